@@ -1,0 +1,1 @@
+"""Rowspace: the data access layer for PostgreSQL + pgvector."""

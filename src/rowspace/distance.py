@@ -1,0 +1,77 @@
+"""The six distances of pgvector: their operators, operator classes and similarities.
+
+Source: pgvector's README, sections "Querying", "Indexing" and "Binary Vectors". Nothing here touches SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["Distance"]
+
+
+class Distance(StrEnum):
+    """How far two vectors are from each other: smaller is nearer, for all six.
+
+    `INNER_PRODUCT` is the negative inner product, as pgvector's `<#>` returns it. `HAMMING` and
+    `JACCARD` are for bit vectors only.
+    """
+
+    L2 = "l2"
+    COSINE = "cosine"
+    INNER_PRODUCT = "inner_product"
+    L1 = "l1"
+    HAMMING = "hamming"
+    JACCARD = "jaccard"
+
+    @property
+    def operator(self) -> str:
+        """pgvector's operator, for example `<=>`."""
+        return _OPERATOR[self]
+
+    @property
+    def for_bits(self) -> bool:
+        """Whether it compares bit vectors."""
+        return self in {Distance.HAMMING, Distance.JACCARD}
+
+    def opclass(self, type_name: str) -> str:
+        """Return the operator class that indexes this distance on `type_name` (vector, halfvec, sparsevec or bit).
+
+        Raises:
+            ValueError: the distance is not defined for that type.
+        """
+        if (type_name == "bit") != self.for_bits or type_name not in {"vector", "halfvec", "sparsevec", "bit"}:
+            message = f"{self.value} distance has no operator class for {type_name!r}."
+            raise ValueError(message)
+        return f"{type_name}_{_OPCLASS[self]}_ops"
+
+    def similarity(self, distance: float) -> float:
+        """Return the similarity of a distance: larger is nearer.
+
+        Cosine and jaccard: `1 - distance`, in [-1, 1] and [0, 1]. Inner product: its sign turned, unbounded.
+        L2, L1 and hamming: `1 / (1 + distance)`, in (0, 1].
+        """
+        if self in {Distance.COSINE, Distance.JACCARD}:
+            return 1.0 - distance
+        if self is Distance.INNER_PRODUCT:
+            return -distance
+        return 1.0 / (1.0 + distance)
+
+
+_OPERATOR = {
+    Distance.L2: "<->",
+    Distance.COSINE: "<=>",
+    Distance.INNER_PRODUCT: "<#>",
+    Distance.L1: "<+>",
+    Distance.HAMMING: "<~>",
+    Distance.JACCARD: "<%>",
+}
+
+_OPCLASS = {
+    Distance.L2: "l2",
+    Distance.COSINE: "cosine",
+    Distance.INNER_PRODUCT: "ip",
+    Distance.L1: "l1",
+    Distance.HAMMING: "hamming",
+    Distance.JACCARD: "jaccard",
+}

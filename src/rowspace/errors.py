@@ -1,0 +1,170 @@
+"""Every error that Rowspace raises, and the one place where SQLSTATE becomes an error class.
+
+The driver's own exception class says little: a dimension mismatch is `DataError` on psycopg and a bare
+`DBAPIError` on asyncpg. The five characters of SQLSTATE are the same on every driver
+(PostgreSQL manual, appendix A), so the mapping is by them alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = [
+    "CollectionExists",
+    "CollectionNotFound",
+    "ConfigurationError",
+    "DimensionMismatch",
+    "EmbedderMismatch",
+    "InvalidFilter",
+    "InvalidSetting",
+    "InvalidText",
+    "InvalidVector",
+    "MissingExtra",
+    "PermissionDenied",
+    "RowspaceError",
+    "SchemaNotReady",
+    "StoreUnavailable",
+    "TransactionConflict",
+    "map_error",
+    "mapped_errors",
+]
+
+
+class RowspaceError(Exception):
+    """Base of every error that Rowspace raises on purpose."""
+
+
+class ConfigurationError(RowspaceError, ValueError):
+    """An option, a URL or a combination of them that cannot work."""
+
+
+class MissingExtra(RowspaceError, ImportError):
+    """An optional dependency is not installed; the message names the extra."""
+
+
+class InvalidVector(RowspaceError, ValueError):
+    """A value that is not a vector: wrong shape, dtype, NaN, infinity, or empty."""
+
+
+class DimensionMismatch(InvalidVector):
+    """A vector whose length is not the dimension of its column or collection."""
+
+
+class InvalidFilter(RowspaceError, ValueError):
+    """A metadata filter with an unknown operator or a wrong operand; the message names the path."""
+
+
+class InvalidSetting(RowspaceError, ValueError):
+    """A search setting outside the range that pgvector accepts."""
+
+
+class InvalidText(RowspaceError, ValueError):
+    """Text that PostgreSQL cannot store: a NUL byte or a lone surrogate; the message names the row."""
+
+
+class CollectionNotFound(RowspaceError, LookupError):
+    """No collection of that name."""
+
+
+class CollectionExists(RowspaceError, ValueError):
+    """A collection of that name is already there."""
+
+
+class EmbedderMismatch(RowspaceError, ValueError):
+    """The embedder at hand is not the one that the collection was filled with."""
+
+
+class SchemaNotReady(RowspaceError):
+    """The tables or the extension are missing: the migrations have not run."""
+
+
+class PermissionDenied(RowspaceError):
+    """The database role may not do this."""
+
+
+class TransactionConflict(RowspaceError):
+    """A serialization failure or a deadlock: the transaction may be tried again as a whole."""
+
+
+class StoreUnavailable(RowspaceError, ConnectionError):
+    """The server cannot be reached, refused the login, or went away."""
+
+
+_BY_SQLSTATE: dict[str, type[RowspaceError]] = {
+    "22021": InvalidText,
+    "22023": InvalidSetting,
+    "28000": StoreUnavailable,
+    "28P01": StoreUnavailable,
+    "3D000": StoreUnavailable,
+    "40001": TransactionConflict,
+    "40P01": TransactionConflict,
+    "42501": PermissionDenied,
+    "42704": SchemaNotReady,
+    "42883": SchemaNotReady,
+    "42P01": SchemaNotReady,
+    "53300": StoreUnavailable,
+    "57P01": StoreUnavailable,
+    "57P02": StoreUnavailable,
+    "57P03": StoreUnavailable,
+}
+
+_FIX: dict[type[RowspaceError], str] = {
+    SchemaNotReady: "Run the migrations: `rowspace db upgrade` or `alembic upgrade head`.",
+    StoreUnavailable: "Check that the server runs, and the host, port, user and password in the URL.",
+    PermissionDenied: "Grant the right to this role, or connect with one that has it.",
+    TransactionConflict: "Roll back and run the whole transaction again.",
+}
+
+
+def map_error(error: Any) -> RowspaceError | None:
+    """Return the Rowspace error for a SQLAlchemy or driver error, or None where there is none.
+
+    Only conditions that Rowspace can explain better are mapped; a unique violation, for one, stays
+    SQLAlchemy's `IntegrityError`.
+    """
+    origin = getattr(error, "orig", None) or error
+    sqlstate = getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None)
+    message = str(origin).strip().splitlines()[0] if str(origin).strip() else type(origin).__name__
+    kind = _kind(sqlstate, message, error)
+    if kind is None:
+        return None
+    return kind(" ".join(filter(None, [_sentence(message), _FIX.get(kind)])))
+
+
+def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError] | None:
+    if sqlstate is None:
+        return StoreUnavailable if _lost_connection(error) else None
+    if sqlstate == "22000":
+        return DimensionMismatch if "dimensions" in message else InvalidVector
+    if sqlstate.startswith("08"):
+        return StoreUnavailable
+    return _BY_SQLSTATE.get(sqlstate)
+
+
+def _lost_connection(error: Any) -> bool:
+    from sqlalchemy.exc import OperationalError, TimeoutError as PoolTimeout
+
+    origin = getattr(error, "orig", None) or error
+    if getattr(error, "connection_invalidated", False):
+        return True
+    return isinstance(error, OperationalError | PoolTimeout) or isinstance(origin, OSError)
+
+
+def _sentence(message: str) -> str:
+    return message if message.endswith((".", "!", "?")) else message + "."
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Raise the Rowspace error in place of the driver's, with the original as its cause."""
+    from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+
+    try:
+        yield
+    except (DBAPIError, PoolTimeout, OSError) as error:
+        mapped = map_error(error)
+        if mapped is None:
+            raise
+        raise mapped from error
