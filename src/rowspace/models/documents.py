@@ -1,0 +1,79 @@
+"""The ready-made documents: text, JSONB metadata and an embedding, in named collections.
+
+`documents` is partitioned by collection, so that each collection has its own dimension, distance and indexes, and
+a search never pays for its neighbours. The partitions are made and dropped by `rowspace.repositories`; the two
+tables here are made by the migrations.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import BigInteger, CheckConstraint, Identity, PrimaryKeyConstraint, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from rowspace.distance import Distance
+from rowspace.models.base import Base
+from rowspace.models.mixins import MetadataMixin, TimestampMixin
+from rowspace.types import Vector
+
+__all__ = ["Collection", "Document"]
+
+
+class Collection(MetadataMixin, TimestampMixin, Base):
+    """A named set of documents with one dimension, one distance and one embedder."""
+
+    __tablename__ = "collections"
+    __table_args__ = (
+        UniqueConstraint("name"),
+        CheckConstraint("dimension between 1 and 16000", name="dimension"),
+        CheckConstraint("distance in ('l2', 'cosine', 'inner_product', 'l1')", name="distance"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    #: Numbers in each embedding.
+    dimension: Mapped[int]
+    #: A value of `Distance`.
+    distance: Mapped[str] = mapped_column(Text, server_default=Distance.COSINE.value)
+    #: The text-search configuration, such as `simple` or `english`.
+    language: Mapped[str] = mapped_column(Text, server_default="simple")
+    #: The vector index, as `rowspace.indexes` writes it; `{}` means none.
+    index: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
+    #: The name of the embedder that filled it; None until the first documents arrive with an embedder.
+    embedder: Mapped[str | None] = mapped_column(Text)
+
+    def __repr__(self) -> str:
+        return f"<Collection {self.name!r}: {self.dimension} dimensions, {self.distance}>"
+
+    @property
+    def metric(self) -> Distance:
+        """The distance as an enum member."""
+        return Distance(self.distance)
+
+    @property
+    def partition(self) -> str:
+        """The name of the partition of `documents` that holds its rows."""
+        return f"documents_{self.id}"
+
+
+class Document(MetadataMixin, TimestampMixin, Base):
+    """One text with its metadata and embedding. The same id in two collections is two rows."""
+
+    __tablename__ = "documents"
+    __table_args__ = (
+        PrimaryKeyConstraint("collection_id", "id"),
+        {"postgresql_partition_by": "LIST (collection_id)"},
+    )
+
+    # No foreign key: a row can only land where a partition exists, and the check would cost each row of a bulk load.
+    collection_id: Mapped[int] = mapped_column(BigInteger)
+    id: Mapped[str] = mapped_column(Text)
+    content: Mapped[str] = mapped_column(Text)
+    embedding: Mapped[NDArray[np.float32]] = mapped_column(Vector(), deferred=True)
+
+    def __repr__(self) -> str:
+        return f"<Document {self.id!r} of collection {self.collection_id}>"

@@ -1,0 +1,53 @@
+"""What comes back: hits of a search, the report of a load. Plain frozen data, no database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+__all__ = ["Hit", "LoadReport"]
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit(Generic[M]):
+    """One row that a search found.
+
+    `distance` is what the index orders by: smaller is nearer. `similarity` is the same fact turned around
+    (`Distance.similarity`): larger is nearer.
+    """
+
+    entity: M
+    distance: float
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What a load has done so far, in rows.
+
+    `received` counts what the caller handed over: it is the sum of all the others. `unchanged` rows were there
+    already with the same content and metadata, `duplicates` came again later in the same load (the last one wins).
+    """
+
+    received: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    duplicates: int = 0
+
+    def __add__(self, other: LoadReport) -> LoadReport:
+        """Return the sum of two reports."""
+        return LoadReport(
+            self.received + other.received,
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+            self.duplicates + other.duplicates,
+        )
+
+    @property
+    def written(self) -> int:
+        """Rows inserted or updated."""
+        return self.inserted + self.updated

@@ -1,0 +1,71 @@
+"""pgvector's settings for one search, as `SET LOCAL` statements of validated numbers.
+
+A bind parameter in SET is a syntax error, a plain SET leaks through the pool, and set_config() is ignored by the
+workers of Citus: what is left is a literal `SET LOCAL`, so every value is checked here to be a number in range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from rowspace.errors import InvalidSetting
+
+__all__ = ["DEFAULT_EF_SEARCH", "IterativeScan", "SearchSettings"]
+
+IterativeScan = Literal["off", "strict_order", "relaxed_order"]
+
+#: pgvector's `hnsw.ef_search` when nobody sets it: an index scan returns no more rows than this.
+DEFAULT_EF_SEARCH = 40
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """Settings of one search; None leaves the server's value. They hold until the transaction ends.
+
+    Args:
+        ef_search: candidates kept by an HNSW scan, 1 to 1000.
+        probes: lists visited by an IVFFlat scan, 1 to 32768.
+        iterative_scan: whether a scan goes on until enough rows pass the filter; None lets the search decide.
+        max_scan_tuples: rows after which an HNSW scan stops going on, at least 1.
+        scan_mem_multiplier: memory of such a scan in units of work_mem, 1 to 1000.
+
+    Source: pgvector's README, "Query Options" and "Iterative Index Scans".
+    """
+
+    ef_search: int | None = None
+    probes: int | None = None
+    iterative_scan: IterativeScan | None = None
+    max_scan_tuples: int | None = None
+    scan_mem_multiplier: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, (_, low, high) in _NUMBERS.items():
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high):
+                message = f"{name} is a whole number from {low} to {high}, got {value!r}."
+                raise InvalidSetting(message)
+        if self.iterative_scan is not None and self.iterative_scan not in get_args(IterativeScan):
+            message = f"iterative_scan is one of {', '.join(get_args(IterativeScan))}, got {self.iterative_scan!r}."
+            raise InvalidSetting(message)
+
+    def statements(self) -> list[str]:
+        """Return one `SET LOCAL` statement a setting."""
+        out = [
+            f"SET LOCAL {guc} = {getattr(self, name):d}"
+            for name, (guc, _, _) in _NUMBERS.items()
+            if getattr(self, name) is not None
+        ]
+        if self.iterative_scan is not None:
+            out.append(f"SET LOCAL hnsw.iterative_scan = {self.iterative_scan}")
+            if self.iterative_scan != "strict_order":  # ivfflat knows only the other two
+                out.append(f"SET LOCAL ivfflat.iterative_scan = {self.iterative_scan}")
+        return out
+
+
+_NUMBERS = {
+    "ef_search": ("hnsw.ef_search", 1, 1_000),
+    "probes": ("ivfflat.probes", 1, 32_768),
+    "max_scan_tuples": ("hnsw.max_scan_tuples", 1, 2_147_483_647),
+    "scan_mem_multiplier": ("hnsw.scan_mem_multiplier", 1, 1_000),
+}

@@ -1,0 +1,343 @@
+"""Column types: `Vector`, `HalfVector`, `Bit` and `SparseVector`.
+
+They take any 1-d array-like, check it before any SQL, and give NumPy arrays back. On an engine that Rowspace made
+or instrumented the value crosses the wire in pgvector's binary form; on any other it is correct text. The type
+does not know the drivers: `rowspace.wire` leaves a function on the dialect that wraps the bytes for its driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pgvector import SparseVector as SparseValue
+from sqlalchemy import ColumnElement, Dialect, Double
+from sqlalchemy.dialects.postgresql.base import ischema_names
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine, UserDefinedType
+
+from rowspace import vectors
+from rowspace.distance import Distance
+from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidVector
+
+__all__ = ["Bit", "HalfVector", "SparseVector", "Vector", "VectorType"]
+
+T = TypeVar("T")
+
+
+class VectorComparator(TypeEngine.Comparator[Any]):
+    """The distances of a vector column, each an SQL expression of type double precision."""
+
+    def distance(self, other: Any, distance: Distance) -> ColumnElement[float]:
+        """Return the distance to a value or to another column."""
+        return self.op(distance.operator, return_type=Double())(other)
+
+    def l2_distance(self, other: Any) -> ColumnElement[float]:
+        """Return `column <-> other`, the Euclidean distance."""
+        return self.distance(other, Distance.L2)
+
+    def cosine_distance(self, other: Any) -> ColumnElement[float]:
+        """Return `column <=> other`, in [0, 2]."""
+        return self.distance(other, Distance.COSINE)
+
+    def max_inner_product(self, other: Any) -> ColumnElement[float]:
+        """Return `column <#> other`, the negative inner product."""
+        return self.distance(other, Distance.INNER_PRODUCT)
+
+    def l1_distance(self, other: Any) -> ColumnElement[float]:
+        """Return `column <+> other`, the taxicab distance."""
+        return self.distance(other, Distance.L1)
+
+
+class BitComparator(TypeEngine.Comparator[Any]):
+    """The distances of a bit column."""
+
+    def distance(self, other: Any, distance: Distance) -> ColumnElement[float]:
+        """Return the distance to a value or to another column."""
+        return self.op(distance.operator, return_type=Double())(other)
+
+    def hamming_distance(self, other: Any) -> ColumnElement[float]:
+        """Return `column <~> other`, the number of bits that differ."""
+        return self.distance(other, Distance.HAMMING)
+
+    def jaccard_distance(self, other: Any) -> ColumnElement[float]:
+        """Return `column <%> other`, in [0, 1]."""
+        return self.distance(other, Distance.JACCARD)
+
+
+class _Sent(FunctionElement[Any]):
+    """A selected column: through its type's send function where the driver reads rows as text, else as it is."""
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any], type_: VectorType[Any]) -> None:
+        super().__init__(column)
+        self.type = type_
+
+
+@compiles(_Sent)
+def _compile_sent(element: _Sent, compiler: Any, **kw: Any) -> str:
+    inner: str = compiler.process(element.clauses, **kw)
+    if not getattr(compiler.dialect, "rowspace_send", False):
+        return inner
+    return f"{element.type.name}_send({inner})"
+
+
+class VectorType(UserDefinedType[T], Generic[T]):
+    """What the four types share. `dimension` None means any; such a column needs a cast to be indexed."""
+
+    cache_ok = True
+    hashable = False
+    # psycopg and asyncpg send parameters without a type: the cast makes `SELECT :query` resolve.
+    render_bind_cast = True
+
+    #: The name in PostgreSQL.
+    name: ClassVar[str]
+    #: The most dimensions that can be stored.
+    max_dimension: ClassVar[int]
+
+    def __init__(self, dimension: int | None = None) -> None:
+        dimension = None if dimension is None else _checked_dimension(dimension, self)
+        self.dimension = dimension
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({'' if self.dimension is None else self.dimension})"
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Return the type as DDL."""
+        return self.name.upper() if self.dimension is None else f"{self.name.upper()}({self.dimension})"
+
+    def coerce(self, value: Any) -> T:
+        """Return `value` checked, as what a row gives back.
+
+        Raises:
+            InvalidVector: shape, dtype, NaN or infinity.
+            DimensionMismatch: not `dimension` long.
+        """
+        raise NotImplementedError
+
+    def to_text(self, value: T) -> str:
+        """Return a coerced value in the type's text form."""
+        raise NotImplementedError
+
+    def to_binary(self, value: T) -> bytes:
+        """Return a coerced value in the type's binary form."""
+        raise NotImplementedError
+
+    def decode(self, value: Any) -> T:
+        """Return what a driver gave (bytes, text, or what an adapter registered by others made of it)."""
+        raise NotImplementedError
+
+    def compare_values(self, x: Any, y: Any) -> bool:
+        """Tell whether two values are the same, for the ORM's change detection."""
+        if x is None or y is None:
+            return x is y
+        try:
+            return np.array_equal(self.coerce(x), self.coerce(y))  # type: ignore[call-overload, no-any-return]
+        except InvalidVector:
+            return False
+
+    def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return what a SELECT asks for in place of the column."""
+        return _Sent(column, type_=self)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
+        """Return the function that turns a value into a parameter."""
+
+        def process(value: Any) -> Any:
+            if value is None:
+                return None
+            coerced = self.coerce(value)
+            # Looked up at each call: an engine may be instrumented after its first statement.
+            wrap = getattr(dialect, "rowspace_wrap", None)
+            return self.to_text(coerced) if wrap is None else wrap(self.to_binary(coerced))
+
+        return process
+
+    def literal_processor(self, dialect: Dialect) -> Callable[[Any], str]:  # noqa: ARG002
+        """Return the function that renders a value into SQL text, for offline migrations and `--sql`."""
+
+        def process(value: Any) -> str:
+            return f"'{self.to_text(self.coerce(value))}'"
+
+        return process
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
+        """Return the function that turns what the driver gave into a value."""
+        decode = self.decode
+
+        def process(value: Any) -> Any:
+            return None if value is None else decode(value)
+
+        return process
+
+
+class Vector(VectorType[NDArray[np.float32]]):
+    """pgvector's `vector(n)`: n float32 numbers. Gives and takes float32 arrays of shape (n,)."""
+
+    name = "vector"
+    max_dimension = vectors.MAX_DIMENSION
+    comparator_factory = VectorComparator
+
+    def coerce(self, value: Any) -> NDArray[np.float32]:
+        return vectors.as_vector(value, dimension=self.dimension)
+
+    def to_text(self, value: NDArray[np.float32]) -> str:
+        return vectors.to_text(value)
+
+    def to_binary(self, value: NDArray[np.float32]) -> bytes:
+        return vectors.to_binary(value)
+
+    def decode(self, value: Any) -> NDArray[np.float32]:
+        return _decode(value, np.float32)
+
+
+class HalfVector(VectorType[NDArray[np.float16]]):
+    """pgvector's `halfvec(n)`: n float16 numbers. Gives and takes float16 arrays of shape (n,)."""
+
+    name = "halfvec"
+    max_dimension = vectors.MAX_DIMENSION
+    comparator_factory = VectorComparator
+
+    def coerce(self, value: Any) -> NDArray[np.float16]:
+        return vectors.as_halfvec(value, dimension=self.dimension)
+
+    def to_text(self, value: NDArray[np.float16]) -> str:
+        return vectors.to_text(value)
+
+    def to_binary(self, value: NDArray[np.float16]) -> bytes:
+        return vectors.to_binary(value)
+
+    def decode(self, value: Any) -> NDArray[np.float16]:
+        return _decode(value, np.float16)
+
+
+class Bit(VectorType[NDArray[np.bool_]]):
+    """PostgreSQL's `bit(n)`, pgvector's binary vector. Gives bool arrays of shape (n,)."""
+
+    name = "bit"
+    max_dimension = 83_886_080
+    comparator_factory = BitComparator
+
+    def coerce(self, value: Any) -> NDArray[np.bool_]:
+        return vectors.as_bits(_plain_bits(value), dimension=self.dimension)
+
+    def to_text(self, value: NDArray[np.bool_]) -> str:
+        return vectors.bits_to_text(value)
+
+    def to_binary(self, value: NDArray[np.bool_]) -> bytes:
+        return vectors.bits_to_binary(value)
+
+    def decode(self, value: Any) -> NDArray[np.bool_]:
+        if isinstance(value, bytes | memoryview):
+            return vectors.bits_from_binary(value)
+        return vectors.bits_from_text(value) if isinstance(value, str) else vectors.as_bits(_plain_bits(value))
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
+        """Return the function that turns a value into a parameter."""
+        if dialect.driver != "asyncpg":
+            return super().bind_processor(dialect)
+        # asyncpg has a codec of its own for bit strings, and takes nothing else.
+        from asyncpg import BitString
+
+        def process(value: Any) -> Any:
+            return None if value is None else BitString(self.to_text(self.coerce(value)))
+
+        return process
+
+
+class SparseVector(VectorType[SparseValue]):
+    """pgvector's `sparsevec(n)`: gives `pgvector.SparseVector`, which has `to_numpy()` and `to_coo()`.
+
+    Takes that, a dense 1-d array-like, a SciPy sparse array, or a dict of 0-based index to number.
+    """
+
+    name = "sparsevec"
+    max_dimension = 1_000_000_000
+    comparator_factory = VectorComparator
+
+    def coerce(self, value: Any) -> SparseValue:
+        sparse = _sparse(value, self.dimension)
+        if self.dimension is not None and sparse.dimensions() != self.dimension:
+            message = f"Expected {self.dimension} dimensions, got {sparse.dimensions()}."
+            raise DimensionMismatch(message)
+        _check_sparse(sparse)
+        return sparse
+
+    def compare_values(self, x: Any, y: Any) -> bool:
+        """Tell whether two values are the same, for the ORM's change detection."""
+        if x is None or y is None:
+            return x is y
+        return self.coerce(x).to_text() == self.coerce(y).to_text()
+
+    def to_text(self, value: SparseValue) -> str:
+        return value.to_text()
+
+    def to_binary(self, value: SparseValue) -> bytes:
+        return value.to_binary()
+
+    def decode(self, value: Any) -> SparseValue:
+        if isinstance(value, bytes | memoryview):
+            return SparseValue.from_binary(value)
+        return SparseValue.from_text(value) if isinstance(value, str) else value
+
+
+def _checked_dimension(dimension: Any, of: VectorType[Any]) -> int:
+    # Reflection hands the digits over as text.
+    number = int(dimension) if isinstance(dimension, str) and dimension.isdecimal() else dimension
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= of.max_dimension:
+        message = f"{type(of).__name__} takes a dimension from 1 to {of.max_dimension}, got {dimension!r}."
+        raise ConfigurationError(message)
+    return number
+
+
+def _decode(value: Any, dtype: type[Any]) -> NDArray[Any]:
+    if isinstance(value, bytes | memoryview):
+        return vectors.from_binary(value, dtype)
+    if isinstance(value, str):
+        return vectors.from_text(value, dtype)
+    # An adapter that the application registered (pgvector.psycopg.register_vector) was there first.
+    return np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value, dtype)
+
+
+def _plain_bits(value: Any) -> Any:
+    """Return pgvector's Bit and asyncpg's BitString as a string of digits, bytes as their bits."""
+    if isinstance(value, bytes):
+        return np.unpackbits(np.frombuffer(value, np.uint8))
+    for name in ("to_text", "as_string"):
+        if hasattr(value, name):
+            return str(getattr(value, name)()).replace(" ", "")
+    return value
+
+
+def _sparse(value: Any, dimension: int | None) -> SparseValue:
+    if isinstance(value, SparseValue):
+        return value
+    if isinstance(value, dict):
+        if dimension is None:
+            message = "A dict of index to number says no dimension: use a SparseVector(n) column."
+            raise InvalidVector(message)
+        wrong = [index for index in value if not 0 <= index < dimension]
+        if wrong:
+            message = f"Index {wrong[0]} is outside of 0 to {dimension - 1}."
+            raise InvalidVector(message)
+        return SparseValue(value, dimension)
+    if hasattr(value, "tocoo"):
+        return SparseValue(value)
+    return SparseValue(vectors.as_vector(value, dimension=dimension))
+
+
+def _check_sparse(value: SparseValue) -> None:
+    numbers = np.asarray(value.values(), np.float64)
+    if not np.isfinite(numbers.astype(np.float32)).all():
+        message = f"A sparse vector cannot hold NaN, infinity or a number beyond float32: {numbers.tolist()!r:.60}."
+        raise InvalidVector(message)
+
+
+# Reflection looks types up by name in this table of SQLAlchemy's, as its own and pgvector's types do.
+ischema_names["vector"] = Vector
+ischema_names["halfvec"] = HalfVector
+ischema_names["sparsevec"] = SparseVector

@@ -1,0 +1,239 @@
+"""Values: what may go into a vector column, and its text and binary forms on the wire.
+
+Plain NumPy; the column types in `rowspace.types` and the COPY encoder in `rowspace.wire` stand on it.
+The binary forms are those of pgvector's `vector_recv`, `halfvec_recv` and PostgreSQL's `bit_recv`: all
+numbers big-endian.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rowspace.errors import DimensionMismatch, InvalidVector
+
+__all__ = [
+    "MAX_DIMENSION",
+    "as_bits",
+    "as_halfvec",
+    "as_matrix",
+    "as_vector",
+    "bits_from_binary",
+    "bits_from_text",
+    "bits_to_binary",
+    "bits_to_text",
+    "from_binary",
+    "from_text",
+    "matrix_to_binary",
+    "to_binary",
+    "to_text",
+]
+
+#: The most dimensions that pgvector stores in one `vector` or `halfvec`.
+MAX_DIMENSION = 16_000
+
+Float32 = NDArray[np.float32]
+Float16 = NDArray[np.float16]
+Bits = NDArray[np.bool_]
+
+
+def as_vector(value: Any, *, dimension: int | None = None) -> Float32:
+    """Return `value` as a C-contiguous float32 array of shape (n,), without a copy where it is one already.
+
+    Args:
+        value: a list, tuple, range, NumPy array of any int or float dtype, or a pgvector `Vector`.
+        dimension: the n that is required.
+
+    Raises:
+        InvalidVector: not one-dimensional, empty, not numeric, or with a NaN or an infinity.
+        DimensionMismatch: not of the required dimension.
+    """
+    array = _one_dimensional(_numeric(value), dimension)
+    return _finite(array, np.float32)
+
+
+def as_halfvec(value: Any, *, dimension: int | None = None) -> Float16:
+    """Return `value` as a float16 array of shape (n,); see `as_vector`.
+
+    Raises:
+        InvalidVector: as in `as_vector`, or a number beyond the range of float16 (65,504).
+        DimensionMismatch: not of the required dimension.
+    """
+    array = _one_dimensional(_numeric(value), dimension)
+    return _finite(array, np.float16)
+
+
+def as_matrix(value: Any, *, dimension: int | None = None) -> Float32:
+    """Return `value` as a C-contiguous float32 array of shape (rows, n).
+
+    Raises:
+        InvalidVector: not two-dimensional, not numeric, or with a NaN or an infinity; the message names the row.
+        DimensionMismatch: rows not of the required dimension.
+    """
+    array = _numeric(value)
+    if array.ndim != 2:
+        message = f"Expected a matrix of shape (rows, dimension), got an array of shape {array.shape}."
+        raise InvalidVector(message)
+    _check_dimension(array.shape[1], dimension)
+    return _finite(array, np.float32)
+
+
+def as_bits(value: Any, *, dimension: int | None = None) -> Bits:
+    """Return `value` as a bool array of shape (n,).
+
+    Args:
+        value: bools or 0/1 numbers in any 1-d array-like, a string such as `"0101"`, or a pgvector `Bit`.
+        dimension: the n that is required.
+
+    Raises:
+        InvalidVector: not one-dimensional, empty, or with anything but 0 and 1.
+        DimensionMismatch: not of the required dimension.
+    """
+    if isinstance(value, str):
+        value = _digits(value)
+    array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
+    array = _one_dimensional(array, dimension)
+    if array.dtype.kind not in "biuf" or not bool(np.isin(array, (0, 1)).all()):
+        message = f"A bit vector holds only 0 and 1, got {_brief(value)}."
+        raise InvalidVector(message)
+    return array.astype(np.bool_)
+
+
+def to_binary(array: Float32 | Float16) -> bytes:
+    """Return the binary form of a checked vector: int16 dimension, int16 zero, big-endian numbers."""
+    return len(array).to_bytes(2, "big") + b"\0\0" + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+def matrix_to_binary(matrix: Float32) -> NDArray[np.uint8]:
+    """Return the binary forms of all rows of a checked (rows, n) matrix as one (rows, 4 + 4 * n) uint8 array."""
+    rows, dimension = matrix.shape
+    out = np.zeros((rows, 4 + 4 * dimension), np.uint8)
+    out[:, :2] = np.frombuffer(dimension.to_bytes(2, "big"), np.uint8)
+    out[:, 4:] = matrix.astype(">f4").view(np.uint8).reshape(rows, 4 * dimension)
+    return out
+
+
+def from_binary(data: bytes | memoryview, dtype: type[np.float32 | np.float16] = np.float32) -> NDArray[Any]:
+    """Return the vector in the bytes of `vector_send` or `halfvec_send` as a new array of `dtype`."""
+    return np.frombuffer(data, np.dtype(dtype).newbyteorder(">"), offset=4).astype(dtype)
+
+
+def to_text(array: Float32 | Float16) -> str:
+    """Return the text form of a checked vector, `[1,2.5]`, with digits enough to read back the same number."""
+    form = "%.9g" if array.dtype == np.float32 else "%.5g"
+    return "[" + ",".join([form % number for number in array.tolist()]) + "]"
+
+
+def from_text(text: str, dtype: type[np.float32 | np.float16] = np.float32) -> NDArray[Any]:
+    """Return the vector in a text such as `[1,2.5]` as a new array of `dtype`."""
+    return np.array(text[1:-1].split(","), dtype)
+
+
+def bits_to_binary(bits: Bits) -> bytes:
+    """Return the binary form of a bit string: int32 length, then the bits packed from the left."""
+    return len(bits).to_bytes(4, "big") + np.packbits(bits).tobytes()
+
+
+def bits_from_binary(data: bytes | memoryview) -> Bits:
+    """Return the bits in the bytes of `bit_send` as a new bool array."""
+    length = int.from_bytes(data[:4], "big")
+    return np.unpackbits(np.frombuffer(data, np.uint8, offset=4), count=length).astype(np.bool_)
+
+
+def bits_to_text(bits: Bits) -> str:
+    """Return bits as text such as `0101`."""
+    return (bits + ord("0")).astype(np.uint8).tobytes().decode("ascii")
+
+
+def bits_from_text(text: str) -> Bits:
+    """Return the bits in a text such as `0101` as a new bool array."""
+    return np.frombuffer(text.encode("ascii"), np.uint8) == ord("1")
+
+
+def _numeric(value: Any) -> NDArray[Any]:
+    if isinstance(value, str | bytes | dict | set):
+        message = f"Expected a vector of numbers, got {_brief(value)}."
+        raise InvalidVector(message)
+    # pgvector's Vector and HalfVector, a pandas Series and a torch tensor on the CPU all know the way to NumPy.
+    convert = getattr(value, "to_numpy", None)
+    try:
+        array = np.asarray(convert() if convert else value)
+    except (ValueError, TypeError) as error:
+        message = f"Expected a vector of numbers, got {_brief(value)}: {error}."
+        raise InvalidVector(message) from error
+    if array.dtype.kind == "O":
+        array = _from_objects(array, value)
+    if array.dtype.kind not in "iuf":
+        message = f"Expected a vector of numbers, got {_brief(value)} of dtype {array.dtype}."
+        raise InvalidVector(message)
+    return array
+
+
+def _from_objects(array: NDArray[Any], value: Any) -> NDArray[Any]:
+    """Accept Decimals and integers beyond 64 bits; refuse None and strings, which float() would let through."""
+    wrong = next((item for item in array.ravel() if item is None or isinstance(item, str | bytes)), array)
+    if wrong is not array:
+        message = f"Expected a vector of numbers, got {_brief(value)} with {wrong!r} in it."
+        raise InvalidVector(message)
+    try:
+        return array.astype(np.float64)
+    except (ValueError, TypeError, OverflowError) as error:
+        message = f"Expected a vector of numbers, got {_brief(value)}: {error}."
+        raise InvalidVector(message) from error
+
+
+def _one_dimensional(array: NDArray[Any], dimension: int | None) -> NDArray[Any]:
+    if array.ndim != 1:
+        hint = " Take one row, as in `matrix[0]`." if array.ndim == 2 else ""
+        message = f"Expected a vector of shape (n,), got an array of shape {array.shape}.{hint}"
+        raise InvalidVector(message)
+    _check_dimension(len(array), dimension)
+    if len(array) == 0:
+        message = "Expected a vector of at least 1 dimension, got an empty one."
+        raise InvalidVector(message)
+    return array
+
+
+def _check_dimension(given: int, dimension: int | None) -> None:
+    if dimension is not None and given != dimension:
+        message = f"Expected {dimension} dimensions, got {given}."
+        raise DimensionMismatch(message)
+
+
+def _finite(array: NDArray[Any], dtype: type[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        out = np.ascontiguousarray(array, dtype)
+    # The dot product with itself is finite only if every number is: one pass, no temporary array. It may also
+    # overflow on large numbers, so what it suspects is looked at again.
+    flat = out.reshape(-1)
+    with np.errstate(all="ignore"):
+        suspect = out.dtype == np.float16 or not np.isfinite(np.dot(flat, flat))
+    if suspect and not np.isfinite(out).all():
+        raise InvalidVector(_not_finite(array, out))
+    return out
+
+
+def _not_finite(array: NDArray[Any], out: NDArray[Any]) -> str:
+    at = tuple(int(i) for i in np.argwhere(~np.isfinite(out))[0])
+    where = f"index {at[0]}" if len(at) == 1 else f"row {at[0]}, index {at[1]}"
+    given = array[at]
+    if np.isfinite(given):
+        limit = float(np.finfo(out.dtype).max)
+        return f"The number {given} at {where} is beyond the range of {out.dtype} (+-{limit:g})."
+    name = "NaN" if np.isnan(given) else "infinity"
+    return f"A vector cannot hold {name}, which is at {where}."
+
+
+def _digits(text: str) -> list[int]:
+    if set(text) <= {"0", "1"}:
+        return [int(digit) for digit in text]
+    message = f"A bit vector holds only 0 and 1, got {_brief(text)}."
+    raise InvalidVector(message)
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    text = text if len(text) <= 60 else text[:57] + "..."
+    return f"{type(value).__name__} {text}"

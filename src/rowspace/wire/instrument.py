@@ -1,0 +1,78 @@
+"""Make an engine send and receive vectors in binary.
+
+| driver | parameters | results |
+| --- | --- | --- |
+| psycopg | binary, by a dumper on the connection | `vector_send(column)`: psycopg reads rows as text |
+| asyncpg | binary, by a codec on the connection | binary, by the same codec |
+| psycopg2 | text: the driver has nothing else | `vector_send(column)` |
+
+What this leaves on the dialect is what `rowspace.types` looks for: `rowspace_wrap`, which wraps bytes as a parameter
+of the driver, and `rowspace_send`, which asks for `vector_send`. Both are absent on an engine that was never
+instrumented, and then every value is text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine, event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rowspace.errors import ConfigurationError
+
+__all__ = ["instrument"]
+
+#: Marks, in `connection_record.info`, a driver connection that has its adapters.
+_READY = "rowspace_wire"
+
+
+def instrument(engine: Engine | AsyncEngine) -> None:
+    """Give the engine binary vectors, on connections made before and after; a second call does nothing.
+
+    The engine stays its owner's: nothing is opened, and closing it remains their business.
+
+    Raises:
+        ConfigurationError: the engine is not for PostgreSQL, or its driver is none of psycopg, asyncpg, psycopg2.
+    """
+    sync_engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+    dialect: Any = sync_engine.dialect
+    if dialect.name != "postgresql" or dialect.driver not in _SETUP:
+        message = (
+            f"Rowspace needs PostgreSQL through one of {', '.join(sorted(_SETUP))}, got {dialect.name}+{dialect.driver}."
+        )
+        raise ConfigurationError(message)
+    if not hasattr(dialect, "rowspace_send"):
+        _SETUP[dialect.driver](sync_engine, dialect)
+
+
+def _psycopg(engine: Engine, dialect: Any) -> None:
+    from rowspace.wire.psycopg import VectorDumper, WireValue
+
+    @event.listens_for(engine, "checkout")
+    def register(connection: Any, record: Any, _proxy: Any) -> None:
+        if _READY not in record.info:
+            connection.adapters.register_dumper(WireValue, VectorDumper)
+            record.info[_READY] = True
+
+    dialect.rowspace_wrap = WireValue
+    dialect.rowspace_send = True
+
+
+def _psycopg2(_engine: Engine, dialect: Any) -> None:
+    dialect.rowspace_send = True
+
+
+def _asyncpg(engine: Engine, dialect: Any) -> None:
+    from rowspace.wire.asyncpg import register_codecs
+
+    @event.listens_for(engine, "checkout")
+    def register(connection: Any, record: Any, _proxy: Any) -> None:
+        # False while the extension is not there: asked again at the next checkout, until a migration has run.
+        if not record.info.get(_READY):
+            record.info[_READY] = connection.run_async(register_codecs)
+
+    dialect.rowspace_wrap = bytes
+    dialect.rowspace_send = False
+
+
+_SETUP = {"psycopg": _psycopg, "psycopg_async": _psycopg, "psycopg2": _psycopg2, "asyncpg": _asyncpg}
