@@ -18,6 +18,7 @@ __all__ = [
     "DimensionMismatch",
     "EmbedderMismatch",
     "InvalidFilter",
+    "InvalidRow",
     "InvalidSetting",
     "InvalidText",
     "InvalidVector",
@@ -62,6 +63,10 @@ class InvalidSetting(RowspaceError, ValueError):
 
 class InvalidText(RowspaceError, ValueError):
     """Text that PostgreSQL cannot store: a NUL byte or a lone surrogate; the message names the row."""
+
+
+class InvalidRow(RowspaceError, ValueError):
+    """A row of a load that cannot be stored: unknown or missing attributes, or a value of the wrong type."""
 
 
 class CollectionNotFound(RowspaceError, LookupError):

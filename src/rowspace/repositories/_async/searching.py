@@ -1,0 +1,87 @@
+"""Run a nearest-neighbour search in a session: settings, statement, and the exact scan where the index fell short."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, TypeVar
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.errors import mapped_errors
+from rowspace.results import Hit
+from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
+from rowspace.statements.search import Nearest, Target, built, count_candidates
+
+__all__ = ["Search", "run_search"]
+
+M = TypeVar("M")
+
+Scan = Literal["plain", "iterative", "exact"]
+
+
+@dataclass(frozen=True, slots=True)
+class Search(Generic[M]):
+    """One search, ready to run."""
+
+    target: Target[M]
+    shape: Nearest
+    parameters: dict[str, Any]
+    where: tuple[ColumnElement[bool], ...] = ()
+    settings: SearchSettings = field(default_factory=SearchSettings)
+    #: The method of the index, where it is known: the other method's settings are left alone.
+    method: str | None = None
+
+    def scans(self) -> tuple[Scan, ...]:
+        """Return the scans to try, each for when the one before came back with fewer rows than there are.
+
+        A plain index scan ends after `ef_search` rows, whatever a filter, a row-level policy or dead rows left of
+        them. An iterative one goes on until `max_scan_tuples`. Setting `iterative_scan` by hand asks for that alone.
+        """
+        if self.shape.exact:
+            return ("exact",)
+        if self.settings.iterative_scan is not None:
+            return ("iterative", "exact") if self.settings.iterative_scan == "relaxed_order" else ("plain",)
+        limit = self.settings.ef_search or DEFAULT_EF_SEARCH
+        if self.where or self.shape.min_distance or self.shape.k > limit:
+            return ("iterative", "exact")
+        return ("plain", "iterative", "exact")
+
+
+async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
+    """Return the hits of a search, nearest first: k of them where k rows match."""
+    hits: list[Hit[M]] = []
+    scans = search.scans()
+    with mapped_errors():
+        for scan in scans:
+            await _apply_settings(session, search, scan)
+            hits = await _fetch(session, search, scan)
+            if len(hits) >= search.shape.k or scan == scans[-1] or not await _gave_up(session, search):
+                break
+    return hits
+
+
+async def _apply_settings(session: AsyncSession, search: Search[Any], scan: Scan) -> None:
+    settings = replace(search.settings, iterative_scan="relaxed_order") if scan == "iterative" else search.settings
+    statements = settings.statements(search.method)
+    if not statements:
+        return
+    connection = await session.connection(bind_arguments={"mapper": search.target.model})
+    for statement in statements:
+        await connection.exec_driver_sql(statement)
+
+
+async def _fetch(session: AsyncSession, search: Search[M], scan: Scan) -> list[Hit[M]]:
+    shape = replace(search.shape, exact=True) if scan == "exact" else search.shape
+    statement = built(search.target, shape, search.where, iterative=scan == "iterative")
+    similarity = search.target.distance.similarity
+    rows = await session.execute(statement, search.parameters)
+    return [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+
+
+async def _gave_up(session: AsyncSession, search: Search[Any]) -> bool:
+    """Tell whether the index had fewer than k candidates, where a maximum distance may have taken rows away."""
+    if not search.shape.max_distance:
+        return True
+    candidates = await session.scalar(count_candidates(search.target, search.shape, search.where), search.parameters)
+    return (candidates or 0) < search.shape.k

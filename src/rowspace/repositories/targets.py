@@ -1,0 +1,65 @@
+"""Which vector column of a model is searched, and by which distance."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from sqlalchemy import Table, inspect
+from sqlalchemy.exc import NoInspectionAvailable
+
+from rowspace.distance import Distance
+from rowspace.errors import ConfigurationError
+from rowspace.indexes import distance_of
+from rowspace.statements.search import Target
+from rowspace.types import Bit, VectorType
+
+__all__ = ["target_of"]
+
+M = TypeVar("M")
+
+
+@lru_cache(512)
+def target_of(model: type[M], column: str | None, distance: Distance | str | None) -> Target[M]:
+    """Return the target of a repository; see there for the rules.
+
+    Raises:
+        ConfigurationError: no mapped class, no such vector column, several, or a distance that does not fit it.
+    """
+    mapper = _mapper(model)
+    vectors = {attribute.key: attribute.columns[0] for attribute in mapper.column_attrs if _is_vector(attribute)}
+    key = _choose(model, column, list(vectors))
+    found = vectors[key]
+    declared = distance_of(found.table, found.key) if isinstance(found.table, Table) else None
+    fallback = Distance.HAMMING if isinstance(found.type, Bit) else Distance.COSINE
+    chosen = Distance(distance) if distance is not None else declared or fallback
+    if chosen.for_bits != isinstance(found.type, Bit):
+        message = f"{chosen.value} distance does not compare {found.type!r}, the type of {model.__name__}.{key}."
+        raise ConfigurationError(message)
+    return Target(model, key, chosen)
+
+
+def _mapper(model: Any) -> Any:
+    try:
+        return inspect(model)
+    except NoInspectionAvailable:
+        message = f"Expected a mapped class, got {model!r}."
+        raise ConfigurationError(message) from None
+
+
+def _is_vector(attribute: Any) -> bool:
+    return isinstance(attribute.columns[0].type, VectorType)
+
+
+def _choose(model: Any, column: str | None, known: list[str]) -> str:
+    if column in known:
+        return str(column)
+    listed = ", ".join(known) or "none"
+    if column is not None or not known:
+        wanted = f"no vector column {column!r}" if column else "no vector column"
+        message = f"{model.__name__} has {wanted}; its vector columns: {listed}."
+        raise ConfigurationError(message)
+    if len(known) > 1:
+        message = f"{model.__name__} has several vector columns ({listed}): say which one, column=..."
+        raise ConfigurationError(message)
+    return known[0]

@@ -1,0 +1,203 @@
+"""Statements that order rows by their distance to a query.
+
+The planner uses an HNSW or IVFFlat index only for `ORDER BY <column> <operator> <value>`, ascending, with LIMIT.
+Each builder keeps that shape, or breaks it on purpose where an exact scan is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, cast, func, inspect, literal_column, select
+from sqlalchemy.orm import InstrumentedAttribute, aliased, defer, undefer
+
+from rowspace.distance import Distance
+from rowspace.errors import InvalidSetting
+from rowspace.types import VectorType
+
+__all__ = ["DISTANCE", "Nearest", "Target", "count_candidates", "distance_to", "nearest", "nearest_iterative"]
+
+M = TypeVar("M")
+
+#: The label of the distance in every statement.
+DISTANCE = "rowspace_distance"
+
+#: The names of the bound parameters.
+QUERY, MAX_DISTANCE, MIN_DISTANCE = "rowspace_query", "rowspace_max_distance", "rowspace_min_distance"
+
+
+@dataclass(frozen=True, slots=True)
+class Target(Generic[M]):
+    """What is searched, in plain values that can be hashed.
+
+    Args:
+        model: a declarative class.
+        column: the key of its vector attribute.
+        distance: what the search orders by.
+        dimension: for a column without one: the n of the cast that its index is on.
+        scope: attribute and value pairs that every statement is limited to, such as the collection.
+    """
+
+    model: type[M]
+    column: str
+    distance: Distance
+    dimension: int | None = None
+    scope: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def attribute(self) -> InstrumentedAttribute[Any]:
+        """The vector attribute of the model."""
+        attribute: InstrumentedAttribute[Any] = getattr(self.model, self.column)
+        return attribute
+
+    @property
+    def type(self) -> VectorType[Any]:
+        """The type of what is compared."""
+        declared: VectorType[Any] = self.attribute.type
+        return declared if self.dimension is None else type(declared)(self.dimension)
+
+    @property
+    def expression(self) -> ColumnElement[Any]:
+        """What the vector index is on: the column, or its cast to the dimension."""
+        column: Any = inspect(self.model).c[self.column]
+        return column if self.dimension is None else cast(column, self.type)
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the scope as conditions."""
+        return [getattr(self.model, name) == value for name, value in self.scope]
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The shape of a nearest-neighbour search: everything but its values.
+
+    Args:
+        k: rows wanted, at least 1; it stands in the statement as a number.
+        max_distance: there is an upper end, the parameter `rowspace_max_distance`.
+        min_distance: there is a lower end, the parameter `rowspace_min_distance`.
+        with_embedding: load the embedding too.
+        exact: do not use the vector index.
+    """
+
+    k: int = 10
+    max_distance: bool = False
+    min_distance: bool = False
+    with_embedding: bool = False
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.k, bool) or not isinstance(self.k, int) or not 1 <= self.k < 2**31:
+            message = f"k is a whole number of at least 1, got {self.k!r}."
+            raise InvalidSetting(message)
+
+
+def distance_to(target: Target[Any], query: Any = None) -> ColumnElement[float]:
+    """Return the distance of the indexed expression to `query`, or to the parameter `rowspace_query`.
+
+    The parameter takes the type of the column, so that a vector of another dimension is refused before any SQL.
+    """
+    value = _parameter(QUERY, target.type) if query is None else query
+    operators: Any = target.expression.comparator  # type: ignore[attr-defined]
+    return operators.distance(value, target.distance)  # type: ignore[no-any-return]
+
+
+def nearest(
+    target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()
+) -> Select[tuple[M, float]]:
+    """Select the k nearest rows and their distance, in the order in which an index scan finds them.
+
+    Costs one scan of the vector index, about `ef_search` rows; with `exact` one pass over every row that matches.
+    The order is the true one for an exact scan and for an index scan that does not iterate.
+    """
+    distance = distance_to(target)
+    # Adding zero is what keeps the planner from the vector index, and nothing else.
+    order = distance + literal_column("0.0") if shape.exact else distance
+    return (
+        select(target.model, distance.label(DISTANCE))
+        .where(*target.conditions(), *where, *_at_least(distance, shape), *_at_most(distance, shape))
+        .order_by(order)
+        .limit(_number(shape.k))
+        .options(_loading(target.attribute, shape))
+    )
+
+
+def nearest_iterative(
+    target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()
+) -> Select[tuple[M, float]]:
+    """Select the k nearest rows for a scan in `relaxed_order`, sorted again outside of it.
+
+    The upper end of the range is applied outside too: inside, a scan that has passed it would go on until it has
+    seen `max_scan_tuples` rows.
+    """
+    inner = _candidates(target, shape, where).subquery()
+    entity: Any = aliased(target.model, inner)
+    distance: ColumnElement[float] = inner.c[DISTANCE]
+    return (
+        select(entity, distance)
+        .where(*_at_most(distance, shape))
+        .order_by(distance)
+        .options(_loading(getattr(entity, target.column), shape))
+    )
+
+
+def count_candidates(
+    target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()
+) -> Select[tuple[int]]:
+    """Select how many rows `nearest_iterative` sorts: fewer than k means that the scan gave up, not the range."""
+    return select(func.count()).select_from(_candidates(target, shape, where).subquery())
+
+
+def parameters(
+    query: Any, *, max_distance: float | None = None, min_distance: float | None = None
+) -> dict[str, Any]:
+    """Return the values for the parameters of the statements above."""
+    given = {QUERY: query, MAX_DISTANCE: max_distance, MIN_DISTANCE: min_distance}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+# Building a statement costs more than running it: the shapes in use are few, so each is built once.
+_BUILT: Mapping[bool, Any] = {False: lru_cache(512)(nearest), True: lru_cache(512)(nearest_iterative)}
+
+
+def built(
+    target: Target[M], shape: Nearest, where: tuple[ColumnElement[bool], ...], *, iterative: bool
+) -> Select[tuple[M, float]]:
+    """Return the statement of `nearest` or `nearest_iterative`, from a cache where there is no condition."""
+    if where:
+        return nearest_iterative(target, shape, where) if iterative else nearest(target, shape, where)
+    statement: Select[tuple[M, float]] = _BUILT[iterative](target, shape)
+    return statement
+
+
+def _candidates(target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    distance = distance_to(target)
+    return (
+        select(*inspect(target.model).selectable.c, distance.label(DISTANCE))
+        .where(*target.conditions(), *where, *_at_least(distance, shape))
+        .order_by(distance)
+        .limit(_number(shape.k))
+    )
+
+
+def _at_most(distance: ColumnElement[float], shape: Nearest) -> list[ColumnElement[bool]]:
+    return [distance <= _parameter(MAX_DISTANCE)] if shape.max_distance else []
+
+
+def _at_least(distance: ColumnElement[float], shape: Nearest) -> list[ColumnElement[bool]]:
+    return [distance >= _parameter(MIN_DISTANCE)] if shape.min_distance else []
+
+
+def _parameter(name: str, type_: Any = None) -> BindParameter[Any]:
+    return bindparam(name, type_=type_)
+
+
+def _number(k: int) -> ColumnElement[int]:
+    # As a number, not a parameter: a prepared statement's generic plan would assume a tenth of the table.
+    return literal_column(f"{k:d}")
+
+
+def _loading(attribute: Any, shape: Nearest) -> Any:
+    return undefer(attribute) if shape.with_embedding else defer(attribute)

@@ -1,0 +1,104 @@
+"""Statements of a bulk load: a staging table, COPY into it, and the merge into the target.
+
+COPY has no ON CONFLICT, so rows are copied into a temporary table first. Identifiers come from the models and are
+quoted by SQLAlchemy; no value is in these texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.dialects import postgresql
+
+__all__ = ["Merge", "StagedColumn"]
+
+_quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class StagedColumn:
+    """A column of the staging table: its type as DDL, and the target's where the value must be cast to it."""
+
+    name: str
+    staged_as: str
+    cast_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A bulk load into one table.
+
+    Args:
+        table: the name of the target.
+        schema: its schema, or None for the search path's.
+        columns: what is loaded.
+        keys: the columns of its primary key.
+        constants: columns that have one value in every row, with their SQL literal of trusted numbers.
+        touched: columns that an update sets to the time of the transaction.
+        stage: the name of the staging table.
+    """
+
+    table: str
+    schema: str | None
+    columns: tuple[StagedColumn, ...]
+    keys: tuple[str, ...]
+    constants: tuple[tuple[str, int], ...] = ()
+    touched: tuple[str, ...] = ()
+    stage: str = "rowspace_stage"
+
+    @property
+    def target(self) -> str:
+        """The quoted name of the target."""
+        return _quote(self.table) if self.schema is None else f"{_quote(self.schema)}.{_quote(self.table)}"
+
+    @property
+    def staged(self) -> str:
+        """The quoted name of the staging table."""
+        return f"pg_temp.{_quote(self.stage)}"
+
+    def create_stage(self) -> str:
+        """Return the DDL of the staging table, which goes with the transaction."""
+        columns = ", ".join(f"{_quote(column.name)} {column.staged_as}" for column in self.columns)
+        return f"CREATE TEMPORARY TABLE {self.staged} ({columns}) ON COMMIT DROP"
+
+    def drop_stage(self) -> str:
+        """Return the DDL that drops the staging table."""
+        return f"DROP TABLE {self.staged}"
+
+    def clear_stage(self) -> str:
+        """Return the statement that empties the staging table."""
+        return f"TRUNCATE {self.staged}"
+
+    def copy(self) -> str:
+        """Return the COPY statement into the staging table."""
+        return f"COPY {self.staged} ({self._names()}) FROM STDIN (FORMAT BINARY)"
+
+    def merge(self) -> str:
+        """Return the statement that moves staged rows into the target and counts the inserted and the updated.
+
+        A row that was inserted has no earlier version, which shows as `xmax = 0`.
+        """
+        names = ", ".join([*(_quote(name) for name, _ in self.constants), self._names()])
+        values = ", ".join([*(f"{value:d}" for _, value in self.constants), *map(self._value, self.columns)])
+        return (
+            f"WITH merged AS (INSERT INTO {self.target} ({names}) SELECT {values} FROM {self.staged} "
+            f"ON CONFLICT ({self._keys()}) {self._update()} RETURNING (xmax = 0) AS inserted) "
+            "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
+        )
+
+    def _names(self) -> str:
+        return ", ".join(_quote(column.name) for column in self.columns)
+
+    def _keys(self) -> str:
+        return ", ".join(map(_quote, self.keys))
+
+    def _value(self, column: StagedColumn) -> str:
+        name = _quote(column.name)
+        return f"CAST({name} AS {column.cast_to})" if column.cast_to else name
+
+    def _update(self) -> str:
+        loaded: Sequence[str] = [_quote(column.name) for column in self.columns if column.name not in self.keys]
+        sets = [f"{name} = excluded.{name}" for name in loaded]
+        sets += [f"{_quote(name)} = now()" for name in self.touched]
+        return f"DO UPDATE SET {', '.join(sets)}" if loaded else "DO NOTHING"
