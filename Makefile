@@ -2,8 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-INSTALL := $(PIP) install --constraint constraints.txt
+
+# pip's talk is of interest when it fails; --quiet would keep the reason of a conflict to itself.
+define install
+$(BIN)/python -m pip install --progress-bar off --disable-pip-version-check --constraint constraints.txt $(1) \
+    >$(VENV)/pip.log 2>&1 || { cat $(VENV)/pip.log >&2; exit 1; }
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types docs wheel check bench unasync pins clean
@@ -42,8 +46,8 @@ bench: $(VENV)/.dev ## run the benchmarks
 unasync: $(VENV)/.dev ## write the sync twins anew
 	@$(BIN)/python tools/unasync.py
 
-pins: ## renew constraints.txt from the newest releases
-	@PYTHON=$(PYTHON) sh tools/pins.sh
+pins: ## renew constraints.txt; PYTHON must be the oldest that is supported
+	@PYTHON=$(PYTHON) tools/pins.sh
 
 clean: ## delete .venv and everything built
 	@rm -rf $(VENV) dist docs/_build htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .nox \
@@ -52,12 +56,12 @@ clean: ## delete .venv and everything built
 # One environment for both: .dev holds all that .demo holds.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.pip
 	@echo "Installing what the demo needs into $(VENV), once ..."
-	@$(INSTALL) --editable '.[demo]'
+	@$(call install,--editable '.[demo]')
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.pip
 	@echo "Installing what development needs into $(VENV), once ..."
-	@$(INSTALL) --editable '.[all]' --group dev
+	@$(call install,--editable '.[all]' --group dev)
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.pip:
@@ -66,5 +70,5 @@ $(VENV)/.pip:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	    echo "$(PYTHON) cannot make virtual environments. On Debian: apt-get install python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
-	@$(INSTALL) --upgrade pip # --group needs pip 25.1
+	@$(call install,--upgrade pip) # --group needs 25.1
 	@touch $@

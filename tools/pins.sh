@@ -1,5 +1,6 @@
 #!/bin/sh
 # Write constraints.txt anew: the newest release of everything that development installs, transitive ones included.
+# Run it with the oldest Python supported, Debian 12's 3.11.2: some releases want a later 3.11.
 set -eu
 cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
@@ -10,7 +11,7 @@ pip="$scratch/venv/bin/python -m pip --quiet --disable-pip-version-check"
 $pip install --upgrade pip
 $pip install --editable '.[all]' --group dev
 {
-    echo "# What development and the gate install. Renew it with \`make pins\` on the oldest Python supported."
+    echo "# What development and the gate install. Renew it: \`make pins PYTHON=/usr/bin/python3\` on Debian 12."
     $pip freeze --all --exclude-editable --exclude setuptools
 } >"$scratch/constraints.txt"
 if grep -vE '^(#.*|[A-Za-z0-9._-]+==[^ @/]+)$' "$scratch/constraints.txt"; then
