@@ -6,6 +6,15 @@ from pathlib import Path
 import pytest
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "unasync.py"
+# Rules of the tests' own: the tool's tables change with the sources.
+CODE_RULES = {
+    r"\basync (?=def\b|for\b|with\b)": "",
+    r"\bawait\s+": "",
+    r"\bsqlalchemy\.ext\.asyncio\b": "sqlalchemy.orm",
+    r"\b_async\b": "_sync",
+    r"\bAsync(?=[A-Z])": "",
+}
+TEXT_RULES = {r"\bawait (?=[\w.]+\()": "", r"\bAsync(?=[A-Z])": ""}
 SOURCE = """\
 from sqlalchemy.ext.asyncio import AsyncSession
 from ._async import AsyncRepository
@@ -14,7 +23,7 @@ from ._async import AsyncRepository
 class AsyncService:
     \"""AsyncService needs `await session.commit()`: an asynchronous session that you await.\"""
 
-    async def add(self, session: AsyncSession) -> str:  # AsyncSession, not Session
+    async def add(self, session: AsyncSession | Session) -> str:  # AsyncSession, not Session
         async with session.begin(), other(
             AsyncRepository
         ):
@@ -45,6 +54,7 @@ def unasync():
     spec = importlib.util.spec_from_file_location("unasync", TOOL)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.CODE_RULES, module.TEXT_RULES = dict(CODE_RULES), dict(TEXT_RULES)
     return module
 
 
