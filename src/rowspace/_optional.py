@@ -20,7 +20,7 @@ def require(module: str, *, extra: str) -> ModuleType:
         return import_module(module)
     except ModuleNotFoundError as error:
         # A module that is there but lacks one of its own imports is a different fault.
-        if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
+        if error.name is None or module.partition(".")[0] != error.name.partition(".")[0]:
             raise
         message = f"{module!r} is not installed. It comes with: pip install 'rowspace[{extra}]'"
         raise MissingExtra(message, name=error.name) from error

@@ -1,0 +1,23 @@
+"""Sphinx's configuration: Markdown through MyST, docstrings through autodoc, the furo theme."""
+
+from importlib.metadata import version as version_of
+
+project = "Rowspace"
+author = "The Rowspace maintainers"
+release = version = version_of("rowspace")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+# Every reference to a name of Rowspace has to resolve. Other libraries' names do not: their inventories
+# are on the network, and the build needs none.
+nitpick_ignore_regex = [("py:.*", r"(?!rowspace\.).*")]
+
+myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+napoleon_numpy_docstring = False
+
+html_theme = "furo"
+html_title = "Rowspace"

@@ -1,0 +1,67 @@
+"""The matrix for machines: `nox` runs it all, `nox -s tests-3.13` one cell; a missing interpreter is passed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.10"
+nox.options.error_on_missing_interpreters = False
+
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+# The oldest release that the dependency allows, and the newest 2.1: Select[...] and the default driver differ.
+SQLALCHEMY = ["sqlalchemy[asyncio]==2.0.40", "sqlalchemy[asyncio]>=2.1,<2.2"]
+CONSTRAINED = ["--constraint", "constraints.txt"]
+
+
+def install(session: nox.Session, group: str, *arguments: str) -> None:
+    """Install Rowspace with every extra and one dependency group; --group needs a newer pip than some Pythons bring."""
+    session.install("--upgrade", "pip", *CONSTRAINED)
+    session.install("--editable", ".[all]", "--group", group, *(arguments or CONSTRAINED))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests on every Python."""
+    install(session, "test")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+@nox.parametrize("sqlalchemy", SQLALCHEMY, ids=["2.0", "2.1"])
+def sqlalchemy(session: nox.Session, sqlalchemy: str) -> None:
+    """Run the tests on both ends of SQLAlchemy."""
+    install(session, "test", sqlalchemy)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format, layers and generated twins."""
+    install(session, "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports")
+    session.run("python", "tools/unasync.py", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types, on SQLAlchemy 2.1."""
+    install(session, "dev")
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation."""
+    install(session, "docs")
+    session.run("sphinx-build", "--fail-on-warning", "--keep-going", "--nitpicky", "docs", "docs/_build")
+
+
+@nox.session(python=PYTHONS)
+def wheel(session: nox.Session) -> None:
+    """Build the wheel and try it in an empty environment."""
+    session.install("build", *CONSTRAINED)
+    session.run("python", str(Path("tools", "smoke_wheel.py")))

@@ -1,0 +1,113 @@
+"""Every ```python block of README.md and docs/ runs, each page as one module.
+
+What is not to run is not fenced as python, but as text, pycon, console. `await` works at the top level of a block.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+import sys
+from pathlib import Path
+from textwrap import dedent
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)]
+BLOCK = re.compile(r"^( *)```python\n(?P<code>.*?)^\1```$", re.DOTALL | re.MULTILINE)
+PYTHON_FENCE = re.compile(
+    r"^ *(?:`{3,}|~{3,}|:{3,}) *(?:\{code(?:-block|-cell)?\} *)?(?:python|py)\d?\b.*$", re.MULTILINE | re.IGNORECASE
+)
+
+
+def blocks_of(text: str) -> list[tuple[int, str]]:
+    """Return the line that each python block begins on, and its code."""
+    return [(text.count("\n", 0, match.start("code")) + 1, dedent(match["code"])) for match in BLOCK.finditer(text)]
+
+
+def run_page(page: Path, module: ModuleType) -> None:
+    """Run the blocks of `page` one after the other in `module`, the awaiting ones on one event loop."""
+    with asyncio.Runner() as runner:
+        for line, code in blocks_of(page.read_text("utf-8")):
+            # The empty lines in front make the page's own line numbers appear in tracebacks.
+            source = "\n" * (line - 1) + code
+            try:
+                compiled = compile(source, page, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+                waiting = eval(compiled, vars(module))  # noqa: S307 -- exec would drop the coroutine
+                if compiled.co_flags & inspect.CO_COROUTINE:
+                    runner.run(waiting)
+            except Exception as error:
+                error.add_note(f"In the block that begins at {page}:{line}")
+                raise
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A registered module: SQLAlchemy and dataclasses look annotations up in sys.modules."""
+    page = ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", page)
+    return page
+
+
+@pytest.mark.usefixtures("docs_database")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_page_runs(page, module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_page(page, module)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_python_escapes(page):
+    fences = [fence.strip() for fence in PYTHON_FENCE.findall(page.read_text("utf-8"))]
+    assert fences == ["```python"] * len(blocks_of(page.read_text("utf-8")))
+
+
+PAGE = """\
+1. In a list:
+
+   ```python
+   import asyncio
+   values = [1]
+
+   async def double(x: Unknown) -> "int":
+       return x * 2
+   ```
+
+```text
+values = None
+```
+
+```python
+values.append(await double(await asyncio.sleep(0, 4)))
+```
+"""
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_blocks_share_a_namespace_and_an_event_loop(tmp_path, module):
+    page = PAGE.replace("Unknown", "int")
+    run_page(write(tmp_path / "page.md", page), module)
+    assert module.values == [1, 8]
+
+
+def test_a_failure_names_file_and_line(tmp_path, module):
+    page = write(tmp_path / "page.md", PAGE)
+    with pytest.raises(NameError, match="Unknown") as failure:
+        run_page(page, module)
+    assert failure.value.__notes__ == [f"In the block that begins at {page}:4"]
+    assert (failure.traceback[-1].path, failure.traceback[-1].lineno + 1) == (page, 7)
+
+
+@pytest.mark.parametrize(
+    "fence", ["~~~python", "```{code-block} python", "````python", "```py", "  ```Python", "```python3"]
+)
+def test_other_spellings_of_a_python_fence_are_seen(fence):
+    assert PYTHON_FENCE.findall(f"text\n{fence}\nx\n") == [fence]
