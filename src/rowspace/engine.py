@@ -209,7 +209,7 @@ def _with_driver(url: URL, flavour: str) -> URL:
 
 
 def _pool_options(given: dict[str, Any]) -> dict[str, Any]:
-    # A connection that a firewall or a failover cut is found at checkout; half an hour is below what most of them allow.
+    # A connection that a firewall or a failover cut is found at checkout; half an hour is below what most allow.
     defaults: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}
     if "poolclass" not in given:
         defaults |= {"pool_recycle": 1_800}

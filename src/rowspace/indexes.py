@@ -40,8 +40,8 @@ class _Spec:
         Raises:
             ConfigurationError: when the table is built, if the column's type or dimension cannot be indexed.
         """
-        with_ = {f"postgresql_{key}": value for key, value in (("using", self.method), ("with", self.options()))}
-        index = Index(name, column, **with_, **options)
+        options |= {"postgresql_using": self.method, "postgresql_with": self.options()}
+        index = Index(name, column, **options)
         event.listen(index, "after_parent_attach", lambda index, table: _set_opclass(index, table, column, self))
         return index
 
@@ -134,7 +134,7 @@ def from_dict(data: dict[str, Any]) -> HNSW | IVFFlat | None:
     if not data:
         return None
     options = {key: value for key, value in data.items() if key != "method"}
-    return {"hnsw": HNSW, "ivfflat": IVFFlat}[data["method"]](**options)
+    return IVFFlat(**options) if data["method"] == "ivfflat" else HNSW(**options)
 
 
 def distance_of(table: Table, column: str) -> Distance | None:
@@ -158,16 +158,16 @@ def distance_suffix(distance: Distance) -> str:
 
 
 def _opclasses(index: Index) -> dict[str, Any]:
-    return dict(index.dialect_options["postgresql"].get("ops") or {})
+    return dict(index.dialect_options["postgresql"].get("ops", {}))
 
 
-def _set_opclass(index: Index, table: Table, column: str, spec: HNSW | IVFFlat) -> None:
+def _set_opclass(index: Index, table: Table, column: str, spec: _Spec) -> None:
     type_ = table.c[column].type
     opclass = spec.check(type_, getattr(type_, "dimension", None))
     index.dialect_options["postgresql"]["ops"] = {table.c[column].key: opclass}
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+    if type(value) is not int or not low <= value <= high:
         message = f"{name} is from {low} to {high}, got {value!r}."
         raise ConfigurationError(message)

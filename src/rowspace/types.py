@@ -8,7 +8,7 @@ does not know the drivers: `rowspace.wire` leaves a function on the dialect that
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class VectorComparator(TypeEngine.Comparator[Any]):
 
     def distance(self, other: Any, distance: Distance) -> ColumnElement[float]:
         """Return the distance to a value or to another column."""
-        return self.op(distance.operator, return_type=Double())(other)
+        return cast("ColumnElement[float]", self.op(distance.operator, return_type=Double())(other))
 
     def l2_distance(self, other: Any) -> ColumnElement[float]:
         """Return `column <-> other`, the Euclidean distance."""
@@ -57,7 +57,7 @@ class BitComparator(TypeEngine.Comparator[Any]):
 
     def distance(self, other: Any, distance: Distance) -> ColumnElement[float]:
         """Return the distance to a value or to another column."""
-        return self.op(distance.operator, return_type=Double())(other)
+        return cast("ColumnElement[float]", self.op(distance.operator, return_type=Double())(other))
 
     def hamming_distance(self, other: Any) -> ColumnElement[float]:
         """Return `column <~> other`, the number of bits that differ."""
@@ -72,6 +72,7 @@ class _Sent(FunctionElement[Any]):
     """A selected column: through its type's send function where the driver reads rows as text, else as it is."""
 
     inherit_cache = True
+    type: VectorType[Any]
 
     def __init__(self, column: ColumnElement[Any], type_: VectorType[Any]) -> None:
         super().__init__(column)
@@ -93,8 +94,6 @@ class VectorType(UserDefinedType[T], Generic[T]):
     # psycopg and asyncpg send parameters without a type: the cast makes `SELECT :query` resolve.
     render_bind_cast = True
 
-    # SQLAlchemy reads `cache_ok` from each class's own namespace: a subclass that lacks it is compiled at each call.
-    cache_ok: ClassVar[bool]
     #: The name in PostgreSQL.
     name: ClassVar[str]
     #: The most dimensions that can be stored.
@@ -137,7 +136,7 @@ class VectorType(UserDefinedType[T], Generic[T]):
         if x is None or y is None:
             return x is y
         try:
-            return np.array_equal(self.coerce(x), self.coerce(y))  # type: ignore[call-overload, no-any-return]
+            return np.array_equal(cast("Any", self.coerce(x)), cast("Any", self.coerce(y)))
         except InvalidVector:
             return False
 
@@ -180,6 +179,7 @@ class Vector(VectorType[NDArray[np.float32]]):
     """pgvector's `vector(n)`: n float32 numbers. Gives and takes float32 arrays of shape (n,)."""
 
     name = "vector"
+    # Not in VectorType: SQLAlchemy looks in each class's own namespace, and compiles anew at each call without it.
     cache_ok = True
     max_dimension = vectors.MAX_DIMENSION
     comparator_factory = VectorComparator

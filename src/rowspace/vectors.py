@@ -149,7 +149,7 @@ def bits_to_text(bits: Bits) -> str:
 
 def bits_from_text(text: str) -> Bits:
     """Return the bits in a text such as `0101` as a new bool array."""
-    return np.frombuffer(text.encode("ascii"), np.uint8) == ord("1")
+    return np.equal(np.frombuffer(text.encode("ascii"), np.uint8), ord("1"))
 
 
 def _numeric(value: Any) -> NDArray[Any]:

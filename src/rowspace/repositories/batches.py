@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Connection, Engine, inspect
 
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.statements.write import Merge
 from rowspace.wire.encode import ColumnEncoder, encode_rows, encoder_of
 
-__all__ = ["Batcher", "Plan", "aiter_rows", "plan_load"]
+__all__ = ["Batcher", "Plan", "aiter_rows", "iter_rows", "plan_load", "schema_of"]
 
 Row = Mapping[str, Any]
 
 
+def iter_rows(rows: Iterable[Row]) -> Iterator[Row]:
+    """Iterate over rows."""
+    return iter(rows)
+
+
 async def aiter_rows(rows: Iterable[Row] | AsyncIterable[Row]) -> AsyncIterator[Row]:
-    """Iterate over rows from a plain or an async iterable; what `iter` is to the sync side."""
+    """Iterate over rows from a plain or an async iterable."""
     if isinstance(rows, AsyncIterable):
         async for row in rows:
             yield row
     else:
         for row in rows:
             yield row
+
+
+def schema_of(bind: Engine | Connection) -> str | None:
+    """Return the schema that stands for tables without one on an engine or a connection."""
+    translation = bind.get_execution_options().get("schema_translate_map") or {}
+    schema: str | None = translation.get(None)
+    return schema
 
 
 class Plan:
@@ -56,51 +68,59 @@ class Plan:
 
 
 def plan_load(
-    table: Table,
+    model: type[Any],
     attributes: Sequence[str],
     *,
     schema: str | None = None,
-    name: str | None = None,
+    partition: str | None = None,
     constants: Mapping[str, int] | None = None,
+    dimension: int | None = None,
     strip_nul: bool = False,
 ) -> Plan:
-    """Plan a load of rows that have `attributes` (keys of the table's columns).
+    """Plan a load of rows that have `attributes` of a model.
 
     Args:
-        table: the mapped table.
+        model: a mapped class of one table.
         attributes: what the first row brings.
         schema: the schema to use for a table that names none.
-        name: the name of the table to write to, where it is a partition of `table`.
+        partition: the name of the table to write to, where it is a partition of the model's.
         constants: columns that have one value in every row.
+        dimension: what vectors must have where their column does not say.
         strip_nul: leave NUL bytes out of text, in place of an error.
 
     Raises:
         ConfigurationError: an attribute that is no column, or a primary key column that is missing.
     """
     constants = dict(constants or {})
-    columns = [_column(table, attribute) for attribute in attributes]
-    keys = [column for column in table.primary_key.columns if column.key not in constants]
-    absent = [str(key.key) for key in keys if key.key not in attributes]
+    table = inspect(model).local_table
+    columns = {attribute: _column(model, attribute) for attribute in attributes}
+    names = {column.name for column in columns.values()}
+    keys = tuple(column.name for column in table.primary_key.columns)
+    absent = set(keys) - names - set(constants)
     if absent:
-        message = f"A load into {table.name} needs its primary key: {', '.join(absent)} is missing from the rows."
+        message = f"A load of {model.__name__} needs its primary key; the rows lack {', '.join(sorted(absent))}."
         raise ConfigurationError(message)
-    encoders = [encoder_of(column, strip_nul=strip_nul) for column in columns]
+    encoders = [encoder_of(column, dimension=dimension, strip_nul=strip_nul) for column in columns.values()]
     merge = Merge(
-        table=name or table.name,
+        table=partition or table.name,
         schema=table.schema or schema,
         columns=tuple(encoder.staged for encoder in encoders),
-        keys=tuple(column.name for column in table.primary_key.columns),
+        keys=keys,
         constants=tuple(constants.items()),
-        touched=tuple(c.name for c in table.columns if c.onupdate is not None and c.key not in attributes),
+        touched=tuple(
+            column.name for column in table.columns if column.onupdate is not None and column.name not in names
+        ),
         stage=f"rowspace_{uuid4().hex[:12]}",
     )
-    return Plan(merge, encoders, {attribute: column.name for attribute, column in zip(attributes, columns, strict=True)})
+    return Plan(merge, encoders, {attribute: column.name for attribute, column in columns.items()})
 
 
-def _column(table: Table, attribute: str) -> Column[Any]:
-    if attribute in table.c:
-        return table.c[attribute]
-    message = f"{table.name} has no column {attribute!r}; it has {', '.join(table.c.keys())}."
+def _column(model: type[Any], attribute: str) -> Column[Any]:
+    columns = inspect(model).columns
+    if attribute in columns:
+        column: Column[Any] = columns[attribute]
+        return column
+    message = f"{model.__name__} has no attribute {attribute!r}; it has {', '.join(columns.keys())}."
     raise ConfigurationError(message)
 
 
@@ -110,8 +130,9 @@ class Batcher:
     What it remembers of the whole load is one hash a row.
     """
 
-    def __init__(self, plan: Plan, first: Row) -> None:
+    def __init__(self, plan: Plan, first: Row, *, size: int) -> None:
         self._plan = plan
+        self._size = size
         self._rows: dict[Any, Row] = {}
         self._seen: set[int] = set()
         #: Rows handed over so far.
@@ -124,6 +145,11 @@ class Batcher:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def full(self) -> bool:
+        """Whether the batch has the size that it should be sent at."""
+        return len(self._rows) >= self._size
 
     def add(self, row: Row) -> None:
         """Add a row; a later one with the same key takes its place."""

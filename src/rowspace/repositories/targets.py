@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Table, inspect
 from sqlalchemy.exc import NoInspectionAvailable
@@ -19,13 +20,18 @@ __all__ = ["target_of"]
 M = TypeVar("M")
 
 
-@lru_cache(512)
 def target_of(model: type[M], column: str | None, distance: Distance | str | None) -> Target[M]:
     """Return the target of a repository; see there for the rules.
 
     Raises:
         ConfigurationError: no mapped class, no such vector column, several, or a distance that does not fit it.
     """
+    target: Target[M] = _target_of(cast("Hashable", model), column, distance)
+    return target
+
+
+@lru_cache(512)
+def _target_of(model: Any, column: str | None, distance: Distance | str | None) -> Target[Any]:
     mapper = _mapper(model)
     vectors = {attribute.key: attribute.columns[0] for attribute in mapper.column_attrs if _is_vector(attribute)}
     key = _choose(model, column, list(vectors))

@@ -41,7 +41,7 @@ def _has_key(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> ColumnElement
     return tuple_(*columns).in_(keys)
 
 
-def by_keys(model: type[M], keys: Sequence[tuple[Any, ...]]) -> Select[tuple[M]]:
+def by_keys(model: type[M], keys: Sequence[tuple[Any, ...]]) -> Select[M]:
     """Select the rows with one of the primary keys, in no particular order."""
     return select(model).where(_has_key(model, keys))
 
@@ -63,6 +63,6 @@ def delete_where(model: type[Any], where: Sequence[ColumnElement[bool]]) -> Dele
     return delete(model).where(*where)
 
 
-def count(model: type[Any], where: Sequence[ColumnElement[bool]] = ()) -> Select[tuple[int]]:
+def count(model: type[Any], where: Sequence[ColumnElement[bool]] = ()) -> Select[int]:
     """Select the number of rows that meet every condition; costs a pass over them."""
     return select(func.count()).select_from(model).where(*where)

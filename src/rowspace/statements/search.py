@@ -89,7 +89,7 @@ class Nearest:
     exact: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.k, bool) or not isinstance(self.k, int) or not 1 <= self.k < 2**31:
+        if type(self.k) is not int or not 1 <= self.k < 2**31:
             message = f"k is a whole number of at least 1, got {self.k!r}."
             raise InvalidSetting(message)
 
@@ -100,13 +100,11 @@ def distance_to(target: Target[Any], query: Any = None) -> ColumnElement[float]:
     The parameter takes the type of the column, so that a vector of another dimension is refused before any SQL.
     """
     value = _parameter(QUERY, target.type) if query is None else query
-    operators: Any = target.expression.comparator  # type: ignore[attr-defined]
+    operators: Any = target.expression.comparator
     return operators.distance(value, target.distance)  # type: ignore[no-any-return]
 
 
-def nearest(
-    target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()
-) -> Select[tuple[M, float]]:
+def nearest(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[M, float]:
     """Select the k nearest rows and their distance, in the order in which an index scan finds them.
 
     Costs one scan of the vector index, about `ef_search` rows; with `exact` one pass over every row that matches.
@@ -124,9 +122,7 @@ def nearest(
     )
 
 
-def nearest_iterative(
-    target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()
-) -> Select[tuple[M, float]]:
+def nearest_iterative(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[M, float]:
     """Select the k nearest rows for a scan in `relaxed_order`, sorted again outside of it.
 
     The upper end of the range is applied outside too: inside, a scan that has passed it would go on until it has
@@ -143,16 +139,12 @@ def nearest_iterative(
     )
 
 
-def count_candidates(
-    target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()
-) -> Select[tuple[int]]:
+def count_candidates(target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[int]:
     """Select how many rows `nearest_iterative` sorts: fewer than k means that the scan gave up, not the range."""
     return select(func.count()).select_from(_candidates(target, shape, where).subquery())
 
 
-def parameters(
-    query: Any, *, max_distance: float | None = None, min_distance: float | None = None
-) -> dict[str, Any]:
+def parameters(query: Any, *, max_distance: float | None = None, min_distance: float | None = None) -> dict[str, Any]:
     """Return the values for the parameters of the statements above."""
     given = {QUERY: query, MAX_DISTANCE: max_distance, MIN_DISTANCE: min_distance}
     return {name: value for name, value in given.items() if value is not None}
@@ -164,11 +156,11 @@ _BUILT: Mapping[bool, Any] = {False: lru_cache(512)(nearest), True: lru_cache(51
 
 def built(
     target: Target[M], shape: Nearest, where: tuple[ColumnElement[bool], ...], *, iterative: bool
-) -> Select[tuple[M, float]]:
+) -> Select[M, float]:
     """Return the statement of `nearest` or `nearest_iterative`, from a cache where there is no condition."""
     if where:
         return nearest_iterative(target, shape, where) if iterative else nearest(target, shape, where)
-    statement: Select[tuple[M, float]] = _BUILT[iterative](target, shape)
+    statement: Select[M, float] = _BUILT[iterative](target, shape)
     return statement
 
 

@@ -6,7 +6,7 @@ no fast encoder here is sent as text into a text column of the staging table, an
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import json
 import struct
@@ -43,14 +43,17 @@ class ColumnEncoder:
     encode: Encode
 
 
-def encoder_of(column: Column[Any], *, strip_nul: bool = False) -> ColumnEncoder:
+def encoder_of(column: Column[Any], *, dimension: int | None = None, strip_nul: bool = False) -> ColumnEncoder:
     """Return the encoder of a column: binary for vectors, text, JSON and numbers, text for any other type.
 
     Args:
         column: a column of a mapped table.
+        dimension: what vectors must have where the column does not say.
         strip_nul: leave NUL bytes out of text and JSON, in place of an error.
     """
     type_ = column.type
+    if isinstance(type_, VectorType) and type_.dimension is None and dimension is not None:
+        type_ = type(type_)(dimension)
     ddl = type_.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
     encode = _binary_encoder(type_, strip_nul=strip_nul)
     if encode is not None:
@@ -72,7 +75,7 @@ def _binary_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode 
 
 def _text_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode:
     """Encode through the type's own processing and psycopg's text form, which the server reads by the cast."""
-    dialect = postgresql.psycopg.dialect()
+    dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
     bind = type_.dialect_impl(dialect).bind_processor(dialect)
     transformer = Transformer()
     text = _strip_nul if strip_nul else _text
@@ -167,7 +170,7 @@ def _without_nul(value: Any) -> Any:
 
 def _jsonable(value: Any) -> Any:
     """Turn what JSON has no word for into what a filter would compare with: ISO text, numbers."""
-    if isinstance(value, datetime.date | datetime.time):
+    if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, uuid.UUID):
         return str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import ColumnElement, CursorResult, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -77,7 +77,7 @@ class AsyncRepository(Generic[M]):
             InvalidVector, InvalidText: a value that cannot be stored; the message names the row.
             ConfigurationError: a row with unknown or missing attributes; the message names the row.
         """
-        return await upsert_rows(self.session, inspect(self.model).local_table, rows, batch_size=batch_size)
+        return await upsert_rows(self.session, self.model, rows, batch_size=batch_size)
 
     async def get(self, key: Any) -> M | None:
         """Return the entity of a primary key (a tuple where it has several columns), or None."""
@@ -113,8 +113,7 @@ class AsyncRepository(Generic[M]):
 
     async def _delete(self, statement: Any) -> int:
         with mapped_errors():
-            result = await self.session.execute(statement)
-        assert isinstance(result, CursorResult)
+            result = cast("CursorResult[Any]", await self.session.execute(statement))
         return result.rowcount
 
     async def count(self, *where: ColumnElement[bool]) -> int:
@@ -156,7 +155,7 @@ class AsyncRepository(Generic[M]):
         search = Search(
             target=self._target,
             shape=Nearest(k, max_distance is not None, min_distance is not None, with_embedding, exact),
-            parameters=parameters(self._target.type.coerce(query), max_distance=max_distance, min_distance=min_distance),
+            parameters=parameters(query, max_distance=max_distance, min_distance=min_distance),
             where=tuple(where),
             settings=settings or SearchSettings(),
         )

@@ -84,4 +84,4 @@ async def _gave_up(session: AsyncSession, search: Search[Any]) -> bool:
     if not search.shape.max_distance:
         return True
     candidates = await session.scalar(count_candidates(search.target, search.shape, search.where), search.parameters)
-    return (candidates or 0) < search.shape.k
+    return candidates is not None and candidates < search.shape.k

@@ -1,0 +1,138 @@
+"""The repository of collections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.distance import Distance
+from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
+from rowspace.indexes import HNSW, IVFFlat, to_dict
+from rowspace.models import Collection, Document
+from rowspace.repositories.batches import schema_of
+from rowspace.repositories.naming import check_collection
+from rowspace.statements import documents as statements
+from rowspace.statements.admin import Partition
+
+__all__ = ["AsyncCollectionRepository"]
+
+
+class AsyncCollectionRepository:
+    """Collections, in the caller's session and transaction.
+
+    Args:
+        session: a SQLAlchemy async session.
+    """
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def create(
+        self,
+        name: str,
+        dimension: int,
+        *,
+        distance: Distance | str = Distance.COSINE,
+        index: HNSW | IVFFlat | str | None = "hnsw",
+        language: str = "simple",
+        embedder: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Collection:
+        """Create a collection and its partition of `documents`; readers and writers of others are not held up.
+
+        Args:
+            name: 1 to 200 characters.
+            dimension: numbers in each embedding, 1 to 16000.
+            distance: l2, cosine, inner_product or l1.
+            index: the vector index that `create_indexes` will make; `"hnsw"` for the defaults, None for none.
+            language: the text-search configuration, such as `simple` or `english`.
+            embedder: the name of the embedder, if it is known.
+            metadata: anything, as JSON.
+
+        Raises:
+            CollectionExists: there is one of that name.
+            ConfigurationError: a value out of range, or an index that cannot hold the vectors.
+        """
+        metric, spec = check_collection(name, dimension, distance, index)
+        collection = Collection(
+            name=name,
+            dimension=dimension,
+            distance=metric.value,
+            language=language,
+            index=to_dict(spec),
+            embedder=embedder,
+            meta=dict(metadata or {}),
+        )
+        with mapped_errors():
+            await self._insert(collection)
+            for statement in self.partition_of(collection).create():
+                await (await self._connection()).exec_driver_sql(statement)
+        return collection
+
+    async def _insert(self, collection: Collection) -> None:
+        try:
+            # In a savepoint: a name that is taken must not cost the caller the transaction.
+            async with self.session.begin_nested():
+                self.session.add(collection)
+        except IntegrityError as error:
+            message = f"There is already a collection {collection.name!r}."
+            raise CollectionExists(message) from error
+
+    async def get(self, name: str) -> Collection:
+        """Return the collection of a name.
+
+        Raises:
+            CollectionNotFound: there is none.
+        """
+        with mapped_errors():
+            found = await self.session.scalar(statements.collection_by_name(name))
+        if found is None:
+            message = f"There is no collection {name!r}."
+            raise CollectionNotFound(message)
+        return found
+
+    async def list(self) -> list[Collection]:
+        """Return all collections by name."""
+        with mapped_errors():
+            return [*await self.session.scalars(statements.collections())]
+
+    async def rename(self, name: str, new_name: str) -> Collection:
+        """Give a collection another name.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+            CollectionExists: the new name is taken.
+        """
+        collection = await self.get(name)
+        check_collection(new_name, collection.dimension, collection.distance, None)
+        try:
+            async with self.session.begin_nested():
+                collection.name = new_name
+        except IntegrityError as error:
+            message = f"There is already a collection {new_name!r}."
+            raise CollectionExists(message) from error
+        return collection
+
+    async def drop(self, name: str) -> None:
+        """Drop a collection with all its documents; costs one DROP TABLE, however many there are.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+        """
+        collection = await self.get(name)
+        with mapped_errors():
+            await (await self._connection()).exec_driver_sql(self.partition_of(collection).drop())
+            await self.session.delete(collection)
+            await self.session.flush()
+
+    def partition_of(self, collection: Collection) -> Partition:
+        """Return the partition that holds a collection's documents."""
+        schema = inspect(Document).local_table.schema or schema_of(self.session.get_bind(mapper=Document))
+        return Partition(collection.id, collection.dimension, schema)
+
+    async def _connection(self) -> Any:
+        return await self.session.connection(bind_arguments={"mapper": Document})

@@ -1,0 +1,173 @@
+"""The repository of the documents of one collection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, CursorResult
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.errors import ConfigurationError, mapped_errors
+from rowspace.filters import Filter, compile_filter
+from rowspace.indexes import IVFFlat, from_dict
+from rowspace.models import Collection, Document
+from rowspace.repositories._async.collections import AsyncCollectionRepository
+from rowspace.repositories._async.loading import upsert_rows
+from rowspace.repositories._async.searching import Search, run_search
+from rowspace.results import Hit, LoadReport
+from rowspace.settings import SearchSettings
+from rowspace.statements import documents as statements
+from rowspace.statements.search import Nearest, parameters
+
+__all__ = ["AsyncDocumentRepository"]
+
+
+class AsyncDocumentRepository:
+    """Documents of one collection, in the caller's session and transaction.
+
+    Args:
+        session: a SQLAlchemy async session.
+        collection: a collection that this session or another one loaded.
+    """
+
+    def __init__(self, session: AsyncSession, collection: Collection) -> None:
+        self.session = session
+        self.collection = collection
+        self._partition = AsyncCollectionRepository(session).partition_of(collection)
+
+    async def upsert(
+        self,
+        rows: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        batch_size: int = 5_000,
+        strip_nul: bool = False,
+    ) -> LoadReport:
+        """Insert documents, and update those whose id is there already, by COPY in binary.
+
+        Args:
+            rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.
+            batch_size: rows held in memory and sent at once.
+            strip_nul: leave NUL bytes out of text, in place of an error.
+
+        Raises:
+            DimensionMismatch, InvalidVector, InvalidText, InvalidRow: the message names the row; nothing of the
+                batch was written.
+        """
+        return await upsert_rows(
+            self.session,
+            Document,
+            rows,
+            batch_size=batch_size,
+            partition=self._partition.name,
+            constants={"collection_id": self.collection.id},
+            dimension=self.collection.dimension,
+            strip_nul=strip_nul,
+        )
+
+    async def get(self, ids: Iterable[str]) -> list[Document]:
+        """Return the documents of ids, in the order of the ids; those that are not there are left out."""
+        wanted = list(ids)
+        with mapped_errors():
+            found = {d.id: d for d in await self.session.scalars(statements.by_ids(self.collection.id, wanted))}
+        return [found[id_] for id_ in wanted if id_ in found]
+
+    async def delete(self, ids: Iterable[str] = (), *, filter: Filter | None = None) -> int:  # noqa: A002
+        """Delete documents by id or by a metadata filter and return how many there were.
+
+        Raises:
+            ConfigurationError: neither is given, or both.
+            InvalidFilter: the filter is malformed.
+        """
+        wanted = list(ids)
+        if bool(wanted) == bool(filter):
+            message = "delete takes ids or a filter that is not empty; to delete everything, drop the collection."
+            if wanted or filter is not None:
+                raise ConfigurationError(message)
+            return 0
+        if wanted:
+            return await self._change(statements.delete_ids(self.collection.id, wanted))
+        return await self._change(statements.delete_matching(self.collection.id, self._where(filter)))
+
+    async def update_metadata(self, changes: Mapping[str, Any], *, filter: Filter | None) -> int:  # noqa: A002
+        """Set keys of the metadata of the documents that match a filter and return how many there were.
+
+        Args:
+            changes: keys to set at the top level; None removes a key.
+            filter: which documents; None means all of them.
+        """
+        return await self._change(statements.merge_metadata(self.collection.id, changes, self._where(filter)))
+
+    async def count(self, *, filter: Filter | None = None) -> int:  # noqa: A002
+        """Return the number of documents that match a filter; costs a pass over them."""
+        with mapped_errors():
+            return await self.session.scalar(statements.count(self.collection.id, self._where(filter))) or 0
+
+    async def is_empty(self) -> bool:
+        """Return whether there is no document; costs one row."""
+        with mapped_errors():
+            return bool(await self.session.scalar(statements.is_empty(self.collection.id)))
+
+    async def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return the MD5 of the content and the metadata of those ids that are there."""
+        with mapped_errors():
+            rows = await self.session.execute(statements.fingerprints(self.collection.id, ids))
+            return {id_: (digest, meta) for id_, digest, meta in rows}
+
+    async def create_indexes(self) -> None:
+        """Create the indexes that are missing: on the vectors, the metadata and the text; then ANALYZE.
+
+        Run it after the rows are loaded. It holds off writers to this collection, not readers, until the transaction
+        ends.
+        """
+        spec = from_dict(self.collection.index)
+        if isinstance(spec, IVFFlat):
+            spec = spec.sized(await self.count())
+        with mapped_errors():
+            connection = await self.session.connection(bind_arguments={"mapper": Document})
+            for statement in self._partition.create_indexes(spec, self.collection.language):
+                await connection.exec_driver_sql(statement)
+            await connection.exec_driver_sql(self._partition.analyze())
+
+    async def nearest(
+        self,
+        query: Any,
+        k: int = 10,
+        *,
+        filter: Filter | None = None,  # noqa: A002
+        max_distance: float | None = None,
+        min_distance: float | None = None,
+        with_embedding: bool = False,
+        exact: bool = False,
+        settings: SearchSettings | None = None,
+    ) -> list[Hit[Document]]:
+        """Return the k nearest documents to a vector, nearest first; see `AsyncRepository.nearest`.
+
+        Args:
+            query: a 1-d array-like of the collection's dimension.
+            k: documents wanted, at least 1.
+            filter: a metadata filter, such as `{"year": {"$gt": 2020}}`.
+            max_distance: leave out what is farther.
+            min_distance: leave out what is nearer.
+            with_embedding: load the embedding of each hit in the same statement.
+            exact: compare with every document that matches, without the vector index.
+            settings: pgvector's settings, until the transaction ends.
+        """
+        search = Search(
+            target=statements.target_of(self.collection),
+            shape=Nearest(k, max_distance is not None, min_distance is not None, with_embedding, exact),
+            parameters=parameters(query, max_distance=max_distance, min_distance=min_distance),
+            where=tuple(self._where(filter)),
+            settings=settings or SearchSettings(),
+            method=self.collection.index.get("method"),
+        )
+        return await run_search(self.session, search)
+
+    def _where(self, filter_: Filter | None) -> list[ColumnElement[bool]]:
+        condition = compile_filter(filter_, Document.__table__.c.metadata)
+        return [] if condition is None else [condition]
+
+    async def _change(self, statement: Any) -> int:
+        with mapped_errors():
+            result = cast(CursorResult[Any], await self.session.execute(statement))
+        return result.rowcount

@@ -1,0 +1,50 @@
+"""The rules for a new collection, checked before any SQL."""
+
+from __future__ import annotations
+
+from rowspace.distance import Distance
+from rowspace.errors import ConfigurationError
+from rowspace.indexes import HNSW, IVFFlat
+from rowspace.statements.admin import check_index
+from rowspace.types import Vector
+
+__all__ = ["check_collection"]
+
+
+def check_collection(
+    name: str, dimension: int, distance: Distance | str, index: HNSW | IVFFlat | str | None
+) -> tuple[Distance, HNSW | IVFFlat | None]:
+    """Return the distance and the index specification of a new collection.
+
+    Raises:
+        ConfigurationError: a name, dimension, distance or index that cannot be.
+    """
+    if not isinstance(name, str) or not 1 <= len(name) <= 200 or not name.isprintable() or name != name.strip():
+        message = f"A collection's name is 1 to 200 printable characters without spaces around it, got {name!r:.80}."
+        raise ConfigurationError(message)
+    Vector(dimension)
+    metric = _distance(distance)
+    spec = _index(index, metric)
+    check_index(spec, dimension)
+    return metric, spec
+
+
+def _distance(distance: Distance | str) -> Distance:
+    known = [metric for metric in Distance if not metric.for_bits]
+    if distance in known:
+        return Distance(distance)
+    message = f"A collection's distance is one of {', '.join(known)}, got {distance!r}."
+    raise ConfigurationError(message)
+
+
+def _index(index: HNSW | IVFFlat | str | None, distance: Distance) -> HNSW | IVFFlat | None:
+    kinds: dict[str, type[HNSW | IVFFlat]] = {"hnsw": HNSW, "ivfflat": IVFFlat}
+    if isinstance(index, str):
+        if index not in kinds:
+            message = f"A collection's index is one of {', '.join(kinds)}, an HNSW or IVFFlat, or None; got {index!r}."
+            raise ConfigurationError(message)
+        return kinds[index](distance=distance)
+    if index is not None and index.distance is not distance:
+        message = f"The index is by {index.distance.value}, the collection by {distance.value}: no search could use it."
+        raise ConfigurationError(message)
+    return index

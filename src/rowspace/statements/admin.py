@@ -1,0 +1,108 @@
+"""DDL of collections: a partition of `documents`, and the indexes on it.
+
+Everything in these texts is a checked number, a quoted identifier that Rowspace made, or a quoted literal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import String
+
+from rowspace.errors import ConfigurationError
+from rowspace.indexes import HNSW, MAX_INDEXED, IVFFlat
+
+__all__ = ["Partition", "check_index"]
+
+_dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+_quote = _dialect.identifier_preparer.quote
+
+
+def check_index(spec: HNSW | IVFFlat | None, dimension: int) -> None:
+    """Refuse an index that cannot hold a collection's vectors.
+
+    Raises:
+        ConfigurationError: more dimensions than pgvector indexes, or a distance for bits.
+    """
+    if spec is None:
+        return
+    if dimension > MAX_INDEXED["vector"]:
+        message = (
+            f"{spec.method} indexes at most {MAX_INDEXED['vector']} dimensions of vector, the collection has "
+            f"{dimension}. Make it with index=None: its searches are exact."
+        )
+        raise ConfigurationError(message)
+    spec.distance.opclass("vector")
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The partition of one collection and the statements that make, index and drop it.
+
+    Args:
+        collection_id: the collection's id.
+        dimension: numbers in an embedding.
+        schema: the schema of `documents`, or None for the search path's.
+    """
+
+    collection_id: int
+    dimension: int
+    schema: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the table, not quoted."""
+        return f"documents_{self.collection_id:d}"
+
+    def create(self) -> list[str]:
+        """Return the statements that make the partition: built apart and then attached.
+
+        `CREATE TABLE ... PARTITION OF` would lock every other collection out meanwhile (PostgreSQL's manual,
+        section "Declarative Partitioning").
+        """
+        parent, table = self._in_schema("documents"), self._in_schema(self.name)
+        return [
+            f"CREATE TABLE {table} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE, "
+            f"CONSTRAINT {_quote(f'ck_{self.name}_dimension')} CHECK (vector_dims(embedding) = {self.dimension:d}), "
+            f"CONSTRAINT {_quote(f'pk_{self.name}')} PRIMARY KEY (collection_id, id))",
+            f"ALTER TABLE {parent} ATTACH PARTITION {table} FOR VALUES IN ({self.collection_id:d})",
+        ]
+
+    def drop(self) -> str:
+        """Return the statement that drops the partition with all its rows."""
+        return f"DROP TABLE IF EXISTS {self._in_schema(self.name)}"
+
+    def create_indexes(self, spec: HNSW | IVFFlat | None, language: str) -> list[str]:
+        """Return the statements that make the secondary indexes, those that are there already left alone.
+
+        Best run after the rows are there: an HNSW index is built several times faster than it is filled row by row.
+        """
+        table = self._in_schema(self.name)
+        config = String().literal_processor(_dialect)(language)  # type: ignore[misc]
+        statements = [
+            f"CREATE INDEX IF NOT EXISTS {_quote(f'ix_{self.name}_metadata')} ON {table} "
+            "USING gin (metadata jsonb_path_ops)",
+            f"CREATE INDEX IF NOT EXISTS {_quote(f'ix_{self.name}_text')} ON {table} "
+            f"USING gin (to_tsvector({config}::regconfig, content))",
+        ]
+        if spec is not None:
+            with_ = ", ".join(f"{key} = {value:d}" for key, value in spec.options().items())
+            statements.append(
+                f"CREATE INDEX IF NOT EXISTS {_quote(self.vector_index)} ON {table} USING {spec.method} "
+                f"((embedding::vector({self.dimension:d})) {spec.distance.opclass('vector')})"
+                + (f" WITH ({with_})" if with_ else "")
+            )
+        return statements
+
+    @property
+    def vector_index(self) -> str:
+        """The name of the vector index."""
+        return f"ix_{self.name}_embedding"
+
+    def analyze(self) -> str:
+        """Return the statement that refreshes the planner's statistics, which decide between the indexes."""
+        return f"ANALYZE {self._in_schema(self.name)}"
+
+    def _in_schema(self, name: str) -> str:
+        return _quote(name) if self.schema is None else f"{_quote(self.schema)}.{_quote(name)}"

@@ -1,0 +1,84 @@
+"""Statements over collections and the documents of one collection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, ColumnElement, Delete, Select, Text, Update, bindparam, delete, func, select, update
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import JSONB
+
+from rowspace.models import Collection, Document
+from rowspace.statements.search import Target
+
+__all__ = ["by_ids", "collection_by_name", "collections", "count", "delete_matching", "is_empty", "target_of"]
+
+Conditions = Sequence[ColumnElement[bool]]
+
+
+def collections() -> Select[Collection]:
+    """Select all collections by name."""
+    return select(Collection).order_by(Collection.name)
+
+
+def collection_by_name(name: str) -> Select[Collection]:
+    """Select the collection of a name."""
+    return select(Collection).where(Collection.name == name)
+
+
+def target_of(collection: Collection) -> Target[Document]:
+    """Return what a search in a collection is over: the cast of the embedding that its index is on."""
+    scope = (("collection_id", collection.id),)
+    return Target(Document, "embedding", collection.metric, collection.dimension, scope)
+
+
+def matching(collection_id: int, where: Conditions) -> list[ColumnElement[bool]]:
+    """Return the conditions of the documents of a collection that meet every other condition."""
+    return [Document.collection_id == collection_id, *where]
+
+
+def by_ids(collection_id: int, ids: Sequence[str]) -> Select[Document]:
+    """Select documents by id, in no particular order."""
+    return select(Document).where(*matching(collection_id, [Document.id == func.any(_array(ids))]))
+
+
+def delete_ids(collection_id: int, ids: Sequence[str]) -> Delete:
+    """Delete documents by id."""
+    return delete(Document).where(*matching(collection_id, [Document.id == func.any(_array(ids))]))
+
+
+def delete_matching(collection_id: int, where: Conditions) -> Delete:
+    """Delete the documents that meet every condition."""
+    return delete(Document).where(*matching(collection_id, where))
+
+
+def count(collection_id: int, where: Conditions = ()) -> Select[int]:
+    """Select the number of documents that meet every condition; costs a pass over them."""
+    return select(func.count()).select_from(Document).where(*matching(collection_id, where))
+
+
+def is_empty(collection_id: int) -> Select[Any]:
+    """Select whether a collection has no document; costs one row."""
+    return select(~select(Document.id).where(Document.collection_id == collection_id).exists())
+
+
+def merge_metadata(collection_id: int, changes: Mapping[str, Any], where: Conditions) -> Update:
+    """Set keys of the metadata of the documents that meet every condition; a None removes its key."""
+    kept = {key: value for key, value in changes.items() if value is not None}
+    gone = [key for key, value in changes.items() if value is None]
+    merged: Any = Document.meta.op("||")(sql_cast(kept, JSONB))
+    if gone:
+        merged = merged.op("-")(_array(gone))
+    return update(Document).where(*matching(collection_id, where)).values({Document.meta: merged})
+
+
+def fingerprints(collection_id: int, ids: Sequence[str]) -> Select[str, str, dict[str, Any]]:
+    """Select id, MD5 of the content and metadata of documents, to tell which ones a load would not change."""
+    columns = (Document.id, func.md5(Document.content), Document.meta)
+    return select(*columns).where(*matching(collection_id, [Document.id == func.any(_array(ids))]))
+
+
+def _array(values: Sequence[str]) -> Any:
+    # One array parameter, whatever the number of ids: the statement stays the same and is prepared once.
+    return bindparam(None, list(values), type_=ARRAY(Text))
