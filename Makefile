@@ -25,7 +25,7 @@ test: $(VENV)/.dev ## run the tests; PYTEST_ADDOPTS takes options, for example -
 lint: $(VENV)/.dev ## check style, format, layers and generated twins
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/unasync.py --check
 
 types: $(VENV)/.dev ## check the types

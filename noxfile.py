@@ -16,7 +16,8 @@ CONSTRAINED = ["--constraint", "constraints.txt"]
 
 
 def install(session: nox.Session, group: str, *arguments: str) -> None:
-    """Install Rowspace with every extra and one dependency group; --group needs a newer pip than some Pythons bring."""
+    """Install Rowspace with every extra and one dependency group; other versions in place of the pinned ones."""
+    # --group needs pip 25.1.
     session.install("--upgrade", "pip", *CONSTRAINED)
     session.install("--editable", ".[all]", "--group", group, *(arguments or CONSTRAINED))
 
@@ -42,7 +43,7 @@ def lint(session: nox.Session) -> None:
     install(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
-    session.run("lint-imports")
+    session.run("lint-imports", "--no-logo")
     session.run("python", "tools/unasync.py", "--check")
 
 
