@@ -100,7 +100,7 @@ def array(value: list[Any] | tuple[Any, ...], where: str, *, depth: int) -> Arra
 
 
 def _number(value: Any, where: str) -> int | float | Decimal:
-    if not isinstance(value, Integral) and not math.isfinite(value):
+    if not _is_finite(value):
         raise invalid(
             where, value, "a finite number", "JSON has no NaN and no infinity: use None or leave the key out."
         )
@@ -111,6 +111,11 @@ def _number(value: Any, where: str) -> int | float | Decimal:
         return number or 0
     expected = f"a number of at most {_MAX_WHOLE_DIGITS:,} digits before and {_MAX_FRACTION_DIGITS:,} after the point"
     raise invalid(where, value, expected, "PostgreSQL's numeric holds no more: round it.")
+
+
+def _is_finite(value: Any) -> bool:
+    # math.isfinite overflows on a Decimal beyond the range of float.
+    return value.is_finite() if isinstance(value, Decimal) else isinstance(value, Integral) or math.isfinite(value)
 
 
 def _fits(number: int | Decimal) -> bool:
