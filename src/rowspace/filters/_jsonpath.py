@@ -1,0 +1,129 @@
+"""A condition tree as PostgreSQL sees it: a containment document and one jsonpath predicate, both plain values.
+
+No SQLAlchemy here. The language is in the PostgreSQL manual, section 9.16.2 "The SQL/JSON Path Language".
+
+Strict mode, because lax mode unwraps arrays and `tags == "a"` would match `["a"]`. In strict mode a missing key makes a
+predicate unknown instead of false. A filter expression drops what is unknown, so `exists($ ? (...))` around a
+predicate makes it two-valued. It stands around each negated leaf and around the whole, the latter so that SQL's NOT of
+the compiled filter is its complement too. The GIN index (`jsonb_path_ops`) sees through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rowspace.filters._conditions import (
+    And,
+    Array,
+    Compare,
+    Condition,
+    EqualArray,
+    Exists,
+    HasAny,
+    Leaf,
+    Like,
+    Not,
+    OneOf,
+    Or,
+    Path,
+    Scalar,
+    all_of,
+)
+from rowspace.filters._like import to_regex
+from rowspace.filters._values import to_json
+
+_FALSE = "1 == 0"
+# PostgreSQL walks `a || b || c` by recursion: 50,000 terms overflow its stack, a balanced tree of them does not.
+_FLAT_TERMS = 64
+
+
+def to_containment(condition: Condition) -> tuple[dict[str, Any], Condition | None]:
+    """Return the document that a matching row must contain, and the rest that a document cannot say.
+
+    The document holds the scalar equalities of a conjunction. A second equality on the same path stays in the rest.
+    """
+    document: dict[str, Any] = {}
+    parts = condition.conditions if isinstance(condition, And) else (condition,)
+    rest = tuple(part for part in parts if not _placed(document, part))
+    return document, all_of(rest) if rest else None
+
+
+def _placed(document: dict[str, Any], condition: Condition) -> bool:
+    if not isinstance(condition, Compare) or condition.comparison != "==":
+        return False
+    node: Any = document
+    *parents, last = condition.path
+    for key in parents:
+        node = node.setdefault(key, {})
+        if not isinstance(node, dict):
+            return False
+    if last in node:
+        return False
+    node[last] = condition.value
+    return True
+
+
+def to_jsonpath(condition: Condition) -> str:
+    """Return the jsonpath predicate for `@@`: true of a matching document, false of any other, never unknown."""
+    return f"strict exists($ ? ({_predicate(condition)}))"
+
+
+def _predicate(condition: Condition) -> str:
+    match condition:
+        case And(parts):
+            return _joined([_grouped(part) for part in parts], "&&")
+        case Not(leaf):
+            return f"!exists($ ? ({_leaf(leaf)}))"
+        case Or(parts):
+            return _joined([_grouped(part) for part in parts], "||")
+        case _:
+            return _leaf(condition)
+
+
+def _grouped(condition: Condition) -> str:
+    predicate = _predicate(condition)
+    return f"({predicate})" if isinstance(condition, And | Or) else predicate
+
+
+def _leaf(leaf: Leaf) -> str:
+    path = _path(leaf.path)
+    match leaf:
+        case Exists():
+            return f"exists({path})"
+        case Compare():
+            return f"exists({path} ? (@ {leaf.comparison} {to_json(leaf.value)}))"
+        case OneOf():
+            return f"exists({path} ? ({_one_of(leaf.values)}))"
+        case HasAny():
+            return f"exists({path}[*] ? ({_one_of(leaf.values)}))"
+        case EqualArray():
+            return f"exists({path} ? ({_joined(list(_array_terms('@', leaf.values)), '&&')}))"
+        case Like():
+            flags = "is" if leaf.ignore_case else "s"
+            return f'exists({path} ? (@ like_regex {to_json(to_regex(leaf.pattern))} flag "{flags}"))'
+
+
+def _path(path: Path) -> str:
+    return "$" + "".join(f".{to_json(key)}" for key in path)
+
+
+def _one_of(values: tuple[Scalar, ...]) -> str:
+    return _joined([f"@ == {to_json(value)}" for value in values], "||") if values else _FALSE
+
+
+def _array_terms(item: str, values: Array) -> Iterator[str]:
+    yield f"{item}.size() == {len(values)}"
+    for index, value in enumerate(values):
+        element = f"{item}[{index}]"
+        if isinstance(value, tuple):
+            yield from _array_terms(element, value)
+        else:
+            yield f"{element} == {to_json(value)}"
+
+
+def _joined(terms: Sequence[str], operator: str) -> str:
+    if len(terms) <= _FLAT_TERMS:
+        return f" {operator} ".join(terms)
+    middle = len(terms) // 2
+    return f"({_joined(terms[:middle], operator)}) {operator} ({_joined(terms[middle:], operator)})"

@@ -1,0 +1,123 @@
+"""The statement text is one of three constants whatever a filter holds; everything else travels in parameters."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import ColumnElement, column, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB, asyncpg, psycopg, psycopg2
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from rowspace.errors import InvalidFilter
+from rowspace.filters import compile_filter
+
+META = column("metadata", JSONB())
+CONTAINS = "metadata @> CAST(%(param)s::VARCHAR AS JSONB)"
+MATCHES = "metadata @@ CAST(%(param)s::VARCHAR AS JSONPATH)"
+SHAPES = {CONTAINS, MATCHES, f"({CONTAINS}) AND ({MATCHES})"}
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Note(Base):
+    __tablename__ = "notes"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB)
+
+
+def compiled(predicate: ColumnElement[bool] | None) -> tuple[str, list[Any]]:
+    assert predicate is not None
+    statement = predicate.compile(dialect=psycopg.dialect())
+    return re.sub(r"param_\d+", "param", statement.string), list(statement.params.values())
+
+
+@pytest.mark.parametrize("empty", [None, {}])
+def test_empty_filter_gives_no_predicate(empty: dict[str, Any] | None) -> None:
+    assert compile_filter(empty, META) is None
+
+
+def test_the_three_shapes() -> None:
+    assert compiled(compile_filter({"a": 1}, META)) == (CONTAINS, ['{"a": 1}'])
+    path = 'strict exists($ ? (exists($."a" ? (@ > 1))))'
+    assert compiled(compile_filter({"a": {"$gt": 1}}, META)) == (MATCHES, [path])
+    both = compiled(compile_filter({"b": "x", "a": {"$gt": 1}}, META))
+    assert both == (f"({CONTAINS}) AND ({MATCHES})", ['{"b": "x"}', path])
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text"),
+    [
+        (psycopg.dialect(), "CAST(%(param_1)s::VARCHAR AS JSONB)"),
+        (psycopg2.dialect(), "CAST(%(param_1)s AS JSONB)"),
+        (asyncpg.dialect(), "CAST($1::VARCHAR AS JSONB)"),
+    ],
+)
+def test_parameters_are_text_on_every_driver(dialect: postgresql.base.PGDialect, text: str) -> None:
+    predicate = compile_filter({"a": 1}, META)
+    assert predicate is not None
+    assert str(predicate.compile(dialect=dialect)) == f"metadata @> {text}"
+
+
+def test_mapped_attribute_and_two_filters_in_one_statement() -> None:
+    first, second = compile_filter({"a": 1}, Note.meta), compile_filter({"a": 2}, Note.meta)
+    assert first is not None
+    assert second is not None
+    statement = select(Note.id).where(first | ~second).compile(dialect=psycopg.dialect())
+    assert statement.string.endswith(
+        "WHERE (notes.metadata @> CAST(%(param_1)s::VARCHAR AS JSONB))"
+        " OR NOT (notes.metadata @> CAST(%(param_2)s::VARCHAR AS JSONB))"
+    )
+    assert statement.params == {"param_1": '{"a": 1}', "param_2": '{"a": 2}'}
+
+
+def test_filters_of_one_shape_share_a_cached_statement() -> None:
+    first, second = compile_filter({"a": 1}, META), compile_filter({"b.c": "x", "d": None}, META)
+    assert first is not None
+    assert second is not None
+    assert first._generate_cache_key().key == second._generate_cache_key().key  # type: ignore[union-attr]
+
+
+hostile = st.text(min_size=1, max_size=12) | st.sampled_from(
+    [
+        "'; DROP TABLE documents; --",
+        '"); DELETE',
+        "%(x)s",
+        ":name",
+        "$1",
+        "%s",
+        "\\",
+        '" || true || "',
+        "*/",
+        "\x1f",
+        "￿",
+        "a.b",
+    ]
+)
+value = hostile | st.integers() | st.floats() | st.none() | st.booleans()
+condition = st.one_of(
+    value,
+    st.builds(lambda v: {"$ne": v}, value),
+    st.builds(lambda v: {"$in": v}, st.lists(value, max_size=3)),
+    st.builds(lambda v: {"$like": v}, hostile),
+    st.builds(lambda v: {"$contains": v}, value),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(hostile, condition, min_size=1, max_size=3))
+def test_no_key_or_value_reaches_the_statement(filter_: dict[str, Any]) -> None:
+    try:
+        predicate = compile_filter(filter_, META)
+    except InvalidFilter:
+        return
+    text, parameters = compiled(predicate)
+    assert text in SHAPES
+    assert all(isinstance(parameter, str) for parameter in parameters)
+    assert len(parameters) <= 2
