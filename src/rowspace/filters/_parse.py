@@ -63,7 +63,7 @@ def parse(filter_: Filter | None, /) -> Condition | None:
     Raises:
         InvalidFilter: an unknown operator, a wrong operand or a key that cannot be; the message names the path.
     """
-    if filter_ is None or (isinstance(filter_, Mapping) and not filter_):
+    if filter_ is None or filter_ == {}:
         return None
     return _mapping(filter_, _Place())
 
@@ -137,7 +137,8 @@ def _operation(name: str, operand: object, at: _Place) -> Condition:
         parts = tuple(_mapping(one, at.inside(f"[{index}]")) for index, one in enumerate(_filters(operand, at)))
         return all_of(parts) if name == "$and" else any_of(parts)
     if name not in _OPERATORS:
-        raise InvalidFilter(f"{at.where}: unknown operator {shown(name)}. {_suggestion(name)}")
+        message = f"{at.where}: unknown operator {shown(name)}. {_suggestion(name)}"
+        raise InvalidFilter(message)
     if not at.path:
         raise invalid(at.where, operand, "a key around the operator", f'Write {{"key": {{"{name}": ...}}}}.')
     return _OPERATORS[name](operand, at)
@@ -192,7 +193,7 @@ def _scalars(operand: Any, at: _Place) -> tuple[Scalar, ...]:
 
 
 def _between(operand: Any, at: _Place) -> Condition:
-    if not isinstance(operand, list | tuple) or len(operand) != 2:  # noqa: PLR2004
+    if not isinstance(operand, list | tuple) or len(operand) != 2:
         raise invalid(at.where, operand, "a list of two values", "Write [lowest, highest]; both ends are included.")
     low, high = (_orderable(value, f"{at.where}[{index}]") for index, value in enumerate(operand))
     if isinstance(low, str) != isinstance(high, str):

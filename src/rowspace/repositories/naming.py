@@ -19,7 +19,7 @@ def check_collection(
     Raises:
         ConfigurationError: a name, dimension, distance or index that cannot be.
     """
-    if not isinstance(name, str) or not 1 <= len(name) <= 200 or not name.isprintable() or name != name.strip():
+    if not 1 <= len(name) <= 200 or not name.isprintable() or name != name.strip():
         message = f"A collection's name is 1 to 200 printable characters without spaces around it, got {name!r:.80}."
         raise ConfigurationError(message)
     Vector(dimension)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.types import String
 
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import HNSW, MAX_INDEXED, IVFFlat
@@ -34,6 +33,11 @@ def check_index(spec: HNSW | IVFFlat | None, dimension: int) -> None:
         )
         raise ConfigurationError(message)
     spec.distance.opclass("vector")
+
+
+def _tsvector(language: str) -> str:
+    literal = language.replace("'", "''")
+    return f"to_tsvector('{literal}'::regconfig, content)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,13 @@ class Partition:
         section "Declarative Partitioning").
         """
         parent, table = self._in_schema("documents"), self._in_schema(self.name)
+        parts = (
+            f"LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE",
+            f"CONSTRAINT {_quote(f'ck_{self.name}_dimension')} CHECK (vector_dims(embedding) = {self.dimension:d})",
+            f"CONSTRAINT {_quote(f'pk_{self.name}')} PRIMARY KEY (collection_id, id)",
+        )
         return [
-            f"CREATE TABLE {table} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE, "
-            f"CONSTRAINT {_quote(f'ck_{self.name}_dimension')} CHECK (vector_dims(embedding) = {self.dimension:d}), "
-            f"CONSTRAINT {_quote(f'pk_{self.name}')} PRIMARY KEY (collection_id, id))",
+            f"CREATE TABLE {table} ({', '.join(parts)})",
             f"ALTER TABLE {parent} ATTACH PARTITION {table} FOR VALUES IN ({self.collection_id:d})",
         ]
 
@@ -78,27 +85,16 @@ class Partition:
 
         Best run after the rows are there: an HNSW index is built several times faster than it is filled row by row.
         """
-        table = self._in_schema(self.name)
-        config = String().literal_processor(_dialect)(language)  # type: ignore[misc]
-        statements = [
-            f"CREATE INDEX IF NOT EXISTS {_quote(f'ix_{self.name}_metadata')} ON {table} "
-            "USING gin (metadata jsonb_path_ops)",
-            f"CREATE INDEX IF NOT EXISTS {_quote(f'ix_{self.name}_text')} ON {table} "
-            f"USING gin (to_tsvector({config}::regconfig, content))",
-        ]
+        parts = [("metadata", "gin (metadata jsonb_path_ops)"), ("text", f"gin ({_tsvector(language)})")]
         if spec is not None:
             with_ = ", ".join(f"{key} = {value:d}" for key, value in spec.options().items())
-            statements.append(
-                f"CREATE INDEX IF NOT EXISTS {_quote(self.vector_index)} ON {table} USING {spec.method} "
-                f"((embedding::vector({self.dimension:d})) {spec.distance.opclass('vector')})"
-                + (f" WITH ({with_})" if with_ else "")
-            )
-        return statements
-
-    @property
-    def vector_index(self) -> str:
-        """The name of the vector index."""
-        return f"ix_{self.name}_embedding"
+            column = f"(embedding::vector({self.dimension:d})) {spec.distance.opclass('vector')}"
+            parts.append(("embedding", f"{spec.method} ({column})" + (f" WITH ({with_})" if with_ else "")))
+        table = self._in_schema(self.name)
+        return [
+            f"CREATE INDEX IF NOT EXISTS {_quote(f'ix_{self.name}_{suffix}')} ON {table} USING {definition}"
+            for suffix, definition in parts
+        ]
 
     def analyze(self) -> str:
         """Return the statement that refreshes the planner's statistics, which decide between the indexes."""

@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Delete, Select, Text, Update, bindparam, delete, func, select, update
-from sqlalchemy import cast as sql_cast
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Delete,
+    Select,
+    Text,
+    Update,
+    bindparam,
+    cast as sql_cast,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace.models import Collection, Document

@@ -151,17 +151,20 @@ def parameters(query: Any, *, max_distance: float | None = None, min_distance: f
 
 
 # Building a statement costs more than running it: the shapes in use are few, so each is built once.
-_BUILT: Mapping[bool, Any] = {False: lru_cache(512)(nearest), True: lru_cache(512)(nearest_iterative)}
+_kept: Mapping[bool, Any] = {False: lru_cache(512)(nearest), True: lru_cache(512)(nearest_iterative)}
 
 
 def built(
-    target: Target[M], shape: Nearest, where: tuple[ColumnElement[bool], ...], *, iterative: bool
+    target: Target[M], shape: Nearest, where: tuple[ColumnElement[bool], ...], *, iterative: bool, keep: bool
 ) -> Select[M, float]:
-    """Return the statement of `nearest` or `nearest_iterative`, from a cache where there is no condition."""
-    if where:
-        return nearest_iterative(target, shape, where) if iterative else nearest(target, shape, where)
-    statement: Select[M, float] = _BUILT[iterative](target, shape)
-    return statement
+    """Return the statement of `nearest` or `nearest_iterative`, with `keep` from a cache.
+
+    A condition is known to the cache by its identity: keep statements only of conditions that are themselves kept.
+    """
+    if keep:
+        statement: Select[M, float] = _kept[iterative](target, shape, where)
+        return statement
+    return nearest_iterative(target, shape, where) if iterative else nearest(target, shape, where)
 
 
 def _candidates(target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]]) -> Select[Any]:

@@ -24,7 +24,7 @@ from rowspace.errors import InvalidRow, InvalidText, RowspaceError
 from rowspace.statements.write import StagedColumn
 from rowspace.types import VectorType
 
-__all__ = ["ColumnEncoder", "encode_rows", "encoder_of"]
+__all__ = ["ColumnEncoder", "encode_rows", "encoder_of", "to_json", "to_text"]
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -66,7 +66,7 @@ def _binary_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode 
     if isinstance(type_, VectorType):
         return lambda value: type_.to_binary(type_.coerce(value))
     if exact in _TEXTS:
-        return _strip_nul if strip_nul else _text
+        return _strip_nul if strip_nul else to_text
     if exact in _JSONS:
         prefix = b"\x01" if exact is postgresql.JSONB else b""
         return lambda value: prefix + _json(value, strip_nul=strip_nul)
@@ -78,7 +78,7 @@ def _text_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode:
     dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
     bind = type_.dialect_impl(dialect).bind_processor(dialect)
     transformer = Transformer()
-    text = _strip_nul if strip_nul else _text
+    text = _strip_nul if strip_nul else to_text
 
     def encode(value: Any) -> bytes:
         processed = bind(value) if bind else value
@@ -130,7 +130,12 @@ def _located(error: Exception, number: int, row: Mapping[str, Any], column: str)
     return kind(f"Row {number}{identity}, column {column!r}: {what}")
 
 
-def _text(value: Any) -> bytes:
+def to_text(value: Any) -> bytes:
+    """Return text as UTF-8.
+
+    Raises:
+        InvalidText: not text, or with a NUL byte or a lone surrogate, which PostgreSQL cannot store.
+    """
     if not isinstance(value, str):
         message = f"expected text, got {type(value).__name__}."
         raise InvalidText(message)
@@ -145,17 +150,27 @@ def _text(value: Any) -> bytes:
 
 
 def _strip_nul(value: Any) -> bytes:
-    return _text(value.replace("\0", "") if isinstance(value, str) else value)
+    return to_text(value.replace("\0", "") if isinstance(value, str) else value)
+
+
+def to_json(value: Any) -> str:
+    """Return JSON text; dates, UUIDs, decimals and NumPy values become what JSON has for them.
+
+    Raises:
+        TypeError: a value that has no form in JSON.
+        ValueError: a NaN or an infinity.
+    """
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_jsonable)
 
 
 def _json(value: Any, *, strip_nul: bool) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_jsonable)
+    text = to_json(value)
     # The escape may also be the text of a backslash and five letters, which is fine: only a real NUL is changed.
     if "\\u0000" in text and strip_nul:
         text = json.dumps(_without_nul(json.loads(text)), ensure_ascii=False)
     elif "\\u0000" in text and _without_nul(json.loads(text)) != json.loads(text):
-        return _text("\0")
-    return _text(text)
+        return to_text("\0")
+    return to_text(text)
 
 
 def _without_nul(value: Any) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult
+from sqlalchemy import ColumnElement, CursorResult, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import ConfigurationError, mapped_errors
-from rowspace.filters import Filter, compile_filter
+from rowspace.filters import Filter, compile_filter, filter_predicate, filter_values
 from rowspace.indexes import IVFFlat, from_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.collections import AsyncCollectionRepository
@@ -21,6 +21,8 @@ from rowspace.statements import documents as statements
 from rowspace.statements.search import Nearest, parameters
 
 __all__ = ["AsyncDocumentRepository"]
+
+_METADATA = Document.__table__.c.metadata
 
 
 class AsyncDocumentRepository:
@@ -98,6 +100,13 @@ class AsyncDocumentRepository:
         """
         return await self._change(statements.merge_metadata(self.collection.id, changes, self._where(filter)))
 
+    async def replace_metadata(self, metadata: Mapping[str, Mapping[str, Any]]) -> None:
+        """Replace the metadata of documents by id; ids that are not there are an error of the session."""
+        rows = [{"collection_id": self.collection.id, "id": id_, "meta": dict(meta)} for id_, meta in metadata.items()]
+        if rows:
+            with mapped_errors():
+                await self.session.execute(update(Document), rows)
+
     async def count(self, *, filter: Filter | None = None) -> int:  # noqa: A002
         """Return the number of documents that match a filter; costs a pass over them."""
         with mapped_errors():
@@ -153,21 +162,23 @@ class AsyncDocumentRepository:
             exact: compare with every document that matches, without the vector index.
             settings: pgvector's settings, until the transaction ends.
         """
+        values = filter_values(filter)
         search = Search(
             target=statements.target_of(self.collection),
             shape=Nearest(k, max_distance is not None, min_distance is not None, with_embedding, exact),
-            parameters=parameters(query, max_distance=max_distance, min_distance=min_distance),
-            where=tuple(self._where(filter)),
+            parameters={**parameters(query, max_distance=max_distance, min_distance=min_distance), **values},
+            where=(filter_predicate(_METADATA, tuple(values)),) if values else (),
+            keep=True,
             settings=settings or SearchSettings(),
             method=self.collection.index.get("method"),
         )
         return await run_search(self.session, search)
 
     def _where(self, filter_: Filter | None) -> list[ColumnElement[bool]]:
-        condition = compile_filter(filter_, Document.__table__.c.metadata)
+        condition = compile_filter(filter_, _METADATA)
         return [] if condition is None else [condition]
 
     async def _change(self, statement: Any) -> int:
         with mapped_errors():
-            result = cast(CursorResult[Any], await self.session.execute(statement))
+            result = cast("CursorResult[Any]", await self.session.execute(statement))
         return result.rowcount

@@ -50,7 +50,7 @@ async def _load(
         if not len(batcher):
             break
         await copy_in_async(connection, plan.merge, batcher.take())
-        counts = (await connection.exec_driver_sql(plan.merge.merge())).one()
+        counts: Any = (await connection.exec_driver_sql(plan.merge.merge())).one()
         await connection.exec_driver_sql(plan.merge.clear_stage())
         inserted, updated = inserted + counts[0], updated + counts[1]
     # A row that came in two batches was merged twice: the second time counts as a duplicate, not as an update.

@@ -157,6 +157,7 @@ class AsyncRepository(Generic[M]):
             shape=Nearest(k, max_distance is not None, min_distance is not None, with_embedding, exact),
             parameters=parameters(query, max_distance=max_distance, min_distance=min_distance),
             where=tuple(where),
+            keep=not where,
             settings=settings or SearchSettings(),
         )
         return await run_search(self.session, search)

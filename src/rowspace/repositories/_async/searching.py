@@ -28,6 +28,8 @@ class Search(Generic[M]):
     shape: Nearest
     parameters: dict[str, Any]
     where: tuple[ColumnElement[bool], ...] = ()
+    #: Whether the conditions are objects that will come again, so that the statement is worth keeping.
+    keep: bool = False
     settings: SearchSettings = field(default_factory=SearchSettings)
     #: The method of the index, where it is known: the other method's settings are left alone.
     method: str | None = None
@@ -73,7 +75,7 @@ async def _apply_settings(session: AsyncSession, search: Search[Any], scan: Scan
 
 async def _fetch(session: AsyncSession, search: Search[M], scan: Scan) -> list[Hit[M]]:
     shape = replace(search.shape, exact=True) if scan == "exact" else search.shape
-    statement = built(search.target, shape, search.where, iterative=scan == "iterative")
+    statement = built(search.target, shape, search.where, iterative=scan == "iterative", keep=search.keep)
     similarity = search.target.distance.similarity
     rows = await session.execute(statement, search.parameters)
     return [Hit(entity, distance, similarity(distance)) for entity, distance in rows]

@@ -50,7 +50,7 @@ def _load(connection: Connection, plan: Plan, batcher: Batcher, source: Iterator
         if not len(batcher):
             break
         copy_in(connection, plan.merge, batcher.take())
-        counts = (connection.exec_driver_sql(plan.merge.merge())).one()
+        counts: Any = (connection.exec_driver_sql(plan.merge.merge())).one()
         connection.exec_driver_sql(plan.merge.clear_stage())
         inserted, updated = inserted + counts[0], updated + counts[1]
     # A row that came in two batches was merged twice: the second time counts as a duplicate, not as an update.

@@ -1,0 +1,99 @@
+"""The embedder protocol, which is LangChain's, and how it is called from sync and async code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rowspace.errors import ConfigurationError, EmbedderMismatch
+from rowspace.models import Collection
+from rowspace.vectors import as_matrix, as_vector
+
+__all__ = [
+    "Embedder",
+    "aembed_query",
+    "aembed_texts",
+    "check_embedder",
+    "embed_query",
+    "embed_texts",
+    "embedder_name",
+]
+
+Float32 = NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Anything with these two methods; `aembed_documents` and `aembed_query` are used where there are any.
+
+    Every `Embeddings` of LangChain is one. A `name` attribute, if there is one, is what is recorded with a collection.
+    """
+
+    def embed_documents(self, texts: list[str], /) -> Any:
+        """Return one vector a text: a list of lists or an array of shape (texts, dimension)."""
+
+    def embed_query(self, text: str, /) -> Any:
+        """Return the vector of a query, of shape (dimension,)."""
+
+
+def embedder_name(embedder: Any) -> str:
+    """Return the name to record: `name`, else the model's name, else that of the class."""
+    for attribute in ("name", "model_name", "model"):
+        value = getattr(embedder, attribute, None)
+        if isinstance(value, str) and value:
+            return value
+    return type(embedder).__name__
+
+
+def check_embedder(collection: Collection, embedder: Any) -> None:
+    """Refuse an embedder that did not fill the collection: its vectors would lie in another space.
+
+    Raises:
+        EmbedderMismatch: the collection was filled by another one.
+        ConfigurationError: there is no embedder.
+    """
+    if embedder is None:
+        message = "A text needs an embedder to become a vector: give the service one, or pass vectors."
+        raise ConfigurationError(message)
+    name = embedder_name(embedder)
+    if collection.embedder is not None and collection.embedder != name:
+        message = (
+            f"The collection {collection.name!r} was filled by the embedder {collection.embedder!r}, this one is "
+            f"{name!r}: their vectors cannot be compared. Use that embedder, or another collection."
+        )
+        raise EmbedderMismatch(message)
+
+
+def embed_texts(embedder: Any, texts: Sequence[str]) -> Float32:
+    """Return the embeddings of texts as a float32 matrix of shape (texts, dimension)."""
+    return _checked(embedder, embedder.embed_documents(list(texts)), texts)
+
+
+async def aembed_texts(embedder: Any, texts: Sequence[str]) -> Float32:
+    """Return the embeddings of texts; an embedder without `aembed_documents` runs in a thread."""
+    if hasattr(embedder, "aembed_documents"):
+        return _checked(embedder, await embedder.aembed_documents(list(texts)), texts)
+    return await asyncio.to_thread(embed_texts, embedder, texts)
+
+
+def embed_query(embedder: Any, text: str) -> Float32:
+    """Return the embedding of a query as a float32 vector of shape (dimension,)."""
+    return as_vector(embedder.embed_query(text))
+
+
+async def aembed_query(embedder: Any, text: str) -> Float32:
+    """Return the embedding of a query; an embedder without `aembed_query` runs in a thread."""
+    if hasattr(embedder, "aembed_query"):
+        return as_vector(await embedder.aembed_query(text))
+    return await asyncio.to_thread(embed_query, embedder, text)
+
+
+def _checked(embedder: Any, vectors: Any, texts: Sequence[str]) -> Float32:
+    matrix = as_matrix(vectors)
+    if len(matrix) != len(texts):
+        message = f"The embedder {embedder_name(embedder)!r} returned {len(matrix)} vectors for {len(texts)} texts."
+        raise ConfigurationError(message)
+    return matrix

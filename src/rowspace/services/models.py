@@ -1,0 +1,135 @@
+"""What goes into the services and comes out: pydantic models, so that a web framework can take them as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Self
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from rowspace.models import Collection, Document
+from rowspace.results import Hit
+
+__all__ = ["CollectionInfo", "DocumentIn", "DocumentOut", "SearchHit", "SearchRequest"]
+
+
+def _as_list(value: Any) -> Any:
+    """Let a NumPy array, a tuple or a pgvector value stand for a list of numbers."""
+    convert = getattr(value, "to_numpy", None)
+    value = convert() if convert else value
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+Embedding = Annotated[Sequence[float], BeforeValidator(_as_list)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DocumentIn(_Model):
+    """A document on its way in.
+
+    Args:
+        content: the text.
+        id: the caller's id; without one, a hash of the content, so that the same text is not stored twice.
+        metadata: a JSON object.
+        embedding: numbers of the collection's dimension; without them the service's embedder makes them.
+    """
+
+    content: str
+    id: str | None = Field(default=None, min_length=1)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    embedding: Embedding | None = None
+
+
+class DocumentOut(_Model):
+    """A document on its way out."""
+
+    id: str
+    content: str
+    metadata: dict[str, Any]
+
+    @classmethod
+    def from_document(cls, document: Document) -> Self:
+        """Return the model of a row."""
+        return cls.model_construct(id=document.id, content=document.content, metadata=document.meta)
+
+
+class SearchRequest(_Model):
+    """One search: by a text, which the service's embedder embeds, or by a vector.
+
+    Args:
+        text: what to look for.
+        vector: numbers of the collection's dimension, in place of a text.
+        k: hits wanted.
+        filter: a metadata filter.
+        max_distance: leave out what is farther.
+        exact: compare with every document that matches, without the vector index.
+        ef_search: pgvector's setting for this search.
+    """
+
+    text: str | None = Field(default=None, min_length=1)
+    vector: Embedding | None = None
+    k: int = Field(default=10, ge=1, le=10_000)
+    filter: dict[str, Any] | None = None
+    max_distance: float | None = None
+    exact: bool = False
+    ef_search: int | None = Field(default=None, ge=1, le=1_000)
+
+    @model_validator(mode="after")
+    def _text_or_vector(self) -> Self:
+        if (self.text is None) == (self.vector is None):
+            message = "a search takes a text or a vector, and not both"
+            raise ValueError(message)
+        return self
+
+
+class SearchHit(_Model):
+    """One hit, nearest first: `distance` is smaller, `similarity` larger, the nearer it is."""
+
+    rank: int
+    id: str
+    content: str
+    metadata: dict[str, Any]
+    distance: float
+    similarity: float
+
+    @classmethod
+    def from_hit(cls, rank: int, hit: Hit[Document]) -> Self:
+        """Return the model of a repository's hit; ranks begin at 1."""
+        document = hit.entity
+        return cls.model_construct(
+            rank=rank,
+            id=document.id,
+            content=document.content,
+            metadata=document.meta,
+            distance=hit.distance,
+            similarity=hit.similarity,
+        )
+
+
+class CollectionInfo(_Model):
+    """A collection, as a caller sees it."""
+
+    name: str
+    dimension: int
+    distance: str
+    language: str
+    embedder: str | None
+    index: dict[str, Any]
+    metadata: dict[str, Any]
+
+    @classmethod
+    def from_collection(cls, collection: Collection) -> Self:
+        """Return the model of a row."""
+        return cls.model_construct(
+            name=collection.name,
+            dimension=collection.dimension,
+            distance=collection.distance,
+            language=collection.language,
+            embedder=collection.embedder,
+            index=collection.index,
+            metadata=collection.meta,
+        )

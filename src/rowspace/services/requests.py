@@ -1,0 +1,34 @@
+"""How a search request becomes the arguments of a repository."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rowspace.services.models import SearchRequest
+from rowspace.settings import SearchSettings
+
+__all__ = ["request_of", "search_options"]
+
+
+def request_of(query: Any, options: Mapping[str, Any]) -> SearchRequest:
+    """Return the request for a text, a vector, or a request that is one already.
+
+    Raises:
+        pydantic.ValidationError: an option that does not exist, or a value out of range.
+    """
+    if isinstance(query, SearchRequest):
+        return query.model_copy(update=dict(options)) if options else query
+    if isinstance(query, str):
+        return SearchRequest(text=query, **options)
+    return SearchRequest(vector=query, **options)
+
+
+def search_options(request: SearchRequest) -> dict[str, Any]:
+    """Return the keywords of `nearest`."""
+    return {
+        "filter": request.filter,
+        "max_distance": request.max_distance,
+        "exact": request.exact,
+        "settings": SearchSettings(ef_search=request.ef_search),
+    }
