@@ -152,9 +152,10 @@ def _lost_connection(error: Any) -> bool:
     from sqlalchemy.exc import OperationalError, TimeoutError as PoolTimeout
 
     origin = getattr(error, "orig", None) or error
-    if getattr(error, "connection_invalidated", False):
+    if getattr(error, "connection_invalidated", False) or isinstance(origin, OSError):
         return True
-    return isinstance(error, OperationalError | PoolTimeout) or isinstance(origin, OSError)
+    # The driver's own class, where the error did not pass through SQLAlchemy: from COPY, for one.
+    return isinstance(error, OperationalError | PoolTimeout) or type(origin).__name__ == "OperationalError"
 
 
 def _sentence(message: str) -> str:
@@ -164,11 +165,15 @@ def _sentence(message: str) -> str:
 @contextmanager
 def mapped_errors() -> Iterator[None]:
     """Raise the Rowspace error in place of the driver's, with the original as its cause."""
-    from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
-
     try:
         yield
-    except (DBAPIError, PoolTimeout, OSError) as error:
+    except RowspaceError:
+        raise
+    except Exception as error:
+        origin = getattr(error, "orig", None)
+        if isinstance(origin, RowspaceError):
+            # A column type refused the value: SQLAlchemy wraps what it says in a statement that was never sent.
+            raise origin from None
         mapped = map_error(error)
         if mapped is None:
             raise

@@ -126,7 +126,7 @@ class IVFFlat(_Spec):
 
 def to_dict(spec: HNSW | IVFFlat | None) -> dict[str, Any]:
     """Return the specification as JSON, for `Collection.index`; `{}` for none."""
-    return {} if spec is None else {"method": spec.method, **asdict(spec)}
+    return {} if spec is None else {"method": spec.method, **asdict(spec), "distance": spec.distance.value}
 
 
 def from_dict(data: dict[str, Any]) -> HNSW | IVFFlat | None:
