@@ -42,7 +42,9 @@ class SearchSettings:
     def __post_init__(self) -> None:
         for name, (_, low, high) in _NUMBERS.items():
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high):
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high
+            ):
                 message = f"{name} is a whole number from {low} to {high}, got {value!r}."
                 raise InvalidSetting(message)
         if self.iterative_scan is not None and self.iterative_scan not in get_args(IterativeScan):

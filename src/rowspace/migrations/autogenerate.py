@@ -7,6 +7,7 @@ column has no import. `configure_options` turns all of that on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Literal
@@ -15,8 +16,9 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import AlterColumnOp, UpgradeOps
 from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.dialects.postgresql.base import ischema_names
+from sqlalchemy.types import NullType, TypeEngine
 
 from rowspace.migrations.catalog import VECTOR_METHODS, extension_schema
 from rowspace.migrations.index_comparison import compare_indexes
@@ -27,6 +29,7 @@ __all__ = ["configure_options"]
 
 _PLUGIN = "rowspace.autogenerate"
 _EXTENSION_TYPES = ("vector", "halfvec", "sparsevec")
+_VECTOR_TYPE = re.compile(r"(?:\w+\.)?(?:vector|halfvec|sparsevec)\b")
 
 RenderItem = Callable[[str, Any, AutogenContext], str | Literal[False]]
 
@@ -82,25 +85,29 @@ def _recognise_types(context: AutogenContext, _: UpgradeOps) -> PriorityDispatch
 
 
 def _compare_extension(context: AutogenContext, upgrade: UpgradeOps) -> PriorityDispatchResult:
-    needed = any(_needs_extension(table) for table in context.sorted_tables)
+    needed = any(_needs_extension(table, _connection(context).dialect) for table in context.sorted_tables)
     if needed and extension_schema(_connection(context), "vector") is None:
         upgrade.ops.insert(0, CreateExtensionOp("vector"))
     return PriorityDispatchResult.CONTINUE
 
 
-def _needs_extension(table: Table) -> bool:
-    types = {str(getattr(column.type, "name", "")) for column in table.c if isinstance(column.type, VectorType)}
+def _needs_extension(table: Table, dialect: Dialect) -> bool:
     methods = {index.dialect_options["postgresql"]["using"] for index in table.indexes}
-    return not types.isdisjoint(_EXTENSION_TYPES) or not methods.isdisjoint(VECTOR_METHODS)
+    return any(_VECTOR_TYPE.match(_ddl(column.type, dialect)) for column in table.c) or bool(methods & VECTOR_METHODS)
 
 
-def _compare_dimension(_: AutogenContext, alter: AlterColumnOp, *place: Any) -> PriorityDispatchResult:
+def _compare_dimension(context: AutogenContext, alter: AlterColumnOp, *place: Any) -> PriorityDispatchResult:
     """Notice `vector` against `vector(n)`: Alembic compares type arguments only where both sides have some."""
     stored, wanted = (column.type for column in place[-2:])
-    both = isinstance(stored, VectorType) and isinstance(wanted, VectorType)
-    if alter.modify_type is None and both and repr(stored) != repr(wanted):
+    old, new = (_ddl(type_, _connection(context).dialect) for type_ in (stored, wanted))
+    if alter.modify_type is None and old != new and _VECTOR_TYPE.match(old) and _VECTOR_TYPE.match(new):
         alter.modify_type, alter.existing_type = wanted, stored
     return PriorityDispatchResult.CONTINUE
+
+
+def _ddl(type_: TypeEngine[Any], dialect: Dialect) -> str:
+    """Return a type as DDL: so pgvector's own types and decorated ones are known as well."""
+    return "" if isinstance(type_, NullType) else type_.compile(dialect=dialect).lower()
 
 
 def _connection(context: AutogenContext) -> Connection:

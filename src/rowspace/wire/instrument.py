@@ -37,9 +37,7 @@ def instrument(engine: Engine | AsyncEngine) -> None:
     sync_engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
     dialect: Any = sync_engine.dialect
     if dialect.name != "postgresql" or dialect.driver not in _SETUP:
-        message = (
-            f"Rowspace needs PostgreSQL through one of {', '.join(sorted(_SETUP))}, got {dialect.name}+{dialect.driver}."
-        )
+        message = f"Rowspace needs PostgreSQL through one of {', '.join(sorted(_SETUP))}, got {dialect.name}+{dialect.driver}."
         raise ConfigurationError(message)
     if not hasattr(dialect, "rowspace_send"):
         _SETUP[dialect.driver](sync_engine, dialect)
