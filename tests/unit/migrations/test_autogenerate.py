@@ -8,8 +8,8 @@ from sqlalchemy import ARRAY, Column, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import psycopg
 
 from rowspace.indexes import HNSW
-from rowspace.types import Bit, HalfVector, SparseVector, Vector
 from rowspace.migrations import configure_options
+from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 
 def context(**options):

@@ -43,5 +43,6 @@ def test_extension_operations_render_and_reverse_themselves():
 )
 def test_what_an_administrator_must_do_is_said(sqlstate, expected, words):
     origin = type("Origin", (Exception,), {"sqlstate": sqlstate})("orig")
+    error = ProgrammingError("CREATE EXTENSION", {}, origin)
     with pytest.raises(expected, match=words), _explained("vector"):
-        raise ProgrammingError("CREATE EXTENSION", {}, origin)
+        raise error

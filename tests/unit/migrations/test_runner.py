@@ -30,7 +30,7 @@ def test_upgrade_as_sql_creates_the_extension_the_tables_and_the_version():
     assert "CREATE EXTENSION IF NOT EXISTS vector;" in text
     assert "CREATE TABLE collections (" in text
     assert "PARTITION BY LIST (collection_id);" in text
-    assert f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('0001')" in text
+    assert "INTO rowspace_alembic_version (version_num) VALUES ('0001')" in text
     assert "alembic_version" not in text.replace(VERSION_TABLE, "")
 
 
