@@ -260,6 +260,19 @@ def test_an_index_whose_build_failed_is_built_again(application):
     assert application.differences(*embedded(HNSW())) == []
 
 
+def test_an_index_may_be_built_concurrently(application):
+    application.migrate(Column("embedding", Vector(3)))
+    script = Path(command.revision(application.config(articles(*embedded(HNSW()))), autogenerate=True).path)
+    lines = script.read_text().splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("    op.create_index("):
+            concurrent = line.strip().removesuffix(")") + ", postgresql_concurrently=True)"
+            lines[number] = f"    with op.get_context().autocommit_block():\n        {concurrent}"
+    script.write_text("\n".join(lines))
+    command.upgrade(application.config(MetaData()), "head")
+    assert application.differences(*embedded(HNSW())) == []
+
+
 def test_a_model_that_leaves_lists_open_does_not_drift(application):
     application.migrate(*embedded(IVFFlat(lists=17)))
     assert application.differences(*embedded(IVFFlat())) == []
