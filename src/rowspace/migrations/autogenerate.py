@@ -1,0 +1,116 @@
+"""Autogenerate that sees vectors: for `alembic revision --autogenerate` and `alembic check` on any models.
+
+Alembic alone does not notice that a vector index changed its method, its options, its operator class or the type
+that it casts to, that a column got a dimension, or that the extension is missing; and what it writes for a vector
+column has no import. `configure_options` turns all of that on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Literal
+
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations.ops import AlterColumnOp, UpgradeOps
+from alembic.runtime.plugins import Plugin
+from alembic.util import DispatchPriority, PriorityDispatchResult
+from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy.dialects.postgresql.base import ischema_names
+from sqlalchemy.types import NullType, TypeEngine
+
+from rowspace.migrations.catalog import VECTOR_METHODS, extension_schema
+from rowspace.migrations.index_comparison import compare_indexes
+from rowspace.migrations.operations import CreateExtensionOp
+from rowspace.types import VectorType
+
+__all__ = ["configure_options"]
+
+_PLUGIN = "rowspace.autogenerate"
+_EXTENSION_TYPES = ("vector", "halfvec", "sparsevec")
+_VECTOR_TYPE = re.compile(r"(?:\w+\.)?(?:vector|halfvec|sparsevec)\b")
+
+RenderItem = Callable[[str, Any, AutogenContext], str | Literal[False]]
+
+
+def configure_options(
+    *,
+    render_item: RenderItem | None = None,
+    autogenerate_plugins: Sequence[str] = ("alembic.autogenerate.*",),
+) -> dict[str, Any]:
+    """Return the keywords for `context.configure(...)` in an application's `env.py`.
+
+    Args:
+        render_item: the application's own hook; it is asked first.
+        autogenerate_plugins: the application's own list; Rowspace's is added to it.
+    """
+    _register()
+
+    def render(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
+        rendered = render_item(kind, item, context) if render_item is not None else False
+        return _render_vector_type(kind, item, context) if rendered is False else rendered
+
+    return {"render_item": render, "autogenerate_plugins": [*autogenerate_plugins, _PLUGIN]}
+
+
+@cache
+def _register() -> None:
+    plugin = Plugin(_PLUGIN)
+    add, postgresql = plugin.add_autogenerate_comparator, "postgresql"
+    add(_recognise_types, "autogenerate", qualifier=postgresql, priority=DispatchPriority.FIRST)
+    add(_compare_extension, "autogenerate", qualifier=postgresql, priority=DispatchPriority.LAST)
+    add(compare_indexes, "table", "vector_indexes", qualifier=postgresql, priority=DispatchPriority.LAST)
+    add(_compare_dimension, "column", "dimension", qualifier=postgresql, priority=DispatchPriority.LAST)
+
+
+def _render_vector_type(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
+    module = type(item).__module__
+    # pgvector's own types too: Alembic writes their module's name without importing it.
+    if kind != "type" or not (isinstance(item, VectorType) or module.startswith("pgvector.")):
+        return False
+    context.imports.add(f"import {module}")
+    return f"{module}.{item!r}"
+
+
+def _recognise_types(context: AutogenContext, _: UpgradeOps) -> PriorityDispatchResult:
+    """Let reflection know the types where the extension's schema is not on the search path."""
+    schema = extension_schema(_connection(context), "vector")
+    if schema is not None:
+        known = {f"{schema}.{name}".lower(): ischema_names[name] for name in _EXTENSION_TYPES}
+        # On this dialect alone: another database may have the extension elsewhere.
+        dialect: Any = context.dialect
+        dialect.ischema_names = {**dialect.ischema_names, **known}
+    return PriorityDispatchResult.CONTINUE
+
+
+def _compare_extension(context: AutogenContext, upgrade: UpgradeOps) -> PriorityDispatchResult:
+    needed = any(_needs_extension(table, _connection(context).dialect) for table in context.sorted_tables)
+    if needed and extension_schema(_connection(context), "vector") is None:
+        upgrade.ops.insert(0, CreateExtensionOp("vector"))
+    return PriorityDispatchResult.CONTINUE
+
+
+def _needs_extension(table: Table, dialect: Dialect) -> bool:
+    methods = {index.dialect_options["postgresql"]["using"] for index in table.indexes}
+    return any(_VECTOR_TYPE.match(_ddl(column.type, dialect)) for column in table.c) or bool(methods & VECTOR_METHODS)
+
+
+def _compare_dimension(context: AutogenContext, alter: AlterColumnOp, *place: Any) -> PriorityDispatchResult:
+    """Notice `vector` against `vector(n)`: Alembic compares type arguments only where both sides have some."""
+    stored, wanted = (column.type for column in place[-2:])
+    old, new = (_ddl(type_, _connection(context).dialect) for type_ in (stored, wanted))
+    if alter.modify_type is None and old != new and _VECTOR_TYPE.match(old) and _VECTOR_TYPE.match(new):
+        alter.modify_type, alter.existing_type = wanted, stored
+    return PriorityDispatchResult.CONTINUE
+
+
+def _ddl(type_: TypeEngine[Any], dialect: Dialect) -> str:
+    """Return a type as DDL: so pgvector's own types and decorated ones are known as well."""
+    return "" if isinstance(type_, NullType) else type_.compile(dialect=dialect).lower()
+
+
+def _connection(context: AutogenContext) -> Connection:
+    # None only offline, where Alembic does not compare.
+    assert context.connection is not None  # noqa: S101
+    return context.connection

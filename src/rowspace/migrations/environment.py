@@ -1,0 +1,146 @@
+"""What `alembic/env.py` runs: where the connection comes from, the lock, the schema, and what is compared.
+
+The `alembic` command takes its URL and schema from `-x` arguments, environment variables and `alembic.ini`; the
+runner hands over a connection and a schema in `config.attributes` and nothing else is asked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from logging.config import fileConfig
+from typing import Any
+
+from alembic import context
+from alembic.util import CommandError
+from sqlalchemy import Connection, MetaData, NullPool, create_engine, func, inspect, select
+from sqlalchemy.schema import CreateSchema, SchemaItem
+
+from rowspace.errors import ConfigurationError, RowspaceError, mapped_errors
+from rowspace.migrations.autogenerate import configure_options
+from rowspace.migrations.urls import migration_url
+from rowspace.models import Base, Collection, Document
+
+__all__ = ["VERSION_TABLE", "prepare", "run"]
+
+#: Rowspace's own version table, beside an application's `alembic_version`.
+VERSION_TABLE = "rowspace_alembic_version"
+
+# One upgrade at a time in a database, whatever the schema: the extension is the database's. "rowspace" as a number.
+_LOCK = int.from_bytes(b"rowspace")
+_TABLES = {Collection.__tablename__, Document.__tablename__}
+_NO_URL = (
+    "No database URL. Give one of: -x url=postgresql://user@host/name, "
+    "the environment variable ROWSPACE_DATABASE_URL, or sqlalchemy.url in alembic.ini."
+)
+
+
+def run() -> None:
+    """Run what the current Alembic command asks for.
+
+    Raises:
+        CommandError: from the `alembic` command, a Rowspace error as the one sentence that the command prints.
+    """
+    config = context.config
+    if config.attributes.keys() & {"connection", "schema"}:
+        _run(config.attributes.get("connection"), config.attributes.get("schema"))
+        return
+    if config.config_file_name:
+        fileConfig(config.config_file_name, disable_existing_loggers=False)
+    try:
+        _run_from_command_line()
+    except RowspaceError as error:
+        raise CommandError(str(error)) from error
+
+
+def prepare(connection: Connection, schema: str | None) -> None:
+    """Wait for other upgrades of this database, until the end of the transaction; create the schema if it is missing.
+
+    The lock belongs to the transaction: one of the session would stay with a PgBouncer connection.
+    """
+    connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    # Asked first, for IF NOT EXISTS wants the right to create even where there is nothing to create.
+    if schema is not None and not inspect(connection).has_schema(schema):
+        connection.execute(CreateSchema(schema, if_not_exists=True))
+
+
+def _run_from_command_line() -> None:
+    given = context.get_x_argument(as_dictionary=True)
+    schema = _first(given.get("schema"), os.environ.get("ROWSPACE_SCHEMA"))
+    if context.is_offline_mode():
+        _run(None, schema)
+        return
+    configured = context.config.get_main_option("sqlalchemy.url")
+    url = _first(given.get("url"), os.environ.get("ROWSPACE_DATABASE_URL"), configured)
+    if url is None:
+        raise ConfigurationError(_NO_URL)
+    # Prepared statements do not survive PgBouncer. In READ COMMITTED the version is read after the lock is got.
+    engine = create_engine(
+        migration_url(url),
+        poolclass=NullPool,
+        isolation_level="READ COMMITTED",
+        connect_args={"prepare_threshold": None},
+    )
+    with mapped_errors(), engine.connect() as connection:
+        _run(connection, schema)
+
+
+def _first(*values: str | None) -> str | None:
+    return next((value for value in values if value), None)
+
+
+def _run(connection: Connection | None, schema: str | None) -> None:
+    if connection is None:
+        _configure(schema, dialect_name="postgresql+psycopg", literal_binds=True, dialect_opts={"paramstyle": "named"})
+        with context.begin_transaction():
+            _prepare_offline(schema)
+            context.run_migrations()
+        return
+    _configure(schema, connection=connection)
+    with context.begin_transaction():
+        if not context.get_context().opts.get("dont_mutate"):
+            prepare(connection, schema)
+        context.run_migrations()
+
+
+def _prepare_offline(schema: str | None) -> None:
+    context.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    if schema is not None:
+        context.execute(CreateSchema(schema, if_not_exists=True))
+
+
+def _configure(schema: str | None, *, connection: Connection | None = None, **target: Any) -> None:
+    # Alembic calls the connection's default schema None.
+    default = connection.dialect.default_schema_name if connection is not None else None
+    compared = None if schema == default else schema
+
+    def include_name(name: str | None, kind: Any, parents: Mapping[Any, str | None]) -> bool:
+        if kind == "schema":
+            return name == compared
+        return name in _TABLES and parents["schema_name"] == compared if kind == "table" else True
+
+    context.configure(
+        connection=connection,
+        target_metadata=_target(compared),
+        version_table=VERSION_TABLE,
+        version_table_schema=schema,
+        include_schemas=compared is not None,
+        include_name=include_name,
+        include_object=_include_object,
+        compare_server_default=True,
+        **configure_options(),
+        **target,
+    )
+
+
+def _target(schema: str | None) -> MetaData:
+    """Return Rowspace's two tables alone: an application may have put its own on the same base."""
+    target = MetaData(naming_convention=Base.metadata.naming_convention)
+    for name in sorted(_TABLES):
+        table = Base.metadata.tables[name]
+        table.to_metadata(target) if schema is None else table.to_metadata(target, schema=schema)
+    return target
+
+
+def _include_object(_: SchemaItem, name: str | None, kind: str, *__: Any) -> bool:
+    return kind != "table" or name in _TABLES

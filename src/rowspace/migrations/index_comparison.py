@@ -1,0 +1,121 @@
+"""The comparator of vector indexes: method, options, operator class, cast, and whether the build succeeded.
+
+Alembic's own comparator has run before and knows indexes by name and by expression without casts. A vector index
+that differs in what it leaves out is dropped and created: PostgreSQL cannot change any of it in place.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations.ops import CreateIndexOp, DropIndexOp, MigrateOperation, ModifyTableOps
+from alembic.util import PriorityDispatchResult
+from sqlalchemy import Dialect, Index, Table
+
+from rowspace.migrations.catalog import VECTOR_METHODS, StoredIndex, cast_types, read_indexes
+
+__all__ = ["compare_indexes", "index_differences"]
+
+_log = logging.getLogger(__name__)
+
+#: What pgvector takes where WITH says nothing. `lists` is not here: a model may leave it to the size of the table.
+_DEFAULTS = {"hnsw": {"m": "16", "ef_construction": "64"}, "ivfflat": {}}
+
+_TRAILING_OPCLASS = re.compile(r"\s(?:\w+\.)?(\w+_ops)\)*$")
+
+
+def compare_indexes(  # noqa: PLR0917 (the signature is Alembic's)
+    context: AutogenContext,
+    modify: ModifyTableOps,
+    schema: str | None,
+    table_name: str,
+    stored_table: Table | None,
+    wanted_table: Table | None,
+) -> PriorityDispatchResult:
+    """Add to `modify` what makes the vector indexes of a table as the model has them."""
+    if stored_table is None or context.connection is None:
+        return PriorityDispatchResult.CONTINUE
+    stored = read_indexes(context.connection, table_name, schema)
+    changed = {op.index_name for op in modify.ops if isinstance(op, CreateIndexOp | DropIndexOp)}
+    modify.ops[:] = [_restorable(op, stored) for op in modify.ops]
+    for name, index in _named(wanted_table, context.dialect):
+        if name in stored and name not in changed:
+            _compare_index(context, modify, index, stored[name])
+    return PriorityDispatchResult.CONTINUE
+
+
+def index_differences(index: Index, stored: StoredIndex, dialect: Dialect) -> list[str]:
+    """Return in words what of a model's index differs from the one in the database, if either is pgvector's."""
+    options = index.dialect_options["postgresql"]
+    method = str(options["using"] or "btree").lower()
+    if VECTOR_METHODS.isdisjoint({method, stored.method}):
+        return []
+    if method != stored.method:
+        return [f"USING {stored.method} to {method}"]
+    expressions = _compiled(index, dialect)
+    pairs = [
+        ("WITH", *_compared_options(method, options["with"] or {}, stored.options)),
+        ("operator class", *_compared_opclasses(index, expressions, stored)),
+        ("cast", cast_types(stored.expressions), cast_types(" ".join(expressions))),
+    ]
+    found = [f"{what} {old} to {new}" for what, old, new in pairs if old != new]
+    return found if stored.valid else ["INVALID to valid", *found]
+
+
+def _compare_index(context: AutogenContext, modify: ModifyTableOps, index: Index, stored: StoredIndex) -> None:
+    assert context.dialect is not None  # noqa: S101
+    differences = index_differences(index, stored, context.dialect)
+    drop = stored.removal()
+    if not differences or not context.run_object_filters(index, index.name, "index", False, drop.to_index()):  # noqa: FBT003
+        return
+    _log.info("Detected changed index %r on %r: %s", stored.name, stored.table_name, ", ".join(differences))
+    # First, before a column gets a type that the old operator class does not take.
+    modify.ops.insert(0, drop)
+    modify.ops.append(CreateIndexOp.from_index(index))
+
+
+def _restorable(operation: MigrateOperation, stored: dict[str, StoredIndex]) -> MigrateOperation:
+    """Return the removal of a vector index such that its reverse has every option."""
+    found = stored.get(str(operation.index_name)) if isinstance(operation, DropIndexOp) else None
+    return found.removal() if found is not None and found.is_vector_index else operation
+
+
+def _named(table: Table | None, dialect: Dialect) -> Iterator[tuple[str, Index]]:
+    """Yield the model's indexes by the name that they have in the database: a long one is cut there."""
+    for index in table.indexes if table is not None else ():
+        name = dialect.identifier_preparer.format_constraint(index, _alembic_quote=False)
+        if name is not None:
+            yield name, index
+
+
+def _compiled(index: Index, dialect: Dialect) -> list[str]:
+    keywords = {"literal_binds": True, "include_table": False}
+    # Attached to a table, an index has no plain strings among its expressions any more.
+    expressions: list[Any] = list(index.expressions)
+    return [str(expression.compile(dialect=dialect, compile_kwargs=keywords)) for expression in expressions]
+
+
+def _compared_options(
+    method: str, wanted: dict[str, Any], stored: dict[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the stored and the wanted options with pgvector's defaults, without those that the model leaves open."""
+    full = _DEFAULTS[method] | {name.lower(): str(value).lower() for name, value in wanted.items()}
+    old = _DEFAULTS[method] | stored
+    return {name: value for name, value in old.items() if name in full}, full
+
+
+def _compared_opclasses(index: Index, expressions: list[str], stored: StoredIndex) -> tuple[list[str], list[str]]:
+    """Return the stored and the wanted operator classes; one that the model does not name is the type's default."""
+    named = index.dialect_options["postgresql"]["ops"] or {}
+    old = [str(key["opclass"]) for key in stored.keys]
+    new = []
+    for position, (element, compiled) in enumerate(zip(index.expressions, expressions, strict=True)):
+        trailing = _TRAILING_OPCLASS.search(compiled)
+        name = named.get(getattr(element, "key", None)) or (trailing and trailing[1])
+        is_default = position < len(stored.keys) and stored.keys[position]["is_default"]
+        new.append(name.rpartition(".")[2] if name else old[position] if is_default else "default")
+    return old, new

@@ -1,0 +1,115 @@
+"""Alembic operations for extensions: `op.create_extension("vector")` and `op.drop_extension("vector")`.
+
+Each is an object in Alembic's own style, which runs, renders itself into a migration file, and reverses itself.
+Vector indexes need no operation of their own: Alembic's `op.create_index` takes all of their options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import MigrateOperation, Operations
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from rowspace.errors import PermissionDenied, SchemaNotReady
+
+__all__ = ["CreateExtensionOp", "DropExtensionOp"]
+
+
+@Operations.register_operation("create_extension")
+class CreateExtensionOp(MigrateOperation):
+    """Create an extension, unless the database has it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @classmethod
+    def create_extension(cls, operations: Operations, name: str) -> None:
+        """Issue `CREATE EXTENSION IF NOT EXISTS name`.
+
+        Raises:
+            PermissionDenied: the role may not create it; the message says what an administrator runs once.
+            SchemaNotReady: its files are not installed on the server.
+        """
+        operations.invoke(cls(name))
+
+    def reverse(self) -> DropExtensionOp:
+        """Return the operation that undoes it."""
+        return DropExtensionOp(self.name)
+
+    def to_diff_tuple(self) -> tuple[str, str]:
+        """Return what `alembic check` prints."""
+        return ("create_extension", self.name)
+
+
+@Operations.register_operation("drop_extension")
+class DropExtensionOp(MigrateOperation):
+    """Drop an extension; PostgreSQL refuses while a column or an index uses it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @classmethod
+    def drop_extension(cls, operations: Operations, name: str) -> None:
+        """Issue `DROP EXTENSION IF EXISTS name`, without CASCADE."""
+        operations.invoke(cls(name))
+
+    def reverse(self) -> CreateExtensionOp:
+        """Return the operation that undoes it."""
+        return CreateExtensionOp(self.name)
+
+    def to_diff_tuple(self) -> tuple[str, str]:
+        """Return what `alembic check` prints."""
+        return ("drop_extension", self.name)
+
+
+@Operations.implementation_for(CreateExtensionOp)
+def _create(operations: Operations, operation: CreateExtensionOp) -> None:
+    with _explained(operation.name):
+        operations.execute(text(f"CREATE EXTENSION IF NOT EXISTS {_quoted(operations, operation.name)}"))
+
+
+@Operations.implementation_for(DropExtensionOp)
+def _drop(operations: Operations, operation: DropExtensionOp) -> None:
+    operations.execute(text(f"DROP EXTENSION IF EXISTS {_quoted(operations, operation.name)}"))
+
+
+@renderers.dispatch_for(CreateExtensionOp)
+def _render_create(context: AutogenContext, operation: CreateExtensionOp) -> str:
+    return f"{context.opts['alembic_module_prefix']}create_extension({operation.name!r})"
+
+
+@renderers.dispatch_for(DropExtensionOp)
+def _render_drop(context: AutogenContext, operation: DropExtensionOp) -> str:
+    return f"{context.opts['alembic_module_prefix']}drop_extension({operation.name!r})"
+
+
+def _quoted(operations: Operations, name: str) -> str:
+    return operations.get_context().dialect.identifier_preparer.quote(name)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn the two failures that only an administrator can mend into sentences for them."""
+    try:
+        yield
+    except DBAPIError as error:
+        sqlstate = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+        if sqlstate == "42501":
+            message = (
+                f"This role may not create the extension {name!r}. "
+                f"An administrator must run it once in this database: CREATE EXTENSION {name}; then migrate again."
+            )
+            raise PermissionDenied(message) from error
+        # PostgreSQL 16 and later say that the feature is missing, earlier ones name the file that they miss.
+        if sqlstate in {"0A000", "58P01"}:
+            message = (
+                f"The extension {name!r} is not installed on the database server. "
+                "An administrator must install its package there (pgvector for 'vector'); then migrate again."
+            )
+            raise SchemaNotReady(message) from error
+        raise

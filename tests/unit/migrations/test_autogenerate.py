@@ -1,0 +1,86 @@
+import pgvector.sqlalchemy
+import pytest
+from alembic.autogenerate.api import AutogenContext
+from alembic.autogenerate.render import _repr_type, render_op_text
+from alembic.migration import MigrationContext
+from alembic.operations.ops import CreateIndexOp, CreateTableOp
+from sqlalchemy import ARRAY, Column, Integer, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import psycopg
+
+from rowspace.indexes import HNSW
+from rowspace.migrations import configure_options
+from rowspace.types import Bit, HalfVector, SparseVector, Vector
+
+
+def context(**options):
+    migration = MigrationContext.configure(dialect=psycopg.dialect())
+    defaults = {"sqlalchemy_module_prefix": "sa.", "alembic_module_prefix": "op.", "user_module_prefix": None}
+    made = AutogenContext(migration, opts={**defaults, **configure_options(**options)})
+    made.imports = set()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("type_", "expected"),
+    [
+        (Vector(3), "rowspace.types.Vector(3)"),
+        (Vector(), "rowspace.types.Vector()"),
+        (HalfVector(4), "rowspace.types.HalfVector(4)"),
+        (Bit(8), "rowspace.types.Bit(8)"),
+        (SparseVector(9), "rowspace.types.SparseVector(9)"),
+    ],
+)
+def test_a_vector_type_renders_with_its_import(type_, expected):
+    made = context()
+    assert _repr_type(type_, made) == expected
+    assert made.imports == {"import rowspace.types"}
+
+
+def test_types_of_pgvector_and_arrays_of_vectors_get_their_imports_too():
+    made = context()
+    assert _repr_type(pgvector.sqlalchemy.VECTOR(3), made).endswith(".VECTOR(dim=3)")
+    assert _repr_type(ARRAY(HalfVector(3)), made) == "sa.ARRAY(rowspace.types.HalfVector(3))"
+    assert {"import rowspace.types", f"import {pgvector.sqlalchemy.VECTOR.__module__}"} == made.imports
+
+
+def test_other_types_are_left_to_alembic():
+    made = context()
+    assert _repr_type(Text(), made) == "sa.Text()"
+    assert made.imports == set()
+
+
+def test_the_applications_own_hook_is_asked_first():
+    made = context(render_item=lambda kind, item, context: "mine" if isinstance(item, Vector) else False)
+    assert _repr_type(Vector(3), made) == "mine"
+    assert _repr_type(HalfVector(3), made) == "rowspace.types.HalfVector(3)"
+
+
+def test_the_applications_own_plugins_are_kept():
+    plugins = configure_options(autogenerate_plugins=["alembic.*", "~alembic.autogenerate.comments"])
+    assert plugins["autogenerate_plugins"] == [
+        "alembic.*",
+        "~alembic.autogenerate.comments",
+        "rowspace.autogenerate",
+    ]
+
+
+def test_what_is_rendered_for_a_model_runs():
+    index = HNSW(m=8, ef_construction=32).index("embedding", name="ix_articles_embedding")
+    table = Table(
+        "articles", MetaData(), Column("id", Integer, primary_key=True), Column("embedding", Vector(3)), index
+    )
+    made = context()
+    code = "\n".join(
+        render_op_text(made, op) for op in (CreateTableOp.from_table(table), CreateIndexOp.from_index(index))
+    )
+    calls = []
+    recorder = type("Op", (), {"__getattr__": lambda _, name: lambda *args, **kw: calls.append((name, args, kw))})()
+    recorder.f = str
+    exec("\n".join(["import sqlalchemy as sa", *made.imports, code]), {"op": recorder})  # noqa: S102
+    assert repr(calls[0][1][2].type) == "Vector(3)"
+    assert calls[1][2] == {
+        "unique": False,
+        "postgresql_using": "hnsw",
+        "postgresql_with": {"m": 8, "ef_construction": 32},
+        "postgresql_ops": {"embedding": "vector_cosine_ops"},
+    }

@@ -1,0 +1,48 @@
+import io
+
+import pytest
+from alembic.autogenerate import render_python_code
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.operations.ops import UpgradeOps
+from sqlalchemy.exc import ProgrammingError
+
+from rowspace.errors import PermissionDenied, SchemaNotReady
+from rowspace.migrations import CreateExtensionOp, DropExtensionOp
+from rowspace.migrations.operations import _explained
+
+
+def offline(run):
+    stream = io.StringIO()
+    opts = {"as_sql": True, "output_buffer": stream}
+    run(Operations(MigrationContext.configure(dialect_name="postgresql+psycopg", opts=opts)))
+    return stream.getvalue().strip()
+
+
+def test_extensions_are_created_and_dropped_as_operations():
+    assert offline(lambda op: op.create_extension("vector")) == "CREATE EXTENSION IF NOT EXISTS vector;"
+    assert offline(lambda op: op.drop_extension("uuid-ossp")) == 'DROP EXTENSION IF EXISTS "uuid-ossp";'
+
+
+def test_extension_operations_render_and_reverse_themselves():
+    upgrade = UpgradeOps([CreateExtensionOp("vector")])
+    assert "op.create_extension('vector')" in render_python_code(upgrade)
+    assert "op.drop_extension('vector')" in render_python_code(upgrade.reverse())
+    assert upgrade.reverse().reverse().as_diffs() == upgrade.as_diffs() == [("create_extension", "vector")]
+    assert DropExtensionOp("vector").to_diff_tuple() == ("drop_extension", "vector")
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "expected", "words"),
+    [
+        ("42501", PermissionDenied, "administrator must run it once in this database: CREATE EXTENSION vector"),
+        ("0A000", SchemaNotReady, "not installed on the database server"),
+        ("58P01", SchemaNotReady, "not installed on the database server"),
+        ("40001", ProgrammingError, "orig"),
+    ],
+)
+def test_what_an_administrator_must_do_is_said(sqlstate, expected, words):
+    origin = type("Origin", (Exception,), {"sqlstate": sqlstate})("orig")
+    error = ProgrammingError("CREATE EXTENSION", {}, origin)
+    with pytest.raises(expected, match=words), _explained("vector"):
+        raise error
