@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Text, and_, bindparam, cast
+from sqlalchemy import Boolean, ColumnElement, Dialect, String, and_, bindparam, cast
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.sql.elements import SQLCoreOperations
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from rowspace.filters._jsonpath import to_containment, to_jsonpath
 from rowspace.filters._parse import Filter, parse
@@ -35,7 +36,24 @@ def compile_filter(filter_: Filter | None, /, column: SQLCoreOperations[Any]) ->
     return and_(*clauses)
 
 
+class _Untyped(UserDefinedType[str]):
+    """Text whose parameter takes the type of the cast around it.
+
+    With SQLAlchemy's Text the parameter is a VARCHAR that the server casts. Once the driver has prepared the statement
+    and the plan is generic, it does so again for every row: 100 values in `$in` over 160,000 rows took 4 s, not 0.2 s.
+    """
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: Any) -> str:
+        return "TEXT"
+
+    def literal_processor(self, dialect: Dialect) -> Callable[[str], str] | None:
+        processor: Callable[[str], str] | None = String().literal_processor(dialect)  # type: ignore[no-untyped-call]
+        return processor
+
+
 def _matched(column: SQLCoreOperations[Any], operator: str, value: str, kind: TypeEngine[Any]) -> ColumnElement[bool]:
-    # Text with a cast is sent alike by psycopg, psycopg2 and asyncpg, and the engine's json_serializer stays out of it.
-    parameter = cast(bindparam(None, value, type_=Text(), unique=True), kind)
+    # JSON text, not a document: psycopg, psycopg2 and asyncpg take it alike, whatever json_serializer the engine has.
+    parameter = cast(bindparam(None, value, type_=_Untyped(), unique=True), kind)
     return column.op(operator, is_comparison=True, return_type=Boolean())(parameter)
