@@ -32,7 +32,8 @@ def test_offline_sql_makes_the_same_and_undoes_it(alembic, scratch, new_scratch)
         assert by_sql.snapshot() == scratch.snapshot()
         assert at_head(by_sql.engine)
         connection.execute(alembic.succeeds("downgrade", "0001:base", "--sql"))
-    assert by_sql.tables() == {VERSION_TABLE}
+    # Alembic 1.18 drops its empty version table here, 1.20 keeps it.
+    assert by_sql.tables() <= {VERSION_TABLE}
     assert current(by_sql.engine) is None
 
 
