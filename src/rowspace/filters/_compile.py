@@ -31,7 +31,7 @@ def compile_filter(filter_: Filter | None, /, column: SQLCoreOperations[Any]) ->
     values = filter_values(filter_)
     if not values:
         return None
-    return and_(*(_clause(column, name).unique_params(**{name: value}) for name, value in values.items()))
+    return and_(*(_clause(column, name, value=value, unique=True) for name, value in values.items()))
 
 
 def filter_values(filter_: Filter | None, /) -> dict[str, str]:
@@ -71,8 +71,8 @@ class _Untyped(UserDefinedType[str]):
         return processor
 
 
-def _clause(column: SQLCoreOperations[Any], name: str) -> ColumnElement[bool]:
+def _clause(column: SQLCoreOperations[Any], name: str, **options: Any) -> ColumnElement[bool]:
     operator, kind = ("@>", JSONB()) if name == DOCUMENT else ("@@", JSONPATH())
     # JSON text, not a document: psycopg, psycopg2 and asyncpg take it alike, whatever json_serializer the engine has.
-    parameter = cast(bindparam(name, type_=_Untyped()), kind)
+    parameter = cast(bindparam(name, type_=_Untyped(), **options), kind)
     return column.op(operator, is_comparison=True, return_type=Boolean())(parameter)
