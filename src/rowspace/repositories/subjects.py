@@ -1,0 +1,96 @@
+"""What a repository is over: a model of one's own, or the documents of a collection.
+
+A `Subject` answers, in plain values, what the statements need to know of either, so that each search is written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, inspect
+from sqlalchemy.dialects.postgresql import JSONB
+
+from rowspace.distance import Distance
+from rowspace.errors import ConfigurationError
+from rowspace.filters import Filter, filter_predicate, filter_values
+from rowspace.models import Collection
+from rowspace.repositories.targets import target_of
+from rowspace.statements import documents
+from rowspace.statements.search import Target
+
+__all__ = ["Conditions", "Subject", "Where", "subject_of"]
+
+M = TypeVar("M")
+
+#: A metadata filter as a dict, or SQLAlchemy conditions on the model.
+Where = Filter | Sequence[ColumnElement[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Conditions of one statement and the values of their parameters.
+
+    `keep` says that the conditions are objects which will come again, so that a statement is worth keeping.
+    """
+
+    clauses: tuple[ColumnElement[bool], ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    keep: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Subject(Generic[M]):
+    """A model of one's own, or the documents of a collection."""
+
+    target: Target[M]
+    #: The method of its vector index where it is known: `hnsw` or `ivfflat`.
+    method: str | None = None
+    #: The collection, for documents.
+    collection: Collection | None = None
+
+    def conditions(self, where: Where | None) -> Conditions:
+        """Return what `where` asks for: a mapping is a metadata filter, a sequence holds SQLAlchemy conditions.
+
+        Raises:
+            InvalidFilter: the metadata filter is malformed.
+            ConfigurationError: a metadata filter on a model without a JSONB attribute `meta`.
+        """
+        if isinstance(where, Mapping):
+            values = filter_values(where)
+            return Conditions((filter_predicate(self._metadata(), tuple(values)),), values) if values else Conditions()
+        clauses = tuple(where or ())
+        return Conditions(clauses, keep=not clauses)
+
+    def _metadata(self) -> ColumnElement[Any]:
+        columns = inspect(self.target.model).columns
+        if "meta" in columns and isinstance(columns["meta"].type, JSONB):
+            metadata: ColumnElement[Any] = columns["meta"]
+            return metadata
+        name = self.target.model.__name__
+        message = (
+            f"A metadata filter needs a JSONB attribute `meta`, which {name} has not: pass conditions on its columns."
+        )
+        raise ConfigurationError(message)
+
+
+def subject_of(
+    over: type[Any] | Collection, column: str | None = None, distance: Distance | str | None = None
+) -> Subject[Any]:
+    """Return the subject of a repository.
+
+    Args:
+        over: a declarative class with a vector column, or a collection.
+        column: the vector attribute, for a model with several.
+        distance: what searches order by, for a model; by default that of the column's vector index, else cosine.
+
+    Raises:
+        ConfigurationError: the model has no such vector column, or a column or distance is given for a collection.
+    """
+    if not isinstance(over, Collection):
+        return Subject(target_of(over, column, distance))
+    if column is not None or distance is not None:
+        message = f"The collection {over.name!r} has one embedding and one distance: leave column and distance out."
+        raise ConfigurationError(message)
+    return Subject(documents.target_of(over), over.index.get("method"), over)
