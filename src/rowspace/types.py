@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pgvector import SparseVector as SparseValue
 from sqlalchemy import ColumnElement, Dialect, Double
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.compiler import compiles
@@ -22,6 +21,11 @@ from sqlalchemy.types import TypeEngine, UserDefinedType
 from rowspace import vectors
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidVector
+
+try:
+    from pgvector import SparseVector as SparseValue
+except ImportError:  # pgvector 0.3, which langchain-postgres and vecs pin
+    from pgvector.utils import SparseVector as SparseValue
 
 __all__ = ["Bit", "HalfVector", "SparseVector", "Vector", "VectorType"]
 
