@@ -25,7 +25,7 @@ from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidVector
 try:
     from pgvector import SparseVector as SparseValue
 except ImportError:  # pgvector 0.3, which langchain-postgres and vecs pin
-    from pgvector.utils import SparseVector as SparseValue
+    from pgvector.utils import SparseVector as SparseValue  # type: ignore[no-redef]
 
 __all__ = ["Bit", "HalfVector", "SparseVector", "Vector", "VectorType"]
 
