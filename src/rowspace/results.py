@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-__all__ = ["Hit", "LoadReport"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Hit", "LoadReport", "Matrix"]
 
 M = TypeVar("M")
 
@@ -21,6 +24,20 @@ class Hit(Generic[M]):
     entity: M
     distance: float
     similarity: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matrix:
+    """Vectors in bulk: the keys of the rows, and a C-contiguous float32 matrix of shape (rows, dimension).
+
+    A key is the id of a document, or the primary key of a model, a tuple where it has several columns.
+    """
+
+    keys: list[Any]
+    vectors: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.keys)
 
 
 @dataclass(frozen=True, slots=True)

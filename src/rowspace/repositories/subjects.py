@@ -63,6 +63,23 @@ class Subject(Generic[M]):
         clauses = tuple(where or ())
         return Conditions(clauses, keep=not clauses)
 
+    def key_names(self) -> list[str]:
+        """Return the attributes that identify a row, but for those that the scope fixes."""
+        mapper = inspect(self.target.model)
+        scoped = dict(self.target.scope)
+        names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+        return [name for name in names if name not in scoped]
+
+    def load_options(self) -> dict[str, Any]:
+        """Return the keywords of `plan_load`: for documents, the partition and what it fixes."""
+        if self.collection is None:
+            return {}
+        return {
+            "partition": self.collection.partition,
+            "constants": dict(self.target.scope),
+            "dimension": self.collection.dimension,
+        }
+
     def _metadata(self) -> ColumnElement[Any]:
         columns = inspect(self.target.model).columns
         if "meta" in columns and isinstance(columns["meta"].type, JSONB):

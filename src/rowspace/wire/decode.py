@@ -19,6 +19,7 @@ from rowspace.errors import DimensionMismatch, RowspaceError
 
 __all__ = ["MatrixDecoder", "key_decoder"]
 
+_TRAILER = b"\xff\xff"
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 _HEADER = 19
 _LENGTH = struct.Struct(">i").unpack_from
@@ -50,18 +51,17 @@ class MatrixDecoder:
     def __init__(self, dimension: int, keys: Sequence[Decode]) -> None:
         self._dimension = dimension
         self._keys = tuple(keys)
+        #: What every row begins with: the columns, the length of the vector, its dimension and its unused half word.
         self._begin = struct.pack(">hihh", 1 + len(keys), 4 + 4 * dimension, dimension, 0)
-        self._pending = bytearray()
-        self._started = self.finished = False
+        self._chunks: list[bytes | memoryview] = []
+        self._started = False
+        #: Bytes fed and not yet taken.
+        self.pending = 0
 
     def feed(self, chunk: bytes | memoryview) -> None:
         """Take a chunk of the stream, of any size."""
-        self._pending += chunk
-
-    @property
-    def pending(self) -> int:
-        """Bytes that were fed and not yet taken."""
-        return len(self._pending)
+        self._chunks.append(chunk)
+        self.pending += len(chunk)
 
     def take(self) -> tuple[list[Any], NDArray[np.float32]]:
         """Return the keys and the (rows, dimension) matrix of the rows that are complete.
@@ -69,65 +69,58 @@ class MatrixDecoder:
         Raises:
             DimensionMismatch: a vector of another dimension, or none.
         """
-        data = bytes(self._pending)
-        keys, starts, end = self._scan(data)
-        self._pending = bytearray(data[end:])
-        return keys, self._gather(data, starts)
-
-    def _scan(self, data: bytes) -> tuple[list[Any], list[int], int]:
-        at = self._after_header(data)
-        begin, size = self._begin, len(self._begin) + 4 * self._dimension
+        data = b"".join(self._chunks)
+        at = 0 if self._started else self._header(data)
         keys: list[Any] = []
         starts: list[int] = []
-        single = self._keys[0] if len(self._keys) == 1 else None
-        total = len(data)
-        while at + 2 <= total and not self.finished:
-            if not data.startswith(begin, at):
-                if total - at >= len(begin) or data.startswith(b"\xff\xff", at):
-                    self._at_end(data, at)
-                break
-            next_, key = self._key(data, at + size, single)
-            if next_ < 0:
+        width = len(self._begin) + 4 * self._dimension
+        while data.startswith(self._begin, at):
+            end, key = self._key(data, at + width)
+            if end < 0:
                 break
             keys.append(key)
-            starts.append(at + len(begin))
-            at = next_
-        return keys, starts, at
+            starts.append(at + len(self._begin))
+            at = end
+        else:
+            self._check_end(data, at)
+        self._chunks, self.pending = [data[at:]], len(data) - at
+        return keys, self._gather(data, starts)
 
-    def _key(self, data: bytes, at: int, single: Decode | None) -> tuple[int, Any]:
-        """Return where the next row begins and the key, or -1 while the row is not complete."""
+    def _key(self, data: bytes, at: int) -> tuple[int, Any]:
+        """Return where the next row begins and the key of this one; -1 while the row is not complete."""
         parts = []
-        for decode in (single,) if single else self._keys:
+        for decode in self._keys:
             if at + 4 > len(data):
                 return -1, None
-            length = _LENGTH(data, at)[0]
-            start, at = at + 4, at + 4 + length
+            start, at = at + 4, at + 4 + _LENGTH(data, at)[0]
             if at > len(data):
                 return -1, None
             parts.append(decode(data[start:at]))
-        return at, parts[0] if single else tuple(parts)
+        return at, parts[0] if len(parts) == 1 else tuple(parts)
 
-    def _after_header(self, data: bytes) -> int:
-        if self._started or len(data) < _HEADER:
-            return 0 if self._started else len(data) * 0
+    def _header(self, data: bytes) -> int:
+        if len(data) < _HEADER:
+            return 0
         if not data.startswith(_SIGNATURE):
             message = "The server did not send a binary COPY stream."
             raise RowspaceError(message)
         self._started = True
         return _HEADER
 
-    def _at_end(self, data: bytes, at: int) -> None:
-        if data.startswith(b"\xff\xff", at):
-            self.finished = True
+    def _check_end(self, data: bytes, at: int) -> None:
+        """Tell the end of the stream and a row that has not arrived from a row of another dimension."""
+        rest = data[at : at + len(self._begin)]
+        if not self._started or rest.startswith(_TRAILER) or self._begin.startswith(rest):
             return
-        columns, length = struct.unpack_from(">hi", data, at)
-        found = "none" if length < 0 else f"{(length - 4) // 4} dimensions"
-        message = f"Expected vectors of {self._dimension} dimensions, a row of {columns} columns has {found}."
+        length = _LENGTH(data, at + 2)[0] if len(data) >= at + 6 else None
+        if length is None:
+            return
+        found = "none" if length < 0 else f"one of {(length - 4) // 4} dimensions"
+        message = f"Expected a vector of {self._dimension} dimensions in each row, a row has {found}."
         raise DimensionMismatch(message)
 
     def _gather(self, data: bytes, starts: list[int]) -> NDArray[np.float32]:
         out = np.empty((len(starts), self._dimension), np.float32)
-        width = 4 * self._dimension
         for row, start in enumerate(starts):
             out[row] = np.frombuffer(data, ">f4", self._dimension, start)
         return out
