@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from rowspace.errors import ConfigurationError
+
 __all__ = ["Distance"]
 
 
@@ -24,6 +26,11 @@ class Distance(StrEnum):
     HAMMING = "hamming"
     JACCARD = "jaccard"
 
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        message = f"A distance is one of {', '.join(cls)}, got {value!r}."
+        raise ConfigurationError(message)
+
     @property
     def operator(self) -> str:
         """pgvector's operator, for example `<=>`."""
@@ -38,11 +45,11 @@ class Distance(StrEnum):
         """Return the operator class that indexes this distance on `type_name` (vector, halfvec, sparsevec or bit).
 
         Raises:
-            ValueError: the distance is not defined for that type.
+            ConfigurationError: the distance is not defined for that type.
         """
         if (type_name == "bit") != self.for_bits or type_name not in {"vector", "halfvec", "sparsevec", "bit"}:
             message = f"{self.value} distance has no operator class for {type_name!r}."
-            raise ValueError(message)
+            raise ConfigurationError(message)
         return f"{type_name}_{_OPCLASS[self]}_ops"
 
     def similarity(self, distance: float) -> float:
