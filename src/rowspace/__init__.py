@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from rowspace.repositories import (
         AsyncCollectionRepository,
         AsyncDocumentRepository,
+        AsyncMatrixRepository,
         AsyncRepository,
         CollectionRepository,
         DocumentRepository,
+        MatrixRepository,
         Repository,
     )
-    from rowspace.results import Hit, LoadReport
+    from rowspace.results import Hit, LoadReport, Matrix
     from rowspace.services import AsyncDocumentService, DocumentIn, DocumentService, SearchHit, SearchRequest
     from rowspace.settings import SearchSettings
     from rowspace.types import Bit, HalfVector, SparseVector, Vector
@@ -33,6 +35,7 @@ __all__ = [
     "AsyncDatabase",
     "AsyncDocumentRepository",
     "AsyncDocumentService",
+    "AsyncMatrixRepository",
     "AsyncRepository",
     "Base",
     "Bit",
@@ -48,6 +51,8 @@ __all__ = [
     "Hit",
     "IVFFlat",
     "LoadReport",
+    "Matrix",
+    "MatrixRepository",
     "Repository",
     "SearchHit",
     "SearchRequest",
@@ -62,7 +67,7 @@ _MODULES = {
     "indexes": ["HNSW", "IVFFlat"],
     "models": ["Base", "Collection", "Document"],
     "repositories": [name for name in __all__ if name.endswith("Repository")],
-    "results": ["Hit", "LoadReport"],
+    "results": ["Hit", "LoadReport", "Matrix"],
     "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
     "settings": ["SearchSettings"],
     "types": ["Bit", "HalfVector", "SparseVector", "Vector"],
