@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from rowspace import HNSW, Distance, IVFFlat
+from rowspace.errors import ConfigurationError
+from rowspace.statements.admin import Partition, check_index
+
+HERE = Partition(7, 384)
+THERE = Partition(7, 384, "My schema")
+
+
+def test_a_partition_is_made_apart_and_then_attached():
+    create, attach = HERE.create()
+    assert create == (
+        "CREATE TABLE documents_7 (LIKE documents INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE, "
+        "CONSTRAINT ck_documents_7_dimension CHECK (vector_dims(embedding) = 384), "
+        "CONSTRAINT pk_documents_7 PRIMARY KEY (collection_id, id))"
+    )
+    assert attach == "ALTER TABLE documents ATTACH PARTITION documents_7 FOR VALUES IN (7)"
+
+
+def test_a_schema_is_quoted():
+    assert THERE.create()[1].startswith('ALTER TABLE "My schema".documents ATTACH PARTITION "My schema".documents_7 ')
+    assert THERE.drop() == 'DROP TABLE IF EXISTS "My schema".documents_7'
+    assert THERE.analyze() == 'ANALYZE "My schema".documents_7'
+
+
+def test_indexes():
+    metadata, text, embedding = HERE.create_indexes(HNSW(Distance.L2, m=8), "english")
+    assert metadata == (
+        "CREATE INDEX IF NOT EXISTS ix_documents_7_metadata ON documents_7 USING gin (metadata jsonb_path_ops)"
+    )
+    assert text == (
+        "CREATE INDEX IF NOT EXISTS ix_documents_7_text ON documents_7 "
+        "USING gin (to_tsvector('english'::regconfig, content))"
+    )
+    assert embedding == (
+        "CREATE INDEX IF NOT EXISTS ix_documents_7_embedding ON documents_7 "
+        "USING hnsw ((embedding::vector(384)) vector_l2_ops) WITH (m = 8, ef_construction = 64)"
+    )
+    assert HERE.create_indexes(IVFFlat(lists=5), "simple")[2].endswith(
+        "USING ivfflat ((embedding::vector(384)) vector_cosine_ops) WITH (lists = 5)"
+    )
+    assert len(HERE.create_indexes(None, "simple")) == 2
+
+
+def test_a_language_stays_inside_its_literal():
+    assert "to_tsvector('it''s''); --'::regconfig, content)" in HERE.create_indexes(None, "it's'); --")[1]
+
+
+@pytest.mark.parametrize("identity", ["7; DROP TABLE x", 7.5])
+def test_an_id_is_a_number(identity):
+    with pytest.raises(ValueError, match="Unknown format code 'd'"):
+        Partition(identity, 3).create()
+
+
+def test_an_index_that_cannot_hold_the_vectors_is_refused():
+    check_index(None, 16_000)
+    check_index(HNSW(), 2_000)
+    with pytest.raises(
+        ConfigurationError, match=r"at most 2000 dimensions of vector, the collection has 2001. Make it"
+    ):
+        check_index(IVFFlat(), 2_001)
+    with pytest.raises(ConfigurationError, match="hamming distance has no operator class for 'vector'"):
+        check_index(HNSW(Distance.HAMMING), 3)
