@@ -14,6 +14,11 @@ from rowspace.indexes import HNSW, MAX_INDEXED, IVFFlat
 
 __all__ = ["Partition", "check_index"]
 
+#: What a row may have beside its vector before PostgreSQL moves parts of it out of the page: its own default.
+_BESIDE = 2_040
+#: The most that the parameter below takes: a row that fills its page.
+_MAX_TARGET = 8_160
+
 _dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 _quote = _dialect.identifier_preparer.quote
 
@@ -73,7 +78,23 @@ class Partition:
         )
         return [
             f"CREATE TABLE {table} ({', '.join(parts)})",
+            *self._store_inline(table),
             f"ALTER TABLE {parent} ATTACH PARTITION {table} FOR VALUES IN ({self.collection_id:d})",
+        ]
+
+    def _store_inline(self, table: str) -> list[str]:
+        """Return the statements that keep vectors in the row itself, for every dimension that an index can hold.
+
+        PostgreSQL moves a vector of 500 dimensions or more out of the row. The planner does not count what it costs
+        to fetch it from there, and so compares every row of a small collection where the index takes a hundredth of the
+        time (pgvector's README, "Performance"). `main` never refuses a row: what does not fit in a page moves out.
+        """
+        if self.dimension > MAX_INDEXED["vector"]:
+            return []
+        target = min(4 * self.dimension + _BESIDE, _MAX_TARGET)
+        return [
+            f"ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE MAIN",
+            f"ALTER TABLE {table} SET (toast_tuple_target = {target:d})",
         ]
 
     def drop(self) -> str:
