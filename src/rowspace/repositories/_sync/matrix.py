@@ -114,7 +114,7 @@ class MatrixRepository:
             rows = (
                 dict(zip(names, (*self._key(key), row), strict=True)) for key, row in zip(keys, matrix, strict=True)
             )
-            copy_in(connection, plan.merge, plan.encode(rows, 0))
+            copy_in(connection, plan.merge, plan.encode(rows, range(len(matrix))))
             updated = (connection.exec_driver_sql(plan.merge.update())).rowcount
             connection.exec_driver_sql(plan.merge.drop_stage())
         return updated
