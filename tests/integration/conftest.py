@@ -8,5 +8,6 @@ DRIVERS = {"_async": ["psycopg", "asyncpg"], "_sync": ["psycopg", "psycopg2"]}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "driver" in metafunc.fixturenames:
-        metafunc.parametrize("driver", DRIVERS[metafunc.definition.path.parent.name])
+    side = next((part for part in metafunc.definition.path.parts if part in DRIVERS), None)
+    if side is not None and "driver" in metafunc.fixturenames:
+        metafunc.parametrize("driver", DRIVERS[side])
