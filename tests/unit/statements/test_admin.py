@@ -11,17 +11,25 @@ THERE = Partition(7, 384, "My schema")
 
 
 def test_a_partition_is_made_apart_and_then_attached():
-    create, attach = HERE.create()
+    create, storage, target, attach = HERE.create()
     assert create == (
         "CREATE TABLE documents_7 (LIKE documents INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE, "
         "CONSTRAINT ck_documents_7_dimension CHECK (vector_dims(embedding) = 384), "
         "CONSTRAINT pk_documents_7 PRIMARY KEY (collection_id, id))"
     )
+    assert storage == "ALTER TABLE documents_7 ALTER COLUMN embedding SET STORAGE MAIN"
+    assert target == "ALTER TABLE documents_7 SET (toast_tuple_target = 3576)"
     assert attach == "ALTER TABLE documents ATTACH PARTITION documents_7 FOR VALUES IN (7)"
 
 
+@pytest.mark.parametrize(("dimension", "target"), [(1, 2044), (2000, 8160), (2001, None)])
+def test_vectors_that_an_index_can_hold_stay_in_their_rows(dimension, target):
+    statements = [s for s in Partition(7, dimension).create() if "toast_tuple_target" in s]
+    assert statements == ([f"ALTER TABLE documents_7 SET (toast_tuple_target = {target})"] if target else [])
+
+
 def test_a_schema_is_quoted():
-    assert THERE.create()[1].startswith('ALTER TABLE "My schema".documents ATTACH PARTITION "My schema".documents_7 ')
+    assert THERE.create()[-1].startswith('ALTER TABLE "My schema".documents ATTACH PARTITION "My schema".documents_7 ')
     assert THERE.drop() == 'DROP TABLE IF EXISTS "My schema".documents_7'
     assert THERE.analyze() == 'ANALYZE "My schema".documents_7'
 
