@@ -18,11 +18,13 @@ if TYPE_CHECKING:
         AsyncCollectionRepository,
         AsyncDocumentRepository,
         AsyncRepository,
+        AsyncSearchRepository,
         CollectionRepository,
         DocumentRepository,
         Repository,
+        SearchRepository,
     )
-    from rowspace.results import Hit, LoadReport
+    from rowspace.results import Group, Hit, LoadReport
     from rowspace.services import AsyncDocumentService, DocumentIn, DocumentService, SearchHit, SearchRequest
     from rowspace.settings import SearchSettings
     from rowspace.types import Bit, HalfVector, SparseVector, Vector
@@ -34,6 +36,7 @@ __all__ = [
     "AsyncDocumentRepository",
     "AsyncDocumentService",
     "AsyncRepository",
+    "AsyncSearchRepository",
     "Base",
     "Bit",
     "Collection",
@@ -44,12 +47,14 @@ __all__ = [
     "DocumentIn",
     "DocumentRepository",
     "DocumentService",
+    "Group",
     "HalfVector",
     "Hit",
     "IVFFlat",
     "LoadReport",
     "Repository",
     "SearchHit",
+    "SearchRepository",
     "SearchRequest",
     "SearchSettings",
     "SparseVector",
@@ -62,7 +67,7 @@ _MODULES = {
     "indexes": ["HNSW", "IVFFlat"],
     "models": ["Base", "Collection", "Document"],
     "repositories": [name for name in __all__ if name.endswith("Repository")],
-    "results": ["Hit", "LoadReport"],
+    "results": ["Group", "Hit", "LoadReport"],
     "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
     "settings": ["SearchSettings"],
     "types": ["Bit", "HalfVector", "SparseVector", "Vector"],

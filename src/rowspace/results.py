@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-__all__ = ["Hit", "LoadReport"]
+__all__ = ["Group", "Hit", "LoadReport"]
 
 M = TypeVar("M")
 
@@ -21,6 +21,14 @@ class Hit(Generic[M]):
     entity: M
     distance: float
     similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Group(Generic[M]):
+    """The best hits of one group, nearest first, and the value that they share."""
+
+    key: Any
+    hits: list[Hit[M]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,19 @@
 from rowspace.repositories._async.collections import AsyncCollectionRepository
 from rowspace.repositories._async.documents import AsyncDocumentRepository
 from rowspace.repositories._async.models import AsyncRepository
+from rowspace.repositories._async.search import AsyncSearchRepository
 from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.documents import DocumentRepository
 from rowspace.repositories._sync.models import Repository
+from rowspace.repositories._sync.search import SearchRepository
 
 __all__ = [
     "AsyncCollectionRepository",
     "AsyncDocumentRepository",
     "AsyncRepository",
+    "AsyncSearchRepository",
     "CollectionRepository",
     "DocumentRepository",
     "Repository",
+    "SearchRepository",
 ]
