@@ -19,12 +19,14 @@ if TYPE_CHECKING:
         AsyncDocumentRepository,
         AsyncMatrixRepository,
         AsyncRepository,
+        AsyncSearchRepository,
         CollectionRepository,
         DocumentRepository,
         MatrixRepository,
         Repository,
+        SearchRepository,
     )
-    from rowspace.results import Hit, LoadReport, Matrix
+    from rowspace.results import Group, Hit, LoadReport, Matrix
     from rowspace.services import AsyncDocumentService, DocumentIn, DocumentService, SearchHit, SearchRequest
     from rowspace.settings import SearchSettings
     from rowspace.types import Bit, HalfVector, SparseVector, Vector
@@ -37,6 +39,7 @@ __all__ = [
     "AsyncDocumentService",
     "AsyncMatrixRepository",
     "AsyncRepository",
+    "AsyncSearchRepository",
     "Base",
     "Bit",
     "Collection",
@@ -47,6 +50,7 @@ __all__ = [
     "DocumentIn",
     "DocumentRepository",
     "DocumentService",
+    "Group",
     "HalfVector",
     "Hit",
     "IVFFlat",
@@ -55,6 +59,7 @@ __all__ = [
     "MatrixRepository",
     "Repository",
     "SearchHit",
+    "SearchRepository",
     "SearchRequest",
     "SearchSettings",
     "SparseVector",
@@ -67,7 +72,7 @@ _MODULES = {
     "indexes": ["HNSW", "IVFFlat"],
     "models": ["Base", "Collection", "Document"],
     "repositories": [name for name in __all__ if name.endswith("Repository")],
-    "results": ["Hit", "LoadReport", "Matrix"],
+    "results": ["Group", "Hit", "LoadReport", "Matrix"],
     "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
     "settings": ["SearchSettings"],
     "types": ["Bit", "HalfVector", "SparseVector", "Vector"],

@@ -5,6 +5,7 @@ Source: pgvector's README, sections "Querying", "Indexing" and "Binary Vectors".
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 
 from rowspace.errors import ConfigurationError
@@ -63,6 +64,17 @@ class Distance(StrEnum):
         if self is Distance.INNER_PRODUCT:
             return -distance
         return 1.0 / (1.0 + distance)
+
+    def distance_at(self, similarity: float) -> float:
+        """Return the distance of a similarity, the inverse of `similarity`.
+
+        For L2, L1 and hamming every row is more similar than 0, which is infinity as a distance.
+        """
+        if self in {Distance.COSINE, Distance.JACCARD}:
+            return 1.0 - similarity
+        if self is Distance.INNER_PRODUCT:
+            return -similarity
+        return 1.0 / similarity - 1.0 if similarity > 0 else math.inf
 
 
 _OPERATOR = {

@@ -25,6 +25,7 @@ __all__ = [
     "InvalidVector",
     "MissingExtra",
     "PermissionDenied",
+    "RowNotFound",
     "RowspaceError",
     "SchemaNotReady",
     "StoreUnavailable",
@@ -76,6 +77,10 @@ class CollectionNotFound(RowspaceError, LookupError):
 
 class CollectionExists(RowspaceError, ValueError):
     """A collection of that name is already there."""
+
+
+class RowNotFound(RowspaceError, LookupError):
+    """No row of that primary key, or no document of that id."""
 
 
 class EmbedderMismatch(RowspaceError, ValueError):

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Hit", "LoadReport", "Matrix"]
+__all__ = ["Group", "Hit", "LoadReport", "Matrix"]
 
 M = TypeVar("M")
 
@@ -38,6 +38,14 @@ class Matrix:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Group(Generic[M]):
+    """The best hits of one group, nearest first, and the value that they share."""
+
+    key: Any
+    hits: list[Hit[M]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,22 @@ from rowspace.repositories._async.collections import AsyncCollectionRepository
 from rowspace.repositories._async.documents import AsyncDocumentRepository
 from rowspace.repositories._async.matrix import AsyncMatrixRepository
 from rowspace.repositories._async.models import AsyncRepository
+from rowspace.repositories._async.search import AsyncSearchRepository
 from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.documents import DocumentRepository
 from rowspace.repositories._sync.matrix import MatrixRepository
 from rowspace.repositories._sync.models import Repository
+from rowspace.repositories._sync.search import SearchRepository
 
 __all__ = [
     "AsyncCollectionRepository",
     "AsyncDocumentRepository",
     "AsyncMatrixRepository",
     "AsyncRepository",
+    "AsyncSearchRepository",
     "CollectionRepository",
     "DocumentRepository",
     "MatrixRepository",
     "Repository",
+    "SearchRepository",
 ]

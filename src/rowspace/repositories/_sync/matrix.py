@@ -16,7 +16,7 @@ from rowspace.repositories.batches import plan_load, schema_of
 from rowspace.repositories.reading import Reading, plan_reading
 from rowspace.repositories.subjects import Conditions, Where, subject_of
 from rowspace.results import Matrix
-from rowspace.statements.models import as_key
+from rowspace.statements.batch import key_names
 from rowspace.vectors import as_matrix
 from rowspace.wire.copy import copy_in, copy_out
 
@@ -105,22 +105,17 @@ class MatrixRepository:
         if len(matrix) != len(keys):
             message = f"Expected one vector a key, got {len(matrix)} vectors for {len(keys)} keys."
             raise InvalidVector(message)
-        names = [*self._key_names(), self._subject.target.column]
+        names = [*key_names(self._subject.target), self._subject.target.column]
         with mapped_errors():
             connection = self.session.connection(bind_arguments={"mapper": self._model})
             schema = schema_of(self.session.get_bind(mapper=self._model))
             plan = plan_load(self._model, names, schema=schema, **self._subject.load_options())
             connection.exec_driver_sql(plan.merge.create_stage())
             rows = (
-                dict(zip(names, (*self._key(key), row), strict=True)) for key, row in zip(keys, matrix, strict=True)
+                dict(zip(names, (*self._subject.key(key), row), strict=True))
+                for key, row in zip(keys, matrix, strict=True)
             )
             copy_in(connection, plan.merge, plan.encode(rows, range(len(matrix))))
             updated = (connection.exec_driver_sql(plan.merge.update())).rowcount
             connection.exec_driver_sql(plan.merge.drop_stage())
         return updated
-
-    def _key_names(self) -> list[str]:
-        return self._subject.key_names()
-
-    def _key(self, key: Any) -> tuple[Any, ...]:
-        return (key,) if self._subject.collection is not None else as_key(self._model, key)
