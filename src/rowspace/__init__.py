@@ -17,14 +17,19 @@ if TYPE_CHECKING:
     from rowspace.repositories import (
         AsyncCollectionRepository,
         AsyncDocumentRepository,
+        AsyncHybridRepository,
         AsyncRepository,
         CollectionRepository,
         DocumentRepository,
+        HybridRepository,
         Repository,
     )
-    from rowspace.results import Hit, LoadReport
+    from rowspace.results import Hit, HybridHit, LoadReport, TextHit
     from rowspace.services import AsyncDocumentService, DocumentIn, DocumentService, SearchHit, SearchRequest
     from rowspace.settings import SearchSettings
+    from rowspace.statements.highlight import Highlight
+    from rowspace.statements.hybrid import Fusion
+    from rowspace.statements.text import text_vector
     from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 __all__ = [
@@ -33,6 +38,7 @@ __all__ = [
     "AsyncDatabase",
     "AsyncDocumentRepository",
     "AsyncDocumentService",
+    "AsyncHybridRepository",
     "AsyncRepository",
     "Base",
     "Bit",
@@ -44,8 +50,12 @@ __all__ = [
     "DocumentIn",
     "DocumentRepository",
     "DocumentService",
+    "Fusion",
     "HalfVector",
+    "Highlight",
     "Hit",
+    "HybridHit",
+    "HybridRepository",
     "IVFFlat",
     "LoadReport",
     "Repository",
@@ -53,7 +63,9 @@ __all__ = [
     "SearchRequest",
     "SearchSettings",
     "SparseVector",
+    "TextHit",
     "Vector",
+    "text_vector",
 ]
 
 _MODULES = {
@@ -62,9 +74,12 @@ _MODULES = {
     "indexes": ["HNSW", "IVFFlat"],
     "models": ["Base", "Collection", "Document"],
     "repositories": [name for name in __all__ if name.endswith("Repository")],
-    "results": ["Hit", "LoadReport"],
+    "results": ["Hit", "HybridHit", "LoadReport", "TextHit"],
     "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
     "settings": ["SearchSettings"],
+    "statements.highlight": ["Highlight"],
+    "statements.hybrid": ["Fusion"],
+    "statements.text": ["text_vector"],
     "types": ["Bit", "HalfVector", "SparseVector", "Vector"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -2,16 +2,20 @@
 
 from rowspace.repositories._async.collections import AsyncCollectionRepository
 from rowspace.repositories._async.documents import AsyncDocumentRepository
+from rowspace.repositories._async.hybrid import AsyncHybridRepository
 from rowspace.repositories._async.models import AsyncRepository
 from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.documents import DocumentRepository
+from rowspace.repositories._sync.hybrid import HybridRepository
 from rowspace.repositories._sync.models import Repository
 
 __all__ = [
     "AsyncCollectionRepository",
     "AsyncDocumentRepository",
+    "AsyncHybridRepository",
     "AsyncRepository",
     "CollectionRepository",
     "DocumentRepository",
+    "HybridRepository",
     "Repository",
 ]
