@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from rowspace.indexes import HNSW, IVFFlat
     from rowspace.models import Base, Collection, Document
     from rowspace.repositories import (
+        AsyncBrowseRepository,
         AsyncCollectionRepository,
         AsyncDocumentRepository,
         AsyncHybridRepository,
         AsyncRepository,
+        BrowseRepository,
         CollectionRepository,
         DocumentRepository,
         HybridRepository,
         Repository,
     )
-    from rowspace.results import Hit, HybridHit, LoadReport, TextHit
+    from rowspace.results import FacetCount, Hit, HybridHit, LoadReport, Page, Stats, TextHit
     from rowspace.services import AsyncDocumentService, DocumentIn, DocumentService, SearchHit, SearchRequest
     from rowspace.settings import SearchSettings
     from rowspace.statements.highlight import Highlight
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HNSW",
+    "AsyncBrowseRepository",
     "AsyncCollectionRepository",
     "AsyncDatabase",
     "AsyncDocumentRepository",
@@ -42,6 +45,7 @@ __all__ = [
     "AsyncRepository",
     "Base",
     "Bit",
+    "BrowseRepository",
     "Collection",
     "CollectionRepository",
     "Database",
@@ -50,6 +54,7 @@ __all__ = [
     "DocumentIn",
     "DocumentRepository",
     "DocumentService",
+    "FacetCount",
     "Fusion",
     "HalfVector",
     "Highlight",
@@ -58,11 +63,13 @@ __all__ = [
     "HybridRepository",
     "IVFFlat",
     "LoadReport",
+    "Page",
     "Repository",
     "SearchHit",
     "SearchRequest",
     "SearchSettings",
     "SparseVector",
+    "Stats",
     "TextHit",
     "Vector",
     "text_vector",
@@ -74,7 +81,7 @@ _MODULES = {
     "indexes": ["HNSW", "IVFFlat"],
     "models": ["Base", "Collection", "Document"],
     "repositories": [name for name in __all__ if name.endswith("Repository")],
-    "results": ["Hit", "HybridHit", "LoadReport", "TextHit"],
+    "results": ["FacetCount", "Hit", "HybridHit", "LoadReport", "Page", "Stats", "TextHit"],
     "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
     "settings": ["SearchSettings"],
     "statements.highlight": ["Highlight"],

@@ -68,6 +68,15 @@ def parse(filter_: Filter | None, /) -> Condition | None:
     return _mapping(filter_, _Place())
 
 
+def key_path(key: str, /) -> Path:
+    """Return the JSON path that a key of a filter names: dots nest, a backslash takes their meaning from them.
+
+    Raises:
+        InvalidFilter: a key that cannot be.
+    """
+    return _segments(text(key, "key"), "key")
+
+
 def _mapping(value: object, at: _Place) -> Condition:
     at = at.deeper(value)
     if not isinstance(value, Mapping):
