@@ -15,33 +15,43 @@ if TYPE_CHECKING:
     from rowspace.indexes import HNSW, IVFFlat
     from rowspace.models import Base, Collection, Document
     from rowspace.repositories import (
+        AsyncBrowseRepository,
         AsyncCollectionRepository,
         AsyncDocumentRepository,
+        AsyncHybridRepository,
         AsyncMatrixRepository,
         AsyncRepository,
         AsyncSearchRepository,
+        BrowseRepository,
         CollectionRepository,
         DocumentRepository,
+        HybridRepository,
         MatrixRepository,
         Repository,
         SearchRepository,
     )
-    from rowspace.results import Group, Hit, LoadReport, Matrix
+    from rowspace.results import FacetCount, Group, Hit, HybridHit, LoadReport, Matrix, Page, Stats, TextHit
     from rowspace.services import AsyncDocumentService, DocumentIn, DocumentService, SearchHit, SearchRequest
     from rowspace.settings import SearchSettings
+    from rowspace.statements.highlight import Highlight
+    from rowspace.statements.hybrid import Fusion
+    from rowspace.statements.text import text_vector
     from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 __all__ = [
     "HNSW",
+    "AsyncBrowseRepository",
     "AsyncCollectionRepository",
     "AsyncDatabase",
     "AsyncDocumentRepository",
     "AsyncDocumentService",
+    "AsyncHybridRepository",
     "AsyncMatrixRepository",
     "AsyncRepository",
     "AsyncSearchRepository",
     "Base",
     "Bit",
+    "BrowseRepository",
     "Collection",
     "CollectionRepository",
     "Database",
@@ -50,20 +60,29 @@ __all__ = [
     "DocumentIn",
     "DocumentRepository",
     "DocumentService",
+    "FacetCount",
+    "Fusion",
     "Group",
     "HalfVector",
+    "Highlight",
     "Hit",
+    "HybridHit",
+    "HybridRepository",
     "IVFFlat",
     "LoadReport",
     "Matrix",
     "MatrixRepository",
+    "Page",
     "Repository",
     "SearchHit",
     "SearchRepository",
     "SearchRequest",
     "SearchSettings",
     "SparseVector",
+    "Stats",
+    "TextHit",
     "Vector",
+    "text_vector",
 ]
 
 _MODULES = {
@@ -72,9 +91,12 @@ _MODULES = {
     "indexes": ["HNSW", "IVFFlat"],
     "models": ["Base", "Collection", "Document"],
     "repositories": [name for name in __all__ if name.endswith("Repository")],
-    "results": ["Group", "Hit", "LoadReport", "Matrix"],
+    "results": ["FacetCount", "Group", "Hit", "HybridHit", "LoadReport", "Matrix", "Page", "Stats", "TextHit"],
     "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
     "settings": ["SearchSettings"],
+    "statements.highlight": ["Highlight"],
+    "statements.hybrid": ["Fusion"],
+    "statements.text": ["text_vector"],
     "types": ["Bit", "HalfVector", "SparseVector", "Vector"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

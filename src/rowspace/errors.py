@@ -18,6 +18,7 @@ __all__ = [
     "ConfigurationError",
     "DimensionMismatch",
     "EmbedderMismatch",
+    "InvalidCursor",
     "InvalidFilter",
     "InvalidRow",
     "InvalidSetting",
@@ -59,12 +60,16 @@ class InvalidFilter(RowspaceError, ValueError):
     """A metadata filter with an unknown operator or a wrong operand; the message names the path."""
 
 
+class InvalidCursor(RowspaceError, ValueError):
+    """A cursor that was changed, or that belongs to another listing than the one that it is given to."""
+
+
 class InvalidSetting(RowspaceError, ValueError):
     """A search setting outside the range that pgvector accepts."""
 
 
 class InvalidText(RowspaceError, ValueError):
-    """Text that PostgreSQL cannot store: a NUL byte or a lone surrogate; the message names the row."""
+    """Text that PostgreSQL cannot take: a NUL byte, a lone surrogate, too long a query; a load names the row."""
 
 
 class InvalidRow(RowspaceError, ValueError):
@@ -155,6 +160,8 @@ def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError]
         return StoreUnavailable if _lost_connection(error) else None
     if sqlstate == "22000":
         return DimensionMismatch if "dimensions" in message else InvalidVector
+    if sqlstate == "42704" and "text search configuration" in message:
+        return ConfigurationError
     if sqlstate.startswith("08"):
         return StoreUnavailable
     return _BY_SQLSTATE.get(sqlstate)

@@ -80,6 +80,15 @@ def parse_path(key: Any, /) -> Path:
     return _segments(text(key, where), where)
 
 
+def key_path(key: str, /) -> Path:
+    """Return the JSON path that a key of a filter names: dots nest, a backslash takes their meaning from them.
+
+    Raises:
+        InvalidFilter: a key that cannot be.
+    """
+    return _segments(text(key, "key"), "key")
+
+
 def _mapping(value: object, at: _Place) -> Condition:
     at = at.deeper(value)
     if not isinstance(value, Mapping):

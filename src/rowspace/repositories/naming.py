@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import HNSW, IVFFlat
 from rowspace.statements.admin import check_index
 from rowspace.types import Vector
 
-__all__ = ["check_collection"]
+__all__ = ["check_collection", "check_language"]
 
 
 def check_collection(
@@ -27,6 +29,17 @@ def check_collection(
     spec = _index(index, metric)
     check_index(spec, dimension)
     return metric, spec
+
+
+def check_language(language: str, known: Sequence[str]) -> None:
+    """Refuse a text-search configuration that the server does not have.
+
+    Raises:
+        ConfigurationError: it is not among the `known`.
+    """
+    if language not in known:
+        message = f"This server has no text-search configuration {language!r}; it has {', '.join(known)}."
+        raise ConfigurationError(message)
 
 
 def _distance(distance: Distance | str) -> Distance:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql
 
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import HNSW, MAX_INDEXED, IVFFlat
+from rowspace.statements.text import text_vector_ddl
 
 __all__ = ["Partition", "check_index"]
 
@@ -38,11 +39,6 @@ def check_index(spec: HNSW | IVFFlat | None, dimension: int) -> None:
         )
         raise ConfigurationError(message)
     spec.distance.opclass("vector")
-
-
-def _tsvector(language: str) -> str:
-    literal = language.replace("'", "''")
-    return f"to_tsvector('{literal}'::regconfig, content)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ class Partition:
 
         Best run after the rows are there: an HNSW index is built several times faster than it is filled row by row.
         """
-        parts = [("metadata", "gin (metadata jsonb_path_ops)"), ("text", f"gin ({_tsvector(language)})")]
+        parts = [("metadata", "gin (metadata jsonb_path_ops)"), ("text", f"gin ({text_vector_ddl(language)})")]
         if spec is not None:
             with_ = ", ".join(f"{key} = {value:d}" for key, value in spec.options().items())
             column = f"(embedding::vector({self.dimension:d})) {spec.distance.opclass('vector')}"
