@@ -11,7 +11,7 @@ from sqlalchemy.exc import NoInspectionAvailable
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
-from rowspace.indexes import distance_of
+from rowspace.indexes import declared_index
 from rowspace.statements.search import Target
 from rowspace.types import Bit, VectorType
 
@@ -36,13 +36,13 @@ def _target_of(model: Any, column: str | None, distance: Distance | str | None) 
     vectors = {attribute.key: attribute.columns[0] for attribute in mapper.column_attrs if _is_vector(attribute)}
     key = _choose(model, column, list(vectors))
     found = vectors[key]
-    declared = distance_of(found.table, found.key) if isinstance(found.table, Table) else None
+    declared, quantize, _ = declared_index(found.table, found.key) if isinstance(found.table, Table) else (None,) * 3
     fallback = Distance.HAMMING if isinstance(found.type, Bit) else Distance.COSINE
     chosen = Distance(distance) if distance is not None else declared or fallback
     if chosen.for_bits != isinstance(found.type, Bit):
         message = f"{chosen.value} distance does not compare {found.type!r}, the type of {model.__name__}.{key}."
         raise ConfigurationError(message)
-    return Target(model, key, chosen)
+    return Target(model, key, chosen, quantize=quantize)
 
 
 def _mapper(model: Any) -> Any:
