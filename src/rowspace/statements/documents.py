@@ -60,7 +60,7 @@ def languages() -> Select[str]:
 def target_of(collection: Collection) -> Target[Document]:
     """Return what a search in a collection is over: the cast of the embedding that its index is on."""
     scope = (("collection_id", collection.id),)
-    quantize = collection.index.get("quantize")
+    quantize = (collection.index or {}).get("quantize")
     return Target(Document, "embedding", collection.metric, collection.dimension, scope, quantize)
 
 
