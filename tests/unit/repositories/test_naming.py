@@ -25,7 +25,7 @@ def test_names_that_cannot_be(name):
     [
         (None, "l2", None),
         ("hnsw", "l2", HNSW(Distance.L2)),
-        ("ivfflat", Distance.L1, IVFFlat(Distance.L1)),
+        ("ivfflat", Distance.L2, IVFFlat(Distance.L2)),
         (HNSW(Distance.L2, m=4), "l2", HNSW(Distance.L2, m=4)),
     ],
 )
@@ -40,7 +40,7 @@ def test_indexes(index, distance, spec):
         ((3, "euclid", None), "got 'euclid'."),
         ((3, "l2", "gin"), "A collection's index is one of hnsw, ivfflat, an HNSW or IVFFlat, or None; got 'gin'."),
         ((3, "l2", HNSW()), "The index is by cosine, the collection by l2: no search could use it."),
-        ((2001, "l2", "hnsw"), "hnsw indexes at most 2000 dimensions of vector, the collection has 2001."),
+        ((4001, "l2", "hnsw"), "hnsw indexes at most 4000 dimensions of halfvec, got 4001."),
         ((0, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got 0."),
         ((16001, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got 16001."),
         (("3", "l2", None), "A collection's dimension is a whole number from 1 to 16000, got '3'."),
