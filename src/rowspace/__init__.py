@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rowspace.diagnosis import BuildProgress, Finding, IndexStatus, SearchPlan
     from rowspace.distance import Distance
     from rowspace.engine import AsyncDatabase, Database
     from rowspace.indexes import HNSW, IVFFlat
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from rowspace.repositories import (
         AsyncCollectionRepository,
         AsyncDocumentRepository,
+        AsyncIndexBuilder,
         AsyncRepository,
         CollectionRepository,
         DocumentRepository,
+        IndexBuilder,
         Repository,
     )
     from rowspace.results import Hit, LoadReport
@@ -33,9 +36,11 @@ __all__ = [
     "AsyncDatabase",
     "AsyncDocumentRepository",
     "AsyncDocumentService",
+    "AsyncIndexBuilder",
     "AsyncRepository",
     "Base",
     "Bit",
+    "BuildProgress",
     "Collection",
     "CollectionRepository",
     "Database",
@@ -44,12 +49,16 @@ __all__ = [
     "DocumentIn",
     "DocumentRepository",
     "DocumentService",
+    "Finding",
     "HalfVector",
     "Hit",
     "IVFFlat",
+    "IndexBuilder",
+    "IndexStatus",
     "LoadReport",
     "Repository",
     "SearchHit",
+    "SearchPlan",
     "SearchRequest",
     "SearchSettings",
     "SparseVector",
@@ -57,11 +66,12 @@ __all__ = [
 ]
 
 _MODULES = {
+    "diagnosis": ["BuildProgress", "Finding", "IndexStatus", "SearchPlan"],
     "distance": ["Distance"],
     "engine": ["AsyncDatabase", "Database"],
     "indexes": ["HNSW", "IVFFlat"],
     "models": ["Base", "Collection", "Document"],
-    "repositories": [name for name in __all__ if name.endswith("Repository")],
+    "repositories": [name for name in __all__ if name.endswith(("IndexBuilder", "Repository"))],
     "results": ["Hit", "LoadReport"],
     "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
     "settings": ["SearchSettings"],
