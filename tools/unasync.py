@@ -30,7 +30,10 @@ CODE_RULES = {
     r"\bsqlalchemy\.ext\.asyncio\b": "sqlalchemy.orm",
     r"\ba(?=iter_rows\b|next\b|batches\b|embed_query\b|embed_texts\b|run_watched\b)": "",
     r"\bAbstractAsync(?=ContextManager\b)": "Abstract",
-    r"\bcopy_in_async\b": "copy_in",
+    r"\bAsyncGenerator\[(\w+), None\]": r"Generator[\1, None, None]",
+    r"\baclosing\b": "closing",
+    r"\basync(?=contextmanager\b)": "",
+    r"\bcopy_(in|out)_async\b": r"copy_\1",
     r"\b_async\b": "_sync",
     r"\bAsync(?=[A-Z])": "",
 }

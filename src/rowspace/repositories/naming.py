@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import HNSW, IVFFlat, Spec
 from rowspace.types import Vector
 
-__all__ = ["check_collection"]
+__all__ = ["check_collection", "check_language"]
 
 
 def check_collection(
@@ -27,6 +27,17 @@ def check_collection(
     metric = _distance(distance)
     spec = _index(index, metric)
     return metric, None if spec is None else spec.fit("vector", dimension)
+
+
+def check_language(language: str, known: Sequence[str]) -> None:
+    """Refuse a text-search configuration that the server does not have.
+
+    Raises:
+        ConfigurationError: it is not among the `known`.
+    """
+    if language not in known:
+        message = f"This server has no text-search configuration {language!r}; it has {', '.join(known)}."
+        raise ConfigurationError(message)
 
 
 def _distance(distance: Distance | str) -> Distance:

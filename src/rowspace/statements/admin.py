@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rowspace.indexes import Spec
+from rowspace.indexes import MAX_INDEXED, Spec
 from rowspace.statements.indexing import PlannedIndex, planned_vector, quote as _quote
+from rowspace.statements.text import text_vector_ddl
 
 __all__ = ["Partition"]
 
-
-def _tsvector(language: str) -> str:
-    literal = language.replace("'", "''")
-    return f"to_tsvector('{literal}'::regconfig, content)"
+#: What a row may have beside its vector before PostgreSQL moves parts of it out of the page: its own default.
+_BESIDE = 2_040
+#: The most that the parameter below takes: a row that fills its page.
+_MAX_TARGET = 8_160
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,23 @@ class Partition:
         )
         return [
             f"CREATE TABLE {table} ({', '.join(parts)})",
+            *self._store_inline(table),
             f"ALTER TABLE {parent} ATTACH PARTITION {table} FOR VALUES IN ({self.collection_id:d})",
+        ]
+
+    def _store_inline(self, table: str) -> list[str]:
+        """Return the statements that keep vectors in the row itself, for every dimension that an index can hold.
+
+        PostgreSQL moves a vector of 500 dimensions or more out of the row. The planner does not count what it costs
+        to fetch it from there, and so compares every row of a small collection where the index takes a hundredth of the
+        time (pgvector's README, "Performance"). `main` never refuses a row: what does not fit in a page moves out.
+        """
+        if self.dimension > MAX_INDEXED["vector"]:
+            return []
+        target = min(4 * self.dimension + _BESIDE, _MAX_TARGET)
+        return [
+            f"ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE MAIN",
+            f"ALTER TABLE {table} SET (toast_tuple_target = {target:d})",
         ]
 
     def drop(self) -> str:
@@ -60,7 +77,7 @@ class Partition:
 
     def indexes(self, spec: Spec | None, language: str) -> list[PlannedIndex]:
         """Return the secondary indexes: on the metadata, on the text, and with a specification on the vectors."""
-        parts = {"metadata": "gin (metadata jsonb_path_ops)", "text": f"gin ({_tsvector(language)})"}
+        parts = {"metadata": "gin (metadata jsonb_path_ops)", "text": f"gin ({text_vector_ddl(language)})"}
         if spec is not None:
             parts["embedding"] = planned_vector(spec, self.dimension)
         return [

@@ -14,7 +14,7 @@ from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
 from rowspace.statements import quantized
 from rowspace.statements.search import Nearest, Target, built, count_candidates
 
-__all__ = ["Search", "run_search"]
+__all__ = ["Search", "apply_settings", "run_search"]
 
 M = TypeVar("M")
 
@@ -69,14 +69,15 @@ async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
     scans = search.scans()
     with mapped_errors():
         for scan in scans:
-            await _apply_settings(session, search, scan)
+            await apply_settings(session, search, scan)
             hits = await _fetch(session, search, scan)
             if len(hits) >= search.shape.k or scan == scans[-1] or not await _gave_up(session, search):
                 break
     return hits
 
 
-async def _apply_settings(session: AsyncSession, search: Search[Any], scan: Scan) -> None:
+async def apply_settings(session: AsyncSession, search: Search[Any], scan: Scan) -> None:
+    """Set what a scan needs, until the transaction ends."""
     statements = search.settings_for(scan).statements(search.method)
     if not statements:
         return

@@ -15,7 +15,7 @@ from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
 from rowspace.statements import quantized
 from rowspace.statements.search import Nearest, Target, built, count_candidates
 
-__all__ = ["Search", "run_search"]
+__all__ = ["Search", "apply_settings", "run_search"]
 
 M = TypeVar("M")
 
@@ -70,14 +70,15 @@ def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
     scans = search.scans()
     with mapped_errors():
         for scan in scans:
-            _apply_settings(session, search, scan)
+            apply_settings(session, search, scan)
             hits = _fetch(session, search, scan)
             if len(hits) >= search.shape.k or scan == scans[-1] or not _gave_up(session, search):
                 break
     return hits
 
 
-def _apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
+def apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
+    """Set what a scan needs, until the transaction ends."""
     statements = search.settings_for(scan).statements(search.method)
     if not statements:
         return
