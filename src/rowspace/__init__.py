@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rowspace.diagnosis import BuildProgress, Finding, IndexStatus, SearchPlan
     from rowspace.distance import Distance
     from rowspace.engine import AsyncDatabase, Database
     from rowspace.indexes import HNSW, IVFFlat
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         AsyncCollectionRepository,
         AsyncDocumentRepository,
         AsyncHybridRepository,
+        AsyncIndexBuilder,
         AsyncMatrixRepository,
         AsyncRepository,
         AsyncSearchRepository,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         CollectionRepository,
         DocumentRepository,
         HybridRepository,
+        IndexBuilder,
         MatrixRepository,
         Repository,
         SearchRepository,
@@ -46,12 +49,14 @@ __all__ = [
     "AsyncDocumentRepository",
     "AsyncDocumentService",
     "AsyncHybridRepository",
+    "AsyncIndexBuilder",
     "AsyncMatrixRepository",
     "AsyncRepository",
     "AsyncSearchRepository",
     "Base",
     "Bit",
     "BrowseRepository",
+    "BuildProgress",
     "Collection",
     "CollectionRepository",
     "Database",
@@ -61,6 +66,7 @@ __all__ = [
     "DocumentRepository",
     "DocumentService",
     "FacetCount",
+    "Finding",
     "Fusion",
     "Group",
     "HalfVector",
@@ -69,12 +75,15 @@ __all__ = [
     "HybridHit",
     "HybridRepository",
     "IVFFlat",
+    "IndexBuilder",
+    "IndexStatus",
     "LoadReport",
     "Matrix",
     "MatrixRepository",
     "Page",
     "Repository",
     "SearchHit",
+    "SearchPlan",
     "SearchRepository",
     "SearchRequest",
     "SearchSettings",
@@ -86,11 +95,12 @@ __all__ = [
 ]
 
 _MODULES = {
+    "diagnosis": ["BuildProgress", "Finding", "IndexStatus", "SearchPlan"],
     "distance": ["Distance"],
     "engine": ["AsyncDatabase", "Database"],
     "indexes": ["HNSW", "IVFFlat"],
     "models": ["Base", "Collection", "Document"],
-    "repositories": [name for name in __all__ if name.endswith("Repository")],
+    "repositories": [name for name in __all__ if name.endswith(("IndexBuilder", "Repository"))],
     "results": ["FacetCount", "Group", "Hit", "HybridHit", "LoadReport", "Matrix", "Page", "Stats", "TextHit"],
     "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
     "settings": ["SearchSettings"],

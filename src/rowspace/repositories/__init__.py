@@ -1,6 +1,7 @@
 """Repositories: the I/O of searching and writing, in the caller's session. Sync twins are generated from `_async`."""
 
 from rowspace.repositories._async.browse import AsyncBrowseRepository
+from rowspace.repositories._async.building import AsyncIndexBuilder
 from rowspace.repositories._async.collections import AsyncCollectionRepository
 from rowspace.repositories._async.documents import AsyncDocumentRepository
 from rowspace.repositories._async.hybrid import AsyncHybridRepository
@@ -8,6 +9,7 @@ from rowspace.repositories._async.matrix import AsyncMatrixRepository
 from rowspace.repositories._async.models import AsyncRepository
 from rowspace.repositories._async.search import AsyncSearchRepository
 from rowspace.repositories._sync.browse import BrowseRepository
+from rowspace.repositories._sync.building import IndexBuilder
 from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.documents import DocumentRepository
 from rowspace.repositories._sync.hybrid import HybridRepository
@@ -20,6 +22,7 @@ __all__ = [
     "AsyncCollectionRepository",
     "AsyncDocumentRepository",
     "AsyncHybridRepository",
+    "AsyncIndexBuilder",
     "AsyncMatrixRepository",
     "AsyncRepository",
     "AsyncSearchRepository",
@@ -27,6 +30,7 @@ __all__ = [
     "CollectionRepository",
     "DocumentRepository",
     "HybridRepository",
+    "IndexBuilder",
     "MatrixRepository",
     "Repository",
     "SearchRepository",

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Column, Connection, Engine, inspect
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.statements.write import Merge
@@ -32,7 +33,7 @@ async def aiter_rows(rows: Iterable[Row] | AsyncIterable[Row]) -> AsyncIterator[
             yield row
 
 
-def schema_of(bind: Engine | Connection) -> str | None:
+def schema_of(bind: Engine | AsyncEngine | Connection) -> str | None:
     """Return the schema that stands for tables without one on an engine or a connection."""
     translation = bind.get_execution_options().get("schema_translate_map") or {}
     schema: str | None = translation.get(None)

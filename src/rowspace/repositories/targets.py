@@ -15,7 +15,7 @@ from rowspace.indexes import declared_index
 from rowspace.statements.search import Target
 from rowspace.types import Bit, VectorType
 
-__all__ = ["target_of"]
+__all__ = ["mapper_of", "target_of"]
 
 M = TypeVar("M")
 
@@ -32,7 +32,7 @@ def target_of(model: type[M], column: str | None, distance: Distance | str | Non
 
 @lru_cache(512)
 def _target_of(model: Any, column: str | None, distance: Distance | str | None) -> Target[Any]:
-    mapper = _mapper(model)
+    mapper = mapper_of(model)
     vectors = {attribute.key: attribute.columns[0] for attribute in mapper.column_attrs if _is_vector(attribute)}
     key = _choose(model, column, list(vectors))
     found = vectors[key]
@@ -45,7 +45,12 @@ def _target_of(model: Any, column: str | None, distance: Distance | str | None) 
     return Target(model, key, chosen, quantize=quantize)
 
 
-def _mapper(model: Any) -> Any:
+def mapper_of(model: Any) -> Any:
+    """Return the mapper of a class.
+
+    Raises:
+        ConfigurationError: it is not mapped.
+    """
     try:
         return inspect(model)
     except NoInspectionAvailable:

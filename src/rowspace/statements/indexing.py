@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Column, Index, MetaData, Table
@@ -16,11 +16,11 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import CreateIndex
 
-from rowspace.errors import ConfigurationError
+from rowspace.errors import ConfigurationError, InvalidSetting
 from rowspace.filters import compile_filter
-from rowspace.indexes import Spec
+from rowspace.indexes import IVFFlat, Spec
 
-__all__ = ["PlannedIndex", "Shape", "planned", "planned_vector"]
+__all__ = ["VECTOR_METHODS", "PlannedIndex", "Shape", "build_settings", "planned", "planned_vector"]
 
 # Named parameters, of which there are none: with any other style a % of the text would come out doubled.
 _dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
@@ -31,6 +31,9 @@ _METADATA = Table("documents", MetaData(), Column("metadata", JSONB)).c.metadata
 _OPCLASS = re.compile(r"\b\w+_ops\b")
 _CAST = re.compile(r"\b(vector|halfvec|bit|sparsevec)\s*\(\s*(\d+)\s*\)", re.IGNORECASE)
 _WITH = re.compile(r"\bWITH \(([^)]*)\)")
+
+#: The access methods of pgvector.
+VECTOR_METHODS = frozenset({"hnsw", "ivfflat"})
 
 #: What pgvector takes where WITH says nothing. `lists` is not here: a specification may leave it to the table's size.
 _DEFAULTS: Mapping[str, Mapping[str, str]] = {"hnsw": {"m": "16", "ef_construction": "64"}}
@@ -103,6 +106,22 @@ class PlannedIndex:
             partial=" WHERE " in self.definition,
         )
 
+    @property
+    def is_vector(self) -> bool:
+        """Whether it is one of pgvector's."""
+        return self.shape.method in VECTOR_METHODS
+
+    @property
+    def unsized(self) -> bool:
+        """Whether it is an ivfflat index whose `lists` depends on the number of rows."""
+        shape = self.shape
+        return shape.method == "ivfflat" and "lists" not in shape.options
+
+    def sized(self, rows: int) -> PlannedIndex:
+        """Return an index that is `unsized` with `lists` chosen for a table of `rows`."""
+        head, where, tail = self.definition.partition(" WHERE ")
+        return replace(self, definition=f"{head} WITH (lists = {IVFFlat().sized(rows).lists:d}){where}{tail}")
+
     def create(self, *, concurrently: bool = False, if_not_exists: bool = False) -> str:
         """Return the statement that makes it; `concurrently` lets writers go on, and cannot run in a transaction."""
         words = ["CREATE", "UNIQUE" if self.unique else "", "INDEX", "CONCURRENTLY" if concurrently else ""]
@@ -167,3 +186,29 @@ def _word(value: Any) -> str:
     if isinstance(value, tuple):
         return f"{value[0]}({value[1]})"
     return {True: "there", False: "absent", None: "absent"}.get(value, str(value))
+
+
+def build_settings(maintenance_work_mem: str | None, parallel_workers: int | None) -> list[str]:
+    """Return the SET statements for a connection that builds indexes; no timeout of the role may end a build.
+
+    Args:
+        maintenance_work_mem: memory of one build, such as "1GB"; an HNSW graph that fits in is built much faster.
+        parallel_workers: processes beside the leader, 0 to 1024; None leaves the server's value.
+
+    Raises:
+        InvalidSetting: not a number with a unit, or out of range.
+    """
+    out = ["SET statement_timeout = 0", "SET lock_timeout = 0"]
+    if maintenance_work_mem is not None:
+        if not re.fullmatch(r"[1-9]\d{0,9} ?(?:kB|MB|GB|TB)", maintenance_work_mem):
+            message = (
+                f"maintenance_work_mem is a number with kB, MB, GB or TB, as in '1GB'; got {maintenance_work_mem!r}."
+            )
+            raise InvalidSetting(message)
+        out.append(f"SET maintenance_work_mem = '{maintenance_work_mem}'")
+    if parallel_workers is not None:
+        if type(parallel_workers) is not int or not 0 <= parallel_workers <= 1_024:
+            message = f"parallel_workers is a whole number from 0 to 1024, got {parallel_workers!r}."
+            raise InvalidSetting(message)
+        out.append(f"SET max_parallel_maintenance_workers = {parallel_workers:d}")
+    return out
