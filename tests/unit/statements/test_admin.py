@@ -10,7 +10,7 @@ THERE = Partition(7, 384, "My schema")
 
 
 def test_a_partition_is_made_apart_and_then_attached():
-    create, storage, target, attach = HERE.create()
+    create, storage, target, samples, attach = HERE.create()
     assert create == (
         "CREATE TABLE documents_7 (LIKE documents INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE, "
         "CONSTRAINT ck_documents_7_dimension CHECK (vector_dims(embedding) = 384), "
@@ -18,6 +18,7 @@ def test_a_partition_is_made_apart_and_then_attached():
     )
     assert storage == "ALTER TABLE documents_7 ALTER COLUMN embedding SET STORAGE MAIN"
     assert target == "ALTER TABLE documents_7 SET (toast_tuple_target = 3576)"
+    assert samples == "ALTER TABLE documents_7 ALTER COLUMN metadata SET STATISTICS 500"
     assert attach == "ALTER TABLE documents ATTACH PARTITION documents_7 FOR VALUES IN (7)"
 
 
