@@ -27,10 +27,20 @@ def request_of(query: Any, options: Mapping[str, Any]) -> SearchRequest:
 
 
 def search_options(request: SearchRequest) -> dict[str, Any]:
-    """Return the keywords of `nearest`."""
+    """Return the keywords of `nearest`, `text` or `hybrid`."""
+    if request.mode == "text":
+        return {"where": request.filter, "highlight": request.highlight}
+    settings = SearchSettings(ef_search=request.ef_search)
+    if request.mode == "hybrid":
+        return {
+            "where": request.filter,
+            "highlight": request.highlight,
+            "exact": request.exact,
+            "settings": settings,
+        }
     return {
         "filter": request.filter,
         "max_distance": request.max_distance,
         "exact": request.exact,
-        "settings": SearchSettings(ef_search=request.ef_search),
+        "settings": settings,
     }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import ConfigurationError
-from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository
+from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository, AsyncHybridRepository
 from rowspace.results import LoadReport
 from rowspace.services.embedding import (
     Embedder,
@@ -169,12 +169,12 @@ class AsyncDocumentService:
             return await (await _repository(session, collection)).count(filter=filter)
 
     async def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
-        """Return the nearest documents to a text or a vector, nearest first.
+        """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.
 
         Args:
             collection: its name.
             query: a `SearchRequest`; or a text or a vector, with the fields of a `SearchRequest` as keywords.
-            options: `k`, `filter`, `max_distance`, `exact`, `ef_search`.
+            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `exact`, `ef_search`.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -184,12 +184,21 @@ class AsyncDocumentService:
         request = request_of(query, options)
         async with self._sessions.begin() as session:
             repository = await _repository(session, collection)
-            vector: Any = request.vector
-            if request.text is not None:
-                check_embedder(repository.collection, self._embedder)
-                vector = await aembed_query(self._embedder, request.text)
-            hits = await repository.nearest(vector, request.k, **search_options(request))
+            hits = await self._search(repository, request)
             return [SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)]
+
+    async def _search(self, repository: AsyncDocumentRepository, request: SearchRequest) -> Sequence[Any]:
+        options = search_options(request)
+        by_text = AsyncHybridRepository(repository.session, repository.collection)
+        if request.mode == "text":
+            return await by_text.text(request.text or "", request.k, **options)
+        vector: Any = request.vector
+        if vector is None and request.text is not None:
+            check_embedder(repository.collection, self._embedder)
+            vector = await aembed_query(self._embedder, request.text)
+        if request.mode == "hybrid":
+            return await by_text.hybrid(request.text or "", vector, request.k, **options)
+        return await repository.nearest(vector, request.k, **options)
 
     async def build_indexes(self, collection: str) -> None:
         """Create the indexes of a collection that are missing."""
