@@ -76,6 +76,9 @@ def test_what_comes_out_is_json():
         "metadata": {"k": [1]},
         "distance": 0.25,
         "similarity": 0.75,
+        "text_rank": None,
+        "score": None,
+        "highlight": None,
     }
     assert DocumentOut.from_document(DOCUMENT) == DocumentOut(id="1", content="text", metadata={"k": [1]})
 
