@@ -16,6 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased, defer, undefer
 
 from rowspace.distance import Distance
 from rowspace.errors import InvalidSetting
+from rowspace.indexes import Quantize
 from rowspace.types import VectorType
 
 __all__ = ["DISTANCE", "Nearest", "Target", "count_candidates", "distance_to", "nearest", "nearest_iterative"]
@@ -39,6 +40,7 @@ class Target(Generic[M]):
         distance: what the search orders by.
         dimension: for a column without one: the n of the cast that its index is on.
         scope: attribute and value pairs that every statement is limited to, such as the collection.
+        quantize: what its index holds in place of the vectors; see `rowspace.statements.quantized`.
     """
 
     model: type[M]
@@ -46,6 +48,7 @@ class Target(Generic[M]):
     distance: Distance
     dimension: int | None = None
     scope: tuple[tuple[str, Any], ...] = ()
+    quantize: Quantize | None = None
 
     @property
     def attribute(self) -> InstrumentedAttribute[Any]:
