@@ -43,9 +43,12 @@ app.add_typer(db.app, name="db")
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 -- the callback's signature is typer's
     if value:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        typer.echo(f"rowspace {version('rowspace')}")
+        try:
+            typer.echo(f"rowspace {version('rowspace')}")
+        except PackageNotFoundError:
+            typer.echo("rowspace, from its sources")
         raise typer.Exit
 
 
