@@ -69,8 +69,10 @@ class Target(Generic[M]):
         return column if self.dimension is None else cast(column, self.type)
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Return the scope as conditions."""
-        return [getattr(self.model, name) == value for name, value in self.scope]
+        """Return the conditions of every search: the scope, and that there is a vector, where it may be missing."""
+        scope = [getattr(self.model, name) == value for name, value in self.scope]
+        # No index holds a NULL; a scan of the table would return it last, as a row without a distance.
+        return [*scope, self.attribute.is_not(None)] if inspect(self.model).c[self.column].nullable else scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,17 @@ async def test_many_exactly_leaves_out_rows_without_a_vector(passages, world):
     assert [rows(hits) for hits in found] == [world.nearest(q, 2_000) for q in world.queries[:2]]
 
 
+async def test_no_search_returns_a_row_without_a_vector(session, passages, world):
+    query, where = world.queries[0], [world.passage.id >= 1_599]
+    assert rows(await AsyncRepository(session, world.passage).nearest(query, 5, where=where)) == [1_599]
+    assert rows((await passages.nearest_many([query], 5, where=where))[0]) == [1_599]
+    assert rows(await passages.similar_to(3, 5, where=where)) == [1_599]
+    assert rows(await passages.recommend([3], k=5, where=where)) == [1_599]
+    assert rows(await passages.recommend([3], k=5, where=where, strategy="best_score")) == [1_599]
+    assert rows(await passages.diverse(query, 5, where=where)) == [1_599]
+    assert [rows(group.hits) for group in await passages.grouped(query, world.passage.id, where=where)] == [[1_599]]
+
+
 async def test_many_at_default_settings_has_a_high_recall(repository, world):
     found = await repository.nearest_many(world.queries, 10)
     hits = sum(len({*rows(h)} & {*world.nearest(q, 10)}) for h, q in zip(found, world.queries, strict=True))

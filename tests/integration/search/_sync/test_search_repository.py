@@ -128,6 +128,17 @@ def test_many_exactly_leaves_out_rows_without_a_vector(passages, world):
     assert [rows(hits) for hits in found] == [world.nearest(q, 2_000) for q in world.queries[:2]]
 
 
+def test_no_search_returns_a_row_without_a_vector(session, passages, world):
+    query, where = world.queries[0], [world.passage.id >= 1_599]
+    assert rows(Repository(session, world.passage).nearest(query, 5, where=where)) == [1_599]
+    assert rows((passages.nearest_many([query], 5, where=where))[0]) == [1_599]
+    assert rows(passages.similar_to(3, 5, where=where)) == [1_599]
+    assert rows(passages.recommend([3], k=5, where=where)) == [1_599]
+    assert rows(passages.recommend([3], k=5, where=where, strategy="best_score")) == [1_599]
+    assert rows(passages.diverse(query, 5, where=where)) == [1_599]
+    assert [rows(group.hits) for group in passages.grouped(query, world.passage.id, where=where)] == [[1_599]]
+
+
 def test_many_at_default_settings_has_a_high_recall(repository, world):
     found = repository.nearest_many(world.queries, 10)
     hits = sum(len({*rows(h)} & {*world.nearest(q, 10)}) for h, q in zip(found, world.queries, strict=True))
