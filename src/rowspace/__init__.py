@@ -10,32 +10,53 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rowspace.diagnosis import BuildProgress, Finding, IndexStatus, SearchPlan
     from rowspace.distance import Distance
     from rowspace.engine import AsyncDatabase, Database
     from rowspace.indexes import HNSW, IVFFlat
     from rowspace.models import Base, Collection, Document
     from rowspace.repositories import (
+        AsyncBrowseRepository,
         AsyncCollectionRepository,
         AsyncDocumentRepository,
+        AsyncHybridRepository,
+        AsyncIndexBuilder,
+        AsyncMatrixRepository,
         AsyncRepository,
+        AsyncSearchRepository,
+        BrowseRepository,
         CollectionRepository,
         DocumentRepository,
+        HybridRepository,
+        IndexBuilder,
+        MatrixRepository,
         Repository,
+        SearchRepository,
     )
-    from rowspace.results import Hit, LoadReport
+    from rowspace.results import FacetCount, Group, Hit, HybridHit, LoadReport, Matrix, Page, Stats, TextHit
     from rowspace.services import AsyncDocumentService, DocumentIn, DocumentService, SearchHit, SearchRequest
     from rowspace.settings import SearchSettings
+    from rowspace.statements.highlight import Highlight
+    from rowspace.statements.hybrid import Fusion
+    from rowspace.statements.text import text_vector
     from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 __all__ = [
     "HNSW",
+    "AsyncBrowseRepository",
     "AsyncCollectionRepository",
     "AsyncDatabase",
     "AsyncDocumentRepository",
     "AsyncDocumentService",
+    "AsyncHybridRepository",
+    "AsyncIndexBuilder",
+    "AsyncMatrixRepository",
     "AsyncRepository",
+    "AsyncSearchRepository",
     "Base",
     "Bit",
+    "BrowseRepository",
+    "BuildProgress",
     "Collection",
     "CollectionRepository",
     "Database",
@@ -44,27 +65,48 @@ __all__ = [
     "DocumentIn",
     "DocumentRepository",
     "DocumentService",
+    "FacetCount",
+    "Finding",
+    "Fusion",
+    "Group",
     "HalfVector",
+    "Highlight",
     "Hit",
+    "HybridHit",
+    "HybridRepository",
     "IVFFlat",
+    "IndexBuilder",
+    "IndexStatus",
     "LoadReport",
+    "Matrix",
+    "MatrixRepository",
+    "Page",
     "Repository",
     "SearchHit",
+    "SearchPlan",
+    "SearchRepository",
     "SearchRequest",
     "SearchSettings",
     "SparseVector",
+    "Stats",
+    "TextHit",
     "Vector",
+    "text_vector",
 ]
 
 _MODULES = {
+    "diagnosis": ["BuildProgress", "Finding", "IndexStatus", "SearchPlan"],
     "distance": ["Distance"],
     "engine": ["AsyncDatabase", "Database"],
     "indexes": ["HNSW", "IVFFlat"],
     "models": ["Base", "Collection", "Document"],
-    "repositories": [name for name in __all__ if name.endswith("Repository")],
-    "results": ["Hit", "LoadReport"],
+    "repositories": [name for name in __all__ if name.endswith(("IndexBuilder", "Repository"))],
+    "results": ["FacetCount", "Group", "Hit", "HybridHit", "LoadReport", "Matrix", "Page", "Stats", "TextHit"],
     "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
     "settings": ["SearchSettings"],
+    "statements.highlight": ["Highlight"],
+    "statements.hybrid": ["Fusion"],
+    "statements.text": ["text_vector"],
     "types": ["Bit", "HalfVector", "SparseVector", "Vector"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 from typing import Any
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ConfigurationError",
     "DimensionMismatch",
     "EmbedderMismatch",
+    "InvalidCursor",
     "InvalidFilter",
     "InvalidRow",
     "InvalidSetting",
@@ -24,6 +26,7 @@ __all__ = [
     "InvalidVector",
     "MissingExtra",
     "PermissionDenied",
+    "RowNotFound",
     "RowspaceError",
     "SchemaNotReady",
     "StoreUnavailable",
@@ -57,12 +60,16 @@ class InvalidFilter(RowspaceError, ValueError):
     """A metadata filter with an unknown operator or a wrong operand; the message names the path."""
 
 
+class InvalidCursor(RowspaceError, ValueError):
+    """A cursor that was changed, or that belongs to another listing than the one that it is given to."""
+
+
 class InvalidSetting(RowspaceError, ValueError):
     """A search setting outside the range that pgvector accepts."""
 
 
 class InvalidText(RowspaceError, ValueError):
-    """Text that PostgreSQL cannot store: a NUL byte or a lone surrogate; the message names the row."""
+    """Text that PostgreSQL cannot take: a NUL byte, a lone surrogate, too long a query; a load names the row."""
 
 
 class InvalidRow(RowspaceError, ValueError):
@@ -75,6 +82,10 @@ class CollectionNotFound(RowspaceError, LookupError):
 
 class CollectionExists(RowspaceError, ValueError):
     """A collection of that name is already there."""
+
+
+class RowNotFound(RowspaceError, LookupError):
+    """No row of that primary key, or no document of that id."""
 
 
 class EmbedderMismatch(RowspaceError, ValueError):
@@ -100,6 +111,7 @@ class StoreUnavailable(RowspaceError, ConnectionError):
 _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "22021": InvalidText,
     "22023": InvalidSetting,
+    "22P05": InvalidText,
     "28000": StoreUnavailable,
     "28P01": StoreUnavailable,
     "3D000": StoreUnavailable,
@@ -114,6 +126,11 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "57P02": StoreUnavailable,
     "57P03": StoreUnavailable,
 }
+
+_DRIVERS = {"asyncpg", "psycopg", "psycopg2", "sqlalchemy"}
+
+# What lies between a driver and the socket.
+_PLUMBING = {"asyncio", "selectors", "socket", "ssl", "uvloop"}
 
 _FIX: dict[type[RowspaceError], str] = {
     SchemaNotReady: "Run the migrations: `rowspace db upgrade` or `alembic upgrade head`.",
@@ -143,19 +160,29 @@ def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError]
         return StoreUnavailable if _lost_connection(error) else None
     if sqlstate == "22000":
         return DimensionMismatch if "dimensions" in message else InvalidVector
+    if sqlstate == "42704" and "text search configuration" in message:
+        return ConfigurationError
     if sqlstate.startswith("08"):
         return StoreUnavailable
     return _BY_SQLSTATE.get(sqlstate)
 
 
 def _lost_connection(error: Any) -> bool:
-    from sqlalchemy.exc import OperationalError, TimeoutError as PoolTimeout
+    from sqlalchemy.exc import TimeoutError as PoolTimeout
 
     origin = getattr(error, "orig", None) or error
-    if getattr(error, "connection_invalidated", False) or isinstance(origin, OSError):
+    if getattr(error, "connection_invalidated", False) or isinstance(error, PoolTimeout):
         return True
-    # The driver's own class, where the error did not pass through SQLAlchemy: from COPY, for one.
-    return isinstance(error, OperationalError | PoolTimeout) or type(origin).__name__ == "OperationalError"
+    if isinstance(origin, OSError):
+        return _raised_by_driver(origin)
+    kind = type(origin)
+    return kind.__name__ == "OperationalError" and kind.__module__.partition(".")[0] in _DRIVERS
+
+
+def _raised_by_driver(error: BaseException) -> bool:
+    """Tell a socket's error, which asyncpg lets through, from the caller's: a file of rows, an embedder's HTTP."""
+    modules = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
+    return next((module for module in reversed(modules) if module not in _PLUMBING), "") in _DRIVERS
 
 
 def _sentence(message: str) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-__all__ = ["Hit", "LoadReport"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FacetCount", "Group", "Hit", "HybridHit", "LoadReport", "Matrix", "Page", "Stats", "TextHit"]
 
 M = TypeVar("M")
 
@@ -21,6 +24,85 @@ class Hit(Generic[M]):
     entity: M
     distance: float
     similarity: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matrix:
+    """Vectors in bulk: the keys of the rows, and a C-contiguous float32 matrix of shape (rows, dimension).
+
+    A key is the id of a document, or the primary key of a model, a tuple where it has several columns.
+    """
+
+    keys: list[Any]
+    vectors: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Group(Generic[M]):
+    """The best hits of one group, nearest first, and the value that they share."""
+
+    key: Any
+    hits: list[Hit[M]]
+
+
+@dataclass(frozen=True, slots=True)
+class TextHit(Generic[M]):
+    """One row that a search by keyword found.
+
+    `text_rank` is PostgreSQL's `ts_rank_cd` divided by one and the logarithm of the text's length: larger is better,
+    and comparable within one search only. `highlight` is an excerpt with the words marked, where it was asked for.
+    """
+
+    entity: M
+    text_rank: float
+    highlight: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HybridHit(Hit[M]):
+    """One row that a search by vector and by keyword found.
+
+    `score` is what the hits are ordered by: larger is better. `text_rank` is None where the row was not among the
+    candidates by text; distance and similarity are always there.
+    """
+
+    score: float
+    text_rank: float | None = None
+    highlight: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[M]):
+    """Some rows of a listing, and the cursor that continues it: None after the last one."""
+
+    items: list[M]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FacetCount:
+    """A value of a key, and in how many rows it is."""
+
+    value: Any
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What the values of a key are.
+
+    `count` rows have a value, `missing` rows have none or null. `distinct` values lie between `minimum` and `maximum`,
+    which are None where there is no value.
+    """
+
+    count: int
+    missing: int
+    distinct: int
+    minimum: Any = None
+    maximum: Any = None
 
 
 @dataclass(frozen=True, slots=True)

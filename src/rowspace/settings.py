@@ -11,12 +11,15 @@ from typing import Literal, get_args
 
 from rowspace.errors import InvalidSetting
 
-__all__ = ["DEFAULT_EF_SEARCH", "IterativeScan", "SearchSettings"]
+__all__ = ["DEFAULT_EF_SEARCH", "MAX_EF_SEARCH", "IterativeScan", "SearchSettings"]
 
 IterativeScan = Literal["off", "strict_order", "relaxed_order"]
 
 #: pgvector's `hnsw.ef_search` when nobody sets it: an index scan returns no more rows than this.
 DEFAULT_EF_SEARCH = 40
+
+#: The most that pgvector takes for it.
+MAX_EF_SEARCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,9 @@ class SearchSettings:
         iterative_scan: whether a scan goes on until enough rows pass the filter; None lets the search decide.
         max_scan_tuples: rows after which an HNSW scan stops going on, at least 1.
         scan_mem_multiplier: memory of such a scan in units of work_mem, 1 to 1000.
+        oversample: with a quantized index, candidates in units of k that are re-ranked by the true distance, 1 to 1000;
+            `ef_search` is raised to cover them. By default as many as `ef_search` where that is given, else 2 times
+            k for halfvec and 8 times k for bit.
 
     Source: pgvector's README, "Query Options" and "Iterative Index Scans".
     """
@@ -38,9 +44,10 @@ class SearchSettings:
     iterative_scan: IterativeScan | None = None
     max_scan_tuples: int | None = None
     scan_mem_multiplier: int | None = None
+    oversample: int | None = None
 
     def __post_init__(self) -> None:
-        for name, (_, low, high) in _NUMBERS.items():
+        for name, (_, low, high) in {**_NUMBERS, "oversample": ("", 1, 1_000)}.items():
             value = getattr(self, name)
             if value is not None and (
                 isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high
@@ -67,7 +74,7 @@ class SearchSettings:
 
 
 _NUMBERS = {
-    "ef_search": ("hnsw.ef_search", 1, 1_000),
+    "ef_search": ("hnsw.ef_search", 1, MAX_EF_SEARCH),
     "probes": ("ivfflat.probes", 1, 32_768),
     "max_scan_tuples": ("hnsw.max_scan_tuples", 1, 2_147_483_647),
     "scan_mem_multiplier": ("hnsw.scan_mem_multiplier", 1, 1_000),

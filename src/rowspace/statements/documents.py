@@ -14,17 +14,28 @@ from sqlalchemy import (
     Update,
     bindparam,
     cast as sql_cast,
+    column,
     delete,
     func,
     select,
+    table,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG
 
 from rowspace.models import Collection, Document
 from rowspace.statements.search import Target
 
-__all__ = ["by_ids", "collection_by_name", "collections", "count", "delete_matching", "is_empty", "target_of"]
+__all__ = [
+    "by_ids",
+    "collection_by_name",
+    "collections",
+    "count",
+    "delete_matching",
+    "is_empty",
+    "languages",
+    "target_of",
+]
 
 Conditions = Sequence[ColumnElement[bool]]
 
@@ -39,10 +50,18 @@ def collection_by_name(name: str) -> Select[Collection]:
     return select(Collection).where(Collection.name == name)
 
 
+def languages() -> Select[str]:
+    """Select the names of the server's text-search configurations, as `regconfig` takes them, by name."""
+    known = table("pg_ts_config", column("oid"), schema="pg_catalog")
+    name = sql_cast(sql_cast(known.c.oid, REGCONFIG), Text)
+    return select(name).order_by(name)
+
+
 def target_of(collection: Collection) -> Target[Document]:
     """Return what a search in a collection is over: the cast of the embedding that its index is on."""
     scope = (("collection_id", collection.id),)
-    return Target(Document, "embedding", collection.metric, collection.dimension, scope)
+    quantize = (collection.index or {}).get("quantize")
+    return Target(Document, "embedding", collection.metric, collection.dimension, scope, quantize)
 
 
 def matching(collection_id: int, where: Conditions) -> list[ColumnElement[bool]]:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased, defer, undefer
 
 from rowspace.distance import Distance
 from rowspace.errors import InvalidSetting
+from rowspace.indexes import Quantize
 from rowspace.types import VectorType
 
 __all__ = ["DISTANCE", "Nearest", "Target", "count_candidates", "distance_to", "nearest", "nearest_iterative"]
@@ -39,6 +40,7 @@ class Target(Generic[M]):
         distance: what the search orders by.
         dimension: for a column without one: the n of the cast that its index is on.
         scope: pairs of an attribute and a whole number that every statement is limited to, such as the collection.
+        quantize: what its index holds in place of the vectors; see `rowspace.statements.quantized`.
     """
 
     model: type[M]
@@ -46,6 +48,7 @@ class Target(Generic[M]):
     distance: Distance
     dimension: int | None = None
     scope: tuple[tuple[str, int], ...] = ()
+    quantize: Quantize | None = None
 
     @property
     def attribute(self) -> InstrumentedAttribute[Any]:
@@ -65,7 +68,7 @@ class Target(Generic[M]):
         column: Any = inspect(self.model).c[self.column]
         return column if self.dimension is None else cast(column, self.type)
 
-    def conditions(self, *, planned_once: bool) -> list[ColumnElement[bool]]:
+    def conditions(self, *, planned_once: bool = False) -> list[ColumnElement[bool]]:
         """Return the scope as conditions, with its values as numbers in the statement or as parameters.
 
         Which partition is searched follows from the scope. As a number it is known when the statement is prepared,

@@ -87,14 +87,23 @@ class Merge:
             "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
         )
 
+    def update(self) -> str:
+        """Return the statement that sets the loaded columns of rows that are there, and inserts none."""
+        loaded = [column for column in self.columns if column.name not in self.keys]
+        sets = [f"{_quote(column.name)} = {self._value(column, 's.')}" for column in loaded]
+        sets += [f"{_quote(name)} = now()" for name in self.touched]
+        same = [f"t.{_quote(c.name)} = {self._value(c, 's.')}" for c in self.columns if c.name in self.keys]
+        same += [f"t.{_quote(name)} = {value:d}" for name, value in self.constants]
+        return f"UPDATE {self.target} t SET {', '.join(sets)} FROM {self.staged} s WHERE {' AND '.join(same)}"
+
     def _names(self) -> str:
         return ", ".join(_quote(column.name) for column in self.columns)
 
     def _keys(self) -> str:
         return ", ".join(map(_quote, self.keys))
 
-    def _value(self, column: StagedColumn) -> str:
-        name = _quote(column.name)
+    def _value(self, column: StagedColumn, prefix: str = "") -> str:
+        name = prefix + _quote(column.name)
         return f"CAST({name} AS {column.cast_to})" if column.cast_to else name
 
     def _update(self) -> str:

@@ -32,7 +32,8 @@ def test_offline_sql_makes_the_same_and_undoes_it(alembic, scratch, new_scratch)
         assert by_sql.snapshot() == scratch.snapshot()
         assert at_head(by_sql.engine)
         connection.execute(alembic.succeeds("downgrade", "0001:base", "--sql"))
-    assert by_sql.tables() == {VERSION_TABLE}
+    # Alembic 1.18 drops its empty version table here, 1.20 keeps it.
+    assert by_sql.tables() <= {VERSION_TABLE}
     assert current(by_sql.engine) is None
 
 
@@ -145,4 +146,14 @@ def test_a_url_may_be_an_argument_or_in_the_file(alembic, scratch, tmp_path):
     assert "0001 (head)" in alembic.succeeds("-c", str(written), "current")
     said = alembic.fails("current", ROWSPACE_DATABASE_URL=wrong)
     assert "Check that the server runs" in said
+    assert "s3cret" not in said
+
+
+def test_a_percent_sign_in_the_file_is_explained_without_the_password(alembic, tmp_path):
+    configuration = (alembic.top / "alembic.ini").read_text().replace("%(here)s", str(alembic.top))
+    written = tmp_path / "written.ini"
+    url = "postgresql://ada:%s3cret@db/app"
+    written.write_text(configuration.replace("sqlalchemy.url =", f"sqlalchemy.url = {url}"))
+    said = alembic.fails("-c", str(written), "current")
+    assert "write it twice, %%" in said
     assert "s3cret" not in said

@@ -16,8 +16,8 @@ from rowspace.errors import InvalidFilter
 from rowspace.filters import compile_filter
 
 META = column("metadata", JSONB())
-CONTAINS = "metadata @> CAST(%(param)s::VARCHAR AS JSONB)"
-MATCHES = "metadata @@ CAST(%(param)s::VARCHAR AS JSONPATH)"
+CONTAINS = "metadata @> CAST(%(param)s AS JSONB)"
+MATCHES = "metadata @@ CAST(%(param)s AS JSONPATH)"
 SHAPES = {CONTAINS, MATCHES, f"({CONTAINS}) AND ({MATCHES})"}
 
 
@@ -34,7 +34,7 @@ class Note(Base):
 def compiled(predicate: ColumnElement[bool] | None) -> tuple[str, list[Any]]:
     assert predicate is not None
     statement = predicate.compile(dialect=psycopg.dialect())
-    return re.sub(r"param_\d+", "param", statement.string), list(statement.params.values())
+    return re.sub(r"rowspace_[a-z]+_\d+", "param", statement.string), list(statement.params.values())
 
 
 @pytest.mark.parametrize("empty", [None, {}])
@@ -53,9 +53,9 @@ def test_the_three_shapes() -> None:
 @pytest.mark.parametrize(
     ("dialect", "text"),
     [
-        (psycopg.dialect(), "CAST(%(param_1)s::VARCHAR AS JSONB)"),
-        (psycopg2.dialect(), "CAST(%(param_1)s AS JSONB)"),
-        (asyncpg.dialect(), "CAST($1::VARCHAR AS JSONB)"),
+        (psycopg.dialect(), "CAST(%(rowspace_document_1)s AS JSONB)"),
+        (psycopg2.dialect(), "CAST(%(rowspace_document_1)s AS JSONB)"),
+        (asyncpg.dialect(), "CAST($1 AS JSONB)"),
     ],
 )
 def test_parameters_are_text_on_every_driver(dialect: postgresql.base.PGDialect, text: str) -> None:
@@ -69,11 +69,9 @@ def test_mapped_attribute_and_two_filters_in_one_statement() -> None:
     assert first is not None
     assert second is not None
     statement = select(Note.id).where(first | ~second).compile(dialect=psycopg.dialect())
-    assert statement.string.endswith(
-        "WHERE (notes.metadata @> CAST(%(param_1)s::VARCHAR AS JSONB))"
-        " OR NOT (notes.metadata @> CAST(%(param_2)s::VARCHAR AS JSONB))"
-    )
-    assert statement.params == {"param_1": '{"a": 1}', "param_2": '{"a": 2}'}
+    clause = "notes.metadata @> CAST(%(rowspace_document_{})s AS JSONB)"
+    assert statement.string.endswith(f"WHERE ({clause.format(1)}) OR NOT ({clause.format(2)})")
+    assert statement.params == {"rowspace_document_1": '{"a": 1}', "rowspace_document_2": '{"a": 2}'}
 
 
 def test_filters_of_one_shape_share_a_cached_statement() -> None:
@@ -81,6 +79,13 @@ def test_filters_of_one_shape_share_a_cached_statement() -> None:
     assert first is not None
     assert second is not None
     assert first._generate_cache_key().key == second._generate_cache_key().key  # type: ignore[union-attr]
+
+
+def test_literal_values_are_quoted() -> None:
+    predicate = compile_filter({"a'": "%"}, META)
+    assert predicate is not None
+    statement = predicate.compile(dialect=psycopg.dialect(), compile_kwargs={"literal_binds": True})
+    assert statement.string == """metadata @> CAST('{"a''": "%%"}' AS JSONB)"""
 
 
 hostile = st.text(min_size=1, max_size=12) | st.sampled_from(

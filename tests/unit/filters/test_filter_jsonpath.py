@@ -45,15 +45,36 @@ def test_jsonpath(filter_: dict[str, Any], predicate: str) -> None:
     assert to_jsonpath(condition_of(filter_)) == f"strict exists($ ? ({predicate}))"
 
 
-def test_many_terms_become_a_balanced_tree() -> None:
-    path = to_jsonpath(condition_of({"a": {"$in": list(range(100_000))}}))
-    assert path.count("@ == ") == 100_000
+def test_many_values_become_a_binary_search_by_type() -> None:
+    words = [f"w{number}" for number in range(10, 27)]
+    path = to_jsonpath(condition_of({"a": {"$in": [1, True, *reversed(words), None, 0.5]}}))
+    low = " || ".join(f'@ == "{word}"' for word in words[:8])
+    high = " || ".join(f'@ == "{word}"' for word in words[8:])
+    strings = f'(@ < "w18" && ({low})) || (@ >= "w18" && ({high}))'
+    assert path == (
+        'strict exists($ ? (exists($."a" ? (@ == null || @ == true'
+        f' || (@.type() == "string" && ({strings})) || (@.type() == "number" && (@ == 0.5 || @ == 1))))))'
+    )
+
+
+@pytest.mark.parametrize(
+    ("filter_", "terms"),
+    [
+        ({"a": {"$in": list(range(50_000))}}, 50_000),
+        ({"$or": [{"a": number} for number in range(10_000)]}, 10_000),
+        ({"a": list(range(10_000))}, 10_001),
+    ],
+    ids=["in", "or", "array"],
+)
+def test_many_terms_become_a_balanced_tree(filter_: dict[str, Any], terms: int) -> None:
+    path = to_jsonpath(condition_of(filter_))
+    assert path.count(" == ") - path.count(".type() == ") == terms
     deepest = depth = 0
     for character in path:
         depth += (character == "(") - (character == ")")
         deepest = max(deepest, depth)
     assert depth == 0
-    assert deepest <= 15
+    assert deepest <= 40
 
 
 @pytest.mark.parametrize(

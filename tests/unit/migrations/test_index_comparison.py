@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import psycopg
 from rowspace.distance import Distance
 from rowspace.indexes import HNSW, IVFFlat
 from rowspace.migrations.catalog import StoredIndex, cast_types
-from rowspace.migrations.index_comparison import index_differences
+from rowspace.migrations.index_comparison import _bare, index_differences
 from rowspace.types import HalfVector, Vector
 
 STORED = StoredIndex(
@@ -85,9 +85,22 @@ def test_an_invalid_index_is_to_be_built_again():
     assert differences(HNSW().index("embedding", name="ix"), replace(STORED, valid=False)) == ["INVALID to valid"]
 
 
-def test_other_indexes_are_left_to_alembic():
-    stored = replace(STORED, method="btree", options={"fillfactor": "70"})
-    assert differences(Index("ix", "embedding"), stored) == []
+def test_another_key_is_a_difference():
+    index = Index("ix", "id", postgresql_using="hnsw", postgresql_ops={"id": "vector_cosine_ops"})
+    assert differences(index) == ["keys ['embedding'] to ['id']"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted"),
+    [
+        ("(embedding)::halfvec(3)", "CAST(embedding AS HALFVEC(3))"),
+        ("embedding::ext.halfvec(3)", '("embedding"::halfvec( 3 )) halfvec_l2_ops'),
+        ("binary_quantize(embedding)::bit(3)", "CAST(binary_quantize(embedding) AS BIT(3))"),
+        ("(a::vector(3) + (b)::vector(3))", "CAST(CAST(a AS VECTOR(3)) + CAST(b AS VECTOR(3)) AS VECTOR(3))"),
+    ],
+)
+def test_expressions_compare_however_they_are_written(stored, wanted):
+    assert _bare([stored]) == _bare([wanted])
 
 
 @pytest.mark.parametrize(("dimension", "expected"), [(3, []), (4, ["cast [('halfvec', 3)] to [('halfvec', 4)]"])])

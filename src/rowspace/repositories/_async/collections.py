@@ -14,9 +14,10 @@ from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
 from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories.batches import schema_of
-from rowspace.repositories.naming import check_collection
+from rowspace.repositories.naming import check_collection, check_language
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
+from rowspace.wire.encode import storable_json
 
 __all__ = ["AsyncCollectionRepository"]
 
@@ -55,7 +56,8 @@ class AsyncCollectionRepository:
 
         Raises:
             CollectionExists: there is one of that name.
-            ConfigurationError: a value out of range, or an index that cannot hold the vectors.
+            ConfigurationError: a value out of range, an index that cannot hold the vectors, or a language that the
+                server does not have.
         """
         metric, spec = check_collection(name, dimension, distance, index)
         collection = Collection(
@@ -65,13 +67,19 @@ class AsyncCollectionRepository:
             language=language,
             index=to_dict(spec),
             embedder=embedder,
-            meta=dict(metadata or {}),
+            meta=storable_json(dict(metadata or {})),
         )
         with mapped_errors():
+            await self._check_language(language)
             await self._insert(collection)
             for statement in self.partition_of(collection).create():
                 await (await self._connection()).exec_driver_sql(statement)
         return collection
+
+    async def _check_language(self, language: str) -> None:
+        # Every server has `simple`: asking for it would cost a round trip for nothing.
+        if language != "simple":
+            check_language(language, [*await (await self._connection()).scalars(statements.languages())])
 
     async def _insert(self, collection: Collection) -> None:
         try:

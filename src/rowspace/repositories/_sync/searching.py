@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from rowspace.errors import mapped_errors
 from rowspace.results import Hit
 from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
+from rowspace.statements import quantized
 from rowspace.statements.search import Nearest, Target, built, count_candidates
 
-__all__ = ["Search", "run_search"]
+__all__ = ["Search", "apply_settings", "run_search"]
 
 M = TypeVar("M")
 
@@ -35,6 +36,18 @@ class Search(Generic[M]):
     #: The method of the index, where it is known: the other method's settings are left alone.
     method: str | None = None
 
+    @property
+    def candidates(self) -> int | None:
+        """Rows that are re-ranked, with a quantized index; else None."""
+        if self.target.quantize is None or self.shape.exact:
+            return None
+        return quantized.candidates(self.target.quantize, self.shape.k, self.settings)
+
+    def settings_for(self, scan: Scan) -> SearchSettings:
+        """Return the settings of one scan."""
+        settings = self.settings if self.candidates is None else quantized.covering(self.settings, self.candidates)
+        return replace(settings, iterative_scan="relaxed_order") if scan == "iterative" else settings
+
     def scans(self) -> tuple[Scan, ...]:
         """Return the scans to try, each for when the one before came back with fewer rows than there are.
 
@@ -45,8 +58,8 @@ class Search(Generic[M]):
             return ("exact",)
         if self.settings.iterative_scan is not None:
             return ("iterative", "exact") if self.settings.iterative_scan == "relaxed_order" else ("plain",)
-        limit = self.settings.ef_search or DEFAULT_EF_SEARCH
-        if self.where or self.shape.min_distance or self.shape.k > limit:
+        limit = self.settings_for("plain").ef_search or DEFAULT_EF_SEARCH
+        if self.where or self.shape.min_distance or (self.candidates or self.shape.k) > limit:
             return ("iterative", "exact")
         return ("plain", "iterative", "exact")
 
@@ -57,16 +70,16 @@ def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
     scans = search.scans()
     with mapped_errors():
         for scan in scans:
-            _apply_settings(session, search, scan)
+            apply_settings(session, search, scan)
             hits = _fetch(session, search, scan)
             if len(hits) >= search.shape.k or scan == scans[-1] or not _gave_up(session, search):
                 break
     return hits
 
 
-def _apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
-    settings = replace(search.settings, iterative_scan="relaxed_order") if scan == "iterative" else search.settings
-    statements = settings.statements(search.method)
+def apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
+    """Set what a scan needs, until the transaction ends."""
+    statements = search.settings_for(scan).statements(search.method)
     if not statements:
         return
     connection = session.connection(bind_arguments={"mapper": search.target.model})
@@ -76,7 +89,10 @@ def _apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
 
 def _fetch(session: Session, search: Search[M], scan: Scan) -> list[Hit[M]]:
     shape = replace(search.shape, exact=True) if scan == "exact" else search.shape
-    statement = built(search.target, shape, search.where, iterative=scan == "iterative", keep=search.keep)
+    if search.candidates is None or scan == "exact":
+        statement = built(search.target, shape, search.where, iterative=scan == "iterative", keep=search.keep)
+    else:
+        statement = quantized.built(search.target, shape, search.candidates, search.where, keep=search.keep)
     similarity = search.target.distance.similarity
     rows = session.execute(statement, search.parameters)
     return [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
@@ -86,5 +102,10 @@ def _gave_up(session: Session, search: Search[Any]) -> bool:
     """Tell whether the index had fewer than k candidates, where a maximum distance may have taken rows away."""
     if not search.shape.max_distance:
         return True
-    candidates = session.scalar(count_candidates(search.target, search.shape, search.where), search.parameters)
-    return candidates is not None and candidates < search.shape.k
+    wanted = search.candidates or search.shape.k
+    if search.candidates is None:
+        statement = count_candidates(search.target, search.shape, search.where)
+    else:
+        statement = quantized.count_candidates(search.target, search.shape, search.candidates, search.where)
+    found = session.scalar(statement, search.parameters)
+    return found is not None and found < wanted

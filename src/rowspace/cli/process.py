@@ -1,0 +1,97 @@
+"""The process around a command: its streams, its signals, and how errors become an exit code and one line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from rowspace.errors import RowspaceError, SchemaNotReady, StoreUnavailable
+
+__all__ = ["ExitCode", "Program", "fail", "prepare", "say"]
+
+
+class ExitCode(IntEnum):
+    """What a command ends with; 128 and more are signals, as in a shell."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    UNAVAILABLE = 3
+    HANGUP = 128 + signal.SIGHUP
+    INTERRUPTED = 128 + signal.SIGINT
+    BROKEN_PIPE = 128 + signal.SIGPIPE
+    TERMINATED = 128 + signal.SIGTERM
+
+
+def prepare() -> None:
+    """Set up streams and signals of a process that runs one command."""
+    for stream in (sys.stdout, sys.stderr):
+        # Where the locale is not UTF-8, a character that it lacks is escaped and the command goes on.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    # By an exception, so that transactions are rolled back and the embedded server stops.
+    signal.signal(signal.SIGTERM, _exit_by_signal)
+    signal.signal(signal.SIGHUP, _exit_by_signal)
+
+
+def _exit_by_signal(number: int, _: Any) -> NoReturn:
+    # Not again, while the first one is being attended to.
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def say(line: str) -> None:
+    """Tell the person at the terminal something that is not data."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def fail(message: str, code: ExitCode = ExitCode.ERROR) -> NoReturn:
+    """End the command with one line on standard error."""
+    say(f"Error: {message}")
+    raise typer.Exit(code)
+
+
+class Program(TyperGroup):
+    """The root of all commands: whatever one of them raises ends here."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        with _outcome(ctx):
+            result = super().invoke(ctx)
+            # Here, where a closed pipe is handled, and not when the interpreter ends.
+            sys.stdout.flush()
+            return result
+
+
+@contextmanager
+def _outcome(ctx: Any) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("Interrupted.")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except BrokenPipeError:
+        # Nobody reads on, as in `rowspace search ... | head`; the interpreter would complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(ExitCode.BROKEN_PIPE) from None
+    except (RowspaceError, ValueError, OSError) as error:
+        if ctx.params.get("debug"):
+            raise
+        fail(_sentence(error), _code(error))
+
+
+def _code(error: Exception) -> ExitCode:
+    return ExitCode.UNAVAILABLE if isinstance(error, StoreUnavailable | SchemaNotReady) else ExitCode.ERROR
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename and not isinstance(error, RowspaceError):
+        return f"{error.filename}: {error.strerror}."
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,140 @@
+"""The repository of listings and summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar, overload
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.errors import mapped_errors
+from rowspace.models import Collection, Document
+from rowspace.repositories.cursors import read_cursor, write_cursor
+from rowspace.repositories.keys import KeyLike, key_of, named_keys
+from rowspace.repositories.subjects import Where, subject_of
+from rowspace.results import FacetCount, Page, Stats
+from rowspace.statements import browse as statements
+from rowspace.statements.browse import After, Listing
+from rowspace.statements.text import check_count
+
+__all__ = ["AsyncBrowseRepository"]
+
+M = TypeVar("M")
+
+
+class AsyncBrowseRepository(Generic[M]):
+    """Pages through rows and summarises their keys, in the caller's session and transaction.
+
+    A key is a metadata key, written as in a filter (`"author.name"`), or a column as an attribute
+    (`Document.created_at`). Metadata values of different types have one order: strings, numbers, booleans, arrays,
+    objects.
+
+    Args:
+        session: a SQLAlchemy async session.
+        over: a collection, or a declarative class with a vector column.
+        column: the vector attribute, for a model with several.
+
+    Raises:
+        ConfigurationError: the model has no such column.
+    """
+
+    @overload
+    def __init__(self: AsyncBrowseRepository[Document], session: AsyncSession, over: Collection) -> None: ...
+
+    @overload
+    def __init__(self, session: AsyncSession, over: type[M], *, column: str | None = None) -> None: ...
+
+    def __init__(self, session: AsyncSession, over: type[M] | Collection, *, column: str | None = None) -> None:
+        self.session = session
+        self._subject = subject_of(over, column)
+
+    async def scroll(
+        self,
+        limit: int = 100,
+        *,
+        where: Where | None = None,
+        order_by: KeyLike | None = None,
+        descending: bool = False,
+        cursor: str | None = None,
+        with_embedding: bool = False,
+    ) -> Page[M]:
+        """Return a page of rows and the cursor of the next one, which is None after the last.
+
+        Pages neither repeat nor skip a row when rows are inserted or deleted meanwhile. Rows without a value, and of
+        one value, are ordered by primary key; those without one come last. Costs `limit` rows by primary key or by a
+        column with an index that is not null; any other order is a pass over the rows that match.
+
+        Args:
+            limit: rows of a page, at least 1.
+            where: a metadata filter, or conditions on the model; the same for every page.
+            order_by: a key; by default the primary key alone.
+            descending: the largest first.
+            cursor: that of the page before; None for the first.
+            with_embedding: load the embedding of each row in the same statement.
+
+        Raises:
+            InvalidCursor: the cursor was changed, or belongs to a listing of other rows or in another order.
+            InvalidFilter, InvalidSetting: the filter or key is malformed; the limit is out of range.
+            ConfigurationError: the model has no such column, or no metadata.
+        """
+        check_count("limit", limit)
+        model = self._subject.target.model
+        key = None if order_by is None else key_of(model, order_by)
+        listing = Listing(self._subject.target, key, descending, with_embedding)
+        after = None if cursor is None else read_cursor(listing, cursor)
+        conditions = self._subject.conditions(where)
+        # One more than the page holds tells whether there is another.
+        statement = statements.scroll(listing, limit + 1, after, conditions.clauses)
+        with mapped_errors():
+            rows = [*await self.session.execute(statement, dict(conditions.parameters))]
+        page = rows[:limit]
+        more = write_cursor(listing, After(page[-1][1], tuple(page[-1][2:]))) if len(rows) > limit else None
+        return Page([row[0] for row in page], more)
+
+    async def facets(
+        self, keys: KeyLike | Sequence[KeyLike], *, where: Where | None = None, limit: int = 10
+    ) -> dict[str, list[FacetCount]]:
+        """Return the commonest values of each key, and how many rows have each, commonest first.
+
+        Each element of an array counts, once a row. Null counts as missing. Costs a pass over the rows that match
+        for each key.
+
+        Args:
+            keys: one key or several.
+            where: a metadata filter, or conditions on the model.
+            limit: values of each key.
+
+        Raises:
+            InvalidFilter, InvalidSetting: the filter or a key is malformed; the limit is out of range.
+            ConfigurationError: the model has no such column, or no metadata.
+        """
+        check_count("limit", limit)
+        counts = {}
+        for name, key in named_keys(self._subject.target.model, keys).items():
+            rows = await self._rows(statements.facet, key, limit, where=where)
+            counts[name] = [FacetCount(value, count) for value, count in rows]
+        return counts
+
+    async def distinct(self, key: KeyLike, *, where: Where | None = None, limit: int = 1_000) -> list[Any]:
+        """Return the different values of a key in ascending order, without null; elements in place of arrays.
+
+        Costs a pass over the rows that match. The errors are those of `facets`.
+        """
+        check_count("limit", limit)
+        rows = await self._rows(statements.distinct, key_of(self._subject.target.model, key), limit, where=where)
+        return [value for (value,) in rows]
+
+    async def stats(self, key: KeyLike, *, where: Where | None = None) -> Stats:
+        """Return how many rows have a value of a key and how many none, the different values, and their ends.
+
+        Of an array the elements are values. Costs two passes over the rows that match. The errors are those of
+        `facets`.
+        """
+        (row,) = await self._rows(statements.stats, key_of(self._subject.target.model, key), where=where)
+        return Stats(*row)
+
+    async def _rows(self, builder: Any, *arguments: Any, where: Where | None) -> list[Any]:
+        conditions = self._subject.conditions(where)
+        statement = builder(self._subject.target, *arguments, conditions.clauses)
+        with mapped_errors():
+            return [*await self.session.execute(statement, dict(conditions.parameters))]

@@ -1,0 +1,48 @@
+"""What a caller names a key by: a metadata key as text, or a column as an attribute of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import InstrumentedAttribute
+
+from rowspace.errors import ConfigurationError
+from rowspace.filters import key_path
+from rowspace.statements.browse import Key
+
+__all__ = ["KeyLike", "key_of", "named_keys"]
+
+#: A metadata key, written as in a filter, or a column as an attribute of the model.
+KeyLike = str | InstrumentedAttribute[Any]
+
+
+def key_of(model: type[Any], key: KeyLike) -> Key:
+    """Return a key of a model.
+
+    Raises:
+        InvalidFilter: the metadata key is malformed.
+        ConfigurationError: the model has no such column, or no JSONB attribute `meta`.
+    """
+    columns = inspect(model).columns
+    if not isinstance(key, str):
+        name = getattr(key, "key", None)
+        if name in columns and getattr(model, str(name)) is key:
+            return Key(model, str(name))
+        message = f"{model.__name__} has no column {key}; a metadata key is given as text."
+        raise ConfigurationError(message)
+    if "meta" in columns and isinstance(columns["meta"].type, JSONB):
+        return Key(model, "meta", key_path(key))
+    message = (
+        f"A metadata key needs a JSONB attribute `meta`, which {model.__name__} has not: "
+        f"name a column by its attribute, {model.__name__}.{key}."
+    )
+    raise ConfigurationError(message)
+
+
+def named_keys(model: type[Any], keys: KeyLike | Sequence[KeyLike]) -> dict[str, Key]:
+    """Return one key or several by name: a metadata key's is its text, a column's that of the attribute."""
+    several = keys if isinstance(keys, Sequence) and not isinstance(keys, str) else [keys]
+    return {key if isinstance(key, str) else key.key: key_of(model, key) for key in several}

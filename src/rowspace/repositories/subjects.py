@@ -1,0 +1,168 @@
+"""What a repository is over: a model of one's own, or the documents of a collection.
+
+A `Subject` answers, in plain values, what the statements need to know of either, so that each search is written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
+
+from sqlalchemy import ColumnElement, inspect
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.elements import SQLCoreOperations
+
+from rowspace.distance import Distance
+from rowspace.errors import ConfigurationError, InvalidVector
+from rowspace.filters import Filter, filter_predicate, filter_values, parse_path
+from rowspace.models import Collection
+from rowspace.repositories.targets import target_of
+from rowspace.statements import documents
+from rowspace.statements.batch import key_names
+from rowspace.statements.grouping import GroupKey
+from rowspace.statements.search import Target
+
+__all__ = ["Conditions", "Subject", "Where", "subject_of"]
+
+M = TypeVar("M")
+
+#: A metadata filter as a dict, or SQLAlchemy conditions on the model.
+Where = Filter | Sequence[ColumnElement[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Conditions of one statement and the values of their parameters.
+
+    `keep` says that the conditions are objects which will come again, so that a statement is worth keeping.
+    """
+
+    clauses: tuple[ColumnElement[bool], ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    keep: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Subject(Generic[M]):
+    """A model of one's own, or the documents of a collection."""
+
+    target: Target[M]
+    #: The method of its vector index where it is known: `hnsw` or `ivfflat`.
+    method: str | None = None
+    #: The collection, for documents.
+    collection: Collection | None = None
+
+    def conditions(self, where: Where | None) -> Conditions:
+        """Return what `where` asks for: a mapping is a metadata filter, a sequence holds SQLAlchemy conditions.
+
+        Raises:
+            InvalidFilter: the metadata filter is malformed.
+            ConfigurationError: a metadata filter on a model without a JSONB attribute `meta`.
+        """
+        if isinstance(where, Mapping):
+            values = filter_values(where)
+            return Conditions((filter_predicate(self._metadata(), tuple(values)),), values) if values else Conditions()
+        clauses = tuple(where or ())
+        return Conditions(clauses, keep=not clauses)
+
+    def load_options(self) -> dict[str, Any]:
+        """Return the keywords of `plan_load`: for documents, the partition and what it fixes."""
+        if self.collection is None:
+            return {}
+        return {
+            "partition": self.collection.partition,
+            "constants": dict(self.target.scope),
+            "dimension": self.collection.dimension,
+        }
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.target.model.__name__ if self.collection is None else f"the collection {self.collection.name!r}"
+
+    def vectors(self, values: Any) -> list[Any]:
+        """Return vectors checked, as the type of the column has them.
+
+        Raises:
+            InvalidVector: one is no vector, or not of the right dimension; the message names its index.
+        """
+        checked = []
+        for index, value in enumerate(values):
+            try:
+                checked.append(self.target.type.coerce(value))
+            except InvalidVector as error:
+                message = f"Vector {index}: {error}"
+                raise type(error)(message) from None
+        return checked
+
+    def key(self, key: Any) -> tuple[Any, ...]:
+        """Return a primary key as a tuple of what the scope leaves open: one value for a document's id.
+
+        Raises:
+            ConfigurationError: it has not as many values as the key has columns.
+        """
+        parts, names = key if isinstance(key, tuple) else (key,), key_names(self.target)
+        if len(parts) != len(names):
+            message = f"The key of {self.target.model.__name__} is ({', '.join(names)}), got {key!r}."
+            raise ConfigurationError(message)
+        return parts
+
+    def group_key(self, by: Any) -> GroupKey:
+        """Return what hits are grouped by: an attribute or an expression, or for a string that path in the metadata.
+
+        Raises:
+            InvalidFilter: the string is no dotted path.
+            ConfigurationError: neither, or a string and the model has no JSONB attribute `meta`.
+        """
+        if isinstance(by, str):
+            return GroupKey.of_metadata(self._metadata(), parse_path(by))
+        if isinstance(by, SQLCoreOperations):
+            return GroupKey(cast("ColumnElement[Any]", by))
+        message = f"Hits are grouped by an attribute, such as Article.section, or a path in the metadata, got {by!r}."
+        raise ConfigurationError(message)
+
+    def limit(self, max_distance: float | None, min_similarity: float | None) -> float | None:
+        """Return the largest distance that is wanted, from either way to say it.
+
+        Raises:
+            ConfigurationError: both are given.
+        """
+        if min_similarity is None:
+            return max_distance
+        if max_distance is not None:
+            message = "max_distance and min_similarity are two words for one limit: give one of them."
+            raise ConfigurationError(message)
+        return self.target.distance.distance_at(min_similarity)
+
+    def _metadata(self) -> ColumnElement[Any]:
+        columns = inspect(self.target.model).columns
+        if "meta" in columns and isinstance(columns["meta"].type, JSONB):
+            metadata: ColumnElement[Any] = columns["meta"]
+            return metadata
+        name = self.target.model.__name__
+        message = (
+            f"A metadata filter needs a JSONB attribute `meta`, which {name} has not: pass conditions on its columns."
+        )
+        raise ConfigurationError(message)
+
+
+def subject_of(
+    over: type[Any] | Collection, column: str | None = None, distance: Distance | str | None = None
+) -> Subject[Any]:
+    """Return the subject of a repository.
+
+    Args:
+        over: a declarative class with a vector column, or a collection.
+        column: the vector attribute, for a model with several.
+        distance: what searches order by, for a model; by default that of the column's vector index, else cosine.
+
+    Raises:
+        ConfigurationError: the model has no such vector column, or a column or distance is given for a collection.
+    """
+    if not isinstance(over, Collection):
+        return Subject(target_of(over, column, distance))
+    if column is not None or distance is not None:
+        message = f"The collection {over.name!r} has one embedding and one distance: leave column and distance out."
+        raise ConfigurationError(message)
+    return Subject(documents.target_of(over), over.index.get("method"), over)

@@ -1,0 +1,80 @@
+"""Which text of a repository's rows is searched, and in which language; and hits out of rows."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from sqlalchemy import String, inspect
+from sqlalchemy.dialects.postgresql import TSVECTOR
+
+from rowspace.errors import ConfigurationError
+from rowspace.repositories.subjects import Subject
+from rowspace.results import HybridHit, TextHit
+from rowspace.statements.highlight import Highlight, Marker
+from rowspace.statements.text import TextTarget
+
+__all__ = ["hybrid_hit", "marker_of", "text_hit", "text_target_of"]
+
+M = TypeVar("M")
+
+
+def text_target_of(subject: Subject[M], text: str | None, language: str | None) -> TextTarget[M]:
+    """Return what a search by keyword is over.
+
+    Args:
+        subject: the rows.
+        text: the key of a text attribute, for a model with several, or of one of type TSVECTOR.
+        language: the text-search configuration, for a model; `simple` if it is None.
+
+    Raises:
+        ConfigurationError: the model has no such attribute or several, or either is given for a collection.
+    """
+    if subject.collection is None:
+        return TextTarget(subject.target, _choose(subject.target.model, text), language or "simple")
+    if text is not None or language is not None:
+        name = subject.collection.name
+        message = f"The collection {name!r} has one text and one language: leave text and language out."
+        raise ConfigurationError(message)
+    return TextTarget(subject.target, "content", subject.collection.language)
+
+
+def _choose(model: type[Any], text: str | None) -> str:
+    mapper = inspect(model)
+    columns = {key: column for key, column in mapper.columns.items() if isinstance(column.type, String | TSVECTOR)}
+    if text is not None and text in columns:
+        return text
+    listed = ", ".join(columns) or "none"
+    if text is not None or not columns:
+        message = f"{model.__name__} has no text attribute{f' {text!r}' if text else ''}; it has {listed}."
+        raise ConfigurationError(message)
+    free = [key for key, column in columns.items() if not column.primary_key]
+    if len(free) != 1:
+        message = f"{model.__name__} has not one text attribute but {listed}: say which one, text=..."
+        raise ConfigurationError(message)
+    return str(free[0])
+
+
+def marker_of(highlight: Highlight | bool, target: TextTarget[Any], text: str) -> Marker | None:  # noqa: FBT001
+    """Return how to mark what was found, or None.
+
+    Raises:
+        ConfigurationError: the target is a stored tsvector, which has no text to mark.
+    """
+    if highlight is False:
+        return None
+    if target.stored:
+        message = f"{target.target.model.__name__}.{target.text} is a tsvector: there is no text to highlight in it."
+        raise ConfigurationError(message)
+    return Marker(Highlight() if highlight is True else highlight, text)
+
+
+def text_hit(row: Any, marker: Marker | None) -> TextHit[Any]:
+    """Return the hit of a row of `by_text`."""
+    return TextHit(row[0], row[1], marker.render(row[2]) if marker else None)
+
+
+def hybrid_hit(row: Any, target: TextTarget[Any], marker: Marker | None) -> HybridHit[Any]:
+    """Return the hit of a row of `hybrid`."""
+    entity, distance, rank, score = row[:4]
+    similarity = target.target.distance.similarity(distance)
+    return HybridHit(entity, distance, similarity, score, rank, marker.render(row[5]) if marker else None)

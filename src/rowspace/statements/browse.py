@@ -1,0 +1,234 @@
+"""Statements that list rows and summarise a key: no vector, no text.
+
+A key is a metadata key or a column. Metadata values compare as jsonb does: null, then strings, numbers, booleans,
+arrays, objects (PostgreSQL's manual, "jsonb Indexing"), so that values of different types have one order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Column,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast as sql_cast,
+    func,
+    inspect,
+    literal_column,
+    or_,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import defer, undefer
+
+from rowspace.statements.search import Target
+from rowspace.statements.text import number
+
+__all__ = ["After", "Key", "Listing", "distinct", "facet", "scroll", "stats"]
+
+M = TypeVar("M")
+
+_NULL = literal_column("'null'::jsonb", JSONB())
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A column of a model, or a path into its JSON metadata.
+
+    Args:
+        model: a declarative class.
+        attribute: the key of the column, or of the JSONB column that holds the metadata.
+        path: the path into it; empty for the column itself.
+    """
+
+    model: type[Any]
+    attribute: str
+    path: tuple[str, ...] = ()
+
+    @property
+    def column(self) -> Column[Any]:
+        """The column that the key is, or is in."""
+        found: Column[Any] = inspect(self.model).columns[self.attribute]
+        return found
+
+    @property
+    def expression(self) -> ColumnElement[Any]:
+        """The value of a row."""
+        if not self.path:
+            return self.column
+        path = bindparam(None, list(self.path), type_=ARRAY(Text))
+        return self.column.op("#>", return_type=JSONB())(path)
+
+    @property
+    def is_json(self) -> bool:
+        """Whether values are jsonb."""
+        return isinstance(self.column.type, JSONB)
+
+    @property
+    def nullable(self) -> bool:
+        """Whether a row may have no value."""
+        return bool(self.path) or bool(self.column.nullable)
+
+    def present(self) -> ColumnElement[Any]:
+        """Return the value of a row, NULL also where it is null in JSON."""
+        return func.nullif(self.expression, _NULL) if self.is_json else self.expression
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """The last row of a page: the text of its value, None where it had none, and of its primary key."""
+
+    value: str | None
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[M]):
+    """The shape of a listing.
+
+    Args:
+        target: the rows.
+        key: what they are ordered by before their primary key; None means by that alone.
+        descending: the other way round; rows without a value come last both ways.
+        with_embedding: load the embedding too.
+    """
+
+    target: Target[M]
+    key: Key | None = None
+    descending: bool = False
+    with_embedding: bool = False
+
+    @property
+    def keys(self) -> list[Column[Any]]:
+        """The columns of the primary key that the scope leaves open."""
+        fixed = dict(self.target.scope)
+        mapper = inspect(self.target.model)
+        return [column for column in mapper.primary_key if mapper.get_property_by_column(column).key not in fixed]
+
+    @property
+    def signature(self) -> list[Any]:
+        """What tells this listing from another, as JSON."""
+        order = [] if self.key is None else [self.key.attribute, *self.key.path]
+        table = str(inspect(self.target.model).local_table)
+        return [table, [value for _, value in self.target.scope], order, self.descending]
+
+
+def scroll(listing: Listing[M], limit: int, after: After | None, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    """Select a page of a listing: each row, the text of its value, and of its primary key.
+
+    Costs `limit` rows where an index has the order: the primary key, or a column with an index, first of (column,
+    primary key). Any other order is a pass over the rows that match, and a sort of those on the page.
+    """
+    key, keys = listing.key, listing.keys
+    marks: list[Any] = [_as_text(column) for column in keys]
+    value: Any = literal_column("NULL") if key is None else _as_text(key.expression, json=key.is_json)
+    attribute = listing.target.attribute
+    return (
+        select(listing.target.model, value, *marks)
+        .where(*listing.target.conditions(), *where, *([] if after is None else [_beyond(listing, after)]))
+        .order_by(*_order(listing))
+        .limit(number(limit))
+        .options(undefer(attribute) if listing.with_embedding else defer(attribute))
+    )
+
+
+def _order(listing: Listing[Any]) -> list[Any]:
+    key, columns = listing.key, listing.keys
+    order = [column.desc() if listing.descending else column for column in columns]
+    if key is None:
+        return order
+    first = key.expression.desc() if listing.descending else key.expression
+    return [first.nulls_last() if key.nullable else first, *order]
+
+
+def _beyond(listing: Listing[Any], after: After) -> ColumnElement[bool]:
+    last = [_value(text, column) for text, column in zip(after.keys, listing.keys, strict=True)]
+    later = _further(tuple_(*listing.keys), tuple_(*last), listing)
+    if listing.key is None:
+        return later
+    found = listing.key.expression
+    if after.value is None:
+        return and_(found.is_(None), later)
+    value = _value(after.value, listing.key.column)
+    if not listing.key.nullable:
+        # As one comparison of rows, which an index on (column, primary key) answers.
+        return _further(tuple_(found, *listing.keys), tuple_(value, *last), listing)
+    same = found.op("=", is_comparison=True, return_type=Boolean())(value)
+    return or_(_further(found, value, listing), and_(same, later), found.is_(None))
+
+
+def _further(left: Any, right: Any, listing: Listing[Any]) -> ColumnElement[bool]:
+    compare: ColumnElement[bool] = left.op("<" if listing.descending else ">", is_comparison=True)(right)
+    return compare
+
+
+def _as_text(column: ColumnElement[Any], *, json: bool = False) -> ColumnElement[str]:
+    # By way of JSON: the plain text of a date depends on the session's DateStyle.
+    return sql_cast(column, Text) if json else func.to_jsonb(column).op("#>>", return_type=Text())(_root())
+
+
+def _root() -> ColumnElement[Any]:
+    return literal_column("'{}'::text[]")
+
+
+def _value(text: str, column: Column[Any]) -> ColumnElement[Any]:
+    return sql_cast(bindparam(None, text, type_=Text()), column.type)
+
+
+def _values(target: Target[Any], key: Key, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    """Select the values of a key: an array's elements, each once a row, but no null."""
+    table = inspect(target.model).local_table
+    conditions = [*target.conditions(), *where]
+    if key.is_json:
+        # In lax mode `$[*]` is each element of an array, and anything else as it is.
+        each = func.jsonb_path_query(key.expression, literal_column("'$[*]'::jsonpath"), type_=JSONB())
+    elif isinstance(key.column.type, ARRAY):
+        each = func.unnest(key.expression, type_=key.column.type.item_type)
+    else:
+        return select(key.expression.label("value")).where(*conditions, key.expression.is_not(None))
+    found = select(each.label("value")).distinct().correlate(table).lateral("rowspace_elements")
+    null = found.c.value == _NULL if key.is_json else found.c.value.is_(None)
+    return select(found.c.value).select_from(table).join(found, true()).where(*conditions, ~null)
+
+
+def facet(target: Target[Any], key: Key, limit: int, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+    """Select the commonest values of a key and how many rows have each; values as common as each other in order.
+
+    Costs a pass over the rows that match.
+    """
+    values = _values(target, key, where).subquery("rowspace_values")
+    count = func.count()
+    return (
+        select(values.c.value, count)
+        .group_by(values.c.value)
+        .order_by(count.desc(), values.c.value)
+        .limit(number(limit))
+    )
+
+
+def distinct(target: Target[Any], key: Key, limit: int, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+    """Select the different values of a key in ascending order; costs a pass over the rows that match."""
+    values = _values(target, key, where).subquery("rowspace_values")
+    return select(values.c.value).distinct().order_by(values.c.value).limit(number(limit))
+
+
+def stats(target: Target[Any], key: Key, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+    """Select what `rowspace.results.Stats` has of a key; costs two passes over the rows that match."""
+    values = _values(target, key, where).subquery("rowspace_values")
+    different = select(values.c.value).distinct().cte("rowspace_distinct")
+    value = different.c.value
+    present = func.count(key.present())
+    counts = [present, func.count() - present, select(func.count()).select_from(different).scalar_subquery()]
+    ends = [select(value).order_by(order).limit(number(1)).scalar_subquery() for order in (value, value.desc())]
+    table = inspect(target.model).local_table
+    return select(*counts, *ends).select_from(table).where(*target.conditions(), *where)

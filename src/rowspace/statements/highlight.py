@@ -1,0 +1,111 @@
+"""Marking what a search found in a text: `ts_headline` over spaced characters, and its result made readable.
+
+`ts_headline` sees words only, leaves out what looks like a tag, and escapes nothing. So the text that it gets has
+control characters in place of `<`, `>` and `&` and around CJK characters, and `Marker` takes them out again.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, bindparam, func, literal_column
+
+from rowspace.errors import InvalidSetting
+from rowspace.statements.websearch import CHARACTERS, character_runs
+
+__all__ = ["HIGHLIGHT", "Highlight", "Marker", "headline"]
+
+#: The label of the marked text, and the name of the parameter with the options of `ts_headline`.
+HIGHLIGHT, HEADLINE = "rowspace_highlight", "rowspace_headline"
+
+_SPACE, _START, _STOP, _CUT = "\x01", "\x02", "\x03", "\x07"
+_TO_PLAIN = str.maketrans({"\x04": "<", "\x05": ">", "\x06": "&"})
+_MARKED_CHARACTER = re.compile(f"{_START}({CHARACTERS}){_STOP}")
+
+
+@dataclass(frozen=True, slots=True)
+class Highlight:
+    """How a text is cut and marked.
+
+    Args:
+        start: what goes before a word that was found.
+        stop: what goes after it.
+        max_words: words of an excerpt at most; a CJK character counts as a word.
+        min_words: words of an excerpt at least; fewer than `max_words`.
+        fragments: excerpts at most; 0 makes one excerpt around the best match.
+        escape: escape the text for HTML, but not `start` and `stop`.
+    """
+
+    start: str = "<mark>"
+    stop: str = "</mark>"
+    max_words: int = 35
+    min_words: int = 15
+    fragments: int = 0
+    escape: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_words < self.max_words <= 10_000 or not 0 <= self.fragments <= 100:
+            message = (
+                "A highlight needs 0 < min_words < max_words <= 10000 and fragments from 0 to 100, got "
+                f"min_words={self.min_words!r}, max_words={self.max_words!r}, fragments={self.fragments!r}."
+            )
+            raise InvalidSetting(message)
+
+    @property
+    def options(self) -> str:
+        """The options of `ts_headline`, as it reads them."""
+        return (
+            f"MaxWords={self.max_words:d}, MinWords={self.min_words:d}, MaxFragments={self.fragments:d}, ShortWord=0, "
+            f'StartSel="{_START}", StopSel="{_STOP}", FragmentDelimiter="{_CUT}"'
+        )
+
+
+class Marker:
+    """Makes the result of `headline` readable, for one query.
+
+    Args:
+        highlight: how to mark.
+        text: the query as the user wrote it.
+    """
+
+    def __init__(self, highlight: Highlight, text: str) -> None:
+        self._highlight = highlight
+        # `ts_headline` marks each character of a run wherever it stands: what is marked here is the run.
+        runs = sorted(set(character_runs(text)), key=len, reverse=True)
+        self._runs = re.compile("|".join(r"\W*".join(map(re.escape, run)) for run in runs)) if runs else None
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The value for the parameter of `headline`."""
+        return {HEADLINE: self._highlight.options}
+
+    def render(self, marked: str) -> str:
+        """Return what `headline` selected as readable text."""
+        text = _MARKED_CHARACTER.sub(r"\1", marked.replace(_SPACE, ""))
+        if self._runs is not None:
+            text = self._runs.sub(rf"{_START}\g<0>{_STOP}", text)
+        text = text.replace(_STOP + _START, "").translate(_TO_PLAIN)
+        style = self._highlight
+        safe = html.escape(text) if style.escape else text
+        return safe.replace(_START, style.start).replace(_STOP, style.stop).replace(_CUT, " … ")
+
+
+def headline(
+    document: ColumnElement[Any], configuration: ColumnElement[Any], query: ColumnElement[Any]
+) -> ColumnElement[str]:
+    """Return an excerpt of a text with control characters around what was found, for `Marker.render`.
+
+    Costs as much as the tsvector of the text: select it for the rows that are returned, and not for those ranked.
+    """
+    plain = func.translate(document, literal_column(r"E'<>&\x01\x02\x03\x04\x05\x06\x07'"), _escaped("04", "05", "06"))
+    pattern = literal_column(f"'{CHARACTERS}'", Text())
+    spaced = func.regexp_replace(plain, pattern, literal_column(r"E'\x01\\&\x01'"), literal_column("'g'"))
+    options = bindparam(HEADLINE, type_=Text())
+    return func.ts_headline(configuration, spaced, query, options, type_=Text()).label(HIGHLIGHT)
+
+
+def _escaped(*codes: str) -> ColumnElement[str]:
+    return literal_column("E'{}'".format("".join(rf"\x{code}" for code in codes)))

@@ -1,0 +1,216 @@
+"""One statement for a search by vector and by keyword: two lists of candidates, joined and fused.
+
+The vector side keeps the shape that the vector index needs, the text side that of the text index; only keys,
+distances and ranks are joined, and the rows are read for the k that are left.
+
+Source of reciprocal rank fusion: Cormack, Clarke, Buettcher, SIGIR 2009.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, TypeVar, get_args
+
+from sqlalchemy import CTE, ColumnElement, Double, Select, bindparam, case, func, literal_column, select
+from sqlalchemy.orm import defer
+
+from rowspace.errors import InvalidSetting
+from rowspace.statements.search import DISTANCE, distance_to
+from rowspace.statements.text import (
+    MAX_RANKED,
+    TEXT_RANK,
+    TextSearch,
+    TextTarget,
+    check_count,
+    excerpt,
+    number,
+    same_key,
+    text_candidates,
+)
+
+__all__ = ["FOUND", "SCORE", "Fusion", "FusionMethod", "HybridSearch", "built_hybrid", "hybrid"]
+
+M = TypeVar("M")
+
+FusionMethod = Literal["rrf", "weighted"]
+
+#: The labels of the score, and of how many candidates the vector side had.
+SCORE, FOUND = "rowspace_score", "rowspace_found"
+
+#: The names of the bound parameters.
+RRF_K, VECTOR_WEIGHT, TEXT_WEIGHT = "rowspace_rrf_k", "rowspace_vector_weight", "rowspace_text_weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """How two lists of candidates become one.
+
+    Args:
+        method: `rrf` adds `weight / (rrf_k + position)` of each list, positions from 1; `weighted` adds
+            `weight * normalised`, where the best candidate of a list has 1 and the worst 0 (all alike: 1).
+            A row that is missing from a list gets 0 for it.
+        vector_weight: weight of the list by vector, at least 0.
+        text_weight: weight of the list by keyword, at least 0.
+        rrf_k: how little the first positions stand out, at least 0.
+        fetch_k: candidates of each list, at least k; None means twice k, and 40 at least.
+        max_ranked: rows that match the text and are ranked for its list; None means all. A text that more rows
+            match is ranked among the first that are found: each costs a tsvector, some 50 us for 90 words.
+    """
+
+    method: FusionMethod = "rrf"
+    vector_weight: float = 1.0
+    text_weight: float = 1.0
+    rrf_k: float = 60.0
+    fetch_k: int | None = None
+    max_ranked: int | None = MAX_RANKED
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(FusionMethod):
+            message = f"fusion is one of {', '.join(get_args(FusionMethod))}, got {self.method!r}."
+            raise InvalidSetting(message)
+        for name in ("vector_weight", "text_weight", "rrf_k"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value <= 1e9:
+                message = f"{name} is a number from 0 to 1e9, got {value!r}."
+                raise InvalidSetting(message)
+        for name in ("fetch_k", "max_ranked"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
+
+    def fetch(self, k: int) -> int:
+        """Return how many candidates each list has, for k rows wanted."""
+        # 40 is what an HNSW scan finds at its default settings: fewer would cost as much.
+        return max(k, self.fetch_k or max(2 * k, 40))
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        """The values for the parameters of the statement."""
+        given = {RRF_K: self.rrf_k, VECTOR_WEIGHT: self.vector_weight, TEXT_WEIGHT: self.text_weight}
+        return {name: float(value) for name, value in given.items() if name != RRF_K or self.method == "rrf"}
+
+
+@dataclass(frozen=True, slots=True)
+class HybridSearch:
+    """The shape of a hybrid search: everything but its values.
+
+    Args:
+        k: rows wanted.
+        fetch_k: candidates of each list.
+        method: how they are fused.
+        max_ranked: rows that match the text and are ranked.
+        exact: do not use the vector index.
+        highlight: mark the words that were found.
+    """
+
+    k: int
+    fetch_k: int
+    method: FusionMethod = "rrf"
+    max_ranked: int | None = MAX_RANKED
+    exact: bool = False
+    highlight: bool = False
+
+    def __post_init__(self) -> None:
+        check_count("k", self.k)
+
+
+def hybrid(target: TextTarget[M], shape: HybridSearch, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+    """Select the k rows of the highest score, with distance, text rank, score and the vector side's candidates.
+
+    Costs a scan of the vector index, one of the text index with a tsvector for each row that matches, and k rows.
+    Rows of one score are ordered by their position by vector, then by text, then by primary key. The distance of a row
+    that only the text found is computed for it; the text rank is NULL where the text list did not hold the row.
+    """
+    vector_side = _vector_side(target, shape, where)
+    text_side = _text_side(target, shape, where)
+    best = _fused(target, shape, vector_side, text_side).cte("rowspace_best")
+    found = select(func.count()).select_from(vector_side).scalar_subquery()
+    distance = func.coalesce(best.c[DISTANCE], distance_to(target.target), type_=Double()).label(DISTANCE)
+    columns = [distance, best.c[TEXT_RANK], best.c[SCORE], found.label(FOUND)]
+    return (
+        select(target.target.model, *columns, *excerpt(target, wanted=shape.highlight))
+        .join(best, same_key(target.keys, best))
+        .where(*target.target.conditions())
+        .order_by(best.c.place)
+        .options(defer(target.target.attribute))
+    )
+
+
+# Building the statement costs more than running it, as in `rowspace.statements.search`.
+_kept = lru_cache(512)(hybrid)
+
+
+def built_hybrid(
+    target: TextTarget[M], shape: HybridSearch, where: tuple[ColumnElement[bool], ...], *, keep: bool
+) -> Select[Any]:
+    """Return the statement of `hybrid`, with `keep` from a cache that knows conditions by their identity."""
+    return _kept(target, shape, where) if keep else hybrid(target, shape, where)
+
+
+def _vector_side(target: TextTarget[Any], shape: HybridSearch, where: Sequence[ColumnElement[bool]]) -> CTE:
+    distance = distance_to(target.target)
+    # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.
+    order = distance + literal_column("0.0") if shape.exact else distance
+    nearest = (
+        select(*target.keys, distance.label(DISTANCE))
+        .where(*target.target.conditions(), *where)
+        .order_by(order)
+        .limit(number(shape.fetch_k))
+        .subquery("rowspace_nearest")
+    )
+    # Numbered outside: an index scan in relaxed_order is not quite in order.
+    place = func.row_number().over(order_by=[nearest.c[DISTANCE], *_keys(target, nearest)])
+    # The cosine distance to a vector of zeros is NaN, the farthest in PostgreSQL's order.
+    value: ColumnElement[float] = -func.nullif(nearest.c[DISTANCE], literal_column("'NaN'::float8"), type_=Double())
+    return select(*nearest.c, place.label("place"), *_share(shape, value)).cte("rowspace_by_vector")
+
+
+def _text_side(target: TextTarget[Any], shape: HybridSearch, where: Sequence[ColumnElement[bool]]) -> CTE:
+    search = TextSearch(shape.fetch_k, shape.max_ranked)
+    matches = text_candidates(target, search, where).subquery("rowspace_matches")
+    rank = matches.c[TEXT_RANK]
+    place = func.row_number().over(order_by=[rank.desc(), *_keys(target, matches)])
+    # A text of nothing but exclusions ranks all rows 0: that is no order to fuse.
+    listed = select(*matches.c, place.label("place"), *_share(shape, rank)).where(rank > literal_column("0"))
+    return listed.cte("rowspace_by_text")
+
+
+def _share(shape: HybridSearch, value: ColumnElement[float]) -> list[ColumnElement[float]]:
+    """Return a value from 0 for the lowest to 1 for the highest of the list, 1 where all are alike, if it is used."""
+    if shape.method == "rrf":
+        return []
+    low, high = func.min(value).over(), func.max(value).over()
+    share = (value - low) / func.nullif(high - low, literal_column("0"), type_=Double())
+    alike = case((value.is_(None), literal_column("0")), else_=literal_column("1"))
+    return [func.coalesce(share, alike, type_=Double()).label("share")]
+
+
+def _fused(target: TextTarget[Any], shape: HybridSearch, by_vector: CTE, by_text: CTE) -> Select[Any]:
+    keys = [func.coalesce(by_vector.c[k.name], by_text.c[k.name], type_=k.type).label(k.name) for k in target.keys]
+    score = _weighted(VECTOR_WEIGHT, _part(shape, by_vector)) + _weighted(TEXT_WEIGHT, _part(shape, by_text))
+    order = [score.desc(), by_vector.c.place, by_text.c.place]
+    same = same_key([by_vector.c[key.name] for key in target.keys], by_text)
+    columns = [by_vector.c[DISTANCE], by_text.c[TEXT_RANK], score.label(SCORE)]
+    return (
+        select(*keys, *columns, func.row_number().over(order_by=order).label("place"))
+        .select_from(by_vector.outerjoin(by_text, same, full=True))
+        .order_by(*order)
+        .limit(number(shape.k))
+    )
+
+
+def _part(shape: HybridSearch, side: CTE) -> ColumnElement[float]:
+    if shape.method == "weighted":
+        return side.c.share
+    part: Any = literal_column("1.0::float8", Double()) / (bindparam(RRF_K, type_=Double()) + side.c.place)
+    return part  # type: ignore[no-any-return]
+
+
+def _weighted(name: str, part: ColumnElement[float]) -> ColumnElement[float]:
+    weighted: ColumnElement[float] = bindparam(name, type_=Double()) * part
+    return func.coalesce(weighted, literal_column("0"), type_=Double())
+
+
+def _keys(target: TextTarget[Any], side: Any) -> list[ColumnElement[Any]]:
+    return [side.c[key.name] for key in target.keys]

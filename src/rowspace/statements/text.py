@@ -1,0 +1,256 @@
+"""Statements that find rows by keyword: the expression of the text index, and searches ranked by `ts_rank_cd`.
+
+The index is on an expression, so a query must use the very same one: `text_vector` builds it for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Float,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    column,
+    func,
+    inspect,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
+from sqlalchemy.orm import defer
+
+from rowspace.errors import InvalidSetting, InvalidText
+from rowspace.statements.highlight import headline
+from rowspace.statements.search import Target
+from rowspace.statements.websearch import CHARACTERS, web_query
+
+__all__ = [
+    "MAX_RANKED",
+    "TEXT_RANK",
+    "TextSearch",
+    "TextTarget",
+    "by_text",
+    "text_candidates",
+    "text_parameters",
+    "text_vector",
+]
+
+M = TypeVar("M")
+
+#: The label of the rank in every statement, and the name of the bound query.
+TEXT_RANK, TEXT = "rowspace_text_rank", "rowspace_text"
+
+#: Characters in a query. PostgreSQL's parser recurses: between 10,000 and 20,000 words it runs out of stack.
+MAX_QUERY = 10_000
+
+#: Rows that one search ranks, unless it says otherwise.
+MAX_RANKED = 10_000
+
+
+def configuration(language: str) -> ColumnElement[Any]:
+    """Return a text-search configuration as a constant, which is what makes `to_tsvector` immutable."""
+    return literal_column("'{}'::regconfig".format(language.replace("'", "''")))
+
+
+def text_vector(language: str, document: ColumnElement[Any] | Any) -> ColumnElement[Any]:
+    """Return the tsvector of a text in which each CJK character is a word of its own.
+
+    Give it to an index of a model of one's own, or to a `Computed` column of type TSVECTOR:
+    `Index("ix_articles_body", text_vector("english", Article.body), postgresql_using="gin")`. It is immutable. Costs
+    about 0.6 us a Latin word and 0.8 us a CJK character. A text may hold 1 MB of distinct words, and positions,
+    which phrases need, are kept for its first 16,383 words (PostgreSQL's manual, "Limitations" of text search).
+
+    Args:
+        language: a text-search configuration, such as `simple` or `english`.
+        document: a text column.
+    """
+    # `\&` is the character that matched; without a group the regular expression is a fifth faster.
+    words = func.regexp_replace(document, _constant(CHARACTERS), _constant(r" \& "), _constant("g"))
+    return func.to_tsvector(configuration(language), words, type_=TSVECTOR())
+
+
+def text_vector_ddl(language: str, name: str = "content") -> str:
+    """Return `text_vector` of a column as SQL text, for DDL."""
+    dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+    return str(text_vector(language, column(name)).compile(dialect=dialect))
+
+
+def text_query(language: str) -> ColumnElement[Any]:
+    """Return the tsquery of the parameter `rowspace_text`; see `rowspace.statements.websearch`."""
+    return func.websearch_to_tsquery(configuration(language), bindparam(TEXT, type_=Text()), type_=TSQUERY())
+
+
+@dataclass(frozen=True, slots=True)
+class TextTarget(Generic[M]):
+    """The text that is searched, in plain values that can be hashed.
+
+    Args:
+        target: the rows, and the vector that they have.
+        text: the key of a text attribute, or of one of type TSVECTOR.
+        language: the text-search configuration of the index.
+    """
+
+    target: Target[M]
+    text: str
+    language: str = "simple"
+
+    @property
+    def document(self) -> Column[Any]:
+        """The column of the text."""
+        found: Column[Any] = inspect(self.target.model).c[self.text]
+        return found
+
+    @property
+    def stored(self) -> bool:
+        """Whether the column is a tsvector already, so that no search has to make one."""
+        return isinstance(self.document.type, TSVECTOR)
+
+    @property
+    def vector(self) -> ColumnElement[Any]:
+        """What the text index is on."""
+        return self.document if self.stored else text_vector(self.language, self.document)
+
+    @property
+    def keys(self) -> tuple[Column[Any], ...]:
+        """The columns of the primary key."""
+        return tuple(inspect(self.target.model).primary_key)
+
+
+@dataclass(frozen=True, slots=True)
+class TextSearch:
+    """The shape of a search by keyword.
+
+    Args:
+        k: rows wanted, at least 1.
+        max_ranked: rows that match and are ranked; None means all.
+        highlight: mark the words that were found.
+    """
+
+    k: int = 10
+    max_ranked: int | None = MAX_RANKED
+    highlight: bool = False
+
+    def __post_init__(self) -> None:
+        check_count("k", self.k)
+        if self.max_ranked is not None:
+            check_count("max_ranked", self.max_ranked)
+
+
+def check_count(name: str, value: Any) -> None:
+    """Refuse what is not a whole number of at least 1.
+
+    Raises:
+        InvalidSetting: it is not.
+    """
+    if type(value) is not int or not 1 <= value < 2**31:
+        message = f"{name} is a whole number of at least 1, got {value!r}."
+        raise InvalidSetting(message)
+
+
+def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    """Select key and rank of the k rows that match best, those that rank alike by primary key.
+
+    Costs a scan of the text index and one tsvector for each row that matches, unless the model stores them.
+    """
+    query = select(text_query(target.language)).scalar_subquery()
+    # OFFSET 0 keeps the planner from writing the tsvector out, and so computing it, once for every use.
+    found = (
+        select(*target.keys, target.vector.label("rowspace_vector"))
+        .where(*target.target.conditions(), _match(target.vector, _loosened(text_query(target.language))), *where)
+        .offset(literal_column("0"))
+        .subquery("rowspace_found")
+    )
+    vector = found.c.rowspace_vector
+    keys = [found.c[key.name] for key in target.keys]
+    # 1: divided by the logarithm of the length, so that a long text does not win by its length.
+    rank = func.ts_rank_cd(vector, query, literal_column("1"), type_=Float()).label(TEXT_RANK)
+    ranked = (
+        select(*keys, rank).where(_match(vector, query)).limit(number(shape.max_ranked)).subquery("rowspace_ranked")
+    )
+    keys = [ranked.c[key.name] for key in target.keys]
+    return select(*ranked.c).order_by(ranked.c[TEXT_RANK].desc(), *keys).limit(number(shape.k))
+
+
+def by_text(target: TextTarget[M], shape: TextSearch, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+    """Select the k rows that match a text best, their rank and, if asked for, their text with the words marked."""
+    best = text_candidates(target, shape, where).subquery("rowspace_best")
+    return (
+        select(target.target.model, best.c[TEXT_RANK], *excerpt(target, wanted=shape.highlight))
+        .join(best, same_key(target.keys, best))
+        .where(*target.target.conditions())
+        .order_by(best.c[TEXT_RANK].desc(), *target.keys)
+        .options(defer(target.target.attribute))
+    )
+
+
+# Building the statement costs more than running it, as in `rowspace.statements.search`.
+_kept = lru_cache(512)(by_text)
+
+
+def built_by_text(
+    target: TextTarget[M], shape: TextSearch, where: tuple[ColumnElement[bool], ...], *, keep: bool
+) -> Select[Any]:
+    """Return the statement of `by_text`, with `keep` from a cache that knows conditions by their identity."""
+    return _kept(target, shape, where) if keep else by_text(target, shape, where)
+
+
+def excerpt(target: TextTarget[Any], *, wanted: bool) -> list[ColumnElement[Any]]:
+    """Return what to select for a marked excerpt: one column, or none."""
+    if not wanted:
+        return []
+    return [headline(target.document, configuration(target.language), text_query(target.language))]
+
+
+def text_parameters(text: str) -> dict[str, Any]:
+    """Return the value for the parameter of the statements above.
+
+    Raises:
+        InvalidText: the query is longer than the 10,000 characters that PostgreSQL's parser is sure to take.
+    """
+    if len(text) > MAX_QUERY:
+        message = (
+            f"A query by keyword has at most {MAX_QUERY:,} characters, got {len(text):,}: pass the words that count."
+        )
+        raise InvalidText(message)
+    return {TEXT: web_query(text)}
+
+
+def same_key(keys: Sequence[ColumnElement[Any]], other: Any) -> Any:
+    """Return the condition that rows of two selections are the same."""
+    return and_(*(key == other.c[key.name] for key in keys))
+
+
+def number(value: int | None) -> ColumnElement[int] | None:
+    """Return a limit as a number in the statement; see `rowspace.statements.search`."""
+    return None if value is None else literal_column(f"{value:d}")
+
+
+def _loosened(query: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a query for the index alone: phrases become words in any order, which the rows are checked for anyway.
+
+    The index cannot tell a phrase, and would make a tsvector of each row to find out: once more than is needed.
+    """
+    written = cast(query, Text)
+    words = cast(func.regexp_replace(written, _constant("<(-|[0-9]+)>"), _constant("&"), _constant("g")), TSQUERY)
+    # Under a negation fewer words would be more rows.
+    return case((func.strpos(written, _constant("!")) > literal_column("0"), query), else_=words)
+
+
+def _match(vector: ColumnElement[Any], query: ColumnElement[Any]) -> ColumnElement[bool]:
+    return vector.op("@@", is_comparison=True, return_type=Boolean())(query)
+
+
+def _constant(text: str) -> ColumnElement[str]:
+    return literal_column("'{}'".format(text.replace("'", "''")), Text())

@@ -1,0 +1,88 @@
+"""What a user typed into a search box, as text for `websearch_to_tsquery` over spaced characters.
+
+PostgreSQL's parser takes a run of Chinese, Japanese or Korean for one word. `rowspace.statements.text` puts spaces
+around each of their characters before it indexes; here the same is done to the query, so that a run becomes a phrase.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from itertools import groupby
+
+__all__ = ["CHARACTERS", "character_runs", "spaced", "web_query"]
+
+#: Characters that are words of their own, as a class that PostgreSQL's regular expressions and Python's read alike:
+#: CJK radicals to Yi, Hangul, compatibility forms, full and half widths, and the supplementary ideographs.
+CHARACTERS = r"[\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003fffd]"
+_CHARACTER = re.compile(CHARACTERS)
+
+#: A phrase with its closing quote, or a word; both with the minus signs before them.
+_TOKEN = re.compile(r'(?P<minus>-*)(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"-][^\s"]*))|-+')
+
+#: One minus too many for PostgreSQL: above 32 in a row it gives up with "tsquery stack too small".
+_MINUSES = re.compile(r'(?<![^\s"])-(?:\s*-)+')
+
+#: Other keyboards' quotes and minus.
+_TYPED = str.maketrans(dict.fromkeys("“”„\uff02「」『』«»", '"') | {"\uff0d": "-", "\0": " "})
+
+
+def spaced(text: str) -> str:
+    """Return text with a space on each side of every character that is a word of its own."""
+    return _CHARACTER.sub(r" \g<0> ", text)
+
+
+def web_query(text: str) -> str:
+    """Return a query in the syntax of `websearch_to_tsquery`, which refuses none of up to 10,000 characters.
+
+    `"a phrase"`, `or` and `-without` keep their meaning. A run of CJK characters becomes a phrase of them, also in
+    the middle of a word: `PG数据库` asks for `PG` and for 数据库. Typographic and corner quotes count as quotes.
+    NUL counts as a space and a lone surrogate as `?`: PostgreSQL holds neither.
+    """
+    typed = _typed(text)
+    if not _CHARACTER.search(typed):
+        return typed
+    return " ".join(part for token in _TOKEN.finditer(typed) for part in _parts(token))
+
+
+def character_runs(text: str) -> list[str]:
+    """Return the runs of CJK characters that a query asks for, as they are written, without those it excludes."""
+    asked = [token["phrase"] or token["word"] or "" for token in _TOKEN.finditer(_typed(text)) if not token["minus"]]
+    return ["".join(run) for part in asked for kind, run in groupby(part, _kind) if kind == "character"]
+
+
+def _typed(text: str) -> str:
+    return _MINUSES.sub("-", text.translate(_TYPED).encode("utf-8", "replace").decode())
+
+
+def _parts(token: re.Match[str]) -> Iterator[str]:
+    minus, phrase, word = "-" if token["minus"] else "", token["phrase"], token["word"]
+    if phrase is not None:
+        yield f'{minus}"{spaced(phrase)}"'
+    elif word is None:
+        return
+    elif not _CHARACTER.search(word):
+        yield minus + word
+    elif minus:
+        # What is not wanted is all of it, in this order: a minus reaches no further than one phrase.
+        yield f'-"{" ".join(_runs(word))}"'
+    else:
+        # In quotes, so that an `or` or a minus between two characters is no operator.
+        yield from (f'"{run}"' for run in _runs(word))
+
+
+def _runs(word: str) -> Iterator[str]:
+    """Yield the parts of a word: runs of spaced characters, runs of others, without CJK punctuation."""
+    for kind, characters in groupby(word, _kind):
+        run = "".join(characters)
+        if kind == "character":
+            yield " ".join(run)
+        elif kind == "other":
+            yield run
+
+
+def _kind(character: str) -> str:
+    if not _CHARACTER.match(character):
+        return "other"
+    return "punctuation" if unicodedata.category(character)[0] in "PZC" else "character"
