@@ -20,7 +20,7 @@ from rowspace.cli.process import say
 if TYPE_CHECKING:
     from rowspace.services import SearchHit
 
-__all__ = ["Stopwatch", "first_line", "output", "print_hits", "print_rows", "progress_of", "step"]
+__all__ = ["Stopwatch", "first_line", "output", "plural", "print_hits", "print_rows", "progress_of", "step"]
 
 # A terminal has a width of its own; a file or a pipe is read at leisure.
 _PIPE_WIDTH = 120
@@ -74,6 +74,11 @@ def first_line(text: str, width: int = 100) -> str:
     """Return the beginning of a text as one line of at most `width` cells; a Chinese character takes two."""
     line = " ".join(text.partition("\n")[0].split())
     return line if cell_len(line) <= width else set_cell_size(line, width - 3).rstrip() + "..."
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 class Stopwatch:
