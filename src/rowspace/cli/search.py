@@ -15,8 +15,8 @@ from rowspace.errors import EmbedderMismatch
 
 if TYPE_CHECKING:
     from rowspace import SearchHit, SearchRequest
-    from rowspace.services import CollectionInfo
     from rowspace.cli.settings import Settings
+    from rowspace.services import CollectionInfo
 
 __all__ = ["search"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
 from sqlalchemy import ColumnElement
@@ -63,6 +64,9 @@ class Search(Generic[M]):
         return ("plain", "iterative", "exact")
 
 
+_distance = attrgetter("distance")
+
+
 async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
     """Return the hits of a search, nearest first: k of them where k rows match."""
     hits: list[Hit[M]] = []
@@ -94,7 +98,10 @@ async def _fetch(session: AsyncSession, search: Search[M], scan: Scan) -> list[H
         statement = quantized.built(search.target, shape, search.candidates, search.where, keep=search.keep)
     similarity = search.target.distance.similarity
     rows = await session.execute(statement, search.parameters)
-    return [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    hits = [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    # An earlier search of the transaction may have left the iterative scan on, whose order is relaxed.
+    hits.sort(key=_distance)
+    return hits
 
 
 async def _gave_up(session: AsyncSession, search: Search[Any]) -> bool:

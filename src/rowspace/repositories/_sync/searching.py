@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
 from sqlalchemy import ColumnElement
@@ -64,6 +65,9 @@ class Search(Generic[M]):
         return ("plain", "iterative", "exact")
 
 
+_distance = attrgetter("distance")
+
+
 def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
     """Return the hits of a search, nearest first: k of them where k rows match."""
     hits: list[Hit[M]] = []
@@ -95,7 +99,10 @@ def _fetch(session: Session, search: Search[M], scan: Scan) -> list[Hit[M]]:
         statement = quantized.built(search.target, shape, search.candidates, search.where, keep=search.keep)
     similarity = search.target.distance.similarity
     rows = session.execute(statement, search.parameters)
-    return [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    hits = [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    # An earlier search of the transaction may have left the iterative scan on, whose order is relaxed.
+    hits.sort(key=_distance)
+    return hits
 
 
 def _gave_up(session: Session, search: Search[Any]) -> bool:
