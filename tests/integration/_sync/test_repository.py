@@ -302,8 +302,9 @@ def test_settings_hold_until_the_transaction_ends(articles, session):
 
 
 def test_missing_tables_say_what_to_do(session):
-    with pytest.raises(SchemaNotReady, match=r"unmade.* Run the migrations"), session.begin_nested():
-        Repository(session, Missing).nearest([1, 2])
+    with pytest.raises(SchemaNotReady, match=r"unmade.* Run the migrations"):
+        with session.begin_nested():
+            Repository(session, Missing).nearest([1, 2])
 
 
 # The caller's transaction
