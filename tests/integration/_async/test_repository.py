@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -206,7 +207,7 @@ async def test_a_row_that_cannot_be_stored_is_named_and_the_transaction_lives_on
 async def test_an_error_of_the_generator_is_the_callers_own(session):
     def rows():
         yield {"id": 1, "embedding": [1, 2]}
-        open("/nowhere/rows.jsonl")  # noqa: PTH123, SIM115
+        Path("/nowhere/rows.jsonl").read_text()
 
     with pytest.raises(FileNotFoundError):
         await AsyncRepository(session, Article).upsert(rows())

@@ -224,6 +224,9 @@ class AsyncDocumentService:
         vectors = await aembed_texts(self._embedder, list(texts.values()))
         check_dimension(collection, self._embedder, vectors)
         if collection.embedder is None:
+            # Locked: another load of the same new collection may have been first, with another embedder.
+            await repository.session.refresh(collection, ["embedder"], with_for_update=True)
+            check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
         return dict(zip(texts, vectors, strict=True))
 

@@ -225,6 +225,9 @@ class DocumentService:
         vectors = embed_texts(self._embedder, list(texts.values()))
         check_dimension(collection, self._embedder, vectors)
         if collection.embedder is None:
+            # Locked: another load of the same new collection may have been first, with another embedder.
+            repository.session.refresh(collection, ["embedder"], with_for_update=True)
+            check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
         return dict(zip(texts, vectors, strict=True))
 
