@@ -32,7 +32,7 @@ CODE_RULES = {
     r"\bsqlalchemy\.ext\.asyncio(?= import AsyncEngine\b)": "sqlalchemy",
     r"\bsqlalchemy\.ext\.asyncio\b": "sqlalchemy.orm",
     r"\bcreate_async_engine\b": "create_engine",
-    r"\ba(?=iter_rows\b|next\b|batches\b|embed_query\b|embed_texts\b|run_watched\b)": "",
+    r"\ba(?=iter_rows\b|next\b|batches\b|embed_(?:documents|query|texts)\b|run_watched\b)": "",
     r"\bAbstractAsync(?=ContextManager\b)": "Abstract",
     r"\bAsyncGenerator\[(\w+), None\]": r"Generator[\1, None, None]",
     r"\baclosing\b": "closing",

@@ -172,9 +172,13 @@ def test_committed_batches_are_kept(service):
     )
 
 
+def lines(path):
+    yield from Path(path).read_text("utf-8").splitlines()
+
+
 def test_a_source_that_breaks_is_not_an_unavailable_store(service):
     with pytest.raises(FileNotFoundError):
-        service.add("news", (Path(name).read_text() for name in ["/nowhere"]))
+        service.add("news", lines("/nowhere"))
 
 
 class Unreachable(HashingEmbedder):
