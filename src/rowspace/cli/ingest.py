@@ -64,12 +64,12 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
     settings = settings_of(context)
     name, kind = collection or settings.collection, _format(file, format_)
     fields = Fields(content, id_, embedding, detect_types=detect_types, strip_nul=strip_nul)
+    watch = Stopwatch()
     with (
+        _telling_what_is_kept(commit_batches=commit_batches),
         _opened(file) as lines,
         open_database(settings) as database,
-        _telling_what_is_kept(commit_batches=commit_batches),
     ):
-        watch = Stopwatch()
         if commit_batches:
             report = _load(_service(database, embedding), name, _Source(file, lines, kind), fields)
         else:

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from rowspace.errors import RowspaceError, SchemaNotReady, StoreUnavailable
 
-__all__ = ["ExitCode", "Program", "confirm", "fail", "prepare", "say", "unhurried"]
+__all__ = ["ExitCode", "Program", "confirm", "fail", "prepare", "say", "sentence_of", "unhurried"]
 
 
 class ExitCode(IntEnum):
@@ -109,7 +109,7 @@ def _outcome(ctx: Any) -> Iterator[None]:
             raise
         if ctx.params.get("debug"):
             traceback.print_exc()
-        fail(_sentence(error), _code(error))
+        fail(sentence_of(error), _code(error))
 
 
 def _is_explained(error: Exception) -> bool:
@@ -123,11 +123,14 @@ def _code(error: Exception) -> ExitCode:
     return ExitCode.UNAVAILABLE if isinstance(error, StoreUnavailable | SchemaNotReady) else ExitCode.ERROR
 
 
-def _sentence(error: Exception) -> str:
+def sentence_of(error: Exception) -> str:
+    """Return what an error says, in one line."""
     if isinstance(error, OSError) and error.filename and not isinstance(error, RowspaceError):
         return f"{error.filename}: {error.strerror}."
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
+        if not first["loc"]:
+            return f"{first['msg'].removeprefix('Value error, ')}."
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r:.60}."
     # The first paragraph: SQLAlchemy's next ones are the statement and a link.
     return " ".join(str(error).partition("\n[SQL:")[0].split()) or type(error).__name__

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rowspace.cli.console import print_hits, print_rows
-from rowspace.cli.process import say
+from rowspace.cli.console import measure, print_hits, print_rows
+from rowspace.cli.process import say, sentence_of
 from rowspace.cli.session import open_database, service, settings_of, suggestions
 from rowspace.errors import EmbedderMismatch
 
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from rowspace.services import CollectionInfo
 
 __all__ = ["search"]
+
+# What a hit is judged by, in each mode; hybrid orders by the score.
+_MEASURES = {
+    "vector": ("distance", "similarity"),
+    "text": ("text_rank",),
+    "hybrid": ("score", "distance", "text_rank"),
+}
 
 
 def search(  # noqa: PLR0913 -- each is an option of the command
@@ -35,7 +42,10 @@ def search(  # noqa: PLR0913 -- each is an option of the command
     ef_search: Annotated[
         int | None, typer.Option(min=1, max=1_000, metavar="N", help="pgvector's hnsw.ef_search.")
     ] = None,
-    vector: Annotated[str | None, typer.Option(metavar="JSON", help="A vector in place of a text.")] = None,
+    mode: Annotated[
+        str, typer.Option(metavar="MODE", help="vector: by meaning; text: by keyword; hybrid: by both.")
+    ] = "vector",
+    vector: Annotated[str | None, typer.Option(metavar="JSON", help="A vector in place of the embedded text.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL, do not search.")] = False,
 ) -> None:
@@ -47,21 +57,18 @@ def search(  # noqa: PLR0913 -- each is an option of the command
     Examples:
       rowspace search 'how do vector indexes work?'
       rowspace search 数据库 -c articles -k 3
+      rowspace search 'HNSW ef_search' -c articles --mode hybrid
       rowspace search indexes -c articles --filter '{"year": {"$gte": 2020}}' --json
       rowspace search --vector '[0.1, 0.2, 0.3]' -c vectors
       rowspace search indexes -c articles --sql
     """  # noqa: D301
-    from rowspace import SearchRequest
-
-    if (text is None) == (vector is None):
-        message = "Give a TEXT or a --vector, and not both."
-        raise typer.BadParameter(message)
     settings = settings_of(context)
-    request = SearchRequest(
+    request = _request(
         text=_text(text),
         vector=_json(vector, list, "--vector"),
         k=k,
         filter=_json(filter_, dict, "--filter"),
+        mode=mode,
         max_distance=max_distance,
         exact=exact,
         ef_search=ef_search,
@@ -70,7 +77,18 @@ def search(  # noqa: PLR0913 -- each is an option of the command
     if sql:
         _print_sql(settings, name, request)
         return
-    _print(_found(settings, name, request), as_json=as_json)
+    _print(_found(settings, name, request), request.mode, as_json=as_json)
+
+
+def _request(**given: Any) -> SearchRequest:
+    from pydantic import ValidationError
+
+    from rowspace import SearchRequest
+
+    try:
+        return SearchRequest(**given)
+    except ValidationError as error:
+        raise typer.BadParameter(sentence_of(error)) from None
 
 
 def _text(given: str | None) -> str | None:
@@ -95,7 +113,7 @@ def _json(given: str | None, kind: type[Any], option: str) -> Any:
 
 def _found(settings: Settings, name: str, request: SearchRequest) -> list[SearchHit]:
     embedder = None
-    if request.text is not None:
+    if request.vector is None and request.mode != "text":
         from rowspace.integrations.local import LocalEmbedder
 
         embedder = LocalEmbedder()
@@ -112,26 +130,24 @@ def _check_origin(collections: list[CollectionInfo], name: str) -> None:
         raise EmbedderMismatch(message)
 
 
-def _print(hits: list[SearchHit], *, as_json: bool) -> None:
+def _print(hits: list[SearchHit], mode: str, *, as_json: bool) -> None:
     if as_json:
         # As ASCII where the terminal or the locale may have no other letters.
         ascii_ = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-        lines = (json.dumps(hit.model_dump(), ensure_ascii=ascii_) for hit in hits)
+        lines = (json.dumps(hit.model_dump(exclude_none=True), ensure_ascii=ascii_) for hit in hits)
         print("[" + ",\n ".join(lines) + "]")  # noqa: T201
     elif not hits:
         say("No document matches.")
     elif sys.stdout.isatty():
-        print_hits(hits, lambda hit: hit.content)
+        print_hits(hits, lambda hit: hit.content, measures=_MEASURES[mode])
     else:
-        columns = ("rank", "distance", "similarity", "id", "content")
-        rows = ([h.rank, f"{h.distance:.6f}", f"{h.similarity:.6f}", h.id, h.content] for h in hits)
-        print_rows(columns, rows)
+        measures = _MEASURES[mode]
+        rows = ([hit.rank, *(measure(hit, name, 6) for name in measures), hit.id, hit.content] for hit in hits)
+        print_rows(("rank", *measures, "id", "content"), rows)
 
 
 def _print_sql(settings: Settings, name: str, request: SearchRequest) -> None:
-    from rowspace import CollectionRepository
     from rowspace.cli.sql import search_sql
 
-    with open_database(settings) as database, suggestions(database), database.begin() as session:
-        collection = CollectionRepository(session).get(name)
-    print(search_sql(collection, request, schema=settings.database_schema))  # noqa: T201
+    with open_database(settings) as database, suggestions(database):
+        print(search_sql(database, name, request))  # noqa: T201

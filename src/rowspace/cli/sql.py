@@ -1,65 +1,80 @@
-"""The SQL of a search as text: what `rowspace search --sql` prints. No database and no embedder is asked."""
+"""The SQL of a search as text: what `rowspace search --sql` prints.
+
+It runs a search up to the first statement about documents, and writes down what would have been sent. So it tells the
+truth for every mode and every kind of index, and can not differ from what a search does.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import Select
-from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy import event
 
-from rowspace.filters import filter_predicate, filter_values
-from rowspace.models import Collection, Document
-from rowspace.repositories._sync.searching import Scan, Search
-from rowspace.services import SearchRequest
-from rowspace.settings import SearchSettings
-from rowspace.statements import documents as statements
-from rowspace.statements.search import MAX_DISTANCE, QUERY, Nearest, built
+from rowspace import Database, DocumentService, SearchRequest
+from rowspace.cli.session import OneTransaction
+from rowspace.services import CollectionInfo
+from rowspace.statements.search import QUERY
 
 __all__ = ["search_sql"]
 
-_LATER = {
-    "iterative": "a scan of the index that goes on until there are enough",
-    "exact": "a comparison with every document that matches, as with --exact",
-}
+_DOCUMENTS = re.compile(r"\bFROM [^\n(]*\bdocuments(?:_\d+)?(?!\S)")
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+_FALLBACK = "-- Where that finds fewer than are wanted, the index is scanned further, and then every document compared."
 
 
-def search_sql(collection: Collection, request: SearchRequest, *, schema: str | None = None) -> str:
-    """Return the statements of a search, its parameters by name as comments before them."""
-    values = filter_values(request.filter)
-    search = Search(
-        target=statements.target_of(collection),
-        shape=Nearest(request.k, max_distance=request.max_distance is not None, exact=request.exact),
-        parameters={MAX_DISTANCE: request.max_distance, **values},
-        where=(filter_predicate(Document.__table__.c.metadata, tuple(values)),) if values else (),
-        settings=SearchSettings(ef_search=request.ef_search),
-        method=collection.index.get("method"),
-    )
-    scan, *later = search.scans()
-    text, parameters = _compiled(_statement(search, scan), schema)
-    given = {**parameters, **search.parameters, QUERY: _query(collection, request)}
-    lines = [f"-- :{name} = {json.dumps(given[name], ensure_ascii=False)}" for name in parameters]
-    lines += ["BEGIN;", *(f"{line};" for line in _settings(search, scan)), f"{text};", "COMMIT;"]
-    return "\n".join(lines + [f"-- Where that finds fewer than {request.k}: {_LATER[one]}." for one in later])
+def search_sql(database: Database, name: str, request: SearchRequest) -> str:
+    """Return the statements of a search as one transaction, and before them its parameters by name as comments.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+    """
+    with _recorded(database) as sent, suppress(_Enough), database.begin() as session:
+        documents = DocumentService(OneTransaction(session))
+        known = {one.name: one for one in documents.collections()}
+        documents.search(name, _with_vector(request, known.get(name)))
+    parameters = {key: value for _, given in sent for key, value in given.items()}
+    if QUERY in parameters:
+        parameters[QUERY] = request.vector or f"the embedding of {request.text!r}"
+    lines = [f"-- :{key} = {json.dumps(value, ensure_ascii=False, default=str)}" for key, value in parameters.items()]
+    lines += ["BEGIN;", *(f"{_named(statement)};" for statement, _ in sent), "COMMIT;"]
+    return "\n".join(lines if request.exact or request.mode == "text" else [*lines, _FALLBACK])
 
 
-def _statement(search: Search[Any], scan: Scan) -> Select[Any, Any]:
-    shape = replace(search.shape, exact=scan == "exact")
-    return built(search.target, shape, search.where, iterative=scan == "iterative", keep=False)
+class _Enough(Exception):
+    """The first statement about documents was written down."""
 
 
-def _settings(search: Search[Any], scan: Scan) -> list[str]:
-    settings = replace(search.settings, iterative_scan="relaxed_order") if scan == "iterative" else search.settings
-    return settings.statements(search.method)
+@contextmanager
+def _recorded(database: Database) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """Yield where settings and the first statement about documents are written down instead of sent."""
+    sent: list[tuple[str, dict[str, Any]]] = []
+
+    def record(_cursor: Any, statement: str, parameters: Any, _context: Any) -> bool:
+        about_documents = _DOCUMENTS.search(statement) is not None
+        if not about_documents and not statement.startswith("SET "):
+            return False
+        sent.append((statement, dict(parameters or {})))
+        if about_documents:
+            raise _Enough
+        return True  # for SQLAlchemy: it is done
+
+    event.listen(database.engine, "do_execute", record)
+    yield sent
 
 
-def _compiled(statement: Select[Any, Any], schema: str | None) -> tuple[str, dict[str, Any]]:
-    dialect = psycopg.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-    options: dict[str, Any] = {"schema_translate_map": {None: schema}, "render_schema_translate": True}
-    compiled: Any = statement.compile(dialect=dialect, **(options if schema else {}))
-    return str(compiled), compiled.params
+def _with_vector(request: SearchRequest, collection: CollectionInfo | None) -> SearchRequest:
+    """Return the request with some vector in place of what an embedder would make of the text."""
+    if collection is None or request.mode == "text" or request.vector is not None:
+        return request
+    text = request.text if request.mode == "hybrid" else None
+    return request.model_copy(update={"text": text, "vector": [1.0] * collection.dimension})
 
 
-def _query(collection: Collection, request: SearchRequest) -> Any:
-    return f"the embedding of {request.text!r}, {collection.dimension} numbers" if request.text else request.vector
+def _named(statement: str) -> str:
+    # From psycopg's parameters to the names that psql and the comments use.
+    lines = (line.rstrip() for line in _PARAMETER.sub(r":\1", statement).replace("%%", "%").splitlines())
+    return "\n".join(lines)
