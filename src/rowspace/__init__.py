@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         AsyncCollectionRepository,
         AsyncDocumentRepository,
         AsyncHybridRepository,
+        AsyncIndexAdvisor,
         AsyncIndexBuilder,
         AsyncMatrixRepository,
         AsyncRepository,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         CollectionRepository,
         DocumentRepository,
         HybridRepository,
+        IndexAdvisor,
         IndexBuilder,
         MatrixRepository,
         Repository,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from rowspace.statements.highlight import Highlight
     from rowspace.statements.hybrid import Fusion
     from rowspace.statements.text import text_vector
+    from rowspace.tuning import Tuning
     from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 __all__ = [
@@ -49,6 +52,7 @@ __all__ = [
     "AsyncDocumentRepository",
     "AsyncDocumentService",
     "AsyncHybridRepository",
+    "AsyncIndexAdvisor",
     "AsyncIndexBuilder",
     "AsyncMatrixRepository",
     "AsyncRepository",
@@ -75,6 +79,7 @@ __all__ = [
     "HybridHit",
     "HybridRepository",
     "IVFFlat",
+    "IndexAdvisor",
     "IndexBuilder",
     "IndexStatus",
     "LoadReport",
@@ -90,6 +95,7 @@ __all__ = [
     "SparseVector",
     "Stats",
     "TextHit",
+    "Tuning",
     "Vector",
     "text_vector",
 ]
@@ -100,13 +106,14 @@ _MODULES = {
     "engine": ["AsyncDatabase", "Database"],
     "indexes": ["HNSW", "IVFFlat"],
     "models": ["Base", "Collection", "Document"],
-    "repositories": [name for name in __all__ if name.endswith(("IndexBuilder", "Repository"))],
+    "repositories": [name for name in __all__ if name.endswith(("IndexAdvisor", "IndexBuilder", "Repository"))],
     "results": ["FacetCount", "Group", "Hit", "HybridHit", "LoadReport", "Matrix", "Page", "Stats", "TextHit"],
     "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
     "settings": ["SearchSettings"],
     "statements.highlight": ["Highlight"],
     "statements.hybrid": ["Fusion"],
     "statements.text": ["text_vector"],
+    "tuning": ["Tuning"],
     "types": ["Bit", "HalfVector", "SparseVector", "Vector"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -1,5 +1,6 @@
 """Repositories: the I/O of searching and writing, in the caller's session. Sync twins are generated from `_async`."""
 
+from rowspace.repositories._async.advising import AsyncIndexAdvisor
 from rowspace.repositories._async.browse import AsyncBrowseRepository
 from rowspace.repositories._async.building import AsyncIndexBuilder
 from rowspace.repositories._async.collections import AsyncCollectionRepository
@@ -8,6 +9,7 @@ from rowspace.repositories._async.hybrid import AsyncHybridRepository
 from rowspace.repositories._async.matrix import AsyncMatrixRepository
 from rowspace.repositories._async.models import AsyncRepository
 from rowspace.repositories._async.search import AsyncSearchRepository
+from rowspace.repositories._sync.advising import IndexAdvisor
 from rowspace.repositories._sync.browse import BrowseRepository
 from rowspace.repositories._sync.building import IndexBuilder
 from rowspace.repositories._sync.collections import CollectionRepository
@@ -22,6 +24,7 @@ __all__ = [
     "AsyncCollectionRepository",
     "AsyncDocumentRepository",
     "AsyncHybridRepository",
+    "AsyncIndexAdvisor",
     "AsyncIndexBuilder",
     "AsyncMatrixRepository",
     "AsyncRepository",
@@ -30,6 +33,7 @@ __all__ = [
     "CollectionRepository",
     "DocumentRepository",
     "HybridRepository",
+    "IndexAdvisor",
     "IndexBuilder",
     "MatrixRepository",
     "Repository",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Select
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
@@ -63,6 +63,13 @@ class Search(Generic[M]):
             return ("iterative", "exact")
         return ("plain", "iterative", "exact")
 
+    def statement(self, scan: Scan) -> Select[M, float]:
+        """Return the statement of one scan."""
+        if self.candidates is not None and scan != "exact":
+            return quantized.built(self.target, self.shape, self.candidates, self.where, keep=self.keep)
+        shape = replace(self.shape, exact=True) if scan == "exact" else self.shape
+        return built(self.target, shape, self.where, iterative=scan == "iterative", keep=self.keep)
+
 
 def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
     """Return the hits of a search, nearest first: k of them where k rows match."""
@@ -88,13 +95,8 @@ def apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
 
 
 def _fetch(session: Session, search: Search[M], scan: Scan) -> list[Hit[M]]:
-    shape = replace(search.shape, exact=True) if scan == "exact" else search.shape
-    if search.candidates is None or scan == "exact":
-        statement = built(search.target, shape, search.where, iterative=scan == "iterative", keep=search.keep)
-    else:
-        statement = quantized.built(search.target, shape, search.candidates, search.where, keep=search.keep)
     similarity = search.target.distance.similarity
-    rows = session.execute(statement, search.parameters)
+    rows = session.execute(search.statement(scan), search.parameters)
     return [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
 
 
