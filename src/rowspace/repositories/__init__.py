@@ -4,6 +4,7 @@ from rowspace.repositories._async.advising import AsyncIndexAdvisor
 from rowspace.repositories._async.browse import AsyncBrowseRepository
 from rowspace.repositories._async.building import AsyncIndexBuilder
 from rowspace.repositories._async.collections import AsyncCollectionRepository
+from rowspace.repositories._async.doctor import AsyncDoctor
 from rowspace.repositories._async.documents import AsyncDocumentRepository
 from rowspace.repositories._async.hybrid import AsyncHybridRepository
 from rowspace.repositories._async.matrix import AsyncMatrixRepository
@@ -13,6 +14,7 @@ from rowspace.repositories._sync.advising import IndexAdvisor
 from rowspace.repositories._sync.browse import BrowseRepository
 from rowspace.repositories._sync.building import IndexBuilder
 from rowspace.repositories._sync.collections import CollectionRepository
+from rowspace.repositories._sync.doctor import Doctor
 from rowspace.repositories._sync.documents import DocumentRepository
 from rowspace.repositories._sync.hybrid import HybridRepository
 from rowspace.repositories._sync.matrix import MatrixRepository
@@ -22,6 +24,7 @@ from rowspace.repositories._sync.search import SearchRepository
 __all__ = [
     "AsyncBrowseRepository",
     "AsyncCollectionRepository",
+    "AsyncDoctor",
     "AsyncDocumentRepository",
     "AsyncHybridRepository",
     "AsyncIndexAdvisor",
@@ -31,6 +34,7 @@ __all__ = [
     "AsyncSearchRepository",
     "BrowseRepository",
     "CollectionRepository",
+    "Doctor",
     "DocumentRepository",
     "HybridRepository",
     "IndexAdvisor",
