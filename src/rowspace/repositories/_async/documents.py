@@ -19,6 +19,7 @@ from rowspace.results import Hit, LoadReport
 from rowspace.settings import SearchSettings
 from rowspace.statements import documents as statements
 from rowspace.statements.search import Nearest, parameters
+from rowspace.tuning import tuned, tuning_of
 from rowspace.wire.encode import storable_json
 
 __all__ = ["AsyncDocumentRepository"]
@@ -175,7 +176,7 @@ class AsyncDocumentRepository:
             parameters={**parameters(query, max_distance=max_distance, min_distance=min_distance), **values},
             where=(filter_predicate(_METADATA, tuple(values)),) if values else (),
             keep=True,
-            settings=settings or SearchSettings(),
+            settings=tuned(settings, tuning_of(self.collection.index)),
             method=self.collection.index.get("method"),
         )
         return await run_search(self.session, search)

@@ -17,6 +17,7 @@ from rowspace.results import Hit, LoadReport
 from rowspace.settings import SearchSettings
 from rowspace.statements import models as statements
 from rowspace.statements.search import Nearest, parameters
+from rowspace.tuning import tuned
 
 __all__ = ["AsyncRepository"]
 
@@ -160,6 +161,6 @@ class AsyncRepository(Generic[M]):
             parameters=parameters(query, max_distance=max_distance, min_distance=min_distance),
             where=tuple(where),
             keep=not where,
-            settings=settings or SearchSettings(),
+            settings=tuned(settings, None),
         )
         return await run_search(self.session, search)

@@ -18,6 +18,7 @@ from rowspace.results import Hit, LoadReport
 from rowspace.settings import SearchSettings
 from rowspace.statements import models as statements
 from rowspace.statements.search import Nearest, parameters
+from rowspace.tuning import tuned
 
 __all__ = ["Repository"]
 
@@ -159,6 +160,6 @@ class Repository(Generic[M]):
             parameters=parameters(query, max_distance=max_distance, min_distance=min_distance),
             where=tuple(where),
             keep=not where,
-            settings=settings or SearchSettings(),
+            settings=tuned(settings, None),
         )
         return run_search(self.session, search)
