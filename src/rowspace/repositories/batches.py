@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -59,18 +59,16 @@ class Plan:
             missing, unknown = self._names.keys() - row.keys(), row.keys() - self._names.keys()
             message = f"Row {number} has other attributes than the first row: missing {sorted(missing)}, "
             raise InvalidRow(message + f"unknown {sorted(unknown)}.")
-        values = tuple(row[key] for key in self._keys)
-        wrong = next((at for at, value in enumerate(values) if not isinstance(value, Hashable) or value is None), None)
-        if wrong is not None:
-            message = f"Row {number} has a {self._keys[wrong]!r} that cannot be a key: {values[wrong]!r:.60}."
-            raise InvalidRow(message)
+        values = tuple([row[key] for key in self._keys])
+        for key, value in zip(self._keys, values, strict=True):
+            if value is None or type(value).__hash__ is None:
+                message = f"Row {number} has a {key!r} that cannot be a key: {value!r:.60}."
+                raise InvalidRow(message)
         return values[0] if len(values) == 1 else values
 
     def encode(self, rows: Iterable[Row], numbers: Iterable[int]) -> bytes:
         """Return rows as one binary stream; `numbers` are theirs in the load."""
-        if any(key != name for key, name in self._names.items()):
-            rows = ({self._names[key]: value for key, value in row.items()} for row in rows)
-        return encode_rows(self.encoders, rows, numbers=numbers)
+        return encode_rows(self.encoders, rows, keys=list(self._names), numbers=numbers)
 
 
 def plan_load(

@@ -50,7 +50,7 @@ def test_candidates_by_signs_are_ranked_by_the_true_distance():
 def test_a_collection_is_searched_by_the_expression_of_its_index():
     collection = Collection(id=4, name="a", dimension=3, distance="cosine", index={"method": "hnsw", "quantize": "bit"})
     text = sql(quantized.nearest_quantized(documents.target_of(collection), Nearest(2), 5))
-    assert "WHERE documents.collection_id = %(collection_id_1)s" in text
+    assert "WHERE documents.collection_id = 4 " in text
     # On the column itself: a cast of the cast is not what the index is on.
     assert "ORDER BY CAST(binary_quantize(documents.embedding) AS BIT(3)) <~>" in text
     assert "CAST(documents.embedding AS VECTOR(3)) <=> %(rowspace_query)s::VECTOR(3) AS rowspace_distance" in text

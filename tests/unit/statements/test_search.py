@@ -77,9 +77,14 @@ def test_a_collection_is_a_scope_and_a_cast():
     statement = sql(nearest(DOCUMENTS, Nearest(5)))
     assert "CAST(documents.embedding AS VECTOR(3)) <-> %(rowspace_query)s::VECTOR(3) AS rowspace_distance" in statement
     assert statement.endswith(
-        "WHERE documents.collection_id = %(collection_id_1)s::BIGINT "
+        "WHERE documents.collection_id = 7 "
         f"ORDER BY CAST(documents.embedding AS VECTOR(3)) <-> {QUERY} LIMIT 5"
     )
+
+
+def test_a_filtered_search_of_a_collection_is_planned_each_time():
+    statement = sql(nearest(DOCUMENTS, Nearest(5), [Document.id == "a"]))
+    assert "WHERE documents.collection_id = %(collection_id_1)s::BIGINT AND documents.id = " in statement
 
 
 def test_bits_of_a_renamed_column():
