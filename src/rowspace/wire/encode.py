@@ -182,6 +182,7 @@ def encode_rows(
     rows: Iterable[Mapping[str, Any]],
     *,
     keys: Sequence[str] | None = None,
+    constants: Sequence[bytes] = (),
     numbers: Iterable[int] | None = None,
 ) -> bytes:
     """Return rows as one complete stream with its header and trailer.
@@ -190,6 +191,7 @@ def encode_rows(
         columns: one encoder a column, in the order of the COPY statement.
         rows: mappings by `keys`.
         keys: what each column is called in the rows; by default its name.
+        constants: encoded values of columns in front of these, the same in every row.
         numbers: the number of each row, for error messages; by default from 0.
 
     Raises:
@@ -198,20 +200,20 @@ def encode_rows(
     """
     named = list(zip([column.staged.name for column in columns] if keys is None else keys, columns, strict=True))
     numbered = zip(itertools.count() if numbers is None else numbers, rows, strict=False)
+    lead = _COUNT(len(constants) + len(columns)) + b"".join(_LENGTH(len(value)) + value for value in constants)
     parts = [HEADER]
     while some := list(itertools.islice(numbered, _AT_ONCE)):
         try:
-            parts.append(_by_columns(named, [row for _, row in some]))
+            parts.append(_by_columns(lead, named, [row for _, row in some]))
         except Exception:  # noqa: BLE001 -- one at a time, the row that it was is known, or none is wrong after all
-            parts.append(_by_rows(named, some))
+            parts.append(_by_rows(lead, named, some))
     parts.append(TRAILER)
     return b"".join(parts)
 
 
-def _by_columns(columns: Sequence[tuple[str, ColumnEncoder]], rows: Sequence[Mapping[str, Any]]) -> bytes:
+def _by_columns(lead: bytes, columns: Sequence[tuple[str, ColumnEncoder]], rows: Sequence[Mapping[str, Any]]) -> bytes:
     fields = [_fields(column, [row[key] for row in rows]) for key, column in columns]
-    count = itertools.repeat(_COUNT(len(columns)))
-    return b"".join(itertools.chain.from_iterable(zip(count, *fields, strict=False)))
+    return b"".join(itertools.chain.from_iterable(zip(itertools.repeat(lead), *fields, strict=False)))
 
 
 def _fields(column: ColumnEncoder, values: Sequence[Any]) -> Sequence[Buffer]:
@@ -221,10 +223,12 @@ def _fields(column: ColumnEncoder, values: Sequence[Any]) -> Sequence[Buffer]:
     return [_NULL if value is None else _LENGTH(len(data := encode(value))) + data for value in values]
 
 
-def _by_rows(columns: Sequence[tuple[str, ColumnEncoder]], rows: Iterable[tuple[int, Mapping[str, Any]]]) -> bytes:
+def _by_rows(
+    lead: bytes, columns: Sequence[tuple[str, ColumnEncoder]], rows: Iterable[tuple[int, Mapping[str, Any]]]
+) -> bytes:
     parts = []
     for number, row in rows:
-        parts.append(_COUNT(len(columns)))
+        parts.append(lead)
         for key, column in columns:
             # Any: what a type's own processing raises is the row's fault too.
             try:

@@ -77,8 +77,7 @@ def test_a_collection_is_a_scope_and_a_cast():
     statement = sql(nearest(DOCUMENTS, Nearest(5)))
     assert "CAST(documents.embedding AS VECTOR(3)) <-> %(rowspace_query)s::VECTOR(3) AS rowspace_distance" in statement
     assert statement.endswith(
-        "WHERE documents.collection_id = 7 "
-        f"ORDER BY CAST(documents.embedding AS VECTOR(3)) <-> {QUERY} LIMIT 5"
+        f"WHERE documents.collection_id = 7 ORDER BY CAST(documents.embedding AS VECTOR(3)) <-> {QUERY} LIMIT 5"
     )
 
 
