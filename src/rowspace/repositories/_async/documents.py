@@ -49,6 +49,8 @@ class AsyncDocumentRepository:
     ) -> LoadReport:
         """Insert documents, and update those whose id is there already, by COPY in binary.
 
+        A load into an empty collection is copied straight into it; any other goes through a staging table.
+
         Args:
             rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.
             batch_size: rows held in memory and sent at once.
@@ -67,6 +69,7 @@ class AsyncDocumentRepository:
             constants={"collection_id": self.collection.id},
             dimension=self.collection.dimension,
             strip_nul=strip_nul,
+            empty=await self.is_empty(),
         )
 
     async def get(self, ids: Iterable[str]) -> list[Document]:
