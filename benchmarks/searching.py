@@ -68,7 +68,7 @@ def measure_filter(database: Database, filled: Filled, turns: int) -> list[Measu
         repository = DocumentRepository(session, filled.collection)
 
         def filtered(turn: int, **options: Any) -> list[str]:
-            hits = repository.nearest(queries[turn % len(queries)], K, filter={"bucket": turn % 100}, **options)
+            hits = repository.nearest(queries[turn % len(queries)], K, where={"bucket": turn % 100}, **options)
             return [hit.entity.id for hit in hits]
 
         variants = {"raw unfiltered": lambda turn: raw(queries[turn % len(queries)]), "filtered": filtered}
