@@ -119,8 +119,8 @@ async def test_delete(documents):
     assert await documents.count() == 1
     assert await documents.delete([]) == 0
     assert await documents.delete() == 0
-    for wrong in ({"ids": ["2"], "filter": {"n": 2}}, {"filter": {}}):
-        with pytest.raises(ConfigurationError, match="delete takes ids or conditions that is not empty"):
+    for wrong in ({"ids": ["2"], "where": {"n": 2}}, {"where": {}}):
+        with pytest.raises(ConfigurationError, match="delete takes ids or conditions that are not empty"):
             await documents.delete(**wrong)
     assert await documents.count() == 1
 

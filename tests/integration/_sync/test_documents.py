@@ -120,8 +120,8 @@ def test_delete(documents):
     assert documents.count() == 1
     assert documents.delete([]) == 0
     assert documents.delete() == 0
-    for wrong in ({"ids": ["2"], "filter": {"n": 2}}, {"filter": {}}):
-        with pytest.raises(ConfigurationError, match="delete takes ids or conditions that is not empty"):
+    for wrong in ({"ids": ["2"], "where": {"n": 2}}, {"where": {}}):
+        with pytest.raises(ConfigurationError, match="delete takes ids or conditions that are not empty"):
             documents.delete(**wrong)
     assert documents.count() == 1
 
