@@ -352,8 +352,8 @@ def test_what_is_refused(session, many):
         repository.hybrid("a", [1, 2])
     with pytest.raises(InvalidFilter):
         repository.hybrid("a", np.ones(DIMENSION), where={"group": {"$up": 1}})
-    with pytest.raises(InvalidText, match="10,000 characters"):
-        repository.text("a" * 10_001)
+    with pytest.raises(InvalidText, match="1,000 characters"):
+        repository.text("a" * 1_001)
     with pytest.raises(ConfigurationError, match="has one text and one language"):
         HybridRepository(session, many, language="english")
     with pytest.raises(ConfigurationError, match="has not one text attribute but title, body, words"):
