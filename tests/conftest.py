@@ -1,14 +1,55 @@
-"""What every test shares: a missing service is a failure where a gate says so."""
+"""What every test shares: one server for the whole run, and a missing service is a failure where a gate says so."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
+from uuid import uuid4
 
 import pytest
 
+from rowspace.testing import plugin
+
 # A skip that the gate accepts: its reason, word for word, beside the why.
 ALLOWED_SKIPS: frozenset[str] = frozenset()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Where Rowspace is not installed, but runs from its sources, there is no entry point that does it.
+    if not config.pluginmanager.has_plugin("rowspace"):
+        config.pluginmanager.register(plugin, "rowspace")
+
+
+@pytest.fixture(scope="session")
+def engine_url(rowspace_url: str) -> str:
+    """The server of the run, started when the first test asks; for tests with databases or tables of their own."""
+    return rowspace_url
+
+
+@pytest.fixture(scope="session")
+def new_database(engine_url: str) -> Iterator[Callable[..., str]]:
+    """A function that makes a database on the server of the run, with Rowspace's tables, and returns its URL."""
+    from sqlalchemy import NullPool, create_engine
+
+    from rowspace.migrations import upgrade
+
+    made = []
+    admin = create_engine(engine_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+
+    def execute(statement: str) -> None:
+        with admin.connect() as connection:
+            connection.exec_driver_sql(statement)
+
+    def make(*, schema: str | None = None) -> str:
+        made.append(f"test_{uuid4().hex[:12]}")
+        execute(f"CREATE DATABASE {made[-1]}")
+        url = admin.url.set(database=made[-1])
+        upgrade(create_engine(url, poolclass=NullPool), schema=schema)
+        return url.render_as_string(hide_password=False)
+
+    yield make
+    for name in made:
+        execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rowspace.diagnosis import BuildProgress, Finding, IndexStatus, SearchPlan
     from rowspace.distance import Distance
     from rowspace.engine import AsyncDatabase, Database
     from rowspace.indexes import HNSW, IVFFlat
@@ -17,21 +18,32 @@ if TYPE_CHECKING:
     from rowspace.repositories import (
         AsyncBrowseRepository,
         AsyncCollectionRepository,
+        AsyncDoctor,
         AsyncDocumentRepository,
         AsyncHybridRepository,
+        AsyncIndexAdvisor,
+        AsyncIndexBuilder,
+        AsyncMatrixRepository,
         AsyncRepository,
+        AsyncSearchRepository,
         BrowseRepository,
         CollectionRepository,
+        Doctor,
         DocumentRepository,
         HybridRepository,
+        IndexAdvisor,
+        IndexBuilder,
+        MatrixRepository,
         Repository,
+        SearchRepository,
     )
-    from rowspace.results import FacetCount, Hit, HybridHit, LoadReport, Page, Stats, TextHit
+    from rowspace.results import FacetCount, Group, Hit, HybridHit, LoadReport, Matrix, Page, Stats, TextHit
     from rowspace.services import AsyncDocumentService, DocumentIn, DocumentService, SearchHit, SearchRequest
     from rowspace.settings import SearchSettings
     from rowspace.statements.highlight import Highlight
     from rowspace.statements.hybrid import Fusion
     from rowspace.statements.text import text_vector
+    from rowspace.tuning import Tuning
     from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 __all__ = [
@@ -39,54 +51,73 @@ __all__ = [
     "AsyncBrowseRepository",
     "AsyncCollectionRepository",
     "AsyncDatabase",
+    "AsyncDoctor",
     "AsyncDocumentRepository",
     "AsyncDocumentService",
     "AsyncHybridRepository",
+    "AsyncIndexAdvisor",
+    "AsyncIndexBuilder",
+    "AsyncMatrixRepository",
     "AsyncRepository",
+    "AsyncSearchRepository",
     "Base",
     "Bit",
     "BrowseRepository",
+    "BuildProgress",
     "Collection",
     "CollectionRepository",
     "Database",
     "Distance",
+    "Doctor",
     "Document",
     "DocumentIn",
     "DocumentRepository",
     "DocumentService",
     "FacetCount",
+    "Finding",
     "Fusion",
+    "Group",
     "HalfVector",
     "Highlight",
     "Hit",
     "HybridHit",
     "HybridRepository",
     "IVFFlat",
+    "IndexAdvisor",
+    "IndexBuilder",
+    "IndexStatus",
     "LoadReport",
+    "Matrix",
+    "MatrixRepository",
     "Page",
     "Repository",
     "SearchHit",
+    "SearchPlan",
+    "SearchRepository",
     "SearchRequest",
     "SearchSettings",
     "SparseVector",
     "Stats",
     "TextHit",
+    "Tuning",
     "Vector",
     "text_vector",
 ]
 
 _MODULES = {
+    "diagnosis": ["BuildProgress", "Finding", "IndexStatus", "SearchPlan"],
     "distance": ["Distance"],
     "engine": ["AsyncDatabase", "Database"],
     "indexes": ["HNSW", "IVFFlat"],
     "models": ["Base", "Collection", "Document"],
-    "repositories": [name for name in __all__ if name.endswith("Repository")],
-    "results": ["FacetCount", "Hit", "HybridHit", "LoadReport", "Page", "Stats", "TextHit"],
+    "repositories": [name for name in __all__ if name.endswith(("Advisor", "Builder", "Doctor", "Repository"))],
+    "results": ["FacetCount", "Group", "Hit", "HybridHit", "LoadReport", "Matrix", "Page", "Stats", "TextHit"],
     "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
     "settings": ["SearchSettings"],
     "statements.highlight": ["Highlight"],
     "statements.hybrid": ["Fusion"],
     "statements.text": ["text_vector"],
+    "tuning": ["Tuning"],
     "types": ["Bit", "HalfVector", "SparseVector", "Vector"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -5,7 +5,10 @@ Source: pgvector's README, sections "Querying", "Indexing" and "Binary Vectors".
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
+
+from rowspace.errors import ConfigurationError
 
 __all__ = ["Distance"]
 
@@ -24,6 +27,11 @@ class Distance(StrEnum):
     HAMMING = "hamming"
     JACCARD = "jaccard"
 
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        message = f"A distance is one of {', '.join(cls)}, got {value!r}."
+        raise ConfigurationError(message)
+
     @property
     def operator(self) -> str:
         """pgvector's operator, for example `<=>`."""
@@ -38,11 +46,11 @@ class Distance(StrEnum):
         """Return the operator class that indexes this distance on `type_name` (vector, halfvec, sparsevec or bit).
 
         Raises:
-            ValueError: the distance is not defined for that type.
+            ConfigurationError: the distance is not defined for that type.
         """
         if (type_name == "bit") != self.for_bits or type_name not in {"vector", "halfvec", "sparsevec", "bit"}:
             message = f"{self.value} distance has no operator class for {type_name!r}."
-            raise ValueError(message)
+            raise ConfigurationError(message)
         return f"{type_name}_{_OPCLASS[self]}_ops"
 
     def similarity(self, distance: float) -> float:
@@ -56,6 +64,17 @@ class Distance(StrEnum):
         if self is Distance.INNER_PRODUCT:
             return -distance
         return 1.0 / (1.0 + distance)
+
+    def distance_at(self, similarity: float) -> float:
+        """Return the distance of a similarity, the inverse of `similarity`.
+
+        For L2, L1 and hamming every row is more similar than 0, which is infinity as a distance.
+        """
+        if self in {Distance.COSINE, Distance.JACCARD}:
+            return 1.0 - similarity
+        if self is Distance.INNER_PRODUCT:
+            return -similarity
+        return 1.0 / similarity - 1.0 if similarity > 0 else math.inf
 
 
 _OPERATOR = {

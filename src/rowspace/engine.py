@@ -42,11 +42,22 @@ def resolve_url(url: str | URL | None = None) -> URL | None:
     if given is None:
         return None
     try:
-        return make_url(given)
+        url = make_url(given)
     except (ArgumentError, ValueError):
-        message = "The database URL cannot be read; expected postgresql://user:password@host:port/database."
+        url = None
+    if url is None or _misread(url):
+        message = (
+            "The database URL cannot be read; expected postgresql://user:password@host:port/database, with "
+            "@ : / ? # and % in the user and the password written as %40 %3A %2F %3F %23 %25."
+        )
         # Without the cause: some versions of SQLAlchemy print the text, password and all.
-        raise ConfigurationError(message) from None
+        raise ConfigurationError(message)
+    return url
+
+
+def _misread(url: URL) -> bool:
+    """Tell whether a part of the password has become one of the host or the database, where it would be shown."""
+    return "@" in (url.host or "") or {":", "@"} <= set(url.database or "")
 
 
 class _Opened:
@@ -57,7 +68,9 @@ class _Opened:
     engine: Any
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.engine.url.render_as_string(hide_password=True)!r})"
+        url: URL = self.engine.url
+        shown = url.difference_update_query([key for key in url.query if "password" in key])
+        return f"{type(self).__name__}({shown.render_as_string(hide_password=True)!r})"
 
     @property
     def server(self) -> EmbeddedServer | None:

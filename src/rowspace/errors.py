@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 from typing import Any
 
 __all__ = [
@@ -25,12 +26,14 @@ __all__ = [
     "InvalidVector",
     "MissingExtra",
     "PermissionDenied",
+    "RowNotFound",
     "RowspaceError",
     "SchemaNotReady",
     "StoreUnavailable",
     "TransactionConflict",
     "map_error",
     "mapped_errors",
+    "sqlstate_of",
 ]
 
 
@@ -82,6 +85,10 @@ class CollectionExists(RowspaceError, ValueError):
     """A collection of that name is already there."""
 
 
+class RowNotFound(RowspaceError, LookupError):
+    """No row of that primary key, or no document of that id."""
+
+
 class EmbedderMismatch(RowspaceError, ValueError):
     """The embedder at hand is not the one that the collection was filled with."""
 
@@ -105,6 +112,7 @@ class StoreUnavailable(RowspaceError, ConnectionError):
 _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "22021": InvalidText,
     "22023": InvalidSetting,
+    "22P05": InvalidText,
     "28000": StoreUnavailable,
     "28P01": StoreUnavailable,
     "3D000": StoreUnavailable,
@@ -120,12 +128,22 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "57P03": StoreUnavailable,
 }
 
+_DRIVERS = {"asyncpg", "psycopg", "psycopg2", "sqlalchemy"}
+
+# What lies between a driver and the socket.
+_PLUMBING = {"asyncio", "selectors", "socket", "ssl", "uvloop"}
+
 _FIX: dict[type[RowspaceError], str] = {
     SchemaNotReady: "Run the migrations: `rowspace db upgrade` or `alembic upgrade head`.",
     StoreUnavailable: "Check that the server runs, and the host, port, user and password in the URL.",
     PermissionDenied: "Grant the right to this role, or connect with one that has it.",
     TransactionConflict: "Roll back and run the whole transaction again.",
 }
+
+
+def sqlstate_of(error: Any) -> str | None:
+    """Return the SQLSTATE of a driver's error, or None where the server did not send one."""
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
 
 
 def map_error(error: Any) -> RowspaceError | None:
@@ -135,7 +153,7 @@ def map_error(error: Any) -> RowspaceError | None:
     SQLAlchemy's `IntegrityError`.
     """
     origin = getattr(error, "orig", None) or error
-    sqlstate = getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None)
+    sqlstate = sqlstate_of(origin)
     message = str(origin).strip().splitlines()[0] if str(origin).strip() else type(origin).__name__
     kind = _kind(sqlstate, message, error)
     if kind is None:
@@ -156,13 +174,21 @@ def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError]
 
 
 def _lost_connection(error: Any) -> bool:
-    from sqlalchemy.exc import OperationalError, TimeoutError as PoolTimeout
+    from sqlalchemy.exc import TimeoutError as PoolTimeout
 
     origin = getattr(error, "orig", None) or error
-    if getattr(error, "connection_invalidated", False) or isinstance(origin, OSError):
+    if getattr(error, "connection_invalidated", False) or isinstance(error, PoolTimeout):
         return True
-    # The driver's own class, where the error did not pass through SQLAlchemy: from COPY, for one.
-    return isinstance(error, OperationalError | PoolTimeout) or type(origin).__name__ == "OperationalError"
+    if isinstance(origin, OSError):
+        return _raised_by_driver(origin)
+    kind = type(origin)
+    return kind.__name__ == "OperationalError" and kind.__module__.partition(".")[0] in _DRIVERS
+
+
+def _raised_by_driver(error: BaseException) -> bool:
+    """Tell a socket's error, which asyncpg lets through, from the caller's: a file of rows, an embedder's HTTP."""
+    modules = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
+    return next((module for module in reversed(modules) if module not in _PLUMBING), "") in _DRIVERS
 
 
 def _sentence(message: str) -> str:

@@ -1,71 +1,123 @@
 """Vector indexes as plain specifications: HNSW and IVFFlat, for people's own models and for collections.
 
 Here is what an index is; making one in the database is DDL, in `rowspace.statements.admin` and in migrations.
-Limits and defaults: pgvector's README, sections "HNSW" and "IVFFlat".
+Limits and defaults: pgvector's README, sections "HNSW", "IVFFlat", "Half-Precision Indexing", "Binary Quantization".
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-from sqlalchemy import Index, Table, event
+from sqlalchemy import ColumnElement, Index, Table, cast, event, func, text
 from sqlalchemy.types import TypeEngine
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
-from rowspace.types import VectorType
+from rowspace.types import Bit, HalfVector, VectorType
 
-__all__ = ["HNSW", "MAX_INDEXED", "IVFFlat", "distance_of", "from_dict", "to_dict"]
+__all__ = [
+    "HNSW",
+    "MAX_INDEXED",
+    "IVFFlat",
+    "Quantize",
+    "declared_index",
+    "distance_of",
+    "from_dict",
+    "quantized",
+    "to_dict",
+]
+
+_log = logging.getLogger(__name__)
+
+#: What an index holds in place of the vectors: float16 numbers, or one bit for the sign of each number.
+Quantize = Literal["halfvec", "bit"]
 
 #: The most dimensions that hnsw and ivfflat index, by type.
 MAX_INDEXED = {"vector": 2_000, "halfvec": 4_000, "bit": 64_000, "sparsevec": 1_000}
 
+#: What pgvector has no operator class for, by method.
+_UNSUPPORTED = {"ivfflat": {Distance.L1, Distance.JACCARD}, "hnsw": set[Distance]()}
 
+_INFO = "rowspace_index"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Spec:
     """What the two kinds share."""
 
-    method: str
-    distance: Distance
+    quantize: Quantize | None = None
+    where: Mapping[str, Any] | ColumnElement[bool] | str | None = field(default=None, compare=False)
+
+    method = ""
+    if TYPE_CHECKING:
+        # A field of each kind, where it comes first.
+        distance: Distance
 
     def options(self) -> dict[str, int]:
         """Return the storage parameters for `WITH (...)`."""
         raise NotImplementedError
 
-    def index(self, column: str, *, name: str | None = None, **options: Any) -> Index:
-        """Return an `Index` on `column` for `__table_args__`; the operator class follows from the column's type.
+    def fit(self, type_name: str, dimension: int) -> Self:
+        """Return the specification that will be built over `dimension` numbers of a type.
 
-        Further keywords go to `sqlalchemy.Index`, for example `postgresql_where`.
+        Above 2,000 dimensions a `vector` is indexed as halfvec, which is logged. Bits are never chosen for anybody:
+        they are a coarse sieve, which pays only where the neighbours differ in the signs of their numbers.
 
         Raises:
-            ConfigurationError: when the table is built, if the column's type or dimension cannot be indexed.
+            ConfigurationError: the type has no such distance or quantization, or there are too many dimensions.
         """
+        quantize = self.quantize
+        if quantize is None and type_name == "vector" and MAX_INDEXED["vector"] < dimension <= MAX_INDEXED["halfvec"]:
+            _log.info(
+                "%d dimensions are more than the %d of vector that %s indexes: the index is built on halfvec.",
+                dimension,
+                MAX_INDEXED["vector"],
+                self.method,
+            )
+            quantize = "halfvec"
+        self._check(type_name, quantize, dimension)
+        return replace(self, quantize=quantize)
+
+    def opclass(self, type_name: str) -> str:
+        """Return the operator class over a type, the quantized one where it is quantized."""
+        return "bit_hamming_ops" if self.quantize == "bit" else self.distance.opclass(self.quantize or type_name)
+
+    def index(self, column: str, *, name: str | None = None, **options: Any) -> Index:
+        """Return an `Index` on `column` for `__table_args__`; expression and operator class follow from the column.
+
+        Further keywords go to `sqlalchemy.Index`.
+
+        Raises:
+            ConfigurationError: at once for a metadata filter as `where`; when the table is built, if the column's
+                type or dimension cannot be indexed.
+        """
+        if isinstance(self.where, Mapping):
+            message = f"where of a model's index is a condition on its columns; {self.where!r} is for a collection's."
+            raise ConfigurationError(message)
         options |= {"postgresql_using": self.method, "postgresql_with": self.options()}
+        if self.where is not None:
+            options["postgresql_where"] = text(self.where) if isinstance(self.where, str) else self.where
         index = Index(name, column, **options)
-        event.listen(index, "after_parent_attach", lambda index, table: _set_opclass(index, table, column, self))
+        event.listen(index, "after_parent_attach", lambda index, table: _complete(index, table, column, self))
         return index
 
-    def check(self, type_: TypeEngine[Any], dimension: int | None) -> str:
-        """Return the operator class for a column type.
-
-        Raises:
-            ConfigurationError: the type has no such distance, or more dimensions than the index takes.
-        """
-        name = getattr(type_, "name", None)
-        if not isinstance(type_, VectorType) or name is None:
-            message = f"A {self.method} index needs a vector column, got {type_!r}."
+    def _check(self, type_name: str, quantize: Quantize | None, dimension: int) -> None:
+        kinds = {"vector": {"halfvec", "bit"}, "halfvec": {"bit"}}.get(type_name, set())
+        if quantize is not None and quantize not in kinds:
+            message = f"quantize is {' or '.join(sorted(kinds)) or 'None'} for {type_name}, got {quantize!r}."
             raise ConfigurationError(message)
-        limit = MAX_INDEXED[name]
-        if dimension is None:
-            message = "A column without a dimension is indexed through a cast; give it one, as in Vector(384)."
+        if self.distance in _UNSUPPORTED[self.method] or (self.method == "ivfflat" and type_name == "sparsevec"):
+            message = f"pgvector's ivfflat does not index {self.distance.value} distance of {type_name}: use HNSW."
             raise ConfigurationError(message)
-        if dimension > limit:
-            message = (
-                f"{self.method} indexes at most {limit} dimensions of {name}, got {dimension}. "
-                "Use HalfVector (up to 4000), Bit (up to 64000), or no index."
-            )
-            raise ConfigurationError(message)
-        return self.distance.opclass(name)
+        if dimension > MAX_INDEXED[quantize or type_name]:
+            raise ConfigurationError(_too_many(self.method, type_name, quantize, dimension))
+        try:
+            self.distance.opclass(type_name)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +128,11 @@ class HNSW(_Spec):
         distance: what it orders by; a query by another distance cannot use it.
         m: connections a node and layer, 2 to 100; pgvector's default is 16.
         ef_construction: candidates while building, 4 to 1000 and at least 2 * m; pgvector's default is 64.
+        quantize: what it holds of each number: "halfvec" two bytes (half the size, next to no loss of recall; numbers
+            beyond 65504 cannot be stored), "bit" its sign (a 32nd of the size), None the number itself, or halfvec
+            above 2,000 dimensions. Searches re-rank what a quantized index finds by the true distance.
+        where: index only these rows: for a model a condition or its SQL, for a collection a metadata filter. A search
+            uses the index only with the same condition among its own.
     """
 
     distance: Distance = Distance.COSINE
@@ -88,6 +145,7 @@ class HNSW(_Spec):
         object.__setattr__(self, "distance", Distance(self.distance))
         _check_range("m", self.m, 2, 100)
         _check_range("ef_construction", self.ef_construction, max(4, 2 * self.m), 1_000)
+        _check_quantize(self.quantize)
 
     def options(self) -> dict[str, int]:
         """Return the storage parameters for `WITH (...)`."""
@@ -99,8 +157,10 @@ class IVFFlat(_Spec):
     """A list index: fast to build, best made after the rows are there.
 
     Args:
-        distance: what it orders by; a query by another distance cannot use it.
+        distance: what it orders by; a query by another distance cannot use it. There is none for l1 and jaccard.
         lists: clusters, 1 to 32768; None derives it from the row count when it is built.
+        quantize: as for `HNSW`.
+        where: as for `HNSW`.
     """
 
     distance: Distance = Distance.COSINE
@@ -112,6 +172,7 @@ class IVFFlat(_Spec):
         object.__setattr__(self, "distance", Distance(self.distance))
         if self.lists is not None:
             _check_range("lists", self.lists, 1, 32_768)
+        _check_quantize(self.quantize)
 
     def options(self) -> dict[str, int]:
         """Return the storage parameters for `WITH (...)`."""
@@ -124,32 +185,79 @@ class IVFFlat(_Spec):
         return replace(self, lists=max(1, rows // 1_000 if rows <= 1_000_000 else int(rows**0.5)))
 
 
-def to_dict(spec: HNSW | IVFFlat | None) -> dict[str, Any]:
+#: Either kind.
+Spec: TypeAlias = HNSW | IVFFlat
+
+
+def to_dict(spec: Spec | None) -> dict[str, Any]:
     """Return the specification as JSON, for `Collection.index`; `{}` for none."""
-    return {} if spec is None else {"method": spec.method, **asdict(spec), "distance": spec.distance.value}
+    if spec is None:
+        return {}
+    values = {item.name: getattr(spec, item.name) for item in fields(spec)}
+    given = {name: value for name, value in values.items() if value is not None or name == "lists"}
+    return {"method": spec.method, **given, "distance": spec.distance.value}
 
 
-def from_dict(data: dict[str, Any]) -> HNSW | IVFFlat | None:
-    """Return the specification that `to_dict` wrote."""
+def from_dict(data: Mapping[str, Any]) -> Spec | None:
+    """Return the specification that `to_dict` wrote; further keys, such as a tuning, are left aside."""
     if not data:
         return None
-    options = {key: value for key, value in data.items() if key != "method"}
-    return IVFFlat(**options) if data["method"] == "ivfflat" else HNSW(**options)
+    kind: type[Spec] = IVFFlat if data["method"] == "ivfflat" else HNSW
+    known = {item.name for item in fields(kind)}
+    return kind(**{key: value for key, value in data.items() if key in known})
 
 
-def distance_of(table: Table, column: str) -> Distance | None:
-    """Return the distance that the vector index of a table's column orders by, or None without one.
+def quantized(vector: ColumnElement[Any], quantize: Quantize, dimension: int) -> ColumnElement[Any]:
+    """Return what a quantized index is on, or the same of a query.
+
+    `(v::halfvec(n))` or `(binary_quantize(v)::bit(n))`: pgvector's README, "Half-Precision Indexing" and "Binary
+    Quantization".
+    """
+    if quantize == "halfvec":
+        return cast(vector, HalfVector(dimension))
+    return cast(func.binary_quantize(vector), Bit(dimension))
+
+
+def declared_index(table: Table, column: str) -> tuple[Distance | None, Quantize | None, str | None]:
+    """Return the distance, the quantization and the method of the vector index that a table declares on a column.
+
+    Where there are several, one that holds the full numbers counts before one that holds fewer. All are None without
+    an index; the distance is None too where only an index on bits, made by other means than `index`, tells it.
 
     Raises:
         ConfigurationError: there are indexes by several distances.
     """
-    opclasses = {str(_opclasses(index).get(column)) for index in table.indexes if column in _opclasses(index)}
-    found = {distance for distance in Distance for name in opclasses if name.endswith(f"_{distance_suffix(distance)}")}
-    if len(found) > 1:
-        names = ", ".join(sorted(found))
+    found = [_declared(index, table.c[column]) for index in table.indexes if column in _opclasses(index)]
+    distances = {distance for distance, _, _ in found if distance is not None}
+    if len(distances) > 1:
+        names = ", ".join(sorted(distances))
         message = f"{table.name}.{column} is indexed by several distances ({names}): say which one, distance=..."
         raise ConfigurationError(message)
-    return found.pop() if found else None
+    _, quantize, method = min(found, key=lambda kind: (None, "halfvec", "bit").index(kind[1]), default=(None,) * 3)
+    return (distances.pop() if distances else None), quantize, method
+
+
+def distance_of(table: Table, column: str) -> Distance | None:
+    """Return the distance of `declared_index`, or None without an index.
+
+    Raises:
+        ConfigurationError: there are indexes by several distances.
+    """
+    return declared_index(table, column)[0]
+
+
+def _declared(index: Index, column: ColumnElement[Any]) -> tuple[Distance | None, Quantize | None, str | None]:
+    options = index.dialect_options["postgresql"]
+    method = str(options["using"] or "").lower() or None
+    spec: Spec | None = index.info.get(_INFO)
+    if spec is not None:
+        return spec.distance, spec.quantize, method
+    held, _, suffix = _opclasses(index)[column.key or ""].partition("_")
+    stored = getattr(column.type, "name", held)
+    quantize: Quantize | None = {"halfvec": "halfvec", "bit": "bit"}.get(held) if held != stored else None  # type: ignore[assignment]
+    if quantize == "bit":
+        return None, quantize, method
+    return next((d for d in Distance if distance_suffix(d) == suffix), None), quantize, method
 
 
 def distance_suffix(distance: Distance) -> str:
@@ -157,14 +265,48 @@ def distance_suffix(distance: Distance) -> str:
     return distance.opclass("bit" if distance.for_bits else "vector").split("_", 1)[1]
 
 
-def _opclasses(index: Index) -> dict[str, Any]:
+def _opclasses(index: Index) -> dict[str, str]:
     return dict(index.dialect_options["postgresql"].get("ops", {}))
 
 
-def _set_opclass(index: Index, table: Table, column: str, spec: _Spec) -> None:
-    type_ = table.c[column].type
-    opclass = spec.check(type_, getattr(type_, "dimension", None))
-    index.dialect_options["postgresql"]["ops"] = {table.c[column].key: opclass}
+def _complete(index: Index, table: Table, column: str, spec: Any) -> None:
+    """Give an index that was just attached its operator class, and a quantized one its expression."""
+    indexed = table.c[column]
+    name, dimension = _type_of(indexed.type, spec.method)
+    fitted = spec.fit(name, dimension)
+    index.info[_INFO] = fitted
+    index.dialect_options["postgresql"]["ops"] = {indexed.key: fitted.opclass(name)}
+    if fitted.quantize is not None:
+        # `Index` takes an expression only of columns that are there, and in `__table_args__` none is yet.
+        expression = quantized(indexed, fitted.quantize, dimension).label(indexed.key)
+        index.expressions = index._table_bound_expressions = [expression]  # noqa: SLF001
+
+
+def _type_of(type_: TypeEngine[Any], method: str) -> tuple[str, int]:
+    if not isinstance(type_, VectorType):
+        message = f"A {method} index needs a vector column, got {type_!r}."
+        raise ConfigurationError(message)
+    if type_.dimension is None:
+        message = "A column without a dimension is indexed through a cast; give it one, as in Vector(384)."
+        raise ConfigurationError(message)
+    return type_.name, type_.dimension
+
+
+def _too_many(method: str, type_name: str, quantize: Quantize | None, dimension: int) -> str:
+    ways = ["an embedding of fewer dimensions", "no index, which makes every search exact"]
+    if quantize is None and type_name in {"vector", "halfvec"} and dimension <= MAX_INDEXED["bit"]:
+        ways.insert(0, f'quantize="bit" (up to {MAX_INDEXED["bit"]} dimensions, re-ranked by the true distance)')
+    held = quantize or ("halfvec" if type_name == "vector" else type_name)
+    return (
+        f"{method} indexes at most {MAX_INDEXED[held]} dimensions of {held}, got {dimension}. "
+        f"The ways out: {'; '.join(ways)}."
+    )
+
+
+def _check_quantize(value: Any) -> None:
+    if value not in {None, "halfvec", "bit"}:
+        message = f"quantize is None, 'halfvec' or 'bit', got {value!r}."
+        raise ConfigurationError(message)
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

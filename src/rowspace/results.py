@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-__all__ = ["FacetCount", "Hit", "HybridHit", "LoadReport", "Page", "Stats", "TextHit"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FacetCount", "Group", "Hit", "HybridHit", "LoadReport", "Matrix", "Page", "Stats", "TextHit"]
 
 M = TypeVar("M")
 
@@ -21,6 +24,28 @@ class Hit(Generic[M]):
     entity: M
     distance: float
     similarity: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matrix:
+    """Vectors in bulk: the keys of the rows, and a C-contiguous float32 matrix of shape (rows, dimension).
+
+    A key is the id of a document, or the primary key of a model, a tuple where it has several columns.
+    """
+
+    keys: list[Any]
+    vectors: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Group(Generic[M]):
+    """The best hits of one group, nearest first, and the value that they share."""
+
+    key: Any
+    hits: list[Hit[M]]
 
 
 @dataclass(frozen=True, slots=True)

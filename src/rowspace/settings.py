@@ -11,12 +11,15 @@ from typing import Literal, get_args
 
 from rowspace.errors import InvalidSetting
 
-__all__ = ["DEFAULT_EF_SEARCH", "IterativeScan", "SearchSettings"]
+__all__ = ["DEFAULT_EF_SEARCH", "MAX_EF_SEARCH", "IterativeScan", "SearchSettings"]
 
 IterativeScan = Literal["off", "strict_order", "relaxed_order"]
 
 #: pgvector's `hnsw.ef_search` when nobody sets it: an index scan returns no more rows than this.
 DEFAULT_EF_SEARCH = 40
+
+#: The most that pgvector takes for it.
+MAX_EF_SEARCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,11 @@ class SearchSettings:
         iterative_scan: whether a scan goes on until enough rows pass the filter; None lets the search decide.
         max_scan_tuples: rows after which an HNSW scan stops going on, at least 1.
         scan_mem_multiplier: memory of such a scan in units of work_mem, 1 to 1000.
+        oversample: with a quantized index, candidates in units of k that are re-ranked by the true distance, 1 to 1000;
+            `ef_search` is raised to cover them. By default as many as `ef_search` where that is given, else 2 times
+            k for halfvec and 8 times k for bit.
+        recall: the share of the true k nearest that is to be found, above 0 and at most 1, in place of `ef_search` and
+            `probes`: the smallest setting that reached it when the index was tuned.
 
     Source: pgvector's README, "Query Options" and "Iterative Index Scans".
     """
@@ -38,9 +46,12 @@ class SearchSettings:
     iterative_scan: IterativeScan | None = None
     max_scan_tuples: int | None = None
     scan_mem_multiplier: int | None = None
+    oversample: int | None = None
+    recall: float | None = None
 
     def __post_init__(self) -> None:
-        for name, (_, low, high) in _NUMBERS.items():
+        self._check_recall()
+        for name, (_, low, high) in {**_NUMBERS, "oversample": ("", 1, 1_000)}.items():
             value = getattr(self, name)
             if value is not None and (
                 isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high
@@ -49,6 +60,16 @@ class SearchSettings:
                 raise InvalidSetting(message)
         if self.iterative_scan is not None and self.iterative_scan not in get_args(IterativeScan):
             message = f"iterative_scan is one of {', '.join(get_args(IterativeScan))}, got {self.iterative_scan!r}."
+            raise InvalidSetting(message)
+
+    def _check_recall(self) -> None:
+        if self.recall is None:
+            return
+        if type(self.recall) not in {int, float} or not 0 < self.recall <= 1:
+            message = f"recall is above 0 and at most 1, got {self.recall!r}."
+            raise InvalidSetting(message)
+        if self.ef_search is not None or self.probes is not None:
+            message = "recall chooses ef_search or probes: give one of them."
             raise InvalidSetting(message)
 
     def statements(self, method: str | None = None) -> list[str]:
@@ -67,7 +88,7 @@ class SearchSettings:
 
 
 _NUMBERS = {
-    "ef_search": ("hnsw.ef_search", 1, 1_000),
+    "ef_search": ("hnsw.ef_search", 1, MAX_EF_SEARCH),
     "probes": ("ivfflat.probes", 1, 32_768),
     "max_scan_tuples": ("hnsw.max_scan_tuples", 1, 2_147_483_647),
     "scan_mem_multiplier": ("hnsw.scan_mem_multiplier", 1, 1_000),

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pgvector import SparseVector as SparseValue
 from sqlalchemy import ColumnElement, Dialect, Double
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.compiler import compiles
@@ -22,6 +21,11 @@ from sqlalchemy.types import TypeEngine, UserDefinedType
 from rowspace import vectors
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidVector
+
+try:
+    from pgvector import SparseVector as SparseValue
+except ImportError:  # pgvector 0.3, which langchain-postgres and vecs pin
+    from pgvector.utils import SparseVector as SparseValue  # type: ignore[no-redef]
 
 __all__ = ["Bit", "HalfVector", "SparseVector", "Vector", "VectorType"]
 
@@ -219,12 +223,18 @@ class HalfVector(VectorType[NDArray[np.float16]]):
 
 
 class Bit(VectorType[NDArray[np.bool_]]):
-    """PostgreSQL's `bit(n)`, pgvector's binary vector. Gives bool arrays of shape (n,)."""
+    """PostgreSQL's `bit(n)`, pgvector's binary vector. Gives bool arrays of shape (n,).
+
+    Without a dimension it is `bit varying`: a bare `bit` is `bit(1)`, and a cast to it drops the rest in silence.
+    """
 
     name = "bit"
     cache_ok = True
     max_dimension = 83_886_080
     comparator_factory = BitComparator
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "BIT VARYING" if self.dimension is None else f"BIT({self.dimension})"
 
     def coerce(self, value: Any) -> NDArray[np.bool_]:
         return vectors.as_bits(_plain_bits(value), dimension=self.dimension)
@@ -276,7 +286,10 @@ class SparseVector(VectorType[SparseValue]):
         """Tell whether two values are the same, for the ORM's change detection."""
         if x is None or y is None:
             return x is y
-        return self.coerce(x).to_text() == self.coerce(y).to_text()
+        try:
+            return self.coerce(x).to_text() == self.coerce(y).to_text()
+        except InvalidVector:
+            return False
 
     def to_text(self, value: SparseValue) -> str:
         return value.to_text()
@@ -325,20 +338,25 @@ def _sparse(value: Any, dimension: int | None) -> SparseValue:
         if dimension is None:
             message = "A dict of index to number says no dimension: use a SparseVector(n) column."
             raise InvalidVector(message)
-        wrong = [index for index in value if not 0 <= index < dimension]
+        wrong = [index for index in value if not isinstance(index, int | np.integer) or not 0 <= index < dimension]
         if wrong:
-            message = f"Index {wrong[0]} is outside of 0 to {dimension - 1}."
+            message = f"Index {wrong[0]!r} is outside of 0 to {dimension - 1}."
             raise InvalidVector(message)
-        return SparseValue(value, dimension)
+        try:
+            return SparseValue(value, dimension)
+        except (TypeError, ValueError):
+            message = f"A sparse vector holds finite numbers in the range of float32, got {value!r:.60}."
+            raise InvalidVector(message) from None
     if hasattr(value, "tocoo"):
         return SparseValue(value)
     return SparseValue(vectors.as_vector(value, dimension=dimension))
 
 
 def _check_sparse(value: SparseValue) -> None:
-    numbers = np.asarray(value.values(), np.float64)
-    if not np.isfinite(numbers.astype(np.float32)).all():
-        message = f"A sparse vector cannot hold NaN, infinity or a number beyond float32: {numbers.tolist()!r:.60}."
+    with np.errstate(over="ignore"):
+        numbers = np.asarray(value.values(), np.float64).astype(np.float32)
+    if not np.isfinite(numbers).all():
+        message = f"A sparse vector holds finite numbers in the range of float32, got {value.values()!r:.60}."
         raise InvalidVector(message)
 
 

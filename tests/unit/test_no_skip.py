@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import rowspace
+
 CONFTEST = Path(__file__).resolve().parents[1] / "conftest.py"
 SKIPPING = {
     "mark": "import pytest\n@pytest.mark.skip(reason='no server')\ndef test(): ...",
@@ -25,7 +27,9 @@ def run(tmp_path):
 
     def run(source: str, no_skip: str) -> tuple[int, str]:
         (tmp_path / "test_sample.py").write_text(source)
-        environment = os.environ | {"ROWSPACE_TEST_NO_SKIP": no_skip, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        sources = str(Path(rowspace.__file__).parents[1])
+        environment = os.environ | {"ROWSPACE_TEST_NO_SKIP": no_skip, "PYTHONPATH": sources}
+        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         environment.pop("PYTEST_ADDOPTS", None)
         command = [sys.executable, "-m", "pytest", "--rootdir=.", "-c", os.devnull, "-p", "no:cacheprovider"]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

@@ -10,7 +10,7 @@ text never depends on them. Filters over ordinary columns are not here: for thos
 from rowspace.filters._compile import compile_filter, filter_predicate, filter_values
 from rowspace.filters._conditions import Condition
 from rowspace.filters._jsonpath import to_containment, to_jsonpath
-from rowspace.filters._parse import Filter, key_path, parse
+from rowspace.filters._parse import Filter, key_path, parse, parse_path
 
 __all__ = [
     "Condition",
@@ -20,6 +20,7 @@ __all__ = [
     "filter_values",
     "key_path",
     "parse",
+    "parse_path",
     "to_containment",
     "to_jsonpath",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from configparser import InterpolationError
 from logging.config import fileConfig
 from typing import Any
 
@@ -70,9 +71,8 @@ def _run_from_command_line() -> None:
     if context.is_offline_mode():
         _run(None, schema)
         return
-    configured = context.config.get_main_option("sqlalchemy.url")
-    url = _first(given.get("url"), os.environ.get("ROWSPACE_DATABASE_URL"), configured)
-    if url is None:
+    url = _first(given.get("url"), os.environ.get("ROWSPACE_DATABASE_URL")) or _configured_url()
+    if not url:
         raise ConfigurationError(_NO_URL)
     # Prepared statements do not survive PgBouncer. In READ COMMITTED the version is read after the lock is got.
     engine = create_engine(
@@ -83,6 +83,15 @@ def _run_from_command_line() -> None:
     )
     with mapped_errors(), engine.connect() as connection:
         _run(connection, schema)
+
+
+def _configured_url() -> str | None:
+    try:
+        return context.config.get_main_option("sqlalchemy.url")
+    except InterpolationError:
+        # `from None`: ConfigParser quotes the value, and most often the % is in the password.
+        message = "sqlalchemy.url in alembic.ini has a % of its own: write it twice, %%."
+        raise ConfigurationError(message) from None
 
 
 def _first(*values: str | None) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Column, Connection, Engine, inspect
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.statements.write import Merge
@@ -32,7 +33,7 @@ async def aiter_rows(rows: Iterable[Row] | AsyncIterable[Row]) -> AsyncIterator[
             yield row
 
 
-def schema_of(bind: Engine | Connection) -> str | None:
+def schema_of(bind: Engine | AsyncEngine | Connection) -> str | None:
     """Return the schema that stands for tables without one on an engine or a connection."""
     translation = bind.get_execution_options().get("schema_translate_map") or {}
     schema: str | None = translation.get(None)
@@ -42,8 +43,18 @@ def schema_of(bind: Engine | Connection) -> str | None:
 class Plan:
     """A load into one table: the merge statement, the encoders, and the attribute names of its columns."""
 
-    def __init__(self, merge: Merge, encoders: Sequence[ColumnEncoder], names: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        merge: Merge,
+        encoders: Sequence[ColumnEncoder],
+        names: Mapping[str, str],
+        *,
+        constants: Sequence[bytes] | None = None,
+    ) -> None:
         self.merge = merge
+        #: Whether a batch may be copied straight into the target.
+        self.copies = constants is not None and all(column.cast_to is None for column in merge.columns)
+        self._constants = constants or ()
         self.encoders = encoders
         self._names = names
         self._keys = [key for key, name in names.items() if name in merge.keys]
@@ -52,19 +63,22 @@ class Plan:
         """Return what identifies a row in this load.
 
         Raises:
-            InvalidRow: it has other attributes than the first row.
+            InvalidRow: it has other attributes than the first row, or a key that cannot be one.
         """
         if row.keys() != self._names.keys():
             missing, unknown = self._names.keys() - row.keys(), row.keys() - self._names.keys()
             message = f"Row {number} has other attributes than the first row: missing {sorted(missing)}, "
             raise InvalidRow(message + f"unknown {sorted(unknown)}.")
-        return row[self._keys[0]] if len(self._keys) == 1 else tuple(row[key] for key in self._keys)
+        values = tuple([row[key] for key in self._keys])
+        for key, value in zip(self._keys, values, strict=True):
+            if value is None or type(value).__hash__ is None:
+                message = f"Row {number} has a {key!r} that cannot be a key: {value!r:.60}."
+                raise InvalidRow(message)
+        return values[0] if len(values) == 1 else values
 
-    def encode(self, rows: Iterable[Row], first: int) -> bytes:
-        """Return rows as one binary stream."""
-        if any(key != name for key, name in self._names.items()):
-            rows = ({self._names[key]: value for key, value in row.items()} for row in rows)
-        return encode_rows(self.encoders, rows, first=first)
+    def encode(self, rows: Iterable[Row], numbers: Iterable[int]) -> bytes:
+        """Return rows as one binary stream; `numbers` are theirs in the load."""
+        return encode_rows(self.encoders, rows, keys=list(self._names), constants=self._constants, numbers=numbers)
 
 
 def plan_load(
@@ -76,6 +90,7 @@ def plan_load(
     constants: Mapping[str, int] | None = None,
     dimension: int | None = None,
     strip_nul: bool = False,
+    empty: bool = False,
 ) -> Plan:
     """Plan a load of rows that have `attributes` of a model.
 
@@ -87,6 +102,7 @@ def plan_load(
         constants: columns that have one value in every row.
         dimension: what vectors must have where their column does not say.
         strip_nul: leave NUL bytes out of text, in place of an error.
+        empty: the table has no rows: they may be copied straight into it, where the server's types are the model's.
 
     Raises:
         ConfigurationError: an attribute that is no column, or a primary key column that is missing.
@@ -100,19 +116,26 @@ def plan_load(
     if absent:
         message = f"A load of {model.__name__} needs its primary key; the rows lack {', '.join(sorted(absent))}."
         raise ConfigurationError(message)
-    encoders = [encoder_of(column, dimension=dimension, strip_nul=strip_nul) for column in columns.values()]
+    schema = table.schema or schema
+    encoders = [
+        encoder_of(column, dimension=dimension, schema=schema, strip_nul=strip_nul) for column in columns.values()
+    ]
+    # To be copied they have to be in the stream; a merge adds them by itself.
+    fixed = {name: encoder_of(table.c[name]) for name in constants} if empty else {}
     merge = Merge(
         table=partition or table.name,
-        schema=table.schema or schema,
-        columns=tuple(encoder.staged for encoder in encoders),
+        schema=schema,
+        columns=tuple(encoder.staged for encoder in (*fixed.values(), *encoders)),
         keys=keys,
-        constants=tuple(constants.items()),
+        constants=() if empty else tuple(constants.items()),
         touched=tuple(
             column.name for column in table.columns if column.onupdate is not None and column.name not in names
         ),
         stage=f"rowspace_{uuid4().hex[:12]}",
     )
-    return Plan(merge, encoders, {attribute: column.name for attribute, column in columns.items()})
+    names_of = {attribute: column.name for attribute, column in columns.items()}
+    encoded = [encoder.encode(constants[name]) for name, encoder in fixed.items()]
+    return Plan(merge, encoders, names_of, constants=encoded if empty else None)
 
 
 def _column(model: type[Any], attribute: str) -> Column[Any]:
@@ -133,7 +156,8 @@ class Batcher:
     def __init__(self, plan: Plan, first: Row, *, size: int) -> None:
         self._plan = plan
         self._size = size
-        self._rows: dict[Any, Row] = {}
+        # By key, with the number of each in the load.
+        self._rows: dict[Any, tuple[int, Row]] = {}
         self._seen: set[int] = set()
         #: Rows handed over so far.
         self.received = 0
@@ -152,20 +176,32 @@ class Batcher:
         return len(self._rows) >= self._size
 
     def add(self, row: Row) -> None:
-        """Add a row; a later one with the same key takes its place."""
+        """Add a row; a later one with the same key takes its place.
+
+        Raises:
+            InvalidRow: it has other attributes than the first row, or a key that cannot be one.
+        """
         key = self._plan.key_of(row, self.received)
-        mark = hash(key)
-        if mark in self._seen:
+        mark = _mark(key)
+        if key in self._rows:
             self.duplicates += 1
-            self.again += key not in self._rows
+            # To the end, so that the batch keeps the order in which the last ones came.
+            del self._rows[key]
+        elif mark in self._seen:
+            self.duplicates += 1
+            self.again += 1
         self._seen.add(mark)
-        # To the end, so that the batch keeps the order in which the last ones came.
-        self._rows.pop(key, None)
-        self._rows[key] = row
+        self._rows[key] = (self.received, row)
         self.received += 1
 
     def take(self) -> bytes:
         """Return the batch as a binary stream and start the next one."""
-        data = self._plan.encode(self._rows.values(), self.received - len(self._rows))
+        numbers, rows = zip(*self._rows.values(), strict=True)
+        data = self._plan.encode(rows, numbers)
         self._rows = {}
         return data
+
+
+def _mark(key: Any) -> int:
+    # Not hash(key): -1 and -2 have the same, and so have numbers that are 2**61 - 1 apart.
+    return hash(str(key))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
-from rowspace.indexes import HNSW, IVFFlat
-from rowspace.statements.admin import check_index
-from rowspace.types import Vector
+from rowspace.indexes import HNSW, IVFFlat, Spec
+from rowspace.vectors import MAX_DIMENSION
 
 __all__ = ["check_collection", "check_language"]
 
 
 def check_collection(
-    name: str, dimension: int, distance: Distance | str, index: HNSW | IVFFlat | str | None
-) -> tuple[Distance, HNSW | IVFFlat | None]:
+    name: str, dimension: int, distance: Distance | str, index: Spec | str | None
+) -> tuple[Distance, Spec | None]:
     """Return the distance and the index specification of a new collection.
 
     Raises:
@@ -24,11 +23,12 @@ def check_collection(
     if not 1 <= len(name) <= 200 or not name.isprintable() or name != name.strip():
         message = f"A collection's name is 1 to 200 printable characters without spaces around it, got {name!r:.80}."
         raise ConfigurationError(message)
-    Vector(dimension)
+    if type(dimension) is not int or not 1 <= dimension <= MAX_DIMENSION:
+        message = f"A collection's dimension is a whole number from 1 to {MAX_DIMENSION}, got {dimension!r}."
+        raise ConfigurationError(message)
     metric = _distance(distance)
     spec = _index(index, metric)
-    check_index(spec, dimension)
-    return metric, spec
+    return metric, None if spec is None else spec.fit("vector", dimension)
 
 
 def check_language(language: str, known: Sequence[str]) -> None:
@@ -50,8 +50,8 @@ def _distance(distance: Distance | str) -> Distance:
     raise ConfigurationError(message)
 
 
-def _index(index: HNSW | IVFFlat | str | None, distance: Distance) -> HNSW | IVFFlat | None:
-    kinds: dict[str, type[HNSW | IVFFlat]] = {"hnsw": HNSW, "ivfflat": IVFFlat}
+def _index(index: Spec | str | None, distance: Distance) -> Spec | None:
+    kinds: dict[str, type[Spec]] = {"hnsw": HNSW, "ivfflat": IVFFlat}
     if isinstance(index, str):
         if index not in kinds:
             message = f"A collection's index is one of {', '.join(kinds)}, an HNSW or IVFFlat, or None; got {index!r}."
@@ -59,5 +59,8 @@ def _index(index: HNSW | IVFFlat | str | None, distance: Distance) -> HNSW | IVF
         return kinds[index](distance=distance)
     if index is not None and index.distance is not distance:
         message = f"The index is by {index.distance.value}, the collection by {distance.value}: no search could use it."
+        raise ConfigurationError(message)
+    if index is not None and index.where is not None and not (isinstance(index.where, Mapping) and index.where):
+        message = f"where of a collection's index is a metadata filter that is not empty, got {index.where!r}."
         raise ConfigurationError(message)
     return index

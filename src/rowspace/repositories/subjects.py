@@ -7,18 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import ColumnElement, inspect
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.elements import SQLCoreOperations
 
 from rowspace.distance import Distance
-from rowspace.errors import ConfigurationError
-from rowspace.filters import Filter, filter_predicate, filter_values
+from rowspace.errors import ConfigurationError, InvalidVector
+from rowspace.filters import Filter, filter_predicate, filter_values, parse_path
 from rowspace.models import Collection
 from rowspace.repositories.targets import target_of
+from rowspace.settings import SearchSettings
 from rowspace.statements import documents
+from rowspace.statements.batch import key_names
+from rowspace.statements.grouping import GroupKey
 from rowspace.statements.search import Target
+from rowspace.tuning import tuned, tuning_of
 
 __all__ = ["Conditions", "Subject", "Where", "subject_of"]
 
@@ -62,6 +67,83 @@ class Subject(Generic[M]):
             return Conditions((filter_predicate(self._metadata(), tuple(values)),), values) if values else Conditions()
         clauses = tuple(where or ())
         return Conditions(clauses, keep=not clauses)
+
+    def settings(self, given: SearchSettings | None) -> SearchSettings:
+        """Return the settings of a search, with what the collection's index was tuned to where nothing else is said.
+
+        Raises:
+            InvalidSetting: a recall is asked for, and the index was not tuned or did not reach it.
+        """
+        return tuned(given, tuning_of(self.collection.index) if self.collection is not None else None)
+
+    def load_options(self) -> dict[str, Any]:
+        """Return the keywords of `plan_load`: for documents, the partition and what it fixes."""
+        if self.collection is None:
+            return {}
+        return {
+            "partition": self.collection.partition,
+            "constants": dict(self.target.scope),
+            "dimension": self.collection.dimension,
+        }
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.target.model.__name__ if self.collection is None else f"the collection {self.collection.name!r}"
+
+    def vectors(self, values: Any) -> list[Any]:
+        """Return vectors checked, as the type of the column has them.
+
+        Raises:
+            InvalidVector: one is no vector, or not of the right dimension; the message names its index.
+        """
+        checked = []
+        for index, value in enumerate(values):
+            try:
+                checked.append(self.target.type.coerce(value))
+            except InvalidVector as error:
+                message = f"Vector {index}: {error}"
+                raise type(error)(message) from None
+        return checked
+
+    def key(self, key: Any) -> tuple[Any, ...]:
+        """Return a primary key as a tuple of what the scope leaves open: one value for a document's id.
+
+        Raises:
+            ConfigurationError: it has not as many values as the key has columns.
+        """
+        parts, names = key if isinstance(key, tuple) else (key,), key_names(self.target)
+        if len(parts) != len(names):
+            message = f"The key of {self.target.model.__name__} is ({', '.join(names)}), got {key!r}."
+            raise ConfigurationError(message)
+        return parts
+
+    def group_key(self, by: Any) -> GroupKey:
+        """Return what hits are grouped by: an attribute or an expression, or for a string that path in the metadata.
+
+        Raises:
+            InvalidFilter: the string is no dotted path.
+            ConfigurationError: neither, or a string and the model has no JSONB attribute `meta`.
+        """
+        if isinstance(by, str):
+            return GroupKey.of_metadata(self._metadata(), parse_path(by))
+        if isinstance(by, SQLCoreOperations):
+            return GroupKey(cast("ColumnElement[Any]", by))
+        message = f"Hits are grouped by an attribute, such as Article.section, or a path in the metadata, got {by!r}."
+        raise ConfigurationError(message)
+
+    def limit(self, max_distance: float | None, min_similarity: float | None) -> float | None:
+        """Return the largest distance that is wanted, from either way to say it.
+
+        Raises:
+            ConfigurationError: both are given.
+        """
+        if min_similarity is None:
+            return max_distance
+        if max_distance is not None:
+            message = "max_distance and min_similarity are two words for one limit: give one of them."
+            raise ConfigurationError(message)
+        return self.target.distance.distance_at(min_similarity)
 
     def _metadata(self) -> ColumnElement[Any]:
         columns = inspect(self.target.model).columns

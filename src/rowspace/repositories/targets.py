@@ -11,11 +11,11 @@ from sqlalchemy.exc import NoInspectionAvailable
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
-from rowspace.indexes import distance_of
+from rowspace.indexes import declared_index
 from rowspace.statements.search import Target
 from rowspace.types import Bit, VectorType
 
-__all__ = ["target_of"]
+__all__ = ["mapper_of", "target_of"]
 
 M = TypeVar("M")
 
@@ -32,20 +32,25 @@ def target_of(model: type[M], column: str | None, distance: Distance | str | Non
 
 @lru_cache(512)
 def _target_of(model: Any, column: str | None, distance: Distance | str | None) -> Target[Any]:
-    mapper = _mapper(model)
+    mapper = mapper_of(model)
     vectors = {attribute.key: attribute.columns[0] for attribute in mapper.column_attrs if _is_vector(attribute)}
     key = _choose(model, column, list(vectors))
     found = vectors[key]
-    declared = distance_of(found.table, found.key) if isinstance(found.table, Table) else None
+    declared, quantize, _ = declared_index(found.table, found.key) if isinstance(found.table, Table) else (None,) * 3
     fallback = Distance.HAMMING if isinstance(found.type, Bit) else Distance.COSINE
     chosen = Distance(distance) if distance is not None else declared or fallback
     if chosen.for_bits != isinstance(found.type, Bit):
         message = f"{chosen.value} distance does not compare {found.type!r}, the type of {model.__name__}.{key}."
         raise ConfigurationError(message)
-    return Target(model, key, chosen)
+    return Target(model, key, chosen, quantize=quantize)
 
 
-def _mapper(model: Any) -> Any:
+def mapper_of(model: Any) -> Any:
+    """Return the mapper of a class.
+
+    Raises:
+        ConfigurationError: it is not mapped.
+    """
     try:
         return inspect(model)
     except NoInspectionAvailable:

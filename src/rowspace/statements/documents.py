@@ -60,7 +60,8 @@ def languages() -> Select[str]:
 def target_of(collection: Collection) -> Target[Document]:
     """Return what a search in a collection is over: the cast of the embedding that its index is on."""
     scope = (("collection_id", collection.id),)
-    return Target(Document, "embedding", collection.metric, collection.dimension, scope)
+    quantize = (collection.index or {}).get("quantize")
+    return Target(Document, "embedding", collection.metric, collection.dimension, scope, quantize)
 
 
 def matching(collection_id: int, where: Conditions) -> list[ColumnElement[bool]]:

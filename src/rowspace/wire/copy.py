@@ -1,43 +1,102 @@
-"""COPY a binary stream into a staging table, through each driver's own way.
+"""COPY binary streams into a table and out of a query, through each driver's own way.
 
-The two functions are the only place that touches a driver's connection for it. Both run inside the transaction that
+These functions are the only place that touches a driver's connection for it. They run inside the transaction that
 SQLAlchemy has begun on the connection: call them after a statement of that transaction.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rowspace.statements.write import Merge
+from rowspace.statements.write import Copy
 
-__all__ = ["copy_in", "copy_in_async"]
+__all__ = ["copy_in", "copy_in_async", "copy_out", "copy_out_async"]
+
+_CHUNK = 1 << 20
 
 
-def copy_in(connection: Connection, merge: Merge, data: bytes) -> None:
-    """Copy a binary stream into the staging table of `merge`, on psycopg or psycopg2."""
+def copy_in(connection: Connection, into: Copy, data: bytes) -> None:
+    """Copy a binary stream into a table, on psycopg or psycopg2."""
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor:
         if hasattr(cursor, "copy_expert"):
-            cursor.copy_expert(merge.copy(), io.BytesIO(data))
+            cursor.copy_expert(into.statement(), io.BytesIO(data))
             return
-        with cursor.copy(merge.copy()) as copy:
+        with cursor.copy(into.statement()) as copy:
             copy.write(data)
 
 
-async def copy_in_async(connection: AsyncConnection, merge: Merge, data: bytes) -> None:
-    """Copy a binary stream into the staging table of `merge`, on psycopg or asyncpg."""
+async def copy_in_async(connection: AsyncConnection, into: Copy, data: bytes) -> None:
+    """Copy a binary stream into a table, on psycopg or asyncpg."""
     raw = await connection.get_raw_connection()
     driver: Any = raw.driver_connection
     if hasattr(driver, "copy_to_table"):
-        names = [column.name for column in merge.columns]
         # As a memoryview: asyncpg takes bytes for the path of a file.
         await driver.copy_to_table(
-            merge.stage, schema_name="pg_temp", columns=names, source=memoryview(data), format="binary"
+            into.table, schema_name=into.schema, columns=into.columns, source=memoryview(data), format="binary"
         )
         return
-    async with driver.cursor() as cursor, cursor.copy(merge.copy()) as copy:
+    async with driver.cursor() as cursor, cursor.copy(into.statement()) as copy:
         await copy.write(data)
+
+
+def copy_out(connection: Connection, statement: str) -> Generator[bytes, None, None]:
+    """Yield the chunks of a `COPY ... TO STDOUT (FORMAT BINARY)` statement, on psycopg or psycopg2."""
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor:
+        if hasattr(cursor, "copy_expert"):
+            # psycopg2 pushes where the others are pulled: what does not fit in memory goes to a file.
+            with SpooledTemporaryFile(max_size=64 * _CHUNK) as spool:
+                cursor.copy_expert(statement, spool)
+                spool.seek(0)
+                yield from iter(lambda: spool.read(_CHUNK), b"")
+            return
+        with cursor.copy(statement) as copy:
+            yield from copy
+
+
+async def copy_out_async(connection: AsyncConnection, statement: str) -> AsyncGenerator[bytes, None]:
+    """Yield the chunks of a `COPY ... TO STDOUT (FORMAT BINARY)` statement, on psycopg or asyncpg."""
+    raw = await connection.get_raw_connection()
+    driver: Any = raw.driver_connection
+    if hasattr(driver, "copy_from_query"):
+        async with aclosing(_pulled(driver, statement)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+        return
+    async with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        async for chunk in copy:
+            yield chunk
+
+
+async def _pulled(driver: Any, statement: str) -> AsyncGenerator[bytes, None]:
+    """Pull from asyncpg, which pushes: a queue of a few chunks holds it back while nobody reads."""
+    queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(maxsize=4)
+    query = statement.removeprefix("COPY (").removesuffix(") TO STDOUT (FORMAT BINARY)")
+
+    async def push() -> None:
+        try:
+            await driver.copy_from_query(query, output=queue.put, format="binary")
+        except Exception as error:  # noqa: BLE001 -- raised again by the reader
+            await queue.put(error)
+        else:
+            await queue.put(None)
+
+    task = asyncio.create_task(push())
+    try:
+        while (chunk := await queue.get()) is not None:
+            if isinstance(chunk, Exception):
+                raise chunk
+            yield chunk
+    finally:
+        # A reader that stops early leaves the COPY running: it has to end before the connection is used again.
+        task.cancel()
+        await asyncio.wait({task})

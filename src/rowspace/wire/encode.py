@@ -8,29 +8,51 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import itertools
 import json
+import re
 import struct
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from psycopg.adapt import PyFormat, Transformer
+from psycopg import adapters
+from psycopg.abc import Buffer
+from psycopg.adapt import AdaptersMap, Dumper, PyFormat, Transformer
 from sqlalchemy import Column, types
 from sqlalchemy.dialects import postgresql
 
+from rowspace import vectors
 from rowspace.errors import InvalidRow, InvalidText, RowspaceError
 from rowspace.statements.write import StagedColumn
-from rowspace.types import VectorType
+from rowspace.types import Vector, VectorType
 
-__all__ = ["ColumnEncoder", "encode_rows", "encoder_of", "to_json", "to_text"]
+__all__ = [
+    "ColumnEncoder",
+    "encode_rows",
+    "encoder_of",
+    "storable_json",
+    "storable_text",
+    "to_json",
+    "to_text",
+]
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 
 _LENGTH = struct.Struct(">i").pack
 _NULL = _LENGTH(-1)
+_COUNT = struct.Struct(">h").pack
+
+_CHARACTERS = re.compile(r"\b(?:VARCHAR|CHAR|NVARCHAR|NCHAR)\b(?:\(\d+\))?")
+_BIT = re.compile(r"\bBIT(?: VARYING)?\(\d+\)")
+_COLLATION = re.compile(r' COLLATE "(?:[^"]|"")*"')
+
+#: Rows that are encoded column by column: enough to pay for NumPy, few enough to stay in the processor's cache.
+_AT_ONCE = 500
 
 Encode = Callable[[Any], bytes]
 
@@ -41,93 +63,188 @@ class ColumnEncoder:
 
     staged: StagedColumn
     encode: Encode
+    #: Encodes many values that are not None at once, each with its length in front; it raises where `encode` might not.
+    encode_many: Callable[[Sequence[Any]], Sequence[Buffer]] | None = None
 
 
-def encoder_of(column: Column[Any], *, dimension: int | None = None, strip_nul: bool = False) -> ColumnEncoder:
+def encoder_of(
+    column: Column[Any], *, dimension: int | None = None, schema: str | None = None, strip_nul: bool = False
+) -> ColumnEncoder:
     """Return the encoder of a column: binary for vectors, text, JSON and numbers, text for any other type.
 
     Args:
         column: a column of a mapped table.
         dimension: what vectors must have where the column does not say.
+        schema: where an enum type that names no schema lives; None is the search path's.
         strip_nul: leave NUL bytes out of text and JSON, in place of an error.
     """
     type_ = column.type
     if isinstance(type_, VectorType) and type_.dimension is None and dimension is not None:
         type_ = type(type_)(dimension)
-    ddl = type_.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
+    ddl = _ddl(type_, schema)
     encode = _binary_encoder(type_, strip_nul=strip_nul)
     if encode is not None:
-        return ColumnEncoder(StagedColumn(str(column.name), ddl), encode)
-    return ColumnEncoder(StagedColumn(str(column.name), "TEXT", ddl), _text_encoder(type_, strip_nul=strip_nul))
+        encode_many = partial(_matrix, type_.dimension) if type(type_) is Vector else None
+        return ColumnEncoder(StagedColumn(str(column.name), ddl), encode, encode_many)
+    return ColumnEncoder(StagedColumn(str(column.name), "TEXT", _uncut(ddl)), _text_encoder(type_, strip_nul=strip_nul))
+
+
+def _ddl(type_: types.TypeEngine[Any], schema: str | None) -> str:
+    dialect: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
+    dialect.identifier_preparer.schema_for_object = lambda named: named.schema or schema
+    return type_.compile(dialect)
+
+
+def _uncut(ddl: str) -> str:
+    """Return a type to cast to that is not shorter than the column's: an explicit cast cuts what is too long."""
+    return _COLLATION.sub("", _BIT.sub("BIT VARYING", _CHARACTERS.sub("TEXT", ddl)))
 
 
 def _binary_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode | None:
     exact = type(type_)
     if isinstance(type_, VectorType):
         return lambda value: type_.to_binary(type_.coerce(value))
-    if exact in _TEXTS:
-        return _strip_nul if strip_nul else to_text
+    if isinstance(type_, types.String) and exact in _TEXTS:
+        return _text_of(type_.length, strip_nul=strip_nul)
     if exact in _JSONS:
         prefix = b"\x01" if exact is postgresql.JSONB else b""
         return lambda value: prefix + _json(value, strip_nul=strip_nul)
-    return struct.Struct(_STRUCTS[exact]).pack if exact in _STRUCTS else None
+    return _PLAIN.get(exact)
+
+
+def _matrix(dimension: int | None, values: Sequence[Any]) -> Sequence[Buffer]:
+    if not all(type(value) is np.ndarray and value.dtype.kind == "f" for value in values):
+        message = "not all are arrays of floats."
+        raise TypeError(message)
+    binary = vectors.matrix_to_binary(vectors.as_matrix(np.stack(values), dimension=dimension))
+    rows, size = binary.shape
+    framed = np.empty((rows, 4 + size), np.uint8)
+    framed[:, :4] = np.frombuffer(_LENGTH(size), np.uint8)
+    framed[:, 4:] = binary
+    data = framed.data.cast("B")
+    return [data[start : start + 4 + size] for start in range(0, rows * (4 + size), 4 + size)]
+
+
+def _text_of(length: int | None, *, strip_nul: bool) -> Encode:
+    text = _strip_nul if strip_nul else to_text
+    if length is None:
+        return text
+
+    def encode(value: Any) -> bytes:
+        data = text(value)
+        if len(data) > length and len(data.decode()) > length:
+            message = f"expected at most {length} characters, got {len(data.decode())}."
+            raise InvalidText(message)
+        return data
+
+    return encode
 
 
 def _text_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode:
     """Encode through the type's own processing and psycopg's text form, which the server reads by the cast."""
     dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
     bind = type_.dialect_impl(dialect).bind_processor(dialect)
-    transformer = Transformer()
-    text = _strip_nul if strip_nul else to_text
+    transformer = Transformer(_Adapters(_strip_nul if strip_nul else to_text))
 
     def encode(value: Any) -> bytes:
         processed = bind(value) if bind else value
-        if isinstance(processed, str):
-            return text(processed)
         dumper: Any = transformer.get_dumper(processed, PyFormat.TEXT)
         return bytes(dumper.dump(processed))
 
     return encode
 
 
-def encode_rows(columns: Sequence[ColumnEncoder], rows: Iterable[Mapping[str, Any]], *, first: int = 0) -> bytes:
-    """Return rows, mappings by column name, as one complete stream with its header and trailer.
+class _Adapters:
+    """psycopg's own text forms, but for text and bytes, also inside of arrays.
+
+    Without a connection psycopg escapes bytes for a quoted literal, which doubles backslashes and quotes.
+    """
+
+    connection = None
+
+    def __init__(self, text: Encode) -> None:
+        class Text(Dumper):
+            def dump(self, obj: Any) -> Buffer:
+                return text(obj)
+
+        class Bytes(Dumper):
+            def dump(self, obj: Any) -> Buffer:
+                return b"\\x" + bytes(obj).hex().encode()
+
+        self.adapters = AdaptersMap(adapters)
+        self.adapters.register_dumper(str, Text)
+        for kind in (bytes, bytearray, memoryview):
+            self.adapters.register_dumper(kind, Bytes)
+
+
+def encode_rows(
+    columns: Sequence[ColumnEncoder],
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    keys: Sequence[str] | None = None,
+    constants: Sequence[bytes] = (),
+    numbers: Iterable[int] | None = None,
+) -> bytes:
+    """Return rows as one complete stream with its header and trailer.
 
     Args:
         columns: one encoder a column, in the order of the COPY statement.
-        rows: the rows.
-        first: the number of the first row, for error messages.
+        rows: mappings by `keys`.
+        keys: what each column is called in the rows; by default its name.
+        constants: encoded values of columns in front of these, the same in every row.
+        numbers: the number of each row, for error messages; by default from 0.
 
     Raises:
-        InvalidVector, InvalidText: a value that cannot be stored; the message starts with the row and the column.
+        InvalidVector, InvalidText, InvalidRow: a value that cannot be stored; the message starts with the row and the
+            column.
     """
-    count = struct.pack(">h", len(columns))
-    plan = [(column.staged.name, column.encode) for column in columns]
+    named = list(zip([column.staged.name for column in columns] if keys is None else keys, columns, strict=True))
+    numbered = zip(itertools.count() if numbers is None else numbers, rows, strict=False)
+    lead = _COUNT(len(constants) + len(columns)) + b"".join(_LENGTH(len(value)) + value for value in constants)
     parts = [HEADER]
-    append = parts.append
-    name = ""
-    for number, row in enumerate(rows, first):
-        append(count)
+    while some := list(itertools.islice(numbered, _AT_ONCE)):
         try:
-            for name, encode in plan:
-                value = row[name]
-                if value is None:
-                    append(_NULL)
-                else:
-                    data = encode(value)
-                    append(_LENGTH(len(data)))
-                    append(data)
-        except (RowspaceError, struct.error, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise _located(error, number, row, name) from error
-    append(TRAILER)
+            parts.append(_by_columns(lead, named, [row for _, row in some]))
+        except Exception:  # noqa: BLE001 -- one at a time, the row that it was is known, or none is wrong after all
+            parts.append(_by_rows(lead, named, some))
+    parts.append(TRAILER)
     return b"".join(parts)
 
 
-def _located(error: Exception, number: int, row: Mapping[str, Any], column: str) -> RowspaceError:
-    kind = type(error) if isinstance(error, RowspaceError) else InvalidRow
+def _by_columns(lead: bytes, columns: Sequence[tuple[str, ColumnEncoder]], rows: Sequence[Mapping[str, Any]]) -> bytes:
+    fields = [_fields(column, [row[key] for row in rows]) for key, column in columns]
+    return b"".join(itertools.chain.from_iterable(zip(itertools.repeat(lead), *fields, strict=False)))
+
+
+def _fields(column: ColumnEncoder, values: Sequence[Any]) -> Sequence[Buffer]:
+    if column.encode_many is not None and all(value is not None for value in values):
+        return column.encode_many(values)
+    encode = column.encode
+    return [_NULL if value is None else _LENGTH(len(data := encode(value))) + data for value in values]
+
+
+def _by_rows(
+    lead: bytes, columns: Sequence[tuple[str, ColumnEncoder]], rows: Iterable[tuple[int, Mapping[str, Any]]]
+) -> bytes:
+    parts = []
+    for number, row in rows:
+        parts.append(lead)
+        for key, column in columns:
+            # Any: what a type's own processing raises is the row's fault too.
+            try:
+                value = row[key]
+                data = b"" if value is None else column.encode(value)
+            except Exception as error:
+                what = str(error) if key in row else "is missing."
+                raise _located(type(error), number, row, f"{column.staged.name!r}: {what}") from error
+            parts += (_NULL,) if value is None else (_LENGTH(len(data)), data)
+    return b"".join(parts)
+
+
+def _located(error: type[Exception], number: int, row: Mapping[str, Any], what: str) -> RowspaceError:
+    kind = error if issubclass(error, RowspaceError) else InvalidRow
     identity = f" (id {row['id']!r})" if "id" in row else ""
-    what = "is missing." if isinstance(error, KeyError) else str(error)
-    return kind(f"Row {number}{identity}, column {column!r}: {what}")
+    return kind(f"Row {number}{identity}, column {what}")
 
 
 def to_text(value: Any) -> bytes:
@@ -153,6 +270,49 @@ def _strip_nul(value: Any) -> bytes:
     return to_text(value.replace("\0", "") if isinstance(value, str) else value)
 
 
+def _boolean(value: Any) -> bytes:
+    # struct would take any object that is true, the text "false" as well.
+    if not isinstance(value, bool | np.bool_ | int) or value not in {True, False}:
+        message = f"expected a bool, got {value!r:.60}."
+        raise TypeError(message)
+    return b"\x01" if value else b"\x00"
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    message = f"expected bytes, got {type(value).__name__}."
+    raise TypeError(message)
+
+
+def _uuid(value: Any) -> bytes:
+    return (value if isinstance(value, uuid.UUID) else uuid.UUID(value)).bytes
+
+
+def storable_text(value: Any, *, strip_nul: bool = False) -> str:
+    """Return text as PostgreSQL can store it, without NUL bytes when asked.
+
+    Raises:
+        InvalidText: as in `to_text`.
+    """
+    return (_strip_nul if strip_nul else to_text)(value).decode()
+
+
+def storable_json(value: Any, *, strip_nul: bool = False) -> Any:
+    """Return what JSONB gives back for a value: dates as text, tuples as lists; without NUL bytes when asked.
+
+    Raises:
+        InvalidText: as in `to_text`.
+        InvalidRow: a NaN, an infinity, or a value that has no form in JSON.
+    """
+    try:
+        return json.loads(_json(value, strip_nul=strip_nul))
+    except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        if isinstance(error, InvalidText):
+            raise
+        raise InvalidRow(str(error)) from error
+
+
 def to_json(value: Any) -> str:
     """Return JSON text; dates, UUIDs, decimals and NumPy values become what JSON has for them.
 
@@ -160,7 +320,7 @@ def to_json(value: Any) -> str:
         TypeError: a value that has no form in JSON.
         ValueError: a NaN or an infinity.
     """
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_jsonable)
+    return _dumps(value)
 
 
 def _json(value: Any, *, strip_nul: bool) -> bytes:
@@ -197,18 +357,25 @@ def _jsonable(value: Any) -> Any:
     raise TypeError(message)
 
 
+# json.dumps would make an encoder for every value.
+_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_jsonable).encode
+
 _TEXTS = {types.Text, types.String, types.Unicode, types.UnicodeText, types.TEXT, types.VARCHAR}
 _JSONS = {postgresql.JSONB, types.JSON, postgresql.JSON}
-_STRUCTS: dict[type[Any], str] = {
-    types.SmallInteger: ">h",
-    types.SMALLINT: ">h",
-    types.Integer: ">i",
-    types.INTEGER: ">i",
-    types.BigInteger: ">q",
-    types.BIGINT: ">q",
-    types.Double: ">d",
-    types.DOUBLE_PRECISION: ">d",
-    types.REAL: ">f",
-    types.Boolean: ">?",
-    types.BOOLEAN: ">?",
+_PLAIN: dict[type[Any], Encode] = {
+    types.SmallInteger: struct.Struct(">h").pack,
+    types.SMALLINT: struct.Struct(">h").pack,
+    types.Integer: struct.Struct(">i").pack,
+    types.INTEGER: struct.Struct(">i").pack,
+    types.BigInteger: struct.Struct(">q").pack,
+    types.BIGINT: struct.Struct(">q").pack,
+    types.Double: struct.Struct(">d").pack,
+    types.DOUBLE_PRECISION: struct.Struct(">d").pack,
+    types.REAL: struct.Struct(">f").pack,
+    types.Boolean: _boolean,
+    types.BOOLEAN: _boolean,
+    types.LargeBinary: _bytes,
+    postgresql.BYTEA: _bytes,
+    types.Uuid: _uuid,
+    types.UUID: _uuid,
 }

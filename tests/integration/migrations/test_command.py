@@ -147,3 +147,13 @@ def test_a_url_may_be_an_argument_or_in_the_file(alembic, scratch, tmp_path):
     said = alembic.fails("current", ROWSPACE_DATABASE_URL=wrong)
     assert "Check that the server runs" in said
     assert "s3cret" not in said
+
+
+def test_a_percent_sign_in_the_file_is_explained_without_the_password(alembic, tmp_path):
+    configuration = (alembic.top / "alembic.ini").read_text().replace("%(here)s", str(alembic.top))
+    written = tmp_path / "written.ini"
+    url = "postgresql://ada:%s3cret@db/app"
+    written.write_text(configuration.replace("sqlalchemy.url =", f"sqlalchemy.url = {url}"))
+    said = alembic.fails("-c", str(written), "current")
+    assert "write it twice, %%" in said
+    assert "s3cret" not in said

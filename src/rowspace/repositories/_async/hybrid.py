@@ -153,7 +153,7 @@ class AsyncHybridRepository(Generic[M]):
             | {**text_parameters(text), **(marker.parameters if marker else {})},
             where=conditions.clauses,
             keep=conditions.keep,
-            settings=settings or SearchSettings(),
+            settings=self._subject.settings(settings),
             method=self._subject.method,
         )
         rows = await self._run(search, shape, conditions)

@@ -20,6 +20,8 @@ from rowspace.results import Hit, LoadReport
 from rowspace.settings import SearchSettings
 from rowspace.statements import documents as statements
 from rowspace.statements.search import Nearest, parameters
+from rowspace.tuning import tuned, tuning_of
+from rowspace.wire.encode import storable_json
 
 __all__ = ["DocumentRepository"]
 
@@ -48,6 +50,8 @@ class DocumentRepository:
     ) -> LoadReport:
         """Insert documents, and update those whose id is there already, by COPY in binary.
 
+        A load into an empty collection is copied straight into it; any other goes through a staging table.
+
         Args:
             rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.
             batch_size: rows held in memory and sent at once.
@@ -66,6 +70,7 @@ class DocumentRepository:
             constants={"collection_id": self.collection.id},
             dimension=self.collection.dimension,
             strip_nul=strip_nul,
+            empty=self.is_empty(),
         )
 
     def get(self, ids: Iterable[str]) -> list[Document]:
@@ -98,8 +103,13 @@ class DocumentRepository:
         Args:
             changes: keys to set at the top level; None removes a key.
             filter: which documents; None means all of them.
+
+        Raises:
+            InvalidText, InvalidRow: a value that JSONB cannot store.
+            InvalidFilter: the filter is malformed.
         """
-        return self._change(statements.merge_metadata(self.collection.id, changes, self._where(filter)))
+        stored = storable_json(dict(changes))
+        return self._change(statements.merge_metadata(self.collection.id, stored, self._where(filter)))
 
     def replace_metadata(self, metadata: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace the metadata of documents by id; ids that are not there are an error of the session."""
@@ -170,7 +180,7 @@ class DocumentRepository:
             parameters={**parameters(query, max_distance=max_distance, min_distance=min_distance), **values},
             where=(filter_predicate(_METADATA, tuple(values)),) if values else (),
             keep=True,
-            settings=settings or SearchSettings(),
+            settings=tuned(settings, tuning_of(self.collection.index)),
             method=self.collection.index.get("method"),
         )
         return run_search(self.session, search)

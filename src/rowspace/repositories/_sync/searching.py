@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Select
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
 from rowspace.results import Hit
 from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
+from rowspace.statements import quantized
 from rowspace.statements.search import Nearest, Target, built, count_candidates
 
 __all__ = ["Search", "apply_settings", "run_search"]
@@ -35,6 +37,18 @@ class Search(Generic[M]):
     #: The method of the index, where it is known: the other method's settings are left alone.
     method: str | None = None
 
+    @property
+    def candidates(self) -> int | None:
+        """Rows that are re-ranked, with a quantized index; else None."""
+        if self.target.quantize is None or self.shape.exact:
+            return None
+        return quantized.candidates(self.target.quantize, self.shape.k, self.settings)
+
+    def settings_for(self, scan: Scan) -> SearchSettings:
+        """Return the settings of one scan."""
+        settings = self.settings if self.candidates is None else quantized.covering(self.settings, self.candidates)
+        return replace(settings, iterative_scan="relaxed_order") if scan == "iterative" else settings
+
     def scans(self) -> tuple[Scan, ...]:
         """Return the scans to try, each for when the one before came back with fewer rows than there are.
 
@@ -45,10 +59,20 @@ class Search(Generic[M]):
             return ("exact",)
         if self.settings.iterative_scan is not None:
             return ("iterative", "exact") if self.settings.iterative_scan == "relaxed_order" else ("plain",)
-        limit = self.settings.ef_search or DEFAULT_EF_SEARCH
-        if self.where or self.shape.min_distance or self.shape.k > limit:
+        limit = self.settings_for("plain").ef_search or DEFAULT_EF_SEARCH
+        if self.where or self.shape.min_distance or (self.candidates or self.shape.k) > limit:
             return ("iterative", "exact")
         return ("plain", "iterative", "exact")
+
+    def statement(self, scan: Scan) -> Select[M, float]:
+        """Return the statement of one scan."""
+        if self.candidates is not None and scan != "exact":
+            return quantized.built(self.target, self.shape, self.candidates, self.where, keep=self.keep)
+        shape = replace(self.shape, exact=True) if scan == "exact" else self.shape
+        return built(self.target, shape, self.where, iterative=scan == "iterative", keep=self.keep)
+
+
+_distance = attrgetter("distance")
 
 
 def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
@@ -66,8 +90,7 @@ def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
 
 def apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
     """Set what a scan needs, until the transaction ends."""
-    settings = replace(search.settings, iterative_scan="relaxed_order") if scan == "iterative" else search.settings
-    statements = settings.statements(search.method)
+    statements = search.settings_for(scan).statements(search.method)
     if not statements:
         return
     connection = session.connection(bind_arguments={"mapper": search.target.model})
@@ -76,16 +99,22 @@ def apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
 
 
 def _fetch(session: Session, search: Search[M], scan: Scan) -> list[Hit[M]]:
-    shape = replace(search.shape, exact=True) if scan == "exact" else search.shape
-    statement = built(search.target, shape, search.where, iterative=scan == "iterative", keep=search.keep)
     similarity = search.target.distance.similarity
-    rows = session.execute(statement, search.parameters)
-    return [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    rows = session.execute(search.statement(scan), search.parameters)
+    hits = [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    # An earlier search of the transaction may have left the iterative scan on, whose order is relaxed.
+    hits.sort(key=_distance)
+    return hits
 
 
 def _gave_up(session: Session, search: Search[Any]) -> bool:
     """Tell whether the index had fewer than k candidates, where a maximum distance may have taken rows away."""
     if not search.shape.max_distance:
         return True
-    candidates = session.scalar(count_candidates(search.target, search.shape, search.where), search.parameters)
-    return candidates is not None and candidates < search.shape.k
+    wanted = search.candidates or search.shape.k
+    if search.candidates is None:
+        statement = count_candidates(search.target, search.shape, search.where)
+    else:
+        statement = quantized.count_candidates(search.target, search.shape, search.candidates, search.where)
+    found = session.scalar(statement, search.parameters)
+    return found is not None and found < wanted

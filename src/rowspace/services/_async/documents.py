@@ -11,7 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import ConfigurationError
 from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository, AsyncHybridRepository
 from rowspace.results import LoadReport
-from rowspace.services.embedding import Embedder, aembed_query, aembed_texts, check_embedder, embedder_name
+from rowspace.services.embedding import (
+    Embedder,
+    aembed_query,
+    aembed_texts,
+    check_dimension,
+    check_embedder,
+    embedder_name,
+)
 from rowspace.services.loading import Batch, Given, Load, Progress, abatches
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.requests import request_of, search_options
@@ -199,7 +206,7 @@ class AsyncDocumentService:
             await (await _repository(session, collection)).create_indexes()
 
     async def _write(self, repository: AsyncDocumentRepository, load: Load, given: list[Given]) -> None:
-        batch = load.batch(given)
+        batch = load.batch(given, repository.collection.dimension)
         if load.was_empty is None:
             load.was_empty = await repository.is_empty()
         batch.compare(await repository.fingerprints(list(batch.documents)))
@@ -214,9 +221,14 @@ class AsyncDocumentService:
             return {}
         collection = repository.collection
         check_embedder(collection, self._embedder)
+        vectors = await aembed_texts(self._embedder, list(texts.values()))
+        check_dimension(collection, self._embedder, vectors)
         if collection.embedder is None:
+            # Locked: another load of the same new collection may have been first, with another embedder.
+            await repository.session.refresh(collection, ["embedder"], with_for_update=True)
+            check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
-        return dict(zip(texts, await aembed_texts(self._embedder, list(texts.values())), strict=True))
+        return dict(zip(texts, vectors, strict=True))
 
     async def _dimension(self) -> int:
         if self._embedder is None:

@@ -12,7 +12,14 @@ from sqlalchemy.orm import Session
 from rowspace.errors import ConfigurationError
 from rowspace.repositories import CollectionRepository, DocumentRepository, HybridRepository
 from rowspace.results import LoadReport
-from rowspace.services.embedding import Embedder, check_embedder, embed_query, embed_texts, embedder_name
+from rowspace.services.embedding import (
+    Embedder,
+    check_dimension,
+    check_embedder,
+    embed_query,
+    embed_texts,
+    embedder_name,
+)
 from rowspace.services.loading import Batch, Given, Load, Progress, batches
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.requests import request_of, search_options
@@ -200,7 +207,7 @@ class DocumentService:
             (_repository(session, collection)).create_indexes()
 
     def _write(self, repository: DocumentRepository, load: Load, given: list[Given]) -> None:
-        batch = load.batch(given)
+        batch = load.batch(given, repository.collection.dimension)
         if load.was_empty is None:
             load.was_empty = repository.is_empty()
         batch.compare(repository.fingerprints(list(batch.documents)))
@@ -215,9 +222,14 @@ class DocumentService:
             return {}
         collection = repository.collection
         check_embedder(collection, self._embedder)
+        vectors = embed_texts(self._embedder, list(texts.values()))
+        check_dimension(collection, self._embedder, vectors)
         if collection.embedder is None:
+            # Locked: another load of the same new collection may have been first, with another embedder.
+            repository.session.refresh(collection, ["embedder"], with_for_update=True)
+            check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
-        return dict(zip(texts, embed_texts(self._embedder, list(texts.values())), strict=True))
+        return dict(zip(texts, vectors, strict=True))
 
     def _dimension(self) -> int:
         if self._embedder is None:

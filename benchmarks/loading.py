@@ -1,0 +1,113 @@
+"""Bulk loads: into an empty collection, by plain COPY of psycopg's, and by the ORM with pgvector's type."""
+
+from __future__ import annotations
+
+from itertools import count, islice
+from time import perf_counter
+from typing import Any
+
+from pgvector.sqlalchemy import VECTOR
+from psycopg.types.json import Jsonb
+from sqlalchemy import Text, create_engine
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from benchmarks.corpus import Corpus
+from benchmarks.database import connect
+from benchmarks.harness import Measure, interleave
+from rowspace import CollectionRepository, Database, DocumentRepository
+
+__all__ = ["measure_load"]
+
+#: Rows that the ORM gets: it is slow enough to be timed with fewer.
+ORM_ROWS = 2_000
+
+
+def measure_load(database: Database, corpus: Corpus, dimension: int, turns: int) -> list[Measure]:
+    """Compare the three, each with a commit at its end; the indexes of the collection are timed apart."""
+    corpus = corpus.projected(dimension)
+    loader = _Loader(database, corpus, dimension)
+    orm_rows = min(ORM_ROWS, len(corpus.texts))
+    variants = {"COPY": loader.copy, "upsert": loader.upsert, "ORM": lambda _: loader.add_all(orm_rows)}
+    times = interleave(variants, turns)
+    rates = {name: len(corpus.texts) / times.median(name) for name in ("COPY", "upsert")}
+    rates["ORM"] = orm_rows / times.median("ORM")
+    detail = ", ".join(f"{name} {rate:,.0f} rows/s" for name, rate in rates.items())
+    began = perf_counter()
+    loader.index()
+    loader.close()
+    indexing = perf_counter() - began
+    scale = len(corpus.texts) / orm_rows
+    return [
+        Measure("load", f"rate, of COPY's, {dimension}-d", times.ratio("COPY", "upsert"), at_least=0.6, detail=detail),
+        Measure("load", f"rate, of ORM's, {dimension}-d", times.ratio("ORM", "upsert") * scale, at_least=15),
+        Measure("load", f"building the indexes, seconds, {dimension}-d", indexing),
+    ]
+
+
+class _Loader:
+    """The three ways, each call into a table of its own."""
+
+    def __init__(self, database: Database, corpus: Corpus, dimension: int) -> None:
+        self._database = database
+        self._dimension = dimension
+        self._rows = list(corpus.rows())
+        self._numbers = count()
+        self._raw = connect(database.engine.url)
+        # An engine that Rowspace has not touched.
+        self._plain = create_engine(database.engine.url)
+        self._model = _orm_model(dimension)
+        self._model.metadata.create_all(self._plain)
+        self._last = ""
+
+    def copy(self, _turn: int) -> None:
+        """Load by psycopg's `write_row`."""
+        table = f"plain_{self._dimension}_{next(self._numbers)}"
+        with self._raw.transaction(), self._raw.cursor() as cursor:
+            cursor.execute(
+                f"CREATE TABLE {table} (id text PRIMARY KEY, content text NOT NULL, metadata jsonb NOT NULL, "
+                f"embedding vector({self._dimension}) NOT NULL)"
+            )
+            with cursor.copy(f"COPY {table} (id, content, metadata, embedding) FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types(["text", "text", "jsonb", "vector"])
+                for row in self._rows:
+                    copy.write_row((row["id"], row["content"], Jsonb(row["meta"]), row["embedding"]))
+
+    def upsert(self, _turn: int) -> None:
+        """Load through the repository."""
+        self._last = f"load_{self._dimension}_{next(self._numbers)}"
+        with self._database.begin() as session:
+            collection = CollectionRepository(session).create(self._last, self._dimension)
+            DocumentRepository(session, collection).upsert(self._rows)
+
+    def add_all(self, rows: int) -> None:
+        """Load through the ORM, with ids that are new."""
+        number = next(self._numbers)
+        with Session(self._plain) as session, session.begin():
+            session.add_all(self._model(**(row | {"id": f"{number}-{row['id']}"})) for row in islice(self._rows, rows))
+
+    def index(self) -> None:
+        """Build the indexes of the collection that was loaded last."""
+        with self._database.begin() as session:
+            session.connection().exec_driver_sql("SET LOCAL maintenance_work_mem = '512MB'")
+            DocumentRepository(session, CollectionRepository(session).get(self._last)).create_indexes()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._raw.close()
+        self._plain.dispose()
+
+
+def _orm_model(dimension: int) -> type[Any]:
+    class Base(DeclarativeBase):
+        pass
+
+    class Item(Base):
+        __tablename__ = f"items_{dimension}"
+
+        id: Mapped[str] = mapped_column(Text, primary_key=True)
+        content: Mapped[str] = mapped_column(Text)
+        meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB)
+        embedding: Mapped[Any] = mapped_column(VECTOR(dimension))
+
+    return Item

@@ -1,0 +1,121 @@
+"""What Rowspace tells about indexes and searches: status, progress, plans, findings. Plain frozen data, no database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = ["BuildProgress", "Finding", "IndexState", "IndexStatus", "SearchPlan", "Severity", "WatchBuild"]
+
+#: `missing` is wanted and not there; `invalid` was left behind by a build that failed, and serves no search.
+IndexState = Literal["valid", "invalid", "building", "missing"]
+
+Severity = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """One index of a table, as it is in the database.
+
+    Args:
+        name: its name.
+        table: the table that it is on.
+        schema: the schema of both; None where it is missing and the search path decides.
+        method: the access method, such as `hnsw`.
+        definition: the whole CREATE INDEX statement.
+        state: whether searches can use it.
+        size: its bytes on disk.
+        rows: its rows, as of the last build or ANALYZE.
+        scans: how often it was used since the statistics were reset.
+        wanted: the model or the collection asks for it.
+        differences: in words, how it differs from what the model or the collection asks for.
+    """
+
+    name: str
+    table: str
+    schema: str | None
+    method: str
+    definition: str
+    state: IndexState
+    size: int = 0
+    rows: int = 0
+    scans: int = 0
+    wanted: bool = False
+    differences: tuple[str, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether it is valid and as the model or the collection asks for it."""
+        return self.state == "valid" and self.wanted and not self.differences
+
+
+@dataclass(frozen=True, slots=True)
+class BuildProgress:
+    """How far a build is.
+
+    Args:
+        index: the name of the index.
+        phase: what the server does, such as `building index: loading tuples`.
+        percent: how much of the phase is done, 0 to 100; None where the server does not tell.
+        seconds: since this index was begun.
+    """
+
+    index: str
+    phase: str
+    percent: float | None
+    seconds: float
+
+
+#: Called again and again during a build.
+WatchBuild = Callable[[BuildProgress], object]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """How the server ran one nearest-neighbour search: from EXPLAIN (ANALYZE, BUFFERS).
+
+    Args:
+        index: the vector index that ordered the rows, or None.
+        scan: the kind of scan that read the table, such as `Index Scan`.
+        milliseconds: planning and execution.
+        rows_returned: rows that came out.
+        rows_scanned: rows that were read from the table.
+        rows_filtered: of those, rows that a condition took away.
+        buffers: pages of 8 kB that were touched.
+        settings: pgvector's settings in force.
+        advice: what to do, in words; empty when all is well.
+        plan: the server's own plan, as JSON.
+    """
+
+    index: str | None
+    scan: str
+    milliseconds: float
+    rows_returned: int
+    rows_scanned: int
+    rows_filtered: int
+    buffers: int
+    settings: Mapping[str, str]
+    advice: tuple[str, ...] = ()
+    plan: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a check found.
+
+    Args:
+        check: the name of the check, such as `invalid-index`.
+        severity: `error` makes searches wrong or slow now, `warning` soon, `info` is worth knowing.
+        subject: what it is about: an index, a table, the server.
+        what: what is so.
+        why: why that matters.
+        fix: what to do, an SQL statement or a command where there is one.
+    """
+
+    check: str
+    severity: Severity
+    subject: str
+    what: str
+    why: str
+    fix: str

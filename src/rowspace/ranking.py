@@ -1,0 +1,97 @@
+"""Arithmetic on vectors that have been found: the query of a recommendation, and a choice that is not all alike.
+
+NumPy alone, in float64; nothing here knows the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rowspace.distance import Distance
+
+__all__ = ["average_query", "mmr", "similarities"]
+
+Float64 = NDArray[np.float64]
+
+
+def average_query(positive: Sequence[Any], negative: Sequence[Any] = (), *, distance: Distance) -> Float64:
+    """Return `mean(positive) + (mean(positive) - mean(negative))`, or the mean of the positive without negative ones.
+
+    For cosine distance each vector is scaled to length one before, as its length says nothing there.
+    The formula is the strategy `average_vector` of Qdrant's recommendation API, which also stores the vectors of a
+    cosine collection scaled to length one.
+
+    Args:
+        positive: one or more vectors of shape (n,).
+        negative: any number of vectors of shape (n,).
+        distance: what the search orders by.
+    """
+    middle = _mean(positive, distance)
+    return middle if not len(negative) else middle + (middle - _mean(negative, distance))
+
+
+def mmr(
+    relevance: Sequence[float], embeddings: Sequence[Any], k: int, *, distance: Distance, lambda_mult: float = 0.5
+) -> list[int]:
+    """Return k positions by maximal marginal relevance, in the order of their choice.
+
+    The first is the most relevant. Each next one has the largest
+    `lambda_mult * relevance - (1 - lambda_mult) * (largest similarity to one already chosen)`; of equals the first.
+    Carbonell and Goldstein, "The Use of MMR", SIGIR 1998. Costs k times m similarities.
+
+    Args:
+        relevance: the similarity of each of m candidates to the query.
+        embeddings: their vectors, each of shape (n,).
+        k: how many to choose; all of them where there are not as many.
+        distance: whose similarity it is.
+        lambda_mult: 1 for relevance alone, 0 for variety alone.
+    """
+    if not len(relevance):
+        return []
+    relevant, rows = np.asarray(relevance, np.float64), _rows(embeddings)
+    chosen = [int(np.argmax(relevant))]
+    redundancy = similarities(rows[chosen[0]], rows, distance=distance)
+    while len(chosen) < min(k, len(rows)):
+        score = lambda_mult * relevant - (1 - lambda_mult) * redundancy
+        score[chosen] = -np.inf
+        chosen.append(int(np.argmax(score)))
+        redundancy = np.maximum(redundancy, similarities(rows[chosen[-1]], rows, distance=distance))
+    return chosen
+
+
+def similarities(query: Float64, rows: Float64, *, distance: Distance) -> Float64:
+    """Return `Distance.similarity` of a vector of shape (n,) to each row of a matrix of shape (m, n), shape (m,)."""
+    match distance:
+        case Distance.INNER_PRODUCT:
+            return rows @ query
+        case Distance.COSINE:
+            return _over(rows @ query, np.linalg.norm(rows, axis=1) * np.linalg.norm(query))
+        case Distance.JACCARD:
+            return _over(np.minimum(rows, query).sum(axis=1), np.maximum(rows, query).sum(axis=1))
+        case Distance.L2:
+            return np.asarray(1 / (1 + np.linalg.norm(rows - query, axis=1)))
+        case _:
+            return np.asarray(1 / (1 + np.abs(rows - query).sum(axis=1)))
+
+
+def _over(numerator: Float64, denominator: Float64) -> Float64:
+    # A vector of zeros is like nothing, itself included; pgvector says NaN for cosine and 0 for jaccard.
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+def _mean(vectors: Sequence[Any], distance: Distance) -> Float64:
+    rows = _rows(vectors)
+    if distance is Distance.COSINE:
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        rows = np.divide(rows, lengths, out=rows, where=lengths > 0)
+    return np.asarray(rows.mean(axis=0))
+
+
+def _rows(vectors: Sequence[Any]) -> Float64:
+    # A sparse vector knows the way to NumPy.
+    dense = [vector.to_numpy() if hasattr(vector, "to_numpy") else vector for vector in vectors]
+    return np.array(dense, np.float64)

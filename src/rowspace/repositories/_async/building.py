@@ -1,0 +1,185 @@
+"""Building indexes: the one exception to the rule that nothing here opens a connection.
+
+CREATE INDEX CONCURRENTLY and its like cannot run inside a transaction, and a build's progress can only be seen from
+another connection. So an index builder takes an engine, and uses connections of its own in autocommit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import func, select, table as sql_table
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rowspace.diagnosis import IndexStatus, WatchBuild
+from rowspace.errors import mapped_errors
+from rowspace.models import Collection
+from rowspace.repositories.background import arun_watched
+from rowspace.repositories.batches import schema_of
+from rowspace.repositories.building import Step, creation, planned_for, removal, renewal, repair
+from rowspace.statements import catalog
+from rowspace.statements.indexing import PlannedIndex, build_settings
+
+__all__ = ["AsyncIndexBuilder"]
+
+#: Seconds between two looks at a build.
+_EVERY = 0.5
+
+# A % in the condition of a partial index is no parameter.
+_AS_IT_IS = {"no_parameters": True}
+
+
+class AsyncIndexBuilder:
+    """The indexes of a model's table or of a collection: made, watched, repaired and dropped.
+
+    Each call takes one or two connections of the engine and gives them back at its end. It neither sees nor ends any
+    transaction of the caller, and what it does cannot be rolled back. It needs a direct connection or a session pool:
+    in PgBouncer's transaction mode the settings of the build would reach others.
+
+    Args:
+        engine: a SQLAlchemy async engine, of a role that owns the table.
+        over: a declarative class, for its indexes by hnsw and ivfflat; or a collection, for its vector, metadata and
+            text index.
+        every: seconds between two calls of `progress`.
+
+    Raises:
+        ConfigurationError: the class has no vector index, or one without a name.
+    """
+
+    def __init__(self, engine: AsyncEngine, over: type[Any] | Collection, *, every: float = _EVERY) -> None:
+        self._engine = engine
+        self._planned = planned_for(over, schema_of(engine))
+        self._every = every
+
+    async def status(self) -> list[IndexStatus]:
+        """Return every index of the table, and those that are wanted but missing; costs a look into the catalogs."""
+        with mapped_errors():
+            return catalog.statuses(await self._facts(), self._planned)
+
+    async def create(
+        self,
+        *,
+        concurrently: bool = True,
+        maintenance_work_mem: str | None = None,
+        parallel_workers: int | None = None,
+        progress: WatchBuild | None = None,
+    ) -> list[IndexStatus]:
+        """Make the indexes that are missing, and anew those that a failed build left INVALID; return the status.
+
+        `concurrently` costs two passes over the table, and waits for every transaction that is older than it; without,
+        the build is faster and writers wait for it. An HNSW build that outgrows `maintenance_work_mem` becomes several
+        times slower.
+
+        Args:
+            concurrently: let writers go on meanwhile.
+            maintenance_work_mem: memory of each build, such as "1GB"; None leaves the server's value.
+            parallel_workers: processes beside the leader, 0 to 1024; None leaves the server's value.
+            progress: called with a `BuildProgress` every half second; an error that it raises cancels the build.
+
+        Raises:
+            ConfigurationError: an index of that name is there and is another one, or is being built by somebody else.
+            InvalidSetting: a setting that cannot be.
+        """
+        settings = build_settings(maintenance_work_mem, parallel_workers)
+        with mapped_errors():
+            steps = creation(await self._wanted(), await self._facts(), concurrently=concurrently)
+            await self._run(steps, settings, progress)
+        return await self.status()
+
+    async def repair(
+        self, *, concurrently: bool = True, maintenance_work_mem: str | None = None, progress: WatchBuild | None = None
+    ) -> list[IndexStatus]:
+        """Build INVALID indexes anew, drop what a failed REINDEX left behind, make nothing else; return the status."""
+        settings = build_settings(maintenance_work_mem, None)
+        with mapped_errors():
+            steps = repair(await self._wanted(), await self._facts(), concurrently=concurrently)
+            await self._run(steps, settings, progress)
+        return await self.status()
+
+    async def reindex(
+        self,
+        *names: str,
+        concurrently: bool = True,
+        maintenance_work_mem: str | None = None,
+        parallel_workers: int | None = None,
+        progress: WatchBuild | None = None,
+    ) -> list[IndexStatus]:
+        """Build vector indexes anew as they are, after many rows changed; searches go on with the old one meanwhile.
+
+        Args:
+            names: which ones; by default every vector index that is wanted.
+            concurrently: let writers go on, and keep the old index until the new one is there.
+            maintenance_work_mem: as for `create`.
+            parallel_workers: as for `create`.
+            progress: as for `create`.
+
+        Raises:
+            ConfigurationError: there is no such index.
+        """
+        settings = build_settings(maintenance_work_mem, parallel_workers)
+        with mapped_errors():
+            steps = renewal(self._planned, await self._facts(), names, concurrently=concurrently)
+            await self._run(steps, settings, progress)
+        return await self.status()
+
+    async def drop(self, *names: str, concurrently: bool = True) -> None:
+        """Drop vector indexes, by default every one that is wanted; one that is not there is no error.
+
+        Raises:
+            ConfigurationError: a name that is not wanted.
+        """
+        with mapped_errors():
+            await self._run(removal(self._planned, names, concurrently=concurrently), build_settings(None, None), None)
+
+    async def _facts(self) -> list[catalog.IndexFact]:
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(catalog.index_facts(self._planned[0].table, self._planned[0].schema))
+            return catalog.facts_of(rows)
+
+    async def _wanted(self) -> list[PlannedIndex]:
+        if not any(plan.unsized for plan in self._planned):
+            return self._planned
+        counted = select(func.count()).select_from(sql_table(self._planned[0].table, schema=self._planned[0].schema))
+        async with self._engine.connect() as connection:
+            rows = int(await connection.scalar(counted) or 0)
+        return [plan.sized(rows) if plan.unsized else plan for plan in self._planned]
+
+    async def _run(self, steps: Iterable[Step], settings: Sequence[str], progress: WatchBuild | None) -> None:
+        async with self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            try:
+                for statement in settings:
+                    await connection.exec_driver_sql(statement)
+                for step in steps:
+                    await self._watch(connection, step, progress)
+            finally:
+                # The settings must not reach whoever gets this connection from the pool next.
+                await connection.invalidate()
+
+    async def _watch(self, connection: Any, step: Step, progress: WatchBuild | None) -> None:
+        pid = (await connection.execute(catalog.BACKEND)).scalar_one()
+        began = monotonic()
+
+        async def look() -> None:
+            if progress is not None and step.builds:
+                rows = await self._aside(catalog.PROGRESS.bindparams(pid=pid))
+                progress(catalog.progress_of(step.index, rows[0] if rows else None, monotonic() - began))
+
+        try:
+            await arun_watched(
+                partial(connection.exec_driver_sql, step.statement, execution_options=_AS_IT_IS),
+                look,
+                cancel=partial(self._aside, catalog.CANCEL.bindparams(pid=pid)),
+                every=self._every,
+            )
+        except BaseException as error:
+            if step.builds:
+                error.add_note(f"The build of {step.index} did not finish and may have left it INVALID: repair() it.")
+            raise
+
+    async def _aside(self, statement: Any) -> list[Any]:
+        async with self._engine.connect() as connection:
+            return [*(await connection.execute(statement)).mappings()]

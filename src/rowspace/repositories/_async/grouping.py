@@ -1,0 +1,110 @@
+"""Run a grouped search in a session: among more and more candidates of the index, at last among all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.errors import mapped_errors
+from rowspace.repositories._async.searching import Search, apply_settings
+from rowspace.results import Group, Hit
+from rowspace.statements.grouping import Grouping, GroupKey, grouped
+
+__all__ = ["GroupedSearch", "run_grouped"]
+
+M = TypeVar("M")
+
+# Candidates of the first index scan for each row wanted, and how many at least; the second has ten times as many.
+_OVERSAMPLING, _AT_LEAST, _DEEPER = 4, 100, 10
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedSearch(Generic[M]):
+    """A search whose hits come in groups, ready to run.
+
+    Args:
+        search: query, conditions and settings.
+        by: what the hits of a group have in common.
+        grouping: how many groups, and hits of each.
+        max_distance: leave out hits that are farther, and groups without a hit.
+    """
+
+    search: Search[M]
+    by: GroupKey
+    grouping: Grouping
+    max_distance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found(Generic[M]):
+    """What one statement gave: groups, nearest first, and how many rows, up to which distance, they are from."""
+
+    groups: list[Group[M]]
+    candidates: int
+    farthest: float
+
+
+async def run_grouped(session: AsyncSession, search: GroupedSearch[M]) -> list[Group[M]]:
+    """Return the groups whose nearest rows are the nearest, and of each its nearest rows: as many as there are."""
+    with mapped_errors():
+        groups = None if search.search.shape.exact else await _by_index(session, search)
+        if groups is None:
+            groups = (await _fetch(session, search, search.grouping)).groups
+    return _within(groups, search.max_distance)
+
+
+async def _by_index(session: AsyncSession, search: GroupedSearch[M]) -> list[Group[M]] | None:
+    """Return the groups, or None where an index scan did not come by as many."""
+    wanted, limit = search.grouping, search.max_distance
+    await apply_settings(session, search.search, "iterative")
+    depth = max(_AT_LEAST, _OVERSAMPLING * wanted.groups * wanted.per_group)
+    for candidates in (depth, _DEEPER * depth):
+        found = await _fetch(session, search, replace(wanted, candidates=candidates))
+        if limit is not None and found.farthest > limit:
+            return found.groups
+        if len(found.groups) == wanted.groups:
+            return await _completed(session, search, found.groups)
+        if found.candidates < candidates:
+            break
+    return None
+
+
+async def _completed(session: AsyncSession, search: GroupedSearch[M], groups: list[Group[M]]) -> list[Group[M]] | None:
+    """Return the groups, those that are not full read anew from all their rows, as more may lie farther off.
+
+    None where a key did not find its group: a number that Python has rounded.
+    """
+    size = search.grouping.per_group
+    keys = [group.key for group in groups if len(group.hits) < size]
+    if not keys:
+        return groups
+    rest = await _fetch(session, search, Grouping(len(keys), size), search.by.among(keys))
+    if len(rest.groups) < len(keys):
+        return None
+    full = [group for group in groups if len(group.hits) == size]
+    return sorted([*full, *rest.groups], key=lambda group: group.hits[0].distance)
+
+
+async def _fetch(
+    session: AsyncSession, search: GroupedSearch[M], grouping: Grouping, more: Sequence[ColumnElement[bool]] = ()
+) -> _Found[M]:
+    target = search.search.target
+    statement = grouped(target, search.by, grouping, (*search.search.where, *more))
+    places: dict[int, Group[M]] = {}
+    candidates, farthest = 0, 0.0
+    rows = await session.execute(statement, search.search.parameters)
+    for place, key, entity, distance, candidates, farthest in rows:  # noqa: B007 - the last two are the same in each
+        hit = Hit(entity, distance, target.distance.similarity(distance))
+        places.setdefault(place, Group(key, [])).hits.append(hit)
+    return _Found([*places.values()], candidates, farthest)
+
+
+def _within(groups: list[Group[M]], limit: float | None) -> list[Group[M]]:
+    if limit is None:
+        return groups
+    near = [Group(group.key, [hit for hit in group.hits if hit.distance <= limit]) for group in groups]
+    return [group for group in near if group.hits]

@@ -1,0 +1,90 @@
+"""Run many searches of one shape in one statement, and those that came back short once more, by the next scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.errors import mapped_errors
+from rowspace.repositories._async.searching import Scan, Search, apply_settings
+from rowspace.results import Hit
+from rowspace.statements.batch import QUERIES, built_many, count_many, key_parameters
+
+__all__ = ["Many", "run_many"]
+
+M = TypeVar("M")
+
+#: Queries in one statement: their rows are in memory at once, and with k=100 these are a hundred thousand.
+_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Many(Generic[M]):
+    """Searches that differ in their queries alone.
+
+    Args:
+        search: what they share; its parameters hold no query.
+        queries: vectors of the column's type; or, with `stored`, primary keys.
+        stored: search by the embeddings of rows that are there.
+    """
+
+    search: Search[M]
+    queries: Sequence[Any]
+    stored: bool = False
+
+    def parts(self, pending: Sequence[int]) -> Iterator[Sequence[int]]:
+        """Split the positions that are still to be searched into those of one statement."""
+        size = 1 if self.stored else _AT_ONCE
+        return (pending[start : start + size] for start in range(0, len(pending), size))
+
+    def parameters(self, part: Sequence[int]) -> dict[str, Any]:
+        """Return the parameters of the statement for some of the queries."""
+        given = [self.queries[index] for index in part]
+        queries = key_parameters(self.search.target, given[0]) if self.stored else {QUERIES: given}
+        return {**self.search.parameters, **queries}
+
+
+async def run_many(session: AsyncSession, many: Many[M]) -> list[list[Hit[M]]]:
+    """Return the hits of each query, nearest first: k of them where k rows match."""
+    found: list[list[Hit[M]]] = [[] for _ in many.queries]
+    pending: Sequence[int] = range(len(many.queries))
+    scans = many.search.scans()
+    with mapped_errors():
+        for scan in scans:
+            await apply_settings(session, many.search, scan)
+            for part in many.parts(pending):
+                for index, hits in zip(part, await _fetch(session, many, scan, part), strict=True):
+                    found[index] = hits
+            pending = [index for index in pending if len(found[index]) < many.search.shape.k]
+            if not pending or scan == scans[-1]:
+                break
+            pending = await _gave_up(session, many, pending)
+    return found
+
+
+async def _fetch(session: AsyncSession, many: Many[M], scan: Scan, part: Sequence[int]) -> list[list[Hit[M]]]:
+    search = many.search
+    shape = replace(search.shape, exact=scan == "exact")
+    statement = built_many(search.target, shape, search.where, stored=many.stored, keep=search.keep)
+    similarity = search.target.distance.similarity
+    hits: list[list[Hit[M]]] = [[] for _ in part]
+    for position, entity, distance in await session.execute(statement, many.parameters(part)):
+        hits[position - 1].append(Hit(entity, distance, similarity(distance)))
+    return hits
+
+
+async def _gave_up(session: AsyncSession, many: Many[Any], pending: Sequence[int]) -> Sequence[int]:
+    """Return those queries for which the index had fewer than k candidates, so that the range is not the reason."""
+    search = many.search
+    if not search.shape.max_distance:
+        return pending
+    statement = count_many(search.target, search.shape, search.where, stored=many.stored)
+    short = []
+    for part in many.parts(pending):
+        for position, candidates in await session.execute(statement, many.parameters(part)):
+            if candidates < search.shape.k:
+                short.append(part[position - 1])
+    return short

@@ -1,0 +1,120 @@
+"""The repository of vectors in bulk: matrices in and out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import numpy as np
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.errors import InvalidVector, mapped_errors
+from rowspace.models import Collection
+from rowspace.repositories.batches import plan_load, schema_of
+from rowspace.repositories.reading import Reading, plan_reading
+from rowspace.repositories.subjects import Conditions, Where, subject_of
+from rowspace.results import Matrix
+from rowspace.statements.batch import key_names
+from rowspace.vectors import as_matrix
+from rowspace.wire.copy import copy_in_async, copy_out_async
+
+__all__ = ["AsyncMatrixRepository"]
+
+#: Bytes of the stream that are decoded at once.
+_DECODED_AT_ONCE = 4 << 20
+
+
+class AsyncMatrixRepository:
+    """Vectors of a model or of a collection as matrices, in the caller's session and transaction.
+
+    Args:
+        session: a SQLAlchemy async session.
+        over: a declarative class with a `Vector` column, or a collection.
+        column: the key of that column; needed where the model has several.
+    """
+
+    def __init__(self, session: AsyncSession, over: type[Any] | Collection, *, column: str | None = None) -> None:
+        self.session = session
+        self._subject = subject_of(over, column)
+        self._model = self._subject.target.model
+
+    async def read(self, where: Where = ()) -> Matrix:
+        """Return the keys and vectors of the rows that match, in no particular order, by COPY in binary.
+
+        Costs a pass over the rows and twice their size in memory; with conditions, a temporary table of their keys.
+
+        Args:
+            where: a metadata filter, or conditions on the model; nothing means all rows.
+
+        Raises:
+            DimensionMismatch: a row has no vector, or one of another dimension.
+        """
+        async with self.stream(where) as stream:
+            parts = [part async for part in stream]
+        if not parts:
+            dimension = self._subject.target.type.dimension or 0
+            return Matrix([], np.empty((0, dimension), np.float32))
+        return Matrix([key for part in parts for key in part.keys], np.concatenate([part.vectors for part in parts]))
+
+    @asynccontextmanager
+    async def stream(self, where: Where = ()) -> AsyncIterator[AsyncIterator[Matrix]]:
+        """Return a context with an iterator over the rows that match, in parts of about 4 MiB.
+
+        The session's connection is busy until the block ends, which may be before the last part.
+        """
+        conditions = self._subject.conditions(where)
+        reading = plan_reading(self._subject, conditions, schema_of(self.session.get_bind(mapper=self._model)))
+        with mapped_errors():
+            # A reader that stops early cancels the COPY, which must not cost the caller the transaction.
+            savepoint = await self.session.begin_nested()
+            try:
+                async with aclosing(self._parts(conditions, reading)) as parts:
+                    yield parts
+            finally:
+                # Nothing was written but the temporary table, which goes with it.
+                await savepoint.rollback()
+
+    async def _parts(self, conditions: Conditions, reading: Reading) -> AsyncGenerator[Matrix, None]:
+        connection = await self.session.connection(bind_arguments={"mapper": self._model})
+        if reading.export.selection is not None:
+            await connection.exec_driver_sql(reading.export.create_selection())
+            await connection.execute(reading.selection(self._subject, conditions), dict(conditions.parameters))
+        decoder = reading.decoder()
+        async with aclosing(copy_out_async(connection, reading.export.copy())) as chunks:
+            async for chunk in chunks:
+                decoder.feed(chunk)
+                if decoder.pending >= _DECODED_AT_ONCE:
+                    yield Matrix(*decoder.take())
+        keys, vectors = decoder.take()
+        if keys:
+            yield Matrix(keys, vectors)
+
+    async def update(self, keys: Sequence[Any], vectors: Any) -> int:
+        """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.
+
+        Args:
+            keys: one key a row: the id of a document, or the primary key of the model.
+            vectors: a matrix of shape (len(keys), dimension).
+
+        Raises:
+            InvalidVector, DimensionMismatch: a shape that does not fit, NaN or infinity; nothing was written.
+        """
+        matrix = as_matrix(vectors, dimension=self._subject.target.type.dimension)
+        if len(matrix) != len(keys):
+            message = f"Expected one vector a key, got {len(matrix)} vectors for {len(keys)} keys."
+            raise InvalidVector(message)
+        names = [*key_names(self._subject.target), self._subject.target.column]
+        with mapped_errors():
+            connection = await self.session.connection(bind_arguments={"mapper": self._model})
+            schema = schema_of(self.session.get_bind(mapper=self._model))
+            plan = plan_load(self._model, names, schema=schema, **self._subject.load_options())
+            await connection.exec_driver_sql(plan.merge.create_stage())
+            rows = (
+                dict(zip(names, (*self._subject.key(key), row), strict=True))
+                for key, row in zip(keys, matrix, strict=True)
+            )
+            await copy_in_async(connection, plan.merge.to_stage(), plan.encode(rows, range(len(matrix))))
+            updated = (await connection.exec_driver_sql(plan.merge.update())).rowcount
+            await connection.exec_driver_sql(plan.merge.drop_stage())
+        return updated

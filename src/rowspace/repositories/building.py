@@ -1,0 +1,160 @@
+"""What an index builder does, as lists of steps: decided here from the wanted indexes and the facts, run elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import inspect
+
+from rowspace.errors import ConfigurationError
+from rowspace.indexes import from_dict
+from rowspace.models import Collection, Document
+from rowspace.repositories.targets import mapper_of
+from rowspace.statements.admin import Partition
+from rowspace.statements.catalog import IndexFact
+from rowspace.statements.health import Asked
+from rowspace.statements.indexing import VECTOR_METHODS, PlannedIndex, planned
+from rowspace.types import VectorType
+
+__all__ = ["Step", "asked_for", "creation", "planned_for", "removal", "renewal", "repair"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement, which cannot run inside a transaction.
+
+    Args:
+        index: the index that it is about.
+        statement: its SQL.
+        builds: it builds an index, and so has progress and may leave it INVALID.
+    """
+
+    index: str
+    statement: str
+    builds: bool = True
+
+
+def planned_for(over: type[Any] | Collection, schema: str | None) -> list[PlannedIndex]:
+    """Return the indexes that a collection or a model asks for; `schema` is that of tables without one.
+
+    Raises:
+        ConfigurationError: a model without a vector index, or with one that has no name.
+    """
+    if isinstance(over, Collection):
+        partition = Partition(over.id, over.dimension, inspect(Document).local_table.schema or schema)
+        return partition.indexes(from_dict(over.index), over.language)
+    found = _declared_by(over, schema)
+    if not found:
+        message = f'{over.__name__} declares no vector index: add HNSW().index("...") to its __table_args__.'
+        raise ConfigurationError(message)
+    return found
+
+
+def creation(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concurrently: bool) -> list[Step]:
+    """Return the steps that make what is missing or INVALID.
+
+    Raises:
+        ConfigurationError: an index of that name is another one, or is being built.
+    """
+    there = {fact.name: fact for fact in facts}
+    steps = _leftovers(wanted, facts)
+    for plan in wanted:
+        fact = there.get(plan.name)
+        if fact is not None and fact.state == "valid":
+            _check_same(plan, fact)
+            continue
+        steps += _renewed(plan, fact, concurrently=concurrently)
+    return steps
+
+
+def repair(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concurrently: bool) -> list[Step]:
+    """Return the steps that make INVALID indexes anew, and drop those that nobody wants."""
+    broken = {fact.name: fact for fact in facts if fact.state == "invalid"}
+    steps = _leftovers(wanted, facts)
+    for plan in wanted:
+        if plan.name in broken:
+            steps += _renewed(plan, broken[plan.name], concurrently=concurrently)
+    return steps
+
+
+def renewal(
+    wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], names: Sequence[str], *, concurrently: bool
+) -> list[Step]:
+    """Return the steps that build indexes anew as they are.
+
+    Raises:
+        ConfigurationError: there is no such index.
+    """
+    there = {fact.name for fact in facts}
+    chosen = _chosen(wanted, names)
+    missing = [plan.name for plan in chosen if plan.name not in there]
+    if missing:
+        message = f"There is no index {', '.join(missing)} to build anew: create() makes it."
+        raise ConfigurationError(message)
+    return _leftovers(wanted, facts) + [Step(plan.name, plan.reindex(concurrently=concurrently)) for plan in chosen]
+
+
+def removal(wanted: Sequence[PlannedIndex], names: Sequence[str], *, concurrently: bool) -> list[Step]:
+    """Return the steps that drop indexes.
+
+    Raises:
+        ConfigurationError: a name that is not wanted.
+    """
+    return [Step(plan.name, plan.drop(concurrently=concurrently), builds=False) for plan in _chosen(wanted, names)]
+
+
+def _chosen(wanted: Sequence[PlannedIndex], names: Sequence[str]) -> list[PlannedIndex]:
+    plans = {plan.name: plan for plan in wanted}
+    unknown = [name for name in names if name not in plans]
+    if unknown:
+        message = f"There is no index {', '.join(unknown)} among {', '.join(plans)}."
+        raise ConfigurationError(message)
+    return [plan for plan in plans.values() if (plan.name in names if names else plan.is_vector)]
+
+
+def _renewed(plan: PlannedIndex, fact: IndexFact | None, *, concurrently: bool) -> list[Step]:
+    if fact is not None and fact.is_building:
+        message = f"{plan.name} is being built by another session: wait for it."
+        raise ConfigurationError(message)
+    dropped = [Step(plan.name, plan.drop(concurrently=concurrently), builds=False)] if fact is not None else []
+    return [*dropped, Step(plan.name, plan.create(concurrently=concurrently))]
+
+
+def _leftovers(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact]) -> list[Step]:
+    """Return the removal of what a failed REINDEX CONCURRENTLY left behind (PostgreSQL's manual, "REINDEX")."""
+    copies = re.compile("|".join(f"{re.escape(plan.name)}_cc(?:new|old)\\d*" for plan in wanted))
+    return [
+        Step(fact.name, PlannedIndex(fact.name, fact.table, "", fact.schema).drop(concurrently=True), builds=False)
+        for fact in facts
+        if fact.state == "invalid" and copies.fullmatch(fact.name)
+    ]
+
+
+def _check_same(plan: PlannedIndex, fact: IndexFact) -> None:
+    differences = fact.shape.differences(plan.shape)
+    if differences:
+        message = f"{plan.name} is there already, but its {'; its '.join(differences)}: drop() it first."
+        raise ConfigurationError(message)
+
+
+def _declared_by(model: type[Any], schema: str | None) -> list[PlannedIndex]:
+    indexes = [index for index in mapper_of(model).local_table.indexes if _method(index) in VECTOR_METHODS]
+    return sorted((planned(index, schema) for index in indexes), key=lambda plan: plan.name)
+
+
+def _method(index: Any) -> str:
+    return str(index.dialect_options["postgresql"]["using"] or "").lower()
+
+
+def asked_for(over: type[Any] | Collection, schema: str | None) -> Asked:
+    """Return what a collection or a model asks for; `schema` is that of tables without one."""
+    if isinstance(over, Collection):
+        plans = planned_for(over, schema)
+        return Asked(f"the collection {over.name!r}", over.partition, plans, command=over.name, schema=plans[0].schema)
+    table = mapper_of(over).local_table
+    vectors = {column.name: column.type.dimension for column in table.c if isinstance(column.type, VectorType)}
+    declared = {name: dimension for name, dimension in vectors.items() if dimension is not None}
+    return Asked(over.__name__, table.name, _declared_by(over, schema), declared, schema=table.schema or schema)

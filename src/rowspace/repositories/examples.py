@@ -1,0 +1,100 @@
+"""What a recommendation is asked for and what it gives, without I/O: examples sorted out, hits brought together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from rowspace.errors import ConfigurationError, InvalidSetting
+from rowspace.repositories.subjects import Subject
+from rowspace.results import Hit
+from rowspace.statements.search import Nearest
+
+__all__ = ["Examples", "checked_candidates", "merged"]
+
+M = TypeVar("M")
+
+_STRATEGIES = ("average", "best_score")
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Positive and negative examples, each the key of a row, as a tuple, or a vector."""
+
+    subject: Subject[Any]
+    positive: Sequence[Any]
+    negative: Sequence[Any]
+
+    @classmethod
+    def of(cls, subject: Subject[Any], positive: Sequence[Any], negative: Sequence[Any], strategy: str) -> Examples:
+        """Return the examples with every bare key as a tuple.
+
+        Raises:
+            ConfigurationError: no positive example, an unknown strategy, or an average of bit vectors.
+        """
+        if strategy not in _STRATEGIES:
+            message = f"strategy is one of {', '.join(_STRATEGIES)}, got {strategy!r}."
+            raise ConfigurationError(message)
+        if strategy == "average" and subject.target.distance.for_bits:
+            message = "Bit vectors have no average: recommend with strategy='best_score'."
+            raise ConfigurationError(message)
+        if not len(positive):
+            message = "recommend needs at least one positive example: an index finds what is near, not what is far."
+            raise ConfigurationError(message)
+        return cls(subject, *([_sorted_out(subject, one) for one in some] for some in (positive, negative)))
+
+    @property
+    def keys(self) -> list[tuple[Any, ...]]:
+        """The keys among the examples."""
+        return [one for one in (*self.positive, *self.negative) if isinstance(one, tuple)]
+
+    def vectors(self, embeddings: Mapping[tuple[Any, ...], Any]) -> tuple[list[Any], list[Any]]:
+        """Return the positive and the negative examples as vectors.
+
+        Raises:
+            InvalidVector: one is no vector, or not of the right dimension.
+        """
+        given = [[embeddings[one] if isinstance(one, tuple) else one for one in some] for some in self._both()]
+        positive, negative = (self.subject.vectors(some) for some in given)
+        return positive, negative
+
+    def _both(self) -> tuple[Sequence[Any], Sequence[Any]]:
+        return self.positive, self.negative
+
+
+def merged(lists: Sequence[Sequence[Hit[M]]], k: int) -> list[Hit[M]]:
+    """Return the k nearest hits of several lists, each entity once, by its nearest hit."""
+    nearest: dict[int, Hit[M]] = {}
+    for hit in (hit for hits in lists for hit in hits):
+        # The session holds one object a row.
+        known = nearest.setdefault(id(hit.entity), hit)
+        if hit.distance < known.distance:
+            nearest[id(hit.entity)] = hit
+    return sorted(nearest.values(), key=lambda hit: hit.distance)[:k]
+
+
+def checked_candidates(k: int, fetch_k: int | None, lambda_mult: Any) -> int:
+    """Return the number of candidates for k rows that are not all alike.
+
+    Raises:
+        InvalidSetting: k, `fetch_k` or `lambda_mult` is out of range.
+    """
+    if isinstance(lambda_mult, bool) or not isinstance(lambda_mult, int | float) or not 0 <= lambda_mult <= 1:
+        message = f"lambda_mult is a number from 0 to 1, got {lambda_mult!r}."
+        raise InvalidSetting(message)
+    candidates = Nearest(max(4 * Nearest(k).k, 20) if fetch_k is None else fetch_k).k
+    if candidates < k:
+        message = f"fetch_k is at least k, got {fetch_k} for k={k}."
+        raise InvalidSetting(message)
+    return candidates
+
+
+def _sorted_out(subject: Subject[Any], example: Any) -> Any:
+    is_vector = isinstance(example, list) or hasattr(example, "__array__") or hasattr(example, "to_numpy")
+    return example if is_vector and not _is_scalar(example) else subject.key(example)
+
+
+def _is_scalar(value: Any) -> bool:
+    # NumPy's numbers have an __array__ too.
+    return getattr(value, "ndim", None) == 0

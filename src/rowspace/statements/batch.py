@@ -1,0 +1,150 @@
+"""Statements that search for several queries at once: one index scan a query, one statement for all.
+
+The queries are a small table, `rowspace_queries(position, query)`, joined to the search by LATERAL: the planner sees
+`ORDER BY column <operator> queries.query LIMIT k`, which an HNSW or IVFFlat index serves once for each row. It is
+planned once, whereas a UNION ALL of as many searches is planned as many times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    cast,
+    column,
+    func,
+    inspect,
+    literal_column,
+    not_,
+    select,
+    true,
+)
+from sqlalchemy.orm import aliased, defer, undefer
+
+from rowspace.statements.arrays import vectors_parameter
+from rowspace.statements.search import DISTANCE, MAX_DISTANCE, Nearest, Target, distance_to
+
+__all__ = ["QUERIES", "count_many", "key_names", "key_parameters", "nearest_many", "similar_to"]
+
+M = TypeVar("M")
+Where = Sequence[ColumnElement[bool]]
+
+#: The parameter with the queries.
+QUERIES = "rowspace_queries"
+_KEY = "rowspace_key_"
+
+
+def nearest_many(target: Target[M], shape: Nearest, where: Where = ()) -> Select[int, M, float]:
+    """Select position, row and distance of the k nearest rows to each query, by position and distance.
+
+    Positions count from 1; a query without a hit has no row. The parameter `rowspace_queries` is a sequence of vectors.
+    Costs one index scan a query; with `exact` one pass over every row that matches a query.
+    """
+    return _hits(_given(target), target, shape, where)
+
+
+def similar_to(target: Target[M], shape: Nearest, where: Where = ()) -> Select[int, M, float]:
+    """Select 1, row and distance of the k nearest rows to a row that is there, without it, nearest first.
+
+    The parameters are those of `key_parameters`. The embedding stays in the server.
+    Costs one row by its primary key and one index scan.
+    """
+    return _hits(_stored(target), target, shape, (*where, not_(_is_key(target, target.model))))
+
+
+def count_many(target: Target[Any], shape: Nearest, where: Where = (), *, stored: bool = False) -> Select[int, int]:
+    """Select position and number of the rows that the scan of each query gave, before the maximum distance.
+
+    Fewer than k means that the scan gave up, not the range. With `stored` for `similar_to`, else for `nearest_many`.
+    """
+    queries = _stored(target) if stored else _given(target)
+    where = (*where, not_(_is_key(target, target.model))) if stored else where
+    inner = _nearest(queries, target, shape, where).lateral("rowspace_hits")
+    return (
+        select(queries.c.position, func.count(inner.c[DISTANCE]))
+        .select_from(queries.outerjoin(inner, true()))
+        .group_by(queries.c.position)
+    )
+
+
+def key_names(target: Target[Any]) -> list[str]:
+    """Return the attributes of the primary key that the scope leaves open: `id` for a document."""
+    mapper, scoped = inspect(target.model), dict(target.scope)
+    names = [mapper.get_property_by_column(key).key for key in mapper.primary_key]
+    return [name for name in names if name not in scoped]
+
+
+def key_parameters(target: Target[Any], key: tuple[Any, ...]) -> dict[str, Any]:
+    """Return the parameters for the key of `similar_to`, one value for each of `key_names`."""
+    return {_KEY + name: value for name, value in zip(key_names(target), key, strict=True)}
+
+
+_kept = {False: lru_cache(256)(nearest_many), True: lru_cache(256)(similar_to)}
+
+
+def built_many(
+    target: Target[M], shape: Nearest, where: tuple[ColumnElement[bool], ...], *, stored: bool, keep: bool
+) -> Select[int, M, float]:
+    """Return the statement of `similar_to` or `nearest_many`, with `keep` from a cache; see `search.built`."""
+    if keep:
+        statement: Select[int, M, float] = _kept[stored](target, shape, where)
+        return statement
+    return similar_to(target, shape, where) if stored else nearest_many(target, shape, where)
+
+
+def _given(target: Target[Any]) -> FromClause:
+    # In a subselect the planner does not see how many there are and takes them for ten. It has nothing to choose by
+    # that number, and a hundred index scans look dear enough to it to spend more on the JIT compiler than on them.
+    queries = select(vectors_parameter(QUERIES, target.type)).scalar_subquery()
+    columns = func.unnest(queries).table_valued(column("query", target.type), with_ordinality="position")
+    return columns.render_derived("rowspace_queries")
+
+
+def _stored(target: Target[Any]) -> FromClause:
+    row = aliased(target.model, name="rowspace_example")
+    embedding: Any = getattr(row, target.column)
+    query = embedding if target.dimension is None else cast(embedding, target.type)
+    scope = [getattr(row, name) == value for name, value in target.scope]
+    return (
+        select(literal_column("1").label("position"), query.label("query"))
+        .where(*scope, _is_key(target, row), embedding.is_not(None))
+        # Kept apart, so that the row is read once and its vector taken out of line once.
+        .offset(literal_column("0"))
+        .subquery("rowspace_queries")
+    )
+
+
+def _is_key(target: Target[Any], entity: Any) -> ColumnElement[bool]:
+    return and_(*(getattr(entity, name) == bindparam(_KEY + name) for name in key_names(target)))
+
+
+def _hits(queries: FromClause, target: Target[M], shape: Nearest, where: Where) -> Select[int, M, float]:
+    inner = _nearest(queries, target, shape, where).lateral("rowspace_hits")
+    entity: Any = aliased(target.model, inner)
+    embedding, distance = getattr(entity, target.column), inner.c[DISTANCE]
+    limits = [distance <= bindparam(MAX_DISTANCE)] if shape.max_distance else []
+    return (
+        select(queries.c.position, entity, distance)
+        .select_from(queries.join(inner, true()))
+        .where(*limits)
+        .order_by(queries.c.position, distance)
+        .options(undefer(embedding) if shape.with_embedding else defer(embedding))
+    )
+
+
+def _nearest(queries: FromClause, target: Target[Any], shape: Nearest, where: Where) -> Select[Any]:
+    distance = distance_to(target, queries.c.query)
+    return (
+        select(*inspect(target.model).selectable.c, distance.label(DISTANCE))
+        .where(*target.conditions(), *where)
+        .order_by(distance + literal_column("0.0") if shape.exact else distance)
+        .limit(literal_column(f"{shape.k:d}"))
+        .correlate(queries)
+    )

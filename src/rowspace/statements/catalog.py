@@ -1,0 +1,166 @@
+"""What PostgreSQL's catalogs and statistics say about indexes, as statements and as plain facts.
+
+Sources: PostgreSQL's manual, "pg_index", "pg_stat_all_indexes" and "CREATE INDEX Progress Reporting".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Float, Integer, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql.selectable import TextualSelect
+
+from rowspace.diagnosis import BuildProgress, IndexState, IndexStatus
+from rowspace.statements.indexing import PlannedIndex, Shape, cast_of
+
+__all__ = ["PROGRESS", "IndexFact", "all_index_facts", "index_facts", "progress_of", "statuses"]
+
+_COLUMNS: dict[str, Any] = {
+    "schema": Text,
+    "table": Text,
+    "name": Text,
+    "method": Text,
+    "definition": Text,
+    "opclass": Text,
+    "options": ARRAY(Text),
+    "partial": Boolean,
+    "is_valid": Boolean,
+    "is_unique": Boolean,
+    "is_building": Boolean,
+    "size": BigInteger,
+    "rows": Float,
+    "scans": BigInteger,
+}
+
+# An index has an entry in the progress view from the moment it exists; before that, its build is known by its table.
+_FACTS = """
+    SELECT n.nspname AS schema, tc.relname AS table, ic.relname AS name, am.amname AS method,
+           pg_get_indexdef(i.indexrelid) AS definition, o.opcname AS opclass,
+           coalesce(ic.reloptions, '{{}}') AS options, i.indpred IS NOT NULL AS partial,
+           i.indisvalid AS is_valid, i.indisunique AS is_unique,
+           EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) AS is_building,
+           pg_relation_size(ic.oid) AS size, greatest(ic.reltuples, 0) AS rows, coalesce(s.idx_scan, 0) AS scans
+      FROM pg_index i
+      JOIN pg_class ic ON ic.oid = i.indexrelid
+      JOIN pg_am am ON am.oid = ic.relam
+      JOIN pg_class tc ON tc.oid = i.indrelid
+      JOIN pg_namespace n ON n.oid = tc.relnamespace
+      JOIN pg_opclass o ON o.oid = i.indclass[0]
+      LEFT JOIN pg_stat_all_indexes s ON s.indexrelid = i.indexrelid
+     WHERE ic.relkind = 'i' AND {condition}
+     ORDER BY n.nspname, tc.relname, ic.relname
+"""
+
+_OF_TABLE = """tc.relname = :table_name AND
+    CASE WHEN CAST(:schema AS text) IS NULL THEN pg_table_is_visible(tc.oid) ELSE n.nspname = CAST(:schema AS text) END
+"""
+
+_OF_VECTORS = """EXISTS (
+    SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+     WHERE a.attrelid = tc.oid AND t.typname IN ('vector', 'halfvec', 'sparsevec') AND NOT a.attisdropped)
+"""
+
+#: The backend that builds, of the connection that it is asked on.
+BACKEND = text("SELECT pg_backend_pid()").columns(pid=Integer)
+
+PROGRESS = text("""
+    SELECT phase, blocks_done, blocks_total, tuples_done, tuples_total
+      FROM pg_stat_progress_create_index WHERE pid = :pid
+""")
+
+CANCEL = text("SELECT pg_cancel_backend(:pid)")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFact:
+    """One index, as the catalogs have it."""
+
+    schema: str
+    table: str
+    name: str
+    method: str
+    definition: str
+    opclass: str = ""
+    options: Sequence[str] = ()
+    partial: bool = False
+    is_valid: bool = True
+    is_unique: bool = False
+    is_building: bool = False
+    size: int = 0
+    rows: float = 0
+    scans: int = 0
+
+    @property
+    def shape(self) -> Shape:
+        """What decides which searches it serves."""
+        options = dict(option.split("=", 1) for option in self.options)
+        return Shape(self.method, self.opclass, cast_of(self.definition), options, self.partial)
+
+    @property
+    def state(self) -> IndexState:
+        """Whether searches can use it."""
+        if self.is_valid:
+            return "valid"
+        return "building" if self.is_building else "invalid"
+
+    def status(self, wanted: PlannedIndex | None) -> IndexStatus:
+        """Return the status beside what is wanted."""
+        return IndexStatus(
+            name=self.name,
+            table=self.table,
+            schema=self.schema,
+            method=self.method,
+            definition=self.definition,
+            state=self.state,
+            size=self.size,
+            rows=int(self.rows),
+            scans=self.scans,
+            wanted=wanted is not None,
+            differences=() if wanted is None else tuple(self.shape.differences(wanted.shape)),
+        )
+
+
+def index_facts(table: str, schema: str | None) -> TextualSelect:
+    """Select the facts of every index of a table; costs a look into the catalogs and the size of each index's file."""
+    return _select(_OF_TABLE).bindparams(table_name=table, schema=schema)
+
+
+def all_index_facts() -> TextualSelect:
+    """Select the facts of every index of every table with a vector column."""
+    return _select(_OF_VECTORS)
+
+
+def facts_of(rows: Iterable[Any]) -> list[IndexFact]:
+    """Return the rows of `index_facts` as facts."""
+    return [IndexFact(**row._mapping) for row in rows]  # noqa: SLF001 -- SQLAlchemy's public name for it
+
+
+def statuses(facts: Iterable[IndexFact], wanted: Iterable[PlannedIndex]) -> list[IndexStatus]:
+    """Return the status of every index that is there or wanted, those that are missing last."""
+    plans = {plan.name: plan for plan in wanted}
+    there = [fact.status(plans.pop(fact.name, None)) for fact in facts]
+    missing = [
+        IndexStatus(plan.name, plan.table, plan.schema, plan.shape.method, plan.create(), "missing", wanted=True)
+        for plan in plans.values()
+    ]
+    return there + missing
+
+
+def progress_of(index: str, row: Mapping[str, Any] | None, seconds: float) -> BuildProgress:
+    """Return the progress of a build from a row of `PROGRESS`; without a row it waits, or has just ended.
+
+    pgvector counts tuples for ivfflat while it loads them, else blocks: its README, "Index Build Time".
+    """
+    if row is None:
+        return BuildProgress(index, "waiting", None, seconds)
+    done, total = row["tuples_done"], row["tuples_total"]
+    if not total:
+        done, total = row["blocks_done"], row["blocks_total"]
+    return BuildProgress(index, row["phase"], min(100.0, 100.0 * done / total) if total else None, seconds)
+
+
+def _select(condition: str) -> TextualSelect:
+    return text(_FACTS.format(condition=condition)).columns(**_COLUMNS)

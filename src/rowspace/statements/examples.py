@@ -1,0 +1,49 @@
+"""Statements and conditions about rows that serve as examples, by their primary keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, not_, select, tuple_
+
+from rowspace.statements.batch import key_names
+from rowspace.statements.search import Target, distance_to
+
+__all__ = ["embeddings_of", "nearer_to", "without"]
+
+Key = tuple[Any, ...]
+
+
+def embeddings_of(target: Target[Any], keys: Sequence[Key]) -> Select[Any]:
+    """Select the key, in one column for each of `key_names`, and the embedding, which may be NULL, of rows."""
+    scope = [getattr(target.model, name) == value for name, value in target.scope]
+    columns = [getattr(target.model, name) for name in key_names(target)]
+    return select(*columns, target.attribute).where(*scope, _is_one_of(target, keys))
+
+
+def without(target: Target[Any], keys: Sequence[Key]) -> list[ColumnElement[bool]]:
+    """Return the condition that leaves rows out; none for no keys."""
+    return [not_(_is_one_of(target, keys))] if keys else []
+
+
+def nearer_to(target: Target[Any], positive: Sequence[Any], negative: Sequence[Any]) -> list[ColumnElement[bool]]:
+    """Return the condition of being nearer to one of some vectors than to each of others; none without others.
+
+    Costs a distance for each vector and each row that a scan comes by.
+    """
+    if not negative:
+        return []
+    return [_smallest(target, positive) < _smallest(target, negative)]
+
+
+def _smallest(target: Target[Any], vectors: Sequence[Any]) -> ColumnElement[float]:
+    return func.least(*(distance_to(target, vector) for vector in vectors))
+
+
+def _is_one_of(target: Target[Any], keys: Sequence[Key]) -> ColumnElement[bool]:
+    columns = [getattr(target.model, name) for name in key_names(target)]
+    if len(columns) == 1:
+        condition: ColumnElement[bool] = columns[0].in_([key[0] for key in keys])
+        return condition
+    return tuple_(*columns).in_(keys)

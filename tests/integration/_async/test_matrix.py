@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pytest
+from sqlalchemy import Date, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.schema import CreateTable
+
+from rowspace import AsyncCollectionRepository, AsyncDatabase, AsyncDocumentRepository, AsyncMatrixRepository, Vector
+from rowspace.errors import DimensionMismatch, InvalidVector
+
+ROWS, DIMENSION = 3_000, 24
+VECTORS = np.random.default_rng(7).normal(size=(ROWS, DIMENSION)).astype(np.float32)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Reading(Base):
+    __tablename__ = "readings"
+
+    station: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    signal: Mapped[np.ndarray | None] = mapped_column(Vector(DIMENSION))
+
+
+@pytest.fixture
+async def database(new_database, driver):
+    url = new_database().replace("+psycopg", f"+{driver}")
+    async with AsyncDatabase.open(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def collection(database):
+    async with database.begin() as session:
+        made = await AsyncCollectionRepository(session).create("matrix", DIMENSION)
+        rows = (
+            {"id": f"r{i}", "content": "x", "meta": {"even": i % 2 == 0}, "embedding": VECTORS[i]} for i in range(ROWS)
+        )
+        await AsyncDocumentRepository(session, made).upsert(rows)
+    return made
+
+
+def order(keys):
+    return [int(key[1:]) for key in keys]
+
+
+async def test_a_collection_is_read_whole_and_by_filter(database, collection):
+    async with database.begin() as session:
+        repository = AsyncMatrixRepository(session, collection)
+        everything = await repository.read()
+        assert sorted(order(everything.keys)) == list(range(ROWS))
+        assert np.array_equal(everything.vectors, VECTORS[order(everything.keys)])
+        assert everything.vectors.flags.c_contiguous
+        even = await repository.read({"even": True})
+        assert sorted(order(even.keys)) == list(range(0, ROWS, 2))
+        assert np.array_equal(even.vectors, VECTORS[order(even.keys)])
+        assert (await repository.read({"even": "no"})).vectors.shape == (0, DIMENSION)
+
+
+async def test_a_reader_that_stops_early_leaves_the_transaction_usable(database, collection):
+    async with database.begin() as session:
+        await session.execute(text("CREATE TABLE witness ()"))
+        async with AsyncMatrixRepository(session, collection).stream({"even": True}) as parts:
+            first = await anext(parts)
+            assert len(first.keys) == len(first.vectors)
+        assert await session.scalar(text("SELECT count(*) FROM witness")) == 0
+
+
+async def test_update_writes_only_the_rows_that_are_there(database, collection):
+    new = np.ones((3, DIMENSION))
+    async with database.begin() as session:
+        repository = AsyncMatrixRepository(session, collection)
+        assert await repository.update(["r1", "r2", "nobody"], new) == 2
+        read = await repository.read()
+        changed = {key for key, vector in zip(read.keys, read.vectors, strict=True) if (vector == 1).all()}
+        assert changed == {"r1", "r2"}
+        assert await session.scalar(text("SELECT count(*) FROM documents WHERE updated_at > created_at")) == 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "vectors", "error", "message"),
+    [
+        (["r1"], np.ones((2, DIMENSION)), InvalidVector, "2 vectors for 1 keys"),
+        (["r1"], np.ones((1, 5)), DimensionMismatch, "Expected 24 dimensions, got 5"),
+        (["r1"], np.full((1, DIMENSION), np.nan), InvalidVector, "NaN, which is at row 0, index 0"),
+    ],
+)
+async def test_update_refuses_other_shapes_before_it_writes(database, collection, keys, vectors, error, message):
+    async with database.begin() as session:
+        repository = AsyncMatrixRepository(session, collection)
+        with pytest.raises(error, match=message):
+            await repository.update(keys, vectors)
+        read = await repository.read()
+        assert np.array_equal(read.vectors, VECTORS[order(read.keys)])
+
+
+async def test_a_model_with_a_composite_key_of_any_types(database):
+    days = [date(2026, 1, day) for day in range(1, 11)]
+    async with database.begin() as session:
+        await session.execute(CreateTable(Reading.__table__))
+        session.add_all(Reading(station=1, day=day, signal=VECTORS[i]) for i, day in enumerate(days))
+        repository = AsyncMatrixRepository(session, Reading)
+        late = await repository.read([Reading.day > days[6]])
+        assert sorted(late.keys) == [(1, day.isoformat()) for day in days[7:]]
+        assert await repository.update([(1, days[0])], [np.zeros(DIMENSION)]) == 1
+        session.add(Reading(station=2, day=days[0], signal=None))
+        with pytest.raises(DimensionMismatch, match="a row has none"):
+            await repository.read()

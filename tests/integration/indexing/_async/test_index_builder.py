@@ -1,0 +1,214 @@
+"""Building, breaking and repairing indexes on a real server."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Integer, text
+from sqlalchemy.orm import mapped_column
+
+from rowspace import (
+    HNSW,
+    AsyncCollectionRepository,
+    AsyncDatabase,
+    AsyncDocumentRepository,
+    AsyncIndexBuilder,
+    Base,
+    IVFFlat,
+    Vector,
+)
+from rowspace.errors import ConfigurationError, InvalidSetting
+
+DIMENSION = 96
+#: Slow enough to be seen and stopped.
+SLOW = HNSW(m=24, ef_construction=200)
+
+
+class StopHere(Exception):
+    """Raised by a progress callback that wants the build to end."""
+
+
+@pytest.fixture
+async def database(index_url):
+    async with AsyncDatabase.open(index_url) as database:
+        yield database
+
+
+@pytest.fixture
+async def fill(database, vectors):
+    """Return a function that makes a collection of 2,000 documents without indexes."""
+
+    async def fill(index, rows=2_000):
+        name = uuid4().hex
+        async with database.begin() as session:
+            collection = await AsyncCollectionRepository(session).create(name, DIMENSION, index=index)
+            documents = ({"id": str(n), "content": "text", "embedding": v} for n, v in enumerate(vectors[:rows]))
+            await AsyncDocumentRepository(session, collection).upsert(documents)
+        return collection
+
+    return fill
+
+
+def states(statuses):
+    return {status.name.rpartition("_")[2]: status.state for status in statuses}
+
+
+async def stopped_build(database, collection):
+    """Begin a build and stop it while it loads the graph."""
+    seen = []
+
+    def stop(progress):
+        seen.append(progress)
+        if progress.phase.startswith("building index"):
+            raise StopHere
+
+    builder = AsyncIndexBuilder(database.engine, collection, every=0.02)
+    with pytest.raises(StopHere) as stopped:
+        await builder.create(progress=stop)
+    return builder, seen, stopped
+
+
+async def test_create_makes_what_is_missing_and_tells_how_far_it_is(database, fill):
+    collection = await fill(SLOW)
+    seen = []
+    builder = AsyncIndexBuilder(database.engine, collection, every=0.02)
+    assert states(await builder.status()) == {
+        str(collection.id): "valid", "metadata": "missing", "text": "missing", "embedding": "missing"
+    }  # fmt: skip
+    made = await builder.create(maintenance_work_mem="64MB", parallel_workers=0, progress=seen.append)
+    (vector,) = [status for status in made if status.method == "hnsw"]
+    assert (vector.fits, vector.rows, vector.scans, vector.size > 1_000_000) == (True, 2_000, 0, True)
+    assert set(states(made).values()) == {"valid"}
+    loading = [p for p in seen if p.index == vector.name and p.phase == "building index: loading tuples" and p.percent]
+    percents = [progress.percent for progress in loading]
+    assert len(percents) > 2
+    assert percents == sorted(percents)
+    assert 0 < percents[0] < 100
+    assert loading[0].seconds < loading[-1].seconds
+
+
+async def test_a_build_that_was_stopped_leaves_an_invalid_index_that_create_repairs(database, fill):
+    collection = await fill(SLOW)
+    builder, seen, stopped = await stopped_build(database, collection)
+    assert stopped.value.__notes__ == [
+        f"The build of ix_{collection.partition}_embedding did not finish and may have left it INVALID: repair() it."
+    ]
+    assert seen[-1].phase == "building index: loading tuples"
+    assert states(await builder.status())["embedding"] == "invalid"
+    assert states(await builder.create())["embedding"] == "valid"
+
+
+async def test_repair_makes_only_invalid_indexes_anew(database, fill):
+    collection = await fill(SLOW)
+    builder, _, _ = await stopped_build(database, collection)
+    await builder.drop(f"ix_{collection.partition}_text")
+    repaired = states(await builder.repair(maintenance_work_mem="64MB"))
+    assert (repaired["embedding"], repaired["text"]) == ("valid", "missing")
+
+
+async def test_what_a_stopped_reindex_left_is_dropped(database, fill):
+    collection = await fill(SLOW)
+    builder = AsyncIndexBuilder(database.engine, collection, every=0.02)
+    await builder.create()
+
+    def stop(progress):
+        if progress.phase.startswith("building index"):
+            raise StopHere
+
+    with pytest.raises(StopHere):
+        await builder.reindex(progress=stop)
+    left = {status.name.removeprefix(f"ix_{collection.partition}_"): status for status in await builder.status()}
+    assert (left["embedding"].state, left["embedding_ccnew"].state) == ("valid", "invalid")
+    assert not left["embedding_ccnew"].wanted
+    repaired = await builder.repair()
+    assert ("ccnew" in str(repaired), states(repaired)["embedding"]) == (False, "valid")
+
+
+async def test_settings_end_with_the_build(index_url, fill):
+    collection = await fill(HNSW(), rows=10)
+    # One connection, which the build's and everybody's after it would be.
+    async with AsyncDatabase.open(index_url, pool_size=1, max_overflow=0) as database:
+        await AsyncIndexBuilder(database.engine, collection).create(maintenance_work_mem="65MB", parallel_workers=1)
+        async with database.session() as session:
+            shown = [
+                await session.scalar(text(f"SHOW {name}"))
+                for name in ("maintenance_work_mem", "max_parallel_maintenance_workers", "statement_timeout")
+            ]
+    assert shown == ["64MB", "2", "0"]
+
+
+async def test_settings_are_checked(database, fill):
+    collection = await fill(None, rows=1)
+    builder = AsyncIndexBuilder(database.engine, collection)
+    with pytest.raises(InvalidSetting, match="maintenance_work_mem is a number with kB"):
+        await builder.create(maintenance_work_mem="1GB'; DROP TABLE documents; --")
+    with pytest.raises(InvalidSetting, match="from 0 to 1024"):
+        await builder.create(parallel_workers=-1)
+
+
+async def test_lists_follow_the_rows(database, fill):
+    collection = await fill(IVFFlat(quantize="halfvec"))
+    (made,) = [s for s in await AsyncIndexBuilder(database.engine, collection).create() if s.method == "ivfflat"]
+    assert made.definition.endswith("USING ivfflat (((embedding)::halfvec(96)) halfvec_cosine_ops) WITH (lists='2')")
+    assert made.fits
+
+
+async def test_another_index_of_that_name_is_refused_until_it_is_dropped(database, fill):
+    collection = await fill(HNSW(), rows=50)
+    await AsyncIndexBuilder(database.engine, collection).create()
+    collection.index = {"method": "hnsw", "distance": "cosine", "m": 8, "ef_construction": 64, "quantize": "bit"}
+    builder = AsyncIndexBuilder(database.engine, collection)
+    (vector,) = [status for status in await builder.status() if status.method == "hnsw"]
+    assert vector.differences == (
+        "operator class is vector_cosine_ops, not bit_hamming_ops",
+        "cast is vector(96), not bit(96)",
+        "m is 16, not 8",
+    )
+    with pytest.raises(ConfigurationError, match="its m is 16, not 8: drop"):
+        await builder.create()
+    await builder.drop()
+    (vector,) = [status for status in await builder.create() if status.method == "hnsw"]
+    assert vector.fits
+    with pytest.raises(ConfigurationError, match="There is no index nothing among ix_"):
+        await builder.drop("nothing")
+
+
+async def test_a_partial_index_of_a_collection(database, fill):
+    collection = await fill(HNSW(where={"lang": "50%"}), rows=50)
+    (made,) = [s for s in await AsyncIndexBuilder(database.engine, collection).create() if s.method == "hnsw"]
+    assert made.definition.endswith("""WHERE (metadata @> '{"lang": "50%"}'::jsonb)""")
+    assert made.fits
+
+
+async def test_a_model_of_ones_own(database, vectors):
+    class Picture(Base):
+        __tablename__ = f"pictures_{uuid4().hex[:8]}"
+        __table_args__ = (HNSW("l2", quantize="bit").index("embedding"), IVFFlat(lists=2).index("other"))
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(DIMENSION))
+        other = mapped_column(Vector(3000))
+
+    async with database.begin() as session:
+        await session.execute(
+            text(f"CREATE TABLE {Picture.__tablename__} (id int, embedding vector(96), other vector)")
+        )
+    builder = AsyncIndexBuilder(database.engine, Picture)
+    assert [status.state for status in await builder.status()] == ["missing", "missing"]
+    made = await builder.create(concurrently=False)
+    assert [(status.method, status.fits) for status in made] == [("hnsw", True), ("ivfflat", True)]
+    assert "(binary_quantize(embedding))::bit(96)) bit_hamming_ops" in made[0].definition
+    assert [status.state for status in await builder.reindex(made[0].name, concurrently=False)] == ["valid", "valid"]
+    await builder.drop()
+    assert [status.state for status in await builder.status()] == ["missing", "missing"]
+    with pytest.raises(ConfigurationError, match="to build anew: create"):
+        await builder.reindex()
+
+
+async def test_a_model_without_a_vector_index_is_refused(database):
+    class Plain(Base):
+        __tablename__ = f"plain_{uuid4().hex[:8]}"
+        id = mapped_column(Integer, primary_key=True)
+
+    with pytest.raises(ConfigurationError, match="declares no vector index"):
+        AsyncIndexBuilder(database.engine, Plain)

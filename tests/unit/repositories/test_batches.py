@@ -1,0 +1,179 @@
+"""What sync and async loads share, without a database."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+
+import pytest
+from hypothesis import given, strategies as st
+from sqlalchemy import DateTime, Text, func
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from rowspace import Document, Vector
+from rowspace.errors import ConfigurationError, InvalidRow, InvalidText
+from rowspace.repositories.batches import Batcher, aiter_rows, iter_rows, plan_load
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Article(Base):
+    __tablename__ = "articles"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column("headline", Text)
+    embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
+    changed: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), onupdate=func.now())
+
+
+class Part(Base):
+    __tablename__ = "parts"
+    __table_args__ = ({"schema": "own"},)
+    tenant: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+
+
+def batcher(*ids, size=100):
+    plan = plan_load(Article, ["id", "title"])
+    first, *rest = [{"id": id_, "title": str(at)} for at, id_ in enumerate(ids)]
+    made = Batcher(plan, first, size=size)
+    for row in rest:
+        made.add(row)
+    return made
+
+
+def counts(batch):
+    return (batch.received, len(batch), batch.duplicates, batch.again)
+
+
+def test_a_plan_is_the_merge_of_the_columns_that_the_rows_have():
+    merge = plan_load(Article, ["title", "id"]).merge
+    assert merge.target == "articles"
+    assert [column.name for column in merge.columns] == ["headline", "id"]
+    assert (merge.keys, merge.touched) == (("id",), ("changed",))
+    assert plan_load(Article, ["id", "changed"]).merge.touched == ()
+
+
+def test_stages_have_names_of_their_own():
+    assert plan_load(Article, ["id"]).merge.stage != plan_load(Article, ["id"]).merge.stage
+
+
+def test_a_schema_is_for_tables_that_name_none():
+    assert plan_load(Article, ["id"], schema="tenant").merge.target == "tenant.articles"
+    assert plan_load(Part, ["tenant", "number"], schema="tenant").merge.target == "own.parts"
+
+
+def test_a_partition_and_its_constant():
+    merge = plan_load(Document, ["id", "embedding"], partition="documents_7", constants={"collection_id": 7}).merge
+    assert merge.target == "documents_7"
+    assert (merge.keys, merge.constants) == (("collection_id", "id"), (("collection_id", 7),))
+
+
+@pytest.mark.parametrize(
+    ("model", "attributes", "message"),
+    [
+        (Article, ["title"], "A load of Article needs its primary key; the rows lack id."),
+        (Part, [], "A load of Part needs its primary key; the rows lack number, tenant."),
+        (
+            Article,
+            ["id", "headline"],
+            "Article has no attribute 'headline'; it has id, title, embedding, changed.",
+        ),
+    ],
+)
+def test_a_plan_that_cannot_be(model, attributes, message):
+    with pytest.raises(ConfigurationError) as refused:
+        plan_load(model, attributes)
+    assert str(refused.value) == message
+
+
+def test_the_last_of_several_wins_inside_a_batch():
+    batch = batcher(1, 2, 1)
+    assert counts(batch) == (3, 2, 1, 0)
+    data = batch.take()
+    assert data.index(b"\x00\x00\x00\x02") < data.rindex(b"\x00\x00\x00\x01")
+    assert b"\x00\x00\x00\x012" in data
+    assert b"\x00\x00\x00\x010" not in data
+
+
+def test_duplicates_of_earlier_batches_are_counted_once_a_batch():
+    batch = batcher(1, 2)
+    batch.take()
+    for id_ in (2, 3, 2, 2):
+        batch.add({"id": id_, "title": ""})
+    assert counts(batch) == (6, 2, 3, 1)
+
+
+@given(st.lists(st.integers(-3, 3) | st.sampled_from([2**31 - 1, -(2**31)]), min_size=1), st.integers(1, 4))
+def test_counts_agree_with_a_set(ids, size):
+    plan = plan_load(Article, ["id"])
+    batch = Batcher(plan, {"id": ids[0]}, size=size)
+    merged, again = set(), 0
+    for id_ in ids[1:]:
+        if batch.full:
+            again += len(merged & batch._rows.keys())
+            merged |= batch._rows.keys()
+            batch.take()
+        batch.add({"id": id_})
+    again += len(merged & batch._rows.keys())
+    assert batch.received == len(ids)
+    assert batch.duplicates == len(ids) - len(set(ids))
+    assert batch.again == again
+
+
+def test_numbers_with_one_hash_are_two_keys():
+    assert hash(-1) == hash(-2)
+    batch = batcher(-1)
+    batch.take()
+    batch.add({"id": -2, "title": ""})
+    assert counts(batch) == (2, 1, 0, 0)
+
+
+def test_full():
+    assert not batcher(1, 1, 1, size=2).full
+    assert batcher(1, 2, size=2).full
+
+
+def test_errors_name_the_row_of_the_load_whatever_was_left_out():
+    batch = batcher(1, 2)
+    batch.take()
+    for id_ in (5, 5, 6):
+        batch.add({"id": id_, "title": "a\0" if id_ == 6 else ""})
+    with pytest.raises(InvalidText, match=r"^Row 4 \(id 6\), column 'headline': PostgreSQL cannot store a NUL"):
+        batch.take()
+
+
+def test_a_row_with_other_attributes_is_refused():
+    batch = batcher(1)
+    with pytest.raises(
+        InvalidRow, match=r"^Row 1 has other attributes .*missing \['title'\], unknown \['headline'\]\.$"
+    ):
+        batch.add({"id": 2, "headline": ""})
+
+
+@pytest.mark.parametrize("key", [None, [1], {}])
+def test_a_key_that_cannot_be_one_is_refused(key):
+    with pytest.raises(InvalidRow, match=r"^Row 1 has a 'id' that cannot be a key: "):
+        batcher(1).add({"id": key, "title": ""})
+
+
+def test_composite_keys():
+    plan = plan_load(Part, ["tenant", "number"])
+    one, two = uuid.UUID(int=1), uuid.UUID(int=2)
+    batch = Batcher(plan, {"tenant": one, "number": 1}, size=9)
+    batch.add({"tenant": two, "number": 1})
+    batch.add({"tenant": one, "number": 1})
+    assert counts(batch) == (3, 2, 1, 0)
+    with pytest.raises(InvalidRow, match="Row 3 has a 'number' that cannot be a key: None"):
+        batch.add({"tenant": one, "number": None})
+
+
+async def test_rows_from_any_iterable():
+    async def rows():
+        yield {"id": 1}
+        yield {"id": 2}
+
+    assert [row async for row in aiter_rows(rows())] == [{"id": 1}, {"id": 2}]
+    assert [row async for row in aiter_rows(iter([{"id": 1}]))] == [{"id": 1}]
+    assert list(iter_rows({"id": at} for at in range(2))) == [{"id": 0}, {"id": 1}]

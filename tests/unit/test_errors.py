@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError, TimeoutError as PoolTimeout
+
+from rowspace import errors
+from rowspace.errors import DimensionMismatch, RowspaceError, StoreUnavailable, map_error, mapped_errors
+
+
+class DriverError(Exception):
+    """As psycopg and asyncpg raise them; psycopg2 calls the attribute `pgcode`."""
+
+    def __init__(self, message, sqlstate=None, *, attribute="sqlstate"):
+        super().__init__(message)
+        setattr(self, attribute, sqlstate)
+
+
+def wrapped(message, sqlstate, kind=DBAPIError, attribute="sqlstate"):
+    return kind("SELECT 1", {}, DriverError(message, sqlstate, attribute=attribute))
+
+
+STATES = {
+    "08006": errors.StoreUnavailable,
+    "08P01": errors.StoreUnavailable,
+    "22021": errors.InvalidText,
+    "22P05": errors.InvalidText,
+    "22023": errors.InvalidSetting,
+    "28000": errors.StoreUnavailable,
+    "28P01": errors.StoreUnavailable,
+    "3D000": errors.StoreUnavailable,
+    "40001": errors.TransactionConflict,
+    "40P01": errors.TransactionConflict,
+    "42501": errors.PermissionDenied,
+    "42704": errors.SchemaNotReady,
+    "42883": errors.SchemaNotReady,
+    "42P01": errors.SchemaNotReady,
+    "53300": errors.StoreUnavailable,
+    "57P01": errors.StoreUnavailable,
+    "57P02": errors.StoreUnavailable,
+    "57P03": errors.StoreUnavailable,
+}
+
+
+@pytest.mark.parametrize("attribute", ["sqlstate", "pgcode"])
+@pytest.mark.parametrize(("sqlstate", "kind"), STATES.items())
+def test_each_sqlstate_has_its_error(sqlstate, kind, attribute):
+    assert type(map_error(wrapped("what happened", sqlstate, attribute=attribute))) is kind
+    assert type(map_error(DriverError("what happened", sqlstate, attribute=attribute))) is kind
+
+
+@pytest.mark.parametrize("sqlstate", ["23505", "42601", "22P02", "57014", "XX000"])
+def test_other_conditions_stay_as_they_are(sqlstate):
+    assert map_error(wrapped("what happened", sqlstate, IntegrityError)) is None
+
+
+def test_a_dimension_mismatch_is_told_from_other_data():
+    assert type(map_error(wrapped("expected 3 dimensions, not 2", "22000"))) is DimensionMismatch
+    assert type(map_error(wrapped("NaN not allowed in vector", "22000"))) is errors.InvalidVector
+
+
+@pytest.mark.parametrize(
+    ("message", "sqlstate", "expected"),
+    [
+        ("deadlock\nDETAIL: a lot", "40P01", "deadlock. Roll back and run the whole transaction again."),
+        ("expected 3 dimensions, not 2", "22000", "expected 3 dimensions, not 2."),
+        ("Why?", "42501", "Why? Grant the right to this role, or connect with one that has it."),
+        ("  ", "42P01", "DriverError. Run the migrations: `rowspace db upgrade` or `alembic upgrade head`."),
+    ],
+)
+def test_messages_say_what_and_the_fix(message, sqlstate, expected):
+    assert str(map_error(wrapped(message, sqlstate))) == expected
+
+
+def test_every_error_is_a_rowspace_error_and_of_a_builtin_kind():
+    kinds = [getattr(errors, name) for name in errors.__all__ if name[0].isupper()]
+    assert all(issubclass(kind, RowspaceError) for kind in kinds)
+    assert issubclass(errors.StoreUnavailable, ConnectionError)
+    assert issubclass(errors.CollectionNotFound, LookupError)
+    assert issubclass(errors.MissingExtra, ImportError)
+    assert issubclass(errors.DimensionMismatch, errors.InvalidVector)
+
+
+# The context manager
+
+
+def test_the_original_is_the_cause():
+    original = wrapped("expected 3 dimensions, not 2", "22000")
+    with pytest.raises(DimensionMismatch) as mapped, mapped_errors():
+        raise original
+    assert mapped.value.__cause__ is original
+
+
+def test_what_has_no_better_error_passes():
+    original = wrapped("duplicate key", "23505", IntegrityError)
+    with pytest.raises(IntegrityError) as same, mapped_errors():
+        raise original
+    assert same.value is original
+
+
+def test_what_a_column_type_refused_is_taken_out_of_the_statement_error():
+    refused = DimensionMismatch("Expected 3 dimensions, got 2.")
+    wrapping = StatementError("(rowspace) refused", "SELECT 1", {}, refused)
+    with pytest.raises(DimensionMismatch) as same, mapped_errors():
+        raise wrapping
+    assert same.value is refused
+    assert same.value.__suppress_context__
+
+
+def test_nested_contexts_map_once():
+    original = wrapped("expected 3 dimensions, not 2", "22000")
+    with pytest.raises(DimensionMismatch) as mapped, mapped_errors(), mapped_errors():
+        raise original
+    assert mapped.value.__cause__ is original
+
+
+# Lost connections, which carry no SQLSTATE
+
+
+def driver_exception(module, name="OperationalError"):
+    return type(name, (Exception,), {"__module__": module})("server closed the connection unexpectedly")
+
+
+def from_module(name, error):
+    """Raise an error in a function of another module."""
+    exec(compile("raise error", name, "exec"), {"__name__": name, "error": error})  # noqa: S102
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        driver_exception("psycopg"),
+        driver_exception("psycopg2"),
+        OperationalError("SELECT 1", {}, driver_exception("psycopg")),
+        DBAPIError("SELECT 1", {}, driver_exception("asyncpg", "InterfaceError"), connection_invalidated=True),
+        PoolTimeout("QueuePool limit of size 1 overflow 0 reached"),
+    ],
+    ids=["psycopg", "psycopg2", "wrapped", "invalidated", "pool"],
+)
+def test_a_lost_connection_is_unavailable(error):
+    assert type(map_error(error)) is StoreUnavailable
+    assert str(map_error(error)).endswith(
+        "Check that the server runs, and the host, port, user and password in the URL."
+    )
+
+
+@pytest.mark.parametrize("module", ["asyncpg.connect_utils", "sqlalchemy.pool.impl"])
+def test_an_oserror_of_the_driver_is_unavailable(module):
+    # asyncpg lets the socket's own error through.
+    with pytest.raises(StoreUnavailable, match="Connection refused"), mapped_errors():
+        from_module(module, ConnectionRefusedError(111, "Connection refused"))
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file"), TimeoutError("embedder"), ConnectionError()])
+def test_an_oserror_of_the_caller_stays_theirs(error):
+    # From a generator of rows that reads a file, or from an embedder behind HTTP.
+    with pytest.raises(type(error)) as same, mapped_errors():
+        from_module("application", error)
+    assert same.value is error
+
+
+def test_an_operational_error_of_another_database_stays_theirs():
+    import sqlite3
+
+    error = sqlite3.OperationalError("no such table: t")
+    assert map_error(error) is None
+    assert map_error(OperationalError("SELECT 1", {}, error)) is None

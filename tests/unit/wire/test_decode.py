@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import struct
+import uuid
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from sqlalchemy import Integer, Text, Uuid
+
+from rowspace.errors import DimensionMismatch, RowspaceError
+from rowspace.wire.decode import MatrixDecoder, key_decoder
+
+HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+TRAILER = b"\xff\xff"
+
+
+def row(vector: np.ndarray | None, *keys: bytes) -> bytes:
+    body = b"" if vector is None else struct.pack(">hh", len(vector), 0) + vector.astype(">f4").tobytes()
+    parts = [struct.pack(">hi", 1 + len(keys), -1 if vector is None else len(body)), body]
+    return b"".join([*parts, *(struct.pack(">i", len(key)) + key for key in keys)])
+
+
+def decoded(stream: bytes, sizes: list[int], dimension: int = 3) -> tuple[list[str], np.ndarray]:
+    decoder = MatrixDecoder(dimension, [bytes.decode])
+    keys: list[str] = []
+    parts = []
+    at = 0
+    for size in [*sizes, len(stream)]:
+        decoder.feed(stream[at : at + size])
+        at += size
+        found, vectors = decoder.take()
+        keys += found
+        parts.append(vectors)
+    return keys, np.concatenate(parts)
+
+
+@given(st.lists(st.text(max_size=8), max_size=6), st.lists(st.integers(0, 40), max_size=30))
+def test_any_chunking_gives_the_same_rows(names: list[str], sizes: list[int]) -> None:
+    vectors = np.arange(3 * len(names), dtype=np.float32).reshape(-1, 3)
+    rows = [row(vector, name.encode()) for name, vector in zip(names, vectors, strict=True)]
+    keys, matrix = decoded(HEADER + b"".join(rows) + TRAILER, sizes)
+    assert keys == names
+    assert matrix.dtype == np.float32
+    assert matrix.flags.c_contiguous
+    assert np.array_equal(matrix, vectors)
+
+
+def test_several_keys_are_a_tuple() -> None:
+    decoder = MatrixDecoder(1, [key_decoder(Integer()), key_decoder(Uuid())])
+    name = uuid.uuid4()
+    decoder.feed(HEADER + row(np.array([2.5]), struct.pack(">q", -7), name.bytes) + TRAILER)
+    keys, matrix = decoder.take()
+    assert keys == [(-7, name)]
+    assert matrix.tolist() == [[2.5]]
+
+
+@pytest.mark.parametrize(("vector", "found"), [(None, "none"), (np.ones(4), "one of 4 dimensions")])
+def test_another_dimension_is_named(vector: np.ndarray | None, found: str) -> None:
+    with pytest.raises(DimensionMismatch, match=f"3 dimensions in each row, a row has {found}"):
+        decoded(HEADER + row(np.ones(3), b"a") + row(vector, b"b") + TRAILER, [])
+
+
+def test_another_stream_is_refused() -> None:
+    with pytest.raises(RowspaceError, match="binary COPY"):
+        decoded(b"a,b\n" * 10, [])
+
+
+def test_text_and_numbers_are_read_in_binary_and_the_rest_as_text() -> None:
+    assert key_decoder(Text())("é".encode()) == "é"
+    assert key_decoder(Integer())(b"\xff\xff") == -1
+    from sqlalchemy import DateTime
+
+    assert key_decoder(DateTime()) is None

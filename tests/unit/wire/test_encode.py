@@ -1,0 +1,288 @@
+"""The COPY BINARY stream, read back by a decoder that shares no code with the encoder."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import json
+import math
+import struct
+import uuid
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from sqlalchemy import (
+    CHAR,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    Enum,
+    Integer,
+    LargeBinary,
+    Numeric,
+    SmallInteger,
+    String,
+    Text,
+    TypeDecorator,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSON, JSONB
+
+from rowspace import Bit, HalfVector, SparseVector, Vector
+from rowspace.errors import DimensionMismatch, InvalidRow, InvalidText, InvalidVector
+from rowspace.wire.encode import encode_rows, encoder_of
+
+
+def decode(stream):
+    """Return the rows of a COPY BINARY stream: tuples of bytes and None."""
+    assert stream[:19] == b"PGCOPY\n\xff\r\n\0" + bytes(8)
+    at, rows = 19, []
+    while (fields := int.from_bytes(stream[at : at + 2], "big", signed=True)) != -1:
+        at, row = at + 2, []
+        for _ in range(fields):
+            length = int.from_bytes(stream[at : at + 4], "big", signed=True)
+            at += 4
+            row.append(None if length < 0 else stream[at : at + length])
+            at += max(length, 0)
+        rows.append(tuple(row))
+    assert stream[at + 2 :] == b""
+    return rows
+
+
+def encoded(type_, value, **options):
+    encoder = encoder_of(Column("c", type_), **options)
+    ((field,),) = decode(encode_rows([encoder], [{"c": value}]))
+    return field
+
+
+def refused(kind, type_, value, **options):
+    with pytest.raises(kind) as error:
+        encoded(type_, value, **options)
+    return str(error.value)
+
+
+# No surrogates, no NUL: what PostgreSQL stores.
+storable = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+jsons = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | storable,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(storable, inner, max_size=3),
+    max_leaves=8,
+)
+COLUMNS = {
+    "t": (Text(), storable, lambda field: field.decode()),
+    "s": (String(), storable, lambda field: field.decode()),
+    "i2": (SmallInteger(), st.integers(-(2**15), 2**15 - 1), lambda field: struct.unpack(">h", field)[0]),
+    "i4": (Integer(), st.integers(-(2**31), 2**31 - 1), lambda field: struct.unpack(">i", field)[0]),
+    "i8": (BigInteger(), st.integers(-(2**63), 2**63 - 1), lambda field: struct.unpack(">q", field)[0]),
+    "f8": (Double(), st.floats(allow_nan=False), lambda field: struct.unpack(">d", field)[0]),
+    "b": (Boolean(), st.booleans(), lambda field: {b"\1": True, b"\0": False}[field]),
+    "j": (JSON(), jsons.filter(lambda value: value is not None), json.loads),
+    "jb": (JSONB(), jsons.filter(lambda value: value is not None), lambda field: json.loads(field.removeprefix(b"\1"))),
+    "u": (Uuid(), st.uuids(), lambda field: uuid.UUID(bytes=field)),
+    "y": (LargeBinary(), st.binary(), bytes),
+}
+
+
+@given(st.lists(st.fixed_dictionaries({name: st.none() | values for name, (_, values, _) in COLUMNS.items()})))
+def test_what_goes_in_comes_out(rows):
+    encoders = [encoder_of(Column(name, type_)) for name, (type_, _, _) in COLUMNS.items()]
+    readers = {name: read for name, (_, _, read) in COLUMNS.items()}
+    out = [
+        {name: None if field is None else readers[name](field) for name, field in zip(COLUMNS, row, strict=True)}
+        for row in decode(encode_rows(encoders, rows))
+    ]
+    assert out == rows
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=9))
+def test_vectors_are_binary(numbers):
+    field = encoded(Vector(), numbers)
+    assert struct.unpack(">HH", field[:4]) == (len(numbers), 0)
+    assert np.frombuffer(field, ">f4", offset=4).tolist() == numbers
+
+
+def test_the_other_vectors():
+    assert encoded(HalfVector(2), [1, -2]) == bytes.fromhex("0002 0000 3c00 c000")
+    assert encoded(Bit(3), "101") == bytes.fromhex("00000003 a0")
+    assert encoded(SparseVector(3), {1: 1.0}) == bytes.fromhex("00000003 00000001 00000000 00000001 3f800000")
+
+
+def test_a_collections_dimension_stands_in_for_the_columns():
+    assert len(encoded(Vector(), [1, 2], dimension=2)) == 12
+    assert refused(DimensionMismatch, Vector(), [1, 2], dimension=3) == (
+        "Row 0, column 'c': Expected 3 dimensions, got 2."
+    )
+    assert len(encoded(Vector(2), [1, 2], dimension=3)) == 12
+
+
+class Shout(TypeDecorator):
+    impl = String
+    cache_ok = True
+
+
+class Mood(enum.Enum):
+    GOOD = "good"
+    BAD = "bad"
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "ddl", "text"),
+    [
+        (Numeric(10, 3), Decimal("-1.250"), "NUMERIC(10, 3)", "-1.250"),
+        (Enum(Mood, name="mood"), Mood.GOOD, "mood", "GOOD"),
+        (ARRAY(Text), ['a"b', None, "ü,{}\\"], "TEXT[]", '{"a\\"b",NULL,"ü,{}\\\\"}'),
+        (ARRAY(Integer), [[1, 2], [3, 4]], "INTEGER[]", "{{1,2},{3,4}}"),
+        (ARRAY(LargeBinary), [b"\0'", b""], "BYTEA[]", '{"\\\\x0027","\\\\x"}'),
+        (
+            DateTime(timezone=True),
+            dt.datetime(2024, 2, 29, 1, 2, 3, 4, dt.UTC),
+            "TIMESTAMP WITH TIME ZONE",
+            "2024-02-29 01:02:03.000004+00:00",
+        ),
+    ],
+)
+def test_what_has_no_binary_form_is_staged_as_text_and_cast(type_, value, ddl, text):
+    encoder = encoder_of(Column("c", type_))
+    assert (encoder.staged.staged_as, encoder.staged.cast_to) == ("TEXT", ddl)
+    assert encoded(type_, value).decode() == text
+
+
+@pytest.mark.parametrize(
+    ("type_", "ddl"),
+    [
+        (CHAR(3), "TEXT"),
+        (Enum("a", "b", name="e", native_enum=False), "TEXT"),
+        (Shout(3), "TEXT"),
+        (ARRAY(String(3, collation="C")), "TEXT[]"),
+        (ARRAY(BIT(3)), "BIT VARYING[]"),
+    ],
+    ids=repr,
+)
+def test_no_cast_cuts_what_is_too_long(type_, ddl):
+    # An explicit cast to varchar(3) cuts in silence, the assignment to the column does not.
+    assert encoder_of(Column("c", type_)).staged.cast_to == ddl
+
+
+def test_text_that_is_too_long_is_named():
+    assert encoded(String(2), "üü") == "üü".encode()
+    assert refused(InvalidText, String(2), "üüü") == "Row 0, column 'c': expected at most 2 characters, got 3."
+
+
+def test_bytes_and_uuids_are_binary():
+    assert encoded(LargeBinary(), b"\0\\'\xff") == b"\0\\'\xff"
+    assert encoded(LargeBinary(), memoryview(b"ab")) == b"ab"
+    assert encoded(Uuid(as_uuid=False), str(uuid.UUID(int=5))) == uuid.UUID(int=5).bytes
+
+
+def test_an_enum_of_a_translated_schema_is_cast_there():
+    assert encoder_of(Column("c", Enum(Mood, name="mood")), schema="My").staged.cast_to == '"My".mood'
+    assert encoder_of(Column("c", Enum(Mood, name="mood", schema="own")), schema="My").staged.cast_to == "own.mood"
+    assert encoder_of(Column("c", ARRAY(Enum(Mood, name="mood"))), schema="My").staged.cast_to == '"My".mood[]'
+
+
+# What cannot be stored
+
+
+@pytest.mark.parametrize("type_", [Text(), String(5), ARRAY(Text), Enum("a\0b", name="e"), JSON(), JSONB()], ids=repr)
+def test_a_nul_is_named_with_its_row(type_):
+    value = ["a\0b"] if isinstance(type_, ARRAY | JSON) else "a\0b"
+    message = refused(InvalidText, type_, value)
+    assert message.startswith("Row 0, column 'c': ")
+    assert "NUL" in message
+
+
+@pytest.mark.parametrize("type_", [Text(), JSONB(), ARRAY(Text)], ids=repr)
+def test_a_lone_surrogate_is_named_with_its_row(type_):
+    value = ["a\ud800"] if isinstance(type_, ARRAY) else "a\ud800"
+    message = refused(InvalidText, type_, value)
+    assert message.startswith("Row 0, column 'c': ")
+    assert "lone surrogate" in message
+
+
+def test_nul_is_stripped_when_asked_also_inside_json():
+    assert encoded(Text(), "a\0b", strip_nul=True) == b"ab"
+    assert encoded(Enum("ab", name="e"), "ab", strip_nul=True) == b"ab"
+    value = {"k\0": ["\0", {"x": "a\0b", "n": 1}], "kept": "\\u0000 in letters"}
+    assert json.loads(encoded(JSONB(), value, strip_nul=True)[1:]) == {
+        "k": ["", {"x": "ab", "n": 1}],
+        "kept": "\\u0000 in letters",
+    }
+    assert encoded(ARRAY(Text), ["a\0b", ["c\0"]], strip_nul=True) == b"{ab,{c}}"
+
+
+def test_the_letters_of_the_escape_are_no_nul():
+    assert json.loads(encoded(JSONB(), {"a": "\\u0000"})[1:]) == {"a": "\\u0000"}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, np.float32("nan"), Decimal("Infinity"), Decimal("sNaN")])
+def test_json_has_no_nan(value):
+    assert refused(InvalidRow, JSONB(), {"a": [value]}).startswith("Row 0, column 'c': ")
+
+
+@pytest.mark.parametrize("value", [{1, 2}, b"bytes", object(), {(1, 2): 3}])
+def test_what_json_has_no_form_for_is_refused(value):
+    assert refused(InvalidRow, JSONB(), {"a": value}).startswith("Row 0, column 'c': ")
+
+
+def test_json_forms_are_those_that_filters_compare_with():
+    value = {
+        "date": dt.date(2024, 2, 29),
+        "time": dt.datetime(2024, 2, 29, 1, tzinfo=dt.UTC),
+        "uuid": uuid.UUID(int=5),
+        "whole": Decimal("5.00"),
+        "half": Decimal("0.5"),
+        "numpy": np.float32(0.5),
+        "array": np.arange(2),
+        7: "key",
+    }
+    assert json.loads(encoded(JSONB(), value)[1:]) == {
+        "date": "2024-02-29",
+        "time": "2024-02-29T01:00:00+00:00",
+        "uuid": "00000000-0000-0000-0000-000000000005",
+        "whole": 5,
+        "half": 0.5,
+        "numpy": 0.5,
+        "array": [0, 1],
+        "7": "key",
+    }
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "kind"),
+    [
+        (Text(), 5, InvalidText),
+        (Integer(), 2**31, InvalidRow),
+        (Integer(), 1.5, InvalidRow),
+        (Integer(), "1", InvalidRow),
+        (SmallInteger(), 40_000, InvalidRow),
+        (Double(), "1", InvalidRow),
+        (Boolean(), "false", InvalidRow),
+        (Boolean(), 2, InvalidRow),
+        (Vector(2), [1, math.nan], InvalidVector),
+        (Vector(2), "[1,2]", InvalidVector),
+        (ARRAY(Text), [object()], InvalidRow),
+        (LargeBinary(), "text", InvalidRow),
+        (Uuid(), "no uuid", InvalidRow),
+        (Uuid(), 5, InvalidRow),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named(type_, value, kind):
+    encoders = [encoder_of(Column("id", Integer())), encoder_of(Column("c", type_))]
+    with pytest.raises(kind, match=r"^Row 11 \(id 6\), column 'c': \S"):
+        encode_rows(encoders, [{"id": 5, "c": None}, {"id": 6, "c": value}], numbers=[10, 11])
+
+
+def test_numpy_scalars_are_numbers():
+    assert encoded(Integer(), np.int64(5)) == b"\0\0\0\5"
+    assert encoded(Double(), np.float32(0.5)) == struct.pack(">d", 0.5)
+    assert encoded(Boolean(), np.True_) == b"\1"
+    assert encoded(Boolean(), 0) == b"\0"
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(InvalidRow, match=r"^Row 0, column 'c': is missing\.$"):
+        encode_rows([encoder_of(Column("c", Text()))], [{}])
