@@ -170,7 +170,11 @@ def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Sequence[
     # OFFSET 0 keeps the planner from writing the tsvector out, and so computing it, once for every use.
     found = (
         select(*target.keys, target.vector.label("rowspace_vector"))
-        .where(*target.target.conditions(), _match(target.vector, _loosened(text_query(target.language))), *where)
+        .where(
+            *target.target.in_scope(planned_once=not where),
+            _match(target.vector, _loosened(text_query(target.language))),
+            *where,
+        )
         .offset(literal_column("0"))
         .subquery("rowspace_found")
     )
@@ -191,7 +195,7 @@ def by_text(target: TextTarget[M], shape: TextSearch, where: Sequence[ColumnElem
     return (
         select(target.target.model, best.c[TEXT_RANK], *excerpt(target, wanted=shape.highlight))
         .join(best, same_key(target.keys, best))
-        .where(*target.target.conditions())
+        .where(*target.target.in_scope(planned_once=not where))
         .order_by(best.c[TEXT_RANK].desc(), *target.keys)
         .options(defer(target.target.attribute))
     )

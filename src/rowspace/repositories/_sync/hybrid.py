@@ -145,7 +145,6 @@ class HybridRepository(Generic[M]):
         fused = fusion if isinstance(fusion, Fusion) else Fusion(fusion)
         marker = marker_of(highlight, self._target, text)
         fetch_k = fused.fetch(k)
-        shape = HybridSearch(k, fetch_k, fused.method, fused.max_ranked, exact, marker is not None)
         conditions = self._subject.conditions(where)
         search = Search(
             target=self._subject.target,
@@ -156,6 +155,15 @@ class HybridRepository(Generic[M]):
             keep=conditions.keep,
             settings=self._subject.settings(settings),
             method=self._subject.method,
+        )
+        shape = HybridSearch(
+            k,
+            fetch_k,
+            method=fused.method,
+            max_ranked=fused.max_ranked,
+            candidates=search.candidates,
+            exact=exact,
+            highlight=marker is not None,
         )
         rows = self._run(search, shape, conditions)
         return [hybrid_hit(row, self._target, marker) for row in rows]
