@@ -16,14 +16,18 @@ __all__ = ["K", "measure_filter", "measure_search", "raw_sql"]
 #: Rows asked for: what `nearest` returns by default.
 K = 10
 
+#: What a Document is made of, without the embedding.
+COLUMNS = "collection_id, id, content, metadata, created_at, updated_at"
+
 Search = Callable[[Any], Any]
 
 
 def raw_sql(filled: Filled, placeholder: str, *, documents: bool) -> str:
     """Return the search as one would write it: the same columns of the same table, by the same index."""
     if documents:
-        columns, table = "collection_id, id, content, metadata, created_at, updated_at", filled.collection.partition
-        indexed = f"embedding::vector({filled.dimension})"
+        # By way of the parent, which is where privileges and row-level policies are.
+        table = f"documents WHERE collection_id = {filled.collection.id}"
+        columns, indexed = COLUMNS, f"embedding::vector({filled.dimension})"
     else:
         columns, table, indexed = "id, content, metadata", filled.model.__tablename__, "embedding"
     distance = f"{indexed} <=> {placeholder}"
@@ -44,7 +48,8 @@ def measure_search(database: Database, filled: Filled, turns: int) -> list[Measu
         own, documents = Repository(session, filled.model), DocumentRepository(session, filled.collection)
         for repository in (own, documents):
             raw = raw_search(connection, filled, documents=repository is documents)
-            times = interleave(_variants(raw, repository.nearest, filled), turns, warmup=20)
+            variants = _variants(raw, repository.nearest, filled)
+            times = interleave(variants, turns, warmup=20, before=variants["raw"])
             name, detail = f"{type(repository).__name__}, {filled.dimension}-d", times.milliseconds("raw", "nearest")
             measures.append(Measure("search", name, times.ratio("nearest", "raw"), at_most=1.3, detail=detail))
     return measures
@@ -67,7 +72,7 @@ def measure_filter(database: Database, filled: Filled, turns: int) -> list[Measu
             return [hit.entity.id for hit in hits]
 
         variants = {"raw unfiltered": lambda turn: raw(queries[turn % len(queries)]), "filtered": filtered}
-        times = interleave(variants, turns, warmup=20)
+        times = interleave(variants, turns, warmup=20, before=lambda turn: [run(turn) for run in variants.values()])
         found = [(filtered(turn), filtered(turn, exact=True)) for turn in range(min(turns, 200))]
     fewest = min(len(hits) for hits, _ in found)
     recall = sum(len({*hits} & {*exact}) / len(exact) for hits, exact in found) / len(found)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import HNSW, IVFFlat, Spec
-from rowspace.types import Vector
+from rowspace.vectors import MAX_DIMENSION
 
 __all__ = ["check_collection", "check_language"]
 
@@ -23,7 +23,9 @@ def check_collection(
     if not 1 <= len(name) <= 200 or not name.isprintable() or name != name.strip():
         message = f"A collection's name is 1 to 200 printable characters without spaces around it, got {name!r:.80}."
         raise ConfigurationError(message)
-    Vector(dimension)
+    if type(dimension) is not int or not 1 <= dimension <= MAX_DIMENSION:
+        message = f"A collection's dimension is a whole number from 1 to {MAX_DIMENSION}, got {dimension!r}."
+        raise ConfigurationError(message)
     metric = _distance(distance)
     spec = _index(index, metric)
     return metric, None if spec is None else spec.fit("vector", dimension)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rowspace.errors import ConfigurationError, EmbedderMismatch
+from rowspace.errors import ConfigurationError, DimensionMismatch, EmbedderMismatch
 from rowspace.models import Collection
 from rowspace.vectors import as_matrix, as_vector
 
@@ -17,6 +17,7 @@ __all__ = [
     "Embedder",
     "aembed_query",
     "aembed_texts",
+    "check_dimension",
     "check_embedder",
     "embed_query",
     "embed_texts",
@@ -65,6 +66,21 @@ def check_embedder(collection: Collection, embedder: Any) -> None:
             f"{name!r}: their vectors cannot be compared. Use that embedder, or another collection."
         )
         raise EmbedderMismatch(message)
+
+
+def check_dimension(collection: Collection, embedder: Any, vectors: Float32) -> None:
+    """Refuse embeddings that do not fit into the collection, before a row is blamed for them.
+
+    Raises:
+        DimensionMismatch: the embedder makes vectors of another dimension.
+    """
+    made = vectors.shape[1]
+    if made != collection.dimension:
+        message = (
+            f"The embedder {embedder_name(embedder)!r} makes {made} dimensions, the collection {collection.name!r} has "
+            f"{collection.dimension}. Use another embedder, or another collection."
+        )
+        raise DimensionMismatch(message)
 
 
 def embed_texts(embedder: Any, texts: Sequence[str]) -> Float32:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Container, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
 
-from rowspace.errors import InvalidRow, InvalidText
+from rowspace.errors import InvalidRow, RowspaceError
 from rowspace.results import LoadReport
 from rowspace.services.models import DocumentIn
-from rowspace.wire.encode import to_json, to_text
+from rowspace.vectors import as_vector
+from rowspace.wire.encode import storable_json, storable_text
 
 __all__ = ["Batch", "Load", "Progress", "abatches", "batches"]
 
@@ -35,14 +35,21 @@ class Load:
         # One hash an id is all that a load remembers of the rows that have gone by.
         self._seen: set[int] = set()
 
-    def batch(self, given: list[Given]) -> Batch:
-        """Return the next documents of the load as a batch, checked.
+    def batch(self, given: list[Given], dimension: int) -> Batch:
+        """Return the next documents of the load as a batch, checked before anything is embedded, which costs most.
+
+        Args:
+            given: the documents.
+            dimension: what an embedding must have.
 
         Raises:
-            InvalidRow, InvalidText: the message names the row.
+            InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row.
         """
-        first = self.report.received
-        documents = [_document(item, first + at, strip_nul=self._strip_nul) for at, item in enumerate(given)]
+        numbered = enumerate(given, self.report.received)
+        documents = [
+            _storable(_document(item, number), number, dimension, strip_nul=self._strip_nul)
+            for number, item in numbered
+        ]
         batch = Batch(documents, self._seen)
         self._seen.update(map(hash, batch.documents))
         return batch
@@ -71,8 +78,7 @@ class Batch:
         for id_, (digest, metadata) in stored.items():
             document = self.documents[id_]
             if document.embedding is None and _md5(document.content) == digest:
-                same = json.loads(to_json(document.metadata)) == metadata
-                (self._unchanged if same else self._same_text).add(id_)
+                (self._unchanged if document.metadata == metadata else self._same_text).add(id_)
 
     def to_embed(self) -> dict[str, str]:
         """Return the texts that need an embedding, by id."""
@@ -121,33 +127,34 @@ async def abatches(documents: Iterable[Given] | AsyncIterable[Given], size: int)
         yield batch
 
 
-def _document(given: Given, number: int, *, strip_nul: bool) -> DocumentIn:
-    if isinstance(given, str):
-        given = {"content": given}
-    if not isinstance(given, DocumentIn):
-        try:
-            given = DocumentIn.model_validate(given)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "document"
-            message = f"Row {number}, {where}: {first['msg']}, got {first['input']!r:.80}."
-            raise InvalidRow(message) from error
-    return _storable(given, number, strip_nul=strip_nul)
+def _document(given: Given, number: int) -> DocumentIn:
+    if isinstance(given, DocumentIn):
+        return given
+    try:
+        return DocumentIn.model_validate({"content": given} if isinstance(given, str) else given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "document"
+        message = f"Row {number}, {where}: {first['msg']}, got {first['input']!r:.80}."
+        raise InvalidRow(message) from error
 
 
-def _storable(document: DocumentIn, number: int, *, strip_nul: bool) -> DocumentIn:
-    """Refuse what PostgreSQL cannot store before anything is embedded, which is the costly part of a load."""
-    texts = {"content": document.content, "id": document.id or ""}
-    if strip_nul and any("\0" in text for text in texts.values()):
-        clean = {name: text.replace("\0", "") for name, text in texts.items()}
-        return document.model_copy(update={"content": clean["content"], "id": clean["id"] or None})
-    for name, text in texts.items():
-        try:
-            to_text(text)
-        except InvalidText as error:
-            message = f"Row {number} (id {document.id!r}), {name}: {error}"
-            raise InvalidText(message) from None
-    return document
+def _storable(document: DocumentIn, number: int, dimension: int, *, strip_nul: bool) -> DocumentIn:
+    """Return a document as it will come back, so that it can be compared with what is stored."""
+    clean: dict[str, Any] = {}
+    field = ""
+    try:
+        for field in ("id", "content"):
+            clean[field] = storable_text(getattr(document, field) or "", strip_nul=strip_nul)
+        field = "metadata"
+        clean[field] = storable_json(document.metadata, strip_nul=strip_nul)
+        field = "embedding"
+        if document.embedding is not None:
+            clean[field] = as_vector(document.embedding, dimension=dimension)
+    except RowspaceError as error:
+        message = f"Row {number} (id {document.id!r}), {field}: {error}"
+        raise type(error)(message) from error
+    return document.model_copy(update=clean)
 
 
 def _id(document: DocumentIn) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from rowspace.models import Collection, Document
-from rowspace.results import Hit
+from rowspace.results import Hit, HybridHit, TextHit
 
 __all__ = ["CollectionInfo", "DocumentIn", "DocumentOut", "SearchHit", "SearchRequest"]
 
@@ -58,14 +58,16 @@ class DocumentOut(_Model):
 
 
 class SearchRequest(_Model):
-    """One search: by a text, which the service's embedder embeds, or by a vector.
+    """One search: by a text, which the service's embedder embeds, or by a vector; by keyword; or by both at once.
 
     Args:
         text: what to look for.
-        vector: numbers of the collection's dimension, in place of a text.
+        vector: numbers of the collection's dimension, in place of a text; in mode `hybrid` beside it.
         k: hits wanted.
         filter: a metadata filter.
-        max_distance: leave out what is farther.
+        mode: `vector` by distance, `text` by keyword, `hybrid` by both; the last two need a text.
+        highlight: in modes `text` and `hybrid`: return an excerpt with the words marked, escaped for HTML.
+        max_distance: in mode `vector`: leave out what is farther.
         exact: compare with every document that matches, without the vector index.
         ef_search: pgvector's setting for this search.
     """
@@ -74,30 +76,51 @@ class SearchRequest(_Model):
     vector: Embedding | None = None
     k: int = Field(default=10, ge=1, le=10_000)
     filter: dict[str, Any] | None = None
+    mode: Literal["vector", "text", "hybrid"] = "vector"
+    highlight: bool = False
     max_distance: float | None = None
     exact: bool = False
     ef_search: int | None = Field(default=None, ge=1, le=1_000)
 
     @model_validator(mode="after")
-    def _text_or_vector(self) -> Self:
-        if (self.text is None) == (self.vector is None):
+    def _fits_mode(self) -> Self:
+        if self.mode == "vector" and (self.text is None) == (self.vector is None):
             message = "a search takes a text or a vector, and not both"
+            raise ValueError(message)
+        if self.mode == "vector" and self.highlight:
+            message = "highlight goes with the modes text and hybrid: a vector finds no words"
+            raise ValueError(message)
+        if self.mode != "vector" and self.text is None:
+            message = f"a search in mode {self.mode} takes a text"
+            raise ValueError(message)
+        if self.mode != "vector" and self.max_distance is not None:
+            message = "max_distance goes with the mode vector"
+            raise ValueError(message)
+        if self.mode == "text" and self.vector is not None:
+            message = "a search in mode text takes no vector; mode hybrid takes both"
             raise ValueError(message)
         return self
 
 
 class SearchHit(_Model):
-    """One hit, nearest first: `distance` is smaller, `similarity` larger, the nearer it is."""
+    """One hit, best first: `distance` is smaller, `similarity` larger, the nearer it is; mode `text` has neither.
+
+    `text_rank` is there where the text was found by keyword, `score` in mode `hybrid`, which orders by it; of both,
+    larger is better. `highlight` is there where it was asked for.
+    """
 
     rank: int
     id: str
     content: str
     metadata: dict[str, Any]
-    distance: float
-    similarity: float
+    distance: float | None = None
+    similarity: float | None = None
+    text_rank: float | None = None
+    score: float | None = None
+    highlight: str | None = None
 
     @classmethod
-    def from_hit(cls, rank: int, hit: Hit[Document]) -> Self:
+    def from_hit(cls, rank: int, hit: Hit[Document] | TextHit[Document]) -> Self:
         """Return the model of a repository's hit; ranks begin at 1."""
         document = hit.entity
         return cls.model_construct(
@@ -105,8 +128,11 @@ class SearchHit(_Model):
             id=document.id,
             content=document.content,
             metadata=document.meta,
-            distance=hit.distance,
-            similarity=hit.similarity,
+            distance=hit.distance if isinstance(hit, Hit) else None,
+            similarity=hit.similarity if isinstance(hit, Hit) else None,
+            text_rank=hit.text_rank if isinstance(hit, TextHit | HybridHit) else None,
+            score=hit.score if isinstance(hit, HybridHit) else None,
+            highlight=hit.highlight if isinstance(hit, TextHit | HybridHit) else None,
         )
 
 

@@ -18,17 +18,29 @@ def request_of(query: Any, options: Mapping[str, Any]) -> SearchRequest:
         pydantic.ValidationError: an option that does not exist, or a value out of range.
     """
     if isinstance(query, SearchRequest):
-        return query.model_copy(update=dict(options)) if options else query
+        given = {name: getattr(query, name) for name in query.model_fields_set}
+        # Validated anew: model_copy would take anything.
+        return SearchRequest(**{**given, **options}) if options else query
     if isinstance(query, str):
         return SearchRequest(text=query, **options)
     return SearchRequest(vector=query, **options)
 
 
 def search_options(request: SearchRequest) -> dict[str, Any]:
-    """Return the keywords of `nearest`."""
+    """Return the keywords of `nearest`, `text` or `hybrid`."""
+    if request.mode == "text":
+        return {"where": request.filter, "highlight": request.highlight}
+    settings = SearchSettings(ef_search=request.ef_search)
+    if request.mode == "hybrid":
+        return {
+            "where": request.filter,
+            "highlight": request.highlight,
+            "exact": request.exact,
+            "settings": settings,
+        }
     return {
         "filter": request.filter,
         "max_distance": request.max_distance,
         "exact": request.exact,
-        "settings": SearchSettings(ef_search=request.ef_search),
+        "settings": settings,
     }

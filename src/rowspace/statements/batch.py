@@ -141,11 +141,9 @@ def _hits(queries: FromClause, target: Target[M], shape: Nearest, where: Where) 
 
 def _nearest(queries: FromClause, target: Target[Any], shape: Nearest, where: Where) -> Select[Any]:
     distance = distance_to(target, queries.c.query)
-    # An index holds no NULL; a scan of the table has to leave them out.
-    known = [target.attribute.is_not(None)] if shape.exact else []
     return (
         select(*inspect(target.model).selectable.c, distance.label(DISTANCE))
-        .where(*target.conditions(), *where, *known)
+        .where(*target.conditions(), *where)
         .order_by(distance + literal_column("0.0") if shape.exact else distance)
         .limit(literal_column(f"{shape.k:d}"))
         .correlate(queries)

@@ -130,7 +130,7 @@ def _candidates(
     distance = distance_to(target)
     keys = [key.label(_key(index)) for index, key in enumerate(inspect(target.model).primary_key)]
     found = select(*keys, by.value.label(_GROUP), distance.label(DISTANCE)).where(
-        *target.conditions(), *where, *by.known(), target.attribute.is_not(None)
+        *target.conditions(), *where, *by.known()
     )
     if grouping.candidates is not None:
         found = found.order_by(distance).limit(literal_column(f"{grouping.candidates:d}"))

@@ -117,7 +117,7 @@ def _found(target: Target[Any], shape: Nearest, count: int, where: Sequence[Colu
     distance = distance_to(target)
     return (
         select(*inspect(target.model).selectable.c, distance.label(DISTANCE))
-        .where(*target.conditions(), *where, *_at_least(distance, shape))
+        .where(*target.conditions(planned_once=not where), *where, *_at_least(distance, shape))
         .order_by(approximate_distance(target))
         .limit(_number(count))
     )

@@ -39,7 +39,7 @@ class Target(Generic[M]):
         column: the key of its vector attribute.
         distance: what the search orders by.
         dimension: for a column without one: the n of the cast that its index is on.
-        scope: attribute and value pairs that every statement is limited to, such as the collection.
+        scope: pairs of an attribute and a whole number that every statement is limited to, such as the collection.
         quantize: what its index holds in place of the vectors; see `rowspace.statements.quantized`.
     """
 
@@ -47,7 +47,7 @@ class Target(Generic[M]):
     column: str
     distance: Distance
     dimension: int | None = None
-    scope: tuple[tuple[str, Any], ...] = ()
+    scope: tuple[tuple[str, int], ...] = ()
     quantize: Quantize | None = None
 
     @property
@@ -68,9 +68,18 @@ class Target(Generic[M]):
         column: Any = inspect(self.model).c[self.column]
         return column if self.dimension is None else cast(column, self.type)
 
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """Return the scope as conditions."""
-        return [getattr(self.model, name) == value for name, value in self.scope]
+    def conditions(self, *, planned_once: bool = False) -> list[ColumnElement[bool]]:
+        """Return the conditions of every search: the scope, and that there is a vector, where it may be missing.
+
+        The values of the scope stand as numbers in the statement, or as parameters. Which partition is searched follows
+        from them. As a number it is known when the statement is prepared, and the plan is kept. As a parameter it makes
+        the planner plan each time, which a filter needs: a plan for any filter would take each for one that 1 % of the
+        rows pass.
+        """
+        values = [(name, _number(value) if planned_once else value) for name, value in self.scope]
+        scope = [getattr(self.model, name) == value for name, value in values]
+        # No index holds a NULL; a scan of the table would return it last, as a row without a distance.
+        return [*scope, self.attribute.is_not(None)] if inspect(self.model).c[self.column].nullable else scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +127,9 @@ def nearest(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[boo
     order = distance + literal_column("0.0") if shape.exact else distance
     return (
         select(target.model, distance.label(DISTANCE))
-        .where(*target.conditions(), *where, *_at_least(distance, shape), *_at_most(distance, shape))
+        .where(
+            *target.conditions(planned_once=not where), *where, *_at_least(distance, shape), *_at_most(distance, shape)
+        )
         .order_by(order)
         .limit(_number(shape.k))
         .options(_loading(target.attribute, shape))
@@ -174,7 +185,7 @@ def _candidates(target: Target[Any], shape: Nearest, where: Sequence[ColumnEleme
     distance = distance_to(target)
     return (
         select(*inspect(target.model).selectable.c, distance.label(DISTANCE))
-        .where(*target.conditions(), *where, *_at_least(distance, shape))
+        .where(*target.conditions(planned_once=not where), *where, *_at_least(distance, shape))
         .order_by(distance)
         .limit(_number(shape.k))
     )
@@ -192,9 +203,9 @@ def _parameter(name: str, type_: Any = None) -> BindParameter[Any]:
     return bindparam(name, type_=type_)
 
 
-def _number(k: int) -> ColumnElement[int]:
-    # As a number, not a parameter: a prepared statement's generic plan would assume a tenth of the table.
-    return literal_column(f"{k:d}")
+def _number(value: int) -> ColumnElement[int]:
+    # Not a parameter: the plan that is kept for a prepared statement would assume that LIMIT is a tenth of the table.
+    return literal_column(f"{value:d}")
 
 
 def _loading(attribute: Any, shape: Nearest) -> Any:

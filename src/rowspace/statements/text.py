@@ -26,6 +26,7 @@ from sqlalchemy import (
     inspect,
     literal_column,
     select,
+    text,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
@@ -59,9 +60,9 @@ MAX_QUERY = 10_000
 MAX_RANKED = 10_000
 
 
-def configuration(language: str) -> ColumnElement[Any]:
+def configuration(language: str) -> Any:
     """Return a text-search configuration as a constant, which is what makes `to_tsvector` immutable."""
-    return literal_column("'{}'::regconfig".format(language.replace("'", "''")))
+    return _written("'{}'::regconfig".format(language.replace("'", "''")))
 
 
 def text_vector(language: str, document: ColumnElement[Any] | Any) -> ColumnElement[Any]:
@@ -213,18 +214,18 @@ def excerpt(target: TextTarget[Any], *, wanted: bool) -> list[ColumnElement[Any]
     return [headline(target.document, configuration(target.language), text_query(target.language))]
 
 
-def text_parameters(text: str) -> dict[str, Any]:
+def text_parameters(query: str) -> dict[str, Any]:
     """Return the value for the parameter of the statements above.
 
     Raises:
         InvalidText: the query is longer than the 10,000 characters that PostgreSQL's parser is sure to take.
     """
-    if len(text) > MAX_QUERY:
+    if len(query) > MAX_QUERY:
         message = (
-            f"A query by keyword has at most {MAX_QUERY:,} characters, got {len(text):,}: pass the words that count."
+            f"A query by keyword has at most {MAX_QUERY:,} characters, got {len(query):,}: pass the words that count."
         )
         raise InvalidText(message)
-    return {TEXT: web_query(text)}
+    return {TEXT: web_query(query)}
 
 
 def same_key(keys: Sequence[ColumnElement[Any]], other: Any) -> Any:
@@ -252,5 +253,10 @@ def _match(vector: ColumnElement[Any], query: ColumnElement[Any]) -> ColumnEleme
     return vector.op("@@", is_comparison=True, return_type=Boolean())(query)
 
 
-def _constant(text: str) -> ColumnElement[str]:
-    return literal_column("'{}'".format(text.replace("'", "''")), Text())
+def _constant(value: str) -> Any:
+    return _written("'{}'".format(value.replace("'", "''")))
+
+
+def _written(sql: str) -> Any:
+    # Not literal_column: an Index takes the table from the first column in its expression, and would find that one.
+    return text(sql.replace(":", r"\:"))

@@ -85,4 +85,6 @@ def _runs(word: str) -> Iterator[str]:
 def _kind(character: str) -> str:
     if not _CHARACTER.match(character):
         return "other"
-    return "punctuation" if unicodedata.category(character)[0] in "PZC" else "character"
+    # Not by what is a letter: this Python may not know the newest ideographs.
+    category = unicodedata.category(character)
+    return "punctuation" if category[0] in "PZ" or category in {"Cc", "Cf"} else "character"

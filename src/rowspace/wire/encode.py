@@ -28,7 +28,15 @@ from rowspace.errors import InvalidRow, InvalidText, RowspaceError
 from rowspace.statements.write import StagedColumn
 from rowspace.types import VectorType
 
-__all__ = ["ColumnEncoder", "encode_rows", "encoder_of", "to_json", "to_text"]
+__all__ = [
+    "ColumnEncoder",
+    "encode_rows",
+    "encoder_of",
+    "storable_json",
+    "storable_text",
+    "to_json",
+    "to_text",
+]
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -231,6 +239,30 @@ def _bytes(value: Any) -> bytes:
 
 def _uuid(value: Any) -> bytes:
     return (value if isinstance(value, uuid.UUID) else uuid.UUID(value)).bytes
+
+
+def storable_text(value: Any, *, strip_nul: bool = False) -> str:
+    """Return text as PostgreSQL can store it, without NUL bytes when asked.
+
+    Raises:
+        InvalidText: as in `to_text`.
+    """
+    return (_strip_nul if strip_nul else to_text)(value).decode()
+
+
+def storable_json(value: Any, *, strip_nul: bool = False) -> Any:
+    """Return what JSONB gives back for a value: dates as text, tuples as lists; without NUL bytes when asked.
+
+    Raises:
+        InvalidText: as in `to_text`.
+        InvalidRow: a NaN, an infinity, or a value that has no form in JSON.
+    """
+    try:
+        return json.loads(_json(value, strip_nul=strip_nul))
+    except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        if isinstance(error, InvalidText):
+            raise
+        raise InvalidRow(str(error)) from error
 
 
 def to_json(value: Any) -> str:

@@ -16,7 +16,7 @@ def where(statement):
 
 
 def test_a_target_is_the_partition_and_the_cast():
-    target = documents.target_of(Collection(id=7, dimension=3, distance="l1"))
+    target = documents.target_of(Collection(id=7, dimension=3, distance="l1", index={}))
     assert (target.model, target.distance, target.dimension) == (Document, Distance.L1, 3)
     assert target.scope == (("collection_id", 7),)
 

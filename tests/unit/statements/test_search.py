@@ -77,9 +77,11 @@ def test_a_collection_is_a_scope_and_a_cast():
     statement = sql(nearest(DOCUMENTS, Nearest(5)))
     assert "CAST(documents.embedding AS VECTOR(3)) <-> %(rowspace_query)s::VECTOR(3) AS rowspace_distance" in statement
     assert statement.endswith(
-        "WHERE documents.collection_id = %(collection_id_1)s::BIGINT "
-        f"ORDER BY CAST(documents.embedding AS VECTOR(3)) <-> {QUERY} LIMIT 5"
+        f"WHERE documents.collection_id = 7 ORDER BY CAST(documents.embedding AS VECTOR(3)) <-> {QUERY} LIMIT 5"
     )
+    # With a filter the planner has to look at its values each time.
+    filtered = sql(nearest(DOCUMENTS, Nearest(5), [Article.id > 1]))
+    assert "WHERE documents.collection_id = %(collection_id_1)s::BIGINT AND " in filtered
 
 
 def test_bits_of_a_renamed_column():

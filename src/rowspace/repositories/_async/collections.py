@@ -17,6 +17,7 @@ from rowspace.repositories.batches import schema_of
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
+from rowspace.wire.encode import storable_json
 
 __all__ = ["AsyncCollectionRepository"]
 
@@ -66,7 +67,7 @@ class AsyncCollectionRepository:
             language=language,
             index=to_dict(spec),
             embedder=embedder,
-            meta=dict(metadata or {}),
+            meta=storable_json(dict(metadata or {})),
         )
         with mapped_errors():
             await self._check_language(language)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.distance import Distance
 from rowspace.errors import mapped_errors
-from rowspace.models import Collection
+from rowspace.models import Collection, Document
 from rowspace.repositories._async.searching import Search, apply_settings
-from rowspace.repositories.subjects import Where, subject_of
+from rowspace.repositories.subjects import Conditions, Where, subject_of
 from rowspace.repositories.texts import hybrid_hit, marker_of, text_hit, text_target_of
 from rowspace.results import HybridHit, TextHit
 from rowspace.settings import SearchSettings
@@ -42,6 +42,21 @@ class AsyncHybridRepository(Generic[M]):
     Raises:
         ConfigurationError: the model has no such columns, or an option is given that a collection fixes.
     """
+
+    @overload
+    def __init__(self: AsyncHybridRepository[Document], session: AsyncSession, over: Collection) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        session: AsyncSession,
+        over: type[M],
+        *,
+        text: str | None = None,
+        language: str | None = None,
+        column: str | None = None,
+        distance: Distance | str | None = None,
+    ) -> None: ...
 
     def __init__(
         self,
@@ -90,6 +105,7 @@ class AsyncHybridRepository(Generic[M]):
         statement = built_by_text(self._target, shape, conditions.clauses, keep=conditions.keep)
         values = {**text_parameters(query), **conditions.parameters, **(marker.parameters if marker else {})}
         with mapped_errors():
+            await self._plan_for_values(conditions)
             return [text_hit(row, marker) for row in await self.session.execute(statement, values)]
 
     async def hybrid(
@@ -139,13 +155,14 @@ class AsyncHybridRepository(Generic[M]):
             settings=self._subject.settings(settings),
             method=self._subject.method,
         )
-        rows = await self._run(search, shape)
+        rows = await self._run(search, shape, conditions)
         return [hybrid_hit(row, self._target, marker) for row in rows]
 
-    async def _run(self, search: Search[M], shape: HybridSearch) -> list[Any]:
+    async def _run(self, search: Search[M], shape: HybridSearch, conditions: Conditions) -> list[Any]:
         """Return the rows of a scan that had all the candidates by vector that there are."""
         rows: list[Any] = []
         with mapped_errors():
+            await self._plan_for_values(conditions)
             for scan in search.scans():
                 await apply_settings(self.session, search, scan)
                 now = replace(shape, exact=scan == "exact")
@@ -154,3 +171,14 @@ class AsyncHybridRepository(Generic[M]):
                 if rows and rows[0][4] >= shape.fetch_k:
                     break
         return rows
+
+    async def _plan_for_values(self, conditions: Conditions) -> None:
+        """Have the server plan for this text and these conditions, until the transaction ends.
+
+        Drivers prepare a statement that comes again, and after five times the server plans it for any values. Which
+        index answers a filter depends on how many rows it matches: under one that plan took six times as long.
+        """
+        if not conditions.clauses:
+            return
+        connection = await self.session.connection(bind_arguments={"mapper": self._subject.target.model})
+        await connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
 from sqlalchemy import ColumnElement, Select
@@ -70,6 +71,9 @@ class Search(Generic[M]):
         return built(self.target, shape, self.where, iterative=scan == "iterative", keep=self.keep)
 
 
+_distance = attrgetter("distance")
+
+
 async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
     """Return the hits of a search, nearest first: k of them where k rows match."""
     hits: list[Hit[M]] = []
@@ -96,7 +100,10 @@ async def apply_settings(session: AsyncSession, search: Search[Any], scan: Scan)
 async def _fetch(session: AsyncSession, search: Search[M], scan: Scan) -> list[Hit[M]]:
     similarity = search.target.distance.similarity
     rows = await session.execute(search.statement(scan), search.parameters)
-    return [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    hits = [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    # An earlier search of the transaction may have left the iterative scan on, whose order is relaxed.
+    hits.sort(key=_distance)
+    return hits
 
 
 async def _gave_up(session: AsyncSession, search: Search[Any]) -> bool:

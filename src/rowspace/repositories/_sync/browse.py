@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
-from rowspace.models import Collection
+from rowspace.models import Collection, Document
 from rowspace.repositories.cursors import read_cursor, write_cursor
 from rowspace.repositories.keys import KeyLike, key_of, named_keys
 from rowspace.repositories.subjects import Where, subject_of
@@ -38,6 +38,12 @@ class BrowseRepository(Generic[M]):
     Raises:
         ConfigurationError: the model has no such column.
     """
+
+    @overload
+    def __init__(self: BrowseRepository[Document], session: Session, over: Collection) -> None: ...
+
+    @overload
+    def __init__(self, session: Session, over: type[M], *, column: str | None = None) -> None: ...
 
     def __init__(self, session: Session, over: type[M] | Collection, *, column: str | None = None) -> None:
         self.session = session

@@ -21,6 +21,7 @@ from rowspace.settings import SearchSettings
 from rowspace.statements import documents as statements
 from rowspace.statements.search import Nearest, parameters
 from rowspace.tuning import tuned, tuning_of
+from rowspace.wire.encode import storable_json
 
 __all__ = ["DocumentRepository"]
 
@@ -99,8 +100,13 @@ class DocumentRepository:
         Args:
             changes: keys to set at the top level; None removes a key.
             filter: which documents; None means all of them.
+
+        Raises:
+            InvalidText, InvalidRow: a value that JSONB cannot store.
+            InvalidFilter: the filter is malformed.
         """
-        return self._change(statements.merge_metadata(self.collection.id, changes, self._where(filter)))
+        stored = storable_json(dict(changes))
+        return self._change(statements.merge_metadata(self.collection.id, stored, self._where(filter)))
 
     def replace_metadata(self, metadata: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace the metadata of documents by id; ids that are not there are an error of the session."""

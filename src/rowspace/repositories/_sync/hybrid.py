@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from sqlalchemy.orm import Session
 
 from rowspace.distance import Distance
 from rowspace.errors import mapped_errors
-from rowspace.models import Collection
+from rowspace.models import Collection, Document
 from rowspace.repositories._sync.searching import Search, apply_settings
-from rowspace.repositories.subjects import Where, subject_of
+from rowspace.repositories.subjects import Conditions, Where, subject_of
 from rowspace.repositories.texts import hybrid_hit, marker_of, text_hit, text_target_of
 from rowspace.results import HybridHit, TextHit
 from rowspace.settings import SearchSettings
@@ -43,6 +43,21 @@ class HybridRepository(Generic[M]):
     Raises:
         ConfigurationError: the model has no such columns, or an option is given that a collection fixes.
     """
+
+    @overload
+    def __init__(self: HybridRepository[Document], session: Session, over: Collection) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        session: Session,
+        over: type[M],
+        *,
+        text: str | None = None,
+        language: str | None = None,
+        column: str | None = None,
+        distance: Distance | str | None = None,
+    ) -> None: ...
 
     def __init__(
         self,
@@ -91,6 +106,7 @@ class HybridRepository(Generic[M]):
         statement = built_by_text(self._target, shape, conditions.clauses, keep=conditions.keep)
         values = {**text_parameters(query), **conditions.parameters, **(marker.parameters if marker else {})}
         with mapped_errors():
+            self._plan_for_values(conditions)
             return [text_hit(row, marker) for row in self.session.execute(statement, values)]
 
     def hybrid(
@@ -140,13 +156,14 @@ class HybridRepository(Generic[M]):
             settings=self._subject.settings(settings),
             method=self._subject.method,
         )
-        rows = self._run(search, shape)
+        rows = self._run(search, shape, conditions)
         return [hybrid_hit(row, self._target, marker) for row in rows]
 
-    def _run(self, search: Search[M], shape: HybridSearch) -> list[Any]:
+    def _run(self, search: Search[M], shape: HybridSearch, conditions: Conditions) -> list[Any]:
         """Return the rows of a scan that had all the candidates by vector that there are."""
         rows: list[Any] = []
         with mapped_errors():
+            self._plan_for_values(conditions)
             for scan in search.scans():
                 apply_settings(self.session, search, scan)
                 now = replace(shape, exact=scan == "exact")
@@ -155,3 +172,14 @@ class HybridRepository(Generic[M]):
                 if rows and rows[0][4] >= shape.fetch_k:
                     break
         return rows
+
+    def _plan_for_values(self, conditions: Conditions) -> None:
+        """Have the server plan for this text and these conditions, until the transaction ends.
+
+        Drivers prepare a statement that comes again, and after five times the server plans it for any values. Which
+        index answers a filter depends on how many rows it matches: under one that plan took six times as long.
+        """
+        if not conditions.clauses:
+            return
+        connection = self.session.connection(bind_arguments={"mapper": self._subject.target.model})
+        connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")

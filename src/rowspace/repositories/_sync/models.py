@@ -70,12 +70,14 @@ class Repository(Generic[M]):
         """Insert rows, and update those whose primary key is there already, by COPY in binary.
 
         Args:
-            rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time.
+            rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time. A column
+                that they leave out keeps its value, and has to be nullable or to have a default of the server's.
             batch_size: rows held in memory and sent at once.
 
         Raises:
-            InvalidVector, InvalidText: a value that cannot be stored; the message names the row.
-            ConfigurationError: a row with unknown or missing attributes; the message names the row.
+            InvalidVector, InvalidText, InvalidRow: a value that cannot be stored, or a row with other attributes than
+                the first one; the message names the row.
+            ConfigurationError: the first row has an attribute that is no column, or lacks the primary key.
         """
         return upsert_rows(self.session, self.model, rows, batch_size=batch_size)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
 from sqlalchemy import ColumnElement, Select
@@ -71,6 +72,9 @@ class Search(Generic[M]):
         return built(self.target, shape, self.where, iterative=scan == "iterative", keep=self.keep)
 
 
+_distance = attrgetter("distance")
+
+
 def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
     """Return the hits of a search, nearest first: k of them where k rows match."""
     hits: list[Hit[M]] = []
@@ -97,7 +101,10 @@ def apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
 def _fetch(session: Session, search: Search[M], scan: Scan) -> list[Hit[M]]:
     similarity = search.target.distance.similarity
     rows = session.execute(search.statement(scan), search.parameters)
-    return [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    hits = [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    # An earlier search of the transaction may have left the iterative scan on, whose order is relaxed.
+    hits.sort(key=_distance)
+    return hits
 
 
 def _gave_up(session: Session, search: Search[Any]) -> bool:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import ConfigurationError
-from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository
+from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository, AsyncHybridRepository
 from rowspace.results import LoadReport
-from rowspace.services.embedding import Embedder, aembed_query, aembed_texts, check_embedder, embedder_name
+from rowspace.services.embedding import (
+    Embedder,
+    aembed_query,
+    aembed_texts,
+    check_dimension,
+    check_embedder,
+    embedder_name,
+)
 from rowspace.services.loading import Batch, Given, Load, Progress, abatches
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.requests import request_of, search_options
@@ -162,12 +169,12 @@ class AsyncDocumentService:
             return await (await _repository(session, collection)).count(filter=filter)
 
     async def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
-        """Return the nearest documents to a text or a vector, nearest first.
+        """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.
 
         Args:
             collection: its name.
             query: a `SearchRequest`; or a text or a vector, with the fields of a `SearchRequest` as keywords.
-            options: `k`, `filter`, `max_distance`, `exact`, `ef_search`.
+            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `exact`, `ef_search`.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -177,12 +184,21 @@ class AsyncDocumentService:
         request = request_of(query, options)
         async with self._sessions.begin() as session:
             repository = await _repository(session, collection)
-            vector: Any = request.vector
-            if request.text is not None:
-                check_embedder(repository.collection, self._embedder)
-                vector = await aembed_query(self._embedder, request.text)
-            hits = await repository.nearest(vector, request.k, **search_options(request))
+            hits = await self._search(repository, request)
             return [SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)]
+
+    async def _search(self, repository: AsyncDocumentRepository, request: SearchRequest) -> Sequence[Any]:
+        options = search_options(request)
+        by_text = AsyncHybridRepository(repository.session, repository.collection)
+        if request.mode == "text":
+            return await by_text.text(request.text or "", request.k, **options)
+        vector: Any = request.vector
+        if vector is None and request.text is not None:
+            check_embedder(repository.collection, self._embedder)
+            vector = await aembed_query(self._embedder, request.text)
+        if request.mode == "hybrid":
+            return await by_text.hybrid(request.text or "", vector, request.k, **options)
+        return await repository.nearest(vector, request.k, **options)
 
     async def build_indexes(self, collection: str) -> None:
         """Create the indexes of a collection that are missing."""
@@ -190,7 +206,7 @@ class AsyncDocumentService:
             await (await _repository(session, collection)).create_indexes()
 
     async def _write(self, repository: AsyncDocumentRepository, load: Load, given: list[Given]) -> None:
-        batch = load.batch(given)
+        batch = load.batch(given, repository.collection.dimension)
         if load.was_empty is None:
             load.was_empty = await repository.is_empty()
         batch.compare(await repository.fingerprints(list(batch.documents)))
@@ -205,9 +221,14 @@ class AsyncDocumentService:
             return {}
         collection = repository.collection
         check_embedder(collection, self._embedder)
+        vectors = await aembed_texts(self._embedder, list(texts.values()))
+        check_dimension(collection, self._embedder, vectors)
         if collection.embedder is None:
+            # Locked: another load of the same new collection may have been first, with another embedder.
+            await repository.session.refresh(collection, ["embedder"], with_for_update=True)
+            check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
-        return dict(zip(texts, await aembed_texts(self._embedder, list(texts.values())), strict=True))
+        return dict(zip(texts, vectors, strict=True))
 
     async def _dimension(self) -> int:
         if self._embedder is None:

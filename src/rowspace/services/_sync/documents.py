@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError
-from rowspace.repositories import CollectionRepository, DocumentRepository
+from rowspace.repositories import CollectionRepository, DocumentRepository, HybridRepository
 from rowspace.results import LoadReport
-from rowspace.services.embedding import Embedder, check_embedder, embed_query, embed_texts, embedder_name
+from rowspace.services.embedding import (
+    Embedder,
+    check_dimension,
+    check_embedder,
+    embed_query,
+    embed_texts,
+    embedder_name,
+)
 from rowspace.services.loading import Batch, Given, Load, Progress, batches
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.requests import request_of, search_options
@@ -163,12 +170,12 @@ class DocumentService:
             return (_repository(session, collection)).count(filter=filter)
 
     def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
-        """Return the nearest documents to a text or a vector, nearest first.
+        """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.
 
         Args:
             collection: its name.
             query: a `SearchRequest`; or a text or a vector, with the fields of a `SearchRequest` as keywords.
-            options: `k`, `filter`, `max_distance`, `exact`, `ef_search`.
+            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `exact`, `ef_search`.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -178,12 +185,21 @@ class DocumentService:
         request = request_of(query, options)
         with self._sessions.begin() as session:
             repository = _repository(session, collection)
-            vector: Any = request.vector
-            if request.text is not None:
-                check_embedder(repository.collection, self._embedder)
-                vector = embed_query(self._embedder, request.text)
-            hits = repository.nearest(vector, request.k, **search_options(request))
+            hits = self._search(repository, request)
             return [SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)]
+
+    def _search(self, repository: DocumentRepository, request: SearchRequest) -> Sequence[Any]:
+        options = search_options(request)
+        by_text = HybridRepository(repository.session, repository.collection)
+        if request.mode == "text":
+            return by_text.text(request.text or "", request.k, **options)
+        vector: Any = request.vector
+        if vector is None and request.text is not None:
+            check_embedder(repository.collection, self._embedder)
+            vector = embed_query(self._embedder, request.text)
+        if request.mode == "hybrid":
+            return by_text.hybrid(request.text or "", vector, request.k, **options)
+        return repository.nearest(vector, request.k, **options)
 
     def build_indexes(self, collection: str) -> None:
         """Create the indexes of a collection that are missing."""
@@ -191,7 +207,7 @@ class DocumentService:
             (_repository(session, collection)).create_indexes()
 
     def _write(self, repository: DocumentRepository, load: Load, given: list[Given]) -> None:
-        batch = load.batch(given)
+        batch = load.batch(given, repository.collection.dimension)
         if load.was_empty is None:
             load.was_empty = repository.is_empty()
         batch.compare(repository.fingerprints(list(batch.documents)))
@@ -206,9 +222,14 @@ class DocumentService:
             return {}
         collection = repository.collection
         check_embedder(collection, self._embedder)
+        vectors = embed_texts(self._embedder, list(texts.values()))
+        check_dimension(collection, self._embedder, vectors)
         if collection.embedder is None:
+            # Locked: another load of the same new collection may have been first, with another embedder.
+            repository.session.refresh(collection, ["embedder"], with_for_update=True)
+            check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
-        return dict(zip(texts, embed_texts(self._embedder, list(texts.values())), strict=True))
+        return dict(zip(texts, vectors, strict=True))
 
     def _dimension(self) -> int:
         if self._embedder is None:

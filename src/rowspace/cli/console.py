@@ -1,0 +1,140 @@
+"""What a person sees: tables on standard output, progress and times on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from rowspace.cli.process import say
+
+if TYPE_CHECKING:
+    from rowspace.services import SearchHit
+
+__all__ = ["Stopwatch", "first_line", "measure", "output", "plural", "print_hits", "print_rows", "progress_of", "step"]
+
+# A terminal has a width of its own; a file or a pipe is read at leisure.
+_PIPE_WIDTH = 120
+# Seconds between two lines of progress where there is no terminal to draw a bar on.
+_REPORT_EVERY = 5.0
+
+# The least that is worth it for the text of a hit.
+_LEAST_ROOM = 16
+
+Advance = Callable[[int], None]
+
+
+def output() -> Console:
+    """Return the console of standard output."""
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numeric: Sequence[str] = ()) -> None:
+    """Print rows as a table on a terminal, and as tab-separated lines to a program."""
+    if not sys.stdout.isatty():
+        for row in (columns, *rows):
+            print(*(" ".join(str(cell).split()) for cell in row), sep="\t")  # noqa: T201
+        return
+    output().print(table(columns, rows, numeric=numeric))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numeric: Sequence[str] = ()) -> Table:
+    """Return a table of text cells."""
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(str(cell)) for cell in row))
+    return made
+
+
+def print_hits(
+    hits: Sequence[SearchHit],
+    text_of: Callable[[SearchHit], str],
+    *,
+    measures: Sequence[str] = ("distance", "similarity"),
+) -> None:
+    """Print hits as a table that keeps one line a hit where the terminal has room for it."""
+    console = output()
+    columns = ["", *measures, "id"]
+    rows = [[hit.rank, *(measure(hit, name, 3) for name in measures), hit.id] for hit in hits]
+    # Three cells between columns, and two for the rank.
+    taken = 2 + sum(len(name) + 3 for name in measures) + max(cell_len(hit.id) for hit in hits) + 6
+    if console.width - taken >= _LEAST_ROOM:
+        columns.append("text")
+        rows = [[*row, first_line(text_of(hit), console.width - taken)] for row, hit in zip(rows, hits, strict=True)]
+    console.print(table(columns, rows, numeric=columns[: len(measures) + 1]))
+
+
+def measure(hit: SearchHit, name: str, digits: int) -> str:
+    """Return a distance, similarity, rank or score as text; `-` where the hit has none."""
+    value = getattr(hit, name)
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def first_line(text: str, width: int = 100) -> str:
+    """Return the beginning of a text as one line of at most `width` cells; a Chinese character takes two."""
+    line = " ".join(text.partition("\n")[0].split())
+    return line if cell_len(line) <= width else set_cell_size(line, width - 3).rstrip() + "..."
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._began = monotonic()
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s" if self.seconds >= 0.1 else f"{1_000 * self.seconds:.0f} ms"
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return monotonic() - self._began
+
+
+@contextmanager
+def step(label: str) -> Iterator[Callable[[str], None]]:
+    """Time a step and say afterwards how long it took; what is yielded changes the label."""
+    labels = [label]
+    watch = Stopwatch()
+    yield labels.append
+    say(f"{watch!s:>7}  {labels[-1]}")
+
+
+@contextmanager
+def progress_of(label: str, total: int | None = None) -> Iterator[Advance]:
+    """Yield a function that is told how many are done: a bar on a terminal, now and then a line elsewhere."""
+    if not sys.stderr.isatty():
+        yield _Lines(label, total)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+class _Lines:
+    def __init__(self, label: str, total: int | None) -> None:
+        self._label = label
+        self._of = f" of {total:,}" if total is not None else ""
+        self._due = monotonic() + _REPORT_EVERY
+
+    def __call__(self, done: int) -> None:
+        if monotonic() >= self._due:
+            self._due = monotonic() + _REPORT_EVERY
+            say(f"{self._label}: {done:,}{self._of}")

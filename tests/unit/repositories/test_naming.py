@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from rowspace import HNSW, Distance, IVFFlat
+from rowspace.errors import ConfigurationError
+from rowspace.repositories.naming import check_collection
+
+
+@pytest.mark.parametrize("name", ["a", "O'Brien", '"quoted"', "100 %", "新闻 库", "x" * 200, "a;b--c", "$1 :x %s"])
+def test_names(name):
+    assert check_collection(name, 3, "cosine", None) == (Distance.COSINE, None)
+
+
+@pytest.mark.parametrize("name", ["", " a", "a ", "x" * 201, "a\nb", "a\0b", "\ud800"])
+def test_names_that_cannot_be(name):
+    with pytest.raises(
+        ConfigurationError, match="name is 1 to 200 printable characters without spaces around it, got "
+    ):
+        check_collection(name, 3, "cosine", None)
+
+
+@pytest.mark.parametrize(
+    ("index", "distance", "spec"),
+    [
+        (None, "l2", None),
+        ("hnsw", "l2", HNSW(Distance.L2)),
+        ("ivfflat", Distance.L2, IVFFlat(Distance.L2)),
+        (HNSW(Distance.L2, m=4), "l2", HNSW(Distance.L2, m=4)),
+    ],
+)
+def test_indexes(index, distance, spec):
+    assert check_collection("a", 3, distance, index) == (Distance(distance), spec)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((3, "hamming", None), "A collection's distance is one of l2, cosine, inner_product, l1, got 'hamming'."),
+        ((3, "euclid", None), "got 'euclid'."),
+        ((3, "l2", "gin"), "A collection's index is one of hnsw, ivfflat, an HNSW or IVFFlat, or None; got 'gin'."),
+        ((3, "l2", HNSW()), "The index is by cosine, the collection by l2: no search could use it."),
+        ((4001, "l2", "hnsw"), "hnsw indexes at most 4000 dimensions of halfvec, got 4001."),
+        ((0, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got 0."),
+        ((16001, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got 16001."),
+        (("3", "l2", None), "A collection's dimension is a whole number from 1 to 16000, got '3'."),
+        ((None, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got None."),
+    ],
+)
+def test_what_cannot_be(options, message):
+    with pytest.raises(ConfigurationError) as refused:
+        check_collection("a", *options)
+    assert message in str(refused.value)

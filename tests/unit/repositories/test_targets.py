@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from rowspace import HNSW, Bit, Distance, HalfVector, Vector
+from rowspace.errors import ConfigurationError
+from rowspace.repositories.targets import target_of
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Plain(Base):
+    __tablename__ = "plain"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class One(Base):
+    __tablename__ = "one"
+    __table_args__ = (HNSW(Distance.L2).index("vec"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding: Mapped[object] = mapped_column("vec", Vector(3))
+
+
+class Several(Base):
+    __tablename__ = "several"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[object] = mapped_column(HalfVector(3))
+    bits: Mapped[object] = mapped_column(Bit(8))
+
+
+def test_the_distance_is_that_of_the_index_else_cosine():
+    assert target_of(One, None, None).distance is Distance.L2
+    assert target_of(One, None, "l1").distance is Distance.L1
+    assert target_of(Several, "title", None).distance is Distance.COSINE
+    assert target_of(Several, "bits", None).distance is Distance.HAMMING
+    assert target_of(Several, "bits", "jaccard").distance is Distance.JACCARD
+
+
+def test_the_column_is_named_by_its_attribute():
+    assert target_of(One, None, None).column == "embedding"
+    assert target_of(One, "embedding", None) is target_of(One, "embedding", None)
+
+
+@pytest.mark.parametrize(
+    ("model", "column", "distance", "message"),
+    [
+        (Plain, None, None, "Plain has no vector column; its vector columns: none."),
+        (One, "vec", None, "One has no vector column 'vec'; its vector columns: embedding."),
+        (Several, None, None, r"Several has several vector columns \(title, bits\): say which one, column=\.\.\."),
+        (Several, "bits", "l2", r"l2 distance does not compare Bit\(8\), the type of Several.bits."),
+        (Several, "title", "hamming", r"hamming distance does not compare HalfVector\(3\)"),
+        (One, None, "euclid", "A distance is one of l2, cosine, .* got 'euclid'."),
+        (int, None, None, "Expected a mapped class, got <class 'int'>."),
+    ],
+)
+def test_what_cannot_be_searched(model, column, distance, message):
+    with pytest.raises(ConfigurationError, match=message):
+        target_of(model, column, distance)
