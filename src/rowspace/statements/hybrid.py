@@ -17,6 +17,7 @@ from sqlalchemy import CTE, ColumnElement, Double, Select, bindparam, case, func
 from sqlalchemy.orm import defer
 
 from rowspace.errors import InvalidSetting
+from rowspace.statements.quantized import nearest_of
 from rowspace.statements.search import DISTANCE, distance_to
 from rowspace.statements.text import (
     MAX_RANKED,
@@ -150,15 +151,8 @@ def built_hybrid(
 
 def _vector_side(target: TextTarget[Any], shape: HybridSearch, where: Sequence[ColumnElement[bool]]) -> CTE:
     distance = distance_to(target.target)
-    # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.
-    order = distance + literal_column("0.0") if shape.exact else distance
-    nearest = (
-        select(*target.keys, distance.label(DISTANCE))
-        .where(*target.target.conditions(), *where)
-        .order_by(order)
-        .limit(number(shape.fetch_k))
-        .subquery("rowspace_nearest")
-    )
+    rows = select(*target.keys, distance.label(DISTANCE)).where(*target.target.conditions(), *where)
+    nearest = nearest_of(rows, target.target, shape.fetch_k, exact=shape.exact).subquery("rowspace_nearest")
     # Numbered outside: an index scan in relaxed_order is not quite in order.
     place = func.row_number().over(order_by=[nearest.c[DISTANCE], *_keys(target, nearest)])
     # The cosine distance to a vector of zeros is NaN, the farthest in PostgreSQL's order.
