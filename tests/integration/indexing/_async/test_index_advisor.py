@@ -7,7 +7,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from sqlalchemy import Integer, text
-from sqlalchemy.orm import mapped_column
+from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from rowspace import (
@@ -17,7 +17,6 @@ from rowspace import (
     AsyncDocumentRepository,
     AsyncIndexAdvisor,
     AsyncRepository,
-    Base,
     Distance,
     IVFFlat,
     SearchSettings,
@@ -121,7 +120,10 @@ async def test_more_rows_than_the_index_gives_at_once(fill, vectors):
 
 
 async def test_a_model_with_a_bit_index(session, vectors):
-    class Picture(Base):
+    class Own(DeclarativeBase):
+        pass
+
+    class Picture(Own):
         __tablename__ = f"pictures_{uuid4().hex[:8]}"
         __table_args__ = (HNSW("l2", quantize="bit").index("embedding"),)
         id = mapped_column(Integer, primary_key=True)
