@@ -95,7 +95,7 @@ def measure_filter(database: Database, filled: Filled, turns: int) -> list[Measu
         repository = DocumentRepository(session, filled.collection)
 
         def filtered(turn: int, **options: Any) -> list[str]:
-            hits = repository.nearest(queries[turn % len(queries)], K, filter={"bucket": turn % 100}, **options)
+            hits = repository.nearest(queries[turn % len(queries)], K, where={"bucket": turn % 100}, **options)
             return [hit.entity.id for hit in hits]
 
         variants: dict[str, Callable[[int], object]] = {"raw unfiltered": _over(queries, raw), "filtered": filtered}

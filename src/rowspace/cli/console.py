@@ -20,15 +20,14 @@ from rowspace.cli.process import say
 if TYPE_CHECKING:
     from rowspace.services import SearchHit
 
-__all__ = ["Stopwatch", "first_line", "output", "print_hits", "print_rows", "progress_of", "step"]
+__all__ = ["Stopwatch", "first_line", "measure", "output", "plural", "print_hits", "print_rows", "progress_of", "step"]
 
 # A terminal has a width of its own; a file or a pipe is read at leisure.
 _PIPE_WIDTH = 120
 # Seconds between two lines of progress where there is no terminal to draw a bar on.
 _REPORT_EVERY = 5.0
 
-# What rank, distance and similarity take, and the least that is worth it for the text beside them.
-_NUMBERS_WIDTH = 34
+# The least that is worth it for the text of a hit.
 _LEAST_ROOM = 16
 
 Advance = Callable[[int], None]
@@ -58,22 +57,39 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numeric: Seq
     return made
 
 
-def print_hits(hits: Sequence[SearchHit], text_of: Callable[[SearchHit], str]) -> None:
+def print_hits(
+    hits: Sequence[SearchHit],
+    text_of: Callable[[SearchHit], str],
+    *,
+    measures: Sequence[str] = ("distance", "similarity"),
+) -> None:
     """Print hits as a table that keeps one line a hit where the terminal has room for it."""
     console = output()
-    columns = ["", "distance", "similarity", "id"]
-    rows = [[hit.rank, f"{hit.distance:.3f}", f"{hit.similarity:.3f}", hit.id] for hit in hits]
-    room = console.width - max(cell_len(hit.id) for hit in hits) - _NUMBERS_WIDTH
-    if room >= _LEAST_ROOM:
+    columns = ["", *measures, "id"]
+    rows = [[hit.rank, *(measure(hit, name, 3) for name in measures), hit.id] for hit in hits]
+    # Three cells between columns, and two for the rank.
+    taken = 2 + sum(len(name) + 3 for name in measures) + max(cell_len(hit.id) for hit in hits) + 6
+    if console.width - taken >= _LEAST_ROOM:
         columns.append("text")
-        rows = [[*row, first_line(text_of(hit), room)] for row, hit in zip(rows, hits, strict=True)]
-    console.print(table(columns, rows, numeric=columns[:3]))
+        rows = [[*row, first_line(text_of(hit), console.width - taken)] for row, hit in zip(rows, hits, strict=True)]
+    console.print(table(columns, rows, numeric=columns[: len(measures) + 1]))
+
+
+def measure(hit: SearchHit, name: str, digits: int) -> str:
+    """Return a distance, similarity, rank or score as text; `-` where the hit has none."""
+    value = getattr(hit, name)
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def first_line(text: str, width: int = 100) -> str:
     """Return the beginning of a text as one line of at most `width` cells; a Chinese character takes two."""
     line = " ".join(text.partition("\n")[0].split())
     return line if cell_len(line) <= width else set_cell_size(line, width - 3).rstrip() + "..."
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 class Stopwatch:

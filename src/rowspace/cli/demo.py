@@ -44,11 +44,16 @@ def demo(
     k: Annotated[int, typer.Option("--k", min=1, max=100, help="Hits for each question.")] = 5,
     limit: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
 ) -> None:
-    """Search Python's own documentation: start PostgreSQL, migrate, load, index, ask.
+    """Search the documentation of Python itself.
 
-    The first run loads about 5,500 docstrings in one transaction: interrupted, it leaves nothing behind. Later runs
-    find them there. Without a database URL it runs on an embedded PostgreSQL of your own.
-    """
+    Starts PostgreSQL, makes the tables, loads about 5,500 docstrings, builds the indexes and asks some questions.
+    The load is one transaction: interrupted, it leaves nothing behind. Later runs find the documents there.
+
+    \b
+    Examples:
+      rowspace demo
+      rowspace --url postgresql://me@localhost/scratch demo
+    """  # noqa: D301
     from rowspace.integrations.local import LocalEmbedder
     from rowspace.migrations import upgrade
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, NoReturn
 
 import typer
+from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from rowspace.errors import RowspaceError, SchemaNotReady, StoreUnavailable
 
-__all__ = ["ExitCode", "Program", "fail", "prepare", "say"]
+__all__ = ["ExitCode", "Program", "confirm", "fail", "prepare", "say", "sentence_of", "unhurried"]
 
 
 class ExitCode(IntEnum):
@@ -37,14 +39,25 @@ def prepare() -> None:
         # Where the locale is not UTF-8, a character that it lacks is escaped and the command goes on.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     # By an exception, so that transactions are rolled back and the embedded server stops.
-    signal.signal(signal.SIGTERM, _exit_by_signal)
-    signal.signal(signal.SIGHUP, _exit_by_signal)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _exit_by_signal)
 
 
 def _exit_by_signal(number: int, _: Any) -> NoReturn:
     # Not again, while the first one is being attended to.
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)
+
+
+@contextmanager
+def unhurried() -> Iterator[None]:
+    """Let an impatient second Ctrl-C wait: cut short, a server would be left running."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def say(line: str) -> None:
@@ -56,6 +69,16 @@ def fail(message: str, code: ExitCode = ExitCode.ERROR) -> NoReturn:
     """End the command with one line on standard error."""
     say(f"Error: {message}")
     raise typer.Exit(code)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on if the person says so, or has said so already; a program has to."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        fail(f"{question} Say --yes, as there is nobody to ask.", ExitCode.USAGE)
+    if not typer.confirm(question, err=True):
+        fail("Nothing was done.")
 
 
 class Program(TyperGroup):
@@ -81,17 +104,33 @@ def _outcome(ctx: Any) -> Iterator[None]:
         # Nobody reads on, as in `rowspace search ... | head`; the interpreter would complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(ExitCode.BROKEN_PIPE) from None
-    except (RowspaceError, ValueError, OSError) as error:
-        if ctx.params.get("debug"):
+    except Exception as error:
+        if not _is_explained(error):
             raise
-        fail(_sentence(error), _code(error))
+        if ctx.params.get("debug"):
+            traceback.print_exc()
+        fail(sentence_of(error), _code(error))
+
+
+def _is_explained(error: Exception) -> bool:
+    """Tell whether an error is about what the person gave or about the database: any other is a fault of ours."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return isinstance(error, RowspaceError | ValueError | OSError | SQLAlchemyError)
 
 
 def _code(error: Exception) -> ExitCode:
     return ExitCode.UNAVAILABLE if isinstance(error, StoreUnavailable | SchemaNotReady) else ExitCode.ERROR
 
 
-def _sentence(error: Exception) -> str:
+def sentence_of(error: Exception) -> str:
+    """Return what an error says, in one line."""
     if isinstance(error, OSError) and error.filename and not isinstance(error, RowspaceError):
         return f"{error.filename}: {error.strerror}."
-    return " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        if not first["loc"]:
+            return f"{first['msg'].removeprefix('Value error, ')}."
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r:.60}."
+    # The first paragraph: SQLAlchemy's next ones are the statement and a link.
+    return " ".join(str(error).partition("\n[SQL:")[0].split()) or type(error).__name__

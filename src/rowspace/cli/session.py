@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from rowspace.cli.process import unhurried
 from rowspace.cli.settings import Settings
 from rowspace.errors import CollectionNotFound
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from rowspace import Database, DocumentService
 
-__all__ = ["OneTransaction", "collection_hint", "open_database", "place_of", "service", "settings_of"]
+__all__ = ["OneTransaction", "collection_hint", "open_database", "place_of", "service", "settings_of", "suggestions"]
 
 
 def settings_of(context: typer.Context) -> Settings:
@@ -51,7 +52,8 @@ def _embedded(settings: Settings) -> Iterator[URL]:
     try:
         yield server.url
     finally:
-        server.stop()
+        with unhurried():
+            server.stop()
 
 
 def _connect_args(url: URL) -> dict[str, Any]:
@@ -76,14 +78,22 @@ def service(settings: Settings, embedder: Any = None) -> Iterator[DocumentServic
     """Open the database of the settings and yield a document service on it."""
     from rowspace import DocumentService
 
-    with open_database(settings) as database:
-        documents = DocumentService(database, embedder)
-        try:
-            yield documents
-        except CollectionNotFound as error:
-            names = [collection.name for collection in documents.collections()]
-            message = f"{error} {collection_hint(str(error), names)}"
-            raise CollectionNotFound(message) from error
+    with open_database(settings) as database, suggestions(database):
+        yield DocumentService(database, embedder)
+
+
+@contextmanager
+def suggestions(database: Database) -> Iterator[None]:
+    """Tell whoever mistyped the name of a collection which one they may have meant."""
+    from rowspace import CollectionRepository
+
+    try:
+        yield
+    except CollectionNotFound as error:
+        with database.begin() as session:
+            names = [collection.name for collection in CollectionRepository(session).list()]
+        message = f"{error} {collection_hint(str(error), names)}"
+        raise CollectionNotFound(message) from error
 
 
 class OneTransaction:

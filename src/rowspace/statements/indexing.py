@@ -144,12 +144,12 @@ def planned(index: Index, schema: str | None = None) -> PlannedIndex:
     """Return the index of a model's table; `schema` is for a table that names none.
 
     Raises:
-        ConfigurationError: it has no name.
+        ConfigurationError: it has no table yet.
     """
     table = index.table
     name = _dialect.identifier_preparer.format_constraint(index, _alembic_quote=False)
     if table is None or name is None:
-        message = f"{index!r} has no name or no table: give it one, or use a naming convention, as rowspace.Base has."
+        message = f"{index!r} has no table: put it into the __table_args__ of a model."
         raise ConfigurationError(message)
     sql = str(CreateIndex(index).compile(dialect=_dialect))
     definition = sql.split(" USING ", 1)[1] if " USING " in sql else f"btree {sql[sql.index('(') :]}"

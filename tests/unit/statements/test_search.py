@@ -79,6 +79,9 @@ def test_a_collection_is_a_scope_and_a_cast():
     assert statement.endswith(
         f"WHERE documents.collection_id = 7 ORDER BY CAST(documents.embedding AS VECTOR(3)) <-> {QUERY} LIMIT 5"
     )
+    # With a filter the planner has to look at its values each time.
+    filtered = sql(nearest(DOCUMENTS, Nearest(5), [Article.id > 1]))
+    assert "WHERE documents.collection_id = %(collection_id_1)s::BIGINT AND " in filtered
 
 
 def test_a_filtered_search_of_a_collection_is_planned_each_time():

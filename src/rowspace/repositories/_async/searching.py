@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
@@ -63,6 +64,16 @@ class Search(Generic[M]):
             return ("iterative", "exact")
         return ("plain", "iterative", "exact")
 
+    def statement(self, scan: Scan) -> Select[M, float]:
+        """Return the statement of one scan."""
+        if self.candidates is not None and scan != "exact":
+            return quantized.built(self.target, self.shape, self.candidates, self.where, keep=self.keep)
+        shape = replace(self.shape, exact=True) if scan == "exact" else self.shape
+        return built(self.target, shape, self.where, iterative=scan == "iterative", keep=self.keep)
+
+
+_distance = attrgetter("distance")
+
 
 async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
     """Return the hits of a search, nearest first: k of them where k rows match."""
@@ -89,14 +100,12 @@ async def apply_settings(session: AsyncSession, search: Search[Any], scan: Scan)
 
 
 async def _fetch(session: AsyncSession, search: Search[M], scan: Scan) -> list[Hit[M]]:
-    shape = replace(search.shape, exact=True) if scan == "exact" else search.shape
-    if search.candidates is None or scan == "exact":
-        statement = built(search.target, shape, search.where, iterative=scan == "iterative", keep=search.keep)
-    else:
-        statement = quantized.built(search.target, shape, search.candidates, search.where, keep=search.keep)
     similarity = search.target.distance.similarity
-    rows = await session.execute(statement, search.parameters)
-    return [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    rows = await session.execute(search.statement(scan), search.parameters)
+    hits = [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    # An earlier search of the transaction may have left the iterative scan on, whose order is relaxed.
+    hits.sort(key=_distance)
+    return hits
 
 
 async def _gave_up(session: AsyncSession, search: Search[Any]) -> bool:

@@ -1,0 +1,115 @@
+"""`rowspace collections`: list them, create, rename and drop one."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from rowspace.cli.console import plural, print_rows
+from rowspace.cli.process import confirm, say
+from rowspace.cli.session import service, settings_of
+
+__all__ = ["app"]
+
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="The collection.")]
+
+
+@app.callback()
+def collections(
+    context: typer.Context,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+) -> None:
+    """List the collections, or change one.
+
+    \b
+    Examples:
+      rowspace collections
+      rowspace collections --json
+      rowspace collections create articles --dimension 1536
+    """  # noqa: D301
+    if context.invoked_subcommand is not None:
+        return
+    with service(settings_of(context)) as documents:
+        found = [{**one.model_dump(), "documents": documents.count(one.name)} for one in documents.collections()]
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    elif found:
+        columns = ("name", "dimension", "distance", "documents", "embedder", "index")
+        print_rows(columns, [[_cell(one[key]) for key in columns] for one in found], numeric=("dimension", "documents"))
+    else:
+        say("There is no collection yet: `rowspace ingest` creates one, `rowspace demo` shows one.")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("method", "-"))
+    return "-" if value is None else str(value)
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    name: _Name,
+    *,
+    dimension: Annotated[
+        int | None, typer.Option(min=1, max=16_000, help="Numbers in an embedding; by default the local embedder's.")
+    ] = None,
+    distance: Annotated[str, typer.Option(help="cosine, l2, inner_product or l1.")] = "cosine",
+    index: Annotated[str, typer.Option(help="hnsw, ivfflat or none.")] = "hnsw",
+    language: Annotated[str, typer.Option(help="The text-search configuration.")] = "simple",
+) -> None:
+    """Create a collection.
+
+    \b
+    Examples:
+      rowspace collections create notes
+      rowspace collections create articles --dimension 1536 --distance inner_product
+    """  # noqa: D301
+    from rowspace.integrations.local import LocalEmbedder
+
+    embedder = LocalEmbedder() if dimension is None else None
+    with service(settings_of(context), embedder) as documents:
+        size = embedder.dimension if embedder is not None else dimension
+        kind = None if index == "none" else index
+        documents.create_collection(name, size, distance=distance, index=kind, language=language)
+    say(f"Created {name!r}.")
+
+
+@app.command()
+def rename(
+    context: typer.Context, name: _Name, new_name: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")]
+) -> None:
+    """Give a collection another name.
+
+    \b
+    Example:
+      rowspace collections rename drafts articles
+    """  # noqa: D301
+    with service(settings_of(context)) as documents:
+        documents.rename_collection(name, new_name)
+    say(f"Renamed {name!r} to {new_name!r}.")
+
+
+@app.command()
+def drop(
+    context: typer.Context,
+    name: _Name,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Drop a collection with all its documents.
+
+    \b
+    Example:
+      rowspace collections drop drafts --yes
+    """  # noqa: D301
+    with service(settings_of(context)) as documents:
+        count = documents.count(name)
+        confirm(f"Drop {name!r} with {plural(count, 'document')}?", yes=yes)
+        documents.drop_collection(name)
+    say(f"Dropped {name!r} with {plural(count, 'document')}.")

@@ -1,0 +1,207 @@
+"""Documents from JSON Lines and CSV: lines in, checked documents out, every error with the number of its line.
+
+No I/O of its own and no database: it takes lines from any iterable.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import chain
+from math import isfinite
+from typing import Any, TypeAlias
+
+from pydantic import ValidationError
+
+from rowspace.errors import InvalidRow
+from rowspace.services import DocumentIn
+from rowspace.types import Vector
+from rowspace.wire.encode import to_json, to_text
+
+__all__ = ["Fields", "Format", "read"]
+
+Numbered: TypeAlias = tuple[int, dict[str, Any]]
+
+#: What follows `metadata` in a document that this command line printed.
+_METADATA = "metadata"
+
+
+class Format(StrEnum):
+    """How documents are written down."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    TSV = "tsv"
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Which field is what; all others become metadata, beside the keys of an object named `metadata`.
+
+    Args:
+        content: the field with the text; every document has it.
+        id: the field with the id; None means `id`, where there is one.
+        embedding: the field with the vector; None means that the text is embedded.
+        dimension: numbers in a vector, where it is known.
+        detect_types: take numbers, true and false in CSV for what they look like, and leave empty cells out.
+        strip_nul: leave NUL bytes out of text, in place of an error.
+    """
+
+    content: str = "content"
+    id: str | None = None
+    embedding: str | None = None
+    dimension: int | None = None
+    detect_types: bool = False
+    strip_nul: bool = False
+
+
+def read(lines: Iterable[bytes], format_: Format, fields: Fields) -> Iterator[DocumentIn]:
+    """Yield the documents in lines of UTF-8; vectors have the dimension of the fields, or else that of the first one.
+
+    Raises:
+        InvalidRow: a line that is none; the message begins with its number, which is 1 for the first.
+    """
+    text = _decoded(lines)
+    rows = _json_rows(text) if format_ is Format.JSONL else _csv_rows(text, format_, fields)
+    for number, row in rows:
+        try:
+            document = _document(row, fields)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise _at(number, f"{where}: {first['msg']}, got {first['input']!r:.60}.") from error
+        except ValueError as error:
+            raise _at(number, str(error)) from error
+        if fields.dimension is None and document.embedding is not None:
+            fields = replace(fields, dimension=len(document.embedding))
+        yield document
+
+
+def _at(number: int, message: str) -> InvalidRow:
+    return InvalidRow(f"line {number}: {message}")
+
+
+def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        try:
+            # A byte order mark comes first in what spreadsheets write.
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise _at(number, f"not UTF-8: byte {error.object[error.start]:#04x} at {error.start + 1}.") from error
+
+
+def _json_rows(lines: Iterable[str]) -> Iterator[Numbered]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise _at(number, f"not JSON: {error}.") from error
+        if not isinstance(row, dict):
+            raise _at(number, f"expected a JSON object, got {line.strip()!r:.60}.")
+        yield number, row
+
+
+def _csv_rows(lines: Iterable[str], format_: Format, fields: Fields) -> Iterator[Numbered]:
+    reader = csv.reader(lines, delimiter="\t" if format_ is Format.TSV else ",", strict=True)
+    # Embeddings are longer than what the module allows in a cell by default.
+    csv.field_size_limit(2**31 - 1)
+    header: list[str] = []
+    while True:
+        # A quoted cell may hold line breaks: a row begins after the line on which the last one ended.
+        began = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise _at(began, f"not CSV: {error}.") from error
+        if row is None:
+            return
+        if not header:
+            header = _header(row, began)
+        elif row:
+            yield began, _csv_row(header, row, began, detect_types=fields.detect_types)
+
+
+def _header(row: list[str], number: int) -> list[str]:
+    repeated = sorted({name for name in row if row.count(name) > 1})
+    if repeated or not all(row):
+        what = f"more than one column is called {repeated[0]!r}" if repeated and repeated[0] else "a column has no name"
+        raise _at(number, f"{what}; the first line has to name the columns.")
+    return row
+
+
+def _csv_row(header: list[str], row: list[str], number: int, *, detect_types: bool) -> dict[str, Any]:
+    if len(row) != len(header):
+        raise _at(number, f"{len(row)} cells under {len(header)} column names.")
+    if not detect_types:
+        return dict(zip(header, row, strict=True))
+    return {name: _detected(cell) for name, cell in zip(header, row, strict=True) if cell}
+
+
+def _detected(cell: str) -> Any:
+    try:
+        value = json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell
+    return value if isinstance(value, bool | int | float) and isfinite(value) else cell
+
+
+def _document(row: dict[str, Any], fields: Fields) -> DocumentIn:
+    content = _required(row, fields.content, "--content")
+    id_ = _required(row, fields.id, "--id") if fields.id else row.pop("id", None)
+    vector = _required(row, fields.embedding, "--embedding") if fields.embedding else None
+    nested = row.pop(_METADATA, {})
+    metadata = {**nested, **row} if isinstance(nested, Mapping) else {**row, _METADATA: nested}
+    document = DocumentIn(
+        content=content if isinstance(content, str) else to_json(content),
+        id=_id(id_),
+        metadata=metadata,
+        embedding=None if vector is None else _vector(vector, fields.dimension),
+    )
+    _check_text(document, strip_nul=fields.strip_nul)
+    return document
+
+
+def _required(row: dict[str, Any], name: str, option: str) -> Any:
+    if row.get(name) is None:
+        message = f"there is no {name!r}, only {', '.join(row) or 'nothing'}. Name the field: {option} FIELD."
+        raise ValueError(message)
+    return row.pop(name)
+
+
+def _id(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    return value if isinstance(value, str) else to_json(value)
+
+
+def _vector(value: Any, dimension: int | None) -> Any:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            message = f"an embedding is a JSON array of numbers, got {value!r:.60}."
+            raise ValueError(message) from None
+    return Vector(dimension).coerce(value).tolist()
+
+
+def _check_text(document: DocumentIn, *, strip_nul: bool) -> None:
+    to_json(document.metadata)  # refuses NaN and infinity
+    for text in (document.content, document.id or "", *_texts(document.metadata)):
+        if "\0" in text and not strip_nul:
+            message = f"a NUL byte in {text!r:.60}, which PostgreSQL cannot store. Remove it, or give --strip-nul."
+            raise ValueError(message)
+        to_text(text.replace("\0", ""))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from chain.from_iterable(map(_texts, (*value.keys(), *value.values())))
+    elif isinstance(value, list):
+        yield from chain.from_iterable(map(_texts, value))

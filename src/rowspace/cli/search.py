@@ -1,0 +1,153 @@
+"""`rowspace search`: the nearest documents to a text, as a table, as JSON, or as the SQL that would find them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rowspace.cli.console import measure, print_hits, print_rows
+from rowspace.cli.process import say, sentence_of
+from rowspace.cli.session import open_database, service, settings_of, suggestions
+from rowspace.errors import EmbedderMismatch
+
+if TYPE_CHECKING:
+    from rowspace import SearchHit, SearchRequest
+    from rowspace.cli.settings import Settings
+    from rowspace.services import CollectionInfo
+
+__all__ = ["search"]
+
+# What a hit is judged by, in each mode; hybrid orders by the score.
+_MEASURES = {
+    "vector": ("distance", "similarity"),
+    "text": ("text_rank",),
+    "hybrid": ("score", "distance", "text_rank"),
+}
+
+
+def search(  # noqa: PLR0913 -- each is an option of the command
+    context: typer.Context,
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="What to look for.")] = None,
+    *,
+    collection: Annotated[str | None, typer.Option("--collection", "-c", metavar="NAME", help="Where to look.")] = None,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", "-f", metavar="JSON", help="Only documents whose metadata match.")
+    ] = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, max=10_000, metavar="N", help="Hits wanted.")] = 10,
+    max_distance: Annotated[float | None, typer.Option(metavar="X", help="Leave out what is farther.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare with every document, without the index.")] = False,
+    ef_search: Annotated[
+        int | None, typer.Option(min=1, max=1_000, metavar="N", help="pgvector's hnsw.ef_search.")
+    ] = None,
+    mode: Annotated[
+        str, typer.Option(metavar="MODE", help="vector: by meaning; text: by keyword; hybrid: by both.")
+    ] = "vector",
+    vector: Annotated[str | None, typer.Option(metavar="JSON", help="A vector in place of the embedded text.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL, do not search.")] = False,
+) -> None:
+    """Print the documents nearest to a text.
+
+    Nearest first: as a table on a terminal, as tab-separated lines into a pipe or a file.
+
+    \b
+    Examples:
+      rowspace search 'how do vector indexes work?'
+      rowspace search 数据库 -c articles -k 3
+      rowspace search 'HNSW ef_search' -c articles --mode hybrid
+      rowspace search indexes -c articles --filter '{"year": {"$gte": 2020}}' --json
+      rowspace search --vector '[0.1, 0.2, 0.3]' -c vectors
+      rowspace search indexes -c articles --sql
+    """  # noqa: D301
+    settings = settings_of(context)
+    request = _request(
+        text=_text(text),
+        vector=_json(vector, list, "--vector"),
+        k=k,
+        filter=_json(filter_, dict, "--filter"),
+        mode=mode,
+        max_distance=max_distance,
+        exact=exact,
+        ef_search=ef_search,
+    )
+    name = collection or settings.collection
+    if sql:
+        _print_sql(settings, name, request)
+        return
+    _print(_found(settings, name, request), request.mode, as_json=as_json)
+
+
+def _request(**given: Any) -> SearchRequest:
+    from pydantic import ValidationError
+
+    from rowspace import SearchRequest
+
+    try:
+        return SearchRequest(**given)
+    except ValidationError as error:
+        raise typer.BadParameter(sentence_of(error)) from None
+
+
+def _text(given: str | None) -> str | None:
+    # Where the locale is not UTF-8, Python hands over the bytes of an argument as lone surrogates.
+    return None if given is None else given.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _json(given: str | None, kind: type[Any], option: str) -> Any:
+    if given is None:
+        return None
+    try:
+        value = json.loads(_text(given) or "")
+    except ValueError as error:
+        message = f"{given!r} is not JSON: {error}."
+        raise typer.BadParameter(message, param_hint=option) from None
+    if not isinstance(value, kind):
+        wanted = "an object, as in '{\"year\": 2020}'" if kind is dict else "an array of numbers"
+        message = f"expected {wanted}, got {given!r}."
+        raise typer.BadParameter(message, param_hint=option)
+    return value
+
+
+def _found(settings: Settings, name: str, request: SearchRequest) -> list[SearchHit]:
+    embedder = None
+    if request.vector is None and request.mode != "text":
+        from rowspace.integrations.local import LocalEmbedder
+
+        embedder = LocalEmbedder()
+    with service(settings, embedder) as documents:
+        if embedder is not None:
+            _check_origin(documents.collections(), name)
+        return documents.search(name, request)
+
+
+def _check_origin(collections: list[CollectionInfo], name: str) -> None:
+    """Refuse a text where the vectors came from outside: the embedder at hand is hardly the one that made them."""
+    if any(one.name == name and one.embedder is None for one in collections):
+        message = f"{name!r} holds vectors that were loaded as such: search it with --vector."
+        raise EmbedderMismatch(message)
+
+
+def _print(hits: list[SearchHit], mode: str, *, as_json: bool) -> None:
+    if as_json:
+        # As ASCII where the terminal or the locale may have no other letters.
+        ascii_ = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+        lines = (json.dumps(hit.model_dump(exclude_none=True), ensure_ascii=ascii_) for hit in hits)
+        print("[" + ",\n ".join(lines) + "]")  # noqa: T201
+    elif not hits:
+        say("No document matches.")
+    elif sys.stdout.isatty():
+        print_hits(hits, lambda hit: hit.content, measures=_MEASURES[mode])
+    else:
+        measures = _MEASURES[mode]
+        rows = ([hit.rank, *(measure(hit, name, 6) for name in measures), hit.id, hit.content] for hit in hits)
+        print_rows(("rank", *measures, "id", "content"), rows)
+
+
+def _print_sql(settings: Settings, name: str, request: SearchRequest) -> None:
+    from rowspace.cli.sql import search_sql
+
+    with open_database(settings) as database, suggestions(database):
+        print(search_sql(database, name, request))  # noqa: T201

@@ -1,0 +1,80 @@
+"""The SQL of a search as text: what `rowspace search --sql` prints.
+
+It runs a search up to the first statement about documents, and writes down what would have been sent. So it tells the
+truth for every mode and every kind of index, and can not differ from what a search does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from sqlalchemy import event
+
+from rowspace import Database, DocumentService, SearchRequest
+from rowspace.cli.session import OneTransaction
+from rowspace.services import CollectionInfo
+from rowspace.statements.search import QUERY
+
+__all__ = ["search_sql"]
+
+_DOCUMENTS = re.compile(r"\bFROM [^\n(]*\bdocuments(?:_\d+)?(?!\S)")
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+_FALLBACK = "-- Where that finds fewer than are wanted, the index is scanned further, and then every document compared."
+
+
+def search_sql(database: Database, name: str, request: SearchRequest) -> str:
+    """Return the statements of a search as one transaction, and before them its parameters by name as comments.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+    """
+    with _recorded(database) as sent, suppress(_Enough), database.begin() as session:
+        documents = DocumentService(OneTransaction(session))
+        known = {one.name: one for one in documents.collections()}
+        documents.search(name, _with_vector(request, known.get(name)))
+    parameters = {key: value for _, given in sent for key, value in given.items()}
+    if QUERY in parameters:
+        parameters[QUERY] = request.vector or f"the embedding of {request.text!r}"
+    lines = [f"-- :{key} = {json.dumps(value, ensure_ascii=False, default=str)}" for key, value in parameters.items()]
+    lines += ["BEGIN;", *(f"{_named(statement)};" for statement, _ in sent), "COMMIT;"]
+    return "\n".join(lines if request.exact or request.mode == "text" else [*lines, _FALLBACK])
+
+
+class _Enough(Exception):
+    """The first statement about documents was written down."""
+
+
+@contextmanager
+def _recorded(database: Database) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """Yield where settings and the first statement about documents are written down instead of sent."""
+    sent: list[tuple[str, dict[str, Any]]] = []
+
+    def record(_cursor: Any, statement: str, parameters: Any, _context: Any) -> bool:
+        about_documents = _DOCUMENTS.search(statement) is not None
+        if not about_documents and not statement.startswith("SET "):
+            return False
+        sent.append((statement, dict(parameters or {})))
+        if about_documents:
+            raise _Enough
+        return True  # for SQLAlchemy: it is done
+
+    event.listen(database.engine, "do_execute", record)
+    yield sent
+
+
+def _with_vector(request: SearchRequest, collection: CollectionInfo | None) -> SearchRequest:
+    """Return the request with some vector in place of what an embedder would make of the text."""
+    if collection is None or request.mode == "text" or request.vector is not None:
+        return request
+    text = request.text if request.mode == "hybrid" else None
+    return request.model_copy(update={"text": text, "vector": [1.0] * collection.dimension})
+
+
+def _named(statement: str) -> str:
+    # From psycopg's parameters to the names that psql and the comments use.
+    lines = (line.rstrip() for line in _PARAMETER.sub(r":\1", statement).replace("%%", "%").splitlines())
+    return "\n".join(lines)

@@ -1,0 +1,48 @@
+"""The embedded server where something is wrong: a directory that is no database, a user that was killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+from rowspace.embedded import EmbeddedServer
+from rowspace.errors import StoreUnavailable
+
+
+@pytest.fixture
+def directory():
+    # A short path: the name of a Unix socket has at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="rs", ignore_cleanup_errors=True) as name:
+        yield Path(name) / "pg"
+
+
+def test_what_does_not_start_says_why_and_nothing_else(directory, capfd):
+    directory.mkdir()
+    (directory / "PG_VERSION").write_text("18\n")
+    with pytest.raises(StoreUnavailable, match=r"does not start: .*could not access the server configuration file"):
+        EmbeddedServer(directory)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_place_where_nothing_can_be(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreUnavailable, match="does not start"):
+        EmbeddedServer(tmp_path / "file" / "pg")
+
+
+def test_a_user_that_was_killed_does_not_keep_it_running(directory):
+    program = f"from rowspace.embedded import *; import os; EmbeddedServer(Path({str(directory)!r})); os._exit(1)"
+    subprocess.run([sys.executable, "-c", program], check=False)
+    (dead,) = json.loads((directory / ".handle_pids.json").read_text())
+    server = EmbeddedServer(directory)
+    assert json.loads((directory / ".handle_pids.json").read_text()) == [os.getpid()] != [dead]
+    postmaster = psutil.Process(int((directory / "postmaster.pid").read_text().partition("\n")[0]))
+    server.stop()
+    assert not postmaster.is_running()
