@@ -194,7 +194,7 @@ def build_memory(facts: Facts) -> Iterator[Finding]:
             f"{largest.name} has {_size(largest.size)}, maintenance_work_mem is "
             f"{_size(facts.server.maintenance_work_mem)}.",
             "A graph that outgrows it is built several times slower.",
-            f"rowspace index reindex --memory {-(-largest.size // 2**20)}MB",
+            f"rowspace index reindex {_command(facts, largest) or 'NAME'} --memory {-(-largest.size // 2**20)}MB",
         )
 
 
@@ -273,11 +273,15 @@ def _vector_indexes(facts: Facts) -> list[IndexFact]:
 
 
 def _repair(facts: Facts, index: IndexFact) -> str:
-    command = next((asked.command for asked in facts.asked if asked.is_of(index.table, index.schema)), None)
+    command = _command(facts, index)
     if command is not None:
         return f"rowspace index repair {command}"
     name = f"{quote(index.schema)}.{quote(index.name)}"
     return f"REINDEX INDEX CONCURRENTLY {name}; or DROP INDEX CONCURRENTLY {name};"
+
+
+def _command(facts: Facts, index: IndexFact) -> str | None:
+    return next((asked.command for asked in facts.asked if asked.is_of(index.table, index.schema)), None)
 
 
 def _after_using(index: IndexFact) -> str:

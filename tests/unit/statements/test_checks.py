@@ -53,7 +53,7 @@ def test_nothing_is_found_where_all_is_well():
         (server(extension="0.7.4"), "extension", "error", "pgvector is 0.7.4", "0.8 or newer"),
         (server(extension="0.8.5"), "extension", "info", "the server has 0.8.6", "ALTER EXTENSION vector UPDATE;"),
         (server(shared_buffers=2**19), "large-indexes", "warning", "have 1 MB, shared_buffers has 512 kB", "halfvec"),
-        (server(maintenance_work_mem=2**19), "build-memory", "info", "ix has 1 MB", "reindex --memory 1MB"),
+        (server(maintenance_work_mem=2**19), "build-memory", "info", "ix has 1 MB", "reindex news --memory 1MB"),
         (server(random_page_cost=4.0), "random-page-cost", "info", "is 4, which", "random_page_cost = 1.1"),
         (index(is_valid=False), "invalid-index", "error", "ix on docs is INVALID", "rowspace index repair news"),
         (index(scans=0), "unused-index", "info", "has used ix (1 MB)", "explain()"),

@@ -163,8 +163,6 @@ class AsyncIndexAdvisor:
                 collection = await self.session.merge(self._subject.collection)
                 collection.index = {**collection.index, TUNING: tuning.to_dict()}
                 await self.session.flush()
-                # The server has set it; an async session cannot load it when it is looked at.
-                await self.session.refresh(collection, ["updated_at"])
             if collection is not self._subject.collection:
                 self._subject.collection.index = collection.index
 

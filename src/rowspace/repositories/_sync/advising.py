@@ -164,8 +164,6 @@ class IndexAdvisor:
                 collection = self.session.merge(self._subject.collection)
                 collection.index = {**collection.index, TUNING: tuning.to_dict()}
                 self.session.flush()
-                # The server has set it; an session cannot load it when it is looked at.
-                self.session.refresh(collection, ["updated_at"])
             if collection is not self._subject.collection:
                 self._subject.collection.index = collection.index
 

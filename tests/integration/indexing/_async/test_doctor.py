@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import Integer, text
-from sqlalchemy.orm import mapped_column
+from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from rowspace import (
     HNSW,
@@ -14,7 +14,6 @@ from rowspace import (
     AsyncDatabase,
     AsyncDoctor,
     AsyncDocumentRepository,
-    Base,
     IVFFlat,
     Vector,
 )
@@ -84,7 +83,10 @@ async def test_a_recall_that_is_too_low(session, vectors):
 
 
 async def test_a_model_whose_column_is_another(session):
-    class Picture(Base):
+    class Own(DeclarativeBase):
+        pass
+
+    class Picture(Own):
         __tablename__ = f"pictures_{uuid4().hex[:8]}"
         id = mapped_column(Integer, primary_key=True)
         embedding = mapped_column(Vector(DIMENSION))

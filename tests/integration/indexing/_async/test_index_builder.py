@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Integer, text
-from sqlalchemy.orm import mapped_column
+from sqlalchemy import Integer, make_url, text
+from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from rowspace import (
     HNSW,
@@ -14,7 +14,6 @@ from rowspace import (
     AsyncDatabase,
     AsyncDocumentRepository,
     AsyncIndexBuilder,
-    Base,
     IVFFlat,
     Vector,
 )
@@ -30,8 +29,8 @@ class StopHere(Exception):
 
 
 @pytest.fixture
-async def database(index_url):
-    async with AsyncDatabase.open(index_url) as database:
+async def database(index_url, driver):
+    async with AsyncDatabase.open(make_url(index_url).set(drivername=f"postgresql+{driver}")) as database:
         yield database
 
 
@@ -182,7 +181,10 @@ async def test_a_partial_index_of_a_collection(database, fill):
 
 
 async def test_a_model_of_ones_own(database, vectors):
-    class Picture(Base):
+    class Own(DeclarativeBase):
+        pass
+
+    class Picture(Own):
         __tablename__ = f"pictures_{uuid4().hex[:8]}"
         __table_args__ = (HNSW("l2", quantize="bit").index("embedding"), IVFFlat(lists=2).index("other"))
         id = mapped_column(Integer, primary_key=True)
@@ -206,7 +208,10 @@ async def test_a_model_of_ones_own(database, vectors):
 
 
 async def test_a_model_without_a_vector_index_is_refused(database):
-    class Plain(Base):
+    class Own(DeclarativeBase):
+        pass
+
+    class Plain(Own):
         __tablename__ = f"plain_{uuid4().hex[:8]}"
         id = mapped_column(Integer, primary_key=True)
 

@@ -7,11 +7,10 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import Integer, text
-from sqlalchemy.orm import mapped_column
+from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from rowspace import (
     HNSW,
-    Base,
     CollectionRepository,
     Database,
     Doctor,
@@ -85,7 +84,10 @@ def test_a_recall_that_is_too_low(session, vectors):
 
 
 def test_a_model_whose_column_is_another(session):
-    class Picture(Base):
+    class Own(DeclarativeBase):
+        pass
+
+    class Picture(Own):
         __tablename__ = f"pictures_{uuid4().hex[:8]}"
         id = mapped_column(Integer, primary_key=True)
         embedding = mapped_column(Vector(DIMENSION))

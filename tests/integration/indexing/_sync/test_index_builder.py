@@ -6,12 +6,11 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Integer, text
-from sqlalchemy.orm import mapped_column
+from sqlalchemy import Integer, make_url, text
+from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from rowspace import (
     HNSW,
-    Base,
     CollectionRepository,
     Database,
     DocumentRepository,
@@ -31,8 +30,8 @@ class StopHere(Exception):
 
 
 @pytest.fixture
-def database(index_url):
-    with Database.open(index_url) as database:
+def database(index_url, driver):
+    with Database.open(make_url(index_url).set(drivername=f"postgresql+{driver}")) as database:
         yield database
 
 
@@ -183,7 +182,10 @@ def test_a_partial_index_of_a_collection(database, fill):
 
 
 def test_a_model_of_ones_own(database, vectors):
-    class Picture(Base):
+    class Own(DeclarativeBase):
+        pass
+
+    class Picture(Own):
         __tablename__ = f"pictures_{uuid4().hex[:8]}"
         __table_args__ = (HNSW("l2", quantize="bit").index("embedding"), IVFFlat(lists=2).index("other"))
         id = mapped_column(Integer, primary_key=True)
@@ -205,7 +207,10 @@ def test_a_model_of_ones_own(database, vectors):
 
 
 def test_a_model_without_a_vector_index_is_refused(database):
-    class Plain(Base):
+    class Own(DeclarativeBase):
+        pass
+
+    class Plain(Own):
         __tablename__ = f"plain_{uuid4().hex[:8]}"
         id = mapped_column(Integer, primary_key=True)
 
