@@ -26,7 +26,7 @@ def directory():
 def test_what_does_not_start_says_why_and_nothing_else(directory, capfd):
     directory.mkdir()
     (directory / "PG_VERSION").write_text("18\n")
-    with pytest.raises(StoreUnavailable, match="does not start: .*could not access the server configuration file"):
+    with pytest.raises(StoreUnavailable, match=r"does not start: .*could not access the server configuration file"):
         EmbeddedServer(directory)
     assert capfd.readouterr() == ("", "")
 

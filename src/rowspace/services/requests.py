@@ -39,7 +39,7 @@ def search_options(request: SearchRequest) -> dict[str, Any]:
             "settings": settings,
         }
     return {
-        "filter": request.filter,
+        "where": request.filter,
         "max_distance": request.max_distance,
         "exact": request.exact,
         "settings": settings,

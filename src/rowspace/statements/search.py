@@ -68,18 +68,28 @@ class Target(Generic[M]):
         column: Any = inspect(self.model).c[self.column]
         return column if self.dimension is None else cast(column, self.type)
 
-    def conditions(self, *, planned_once: bool = False) -> list[ColumnElement[bool]]:
-        """Return the conditions of every search: the scope, and that there is a vector, where it may be missing.
+    def in_scope(self, *, planned_once: bool = False) -> list[ColumnElement[bool]]:
+        """Return the scope as conditions.
 
-        The values of the scope stand as numbers in the statement, or as parameters. Which partition is searched follows
-        from them. As a number it is known when the statement is prepared, and the plan is kept. As a parameter it makes
-        the planner plan each time, which a filter needs: a plan for any filter would take each for one that 1 % of the
+        Its values stand as numbers in the statement, or as parameters. Which partition is searched follows from them.
+        As a number it is known when the statement is prepared, and the plan is kept. As a parameter it makes the
+        planner plan each time, which a filter needs: a plan for any filter would take each for one that 1 % of the
         rows pass.
         """
         values = [(name, _number(value) if planned_once else value) for name, value in self.scope]
-        scope = [getattr(self.model, name) == value for name, value in values]
+        return [getattr(self.model, name) == value for name, value in values]
+
+    def conditions(self, *, planned_once: bool = False) -> list[ColumnElement[bool]]:
+        """Return the conditions of every search by vector: the scope, and that there is a vector, if it may be missing.
+
+        `planned_once` is as in `in_scope`.
+        """
+        return [*self.in_scope(planned_once=planned_once), *self.with_vector()]
+
+    def with_vector(self) -> list[ColumnElement[bool]]:
+        """Return the condition that there is a vector, where it may be missing, else none."""
         # No index holds a NULL; a scan of the table would return it last, as a row without a distance.
-        return [*scope, self.attribute.is_not(None)] if inspect(self.model).c[self.column].nullable else scope
+        return [self.attribute.is_not(None)] if inspect(self.model).c[self.column].nullable else []
 
 
 @dataclass(frozen=True, slots=True)

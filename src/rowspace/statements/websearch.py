@@ -34,7 +34,7 @@ def spaced(text: str) -> str:
 
 
 def web_query(text: str) -> str:
-    """Return a query in the syntax of `websearch_to_tsquery`, which refuses none of up to 10,000 characters.
+    """Return a query in the syntax of `websearch_to_tsquery`, which refuses none of up to 1,000 characters.
 
     `"a phrase"`, `or` and `-without` keep their meaning. A run of CJK characters becomes a phrase of them, also in
     the middle of a word: `PG数据库` asks for `PG` and for 数据库. Typographic and corner quotes count as quotes.

@@ -1,7 +1,7 @@
 """Statements of a bulk load: a staging table, COPY into it, and the merge into the target.
 
-COPY has no ON CONFLICT, so rows are copied into a temporary table first. Identifiers come from the models and are
-quoted by SQLAlchemy; no value is in these texts.
+COPY has no ON CONFLICT, so rows that may be there already are copied into a temporary table first. Identifiers come
+from the models and are quoted by SQLAlchemy; no value is in these texts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.dialects import postgresql
 
-__all__ = ["Merge", "StagedColumn"]
+__all__ = ["Copy", "Merge", "StagedColumn"]
 
 _quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
 
@@ -23,6 +23,20 @@ class StagedColumn:
     name: str
     staged_as: str
     cast_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A COPY in binary into some columns of a table; without a schema it is the search path's."""
+
+    table: str
+    schema: str | None
+    columns: tuple[str, ...]
+
+    def statement(self) -> str:
+        """Return the COPY statement."""
+        columns = ", ".join(map(_quote, self.columns))
+        return f"COPY {_qualified(self.table, self.schema)} ({columns}) FROM STDIN (FORMAT BINARY)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +64,12 @@ class Merge:
     @property
     def target(self) -> str:
         """The quoted name of the target."""
-        return _quote(self.table) if self.schema is None else f"{_quote(self.schema)}.{_quote(self.table)}"
+        return _qualified(self.table, self.schema)
 
     @property
     def staged(self) -> str:
         """The quoted name of the staging table."""
-        return f"pg_temp.{_quote(self.stage)}"
+        return _qualified(self.stage, "pg_temp")
 
     def create_stage(self) -> str:
         """Return the DDL of the staging table, which goes with the transaction."""
@@ -70,9 +84,13 @@ class Merge:
         """Return the statement that empties the staging table."""
         return f"TRUNCATE {self.staged}"
 
-    def copy(self) -> str:
-        """Return the COPY statement into the staging table."""
-        return f"COPY {self.staged} ({self._names()}) FROM STDIN (FORMAT BINARY)"
+    def to_stage(self) -> Copy:
+        """Return the COPY into the staging table."""
+        return Copy(self.stage, "pg_temp", tuple(column.name for column in self.columns))
+
+    def to_target(self) -> Copy:
+        """Return the COPY straight into the target, where no row can be there already and no column has a cast."""
+        return Copy(self.table, self.schema, tuple(column.name for column in self.columns))
 
     def merge(self) -> str:
         """Return the statement that moves staged rows into the target and counts the inserted and the updated.
@@ -111,3 +129,7 @@ class Merge:
         sets = [f"{name} = excluded.{name}" for name in loaded]
         sets += [f"{_quote(name)} = now()" for name in self.touched]
         return f"DO UPDATE SET {', '.join(sets)}" if loaded else "DO NOTHING"
+
+
+def _qualified(name: str, schema: str | None) -> str:
+    return _quote(name) if schema is None else f"{_quote(schema)}.{_quote(name)}"

@@ -44,7 +44,7 @@ class Event(Base):
     token: Mapped[UUID | None]
     weight: Mapped[float | None]
     tags: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
-    embedding: Mapped[np.ndarray] = mapped_column(Vector(2), deferred=True)
+    embedding: Mapped[np.ndarray | None] = mapped_column(Vector(2), deferred=True)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ async def events(session) -> AsyncBrowseRepository[Event]:
             token=None if number % 4 == 0 else UUID(int=(number * 7) % 5),
             weight=[None, 0.1, 1e-300, float("inf"), float("nan"), -2.5][number % 6],
             tags=[None, [], ["a"], ["a", "b", "a"]][number % 4],
-            embedding=[1, number],
+            embedding=[1, number] if number % 7 else None,
         )
         for number in range(40)
     )

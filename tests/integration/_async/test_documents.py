@@ -66,7 +66,7 @@ async def test_texts_of_any_script_come_back(documents):
     found = await documents.get([row["id"] for row in rows])
     assert [document.content for document in found] == texts
     assert [document.meta for document in found] == [{text: text} for text in texts]
-    assert ids(await documents.nearest([0, 1], filter={"数据库 与 向量": "数据库 与 向量"})) == ["0 数据库 与 向量"]
+    assert ids(await documents.nearest([0, 1], where={"数据库 与 向量": "数据库 与 向量"})) == ["0 数据库 与 向量"]
 
 
 @pytest.mark.parametrize(
@@ -96,17 +96,17 @@ async def test_nul_is_stripped_when_asked(documents):
 
 async def test_search_by_filter(documents):
     assert ids(await documents.nearest([0, 0])) == ["1", "2", "3", "4"]
-    assert ids(await documents.nearest([0, 0], filter={"kind": "b"})) == ["3", "4"]
-    assert ids(await documents.nearest([0, 0], 1, filter={"kind": {"$ne": "a"}})) == ["2"]
-    assert ids(await documents.nearest([0, 0], filter={"tags": {"$contains": "x"}}, max_distance=3.5)) == []
-    assert ids(await documents.nearest([0, 0], filter={"n": {"$gte": 2}}, with_embedding=True)) == ["2"]
+    assert ids(await documents.nearest([0, 0], where={"kind": "b"})) == ["3", "4"]
+    assert ids(await documents.nearest([0, 0], 1, where={"kind": {"$ne": "a"}})) == ["2"]
+    assert ids(await documents.nearest([0, 0], where={"tags": {"$contains": "x"}}, max_distance=3.5)) == []
+    assert ids(await documents.nearest([0, 0], where={"n": {"$gte": 2}}, with_embedding=True)) == ["2"]
     with pytest.raises(InvalidFilter):
-        await documents.nearest([0, 0], filter={"n": {"$gtt": 2}})
+        await documents.nearest([0, 0], where={"n": {"$gtt": 2}})
 
 
 async def test_count_and_is_empty(documents, session):
     assert await documents.count() == 4
-    assert await documents.count(filter={"kind": "b"}) == 2
+    assert await documents.count(where={"kind": "b"}) == 2
     assert not await documents.is_empty()
     other = AsyncDocumentRepository(session, await AsyncCollectionRepository(session).create("other", 2))
     assert await other.is_empty()
@@ -115,33 +115,33 @@ async def test_count_and_is_empty(documents, session):
 
 async def test_delete(documents):
     assert await documents.delete(["1", "none"]) == 1
-    assert await documents.delete(filter={"kind": "b"}) == 2
+    assert await documents.delete(where={"kind": "b"}) == 2
     assert await documents.count() == 1
     assert await documents.delete([]) == 0
     assert await documents.delete() == 0
-    for wrong in ({"ids": ["2"], "filter": {"n": 2}}, {"filter": {}}):
-        with pytest.raises(ConfigurationError, match="delete takes ids or a filter that is not empty"):
+    for wrong in ({"ids": ["2"], "where": {"n": 2}}, {"where": {}}):
+        with pytest.raises(ConfigurationError, match="delete takes ids or conditions that are not empty"):
             await documents.delete(**wrong)
     assert await documents.count() == 1
 
 
 async def test_update_metadata(documents):
     changes = {"kind": None, "n": 7, "at": dt.date(2024, 2, 29), "deep": {"kept": None}, "它": "它"}
-    assert await documents.update_metadata(changes, filter={"kind": {"$exists": True}}) == 3
+    assert await documents.update_metadata(changes, where={"kind": {"$exists": True}}) == 3
     found = {document.id: document.meta for document in await documents.get(["1", "2", "4"])}
     new = {"n": 7, "at": "2024-02-29", "deep": {"kept": None}, "它": "它"}
     assert found == {"1": new, "2": {"n": 2}, "4": {**new, "tags": ["x"]}}
-    assert await documents.update_metadata({"all": True}, filter=None) == 4
+    assert await documents.update_metadata({"all": True}, where=None) == 4
     with pytest.raises(InvalidText, match="NUL"):
-        await documents.update_metadata({"a": "\0"}, filter=None)
-    assert await documents.count(filter={"all": True}) == 4
+        await documents.update_metadata({"a": "\0"}, where=None)
+    assert await documents.count(where={"all": True}) == 4
 
 
 async def test_other_collections_are_left_alone(documents, session):
     other = AsyncDocumentRepository(session, await AsyncCollectionRepository(session).create("other", 2))
     await other.upsert([row("1", 1, kind="a"), row("9", 9, kind="b")])
-    await documents.update_metadata({"kind": "c"}, filter=None)
-    await documents.delete(filter={"kind": "c"})
+    await documents.update_metadata({"kind": "c"}, where=None)
+    await documents.delete(where={"kind": "c"})
     assert await documents.count() == 0
     assert {document.id: document.meta for document in await other.get(["1", "9"])} == {
         "1": {"kind": "a"},
@@ -153,9 +153,9 @@ async def test_everything_is_the_callers_to_roll_back(documents, session):
     await session.commit()
     await documents.upsert([row("5", 5)])
     await documents.delete(["1"])
-    await documents.update_metadata({"a": 1}, filter=None)
+    await documents.update_metadata({"a": 1}, where=None)
     await session.rollback()
     await session.refresh(documents.collection)
     assert await documents.count() == 4
-    assert await documents.count(filter={"a": 1}) == 0
+    assert await documents.count(where={"a": 1}) == 0
     assert await session.scalar(text("SELECT count(*) FROM documents WHERE id = '1'")) == 1

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from rowspace import AsyncDatabase, Database, Fusion, Highlight, Vector, text_vector
+from rowspace import HNSW, AsyncDatabase, Database, Fusion, Highlight, SearchSettings, Vector, text_vector
 from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidFilter, InvalidText
 from rowspace.migrations import upgrade
 from rowspace.models import Collection
@@ -49,7 +49,7 @@ class Article(Base):
     words: Mapped[str] = mapped_column(
         TSVECTOR, Computed(text_vector("english", text("body")), persisted=True), deferred=True
     )
-    embedding: Mapped[np.ndarray] = mapped_column(Vector(2), deferred=True)
+    embedding: Mapped[np.ndarray | None] = mapped_column(Vector(2), deferred=True)
 
 
 class Lone(Base):
@@ -322,6 +322,17 @@ async def test_the_index_finds_what_the_exact_scan_finds(session, many):
         assert len(found & exact) >= 19
 
 
+@pytest.mark.parametrize("quantize", ["halfvec", "bit"])
+async def test_a_quantized_index_serves_the_vector_side(session, quantize):
+    collection = await fill(session, "rough", ROWS, index=HNSW(quantize=quantize))
+    repository = AsyncHybridRepository(session, collection)
+    vector = np.random.default_rng(3).normal(size=DIMENSION)
+    settings = SearchSettings(oversample=10)
+    found = await repository.hybrid("vector", vector, 10, settings=settings)
+    exact = await repository.hybrid("vector", vector, 10, exact=True)
+    assert len({hit.entity.id for hit in found} & {hit.entity.id for hit in exact}) >= 9
+
+
 async def test_a_vector_of_zeros_comes_last(session):
     rows = [
         {"id": "zero", "content": "word", "embedding": np.zeros(DIMENSION)},
@@ -352,8 +363,8 @@ async def test_what_is_refused(session, many):
         await repository.hybrid("a", [1, 2])
     with pytest.raises(InvalidFilter):
         await repository.hybrid("a", np.ones(DIMENSION), where={"group": {"$up": 1}})
-    with pytest.raises(InvalidText, match="10,000 characters"):
-        await repository.text("a" * 10_001)
+    with pytest.raises(InvalidText, match="1,000 characters"):
+        await repository.text("a" * 1_001)
     with pytest.raises(ConfigurationError, match="has one text and one language"):
         AsyncHybridRepository(session, many, language="english")
     with pytest.raises(ConfigurationError, match="has not one text attribute but title, body, words"):
@@ -376,6 +387,14 @@ async def test_a_model_of_ones_own(session, column):
     assert [hit.entity.id for hit in await repository.text("数据库", where=[Article.id > 0])] == [1]
     hits = await repository.hybrid("数据", [1, 0], 2)
     assert [(hit.entity.id, hit.text_rank is None) for hit in hits] == [(1, False), (0, True)]
+
+
+async def test_a_row_without_a_vector_is_found_by_its_text_alone(session):
+    session.add(Article(id=1, title="t", body="vectorless"))
+    await session.flush()
+    repository = AsyncHybridRepository(session, Article, text="body", language="english")
+    assert [hit.entity.id for hit in await repository.text("vectorless")] == [1]
+    assert await repository.hybrid("vectorless", [1, 0]) == []
 
 
 async def test_a_stored_tsvector_has_no_text_to_highlight(session):

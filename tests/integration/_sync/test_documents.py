@@ -67,7 +67,7 @@ def test_texts_of_any_script_come_back(documents):
     found = documents.get([row["id"] for row in rows])
     assert [document.content for document in found] == texts
     assert [document.meta for document in found] == [{text: text} for text in texts]
-    assert ids(documents.nearest([0, 1], filter={"数据库 与 向量": "数据库 与 向量"})) == ["0 数据库 与 向量"]
+    assert ids(documents.nearest([0, 1], where={"数据库 与 向量": "数据库 与 向量"})) == ["0 数据库 与 向量"]
 
 
 @pytest.mark.parametrize(
@@ -97,17 +97,17 @@ def test_nul_is_stripped_when_asked(documents):
 
 def test_search_by_filter(documents):
     assert ids(documents.nearest([0, 0])) == ["1", "2", "3", "4"]
-    assert ids(documents.nearest([0, 0], filter={"kind": "b"})) == ["3", "4"]
-    assert ids(documents.nearest([0, 0], 1, filter={"kind": {"$ne": "a"}})) == ["2"]
-    assert ids(documents.nearest([0, 0], filter={"tags": {"$contains": "x"}}, max_distance=3.5)) == []
-    assert ids(documents.nearest([0, 0], filter={"n": {"$gte": 2}}, with_embedding=True)) == ["2"]
+    assert ids(documents.nearest([0, 0], where={"kind": "b"})) == ["3", "4"]
+    assert ids(documents.nearest([0, 0], 1, where={"kind": {"$ne": "a"}})) == ["2"]
+    assert ids(documents.nearest([0, 0], where={"tags": {"$contains": "x"}}, max_distance=3.5)) == []
+    assert ids(documents.nearest([0, 0], where={"n": {"$gte": 2}}, with_embedding=True)) == ["2"]
     with pytest.raises(InvalidFilter):
-        documents.nearest([0, 0], filter={"n": {"$gtt": 2}})
+        documents.nearest([0, 0], where={"n": {"$gtt": 2}})
 
 
 def test_count_and_is_empty(documents, session):
     assert documents.count() == 4
-    assert documents.count(filter={"kind": "b"}) == 2
+    assert documents.count(where={"kind": "b"}) == 2
     assert not documents.is_empty()
     other = DocumentRepository(session, CollectionRepository(session).create("other", 2))
     assert other.is_empty()
@@ -116,33 +116,33 @@ def test_count_and_is_empty(documents, session):
 
 def test_delete(documents):
     assert documents.delete(["1", "none"]) == 1
-    assert documents.delete(filter={"kind": "b"}) == 2
+    assert documents.delete(where={"kind": "b"}) == 2
     assert documents.count() == 1
     assert documents.delete([]) == 0
     assert documents.delete() == 0
-    for wrong in ({"ids": ["2"], "filter": {"n": 2}}, {"filter": {}}):
-        with pytest.raises(ConfigurationError, match="delete takes ids or a filter that is not empty"):
+    for wrong in ({"ids": ["2"], "where": {"n": 2}}, {"where": {}}):
+        with pytest.raises(ConfigurationError, match="delete takes ids or conditions that are not empty"):
             documents.delete(**wrong)
     assert documents.count() == 1
 
 
 def test_update_metadata(documents):
     changes = {"kind": None, "n": 7, "at": dt.date(2024, 2, 29), "deep": {"kept": None}, "它": "它"}
-    assert documents.update_metadata(changes, filter={"kind": {"$exists": True}}) == 3
+    assert documents.update_metadata(changes, where={"kind": {"$exists": True}}) == 3
     found = {document.id: document.meta for document in documents.get(["1", "2", "4"])}
     new = {"n": 7, "at": "2024-02-29", "deep": {"kept": None}, "它": "它"}
     assert found == {"1": new, "2": {"n": 2}, "4": {**new, "tags": ["x"]}}
-    assert documents.update_metadata({"all": True}, filter=None) == 4
+    assert documents.update_metadata({"all": True}, where=None) == 4
     with pytest.raises(InvalidText, match="NUL"):
-        documents.update_metadata({"a": "\0"}, filter=None)
-    assert documents.count(filter={"all": True}) == 4
+        documents.update_metadata({"a": "\0"}, where=None)
+    assert documents.count(where={"all": True}) == 4
 
 
 def test_other_collections_are_left_alone(documents, session):
     other = DocumentRepository(session, CollectionRepository(session).create("other", 2))
     other.upsert([row("1", 1, kind="a"), row("9", 9, kind="b")])
-    documents.update_metadata({"kind": "c"}, filter=None)
-    documents.delete(filter={"kind": "c"})
+    documents.update_metadata({"kind": "c"}, where=None)
+    documents.delete(where={"kind": "c"})
     assert documents.count() == 0
     assert {document.id: document.meta for document in other.get(["1", "9"])} == {
         "1": {"kind": "a"},
@@ -154,9 +154,9 @@ def test_everything_is_the_callers_to_roll_back(documents, session):
     session.commit()
     documents.upsert([row("5", 5)])
     documents.delete(["1"])
-    documents.update_metadata({"a": 1}, filter=None)
+    documents.update_metadata({"a": 1}, where=None)
     session.rollback()
     session.refresh(documents.collection)
     assert documents.count() == 4
-    assert documents.count(filter={"a": 1}) == 0
+    assert documents.count(where={"a": 1}) == 0
     assert session.scalar(text("SELECT count(*) FROM documents WHERE id = '1'")) == 1

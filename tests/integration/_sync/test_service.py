@@ -213,11 +213,11 @@ def test_nul_is_stripped_when_asked_in_every_way_of_a_row(service):
 
 def test_changing_and_deleting(service):
     service.add("news", documents(kind="x", old=1))
-    assert service.update_metadata("news", {"kind": "y", "old": None}, filter={"kind": "x"}) == 3
-    assert service.count("news", filter={"kind": "y"}) == 3
-    assert service.count("news", filter={"old": {"$exists": True}}) == 0
+    assert service.update_metadata("news", {"kind": "y", "old": None}, where={"kind": "x"}) == 3
+    assert service.count("news", where={"kind": "y"}) == 3
+    assert service.count("news", where={"old": {"$exists": True}}) == 0
     assert service.delete("news", ["db"]) == 1
-    assert service.delete("news", filter={"kind": "y"}) == 2
+    assert service.delete("news", where={"kind": "y"}) == 2
 
 
 def test_what_is_not_there(service):

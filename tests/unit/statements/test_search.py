@@ -84,6 +84,11 @@ def test_a_collection_is_a_scope_and_a_cast():
     assert "WHERE documents.collection_id = %(collection_id_1)s::BIGINT AND " in filtered
 
 
+def test_a_filtered_search_of_a_collection_is_planned_each_time():
+    statement = sql(nearest(DOCUMENTS, Nearest(5), [Document.id == "a"]))
+    assert "WHERE documents.collection_id = %(collection_id_1)s::BIGINT AND documents.id = " in statement
+
+
 def test_bits_of_a_renamed_column():
     statement = sql(nearest(Target(Article, "signature", Distance.HAMMING), Nearest(5, with_embedding=True)))
     assert "articles.sig <~> %(rowspace_query)s::BIT(8) AS rowspace_distance" in statement

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Column, Computed, Index, Integer, MetaData, Table, Text
@@ -70,6 +71,8 @@ def test_max_ranked_and_k_are_numbers_in_the_statement():
 def test_both_sides_have_scope_and_conditions():
     statement = sql(hybrid(TARGET, HybridSearch(10, 40), [Document.id > "x"]))
     assert statement.count("documents.collection_id = ") == 3 + 1  # twice for the rows read: scope and join
+    # Without conditions the scope is written out, so that the plan can be kept.
+    assert sql(hybrid(TARGET, HybridSearch(10, 40))).count("documents.collection_id = 7") == 3
     assert statement.count("documents.id > ") == 2
     assert "FULL OUTER JOIN" in statement
 
@@ -82,6 +85,14 @@ def test_the_vector_side_keeps_the_shape_of_the_index_and_loses_it_when_exact():
     assert "+ 0.0 LIMIT 40" in exact
 
 
+def test_a_quantized_index_gives_more_candidates_that_are_ranked_again():
+    target = TextTarget(replace(TARGET.target, quantize="bit"), "content")
+    statement = sql(hybrid(target, HybridSearch(10, 40, candidates=320)))
+    assert re.search(r"ORDER BY CAST\(binary_quantize.* <~> .* LIMIT 320", statement)
+    assert re.search(r"ORDER BY \S+rowspace_distance, .* LIMIT 40", statement)
+    assert "<~>" not in sql(hybrid(target, HybridSearch(10, 40, exact=True)))
+
+
 def test_statements_are_kept_by_shape():
     first = built_hybrid(TARGET, HybridSearch(10, 40), (), keep=True)
     assert built_hybrid(TARGET, HybridSearch(10, 40), (), keep=True) is first
@@ -89,7 +100,7 @@ def test_statements_are_kept_by_shape():
 
 
 def test_each_fusion_has_its_own_parameters():
-    ranked, weighted = (hybrid(TARGET, HybridSearch(10, 40, method)) for method in ("rrf", "weighted"))
+    ranked, weighted = (hybrid(TARGET, HybridSearch(10, 40, method=method)) for method in ("rrf", "weighted"))
     for statement, fusion in ((ranked, Fusion()), (weighted, Fusion("weighted"))):
         named = {name for name in statement.compile(dialect=DIALECT).params if name.startswith("rowspace_")}
         assert named == {"rowspace_query", "rowspace_text", *fusion.parameters}
@@ -121,10 +132,10 @@ def test_k_out_of_range_is_refused(k):
     with pytest.raises(InvalidSetting, match="k is a whole number"):
         TextSearch(k)
     with pytest.raises(InvalidSetting, match="k is a whole number"):
-        HybridSearch(k, 40)
+        Fusion().fetch(k)
 
 
 def test_a_query_has_a_longest_length():
-    assert text_parameters("a" * 10_000) == {"rowspace_text": "a" * 10_000}
-    with pytest.raises(InvalidText, match="at most 10,000 characters, got 10,001"):
-        text_parameters("a" * 10_001)
+    assert text_parameters("a" * 1_000) == {"rowspace_text": "a" * 1_000}
+    with pytest.raises(InvalidText, match="at most 1,000 characters, got 1,001"):
+        text_parameters("a" * 1_001)

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
+from rowspace.repositories.in_force import not_in_force
 from rowspace.results import Hit
 from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
 from rowspace.statements import quantized
@@ -89,10 +90,11 @@ async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
 
 async def apply_settings(session: AsyncSession, search: Search[Any], scan: Scan) -> None:
     """Set what a scan needs, until the transaction ends."""
-    statements = search.settings_for(scan).statements(search.method)
+    model = search.target.model
+    statements = not_in_force(session, model, search.settings_for(scan).statements(search.method))
     if not statements:
         return
-    connection = await session.connection(bind_arguments={"mapper": search.target.model})
+    connection = await session.connection(bind_arguments={"mapper": model})
     for statement in statements:
         await connection.exec_driver_sql(statement)
 

@@ -85,10 +85,11 @@ class HybridRepository(Generic[M]):
         """Return the k rows that match a text best, best first, those that rank alike by primary key.
 
         Costs a scan of the text index and one tsvector for each row that matches: some 50 us for 90 words of Latin,
-        0.8 us a CJK character. A query of nothing but stop words finds nothing.
+        0.8 us a CJK character. A query of nothing but stop words finds nothing. Set a `statement_timeout` where
+        strangers type: an `or` of many common words ranks many rows, each at a cost that grows with the query.
 
         Args:
-            query: at most 10,000 characters, in the syntax of `websearch_to_tsquery`.
+            query: at most 1,000 characters, in the syntax of `websearch_to_tsquery`.
             k: rows wanted, at least 1.
             where: a metadata filter, or conditions on the model.
             highlight: mark the words that were found, in an excerpt; a `Highlight` says how.
@@ -144,7 +145,6 @@ class HybridRepository(Generic[M]):
         fused = fusion if isinstance(fusion, Fusion) else Fusion(fusion)
         marker = marker_of(highlight, self._target, text)
         fetch_k = fused.fetch(k)
-        shape = HybridSearch(k, fetch_k, fused.method, fused.max_ranked, exact, marker is not None)
         conditions = self._subject.conditions(where)
         search = Search(
             target=self._subject.target,
@@ -155,6 +155,15 @@ class HybridRepository(Generic[M]):
             keep=conditions.keep,
             settings=self._subject.settings(settings),
             method=self._subject.method,
+        )
+        shape = HybridSearch(
+            k,
+            fetch_k,
+            method=fused.method,
+            max_ranked=fused.max_ranked,
+            candidates=search.candidates,
+            exact=exact,
+            highlight=marker is not None,
         )
         rows = self._run(search, shape, conditions)
         return [hybrid_hit(row, self._target, marker) for row in rows]

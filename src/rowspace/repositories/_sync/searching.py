@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
+from rowspace.repositories.in_force import not_in_force
 from rowspace.results import Hit
 from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
 from rowspace.statements import quantized
@@ -90,10 +91,11 @@ def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
 
 def apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
     """Set what a scan needs, until the transaction ends."""
-    statements = search.settings_for(scan).statements(search.method)
+    model = search.target.model
+    statements = not_in_force(session, model, search.settings_for(scan).statements(search.method))
     if not statements:
         return
-    connection = session.connection(bind_arguments={"mapper": search.target.model})
+    connection = session.connection(bind_arguments={"mapper": model})
     for statement in statements:
         connection.exec_driver_sql(statement)
 

@@ -98,14 +98,14 @@ def test_a_quantized_search_with_a_filter_and_a_range(fill, vectors, spec):
     rare = np.arange(0, ROWS, 40)
     for query in queries_of(vectors, 10):
         wanted, distances = nearest_of(vectors, query, 10, among=rare)
-        hits = documents.nearest(query, 10, filter={"rare": True})
+        hits = documents.nearest(query, 10, where={"rare": True})
         assert {hit.entity.id for hit in hits} == wanted
         far = float(distances[5])
-        inside = documents.nearest(query, 10, filter={"rare": True}, max_distance=far + 1e-6)
+        inside = documents.nearest(query, 10, where={"rare": True}, max_distance=far + 1e-6)
         assert len(inside) == 6
-        outside = documents.nearest(query, 4, filter={"rare": True}, min_distance=far + 1e-6)
+        outside = documents.nearest(query, 4, where={"rare": True}, min_distance=far + 1e-6)
         assert [hit.distance for hit in outside] == pytest.approx(list(distances[6:10]), abs=1e-6)
-    assert len(documents.nearest(query, 200, filter={"rare": True})) == 50
+    assert len(documents.nearest(query, 200, where={"rare": True})) == 50
     assert {hit.entity.id for hit in documents.nearest(query, 10, exact=True)} == nearest_of(vectors, query, 10)[0]
 
 
@@ -198,7 +198,7 @@ def test_recall_of_given_queries(fill, session, vectors):
     assert advisor.recall(queries=5, where={"rare": True}) == 1.0
     with pytest.raises(ConfigurationError, match="no vector"):
         advisor.recall(queries=[])
-    documents.delete(filter={"rare": {"$in": [True, False]}})
+    documents.delete(where={"rare": {"$in": [True, False]}})
     with pytest.raises(ConfigurationError, match="no row"):
         advisor.recall()
 

@@ -78,7 +78,7 @@ async def test_many_is_as_many_times_one(session, passages, world):
 async def test_many_is_as_many_times_one_under_a_filter(session, documents, world):
     single = AsyncDocumentRepository(session, await AsyncCollectionRepository(session).get(world.collection))
     where = {"year": {"$gte": 1960}, "long": True}
-    one_by_one = [rows(await single.nearest(query, 5, filter=where, exact=True)) for query in world.queries]
+    one_by_one = [rows(await single.nearest(query, 5, where=where, exact=True)) for query in world.queries]
     assert [rows(hits) for hits in await documents.nearest_many(world.queries, 5, where=where)] == one_by_one
 
 

@@ -79,7 +79,7 @@ def test_many_is_as_many_times_one(session, passages, world):
 def test_many_is_as_many_times_one_under_a_filter(session, documents, world):
     single = DocumentRepository(session, CollectionRepository(session).get(world.collection))
     where = {"year": {"$gte": 1960}, "long": True}
-    one_by_one = [rows(single.nearest(query, 5, filter=where, exact=True)) for query in world.queries]
+    one_by_one = [rows(single.nearest(query, 5, where=where, exact=True)) for query in world.queries]
     assert [rows(hits) for hits in documents.nearest_many(world.queries, 5, where=where)] == one_by_one
 
 
