@@ -67,7 +67,7 @@ def creation(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, conc
             _check_same(plan, fact)
             continue
         steps += _renewed(plan, fact, concurrently=concurrently)
-    return steps
+    return _analyzed(steps, wanted)
 
 
 def repair(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concurrently: bool) -> list[Step]:
@@ -77,7 +77,7 @@ def repair(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concur
     for plan in wanted:
         if plan.name in broken:
             steps += _renewed(plan, broken[plan.name], concurrently=concurrently)
-    return steps
+    return _analyzed(steps, wanted)
 
 
 def renewal(
@@ -113,6 +113,13 @@ def _chosen(wanted: Sequence[PlannedIndex], names: Sequence[str]) -> list[Planne
         message = f"There is no index {', '.join(unknown)} among {', '.join(plans)}."
         raise ConfigurationError(message)
     return [plan for plan in plans.values() if (plan.name in names if names else plan.is_vector)]
+
+
+def _analyzed(steps: list[Step], wanted: Sequence[PlannedIndex]) -> list[Step]:
+    """Return the steps, and where one of them builds, ANALYZE: without statistics the planner shuns the index."""
+    if not any(step.builds for step in steps):
+        return steps
+    return [*steps, Step(wanted[0].table, wanted[0].analyze(), builds=False)]
 
 
 def _renewed(plan: PlannedIndex, fact: IndexFact | None, *, concurrently: bool) -> list[Step]:

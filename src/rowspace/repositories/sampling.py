@@ -30,8 +30,7 @@ def sample(target: Target[Any], count: int) -> Select[Any]:
         message = f"queries is at least 1, got {count}."
         raise ConfigurationError(message)
     vector = inspect(target.model).c[target.column]
-    wanted = (*target.conditions(), vector.is_not(None))
-    return select(vector).where(*wanted).order_by(func.random()).limit(literal_column(f"{count:d}"))
+    return select(vector).where(*target.conditions()).order_by(func.random()).limit(literal_column(f"{count:d}"))
 
 
 def as_queries(subject: Subject[Any], given: Any) -> list[Any]:

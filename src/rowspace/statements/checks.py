@@ -13,10 +13,13 @@ from rowspace.statements.catalog import IndexFact
 from rowspace.statements.health import Asked, Facts, TableFact
 from rowspace.statements.indexing import VECTOR_METHODS, PlannedIndex, quote
 
-__all__ = ["CHECKS", "SEVERITIES", "check", "recall_finding"]
+__all__ = ["CHECKS", "SEVERITIES", "UNSEARCHABLE", "check", "recall_finding"]
 
 #: The worst first.
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+
+#: The checks after whose findings a search would fail.
+UNSEARCHABLE = {"missing-table", "dimension-mismatch"}
 
 #: Below so many rows a search without an index is quick.
 _MANY = 2_000

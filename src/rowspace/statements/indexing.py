@@ -136,6 +136,10 @@ class PlannedIndex:
         """Return the statement that builds it anew, beside the old one while `concurrently`."""
         return f"REINDEX INDEX {_concurrently(concurrently)}{self._qualified(self.name)}"
 
+    def analyze(self) -> str:
+        """Return the statement that refreshes the statistics of its table."""
+        return f"ANALYZE {self._qualified(self.table)}"
+
     def _qualified(self, name: str) -> str:
         return quote(name) if self.schema is None else f"{quote(self.schema)}.{quote(name)}"
 

@@ -95,7 +95,8 @@ def read_plan(found: Any, searched: Searched, facts: Sequence[IndexFact], settin
 
 
 def _advised(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact]) -> SearchPlan:
-    advice = _of_use(plan, searched) if plan.index else _of_no_index(plan, searched, facts)
+    used = next((fact for fact in facts if fact.name == plan.index), None)
+    advice = _of_no_index(plan, searched, facts) if used is None else _of_use(plan, searched, used)
     return replace(plan, advice=tuple(advice))
 
 
@@ -114,16 +115,18 @@ def _of_no_index(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact
         elif fact not in fitting:
             yield f"{_mismatch(fact, searched)}: a search uses only an index by its own distance and type."
     if any(fact.is_valid for fact in fitting):
-        yield from _of_choice(plan, [fact for fact in fitting if fact.is_valid])
+        yield from _of_choice(plan, searched, [fact for fact in fitting if fact.is_valid])
 
 
-def _of_choice(plan: SearchPlan, fitting: Sequence[IndexFact]) -> Iterator[str]:
+def _of_choice(plan: SearchPlan, searched: Searched, fitting: Sequence[IndexFact]) -> Iterator[str]:
     rows, name = max(fact.rows for fact in fitting), fitting[0].name
     switched_off = [name for name in ("enable_indexscan",) if plan.settings.get(name) == "off"]
     if switched_off:
         yield f"{switched_off[0]} is off: no index can order the rows."
     elif fitting[0].partial:
         yield f"The index {name} holds only the rows of its condition: it serves searches with the same condition."
+    elif plan.scan != "Seq Scan" and not searched.filtered:
+        yield f"{plan.scan} although there are no conditions: the statistics are missing or old. Run ANALYZE."
     elif plan.scan != "Seq Scan":
         yield f"{plan.scan} because the conditions match few rows: comparing them all is cheaper than the index {name}."
     elif rows < _SMALL:
@@ -135,10 +138,9 @@ def _of_choice(plan: SearchPlan, fitting: Sequence[IndexFact]) -> Iterator[str]:
         )
 
 
-def _of_use(plan: SearchPlan, searched: Searched) -> Iterator[str]:
+def _of_use(plan: SearchPlan, searched: Searched, used: IndexFact) -> Iterator[str]:
     limit = int(plan.settings.get("hnsw.ef_search", DEFAULT_EF_SEARCH))
-    by_hnsw = "hnsw" in str(plan.index) or "ivfflat" not in str(plan.index)
-    if by_hnsw and searched.k > limit:
+    if used.method == "hnsw" and searched.k > limit:
         yield (
             f"k is above ef_search ({searched.k} > {limit}): the scan has to go on beyond its candidates. "
             f"Set ef_search to {min(searched.k, 1_000)} or more."

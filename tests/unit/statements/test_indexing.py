@@ -104,13 +104,17 @@ def statements(steps):
 
 
 def test_what_creation_does():
-    assert statements(creation([PLAN], [], concurrently=True)) == ['CREATE INDEX CONCURRENTLY "Ix" ON s.docs']
+    assert statements(creation([PLAN], [], concurrently=True)) == [
+        'CREATE INDEX CONCURRENTLY "Ix" ON s.docs',
+        "ANALYZE s.docs",
+    ]
     assert creation([PLAN], [fact()], concurrently=True) == []
     left = [fact(is_valid=False), fact("Ix_ccnew1", is_valid=False), fact("Ix_ccnewer", is_valid=False)]
     assert statements(creation([PLAN], left, concurrently=False)) == [
         'DROP INDEX CONCURRENTLY IF EXISTS s."Ix_ccnew1"',
         'DROP INDEX IF EXISTS s."Ix"',
         'CREATE INDEX "Ix" ON s.docs',
+        "ANALYZE s.docs",
     ]
     with pytest.raises(ConfigurationError, match="built by another session"):
         creation([PLAN], [fact(is_valid=False, is_building=True)], concurrently=True)
@@ -121,7 +125,11 @@ def test_what_creation_does():
 def test_what_repair_does():
     assert repair([PLAN], [], concurrently=True) == []
     assert repair([PLAN], [fact(), fact("foreign", is_valid=False)], concurrently=True) == []
-    assert len(repair([PLAN], [fact(is_valid=False)], concurrently=True)) == 2
+    assert statements(repair([PLAN], [fact(is_valid=False)], concurrently=True)) == [
+        'DROP INDEX CONCURRENTLY IF EXISTS s."Ix"',
+        'CREATE INDEX CONCURRENTLY "Ix" ON s.docs',
+        "ANALYZE s.docs",
+    ]
 
 
 def test_only_vector_indexes_are_dropped_and_rebuilt_unless_named():

@@ -16,7 +16,7 @@ from rowspace.repositories.batches import schema_of
 from rowspace.repositories.building import asked_for
 from rowspace.settings import SearchSettings
 from rowspace.statements import catalog, documents
-from rowspace.statements.checks import SEVERITIES, check, recall_finding
+from rowspace.statements.checks import SEVERITIES, UNSEARCHABLE, check, recall_finding
 from rowspace.statements.health import SERVER, TABLES, Asked, Facts, ServerFact, tables_of
 
 __all__ = ["AsyncDoctor"]
@@ -53,8 +53,10 @@ class AsyncDoctor:
             facts = await self._facts([self._asked(over) for over in (*collections, *self._models)])
         found = check(facts)
         if recall is not None:
-            for over in (*collections, *self._models):
-                found += await self._probed(over, recall, queries)
+            unsearchable = {finding.subject for finding in found if finding.check in UNSEARCHABLE}
+            for over, asked in zip((*collections, *self._models), facts.asked, strict=True):
+                if asked.name not in unsearchable:
+                    found += await self._probed(over, asked, recall, queries)
         return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
     def _asked(self, over: type[Any] | Collection) -> Asked:
@@ -67,10 +69,10 @@ class AsyncDoctor:
         indexes = catalog.facts_of(await self.session.execute(catalog.all_index_facts()))
         return Facts(ServerFact(**server), tables, indexes, asked)
 
-    async def _probed(self, over: type[Any] | Collection, recall: float, queries: int) -> list[Finding]:
+    async def _probed(self, over: type[Any] | Collection, asked: Asked, recall: float, queries: int) -> list[Finding]:
         try:
             measured = await AsyncIndexAdvisor(self.session, over).recall(queries=queries)
         except ConfigurationError:
             return []  # no rows, or several vector columns: there is nothing to measure
-        finding = recall_finding(self._asked(over), measured, recall)
+        finding = recall_finding(asked, measured, recall)
         return [] if finding is None else [finding]
