@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from uuid import uuid4
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
-from sqlalchemy import create_engine, event, make_url, text
+from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from rowspace import Database, HybridRepository
-from rowspace.migrations import upgrade
 from rowspace.repositories import CollectionRepository, DocumentRepository
 from rowspace.statements.websearch import web_query
 
 
 @pytest.fixture(scope="module")
-def database(engine_url) -> Iterator[Database]:
-    name = f"text_index_{uuid4().hex[:8]}"
-    server = create_engine(engine_url, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    with Database.open(make_url(engine_url).set(database=name)) as database:
-        upgrade(database.engine)
+def database(new_database) -> Iterator[Database]:
+    with Database.open(new_database()) as database:
         with database.begin() as session:
             for language in ("simple", "english"):
                 collection = CollectionRepository(session).create(language, 4, language=language)
@@ -32,9 +25,6 @@ def database(engine_url) -> Iterator[Database]:
                 repository.upsert(documents())
                 repository.create_indexes()
         yield database
-    with server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
 
 
 def documents() -> Iterator[dict]:

@@ -132,6 +132,7 @@ def plan_load(
             column.name for column in table.columns if column.onupdate is not None and column.name not in names
         ),
         stage=f"rowspace_{uuid4().hex[:12]}",
+        partitioned=partition is None and bool(table.dialect_options["postgresql"]["partition_by"]),
     )
     names_of = {attribute: column.name for attribute, column in columns.items()}
     encoded = [encoder.encode(constants[name]) for name, encoder in fixed.items()]

@@ -51,6 +51,7 @@ class Merge:
         constants: columns that have one value in every row, with their SQL literal of trusted numbers.
         touched: columns that an update sets to the time of the transaction.
         stage: the name of the staging table.
+        partitioned: the target has partitions, and is none itself.
     """
 
     table: str
@@ -60,6 +61,7 @@ class Merge:
     constants: tuple[tuple[str, int], ...] = ()
     touched: tuple[str, ...] = ()
     stage: str = "rowspace_stage"
+    partitioned: bool = False
 
     @property
     def target(self) -> str:
@@ -95,14 +97,26 @@ class Merge:
     def merge(self) -> str:
         """Return the statement that moves staged rows into the target and counts the inserted and the updated.
 
-        A row that was inserted has no earlier version, which shows as `xmax = 0`.
+        A row that was inserted has no earlier version, which shows as `xmax = 0`. Through a partitioned table a system
+        column cannot be seen: there the keys that are known already are counted, in the same statement.
         """
         names = ", ".join([*(_quote(name) for name, _ in self.constants), self._names()])
         values = ", ".join([*(f"{value:d}" for _, value in self.constants), *map(self._value, self.columns)])
+        insert = (
+            f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {self.staged} "
+            f"ON CONFLICT ({self._keys()}) {self._update()} RETURNING"
+        )
+        if not self.partitioned:
+            return (
+                f"WITH merged AS ({insert} (xmax = 0) AS inserted) "
+                "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
+            )
+        # Rows of nothing but a key are left as they are, and then none is returned for them.
+        updates = len(self.columns) + len(self.constants) > len(self.keys)
+        known = f"SELECT count(*) AS rows FROM {self.target} t JOIN {self.staged} s ON {self._same()} AND {updates}"
         return (
-            f"WITH merged AS (INSERT INTO {self.target} ({names}) SELECT {values} FROM {self.staged} "
-            f"ON CONFLICT ({self._keys()}) {self._update()} RETURNING (xmax = 0) AS inserted) "
-            "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
+            f"WITH known AS ({known}), merged AS ({insert} 1) "
+            "SELECT (SELECT count(*) FROM merged) - rows, rows FROM known"
         )
 
     def update(self) -> str:
@@ -110,9 +124,12 @@ class Merge:
         loaded = [column for column in self.columns if column.name not in self.keys]
         sets = [f"{_quote(column.name)} = {self._value(column, 's.')}" for column in loaded]
         sets += [f"{_quote(name)} = now()" for name in self.touched]
+        return f"UPDATE {self.target} t SET {', '.join(sets)} FROM {self.staged} s WHERE {self._same()}"
+
+    def _same(self) -> str:
+        """Return the condition that a row `t` of the target has the key of a staged row `s`."""
         same = [f"t.{_quote(c.name)} = {self._value(c, 's.')}" for c in self.columns if c.name in self.keys]
-        same += [f"t.{_quote(name)} = {value:d}" for name, value in self.constants]
-        return f"UPDATE {self.target} t SET {', '.join(sets)} FROM {self.staged} s WHERE {' AND '.join(same)}"
+        return " AND ".join([*same, *(f"t.{_quote(name)} = {value:d}" for name, value in self.constants)])
 
     def _names(self) -> str:
         return ", ".join(_quote(column.name) for column in self.columns)

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import numpy as np
 import pytest
-from sqlalchemy import ARRAY, BigInteger, Text, create_engine, make_url, select, text
+from sqlalchemy import ARRAY, BigInteger, Text, make_url, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import AsyncDatabase, Database, FacetCount, Stats, Vector
 from rowspace.errors import ConfigurationError, InvalidCursor, InvalidFilter, InvalidSetting
-from rowspace.migrations import upgrade
 from rowspace.models import Collection, Document
 from rowspace.repositories import AsyncBrowseRepository, AsyncCollectionRepository, AsyncDocumentRepository
 
-DRIVERS = ["psycopg", "asyncpg" if inspect.iscoroutinefunction(AsyncDatabase.close) else "psycopg2"]
 MISSING = object()
 VALUES = [1, 2, 2, "a", "b", None, True, False, [1, 2, 2], ["a"], {"x": 1}, 1.5, -3, "数", "", 10**40, MISSING]
 METADATA = [
@@ -48,24 +45,16 @@ class Event(Base):
 
 
 @pytest.fixture(scope="module")
-def database_url(engine_url) -> Iterator[str]:
-    name = f"browse_{uuid4().hex[:8]}"
-    server = create_engine(engine_url, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(engine_url).set(database=name).render_as_string(hide_password=False)
+def database_url(new_database) -> str:
+    url = new_database()
     with Database.open(url) as database:
-        upgrade(database.engine)
         Base.metadata.create_all(database.engine)
-    yield url
-    with server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
+    return url
 
 
-@pytest.fixture(params=DRIVERS)
-async def session(database_url, request) -> AsyncIterator[AsyncSession]:
-    url = make_url(database_url).set(drivername=f"postgresql+{request.param}")
+@pytest.fixture
+async def session(database_url, driver) -> AsyncIterator[AsyncSession]:
+    url = make_url(database_url).set(drivername=f"postgresql+{driver}")
     async with AsyncDatabase.open(url) as database, database.session() as session:
         yield session
 

@@ -45,6 +45,15 @@ class Part(Base):
     embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
 
 
+class Event(Base):
+    __tablename__ = "events"
+    __table_args__ = {"postgresql_partition_by": "LIST (year)"}  # noqa: RUF012
+
+    year: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
+
+
 class Unmade(DeclarativeBase):
     pass
 
@@ -91,6 +100,19 @@ async def test_a_wrong_vector_is_refused_by_its_own_error(session):
     repository = AsyncRepository(session, Article)
     with pytest.raises(DimensionMismatch, match=r"^Expected 2 dimensions, got 3\.$"):
         await repository.add(Article(id=1, embedding=[1, 2, 3]))
+
+
+async def test_a_partitioned_model_is_loaded_through_its_parent(session):
+    for year in (2025, 2026):
+        await session.execute(text(f"CREATE TABLE events_{year} PARTITION OF events FOR VALUES IN ({year})"))
+    events = AsyncRepository(session, Event)
+    rows = [{"year": 2025 + n % 2, "id": n, "embedding": [n, 0]} for n in range(6)]
+    assert await events.upsert(rows[:4], batch_size=2) == LoadReport(4, inserted=4)
+    assert await events.upsert(rows, batch_size=3) == LoadReport(6, inserted=2, updated=4)
+    assert [hit.entity.id for hit in await events.nearest([0, 0], 2, where=[Event.year == 2026])] == [1, 3]
+    keys = ({"year": 2025, "id": n} for n in (0, 6))
+    with pytest.raises(Exception, match="embedding"):
+        await events.upsert(keys)
 
 
 async def test_get(articles):

@@ -3,26 +3,23 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import numpy as np
 import pytest
-from sqlalchemy import ARRAY, BigInteger, Text, create_engine, make_url, select, text
+from sqlalchemy import ARRAY, BigInteger, Text, make_url, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from rowspace import Database, FacetCount, Stats, Vector
 from rowspace.errors import ConfigurationError, InvalidCursor, InvalidFilter, InvalidSetting
-from rowspace.migrations import upgrade
 from rowspace.models import Collection, Document
 from rowspace.repositories import BrowseRepository, CollectionRepository, DocumentRepository
 
-DRIVERS = ["psycopg", "asyncpg" if inspect.iscoroutinefunction(Database.close) else "psycopg2"]
 MISSING = object()
 VALUES = [1, 2, 2, "a", "b", None, True, False, [1, 2, 2], ["a"], {"x": 1}, 1.5, -3, "数", "", 10**40, MISSING]
 METADATA = [
@@ -48,24 +45,16 @@ class Event(Base):
 
 
 @pytest.fixture(scope="module")
-def database_url(engine_url) -> Iterator[str]:
-    name = f"browse_{uuid4().hex[:8]}"
-    server = create_engine(engine_url, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(engine_url).set(database=name).render_as_string(hide_password=False)
+def database_url(new_database) -> str:
+    url = new_database()
     with Database.open(url) as database:
-        upgrade(database.engine)
         Base.metadata.create_all(database.engine)
-    yield url
-    with server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
+    return url
 
 
-@pytest.fixture(params=DRIVERS)
-def session(database_url, request) -> Iterator[Session]:
-    url = make_url(database_url).set(drivername=f"postgresql+{request.param}")
+@pytest.fixture
+def session(database_url, driver) -> Iterator[Session]:
+    url = make_url(database_url).set(drivername=f"postgresql+{driver}")
     with Database.open(url) as database, database.session() as session:
         yield session
 

@@ -3,25 +3,21 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 from collections.abc import Iterator
 from itertools import product
-from uuid import uuid4
 
 import numpy as np
 import pytest
-from sqlalchemy import Computed, Index, Text, create_engine, make_url, text
+from sqlalchemy import Computed, Index, Text, make_url, text
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from rowspace import HNSW, Database, Fusion, Highlight, SearchSettings, Vector, text_vector
 from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidFilter, InvalidText
-from rowspace.migrations import upgrade
 from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, DocumentRepository, HybridRepository
 
-DRIVERS = ["psycopg", "asyncpg" if inspect.iscoroutinefunction(Database.close) else "psycopg2"]
 DIMENSION = 8
 TEXTS = {
     "zh": "PostgreSQL数据库支持全文检索，也支持向量搜索。",
@@ -78,24 +74,16 @@ ROWS, VECTORS = make_corpus()
 
 
 @pytest.fixture(scope="module")
-def database_url(engine_url) -> Iterator[str]:
-    name = f"hybrid_{uuid4().hex[:8]}"
-    server = create_engine(engine_url, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(engine_url).set(database=name).render_as_string(hide_password=False)
+def database_url(new_database) -> str:
+    url = new_database()
     with Database.open(url) as database:
-        upgrade(database.engine)
         Base.metadata.create_all(database.engine)
-    yield url
-    with server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
+    return url
 
 
-@pytest.fixture(params=DRIVERS)
-def session(database_url, request) -> Iterator[Session]:
-    url = make_url(database_url).set(drivername=f"postgresql+{request.param}")
+@pytest.fixture
+def session(database_url, driver) -> Iterator[Session]:
+    url = make_url(database_url).set(drivername=f"postgresql+{driver}")
     with Database.open(url) as database, database.session() as session:
         yield session
 

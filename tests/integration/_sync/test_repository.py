@@ -46,6 +46,15 @@ class Part(Base):
     embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
 
 
+class Event(Base):
+    __tablename__ = "events"
+    __table_args__ = {"postgresql_partition_by": "LIST (year)"}  # noqa: RUF012
+
+    year: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
+
+
 class Unmade(DeclarativeBase):
     pass
 
@@ -92,6 +101,19 @@ def test_a_wrong_vector_is_refused_by_its_own_error(session):
     repository = Repository(session, Article)
     with pytest.raises(DimensionMismatch, match=r"^Expected 2 dimensions, got 3\.$"):
         repository.add(Article(id=1, embedding=[1, 2, 3]))
+
+
+def test_a_partitioned_model_is_loaded_through_its_parent(session):
+    for year in (2025, 2026):
+        session.execute(text(f"CREATE TABLE events_{year} PARTITION OF events FOR VALUES IN ({year})"))
+    events = Repository(session, Event)
+    rows = [{"year": 2025 + n % 2, "id": n, "embedding": [n, 0]} for n in range(6)]
+    assert events.upsert(rows[:4], batch_size=2) == LoadReport(4, inserted=4)
+    assert events.upsert(rows, batch_size=3) == LoadReport(6, inserted=2, updated=4)
+    assert [hit.entity.id for hit in events.nearest([0, 0], 2, where=[Event.year == 2026])] == [1, 3]
+    keys = ({"year": 2025, "id": n} for n in (0, 6))
+    with pytest.raises(Exception, match="embedding"):
+        events.upsert(keys)
 
 
 def test_get(articles):
