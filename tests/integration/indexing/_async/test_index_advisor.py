@@ -152,6 +152,24 @@ async def test_a_model_with_a_bit_index(session, vectors):
         await repository.nearest(query, settings=SearchSettings(recall=0.9))
 
 
+async def test_a_partial_index_serves_searches_with_its_filter(fill, session, vectors):
+    documents = await fill(HNSW(quantize="halfvec", where={"rare": True}))
+    rare = np.arange(0, ROWS, 40)
+    for query in queries_of(vectors, 8):
+        hits = await documents.nearest(query, 5, where={"rare": True})
+        assert {hit.entity.id for hit in hits} == nearest_of(vectors, query, 5, among=rare)[0]
+        hits = await documents.nearest(query, 5)
+        assert {hit.entity.id for hit in hits} == nearest_of(vectors, query, 5)[0]
+    await session.execute(text("SET LOCAL enable_bitmapscan = off"))
+    advisor = AsyncIndexAdvisor(session, documents.collection)
+    name = f"ix_{documents.collection.partition}_embedding"
+    for _ in range(8):
+        assert (await advisor.explain(query, 5, where={"rare": True})).index == name
+    plan = await advisor.explain(query, 5)
+    assert plan.index is None
+    assert plan.advice[0].startswith(f"The index {name} holds only the rows of its condition")
+
+
 async def test_tune_reaches_its_target_is_kept_and_used(fill, session, vectors):
     documents = await fill(HNSW(m=4, ef_construction=16))
     advisor = AsyncIndexAdvisor(session, documents.collection)

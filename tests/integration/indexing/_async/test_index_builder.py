@@ -36,9 +36,9 @@ async def database(index_url, driver):
 
 @pytest.fixture
 async def fill(database, vectors):
-    """Return a function that makes a collection of 2,000 documents without indexes."""
+    """Return a function that makes a collection of 1,000 documents without indexes."""
 
-    async def fill(index, rows=2_000):
+    async def fill(index, rows=1_000):
         name = uuid4().hex
         async with database.begin() as session:
             collection = await AsyncCollectionRepository(session).create(name, DIMENSION, index=index)
@@ -77,7 +77,7 @@ async def test_create_makes_what_is_missing_and_tells_how_far_it_is(database, fi
     }  # fmt: skip
     made = await builder.create(maintenance_work_mem="64MB", parallel_workers=0, progress=seen.append)
     (vector,) = [status for status in made if status.method == "hnsw"]
-    assert (vector.fits, vector.rows, vector.scans, vector.size > 1_000_000) == (True, 2_000, 0, True)
+    assert (vector.fits, vector.rows, vector.scans, vector.size > 500_000) == (True, 1_000, 0, True)
     assert set(states(made).values()) == {"valid"}
     loading = [p for p in seen if p.index == vector.name and p.phase == "building index: loading tuples" and p.percent]
     percents = [progress.percent for progress in loading]
@@ -147,7 +147,7 @@ async def test_settings_are_checked(database, fill):
 
 
 async def test_lists_follow_the_rows(database, fill):
-    collection = await fill(IVFFlat(quantize="halfvec"))
+    collection = await fill(IVFFlat(quantize="halfvec"), rows=2_000)
     (made,) = [s for s in await AsyncIndexBuilder(database.engine, collection).create() if s.method == "ivfflat"]
     assert made.definition.endswith("USING ivfflat (((embedding)::halfvec(96)) halfvec_cosine_ops) WITH (lists='2')")
     assert made.fits
