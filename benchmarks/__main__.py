@@ -23,6 +23,7 @@ from rowspace import Database
 
 THEMES = ("load", "search", "filter", "async", "import")
 DIMENSIONS = (256, 1536)
+MIN_ROWS = 5_000
 
 
 def main(arguments: list[str]) -> int:
@@ -48,7 +49,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="256 dimensions and a tenth of the turns")
     parser.add_argument("--synthetic", action="store_true", help="clustered random vectors in place of real ones")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.rows < MIN_ROWS:
+        parser.error(f"--rows is at least {MIN_ROWS}: with fewer, not every filter of 1 % has ten rows to find")
+    return options
 
 
 def _measures(options: argparse.Namespace, facts: dict[str, str]) -> Iterator[Measure]:

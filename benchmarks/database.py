@@ -28,8 +28,9 @@ __all__ = ["Filled", "connect", "fill", "model_of", "open_database"]
 def open_database() -> Iterator[Database]:
     """Yield a migrated database on a server that is deleted afterwards."""
     # A short path: that of a Unix socket may have 107 bytes.
-    directory = Path(tempfile.mkdtemp(prefix="rs"))
-    server = EmbeddedServer(directory / "pg", keep=False)
+    directory = Path(tempfile.mkdtemp(prefix="rs")) / "pg"
+    _configure(directory)
+    server = EmbeddedServer(directory, keep=False)
     try:
         with Database.open(server.url) as database:
             upgrade(database.engine)
@@ -38,10 +39,23 @@ def open_database() -> Iterator[Database]:
         server.stop()
 
 
+def _configure(directory: Path) -> None:
+    """Give the server memory enough to keep the data of a run in its own cache, which takes a start to set."""
+    server = EmbeddedServer(directory)
+    try:
+        with connect(server.url) as connection:
+            connection.autocommit = True
+            connection.execute("ALTER SYSTEM SET shared_buffers = '2GB'")
+    finally:
+        server.stop()
+
+
 def connect(url: URL) -> psycopg.Connection[Any]:
-    """Return a plain psycopg connection with pgvector's adapters."""
+    """Return a plain psycopg connection, with pgvector's adapters where the extension is installed."""
     connection = psycopg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
-    register_vector(connection)
+    if connection.execute("SELECT 1 FROM pg_type WHERE typname = 'vector'").fetchone():
+        register_vector(connection)
+    connection.rollback()
     return connection
 
 

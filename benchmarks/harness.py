@@ -64,13 +64,21 @@ class Times:
         return ", ".join(f"{variant} {self.median(variant) * 1e3:.2f} ms" for variant in variants)
 
 
-def interleave(variants: Mapping[str, Callable[[int], object]], turns: int, *, warmup: int = 0) -> Times:
+def interleave(
+    variants: Mapping[str, Callable[[int], object]],
+    turns: int,
+    *,
+    warmup: int = 0,
+    before: Callable[[int], object] = lambda _: None,
+) -> Times:
     """Call every variant with the number of the turn, `turns` times, and time each call.
 
-    The order is turned around from one turn to the next: whoever is second finds the data of the turn in the cache.
+    The order is turned around from one turn to the next: whoever is second finds the data of the turn in the caches.
+    `before` may see to it that whoever is first finds it there too; it is not timed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(-warmup, turns):
+        before(turn)
         for name in _order(list(variants), turn):
             began = perf_counter()
             variants[name](turn)
@@ -81,9 +89,11 @@ def interleave(variants: Mapping[str, Callable[[int], object]], turns: int, *, w
 async def interleave_async(
     variants: Mapping[str, Callable[[int], Awaitable[object]]], turns: int, *, warmup: int = 0
 ) -> Times:
-    """Do the same with coroutines, one at a time."""
+    """Do the same with coroutines, one at a time; before each turn the first variant runs once without being timed."""
     seconds: dict[str, list[float]] = {name: [] for name in variants}
+    before = next(iter(variants.values()))
     for turn in range(-warmup, turns):
+        await before(turn)
         for name in _order(list(variants), turn):
             began = perf_counter()
             await variants[name](turn)

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
 
 from benchmarks.database import Filled, connect
 from benchmarks.harness import Measure, interleave
 from rowspace import Database, DocumentRepository, Repository
+from rowspace.repositories.targets import target_of
+from rowspace.statements.documents import target_of as collection_target
+from rowspace.statements.search import Nearest, nearest, parameters
 
 __all__ = ["K", "measure_filter", "measure_search", "raw_sql"]
 
 #: Rows asked for: what `nearest` returns by default.
 K = 10
+
+#: What a Document is made of, without the embedding.
+COLUMNS = "collection_id, id, content, metadata, created_at, updated_at"
 
 Search = Callable[[Any], Any]
 
@@ -22,8 +31,9 @@ Search = Callable[[Any], Any]
 def raw_sql(filled: Filled, placeholder: str, *, documents: bool) -> str:
     """Return the search as one would write it: the same columns of the same table, by the same index."""
     if documents:
-        columns, table = "collection_id, id, content, metadata, created_at, updated_at", filled.collection.partition
-        indexed = f"embedding::vector({filled.dimension})"
+        # By way of the parent, which is where privileges and row-level policies are.
+        table = f"documents WHERE collection_id = {filled.collection.id}"
+        columns, indexed = COLUMNS, f"embedding::vector({filled.dimension})"
     else:
         columns, table, indexed = "id, content, metadata", filled.model.__tablename__, "embedding"
     distance = f"{indexed} <=> {placeholder}"
@@ -31,28 +41,50 @@ def raw_sql(filled: Filled, placeholder: str, *, documents: bool) -> str:
 
 
 def raw_search(connection: psycopg.Connection[Any], filled: Filled, *, documents: bool) -> Search:
-    """Return that search on psycopg: prepared, with its parameters and its rows in binary."""
+    """Return that search on psycopg: prepared, with its parameters and its rows in binary.
+
+    Raises:
+        RuntimeError: the planner would not use the vector index, and the comparison would be one of table scans.
+    """
     sql = raw_sql(filled, "%b", documents=documents)
     cursor = connection.cursor(binary=True)
+    query = filled.corpus.queries[0]
+    plan = connection.execute(f"EXPLAIN {sql}", [query, query]).fetchall()
+    if not any("_embedding on" in line for (line,) in plan):
+        message = f"The plan is without the vector index: {plan}"
+        raise RuntimeError(message)
     return lambda query: cursor.execute(sql, [query, query], prepare=True).fetchall()
 
 
 def measure_search(database: Database, filled: Filled, turns: int) -> list[Measure]:
-    """Compare `nearest` of both repositories with the raw query."""
+    """Compare `nearest` of both repositories with the raw query, and so SQLAlchemy with the statement ready made."""
     measures = []
     with connect(database.engine.url) as connection, database.session() as session:
         own, documents = Repository(session, filled.model), DocumentRepository(session, filled.collection)
         for repository in (own, documents):
-            raw = raw_search(connection, filled, documents=repository is documents)
-            times = interleave(_variants(raw, repository.nearest, filled), turns, warmup=20)
+            searches = {
+                "raw": raw_search(connection, filled, documents=repository is documents),
+                "nearest": repository.nearest,
+                "statement": _statement(session, filled, documents=repository is documents),
+            }
+            variants = {name: _over(filled.corpus.queries, search) for name, search in searches.items()}
+            times = interleave(variants, turns, warmup=20, before=variants["raw"])
             name, detail = f"{type(repository).__name__}, {filled.dimension}-d", times.milliseconds("raw", "nearest")
             measures.append(Measure("search", name, times.ratio("nearest", "raw"), at_most=1.3, detail=detail))
+            name, detail = f"the same by SQLAlchemy alone, {filled.dimension}-d", times.milliseconds("statement")
+            measures.append(Measure("search", name, times.ratio("statement", "raw"), detail=detail))
     return measures
 
 
-def _variants(raw: Search, search: Search, filled: Filled) -> dict[str, Callable[[int], object]]:
-    queries = filled.corpus.queries
-    return {"raw": lambda t: raw(queries[t % len(queries)]), "nearest": lambda t: search(queries[t % len(queries)])}
+def _statement(session: Session, filled: Filled, *, documents: bool) -> Search:
+    """Return the execution of a statement that was built before: what is left when Rowspace does nothing."""
+    target = collection_target(filled.collection) if documents else target_of(filled.model, None, None)
+    statement = nearest(target, Nearest(K))
+    return lambda query: session.execute(statement, parameters(query)).all()
+
+
+def _over(queries: NDArray[np.float32], search: Search) -> Callable[[int], object]:
+    return lambda turn: search(queries[turn % len(queries)])
 
 
 def measure_filter(database: Database, filled: Filled, turns: int) -> list[Measure]:
@@ -63,11 +95,11 @@ def measure_filter(database: Database, filled: Filled, turns: int) -> list[Measu
         repository = DocumentRepository(session, filled.collection)
 
         def filtered(turn: int, **options: Any) -> list[str]:
-            hits = repository.nearest(queries[turn % len(queries)], K, filter={"bucket": turn % 100}, **options)
+            hits = repository.nearest(queries[turn % len(queries)], K, where={"bucket": turn % 100}, **options)
             return [hit.entity.id for hit in hits]
 
-        variants = {"raw unfiltered": lambda turn: raw(queries[turn % len(queries)]), "filtered": filtered}
-        times = interleave(variants, turns, warmup=20)
+        variants: dict[str, Callable[[int], object]] = {"raw unfiltered": _over(queries, raw), "filtered": filtered}
+        times = interleave(variants, turns, warmup=20, before=lambda turn: [run(turn) for run in variants.values()])
         found = [(filtered(turn), filtered(turn, exact=True)) for turn in range(min(turns, 200))]
     fewest = min(len(hits) for hits, _ in found)
     recall = sum(len({*hits} & {*exact}) / len(exact) for hits, exact in found) / len(found)

@@ -26,9 +26,13 @@ CODE_RULES = {
     r"\basync (?=def\b|for\b|with\b)": "",
     r"\bawait\s+": "",
     r"\bsqlalchemy\.ext\.asyncio import AsyncConnection, ": "sqlalchemy import Connection\nfrom sqlalchemy.orm import ",
+    r"\bsqlalchemy\.ext\.asyncio import AsyncSession, create_async_engine": (
+        "sqlalchemy import create_engine\nfrom sqlalchemy.orm import Session"
+    ),
     r"\bsqlalchemy\.ext\.asyncio(?= import AsyncEngine\b)": "sqlalchemy",
     r"\bsqlalchemy\.ext\.asyncio\b": "sqlalchemy.orm",
-    r"\ba(?=iter_rows\b|next\b|batches\b|embed_query\b|embed_texts\b|run_watched\b)": "",
+    r"\bcreate_async_engine\b": "create_engine",
+    r"\ba(?=iter_rows\b|next\b|batches\b|embed_(?:documents|query|texts)\b|run_watched\b)": "",
     r"\bAbstractAsync(?=ContextManager\b)": "Abstract",
     r"\bAsyncGenerator\[(\w+), None\]": r"Generator[\1, None, None]",
     r"\baclosing\b": "closing",

@@ -18,16 +18,20 @@ if TYPE_CHECKING:
     from rowspace.repositories import (
         AsyncBrowseRepository,
         AsyncCollectionRepository,
+        AsyncDoctor,
         AsyncDocumentRepository,
         AsyncHybridRepository,
+        AsyncIndexAdvisor,
         AsyncIndexBuilder,
         AsyncMatrixRepository,
         AsyncRepository,
         AsyncSearchRepository,
         BrowseRepository,
         CollectionRepository,
+        Doctor,
         DocumentRepository,
         HybridRepository,
+        IndexAdvisor,
         IndexBuilder,
         MatrixRepository,
         Repository,
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from rowspace.statements.highlight import Highlight
     from rowspace.statements.hybrid import Fusion
     from rowspace.statements.text import text_vector
+    from rowspace.tuning import Tuning
     from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 __all__ = [
@@ -46,9 +51,11 @@ __all__ = [
     "AsyncBrowseRepository",
     "AsyncCollectionRepository",
     "AsyncDatabase",
+    "AsyncDoctor",
     "AsyncDocumentRepository",
     "AsyncDocumentService",
     "AsyncHybridRepository",
+    "AsyncIndexAdvisor",
     "AsyncIndexBuilder",
     "AsyncMatrixRepository",
     "AsyncRepository",
@@ -61,6 +68,7 @@ __all__ = [
     "CollectionRepository",
     "Database",
     "Distance",
+    "Doctor",
     "Document",
     "DocumentIn",
     "DocumentRepository",
@@ -75,6 +83,7 @@ __all__ = [
     "HybridHit",
     "HybridRepository",
     "IVFFlat",
+    "IndexAdvisor",
     "IndexBuilder",
     "IndexStatus",
     "LoadReport",
@@ -90,6 +99,7 @@ __all__ = [
     "SparseVector",
     "Stats",
     "TextHit",
+    "Tuning",
     "Vector",
     "text_vector",
 ]
@@ -100,13 +110,14 @@ _MODULES = {
     "engine": ["AsyncDatabase", "Database"],
     "indexes": ["HNSW", "IVFFlat"],
     "models": ["Base", "Collection", "Document"],
-    "repositories": [name for name in __all__ if name.endswith(("IndexBuilder", "Repository"))],
+    "repositories": [name for name in __all__ if name.endswith(("Advisor", "Builder", "Doctor", "Repository"))],
     "results": ["FacetCount", "Group", "Hit", "HybridHit", "LoadReport", "Matrix", "Page", "Stats", "TextHit"],
     "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
     "settings": ["SearchSettings"],
     "statements.highlight": ["Highlight"],
     "statements.hybrid": ["Fusion"],
     "statements.text": ["text_vector"],
+    "tuning": ["Tuning"],
     "types": ["Bit", "HalfVector", "SparseVector", "Vector"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -33,6 +33,7 @@ __all__ = [
     "TransactionConflict",
     "map_error",
     "mapped_errors",
+    "sqlstate_of",
 ]
 
 
@@ -140,6 +141,11 @@ _FIX: dict[type[RowspaceError], str] = {
 }
 
 
+def sqlstate_of(error: Any) -> str | None:
+    """Return the SQLSTATE of a driver's error, or None where the server did not send one."""
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+
+
 def map_error(error: Any) -> RowspaceError | None:
     """Return the Rowspace error for a SQLAlchemy or driver error, or None where there is none.
 
@@ -147,7 +153,7 @@ def map_error(error: Any) -> RowspaceError | None:
     SQLAlchemy's `IntegrityError`.
     """
     origin = getattr(error, "orig", None) or error
-    sqlstate = getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None)
+    sqlstate = sqlstate_of(origin)
     message = str(origin).strip().splitlines()[0] if str(origin).strip() else type(origin).__name__
     kind = _kind(sqlstate, message, error)
     if kind is None:

@@ -35,6 +35,8 @@ class SearchSettings:
         oversample: with a quantized index, candidates in units of k that are re-ranked by the true distance, 1 to 1000;
             `ef_search` is raised to cover them. By default as many as `ef_search` where that is given, else 2 times
             k for halfvec and 8 times k for bit.
+        recall: the share of the true k nearest that is to be found, above 0 and at most 1, in place of `ef_search` and
+            `probes`: the smallest setting that reached it when the index was tuned.
 
     Source: pgvector's README, "Query Options" and "Iterative Index Scans".
     """
@@ -45,8 +47,10 @@ class SearchSettings:
     max_scan_tuples: int | None = None
     scan_mem_multiplier: int | None = None
     oversample: int | None = None
+    recall: float | None = None
 
     def __post_init__(self) -> None:
+        self._check_recall()
         for name, (_, low, high) in {**_NUMBERS, "oversample": ("", 1, 1_000)}.items():
             value = getattr(self, name)
             if value is not None and (
@@ -56,6 +60,16 @@ class SearchSettings:
                 raise InvalidSetting(message)
         if self.iterative_scan is not None and self.iterative_scan not in get_args(IterativeScan):
             message = f"iterative_scan is one of {', '.join(get_args(IterativeScan))}, got {self.iterative_scan!r}."
+            raise InvalidSetting(message)
+
+    def _check_recall(self) -> None:
+        if self.recall is None:
+            return
+        if type(self.recall) not in {int, float} or not 0 < self.recall <= 1:
+            message = f"recall is above 0 and at most 1, got {self.recall!r}."
+            raise InvalidSetting(message)
+        if self.ef_search is not None or self.probes is not None:
+            message = "recall chooses ef_search or probes: give one of them."
             raise InvalidSetting(message)
 
     def statements(self, method: str | None = None) -> list[str]:

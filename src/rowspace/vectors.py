@@ -203,16 +203,24 @@ def _check_dimension(given: int, dimension: int | None) -> None:
 
 
 def _finite(array: NDArray[Any], dtype: type[Any]) -> NDArray[Any]:
-    with np.errstate(over="ignore"):
-        out = np.ascontiguousarray(array, dtype)
-    # The dot product with itself is finite only if every number is: one pass, no temporary array. It may also
-    # overflow on large numbers, so what it suspects is looked at again.
-    flat = out.reshape(-1)
-    with np.errstate(all="ignore"):
-        suspect = out.dtype == np.float16 or not np.isfinite(np.dot(flat, flat))
-    if suspect and not np.isfinite(out).all():
+    if array.dtype == dtype:
+        out = np.ascontiguousarray(array)
+    else:
+        with np.errstate(over="ignore"):
+            out = np.ascontiguousarray(array, dtype)
+    if _suspect(out) and not np.isfinite(out).all():
         raise InvalidVector(_not_finite(array, out))
     return out
+
+
+def _suspect(array: NDArray[Any]) -> bool:
+    if array.ndim == 1 or array.dtype == np.float16:
+        return True
+    # The dot product with itself is finite only if every number is: one pass over a matrix, no temporary array. It may
+    # also overflow on large numbers, so what it suspects is looked at again.
+    flat = array.reshape(-1)
+    with np.errstate(all="ignore"):
+        return not np.isfinite(np.dot(flat, flat))
 
 
 def _not_finite(array: NDArray[Any], out: NDArray[Any]) -> str:

@@ -1,8 +1,11 @@
-"""Drivers: a test that asks for `driver` runs once with each that its side has."""
+"""Drivers: a test that asks for `driver` runs once with each that its side has. And one database to share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from sqlalchemy import MetaData, NullPool, create_engine
 
 DRIVERS = {"_async": ["psycopg", "asyncpg"], "_sync": ["psycopg", "psycopg2"]}
 
@@ -11,3 +14,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     side = next((part for part in metafunc.definition.path.parts if part in DRIVERS), None)
     if side is not None and "driver" in metafunc.fixturenames:
         metafunc.parametrize("driver", DRIVERS[side])
+
+
+@pytest.fixture(scope="session")
+def shared_url(new_database: Callable[[], str]) -> str:
+    """One database for the tests that roll everything back."""
+    return new_database()
+
+
+@pytest.fixture(scope="session")
+def create_tables(shared_url: str) -> Callable[[MetaData], None]:
+    """A function that creates the tables of a test module in that database."""
+
+    def create(metadata: MetaData) -> None:
+        engine = create_engine(shared_url, poolclass=NullPool)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS citext")
+            metadata.create_all(connection)
+
+    return create

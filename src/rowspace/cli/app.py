@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 
-from rowspace.cli import collections, db, demo, ingest, search
+from rowspace.cli import collections, db, demo, doctor, index, ingest, search
 from rowspace.cli.process import Program
 from rowspace.cli.settings import Settings
 
@@ -37,8 +37,11 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(ingest.ingest)
 app.command()(search.search)
+app.command()(index.tune)
+app.command()(doctor.doctor)
 app.add_typer(collections.app, name="collections")
 app.add_typer(db.app, name="db")
+app.add_typer(index.app, name="index")
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 -- the callback's signature is typer's

@@ -36,6 +36,9 @@ class MetadataMixin:
 class TimestampMixin:
     """Adds `created_at` and `updated_at`, with time zone, set by the server."""
 
+    # Read back with each write: async code cannot load an attribute when it is looked at.
+    __mapper_args__: ClassVar = {"eager_defaults": True}
+
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now(), onupdate=func.now()

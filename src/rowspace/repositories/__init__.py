@@ -1,16 +1,20 @@
 """Repositories: the I/O of searching and writing, in the caller's session. Sync twins are generated from `_async`."""
 
+from rowspace.repositories._async.advising import AsyncIndexAdvisor
 from rowspace.repositories._async.browse import AsyncBrowseRepository
 from rowspace.repositories._async.building import AsyncIndexBuilder
 from rowspace.repositories._async.collections import AsyncCollectionRepository
+from rowspace.repositories._async.doctor import AsyncDoctor
 from rowspace.repositories._async.documents import AsyncDocumentRepository
 from rowspace.repositories._async.hybrid import AsyncHybridRepository
 from rowspace.repositories._async.matrix import AsyncMatrixRepository
 from rowspace.repositories._async.models import AsyncRepository
 from rowspace.repositories._async.search import AsyncSearchRepository
+from rowspace.repositories._sync.advising import IndexAdvisor
 from rowspace.repositories._sync.browse import BrowseRepository
 from rowspace.repositories._sync.building import IndexBuilder
 from rowspace.repositories._sync.collections import CollectionRepository
+from rowspace.repositories._sync.doctor import Doctor
 from rowspace.repositories._sync.documents import DocumentRepository
 from rowspace.repositories._sync.hybrid import HybridRepository
 from rowspace.repositories._sync.matrix import MatrixRepository
@@ -20,16 +24,20 @@ from rowspace.repositories._sync.search import SearchRepository
 __all__ = [
     "AsyncBrowseRepository",
     "AsyncCollectionRepository",
+    "AsyncDoctor",
     "AsyncDocumentRepository",
     "AsyncHybridRepository",
+    "AsyncIndexAdvisor",
     "AsyncIndexBuilder",
     "AsyncMatrixRepository",
     "AsyncRepository",
     "AsyncSearchRepository",
     "BrowseRepository",
     "CollectionRepository",
+    "Doctor",
     "DocumentRepository",
     "HybridRepository",
+    "IndexAdvisor",
     "IndexBuilder",
     "MatrixRepository",
     "Repository",

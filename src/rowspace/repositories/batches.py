@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -43,8 +43,18 @@ def schema_of(bind: Engine | AsyncEngine | Connection) -> str | None:
 class Plan:
     """A load into one table: the merge statement, the encoders, and the attribute names of its columns."""
 
-    def __init__(self, merge: Merge, encoders: Sequence[ColumnEncoder], names: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        merge: Merge,
+        encoders: Sequence[ColumnEncoder],
+        names: Mapping[str, str],
+        *,
+        constants: Sequence[bytes] | None = None,
+    ) -> None:
         self.merge = merge
+        #: Whether a batch may be copied straight into the target.
+        self.copies = constants is not None and all(column.cast_to is None for column in merge.columns)
+        self._constants = constants or ()
         self.encoders = encoders
         self._names = names
         self._keys = [key for key, name in names.items() if name in merge.keys]
@@ -59,18 +69,16 @@ class Plan:
             missing, unknown = self._names.keys() - row.keys(), row.keys() - self._names.keys()
             message = f"Row {number} has other attributes than the first row: missing {sorted(missing)}, "
             raise InvalidRow(message + f"unknown {sorted(unknown)}.")
-        values = tuple(row[key] for key in self._keys)
-        wrong = next((at for at, value in enumerate(values) if not isinstance(value, Hashable) or value is None), None)
-        if wrong is not None:
-            message = f"Row {number} has a {self._keys[wrong]!r} that cannot be a key: {values[wrong]!r:.60}."
-            raise InvalidRow(message)
+        values = tuple([row[key] for key in self._keys])
+        for key, value in zip(self._keys, values, strict=True):
+            if value is None or type(value).__hash__ is None:
+                message = f"Row {number} has a {key!r} that cannot be a key: {value!r:.60}."
+                raise InvalidRow(message)
         return values[0] if len(values) == 1 else values
 
     def encode(self, rows: Iterable[Row], numbers: Iterable[int]) -> bytes:
         """Return rows as one binary stream; `numbers` are theirs in the load."""
-        if any(key != name for key, name in self._names.items()):
-            rows = ({self._names[key]: value for key, value in row.items()} for row in rows)
-        return encode_rows(self.encoders, rows, numbers=numbers)
+        return encode_rows(self.encoders, rows, keys=list(self._names), constants=self._constants, numbers=numbers)
 
 
 def plan_load(
@@ -82,6 +90,7 @@ def plan_load(
     constants: Mapping[str, int] | None = None,
     dimension: int | None = None,
     strip_nul: bool = False,
+    empty: bool = False,
 ) -> Plan:
     """Plan a load of rows that have `attributes` of a model.
 
@@ -93,6 +102,7 @@ def plan_load(
         constants: columns that have one value in every row.
         dimension: what vectors must have where their column does not say.
         strip_nul: leave NUL bytes out of text, in place of an error.
+        empty: the table has no rows: they may be copied straight into it, where the server's types are the model's.
 
     Raises:
         ConfigurationError: an attribute that is no column, or a primary key column that is missing.
@@ -110,18 +120,23 @@ def plan_load(
     encoders = [
         encoder_of(column, dimension=dimension, schema=schema, strip_nul=strip_nul) for column in columns.values()
     ]
+    # To be copied they have to be in the stream; a merge adds them by itself.
+    fixed = {name: encoder_of(table.c[name]) for name in constants} if empty else {}
     merge = Merge(
         table=partition or table.name,
         schema=schema,
-        columns=tuple(encoder.staged for encoder in encoders),
+        columns=tuple(encoder.staged for encoder in (*fixed.values(), *encoders)),
         keys=keys,
-        constants=tuple(constants.items()),
+        constants=() if empty else tuple(constants.items()),
         touched=tuple(
             column.name for column in table.columns if column.onupdate is not None and column.name not in names
         ),
         stage=f"rowspace_{uuid4().hex[:12]}",
+        partitioned=partition is None and bool(table.dialect_options["postgresql"]["partition_by"]),
     )
-    return Plan(merge, encoders, {attribute: column.name for attribute, column in columns.items()})
+    names_of = {attribute: column.name for attribute, column in columns.items()}
+    encoded = [encoder.encode(constants[name]) for name, encoder in fixed.items()]
+    return Plan(merge, encoders, names_of, constants=encoded if empty else None)
 
 
 def _column(model: type[Any], attribute: str) -> Column[Any]:

@@ -15,9 +15,11 @@ from rowspace.models import Collection, Document
 from rowspace.repositories.targets import mapper_of
 from rowspace.statements.admin import Partition
 from rowspace.statements.catalog import IndexFact
+from rowspace.statements.health import Asked
 from rowspace.statements.indexing import VECTOR_METHODS, PlannedIndex, planned
+from rowspace.types import VectorType
 
-__all__ = ["Step", "creation", "planned_for", "removal", "renewal", "repair"]
+__all__ = ["Step", "asked_for", "creation", "planned_for", "removal", "renewal", "repair"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,7 @@ def planned_for(over: type[Any] | Collection, schema: str | None) -> list[Planne
     if isinstance(over, Collection):
         partition = Partition(over.id, over.dimension, inspect(Document).local_table.schema or schema)
         return partition.indexes(from_dict(over.index), over.language)
-    found = sorted(
-        (planned(index, schema) for index in mapper_of(over).local_table.indexes if _method(index) in VECTOR_METHODS),
-        key=lambda plan: plan.name,
-    )
+    found = _declared_by(over, schema)
     if not found:
         message = f'{over.__name__} declares no vector index: add HNSW().index("...") to its __table_args__.'
         raise ConfigurationError(message)
@@ -68,7 +67,7 @@ def creation(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, conc
             _check_same(plan, fact)
             continue
         steps += _renewed(plan, fact, concurrently=concurrently)
-    return steps
+    return _analyzed(steps, wanted)
 
 
 def repair(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concurrently: bool) -> list[Step]:
@@ -78,7 +77,7 @@ def repair(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concur
     for plan in wanted:
         if plan.name in broken:
             steps += _renewed(plan, broken[plan.name], concurrently=concurrently)
-    return steps
+    return _analyzed(steps, wanted)
 
 
 def renewal(
@@ -116,6 +115,13 @@ def _chosen(wanted: Sequence[PlannedIndex], names: Sequence[str]) -> list[Planne
     return [plan for plan in plans.values() if (plan.name in names if names else plan.is_vector)]
 
 
+def _analyzed(steps: list[Step], wanted: Sequence[PlannedIndex]) -> list[Step]:
+    """Return the steps, and where one of them builds, ANALYZE: without statistics the planner shuns the index."""
+    if not any(step.builds for step in steps):
+        return steps
+    return [*steps, Step(wanted[0].table, wanted[0].analyze(), builds=False)]
+
+
 def _renewed(plan: PlannedIndex, fact: IndexFact | None, *, concurrently: bool) -> list[Step]:
     if fact is not None and fact.is_building:
         message = f"{plan.name} is being built by another session: wait for it."
@@ -141,5 +147,21 @@ def _check_same(plan: PlannedIndex, fact: IndexFact) -> None:
         raise ConfigurationError(message)
 
 
+def _declared_by(model: type[Any], schema: str | None) -> list[PlannedIndex]:
+    indexes = [index for index in mapper_of(model).local_table.indexes if _method(index) in VECTOR_METHODS]
+    return sorted((planned(index, schema) for index in indexes), key=lambda plan: plan.name)
+
+
 def _method(index: Any) -> str:
     return str(index.dialect_options["postgresql"]["using"] or "").lower()
+
+
+def asked_for(over: type[Any] | Collection, schema: str | None) -> Asked:
+    """Return what a collection or a model asks for; `schema` is that of tables without one."""
+    if isinstance(over, Collection):
+        plans = planned_for(over, schema)
+        return Asked(f"the collection {over.name!r}", over.partition, plans, command=over.name, schema=plans[0].schema)
+    table = mapper_of(over).local_table
+    vectors = {column.name: column.type.dimension for column in table.c if isinstance(column.type, VectorType)}
+    declared = {name: dimension for name, dimension in vectors.items() if dimension is not None}
+    return Asked(over.__name__, table.name, _declared_by(over, schema), declared, schema=table.schema or schema)

@@ -18,10 +18,12 @@ from rowspace.errors import ConfigurationError, InvalidVector
 from rowspace.filters import Filter, filter_predicate, filter_values, parse_path
 from rowspace.models import Collection
 from rowspace.repositories.targets import target_of
+from rowspace.settings import SearchSettings
 from rowspace.statements import documents
 from rowspace.statements.batch import key_names
 from rowspace.statements.grouping import GroupKey
 from rowspace.statements.search import Target
+from rowspace.tuning import tuned, tuning_of
 
 __all__ = ["Conditions", "Subject", "Where", "subject_of"]
 
@@ -65,6 +67,14 @@ class Subject(Generic[M]):
             return Conditions((filter_predicate(self._metadata(), tuple(values)),), values) if values else Conditions()
         clauses = tuple(where or ())
         return Conditions(clauses, keep=not clauses)
+
+    def settings(self, given: SearchSettings | None) -> SearchSettings:
+        """Return the settings of a search, with what the collection's index was tuned to where nothing else is said.
+
+        Raises:
+            InvalidSetting: a recall is asked for, and the index was not tuned or did not reach it.
+        """
+        return tuned(given, tuning_of(self.collection.index) if self.collection is not None else None)
 
     def load_options(self) -> dict[str, Any]:
         """Return the keywords of `plan_load`: for documents, the partition and what it fixes."""

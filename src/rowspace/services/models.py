@@ -70,6 +70,8 @@ class SearchRequest(_Model):
         max_distance: in mode `vector`: leave out what is farther.
         exact: compare with every document that matches, without the vector index.
         ef_search: pgvector's setting for this search.
+        recall: the share of the true nearest that is to be found, in place of `ef_search`, in a collection that was
+            tuned.
     """
 
     text: str | None = Field(default=None, min_length=1)
@@ -81,6 +83,7 @@ class SearchRequest(_Model):
     max_distance: float | None = None
     exact: bool = False
     ef_search: int | None = Field(default=None, ge=1, le=1_000)
+    recall: float | None = Field(default=None, gt=0, le=1)
 
     @model_validator(mode="after")
     def _fits_mode(self) -> Self:
@@ -89,6 +92,9 @@ class SearchRequest(_Model):
             raise ValueError(message)
         if self.mode == "vector" and self.highlight:
             message = "highlight goes with the modes text and hybrid: a vector finds no words"
+            raise ValueError(message)
+        if self.recall is not None and self.ef_search is not None:
+            message = "recall chooses ef_search: give one of them"
             raise ValueError(message)
         if self.mode != "vector" and self.text is None:
             message = f"a search in mode {self.mode} takes a text"

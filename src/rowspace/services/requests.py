@@ -30,7 +30,7 @@ def search_options(request: SearchRequest) -> dict[str, Any]:
     """Return the keywords of `nearest`, `text` or `hybrid`."""
     if request.mode == "text":
         return {"where": request.filter, "highlight": request.highlight}
-    settings = SearchSettings(ef_search=request.ef_search)
+    settings = SearchSettings(ef_search=request.ef_search, recall=request.recall)
     if request.mode == "hybrid":
         return {
             "where": request.filter,
@@ -39,7 +39,7 @@ def search_options(request: SearchRequest) -> dict[str, Any]:
             "settings": settings,
         }
     return {
-        "filter": request.filter,
+        "where": request.filter,
         "max_distance": request.max_distance,
         "exact": request.exact,
         "settings": settings,

@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased, defer, undefer
 
 from rowspace.statements.arrays import vectors_parameter
+from rowspace.statements.quantized import nearest_of
 from rowspace.statements.search import DISTANCE, MAX_DISTANCE, Nearest, Target, distance_to
 
 __all__ = ["QUERIES", "count_many", "key_names", "key_parameters", "nearest_many", "similar_to"]
@@ -141,12 +142,6 @@ def _hits(queries: FromClause, target: Target[M], shape: Nearest, where: Where) 
 
 def _nearest(queries: FromClause, target: Target[Any], shape: Nearest, where: Where) -> Select[Any]:
     distance = distance_to(target, queries.c.query)
-    # An index holds no NULL; a scan of the table has to leave them out.
-    known = [target.attribute.is_not(None)] if shape.exact else []
-    return (
-        select(*inspect(target.model).selectable.c, distance.label(DISTANCE))
-        .where(*target.conditions(), *where, *known)
-        .order_by(distance + literal_column("0.0") if shape.exact else distance)
-        .limit(literal_column(f"{shape.k:d}"))
-        .correlate(queries)
-    )
+    rows = select(*inspect(target.model).selectable.c, distance.label(DISTANCE)).where(*target.conditions(), *where)
+    query = queries.c.query
+    return nearest_of(rows.correlate(queries), target, shape.k, query=query, exact=shape.exact).correlate(queries)

@@ -135,7 +135,7 @@ def scroll(listing: Listing[M], limit: int, after: After | None, where: Sequence
     attribute = listing.target.attribute
     return (
         select(listing.target.model, value, *marks)
-        .where(*listing.target.conditions(), *where, *([] if after is None else [_beyond(listing, after)]))
+        .where(*listing.target.in_scope(), *where, *([] if after is None else [_beyond(listing, after)]))
         .order_by(*_order(listing))
         .limit(number(limit))
         .options(undefer(attribute) if listing.with_embedding else defer(attribute))
@@ -188,7 +188,7 @@ def _value(text: str, column: Column[Any]) -> ColumnElement[Any]:
 def _values(target: Target[Any], key: Key, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     """Select the values of a key: an array's elements, each once a row, but no null."""
     table = inspect(target.model).local_table
-    conditions = [*target.conditions(), *where]
+    conditions = [*target.in_scope(), *where]
     if key.is_json:
         # In lax mode `$[*]` is each element of an array, and anything else as it is.
         each = func.jsonb_path_query(key.expression, literal_column("'$[*]'::jsonpath"), type_=JSONB())
@@ -231,4 +231,4 @@ def stats(target: Target[Any], key: Key, where: Sequence[ColumnElement[bool]] = 
     counts = [present, func.count() - present, select(func.count()).select_from(different).scalar_subquery()]
     ends = [select(value).order_by(order).limit(number(1)).scalar_subquery() for order in (value, value.desc())]
     table = inspect(target.model).local_table
-    return select(*counts, *ends).select_from(table).where(*target.conditions(), *where)
+    return select(*counts, *ends).select_from(table).where(*target.in_scope(), *where)

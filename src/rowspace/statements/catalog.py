@@ -16,7 +16,7 @@ from sqlalchemy.sql.selectable import TextualSelect
 from rowspace.diagnosis import BuildProgress, IndexState, IndexStatus
 from rowspace.statements.indexing import PlannedIndex, Shape, cast_of
 
-__all__ = ["PROGRESS", "IndexFact", "index_facts", "progress_of", "statuses"]
+__all__ = ["PROGRESS", "IndexFact", "all_index_facts", "index_facts", "progress_of", "statuses"]
 
 _COLUMNS: dict[str, Any] = {
     "schema": Text,
@@ -56,6 +56,11 @@ _FACTS = """
 
 _OF_TABLE = """tc.relname = :table_name AND
     CASE WHEN CAST(:schema AS text) IS NULL THEN pg_table_is_visible(tc.oid) ELSE n.nspname = CAST(:schema AS text) END
+"""
+
+_OF_VECTORS = """EXISTS (
+    SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+     WHERE a.attrelid = tc.oid AND t.typname IN ('vector', 'halfvec', 'sparsevec') AND NOT a.attisdropped)
 """
 
 #: The backend that builds, of the connection that it is asked on.
@@ -121,6 +126,11 @@ class IndexFact:
 def index_facts(table: str, schema: str | None) -> TextualSelect:
     """Select the facts of every index of a table; costs a look into the catalogs and the size of each index's file."""
     return _select(_OF_TABLE).bindparams(table_name=table, schema=schema)
+
+
+def all_index_facts() -> TextualSelect:
+    """Select the facts of every index of every table with a vector column."""
+    return _select(_OF_VECTORS)
 
 
 def facts_of(rows: Iterable[Any]) -> list[IndexFact]:

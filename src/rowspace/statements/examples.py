@@ -16,9 +16,10 @@ Key = tuple[Any, ...]
 
 
 def embeddings_of(target: Target[Any], keys: Sequence[Key]) -> Select[Any]:
-    """Select the key, in one column for each of `key_names`, and the embedding of rows."""
+    """Select the key, in one column for each of `key_names`, and the embedding, which may be NULL, of rows."""
+    scope = [getattr(target.model, name) == value for name, value in target.scope]
     columns = [getattr(target.model, name) for name in key_names(target)]
-    return select(*columns, target.attribute).where(*target.conditions(), _is_one_of(target, keys))
+    return select(*columns, target.attribute).where(*scope, _is_one_of(target, keys))
 
 
 def without(target: Target[Any], keys: Sequence[Key]) -> list[ColumnElement[bool]]:

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import defer
 
 from rowspace.errors import InvalidSetting
+from rowspace.statements.quantized import approximate_distance
 from rowspace.statements.search import DISTANCE, Target, distance_to
 
 __all__ = ["GroupKey", "Grouping", "grouped"]
@@ -130,8 +131,9 @@ def _candidates(
     distance = distance_to(target)
     keys = [key.label(_key(index)) for index, key in enumerate(inspect(target.model).primary_key)]
     found = select(*keys, by.value.label(_GROUP), distance.label(DISTANCE)).where(
-        *target.conditions(), *where, *by.known(), target.attribute.is_not(None)
+        *target.conditions(), *where, *by.known()
     )
     if grouping.candidates is not None:
-        found = found.order_by(distance).limit(literal_column(f"{grouping.candidates:d}"))
+        order = distance if target.quantize is None else approximate_distance(target)
+        found = found.order_by(order).limit(literal_column(f"{grouping.candidates:d}"))
     return found.subquery("rowspace_candidates")

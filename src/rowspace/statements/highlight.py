@@ -41,8 +41,8 @@ class Highlight:
 
     start: str = "<mark>"
     stop: str = "</mark>"
-    max_words: int = 35
-    min_words: int = 15
+    max_words: int = 60
+    min_words: int = 25
     fragments: int = 0
     escape: bool = True
 

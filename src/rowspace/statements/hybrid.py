@@ -17,6 +17,7 @@ from sqlalchemy import CTE, ColumnElement, Double, Select, bindparam, case, func
 from sqlalchemy.orm import defer
 
 from rowspace.errors import InvalidSetting
+from rowspace.statements.quantized import approximate_distance
 from rowspace.statements.search import DISTANCE, distance_to
 from rowspace.statements.text import (
     MAX_RANKED,
@@ -80,7 +81,12 @@ class Fusion:
                 check_count(name, getattr(self, name))
 
     def fetch(self, k: int) -> int:
-        """Return how many candidates each list has, for k rows wanted."""
+        """Return how many candidates each list has, for k rows wanted.
+
+        Raises:
+            InvalidSetting: k is no whole number of at least 1.
+        """
+        check_count("k", k)
         # 40 is what an HNSW scan finds at its default settings: fewer would cost as much.
         return max(k, self.fetch_k or max(2 * k, 40))
 
@@ -100,6 +106,7 @@ class HybridSearch:
         fetch_k: candidates of each list.
         method: how they are fused.
         max_ranked: rows that match the text and are ranked.
+        candidates: rows that are taken from a quantized index and re-ranked; None for any other index.
         exact: do not use the vector index.
         highlight: mark the words that were found.
     """
@@ -108,11 +115,9 @@ class HybridSearch:
     fetch_k: int
     method: FusionMethod = "rrf"
     max_ranked: int | None = MAX_RANKED
+    candidates: int | None = None
     exact: bool = False
     highlight: bool = False
-
-    def __post_init__(self) -> None:
-        check_count("k", self.k)
 
 
 def hybrid(target: TextTarget[M], shape: HybridSearch, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
@@ -131,7 +136,7 @@ def hybrid(target: TextTarget[M], shape: HybridSearch, where: Sequence[ColumnEle
     return (
         select(target.target.model, *columns, *excerpt(target, wanted=shape.highlight))
         .join(best, same_key(target.keys, best))
-        .where(*target.target.conditions())
+        .where(*target.target.in_scope(planned_once=not where))
         .order_by(best.c.place)
         .options(defer(target.target.attribute))
     )
@@ -149,16 +154,7 @@ def built_hybrid(
 
 
 def _vector_side(target: TextTarget[Any], shape: HybridSearch, where: Sequence[ColumnElement[bool]]) -> CTE:
-    distance = distance_to(target.target)
-    # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.
-    order = distance + literal_column("0.0") if shape.exact else distance
-    nearest = (
-        select(*target.keys, distance.label(DISTANCE))
-        .where(*target.target.conditions(), *where)
-        .order_by(order)
-        .limit(number(shape.fetch_k))
-        .subquery("rowspace_nearest")
-    )
+    nearest = _nearest(target, shape, where).subquery("rowspace_nearest")
     # Numbered outside: an index scan in relaxed_order is not quite in order.
     place = func.row_number().over(order_by=[nearest.c[DISTANCE], *_keys(target, nearest)])
     # The cosine distance to a vector of zeros is NaN, the farthest in PostgreSQL's order.
@@ -166,9 +162,24 @@ def _vector_side(target: TextTarget[Any], shape: HybridSearch, where: Sequence[C
     return select(*nearest.c, place.label("place"), *_share(shape, value)).cte("rowspace_by_vector")
 
 
+def _nearest(target: TextTarget[Any], shape: HybridSearch, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    distance = distance_to(target.target)
+    found = select(*target.keys, distance.label(DISTANCE)).where(
+        *target.target.conditions(planned_once=not where), *where
+    )
+    if shape.exact:
+        # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.
+        return found.order_by(distance + literal_column("0.0")).limit(number(shape.fetch_k))
+    if shape.candidates is None:
+        return found.order_by(distance).limit(number(shape.fetch_k))
+    rough = found.order_by(approximate_distance(target.target)).limit(number(shape.candidates)).subquery()
+    return select(*rough.c).order_by(rough.c[DISTANCE], *_keys(target, rough)).limit(number(shape.fetch_k))
+
+
 def _text_side(target: TextTarget[Any], shape: HybridSearch, where: Sequence[ColumnElement[bool]]) -> CTE:
     search = TextSearch(shape.fetch_k, shape.max_ranked)
-    matches = text_candidates(target, search, where).subquery("rowspace_matches")
+    # A row without a vector has no distance, and could not be found by it.
+    matches = text_candidates(target, search, [*where, *target.target.with_vector()]).subquery("rowspace_matches")
     rank = matches.c[TEXT_RANK]
     place = func.row_number().over(order_by=[rank.desc(), *_keys(target, matches)])
     # A text of nothing but exclusions ranks all rows 0: that is no order to fuse.

@@ -136,6 +136,10 @@ class PlannedIndex:
         """Return the statement that builds it anew, beside the old one while `concurrently`."""
         return f"REINDEX INDEX {_concurrently(concurrently)}{self._qualified(self.name)}"
 
+    def analyze(self) -> str:
+        """Return the statement that refreshes the statistics of its table."""
+        return f"ANALYZE {self._qualified(self.table)}"
+
     def _qualified(self, name: str) -> str:
         return quote(name) if self.schema is None else f"{quote(self.schema)}.{quote(name)}"
 
@@ -144,12 +148,12 @@ def planned(index: Index, schema: str | None = None) -> PlannedIndex:
     """Return the index of a model's table; `schema` is for a table that names none.
 
     Raises:
-        ConfigurationError: it has no name.
+        ConfigurationError: it has no table yet.
     """
     table = index.table
     name = _dialect.identifier_preparer.format_constraint(index, _alembic_quote=False)
     if table is None or name is None:
-        message = f"{index!r} has no name or no table: give it one, or use a naming convention, as rowspace.Base has."
+        message = f"{index!r} has no table: put it into the __table_args__ of a model."
         raise ConfigurationError(message)
     sql = str(CreateIndex(index).compile(dialect=_dialect))
     definition = sql.split(" USING ", 1)[1] if " USING " in sql else f"btree {sql[sql.index('(') :]}"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Double, Select, func, inspect, select
+from sqlalchemy import ColumnElement, Double, Select, func, inspect, literal_column, select
 from sqlalchemy.orm import aliased
 
 from rowspace.distance import Distance
@@ -31,7 +31,7 @@ from rowspace.statements.search import (
     distance_to,
 )
 
-__all__ = ["OVERSAMPLE", "candidates", "count_candidates", "covering", "nearest_quantized"]
+__all__ = ["OVERSAMPLE", "candidates", "count_candidates", "covering", "nearest_of", "nearest_quantized"]
 
 M = TypeVar("M")
 
@@ -84,7 +84,25 @@ def count_candidates(
     return select(func.count()).select_from(_found(target, shape, count, where).subquery())
 
 
-def approximate_distance(target: Target[Any]) -> ColumnElement[float]:
+def nearest_of(
+    rows: Select[Any], target: Target[Any], k: int, *, query: ColumnElement[Any] | None = None, exact: bool = False
+) -> Select[Any]:
+    """Return the k nearest of `rows`, which selects the distance under its label, for a statement around it.
+
+    With a quantized index it is re-ranked from as many candidates as `OVERSAMPLE` says. `query` is a column in place of
+    the parameter `rowspace_query`.
+    """
+    distance = distance_to(target, query)
+    if exact or target.quantize is None:
+        # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.
+        order = distance + literal_column("0.0") if exact else distance
+        return rows.order_by(order).limit(_number(k))
+    count = candidates(target.quantize, k, SearchSettings())
+    found = rows.order_by(approximate_distance(target, query)).limit(_number(count)).lateral("rowspace_found")
+    return select(*found.c).order_by(found.c[DISTANCE]).limit(_number(k))
+
+
+def approximate_distance(target: Target[Any], query: ColumnElement[Any] | None = None) -> ColumnElement[float]:
     """Return the distance that the index orders by: between float16 numbers, or the number of signs that differ.
 
     Raises:
@@ -96,9 +114,10 @@ def approximate_distance(target: Target[Any]) -> ColumnElement[float]:
     # The column itself, not its cast to the dimension: that is how the index is made.
     column: Any = inspect(target.model).c[target.column]
     stored = quantized(column, target.quantize, target.type.dimension)
-    query = quantized(_parameter(QUERY, target.type), target.quantize, target.type.dimension)
+    given = _parameter(QUERY, target.type) if query is None else query
+    searched = quantized(given, target.quantize, target.type.dimension)
     distance = Distance.HAMMING if target.quantize == "bit" else target.distance
-    approximate: ColumnElement[float] = stored.op(distance.operator, return_type=Double())(query)
+    approximate: ColumnElement[float] = stored.op(distance.operator, return_type=Double())(searched)
     return approximate
 
 
@@ -117,7 +136,7 @@ def _found(target: Target[Any], shape: Nearest, count: int, where: Sequence[Colu
     distance = distance_to(target)
     return (
         select(*inspect(target.model).selectable.c, distance.label(DISTANCE))
-        .where(*target.conditions(), *where, *_at_least(distance, shape))
+        .where(*target.conditions(planned_once=not where), *where, *_at_least(distance, shape))
         .order_by(approximate_distance(target))
         .limit(_number(count))
     )

@@ -34,7 +34,7 @@ def spaced(text: str) -> str:
 
 
 def web_query(text: str) -> str:
-    """Return a query in the syntax of `websearch_to_tsquery`, which refuses none of up to 10,000 characters.
+    """Return a query in the syntax of `websearch_to_tsquery`, which refuses none of up to 1,000 characters.
 
     `"a phrase"`, `or` and `-without` keep their meaning. A run of CJK characters becomes a phrase of them, also in
     the middle of a word: `PG数据库` asks for `PG` and for 数据库. Typographic and corner quotes count as quotes.
@@ -85,4 +85,6 @@ def _runs(word: str) -> Iterator[str]:
 def _kind(character: str) -> str:
     if not _CHARACTER.match(character):
         return "other"
-    return "punctuation" if unicodedata.category(character)[0] in "PZC" else "character"
+    # Not by what is a letter: this Python may not know the newest ideographs.
+    category = unicodedata.category(character)
+    return "punctuation" if category[0] in "PZ" or category in {"Cc", "Cf"} else "character"

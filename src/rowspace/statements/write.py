@@ -1,7 +1,7 @@
 """Statements of a bulk load: a staging table, COPY into it, and the merge into the target.
 
-COPY has no ON CONFLICT, so rows are copied into a temporary table first. Identifiers come from the models and are
-quoted by SQLAlchemy; no value is in these texts.
+COPY has no ON CONFLICT, so rows that may be there already are copied into a temporary table first. Identifiers come
+from the models and are quoted by SQLAlchemy; no value is in these texts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.dialects import postgresql
 
-__all__ = ["Merge", "StagedColumn"]
+__all__ = ["Copy", "Merge", "StagedColumn"]
 
 _quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
 
@@ -26,6 +26,20 @@ class StagedColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A COPY in binary into some columns of a table; without a schema it is the search path's."""
+
+    table: str
+    schema: str | None
+    columns: tuple[str, ...]
+
+    def statement(self) -> str:
+        """Return the COPY statement."""
+        columns = ", ".join(map(_quote, self.columns))
+        return f"COPY {_qualified(self.table, self.schema)} ({columns}) FROM STDIN (FORMAT BINARY)"
+
+
+@dataclass(frozen=True, slots=True)
 class Merge:
     """A bulk load into one table.
 
@@ -37,6 +51,7 @@ class Merge:
         constants: columns that have one value in every row, with their SQL literal of trusted numbers.
         touched: columns that an update sets to the time of the transaction.
         stage: the name of the staging table.
+        partitioned: the target has partitions, and is none itself.
     """
 
     table: str
@@ -46,16 +61,17 @@ class Merge:
     constants: tuple[tuple[str, int], ...] = ()
     touched: tuple[str, ...] = ()
     stage: str = "rowspace_stage"
+    partitioned: bool = False
 
     @property
     def target(self) -> str:
         """The quoted name of the target."""
-        return _quote(self.table) if self.schema is None else f"{_quote(self.schema)}.{_quote(self.table)}"
+        return _qualified(self.table, self.schema)
 
     @property
     def staged(self) -> str:
         """The quoted name of the staging table."""
-        return f"pg_temp.{_quote(self.stage)}"
+        return _qualified(self.stage, "pg_temp")
 
     def create_stage(self) -> str:
         """Return the DDL of the staging table, which goes with the transaction."""
@@ -70,21 +86,37 @@ class Merge:
         """Return the statement that empties the staging table."""
         return f"TRUNCATE {self.staged}"
 
-    def copy(self) -> str:
-        """Return the COPY statement into the staging table."""
-        return f"COPY {self.staged} ({self._names()}) FROM STDIN (FORMAT BINARY)"
+    def to_stage(self) -> Copy:
+        """Return the COPY into the staging table."""
+        return Copy(self.stage, "pg_temp", tuple(column.name for column in self.columns))
+
+    def to_target(self) -> Copy:
+        """Return the COPY straight into the target, where no row can be there already and no column has a cast."""
+        return Copy(self.table, self.schema, tuple(column.name for column in self.columns))
 
     def merge(self) -> str:
         """Return the statement that moves staged rows into the target and counts the inserted and the updated.
 
-        A row that was inserted has no earlier version, which shows as `xmax = 0`.
+        A row that was inserted has no earlier version, which shows as `xmax = 0`. Through a partitioned table a system
+        column cannot be seen: there the keys that are known already are counted, in the same statement.
         """
         names = ", ".join([*(_quote(name) for name, _ in self.constants), self._names()])
         values = ", ".join([*(f"{value:d}" for _, value in self.constants), *map(self._value, self.columns)])
+        insert = (
+            f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {self.staged} "
+            f"ON CONFLICT ({self._keys()}) {self._update()} RETURNING"
+        )
+        if not self.partitioned:
+            return (
+                f"WITH merged AS ({insert} (xmax = 0) AS inserted) "
+                "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
+            )
+        # Rows of nothing but a key are left as they are, and then none is returned for them.
+        updates = len(self.columns) + len(self.constants) > len(self.keys)
+        known = f"SELECT count(*) AS rows FROM {self.target} t JOIN {self.staged} s ON {self._same()} AND {updates}"
         return (
-            f"WITH merged AS (INSERT INTO {self.target} ({names}) SELECT {values} FROM {self.staged} "
-            f"ON CONFLICT ({self._keys()}) {self._update()} RETURNING (xmax = 0) AS inserted) "
-            "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
+            f"WITH known AS ({known}), merged AS ({insert} 1) "
+            "SELECT (SELECT count(*) FROM merged) - rows, rows FROM known"
         )
 
     def update(self) -> str:
@@ -92,9 +124,12 @@ class Merge:
         loaded = [column for column in self.columns if column.name not in self.keys]
         sets = [f"{_quote(column.name)} = {self._value(column, 's.')}" for column in loaded]
         sets += [f"{_quote(name)} = now()" for name in self.touched]
+        return f"UPDATE {self.target} t SET {', '.join(sets)} FROM {self.staged} s WHERE {self._same()}"
+
+    def _same(self) -> str:
+        """Return the condition that a row `t` of the target has the key of a staged row `s`."""
         same = [f"t.{_quote(c.name)} = {self._value(c, 's.')}" for c in self.columns if c.name in self.keys]
-        same += [f"t.{_quote(name)} = {value:d}" for name, value in self.constants]
-        return f"UPDATE {self.target} t SET {', '.join(sets)} FROM {self.staged} s WHERE {' AND '.join(same)}"
+        return " AND ".join([*same, *(f"t.{_quote(name)} = {value:d}" for name, value in self.constants)])
 
     def _names(self) -> str:
         return ", ".join(_quote(column.name) for column in self.columns)
@@ -111,3 +146,7 @@ class Merge:
         sets = [f"{name} = excluded.{name}" for name in loaded]
         sets += [f"{_quote(name)} = now()" for name in self.touched]
         return f"DO UPDATE SET {', '.join(sets)}" if loaded else "DO NOTHING"
+
+
+def _qualified(name: str, schema: str | None) -> str:
+    return _quote(name) if schema is None else f"{_quote(schema)}.{_quote(name)}"

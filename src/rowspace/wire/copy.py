@@ -1,4 +1,4 @@
-"""COPY binary streams into a staging table and out of a query, through each driver's own way.
+"""COPY binary streams into a table and out of a query, through each driver's own way.
 
 These functions are the only place that touches a driver's connection for it. They run inside the transaction that
 SQLAlchemy has begun on the connection: call them after a statement of that transaction.
@@ -16,36 +16,35 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rowspace.statements.write import Merge
+from rowspace.statements.write import Copy
 
 __all__ = ["copy_in", "copy_in_async", "copy_out", "copy_out_async"]
 
 _CHUNK = 1 << 20
 
 
-def copy_in(connection: Connection, merge: Merge, data: bytes) -> None:
-    """Copy a binary stream into the staging table of `merge`, on psycopg or psycopg2."""
+def copy_in(connection: Connection, into: Copy, data: bytes) -> None:
+    """Copy a binary stream into a table, on psycopg or psycopg2."""
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor:
         if hasattr(cursor, "copy_expert"):
-            cursor.copy_expert(merge.copy(), io.BytesIO(data))
+            cursor.copy_expert(into.statement(), io.BytesIO(data))
             return
-        with cursor.copy(merge.copy()) as copy:
+        with cursor.copy(into.statement()) as copy:
             copy.write(data)
 
 
-async def copy_in_async(connection: AsyncConnection, merge: Merge, data: bytes) -> None:
-    """Copy a binary stream into the staging table of `merge`, on psycopg or asyncpg."""
+async def copy_in_async(connection: AsyncConnection, into: Copy, data: bytes) -> None:
+    """Copy a binary stream into a table, on psycopg or asyncpg."""
     raw = await connection.get_raw_connection()
     driver: Any = raw.driver_connection
     if hasattr(driver, "copy_to_table"):
-        names = [column.name for column in merge.columns]
         # As a memoryview: asyncpg takes bytes for the path of a file.
         await driver.copy_to_table(
-            merge.stage, schema_name="pg_temp", columns=names, source=memoryview(data), format="binary"
+            into.table, schema_name=into.schema, columns=into.columns, source=memoryview(data), format="binary"
         )
         return
-    async with driver.cursor() as cursor, cursor.copy(merge.copy()) as copy:
+    async with driver.cursor() as cursor, cursor.copy(into.statement()) as copy:
         await copy.write(data)
 
 

@@ -15,6 +15,7 @@ import struct
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,10 @@ from psycopg.adapt import AdaptersMap, Dumper, PyFormat, Transformer
 from sqlalchemy import Column, types
 from sqlalchemy.dialects import postgresql
 
+from rowspace import vectors
 from rowspace.errors import InvalidRow, InvalidText, RowspaceError
 from rowspace.statements.write import StagedColumn
-from rowspace.types import VectorType
+from rowspace.types import Vector, VectorType
 
 __all__ = [
     "ColumnEncoder",
@@ -43,10 +45,14 @@ TRAILER = b"\xff\xff"
 
 _LENGTH = struct.Struct(">i").pack
 _NULL = _LENGTH(-1)
+_COUNT = struct.Struct(">h").pack
 
 _CHARACTERS = re.compile(r"\b(?:VARCHAR|CHAR|NVARCHAR|NCHAR)\b(?:\(\d+\))?")
 _BIT = re.compile(r"\bBIT(?: VARYING)?\(\d+\)")
 _COLLATION = re.compile(r' COLLATE "(?:[^"]|"")*"')
+
+#: Rows that are encoded column by column: enough to pay for NumPy, few enough to stay in the processor's cache.
+_AT_ONCE = 500
 
 Encode = Callable[[Any], bytes]
 
@@ -57,6 +63,8 @@ class ColumnEncoder:
 
     staged: StagedColumn
     encode: Encode
+    #: Encodes many values that are not None at once, each with its length in front; it raises where `encode` might not.
+    encode_many: Callable[[Sequence[Any]], Sequence[Buffer]] | None = None
 
 
 def encoder_of(
@@ -76,7 +84,8 @@ def encoder_of(
     ddl = _ddl(type_, schema)
     encode = _binary_encoder(type_, strip_nul=strip_nul)
     if encode is not None:
-        return ColumnEncoder(StagedColumn(str(column.name), ddl), encode)
+        encode_many = partial(_matrix, type_.dimension) if type(type_) is Vector else None
+        return ColumnEncoder(StagedColumn(str(column.name), ddl), encode, encode_many)
     return ColumnEncoder(StagedColumn(str(column.name), "TEXT", _uncut(ddl)), _text_encoder(type_, strip_nul=strip_nul))
 
 
@@ -101,6 +110,19 @@ def _binary_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode 
         prefix = b"\x01" if exact is postgresql.JSONB else b""
         return lambda value: prefix + _json(value, strip_nul=strip_nul)
     return _PLAIN.get(exact)
+
+
+def _matrix(dimension: int | None, values: Sequence[Any]) -> Sequence[Buffer]:
+    if not all(type(value) is np.ndarray and value.dtype.kind == "f" for value in values):
+        message = "not all are arrays of floats."
+        raise TypeError(message)
+    binary = vectors.matrix_to_binary(vectors.as_matrix(np.stack(values), dimension=dimension))
+    rows, size = binary.shape
+    framed = np.empty((rows, 4 + size), np.uint8)
+    framed[:, :4] = np.frombuffer(_LENGTH(size), np.uint8)
+    framed[:, 4:] = binary
+    data = framed.data.cast("B")
+    return [data[start : start + 4 + size] for start in range(0, rows * (4 + size), 4 + size)]
 
 
 def _text_of(length: int | None, *, strip_nul: bool) -> Encode:
@@ -156,47 +178,73 @@ class _Adapters:
 
 
 def encode_rows(
-    columns: Sequence[ColumnEncoder], rows: Iterable[Mapping[str, Any]], *, numbers: Iterable[int] | None = None
+    columns: Sequence[ColumnEncoder],
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    keys: Sequence[str] | None = None,
+    constants: Sequence[bytes] = (),
+    numbers: Iterable[int] | None = None,
 ) -> bytes:
-    """Return rows, mappings by column name, as one complete stream with its header and trailer.
+    """Return rows as one complete stream with its header and trailer.
 
     Args:
         columns: one encoder a column, in the order of the COPY statement.
-        rows: the rows.
+        rows: mappings by `keys`.
+        keys: what each column is called in the rows; by default its name.
+        constants: encoded values of columns in front of these, the same in every row.
         numbers: the number of each row, for error messages; by default from 0.
 
     Raises:
         InvalidVector, InvalidText, InvalidRow: a value that cannot be stored; the message starts with the row and the
             column.
     """
-    count = struct.pack(">h", len(columns))
-    plan = [(column.staged.name, column.encode) for column in columns]
+    named = list(zip([column.staged.name for column in columns] if keys is None else keys, columns, strict=True))
+    numbered = zip(itertools.count() if numbers is None else numbers, rows, strict=False)
+    lead = _COUNT(len(constants) + len(columns)) + b"".join(_LENGTH(len(value)) + value for value in constants)
     parts = [HEADER]
-    append = parts.append
-    name = ""
-    for number, row in zip(itertools.count() if numbers is None else numbers, rows, strict=False):
-        append(count)
+    while some := list(itertools.islice(numbered, _AT_ONCE)):
         try:
-            for name, encode in plan:
-                value = row[name]
-                if value is None:
-                    append(_NULL)
-                else:
-                    data = encode(value)
-                    append(_LENGTH(len(data)))
-                    append(data)
-        # Any: what a type's own processing raises is the row's fault too.
-        except Exception as error:
-            raise _located(error, number, row, name) from error
-    append(TRAILER)
+            parts.append(_by_columns(lead, named, [row for _, row in some]))
+        except Exception:  # noqa: BLE001 -- one at a time, the row that it was is known, or none is wrong after all
+            parts.append(_by_rows(lead, named, some))
+    parts.append(TRAILER)
     return b"".join(parts)
 
 
-def _located(error: Exception, number: int, row: Mapping[str, Any], column: str) -> RowspaceError:
-    kind = type(error) if isinstance(error, RowspaceError) else InvalidRow
+def _by_columns(lead: bytes, columns: Sequence[tuple[str, ColumnEncoder]], rows: Sequence[Mapping[str, Any]]) -> bytes:
+    fields = [_fields(column, [row[key] for row in rows]) for key, column in columns]
+    return b"".join(itertools.chain.from_iterable(zip(itertools.repeat(lead), *fields, strict=False)))
+
+
+def _fields(column: ColumnEncoder, values: Sequence[Any]) -> Sequence[Buffer]:
+    if column.encode_many is not None and all(value is not None for value in values):
+        return column.encode_many(values)
+    encode = column.encode
+    return [_NULL if value is None else _LENGTH(len(data := encode(value))) + data for value in values]
+
+
+def _by_rows(
+    lead: bytes, columns: Sequence[tuple[str, ColumnEncoder]], rows: Iterable[tuple[int, Mapping[str, Any]]]
+) -> bytes:
+    parts = []
+    for number, row in rows:
+        parts.append(lead)
+        for key, column in columns:
+            # Any: what a type's own processing raises is the row's fault too.
+            try:
+                value = row[key]
+                data = b"" if value is None else column.encode(value)
+            except Exception as error:
+                what = str(error) if key in row else "is missing."
+                raise _located(type(error), number, row, f"{column.staged.name!r}: {what}") from error
+            parts += (_NULL,) if value is None else (_LENGTH(len(data)), data)
+    return b"".join(parts)
+
+
+def _located(error: type[Exception], number: int, row: Mapping[str, Any], what: str) -> RowspaceError:
+    kind = error if issubclass(error, RowspaceError) else InvalidRow
     identity = f" (id {row['id']!r})" if "id" in row else ""
-    what = str(error) if column in row else "is missing."
-    return kind(f"Row {number}{identity}, column {column!r}: {what}")
+    return kind(f"Row {number}{identity}, column {what}")
 
 
 def to_text(value: Any) -> bytes:
@@ -272,7 +320,7 @@ def to_json(value: Any) -> str:
         TypeError: a value that has no form in JSON.
         ValueError: a NaN or an infinity.
     """
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_jsonable)
+    return _dumps(value)
 
 
 def _json(value: Any, *, strip_nul: bool) -> bytes:
@@ -308,6 +356,9 @@ def _jsonable(value: Any) -> Any:
     message = f"{type(value).__name__} {value!r:.60} has no form in JSON."
     raise TypeError(message)
 
+
+# json.dumps would make an encoder for every value.
+_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_jsonable).encode
 
 _TEXTS = {types.Text, types.String, types.Unicode, types.UnicodeText, types.TEXT, types.VARCHAR}
 _JSONS = {postgresql.JSONB, types.JSON, postgresql.JSON}

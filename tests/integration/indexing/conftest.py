@@ -1,32 +1,19 @@
-"""A migrated database of its own, a model of its own, and vectors whose neighbours are known."""
+"""A migrated database of its own, and vectors whose neighbours are known."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine, make_url, text
-
-from rowspace import Database
-from rowspace.migrations import upgrade
 
 ROWS, DIMENSION = 2_000, 96
 
 
 @pytest.fixture(scope="session")
-def index_url(engine_url) -> Iterator[str]:
-    """The URL of a migrated database that no other tests use."""
-    admin = create_engine(engine_url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text('CREATE DATABASE "rowspace_indexing"'))
-    url = make_url(engine_url).set(database="rowspace_indexing")
-    with Database.open(url) as database:
-        upgrade(database.engine)
-    yield url.render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.execute(text('DROP DATABASE "rowspace_indexing" WITH (FORCE)'))
-    admin.dispose()
+def index_url(new_database: Callable[[], str]) -> str:
+    """The URL of a migrated database that no other tests use: builds are not rolled back."""
+    return new_database()
 
 
 @pytest.fixture(scope="session")

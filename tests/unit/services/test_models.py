@@ -60,7 +60,7 @@ def test_options_beside_a_request_are_checked_too(options):
 def test_options_of_a_search():
     request = SearchRequest(text="a", filter={"k": 1}, max_distance=0.5, exact=True, ef_search=80)
     assert search_options(request) == {
-        "filter": {"k": 1},
+        "where": {"k": 1},
         "max_distance": 0.5,
         "exact": True,
         "settings": SearchSettings(ef_search=80),

@@ -19,7 +19,7 @@ from rowspace.statements.arrays import VectorArray
 from rowspace.statements.batch import built_many, count_many, key_names, key_parameters, nearest_many, similar_to
 from rowspace.statements.examples import embeddings_of, nearer_to, without
 from rowspace.statements.grouping import Grouping, GroupKey, grouped
-from rowspace.statements.search import Nearest, Target
+from rowspace.statements.search import Nearest, Target, nearest, nearest_iterative
 from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 
@@ -39,6 +39,12 @@ class Tile(Base):
     x: Mapped[int] = mapped_column(primary_key=True)
     y: Mapped[int] = mapped_column(primary_key=True)
     embedding: Mapped[Any] = mapped_column(Vector(3))
+
+
+class Draft(Base):
+    __tablename__ = "drafts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding: Mapped[Any] = mapped_column(Vector(3), nullable=True)
 
 
 NOTES = Target(Note, "embedding", Distance.L2)
@@ -81,10 +87,16 @@ def test_a_collection_is_searched_by_the_cast_that_its_index_is_on():
     assert "WHERE documents.collection_id = %(collection_id_1)s::BIGINT" in text
 
 
-def test_an_exact_search_keeps_off_the_index_and_off_rows_without_a_vector():
+def test_an_exact_search_keeps_off_the_index():
     text = sql(nearest_many(NOTES, Nearest(5, exact=True)))
     assert "ORDER BY (notes.embedding <-> rowspace_queries.query) + 0.0" in text
-    assert "notes.embedding IS NOT NULL" in text
+
+
+@pytest.mark.parametrize("statement", [nearest, nearest_iterative, nearest_many, similar_to])
+def test_rows_without_a_vector_are_left_out_where_there_may_be_such(statement):
+    drafts = Target(Draft, "embedding", Distance.L2)
+    assert "drafts.embedding IS NOT NULL" in sql(statement(drafts, Nearest(5)))
+    assert "notes.embedding IS NOT NULL" not in sql(statement(NOTES, Nearest(5)))
 
 
 def test_the_range_ends_outside_of_the_scan():
@@ -225,7 +237,7 @@ def test_groups_are_ranked_without_the_rows():
     assert (
         "FROM (SELECT notes.id AS rowspace_key_0, notes.kind AS rowspace_group, "
         "notes.embedding <-> %(rowspace_query)s::VECTOR(3) AS rowspace_distance FROM notes "
-        "WHERE notes.kind IS NOT NULL AND notes.embedding IS NOT NULL "
+        "WHERE notes.kind IS NOT NULL "
         "ORDER BY notes.embedding <-> %(rowspace_query)s::VECTOR(3) LIMIT 60) AS rowspace_candidates"
     ) in text
     assert "rowspace_ranked.rank <= 2" in text

@@ -65,21 +65,32 @@ def test_the_embedding_is_selected_when_asked_for():
 def test_an_iterative_search_sorts_again_and_applies_the_upper_end_outside():
     statement = nearest_iterative(ARTICLES, Nearest(5, max_distance=True, min_distance=True), [Article.year > 2020])
     inner, _, outer = sql(statement).partition(") AS anon_1 ")
-    assert outer == "WHERE anon_1.rowspace_distance <= %(rowspace_max_distance)s ORDER BY anon_1.rowspace_distance"
+    assert (
+        outer == "WHERE anon_1.rowspace_distance <= %(rowspace_max_distance)s ORDER BY anon_1.rowspace_distance LIMIT 5"
+    )
     assert inner.startswith("SELECT anon_1.id, anon_1.year, anon_1.rowspace_distance FROM (SELECT articles.id AS id,")
     assert inner.endswith(
         f"FROM articles WHERE articles.year > %(year_1)s::INTEGER AND (articles.embedding <=> {QUERY}) >= "
-        f"%(rowspace_min_distance)s ORDER BY articles.embedding <=> {QUERY} LIMIT 5"
+        f"%(rowspace_min_distance)s ORDER BY articles.embedding <=> {QUERY} LIMIT 10"
     )
+    for k, asked in ((30, 60), (500, 600)):
+        assert sql(nearest_iterative(ARTICLES, Nearest(k))).count(f" LIMIT {asked})") == 1
 
 
 def test_a_collection_is_a_scope_and_a_cast():
     statement = sql(nearest(DOCUMENTS, Nearest(5)))
     assert "CAST(documents.embedding AS VECTOR(3)) <-> %(rowspace_query)s::VECTOR(3) AS rowspace_distance" in statement
     assert statement.endswith(
-        "WHERE documents.collection_id = %(collection_id_1)s::BIGINT "
-        f"ORDER BY CAST(documents.embedding AS VECTOR(3)) <-> {QUERY} LIMIT 5"
+        f"WHERE documents.collection_id = 7 ORDER BY CAST(documents.embedding AS VECTOR(3)) <-> {QUERY} LIMIT 5"
     )
+    # With a filter the planner has to look at its values each time.
+    filtered = sql(nearest(DOCUMENTS, Nearest(5), [Article.id > 1]))
+    assert "WHERE documents.collection_id = %(collection_id_1)s::BIGINT AND " in filtered
+
+
+def test_a_filtered_search_of_a_collection_is_planned_each_time():
+    statement = sql(nearest(DOCUMENTS, Nearest(5), [Document.id == "a"]))
+    assert "WHERE documents.collection_id = %(collection_id_1)s::BIGINT AND documents.id = " in statement
 
 
 def test_bits_of_a_renamed_column():
@@ -105,7 +116,7 @@ def test_k_is_a_number_of_at_least_one(k):
 def test_counting_candidates_leaves_the_upper_end_out():
     statement = sql(search.count_candidates(ARTICLES, Nearest(5, max_distance=True), [Article.year > 2020]))
     assert statement.startswith("SELECT count(*) AS count_1 FROM (SELECT articles.id")
-    assert statement.endswith(f"ORDER BY articles.embedding <=> {QUERY} LIMIT 5) AS anon_1")
+    assert statement.endswith(f"ORDER BY articles.embedding <=> {QUERY} LIMIT 10) AS anon_1")
     assert "max_distance" not in statement
 
 

@@ -18,9 +18,14 @@ ODD = Merge(
 
 def test_the_life_of_a_staging_table():
     assert PLAIN.create_stage() == ("CREATE TEMPORARY TABLE pg_temp.stage_1 (id INTEGER, title TEXT) ON COMMIT DROP")
-    assert PLAIN.copy() == "COPY pg_temp.stage_1 (id, title) FROM STDIN (FORMAT BINARY)"
+    assert PLAIN.to_stage().statement() == "COPY pg_temp.stage_1 (id, title) FROM STDIN (FORMAT BINARY)"
     assert PLAIN.clear_stage() == "TRUNCATE pg_temp.stage_1"
     assert PLAIN.drop_stage() == "DROP TABLE pg_temp.stage_1"
+
+
+def test_rows_that_can_only_be_new_are_copied_straight_into_the_target():
+    assert PLAIN.to_target().statement() == "COPY articles (id, title) FROM STDIN (FORMAT BINARY)"
+    assert ODD.to_target().statement().startswith('COPY "Schema"."Odd ""table""" ("Key", ')
 
 
 def test_a_merge_counts_inserted_and_updated():
@@ -33,7 +38,7 @@ def test_a_merge_counts_inserted_and_updated():
 
 def test_odd_names_are_quoted_and_constants_and_casts_come_in():
     assert ODD.target == '"Schema"."Odd ""table"""'
-    assert ODD.copy() == 'COPY pg_temp.stage_1 ("Key", "select") FROM STDIN (FORMAT BINARY)'
+    assert ODD.to_stage().statement() == 'COPY pg_temp.stage_1 ("Key", "select") FROM STDIN (FORMAT BINARY)'
     assert ODD.merge().startswith(
         'WITH merged AS (INSERT INTO "Schema"."Odd ""table""" (tenant, "Key", "select") '
         'SELECT 5, CAST("Key" AS UUID), CAST("select" AS mood"s) FROM pg_temp.stage_1 '

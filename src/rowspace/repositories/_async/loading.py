@@ -1,4 +1,4 @@
-"""Bulk loads: rows of any iterable, batch by batch, through a staging table and COPY."""
+"""Bulk loads: rows of any iterable, batch by batch, by COPY into a staging table or straight into an empty one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from rowspace.errors import mapped_errors
+from rowspace.errors import mapped_errors, sqlstate_of
 from rowspace.repositories.batches import Batcher, Plan, aiter_rows, plan_load, schema_of
 from rowspace.results import LoadReport
+from rowspace.statements.write import Merge
 from rowspace.wire.copy import copy_in_async
 
 __all__ = ["upsert_rows"]
@@ -34,24 +35,62 @@ async def upsert_rows(
         connection = await session.connection(bind_arguments={"mapper": model})
         plan = plan_load(model, list(first), schema=schema_of(session.get_bind(mapper=model)), **options)
         batcher = Batcher(plan, first, size=batch_size)
-        await connection.exec_driver_sql(plan.merge.create_stage())
-        report = await _load(connection, plan, batcher, source)
-        await connection.exec_driver_sql(plan.merge.drop_stage())
-    return report
+        return await _load(connection, plan, batcher, source)
 
 
 async def _load(
     connection: AsyncConnection, plan: Plan, batcher: Batcher, source: AsyncIterator[Mapping[str, Any]]
 ) -> LoadReport:
     inserted = updated = 0
+    stage = _Stage(connection, plan.merge)
+    copies = plan.copies
     while True:
         while not batcher.full and (row := await anext(source, None)) is not None:
             batcher.add(row)
         if not len(batcher):
             break
-        await copy_in_async(connection, plan.merge, batcher.take())
-        counts: Any = (await connection.exec_driver_sql(plan.merge.merge())).one()
-        await connection.exec_driver_sql(plan.merge.clear_stage())
-        inserted, updated = inserted + counts[0], updated + counts[1]
+        rows, data = len(batcher), batcher.take()
+        # A row that came in an earlier batch is in the table by now.
+        copies = copies and not batcher.again and await _copy_new(connection, plan.merge, data)
+        new, old = (rows, 0) if copies else await stage.merge(data)
+        inserted, updated = inserted + new, updated + old
+    await stage.drop()
     # A row that came in two batches was merged twice: the second time counts as a duplicate, not as an update.
     return LoadReport(batcher.received, inserted, updated - batcher.again, 0, batcher.duplicates)
+
+
+async def _copy_new(connection: AsyncConnection, merge: Merge, data: bytes) -> bool:
+    """Copy rows straight into the target and return True, or False where that has to be left to a merge."""
+    try:
+        async with connection.begin_nested():
+            await copy_in_async(connection, merge.to_target(), data)
+    except Exception as error:
+        # A constraint: somebody else was faster with one of the keys, or the merge will say what is wrong as it says
+        # it of any row. Or policies on the rows, which COPY cannot obey.
+        if (sqlstate_of(error) or "")[:2] not in {"23", "0A"}:
+            raise
+        return False
+    return True
+
+
+class _Stage:
+    """The staging table of a load, made when it is first needed."""
+
+    def __init__(self, connection: AsyncConnection, merge: Merge) -> None:
+        self._connection = connection
+        self._merge = merge
+        self._made = False
+
+    async def merge(self, data: bytes) -> tuple[int, int]:
+        """Merge rows into the target and return how many were inserted and updated."""
+        execute = self._connection.exec_driver_sql
+        await execute(self._merge.clear_stage() if self._made else self._merge.create_stage())
+        self._made = True
+        await copy_in_async(self._connection, self._merge.to_stage(), data)
+        counts: Any = (await execute(self._merge.merge())).one()
+        return counts[0], counts[1]
+
+    async def drop(self) -> None:
+        """Drop the table, if it was made."""
+        if self._made:
+            await self._connection.exec_driver_sql(self._merge.drop_stage())

@@ -114,7 +114,7 @@ class AsyncMatrixRepository:
                 dict(zip(names, (*self._subject.key(key), row), strict=True))
                 for key, row in zip(keys, matrix, strict=True)
             )
-            await copy_in_async(connection, plan.merge, plan.encode(rows, range(len(matrix))))
+            await copy_in_async(connection, plan.merge.to_stage(), plan.encode(rows, range(len(matrix))))
             updated = (await connection.exec_driver_sql(plan.merge.update())).rowcount
             await connection.exec_driver_sql(plan.merge.drop_stage())
         return updated

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import ColumnElement, CursorResult, inspect
@@ -12,7 +12,7 @@ from rowspace.distance import Distance
 from rowspace.errors import mapped_errors
 from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import Search, run_search
-from rowspace.repositories.targets import target_of
+from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Hit, LoadReport
 from rowspace.settings import SearchSettings
 from rowspace.statements import models as statements
@@ -51,7 +51,7 @@ class AsyncRepository(Generic[M]):
     ) -> None:
         self.session = session
         self.model = model
-        self._target = target_of(model, column, distance)
+        self._subject: Subject[M] = subject_of(model, column, distance)
 
     async def add(self, entity: M) -> M:
         """Add one entity to the session and flush it, so that the server's defaults and errors come now."""
@@ -70,12 +70,14 @@ class AsyncRepository(Generic[M]):
         """Insert rows, and update those whose primary key is there already, by COPY in binary.
 
         Args:
-            rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time.
+            rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time. A column
+                that they leave out keeps its value, and has to be nullable or to have a default of the server's.
             batch_size: rows held in memory and sent at once.
 
         Raises:
-            InvalidVector, InvalidText: a value that cannot be stored; the message names the row.
-            ConfigurationError: a row with unknown or missing attributes; the message names the row.
+            InvalidVector, InvalidText, InvalidRow: a value that cannot be stored, or a row with other attributes than
+                the first one; the message names the row.
+            ConfigurationError: the first row has an attribute that is no column, or lacks the primary key.
         """
         return await upsert_rows(self.session, self.model, rows, batch_size=batch_size)
 
@@ -126,7 +128,7 @@ class AsyncRepository(Generic[M]):
         query: Any,
         k: int = 10,
         *,
-        where: Sequence[ColumnElement[bool]] = (),
+        where: Where | None = None,
         max_distance: float | None = None,
         min_distance: float | None = None,
         with_embedding: bool = False,
@@ -141,7 +143,8 @@ class AsyncRepository(Generic[M]):
         Args:
             query: a 1-d array-like of the column's dimension.
             k: rows wanted, at least 1.
-            where: conditions on the model, such as `[Article.year > 2020]`.
+            where: conditions on the model, such as `[Article.year > 2020]`, or a metadata filter as a dict where the
+                model has a JSONB attribute `meta`.
             max_distance: leave out what is farther.
             min_distance: leave out what is nearer.
             with_embedding: load the embedding of each hit in the same statement.
@@ -152,12 +155,17 @@ class AsyncRepository(Generic[M]):
             InvalidVector: the query is no vector, or not of the column's dimension.
             InvalidSetting: k or a setting is out of range.
         """
+        conditions = self._subject.conditions(where)
         search = Search(
-            target=self._target,
+            target=self._subject.target,
             shape=Nearest(k, max_distance is not None, min_distance is not None, with_embedding, exact),
-            parameters=parameters(query, max_distance=max_distance, min_distance=min_distance),
-            where=tuple(where),
-            keep=not where,
-            settings=settings or SearchSettings(),
+            parameters={
+                **parameters(query, max_distance=max_distance, min_distance=min_distance),
+                **conditions.parameters,
+            },
+            where=conditions.clauses,
+            keep=conditions.keep,
+            settings=self._subject.settings(settings),
+            method=self._subject.method,
         )
         return await run_search(self.session, search)

@@ -285,6 +285,6 @@ class AsyncSearchRepository(Generic[M]):
             parameters={**parameters(query, max_distance=max_distance), **conditions.parameters},
             where=(*conditions.clauses, *more),
             keep=conditions.keep and not more,
-            settings=settings or SearchSettings(),
+            settings=self._subject.settings(settings),
             method=self._subject.method,
         )

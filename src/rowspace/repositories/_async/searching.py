@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
+from rowspace.repositories.in_force import not_in_force
 from rowspace.results import Hit
 from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
 from rowspace.statements import quantized
@@ -62,6 +64,16 @@ class Search(Generic[M]):
             return ("iterative", "exact")
         return ("plain", "iterative", "exact")
 
+    def statement(self, scan: Scan) -> Select[M, float]:
+        """Return the statement of one scan."""
+        if self.candidates is not None and scan != "exact":
+            return quantized.built(self.target, self.shape, self.candidates, self.where, keep=self.keep)
+        shape = replace(self.shape, exact=True) if scan == "exact" else self.shape
+        return built(self.target, shape, self.where, iterative=scan == "iterative", keep=self.keep)
+
+
+_distance = attrgetter("distance")
+
 
 async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
     """Return the hits of a search, nearest first: k of them where k rows match."""
@@ -78,23 +90,22 @@ async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
 
 async def apply_settings(session: AsyncSession, search: Search[Any], scan: Scan) -> None:
     """Set what a scan needs, until the transaction ends."""
-    statements = search.settings_for(scan).statements(search.method)
+    model = search.target.model
+    statements = not_in_force(session, model, search.settings_for(scan).statements(search.method))
     if not statements:
         return
-    connection = await session.connection(bind_arguments={"mapper": search.target.model})
+    connection = await session.connection(bind_arguments={"mapper": model})
     for statement in statements:
         await connection.exec_driver_sql(statement)
 
 
 async def _fetch(session: AsyncSession, search: Search[M], scan: Scan) -> list[Hit[M]]:
-    shape = replace(search.shape, exact=True) if scan == "exact" else search.shape
-    if search.candidates is None or scan == "exact":
-        statement = built(search.target, shape, search.where, iterative=scan == "iterative", keep=search.keep)
-    else:
-        statement = quantized.built(search.target, shape, search.candidates, search.where, keep=search.keep)
     similarity = search.target.distance.similarity
-    rows = await session.execute(statement, search.parameters)
-    return [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    rows = await session.execute(search.statement(scan), search.parameters)
+    hits = [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    # An earlier search of the transaction may have left the iterative scan on, whose order is relaxed.
+    hits.sort(key=_distance)
+    return hits
 
 
 async def _gave_up(session: AsyncSession, search: Search[Any]) -> bool:

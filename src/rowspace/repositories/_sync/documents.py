@@ -10,12 +10,13 @@ from sqlalchemy import ColumnElement, CursorResult, update
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError, mapped_errors
-from rowspace.filters import Filter, compile_filter, filter_predicate, filter_values
+from rowspace.filters import compile_filter
 from rowspace.indexes import IVFFlat, from_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import Search, run_search
+from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
 from rowspace.settings import SearchSettings
 from rowspace.statements import documents as statements
@@ -38,6 +39,7 @@ class DocumentRepository:
     def __init__(self, session: Session, collection: Collection) -> None:
         self.session = session
         self.collection = collection
+        self._subject = subject_of(collection)
         self._partition = CollectionRepository(session).partition_of(collection)
 
     def upsert(
@@ -48,6 +50,8 @@ class DocumentRepository:
         strip_nul: bool = False,
     ) -> LoadReport:
         """Insert documents, and update those whose id is there already, by COPY in binary.
+
+        A load into an empty collection is copied straight into it; any other goes through a staging table.
 
         Args:
             rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.
@@ -67,6 +71,7 @@ class DocumentRepository:
             constants={"collection_id": self.collection.id},
             dimension=self.collection.dimension,
             strip_nul=strip_nul,
+            empty=self.is_empty(),
         )
 
     def get(self, ids: Iterable[str]) -> list[Document]:
@@ -76,36 +81,40 @@ class DocumentRepository:
             found = {d.id: d for d in self.session.scalars(statements.by_ids(self.collection.id, wanted))}
         return [found[id_] for id_ in wanted if id_ in found]
 
-    def delete(self, ids: Iterable[str] = (), *, filter: Filter | None = None) -> int:  # noqa: A002
-        """Delete documents by id or by a metadata filter and return how many there were.
+    def delete(self, ids: Iterable[str] = (), *, where: Where | None = None) -> int:
+        """Delete documents by id or by conditions and return how many there were.
+
+        Args:
+            ids: the ids.
+            where: a metadata filter, or conditions on `Document`.
 
         Raises:
-            ConfigurationError: neither is given, or both.
+            ConfigurationError: both are given, or conditions that are empty.
             InvalidFilter: the filter is malformed.
         """
         wanted = list(ids)
-        if bool(wanted) == bool(filter):
-            message = "delete takes ids or a filter that is not empty; to delete everything, drop the collection."
-            if wanted or filter is not None:
+        if bool(wanted) == bool(where):
+            message = "delete takes ids or conditions that are not empty; to delete everything, drop the collection."
+            if wanted or where is not None:
                 raise ConfigurationError(message)
             return 0
         if wanted:
             return self._change(statements.delete_ids(self.collection.id, wanted))
-        return self._change(statements.delete_matching(self.collection.id, self._where(filter)))
+        return self._change(statements.delete_matching(self.collection.id, self._where(where)))
 
-    def update_metadata(self, changes: Mapping[str, Any], *, filter: Filter | None) -> int:  # noqa: A002
-        """Set keys of the metadata of the documents that match a filter and return how many there were.
+    def update_metadata(self, changes: Mapping[str, Any], *, where: Where | None) -> int:
+        """Set keys of the metadata of the documents that match and return how many there were.
 
         Args:
             changes: keys to set at the top level; None removes a key.
-            filter: which documents; None means all of them.
+            where: a metadata filter, or conditions on `Document`; None means all of them.
 
         Raises:
             InvalidText, InvalidRow: a value that JSONB cannot store.
             InvalidFilter: the filter is malformed.
         """
         stored = storable_json(dict(changes))
-        return self._change(statements.merge_metadata(self.collection.id, stored, self._where(filter)))
+        return self._change(statements.merge_metadata(self.collection.id, stored, self._where(where)))
 
     def replace_metadata(self, metadata: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace the metadata of documents by id; ids that are not there are an error of the session."""
@@ -114,10 +123,10 @@ class DocumentRepository:
             with mapped_errors():
                 self.session.execute(update(Document), rows)
 
-    def count(self, *, filter: Filter | None = None) -> int:  # noqa: A002
-        """Return the number of documents that match a filter; costs a pass over them."""
+    def count(self, *, where: Where | None = None) -> int:
+        """Return the number of documents that match; costs a pass over them."""
         with mapped_errors():
-            return self.session.scalar(statements.count(self.collection.id, self._where(filter))) or 0
+            return self.session.scalar(statements.count(self.collection.id, self._where(where))) or 0
 
     def is_empty(self) -> bool:
         """Return whether there is no document; costs one row."""
@@ -150,7 +159,7 @@ class DocumentRepository:
         query: Any,
         k: int = 10,
         *,
-        filter: Filter | None = None,  # noqa: A002
+        where: Where | None = None,
         max_distance: float | None = None,
         min_distance: float | None = None,
         with_embedding: bool = False,
@@ -162,27 +171,30 @@ class DocumentRepository:
         Args:
             query: a 1-d array-like of the collection's dimension.
             k: documents wanted, at least 1.
-            filter: a metadata filter, such as `{"year": {"$gt": 2020}}`.
+            where: a metadata filter, such as `{"year": {"$gt": 2020}}`, or conditions on `Document`.
             max_distance: leave out what is farther.
             min_distance: leave out what is nearer.
             with_embedding: load the embedding of each hit in the same statement.
             exact: compare with every document that matches, without the vector index.
             settings: pgvector's settings, until the transaction ends.
         """
-        values = filter_values(filter)
+        conditions = self._subject.conditions(where)
+        values = conditions.parameters
         search = Search(
-            target=statements.target_of(self.collection),
+            target=self._subject.target,
             shape=Nearest(k, max_distance is not None, min_distance is not None, with_embedding, exact),
             parameters={**parameters(query, max_distance=max_distance, min_distance=min_distance), **values},
-            where=(filter_predicate(_METADATA, tuple(values)),) if values else (),
-            keep=True,
-            settings=settings or SearchSettings(),
-            method=self.collection.index.get("method"),
+            where=conditions.clauses,
+            keep=conditions.keep,
+            settings=self._subject.settings(settings),
+            method=self._subject.method,
         )
         return run_search(self.session, search)
 
-    def _where(self, filter_: Filter | None) -> list[ColumnElement[bool]]:
-        condition = compile_filter(filter_, _METADATA)
+    def _where(self, where: Where | None) -> list[ColumnElement[bool]]:
+        if where is not None and not isinstance(where, Mapping):
+            return [*where]
+        condition = compile_filter(where, _METADATA)
         return [] if condition is None else [condition]
 
     def _change(self, statement: Any) -> int:

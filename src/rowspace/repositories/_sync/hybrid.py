@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar, overload
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from rowspace.distance import Distance
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.searching import Search, apply_settings
-from rowspace.repositories.subjects import Conditions, Where, subject_of
+from rowspace.repositories.subjects import Where, subject_of
 from rowspace.repositories.texts import hybrid_hit, marker_of, text_hit, text_target_of
 from rowspace.results import HybridHit, TextHit
 from rowspace.settings import SearchSettings
@@ -85,10 +87,11 @@ class HybridRepository(Generic[M]):
         """Return the k rows that match a text best, best first, those that rank alike by primary key.
 
         Costs a scan of the text index and one tsvector for each row that matches: some 50 us for 90 words of Latin,
-        0.8 us a CJK character. A query of nothing but stop words finds nothing.
+        0.8 us a CJK character. A query of nothing but stop words finds nothing. Set a `statement_timeout` where
+        strangers type: an `or` of many common words ranks many rows, each at a cost that grows with the query.
 
         Args:
-            query: at most 10,000 characters, in the syntax of `websearch_to_tsquery`.
+            query: at most 1,000 characters, in the syntax of `websearch_to_tsquery`.
             k: rows wanted, at least 1.
             where: a metadata filter, or conditions on the model.
             highlight: mark the words that were found, in an excerpt; a `Highlight` says how.
@@ -106,7 +109,7 @@ class HybridRepository(Generic[M]):
         statement = built_by_text(self._target, shape, conditions.clauses, keep=conditions.keep)
         values = {**text_parameters(query), **conditions.parameters, **(marker.parameters if marker else {})}
         with mapped_errors():
-            self._plan_for_values(conditions)
+            self._plan_for_values(conditions.clauses)
             return [text_hit(row, marker) for row in self.session.execute(statement, values)]
 
     def hybrid(
@@ -143,27 +146,46 @@ class HybridRepository(Generic[M]):
         """
         fused = fusion if isinstance(fusion, Fusion) else Fusion(fusion)
         marker = marker_of(highlight, self._target, text)
-        fetch_k = fused.fetch(k)
-        shape = HybridSearch(k, fetch_k, fused.method, fused.max_ranked, exact, marker is not None)
+        values = {**fused.parameters, **text_parameters(text), **(marker.parameters if marker else {})}
+        search = self._search(vector, values, fused.fetch(k), where=where, exact=exact, settings=settings)
+        shape = HybridSearch(
+            k,
+            search.shape.k,
+            method=fused.method,
+            max_ranked=fused.max_ranked,
+            candidates=search.candidates,
+            exact=exact,
+            highlight=marker is not None,
+        )
+        return [hybrid_hit(row, self._target, marker) for row in self._run(search, shape)]
+
+    def _search(
+        self,
+        vector: Any,
+        values: Mapping[str, Any],
+        fetch_k: int,
+        *,
+        where: Where | None,
+        exact: bool,
+        settings: SearchSettings | None,
+    ) -> Search[M]:
+        """Return the search of the vector side, with the values of both."""
         conditions = self._subject.conditions(where)
-        search = Search(
+        return Search(
             target=self._subject.target,
             shape=Nearest(fetch_k, exact=exact),
-            parameters={**parameters(vector), **conditions.parameters, **fused.parameters}
-            | {**text_parameters(text), **(marker.parameters if marker else {})},
+            parameters={**parameters(vector), **conditions.parameters, **values},
             where=conditions.clauses,
             keep=conditions.keep,
-            settings=settings or SearchSettings(),
+            settings=self._subject.settings(settings),
             method=self._subject.method,
         )
-        rows = self._run(search, shape, conditions)
-        return [hybrid_hit(row, self._target, marker) for row in rows]
 
-    def _run(self, search: Search[M], shape: HybridSearch, conditions: Conditions) -> list[Any]:
+    def _run(self, search: Search[M], shape: HybridSearch) -> list[Any]:
         """Return the rows of a scan that had all the candidates by vector that there are."""
         rows: list[Any] = []
         with mapped_errors():
-            self._plan_for_values(conditions)
+            self._plan_for_values(search.where)
             for scan in search.scans():
                 apply_settings(self.session, search, scan)
                 now = replace(shape, exact=scan == "exact")
@@ -173,13 +195,13 @@ class HybridRepository(Generic[M]):
                     break
         return rows
 
-    def _plan_for_values(self, conditions: Conditions) -> None:
+    def _plan_for_values(self, where: Sequence[ColumnElement[bool]]) -> None:
         """Have the server plan for this text and these conditions, until the transaction ends.
 
         Drivers prepare a statement that comes again, and after five times the server plans it for any values. Which
         index answers a filter depends on how many rows it matches: under one that plan took six times as long.
         """
-        if not conditions.clauses:
+        if not where:
             return
         connection = self.session.connection(bind_arguments={"mapper": self._subject.target.model})
         connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")

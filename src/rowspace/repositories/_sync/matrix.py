@@ -115,7 +115,7 @@ class MatrixRepository:
                 dict(zip(names, (*self._subject.key(key), row), strict=True))
                 for key, row in zip(keys, matrix, strict=True)
             )
-            copy_in(connection, plan.merge, plan.encode(rows, range(len(matrix))))
+            copy_in(connection, plan.merge.to_stage(), plan.encode(rows, range(len(matrix))))
             updated = (connection.exec_driver_sql(plan.merge.update())).rowcount
             connection.exec_driver_sql(plan.merge.drop_stage())
         return updated

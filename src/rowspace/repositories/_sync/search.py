@@ -286,6 +286,6 @@ class SearchRepository(Generic[M]):
             parameters={**parameters(query, max_distance=max_distance), **conditions.parameters},
             where=(*conditions.clauses, *more),
             keep=conditions.keep and not more,
-            settings=settings or SearchSettings(),
+            settings=self._subject.settings(settings),
             method=self._subject.method,
         )

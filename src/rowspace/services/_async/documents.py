@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import ConfigurationError
+from rowspace.filters import Filter
 from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository, AsyncHybridRepository
 from rowspace.results import LoadReport
 from rowspace.services.embedding import (
@@ -146,27 +147,27 @@ class AsyncDocumentService:
         collection: str,
         ids: Iterable[str] = (),
         *,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002
+        where: Filter | None = None,
     ) -> int:
         """Delete documents by id or by a metadata filter and return how many there were."""
         async with self._sessions.begin() as session:
-            return await (await _repository(session, collection)).delete(ids, filter=filter)
+            return await (await _repository(session, collection)).delete(ids, where=where)
 
     async def update_metadata(
         self,
         collection: str,
         changes: Mapping[str, Any],
         *,
-        filter: Mapping[str, Any] | None,  # noqa: A002
+        where: Filter | None,
     ) -> int:
         """Set keys of the metadata of the documents that match and return how many there were; None removes a key."""
         async with self._sessions.begin() as session:
-            return await (await _repository(session, collection)).update_metadata(changes, filter=filter)
+            return await (await _repository(session, collection)).update_metadata(changes, where=where)
 
-    async def count(self, collection: str, *, filter: Mapping[str, Any] | None = None) -> int:  # noqa: A002
+    async def count(self, collection: str, *, where: Filter | None = None) -> int:
         """Return the number of documents that match a metadata filter."""
         async with self._sessions.begin() as session:
-            return await (await _repository(session, collection)).count(filter=filter)
+            return await (await _repository(session, collection)).count(where=where)
 
     async def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
         """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.
@@ -174,7 +175,7 @@ class AsyncDocumentService:
         Args:
             collection: its name.
             query: a `SearchRequest`; or a text or a vector, with the fields of a `SearchRequest` as keywords.
-            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `exact`, `ef_search`.
+            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `exact`, `ef_search`, `recall`.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -224,6 +225,9 @@ class AsyncDocumentService:
         vectors = await aembed_texts(self._embedder, list(texts.values()))
         check_dimension(collection, self._embedder, vectors)
         if collection.embedder is None:
+            # Locked: another load of the same new collection may have been first, with another embedder.
+            await repository.session.refresh(collection, ["embedder"], with_for_update=True)
+            check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
         return dict(zip(texts, vectors, strict=True))
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError
+from rowspace.filters import Filter
 from rowspace.repositories import CollectionRepository, DocumentRepository, HybridRepository
 from rowspace.results import LoadReport
 from rowspace.services.embedding import (
@@ -147,27 +148,27 @@ class DocumentService:
         collection: str,
         ids: Iterable[str] = (),
         *,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002
+        where: Filter | None = None,
     ) -> int:
         """Delete documents by id or by a metadata filter and return how many there were."""
         with self._sessions.begin() as session:
-            return (_repository(session, collection)).delete(ids, filter=filter)
+            return (_repository(session, collection)).delete(ids, where=where)
 
     def update_metadata(
         self,
         collection: str,
         changes: Mapping[str, Any],
         *,
-        filter: Mapping[str, Any] | None,  # noqa: A002
+        where: Filter | None,
     ) -> int:
         """Set keys of the metadata of the documents that match and return how many there were; None removes a key."""
         with self._sessions.begin() as session:
-            return (_repository(session, collection)).update_metadata(changes, filter=filter)
+            return (_repository(session, collection)).update_metadata(changes, where=where)
 
-    def count(self, collection: str, *, filter: Mapping[str, Any] | None = None) -> int:  # noqa: A002
+    def count(self, collection: str, *, where: Filter | None = None) -> int:
         """Return the number of documents that match a metadata filter."""
         with self._sessions.begin() as session:
-            return (_repository(session, collection)).count(filter=filter)
+            return (_repository(session, collection)).count(where=where)
 
     def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
         """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.
@@ -175,7 +176,7 @@ class DocumentService:
         Args:
             collection: its name.
             query: a `SearchRequest`; or a text or a vector, with the fields of a `SearchRequest` as keywords.
-            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `exact`, `ef_search`.
+            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `exact`, `ef_search`, `recall`.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -225,6 +226,9 @@ class DocumentService:
         vectors = embed_texts(self._embedder, list(texts.values()))
         check_dimension(collection, self._embedder, vectors)
         if collection.embedder is None:
+            # Locked: another load of the same new collection may have been first, with another embedder.
+            repository.session.refresh(collection, ["embedder"], with_for_update=True)
+            check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
         return dict(zip(texts, vectors, strict=True))
 

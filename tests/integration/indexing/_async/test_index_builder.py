@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Integer, text
-from sqlalchemy.orm import mapped_column
+from sqlalchemy import Integer, make_url, text
+from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from rowspace import (
     HNSW,
@@ -14,7 +14,6 @@ from rowspace import (
     AsyncDatabase,
     AsyncDocumentRepository,
     AsyncIndexBuilder,
-    Base,
     IVFFlat,
     Vector,
 )
@@ -30,16 +29,16 @@ class StopHere(Exception):
 
 
 @pytest.fixture
-async def database(index_url):
-    async with AsyncDatabase.open(index_url) as database:
+async def database(index_url, driver):
+    async with AsyncDatabase.open(make_url(index_url).set(drivername=f"postgresql+{driver}")) as database:
         yield database
 
 
 @pytest.fixture
 async def fill(database, vectors):
-    """Return a function that makes a collection of 2,000 documents without indexes."""
+    """Return a function that makes a collection of 1,000 documents without indexes."""
 
-    async def fill(index, rows=2_000):
+    async def fill(index, rows=1_000):
         name = uuid4().hex
         async with database.begin() as session:
             collection = await AsyncCollectionRepository(session).create(name, DIMENSION, index=index)
@@ -78,7 +77,7 @@ async def test_create_makes_what_is_missing_and_tells_how_far_it_is(database, fi
     }  # fmt: skip
     made = await builder.create(maintenance_work_mem="64MB", parallel_workers=0, progress=seen.append)
     (vector,) = [status for status in made if status.method == "hnsw"]
-    assert (vector.fits, vector.rows, vector.scans, vector.size > 1_000_000) == (True, 2_000, 0, True)
+    assert (vector.fits, vector.rows, vector.scans, vector.size > 500_000) == (True, 1_000, 0, True)
     assert set(states(made).values()) == {"valid"}
     loading = [p for p in seen if p.index == vector.name and p.phase == "building index: loading tuples" and p.percent]
     percents = [progress.percent for progress in loading]
@@ -148,7 +147,7 @@ async def test_settings_are_checked(database, fill):
 
 
 async def test_lists_follow_the_rows(database, fill):
-    collection = await fill(IVFFlat(quantize="halfvec"))
+    collection = await fill(IVFFlat(quantize="halfvec"), rows=2_000)
     (made,) = [s for s in await AsyncIndexBuilder(database.engine, collection).create() if s.method == "ivfflat"]
     assert made.definition.endswith("USING ivfflat (((embedding)::halfvec(96)) halfvec_cosine_ops) WITH (lists='2')")
     assert made.fits
@@ -182,7 +181,10 @@ async def test_a_partial_index_of_a_collection(database, fill):
 
 
 async def test_a_model_of_ones_own(database, vectors):
-    class Picture(Base):
+    class Own(DeclarativeBase):
+        pass
+
+    class Picture(Own):
         __tablename__ = f"pictures_{uuid4().hex[:8]}"
         __table_args__ = (HNSW("l2", quantize="bit").index("embedding"), IVFFlat(lists=2).index("other"))
         id = mapped_column(Integer, primary_key=True)
@@ -206,7 +208,10 @@ async def test_a_model_of_ones_own(database, vectors):
 
 
 async def test_a_model_without_a_vector_index_is_refused(database):
-    class Plain(Base):
+    class Own(DeclarativeBase):
+        pass
+
+    class Plain(Own):
         __tablename__ = f"plain_{uuid4().hex[:8]}"
         id = mapped_column(Integer, primary_key=True)
 

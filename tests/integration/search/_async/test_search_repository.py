@@ -78,7 +78,7 @@ async def test_many_is_as_many_times_one(session, passages, world):
 async def test_many_is_as_many_times_one_under_a_filter(session, documents, world):
     single = AsyncDocumentRepository(session, await AsyncCollectionRepository(session).get(world.collection))
     where = {"year": {"$gte": 1960}, "long": True}
-    one_by_one = [rows(await single.nearest(query, 5, filter=where, exact=True)) for query in world.queries]
+    one_by_one = [rows(await single.nearest(query, 5, where=where, exact=True)) for query in world.queries]
     assert [rows(hits) for hits in await documents.nearest_many(world.queries, 5, where=where)] == one_by_one
 
 
@@ -125,6 +125,17 @@ async def test_many_within_a_range_looks_exactly_for_what_the_scan_gives_up_on(s
 async def test_many_exactly_leaves_out_rows_without_a_vector(passages, world):
     found = await passages.nearest_many(world.queries[:2], 2_000, exact=True)
     assert [rows(hits) for hits in found] == [world.nearest(q, 2_000) for q in world.queries[:2]]
+
+
+async def test_no_search_returns_a_row_without_a_vector(session, passages, world):
+    query, where = world.queries[0], [world.passage.id >= 1_599]
+    assert rows(await AsyncRepository(session, world.passage).nearest(query, 5, where=where)) == [1_599]
+    assert rows((await passages.nearest_many([query], 5, where=where))[0]) == [1_599]
+    assert rows(await passages.similar_to(3, 5, where=where)) == [1_599]
+    assert rows(await passages.recommend([3], k=5, where=where)) == [1_599]
+    assert rows(await passages.recommend([3], k=5, where=where, strategy="best_score")) == [1_599]
+    assert rows(await passages.diverse(query, 5, where=where)) == [1_599]
+    assert [rows(group.hits) for group in await passages.grouped(query, world.passage.id, where=where)] == [[1_599]]
 
 
 async def test_many_at_default_settings_has_a_high_recall(repository, world):

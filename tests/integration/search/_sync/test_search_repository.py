@@ -79,7 +79,7 @@ def test_many_is_as_many_times_one(session, passages, world):
 def test_many_is_as_many_times_one_under_a_filter(session, documents, world):
     single = DocumentRepository(session, CollectionRepository(session).get(world.collection))
     where = {"year": {"$gte": 1960}, "long": True}
-    one_by_one = [rows(single.nearest(query, 5, filter=where, exact=True)) for query in world.queries]
+    one_by_one = [rows(single.nearest(query, 5, where=where, exact=True)) for query in world.queries]
     assert [rows(hits) for hits in documents.nearest_many(world.queries, 5, where=where)] == one_by_one
 
 
@@ -126,6 +126,17 @@ def test_many_within_a_range_looks_exactly_for_what_the_scan_gives_up_on(session
 def test_many_exactly_leaves_out_rows_without_a_vector(passages, world):
     found = passages.nearest_many(world.queries[:2], 2_000, exact=True)
     assert [rows(hits) for hits in found] == [world.nearest(q, 2_000) for q in world.queries[:2]]
+
+
+def test_no_search_returns_a_row_without_a_vector(session, passages, world):
+    query, where = world.queries[0], [world.passage.id >= 1_599]
+    assert rows(Repository(session, world.passage).nearest(query, 5, where=where)) == [1_599]
+    assert rows((passages.nearest_many([query], 5, where=where))[0]) == [1_599]
+    assert rows(passages.similar_to(3, 5, where=where)) == [1_599]
+    assert rows(passages.recommend([3], k=5, where=where)) == [1_599]
+    assert rows(passages.recommend([3], k=5, where=where, strategy="best_score")) == [1_599]
+    assert rows(passages.diverse(query, 5, where=where)) == [1_599]
+    assert [rows(group.hits) for group in passages.grouped(query, world.passage.id, where=where)] == [[1_599]]
 
 
 def test_many_at_default_settings_has_a_high_recall(repository, world):

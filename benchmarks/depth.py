@@ -1,0 +1,129 @@
+"""Filters, batches and hybrid search over 50,000 rows, against psycopg's own queries: `python -m benchmarks.depth`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+
+from benchmarks.corpus import load_corpus
+from benchmarks.database import Filled, connect, fill, open_database
+from benchmarks.harness import Measure, interleave
+from benchmarks.searching import COLUMNS, K, raw_search
+from rowspace import Database, DocumentRepository, HybridRepository, SearchRepository
+from rowspace.statements.text import text_vector_ddl
+
+#: Queries of one batch.
+BATCH = 100
+#: Candidates of each half of a hybrid search.
+FETCH_K = 40
+
+Run = Callable[[int], Any]
+#: A selectivity in words, the filter of a turn, and the queries.
+Case = tuple[str, Callable[[int], dict[str, Any]], Any]
+
+
+def main() -> None:
+    """Print a table of ratios."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.depth", description=__doc__)
+    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--dimension", type=int, default=256)
+    parser.add_argument("--turns", type=int, default=300)
+    options = parser.parse_args()
+    corpus = load_corpus(options.rows)
+    print(f"{options.rows:,} rows of {options.dimension} dimensions: {corpus.source}")
+    with open_database() as database:
+        filled = fill(database, corpus, options.dimension)
+        for measure in _measures(database, filled, options.turns):
+            mark = {True: "met", False: "MISSED", None: ""}[measure.met]
+            print(f"{measure.name:<42}{measure.value:>8.3f}  {measure.target:<8}{mark:<8}{measure.detail}", flush=True)
+
+
+def _measures(database: Database, filled: Filled, turns: int) -> Iterator[Measure]:
+    with connect(database.engine.url) as connection, database.session() as session:
+        documents = DocumentRepository(session, filled.collection)
+        raw = raw_search(connection, filled, documents=True)
+        for name, filter_of in (("1 %", _one_percent), ("0.2 %", _fifth_percent)):
+            yield from _filtered(raw, documents, (name, filter_of, filled.corpus.queries), turns)
+        yield _batch(SearchRepository(session, filled.collection), documents, filled, max(10, turns // 10))
+        yield _hybrid(HybridRepository(session, filled.collection), connection, filled, turns)
+
+
+def _one_percent(turn: int) -> dict[str, Any]:
+    return {"bucket": turn % 100}
+
+
+def _fifth_percent(turn: int) -> dict[str, Any]:
+    # Seven of 36 years of one bucket of a hundred.
+    return {"bucket": turn % 100, "year": {"$gte": 2019}}
+
+
+def _filtered(raw: Callable[[Any], Any], documents: DocumentRepository, case: Case, turns: int) -> Iterator[Measure]:
+    name, filter_of, queries = case
+
+    def filtered(turn: int, **options: Any) -> list[str]:
+        hits = documents.nearest(queries[turn % len(queries)], K, where=filter_of(turn), **options)
+        return [hit.entity.id for hit in hits]
+
+    variants: dict[str, Run] = {"raw unfiltered": lambda turn: raw(queries[turn % len(queries)]), "filtered": filtered}
+    times = interleave(variants, turns, warmup=20)
+    pairs = [(filtered(turn), filtered(turn, exact=True)) for turn in range(100)]
+    recall = sum(len({*hits} & {*exact}) / len(exact) for hits, exact in pairs) / len(pairs)
+    yield Measure("filter", f"rows of {K}, fewest, at {name}", min(len(hits) for hits, _ in pairs), at_least=K)
+    yield Measure("filter", f"recall@{K} at {name}", recall, at_least=0.98)
+    ratio = times.ratio("filtered", "raw unfiltered")
+    yield Measure("filter", f"time at {name}", ratio, at_most=1.3, detail=times.milliseconds(*variants))
+
+
+def _batch(search: SearchRepository[Any], documents: DocumentRepository, filled: Filled, turns: int) -> Measure:
+    queries = filled.corpus.queries[:BATCH]
+    variants: dict[str, Run] = {
+        "one by one": lambda _: [documents.nearest(query, K) for query in queries],
+        "nearest_many": lambda _: search.nearest_many(queries, K),
+    }
+    times = interleave(variants, turns, warmup=3)
+    throughput = times.ratio("one by one", "nearest_many")
+    return Measure(
+        "batch", f"throughput of {BATCH} queries", throughput, at_least=1.5, detail=times.milliseconds(*variants)
+    )
+
+
+def _hybrid(hybrid: HybridRepository[Any], connection: psycopg.Connection[Any], filled: Filled, turns: int) -> Measure:
+    queries, words = filled.corpus.queries, [_words(text) for text in filled.corpus.texts[: len(filled.corpus.queries)]]
+    cursor = connection.cursor(binary=True)
+    table = f"documents WHERE collection_id = {filled.collection.id}"
+    distance = f"embedding::vector({filled.dimension}) <=> %b"
+    nearest = f"SELECT {COLUMNS}, {distance} AS d FROM {table} ORDER BY {distance} LIMIT {FETCH_K}"  # noqa: S608
+    # The backslash of the expression stands for itself, the per cent signs of psycopg are the parameters.
+    vector = text_vector_ddl(filled.collection.language)
+    query = f"websearch_to_tsquery('{filled.collection.language}', %s)"
+    text = (
+        f"SELECT {COLUMNS}, ts_rank_cd({vector}, {query}, 1) AS rank FROM {table} AND {vector} @@ {query} "  # noqa: S608
+        f"ORDER BY rank DESC LIMIT {FETCH_K}"
+    )
+
+    def halves(turn: int) -> None:
+        at = turn % len(queries)
+        cursor.execute(nearest, [queries[at], queries[at]], prepare=True).fetchall()
+        cursor.execute(text, [words[at], words[at]], prepare=True).fetchall()
+
+    def both(turn: int) -> None:
+        at = turn % len(queries)
+        hybrid.hybrid(words[at], queries[at], K)
+
+    times = interleave({"halves": halves, "hybrid": both}, turns, warmup=20)
+    return Measure(
+        "hybrid", "time of both by that of its halves", times.ratio("hybrid", "halves"), at_most=1.5,
+        detail=times.milliseconds("halves", "hybrid"),
+    )  # fmt: skip
+
+
+def _words(text: str) -> str:
+    """Return the two longest words of a text: a query that a few rows match."""
+    return " ".join(sorted({word for word in text.split() if word.isalpha()}, key=len)[-2:])
+
+
+if __name__ == "__main__":
+    main()

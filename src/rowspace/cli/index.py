@@ -1,0 +1,243 @@
+"""`rowspace index` and `rowspace tune`: build, watch, repair and drop the indexes of a collection, and measure them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rowspace.cli.console import print_rows
+from rowspace.cli.process import confirm, fail, say
+from rowspace.cli.session import open_database, settings_of, suggestions
+
+if TYPE_CHECKING:
+    from rowspace import BuildProgress, Collection, Database, IndexBuilder, IndexStatus
+    from rowspace.cli.settings import Settings
+    from rowspace.tuning import TuningPoint
+
+__all__ = ["app", "tune"]
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Build, watch and repair the indexes of collections."
+)
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="The collection.")]
+_Memory = Annotated[str | None, typer.Option(metavar="SIZE", help="Memory of the build, such as 1GB.")]
+_Workers = Annotated[int | None, typer.Option(min=0, max=1_024, metavar="N", help="Processes beside the leader.")]
+_Blocking = Annotated[bool, typer.Option("--block-writes", help="Build faster, while writers wait.")]
+
+
+@app.command()
+def build(
+    context: typer.Context,
+    name: _Name,
+    *,
+    memory: _Memory = None,
+    workers: _Workers = None,
+    block_writes: _Blocking = False,
+) -> None:
+    """Make the indexes of a collection that are missing or INVALID. Writers go on meanwhile.
+
+    \b
+    Examples:
+      rowspace index build articles
+      rowspace index build articles --memory 2GB --workers 4
+    """  # noqa: D301
+    with _builder(settings_of(context), name) as builder, _bar() as progress:
+        found = builder.create(
+            concurrently=not block_writes, maintenance_work_mem=memory, parallel_workers=workers, progress=progress
+        )
+    _print(found)
+
+
+@app.command()
+def reindex(
+    context: typer.Context,
+    name: _Name,
+    *,
+    memory: _Memory = None,
+    workers: _Workers = None,
+    block_writes: _Blocking = False,
+) -> None:
+    """Build the vector index of a collection anew, beside the old one. Searches and writers go on meanwhile.
+
+    \b
+    Example:
+      rowspace index reindex articles --memory 2GB
+    """  # noqa: D301
+    with _builder(settings_of(context), name) as builder, _bar() as progress:
+        found = builder.reindex(
+            concurrently=not block_writes, maintenance_work_mem=memory, parallel_workers=workers, progress=progress
+        )
+    _print(found)
+
+
+@app.command()
+def repair(context: typer.Context, name: _Name, *, memory: _Memory = None) -> None:
+    """Build anew what a failed build left INVALID, and drop what a failed reindex left behind.
+
+    \b
+    Example:
+      rowspace index repair articles
+    """  # noqa: D301
+    with _builder(settings_of(context), name) as builder, _bar() as progress:
+        found = builder.repair(maintenance_work_mem=memory, progress=progress)
+    _print(found)
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The collection; by default all.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+) -> None:
+    """Print the indexes: whether they are valid, how big, and how often they were used.
+
+    \b
+    Examples:
+      rowspace index status
+      rowspace index status articles --json
+    """  # noqa: D301
+    from rowspace import IndexBuilder
+
+    with open_database(settings_of(context)) as database, suggestions(database):
+        chosen = _collections(database) if name is None else [_collection(database, name)]
+        found = [status for one in chosen for status in IndexBuilder(database.engine, one).status()]
+    if as_json:
+        typer.echo(json.dumps([asdict(status) for status in found], indent=2))
+    else:
+        _print(found)
+
+
+@app.command()
+def drop(
+    context: typer.Context,
+    name: _Name,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Drop the vector index of a collection. Its searches are exact from then on.
+
+    \b
+    Example:
+      rowspace index drop articles --yes
+    """  # noqa: D301
+    with _builder(settings_of(context), name) as builder:
+        confirm(f"Drop the vector index of {name!r}?", yes=yes)
+        builder.drop()
+    say(f"Dropped the vector index of {name!r}.")
+
+
+def tune(
+    context: typer.Context,
+    name: _Name,
+    *,
+    recall: Annotated[float, typer.Option(min=0.01, max=1, metavar="SHARE", help="The share to be found.")] = 0.98,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, max=1_000, metavar="N", help="Hits of each search.")] = 10,
+    queries: Annotated[int, typer.Option(min=1, metavar="N", help="Stored documents to search by.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure the recall of a collection's searches, and keep the smallest setting that reaches a target.
+
+    Costs an exact search for each query. Searches use the setting from then on. The exit code is 1 where no setting
+    reaches the target; the best one is kept.
+
+    \b
+    Examples:
+      rowspace tune articles
+      rowspace tune articles --recall 0.95 --k 20 --queries 200
+    """  # noqa: D301
+    from rowspace import IndexAdvisor
+
+    with open_database(settings_of(context)) as database, suggestions(database), database.begin() as session:
+        advisor = IndexAdvisor(session, _collection_of(session, name))
+        tuning = advisor.tune(recall, k, queries=queries, progress=None if as_json else _tell)
+    if as_json:
+        typer.echo(json.dumps({**tuning.to_dict(), "chosen": tuning.chosen.setting, "reached": tuning.reached}))
+    else:
+        rows = [
+            (point.setting, f"{point.recall:.4f}", f"{point.milliseconds:.2f}", "*" if point == tuning.chosen else "")
+            for point in tuning.points
+        ]
+        columns = (tuning.name, "recall", "median ms", "chosen")
+        print_rows(columns, rows, numeric=columns[:3])
+    if not tuning.reached:
+        fail(tuning.advice)
+
+
+def _tell(point: TuningPoint) -> None:
+    say(f"{point.setting}: recall {point.recall:.3f} in {point.milliseconds:.2f} ms")
+
+
+@contextmanager
+def _builder(settings: Settings, name: str) -> Iterator[IndexBuilder]:
+    from rowspace import IndexBuilder
+
+    with open_database(settings) as database, suggestions(database):
+        yield IndexBuilder(database.engine, _collection(database, name))
+
+
+def _collection(database: Database, name: str) -> Collection:
+    with database.begin() as session:
+        return _collection_of(session, name)
+
+
+def _collection_of(session: Any, name: str) -> Collection:
+    from rowspace import CollectionRepository
+
+    return CollectionRepository(session).get(name)
+
+
+def _collections(database: Database) -> list[Collection]:
+    from rowspace import CollectionRepository
+
+    with database.begin() as session:
+        return CollectionRepository(session).list()
+
+
+def _print(found: list[IndexStatus]) -> None:
+    columns = ("index", "method", "state", "size", "rows", "scans", "remark")
+    print_rows(columns, [_row(status) for status in found], numeric=("size", "rows", "scans"))
+
+
+def _row(status: IndexStatus) -> tuple[Any, ...]:
+    remark = "; ".join(status.differences) if status.wanted else "not asked for"
+    size = f"{status.size / 2**20:.1f} MB"
+    is_key = not status.wanted and status.name.startswith("pk_")
+    return status.name, status.method, status.state, size, status.rows, status.scans, "" if is_key else remark
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[BuildProgress], None]]:
+    """Yield what shows the progress of a build on standard error: a bar on a terminal, elsewhere a line a phase."""
+    if not sys.stderr.isatty():
+        yield _Phases()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("waiting", total=None)
+
+        def show(progress: BuildProgress) -> None:
+            total = None if progress.percent is None else 100.0
+            bar.update(task, description=f"{progress.index}: {progress.phase}", total=total, completed=progress.percent)
+
+        yield show
+
+
+class _Phases:
+    def __init__(self) -> None:
+        self._last: tuple[str, str] | None = None
+
+    def __call__(self, progress: BuildProgress) -> None:
+        if (progress.index, progress.phase) != self._last:
+            self._last = (progress.index, progress.phase)
+            say(f"{progress.index}: {progress.phase}")

@@ -1,0 +1,229 @@
+"""Advice about one index: the plan of a search, its recall, and the setting for a recall."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.diagnosis import SearchPlan
+from rowspace.distance import Distance
+from rowspace.errors import ConfigurationError, mapped_errors
+from rowspace.models import Collection
+from rowspace.repositories._async.searching import Search, apply_settings, run_search
+from rowspace.repositories.batches import schema_of
+from rowspace.repositories.sampling import as_queries, described, found_of, sample, steps_for, table_of
+from rowspace.repositories.subjects import Where, subject_of
+from rowspace.settings import SearchSettings
+from rowspace.statements import catalog
+from rowspace.statements.plans import SETTINGS, Explain, read_plan
+from rowspace.statements.search import Nearest, parameters
+from rowspace.tuning import TUNING, SettingName, Tuning, TuningPoint, enough, with_setting
+
+__all__ = ["AsyncIndexAdvisor"]
+
+
+class AsyncIndexAdvisor:
+    """Measures searches over a model or a collection and says what to do, in the caller's session and transaction.
+
+    What it sets holds until the transaction ends: give it a transaction of its own where later searches should not
+    inherit it.
+
+    Args:
+        session: a SQLAlchemy async session.
+        over: a declarative class with a vector column, or a collection.
+        column: the vector attribute, for a model with several.
+        distance: what searches order by, for a model; by default that of the column's vector index, else cosine.
+
+    Raises:
+        ConfigurationError: the model has no such vector column, or a column or distance is given for a collection.
+    """
+
+    def __init__(
+        self,
+        session: AsyncSession,
+        over: type[Any] | Collection,
+        *,
+        column: str | None = None,
+        distance: Distance | str | None = None,
+    ) -> None:
+        self.session = session
+        self._subject = subject_of(over, column, distance)
+
+    async def explain(
+        self,
+        query: Any,
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        max_distance: float | None = None,
+        exact: bool = False,
+        settings: SearchSettings | None = None,
+    ) -> SearchPlan:
+        """Run a search under EXPLAIN (ANALYZE, BUFFERS) and return its plan, with advice in words.
+
+        It is the first scan that `nearest` with the same arguments makes. Costs that scan and a look into the catalogs.
+
+        Args:
+            query: a 1-d array-like of the column's dimension.
+            k: rows wanted, at least 1.
+            where: a metadata filter as a dict, or a sequence of conditions on the model.
+            max_distance: leave out what is farther.
+            exact: compare with every row that matches, without the vector index.
+            settings: pgvector's settings, until the transaction ends.
+        """
+        shape = Nearest(k, max_distance is not None, exact=exact)
+        search = self._search(query, shape, where, settings, max_distance=max_distance)
+        scan = search.scans()[0]
+        with mapped_errors():
+            await apply_settings(self.session, search, scan)
+            found = await self.session.scalar(Explain(search.statement(scan)), search.parameters)
+            facts = await self._facts()
+            rows = await self.session.execute(SETTINGS)
+            return read_plan(found, described(self._subject, search), facts, dict(map(tuple, rows)))
+
+    async def recall(
+        self,
+        k: int = 10,
+        *,
+        queries: Any = 50,
+        where: Where | None = None,
+        settings: SearchSettings | None = None,
+    ) -> float:
+        """Return the share of the true k nearest that searches find, 0 to 1, on average over some queries.
+
+        Costs two searches a query, one of them exact: a pass over every row that matches.
+
+        Args:
+            k: rows wanted in each search.
+            queries: how many stored rows to search by, each without finding itself; or an array-like of shape (q, n).
+            where: a metadata filter as a dict, or a sequence of conditions on the model.
+            settings: pgvector's settings, until the transaction ends.
+
+        Raises:
+            ConfigurationError: there is no row to search by.
+        """
+        vectors, more = await self._queries(queries)
+        search = self._search(vectors[0], Nearest(k + more), where, settings)
+        truth = await self._truth(search, vectors)
+        recall, _ = await self._measured(search, vectors, truth, more)
+        return recall
+
+    async def tune(
+        self,
+        recall: float = 0.98,
+        k: int = 10,
+        *,
+        queries: Any = 100,
+        progress: Callable[[TuningPoint], object] | None = None,
+    ) -> Tuning:
+        """Measure recall and time over rising settings and return the curve; a collection keeps it, in `index`.
+
+        Searches in that collection use the smallest setting that reaches `recall` from then on, and
+        `SearchSettings(recall=...)` picks another point of the curve. For a model pass `settings=tuning.settings()`.
+        Where no setting reaches it, the best one is kept, and `Tuning.advice` says so. Tune again after the rows
+        doubled or the index was built anew. Costs one exact search a query, each a pass over all rows, and up to 14
+        searches by index.
+
+        Args:
+            recall: the share of the true k nearest that is to be found, above 0 and at most 1.
+            k: rows wanted in each search.
+            queries: how many stored rows to search by, each without finding itself; or an array-like of shape (q, n).
+            progress: called with each measurement.
+
+        Raises:
+            ConfigurationError: no row to search by, or the searches do not use a vector index; the message says why.
+            InvalidSetting: the recall is out of range.
+        """
+        SearchSettings(recall=recall)
+        vectors, more = await self._queries(queries)
+        shape = Nearest(k + more)
+        name, steps = await self._steps(vectors[0], shape.k)
+        truth = await self._truth(self._search(vectors[0], shape, None, None), vectors)
+        points: list[TuningPoint] = []
+        for step in steps:
+            search = self._search(vectors[0], shape, None, with_setting(SearchSettings(), name, step))
+            points.append(TuningPoint(step, *await self._measured(search, vectors, truth, more)))
+            if progress is not None:
+                progress(points[-1])
+            if enough(points[-1].recall, recall):
+                break
+        tuning = Tuning(name, recall, k, len(vectors), tuple(points))
+        await self._keep(tuning)
+        return tuning
+
+    async def _keep(self, tuning: Tuning) -> None:
+        if self._subject.collection is not None:
+            with mapped_errors():
+                collection = await self.session.merge(self._subject.collection)
+                collection.index = {**collection.index, TUNING: tuning.to_dict()}
+                await self.session.flush()
+            if collection is not self._subject.collection:
+                self._subject.collection.index = collection.index
+
+    async def _steps(self, query: Any, k: int) -> tuple[SettingName, list[int]]:
+        plan = await self.explain(query, k, settings=SearchSettings(ef_search=40, probes=1))
+        if plan.index is None:
+            message = f"Searches in {self._subject.name} do not use a vector index. {' '.join(plan.advice)}"
+            raise ConfigurationError(message)
+        return steps_for(next(fact for fact in await self._facts() if fact.name == plan.index), k)
+
+    async def _queries(self, given: Any) -> tuple[list[Any], int]:
+        """Return the vectors to search by, and how many hits more than k each search has to find: itself, or none."""
+        if not isinstance(given, int):
+            return as_queries(self._subject, given), 0
+        with mapped_errors():
+            vectors = [*await self.session.scalars(sample(self._subject.target, given))]
+        if not vectors:
+            message = f"There is no row in {self._subject.name} to search by."
+            raise ConfigurationError(message)
+        return vectors, 1
+
+    async def _truth(self, search: Search[Any], vectors: list[Any]) -> list[list[float]]:
+        exact = replace(search, shape=replace(search.shape, exact=True), settings=SearchSettings())
+        return [(await self._distances(exact, vector))[0] for vector in vectors]
+
+    async def _measured(
+        self, search: Search[Any], vectors: list[Any], truth: list[list[float]], more: int
+    ) -> tuple[float, float]:
+        recalls, times = [], []
+        for vector, nearest in zip(vectors, truth, strict=True):
+            found, seconds = await self._distances(search, vector)
+            recalls.append(found_of(found[more:], nearest[more:]))
+            times.append(seconds)
+        return float(np.mean(recalls)), 1e3 * median(times)
+
+    async def _distances(self, search: Search[Any], vector: Any) -> tuple[list[float], float]:
+        with_query = replace(search, parameters={**search.parameters, **parameters(vector)})
+        began = perf_counter()
+        hits = await run_search(self.session, with_query)
+        return [hit.distance for hit in hits], perf_counter() - began
+
+    def _search(
+        self,
+        query: Any,
+        shape: Nearest,
+        where: Where | None,
+        settings: SearchSettings | None,
+        *,
+        max_distance: float | None = None,
+    ) -> Search[Any]:
+        conditions = self._subject.conditions(where)
+        return Search(
+            target=self._subject.target,
+            shape=shape,
+            parameters={**parameters(query, max_distance=max_distance), **conditions.parameters},
+            where=conditions.clauses,
+            keep=conditions.keep,
+            settings=self._subject.settings(settings),
+            method=self._subject.method,
+        )
+
+    async def _facts(self) -> list[catalog.IndexFact]:
+        table, schema = table_of(self._subject, schema_of(self.session.get_bind(mapper=self._subject.target.model)))
+        return catalog.facts_of(await self.session.execute(catalog.index_facts(table, schema)))

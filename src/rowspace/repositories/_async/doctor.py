@@ -1,0 +1,78 @@
+"""The doctor: every check over the tables with vectors, the collections and the models given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.diagnosis import Finding
+from rowspace.errors import ConfigurationError, mapped_errors
+from rowspace.models import Collection, Document
+from rowspace.repositories._async.advising import AsyncIndexAdvisor
+from rowspace.repositories.batches import schema_of
+from rowspace.repositories.building import asked_for
+from rowspace.settings import SearchSettings
+from rowspace.statements import catalog, documents
+from rowspace.statements.checks import SEVERITIES, UNSEARCHABLE, check, recall_finding
+from rowspace.statements.health import SERVER, TABLES, Asked, Facts, ServerFact, tables_of
+
+__all__ = ["AsyncDoctor"]
+
+
+class AsyncDoctor:
+    """Looks after a database with vectors, in the caller's session: it reads, and changes nothing.
+
+    Args:
+        session: a SQLAlchemy async session, of a role that may read the catalogs; any may.
+        models: declarative classes whose tables and indexes are looked at beside the collections.
+    """
+
+    def __init__(self, session: AsyncSession, models: Sequence[type[Any]] = ()) -> None:
+        self.session = session
+        self._models = tuple(models)
+
+    async def check(self, *, recall: float | None = None, queries: int = 20) -> list[Finding]:
+        """Return what every check finds, the worst first; empty when all is well.
+
+        Costs a few looks into the catalogs; with `recall` two searches a query in each collection and model, one of
+        them exact.
+
+        Args:
+            recall: measure the recall too, and find fault below this share, above 0 and at most 1.
+            queries: how many stored rows to search by, in each collection and model.
+
+        Raises:
+            SchemaNotReady: Rowspace's tables are not there.
+        """
+        SearchSettings(recall=recall)
+        with mapped_errors():
+            collections = [*await self.session.scalars(documents.collections())]
+            facts = await self._facts([self._asked(over) for over in (*collections, *self._models)])
+        found = check(facts)
+        if recall is not None:
+            unsearchable = {finding.subject for finding in found if finding.check in UNSEARCHABLE}
+            for over, asked in zip((*collections, *self._models), facts.asked, strict=True):
+                if asked.name not in unsearchable:
+                    found += await self._probed(over, asked, recall, queries)
+        return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+
+    def _asked(self, over: type[Any] | Collection) -> Asked:
+        model = Document if isinstance(over, Collection) else over
+        return asked_for(over, inspect(model).local_table.schema or schema_of(self.session.get_bind(mapper=model)))
+
+    async def _facts(self, asked: Sequence[Asked]) -> Facts:
+        server = (await self.session.execute(SERVER)).mappings().one()
+        tables = tables_of(await self.session.execute(TABLES))
+        indexes = catalog.facts_of(await self.session.execute(catalog.all_index_facts()))
+        return Facts(ServerFact(**server), tables, indexes, asked)
+
+    async def _probed(self, over: type[Any] | Collection, asked: Asked, recall: float, queries: int) -> list[Finding]:
+        try:
+            measured = await AsyncIndexAdvisor(self.session, over).recall(queries=queries)
+        except ConfigurationError:
+            return []  # no rows, or several vector columns: there is nothing to measure
+        finding = recall_finding(asked, measured, recall)
+        return [] if finding is None else [finding]

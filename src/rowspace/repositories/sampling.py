@@ -1,0 +1,84 @@
+"""What an index advisor decides without a database: queries, recall of one search, the settings to try."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Select, func, inspect, literal_column, select
+
+from rowspace.errors import ConfigurationError
+from rowspace.repositories.subjects import Subject
+from rowspace.statements.catalog import IndexFact
+from rowspace.statements.plans import Searched
+from rowspace.statements.search import Target
+from rowspace.tuning import SettingName, ladder
+
+__all__ = ["as_queries", "described", "found_of", "sample", "steps_for", "table_of"]
+
+#: Distances of one pair of vectors differ by this share between the two statements that compute them.
+_TOLERANCE = 1e-9
+
+
+def sample(target: Target[Any], count: int) -> Select[Any]:
+    """Select the vectors of some rows at random; costs a pass over the rows, without their vectors.
+
+    Raises:
+        ConfigurationError: not at least one.
+    """
+    if count < 1:
+        message = f"queries is at least 1, got {count}."
+        raise ConfigurationError(message)
+    vector = inspect(target.model).c[target.column]
+    return select(vector).where(*target.conditions()).order_by(func.random()).limit(literal_column(f"{count:d}"))
+
+
+def as_queries(subject: Subject[Any], given: Any) -> list[Any]:
+    """Return vectors that were given, checked.
+
+    Raises:
+        InvalidVector: one is none, or not of the right dimension.
+        ConfigurationError: there is none.
+    """
+    vectors = subject.vectors(given)
+    if not vectors:
+        message = "queries holds no vector."
+        raise ConfigurationError(message)
+    return vectors
+
+
+def found_of(found: Sequence[float], nearest: Sequence[float]) -> float:
+    """Return the share of the true nearest that a search found, by distances, so that rows at the same distance count.
+
+    Without any row to find, all was found.
+    """
+    if not nearest:
+        return 1.0
+    farthest = nearest[-1] + _TOLERANCE * max(1.0, abs(nearest[-1]))
+    return min(sum(distance <= farthest for distance in found), len(nearest)) / len(nearest)
+
+
+def steps_for(fact: IndexFact, k: int) -> tuple[SettingName, list[int]]:
+    """Return the setting that an index has, and the values to measure."""
+    if fact.method == "ivfflat":
+        return "probes", ladder("probes", k=k, lists=int(fact.shape.options.get("lists", 100)))
+    return "ef_search", ladder("ef_search", k=k)
+
+
+def described(subject: Subject[Any], search: Any) -> Searched:
+    """Return what a search is, for the advice."""
+    return Searched(
+        name=subject.name,
+        distance=subject.target.distance,
+        quantize=subject.target.quantize,
+        k=search.candidates or search.shape.k,
+        exact=search.shape.exact,
+        filtered=bool(search.where),
+    )
+
+
+def table_of(subject: Subject[Any], schema: str | None) -> tuple[str, str | None]:
+    """Return the table that holds the rows, and its schema; `schema` is that of tables without one."""
+    table = inspect(subject.target.model).local_table
+    name = subject.collection.partition if subject.collection is not None else table.name
+    return name, table.schema or schema

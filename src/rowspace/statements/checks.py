@@ -1,0 +1,307 @@
+"""The checks of `rowspace doctor`: pure functions from facts to findings, one function a check.
+
+Each finding says what is so, why it matters and what to do, as SQL or a command where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+from rowspace.diagnosis import Finding, Severity
+from rowspace.statements.catalog import IndexFact
+from rowspace.statements.health import Asked, Facts, TableFact
+from rowspace.statements.indexing import VECTOR_METHODS, PlannedIndex, quote
+
+__all__ = ["CHECKS", "SEVERITIES", "UNSEARCHABLE", "check", "recall_finding"]
+
+#: The worst first.
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+
+#: The checks after whose findings a search would fail.
+UNSEARCHABLE = {"missing-table", "dimension-mismatch"}
+
+#: Below so many rows a search without an index is quick.
+_MANY = 2_000
+_DAY = 86_400
+
+
+def check(facts: Facts) -> list[Finding]:
+    """Return what every check finds, the worst first."""
+    found = [finding for one in CHECKS for finding in one(facts)]
+    return sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), finding.check, finding.subject))
+
+
+def extension(facts: Facts) -> Iterator[Finding]:
+    """The extension is there, knows iterative scans, and is as new as the server's files."""
+    has, newest = facts.server.extension, facts.server.available
+    if has is None:
+        yield Finding(
+            "extension",
+            "error",
+            "vector",
+            "The extension is not in this database.",
+            "Nothing of Rowspace works without it.",
+            "rowspace db upgrade",
+        )
+    elif _version(has) < (0, 8):
+        yield Finding(
+            "extension",
+            "error",
+            "vector",
+            f"pgvector is {has}.",
+            "Iterative scans came with 0.8: before, a filtered search cannot go on until it has k rows.",
+            "Install pgvector 0.8 or newer on the server, then ALTER EXTENSION vector UPDATE;",
+        )
+    elif newest is not None and _version(has) < _version(newest):
+        yield Finding(
+            "extension",
+            "info",
+            "vector",
+            f"pgvector is {has}, the server has {newest}.",
+            "Newer versions mend errors in indexes and are faster.",
+            "ALTER EXTENSION vector UPDATE;",
+        )
+
+
+def invalid_indexes(facts: Facts) -> Iterator[Finding]:
+    """No build left an INVALID index behind."""
+    for index in facts.indexes:
+        if index.state == "invalid":
+            yield Finding(
+                "invalid-index",
+                "error",
+                index.name,
+                f"The index {index.name} on {index.table} is INVALID: its build did not finish.",
+                "No search uses it, and every write still pays for it.",
+                _repair(facts, index),
+            )
+
+
+def tables(facts: Facts) -> Iterator[Finding]:
+    """Each collection and model has its table."""
+    for asked in facts.asked:
+        if facts.table(asked) is None:
+            yield Finding(
+                "missing-table",
+                "error",
+                asked.name,
+                f"The table {asked.table} of {asked.name} is not there.",
+                "Every search and every write in it fails.",
+                "Restore it from a backup, or drop the collection." if asked.command else "alembic upgrade head",
+            )
+
+
+def missing_indexes(facts: Facts) -> Iterator[Finding]:
+    """Each table of some size has the vector indexes that are asked for."""
+    for asked, table, plan, there in _planned(facts):
+        if there is None and plan.is_vector and table.rows >= _MANY:
+            yield Finding(
+                "missing-index",
+                "warning",
+                asked.name,
+                f"{asked.name} has {table.rows:.0f} rows and no index {plan.name}.",
+                "Every search compares the query with every row.",
+                f"rowspace index build {asked.command}" if asked.command else f"{plan.create(concurrently=True)};",
+            )
+
+
+def different_indexes(facts: Facts) -> Iterator[Finding]:
+    """Each index is the one that is asked for: by the same distance, over the same type and dimension."""
+    for asked, _, plan, there in _planned(facts):
+        differences = [] if there is None else there.shape.differences(plan.shape)
+        if there is None or not differences:
+            continue
+        useless = there.opclass != plan.shape.opclass or there.shape.cast != plan.shape.cast
+        yield Finding(
+            "index-mismatch",
+            "error" if useless else "warning",
+            there.name,
+            f"{there.name} of {asked.name} is not what is asked for: its {', its '.join(differences)}.",
+            "Searches cannot use it and compare with every row." if useless else "Its recall and speed are others.",
+            f"{plan.drop(concurrently=True)}; {plan.create(concurrently=True)};",
+        )
+
+
+def dimensions(facts: Facts) -> Iterator[Finding]:
+    """Each vector column has the dimension that its model declares."""
+    for asked in facts.asked:
+        table = facts.table(asked)
+        for column, wanted in asked.dimensions.items() if table is not None else ():
+            has = table.dimensions.get(column, wanted) if table is not None else wanted
+            if has not in {wanted, -1}:
+                yield Finding(
+                    "dimension-mismatch",
+                    "error",
+                    asked.name,
+                    f"{asked.table}.{column} has {has} dimensions, {asked.name} declares {wanted}.",
+                    "Every search and every write fails.",
+                    "Write a migration that changes the column, and embed its rows anew.",
+                )
+
+
+def duplicate_indexes(facts: Facts) -> Iterator[Finding]:
+    """No two indexes of a table are the same."""
+    keyed = sorted((index.schema, index.table, _after_using(index), index.name) for index in facts.indexes)
+    for one, other in pairwise(keyed):
+        if one[:3] == other[:3]:
+            yield Finding(
+                "duplicate-index",
+                "warning",
+                other[3],
+                f"{other[3]} on {other[1]} is the same index as {one[3]}.",
+                "It is written and held in memory twice.",
+                f"DROP INDEX CONCURRENTLY {quote(other[0])}.{quote(other[3])};",
+            )
+
+
+def unused_indexes(facts: Facts) -> Iterator[Finding]:
+    """Each large vector index was used since the statistics began, if that was a day ago or more."""
+    since = facts.server.counting_since
+    if since is not None and since < _DAY:
+        return
+    for index in _vector_indexes(facts):
+        if index.is_valid and index.scans == 0 and index.rows >= _MANY:
+            yield Finding(
+                "unused-index",
+                "info",
+                index.name,
+                f"No search has used {index.name} ({_size(index.size)}) since the statistics began.",
+                "Searches may be by another distance, or read every row; every write pays for it.",
+                "Look at IndexAdvisor.explain() of a search, or drop the index.",
+            )
+
+
+def large_indexes(facts: Facts) -> Iterator[Finding]:
+    """The vector indexes fit into shared_buffers."""
+    total, room = sum(index.size for index in _vector_indexes(facts)), facts.server.shared_buffers
+    if total > room:
+        yield Finding(
+            "large-indexes",
+            "warning",
+            "shared_buffers",
+            f"The vector indexes have {_size(total)}, shared_buffers has {_size(room)}.",
+            "A search touches hundreds of pages at random: those that are not in memory make it slow.",
+            'Raise shared_buffers, or quantize: HNSW(quantize="halfvec") has half the size, "bit" a tenth or less.',
+        )
+
+
+def build_memory(facts: Facts) -> Iterator[Finding]:
+    """The largest HNSW index can be built in maintenance_work_mem."""
+    largest = max((index for index in _vector_indexes(facts) if index.method == "hnsw"), key=_by_size, default=None)
+    if largest is not None and largest.size > facts.server.maintenance_work_mem:
+        yield Finding(
+            "build-memory",
+            "info",
+            "maintenance_work_mem",
+            f"{largest.name} has {_size(largest.size)}, maintenance_work_mem is "
+            f"{_size(facts.server.maintenance_work_mem)}.",
+            "A graph that outgrows it is built several times slower.",
+            f"rowspace index reindex {_command(facts, largest) or 'NAME'} --memory {-(-largest.size // 2**20)}MB",
+        )
+
+
+def statistics(facts: Facts) -> Iterator[Finding]:
+    """Each table was analysed, and not long ago."""
+    for table in facts.tables:
+        if max(table.rows, table.modified) < _MANY:
+            continue
+        share = table.modified / max(table.rows, 1)
+        if not table.analyzed or share > 0.5:
+            yield Finding(
+                "stale-statistics",
+                "warning" if not table.analyzed else "info",
+                table.name,
+                f"{table.name} was never analysed."
+                if not table.analyzed
+                else f"{table.modified} rows of {table.name} changed since the last ANALYZE ({share:.0%}).",
+                "The planner decides between the vector index and the conditions by its statistics.",
+                f"ANALYZE {quote(table.schema)}.{quote(table.name)};",
+            )
+
+
+def page_cost(facts: Facts) -> Iterator[Finding]:
+    """The planner does not take an index for dearer than it is."""
+    if facts.server.random_page_cost > 2 and any(index.rows >= _MANY for index in _vector_indexes(facts)):
+        yield Finding(
+            "random-page-cost",
+            "info",
+            "random_page_cost",
+            f"random_page_cost is {facts.server.random_page_cost:g}, which is meant for spinning disks.",
+            "The planner reads tables of some thousand rows as a whole, where the index is many times faster.",
+            "ALTER SYSTEM SET random_page_cost = 1.1; SELECT pg_reload_conf();",
+        )
+
+
+#: Every check, in no particular order.
+CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+    extension,
+    invalid_indexes,
+    tables,
+    missing_indexes,
+    different_indexes,
+    dimensions,
+    duplicate_indexes,
+    unused_indexes,
+    large_indexes,
+    build_memory,
+    statistics,
+    page_cost,
+)
+
+
+def recall_finding(asked: Asked, recall: float, target: float) -> Finding | None:
+    """Return the finding of a measured recall below the target, or None."""
+    if recall >= target:
+        return None
+    return Finding(
+        "recall",
+        "warning",
+        asked.name,
+        f"Searches in {asked.name} find {recall:.1%} of the true nearest, {target:.1%} are wanted.",
+        "What is not found cannot be shown.",
+        f"rowspace tune {asked.command} --recall {target:g}" if asked.command else "IndexAdvisor.tune()",
+    )
+
+
+def _planned(facts: Facts) -> Iterator[tuple[Asked, TableFact, PlannedIndex, IndexFact | None]]:
+    for asked in facts.asked:
+        table, there = facts.table(asked), {index.name: index for index in facts.on(asked)}
+        if table is not None:
+            yield from ((asked, table, plan, there.get(plan.name)) for plan in asked.indexes)
+
+
+def _vector_indexes(facts: Facts) -> list[IndexFact]:
+    return [index for index in facts.indexes if index.method in VECTOR_METHODS]
+
+
+def _repair(facts: Facts, index: IndexFact) -> str:
+    command = _command(facts, index)
+    if command is not None:
+        return f"rowspace index repair {command}"
+    name = f"{quote(index.schema)}.{quote(index.name)}"
+    return f"REINDEX INDEX CONCURRENTLY {name}; or DROP INDEX CONCURRENTLY {name};"
+
+
+def _command(facts: Facts, index: IndexFact) -> str | None:
+    return next((asked.command for asked in facts.asked if asked.is_of(index.table, index.schema)), None)
+
+
+def _after_using(index: IndexFact) -> str:
+    unique = "UNIQUE " if index.is_unique else ""
+    return unique + index.definition.partition(" USING ")[2]
+
+
+def _by_size(index: IndexFact) -> int:
+    return index.size
+
+
+def _size(count: int) -> str:
+    value, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
+    while value >= 1_024 and len(units) > 1:
+        value, units = value / 1_024, units[1:]
+    return f"{value:.0f} {units[0]}"
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:3] if part.isdecimal())

@@ -1,0 +1,124 @@
+"""The facts that the checks of `rowspace.statements.checks` are about, and the statements that read them.
+
+Sources: PostgreSQL's manual, "pg_stat_all_tables", "pg_class" and "pg_available_extensions".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, Float, Text, text
+
+from rowspace.statements.catalog import IndexFact
+from rowspace.statements.indexing import PlannedIndex
+
+__all__ = ["SERVER", "TABLES", "Asked", "Facts", "ServerFact", "TableFact", "tables_of"]
+
+SERVER = text("""
+    SELECT (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS extension,
+           (SELECT default_version FROM pg_available_extensions WHERE name = 'vector') AS available,
+           pg_size_bytes(current_setting('shared_buffers')) AS shared_buffers,
+           pg_size_bytes(current_setting('maintenance_work_mem')) AS maintenance_work_mem,
+           CAST(current_setting('random_page_cost') AS float) AS random_page_cost,
+           (SELECT CAST(extract(epoch FROM now() - stats_reset) AS float)
+              FROM pg_stat_database WHERE datname = current_database()) AS counting_since
+""").columns(
+    extension=Text,
+    available=Text,
+    shared_buffers=BigInteger,
+    maintenance_work_mem=BigInteger,
+    random_page_cost=Float,
+    counting_since=Float,
+)
+
+#: The modifier of a pgvector type is its dimension, -1 without one.
+TABLES = text("""
+    SELECT n.nspname AS schema, c.relname AS name, coalesce(nullif(c.reltuples, -1), s.n_live_tup, 0) AS rows,
+           coalesce(s.n_mod_since_analyze, 0) AS modified,
+           s.last_analyze IS NOT NULL OR s.last_autoanalyze IS NOT NULL AS analyzed, v.dimensions
+      FROM pg_class c
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      JOIN (SELECT a.attrelid, json_object_agg(a.attname, a.atttypmod) AS dimensions
+              FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+             WHERE t.typname IN ('vector', 'halfvec', 'sparsevec') AND a.attnum > 0 AND NOT a.attisdropped
+             GROUP BY a.attrelid) v ON v.attrelid = c.oid
+      LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
+     WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+     ORDER BY n.nspname, c.relname
+""").columns(schema=Text, name=Text, rows=Float, modified=BigInteger, analyzed=Boolean, dimensions=JSON)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFact:
+    """The server: versions of the extension, sizes in bytes, and for how many seconds it has counted index scans."""
+
+    extension: str | None = "0.8.6"
+    available: str | None = "0.8.6"
+    shared_buffers: int = 2**30
+    maintenance_work_mem: int = 2**30
+    random_page_cost: float = 1.1
+    #: None: since the database was made.
+    counting_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableFact:
+    """A table with vector columns: rows as of the last ANALYZE, and what changed since."""
+
+    schema: str
+    name: str
+    rows: float = 0
+    modified: int = 0
+    analyzed: bool = True
+    #: The dimension of each vector column, -1 where it has none.
+    dimensions: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a model or a collection asks for.
+
+    Args:
+        name: what messages call it.
+        table: its table, not quoted.
+        indexes: the indexes that it asks for.
+        dimensions: the dimension of each column that declares one.
+        command: what the command line calls it; None for a model.
+        schema: the schema of the table; None is the search path's.
+    """
+
+    name: str
+    table: str
+    indexes: Sequence[PlannedIndex] = ()
+    dimensions: Mapping[str, int] = field(default_factory=dict)
+    command: str | None = None
+    schema: str | None = None
+
+    def is_of(self, table: str, schema: str) -> bool:
+        """Whether a table is the one that is asked for."""
+        return table == self.table and self.schema in {None, schema}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that the checks look at."""
+
+    server: ServerFact = field(default_factory=ServerFact)
+    tables: Sequence[TableFact] = ()
+    indexes: Sequence[IndexFact] = ()
+    asked: Sequence[Asked] = ()
+
+    def table(self, asked: Asked) -> TableFact | None:
+        """Return the table that is asked for, if it is there."""
+        return next((table for table in self.tables if asked.is_of(table.name, table.schema)), None)
+
+    def on(self, asked: Asked) -> list[IndexFact]:
+        """Return the indexes of the table that is asked for."""
+        return [index for index in self.indexes if asked.is_of(index.table, index.schema)]
+
+
+def tables_of(rows: Iterable[Any]) -> list[TableFact]:
+    """Return the rows of `TABLES` as facts."""
+    return [TableFact(**row._mapping) for row in rows]  # noqa: SLF001 -- SQLAlchemy's public name for it

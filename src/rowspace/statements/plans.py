@@ -1,0 +1,186 @@
+"""How the server ran a search: the EXPLAIN statement, and its JSON read into a `SearchPlan` with advice in words.
+
+Source: PostgreSQL's manual, "EXPLAIN" and "Using EXPLAIN"; pgvector's README, "Performance".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import ClauseElement, Executable, Text, text
+from sqlalchemy.ext.compiler import compiles
+
+from rowspace.diagnosis import SearchPlan
+from rowspace.distance import Distance
+from rowspace.indexes import Quantize
+from rowspace.settings import DEFAULT_EF_SEARCH
+from rowspace.statements.catalog import IndexFact
+from rowspace.statements.indexing import VECTOR_METHODS
+
+__all__ = ["SETTINGS", "Explain", "Searched", "read_plan"]
+
+#: The settings that decide about a search, as the session has them.
+SETTINGS = text("""
+    SELECT name, setting FROM pg_settings
+     WHERE name LIKE 'hnsw.%' OR name LIKE 'ivfflat.%'
+        OR name IN ('enable_indexscan', 'enable_seqscan', 'random_page_cost', 'work_mem')
+     ORDER BY name
+""").columns(name=Text, setting=Text)
+
+#: Below so many rows reading them all is as quick as an index.
+_SMALL = 2_000
+
+_SCANS = ("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan", "Tid Scan")
+
+
+class Explain(Executable, ClauseElement):
+    """EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) of a statement: it runs the statement and gives one JSON value."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: Any) -> None:
+        self.statement = statement
+
+
+@compiles(Explain)
+def _compile_explain(element: Explain, compiler: Any, **kw: Any) -> str:
+    # `asfrom`: what comes back are not the columns of the statement.
+    return f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {compiler.process(element.statement, asfrom=True, **kw)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What was searched, for the advice.
+
+    Args:
+        name: the subject, for messages.
+        distance: what the search orders by.
+        quantize: what the index is expected to hold in place of the vectors.
+        k: rows wanted.
+        exact: the index was not to be used.
+        filtered: there were conditions.
+    """
+
+    name: str
+    distance: Distance
+    quantize: Quantize | None = None
+    k: int = 10
+    exact: bool = False
+    filtered: bool = False
+
+
+def read_plan(found: Any, searched: Searched, facts: Sequence[IndexFact], settings: Mapping[str, str]) -> SearchPlan:
+    """Return what EXPLAIN gave, with the advice that follows from it."""
+    whole: dict[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]
+    root = whole["Plan"]
+    scan = _scan_of(root)
+    vector = {fact.name for fact in facts if fact.method in VECTOR_METHODS}
+    used = next((node["Index Name"] for node in _nodes(root) if node.get("Index Name") in vector), None)
+    filtered = scan.get("Rows Removed by Filter", 0) * scan.get("Actual Loops", 1)
+    plan = SearchPlan(
+        index=used,
+        scan=scan["Node Type"],
+        milliseconds=whole["Planning Time"] + whole["Execution Time"],
+        rows_returned=int(root["Actual Rows"]),
+        rows_scanned=int(scan["Actual Rows"] * scan.get("Actual Loops", 1) + filtered),
+        rows_filtered=int(filtered),
+        buffers=root.get("Shared Hit Blocks", 0) + root.get("Shared Read Blocks", 0),
+        settings=settings,
+        plan=root,
+    )
+    return _advised(plan, searched, facts)
+
+
+def _advised(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact]) -> SearchPlan:
+    used = next((fact for fact in facts if fact.name == plan.index), None)
+    advice = _of_no_index(plan, searched, facts) if used is None else _of_use(plan, searched, used)
+    return replace(plan, advice=tuple(advice))
+
+
+def _of_no_index(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact]) -> Iterator[str]:
+    if searched.exact:
+        yield "The search was asked to be exact: every row that matches was compared."
+        return
+    vector = [fact for fact in facts if fact.method in VECTOR_METHODS]
+    if not vector:
+        yield f"No index: {searched.name} has no vector index, every row was compared. IndexBuilder.create() makes it."
+        return
+    fitting = [fact for fact in vector if _serves(fact, searched)]
+    for fact in vector:
+        if not fact.is_valid:
+            yield f"The index {fact.name} is INVALID, a build did not finish: IndexBuilder.repair()."
+        elif fact not in fitting:
+            yield f"{_mismatch(fact, searched)}: a search uses only an index by its own distance and type."
+    if any(fact.is_valid for fact in fitting):
+        yield from _of_choice(plan, searched, [fact for fact in fitting if fact.is_valid])
+
+
+def _of_choice(plan: SearchPlan, searched: Searched, fitting: Sequence[IndexFact]) -> Iterator[str]:
+    rows, name = max(fact.rows for fact in fitting), fitting[0].name
+    switched_off = [name for name in ("enable_indexscan",) if plan.settings.get(name) == "off"]
+    if switched_off:
+        yield f"{switched_off[0]} is off: no index can order the rows."
+    elif fitting[0].partial:
+        yield f"The index {name} holds only the rows of its condition: it serves searches with the same condition."
+    elif plan.scan != "Seq Scan" and not searched.filtered:
+        yield f"{plan.scan} although there are no conditions: the statistics are missing or old. Run ANALYZE."
+    elif plan.scan != "Seq Scan":
+        yield f"{plan.scan} because the conditions match few rows: comparing them all is cheaper than the index {name}."
+    elif rows < _SMALL:
+        yield f"Sequential scan because the table is small ({rows:.0f} rows): that is quick, and exact."
+    else:
+        yield (
+            f"Sequential scan although {name} fits: the planner takes it for dearer. Run ANALYZE; on SSDs set "
+            f"random_page_cost to 1.1 (it is {plan.settings.get('random_page_cost', 'unknown')})."
+        )
+
+
+def _of_use(plan: SearchPlan, searched: Searched, used: IndexFact) -> Iterator[str]:
+    limit = int(plan.settings.get("hnsw.ef_search", DEFAULT_EF_SEARCH))
+    if used.method == "hnsw" and searched.k > limit:
+        yield (
+            f"k is above ef_search ({searched.k} > {limit}): the scan has to go on beyond its candidates. "
+            f"Set ef_search to {min(searched.k, 1_000)} or more."
+        )
+    if plan.rows_filtered > 20 * max(plan.rows_returned, 1) and plan.rows_filtered > 200:
+        share = 100 * plan.rows_filtered / plan.rows_scanned
+        yield (
+            f"The conditions took {share:.0f} % of the {plan.rows_scanned} rows that the index found: a partial index "
+            "with the same condition, or a collection of its own, saves reading them."
+        )
+
+
+def _serves(fact: IndexFact, searched: Searched) -> bool:
+    held, _, suffix = fact.opclass.partition("_")
+    if searched.quantize == "bit":
+        return fact.opclass == "bit_hamming_ops"
+    wanted = searched.distance.opclass("bit" if searched.distance.for_bits else "vector").partition("_")[2]
+    by_kind = held == "halfvec" if searched.quantize == "halfvec" else not _is_quantized(fact)
+    return suffix == wanted and by_kind
+
+
+def _is_quantized(fact: IndexFact) -> bool:
+    cast = fact.shape.cast
+    return cast is not None and cast[0] in {"halfvec", "bit"}
+
+
+def _mismatch(fact: IndexFact, searched: Searched) -> str:
+    suffix = fact.opclass.partition("_")[2].removesuffix("_ops")
+    names = {"ip": "inner_product"}
+    if _is_quantized(fact) or searched.quantize:
+        return f"The index {fact.name} holds {fact.opclass}, the search asks for {searched.quantize or 'full numbers'}"
+    return f"The index {fact.name} is on {names.get(suffix, suffix)} but the query is {searched.distance.value}"
+
+
+def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def _scan_of(root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the node that reads the table: the first scan, whatever is sorted and limited above it."""
+    return next((node for node in _nodes(root) if node["Node Type"] in _SCANS), root)

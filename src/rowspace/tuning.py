@@ -1,0 +1,168 @@
+"""Recall as the unit of a search: a measured curve of setting, recall and time, and the setting for a recall.
+
+Plain frozen data; `IndexAdvisor.tune` measures it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from rowspace.errors import InvalidSetting
+from rowspace.settings import MAX_EF_SEARCH, SearchSettings
+
+__all__ = ["TUNING", "SettingName", "Tuning", "TuningPoint", "enough", "ladder", "tuned", "tuning_of", "with_setting"]
+
+#: The key under which `Collection.index` keeps the tuning of its index.
+TUNING = "tuning"
+
+#: Beyond this there is nothing left to measure.
+_ENOUGH = 0.999
+
+_EF_SEARCH = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300, 400, 600, 800, MAX_EF_SEARCH)
+
+
+#: What is varied: candidates of an HNSW scan, lists of an IVFFlat scan.
+SettingName = Literal["ef_search", "probes"]
+
+
+@dataclass(frozen=True, slots=True)
+class TuningPoint:
+    """One measurement.
+
+    Args:
+        setting: the value of `ef_search` or `probes`.
+        recall: the share of the true k nearest that was found, 0 to 1, on average over the queries.
+        milliseconds: the median time of a search, as the caller sees it.
+    """
+
+    setting: int
+    recall: float
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """A measured curve and the setting that reaches the recall that was asked for.
+
+    Args:
+        name: what was varied: `ef_search` for HNSW, `probes` for IVFFlat.
+        target: the recall that was asked for.
+        k: rows wanted in each search; for larger k the recall is lower.
+        queries: how many searches a point is the average of.
+        points: the measurements, by rising setting.
+    """
+
+    name: SettingName
+    target: float
+    k: int
+    queries: int
+    points: tuple[TuningPoint, ...]
+
+    @property
+    def best(self) -> float:
+        """The highest recall that was measured."""
+        return max(point.recall for point in self.points)
+
+    @property
+    def reached(self) -> bool:
+        """Whether a setting reaches the target."""
+        return self.best >= self.target
+
+    @property
+    def chosen(self) -> TuningPoint:
+        """The smallest setting that reaches the target, else the one with the highest recall."""
+        return self.point(min(self.target, self.best))
+
+    @property
+    def advice(self) -> str:
+        """What to do where the target was not reached, in words; else empty."""
+        if self.reached:
+            return ""
+        return (
+            f"A recall of {self.target:g} is out of reach: it is {self.best:.3f} at most, with "
+            f"{self.name} = {self.chosen.setting}. Build the index with a larger m and ef_construction (HNSW) or fewer "
+            "lists (IVFFlat), or hold more of each number: halfvec in place of bit."
+        )
+
+    def point(self, recall: float) -> TuningPoint:
+        """Return the smallest setting with at least a recall.
+
+        Raises:
+            InvalidSetting: no setting that was measured has it.
+        """
+        for point in self.points:
+            if point.recall >= recall:
+                return point
+        message = f"The measured curve ends at a recall of {self.best:.3f}, below {recall:g}: exact=True finds all."
+        raise InvalidSetting(message)
+
+    def settings(self, recall: float | None = None) -> SearchSettings:
+        """Return settings for a search that reaches a recall, by default the one that was asked for or the best.
+
+        For a model of one's own: `repository.nearest(query, settings=tuning.settings())`.
+
+        Raises:
+            InvalidSetting: no setting that was measured has it.
+        """
+        point = self.chosen if recall is None else self.point(recall)
+        return with_setting(SearchSettings(), self.name, point.setting)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        points = [[point.setting, round(point.recall, 4), round(point.milliseconds, 3)] for point in self.points]
+        return {"name": self.name, "target": self.target, "k": self.k, "queries": self.queries, "points": points}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Tuning:
+        """Return what `to_dict` wrote."""
+        points = tuple(TuningPoint(*point) for point in data["points"])
+        return cls(data["name"], data["target"], data["k"], data["queries"], points)
+
+
+def tuning_of(index: Mapping[str, Any] | None) -> Tuning | None:
+    """Return the tuning that a collection's index has, or None."""
+    stored = (index or {}).get(TUNING)
+    return None if stored is None else Tuning.from_dict(stored)
+
+
+def tuned(settings: SearchSettings | None, tuning: Tuning | None) -> SearchSettings:
+    """Return the settings of a search: a recall becomes `ef_search` or `probes`, and so does nothing, by the tuning.
+
+    Raises:
+        InvalidSetting: a recall without a curve, or above its end.
+    """
+    given = settings or SearchSettings()
+    if given.recall is None:
+        if tuning is None or given.ef_search is not None or given.probes is not None:
+            return given
+        return with_setting(given, tuning.name, tuning.chosen.setting)
+    if tuning is None:
+        message = (
+            f"recall={given.recall:g} needs a measured curve. IndexAdvisor.tune() makes it: a collection keeps it, "
+            "for a model pass settings=tuning.settings(recall)."
+        )
+        raise InvalidSetting(message)
+    return with_setting(replace(given, recall=None), tuning.name, tuning.point(given.recall).setting)
+
+
+def with_setting(settings: SearchSettings, name: SettingName, value: int) -> SearchSettings:
+    """Return settings with one of the two replaced."""
+    return replace(settings, ef_search=value) if name == "ef_search" else replace(settings, probes=value)
+
+
+def ladder(name: str, *, k: int, lists: int = 1) -> list[int]:
+    """Return the settings to measure, rising: for ef_search from k to 1000, for probes from 1 to all lists."""
+    if name == "ef_search":
+        return [setting for setting in _EF_SEARCH if setting >= min(k, MAX_EF_SEARCH)]
+    steps, step = [], 1
+    while step < lists:
+        steps.append(step)
+        step = max(step + 1, step * 3 // 2)
+    return [*steps, lists]
+
+
+def enough(recall: float, target: float) -> bool:
+    """Tell whether the curve need not go on: searches may ask for more than the target later."""
+    return recall >= max(target, _ENOUGH)

@@ -1,0 +1,46 @@
+"""Sessions whose work is undone after the test, on each driver."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+from rowspace import AsyncDatabase
+from rowspace.wire import instrument
+
+
+@pytest.fixture
+async def engine(shared_url, driver):
+    """An engine as an application makes it, that Rowspace has not seen."""
+    engine = create_async_engine(shared_url.replace("+psycopg", f"+{driver}"))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def database(engine):
+    """A database of one connection, for services too: what its sessions commit is undone after the test."""
+    database = AsyncDatabase(engine)
+    async with engine.connect() as connection, connection.begin() as transaction:
+        database.sessions.configure(bind=connection, join_transaction_mode="create_savepoint")
+        yield database
+        await transaction.rollback()
+
+
+@pytest.fixture
+async def session(database):
+    async with database.sessions() as session:
+        yield session
+
+
+@pytest.fixture(params=["binary", "text"])
+async def either_session(request, engine):
+    """A session on an instrumented engine, and one on an engine that Rowspace has not seen."""
+    if request.param == "binary":
+        instrument(engine)
+    async with engine.connect() as connection, connection.begin() as transaction:
+        async with AsyncSession(
+            connection, join_transaction_mode="create_savepoint", expire_on_commit=False
+        ) as session:
+            yield session
+        await transaction.rollback()

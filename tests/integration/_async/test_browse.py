@@ -1,0 +1,242 @@
+"""Listings and summaries on every driver, compared with Python's own sorting and counting."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from uuid import UUID
+
+import numpy as np
+import pytest
+from sqlalchemy import ARRAY, BigInteger, Text, make_url, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from rowspace import AsyncDatabase, Database, FacetCount, Stats, Vector
+from rowspace.errors import ConfigurationError, InvalidCursor, InvalidFilter, InvalidSetting
+from rowspace.models import Collection, Document
+from rowspace.repositories import AsyncBrowseRepository, AsyncCollectionRepository, AsyncDocumentRepository
+
+MISSING = object()
+VALUES = [1, 2, 2, "a", "b", None, True, False, [1, 2, 2], ["a"], {"x": 1}, 1.5, -3, "数", "", 10**40, MISSING]
+METADATA = [
+    {} if value is MISSING else {"v": value, "n": number, "deep": {"a.b": number % 3}}
+    for number, value in enumerate(VALUES * 3)
+]
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Event(Base):
+    __tablename__ = "events"
+
+    place: Mapped[str] = mapped_column(Text, primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    at: Mapped[datetime] = mapped_column()
+    token: Mapped[UUID | None]
+    weight: Mapped[float | None]
+    tags: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    embedding: Mapped[np.ndarray | None] = mapped_column(Vector(2), deferred=True)
+
+
+@pytest.fixture(scope="module")
+def database_url(new_database) -> str:
+    url = new_database()
+    with Database.open(url) as database:
+        Base.metadata.create_all(database.engine)
+    return url
+
+
+@pytest.fixture
+async def session(database_url, driver) -> AsyncIterator[AsyncSession]:
+    url = make_url(database_url).set(drivername=f"postgresql+{driver}")
+    async with AsyncDatabase.open(url) as database, database.session() as session:
+        yield session
+
+
+async def make(session, name, metadata) -> Collection:
+    collection = await AsyncCollectionRepository(session).create(name, 2, index=None)
+    rows = [
+        {"id": f"d{number:03}", "content": "text", "meta": meta, "embedding": [1, number]}
+        for number, meta in enumerate(metadata)
+    ]
+    await AsyncDocumentRepository(session, collection).upsert(rows)
+    return collection
+
+
+@pytest.fixture
+async def browse(session) -> AsyncBrowseRepository[Document]:
+    await make(session, "neighbour", [{"v": "not mine"}])
+    return AsyncBrowseRepository(session, await make(session, "mixed", METADATA))
+
+
+@pytest.fixture
+async def events(session) -> AsyncBrowseRepository[Event]:
+    start = datetime(2024, 2, 28, 23, 59, 59, 123456)  # noqa: DTZ001 - a column without time zone
+    session.add_all(
+        Event(
+            place=f"p{number % 3}",
+            number=number,
+            at=start + timedelta(hours=number % 5),
+            token=None if number % 4 == 0 else UUID(int=(number * 7) % 5),
+            weight=[None, 0.1, 1e-300, float("inf"), float("nan"), -2.5][number % 6],
+            tags=[None, [], ["a"], ["a", "b", "a"]][number % 4],
+            embedding=[1, number] if number % 7 else None,
+        )
+        for number in range(40)
+    )
+    await session.flush()
+    return AsyncBrowseRepository(session, Event)
+
+
+async def every(browse, limit, **options) -> list:
+    """Return all rows, page by page."""
+    rows, cursor = [], None
+    while True:
+        page = await browse.scroll(limit, cursor=cursor, **options)
+        rows += page.items
+        assert len(page.items) == limit or page.cursor is None
+        cursor = page.cursor
+        if cursor is None:
+            return rows
+
+
+def kind(value):
+    """Return where a JSON value stands in PostgreSQL's order of types."""
+    if value == []:
+        return -1
+    kinds = [type(None), str, (int, float), bool, list, dict]
+    return max(place for place, one in enumerate(kinds) if isinstance(value, one))
+
+
+@pytest.mark.parametrize("limit", [1, 7, 51, 100])
+async def test_pages_by_primary_key_are_complete_and_in_order(browse, limit):
+    ids = [document.id for document in await every(browse, limit)]
+    assert ids == [f"d{number:03}" for number in range(len(METADATA))]
+    assert [document.id for document in await every(browse, limit, descending=True)] == ids[::-1]
+
+
+@pytest.mark.parametrize("limit", [1, 4, 100])
+async def test_metadata_of_any_type_has_one_order(browse, limit):
+    rows = [(document.meta.get("v", MISSING), document.id) for document in await every(browse, limit, order_by="v")]
+    assert len({id_ for _, id_ in rows}) == len(METADATA)
+    assert [value for value, _ in rows][-3:] == [MISSING] * 3
+    present = [value for value, _ in rows][:-3]
+    assert [kind(value) for value in present] == sorted(map(kind, present))
+    for one in (str, float):
+        values = [value for value in present if isinstance(value, one) or (one is float and type(value) is int)]
+        assert values == sorted(values)
+    ties = [(json.dumps(value), id_) for value, id_ in rows[:-3]]
+    assert all(first[1] < second[1] for first, second in pairwise(ties) if first[0] == second[0])
+    back = [
+        (document.meta.get("v", MISSING), document.id)
+        for document in await every(browse, limit, order_by="v", descending=True)
+    ]
+    assert back == rows[:-3][::-1] + rows[-3:][::-1]
+
+
+async def test_a_nested_key_and_a_filter(browse):
+    rows = await every(browse, 5, order_by="deep.a\\.b", where={"n": {"$gte": 10}})
+    expected = [meta for meta in METADATA if meta.get("n", -1) >= 10]
+    assert [(row.meta["deep"]["a.b"], row.id) for row in rows] == sorted(
+        (meta["deep"]["a.b"], f"d{meta['n']:03}") for meta in expected
+    )
+
+
+async def test_pages_survive_inserts_and_deletes(session, browse):
+    first = await browse.scroll(10)
+    repository = AsyncDocumentRepository(session, await AsyncCollectionRepository(session).get("mixed"))
+    await repository.delete([document.id for document in first.items[2:]])
+    await repository.upsert([{"id": id_, "content": "", "meta": {}, "embedding": [1, 1]} for id_ in ("a000", "d010x")])
+    second = await browse.scroll(10, cursor=first.cursor)
+    assert [document.id for document in second.items[:3]] == ["d010", "d010x", "d011"]
+
+
+@pytest.mark.parametrize("key", ["at", "token", "weight", "place", "number"])
+@pytest.mark.parametrize("descending", [False, True])
+async def test_columns_of_a_model(session, events, key, descending):
+    column = getattr(Event, key)
+    order = column.desc().nulls_last() if descending else column.nulls_last()
+    keys = [c.desc() if descending else c for c in (Event.place, Event.number)]
+    rows = await every(events, 3, order_by=column, descending=descending)
+    expected = await session.scalars(select(Event.number).order_by(order, *keys))
+    assert [row.number for row in rows] == [*expected]
+
+
+async def test_the_embedding_comes_when_asked_for(browse):
+    (document,) = (await browse.scroll(1, with_embedding=True)).items
+    assert "embedding" in document.__dict__
+    (other,) = (await browse.scroll(1, descending=True)).items
+    assert "embedding" not in other.__dict__
+
+
+async def test_an_empty_listing_is_one_empty_page(browse):
+    page = await browse.scroll(where={"v": "nowhere"})
+    assert (page.items, page.cursor) == ([], None)
+
+
+async def test_what_a_listing_refuses(session, browse, events):
+    cursor = (await browse.scroll(3, order_by="v")).cursor
+    with pytest.raises(InvalidCursor, match=r"by meta\.v, this one is of documents:\d+ by meta\.n"):
+        await browse.scroll(3, order_by="n", cursor=cursor)
+    with pytest.raises(InvalidCursor, match="this one is of events by number"):
+        await events.scroll(3, order_by=Event.number, cursor=cursor)
+    with pytest.raises(InvalidCursor, match="as a page gave it"):
+        await browse.scroll(3, order_by="v", cursor=cursor[1:])
+    with pytest.raises(InvalidSetting, match="limit is a whole number"):
+        await browse.scroll(0)
+    with pytest.raises(InvalidFilter):
+        await browse.scroll(order_by="a..b")
+    with pytest.raises(ConfigurationError, match="needs a JSONB attribute `meta`"):
+        await events.scroll(order_by="place")
+
+
+def elements():
+    """Yield each value of `v` that counts: an array's elements once a row, no null."""
+    for meta in METADATA:
+        value = meta.get("v")
+        yield from {json.dumps(each) for each in (value if isinstance(value, list) else [value])} - {"null"}
+
+
+async def test_facets_count_rows_and_elements(browse):
+    counts = await browse.facets(["v", "deep.a\\.b"], limit=50)
+    assert {json.dumps(count.value): count.count for count in counts["v"]} == Counter(elements())
+    assert [count.count for count in counts["v"]] == sorted((count.count for count in counts["v"]), reverse=True)
+    assert counts["deep.a\\.b"] == [FacetCount(0, 16), FacetCount(1, 16), FacetCount(2, 16)]
+    assert await browse.facets("v", limit=2) == {"v": counts["v"][:2]}
+    assert await browse.facets("v", where={"v": "b"}) == {"v": [FacetCount("b", 3)]}
+    assert await browse.facets("nothing") == {"nothing": []}
+
+
+async def test_facets_of_columns(events):
+    counts = await events.facets([Event.place, Event.tags], where=[Event.number < 30])
+    assert counts["place"] == [FacetCount("p0", 10), FacetCount("p1", 10), FacetCount("p2", 10)]
+    assert counts["tags"] == [FacetCount("a", 14), FacetCount("b", 7)]
+
+
+async def test_different_values(browse, events):
+    values = await browse.distinct("v")
+    assert values == ["", "a", "b", "数", -3, 1, 1.5, 2, 10**40, False, True, {"x": 1}]
+    assert await browse.distinct("v", limit=2) == ["", "a"]
+    assert await events.distinct(Event.place, where=[Event.number < 2]) == ["p0", "p1"]
+
+
+async def test_stats(browse, events):
+    assert await browse.stats("n") == Stats(48, 3, 48, 0, 49)
+    assert await browse.stats("v") == Stats(45, 6, 12, "", {"x": 1})
+    assert await browse.stats("v", where={"v": {"$gt": 1}}) == Stats(12, 0, 3, 1.5, 10**40)
+    assert await browse.stats("nothing") == Stats(0, 51, 0)
+    assert await browse.stats(Document.id) == Stats(51, 0, 51, "d000", "d050")
+    assert await events.stats(Event.token) == Stats(30, 10, 5, UUID(int=0), UUID(int=4))
+    numbers = await events.stats(Event.number)
+    assert (numbers.minimum, numbers.maximum, numbers.distinct) == (0, 39, 40)
+
+
+async def test_times_come_back_as_times(browse):
+    stats = await browse.stats(Document.created_at)
+    assert stats.minimum == stats.maximum <= datetime.now(UTC) + timedelta(minutes=1)

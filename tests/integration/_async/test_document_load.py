@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError
+
+from rowspace import AsyncCollectionRepository, AsyncDatabase, AsyncDocumentRepository
+from rowspace.errors import InvalidText
+
+
+@pytest.fixture
+async def database(new_database, driver):
+    url = new_database().replace("+psycopg", f"+{driver}")
+    async with AsyncDatabase.open(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def session(database):
+    async with database.session() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def documents(session):
+    return AsyncDocumentRepository(session, await AsyncCollectionRepository(session).create("loaded", 2))
+
+
+@pytest.fixture
+def stages(database):
+    """Return the staging tables made so far."""
+    made = []
+
+    def record(_connection, _cursor, statement, *_rest):
+        if statement.startswith("CREATE TEMPORARY"):
+            made.append(statement)
+
+    event.listen(getattr(database.engine, "sync_engine", database.engine), "before_cursor_execute", record)
+    return made
+
+
+def row(id_, content="x"):
+    return {"id": id_, "content": content, "meta": {"of": id_}, "embedding": [1, 2]}
+
+
+async def test_an_empty_collection_is_loaded_without_a_staging_table(documents, stages):
+    report = await documents.upsert([row("a"), row("b"), row("c")], batch_size=2)
+    assert (report.received, report.inserted, report.updated, stages) == (3, 3, 0, [])
+    (found,) = await documents.get(["c"])
+    assert (found.collection_id, found.content, found.meta) == (documents.collection.id, "x", {"of": "c"})
+    assert found.created_at is not None
+
+
+async def test_a_collection_with_rows_is_loaded_through_one(documents, stages):
+    await documents.upsert([row("a")])
+    report = await documents.upsert([row("a", "new"), row("b"), row("c")], batch_size=1)
+    assert (report.inserted, report.updated, len(stages)) == (2, 1, 1)
+    assert [found.content for found in await documents.get(["a", "b"])] == ["new", "x"]
+
+
+async def test_a_row_that_comes_again_in_a_later_batch_replaces_the_first(documents, stages):
+    rows = [row("a", "first"), row("b"), row("a", "second"), row("c"), row("d")]
+    report = await documents.upsert(rows, batch_size=2)
+    assert (report.received, report.inserted, report.updated, report.duplicates) == (5, 4, 0, 1)
+    assert [found.content for found in await documents.get(["a"])] == ["second"]
+    assert len(stages) == 1
+
+
+async def test_a_row_that_somebody_else_was_faster_with_is_updated(documents, stages, monkeypatch):
+    await documents.upsert([row("a", "theirs")])
+
+    async def is_empty():
+        return True
+
+    monkeypatch.setattr(documents, "is_empty", is_empty)
+    report = await documents.upsert([row("b"), row("a", "ours"), row("c")], batch_size=2)
+    assert (report.inserted, report.updated, len(stages)) == (2, 1, 1)
+    assert [found.content for found in await documents.get(["a"])] == ["ours"]
+
+
+async def test_a_constraint_speaks_as_in_any_other_load(documents):
+    with pytest.raises(IntegrityError, match="content"):
+        await documents.upsert([row("a", None)])
+
+
+async def test_a_bad_row_leaves_the_transaction_usable(documents):
+    with pytest.raises(InvalidText, match=r"^Row 1 "):
+        await documents.upsert([row("a"), row("b", "\0")])
+    assert (await documents.upsert([row("a")])).inserted == 1

@@ -1,0 +1,338 @@
+"""The repository over models of one's own: adding, finding, changing and searching in the caller's transaction."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import Integer, Text, func, inspect, select, text, true
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from rowspace import HNSW, AsyncRepository, Distance, SearchSettings, Vector
+from rowspace.errors import (
+    ConfigurationError,
+    DimensionMismatch,
+    InvalidRow,
+    InvalidSetting,
+    InvalidText,
+    InvalidVector,
+    SchemaNotReady,
+)
+from rowspace.results import LoadReport
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Article(Base):
+    __tablename__ = "articles"
+    __table_args__ = (HNSW(Distance.L2).index("embedding", name="ix_articles_embedding"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(Text, server_default="untitled")
+    year: Mapped[int | None] = mapped_column(Integer)
+    embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
+
+
+class Part(Base):
+    __tablename__ = "parts"
+
+    tenant: Mapped[str] = mapped_column(Text, primary_key=True)
+    number: Mapped[int] = mapped_column("n", primary_key=True)
+    embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
+
+
+class Event(Base):
+    __tablename__ = "events"
+    __table_args__ = {"postgresql_partition_by": "LIST (year)"}  # noqa: RUF012
+
+    year: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
+
+
+class Unmade(DeclarativeBase):
+    pass
+
+
+class Missing(Unmade):
+    __tablename__ = "unmade"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding: Mapped[object] = mapped_column(Vector(2))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tables(create_tables):
+    create_tables(Base.metadata)
+
+
+@pytest.fixture
+async def articles(session):
+    """Five articles on a line: the distance of article n from the origin is n."""
+    repository = AsyncRepository(session, Article)
+    rows = [{"id": n, "title": f"t{n}", "year": 2020 + n, "embedding": [n, 0]} for n in (3, 1, 5, 2, 4)]
+    assert await repository.upsert(rows) == LoadReport(5, inserted=5)
+    return repository
+
+
+def ids(hits):
+    return [hit.entity.id for hit in hits]
+
+
+async def test_add_brings_the_servers_defaults(session):
+    article = await AsyncRepository(session, Article).add(Article(id=1, embedding=[1, 2]))
+    assert article.title == "untitled"
+    assert article in session
+
+
+async def test_add_all_flushes(session):
+    repository = AsyncRepository(session, Article)
+    await repository.add_all(Article(id=n, embedding=[n, n]) for n in range(3))
+    assert not session.new
+    assert await session.scalar(text("SELECT count(*) FROM articles")) == 3
+
+
+async def test_a_wrong_vector_is_refused_by_its_own_error(session):
+    repository = AsyncRepository(session, Article)
+    with pytest.raises(DimensionMismatch, match=r"^Expected 2 dimensions, got 3\.$"):
+        await repository.add(Article(id=1, embedding=[1, 2, 3]))
+
+
+async def test_a_partitioned_model_is_loaded_through_its_parent(session):
+    for year in (2025, 2026):
+        await session.execute(text(f"CREATE TABLE events_{year} PARTITION OF events FOR VALUES IN ({year})"))
+    events = AsyncRepository(session, Event)
+    rows = [{"year": 2025 + n % 2, "id": n, "embedding": [n, 0]} for n in range(6)]
+    assert await events.upsert(rows[:4], batch_size=2) == LoadReport(4, inserted=4)
+    assert await events.upsert(rows, batch_size=3) == LoadReport(6, inserted=2, updated=4)
+    assert [hit.entity.id for hit in await events.nearest([0, 0], 2, where=[Event.year == 2026])] == [1, 3]
+    keys = ({"year": 2025, "id": n} for n in (0, 6))
+    with pytest.raises(Exception, match="embedding"):
+        await events.upsert(keys)
+
+
+async def test_get(articles):
+    assert (await articles.get(3)).title == "t3"
+    assert await articles.get(9) is None
+    with pytest.raises(ConfigurationError, match=r"The primary key of Article is \(id\), got \(1, 2\)"):
+        await articles.get((1, 2))
+
+
+async def test_get_many_keeps_the_order_and_the_gaps(articles):
+    found = await articles.get_many([5, 9, 1, 5])
+    assert [article and article.id for article in found] == [5, None, 1, 5]
+    assert await articles.get_many([]) == []
+
+
+async def test_get_many_of_more_keys_than_a_statement_takes(articles):
+    found = await articles.get_many(range(70_000))
+    assert [article.id for article in found if article] == [1, 2, 3, 4, 5]
+
+
+async def test_composite_keys(session):
+    repository = AsyncRepository(session, Part)
+    rows = [{"tenant": t, "number": n, "embedding": [n, 0]} for t in "ab" for n in (1, 2)]
+    assert await repository.upsert(rows) == LoadReport(4, inserted=4)
+    assert await repository.upsert([*rows[:1], *rows[:1]]) == LoadReport(2, updated=1, duplicates=1)
+    assert (await repository.get(("b", 2))).tenant == "b"
+    found = await repository.get_many([("b", 1), ("c", 1), ["a", 2]])
+    assert [part and (part.tenant, part.number) for part in found] == [("b", 1), None, ("a", 2)]
+    assert await repository.delete([("a", 1), ("a", 9)]) == 1
+    assert await repository.count() == 3
+    hits = await repository.nearest([1, 0], 2, where=[Part.tenant == "b"])
+    assert {(hit.entity.tenant, hit.entity.number) for hit in hits} == {("b", 1), ("b", 2)}
+
+
+async def test_delete(articles, session):
+    assert await articles.delete([1, 2, 9]) == 2
+    assert await articles.delete([]) == 0
+    assert await articles.delete_where(Article.year > 2024) == 1
+    assert sorted(await session.scalars(select(Article.id))) == [3, 4]
+    with pytest.raises(ConfigurationError, match="needs at least one condition"):
+        await articles.delete_where()
+    assert await articles.delete_where(true()) == 2
+
+
+async def test_count(articles):
+    assert await articles.count() == 5
+    assert await articles.count(Article.year > 2022, Article.title != "t4") == 2
+
+
+# Upsert
+
+
+async def test_upsert_inserts_updates_and_counts(articles, session):
+    rows = [{"id": n, "title": f"new{n}", "year": None, "embedding": [n, 1]} for n in (4, 5, 6)]
+    assert await articles.upsert(rows) == LoadReport(3, inserted=1, updated=2)
+    assert await session.scalar(select(Article.title).where(Article.id == 4)) == "new4"
+    assert (await session.scalar(select(Article.embedding).where(Article.id == 4))).tolist() == [4, 1]
+
+
+async def test_the_last_of_one_key_wins_across_batches(session):
+    repository = AsyncRepository(session, Article)
+    keys = [1, 2, 1, 3, 3, 1, 4]
+    rows = ({"id": key, "title": str(at), "embedding": [0, 1]} for at, key in enumerate(keys))
+    assert await repository.upsert(rows, batch_size=2) == LoadReport(7, inserted=4, duplicates=3)
+    titles = (await session.execute(select(Article.id, Article.title).order_by(Article.id))).all()
+    assert titles == [(1, "5"), (2, "1"), (3, "4"), (4, "6")]
+
+
+async def test_a_generator_is_read_once_and_a_batch_at_a_time(session):
+    repository = AsyncRepository(session, Article)
+    sizes = []
+
+    def rows():
+        for at in range(10):
+            sizes.append(at)
+            yield {"id": at, "embedding": np.array([at, at], np.float64)}
+
+    assert await repository.upsert(rows(), batch_size=3) == LoadReport(10, inserted=10)
+    assert sizes == list(range(10))
+
+
+async def test_no_rows(session):
+    assert await AsyncRepository(session, Article).upsert([]) == LoadReport()
+    assert await AsyncRepository(session, Article).upsert(iter([])) == LoadReport()
+
+
+async def test_what_the_session_has_not_flushed_comes_first(session):
+    repository = AsyncRepository(session, Article)
+    session.add(Article(id=1, title="old", embedding=[0, 1]))
+    assert await repository.upsert([{"id": 1, "title": "new", "embedding": [1, 1]}]) == LoadReport(1, updated=1)
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind", "message"),
+    [
+        ({"title": "a\0b"}, InvalidText, "Row 3 (id 3), column 'title': PostgreSQL cannot store a NUL byte in text."),
+        ({"embedding": [1]}, DimensionMismatch, "Row 3 (id 3), column 'embedding': Expected 2 dimensions, got 1."),
+        ({"embedding": [1, math.nan]}, InvalidVector, "Row 3 (id 3), column 'embedding': A vector cannot hold NaN"),
+        ({"year": "2024"}, InvalidRow, "Row 3 (id 3), column 'year': "),
+        ({"extra": 1}, InvalidRow, "Row 3 has other attributes than the first row: missing [], unknown ['extra']."),
+    ],
+)
+async def test_a_row_that_cannot_be_stored_is_named_and_the_transaction_lives_on(session, bad, kind, message):
+    repository = AsyncRepository(session, Article)
+    rows = [{"id": n, "title": "t", "year": 1, "embedding": [1, 2]} for n in range(5)]
+    rows[3] |= bad
+    with pytest.raises(kind) as refused:
+        await repository.upsert(rows, batch_size=2)
+    assert str(refused.value).startswith(message)
+    assert await repository.count() == 2
+    assert await repository.upsert([rows[4]]) == LoadReport(1, inserted=1)
+
+
+async def test_an_error_of_the_generator_is_the_callers_own(session):
+    def rows():
+        yield {"id": 1, "embedding": [1, 2]}
+        Path("/nowhere/rows.jsonl").read_text()
+
+    with pytest.raises(FileNotFoundError):
+        await AsyncRepository(session, Article).upsert(rows())
+
+
+async def test_two_models_in_one_session(session):
+    articles, parts = AsyncRepository(session, Article), AsyncRepository(session, Part)
+    await articles.upsert([{"id": 1, "embedding": [1, 2]}])
+    await parts.upsert([{"tenant": "a", "number": 1, "embedding": [3, 4]}])
+    (article,), (part,) = await articles.nearest([1, 2]), await parts.nearest([3, 4])
+    assert isinstance(article.entity, Article)
+    assert isinstance(part.entity, Part)
+
+
+# Search
+
+
+async def test_nearest(articles):
+    hits = await articles.nearest([0, 0], 3)
+    assert ids(hits) == [1, 2, 3]
+    assert [hit.distance for hit in hits] == [1, 2, 3]
+    assert [hit.similarity for hit in hits] == pytest.approx([1 / 2, 1 / 3, 1 / 4])
+    assert hits[0].entity.title == "t1"
+
+
+@pytest.mark.parametrize("query", [[0, 0], (0.0, 0.0), np.zeros(2), np.zeros(2, np.float16)])
+async def test_any_array_is_a_query(articles, query):
+    assert ids(await articles.nearest(query, 2)) == [1, 2]
+
+
+async def test_ranges_and_conditions(articles):
+    assert ids(await articles.nearest([0, 0], max_distance=3)) == [1, 2, 3]
+    assert ids(await articles.nearest([0, 0], min_distance=4)) == [4, 5]
+    assert ids(await articles.nearest([0, 0], max_distance=4, min_distance=2)) == [2, 3, 4]
+    assert ids(await articles.nearest([0, 0], where=[Article.year > 2022, Article.title != "t4"])) == [3, 5]
+    assert ids(await articles.nearest([0, 0], 1, where=[Article.year > 2022])) == [3]
+    assert await articles.nearest([0, 0], where=[Article.year > 3000]) == []
+    assert await articles.nearest([0, 0], max_distance=0.5) == []
+    assert ids(await articles.nearest([0, 0], 2, where=[Article.title.ilike("T%")], exact=True)) == [1, 2]
+
+
+@pytest.mark.parametrize("options", [{}, {"exact": True}, {"settings": SearchSettings(iterative_scan="strict_order")}])
+async def test_more_than_there_is(articles, options):
+    assert ids(await articles.nearest([0, 0], 100, **options)) == [1, 2, 3, 4, 5]
+
+
+async def test_the_embedding_is_loaded_only_when_asked_for(articles, session):
+    (hit,) = await articles.nearest([0, 0], 1)
+    assert "embedding" in inspect(hit.entity).unloaded
+    (hit,) = await articles.nearest([0, 0], 1, with_embedding=True)
+    assert hit.entity.embedding.tolist() == [1, 0]
+    session.expunge_all()
+    (hit,) = await articles.nearest([0, 0], 1, with_embedding=True, where=[Article.year > 2022])
+    assert hit.entity.embedding.tolist() == [3, 0]
+    assert "embedding" in inspect(await articles.get(4)).unloaded
+
+
+async def test_hits_are_entities_of_the_session(articles, session):
+    (hit,) = await articles.nearest([0, 0], 1, where=[Article.year > 2022])
+    hit.entity.title = "changed"
+    await session.flush()
+    assert await session.scalar(select(Article.title).where(Article.id == 3)) == "changed"
+
+
+async def test_a_distance_other_than_the_indexs(session, articles):
+    rows = [{"id": 10, "embedding": [0, 100]}, {"id": 11, "embedding": [3, 4]}]
+    await articles.upsert(rows)
+    by_angle = AsyncRepository(session, Article, distance="cosine")
+    assert ids(await by_angle.nearest([0, 1], 2)) == [10, 11]
+    by_product = AsyncRepository(session, Article, distance=Distance.INNER_PRODUCT)
+    (hit,) = await by_product.nearest([0, 1], 1)
+    assert (hit.entity.id, hit.distance, hit.similarity) == (10, -100, 100)
+
+
+async def test_queries_that_cannot_be(articles):
+    with pytest.raises(DimensionMismatch, match="Expected 2 dimensions, got 3"):
+        await articles.nearest([1, 2, 3])
+    with pytest.raises(InvalidVector, match="NaN"):
+        await articles.nearest([1, math.nan])
+    with pytest.raises(InvalidSetting, match="k is a whole number"):
+        await articles.nearest([1, 2], 0)
+    assert len(await articles.nearest([1, 2])) == 5
+
+
+async def test_settings_hold_until_the_transaction_ends(articles, session):
+    async def setting(name):
+        return await session.scalar(select(func.current_setting(name)))
+
+    await articles.nearest([0, 0], settings=SearchSettings(ef_search=77, max_scan_tuples=5000))
+    assert await setting("hnsw.ef_search") == "77"
+    assert await setting("hnsw.max_scan_tuples") == "5000"
+
+
+async def test_missing_tables_say_what_to_do(session):
+    with pytest.raises(SchemaNotReady, match=r"unmade.* Run the migrations"):
+        async with session.begin_nested():
+            await AsyncRepository(session, Missing).nearest([1, 2])
+
+
+# The caller's transaction
+
+
+async def test_nothing_commits(engine, articles, session):
+    assert await articles.count() == 5
+    await session.rollback()
+    assert await articles.count() == 0

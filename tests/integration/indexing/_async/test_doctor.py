@@ -1,0 +1,96 @@
+"""The doctor on a real server: what is wrong on purpose is found, and nothing else."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Integer, text
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+from rowspace import (
+    HNSW,
+    AsyncCollectionRepository,
+    AsyncDatabase,
+    AsyncDoctor,
+    AsyncDocumentRepository,
+    IVFFlat,
+    Vector,
+)
+
+DIMENSION = 96
+#: What depends on the machine and on what other tests left.
+ELSEWHERE = {"random-page-cost", "large-indexes", "build-memory", "unused-index"}
+
+
+@pytest.fixture
+async def session(index_url):
+    async with AsyncDatabase.open(index_url) as database, database.session() as session:
+        yield session
+
+
+async def fill(session, vectors, index):
+    collection = await AsyncCollectionRepository(session).create(uuid4().hex, DIMENSION, index=index)
+    documents = AsyncDocumentRepository(session, collection)
+    await documents.upsert({"id": str(n), "content": "text", "embedding": v} for n, v in enumerate(vectors))
+    return documents
+
+
+def about(findings, documents):
+    collection = documents.collection
+    return {
+        finding.check: finding
+        for finding in findings
+        if finding.check not in ELSEWHERE and (collection.name in str(finding) or collection.partition in str(finding))
+    }
+
+
+async def test_a_collection_with_its_index_is_well(session, vectors):
+    documents = await fill(session, vectors, HNSW())
+    await documents.create_indexes()
+    assert about(await AsyncDoctor(session).check(recall=0.5, queries=5), documents) == {}
+
+
+async def test_a_collection_without_its_index(session, vectors):
+    documents = await fill(session, vectors, HNSW())
+    await session.execute(text(f"ANALYZE {documents.collection.partition}"))
+    (finding,) = about(await AsyncDoctor(session).check(), documents).values()
+    assert (finding.check, finding.severity) == ("missing-index", "warning")
+    assert finding.fix == f"rowspace index build {documents.collection.name}"
+
+
+async def test_an_index_by_another_distance_and_one_twice(session, vectors):
+    documents = await fill(session, vectors, HNSW())
+    await documents.create_indexes()
+    collection = documents.collection
+    await session.execute(text(f"CREATE INDEX again ON {collection.partition} USING gin (metadata jsonb_path_ops)"))
+    collection.index = {**collection.index, "distance": "l2"}
+    collection.distance = "l2"
+    await session.flush()
+    found = about(await AsyncDoctor(session).check(), documents)
+    assert set(found) == {"index-mismatch", "duplicate-index"}
+    assert "operator class is vector_cosine_ops, not vector_l2_ops" in found["index-mismatch"].what
+    assert found["duplicate-index"].subject in {"again", f"ix_{collection.partition}_metadata"}
+
+
+async def test_a_recall_that_is_too_low(session, vectors):
+    documents = await fill(session, vectors, IVFFlat(lists=200))
+    await documents.create_indexes()
+    await session.execute(text("SET LOCAL enable_seqscan = off"))
+    found = about(await AsyncDoctor(session).check(recall=0.99, queries=10), documents)
+    assert set(found) == {"recall"}
+    assert found["recall"].fix == f"rowspace tune {documents.collection.name} --recall 0.99"
+
+
+async def test_a_model_whose_column_is_another(session):
+    class Own(DeclarativeBase):
+        pass
+
+    class Picture(Own):
+        __tablename__ = f"pictures_{uuid4().hex[:8]}"
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(DIMENSION))
+
+    await session.execute(text(f"CREATE TABLE {Picture.__tablename__} (id int, embedding vector(3))"))
+    found = [f for f in await AsyncDoctor(session, [Picture]).check(recall=0.9) if f.subject == "Picture"]
+    assert [finding.check for finding in found] == ["dimension-mismatch"]

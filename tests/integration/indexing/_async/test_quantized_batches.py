@@ -1,0 +1,82 @@
+"""The other searches over a quantized index: batches, by a stored row, grouped, hybrid."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from rowspace import (
+    HNSW,
+    AsyncCollectionRepository,
+    AsyncDatabase,
+    AsyncDocumentRepository,
+    AsyncHybridRepository,
+    AsyncSearchRepository,
+)
+
+DIMENSION = 96
+
+
+@pytest.fixture
+async def session(index_url):
+    async with AsyncDatabase.open(index_url) as database, database.session() as session:
+        yield session
+
+
+@pytest.fixture(params=["halfvec", "bit"])
+async def collection(session, vectors, request):
+    index = HNSW(quantize=request.param)
+    collection = await AsyncCollectionRepository(session).create(uuid4().hex, DIMENSION, index=index)
+    documents = AsyncDocumentRepository(session, collection)
+    rows = ((str(n), {"group": n % 10}, vector) for n, vector in enumerate(vectors))
+    await documents.upsert({"id": id_, "content": f"no{id_}", "meta": meta, "embedding": v} for id_, meta, v in rows)
+    await documents.create_indexes()
+    # Small as it is, the table would be read as a whole.
+    await session.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"))
+    return collection
+
+
+def nearest_of(vectors, query, k):
+    return [str(row) for row in np.argsort(-(vectors @ query), kind="stable")[:k]]
+
+
+async def scans_of(session, collection):
+    await session.execute(text("SELECT pg_stat_force_next_flush()"))
+    name = f"ix_{collection.partition}_embedding"
+    return await session.scalar(text("SELECT pg_stat_get_xact_numscans(CAST(:name AS regclass))"), {"name": name})
+
+
+async def test_a_batch(session, collection, vectors):
+    repository = AsyncSearchRepository(session, collection)
+    found = await repository.nearest_many(vectors[:30], 10)
+    recalls = []
+    for query, hits in zip(vectors[:30], found, strict=True):
+        assert [hit.distance for hit in hits] == sorted(hit.distance for hit in hits)
+        recalls.append(len(set(nearest_of(vectors, query, 10)) & {hit.entity.id for hit in hits}) / 10)
+    assert np.mean(recalls) >= 0.95
+    assert await scans_of(session, collection) == 30
+
+
+async def test_by_a_stored_row(session, collection, vectors):
+    repository = AsyncSearchRepository(session, collection)
+    ids = [hit.entity.id for hit in await repository.similar_to("7", 5)]
+    assert len(set(nearest_of(vectors, vectors[7], 6)[1:]) & set(ids)) >= 4
+    assert "7" not in ids
+    assert await scans_of(session, collection) == 1
+
+
+async def test_in_groups(session, collection, vectors):
+    repository = AsyncSearchRepository(session, collection)
+    groups = await repository.grouped(vectors[3], by="group", groups=2, per_group=2)
+    assert groups[0].hits[0].entity.id == "3"
+    assert await scans_of(session, collection) >= 1
+
+
+async def test_hybrid(session, collection, vectors):
+    hits = await AsyncHybridRepository(session, collection).hybrid("no11", vectors[11], 5)
+    assert hits[0].entity.id == "11"
+    assert hits[0].distance == pytest.approx(0, abs=1e-6)
+    assert await scans_of(session, collection) >= 1

@@ -1,0 +1,87 @@
+"""Work in the background: its result, its errors, and who is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from threading import Event
+
+import pytest
+
+from rowspace.repositories.background import arun_watched, run_watched
+
+
+class Oops(Exception):
+    """What goes wrong here."""
+
+
+def fail():
+    raise Oops
+
+
+def test_watched_until_it_ends():
+    seen, end = [], Event()
+
+    def watch():
+        seen.append(1)
+        if len(seen) == 3:
+            end.set()
+        assert len(seen) < 200
+
+    run_watched(lambda: end.wait(5), watch, cancel=fail, every=0.01)
+    assert len(seen) >= 3
+
+
+def test_an_error_of_the_work_comes_out():
+    with pytest.raises(Oops):
+        run_watched(fail, lambda: None, cancel=lambda: None, every=0.01)
+
+
+def test_an_error_of_the_watch_stops_the_work_and_waits_for_it():
+    stopped, ended = Event(), []
+
+    def work():
+        ended.append(stopped.wait(5))
+        raise RuntimeError
+
+    with pytest.raises(Oops):
+        run_watched(work, fail, cancel=stopped.set, every=0.01)
+    assert ended == [True]
+
+
+async def test_watched_in_a_task():
+    seen, end = [], asyncio.Event()
+
+    async def work():
+        await end.wait()
+
+    async def watch():
+        seen.append(1)
+        if len(seen) == 3:
+            end.set()
+
+    async def cancel():
+        fail()
+
+    await arun_watched(work, watch, cancel=cancel, every=0.001)
+    assert len(seen) >= 3
+
+
+async def test_a_cancelled_caller_stops_the_work_and_waits_for_it():
+    stopped, ended = asyncio.Event(), []
+
+    async def work():
+        ended.append(await stopped.wait())
+        raise RuntimeError
+
+    async def watch():
+        pass
+
+    async def cancel():
+        stopped.set()
+
+    caller = asyncio.create_task(arun_watched(work, watch, cancel=cancel, every=0.001))
+    await asyncio.sleep(0.01)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended == [True]

@@ -1,0 +1,83 @@
+"""Cursors and keys."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies as st
+from sqlalchemy import Column, Integer
+from sqlalchemy.orm import declarative_base
+
+from rowspace.distance import Distance
+from rowspace.errors import ConfigurationError, InvalidCursor, InvalidFilter
+from rowspace.models import Collection, Document
+from rowspace.repositories.cursors import read_cursor, write_cursor
+from rowspace.repositories.keys import key_of, named_keys
+from rowspace.statements.browse import After, Key, Listing
+from rowspace.statements.search import Target
+
+
+def listing(collection=1, key=None, *, descending=False):
+    return Listing(Target(Document, "embedding", Distance.COSINE, 3, (("collection_id", collection),)), key, descending)
+
+
+YEAR = Key(Document, "meta", ("year",))
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(st.none() | TEXT, TEXT)
+def test_a_cursor_comes_back_as_it_was(value, key):
+    after = After(value, (key,))
+    cursor = write_cursor(listing(key=YEAR), after)
+    assert cursor.isascii()
+    assert cursor.replace("-", "").replace("_", "").isalnum()
+    assert read_cursor(listing(key=YEAR), cursor) == after
+
+
+@given(st.integers(0, 200), st.sampled_from("Aa1-_é="))
+def test_a_changed_cursor_is_refused(at, character):
+    cursor = write_cursor(listing(key=YEAR), After("2020", ("a",)))
+    changed = cursor[: at % len(cursor)] + character + cursor[at % len(cursor) + 1 :]
+    # The bits of the last character that no byte needs do not change what it says.
+    if changed != cursor and at % len(cursor) != len(cursor) - 1:
+        with pytest.raises(InvalidCursor, match="Expected a cursor as a page gave it"):
+            read_cursor(listing(key=YEAR), changed)
+
+
+@given(TEXT)
+def test_no_text_is_taken_for_a_cursor(text):
+    with pytest.raises(InvalidCursor):
+        read_cursor(listing(), text)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (listing(key=YEAR, descending=True), "documents:1 by meta.year, this one is of documents:1 by meta.year desc"),
+        (listing(), "this one is of documents:1 by primary key"),
+        (listing(2, YEAR), "this one is of documents:2 by meta.year"),
+        (listing(key=Key(Document, "created_at")), "this one is of documents:1 by created_at"),
+    ],
+)
+def test_a_cursor_of_another_listing_is_refused(other, message):
+    with pytest.raises(InvalidCursor, match=message):
+        read_cursor(other, write_cursor(listing(key=YEAR), After("2020", ("a",))))
+
+
+def test_what_a_key_may_be():
+    assert key_of(Document, "a.b\\.c") == Key(Document, "meta", ("a", "b.c"))
+    assert key_of(Document, Document.created_at) == Key(Document, "created_at")
+    assert list(named_keys(Document, ["kind", Document.id])) == ["kind", "id"]
+    assert list(named_keys(Document, "kind")) == ["kind"]
+
+
+def test_what_a_key_may_not_be():
+    class Plain(declarative_base()):
+        __tablename__ = "plain"
+        id = Column(Integer, primary_key=True)
+
+    with pytest.raises(InvalidFilter, match="a name on each side of every dot"):
+        key_of(Document, "a..b")
+    with pytest.raises(ConfigurationError, match="Document has no column"):
+        key_of(Document, Collection.name)
+    with pytest.raises(ConfigurationError, match=r"name a column by its attribute, Plain\.year"):
+        key_of(Plain, "year")

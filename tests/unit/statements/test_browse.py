@@ -1,0 +1,61 @@
+"""Statements of listings, compiled."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from sqlalchemy.dialects import postgresql
+
+from rowspace.distance import Distance
+from rowspace.models import Document
+from rowspace.statements.browse import After, Key, Listing, facet, scroll, stats
+from rowspace.statements.search import Target
+
+TARGET = Target(Document, "embedding", Distance.COSINE, 3, (("collection_id", 7),))
+YEAR = Key(Document, "meta", ("year",))
+CREATED = Key(Document, "created_at")
+DIALECT = postgresql.dialect(paramstyle="named")
+
+
+def sql(statement):
+    return " ".join(str(statement.compile(dialect=DIALECT)).split())
+
+
+@pytest.mark.parametrize(
+    ("key", "descending", "order"),
+    [
+        (None, False, "documents.id"),
+        (None, True, "documents.id DESC"),
+        (CREATED, False, "documents.created_at, documents.id"),
+        (CREATED, True, "documents.created_at DESC, documents.id DESC"),
+        (YEAR, False, "(documents.metadata #> :path) NULLS LAST, documents.id"),
+        (YEAR, True, "(documents.metadata #> :path) DESC NULLS LAST, documents.id DESC"),
+    ],
+)
+def test_the_order_is_total(key, descending, order):
+    statement = re.sub(r":\w+::TEXT\[\]", ":path", sql(scroll(Listing(TARGET, key, descending), 3, None, [])))
+    assert statement.split("ORDER BY ")[1] == f"{order} LIMIT 3"
+
+
+def test_a_column_that_is_never_null_is_continued_by_one_comparison_of_rows():
+    statement = sql(scroll(Listing(TARGET, CREATED), 3, After("2020-01-01", ("a",)), []))
+    assert "(documents.created_at, documents.id) > (CAST(" in statement
+    assert " OR " not in statement
+
+
+def test_metadata_is_continued_among_and_before_rows_without_it():
+    statement = sql(scroll(Listing(TARGET, YEAR), 3, After("2020", ("a",)), []))
+    assert statement.count("IS NULL") == 1
+    assert statement.count(" OR ") == 2
+    last = sql(scroll(Listing(TARGET, YEAR), 3, After(None, ("a",)), []))
+    assert last.count("IS NULL") == 1
+    assert " OR " not in last
+
+
+def test_values_travel_as_parameters():
+    evil = "x') OR ('1'='1"
+    statement = scroll(Listing(TARGET, Key(Document, "meta", (evil,))), 3, After(evil, (evil,)), [])
+    assert evil not in sql(statement)
+    assert evil not in sql(facet(TARGET, Key(Document, "meta", (evil,)), 3))
+    assert evil not in sql(stats(TARGET, Key(Document, "meta", (evil,))))

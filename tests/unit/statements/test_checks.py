@@ -1,0 +1,153 @@
+"""Each check on facts that are made up: what it finds, and what it leaves alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rowspace import HNSW
+from rowspace.statements.catalog import IndexFact
+from rowspace.statements.checks import check, recall_finding
+from rowspace.statements.health import Asked, Facts, ServerFact, TableFact
+from rowspace.statements.indexing import PlannedIndex, planned_vector
+
+PLAN = PlannedIndex("ix", "docs", planned_vector(HNSW(), 8), "s")
+INDEX = IndexFact(
+    schema="s",
+    table="docs",
+    name="ix",
+    method="hnsw",
+    definition="CREATE INDEX ix ON s.docs USING hnsw (((embedding)::vector(8)) vector_cosine_ops)",
+    opclass="vector_cosine_ops",
+    size=2**20,
+    rows=9_000,
+    scans=4,
+)
+TABLE = TableFact("s", "docs", 9_000, dimensions={"embedding": 8})
+ASKED = Asked("the collection 'news'", "docs", [PLAN], {"embedding": 8}, "news", "s")
+WELL = Facts(ServerFact(), [TABLE], [INDEX], [ASKED])
+
+
+def server(**changes):
+    return replace(WELL, server=replace(WELL.server, **changes))
+
+
+def index(**changes):
+    return replace(WELL, indexes=[replace(INDEX, **changes)])
+
+
+def table(**changes):
+    return replace(WELL, tables=[replace(TABLE, **changes)])
+
+
+def test_nothing_is_found_where_all_is_well():
+    assert check(WELL) == []
+    assert check(Facts()) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "name", "severity", "what", "fix"),
+    [
+        (server(extension=None), "extension", "error", "not in this database", "rowspace db upgrade"),
+        (server(extension="0.7.4"), "extension", "error", "pgvector is 0.7.4", "0.8 or newer"),
+        (server(extension="0.8.5"), "extension", "info", "the server has 0.8.6", "ALTER EXTENSION vector UPDATE;"),
+        (server(shared_buffers=2**19), "large-indexes", "warning", "have 1 MB, shared_buffers has 512 kB", "halfvec"),
+        (server(maintenance_work_mem=2**19), "build-memory", "info", "ix has 1 MB", "reindex news --memory 1MB"),
+        (server(random_page_cost=4.0), "random-page-cost", "info", "is 4, which", "random_page_cost = 1.1"),
+        (index(is_valid=False), "invalid-index", "error", "ix on docs is INVALID", "rowspace index repair news"),
+        (index(scans=0), "unused-index", "info", "has used ix (1 MB)", "explain()"),
+        (
+            index(opclass="vector_l2_ops"),
+            "index-mismatch",
+            "error",
+            "operator class is vector_l2_ops, not vector_cosine_ops",
+            "DROP INDEX CONCURRENTLY IF EXISTS s.ix; CREATE INDEX CONCURRENTLY ix ON s.docs USING hnsw",
+        ),
+        (index(definition="(embedding)::vector(9)"), "index-mismatch", "error", "cast is vector(9), not vector(8)", ""),
+        (index(options=["m=8"]), "index-mismatch", "warning", "its m is 8, not 16", "m = 16"),
+        (replace(WELL, indexes=[]), "missing-index", "warning", "9000 rows and no index ix", "index build news"),
+        (
+            replace(WELL, tables=[]),
+            "missing-table",
+            "error",
+            "table docs of the collection 'news' is not there",
+            "drop",
+        ),
+        (table(analyzed=False), "stale-statistics", "warning", "was never analysed", "ANALYZE s.docs;"),
+        (table(modified=6_000), "stale-statistics", "info", "6000 rows of docs changed", "ANALYZE s.docs;"),
+        (
+            table(dimensions={"embedding": 9}),
+            "dimension-mismatch",
+            "error",
+            "has 9 dimensions, the collection",
+            "embed",
+        ),
+        (
+            replace(
+                WELL, indexes=[INDEX, replace(INDEX, name="ix2", definition=INDEX.definition.replace("ix", "ix2"))]
+            ),
+            "duplicate-index",
+            "warning",
+            "ix2 on docs is the same index as ix",
+            "DROP INDEX CONCURRENTLY s.ix2;",
+        ),
+    ],
+)
+def test_what_a_check_finds(facts, name, severity, what, fix):
+    (finding,) = check(facts)
+    assert (finding.check, finding.severity) == (name, severity)
+    assert what in finding.what
+    assert fix in finding.fix
+    assert finding.why
+    assert finding.subject
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        server(extension="0.9.0", available=None),
+        # Statistics that began an hour ago say nothing of an index.
+        replace(index(scans=0), server=replace(WELL.server, counting_since=3_600)),
+        replace(server(random_page_cost=4.0), indexes=[replace(INDEX, rows=10)]),
+        table(modified=4_000),
+        # Small tables are searched quickly as they are.
+        Facts(ServerFact(), [replace(TABLE, rows=1_999)], [], [ASKED]),
+        Facts(ServerFact(), [replace(TABLE, rows=0, analyzed=False)], [], [ASKED]),
+        index(is_valid=False, is_building=True),
+        # A column without a dimension takes any.
+        table(dimensions={"embedding": -1}),
+        # The same table and index in another schema are somebody else's.
+        replace(WELL, tables=[TABLE, replace(TABLE, schema="other", dimensions={"embedding": 3})]),
+        replace(WELL, indexes=[INDEX, replace(INDEX, schema="other")]),
+    ],
+)
+def test_what_is_left_alone(facts):
+    assert check(facts) == []
+
+
+def test_the_worst_comes_first():
+    facts = replace(
+        index(is_valid=False), server=ServerFact(extension="0.8.5"), tables=[replace(TABLE, analyzed=False)]
+    )
+    assert [finding.severity for finding in check(facts)] == ["error", "warning", "info"]
+
+
+def test_an_invalid_index_of_nobody_is_rebuilt_or_dropped_by_sql():
+    (finding,) = check(Facts(tables=[TABLE], indexes=[replace(INDEX, is_valid=False)]))
+    assert finding.fix == "REINDEX INDEX CONCURRENTLY s.ix; or DROP INDEX CONCURRENTLY s.ix;"
+
+
+def test_the_index_of_a_model_is_made_by_sql():
+    (finding,) = check(Facts(tables=[TABLE], asked=[replace(ASKED, command=None, name="Article")]))
+    assert finding.fix.startswith("CREATE INDEX CONCURRENTLY ix ON s.docs USING hnsw")
+
+
+def test_a_measured_recall():
+    assert recall_finding(ASKED, 0.95, 0.95) is None
+    found = recall_finding(ASKED, 0.9, 0.95)
+    assert (found.check, found.what) == (
+        "recall",
+        "Searches in the collection 'news' find 90.0% of the true nearest, 95.0% are wanted.",
+    )
+    assert found.fix == "rowspace tune news --recall 0.95"

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rowspace import Distance
+from rowspace.statements.catalog import IndexFact
+from rowspace.statements.plans import Searched, read_plan
+
+FACT = IndexFact("public", "articles", "ix", "hnsw", "CREATE ... (embedding)", "vector_cosine_ops", rows=50_000)
+SETTINGS = {"hnsw.ef_search": "40", "random_page_cost": "4"}
+
+
+def explained(node="Index Scan", index="ix", rows=10, removed=0, **more):
+    scan = {"Node Type": node, "Actual Rows": rows, "Actual Loops": 1, "Rows Removed by Filter": removed, **more}
+    if index:
+        scan["Index Name"] = index
+    limit = {
+        "Node Type": "Limit",
+        "Actual Rows": rows,
+        "Plans": [scan],
+        "Shared Hit Blocks": 7,
+        "Shared Read Blocks": 2,
+    }
+    return [{"Plan": limit, "Planning Time": 0.5, "Execution Time": 1.5}]
+
+
+def plan(found, facts=(FACT,), settings=SETTINGS, **searched):
+    return read_plan(found, Searched("Article", Distance.COSINE, **searched), facts, settings)
+
+
+def test_a_plan_tells_what_ran():
+    found = plan(json.dumps(explained(rows=5, removed=3)), k=5)
+    assert (found.index, found.scan, found.milliseconds, found.buffers) == ("ix", "Index Scan", 2.0, 9)
+    assert (found.rows_returned, found.rows_scanned, found.rows_filtered) == (5, 8, 3)
+    assert (found.settings, found.advice) == (SETTINGS, ())
+    assert found.plan["Node Type"] == "Limit"
+
+
+SEQ = explained("Seq Scan", None, 50_000)
+
+
+@pytest.mark.parametrize(
+    ("found", "facts", "options", "words"),
+    [
+        (SEQ, (), {}, "No index: Article has no vector index"),
+        (SEQ, (FACT,), {"exact": True}, "asked to be exact"),
+        (SEQ, (IndexFact("", "", "ix", "hnsw", "", "vector_l2_ops"),), {}, "ix is on l2 but the query is cosine"),
+        (SEQ, (IndexFact("", "", "ix", "hnsw", "", "vector_ip_ops"),), {}, "ix is on inner_product but the query"),
+        (SEQ, (IndexFact("", "", "ix", "hnsw", "", "vector_cosine_ops", is_valid=False),), {}, "INVALID"),
+        (
+            SEQ,
+            (IndexFact("", "", "ix", "hnsw", "(embedding)::halfvec(8)", "halfvec_cosine_ops"),),
+            {},
+            "holds halfvec_cosine_ops, the search asks for full numbers",
+        ),
+        (SEQ, (FACT,), {"quantize": "bit"}, "holds vector_cosine_ops, the search asks for bit"),
+        (SEQ, (FACT,), {}, "Sequential scan although ix fits: the planner takes it for dearer"),
+        (SEQ, (IndexFact("", "", "ix", "hnsw", "", "vector_cosine_ops", rows=900),), {}, "table is small (900 rows)"),
+        (SEQ, (IndexFact("", "", "ix", "hnsw", "", "vector_cosine_ops", partial=True),), {}, "only the rows of its"),
+        (explained("Bitmap Heap Scan", "gin", 3), (FACT,), {"filtered": True}, "the conditions match few rows"),
+        (explained("Bitmap Heap Scan", "pk", 3), (FACT,), {}, "although there are no conditions"),
+        (explained(), (FACT,), {"k": 41}, "k is above ef_search (41 > 40)"),
+        (explained(removed=990), (FACT,), {"filtered": True}, "took 99 % of the 1000 rows"),
+    ],
+)
+def test_the_advice(found, facts, options, words):
+    (advice,) = plan(found, facts, **options).advice
+    assert words in advice
+
+
+def test_a_setting_that_forbids_indexes_is_named():
+    (advice,) = plan(SEQ, settings={"enable_indexscan": "off"}).advice
+    assert advice.startswith("enable_indexscan is off")
+
+
+@pytest.mark.parametrize(
+    ("opclass", "definition", "options"),
+    [
+        ("bit_hamming_ops", "(binary_quantize(embedding))::bit(8)", {"quantize": "bit"}),
+        ("halfvec_cosine_ops", "(embedding)::halfvec(8)", {"quantize": "halfvec"}),
+        # A column that is halfvec itself.
+        ("halfvec_cosine_ops", "(embedding)", {}),
+    ],
+)
+def test_an_index_that_serves_is_not_called_a_mismatch(opclass, definition, options):
+    fact = IndexFact("", "", "ix", "hnsw", definition, opclass, rows=9)
+    (advice,) = plan(SEQ, (fact,), **options).advice
+    assert "table is small" in advice
