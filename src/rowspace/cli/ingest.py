@@ -69,10 +69,10 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
         _telling_what_is_kept(commit_batches=commit_batches),
         _opened(file) as lines,
         open_database(settings) as database,
-    ):
         # One transaction includes the creation of the collection: a bad line leaves no empty one behind.
-        with nullcontext(database) if commit_batches else one_transaction(database) as sessions:
-            report = _load(_service(sessions, embedding), name, _Source(file, lines, kind), fields)
+        nullcontext(database) if commit_batches else one_transaction(database) as sessions,
+    ):
+        report = _load(_service(sessions, embedding), name, _Source(file, lines, kind), fields)
     say(
         f"{plural(report.received, 'document')} into {name!r}: {report.inserted:,} new, {report.updated:,} updated, "
         f"{report.unchanged:,} unchanged, {report.duplicates:,} duplicates, in {watch}."
