@@ -70,8 +70,8 @@ def print_hits(
         return
     columns = ["", *measures, "id"]
     rows = [[hit.rank, *(measure(hit, name, 3) for name in measures), hit.id] for hit in hits]
-    # Three cells between columns, and two for the rank.
-    taken = 2 + sum(len(name) + 3 for name in measures) + max(cell_len(hit.id) for hit in hits) + 6
+    # Three cells between columns, one at each edge, two for the rank.
+    taken = 10 + sum(len(name) + 3 for name in measures) + max(cell_len(hit.id) for hit in hits)
     if console.width - taken >= _LEAST_ROOM:
         columns.append("text")
         rows = [[*row, first_line(text_of(hit), console.width - taken)] for row, hit in zip(rows, hits, strict=True)]

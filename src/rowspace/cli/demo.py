@@ -153,10 +153,11 @@ def _what_next(settings: Settings, collection: str) -> None:
 
 def _this_command() -> str:
     """Return how this program was started, so that the examples run where a reader pastes them."""
-    program = Path(sys.argv[0])
-    if program.name == "__main__.py":
-        return "python -m rowspace"
-    found = shutil.which("rowspace")
-    if found is not None and Path(found).resolve() == program.resolve():
-        return "rowspace"
-    return shlex.quote(sys.argv[0])
+    if Path(sys.argv[0]).name == "__main__.py":
+        return f"{_as_typed(sys.executable)} -m rowspace"
+    return _as_typed(sys.argv[0])
+
+
+def _as_typed(program: str) -> str:
+    found = shutil.which(Path(program).name)
+    return Path(program).name if found is not None and Path(found).samefile(program) else shlex.quote(program)

