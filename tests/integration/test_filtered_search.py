@@ -129,7 +129,7 @@ def search(request, session):
         )
     documents = DocumentRepository(session, CollectionRepository(session).get("items"))
     return lambda query, k, mark=None, **options: documents.nearest(
-        query, k, filter={mark: 1} if mark else None, **options
+        query, k, where={mark: 1} if mark else None, **options
     )
 
 
