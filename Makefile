@@ -22,11 +22,12 @@ test: $(VENV)/.dev ## run the tests; PYTEST_ADDOPTS takes options, for example -
 	@$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage report
 
-lint: $(VENV)/.dev ## check style, format, layers and generated twins
+lint: $(VENV)/.dev ## check style, format, layers and what is generated
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/unasync.py --check
+	@$(BIN)/python tools/cli_help.py --check
 
 types: $(VENV)/.dev ## check the types
 	@$(BIN)/mypy

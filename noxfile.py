@@ -45,6 +45,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check")
     session.run("lint-imports", "--no-logo")
     session.run("python", "tools/unasync.py", "--check")
+    session.run("python", "tools/cli_help.py", "--check")
 
 
 @nox.session

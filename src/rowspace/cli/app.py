@@ -37,8 +37,8 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(ingest.ingest)
 app.command()(search.search)
-app.command()(index.tune)
-app.command()(doctor.doctor)
+app.command(short_help="Measure the recall of searches, and set it.")(index.tune)
+app.command(short_help="Look for what is wrong with the indexes.")(doctor.doctor)
 app.add_typer(collections.app, name="collections")
 app.add_typer(db.app, name="db")
 app.add_typer(index.app, name="index")
@@ -46,9 +46,12 @@ app.add_typer(index.app, name="index")
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 -- the callback's signature is typer's
     if value:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        typer.echo(f"rowspace {version('rowspace')}")
+        try:
+            typer.echo(f"rowspace {version('rowspace')}")
+        except PackageNotFoundError:
+            typer.echo("rowspace, from its sources")
         raise typer.Exit
 
 

@@ -65,6 +65,9 @@ def print_hits(
 ) -> None:
     """Print hits as a table that keeps one line a hit where the terminal has room for it."""
     console = output()
+    if not hits:
+        console.print("No document matches.")
+        return
     columns = ["", *measures, "id"]
     rows = [[hit.rank, *(measure(hit, name, 3) for name in measures), hit.id] for hit in hits]
     # Three cells between columns, and two for the rank.

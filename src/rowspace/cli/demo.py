@@ -15,7 +15,7 @@ import typer
 
 from rowspace.cli.console import output, print_hits, progress_of, step
 from rowspace.cli.process import fail, say
-from rowspace.cli.session import OneTransaction, open_database, place_of, settings_of
+from rowspace.cli.session import one_transaction, open_database, place_of, settings_of
 
 if TYPE_CHECKING:
     from rowspace import Database, DocumentService, SearchHit
@@ -86,8 +86,8 @@ def _ensure_loaded(database: Database, embedder: LocalEmbedder, name: str, limit
     """
     from rowspace import DocumentService
 
-    with database.begin() as session:
-        documents = DocumentService(OneTransaction(session), embedder)
+    with one_transaction(database) as sessions:
+        documents = DocumentService(sessions, embedder)
         known = {one.name: one for one in documents.collections()}
         if name in known:
             mark = known[name].metadata.get(_MARK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -14,7 +14,7 @@ import typer
 
 from rowspace.cli.console import Stopwatch, plural, progress_of
 from rowspace.cli.process import ExitCode, say
-from rowspace.cli.session import OneTransaction, open_database, settings_of
+from rowspace.cli.session import one_transaction, open_database, settings_of
 from rowspace.errors import InvalidRow
 
 if TYPE_CHECKING:
@@ -69,13 +69,10 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
         _telling_what_is_kept(commit_batches=commit_batches),
         _opened(file) as lines,
         open_database(settings) as database,
+        # One transaction includes the creation of the collection: a bad line leaves no empty one behind.
+        nullcontext(database) if commit_batches else one_transaction(database) as sessions,
     ):
-        if commit_batches:
-            report = _load(_service(database, embedding), name, _Source(file, lines, kind), fields)
-        else:
-            # Also the creation of the collection: a bad line leaves no empty one behind.
-            with database.begin() as session:
-                report = _load(_service(OneTransaction(session), embedding), name, _Source(file, lines, kind), fields)
+        report = _load(_service(sessions, embedding), name, _Source(file, lines, kind), fields)
     say(
         f"{plural(report.received, 'document')} into {name!r}: {report.inserted:,} new, {report.updated:,} updated, "
         f"{report.unchanged:,} unchanged, {report.duplicates:,} duplicates, in {watch}."
@@ -151,7 +148,11 @@ def _load(documents: DocumentService, name: str, source: _Source, fields: Fields
         documents.create_collection(name, size)
     with progress_of("Loading") as advance:
         return documents.add(
-            name, chain([first], found), strip_nul=fields.strip_nul, progress=lambda report: advance(report.received)
+            name,
+            chain([first], found),
+            commit_batches=True,  # if the sessions of the service commit
+            strip_nul=fields.strip_nul,
+            progress=lambda report: advance(report.received),
         )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rowspace import Database, DocumentService
 
-__all__ = ["OneTransaction", "collection_hint", "open_database", "place_of", "service", "settings_of", "suggestions"]
+__all__ = ["collection_hint", "one_transaction", "open_database", "place_of", "service", "settings_of", "suggestions"]
 
 
 def settings_of(context: typer.Context) -> Settings:
@@ -32,22 +32,23 @@ def settings_of(context: typer.Context) -> Settings:
 def open_database(settings: Settings) -> Iterator[Database]:
     """Open the database of the settings; the embedded server, where it is one, stops at the end."""
     from rowspace import Database
-    from rowspace.migrations.urls import migration_url
 
-    if settings.database_url is not None:
-        # Any driver's URL will do.
-        url = migration_url(settings.database_url.get_secret_value())
-        with Database.open(url, schema=settings.database_schema, connect_args=_connect_args(url)) as database:
+    with _url_of(settings) as url:
+        options: dict[str, Any] = {"schema": settings.database_schema, "connect_args": _connect_args(url)}
+        with Database.open(url, **options) as database:
             yield database
-        return
-    with _embedded(settings) as url, Database.open(url, schema=settings.database_schema) as database:
-        yield database
 
 
 @contextmanager
-def _embedded(settings: Settings) -> Iterator[URL]:
+def _url_of(settings: Settings) -> Iterator[URL]:
     from rowspace.embedded import EmbeddedServer
 
+    if settings.database_url is not None:
+        from rowspace.migrations.urls import migration_url
+
+        # Any driver's URL will do.
+        yield migration_url(settings.database_url.get_secret_value())
+        return
     server = EmbeddedServer(settings.data_dir)
     try:
         yield server.url
@@ -66,10 +67,12 @@ def _connect_args(url: URL) -> dict[str, Any]:
 def place_of(settings: Settings) -> str:
     """Return where the documents are, without a password."""
     from rowspace.embedded import default_data_dir
-    from rowspace.migrations.urls import migration_url
 
     if settings.database_url is None:
         return f"the embedded PostgreSQL in {settings.data_dir or default_data_dir()}"
+
+    from rowspace.migrations.urls import migration_url
+
     return migration_url(settings.database_url.get_secret_value()).render_as_string(hide_password=True)
 
 
@@ -97,15 +100,22 @@ def suggestions(database: Database) -> Iterator[None]:
 
 
 class OneTransaction:
-    """Sessions for a service whose calls are to be one transaction, the caller's."""
+    """Sessions for a service whose calls are to be one transaction: each call gets the same session."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
-        """Yield the caller's session, and leave the commit to the caller."""
+        """Yield the session, and leave the commit to whoever opened it."""
         yield self._session
+
+
+@contextmanager
+def one_transaction(database: Database) -> Iterator[OneTransaction]:
+    """Yield sessions for a service; what it did is committed at the end of the block, or rolled back on an error."""
+    with database.begin() as session:
+        yield OneTransaction(session)
 
 
 def collection_hint(message: str, names: Sequence[str]) -> str:

