@@ -24,7 +24,6 @@ __all__ = [
     "IVFFlat",
     "Quantize",
     "declared_index",
-    "distance_of",
     "from_dict",
     "quantized",
     "to_dict",
@@ -104,6 +103,11 @@ class _Spec:
         event.listen(index, "after_parent_attach", lambda index, table: _complete(index, table, column, self))
         return index
 
+    def _check_quantize(self) -> None:
+        if self.quantize not in {None, "halfvec", "bit"}:
+            message = f"quantize is None, 'halfvec' or 'bit', got {self.quantize!r}."
+            raise ConfigurationError(message)
+
     def _check(self, type_name: str, quantize: Quantize | None, dimension: int) -> None:
         kinds = {"vector": {"halfvec", "bit"}, "halfvec": {"bit"}}.get(type_name, set())
         if quantize is not None and quantize not in kinds:
@@ -145,7 +149,7 @@ class HNSW(_Spec):
         object.__setattr__(self, "distance", Distance(self.distance))
         _check_range("m", self.m, 2, 100)
         _check_range("ef_construction", self.ef_construction, max(4, 2 * self.m), 1_000)
-        _check_quantize(self.quantize)
+        self._check_quantize()
 
     def options(self) -> dict[str, int]:
         """Return the storage parameters for `WITH (...)`."""
@@ -172,7 +176,7 @@ class IVFFlat(_Spec):
         object.__setattr__(self, "distance", Distance(self.distance))
         if self.lists is not None:
             _check_range("lists", self.lists, 1, 32_768)
-        _check_quantize(self.quantize)
+        self._check_quantize()
 
     def options(self) -> dict[str, int]:
         """Return the storage parameters for `WITH (...)`."""
@@ -237,15 +241,6 @@ def declared_index(table: Table, column: str) -> tuple[Distance | None, Quantize
     return (distances.pop() if distances else None), quantize, method
 
 
-def distance_of(table: Table, column: str) -> Distance | None:
-    """Return the distance of `declared_index`, or None without an index.
-
-    Raises:
-        ConfigurationError: there are indexes by several distances.
-    """
-    return declared_index(table, column)[0]
-
-
 def _declared(index: Index, column: ColumnElement[Any]) -> tuple[Distance | None, Quantize | None, str | None]:
     options = index.dialect_options["postgresql"]
     method = str(options["using"] or "").lower() or None
@@ -301,12 +296,6 @@ def _too_many(method: str, type_name: str, quantize: Quantize | None, dimension:
         f"{method} indexes at most {MAX_INDEXED[held]} dimensions of {held}, got {dimension}. "
         f"The ways out: {'; '.join(ways)}."
     )
-
-
-def _check_quantize(value: Any) -> None:
-    if value not in {None, "halfvec", "bit"}:
-        message = f"quantize is None, 'halfvec' or 'bit', got {value!r}."
-        raise ConfigurationError(message)
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy.schema import CreateIndex
 
 from rowspace import HNSW, Bit, Distance, HalfVector, IVFFlat, SparseVector, Vector
 from rowspace.errors import ConfigurationError
-from rowspace.indexes import distance_of, from_dict, to_dict
+from rowspace.indexes import declared_index, from_dict, to_dict
 
 
 def table(type_, *indexes):
@@ -105,21 +105,21 @@ def test_lists_follow_the_rows(rows, lists):
 
 @pytest.mark.parametrize("distance", ["l2", "cosine", "inner_product", "l1"])
 def test_distance_of_an_indexed_column(distance):
-    assert distance_of(table(Vector(3), HNSW(distance).index("v")), "v") is Distance(distance)
+    assert declared_index(table(Vector(3), HNSW(distance).index("v")), "v")[0] is Distance(distance)
 
 
 def test_distance_of_bits_and_of_nothing():
-    assert distance_of(table(Bit(3), HNSW(Distance.JACCARD).index("v")), "v") is Distance.JACCARD
-    assert distance_of(table(Vector(3)), "v") is None
-    assert distance_of(table(Vector(3), HNSW(Distance.L2).index("v")), "id") is None
+    assert declared_index(table(Bit(3), HNSW(Distance.JACCARD).index("v")), "v")[0] is Distance.JACCARD
+    assert declared_index(table(Vector(3)), "v")[0] is None
+    assert declared_index(table(Vector(3), HNSW(Distance.L2).index("v")), "id")[0] is None
 
 
 def test_two_distances_have_to_be_told_apart():
     both = table(Vector(3), HNSW(Distance.L2).index("v", name="a"), IVFFlat(Distance.COSINE).index("v", name="b"))
     with pytest.raises(ConfigurationError, match=r"t\.v is indexed by several distances \(cosine, l2\)"):
-        distance_of(both, "v")
+        declared_index(both, "v")
 
 
 def test_two_indexes_by_one_distance_are_one():
     both = table(Vector(3), HNSW(Distance.L2).index("v", name="a"), IVFFlat(Distance.L2).index("v", name="b"))
-    assert distance_of(both, "v") is Distance.L2
+    assert declared_index(both, "v")[0] is Distance.L2

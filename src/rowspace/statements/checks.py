@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from operator import attrgetter
 
 from rowspace.diagnosis import Finding, Severity
 from rowspace.statements.catalog import IndexFact
@@ -127,8 +128,9 @@ def dimensions(facts: Facts) -> Iterator[Finding]:
     """Each vector column has the dimension that its model declares."""
     for asked in facts.asked:
         table = facts.table(asked)
-        for column, wanted in asked.dimensions.items() if table is not None else ():
-            has = table.dimensions.get(column, wanted) if table is not None else wanted
+        stored = {} if table is None else table.dimensions
+        for column, wanted in asked.dimensions.items():
+            has = stored.get(column, wanted)
             if has not in {wanted, -1}:
                 yield Finding(
                     "dimension-mismatch",
@@ -188,7 +190,9 @@ def large_indexes(facts: Facts) -> Iterator[Finding]:
 
 def build_memory(facts: Facts) -> Iterator[Finding]:
     """The largest HNSW index can be built in maintenance_work_mem."""
-    largest = max((index for index in _vector_indexes(facts) if index.method == "hnsw"), key=_by_size, default=None)
+    largest = max(
+        (index for index in _vector_indexes(facts) if index.method == "hnsw"), key=attrgetter("size"), default=None
+    )
     if largest is not None and largest.size > facts.server.maintenance_work_mem:
         yield Finding(
             "build-memory",
@@ -290,10 +294,6 @@ def _command(facts: Facts, index: IndexFact) -> str | None:
 def _after_using(index: IndexFact) -> str:
     unique = "UNIQUE " if index.is_unique else ""
     return unique + index.definition.partition(" USING ")[2]
-
-
-def _by_size(index: IndexFact) -> int:
-    return index.size
 
 
 def _size(count: int) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -109,3 +112,10 @@ def test_a_server_of_its_own_for_a_run(run):
             assert connection.exec_driver_sql("SHOW fsync").scalar() == "off"
     """
     run(source, ROWSPACE_TEST_DATABASE_URL="").assert_outcomes(passed=1)
+
+
+def test_the_page_of_the_documentation_passes_as_a_test_file(run):
+    page = (Path(__file__).resolve().parents[3] / "docs/howto/test.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    options = ("--asyncio-mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
+    run("\n".join(blocks), *options, plugins=["asyncio"]).assert_outcomes(passed=3)

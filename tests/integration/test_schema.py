@@ -1,0 +1,98 @@
+"""Tables in a schema of their own, beside others of the same name in `public`."""
+
+from __future__ import annotations
+
+import enum
+
+import pytest
+from sqlalchemy import Enum, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from rowspace import CollectionRepository, Database, DocumentRepository, DocumentService, LoadReport, Repository, Vector
+from rowspace.migrations import upgrade
+from rowspace.testing import HashingEmbedder
+
+SCHEMA = 'My "odd" schema'
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Mood(enum.Enum):
+    GOOD = 1
+    BAD = 2
+
+
+class Item(Base):
+    __tablename__ = "items"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    mood: Mapped[Mood] = mapped_column(Enum(Mood, name="mood"))
+    embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
+
+
+@pytest.fixture(scope="module")
+def url(new_database):
+    url = new_database()
+    with Database.open(url, schema=SCHEMA) as database:
+        upgrade(database.engine)
+        with database.begin() as session:
+            Base.metadata.create_all(session.connection())
+    return url
+
+
+@pytest.fixture(params=["psycopg", "psycopg2"])
+def database(request, url):
+    """In the schema, where the search path does not lead."""
+    with (
+        Database.open(url.replace("+psycopg", f"+{request.param}"), schema=SCHEMA) as database,
+        database.engine.connect() as connection,
+        connection.begin() as transaction,
+    ):
+        database.sessions.configure(bind=connection, join_transaction_mode="create_savepoint")
+        yield database
+        transaction.rollback()
+
+
+def tables(session, schema):
+    query = (
+        "SELECT relname FROM pg_class WHERE relnamespace = CAST(:s AS text)::regnamespace AND relname ~ '^documents_'"
+    )
+    return set(session.scalars(text(f"{query} AND relkind = 'r'"), {"s": f'"{schema.replace(chr(34), chr(34) * 2)}"'}))
+
+
+def test_collections_live_in_the_schema(database):
+    with database.begin() as session:
+        collection = CollectionRepository(session).create("news", 2, distance="l2")
+        documents = DocumentRepository(session, collection)
+        row = {"id": "1", "content": "c", "embedding": [3, 4], "meta": {"a": 1}}
+        assert documents.upsert([row]) == LoadReport(1, inserted=1)
+        assert documents.upsert([row]) == LoadReport(1, updated=1)
+        documents.create_indexes()
+        (hit,) = documents.nearest([0, 0], where={"a": 1}, with_embedding=True)
+        assert (hit.distance, hit.entity.embedding.tolist()) == (5, [3, 4])
+        assert tables(session, SCHEMA) == {collection.partition}
+        assert tables(session, "public") == set()
+        assert documents.update_metadata({"a": 2}, where={"a": 1}) == 1
+        assert documents.delete(where={"a": 2}) == 1
+        CollectionRepository(session).drop("news")
+        assert tables(session, SCHEMA) == set()
+
+
+def test_models_live_in_the_schema(database):
+    with database.begin() as session:
+        items = Repository(session, Item)
+        row = {"id": 1, "mood": Mood.BAD, "embedding": [1, 2]}
+        assert items.upsert([row]) == LoadReport(1, inserted=1)
+        (hit,) = items.nearest([1, 2], where=[Item.mood == Mood.BAD])
+        assert hit.entity.mood is Mood.BAD
+        assert items.get(1) is hit.entity
+        assert items.delete_where(Item.id == 1) == 1
+
+
+def test_services_work_in_the_schema(database):
+    service = DocumentService(database, HashingEmbedder())
+    service.create_collection("news")
+    service.add("news", ["vector database", "apple pie"])
+    assert service.search("news", "database")[0].content == "vector database"
+    assert service.add("news", ["apple pie"]) == LoadReport(1, unchanged=1)
