@@ -20,6 +20,11 @@ from rowspace.embedded import EmbeddedServer
 ROWSPACE = [sys.executable, "-m", "rowspace"]
 
 
+def default_signals():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Cli:
     """Runs `rowspace` with an environment."""
 
@@ -29,6 +34,8 @@ class Cli:
 
     def start(self, *arguments, **options):
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        # A run in the background may have been started with these ignored, and what is ignored is inherited.
+        options |= {"preexec_fn": default_signals}
         return subprocess.Popen([*ROWSPACE, *arguments], env=self.environment, encoding="utf-8", **pipes, **options)
 
     def __call__(self, *arguments, given="", code=0):
