@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
-__all__ = ["Measure", "Times", "interleave", "interleave_async"]
+__all__ = ["Measure", "Times", "interleave", "interleave_async", "warming"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,19 @@ def interleave(
     return Times({name: values[warmup:] for name, values in seconds.items()})
 
 
+def warming(variants: Mapping[str, Callable[[int], object]]) -> Callable[[int], object]:
+    """Return what runs every variant once: each has a server process of its own, with caches of its own."""
+    return lambda turn: [variant(turn) for variant in variants.values()]
+
+
 async def interleave_async(
     variants: Mapping[str, Callable[[int], Awaitable[object]]], turns: int, *, warmup: int = 0
 ) -> Times:
-    """Do the same with coroutines, one at a time; before each turn the first variant runs once without being timed."""
+    """Do the same with coroutines, one at a time; before each turn every variant runs once without being timed."""
     seconds: dict[str, list[float]] = {name: [] for name in variants}
-    before = next(iter(variants.values()))
     for turn in range(-warmup, turns):
-        await before(turn)
+        for variant in variants.values():
+            await variant(turn)
         for name in _order(list(variants), turn):
             began = perf_counter()
             await variants[name](turn)

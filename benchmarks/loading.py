@@ -29,7 +29,7 @@ def measure_load(database: Database, corpus: Corpus, dimension: int, turns: int)
     loader = _Loader(database, corpus, dimension)
     orm_rows = min(ORM_ROWS, len(corpus.texts))
     variants = {"COPY": loader.copy, "upsert": loader.upsert, "ORM": lambda _: loader.add_all(orm_rows)}
-    times = interleave(variants, turns)
+    times = interleave(variants, turns, warmup=1, before=loader.prepare)
     rates = {name: len(corpus.texts) / times.median(name) for name in ("COPY", "upsert")}
     rates["ORM"] = orm_rows / times.median("ORM")
     detail = ", ".join(f"{name} {rate:,.0f} rows/s" for name, rate in rates.items())
@@ -60,27 +60,34 @@ class _Loader:
         self._plain = create_engine(database.engine.url)
         self._model = _orm_model(dimension)
         self._model.metadata.create_all(self._plain)
-        self._last = ""
+        self._name = ""
+
+    def prepare(self, _turn: int) -> None:
+        """Make the table and the collection of the turn."""
+        self._name = f"load_{self._dimension}_{next(self._numbers)}"
+        with self._raw.transaction():
+            self._raw.execute(
+                f"CREATE TABLE {self._name} (id text PRIMARY KEY, content text NOT NULL, metadata jsonb NOT NULL, "
+                f"embedding vector({self._dimension}) NOT NULL)"
+            )
+        with self._database.begin() as session:
+            CollectionRepository(session).create(self._name, self._dimension)
 
     def copy(self, _turn: int) -> None:
         """Load by psycopg's `write_row`."""
-        table = f"plain_{self._dimension}_{next(self._numbers)}"
-        with self._raw.transaction(), self._raw.cursor() as cursor:
-            cursor.execute(
-                f"CREATE TABLE {table} (id text PRIMARY KEY, content text NOT NULL, metadata jsonb NOT NULL, "
-                f"embedding vector({self._dimension}) NOT NULL)"
-            )
-            with cursor.copy(f"COPY {table} (id, content, metadata, embedding) FROM STDIN (FORMAT BINARY)") as copy:
-                copy.set_types(["text", "text", "jsonb", "vector"])
-                for row in self._rows:
-                    copy.write_row((row["id"], row["content"], Jsonb(row["meta"]), row["embedding"]))
+        with (
+            self._raw.transaction(),
+            self._raw.cursor() as cursor,
+            cursor.copy(f"COPY {self._name} (id, content, metadata, embedding) FROM STDIN (FORMAT BINARY)") as copy,
+        ):
+            copy.set_types(["text", "text", "jsonb", "vector"])
+            for row in self._rows:
+                copy.write_row((row["id"], row["content"], Jsonb(row["meta"]), row["embedding"]))
 
     def upsert(self, _turn: int) -> None:
         """Load through the repository."""
-        self._last = f"load_{self._dimension}_{next(self._numbers)}"
         with self._database.begin() as session:
-            collection = CollectionRepository(session).create(self._last, self._dimension)
-            DocumentRepository(session, collection).upsert(self._rows)
+            DocumentRepository(session, CollectionRepository(session).get(self._name)).upsert(self._rows)
 
     def add_all(self, rows: int) -> None:
         """Load through the ORM, with ids that are new."""
@@ -92,7 +99,7 @@ class _Loader:
         """Build the indexes of the collection that was loaded last."""
         with self._database.begin() as session:
             session.connection().exec_driver_sql("SET LOCAL maintenance_work_mem = '512MB'")
-            DocumentRepository(session, CollectionRepository(session).get(self._last)).create_indexes()
+            DocumentRepository(session, CollectionRepository(session).get(self._name)).create_indexes()
 
     def close(self) -> None:
         """Let go of the connections."""
