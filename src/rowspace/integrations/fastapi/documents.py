@@ -1,0 +1,133 @@
+"""Endpoints of the documents in a collection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Path, Request
+
+from rowspace.errors import RowNotFound
+from rowspace.integrations.fastapi.backend import Backend
+from rowspace.integrations.fastapi.collections import Caller, Name
+from rowspace.integrations.fastapi.openapi import ndjson_body, problems
+from rowspace.integrations.fastapi.routes import LimitedRequest, route_class
+from rowspace.integrations.rest.bodies import LineReader
+from rowspace.integrations.rest.errors import RequestFault
+from rowspace.integrations.rest.models import (
+    Count,
+    CountBody,
+    DeleteBody,
+    Deleted,
+    DocumentBody,
+    DocumentsBody,
+    LoadResult,
+    ScrollBody,
+)
+from rowspace.services import DocumentOut, DocumentPage
+
+__all__ = ["documents_router"]
+
+Id = Annotated[str, Path(description="The id of a document; it may hold slashes.", examples=["a"])]
+
+
+def documents_router(backend: Backend) -> APIRouter:
+    """Return the router of the endpoints that write, read, count, page through and delete documents."""
+    router = APIRouter(prefix="/collections/{name}", route_class=route_class(backend), tags=["documents"])
+    _add_writes(router, backend)
+    _add_reads(router, backend)
+    return router
+
+
+def _add_writes(router: APIRouter, backend: Backend) -> None:
+    limits = backend.settings
+
+    @router.post(
+        "/documents",
+        summary="Add or update documents",
+        response_model=LoadResult,
+        responses=problems(400, 404, 408, 409, 413, 415, 422),
+        openapi_extra=ndjson_body(),
+    )
+    async def put_documents(
+        name: Name, request: Request, access: Caller, body: DocumentsBody | None = None
+    ) -> LoadResult:
+        """Add documents, and update those whose id is there: all of them, or none where one is at fault.
+
+        As one JSON body, or streamed as `application/x-ndjson`, a document a line, in any number.
+        """
+        access.check(name, "write")
+        if body is not None:
+            _check_number(len(body.documents), limits.max_documents)
+            return LoadResult.from_report(await backend.documents.add(name, body.documents))
+        streamed = _lines(cast("LimitedRequest", request), LineReader(limits.max_line))
+        return LoadResult.from_report(await backend.documents.add(name, streamed))
+
+    @router.post(
+        "/delete",
+        summary="Delete documents",
+        response_model=Deleted,
+        responses=problems(400, 404, 413, 415, 422),
+    )
+    async def delete_documents(name: Name, body: DeleteBody, access: Caller) -> Deleted:
+        """Delete documents by id or by filter, and say how many there were."""
+        access.check(name, "write")
+        return Deleted(deleted=await backend.documents.delete(name, body.ids or (), where=body.filter))
+
+
+def _add_reads(router: APIRouter, backend: Backend) -> None:
+    @router.get(
+        "/documents/{document_id:path}",
+        summary="Show a document",
+        response_model=DocumentOut,
+        responses=problems(404, 422),
+    )
+    async def get_document(name: Name, document_id: Id, access: Caller) -> DocumentOut:
+        """Return a document."""
+        access.check(name)
+        found = await backend.documents.get(name, [document_id])
+        if not found:
+            message = f"There is no document {document_id!r:.200} in the collection {name!r}."
+            raise RowNotFound(message)
+        return found[0]
+
+    @router.post("/count", summary="Count documents", response_model=Count, responses=problems(400, 404, 413, 415, 422))
+    async def count_documents(name: Name, body: CountBody, access: Caller) -> Count:
+        """Return how many documents match a filter."""
+        access.check(name)
+        return Count(count=await backend.documents.count(name, where=body.filter))
+
+    @router.post(
+        "/scroll",
+        summary="Page through documents",
+        response_model=DocumentPage,
+        responses=problems(400, 404, 413, 415, 422),
+    )
+    async def scroll_documents(name: Name, body: ScrollBody, access: Caller) -> DocumentPage:
+        """Return a page of documents, and the cursor of the next: null after the last."""
+        access.check(name)
+        return await backend.searches.scroll(
+            name,
+            body.limit,
+            where=body.filter,
+            order_by=body.order_by,
+            descending=body.descending,
+            cursor=body.cursor,
+        )
+
+
+def _check_number(number: int, limit: int) -> None:
+    if number > limit:
+        detail = f"{number:,} documents at once, at most {limit:,} are taken: send them in parts, or as NDJSON."
+        raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer="/documents")
+
+
+async def _lines(request: LimitedRequest, reader: LineReader) -> AsyncIterator[DocumentBody]:
+    if not request.streamed:
+        raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, "There is no body: send the documents.", pointer="")
+    async for chunk in request.stream():
+        for document in reader.feed(chunk):
+            yield document
+    for document in reader.end():
+        yield document

@@ -1,0 +1,61 @@
+"""Errors as answers in problem+json."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from rowspace.errors import RowspaceError
+from rowspace.integrations.rest.errors import RequestFault
+from rowspace.integrations.rest.ids import HEADER, request_id
+from rowspace.integrations.rest.problems import MEDIA_TYPE, Problem, problem_of, validation_problem
+
+__all__ = ["add_problem_handlers", "answer_to", "problem_response"]
+
+_log = logging.getLogger("rowspace.http")
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Answer Rowspace's errors, bad requests and HTTP errors of an application in problem+json.
+
+    `make_router` does so for its own endpoints; this is for the others. Any other exception stays the application's.
+    """
+
+    async def handle(request: Request, error: Exception) -> Response:
+        return answer_to(error, request_id(request.headers.get(HEADER)))
+
+    for kind in (RowspaceError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, handle)
+
+
+def answer_to(error: Exception, request: str) -> Response:
+    """Return the answer to an error; faults of the server are logged with the request's id."""
+    problem = _problem_of(error)
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        unforeseen = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
+        _log.error("request %s: %s", request, type(error).__name__, exc_info=error if unforeseen else None)
+    return problem_response(problem, request)
+
+
+def problem_response(problem: Problem, request: str) -> Response:
+    """Return the answer that tells a problem."""
+    content = json.dumps(problem.body(request), ensure_ascii=False).encode("utf-8", "replace")
+    headers = {**problem.headers, HEADER: request}
+    return Response(content, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _problem_of(error: Exception) -> Problem:
+    if isinstance(error, RequestValidationError):
+        return validation_problem(error.errors())
+    if isinstance(error, HTTPException):
+        if isinstance(error.__cause__, RequestFault):
+            # FastAPI puts an error of its own around what is raised while it reads a body.
+            return problem_of(error.__cause__)
+        status = HTTPStatus(error.status_code)
+        return Problem(status, str(error.detail), headers=error.headers or {})
+    return problem_of(error)
