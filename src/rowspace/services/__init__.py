@@ -4,9 +4,11 @@ Thin on purpose: each method is one transaction around repository calls. Sync tw
 """
 
 from rowspace.services._async.documents import AsyncDocumentService
+from rowspace.services._async.quick import AsyncQuickSearch
 from rowspace.services._async.readiness import readiness as areadiness
 from rowspace.services._async.searching import AsyncSearchService
 from rowspace.services._sync.documents import DocumentService
+from rowspace.services._sync.quick import QuickSearch
 from rowspace.services._sync.readiness import readiness
 from rowspace.services._sync.searching import SearchService
 from rowspace.services.embedding import Embedder, embedder_name
@@ -23,6 +25,7 @@ from rowspace.services.models import (
 
 __all__ = [
     "AsyncDocumentService",
+    "AsyncQuickSearch",
     "AsyncSearchService",
     "CollectionInfo",
     "DocumentIn",
@@ -30,6 +33,7 @@ __all__ = [
     "DocumentPage",
     "DocumentService",
     "Embedder",
+    "QuickSearch",
     "Readiness",
     "SearchHit",
     "SearchOptions",

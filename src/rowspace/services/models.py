@@ -209,6 +209,25 @@ class SearchHit(_Model):
             highlight=hit.highlight if isinstance(hit, TextHit | HybridHit) else None,
         )
 
+    @classmethod
+    def from_row(cls, rank: int, row: Sequence[Any], *, similarity: float) -> Self:
+        """Return the model of a row of id, content, metadata and distance."""
+        return cls.model_construct(
+            _HIT_FIELDS,
+            rank=rank,
+            id=row[0],
+            content=row[1],
+            metadata=row[2],
+            distance=row[3],
+            similarity=similarity,
+            text_rank=None,
+            score=None,
+            highlight=None,
+        )
+
+
+_HIT_FIELDS = set(SearchHit.model_fields)
+
 
 class CollectionInfo(_Model):
     """A collection, as a caller sees it."""

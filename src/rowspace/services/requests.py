@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rowspace.models import Collection
 from rowspace.services.models import SearchRequest
-from rowspace.settings import SearchSettings
+from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
 
-__all__ = ["batch_of", "request_of", "search_options"]
+__all__ = ["batch_of", "is_plain", "request_of", "search_options"]
 
 
 def request_of(query: Any, options: Mapping[str, Any]) -> SearchRequest:
@@ -33,6 +34,22 @@ def batch_of(queries: Sequence[Any], options: Mapping[str, Any]) -> list[SearchR
         pydantic.ValidationError: as in `request_of`.
     """
     return [request_of(query, options) for query in queries]
+
+
+def is_plain(request: SearchRequest, collection: Collection) -> bool:
+    """Tell whether a search is by distance alone, without a setting, for no more than an index scan gives by itself."""
+    return (
+        request.mode == "vector"
+        and request.k <= DEFAULT_EF_SEARCH
+        and request.filter is None
+        and request.max_distance is None
+        and request.min_distance is None
+        and request.ef_search is None
+        and request.recall is None
+        and not request.exact
+        and "quantize" not in collection.index
+        and "tuning" not in collection.index
+    )
 
 
 def search_options(request: SearchRequest) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from rowspace.integrations.fastapi.problems import add_problem_handlers
 from rowspace.integrations.fastapi.router import router_of
 from rowspace.integrations.rest.settings import ServerSettings
 from rowspace.services import Embedder
+from rowspace.wire.liveness import check_idle
 
 __all__ = ["create_app"]
 
@@ -69,7 +70,10 @@ def _lifespan(backend: Backend, database: AsyncDatabase | None) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            backend.connect(database or await _opened(backend.settings, stack))
+            if database is not None:
+                backend.connect(database)
+            else:
+                backend.connect(await _opened(backend.settings, stack), own=True)
             yield
 
     return lifespan
@@ -87,7 +91,12 @@ async def _opened(settings: ServerSettings, stack: AsyncExitStack) -> AsyncDatab
         pool_size=settings.pool_size,
         max_overflow=settings.pool_overflow,
         pool_timeout=settings.pool_timeout,
+        # The connection that was used last: its server process has the caches warm, and the others may stay idle.
+        pool_use_lifo=True,
+        # check_idle does it for less.
+        pool_pre_ping=False,
     )
+    check_idle(database.engine)
     return await stack.enter_async_context(database)
 
 

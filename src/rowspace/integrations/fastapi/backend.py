@@ -9,7 +9,7 @@ from rowspace.errors import ConfigurationError
 from rowspace.integrations.rest.keys import Keyring
 from rowspace.integrations.rest.metrics import Metrics
 from rowspace.integrations.rest.settings import ServerSettings
-from rowspace.services import AsyncDocumentService, AsyncSearchService, Embedder
+from rowspace.services import AsyncDocumentService, AsyncQuickSearch, AsyncSearchService, Embedder
 
 __all__ = ["Backend"]
 
@@ -31,11 +31,12 @@ class Backend:
         self.metrics = Metrics()
         self._database: AsyncDatabase | None = None
 
-    def connect(self, database: AsyncDatabase) -> None:
-        """Serve a database from now on."""
+    def connect(self, database: AsyncDatabase, *, own: bool = False) -> None:
+        """Serve a database from now on; `own` says that nobody else has hooks on its sessions."""
         self._database = database
         self.documents = AsyncDocumentService(database, self.embedder)
         self.searches = AsyncSearchService(database, self.embedder)
+        self.search = (AsyncQuickSearch(database, self.embedder) if own else self.searches).search
 
     @property
     def database(self) -> AsyncDatabase:

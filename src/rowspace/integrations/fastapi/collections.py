@@ -5,33 +5,37 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.openapi import problems
-from rowspace.integrations.fastapi.routes import access_of, route_class
-from rowspace.integrations.rest.keys import Access
+from rowspace.integrations.fastapi.routes import access_of
 from rowspace.integrations.rest.models import CollectionBody, Collections
 from rowspace.services import CollectionInfo
 
-__all__ = ["Caller", "Name", "collections_router"]
+__all__ = ["Name", "add_collections"]
 
-Caller = Annotated[Access, Depends(access_of)]
 Name = Annotated[str, Path(description="The name of a collection.", examples=["articles"])]
 
 
-def collections_router(backend: Backend) -> APIRouter:
-    """Return the router of the endpoints that create, list, show and delete collections."""
-    router = APIRouter(route_class=route_class(backend), tags=["collections"])
+def add_collections(router: APIRouter, backend: Backend) -> None:
+    """Add the endpoints that list, create, show and delete collections."""
 
-    @router.get("/collections", summary="List collections", response_model=Collections, responses=problems())
-    async def list_collections(access: Caller) -> Collections:
+    @router.get(
+        "/api/collections",
+        tags=["collections"],
+        summary="List collections",
+        response_model=Collections,
+        responses=problems(),
+    )
+    async def list_collections(request: Request) -> Collections:
         """Return the collections that the caller may see, by name."""
         found = await backend.documents.collections()
-        return Collections.model_construct(collections=[one for one in found if access.sees(one.name)])
+        return Collections.model_construct(collections=[one for one in found if access_of(request).sees(one.name)])
 
     @router.post(
-        "/collections",
+        "/api/collections",
+        tags=["collections"],
         summary="Create a collection",
         status_code=201,
         response_model=CollectionInfo,
@@ -40,11 +44,9 @@ def collections_router(backend: Backend) -> APIRouter:
             **problems(400, 409, 413, 415, 422),
         },
     )
-    async def create_collection(
-        body: CollectionBody, request: Request, response: Response, access: Caller
-    ) -> CollectionInfo:
+    async def create_collection(body: CollectionBody, request: Request, response: Response) -> CollectionInfo:
         """Create an empty collection."""
-        access.check(body.name, "write")
+        access_of(request).check(body.name, "write")
         made = await backend.documents.create_collection(
             body.name,
             body.dimension,
@@ -57,20 +59,25 @@ def collections_router(backend: Backend) -> APIRouter:
         return made
 
     @router.get(
-        "/collections/{name}",
+        "/api/collections/{name}",
+        tags=["collections"],
         summary="Show a collection",
         response_model=CollectionInfo,
         responses=problems(404, 422),
     )
-    async def get_collection(name: Name, access: Caller) -> CollectionInfo:
+    async def get_collection(name: Name, request: Request) -> CollectionInfo:
         """Return a collection."""
-        access.check(name)
+        access_of(request).check(name)
         return await backend.documents.collection(name)
 
-    @router.delete("/collections/{name}", summary="Delete a collection", status_code=204, responses=problems(404, 422))
-    async def delete_collection(name: Name, access: Caller) -> None:
+    @router.delete(
+        "/api/collections/{name}",
+        tags=["collections"],
+        summary="Delete a collection",
+        status_code=204,
+        responses=problems(404, 422),
+    )
+    async def delete_collection(name: Name, request: Request) -> None:
         """Delete a collection with all its documents."""
-        access.check(name, "write")
+        access_of(request).check(name, "write")
         await backend.documents.drop_collection(name)
-
-    return router

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Path, Request
 
 from rowspace.errors import RowNotFound
 from rowspace.integrations.fastapi.backend import Backend
-from rowspace.integrations.fastapi.collections import Caller, Name
+from rowspace.integrations.fastapi.collections import Name
 from rowspace.integrations.fastapi.openapi import ndjson_body, problems
-from rowspace.integrations.fastapi.routes import LimitedRequest, route_class
+from rowspace.integrations.fastapi.routes import LimitedRequest, access_of
 from rowspace.integrations.rest.bodies import LineReader
 from rowspace.integrations.rest.errors import RequestFault
 from rowspace.integrations.rest.models import (
@@ -27,37 +27,36 @@ from rowspace.integrations.rest.models import (
 )
 from rowspace.services import DocumentOut, DocumentPage
 
-__all__ = ["documents_router"]
+__all__ = ["add_documents"]
+
+_PATH = "/api/collections/{name}"
 
 Id = Annotated[str, Path(description="The id of a document; it may hold slashes.", examples=["a"])]
 
 
-def documents_router(backend: Backend) -> APIRouter:
-    """Return the router of the endpoints that write, read, count, page through and delete documents."""
-    router = APIRouter(prefix="/collections/{name}", route_class=route_class(backend), tags=["documents"])
+def add_documents(router: APIRouter, backend: Backend) -> None:
+    """Add the endpoints that write, read, count, page through and delete documents."""
     _add_writes(router, backend)
     _add_reads(router, backend)
-    return router
 
 
 def _add_writes(router: APIRouter, backend: Backend) -> None:
     limits = backend.settings
 
     @router.post(
-        "/documents",
+        _PATH + "/documents",
+        tags=["documents"],
         summary="Add or update documents",
         response_model=LoadResult,
         responses=problems(400, 404, 408, 409, 413, 415, 422),
         openapi_extra=ndjson_body(),
     )
-    async def put_documents(
-        name: Name, request: Request, access: Caller, body: DocumentsBody | None = None
-    ) -> LoadResult:
+    async def put_documents(name: Name, request: Request, body: DocumentsBody | None = None) -> LoadResult:
         """Add documents, and update those whose id is there: all of them, or none where one is at fault.
 
         As one JSON body, or streamed as `application/x-ndjson`, a document a line, in any number.
         """
-        access.check(name, "write")
+        access_of(request).check(name, "write")
         if body is not None:
             _check_number(len(body.documents), limits.max_documents)
             return LoadResult.from_report(await backend.documents.add(name, body.documents))
@@ -65,48 +64,57 @@ def _add_writes(router: APIRouter, backend: Backend) -> None:
         return LoadResult.from_report(await backend.documents.add(name, streamed))
 
     @router.post(
-        "/delete",
+        _PATH + "/delete",
+        tags=["documents"],
         summary="Delete documents",
         response_model=Deleted,
         responses=problems(400, 404, 413, 415, 422),
     )
-    async def delete_documents(name: Name, body: DeleteBody, access: Caller) -> Deleted:
+    async def delete_documents(name: Name, body: DeleteBody, request: Request) -> Deleted:
         """Delete documents by id or by filter, and say how many there were."""
-        access.check(name, "write")
+        access_of(request).check(name, "write")
         return Deleted(deleted=await backend.documents.delete(name, body.ids or (), where=body.filter))
 
 
 def _add_reads(router: APIRouter, backend: Backend) -> None:
     @router.get(
-        "/documents/{document_id:path}",
+        _PATH + "/documents/{document_id:path}",
+        tags=["documents"],
         summary="Show a document",
         response_model=DocumentOut,
         responses=problems(404, 422),
     )
-    async def get_document(name: Name, document_id: Id, access: Caller) -> DocumentOut:
+    async def get_document(name: Name, document_id: Id, request: Request) -> DocumentOut:
         """Return a document."""
-        access.check(name)
+        access_of(request).check(name)
         found = await backend.documents.get(name, [document_id])
         if not found:
             message = f"There is no document {document_id!r:.200} in the collection {name!r}."
             raise RowNotFound(message)
         return found[0]
 
-    @router.post("/count", summary="Count documents", response_model=Count, responses=problems(400, 404, 413, 415, 422))
-    async def count_documents(name: Name, body: CountBody, access: Caller) -> Count:
+    @router.post(
+        _PATH + "/count",
+        tags=["documents"],
+        summary="Count documents",
+        response_model=Count,
+        responses=problems(400, 404, 413, 415, 422),
+    )
+    async def count_documents(name: Name, body: CountBody, request: Request) -> Count:
         """Return how many documents match a filter."""
-        access.check(name)
+        access_of(request).check(name)
         return Count(count=await backend.documents.count(name, where=body.filter))
 
     @router.post(
-        "/scroll",
+        _PATH + "/scroll",
+        tags=["documents"],
         summary="Page through documents",
         response_model=DocumentPage,
         responses=problems(400, 404, 413, 415, 422),
     )
-    async def scroll_documents(name: Name, body: ScrollBody, access: Caller) -> DocumentPage:
+    async def scroll_documents(name: Name, body: ScrollBody, request: Request) -> DocumentPage:
         """Return a page of documents, and the cursor of the next: null after the last."""
-        access.check(name)
+        access_of(request).check(name)
         return await backend.searches.scroll(
             name,
             body.limit,

@@ -9,10 +9,11 @@ from fastapi.security import HTTPBearer
 
 from rowspace.engine import AsyncDatabase
 from rowspace.integrations.fastapi.backend import Backend
-from rowspace.integrations.fastapi.collections import collections_router
-from rowspace.integrations.fastapi.documents import documents_router
+from rowspace.integrations.fastapi.collections import add_collections
+from rowspace.integrations.fastapi.documents import add_documents
 from rowspace.integrations.fastapi.probes import probes_router
-from rowspace.integrations.fastapi.search import search_router
+from rowspace.integrations.fastapi.routes import route_class
+from rowspace.integrations.fastapi.search import add_search
 from rowspace.integrations.rest.settings import ServerSettings
 from rowspace.services import Embedder
 
@@ -45,9 +46,14 @@ def router_of(backend: Backend, *, probes: bool = True) -> APIRouter:
     """Return the router of a backend, whose database may come later."""
     # For the description only: the route class asks for the key before a body is read.
     security = [Depends(HTTPBearer(auto_error=False))] if backend.settings.api_keys else []
-    router = APIRouter()
-    for part in (collections_router, documents_router, search_router):
-        router.include_router(part(backend), prefix="/api", dependencies=security)
+    router = APIRouter(route_class=route_class(backend), dependencies=security)
+    # One flat router, what is called most at its head: FastAPI tries one route after the other, level by level.
+    add_search(router, backend)
+    add_documents(router, backend)
+    add_collections(router, backend)
     if probes:
-        router.include_router(probes_router(backend))
+        whole = APIRouter()
+        whole.include_router(router)
+        whole.include_router(probes_router(backend))
+        return whole
     return router

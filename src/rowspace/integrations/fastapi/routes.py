@@ -82,6 +82,11 @@ class LimitedRequest(Request):
         meter = Meter(self._settings.max_upload if self.streamed else self._settings.max_body)
         meter.announced(self.headers.get("content-length"))
         chunks = super().stream()
+        async for chunk in self._impatient(chunks) if self.streamed else chunks:
+            yield meter.read(chunk)
+
+    async def _impatient(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield chunks, none of which may take long: a connection to the database waits for them."""
         while True:
             try:
                 async with asyncio.timeout(self._settings.upload_idle):
@@ -92,7 +97,7 @@ class LimitedRequest(Request):
                 raise RequestFault(HTTPStatus.REQUEST_TIMEOUT, detail, headers=closing) from None
             if chunk is None:
                 return
-            yield meter.read(chunk)
+            yield chunk
 
     async def body(self) -> bytes:
         """Return the body; b"" for NDJSON, which an endpoint streams.

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from rowspace.integrations.fastapi.backend import Backend
-from rowspace.integrations.fastapi.collections import Caller
 from rowspace.integrations.fastapi.openapi import problems
-from rowspace.integrations.fastapi.routes import route_class
+from rowspace.integrations.fastapi.routes import access_of
 from rowspace.integrations.rest.bodies import JSON
 from rowspace.integrations.rest.errors import RequestFault
 from rowspace.integrations.rest.models import BatchBody, Search, SearchResult, SearchResults
 
-__all__ = ["search_router"]
+__all__ = ["add_search"]
 
 
-def search_router(backend: Backend) -> APIRouter:
-    """Return the router of the endpoint that searches."""
-    router = APIRouter(route_class=route_class(backend), tags=["search"])
+def add_search(router: APIRouter, backend: Backend) -> None:
+    """Add the endpoint that searches."""
     limits = backend.settings
 
     @router.post(
-        "/search",
+        "/api/search",
+        tags=["search"],
         summary="Search",
         response_model=SearchResult | SearchResults,
         responses=problems(400, 404, 409, 413, 415, 422),
     )
-    async def search(body: Search, access: Caller) -> Response:
+    async def search(body: Search, request: Request) -> Response:
         """Return the documents nearest to a text or a vector, best first; with `queries`, those of each."""
-        access.check(body.collection)
+        access_of(request).check(body.collection)
         _check("/k", body.k, limits.max_k)
         _check("/fetch_k", body.fetch_k or 0, limits.max_k)
         if isinstance(body, BatchBody):
@@ -39,10 +38,8 @@ def search_router(backend: Backend) -> APIRouter:
             found = [SearchResult.model_construct(hits=hits) for hits in many]
             # Serialised here: FastAPI would first validate what the service made.
             return Response(SearchResults.model_construct(results=found).model_dump_json(), media_type=JSON)
-        hits = await backend.searches.search(body.collection, body)
+        hits = await backend.search(body.collection, body)
         return Response(SearchResult.model_construct(hits=hits).model_dump_json(), media_type=JSON)
-
-    return router
 
 
 def _check(pointer: str, number: int, limit: int) -> None:

@@ -55,7 +55,7 @@ class ServerSettings(Limits):
         api_keys: a JSON array of keys and their rights; without one, every caller may do everything.
         cors_origins: a JSON array of origins whose pages may call; none by default.
         pool_size: connections kept open by each worker.
-        pool_overflow: connections beyond these, for as long as they are needed.
+        pool_overflow: connections beyond these, each for one request: to connect costs more than to wait a little.
         pool_timeout: seconds to wait for a connection before a request is refused.
         metrics: whether there is `/metrics`.
         docs: whether there are `/docs`, `/redoc` and `/openapi.json`.
@@ -69,7 +69,7 @@ class ServerSettings(Limits):
     api_keys: tuple[ApiKey, ...] = ()
     cors_origins: tuple[str, ...] = ()
     pool_size: int = Field(default=10, ge=1)
-    pool_overflow: int = Field(default=10, ge=0)
+    pool_overflow: int = Field(default=0, ge=0)
     pool_timeout: float = Field(default=5, gt=0)
     metrics: bool = True
     docs: bool = True
