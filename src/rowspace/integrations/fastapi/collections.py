@@ -75,6 +75,7 @@ def add_collections(router: APIRouter, backend: Backend) -> None:
         tags=["collections"],
         summary="Delete a collection",
         status_code=204,
+        response_class=Response,
         responses=problems(404, 422),
     )
     async def delete_collection(name: Name, request: Request) -> None:
