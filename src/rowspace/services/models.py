@@ -102,7 +102,7 @@ class SearchOptions(_Model):
         highlight: in modes `text` and `hybrid`: return an excerpt with the words marked, escaped for HTML.
         max_distance: in modes `vector` and `mmr`: leave out what is farther.
         min_distance: in mode `vector`: leave out what is nearer.
-        fetch_k: in mode `mmr`: candidates, at least k; four times k and at least 20 by default.
+        fetch_k: in mode `mmr`: candidates, k where that is more; four times k and at least 20 by default.
         lambda_mult: in mode `mmr`: from 1 for the nearest alone to 0 for variety alone; 0.5 by default.
         exact: compare with every document that matches, without the vector index.
         ef_search: pgvector's setting for this search.
@@ -167,8 +167,6 @@ def _fault_of(request: SearchRequest) -> str | None:
 def _fault_of_options(request: SearchOptions) -> str | None:
     if request.recall is not None and request.ef_search is not None:
         return "recall chooses ef_search: give one of them"
-    if request.fetch_k is not None and request.fetch_k < request.k:
-        return f"fetch_k is at least k, which is {request.k}"
     for option, modes in _MODES.items():
         given = getattr(request, option)
         if given is not None and given is not False and request.mode not in modes:

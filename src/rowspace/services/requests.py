@@ -67,4 +67,5 @@ def search_options(request: SearchRequest) -> dict[str, Any]:
     if request.mode == "vector":
         return {**options, "min_distance": request.min_distance}
     lambda_mult = 0.5 if request.lambda_mult is None else request.lambda_mult
-    return {**options, "fetch_k": request.fetch_k, "lambda_mult": lambda_mult}
+    fetch_k = None if request.fetch_k is None else max(request.fetch_k, request.k)
+    return {**options, "fetch_k": fetch_k, "lambda_mult": lambda_mult}

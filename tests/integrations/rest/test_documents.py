@@ -49,7 +49,7 @@ def test_ndjson_is_streamed(client, name):
         (b'{"id": "b"}', 422, "Line 2, /content"),
         (b'["b"]', 422, "Line 2"),
         (b'{"content": "a", "embedding": [1, "2"]}', 422, "Line 2, /embedding/1"),
-        (b'{"content": "a", "embedding": [1, 2, 3]}', 422, "2"),
+        (b'{"content": "a", "embedding": [1, 2, 3]}', 409, "2 dimensions"),
         (b'{"content": "' + b"x" * 100_001 + b'"}', 413, "Line 2 is longer"),
     ],
 )
@@ -99,7 +99,6 @@ def test_pages_hold_every_document_once(client, collection):
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
-        ({"cursor": "nonsense"}, "/cursor"),
         ({"limit": 0}, "/limit"),
         ({"limit": 10**6}, "/limit"),
         ({"filter": {"year": {"$near": 1}}}, "/filter"),
@@ -119,9 +118,8 @@ def test_a_page_that_cannot_be(client, collection, problem_of, body, pointer):
         ({"content": "a\0b"}, "/documents/1/content"),
         ({"content": "a", "id": ""}, "/documents/1/id"),
         ({"content": "a", "metadata": {"b": ["\0"]}}, "/documents/1/metadata"),
-        ({"content": "a", "embedding": [1.0] * 63}, "/documents/1/embedding"),
         ({"content": "a", "embedding": []}, "/documents/1/embedding"),
-        ({"content": "a", "embedding": [1e300] * 64}, "/documents/1/embedding"),
+        ({"content": "a", "embedding": [1e300] * 64}, "/documents/1/embedding/0"),
         ({"content": "a", "embedding": "1.0"}, "/documents/1/embedding"),
         ({"content": "a", "extra": 1}, "/documents/1/extra"),
     ],
@@ -131,6 +129,18 @@ def test_a_document_at_fault_has_its_place(client, collection, problem_of, docum
     problem = problem_of(client.post(f"/api/collections/{collection}/documents", json=body), 422)
     assert problem["errors"][0]["pointer"] == pointer
     problem_of(client.get(f"/api/collections/{collection}/documents/fine"), 404)
+
+
+def test_an_embedding_that_does_not_fit_the_collection(client, collection, problem_of):
+    body = {"documents": [{"content": "a", "embedding": [1.0] * 63}]}
+    problem = problem_of(client.post(f"/api/collections/{collection}/documents", json=body), 409)
+    assert problem["errors"][0]["pointer"] == "/documents/0/embedding"
+    assert "64" in problem["detail"]
+
+
+def test_a_cursor_that_leads_nowhere(client, collection, problem_of):
+    problem = problem_of(client.post(f"/api/collections/{collection}/scroll", json={"cursor": "nonsense"}), 404)
+    assert problem["errors"][0]["pointer"] == "/cursor"
 
 
 def test_too_many_documents_at_once(client, collection, problem_of):

@@ -78,7 +78,6 @@ def test_batch_of_texts_and_vectors(client, collection):
         ({"text": "a", "mode": "hybrid", "max_distance": 1}, ""),
         ({"text": ""}, "/text"),
         ({"text": "a\0"}, "/text"),
-        ({"vector": [1.0]}, "/vector"),
         ({"vector": [1e39] * 64}, "/vector"),
         ({"vector": [10**400] * 64}, "/vector/0"),
         ({"vector": [True] * 64}, "/vector/0"),
@@ -93,13 +92,19 @@ def test_batch_of_texts_and_vectors(client, collection):
         ({"queries": []}, "/queries"),
         ({"queries": ["a"] * 21}, "/queries"),
         ({"queries": ["a"], "k": 0}, "/k"),
-        ({"queries": [VECTOR, [1.0]]}, "/queries/1"),
     ],
 )
 def test_a_fault_has_its_place(client, collection, problem_of, body, pointer):
     problem = problem_of(search(client, collection, **body), 422)
     assert problem["errors"][0]["pointer"].startswith(pointer)
     assert pointer or problem["errors"][0]["pointer"] == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"), [({"vector": [1.0]}, "/vector"), ({"queries": [VECTOR, [1.0]]}, "/queries/1")]
+)
+def test_a_vector_that_does_not_fit_the_collection(client, collection, problem_of, body, pointer):
+    assert problem_of(search(client, collection, **body), 409)["errors"][0]["pointer"] == pointer
 
 
 def test_a_filter_names_the_place_within(client, collection, problem_of):

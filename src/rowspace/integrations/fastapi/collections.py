@@ -11,11 +11,12 @@ from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.openapi import problems
 from rowspace.integrations.fastapi.routes import access_of
 from rowspace.integrations.rest.models import CollectionBody, Collections
+from rowspace.integrations.rest.schemas import NO_NUL
 from rowspace.services import CollectionInfo
 
 __all__ = ["Name", "add_collections"]
 
-Name = Annotated[str, Path(description="The name of a collection.", examples=["articles"])]
+Name = Annotated[str, Path(pattern=NO_NUL, description="The name of a collection.", examples=["articles"])]
 
 
 def add_collections(router: APIRouter, backend: Backend) -> None:

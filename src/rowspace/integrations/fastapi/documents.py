@@ -25,13 +25,16 @@ from rowspace.integrations.rest.models import (
     LoadResult,
     ScrollBody,
 )
+from rowspace.integrations.rest.schemas import NO_NUL
 from rowspace.services import DocumentOut, DocumentPage
 
 __all__ = ["add_documents"]
 
+#: Stands for a body that is streamed, so that FastAPI asks for none.
+_NO_DOCUMENTS = DocumentsBody(documents=[])
 _PATH = "/api/collections/{name}"
 
-Id = Annotated[str, Path(description="The id of a document; it may hold slashes.", examples=["a"])]
+Id = Annotated[str, Path(pattern=NO_NUL, description="The id of a document; it may hold slashes.", examples=["a"])]
 
 
 def add_documents(router: APIRouter, backend: Backend) -> None:
@@ -51,16 +54,19 @@ def _add_writes(router: APIRouter, backend: Backend) -> None:
         responses=problems(400, 404, 408, 409, 413, 415, 422),
         openapi_extra=ndjson_body(),
     )
-    async def put_documents(name: Name, request: Request, body: DocumentsBody | None = None) -> LoadResult:
+    async def put_documents(name: Name, request: Request, body: DocumentsBody = _NO_DOCUMENTS) -> LoadResult:
         """Add documents, and update those whose id is there: all of them, or none where one is at fault.
 
         As one JSON body, or streamed as `application/x-ndjson`, a document a line, in any number.
         """
         access_of(request).check(name, "write")
-        if body is not None:
+        limited = cast("LimitedRequest", request)
+        if not limited.streamed:
+            if limited.empty:
+                raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, "There is no body: send the documents.", pointer="")
             _check_number(len(body.documents), limits.max_documents)
             return LoadResult.from_report(await backend.documents.add(name, body.documents))
-        streamed = _lines(cast("LimitedRequest", request), LineReader(limits.max_line))
+        streamed = _lines(limited, LineReader(limits.max_line))
         return LoadResult.from_report(await backend.documents.add(name, streamed))
 
     @router.post(
@@ -132,8 +138,6 @@ def _check_number(number: int, limit: int) -> None:
 
 
 async def _lines(request: LimitedRequest, reader: LineReader) -> AsyncIterator[DocumentBody]:
-    if not request.streamed:
-        raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, "There is no body: send the documents.", pointer="")
     async for chunk in request.stream():
         for document in reader.feed(chunk):
             yield document

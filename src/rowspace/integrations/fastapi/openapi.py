@@ -58,5 +58,5 @@ def _example(status: int) -> dict[str, Any]:
 def ndjson_body() -> dict[str, Any]:
     """Return the `openapi_extra` of an endpoint that takes NDJSON beside JSON."""
     example = '{"id": "a", "content": "First."}\n{"id": "b", "content": "Second."}\n'
-    stream = {"schema": {"type": "string"}, "example": example}
+    stream = {"schema": {"type": "string", "description": f"A document a line, such as:\n\n{example}"}}
     return {"requestBody": {"required": True, "content": {"application/x-ndjson": stream}}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
@@ -27,10 +28,23 @@ def add_problem_handlers(app: FastAPI) -> None:
     """
 
     async def handle(request: Request, error: Exception) -> Response:
-        return answer_to(error, request_id(request.headers.get(HEADER)))
+        answer = answer_to(error, request_id(request.headers.get(HEADER)))
+        if answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            answer.headers["Allow"] = ", ".join(_methods(app, request.url.path)) or answer.headers.get("Allow", "")
+        return answer
 
     for kind in (RowspaceError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, handle)
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """Return the methods of a path: Starlette names those of the first route that has it."""
+    found: set[str] = set()
+    for template, operations in app.openapi()["paths"].items():
+        pattern = "[^/]+".join(re.escape(part) for part in re.split(r"\{[^}]*\}", template))
+        if re.fullmatch(pattern, path):
+            found.update(method.upper() for method in operations)
+    return sorted(found)
 
 
 def answer_to(error: Exception, request: str) -> Response:

@@ -71,6 +71,7 @@ class LimitedRequest(Request):
     def __init__(self, request: Request, settings: ServerSettings) -> None:
         super().__init__(request.scope, request.receive)
         self.streamed = media_type(request.headers.get("content-type")) in NDJSON
+        self.empty = True
         self._settings = settings
 
     async def stream(self) -> AsyncIterator[bytes]:  # type: ignore[override]
@@ -108,6 +109,7 @@ class LimitedRequest(Request):
         if self.streamed:
             return b""
         body = await super().body()
+        self.empty = not body
         given = media_type(self.headers.get("content-type"))
         if body and given != JSON:
             detail = f"The body is {given or 'of no Content-Type'}, expected {JSON}."

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from rowspace.filters import parse_path
+from rowspace.integrations.rest.schemas import KEY, NO_NUL, Filter, Metadata
 from rowspace.results import LoadReport
 from rowspace.services import CollectionInfo, DocumentIn, SearchHit, SearchOptions, SearchRequest
 
@@ -35,31 +35,76 @@ __all__ = [
 #: The most that one request may ask for; a server's settings can lower them.
 MAX_DOCUMENTS, MAX_IDS, MAX_K, MAX_QUERIES = 5_000, 10_000, 1_000, 100
 
-#: No text in PostgreSQL holds a NUL.
-_TEXT = r"^[^\x00]*$"
+# The largest float32; a number beyond it has no place in a vector.
+_LARGEST = 3.4028234663852886e38
 
-Text = Annotated[str, Field(pattern=_TEXT)]
-Id = Annotated[str, Field(min_length=1, pattern=_TEXT)]
-Query = Annotated[str, Field(min_length=1, max_length=10_000, pattern=_TEXT, examples=["vector index"])]
-Filter = Annotated[dict[str, Any], Field(examples=[{"year": {"$gte": 2020}}])]
-Vector = Annotated[list[float], Field(min_length=1, max_length=16_000, examples=[[0.1, 0.2, 0.3, 0.4]])]
+Text = Annotated[str, Field(pattern=NO_NUL)]
+# As long as the primary key's index takes in any alphabet.
+Id = Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NUL)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL, examples=["articles"])]
+Query = Annotated[str, Field(min_length=1, max_length=1_000, pattern=NO_NUL, examples=["vector index"])]
+Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
+Vector = Annotated[list[Number], Field(min_length=1, max_length=16_000, examples=[[0.1, 0.2, 0.3, 0.4]])]
+
+
+def _given(*names: str, **properties: Any) -> dict[str, Any]:
+    """Return the schema of an object that has some keys, not null, and properties as they are given."""
+    return {"required": [*names], "properties": {**{name: {"not": {"type": "null"}} for name in names}, **properties}}
+
+
+def _modes() -> list[Any]:
+    """Return the schema of what goes with each mode of a search; each excludes the others."""
+    null = {"type": "null"}
+    no = {"enum": [False]}
+    vector = {"mode": {"enum": ["vector"]}, "fetch_k": null, "lambda_mult": null, "highlight": no}
+    mmr = {"mode": {"enum": ["mmr"]}, "min_distance": null, "highlight": no}
+    neither = dict.fromkeys(("max_distance", "min_distance", "fetch_k", "lambda_mult"), null)
+    return [
+        _given("text", **vector, vector=null),
+        _given("vector", **vector, text=null),
+        _given("text", "mode", **mmr, vector=null),
+        _given("vector", "mode", **mmr, text=null),
+        _given("text", "mode", mode={"enum": ["text"]}, vector=null, **neither),
+        _given("text", "mode", mode={"enum": ["hybrid"]}, **neither),
+    ]
+
+
+def _batch_modes() -> list[Any]:
+    """Return the same for many searches: each may be a text or a vector, or has to be a text."""
+    null, no = {"type": "null"}, {"enum": [False]}
+    neither = dict.fromkeys(("max_distance", "min_distance", "fetch_k", "lambda_mult"), null)
+    texts = {"type": "array", "items": {"type": "string"}}
+    mmr_only = {"fetch_k": null, "lambda_mult": null}
+    return [
+        {"properties": {"mode": {"enum": ["vector"]}, "highlight": no, "min_distance": null, **mmr_only}},
+        _given("mode", mode={"enum": ["mmr"]}, highlight=no, min_distance=null),
+        _given("mode", mode={"enum": ["text", "hybrid"]}, queries=texts, **neither),
+    ]
 
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+def _whole(value: Any) -> Any:
+    """Let 10.0 stand for 10, as JSON Schema does."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
 class CollectionBody(_Body):
     """A collection to be created."""
 
     name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\w[\w.\-]*$", examples=["articles"])]
-    dimension: int | None = Field(
+    dimension: Whole | None = Field(
         default=None, ge=1, le=16_000, description="Numbers in each embedding; null asks the embedder.", examples=[4]
     )
     distance: Literal["cosine", "l2", "inner_product", "l1"] = "cosine"
     index: Literal["hnsw", "ivfflat"] | None = "hnsw"
     language: Annotated[str, Field(examples=["simple"], description="The text-search configuration.")] = "simple"
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: Metadata = Field(default_factory=dict)
 
 
 class Collections(_Body):
@@ -77,6 +122,7 @@ class DocumentBody(DocumentIn):
 
     content: Text
     id: Id | None = Field(default=None, description="Without one, a hash of the content.")
+    metadata: Metadata = Field(default_factory=dict)
     embedding: Vector | None = Field(default=None, description="Without one, the server's embedder makes it.")
 
 
@@ -110,12 +156,14 @@ class LoadResult(_Body):
 class DeleteBody(_Body):
     """Which documents to delete: by `ids`, or by a `filter` that is not empty."""
 
-    ids: list[Id] | None = Field(default=None, min_length=1, max_length=MAX_IDS)
-    filter: Annotated[Filter, Field(min_length=1)] | None = None
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_given("ids"), _given("filter")]})
+
+    ids: list[Id] = Field(default_factory=list, min_length=1, max_length=MAX_IDS, examples=[["a", "b"]])
+    filter: Annotated[Filter, Field(json_schema_extra={"minProperties": 1})] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
-        if (self.ids is None) == (self.filter is None):
+        if bool(self.ids) == bool(self.filter):
             message = "give ids or a filter, and not both; to delete everything, delete the collection"
             raise ValueError(message)
         return self
@@ -142,34 +190,33 @@ class Count(_Body):
 class ScrollBody(_Body):
     """Which page of a listing."""
 
-    limit: int = Field(default=100, ge=1, le=1_000)
+    limit: Whole = Field(default=100, ge=1, le=1_000)
     filter: Filter | None = None
-    order_by: Annotated[str, Field(examples=["year"])] | None = Field(
+    order_by: Annotated[str, Field(pattern=KEY, examples=["year"])] | None = Field(
         default=None, description="A metadata key, dotted as in a filter; null orders by id."
     )
     descending: bool = False
-
-    @field_validator("order_by")
-    @classmethod
-    def _is_path(cls, value: str | None) -> str | None:
-        if value is not None:
-            parse_path(value)
-        return value
-
     cursor: str | None = Field(default=None, description="That of the page before; null for the first page.")
 
 
 class _Search(SearchOptions):
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
-    collection: Annotated[str, Field(examples=["articles"])]
-    k: int = Field(default=10, ge=1, le=MAX_K)
-    fetch_k: int | None = Field(default=None, ge=1, le=MAX_K)
+    collection: Name
+    k: Whole = Field(default=10, ge=1, le=MAX_K)
+    ef_search: Whole | None = Field(default=None, ge=1, le=1_000)
+    fetch_k: Whole | None = Field(default=None, ge=1, le=MAX_K, description="Candidates; k, where it is more.")
     filter: Filter | None = None
+
+
+#: The parts of the description of a search that exclude each other.
+_EITHER: list[Any] = [{"properties": {"recall": {"type": "null"}}}, {"properties": {"ef_search": {"type": "null"}}}]
 
 
 class SearchBody(_Search, SearchRequest):
     """One search: `text` or `vector`; the modes `text` and `hybrid` need a text."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": _modes()}, {"anyOf": _EITHER}]})
 
     text: Query | None = None
     vector: Vector | None = None
@@ -177,6 +224,8 @@ class SearchBody(_Search, SearchRequest):
 
 class BatchBody(_Search):
     """Many searches that differ in their query alone: each is a text or a vector."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": _batch_modes()}, {"anyOf": _EITHER}]})
 
     queries: list[Query | Vector] = Field(min_length=1, max_length=MAX_QUERIES)
 

@@ -50,13 +50,16 @@ _EXPLAINED: dict[type[RowspaceError], tuple[HTTPStatus, str | None]] = {
     errors.RowNotFound: (HTTPStatus.NOT_FOUND, None),
     errors.CollectionExists: (HTTPStatus.CONFLICT, "/name"),
     errors.EmbedderMismatch: (HTTPStatus.CONFLICT, None),
+    errors.DimensionMismatch: (HTTPStatus.CONFLICT, "/vector"),
     errors.InvalidVector: (HTTPStatus.UNPROCESSABLE_ENTITY, "/vector"),
     errors.InvalidFilter: (HTTPStatus.UNPROCESSABLE_ENTITY, "/filter"),
-    errors.InvalidCursor: (HTTPStatus.UNPROCESSABLE_ENTITY, "/cursor"),
-    errors.InvalidSetting: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
+    # A page that is not there: a cursor is no part of the request that could be well or ill formed.
+    errors.InvalidCursor: (HTTPStatus.NOT_FOUND, "/cursor"),
+    # What the models let pass and still cannot be: it does not fit this collection, or this server.
+    errors.InvalidSetting: (HTTPStatus.CONFLICT, None),
     errors.InvalidText: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     errors.InvalidRow: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
-    errors.ConfigurationError: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
+    errors.ConfigurationError: (HTTPStatus.CONFLICT, None),
 }
 
 #: Errors of the server: what may be said of them.
@@ -71,8 +74,12 @@ _UNEXPLAINED: dict[type[RowspaceError], tuple[HTTPStatus, str, str | None]] = {
     errors.PermissionDenied: (HTTPStatus.FORBIDDEN, "The server's role in the database may not do this.", None),
 }
 
+#: Classes of SQLSTATE: data exception, program limit exceeded.
+_REFUSED = ("22", "54")
+
 _BUSY = "Every connection to the database is in use. Try again."
 _SLOW = "The database took longer than it may. Try again, or ask for less."
+_UNFIT = "The database refuses a value: it is too large for an index, or out of its range."
 _INTERNAL = "The server failed. Its log says more under the request id."
 
 
@@ -97,6 +104,8 @@ def _of_server(error: BaseException) -> Problem | None:
 
 
 def _of_caller(error: BaseException) -> Problem | None:
+    if isinstance(error, DBAPIError) and (sqlstate_of(error.orig) or "").startswith(_REFUSED):
+        return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, _UNFIT)
     for kind, (status, pointer) in _EXPLAINED.items():
         if isinstance(error, kind):
             return Problem(status, str(error), _at(pointer_to(error.place) or pointer, error))
