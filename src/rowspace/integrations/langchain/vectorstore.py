@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Self, TypeVar
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
@@ -13,6 +14,8 @@ from rowspace.integrations.langchain.variety import VarietyStore
 from rowspace.integrations.langchain.writing import WritingStore
 
 __all__ = ["RowspaceVectorStore"]
+
+S = TypeVar("S", bound="RowspaceVectorStore")
 
 
 class RowspaceVectorStore(WritingStore, VarietyStore):
@@ -38,8 +41,8 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
         **options: Any,
     ) -> Self:
         """Return a store with these texts added."""
-        store = cls(embedding, **options)
-        store.add_texts(texts, metadatas, ids=ids)
+        with _closed_on_error(cls(embedding, **options)) as store:
+            store.add_texts(texts, metadatas, ids=ids)
         return store
 
     @classmethod
@@ -53,8 +56,8 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
         **options: Any,
     ) -> Self:
         """Return a store with these texts added."""
-        store = cls(embedding, **options)
-        await store.aadd_texts(texts, metadatas, ids=ids)
+        async with _aclosed_on_error(cls(embedding, **options)) as store:
+            await store.aadd_texts(texts, metadatas, ids=ids)
         return store
 
     @classmethod
@@ -62,8 +65,8 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
         cls, documents: list[Document], embedding: Embeddings, *, ids: list[str] | None = None, **options: Any
     ) -> Self:
         """Return a store with these documents added."""
-        store = cls(embedding, **options)
-        store.add_documents(documents, ids=ids)
+        with _closed_on_error(cls(embedding, **options)) as store:
+            store.add_documents(documents, ids=ids)
         return store
 
     @classmethod
@@ -71,8 +74,8 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
         cls, documents: list[Document], embedding: Embeddings, *, ids: list[str] | None = None, **options: Any
     ) -> Self:
         """Return a store with these documents added."""
-        store = cls(embedding, **options)
-        await store.aadd_documents(documents, ids=ids)
+        async with _aclosed_on_error(cls(embedding, **options)) as store:
+            await store.aadd_documents(documents, ids=ids)
         return store
 
     @classmethod
@@ -86,8 +89,8 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
         **options: Any,
     ) -> Self:
         """Return a store with these pairs of a text and its embedding added."""
-        store = cls(embedding, **options)
-        store.add_embeddings(*_unzipped(text_embeddings), metadatas=metadatas, ids=ids)
+        with _closed_on_error(cls(embedding, **options)) as store:
+            store.add_embeddings(*_unzipped(text_embeddings), metadatas=metadatas, ids=ids)
         return store
 
     @classmethod
@@ -101,8 +104,8 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
         **options: Any,
     ) -> Self:
         """Return a store with these pairs of a text and its embedding added."""
-        store = cls(embedding, **options)
-        await store.aadd_embeddings(*_unzipped(text_embeddings), metadatas=metadatas, ids=ids)
+        async with _aclosed_on_error(cls(embedding, **options)) as store:
+            await store.aadd_embeddings(*_unzipped(text_embeddings), metadatas=metadatas, ids=ids)
         return store
 
     @classmethod
@@ -112,8 +115,8 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
         Raises:
             CollectionNotFound: it is not.
         """
-        store = cls(embedding, **{"create_collection": False, **options})
-        store.create_collection()
+        with _closed_on_error(cls(embedding, **{"create_collection": False, **options})) as store:
+            store.create_collection()
         return store
 
     @classmethod
@@ -123,9 +126,28 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
         Raises:
             CollectionNotFound: it is not.
         """
-        store = cls(embedding, **{"create_collection": False, **options})
-        await store.acreate_collection()
+        async with _aclosed_on_error(cls(embedding, **{"create_collection": False, **options})) as store:
+            await store.acreate_collection()
         return store
+
+
+@contextmanager
+def _closed_on_error(store: S) -> Iterator[S]:
+    # Nobody else could: the caller never sees the store.
+    try:
+        yield store
+    except BaseException:
+        store.close()
+        raise
+
+
+@asynccontextmanager
+async def _aclosed_on_error(store: S) -> AsyncIterator[S]:
+    try:
+        yield store
+    except BaseException:
+        await store.aclose()
+        raise
 
 
 def _unzipped(pairs: Iterable[tuple[str, Sequence[float]]]) -> tuple[list[str], list[Sequence[float]]]:

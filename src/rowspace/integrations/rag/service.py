@@ -198,7 +198,9 @@ class AnswerService:
 
     def _finished(self, request: AnswerRequest, sources: Sequence[Source], reply: Reply) -> Answer:
         assert self._chat is not None  # noqa: S101 -- there was a reply
-        return self._made(request, sources, reply.text(), kind="generated", model=self._chat.name, usage=reply.usage)
+        text = reply.text()
+        more = {"kind": "generated", "model": self._chat.name, "usage": reply.usage}
+        return self._made(request, sources, text, cited(text), **more)
 
     def _extracted(self, request: AnswerRequest, sources: Sequence[Source]) -> Answer:
         given = extractive.candidates(sources)
@@ -224,14 +226,16 @@ class AnswerService:
         self, request: AnswerRequest, sources: Sequence[Source], best: Sequence[extractive.Candidate]
     ) -> Answer:
         text = " ".join(f"{one.sentence} [{one.number}]" for one in best)
-        return self._made(request, sources, text, kind="extractive", notice=extractive.NOTICE)
+        numbers = {one.number for one in best}
+        return self._made(request, sources, text, numbers, kind="extractive", notice=extractive.NOTICE)
 
     def _nothing(self, request: AnswerRequest) -> Answer:
         name = self._name(request)
-        return self._made(request, (), _NOTHING.format(name), kind="nothing_found", notice=_NOTHING_NOTICE)
+        return self._made(request, (), _NOTHING.format(name), set(), kind="nothing_found", notice=_NOTHING_NOTICE)
 
-    def _made(self, request: AnswerRequest, sources: Sequence[Source], text: str, **more: Any) -> Answer:
-        numbers = cited(text)
+    def _made(
+        self, request: AnswerRequest, sources: Sequence[Source], text: str, numbers: set[int], **more: Any
+    ) -> Answer:
         marked = tuple(source.model_copy(update={"cited": source.number in numbers}) for source in sources)
         return Answer(question=request.question, text=text, collection=self._name(request), sources=marked, **more)
 
