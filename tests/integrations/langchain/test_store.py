@@ -183,7 +183,7 @@ async def test_what_does_not_fit_is_refused(store):
         await store.aadd_texts(["a", "b"], ids=["1", "2", "3"])
     with pytest.raises(DimensionMismatch, match="Row 1"):
         store.add_embeddings(["a", "b"], [VECTOR, [1.0, 2.0]])
-    with pytest.raises(InvalidRow, match="Row 0.*metadata"):
+    with pytest.raises(InvalidRow, match=r"Row 0.*metadata"):
         store.add_texts(["a"], [{"when": object()}])
     with pytest.raises(InvalidFilter, match=r"filter\.n\.\$gtt"):
         store.similarity_search("a", filter={"n": {"$gtt": 1}})

@@ -12,6 +12,7 @@ from rowspace.integrations.rag.failures import aguarded, guarded, model_errors
 __all__ = ["Chat", "Reply"]
 
 _WHAT = "chat model"
+_CUT = "The model stopped at its limit of tokens: the answer is cut off."
 
 
 class Reply:
@@ -32,6 +33,16 @@ class Reply:
         counted = getattr(self._message, "usage_metadata", None) or {}
         return {name: count for name, count in counted.items() if isinstance(count, int)} or None
 
+    @property
+    def notice(self) -> str | None:
+        """What the reader has to know: that the model stopped before it was done."""
+        return _CUT if self._finish in {"length", "max_tokens", "MAX_TOKENS"} else None
+
+    @property
+    def _finish(self) -> Any:
+        about = getattr(self._message, "response_metadata", None) or {}
+        return about.get("finish_reason") or about.get("stop_reason")
+
     def text(self) -> str:
         """Return the whole text.
 
@@ -40,8 +51,8 @@ class Reply:
         """
         text = str(self._message.text) if self._message is not None else ""
         if not text.strip():
-            reason = (getattr(self._message, "response_metadata", None) or {}).get("finish_reason")
-            message = f"The {_WHAT} returned an empty answer (its reason to finish: {reason or 'none given'})."
+            reason = self._finish or "none given"
+            message = f"The {_WHAT} returned an empty answer (its reason to finish: {reason})."
             raise ModelError(message)
         return text
 

@@ -86,8 +86,8 @@ class Source(_Model):
 class Answer(_Model):
     """An answer with its numbered sources.
 
-    `notice` is a sentence for the reader where the answer is not a model's: that it is extractive, or that nothing was
-    found. `usage` has the tokens that the model counted, where it did.
+    `notice` is a sentence for the reader: that the answer is extractive, that nothing was found, or that the model
+    stopped at its limit. `usage` has the tokens that the model counted, where it did.
     """
 
     question: str

@@ -19,8 +19,8 @@ _LEAST = 24
 def pack(hits: Sequence[SearchHit], budget: int, count: TokenCounter) -> list[Source]:
     """Return the hits as numbered sources whose contents are at most `budget` tokens together.
 
-    The first that does not fit is cut, after a sentence where one ends in time, and is the last. Empty ones are left
-    out, and so is the same text a second time.
+    The first that does not fit is cut, after a sentence where one ends in its second half, and is the last. Empty
+    ones are left out, and so is the same text a second time.
 
     Args:
         hits: best first.
@@ -52,7 +52,7 @@ def _cut(content: str, left: int, count: TokenCounter) -> str:
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if count(content[:middle]) <= left else (low, middle - 1)
-    ends = [end for _, end in sentence_spans(content[:low]) if end < low]
+    ends = [end for _, end in sentence_spans(content) if low // 2 < end <= low]
     return content[: ends[-1] if ends else low].rstrip()
 
 

@@ -199,7 +199,7 @@ class AnswerService:
     def _finished(self, request: AnswerRequest, sources: Sequence[Source], reply: Reply) -> Answer:
         assert self._chat is not None  # noqa: S101 -- there was a reply
         text = reply.text()
-        more = {"kind": "generated", "model": self._chat.name, "usage": reply.usage}
+        more = {"kind": "generated", "notice": reply.notice, "model": self._chat.name, "usage": reply.usage}
         return self._made(request, sources, text, cited(text), **more)
 
     def _extracted(self, request: AnswerRequest, sources: Sequence[Source]) -> Answer:
