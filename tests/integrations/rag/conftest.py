@@ -85,7 +85,8 @@ class OpenAIStub:
         handler.send_response(status)
         for name, value in headers.items():
             handler.send_header(name, value)
-        handler.send_header("content-length", str(len(content)))
+        if "content-length" not in headers:
+            handler.send_header("content-length", str(len(content)))
         handler.end_headers()
         handler.wfile.write(content)
 

@@ -43,21 +43,24 @@ async def make(url, stub):
         await service.aclose()
 
 
+async def ask(service, way):
+    match way:
+        case "answer":
+            service.answer("hot water")
+        case "stream":
+            list(service.stream("hot water"))
+        case "aanswer":
+            await service.aanswer("hot water")
+        case _:
+            assert [event async for event in service.astream("hot water")]
+
+
 async def outcomes(service):
     """Return the errors of the four ways to ask; each has to be one of Rowspace's, and to keep the key to itself."""
     errors = []
     for way in ("answer", "stream", "aanswer", "astream"):
         with pytest.raises(ModelError) as raised:
-            match way:
-                case "answer":
-                    service.answer("hot water")
-                case "stream":
-                    list(service.stream("hot water"))
-                case "aanswer":
-                    await service.aanswer("hot water")
-                case _:
-                    async for _ in service.astream("hot water"):
-                        pass
+            await ask(service, way)
         assert KEY not in str(raised.value)
         errors.append(raised.value)
     return errors
@@ -81,7 +84,7 @@ async def test_streaming(make, stub):
     service = make()
     events = list(service.stream("hot water", k=1))
     tokens = [event.token for event in events if event.type == "token"]
-    assert len(tokens) == 4
+    assert len(tokens) == 5
     assert "".join(tokens) == events[-1].answer.text == "By hot water [1]. 热水。"
     assert [event async for event in service.astream("hot water", k=1)] == events
     assert stub.requests[0][1]["stream"] is True
@@ -163,14 +166,31 @@ async def test_malformed(make, stub, text):
         assert "cannot be read as an answer" in str(error) or "empty answer" in str(error)
 
 
-async def test_a_stream_that_breaks(make, stub):
-    stub.replies = [(200, {"content-type": "text/event-stream"}, 'data: {"id": "c1", "choices": [{"del\n\n')]
-    service, seen = make(), []
-    with pytest.raises(ModelError, match="cannot be read"):
-        seen.extend(event.type for event in service.stream("hot water"))
-    with pytest.raises(ModelError, match="cannot be read"):
-        async for event in service.astream("hot water"):
-            seen.append(event.type)
+BROKEN = 'data: {"id": "c1", "choices": [{"del\n\n'
+HALF = (
+    'data: {"id": "c1", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "By"}}]}\n\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("headers", "text", "message"),
+    [({}, BROKEN, "cannot be read"), ({"content-length": "9999"}, HALF, "did not answer")],
+    ids=["malformed", "cut"],
+)
+async def test_a_stream_that_breaks(make, stub, headers, text, message):
+    stub.replies = [(200, {"content-type": "text/event-stream", **headers}, text)]
+    service = make()
+    for way in ("stream", "astream"):
+        with pytest.raises(ModelError, match=message):
+            await ask(service, way)
+
+
+def test_an_answer_at_the_limit_of_tokens_says_so(make, stub):
+    choice = {"index": 0, "message": {"role": "assistant", "content": "By hot"}, "finish_reason": "length"}
+    stub.replies = [(200, {}, json.dumps({"id": "c", "created": 1, "model": "m", "choices": [choice]}))]
+    answer = make().answer("hot water")
+    assert (answer.kind, answer.text) == ("generated", "By hot")
+    assert "cut off" in answer.notice
 
 
 @pytest.mark.parametrize(
