@@ -10,7 +10,7 @@ import numpy as np
 
 from rowspace.distance import Distance
 from rowspace.integrations.rag.models import Source
-from rowspace.integrations.rag.sentences import sentences
+from rowspace.integrations.rag.sentences import is_whole, sentences
 from rowspace.ranking import mmr, similarities
 
 __all__ = ["NOTICE", "Candidate", "candidates", "chosen"]
@@ -32,13 +32,14 @@ class Candidate:
 
 
 def candidates(sources: Sequence[Source]) -> list[Candidate]:
-    """Return the sentences of the sources, best source first, at most 200, each once."""
+    """Return the sentences of the sources, best source first, at most 200, each once; headings only if nothing else."""
     seen: dict[str, Candidate] = {}
     for source in sources:
         for sentence in sentences(source.content):
             short = sentence if len(sentence) <= _LONGEST else sentence[: _LONGEST - 2] + " …"
             seen.setdefault(short, Candidate(source.number, short))
-    return list(seen.values())[:_MOST_SENTENCES]
+    whole = [one for one in seen.values() if is_whole(one.sentence)]
+    return (whole or list(seen.values()))[:_MOST_SENTENCES]
 
 
 def chosen(given: Sequence[Candidate], query: Any, vectors: Any, count: int) -> list[Candidate]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["approximate_tokens", "sentence_spans", "sentences"]
+__all__ = ["approximate_tokens", "is_whole", "sentence_spans", "sentences"]
 
 # A mark of CJK text ends a sentence wherever it stands; a Latin one where a space or the end follows, closing quotes
-# and brackets included. An empty line always does: what stands above it is a heading or a paragraph.
+# and brackets included. An empty line always does: what stands above it is a heading or a paragraph. So does a new item
+# of a list.
 _END = re.compile(
     r"[。！？｡]+[”’」』）》]*"
     r"|[.!?…]+[\"'”’)\]]*(?=\s|$)"
     r"|\n\s*\n"
+    r"|\n(?=\s*(?:[-*•]|\d{1,3}[.)])\s)"
 )
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|cf|vs|etc|approx|vol|fig|dr|mr|mrs|ms|prof|jr|sr|inc|ltd|z\.B|u\.a|bzw|ca)|\b[A-Z])\.$",
     re.IGNORECASE,
 )
+_WHOLE = re.compile(r"[.!?…。！？｡][\"'”’)\]」』）》]*$")
 _CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")
 
 
@@ -37,6 +40,11 @@ def sentences(text: str) -> list[str]:
     return [" ".join(text[start:end].split()) for start, end in sentence_spans(text)]
 
 
+def is_whole(sentence: str) -> bool:
+    """Tell a sentence that ends as one from a heading or a scrap."""
+    return _WHOLE.search(sentence) is not None
+
+
 def approximate_tokens(text: str) -> int:
     """Return about how many tokens a text is: one a CJK character, one each four of the others."""
     wide = len(_CJK.findall(text))
@@ -44,9 +52,11 @@ def approximate_tokens(text: str) -> int:
 
 
 def _is_abbreviation(text: str, start: int, match: re.Match[str]) -> bool:
-    """Tell the point of an abbreviation, or of an initial, from a full stop."""
+    """Tell the point of an abbreviation, of an initial, or of the number of an item from a full stop."""
     if match[0] != "." or match.end() == len(text):
         return False
+    if text[start : match.start()].strip().isdecimal():
+        return True
     return _ABBREVIATION.search(text, start, match.end()) is not None
 
 

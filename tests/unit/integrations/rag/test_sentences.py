@@ -22,6 +22,7 @@ from rowspace.integrations.rag.sentences import approximate_tokens, sentence_spa
         ("Dr. E. Codd wrote it. So did C. Date.", ["Dr. E. Codd wrote it.", "So did C. Date."]),
         ("A heading\n\nA text over\ntwo lines.", ["A heading", "A text over two lines."]),
         ("Wait... what", ["Wait...", "what"]),
+        ("Take:\n- a cup\n- water of 80.5 °C\n1. Boil.", ["Take:", "- a cup", "- water of 80.5 °C", "1. Boil."]),
         ("mixed 中文。English. 混合", ["mixed 中文。", "English.", "混合"]),
         ("  \n\n ", []),
         ("", []),
