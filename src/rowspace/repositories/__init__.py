@@ -20,6 +20,7 @@ from rowspace.repositories._sync.hybrid import HybridRepository
 from rowspace.repositories._sync.matrix import MatrixRepository
 from rowspace.repositories._sync.models import Repository
 from rowspace.repositories._sync.search import SearchRepository
+from rowspace.repositories.searches import SearchOptions
 
 __all__ = [
     "AsyncBrowseRepository",
@@ -41,5 +42,6 @@ __all__ = [
     "IndexBuilder",
     "MatrixRepository",
     "Repository",
+    "SearchOptions",
     "SearchRepository",
 ]
