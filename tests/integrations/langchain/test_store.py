@@ -75,6 +75,7 @@ VECTOR = Embedder(64).embed_query(QUERY)
         ("similarity_search", (QUERY,), {"k": 3}),
         ("similarity_search", (QUERY, 2, {"even": False}), {}),
         ("similarity_search", (QUERY,), {"exact": True, "max_distance": 0.9}),
+        ("similarity_search", (QUERY,), {"min_similarity": 0.1, "min_distance": 0.01}),
         ("similarity_search", (QUERY,), {"settings": SearchSettings(ef_search=10)}),
         ("similarity_search_with_score", (QUERY,), {"filter": {"n": {"$gte": 2}}}),
         ("similarity_search_by_vector", (VECTOR,), {"k": 2}),
@@ -191,6 +192,10 @@ async def test_what_does_not_fit_is_refused(store):
         store.add_texts(["a"], [{"when": object()}])
     with pytest.raises(InvalidFilter, match=r"filter\.n\.\$gtt"):
         store.similarity_search("a", filter={"n": {"$gtt": 1}})
+    with pytest.raises(ConfigurationError, match="does not know fusion, with_embedding"):
+        store.similarity_search("a", fusion="rrf", with_embedding=True)
+    with pytest.raises(ConfigurationError, match="does not know max_distance"):
+        await store.ahybrid_search("a", max_distance=1)
     for call in (store.similarity_search, store.hybrid_search, store.max_marginal_relevance_search):
         with pytest.raises(ConfigurationError, match="does not know score"):
             call("a", score=1)

@@ -247,7 +247,7 @@ def _options(request: AnswerRequest) -> dict[str, Any]:
     return {
         "k": request.k,
         "where": request.filter,
-        "max_distance": request.max_distance,
+        "options": {} if request.max_distance is None else {"max_distance": request.max_distance},
         "fetch_k": request.fetch_k,
         "lambda_mult": request.lambda_mult,
     }
