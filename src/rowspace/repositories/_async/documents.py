@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, CursorResult, update
@@ -15,6 +16,7 @@ from rowspace.models import Collection, Document
 from rowspace.repositories._async.collections import AsyncCollectionRepository
 from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import Search, run_search
+from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
 from rowspace.settings import SearchSettings
@@ -189,6 +191,40 @@ class AsyncDocumentRepository:
             method=self._subject.method,
         )
         return await run_search(self.session, search)
+
+    async def stream(
+        self,
+        query: Any,
+        *,
+        where: Where | None = None,
+        max_distance: float | None = None,
+        min_distance: float | None = None,
+        with_embedding: bool = False,
+        chunk_size: int = 1_000,
+    ) -> AsyncGenerator[Hit[Document], None]:
+        """Yield every document that matches, nearest first, from a cursor of the server's: memory for one chunk.
+
+        Always exact: costs a pass over the documents that match and a sort of them in the server. The loop may be
+        left at any time; the session stays usable, during the loop too, until its transaction ends.
+
+        Args:
+            query: a 1-d array-like of the collection's dimension.
+            where: as in `nearest`.
+            max_distance: leave out what is farther.
+            min_distance: leave out what is nearer.
+            with_embedding: load the embedding of each hit too.
+            chunk_size: documents fetched and held at once, at least 1.
+
+        Raises:
+            InvalidVector: the query is no vector, or not of the collection's dimension.
+            InvalidSetting: the chunk size is out of range.
+        """
+        shape = Nearest(1, max_distance is not None, min_distance is not None, with_embedding)
+        values = parameters(query, max_distance=max_distance, min_distance=min_distance)
+        found = stream_hits(self.session, self._subject, shape, values, where=where, chunk_size=chunk_size)
+        async with aclosing(found) as hits:
+            async for hit in hits:
+                yield hit
 
     def _where(self, where: Where | None) -> list[ColumnElement[bool]]:
         if where is not None and not isinstance(where, Mapping):
