@@ -32,7 +32,7 @@ CODE_RULES = {
     r"\bsqlalchemy\.ext\.asyncio(?= import AsyncEngine\b)": "sqlalchemy",
     r"\bsqlalchemy\.ext\.asyncio\b": "sqlalchemy.orm",
     r"\bcreate_async_engine\b": "create_engine",
-    r"\ba(?=iter_rows\b|next\b|batches\b|embed_(?:documents|query|texts)\b|run_watched\b)": "",
+    r"\ba(?=iter_rows\b|next\b|take\b|embed_(?:documents|query|texts)\b|run_watched\b)": "",
     r"\bAbstractAsync(?=ContextManager\b)": "Abstract",
     r"\bAsyncGenerator\[(\w+(?:\[\w+\])?), None\]": r"Generator[\1, None, None]",
     r"\bsession\.stream\(": "session.execute(",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         Repository,
         SearchRepository,
     )
-    from rowspace.results import FacetCount, Group, Hit, HybridHit, LoadReport, Matrix, Page, Stats, TextHit
+    from rowspace.results import FacetCount, Group, Hit, HybridHit, LoadReport, Matrix, Page, Reject, Stats, TextHit
     from rowspace.services import AsyncDocumentService, DocumentIn, DocumentService, SearchHit, SearchRequest
     from rowspace.settings import SearchSettings
     from rowspace.statements.highlight import Highlight
@@ -90,6 +90,7 @@ __all__ = [
     "Matrix",
     "MatrixRepository",
     "Page",
+    "Reject",
     "Repository",
     "SearchHit",
     "SearchPlan",
@@ -111,7 +112,18 @@ _MODULES = {
     "indexes": ["HNSW", "IVFFlat"],
     "models": ["Base", "Collection", "Document"],
     "repositories": [name for name in __all__ if name.endswith(("Advisor", "Builder", "Doctor", "Repository"))],
-    "results": ["FacetCount", "Group", "Hit", "HybridHit", "LoadReport", "Matrix", "Page", "Stats", "TextHit"],
+    "results": [
+        "FacetCount",
+        "Group",
+        "Hit",
+        "HybridHit",
+        "LoadReport",
+        "Matrix",
+        "Page",
+        "Reject",
+        "Stats",
+        "TextHit",
+    ],
     "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
     "settings": ["SearchSettings"],
     "statements.highlight": ["Highlight"],

@@ -33,7 +33,7 @@ async def stream_hits(
     # Before the cursor is there: SQLAlchemy would leave it open where a parameter is refused.
     values = {**values, QUERY: subject.target.type.coerce(values[QUERY])}
     conditions = subject.conditions(where)
-    statement = in_order(subject.target, shape, conditions.clauses)
+    statement: Any = in_order(subject.target, shape, conditions.clauses)
     similarity = subject.target.distance.similarity
     async with aclosing(stream_rows(session, statement, {**values, **conditions.parameters}, chunk_size)) as rows:
         async for entity, distance in rows:

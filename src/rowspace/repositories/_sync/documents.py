@@ -136,7 +136,7 @@ class DocumentRepository:
             return bool(self.session.scalar(statements.is_empty(self.collection.id)))
 
     def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Return the MD5 of the content and the metadata of those ids that are there."""
+        """Return the SHA-256 of the content, as hexadecimal text, and the metadata of those ids that are there."""
         with mapped_errors():
             rows = self.session.execute(statements.fingerprints(self.collection.id, ids))
             return {id_: (digest, meta) for id_, digest, meta in rows}

@@ -34,7 +34,7 @@ def stream_hits(
     # Before the cursor is there: SQLAlchemy would leave it open where a parameter is refused.
     values = {**values, QUERY: subject.target.type.coerce(values[QUERY])}
     conditions = subject.conditions(where)
-    statement = in_order(subject.target, shape, conditions.clauses)
+    statement: Any = in_order(subject.target, shape, conditions.clauses)
     similarity = subject.target.distance.similarity
     with closing(stream_rows(session, statement, {**values, **conditions.parameters}, chunk_size)) as rows:
         for entity, distance in rows:
