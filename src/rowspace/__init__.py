@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         AsyncIndexAdvisor,
         AsyncIndexBuilder,
         AsyncMatrixRepository,
+        AsyncReembedRepository,
         AsyncRepository,
         AsyncSearchRepository,
         BrowseRepository,
@@ -34,10 +35,23 @@ if TYPE_CHECKING:
         IndexAdvisor,
         IndexBuilder,
         MatrixRepository,
+        ReembedRepository,
         Repository,
         SearchRepository,
     )
-    from rowspace.results import FacetCount, Group, Hit, HybridHit, LoadReport, Matrix, Page, Reject, Stats, TextHit
+    from rowspace.results import (
+        FacetCount,
+        Group,
+        Hit,
+        HybridHit,
+        LoadReport,
+        Matrix,
+        Page,
+        Reembedded,
+        Reject,
+        Stats,
+        TextHit,
+    )
     from rowspace.services import AsyncDocumentService, DocumentIn, DocumentService, SearchHit, SearchRequest
     from rowspace.settings import SearchSettings
     from rowspace.statements.highlight import Highlight
@@ -58,6 +72,7 @@ __all__ = [
     "AsyncIndexAdvisor",
     "AsyncIndexBuilder",
     "AsyncMatrixRepository",
+    "AsyncReembedRepository",
     "AsyncRepository",
     "AsyncSearchRepository",
     "Base",
@@ -90,6 +105,8 @@ __all__ = [
     "Matrix",
     "MatrixRepository",
     "Page",
+    "ReembedRepository",
+    "Reembedded",
     "Reject",
     "Repository",
     "SearchHit",
@@ -120,6 +137,7 @@ _MODULES = {
         "LoadReport",
         "Matrix",
         "Page",
+        "Reembedded",
         "Reject",
         "Stats",
         "TextHit",

@@ -9,7 +9,19 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FacetCount", "Group", "Hit", "HybridHit", "LoadReport", "Matrix", "Page", "Reject", "Stats", "TextHit"]
+__all__ = [
+    "FacetCount",
+    "Group",
+    "Hit",
+    "HybridHit",
+    "LoadReport",
+    "Matrix",
+    "Page",
+    "Reembedded",
+    "Reject",
+    "Stats",
+    "TextHit",
+]
 
 M = TypeVar("M")
 
@@ -141,3 +153,18 @@ class LoadReport:
     def written(self) -> int:
         """Rows inserted or updated."""
         return self.inserted + self.updated
+
+
+@dataclass(frozen=True, slots=True)
+class Reembedded:
+    """How far a re-embedding has come.
+
+    Args:
+        phase: `embedding`, `indexing`, `catching up` with what was written meanwhile, `swapping`, or `done`.
+        done: documents that have their new embedding.
+        total: documents of the collection when it began or was taken up again.
+    """
+
+    phase: str
+    done: int
+    total: int

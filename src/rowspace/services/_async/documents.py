@@ -10,10 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import ConfigurationError
 from rowspace.filters import Filter
+from rowspace.indexes import HNSW, IVFFlat
 from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository, AsyncHybridRepository
 from rowspace.repositories._async.progress import AsyncProgressRepository
 from rowspace.repositories.batches import aiter_rows
 from rowspace.results import LoadReport
+from rowspace.services._async.reembedding import AsyncReembedder
 from rowspace.services.embedding import (
     Embedder,
     aembed_query,
@@ -24,6 +26,7 @@ from rowspace.services.embedding import (
 )
 from rowspace.services.loading import Batch, Given, Load, LoadOptions, Progress, Rejects, atake, checked_size
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
+from rowspace.services.reembedding import WatchReembedding, new_index
 from rowspace.services.requests import request_of, search_options
 
 __all__ = ["AsyncDocumentService"]
@@ -211,6 +214,45 @@ class AsyncDocumentService:
         """Create the indexes of a collection that are missing."""
         async with self._sessions.begin() as session:
             await (await _repository(session, collection)).create_indexes()
+
+    async def reembed(
+        self,
+        collection: str,
+        embedder: Embedder,
+        *,
+        index: HNSW | IVFFlat | str | None = "same",
+        batch_size: int = 500,
+        progress: WatchReembedding | None = None,
+    ) -> CollectionInfo:
+        """Give every document of a collection an embedding by another embedder, of another dimension if it has one.
+
+        The new embeddings are made beside the old ones, which serve every search until one short transaction swaps
+        them; then a service with the new embedder is needed. What is written or deleted meanwhile is taken over. A call
+        that was interrupted goes on where it stopped when it is called again. Takes the room of a second collection.
+
+        Args:
+            collection: its name.
+            embedder: makes the new embeddings, of the texts of all documents.
+            index: as in `create_collection`; "same" is that of the collection.
+            batch_size: documents embedded and written at once.
+            progress: called with a `Reembedded` after each batch.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigurationError: another re-embedding has been begun; the index cannot hold the new dimension; or the
+                partition has a policy, trigger or index that somebody made on it alone.
+            PermissionDenied: the role does not own the tables.
+            TransactionConflict: the swap did not come to its locks in two minutes; what was made is kept.
+        """
+        dimension = len(await aembed_query(embedder, "dimension"))
+        async with self._sessions.begin() as session:
+            spec = new_index(await AsyncCollectionRepository(session).get(collection), dimension, index)
+        work = AsyncReembedder(
+            self._sessions, collection, embedder, batch_size=checked_size(batch_size), progress=progress
+        )
+        await work.run(dimension, spec)
+        async with self._sessions.begin() as session:
+            return CollectionInfo.from_collection(await AsyncCollectionRepository(session).get(collection))
 
     async def _pass_over(
         self, collection: str, load: Load, source: AsyncIterator[Given], key: str, *, size: int

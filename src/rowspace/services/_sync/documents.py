@@ -11,10 +11,12 @@ from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError
 from rowspace.filters import Filter
+from rowspace.indexes import HNSW, IVFFlat
 from rowspace.repositories import CollectionRepository, DocumentRepository, HybridRepository
 from rowspace.repositories._sync.progress import ProgressRepository
 from rowspace.repositories.batches import iter_rows
 from rowspace.results import LoadReport
+from rowspace.services._sync.reembedding import Reembedder
 from rowspace.services.embedding import (
     Embedder,
     check_dimension,
@@ -25,6 +27,7 @@ from rowspace.services.embedding import (
 )
 from rowspace.services.loading import Batch, Given, Load, LoadOptions, Progress, Rejects, checked_size, take
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
+from rowspace.services.reembedding import WatchReembedding, new_index
 from rowspace.services.requests import request_of, search_options
 
 __all__ = ["DocumentService"]
@@ -212,6 +215,43 @@ class DocumentService:
         """Create the indexes of a collection that are missing."""
         with self._sessions.begin() as session:
             (_repository(session, collection)).create_indexes()
+
+    def reembed(
+        self,
+        collection: str,
+        embedder: Embedder,
+        *,
+        index: HNSW | IVFFlat | str | None = "same",
+        batch_size: int = 500,
+        progress: WatchReembedding | None = None,
+    ) -> CollectionInfo:
+        """Give every document of a collection an embedding by another embedder, of another dimension if it has one.
+
+        The new embeddings are made beside the old ones, which serve every search until one short transaction swaps
+        them; then a service with the new embedder is needed. What is written or deleted meanwhile is taken over. A call
+        that was interrupted goes on where it stopped when it is called again. Takes the room of a second collection.
+
+        Args:
+            collection: its name.
+            embedder: makes the new embeddings, of the texts of all documents.
+            index: as in `create_collection`; "same" is that of the collection.
+            batch_size: documents embedded and written at once.
+            progress: called with a `Reembedded` after each batch.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigurationError: another re-embedding has been begun; the index cannot hold the new dimension; or the
+                partition has a policy, trigger or index that somebody made on it alone.
+            PermissionDenied: the role does not own the tables.
+            TransactionConflict: the swap did not come to its locks in two minutes; what was made is kept.
+        """
+        dimension = len(embed_query(embedder, "dimension"))
+        with self._sessions.begin() as session:
+            spec = new_index(CollectionRepository(session).get(collection), dimension, index)
+        work = Reembedder(self._sessions, collection, embedder, batch_size=checked_size(batch_size), progress=progress)
+        work.run(dimension, spec)
+        with self._sessions.begin() as session:
+            return CollectionInfo.from_collection(CollectionRepository(session).get(collection))
 
     def _pass_over(self, collection: str, load: Load, source: Iterator[Given], key: str, *, size: int) -> None:
         """Read what an interrupted load has read, and make sure that it is the same."""
