@@ -18,7 +18,7 @@ __all__ = ["AsyncReembedder"]
 #: How often the swap tries for its locks, half a second each, with half a second for the others in between.
 TRIES = 120
 #: Tries after which the last changes are embedded while everybody waits, as there seem to be new ones all the time.
-_PATIENT_TRIES = 10
+_PATIENT_TRIES = 4
 _PAUSE = 0.5
 
 
