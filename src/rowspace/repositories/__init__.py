@@ -22,6 +22,7 @@ from rowspace.repositories._sync.matrix import MatrixRepository
 from rowspace.repositories._sync.models import Repository
 from rowspace.repositories._sync.reembedding import ReembedRepository
 from rowspace.repositories._sync.search import SearchRepository
+from rowspace.repositories.searches import SearchOptions
 
 __all__ = [
     "AsyncBrowseRepository",
@@ -45,5 +46,6 @@ __all__ = [
     "MatrixRepository",
     "ReembedRepository",
     "Repository",
+    "SearchOptions",
     "SearchRepository",
 ]

@@ -89,7 +89,7 @@ class Target(Generic[M]):
         planner plan each time, which a filter needs: a plan for any filter would take each for one that 1 % of the
         rows pass.
         """
-        values = [(name, _number(value) if planned_once else value) for name, value in self.scope]
+        values = [(name, number(value) if planned_once else value) for name, value in self.scope]
         return [getattr(self.model, name) == value for name, value in values]
 
     def conditions(self, *, planned_once: bool = False) -> list[ColumnElement[bool]]:
@@ -134,7 +134,7 @@ def distance_to(target: Target[Any], query: Any = None) -> ColumnElement[float]:
 
     The parameter takes the type of the column, so that a vector of another dimension is refused before any SQL.
     """
-    value = _parameter(QUERY, target.type) if query is None else query
+    value = parameter(QUERY, target.type) if query is None else query
     operators: Any = target.expression.comparator
     return operators.distance(value, target.distance)  # type: ignore[no-any-return]
 
@@ -151,11 +151,11 @@ def nearest(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[boo
     return (
         select(target.model, distance.label(DISTANCE))
         .where(
-            *target.conditions(planned_once=not where), *where, *_at_least(distance, shape), *_at_most(distance, shape)
+            *target.conditions(planned_once=not where), *where, *at_least(distance, shape), *at_most(distance, shape)
         )
         .order_by(order)
-        .limit(_number(shape.k))
-        .options(_loading(target.attribute, shape))
+        .limit(number(shape.k))
+        .options(loading(target.attribute, shape))
     )
 
 
@@ -179,10 +179,10 @@ def nearest_iterative(target: Target[M], shape: Nearest, where: Sequence[ColumnE
     distance: ColumnElement[float] = inner.c[DISTANCE]
     return (
         select(entity, distance)
-        .where(*_at_most(distance, shape))
+        .where(*at_most(distance, shape))
         .order_by(distance)
-        .limit(_number(shape.k))
-        .options(_loading(getattr(entity, target.column), shape))
+        .limit(number(shape.k))
+        .options(loading(getattr(entity, target.column), shape))
     )
 
 
@@ -218,28 +218,28 @@ def _candidates(target: Target[Any], shape: Nearest, where: Sequence[ColumnEleme
     distance = distance_to(target)
     return (
         select(*inspect(target.model).selectable.c, distance.label(DISTANCE))
-        .where(*target.conditions(planned_once=not where), *where, *_at_least(distance, shape))
+        .where(*target.conditions(planned_once=not where), *where, *at_least(distance, shape))
         .order_by(distance)
-        .limit(_number(shape.k + min(shape.k, _BEYOND)))
+        .limit(number(shape.k + min(shape.k, _BEYOND)))
     )
 
 
-def _at_most(distance: ColumnElement[float], shape: Nearest) -> list[ColumnElement[bool]]:
-    return [distance <= _parameter(MAX_DISTANCE)] if shape.max_distance else []
+def at_most(distance: ColumnElement[float], shape: Nearest) -> list[ColumnElement[bool]]:
+    return [distance <= parameter(MAX_DISTANCE)] if shape.max_distance else []
 
 
-def _at_least(distance: ColumnElement[float], shape: Nearest) -> list[ColumnElement[bool]]:
-    return [distance >= _parameter(MIN_DISTANCE)] if shape.min_distance else []
+def at_least(distance: ColumnElement[float], shape: Nearest) -> list[ColumnElement[bool]]:
+    return [distance >= parameter(MIN_DISTANCE)] if shape.min_distance else []
 
 
-def _parameter(name: str, type_: Any = None) -> BindParameter[Any]:
+def parameter(name: str, type_: Any = None) -> BindParameter[Any]:
     return bindparam(name, type_=type_)
 
 
-def _number(value: int) -> ColumnElement[int]:
+def number(value: int) -> ColumnElement[int]:
     # Not a parameter: the plan that is kept for a prepared statement would assume that LIMIT is a tenth of the table.
     return literal_column(f"{value:d}")
 
 
-def _loading(attribute: Any, shape: Nearest) -> Any:
+def loading(attribute: Any, shape: Nearest) -> Any:
     return undefer(attribute) if shape.with_embedding else defer(attribute)

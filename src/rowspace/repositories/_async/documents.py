@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 from sqlalchemy import ColumnElement, CursorResult, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,13 +15,12 @@ from rowspace.indexes import IVFFlat, from_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.collections import AsyncCollectionRepository
 from rowspace.repositories._async.loading import upsert_rows
-from rowspace.repositories._async.searching import Search, run_search
+from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
+from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
-from rowspace.settings import SearchSettings
 from rowspace.statements import documents as statements
-from rowspace.statements.search import Nearest, parameters
 from rowspace.wire.encode import storable_json
 
 __all__ = ["AsyncDocumentRepository"]
@@ -161,11 +160,7 @@ class AsyncDocumentRepository:
         k: int = 10,
         *,
         where: Where | None = None,
-        max_distance: float | None = None,
-        min_distance: float | None = None,
-        with_embedding: bool = False,
-        exact: bool = False,
-        settings: SearchSettings | None = None,
+        **options: Unpack[SearchOptions],
     ) -> list[Hit[Document]]:
         """Return the k nearest documents to a vector, nearest first; see `AsyncRepository.nearest`.
 
@@ -173,24 +168,9 @@ class AsyncDocumentRepository:
             query: a 1-d array-like of the collection's dimension.
             k: documents wanted, at least 1.
             where: a metadata filter, such as `{"year": {"$gt": 2020}}`, or conditions on `Document`.
-            max_distance: leave out what is farther.
-            min_distance: leave out what is nearer.
-            with_embedding: load the embedding of each hit in the same statement.
-            exact: compare with every document that matches, without the vector index.
-            settings: pgvector's settings, until the transaction ends.
+            options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
         """
-        conditions = self._subject.conditions(where)
-        values = conditions.parameters
-        search = Search(
-            target=self._subject.target,
-            shape=Nearest(k, max_distance is not None, min_distance is not None, with_embedding, exact),
-            parameters={**parameters(query, max_distance=max_distance, min_distance=min_distance), **values},
-            where=conditions.clauses,
-            keep=conditions.keep,
-            settings=self._subject.settings(settings),
-            method=self._subject.method,
-        )
-        return await run_search(self.session, search)
+        return await run_search(self.session, plan_search(self._subject, k, where, options, query=query))
 
     async def stream(
         self,
@@ -219,9 +199,9 @@ class AsyncDocumentRepository:
             InvalidVector: the query is no vector, or not of the collection's dimension.
             InvalidSetting: the chunk size is out of range.
         """
-        shape = Nearest(1, max_distance is not None, min_distance is not None, with_embedding)
-        values = parameters(query, max_distance=max_distance, min_distance=min_distance)
-        found = stream_hits(self.session, self._subject, shape, values, where=where, chunk_size=chunk_size)
+        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance, "exact": True}
+        search = plan_search(self._subject, 1, where, {**options, "with_embedding": with_embedding}, query=query)
+        found = stream_hits(self.session, search, chunk_size)
         async with aclosing(found) as hits:
             async for hit in hits:
                 yield hit

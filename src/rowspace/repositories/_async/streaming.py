@@ -10,9 +10,9 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
-from rowspace.repositories.subjects import Subject, Where
+from rowspace.repositories.searches import Search
 from rowspace.results import Hit
-from rowspace.statements.search import QUERY, Nearest, in_order
+from rowspace.statements.search import QUERY, in_order
 from rowspace.statements.text import check_count
 
 __all__ = ["stream_hits", "stream_rows"]
@@ -20,22 +20,13 @@ __all__ = ["stream_hits", "stream_rows"]
 M = TypeVar("M")
 
 
-async def stream_hits(
-    session: AsyncSession,
-    subject: Subject[M],
-    shape: Nearest,
-    values: dict[str, Any],
-    *,
-    where: Where | None,
-    chunk_size: int,
-) -> AsyncGenerator[Hit[M], None]:
+async def stream_hits(session: AsyncSession, search: Search[M], chunk_size: int) -> AsyncGenerator[Hit[M], None]:
     """Yield every row that matches as a hit, nearest first."""
     # Before the cursor is there: SQLAlchemy would leave it open where a parameter is refused.
-    values = {**values, QUERY: subject.target.type.coerce(values[QUERY])}
-    conditions = subject.conditions(where)
-    statement: Any = in_order(subject.target, shape, conditions.clauses)
-    similarity = subject.target.distance.similarity
-    async with aclosing(stream_rows(session, statement, {**values, **conditions.parameters}, chunk_size)) as rows:
+    values = {**search.parameters, QUERY: search.target.type.coerce(search.parameters[QUERY])}
+    statement: Any = in_order(search.target, search.shape, search.where)
+    similarity = search.target.distance.similarity
+    async with aclosing(stream_rows(session, statement, values, chunk_size)) as rows:
         async for entity, distance in rows:
             yield Hit(entity, distance, similarity(distance))
 

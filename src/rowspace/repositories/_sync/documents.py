@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 from sqlalchemy import ColumnElement, CursorResult, update
 from sqlalchemy.orm import Session
@@ -16,13 +16,12 @@ from rowspace.indexes import IVFFlat, from_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.loading import upsert_rows
-from rowspace.repositories._sync.searching import Search, run_search
+from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
+from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
-from rowspace.settings import SearchSettings
 from rowspace.statements import documents as statements
-from rowspace.statements.search import Nearest, parameters
 from rowspace.wire.encode import storable_json
 
 __all__ = ["DocumentRepository"]
@@ -162,11 +161,7 @@ class DocumentRepository:
         k: int = 10,
         *,
         where: Where | None = None,
-        max_distance: float | None = None,
-        min_distance: float | None = None,
-        with_embedding: bool = False,
-        exact: bool = False,
-        settings: SearchSettings | None = None,
+        **options: Unpack[SearchOptions],
     ) -> list[Hit[Document]]:
         """Return the k nearest documents to a vector, nearest first; see `Repository.nearest`.
 
@@ -174,24 +169,9 @@ class DocumentRepository:
             query: a 1-d array-like of the collection's dimension.
             k: documents wanted, at least 1.
             where: a metadata filter, such as `{"year": {"$gt": 2020}}`, or conditions on `Document`.
-            max_distance: leave out what is farther.
-            min_distance: leave out what is nearer.
-            with_embedding: load the embedding of each hit in the same statement.
-            exact: compare with every document that matches, without the vector index.
-            settings: pgvector's settings, until the transaction ends.
+            options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
         """
-        conditions = self._subject.conditions(where)
-        values = conditions.parameters
-        search = Search(
-            target=self._subject.target,
-            shape=Nearest(k, max_distance is not None, min_distance is not None, with_embedding, exact),
-            parameters={**parameters(query, max_distance=max_distance, min_distance=min_distance), **values},
-            where=conditions.clauses,
-            keep=conditions.keep,
-            settings=self._subject.settings(settings),
-            method=self._subject.method,
-        )
-        return run_search(self.session, search)
+        return run_search(self.session, plan_search(self._subject, k, where, options, query=query))
 
     def stream(
         self,
@@ -220,9 +200,9 @@ class DocumentRepository:
             InvalidVector: the query is no vector, or not of the collection's dimension.
             InvalidSetting: the chunk size is out of range.
         """
-        shape = Nearest(1, max_distance is not None, min_distance is not None, with_embedding)
-        values = parameters(query, max_distance=max_distance, min_distance=min_distance)
-        found = stream_hits(self.session, self._subject, shape, values, where=where, chunk_size=chunk_size)
+        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance, "exact": True}
+        search = plan_search(self._subject, 1, where, {**options, "with_embedding": with_embedding}, query=query)
+        found = stream_hits(self.session, search, chunk_size)
         with closing(found) as hits:
             for hit in hits:
                 yield hit
