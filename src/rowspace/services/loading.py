@@ -17,7 +17,7 @@ from rowspace.services.models import DocumentIn
 from rowspace.vectors import as_vector
 from rowspace.wire.encode import storable_json, storable_text
 
-__all__ = ["Batch", "Load", "LoadOptions", "Progress", "Rejects", "atake", "checked_size", "take"]
+__all__ = ["Batch", "Load", "LoadOptions", "Progress", "Rejects", "atake", "check_options", "checked_size", "take"]
 
 #: Called after each batch with the totals so far.
 Progress = Callable[[LoadReport], None]
@@ -180,6 +180,18 @@ class Batch:
         updated = len(self.given) - written.inserted - unchanged - duplicates
         counts = (written.inserted, updated, unchanged, duplicates, self._rejected, self._repeated)
         return LoadReport(self.received, *counts)
+
+
+def check_options(options: LoadOptions) -> None:
+    """Refuse an option that does not exist, as any function does.
+
+    Raises:
+        TypeError: there is no such option.
+    """
+    known = LoadOptions.__annotations__
+    if unknown := options.keys() - known:
+        message = f"A load has no option {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(known)}."
+        raise TypeError(message)
 
 
 def checked_size(batch_size: int) -> int:

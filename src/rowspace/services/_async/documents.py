@@ -24,7 +24,17 @@ from rowspace.services.embedding import (
     check_embedder,
     embedder_name,
 )
-from rowspace.services.loading import Batch, Given, Load, LoadOptions, Progress, Rejects, atake, checked_size
+from rowspace.services.loading import (
+    Batch,
+    Given,
+    Load,
+    LoadOptions,
+    Progress,
+    Rejects,
+    atake,
+    check_options,
+    checked_size,
+)
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.reembedding import WatchReembedding, new_index
 from rowspace.services.requests import request_of, search_options
@@ -127,6 +137,7 @@ class AsyncDocumentService:
             ConfigurationError: the source does not begin with what the interrupted load of the key has read.
             TransactionConflict: another load of the key is running.
         """
+        check_options(options)
         load = Load(strip_nul=options.get("strip_nul", False), progress=progress, rejects=rejects)
         build, size = options.get("build_indexes", True), checked_size(options.get("batch_size", 500))
         source = aiter_rows(documents)

@@ -25,7 +25,17 @@ from rowspace.services.embedding import (
     embed_texts,
     embedder_name,
 )
-from rowspace.services.loading import Batch, Given, Load, LoadOptions, Progress, Rejects, checked_size, take
+from rowspace.services.loading import (
+    Batch,
+    Given,
+    Load,
+    LoadOptions,
+    Progress,
+    Rejects,
+    check_options,
+    checked_size,
+    take,
+)
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.reembedding import WatchReembedding, new_index
 from rowspace.services.requests import request_of, search_options
@@ -128,6 +138,7 @@ class DocumentService:
             ConfigurationError: the source does not begin with what the interrupted load of the key has read.
             TransactionConflict: another load of the key is running.
         """
+        check_options(options)
         load = Load(strip_nul=options.get("strip_nul", False), progress=progress, rejects=rejects)
         build, size = options.get("build_indexes", True), checked_size(options.get("batch_size", 500))
         source = iter_rows(documents)
