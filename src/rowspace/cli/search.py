@@ -42,6 +42,9 @@ def search(  # noqa: PLR0913 -- each is an option of the command
     ef_search: Annotated[
         int | None, typer.Option(min=1, max=1_000, metavar="N", help="pgvector's hnsw.ef_search.")
     ] = None,
+    recall: Annotated[
+        float | None, typer.Option(metavar="X", help="Share of the true hits to find, where `rowspace tune` ran.")
+    ] = None,
     mode: Annotated[
         str, typer.Option(metavar="MODE", help="vector: by meaning; text: by keyword; hybrid: by both.")
     ] = "vector",
@@ -72,6 +75,7 @@ def search(  # noqa: PLR0913 -- each is an option of the command
         max_distance=max_distance,
         exact=exact,
         ef_search=ef_search,
+        recall=recall,
     )
     name = collection or settings.collection
     if sql:
@@ -114,9 +118,9 @@ def _json(given: str | None, kind: type[Any], option: str) -> Any:
 def _found(settings: Settings, name: str, request: SearchRequest) -> list[SearchHit]:
     embedder = None
     if request.vector is None and request.mode != "text":
-        from rowspace.integrations.local import LocalEmbedder
+        from rowspace.cli.embedders import embedder_of
 
-        embedder = LocalEmbedder()
+        embedder = embedder_of(settings.embedder)
     with service(settings, embedder) as documents:
         if embedder is not None:
             _check_origin(documents.collections(), name)

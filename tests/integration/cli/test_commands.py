@@ -149,6 +149,14 @@ def test_collections(scratch):
     scratch("collections", "create", "a b'c", "--dimension", "3", "--distance", "l2", "--index", "none")
     assert "There is already a collection" in scratch("collections", "create", "a b'c", code=1).stderr
     assert "it has " in scratch("collections", "create", "x", "--language", "klingon", code=1).stderr
+    scratch("collections", "create", "small", "--dimension", "3072", "--quantize", "bit", "--distance", "l2")
+    made = {one["name"]: one["index"] for one in json.loads(scratch("collections", "--json").stdout)}
+    assert (made["small"]["quantize"], made["small"]["distance"]) == ("bit", "l2")
+    assert "halfvec" in scratch("collections", "create", "x", "--quantize", "byte", code=1).stderr
+    assert (
+        "--index none" in scratch("collections", "create", "x", "--quantize", "bit", "--index", "none", code=2).stderr
+    )
+    scratch("collections", "drop", "small", "--yes")
     scratch("collections", "rename", "a b'c", "notes")
     header, row = scratch("collections").stdout.splitlines()
     assert dict(zip(header.split("\t"), row.split("\t"), strict=True)) == {
@@ -166,13 +174,13 @@ def test_collections(scratch):
 
 
 def test_db(scratch):
-    assert scratch("db", "current").stdout == "0001 (head)\n"
-    assert "Already at 0001." in scratch("db", "upgrade").stderr
+    assert scratch("db", "current").stdout == "0002 (head)\n"
+    assert "Already at 0002." in scratch("db", "upgrade").stderr
     scratch("db", "downgrade", "base", "--yes")
     assert scratch("db", "current", code=3).stdout == "nothing\n"
     for command in (["collections"], ["search", "x"], ["search", "x", "--sql"]):
         assert "Run the migrations: `rowspace db upgrade`" in scratch(*command, code=3).stderr
-    assert "Upgraded from nothing to 0001." in scratch("db", "upgrade", "--wait", "5").stderr
+    assert "Upgraded from nothing to 0002." in scratch("db", "upgrade", "--wait", "5").stderr
 
 
 def test_a_schema_of_its_own(scratch):

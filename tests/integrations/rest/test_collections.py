@@ -75,6 +75,6 @@ def test_metadata_that_jsonb_cannot_hold(client, name, problem_of, metadata):
 
 def test_a_language_that_the_server_does_not_have(client, name, problem_of):
     problem = problem_of(
-        client.post("/api/collections", json={"name": name, "dimension": 2, "language": "x'; --"}), 422
+        client.post("/api/collections", json={"name": name, "dimension": 2, "language": "x'; --"}), 409
     )
     assert "text-search configuration" in problem["detail"]

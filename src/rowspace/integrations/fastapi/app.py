@@ -18,7 +18,6 @@ from rowspace.integrations.fastapi.problems import add_problem_handlers
 from rowspace.integrations.fastapi.router import router_of
 from rowspace.integrations.rest.settings import ServerSettings
 from rowspace.services import Embedder
-from rowspace.wire.liveness import check_idle
 
 __all__ = ["create_app"]
 
@@ -36,7 +35,7 @@ def create_app(
         settings: by default from the variables `ROWSPACE_*`.
         database: by default that of the settings, opened when the application starts and closed when it stops.
         embedder: by default that of the settings.
-        answers: answers questions at `/api/chat`, which is not there without it.
+        answers: an `AnswerService` for `/api/chat`; by default one on the same database.
 
     Raises:
         ConfigurationError, MissingExtra: there is no such embedder; it is not installed.
@@ -93,10 +92,7 @@ async def _opened(settings: ServerSettings, stack: AsyncExitStack) -> AsyncDatab
         pool_timeout=settings.pool_timeout,
         # The connection that was used last: its server process has the caches warm, and the others may stay idle.
         pool_use_lifo=True,
-        # check_idle does it for less.
-        pool_pre_ping=False,
     )
-    check_idle(database.engine)
     return await stack.enter_async_context(database)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from rowspace.engine import AsyncDatabase
 from rowspace.errors import ConfigurationError
+from rowspace.integrations.rag import AnswerService
 from rowspace.integrations.rest.keys import Keyring
 from rowspace.integrations.rest.metrics import Metrics
 from rowspace.integrations.rest.settings import ServerSettings
@@ -20,13 +21,13 @@ class Backend:
     Args:
         settings: limits and keys.
         embedder: turns texts into vectors.
-        answers: answers questions, for `/api/chat`.
+        answers: an `AnswerService` for `/api/chat`; by default one on the same database.
     """
 
     def __init__(self, settings: ServerSettings, embedder: Embedder | None = None, *, answers: Any = None) -> None:
         self.settings = settings
         self.embedder = embedder
-        self.answers = answers
+        self.answers: Any = answers
         self.keyring = Keyring(settings.api_keys)
         self.metrics = Metrics()
         self._database: AsyncDatabase | None = None
@@ -36,6 +37,8 @@ class Backend:
         self._database = database
         self.documents = AsyncDocumentService(database, self.embedder)
         self.searches = AsyncSearchService(database, self.embedder)
+        if self.answers is None:
+            self.answers = AnswerService(database, self.embedder, model=self.settings.chat_model)
         self.search = (AsyncQuickSearch(database, self.embedder) if own else self.searches).search
 
     @property

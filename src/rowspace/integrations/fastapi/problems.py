@@ -16,7 +16,7 @@ from rowspace.integrations.rest.errors import RequestFault
 from rowspace.integrations.rest.ids import HEADER, request_id
 from rowspace.integrations.rest.problems import MEDIA_TYPE, Problem, problem_of, validation_problem
 
-__all__ = ["add_problem_handlers", "answer_to", "problem_response"]
+__all__ = ["add_problem_handlers", "answer_to", "log_failure", "problem_response"]
 
 _log = logging.getLogger("rowspace.http")
 
@@ -50,10 +50,15 @@ def _methods(app: FastAPI, path: str) -> list[str]:
 def answer_to(error: Exception, request: str) -> Response:
     """Return the answer to an error; faults of the server are logged with the request's id."""
     problem = _problem_of(error)
+    log_failure(error, problem, request)
+    return problem_response(problem, request)
+
+
+def log_failure(error: Exception, problem: Problem, request: str) -> None:
+    """Log a fault of the server with the request's id, and with its traceback where nobody foresaw it."""
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         unforeseen = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
         _log.error("request %s: %s", request, type(error).__name__, exc_info=error if unforeseen else None)
-    return problem_response(problem, request)
 
 
 def problem_response(problem: Problem, request: str) -> Response:

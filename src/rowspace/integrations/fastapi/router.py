@@ -9,6 +9,7 @@ from fastapi.security import HTTPBearer
 
 from rowspace.engine import AsyncDatabase
 from rowspace.integrations.fastapi.backend import Backend
+from rowspace.integrations.fastapi.chat import add_chat
 from rowspace.integrations.fastapi.collections import add_collections
 from rowspace.integrations.fastapi.documents import add_documents
 from rowspace.integrations.fastapi.probes import probes_router
@@ -34,7 +35,7 @@ def make_router(
         database: yours: it is neither opened nor closed here.
         embedder: turns texts into vectors; without one, requests bring vectors.
         settings: limits and API keys; by default from the variables `ROWSPACE_*`.
-        answers: answers questions at `/api/chat`, which is not there without it.
+        answers: an `AnswerService` for `/api/chat`; by default one on the same database.
         probes: whether `/healthz`, `/readyz` and `/metrics` are part of it.
     """
     backend = Backend(settings or ServerSettings(), embedder, answers=answers)
@@ -49,6 +50,7 @@ def router_of(backend: Backend, *, probes: bool = True) -> APIRouter:
     router = APIRouter(route_class=route_class(backend), dependencies=security)
     # One flat router, what is called most at its head: FastAPI tries one route after the other, level by level.
     add_search(router, backend)
+    add_chat(router, backend)
     add_documents(router, backend)
     add_collections(router, backend)
     if probes:

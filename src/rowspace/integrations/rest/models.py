@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from rowspace.integrations.rag.models import AnswerRequest, Turn
 from rowspace.integrations.rest.schemas import KEY, NO_NUL, Filter, Metadata
 from rowspace.results import LoadReport
 from rowspace.services import CollectionInfo, DocumentIn, SearchHit, SearchOptions, SearchRequest
@@ -16,6 +17,7 @@ __all__ = [
     "MAX_K",
     "MAX_QUERIES",
     "BatchBody",
+    "ChatBody",
     "CollectionBody",
     "Collections",
     "Count",
@@ -91,15 +93,36 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+# The bounds stand within, where they are part of the description.
+Dimension = Annotated[int, Field(ge=1, le=16_000), BeforeValidator(_whole)]
+Thousand = Annotated[int, Field(ge=1, le=1_000), BeforeValidator(_whole)]
+K = Annotated[int, Field(ge=1, le=MAX_K), BeforeValidator(_whole)]
+
+
+class ChatBody(AnswerRequest):
+    """One question, and how its answer is sent."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    question: Annotated[str, Field(min_length=1, max_length=1_000, pattern=NO_NUL, examples=["What is an index?"])]
+    collection: Name
+    history: Annotated[list[Turn], Field(max_length=100)] = Field(default_factory=list)  # type: ignore[assignment]
+    filter: Filter | None = None
+    fetch_k: K | None = None
+    stream: bool = Field(default=False, description="Send server-sent events: sources, token by token, answer.")
+
+    def request(self) -> AnswerRequest:
+        """Return the request of the answer service."""
+        given = {name: getattr(self, name) for name in self.model_fields_set - {"stream"}}
+        return AnswerRequest(**given)
 
 
 class CollectionBody(_Body):
     """A collection to be created."""
 
     name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\w[\w.\-]*$", examples=["articles"])]
-    dimension: Whole | None = Field(
-        default=None, ge=1, le=16_000, description="Numbers in each embedding; null asks the embedder.", examples=[4]
+    dimension: Dimension | None = Field(
+        default=None, description="Numbers in each embedding; null asks the embedder.", examples=[4]
     )
     distance: Literal["cosine", "l2", "inner_product", "l1"] = "cosine"
     index: Literal["hnsw", "ivfflat"] | None = "hnsw"
@@ -190,7 +213,7 @@ class Count(_Body):
 class ScrollBody(_Body):
     """Which page of a listing."""
 
-    limit: Whole = Field(default=100, ge=1, le=1_000)
+    limit: Thousand = 100
     filter: Filter | None = None
     order_by: Annotated[str, Field(pattern=KEY, examples=["year"])] | None = Field(
         default=None, description="A metadata key, dotted as in a filter; null orders by id."
@@ -203,9 +226,9 @@ class _Search(SearchOptions):
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     collection: Name
-    k: Whole = Field(default=10, ge=1, le=MAX_K)
-    ef_search: Whole | None = Field(default=None, ge=1, le=1_000)
-    fetch_k: Whole | None = Field(default=None, ge=1, le=MAX_K, description="Candidates; k, where it is more.")
+    k: K = 10
+    ef_search: Thousand | None = None
+    fetch_k: K | None = Field(default=None, description="Candidates; k, where it is more.")
     filter: Filter | None = None
 
 

@@ -62,7 +62,7 @@ _EXPLAINED: dict[type[RowspaceError], tuple[HTTPStatus, str | None]] = {
     errors.ConfigurationError: (HTTPStatus.CONFLICT, None),
 }
 
-#: Errors of the server: what may be said of them.
+#: Errors of the server, or of a model behind it: what may be said of them.
 _UNEXPLAINED: dict[type[RowspaceError], tuple[HTTPStatus, str, str | None]] = {
     errors.StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The database cannot be reached. Try again.", _LATER),
     errors.SchemaNotReady: (
@@ -70,6 +70,8 @@ _UNEXPLAINED: dict[type[RowspaceError], tuple[HTTPStatus, str, str | None]] = {
         "The database is not at the migration of this version of Rowspace.",
         _LATER,
     ),
+    errors.ModelUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The language model cannot be reached.", _LATER),
+    errors.ModelError: (HTTPStatus.BAD_GATEWAY, "The language model failed, or gave no answer that can be read.", None),
     errors.TransactionConflict: (HTTPStatus.CONFLICT, "Another transaction was in the way. Try again.", _SOON),
     errors.PermissionDenied: (HTTPStatus.FORBIDDEN, "The server's role in the database may not do this.", None),
 }

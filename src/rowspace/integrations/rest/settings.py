@@ -52,6 +52,8 @@ class ServerSettings(Limits):
         data_dir: where the embedded server keeps its data.
         embedder: `local` for the built-in model, `none`, or `package.module:name` of an embedder or a function that
             makes one.
+        chat_model: the model that `/api/chat` asks, as `init_chat_model` of LangChain takes it; by default none, and
+            answers are sentences of the documents.
         api_keys: a JSON array of keys and their rights; without one, every caller may do everything.
         cors_origins: a JSON array of origins whose pages may call; none by default.
         pool_size: connections kept open by each worker.
@@ -66,6 +68,7 @@ class ServerSettings(Limits):
     database_schema: str | None = Field(default=None, validation_alias="ROWSPACE_SCHEMA")
     data_dir: Path | None = None
     embedder: str = "local"
+    chat_model: str | None = None
     api_keys: tuple[ApiKey, ...] = ()
     cors_origins: tuple[str, ...] = ()
     pool_size: int = Field(default=10, ge=1)

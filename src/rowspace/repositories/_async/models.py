@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from contextlib import aclosing
+from typing import Any, Generic, TypeVar, Unpack, cast
 
 from sqlalchemy import ColumnElement, CursorResult, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.distance import Distance
 from rowspace.errors import mapped_errors
 from rowspace.repositories._async.loading import upsert_rows
-from rowspace.repositories._async.searching import Search, run_search
+from rowspace.repositories._async.searching import run_search
+from rowspace.repositories._async.streaming import stream_hits
+from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Hit, LoadReport
-from rowspace.settings import SearchSettings
 from rowspace.statements import models as statements
-from rowspace.statements.search import Nearest, parameters
 
 __all__ = ["AsyncRepository"]
 
@@ -129,11 +130,7 @@ class AsyncRepository(Generic[M]):
         k: int = 10,
         *,
         where: Where | None = None,
-        max_distance: float | None = None,
-        min_distance: float | None = None,
-        with_embedding: bool = False,
-        exact: bool = False,
-        settings: SearchSettings | None = None,
+        **options: Unpack[SearchOptions],
     ) -> list[Hit[M]]:
         """Return the k nearest rows to a vector, nearest first.
 
@@ -145,27 +142,46 @@ class AsyncRepository(Generic[M]):
             k: rows wanted, at least 1.
             where: conditions on the model, such as `[Article.year > 2020]`, or a metadata filter as a dict where the
                 model has a JSONB attribute `meta`.
-            max_distance: leave out what is farther.
-            min_distance: leave out what is nearer.
-            with_embedding: load the embedding of each hit in the same statement.
-            exact: compare with every row that matches, without the vector index.
-            settings: pgvector's settings, until the transaction ends.
+            options: `max_distance`, `min_distance`, `min_similarity`, `recall`, `exact`, `with_embedding`, `settings`;
+                see `rowspace.repositories.SearchOptions`.
 
         Raises:
             InvalidVector: the query is no vector, or not of the column's dimension.
-            InvalidSetting: k or a setting is out of range.
+            InvalidSetting: k or a setting is out of range; a recall is asked for, and there is no curve that has it.
+            TypeError: an option that does not exist.
         """
-        conditions = self._subject.conditions(where)
-        search = Search(
-            target=self._subject.target,
-            shape=Nearest(k, max_distance is not None, min_distance is not None, with_embedding, exact),
-            parameters={
-                **parameters(query, max_distance=max_distance, min_distance=min_distance),
-                **conditions.parameters,
-            },
-            where=conditions.clauses,
-            keep=conditions.keep,
-            settings=self._subject.settings(settings),
-            method=self._subject.method,
-        )
-        return await run_search(self.session, search)
+        return await run_search(self.session, plan_search(self._subject, k, where, options, query=query))
+
+    async def stream(
+        self,
+        query: Any,
+        *,
+        where: Where | None = None,
+        max_distance: float | None = None,
+        min_distance: float | None = None,
+        with_embedding: bool = False,
+        chunk_size: int = 1_000,
+    ) -> AsyncGenerator[Hit[M], None]:
+        """Yield every row that matches, nearest first, from a cursor of the server's: memory for one chunk.
+
+        Always exact: costs a pass over the rows that match and a sort of them in the server. The loop may be left at
+        any time; the session stays usable, during the loop too, until its transaction ends.
+
+        Args:
+            query: a 1-d array-like of the column's dimension.
+            where: as in `nearest`.
+            max_distance: leave out what is farther.
+            min_distance: leave out what is nearer.
+            with_embedding: load the embedding of each hit too.
+            chunk_size: rows fetched and held at once, at least 1.
+
+        Raises:
+            InvalidVector: the query is no vector, or not of the column's dimension.
+            InvalidSetting: the chunk size is out of range.
+        """
+        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance, "exact": True}
+        search = plan_search(self._subject, 1, where, {**options, "with_embedding": with_embedding}, query=query)
+        found = stream_hits(self.session, search, chunk_size)
+        async with aclosing(found) as hits:
+            async for hit in hits:
+                yield hit

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping
-from typing import Any
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from typing import Any, Unpack
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import ConfigurationError
 from rowspace.filters import Filter
+from rowspace.indexes import HNSW, IVFFlat
 from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository
+from rowspace.repositories._async.progress import AsyncProgressRepository
+from rowspace.repositories.batches import aiter_rows
 from rowspace.results import LoadReport
+from rowspace.services._async.reembedding import AsyncReembedder
 from rowspace.services._async.searching import AsyncSearchService
 from rowspace.services._async.sessions import AsyncSessions
 from rowspace.services.embedding import (
@@ -21,8 +25,19 @@ from rowspace.services.embedding import (
     check_embedder,
     embedder_name,
 )
-from rowspace.services.loading import Batch, Given, Load, Progress, abatches
+from rowspace.services.loading import (
+    Batch,
+    Given,
+    Load,
+    LoadOptions,
+    Progress,
+    Rejects,
+    atake,
+    check_options,
+    checked_size,
+)
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
+from rowspace.services.reembedding import WatchReembedding, new_index
 
 __all__ = ["AsyncDocumentService"]
 
@@ -101,42 +116,47 @@ class AsyncDocumentService:
         collection: str,
         documents: Iterable[Given] | AsyncIterable[Given],
         *,
-        batch_size: int = 500,
-        commit_batches: bool = False,
+        resume: str | None = None,
+        rejects: Rejects | None = None,
         progress: Progress | None = None,
-        strip_nul: bool = False,
-        build_indexes: bool = True,
+        **options: Unpack[LoadOptions],
     ) -> LoadReport:
         """Add documents, or update those whose id is there; texts that did not change are not embedded again.
 
         Args:
             collection: its name.
-            documents: `DocumentIn`, mappings of its fields, or bare texts; any iterable, read once.
-            batch_size: documents embedded and written at once.
-            commit_batches: commit each batch, so that an interrupted load keeps what it wrote; by default all or none.
+            documents: `DocumentIn`, mappings of its fields, or bare texts; any iterable, read once, a batch at a time.
+            resume: a key for the load. Each batch is committed with its progress, and the next load of that key into
+                the collection passes over what an interrupted one has written; its source has to begin the same.
+            rejects: called with each row that cannot be stored, in place of an error; the report counts them.
             progress: called after each batch with the totals so far.
-            strip_nul: leave NUL bytes out of text, in place of an error.
-            build_indexes: create the indexes after a load into an empty collection, which is faster than before it.
+            options: `batch_size`, `commit_batches`, `strip_nul`, `build_indexes`; see `LoadOptions`.
 
         Raises:
             CollectionNotFound: there is no such collection.
             InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row.
             EmbedderMismatch: the collection was filled by another embedder.
+            ConfigurationError: the source does not begin with what the interrupted load of the key has read.
+            TransactionConflict: another load of the key is running.
         """
-        load = Load(strip_nul=strip_nul, progress=progress)
-        source = abatches(documents, batch_size)
-        if commit_batches:
-            async for given in source:
+        check_options(options)
+        load = Load(strip_nul=options.get("strip_nul", False), progress=progress, rejects=rejects)
+        build, size = options.get("build_indexes", True), checked_size(options.get("batch_size", 500))
+        source = aiter_rows(documents)
+        if resume is not None:
+            await self._pass_over(collection, load, source, resume, size=size)
+        if resume is not None or options.get("commit_batches", False):
+            while given := await atake(source, size):
                 async with self._sessions.begin() as session:
-                    await self._write(await _repository(session, collection), load, given)
+                    await self._write(await _repository(session, collection), load, given, resume)
             async with self._sessions.begin() as session:
-                await _finish(await _repository(session, collection), load, build_indexes=build_indexes)
+                await _finish(await _repository(session, collection), load, build=build, resume=resume)
         else:
             async with self._sessions.begin() as session:
                 repository = await _repository(session, collection)
-                async for given in source:
+                while given := await atake(source, size):
                     await self._write(repository, load, given)
-                await _finish(repository, load, build_indexes=build_indexes)
+                await _finish(repository, load, build=build)
         return load.report
 
     async def get(self, collection: str, ids: Iterable[str]) -> list[DocumentOut]:
@@ -180,7 +200,69 @@ class AsyncDocumentService:
         async with self._sessions.begin() as session:
             await (await _repository(session, collection)).create_indexes()
 
-    async def _write(self, repository: AsyncDocumentRepository, load: Load, given: list[Given]) -> None:
+    async def reembed(
+        self,
+        collection: str,
+        embedder: Embedder,
+        *,
+        index: HNSW | IVFFlat | str | None = "same",
+        batch_size: int = 500,
+        progress: WatchReembedding | None = None,
+    ) -> CollectionInfo:
+        """Give every document of a collection an embedding by another embedder, of another dimension if it has one.
+
+        The new embeddings are made beside the old ones, which serve every search until one short transaction swaps
+        them; then a service with the new embedder is needed. What is written or deleted meanwhile is taken over. A call
+        that was interrupted goes on where it stopped when it is called again. Takes the room of a second collection.
+
+        Args:
+            collection: its name.
+            embedder: makes the new embeddings, of the texts of all documents.
+            index: as in `create_collection`; "same" is that of the collection.
+            batch_size: documents embedded and written at once.
+            progress: called with a `Reembedded` after each batch.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigurationError: another re-embedding has been begun; the index cannot hold the new dimension; or the
+                partition has a policy, trigger or index that somebody made on it alone.
+            PermissionDenied: the role does not own the tables.
+            TransactionConflict: the swap did not come to its locks in two minutes; what was made is kept.
+        """
+        dimension = len(await aembed_query(embedder, "dimension"))
+        async with self._sessions.begin() as session:
+            spec = new_index(await AsyncCollectionRepository(session).get(collection), dimension, index)
+        work = AsyncReembedder(
+            self._sessions, collection, embedder, batch_size=checked_size(batch_size), progress=progress
+        )
+        await work.run(dimension, spec)
+        async with self._sessions.begin() as session:
+            return CollectionInfo.from_collection(await AsyncCollectionRepository(session).get(collection))
+
+    async def _pass_over(
+        self, collection: str, load: Load, source: AsyncIterator[Given], key: str, *, size: int
+    ) -> None:
+        """Read what an interrupted load has read, and make sure that it is the same."""
+        async with self._sessions.begin() as session:
+            repository = await _repository(session, collection)
+            found = await AsyncProgressRepository(session, repository.collection).get(key)
+            dimension = repository.collection.dimension
+        if found is None:
+            return
+        left = found.state["report"]["received"]
+        while left and (given := await atake(source, min(size, left))):
+            left -= len(given)
+            load.passed_over(load.batch(given, dimension))
+        try:
+            load.continue_from(found.state, found.digest)
+        except ConfigurationError:
+            async with self._sessions.begin() as session:
+                await AsyncProgressRepository(session, repository.collection).forget(key)
+            raise
+
+    async def _write(
+        self, repository: AsyncDocumentRepository, load: Load, given: list[Given], resume: str | None = None
+    ) -> None:
         batch = load.batch(given, repository.collection.dimension)
         if load.was_empty is None:
             load.was_empty = await repository.is_empty()
@@ -188,7 +270,12 @@ class AsyncDocumentService:
         embeddings = await self._embed(repository, batch)
         written = await repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
         await repository.replace_metadata(batch.metadata_changes())
-        load.done(batch.report(written))
+        report = batch.report(written)
+        if resume is not None:
+            before, after = load.digest, load.sign(batch)
+            progress = AsyncProgressRepository(repository.session, repository.collection)
+            await progress.record(resume, before, after, load.state(report))
+        load.done(report)
 
     async def _embed(self, repository: AsyncDocumentRepository, batch: Batch) -> dict[str, Any]:
         texts = batch.to_embed()
@@ -196,14 +283,17 @@ class AsyncDocumentService:
             return {}
         collection = repository.collection
         check_embedder(collection, self._embedder)
-        vectors = await aembed_texts(self._embedder, list(texts.values()))
+        # A text that comes under several ids is embedded once.
+        unique = list(dict.fromkeys(texts.values()))
+        vectors = await aembed_texts(self._embedder, unique)
         check_dimension(collection, self._embedder, vectors)
         if collection.embedder is None:
             # Locked: another load of the same new collection may have been first, with another embedder.
             await repository.session.refresh(collection, ["embedder"], with_for_update=True)
             check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
-        return dict(zip(texts, vectors, strict=True))
+        made = dict(zip(unique, vectors, strict=True))
+        return {id_: made[text] for id_, text in texts.items()}
 
     async def _dimension(self) -> int:
         if self._embedder is None:
@@ -216,6 +306,8 @@ async def _repository(session: AsyncSession, collection: str) -> AsyncDocumentRe
     return AsyncDocumentRepository(session, await AsyncCollectionRepository(session).get(collection))
 
 
-async def _finish(repository: AsyncDocumentRepository, load: Load, *, build_indexes: bool) -> None:
-    if build_indexes and load.was_empty and load.report.written:
+async def _finish(repository: AsyncDocumentRepository, load: Load, *, build: bool, resume: str | None = None) -> None:
+    if build and load.was_empty and load.report.written:
         await repository.create_indexes()
+    if resume is not None:
+        await AsyncProgressRepository(repository.session, repository.collection).forget(resume)

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Unpack
 
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError
 from rowspace.filters import Filter
+from rowspace.indexes import HNSW, IVFFlat
 from rowspace.repositories import CollectionRepository, DocumentRepository
+from rowspace.repositories._sync.progress import ProgressRepository
+from rowspace.repositories.batches import iter_rows
 from rowspace.results import LoadReport
+from rowspace.services._sync.reembedding import Reembedder
 from rowspace.services._sync.searching import SearchService
 from rowspace.services._sync.sessions import Sessions
 from rowspace.services.embedding import (
@@ -22,8 +26,19 @@ from rowspace.services.embedding import (
     embed_texts,
     embedder_name,
 )
-from rowspace.services.loading import Batch, Given, Load, Progress, batches
+from rowspace.services.loading import (
+    Batch,
+    Given,
+    Load,
+    LoadOptions,
+    Progress,
+    Rejects,
+    check_options,
+    checked_size,
+    take,
+)
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
+from rowspace.services.reembedding import WatchReembedding, new_index
 
 __all__ = ["DocumentService"]
 
@@ -102,42 +117,47 @@ class DocumentService:
         collection: str,
         documents: Iterable[Given],
         *,
-        batch_size: int = 500,
-        commit_batches: bool = False,
+        resume: str | None = None,
+        rejects: Rejects | None = None,
         progress: Progress | None = None,
-        strip_nul: bool = False,
-        build_indexes: bool = True,
+        **options: Unpack[LoadOptions],
     ) -> LoadReport:
         """Add documents, or update those whose id is there; texts that did not change are not embedded again.
 
         Args:
             collection: its name.
-            documents: `DocumentIn`, mappings of its fields, or bare texts; any iterable, read once.
-            batch_size: documents embedded and written at once.
-            commit_batches: commit each batch, so that an interrupted load keeps what it wrote; by default all or none.
+            documents: `DocumentIn`, mappings of its fields, or bare texts; any iterable, read once, a batch at a time.
+            resume: a key for the load. Each batch is committed with its progress, and the next load of that key into
+                the collection passes over what an interrupted one has written; its source has to begin the same.
+            rejects: called with each row that cannot be stored, in place of an error; the report counts them.
             progress: called after each batch with the totals so far.
-            strip_nul: leave NUL bytes out of text, in place of an error.
-            build_indexes: create the indexes after a load into an empty collection, which is faster than before it.
+            options: `batch_size`, `commit_batches`, `strip_nul`, `build_indexes`; see `LoadOptions`.
 
         Raises:
             CollectionNotFound: there is no such collection.
             InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row.
             EmbedderMismatch: the collection was filled by another embedder.
+            ConfigurationError: the source does not begin with what the interrupted load of the key has read.
+            TransactionConflict: another load of the key is running.
         """
-        load = Load(strip_nul=strip_nul, progress=progress)
-        source = batches(documents, batch_size)
-        if commit_batches:
-            for given in source:
+        check_options(options)
+        load = Load(strip_nul=options.get("strip_nul", False), progress=progress, rejects=rejects)
+        build, size = options.get("build_indexes", True), checked_size(options.get("batch_size", 500))
+        source = iter_rows(documents)
+        if resume is not None:
+            self._pass_over(collection, load, source, resume, size=size)
+        if resume is not None or options.get("commit_batches", False):
+            while given := take(source, size):
                 with self._sessions.begin() as session:
-                    self._write(_repository(session, collection), load, given)
+                    self._write(_repository(session, collection), load, given, resume)
             with self._sessions.begin() as session:
-                _finish(_repository(session, collection), load, build_indexes=build_indexes)
+                _finish(_repository(session, collection), load, build=build, resume=resume)
         else:
             with self._sessions.begin() as session:
                 repository = _repository(session, collection)
-                for given in source:
+                while given := take(source, size):
                     self._write(repository, load, given)
-                _finish(repository, load, build_indexes=build_indexes)
+                _finish(repository, load, build=build)
         return load.report
 
     def get(self, collection: str, ids: Iterable[str]) -> list[DocumentOut]:
@@ -181,7 +201,63 @@ class DocumentService:
         with self._sessions.begin() as session:
             (_repository(session, collection)).create_indexes()
 
-    def _write(self, repository: DocumentRepository, load: Load, given: list[Given]) -> None:
+    def reembed(
+        self,
+        collection: str,
+        embedder: Embedder,
+        *,
+        index: HNSW | IVFFlat | str | None = "same",
+        batch_size: int = 500,
+        progress: WatchReembedding | None = None,
+    ) -> CollectionInfo:
+        """Give every document of a collection an embedding by another embedder, of another dimension if it has one.
+
+        The new embeddings are made beside the old ones, which serve every search until one short transaction swaps
+        them; then a service with the new embedder is needed. What is written or deleted meanwhile is taken over. A call
+        that was interrupted goes on where it stopped when it is called again. Takes the room of a second collection.
+
+        Args:
+            collection: its name.
+            embedder: makes the new embeddings, of the texts of all documents.
+            index: as in `create_collection`; "same" is that of the collection.
+            batch_size: documents embedded and written at once.
+            progress: called with a `Reembedded` after each batch.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigurationError: another re-embedding has been begun; the index cannot hold the new dimension; or the
+                partition has a policy, trigger or index that somebody made on it alone.
+            PermissionDenied: the role does not own the tables.
+            TransactionConflict: the swap did not come to its locks in two minutes; what was made is kept.
+        """
+        dimension = len(embed_query(embedder, "dimension"))
+        with self._sessions.begin() as session:
+            spec = new_index(CollectionRepository(session).get(collection), dimension, index)
+        work = Reembedder(self._sessions, collection, embedder, batch_size=checked_size(batch_size), progress=progress)
+        work.run(dimension, spec)
+        with self._sessions.begin() as session:
+            return CollectionInfo.from_collection(CollectionRepository(session).get(collection))
+
+    def _pass_over(self, collection: str, load: Load, source: Iterator[Given], key: str, *, size: int) -> None:
+        """Read what an interrupted load has read, and make sure that it is the same."""
+        with self._sessions.begin() as session:
+            repository = _repository(session, collection)
+            found = ProgressRepository(session, repository.collection).get(key)
+            dimension = repository.collection.dimension
+        if found is None:
+            return
+        left = found.state["report"]["received"]
+        while left and (given := take(source, min(size, left))):
+            left -= len(given)
+            load.passed_over(load.batch(given, dimension))
+        try:
+            load.continue_from(found.state, found.digest)
+        except ConfigurationError:
+            with self._sessions.begin() as session:
+                ProgressRepository(session, repository.collection).forget(key)
+            raise
+
+    def _write(self, repository: DocumentRepository, load: Load, given: list[Given], resume: str | None = None) -> None:
         batch = load.batch(given, repository.collection.dimension)
         if load.was_empty is None:
             load.was_empty = repository.is_empty()
@@ -189,7 +265,12 @@ class DocumentService:
         embeddings = self._embed(repository, batch)
         written = repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
         repository.replace_metadata(batch.metadata_changes())
-        load.done(batch.report(written))
+        report = batch.report(written)
+        if resume is not None:
+            before, after = load.digest, load.sign(batch)
+            progress = ProgressRepository(repository.session, repository.collection)
+            progress.record(resume, before, after, load.state(report))
+        load.done(report)
 
     def _embed(self, repository: DocumentRepository, batch: Batch) -> dict[str, Any]:
         texts = batch.to_embed()
@@ -197,14 +278,17 @@ class DocumentService:
             return {}
         collection = repository.collection
         check_embedder(collection, self._embedder)
-        vectors = embed_texts(self._embedder, list(texts.values()))
+        # A text that comes under several ids is embedded once.
+        unique = list(dict.fromkeys(texts.values()))
+        vectors = embed_texts(self._embedder, unique)
         check_dimension(collection, self._embedder, vectors)
         if collection.embedder is None:
             # Locked: another load of the same new collection may have been first, with another embedder.
             repository.session.refresh(collection, ["embedder"], with_for_update=True)
             check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
-        return dict(zip(texts, vectors, strict=True))
+        made = dict(zip(unique, vectors, strict=True))
+        return {id_: made[text] for id_, text in texts.items()}
 
     def _dimension(self) -> int:
         if self._embedder is None:
@@ -217,6 +301,8 @@ def _repository(session: Session, collection: str) -> DocumentRepository:
     return DocumentRepository(session, CollectionRepository(session).get(collection))
 
 
-def _finish(repository: DocumentRepository, load: Load, *, build_indexes: bool) -> None:
-    if build_indexes and load.was_empty and load.report.written:
+def _finish(repository: DocumentRepository, load: Load, *, build: bool, resume: str | None = None) -> None:
+    if build and load.was_empty and load.report.written:
         repository.create_indexes()
+    if resume is not None:
+        ProgressRepository(repository.session, repository.collection).forget(resume)
