@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Literal
 
 from fastapi import APIRouter, Response
@@ -10,11 +9,9 @@ from pydantic import BaseModel
 
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.openapi import problems
-from rowspace.integrations.fastapi.problems import problem_response
 from rowspace.integrations.fastapi.routes import route_class
-from rowspace.integrations.rest.ids import request_id
 from rowspace.integrations.rest.metrics import CONTENT_TYPE
-from rowspace.integrations.rest.problems import Problem
+from rowspace.integrations.rest.problems import unready
 from rowspace.services import areadiness
 
 __all__ = ["probes_router"]
@@ -42,15 +39,12 @@ def probes_router(backend: Backend) -> APIRouter:
         return Alive()
 
     @router.get("/readyz", summary="Readiness", response_model=Ready, responses=problems(503, always=False))
-    async def readyz() -> Ready | Response:
+    async def readyz() -> Ready:
         """Tell whether the database answers, is at the newest migration, and has no INVALID index."""
         found = await areadiness(backend.database)
-        if found.ready:
-            return Ready()
-        checks = found.model_dump()
-        detail = " ".join(filter(None, checks.values()))
-        problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "5"}, more={"checks": checks})
-        return problem_response(problem, request_id(None))
+        if not found.ready:
+            raise unready(found)
+        return Ready()
 
     if backend.settings.metrics:
         text = {"content": {"text/plain": {"schema": {"type": "string"}}}}

@@ -24,6 +24,9 @@ from rowspace.integrations.rest.settings import ServerSettings
 
 __all__ = ["LimitedRequest", "access_of", "route_class"]
 
+#: Bytes beyond the limit that are read and thrown away.
+_DRAINED = 2**20
+
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -65,6 +68,15 @@ def access_of(request: Request) -> Access:
     return access
 
 
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
+    """Read on for a while: who is still sending when the connection is closed does not get to see why."""
+    read = 0
+    async for chunk in chunks:
+        read += len(chunk)
+        if read > _DRAINED:
+            return
+
+
 class LimitedRequest(Request):
     """A request whose body is measured while it is read, and parsed strictly."""
 
@@ -84,7 +96,11 @@ class LimitedRequest(Request):
         meter.announced(self.headers.get("content-length"))
         chunks = super().stream()
         async for chunk in self._impatient(chunks) if self.streamed else chunks:
-            yield meter.read(chunk)
+            try:
+                yield meter.read(chunk)
+            except RequestFault:
+                await _drain(chunks)
+                raise
 
     async def _impatient(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield chunks, none of which may take long: a connection to the database waits for them."""

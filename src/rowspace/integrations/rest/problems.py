@@ -18,8 +18,9 @@ from rowspace import errors
 from rowspace.errors import RowspaceError, sqlstate_of
 from rowspace.integrations.rest.errors import RequestFault
 from rowspace.integrations.rest.models import KINDS
+from rowspace.services import Readiness
 
-__all__ = ["MEDIA_TYPE", "Problem", "pointer_to", "problem_of", "validation_problem"]
+__all__ = ["MEDIA_TYPE", "Problem", "ProblemError", "pointer_to", "problem_of", "unready", "validation_problem"]
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -42,6 +43,22 @@ class Problem:
         about = {"type": "about:blank", "title": self.status.phrase, "status": int(self.status), "detail": self.detail}
         faults = {"errors": [*self.errors]} if self.errors else {}
         return {**about, **faults, **self.more, "request_id": request_id}
+
+
+class ProblemError(RowspaceError):
+    """A problem that an endpoint found by itself."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def unready(found: Readiness) -> ProblemError:
+    """Return the problem of a server that cannot serve yet, with what each check said."""
+    checks = found.model_dump()
+    detail = " ".join(filter(None, checks.values()))
+    headers = {"Retry-After": _LATER}
+    return ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers, more={"checks": checks}))
 
 
 #: Errors of the caller, explained in their own words; the pointer is where a body has what they are about.
@@ -87,6 +104,8 @@ _INTERNAL = "The server failed. Its log says more under the request id."
 
 def problem_of(error: BaseException) -> Problem:
     """Return what to tell the caller about an error."""
+    if isinstance(error, ProblemError):
+        return error.problem
     if isinstance(error, RequestFault):
         return Problem(error.status, str(error), _at(error.pointer, error), error.headers)
     if isinstance(error, ValidationError):
