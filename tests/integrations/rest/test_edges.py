@@ -130,6 +130,10 @@ def test_a_pool_that_is_exhausted(start, rest_url, collection, problem_of):
     with engine.connect() as connection, ThreadPoolExecutor(1) as pool:
         connection.execute(text("LOCK TABLE collections IN ACCESS EXCLUSIVE MODE"))
         waiting = pool.submit(busy.get, f"/api/collections/{collection}")
+        # Only then is the one connection in use.
+        blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'collections'::regclass")
+        while not connection.scalar(blocked):
+            pass
         answers = [busy.get(f"/api/collections/{collection}") for _ in range(3)]
         connection.rollback()
         assert waiting.result().status_code in {200, 429}
