@@ -79,9 +79,7 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
     settings = settings_of(context)
     name, kind = collection or settings.collection, _format(file, format_)
     fields = Fields(content, id_, embedding, detect_types=detect_types, strip_nul=strip_nul)
-    if rejects is not None and file != "-" and rejects.resolve() == Path(file).resolve():
-        message = f"{rejects} is what is read."
-        raise typer.BadParameter(message, param_hint="--rejects")
+    _check_rejects(rejects, file)
     keeps = commit_batches or resume
     embedder = None if embedding else embedder_of(settings.embedder, processes=processes)
     watch = Stopwatch()
@@ -102,6 +100,12 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
     )
     if rejected.count:
         say(f"{plural(rejected.count, 'line')} rejected: see {rejects}.")
+
+
+def _check_rejects(rejects: Path | None, file: str) -> None:
+    if rejects is not None and file != "-" and rejects.resolve() == Path(file).resolve():
+        message = f"{rejects} is what is read."
+        raise typer.BadParameter(message, param_hint="--rejects")
 
 
 class _Source:
