@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         AsyncMatrixRepository,
         AsyncRepository,
         AsyncSearchRepository,
+        AsyncTableRepository,
         BrowseRepository,
         CollectionRepository,
         Doctor,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         MatrixRepository,
         Repository,
         SearchRepository,
+        TableRepository,
     )
     from rowspace.results import FacetCount, Group, Hit, HybridHit, LoadReport, Matrix, Page, Stats, TextHit
     from rowspace.services import AsyncDocumentService, DocumentIn, DocumentService, SearchHit, SearchRequest
@@ -60,6 +62,7 @@ __all__ = [
     "AsyncMatrixRepository",
     "AsyncRepository",
     "AsyncSearchRepository",
+    "AsyncTableRepository",
     "Base",
     "Bit",
     "BrowseRepository",
@@ -98,6 +101,7 @@ __all__ = [
     "SearchSettings",
     "SparseVector",
     "Stats",
+    "TableRepository",
     "TextHit",
     "Tuning",
     "Vector",

@@ -10,6 +10,7 @@ from rowspace.repositories._async.hybrid import AsyncHybridRepository
 from rowspace.repositories._async.matrix import AsyncMatrixRepository
 from rowspace.repositories._async.models import AsyncRepository
 from rowspace.repositories._async.search import AsyncSearchRepository
+from rowspace.repositories._async.tables import AsyncTableRepository
 from rowspace.repositories._sync.advising import IndexAdvisor
 from rowspace.repositories._sync.browse import BrowseRepository
 from rowspace.repositories._sync.building import IndexBuilder
@@ -20,6 +21,7 @@ from rowspace.repositories._sync.hybrid import HybridRepository
 from rowspace.repositories._sync.matrix import MatrixRepository
 from rowspace.repositories._sync.models import Repository
 from rowspace.repositories._sync.search import SearchRepository
+from rowspace.repositories._sync.tables import TableRepository
 
 __all__ = [
     "AsyncBrowseRepository",
@@ -32,6 +34,7 @@ __all__ = [
     "AsyncMatrixRepository",
     "AsyncRepository",
     "AsyncSearchRepository",
+    "AsyncTableRepository",
     "BrowseRepository",
     "CollectionRepository",
     "Doctor",
@@ -42,4 +45,5 @@ __all__ = [
     "MatrixRepository",
     "Repository",
     "SearchRepository",
+    "TableRepository",
 ]
