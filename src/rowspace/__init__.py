@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rowspace.indexes import HNSW, IVFFlat
     from rowspace.models import Base, Collection, Document
     from rowspace.repositories import (
+        AnalysisRepository,
+        AsyncAnalysisRepository,
         AsyncBrowseRepository,
         AsyncCollectionRepository,
         AsyncDoctor,
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HNSW",
+    "AnalysisRepository",
+    "AsyncAnalysisRepository",
     "AsyncBrowseRepository",
     "AsyncCollectionRepository",
     "AsyncDatabase",
