@@ -13,32 +13,48 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from rowspace.cli.console import Stopwatch, plural, progress_of
+from rowspace.cli.formats import format_of
 from rowspace.cli.process import ExitCode, say
 from rowspace.cli.session import one_transaction, open_database, settings_of
 from rowspace.errors import InvalidRow
 
 if TYPE_CHECKING:
     from rowspace import DocumentService, LoadReport
-    from rowspace.cli.reading import Fields, Format
+    from rowspace.cli.formats import Format
+    from rowspace.cli.reading import Fields
 
 __all__ = ["ingest"]
+
+_File = Annotated[
+    str, typer.Argument(metavar="FILE", help="A .jsonl, .ndjson, .csv, .tsv, .parquet or .npy file; - for a pipe.")
+]
+_Collection = Annotated[
+    str | None, typer.Option("--collection", "-c", metavar="NAME", help="Where to; it is created if missing.")
+]
+_Format = Annotated[
+    str | None, typer.Option("--format", help="jsonl, csv, tsv, parquet or npy; by default the suffix.")
+]
+_Id = Annotated[str | None, typer.Option("--id", metavar="FIELD", help="The field with the id; by default id, if any.")]
+_Embedding = Annotated[
+    str | None, typer.Option(metavar="FIELD", help="The field with the vector; by default the text is embedded.")
+]
+_Ids = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="For .npy: its documents as .jsonl, or one id a line; by default the "
+                 ".ids.jsonl file beside it."),
+]  # fmt: skip
 
 
 def ingest(  # noqa: PLR0913 -- each is an option of the command
     context: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A .jsonl, .ndjson, .csv or .tsv file; - for a pipe.")],
+    file: _File,
     *,
-    collection: Annotated[
-        str | None, typer.Option("--collection", "-c", metavar="NAME", help="Where to; it is created if missing.")
-    ] = None,
-    format_: Annotated[str | None, typer.Option("--format", help="jsonl, csv or tsv; by default the suffix.")] = None,
+    collection: _Collection = None,
+    format_: _Format = None,
     content: Annotated[str, typer.Option(metavar="FIELD", help="The field with the text.")] = "content",
-    id_: Annotated[
-        str | None, typer.Option("--id", metavar="FIELD", help="The field with the id; by default id, if any.")
-    ] = None,
-    embedding: Annotated[
-        str | None, typer.Option(metavar="FIELD", help="The field with the vector; by default the text is embedded.")
-    ] = None,
+    id_: _Id = None,
+    embedding: _Embedding = None,
+    ids: _Ids = None,
     detect_types: Annotated[
         bool, typer.Option("--detect-types", help="CSV: read numbers, true and false; leave empty cells out.")
     ] = False,
@@ -47,7 +63,7 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
         bool, typer.Option("--commit-batches", help="Commit as it goes, so that an interruption loses little.")
     ] = False,
 ) -> None:
-    """Load documents from JSON Lines or CSV.
+    """Load documents from JSON Lines, CSV, Parquet or a NumPy matrix.
 
     A document whose id is there is updated; a text that is there already is not embedded again. Fields that are not
     named become metadata. A line that cannot be read stops the load with its number, and nothing is written.
@@ -56,14 +72,17 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
     Examples:
       rowspace ingest articles.jsonl --collection articles
       rowspace ingest books.csv --content summary --id isbn --detect-types
-      rowspace ingest vectors.jsonl --embedding vector
+      rowspace ingest books.parquet --embedding embedding
+      rowspace ingest vectors.npy --ids ids.txt
       curl -s https://example.org/notes.jsonl | rowspace ingest - --format jsonl
     """  # noqa: D301
     from rowspace.cli.reading import Fields
 
     settings = settings_of(context)
-    name, kind = collection or settings.collection, _format(file, format_)
-    fields = Fields(content, id_, embedding, detect_types=detect_types, strip_nul=strip_nul)
+    name, kind = collection or settings.collection, format_of(file, format_)
+    # A matrix has no fields, and is nothing but vectors.
+    embedding = "embedding" if kind == "npy" else embedding
+    fields = Fields(content, id_, embedding, detect_types=detect_types, strip_nul=strip_nul, ids=ids)
     watch = Stopwatch()
     with (
         _telling_what_is_kept(commit_batches=commit_batches),
@@ -100,20 +119,6 @@ class _Source:
         except InvalidRow as error:
             message = f"{self.name}, {error}"
             raise InvalidRow(message) from error
-
-
-def _format(file: str, given: str | None) -> Format:
-    from rowspace.cli.reading import Format
-
-    name = given or {".ndjson": "jsonl"}.get(Path(file).suffix.lower(), Path(file).suffix.lower().removeprefix("."))
-    if name in list(Format):
-        return Format(name)
-    message = f"expected one of {', '.join(Format)}, got {given!r}."
-    if given is None:
-        message = f"{file!r} does not tell the format: say {', '.join(Format)}."
-    if name == "json":
-        message += f" For one JSON array: jq -c '.[]' {file} | rowspace ingest - --format jsonl"
-    raise typer.BadParameter(message, param_hint="--format")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from rowspace.errors import InvalidRow
 from rowspace.integrations._arrow import as_type
 from rowspace.wire.encode import to_json
 
-__all__ = ["ID", "SCHEMA", "columns_of_metadata", "keep_schema", "kept_schema", "type_of_kinds"]
+__all__ = ["ID", "IS_JSON", "SCHEMA", "columns_of_metadata", "field_of_key", "is_json", "keep_schema", "kept_schema"]
 
 pa: Any = require("pyarrow", extra="arrow")
 
@@ -24,6 +24,9 @@ pa: Any = require("pyarrow", extra="arrow")
 SCHEMA = "ARROW:schema"
 #: What the type of the ids is kept as, which are text.
 ID = "$id"
+
+#: What the fields of columns of JSON text are marked with, so that they can be written back as what they were.
+IS_JSON = {b"rowspace": b"json"}
 
 _JSON_TYPES = {"string": pa.string(), "boolean": pa.bool_(), "integer": pa.int64(), "number": pa.float64()}
 
@@ -66,19 +69,28 @@ def _fits_json(type_: Any) -> bool:
     return bool(text or check.is_boolean(type_) or check.is_integer(type_) or check.is_floating(type_))
 
 
-def type_of_kinds(kinds: Iterable[str], kept: Any = None) -> Any:
-    """Return the Arrow type of the values of a key, given their kinds in JSON; text for what is mixed or nested.
+def field_of_key(key: str, kinds: Iterable[str], kept: Any = None) -> Any:
+    """Return the Arrow field of a metadata key, given the kinds of its values; what is mixed or nested is JSON text.
 
     Args:
+        key: its name.
         kinds: what `metadata_kinds` says of the key.
         kept: the type that a frame gave it; it counts where the kinds are what it is made of.
     """
     found = set(kinds) - {"null"}
     if kept is not None and found <= _kinds_of(kept):
-        return kept
+        return pa.field(key, kept)
     if found == {"integer", "number"}:
-        return pa.float64()
-    return _JSON_TYPES.get(next(iter(found)), pa.string()) if len(found) == 1 else pa.string()
+        return pa.field(key, pa.float64())
+    if not found:
+        return pa.field(key, pa.string())
+    type_ = _JSON_TYPES.get(next(iter(found))) if len(found) == 1 else None
+    return pa.field(key, pa.string(), metadata=IS_JSON) if type_ is None else pa.field(key, type_)
+
+
+def is_json(field: Any) -> bool:
+    """Tell whether the text in a column is JSON."""
+    return (field.metadata or {}).get(b"rowspace") == IS_JSON[b"rowspace"]
 
 
 def _kinds_of(type_: Any) -> set[str]:
@@ -94,7 +106,7 @@ def _kinds_of(type_: Any) -> set[str]:
     return {"array"} if check.is_list(type_) or check.is_large_list(type_) else {"string"}
 
 
-def columns_of_metadata(texts: Sequence[str | None], types: Mapping[str, Any]) -> list[Any]:
+def columns_of_metadata(texts: Sequence[str | None], fields: Mapping[str, Any]) -> list[Any]:
     """Return one array a key from metadata as JSON text; a key that is missing is null.
 
     Raises:
@@ -102,9 +114,10 @@ def columns_of_metadata(texts: Sequence[str | None], types: Mapping[str, Any]) -
     """
     objects = [_object(text) for text in texts]
     arrays = []
-    for key, type_ in types.items():
+    for key, field in fields.items():
+        values = [one.get(key) for one in objects]
         try:
-            arrays.append(_array([one.get(key) for one in objects], type_))
+            arrays.append(_json(values) if is_json(field) else _array(values, field.type))
         except InvalidRow as error:
             message = f"The metadata key {key!r} {error} Read it as JSON: metadata='json'."
             raise InvalidRow(message) from error
@@ -116,10 +129,12 @@ def _object(text: str | None) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _json(values: list[Any]) -> Any:
+    return pa.array([None if value is None else to_json(value) for value in values], pa.string())
+
+
 def _array(values: list[Any], type_: Any) -> Any:
     check = pa.types
-    if check.is_string(type_):
-        return pa.array([value if value is None or isinstance(value, str) else to_json(value) for value in values])
     if check.is_floating(type_):
         # Python's whole numbers may be larger than Arrow's, and are not larger than a float.
         values = [None if value is None else float(value) for value in values]

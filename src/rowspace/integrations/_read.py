@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from rowspace._optional import require
 from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.integrations._arrow import array_of, arrow_type, as_type, stacked
-from rowspace.integrations._metadata import ID, columns_of_metadata, kept_schema, type_of_kinds
+from rowspace.integrations._metadata import ID, IS_JSON, columns_of_metadata, field_of_key, kept_schema
 from rowspace.models import Collection
 from rowspace.repositories import TableRepository
 from rowspace.repositories.subjects import Where
@@ -43,7 +43,7 @@ class Fields:
         kinds: by attribute, how it comes.
         types: by attribute, the Arrow type; for metadata that is in columns, there is none.
         ids: by attribute, the type that a frame had, where the column is text.
-        keys: by metadata key, the Arrow type.
+        keys: by metadata key, the Arrow field.
     """
 
     kinds: Mapping[str, Kind]
@@ -64,9 +64,10 @@ class Fields:
         fields = []
         for name, type_ in self.types.items():
             if name == META and type_ is None:
-                fields += [(self._named(key), kept) for key, kept in self.keys.items()]
+                fields += [field.with_name(self._named(key)) for key, field in self.keys.items()]
             else:
-                fields.append((_shown(name), self.ids.get(name, type_)))
+                notes = IS_JSON if name == META else None
+                fields.append(pa.field(_shown(name), self.ids.get(name, type_), metadata=notes))
         return pa.schema(fields, metadata=dict(self.notes))
 
     def batch(self, part: Mapping[str, RawColumn]) -> Any:
@@ -119,7 +120,7 @@ def fields_of(
         types[META] = None
         known = tables.metadata_kinds(where=where)
         # In the order of the frame that was written, and its columns also where they are all null.
-        found = {key: type_of_kinds(known.get(key, ()), kept.get(key)) for key in (keys or {**kept, **known})}
+        found = {key: field_of_key(key, known.get(key, ()), kept.get(key)) for key in (keys or {**kept, **known})}
     return Fields(kinds, types, {"id": id_} if id_ is not None and "id" in chosen else {}, found, schema.metadata or {})
 
 

@@ -14,14 +14,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from rowspace._optional import require
 from rowspace.errors import DimensionMismatch, InvalidRow, InvalidVector, RowspaceError
 from rowspace.integrations._arrow import arrow_type
-from rowspace.integrations._metadata import ID
+from rowspace.integrations._metadata import ID, is_json
 from rowspace.integrations._read import META, PREFIX
 from rowspace.models import Collection, Document
 from rowspace.repositories import TableRepository
 from rowspace.vectors import as_matrix
 from rowspace.wire.columns import Kind, kind_of
 
-__all__ = ["Rows", "vectors_of"]
+__all__ = ["Rows", "plain_values", "vectors_of"]
 
 pa: Any = require("pyarrow", extra="arrow")
 
@@ -51,6 +51,8 @@ class Rows:
     types: Mapping[str, Any]
     #: The metadata of their schema.
     notes: Mapping[bytes, bytes]
+    #: The names of columns of JSON text, of those that become metadata.
+    json: frozenset[str]
 
     @classmethod
     def of(cls, schema: Any, over: Collection | None, tables: TableRepository | None) -> Rows:
@@ -76,7 +78,8 @@ class Rows:
         dimension = over.dimension if isinstance(over, Collection) else tables.dimension if tables else None
         metadata = {name: _key(name, {*known, "metadata"}) for name in others}
         types = {field.name: field.type for field in schema}
-        rows = cls(columns, metadata, objects, keys, vector, dimension, types, schema.metadata or {})
+        text = frozenset(field.name for field in schema if is_json(field))
+        rows = cls(columns, metadata, objects, keys, vector, dimension, types, schema.metadata or {}, text)
         rows.check_schema(known)
         return rows
 
@@ -119,7 +122,7 @@ class Rows:
 
     def kept(self) -> dict[str, Any]:
         """Return the types of the columns that will be JSON or text in the database."""
-        kept = {key: self.types[name] for name, key in self.metadata.items()}
+        kept = {key: self.types[name] for name, key in self.metadata.items() if name not in self.json}
         if not _is_text(self.types["id"]):
             kept[ID] = self.types["id"]
         return kept
@@ -193,7 +196,7 @@ class Rows:
 
     def _metadata(self, batch: Any, number: int) -> Iterator[dict[str, Any]]:
         keys = list(self.metadata.values())
-        columns = [_plain(batch.column(name)).to_pylist() for name in self.metadata]
+        columns = [plain_values(batch, name) for name in self.metadata]
         objects = [{}] * len(batch) if self.objects is None else batch.column(self.objects).to_pylist()
         for at, whole in enumerate(objects, number):
             given = {} if whole is None else _parsed(whole)
@@ -202,6 +205,21 @@ class Rows:
                 raise InvalidRow(message)
             values = (column[at - number] for column in columns)
             yield {**given, **{key: value for key, value in zip(keys, values, strict=True) if value is not None}}
+
+
+def plain_values(batch: Any, name: str) -> list[Any]:
+    """Return the values of a column of a batch in Python's types; JSON text, where it is marked as such, parsed.
+
+    Raises:
+        InvalidRow: a time in nanoseconds that are none of a microsecond.
+    """
+    field = batch.schema.field(name)
+    try:
+        values: list[Any] = _plain(batch.column(name)).to_pylist()
+    except pa.ArrowInvalid as error:
+        message = f"The column {name!r} cannot be written: {error}."
+        raise InvalidRow(message) from error
+    return [_parsed(value) for value in values] if is_json(field) else values
 
 
 def _documents() -> dict[str, Column[Any]]:

@@ -6,7 +6,7 @@ Polars stand on this module.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +15,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from rowspace._optional import require
+from rowspace.integrations._files import complete
 from rowspace.integrations._load import Existing, Loading, load
 from rowspace.integrations._read import Fields, fields_of, selected
 from rowspace.models import Collection
@@ -117,19 +118,31 @@ def write_table(
     return load(session, over, data, loading)
 
 
-def export_parquet(session: Session, over: Over | Select[Any], path: str | Path, **options: Any) -> int:
+def export_parquet(
+    session: Session,
+    over: Over | Select[Any],
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int], None] | None = None,
+    **options: Any,
+) -> int:
     """Write the rows that match to a Parquet file, part by part, and return how many there were.
 
-    The file gets its name when it is complete. Options and errors are those of `read_batches`, and of `overwrite`:
-    without it, a file that is there is an error.
+    The file gets its name when it is complete.
+
+    Args:
+        session: a SQLAlchemy session; nothing is committed.
+        over: what is read.
+        path: the file.
+        overwrite: take the place of a file that is there.
+        progress: called after each part with the rows so far.
+        options: those of `read_batches`, as are the errors.
 
     Raises:
         FileExistsError: the file is there.
     """
-    from rowspace.integrations._files import complete
-
     parquet: Any = require("pyarrow.parquet", extra="arrow")
-    overwrite = options.pop("overwrite", False)
     rows = 0
     with (
         complete(path, overwrite=overwrite) as unfinished,
@@ -139,7 +152,16 @@ def export_parquet(session: Session, over: Over | Select[Any], path: str | Path,
         for batch in reader:
             writer.write_batch(batch)
             rows += len(batch)
+            if progress is not None:
+                progress(rows)
     return rows
+
+
+def parquet_batches(file: Any, rows: int) -> Iterator[Any]:
+    """Yield record batches of at most so many rows from an open `ParquetFile`, in the memory of one row group."""
+    for group in range(file.num_row_groups):
+        # Over all groups at once, Arrow would read ahead of what is taken.
+        yield from file.iter_batches(batch_size=rows, row_groups=[group])
 
 
 def load_parquet(session: Session, over: Over, path: str | Path, **options: Any) -> LoadReport:
@@ -149,5 +171,5 @@ def load_parquet(session: Session, over: Over, path: str | Path, **options: Any)
     """
     parquet: Any = require("pyarrow.parquet", extra="arrow")
     with parquet.ParquetFile(path) as file:
-        batches = file.iter_batches(batch_size=options.get("chunksize", 5_000))
+        batches = parquet_batches(file, options.get("chunksize", 5_000))
         return write_table(session, over, pa.RecordBatchReader.from_batches(file.schema_arrow, batches), **options)

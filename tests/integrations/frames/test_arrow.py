@@ -141,12 +141,14 @@ def test_keys_of_mixed_kinds_are_text_and_names_that_collide_are_told_apart(sess
     DocumentRepository(session, collection).upsert(rows)
     back = by_id(read_table(session, collection))
     assert back.schema.names == ["id", "content", "a", "b", "big", "metadata.id", "n", "embedding"]
-    assert back["a"].to_pylist() == ["1", "x", "[1]", None]
+    assert back["a"].to_pylist() == ["1", '"x"', "[1]", None]
     assert back["b"].to_pylist() == [1.0, 1.5, None, None]
     assert back["big"].to_pylist() == [None, None, float(2**63), None]
     assert back["metadata.id"].to_pylist() == [9, None, None, None]
     write_table(session, "mixed 2", back)
-    assert DocumentRepository(session, CollectionRepository(session).get("mixed 2")).get(["0"])[0].meta["id"] == 9
+    again = DocumentRepository(session, CollectionRepository(session).get("mixed 2")).get(["0", "1", "2"])
+    assert [document.meta.get("a") for document in again] == [1, "x", [1]]
+    assert again[0].meta["id"] == 9
 
 
 def test_a_model_of_any_types_comes_back(session, parts):
