@@ -20,6 +20,7 @@ from rowspace.services.embedding import (
     check_embedder,
     embedder_name,
 )
+from rowspace.services.html import HtmlList
 from rowspace.services.loading import Batch, Given, Load, Progress, abatches
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.requests import request_of, search_options
@@ -74,7 +75,9 @@ class AsyncDocumentService:
     async def collections(self) -> list[CollectionInfo]:
         """Return all collections by name."""
         async with self._sessions.begin() as session:
-            return [CollectionInfo.from_collection(c) for c in await AsyncCollectionRepository(session).list()]
+            return HtmlList(
+                [CollectionInfo.from_collection(c) for c in await AsyncCollectionRepository(session).list()]
+            )
 
     async def rename_collection(self, name: str, new_name: str) -> CollectionInfo:
         """Give a collection another name.
@@ -186,7 +189,7 @@ class AsyncDocumentService:
         async with self._sessions.begin() as session:
             repository = await _repository(session, collection)
             hits = await self._search(repository, request)
-            return [SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)]
+            return HtmlList([SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)])
 
     async def _search(self, repository: AsyncDocumentRepository, request: SearchRequest) -> Sequence[Any]:
         options = search_options(request)

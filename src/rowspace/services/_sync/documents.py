@@ -21,6 +21,7 @@ from rowspace.services.embedding import (
     embed_texts,
     embedder_name,
 )
+from rowspace.services.html import HtmlList
 from rowspace.services.loading import Batch, Given, Load, Progress, batches
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.requests import request_of, search_options
@@ -75,7 +76,7 @@ class DocumentService:
     def collections(self) -> list[CollectionInfo]:
         """Return all collections by name."""
         with self._sessions.begin() as session:
-            return [CollectionInfo.from_collection(c) for c in CollectionRepository(session).list()]
+            return HtmlList([CollectionInfo.from_collection(c) for c in CollectionRepository(session).list()])
 
     def rename_collection(self, name: str, new_name: str) -> CollectionInfo:
         """Give a collection another name.
@@ -187,7 +188,7 @@ class DocumentService:
         with self._sessions.begin() as session:
             repository = _repository(session, collection)
             hits = self._search(repository, request)
-            return [SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)]
+            return HtmlList([SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)])
 
     def _search(self, repository: DocumentRepository, request: SearchRequest) -> Sequence[Any]:
         options = search_options(request)
