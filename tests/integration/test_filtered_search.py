@@ -25,8 +25,8 @@ from rowspace import (
 )
 
 ROWS, DIMENSION, CLUSTERS, QUERIES = 20_000, 64, 50, 50
-# A graph that misses next to nothing without a filter: what is missed is then the filter's doing. With ef_construction=100
-# a graph that is built in parallel differs from the last by 2 % of recall.
+# A graph that misses next to nothing without a filter: what is missed is then the filter's doing. With
+# ef_construction=100 a graph that is built in parallel differs from the last by 2 % of recall.
 INDEX = HNSW(m=16, ef_construction=200)
 #: How many rows have each mark; 50 %, 1 %, 0.2 % and 0.01 % of them.
 MARKED = {"half": 10_000, "hundredth": 200, "few": 40, "two": 2}

@@ -61,6 +61,9 @@ def create(
     ] = None,
     distance: Annotated[str, typer.Option(help="cosine, l2, inner_product or l1.")] = "cosine",
     index: Annotated[str, typer.Option(help="hnsw, ivfflat or none.")] = "hnsw",
+    quantize: Annotated[
+        str | None, typer.Option(help="halfvec or bit: a smaller index, whose hits are ranked again by true distance.")
+    ] = None,
     language: Annotated[str, typer.Option(help="The text-search configuration.")] = "simple",
 ) -> None:
     """Create a collection.
@@ -69,15 +72,27 @@ def create(
     Examples:
       rowspace collections create notes
       rowspace collections create articles --dimension 1536 --distance inner_product
+      rowspace collections create large --dimension 3072 --quantize bit
     """  # noqa: D301
     from rowspace.integrations.local import LocalEmbedder
 
     embedder = LocalEmbedder() if dimension is None else None
     with service(settings_of(context), embedder) as documents:
         size = embedder.dimension if embedder is not None else dimension
-        kind = None if index == "none" else index
-        documents.create_collection(name, size, distance=distance, index=kind, language=language)
+        spec = _spec(index, distance, quantize)
+        documents.create_collection(name, size, distance=distance, index=spec, language=language)
     say(f"Created {name!r}.")
+
+
+def _spec(index: str, distance: str, quantize: str | None) -> Any:
+    from rowspace.indexes import from_dict
+
+    if quantize is None:
+        return None if index == "none" else index
+    if index not in {"hnsw", "ivfflat"}:
+        message = f"--quantize is about the vector index, which --index {index} does not make."
+        raise typer.BadParameter(message, param_hint="--quantize")
+    return from_dict({"method": index, "distance": distance, "quantize": quantize})
 
 
 @app.command()

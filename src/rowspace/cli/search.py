@@ -42,6 +42,9 @@ def search(  # noqa: PLR0913 -- each is an option of the command
     ef_search: Annotated[
         int | None, typer.Option(min=1, max=1_000, metavar="N", help="pgvector's hnsw.ef_search.")
     ] = None,
+    recall: Annotated[
+        float | None, typer.Option(metavar="X", help="Share of the true hits to find, where `rowspace tune` ran.")
+    ] = None,
     mode: Annotated[
         str, typer.Option(metavar="MODE", help="vector: by meaning; text: by keyword; hybrid: by both.")
     ] = "vector",
@@ -72,6 +75,7 @@ def search(  # noqa: PLR0913 -- each is an option of the command
         max_distance=max_distance,
         exact=exact,
         ef_search=ef_search,
+        recall=recall,
     )
     name = collection or settings.collection
     if sql:

@@ -286,6 +286,7 @@ def _parsed(value: Any) -> Any:
 def vectors_of(array: Any, dimension: int | None = None, number: int = 0) -> Any:
     """Return the vectors of a list array as the rows of one matrix, None where there is none."""
     array = getattr(array, "storage", array)
+    _check_vector_type("embedding", array.type, dimension)
     valid = ~array.is_null().to_numpy(zero_copy_only=False)
     present = array if valid.all() else array.drop_null()
     sizes = np.diff(_ends(present))

@@ -139,6 +139,7 @@ def to_matrix(embeddings: Any) -> Any:
 
     try:
         array = pa.array(embeddings, from_pandas=True)
+        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         message = f"Expected a column of vectors: {error}."
         raise InvalidVector(message) from error

@@ -24,6 +24,7 @@ from rowspace.repositories._sync.matrix import MatrixRepository
 from rowspace.repositories._sync.models import Repository
 from rowspace.repositories._sync.search import SearchRepository
 from rowspace.repositories._sync.tables import TableRepository
+from rowspace.repositories.searches import SearchOptions
 
 __all__ = [
     "AnalysisRepository",
@@ -48,6 +49,7 @@ __all__ = [
     "IndexBuilder",
     "MatrixRepository",
     "Repository",
+    "SearchOptions",
     "SearchRepository",
     "TableRepository",
 ]

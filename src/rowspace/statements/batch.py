@@ -26,11 +26,11 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.orm import aliased, defer, undefer
+from sqlalchemy.orm import aliased
 
 from rowspace.statements.arrays import vectors_parameter
 from rowspace.statements.quantized import nearest_of
-from rowspace.statements.search import DISTANCE, MAX_DISTANCE, Nearest, Target, distance_to
+from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, at_most, distance_to, loading
 
 __all__ = ["QUERIES", "count_many", "key_names", "key_parameters", "nearest_keys", "nearest_many", "similar_to"]
 
@@ -61,7 +61,7 @@ def nearest_keys(target: Target[Any], shape: Nearest, where: Where = ()) -> Sele
     return (
         select(queries.c.position, *keys, distance)
         .select_from(queries.join(inner, true()))
-        .where(*_limits(distance, shape))
+        .where(*at_most(distance, shape))
         .order_by(queries.c.position, distance)
     )
 
@@ -148,18 +148,16 @@ def _hits(queries: FromClause, target: Target[M], shape: Nearest, where: Where) 
     return (
         select(queries.c.position, entity, distance)
         .select_from(queries.join(inner, true()))
-        .where(*_limits(distance, shape))
+        .where(*at_most(distance, shape))
         .order_by(queries.c.position, distance)
-        .options(undefer(embedding) if shape.with_embedding else defer(embedding))
+        .options(loading(embedding, shape))
     )
-
-
-def _limits(distance: Any, shape: Nearest) -> list[ColumnElement[bool]]:
-    return [distance <= bindparam(MAX_DISTANCE)] if shape.max_distance else []
 
 
 def _nearest(queries: FromClause, target: Target[Any], shape: Nearest, where: Where) -> Select[Any]:
     distance = distance_to(target, queries.c.query)
-    rows = select(*inspect(target.model).selectable.c, distance.label(DISTANCE)).where(*target.conditions(), *where)
+    rows = select(*inspect(target.model).selectable.c, distance.label(DISTANCE)).where(
+        *target.conditions(), *where, *at_least(distance, shape)
+    )
     query = queries.c.query
     return nearest_of(rows.correlate(queries), target, shape.k, query=query, exact=shape.exact).correlate(queries)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, not_, select, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, func, not_, select, tuple_
 
 from rowspace.statements.batch import key_names
-from rowspace.statements.search import Target, distance_to
+from rowspace.statements.search import MIN_DISTANCE, Target, distance_to
 
-__all__ = ["embeddings_of", "nearer_to", "without"]
+__all__ = ["embeddings_of", "far_from", "nearer_to", "without"]
 
 Key = tuple[Any, ...]
 
@@ -35,6 +35,11 @@ def nearer_to(target: Target[Any], positive: Sequence[Any], negative: Sequence[A
     if not negative:
         return []
     return [_smallest(target, positive) < _smallest(target, negative)]
+
+
+def far_from(target: Target[Any], vectors: Sequence[Any]) -> list[ColumnElement[bool]]:
+    """Return the condition of being at least as far as the parameter `rowspace_min_distance` from each vector."""
+    return [_smallest(target, vectors) >= bindparam(MIN_DISTANCE)]
 
 
 def _smallest(target: Target[Any], vectors: Sequence[Any]) -> ColumnElement[float]:

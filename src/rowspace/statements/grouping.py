@@ -13,16 +13,16 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, Subquery, Text, and_, func, inspect, literal, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import defer
 
 from rowspace.errors import InvalidSetting
 from rowspace.statements.quantized import approximate_distance
-from rowspace.statements.search import DISTANCE, Target, distance_to
+from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, distance_to, loading
 
 __all__ = ["GroupKey", "Grouping", "grouped"]
 
 M = TypeVar("M")
 _GROUP = "rowspace_group"
+_PLAIN = Nearest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,20 @@ class GroupKey:
 
 
 def grouped(
-    target: Target[M], by: GroupKey, grouping: Grouping, where: Sequence[ColumnElement[bool]] = ()
+    target: Target[M],
+    by: GroupKey,
+    grouping: Grouping,
+    where: Sequence[ColumnElement[bool]] = (),
+    *,
+    shape: Nearest = _PLAIN,
 ) -> Select[int, Any, M, float, int, float]:
     """Select place of the group, its key, row, distance, and of the candidates their number and largest distance.
 
     By place, then distance. The parameter `rowspace_query` is the vector. Rows whose key is NULL are in no group.
+    Of `shape` counts whether there is a lower end, and whether the embedding is loaded.
     Costs an index scan of `candidates` rows; with None one pass over every row that matches.
     """
-    best = _best(target, by, grouping, where)
+    best = _best(target, by, grouping, (*where, *at_least(distance_to(target), shape)))
     mapper = inspect(target.model)
     same = and_(*(key == best.c[_key(index)] for index, key in enumerate(mapper.primary_key)))
     return (
@@ -102,7 +108,7 @@ def grouped(
         .join_from(best, target.model, same)
         .where(*target.conditions(), best.c.place <= literal_column(f"{grouping.groups:d}"))
         .order_by(best.c.place, best.c[DISTANCE])
-        .options(defer(target.attribute))
+        .options(loading(target.attribute, shape))
     )
 
 

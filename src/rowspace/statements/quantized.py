@@ -23,12 +23,12 @@ from rowspace.statements.search import (
     QUERY,
     Nearest,
     Target,
-    _at_least,
-    _at_most,
-    _loading,
-    _number,
-    _parameter,
+    at_least,
+    at_most,
     distance_to,
+    loading,
+    number,
+    parameter,
 )
 
 __all__ = ["OVERSAMPLE", "candidates", "count_candidates", "covering", "nearest_of", "nearest_quantized"]
@@ -70,10 +70,10 @@ def nearest_quantized(
     distance: ColumnElement[float] = inner.c[DISTANCE]
     return (
         select(entity, distance)
-        .where(*_at_most(distance, shape))
+        .where(*at_most(distance, shape))
         .order_by(distance)
-        .limit(_number(shape.k))
-        .options(_loading(getattr(entity, target.column), shape))
+        .limit(number(shape.k))
+        .options(loading(getattr(entity, target.column), shape))
     )
 
 
@@ -96,10 +96,10 @@ def nearest_of(
     if exact or target.quantize is None:
         # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.
         order = distance + literal_column("0.0") if exact else distance
-        return rows.order_by(order).limit(_number(k))
+        return rows.order_by(order).limit(number(k))
     count = candidates(target.quantize, k, SearchSettings())
-    found = rows.order_by(approximate_distance(target, query)).limit(_number(count)).lateral("rowspace_found")
-    return select(*found.c).order_by(found.c[DISTANCE]).limit(_number(k))
+    found = rows.order_by(approximate_distance(target, query)).limit(number(count)).lateral("rowspace_found")
+    return select(*found.c).order_by(found.c[DISTANCE]).limit(number(k))
 
 
 def approximate_distance(target: Target[Any], query: ColumnElement[Any] | None = None) -> ColumnElement[float]:
@@ -114,7 +114,7 @@ def approximate_distance(target: Target[Any], query: ColumnElement[Any] | None =
     # The column itself, not its cast to the dimension: that is how the index is made.
     column: Any = inspect(target.model).c[target.column]
     stored = quantized(column, target.quantize, target.type.dimension)
-    given = _parameter(QUERY, target.type) if query is None else query
+    given = parameter(QUERY, target.type) if query is None else query
     searched = quantized(given, target.quantize, target.type.dimension)
     distance = Distance.HAMMING if target.quantize == "bit" else target.distance
     approximate: ColumnElement[float] = stored.op(distance.operator, return_type=Double())(searched)
@@ -136,7 +136,7 @@ def _found(target: Target[Any], shape: Nearest, count: int, where: Sequence[Colu
     distance = distance_to(target)
     return (
         select(*inspect(target.model).selectable.c, distance.label(DISTANCE))
-        .where(*target.conditions(planned_once=not where), *where, *_at_least(distance, shape))
+        .where(*target.conditions(planned_once=not where), *where, *at_least(distance, shape))
         .order_by(approximate_distance(target))
-        .limit(_number(count))
+        .limit(number(count))
     )

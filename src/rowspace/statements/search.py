@@ -11,13 +11,24 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, cast, func, inspect, literal_column, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    bindparam,
+    cast,
+    func,
+    inspect,
+    literal_column,
+    select,
+    type_coerce,
+)
 from sqlalchemy.orm import InstrumentedAttribute, aliased, defer, undefer
 
 from rowspace.distance import Distance
 from rowspace.errors import InvalidSetting
 from rowspace.indexes import Quantize
-from rowspace.types import VectorType
+from rowspace.types import VectorType, vector_type_of
 
 __all__ = ["DISTANCE", "Nearest", "Target", "count_candidates", "distance_to", "nearest", "nearest_iterative"]
 
@@ -63,14 +74,17 @@ class Target(Generic[M]):
     @property
     def type(self) -> VectorType[Any]:
         """The type of what is compared."""
-        declared: VectorType[Any] = self.attribute.type
+        declared: VectorType[Any] = vector_type_of(self.attribute.type)  # type: ignore[assignment] # it is one
         return declared if self.dimension is None else type(declared)(self.dimension)
 
     @property
     def expression(self) -> ColumnElement[Any]:
         """What the vector index is on: the column, or its cast to the dimension."""
         column: Any = inspect(self.model).c[self.column]
-        return column if self.dimension is None else cast(column, self.type)
+        if self.dimension is not None:
+            return cast(column, self.type)
+        # A type of pgvector's is compared as the one of ours that it stands for; the statement says nothing of it.
+        return column if isinstance(column.type, VectorType) else type_coerce(column, self.type)
 
     def in_scope(self, *, planned_once: bool = False) -> list[ColumnElement[bool]]:
         """Return the scope as conditions.
@@ -80,7 +94,7 @@ class Target(Generic[M]):
         planner plan each time, which a filter needs: a plan for any filter would take each for one that 1 % of the
         rows pass.
         """
-        values = [(name, _number(value) if planned_once else value) for name, value in self.scope]
+        values = [(name, number(value) if planned_once else value) for name, value in self.scope]
         return [getattr(self.model, name) == value for name, value in values]
 
     def conditions(self, *, planned_once: bool = False) -> list[ColumnElement[bool]]:
@@ -125,7 +139,7 @@ def distance_to(target: Target[Any], query: Any = None) -> ColumnElement[float]:
 
     The parameter takes the type of the column, so that a vector of another dimension is refused before any SQL.
     """
-    value = _parameter(QUERY, target.type) if query is None else query
+    value = parameter(QUERY, target.type) if query is None else query
     operators: Any = target.expression.comparator
     return operators.distance(value, target.distance)  # type: ignore[no-any-return]
 
@@ -142,11 +156,11 @@ def nearest(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[boo
     return (
         select(target.model, distance.label(DISTANCE))
         .where(
-            *target.conditions(planned_once=not where), *where, *_at_least(distance, shape), *_at_most(distance, shape)
+            *target.conditions(planned_once=not where), *where, *at_least(distance, shape), *at_most(distance, shape)
         )
         .order_by(order)
-        .limit(_number(shape.k))
-        .options(_loading(target.attribute, shape))
+        .limit(number(shape.k))
+        .options(loading(target.attribute, shape))
     )
 
 
@@ -161,10 +175,10 @@ def nearest_iterative(target: Target[M], shape: Nearest, where: Sequence[ColumnE
     distance: ColumnElement[float] = inner.c[DISTANCE]
     return (
         select(entity, distance)
-        .where(*_at_most(distance, shape))
+        .where(*at_most(distance, shape))
         .order_by(distance)
-        .limit(_number(shape.k))
-        .options(_loading(getattr(entity, target.column), shape))
+        .limit(number(shape.k))
+        .options(loading(getattr(entity, target.column), shape))
     )
 
 
@@ -200,28 +214,28 @@ def _candidates(target: Target[Any], shape: Nearest, where: Sequence[ColumnEleme
     distance = distance_to(target)
     return (
         select(*inspect(target.model).selectable.c, distance.label(DISTANCE))
-        .where(*target.conditions(planned_once=not where), *where, *_at_least(distance, shape))
+        .where(*target.conditions(planned_once=not where), *where, *at_least(distance, shape))
         .order_by(distance)
-        .limit(_number(shape.k + min(shape.k, _BEYOND)))
+        .limit(number(shape.k + min(shape.k, _BEYOND)))
     )
 
 
-def _at_most(distance: ColumnElement[float], shape: Nearest) -> list[ColumnElement[bool]]:
-    return [distance <= _parameter(MAX_DISTANCE)] if shape.max_distance else []
+def at_most(distance: ColumnElement[float], shape: Nearest) -> list[ColumnElement[bool]]:
+    return [distance <= parameter(MAX_DISTANCE)] if shape.max_distance else []
 
 
-def _at_least(distance: ColumnElement[float], shape: Nearest) -> list[ColumnElement[bool]]:
-    return [distance >= _parameter(MIN_DISTANCE)] if shape.min_distance else []
+def at_least(distance: ColumnElement[float], shape: Nearest) -> list[ColumnElement[bool]]:
+    return [distance >= parameter(MIN_DISTANCE)] if shape.min_distance else []
 
 
-def _parameter(name: str, type_: Any = None) -> BindParameter[Any]:
+def parameter(name: str, type_: Any = None) -> BindParameter[Any]:
     return bindparam(name, type_=type_)
 
 
-def _number(value: int) -> ColumnElement[int]:
+def number(value: int) -> ColumnElement[int]:
     # Not a parameter: the plan that is kept for a prepared statement would assume that LIMIT is a tenth of the table.
     return literal_column(f"{value:d}")
 
 
-def _loading(attribute: Any, shape: Nearest) -> Any:
+def loading(attribute: Any, shape: Nearest) -> Any:
     return undefer(attribute) if shape.with_embedding else defer(attribute)

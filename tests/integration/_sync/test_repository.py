@@ -269,6 +269,8 @@ def test_ranges_and_conditions(articles):
     assert ids(articles.nearest([0, 0], 1, where=[Article.year > 2022])) == [3]
     assert articles.nearest([0, 0], where=[Article.year > 3000]) == []
     assert articles.nearest([0, 0], max_distance=0.5) == []
+    # l2: a similarity of 1 / (1 + distance).
+    assert ids(articles.nearest([0, 0], min_similarity=0.25)) == [1, 2, 3]
     assert ids(articles.nearest([0, 0], 2, where=[Article.title.ilike("T%")], exact=True)) == [1, 2]
 
 

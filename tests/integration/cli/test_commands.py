@@ -153,6 +153,14 @@ def test_collections(scratch):
     scratch("collections", "create", "a b'c", "--dimension", "3", "--distance", "l2", "--index", "none")
     assert "There is already a collection" in scratch("collections", "create", "a b'c", code=1).stderr
     assert "it has " in scratch("collections", "create", "x", "--language", "klingon", code=1).stderr
+    scratch("collections", "create", "small", "--dimension", "3072", "--quantize", "bit", "--distance", "l2")
+    made = {one["name"]: one["index"] for one in json.loads(scratch("collections", "--json").stdout)}
+    assert (made["small"]["quantize"], made["small"]["distance"]) == ("bit", "l2")
+    assert "halfvec" in scratch("collections", "create", "x", "--quantize", "byte", code=1).stderr
+    assert (
+        "--index none" in scratch("collections", "create", "x", "--quantize", "bit", "--index", "none", code=2).stderr
+    )
+    scratch("collections", "drop", "small", "--yes")
     scratch("collections", "rename", "a b'c", "notes")
     header, row = scratch("collections").stdout.splitlines()
     assert dict(zip(header.split("\t"), row.split("\t"), strict=True)) == {

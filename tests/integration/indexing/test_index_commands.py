@@ -90,6 +90,9 @@ def test_tune_prints_the_curve_and_keeps_it(rowspace, database, collection):
         assert [kept["name"], kept["target"], kept["queries"]] == ["ef_search", 0.9, 20]
         again = json.loads(rowspace("tune", collection.name, "--queries", "5", "--json").stdout)
         assert again["reached"] is True
+        vector = ["--vector", json.dumps([1.0] * collection.dimension), "-c", collection.name]
+        sql = rowspace("search", *vector, "--recall", "0.5", "--sql").stdout
+        assert f"SET LOCAL hnsw.ef_search = {again['points'][0][0]}" in sql
     finally:
         with database.engine.begin() as connection:
             connection.execute(text(f"ALTER DATABASE {connection.engine.url.database} RESET enable_seqscan"))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,14 +15,15 @@ from rowspace.diagnosis import SearchPlan
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.models import Collection
-from rowspace.repositories._async.searching import Search, apply_settings, run_search
+from rowspace.repositories._async.searching import apply_settings, run_search
 from rowspace.repositories.batches import schema_of
 from rowspace.repositories.sampling import as_queries, described, found_of, sample, steps_for, table_of
+from rowspace.repositories.searches import Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import catalog
 from rowspace.statements.plans import SETTINGS, Explain, read_plan
-from rowspace.statements.search import Nearest, parameters
+from rowspace.statements.search import parameters
 from rowspace.tuning import TUNING, SettingName, Tuning, TuningPoint, enough, with_setting
 
 __all__ = ["AsyncIndexAdvisor"]
@@ -61,9 +62,7 @@ class AsyncIndexAdvisor:
         k: int = 10,
         *,
         where: Where | None = None,
-        max_distance: float | None = None,
-        exact: bool = False,
-        settings: SearchSettings | None = None,
+        **options: Unpack[SearchOptions],
     ) -> SearchPlan:
         """Run a search under EXPLAIN (ANALYZE, BUFFERS) and return its plan, with advice in words.
 
@@ -73,12 +72,9 @@ class AsyncIndexAdvisor:
             query: a 1-d array-like of the column's dimension.
             k: rows wanted, at least 1.
             where: a metadata filter as a dict, or a sequence of conditions on the model.
-            max_distance: leave out what is farther.
-            exact: compare with every row that matches, without the vector index.
-            settings: pgvector's settings, until the transaction ends.
+            options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
         """
-        shape = Nearest(k, max_distance is not None, exact=exact)
-        search = self._search(query, shape, where, settings, max_distance=max_distance)
+        search = plan_search(self._subject, k, where, options, query=query)
         scan = search.scans()[0]
         with mapped_errors():
             await apply_settings(self.session, search, scan)
@@ -109,7 +105,7 @@ class AsyncIndexAdvisor:
             ConfigurationError: there is no row to search by.
         """
         vectors, more = await self._queries(queries)
-        search = self._search(vectors[0], Nearest(k + more), where, settings)
+        search = plan_search(self._subject, k + more, where, {"settings": settings}, query=vectors[0])
         truth = await self._truth(search, vectors)
         recall, _ = await self._measured(search, vectors, truth, more)
         return recall
@@ -125,7 +121,7 @@ class AsyncIndexAdvisor:
         """Measure recall and time over rising settings and return the curve; a collection keeps it, in `index`.
 
         Searches in that collection use the smallest setting that reaches `recall` from then on, and
-        `SearchSettings(recall=...)` picks another point of the curve. For a model pass `settings=tuning.settings()`.
+        `nearest(..., recall=0.95)` picks another point of the curve. For a model pass `settings=tuning.settings()`.
         Where no setting reaches it, the best one is kept, and `Tuning.advice` says so. Tune again after the rows
         doubled or the index was built anew. Costs one exact search a query, each a pass over all rows, and up to 14
         searches by index.
@@ -142,12 +138,12 @@ class AsyncIndexAdvisor:
         """
         SearchSettings(recall=recall)
         vectors, more = await self._queries(queries)
-        shape = Nearest(k + more)
-        name, steps = await self._steps(vectors[0], shape.k)
-        truth = await self._truth(self._search(vectors[0], shape, None, None), vectors)
+        plain = plan_search(self._subject, k + more, None, {}, query=vectors[0])
+        name, steps = await self._steps(vectors[0], k + more)
+        truth = await self._truth(plain, vectors)
         points: list[TuningPoint] = []
         for step in steps:
-            search = self._search(vectors[0], shape, None, with_setting(SearchSettings(), name, step))
+            search = replace(plain, settings=with_setting(SearchSettings(), name, step))
             points.append(TuningPoint(step, *await self._measured(search, vectors, truth, more)))
             if progress is not None:
                 progress(points[-1])
@@ -203,26 +199,6 @@ class AsyncIndexAdvisor:
         began = perf_counter()
         hits = await run_search(self.session, with_query)
         return [hit.distance for hit in hits], perf_counter() - began
-
-    def _search(
-        self,
-        query: Any,
-        shape: Nearest,
-        where: Where | None,
-        settings: SearchSettings | None,
-        *,
-        max_distance: float | None = None,
-    ) -> Search[Any]:
-        conditions = self._subject.conditions(where)
-        return Search(
-            target=self._subject.target,
-            shape=shape,
-            parameters={**parameters(query, max_distance=max_distance), **conditions.parameters},
-            where=conditions.clauses,
-            keep=conditions.keep,
-            settings=self._subject.settings(settings),
-            method=self._subject.method,
-        )
 
     async def _facts(self) -> list[catalog.IndexFact]:
         table, schema = table_of(self._subject, schema_of(self.session.get_bind(mapper=self._subject.target.model)))

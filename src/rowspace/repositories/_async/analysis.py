@@ -16,9 +16,9 @@ from rowspace.projection import Covariance
 from rowspace.repositories._async.examples import fetch_embeddings
 from rowspace.repositories._async.many import Many, run_many
 from rowspace.repositories._async.matrix import AsyncMatrixRepository
-from rowspace.repositories._async.searching import Search
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.neighbours import Edges, Progress, check_numeric, parts_of
+from rowspace.repositories.searches import Search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Category, Distances, Graph, Hit, Projection
 from rowspace.settings import SearchSettings

@@ -10,9 +10,11 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
-from rowspace.repositories._async.searching import Search, apply_settings
+from rowspace.repositories._async.searching import apply_settings
+from rowspace.repositories.searches import Search
 from rowspace.results import Group, Hit
 from rowspace.statements.grouping import Grouping, GroupKey, grouped
+from rowspace.statements.search import MAX_DISTANCE
 
 __all__ = ["GroupedSearch", "run_grouped"]
 
@@ -30,13 +32,17 @@ class GroupedSearch(Generic[M]):
         search: query, conditions and settings.
         by: what the hits of a group have in common.
         grouping: how many groups, and hits of each.
-        max_distance: leave out hits that are farther, and groups without a hit.
     """
 
     search: Search[M]
     by: GroupKey
     grouping: Grouping
-    max_distance: float | None = None
+
+    @property
+    def max_distance(self) -> float | None:
+        """Beyond which hits are left out, and groups without a hit."""
+        limit: float | None = self.search.parameters.get(MAX_DISTANCE)
+        return limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ async def _fetch(
     session: AsyncSession, search: GroupedSearch[M], grouping: Grouping, more: Sequence[ColumnElement[bool]] = ()
 ) -> _Found[M]:
     target = search.search.target
-    statement = grouped(target, search.by, grouping, (*search.search.where, *more))
+    statement = grouped(target, search.by, grouping, (*search.search.where, *more), shape=search.search.shape)
     places: dict[int, Group[M]] = {}
     candidates, farthest = 0, 0.0
     rows = await session.execute(statement, search.search.parameters)

@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
-from rowspace.repositories._async.searching import Scan, Search, apply_settings
+from rowspace.repositories._async.searching import apply_settings
+from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
 from rowspace.statements.batch import QUERIES, built_many, count_many, key_parameters, nearest_keys
 

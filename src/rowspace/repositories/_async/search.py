@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, Unpack
 
-from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import SQLCoreOperations
 
@@ -15,14 +14,13 @@ from rowspace.ranking import average_query, mmr
 from rowspace.repositories._async.examples import fetch_embeddings
 from rowspace.repositories._async.grouping import GroupedSearch, run_grouped
 from rowspace.repositories._async.many import Many, run_many
-from rowspace.repositories._async.searching import Search, run_search
+from rowspace.repositories._async.searching import run_search
 from rowspace.repositories.examples import Examples, checked_candidates, merged
+from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Group, Hit
-from rowspace.settings import SearchSettings
-from rowspace.statements.examples import nearer_to, without
+from rowspace.statements.examples import far_from, nearer_to, without
 from rowspace.statements.grouping import Grouping
-from rowspace.statements.search import Nearest, parameters
 
 __all__ = ["AsyncSearchRepository"]
 
@@ -64,11 +62,7 @@ class AsyncSearchRepository(Generic[M]):
         k: int = 10,
         *,
         where: Where | None = None,
-        max_distance: float | None = None,
-        min_similarity: float | None = None,
-        with_embedding: bool = False,
-        exact: bool = False,
-        settings: SearchSettings | None = None,
+        **options: Unpack[SearchOptions],
     ) -> list[list[Hit[M]]]:
         """Return the k nearest rows to each of many vectors, nearest first: one list a query, in their order.
 
@@ -79,21 +73,16 @@ class AsyncSearchRepository(Generic[M]):
             queries: an array-like of shape (q, n), or a sequence of vectors of the column's type.
             k: rows wanted for each query, at least 1.
             where: a metadata filter as a dict, or a sequence of conditions on the model; the same for all queries.
-            max_distance: leave out what is farther.
-            min_similarity: the same limit as a similarity, see `Distance.similarity`.
-            with_embedding: load the embedding of each hit in the same statement.
-            exact: compare with every row that matches, without the vector index.
-            settings: pgvector's settings, until the transaction ends.
+            options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
 
         Raises:
             InvalidVector: a query is no vector, or not of the column's dimension; the message names its index.
-            InvalidSetting: k or a setting is out of range.
+            InvalidSetting: k or a setting is out of range; a recall is asked for, and there is no curve that has it.
             InvalidFilter: the metadata filter is malformed.
-            ConfigurationError: both limits are given.
+            ConfigurationError: `max_distance` and `min_similarity` are both given.
+            TypeError: an option that does not exist.
         """
-        limit = self._subject.limit(max_distance, min_similarity)
-        shape = Nearest(k, limit is not None, with_embedding=with_embedding, exact=exact)
-        search = self._search(shape, where, settings, limit)
+        search = plan_search(self._subject, k, where, options)
         return await run_many(self.session, Many(search, self._subject.vectors(queries)))
 
     async def similar_to(
@@ -102,11 +91,7 @@ class AsyncSearchRepository(Generic[M]):
         k: int = 10,
         *,
         where: Where | None = None,
-        max_distance: float | None = None,
-        min_similarity: float | None = None,
-        with_embedding: bool = False,
-        exact: bool = False,
-        settings: SearchSettings | None = None,
+        **options: Unpack[SearchOptions],
     ) -> list[Hit[M]]:
         """Return the k nearest rows to a row that is there, without that row, nearest first.
 
@@ -116,19 +101,13 @@ class AsyncSearchRepository(Generic[M]):
             key: the primary key of the row, a tuple where it has several columns; the id of a document.
             k: rows wanted, at least 1.
             where: conditions on the rows to be found, as in `nearest_many`.
-            max_distance: leave out what is farther.
-            min_similarity: the same limit as a similarity.
-            with_embedding: load the embedding of each hit in the same statement.
-            exact: compare with every row that matches, without the vector index.
-            settings: pgvector's settings, until the transaction ends.
+            options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
 
         Raises:
             RowNotFound: there is no such row, or it has no embedding.
             InvalidSetting, InvalidFilter, ConfigurationError: as in `nearest_many`.
         """
-        limit = self._subject.limit(max_distance, min_similarity)
-        shape = Nearest(k, limit is not None, with_embedding=with_embedding, exact=exact)
-        search, parts = self._search(shape, where, settings, limit), self._subject.key(key)
+        search, parts = plan_search(self._subject, k, where, options), self._subject.key(key)
         hits = (await run_many(self.session, Many(search, [parts], stored=True)))[0]
         if not hits:
             await fetch_embeddings(self.session, self._subject, [parts])
@@ -142,9 +121,7 @@ class AsyncSearchRepository(Generic[M]):
         k: int = 10,
         strategy: Literal["average", "best_score"] = "average",
         where: Where | None = None,
-        with_embedding: bool = False,
-        exact: bool = False,
-        settings: SearchSettings | None = None,
+        **options: Unpack[SearchOptions],
     ) -> list[Hit[M]]:
         """Return k rows that are like the positive examples and unlike the negative ones, without the examples.
 
@@ -166,9 +143,7 @@ class AsyncSearchRepository(Generic[M]):
             k: rows wanted, at least 1.
             strategy: `average` or `best_score`.
             where: conditions on the rows to be found, as in `nearest_many`.
-            with_embedding: load the embedding of each hit in the same statement.
-            exact: compare with every row that matches, without the vector index.
-            settings: pgvector's settings, until the transaction ends.
+            options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
 
         Raises:
             RowNotFound: there is no row of a key, or it has no embedding.
@@ -178,13 +153,15 @@ class AsyncSearchRepository(Generic[M]):
         """
         examples = Examples.of(self._subject, positive, negative, strategy)
         vectors = examples.vectors(await fetch_embeddings(self.session, self._subject, examples.keys))
-        shape = Nearest(k, with_embedding=with_embedding, exact=exact)
-        others = without(self._target, examples.keys)
+        more = without(self._target, examples.keys)
         if strategy == "best_score":
-            search = self._search(shape, where, settings, more=[*others, *nearer_to(self._target, *vectors)])
+            more += nearer_to(self._target, *vectors)
+            if options.get("min_distance") is not None:
+                more += far_from(self._target, vectors[0])
+            search = plan_search(self._subject, k, where, options, more=more)
             return merged(await run_many(self.session, Many(search, vectors[0])), k)
         query = average_query(*vectors, distance=self._target.distance)
-        return await run_search(self.session, self._search(shape, where, settings, query=query, more=others))
+        return await run_search(self.session, plan_search(self._subject, k, where, options, query=query, more=more))
 
     async def diverse(
         self,
@@ -194,9 +171,7 @@ class AsyncSearchRepository(Generic[M]):
         fetch_k: int | None = None,
         lambda_mult: float = 0.5,
         where: Where | None = None,
-        max_distance: float | None = None,
-        exact: bool = False,
-        settings: SearchSettings | None = None,
+        **options: Unpack[SearchOptions],
     ) -> list[Hit[M]]:
         """Return k of the `fetch_k` nearest rows that are not all alike, in the order of their choice.
 
@@ -209,18 +184,15 @@ class AsyncSearchRepository(Generic[M]):
             fetch_k: candidates, at least k; four times k and at least 20 by default.
             lambda_mult: from 1 for the nearest rows alone to 0 for variety alone.
             where: conditions on the rows to be found, as in `nearest_many`.
-            max_distance: leave out what is farther.
-            exact: compare with every row that matches, without the vector index.
-            settings: pgvector's settings, until the transaction ends.
+            options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
 
         Raises:
             InvalidSetting: k, `fetch_k`, `lambda_mult` or a setting is out of range.
             InvalidVector, InvalidFilter: as in `nearest_many`.
         """
         candidates = checked_candidates(k, fetch_k, lambda_mult)
-        shape = Nearest(candidates, max_distance is not None, with_embedding=True, exact=exact)
-        search = self._search(shape, where, settings, max_distance, query=query)
-        hits = await run_search(self.session, search)
+        options["with_embedding"] = True
+        hits = await run_search(self.session, plan_search(self._subject, candidates, where, options, query=query))
         chosen = mmr(
             [hit.similarity for hit in hits],
             [getattr(hit.entity, self._target.column) for hit in hits],
@@ -238,9 +210,7 @@ class AsyncSearchRepository(Generic[M]):
         groups: int = 10,
         per_group: int = 1,
         where: Where | None = None,
-        max_distance: float | None = None,
-        exact: bool = False,
-        settings: SearchSettings | None = None,
+        **options: Unpack[SearchOptions],
     ) -> list[Group[M]]:
         """Return the groups with the nearest rows, nearest first, and the nearest rows of each.
 
@@ -255,9 +225,7 @@ class AsyncSearchRepository(Generic[M]):
             groups: groups wanted, at least 1.
             per_group: rows wanted of each, at least 1.
             where: conditions on the rows to be found, as in `nearest_many`.
-            max_distance: leave out what is farther.
-            exact: compare with every row that matches, without the vector index.
-            settings: pgvector's settings, until the transaction ends.
+            options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
 
         Raises:
             ConfigurationError: a path, and the model has no metadata.
@@ -265,26 +233,5 @@ class AsyncSearchRepository(Generic[M]):
             InvalidVector, InvalidFilter: as in `nearest_many`, also for a path.
         """
         grouping, key = Grouping(groups, per_group), self._subject.group_key(by)
-        search = self._search(Nearest(exact=exact), where, settings, query=query)
-        return await run_grouped(self.session, GroupedSearch(search, key, grouping, max_distance))
-
-    def _search(
-        self,
-        shape: Nearest,
-        where: Where | None,
-        settings: SearchSettings | None,
-        max_distance: float | None = None,
-        *,
-        query: Any = None,
-        more: Sequence[ColumnElement[bool]] = (),
-    ) -> Search[M]:
-        conditions = self._subject.conditions(where)
-        return Search(
-            target=self._target,
-            shape=shape,
-            parameters={**parameters(query, max_distance=max_distance), **conditions.parameters},
-            where=(*conditions.clauses, *more),
-            keep=conditions.keep and not more,
-            settings=self._subject.settings(settings),
-            method=self._subject.method,
-        )
+        search = plan_search(self._subject, groups, where, options, query=query)
+        return await run_grouped(self.session, GroupedSearch(search, key, grouping))

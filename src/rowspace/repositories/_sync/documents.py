@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 from sqlalchemy import ColumnElement, CursorResult, update
 from sqlalchemy.orm import Session
@@ -15,12 +15,11 @@ from rowspace.indexes import IVFFlat, from_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.loading import upsert_rows
-from rowspace.repositories._sync.searching import Search, run_search
+from rowspace.repositories._sync.searching import run_search
+from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
-from rowspace.settings import SearchSettings
 from rowspace.statements import documents as statements
-from rowspace.statements.search import Nearest, parameters
 from rowspace.wire.encode import storable_json
 
 __all__ = ["DocumentRepository"]
@@ -160,11 +159,7 @@ class DocumentRepository:
         k: int = 10,
         *,
         where: Where | None = None,
-        max_distance: float | None = None,
-        min_distance: float | None = None,
-        with_embedding: bool = False,
-        exact: bool = False,
-        settings: SearchSettings | None = None,
+        **options: Unpack[SearchOptions],
     ) -> list[Hit[Document]]:
         """Return the k nearest documents to a vector, nearest first; see `Repository.nearest`.
 
@@ -172,24 +167,9 @@ class DocumentRepository:
             query: a 1-d array-like of the collection's dimension.
             k: documents wanted, at least 1.
             where: a metadata filter, such as `{"year": {"$gt": 2020}}`, or conditions on `Document`.
-            max_distance: leave out what is farther.
-            min_distance: leave out what is nearer.
-            with_embedding: load the embedding of each hit in the same statement.
-            exact: compare with every document that matches, without the vector index.
-            settings: pgvector's settings, until the transaction ends.
+            options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
         """
-        conditions = self._subject.conditions(where)
-        values = conditions.parameters
-        search = Search(
-            target=self._subject.target,
-            shape=Nearest(k, max_distance is not None, min_distance is not None, with_embedding, exact),
-            parameters={**parameters(query, max_distance=max_distance, min_distance=min_distance), **values},
-            where=conditions.clauses,
-            keep=conditions.keep,
-            settings=self._subject.settings(settings),
-            method=self._subject.method,
-        )
-        return run_search(self.session, search)
+        return run_search(self.session, plan_search(self._subject, k, where, options, query=query))
 
     def _where(self, where: Where | None) -> list[ColumnElement[bool]]:
         if where is not None and not isinstance(where, Mapping):

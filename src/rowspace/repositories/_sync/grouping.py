@@ -11,9 +11,11 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
-from rowspace.repositories._sync.searching import Search, apply_settings
+from rowspace.repositories._sync.searching import apply_settings
+from rowspace.repositories.searches import Search
 from rowspace.results import Group, Hit
 from rowspace.statements.grouping import Grouping, GroupKey, grouped
+from rowspace.statements.search import MAX_DISTANCE
 
 __all__ = ["GroupedSearch", "run_grouped"]
 
@@ -31,13 +33,17 @@ class GroupedSearch(Generic[M]):
         search: query, conditions and settings.
         by: what the hits of a group have in common.
         grouping: how many groups, and hits of each.
-        max_distance: leave out hits that are farther, and groups without a hit.
     """
 
     search: Search[M]
     by: GroupKey
     grouping: Grouping
-    max_distance: float | None = None
+
+    @property
+    def max_distance(self) -> float | None:
+        """Beyond which hits are left out, and groups without a hit."""
+        limit: float | None = self.search.parameters.get(MAX_DISTANCE)
+        return limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ def _fetch(
     session: Session, search: GroupedSearch[M], grouping: Grouping, more: Sequence[ColumnElement[bool]] = ()
 ) -> _Found[M]:
     target = search.search.target
-    statement = grouped(target, search.by, grouping, (*search.search.where, *more))
+    statement = grouped(target, search.by, grouping, (*search.search.where, *more), shape=search.search.shape)
     places: dict[int, Group[M]] = {}
     candidates, farthest = 0, 0.0
     rows = session.execute(statement, search.search.parameters)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar, overload
 
@@ -13,14 +13,14 @@ from sqlalchemy.orm import Session
 from rowspace.distance import Distance
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
-from rowspace.repositories._sync.searching import Search, apply_settings
+from rowspace.repositories._sync.searching import apply_settings
+from rowspace.repositories.searches import Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.repositories.texts import hybrid_hit, marker_of, text_hit, text_target_of
 from rowspace.results import HybridHit, TextHit
 from rowspace.settings import SearchSettings
 from rowspace.statements.highlight import Highlight
 from rowspace.statements.hybrid import Fusion, FusionMethod, HybridSearch, built_hybrid
-from rowspace.statements.search import Nearest, parameters
 from rowspace.statements.text import MAX_RANKED, TextSearch, built_by_text, text_parameters
 
 __all__ = ["HybridRepository"]
@@ -147,7 +147,8 @@ class HybridRepository(Generic[M]):
         fused = fusion if isinstance(fusion, Fusion) else Fusion(fusion)
         marker = marker_of(highlight, self._target, text)
         values = {**fused.parameters, **text_parameters(text), **(marker.parameters if marker else {})}
-        search = self._search(vector, values, fused.fetch(k), where=where, exact=exact, settings=settings)
+        options: SearchOptions = {"exact": exact, "settings": settings}
+        search = plan_search(self._subject, fused.fetch(k), where, options, query=vector, values=values)
         shape = HybridSearch(
             k,
             search.shape.k,
@@ -158,28 +159,6 @@ class HybridRepository(Generic[M]):
             highlight=marker is not None,
         )
         return [hybrid_hit(row, self._target, marker) for row in self._run(search, shape)]
-
-    def _search(
-        self,
-        vector: Any,
-        values: Mapping[str, Any],
-        fetch_k: int,
-        *,
-        where: Where | None,
-        exact: bool,
-        settings: SearchSettings | None,
-    ) -> Search[M]:
-        """Return the search of the vector side, with the values of both."""
-        conditions = self._subject.conditions(where)
-        return Search(
-            target=self._subject.target,
-            shape=Nearest(fetch_k, exact=exact),
-            parameters={**parameters(vector), **conditions.parameters, **values},
-            where=conditions.clauses,
-            keep=conditions.keep,
-            settings=self._subject.settings(settings),
-            method=self._subject.method,
-        )
 
     def _run(self, search: Search[M], shape: HybridSearch) -> list[Any]:
         """Return the rows of a scan that had all the candidates by vector that there are."""

@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
-from rowspace.repositories._sync.searching import Scan, Search, apply_settings
+from rowspace.repositories._sync.searching import apply_settings
+from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
 from rowspace.statements.batch import QUERIES, built_many, count_many, key_parameters, nearest_keys
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, Unpack, cast
 
 from sqlalchemy import ColumnElement, CursorResult, inspect
 from sqlalchemy.orm import Session
@@ -12,12 +12,11 @@ from sqlalchemy.orm import Session
 from rowspace.distance import Distance
 from rowspace.errors import mapped_errors
 from rowspace.repositories._sync.loading import upsert_rows
-from rowspace.repositories._sync.searching import Search, run_search
+from rowspace.repositories._sync.searching import run_search
+from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Hit, LoadReport
-from rowspace.settings import SearchSettings
 from rowspace.statements import models as statements
-from rowspace.statements.search import Nearest, parameters
 
 __all__ = ["Repository"]
 
@@ -128,11 +127,7 @@ class Repository(Generic[M]):
         k: int = 10,
         *,
         where: Where | None = None,
-        max_distance: float | None = None,
-        min_distance: float | None = None,
-        with_embedding: bool = False,
-        exact: bool = False,
-        settings: SearchSettings | None = None,
+        **options: Unpack[SearchOptions],
     ) -> list[Hit[M]]:
         """Return the k nearest rows to a vector, nearest first.
 
@@ -144,27 +139,12 @@ class Repository(Generic[M]):
             k: rows wanted, at least 1.
             where: conditions on the model, such as `[Article.year > 2020]`, or a metadata filter as a dict where the
                 model has a JSONB attribute `meta`.
-            max_distance: leave out what is farther.
-            min_distance: leave out what is nearer.
-            with_embedding: load the embedding of each hit in the same statement.
-            exact: compare with every row that matches, without the vector index.
-            settings: pgvector's settings, until the transaction ends.
+            options: `max_distance`, `min_distance`, `min_similarity`, `recall`, `exact`, `with_embedding`, `settings`;
+                see `rowspace.repositories.SearchOptions`.
 
         Raises:
             InvalidVector: the query is no vector, or not of the column's dimension.
-            InvalidSetting: k or a setting is out of range.
+            InvalidSetting: k or a setting is out of range; a recall is asked for, and there is no curve that has it.
+            TypeError: an option that does not exist.
         """
-        conditions = self._subject.conditions(where)
-        search = Search(
-            target=self._subject.target,
-            shape=Nearest(k, max_distance is not None, min_distance is not None, with_embedding, exact),
-            parameters={
-                **parameters(query, max_distance=max_distance, min_distance=min_distance),
-                **conditions.parameters,
-            },
-            where=conditions.clauses,
-            keep=conditions.keep,
-            settings=self._subject.settings(settings),
-            method=self._subject.method,
-        )
-        return run_search(self.session, search)
+        return run_search(self.session, plan_search(self._subject, k, where, options, query=query))

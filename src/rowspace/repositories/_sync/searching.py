@@ -3,74 +3,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
 from rowspace.repositories.in_force import not_in_force
+from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
-from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
 from rowspace.statements import quantized
-from rowspace.statements.search import Nearest, Target, built, count_candidates
+from rowspace.statements.search import count_candidates
 
-__all__ = ["Search", "apply_settings", "run_search"]
+__all__ = ["apply_settings", "run_search"]
 
 M = TypeVar("M")
-
-Scan = Literal["plain", "iterative", "exact"]
-
-
-@dataclass(frozen=True, slots=True)
-class Search(Generic[M]):
-    """One search, ready to run."""
-
-    target: Target[M]
-    shape: Nearest
-    parameters: dict[str, Any]
-    where: tuple[ColumnElement[bool], ...] = ()
-    #: Whether the conditions are objects that will come again, so that the statement is worth keeping.
-    keep: bool = False
-    settings: SearchSettings = field(default_factory=SearchSettings)
-    #: The method of the index, where it is known: the other method's settings are left alone.
-    method: str | None = None
-
-    @property
-    def candidates(self) -> int | None:
-        """Rows that are re-ranked, with a quantized index; else None."""
-        if self.target.quantize is None or self.shape.exact:
-            return None
-        return quantized.candidates(self.target.quantize, self.shape.k, self.settings)
-
-    def settings_for(self, scan: Scan) -> SearchSettings:
-        """Return the settings of one scan."""
-        settings = self.settings if self.candidates is None else quantized.covering(self.settings, self.candidates)
-        return replace(settings, iterative_scan="relaxed_order") if scan == "iterative" else settings
-
-    def scans(self) -> tuple[Scan, ...]:
-        """Return the scans to try, each for when the one before came back with fewer rows than there are.
-
-        A plain index scan ends after `ef_search` rows, whatever a filter, a row-level policy or dead rows left of
-        them. An iterative one goes on until `max_scan_tuples`. Setting `iterative_scan` by hand asks for that alone.
-        """
-        if self.shape.exact:
-            return ("exact",)
-        if self.settings.iterative_scan is not None:
-            return ("iterative", "exact") if self.settings.iterative_scan == "relaxed_order" else ("plain",)
-        limit = self.settings_for("plain").ef_search or DEFAULT_EF_SEARCH
-        if self.where or self.shape.min_distance or (self.candidates or self.shape.k) > limit:
-            return ("iterative", "exact")
-        return ("plain", "iterative", "exact")
-
-    def statement(self, scan: Scan) -> Select[M, float]:
-        """Return the statement of one scan."""
-        if self.candidates is not None and scan != "exact":
-            return quantized.built(self.target, self.shape, self.candidates, self.where, keep=self.keep)
-        shape = replace(self.shape, exact=True) if scan == "exact" else self.shape
-        return built(self.target, shape, self.where, iterative=scan == "iterative", keep=self.keep)
 
 
 _distance = attrgetter("distance")

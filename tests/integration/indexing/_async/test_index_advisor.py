@@ -143,13 +143,14 @@ async def test_a_model_with_a_bit_index(session, vectors):
     assert np.mean(found) >= 0.95
     advisor = AsyncIndexAdvisor(session, Picture)
     assert (await advisor.explain(query)).index == f"ix_{Picture.__tablename__}_embedding"
-    tuning = await advisor.tune(0.9, queries=20)
+    asked = queries_of(vectors, 20)
+    tuning = await advisor.tune(0.9, queries=asked)
     assert tuning.reached
     settings = tuning.settings()
     assert settings.ef_search == tuning.chosen.setting
-    assert await advisor.recall(queries=20, settings=settings) >= 0.85
+    assert await advisor.recall(queries=asked, settings=settings) == pytest.approx(tuning.chosen.recall)
     with pytest.raises(InvalidSetting, match="for a model pass settings"):
-        await repository.nearest(query, settings=SearchSettings(recall=0.9))
+        await repository.nearest(query, recall=0.9)
 
 
 async def test_a_partial_index_serves_searches_with_its_filter(fill, session, vectors):
@@ -174,7 +175,7 @@ async def test_tune_reaches_its_target_is_kept_and_used(fill, session, vectors):
     documents = await fill(HNSW(m=4, ef_construction=16))
     advisor = AsyncIndexAdvisor(session, documents.collection)
     with pytest.raises(InvalidSetting, match="needs a measured curve"):
-        await documents.nearest(vectors[0], settings=SearchSettings(recall=0.9))
+        await documents.nearest(vectors[0], recall=0.9)
     seen = []
     tuning = await advisor.tune(0.97, queries=30, progress=seen.append)
     assert tuple(seen) == tuning.points
@@ -186,15 +187,16 @@ async def test_tune_reaches_its_target_is_kept_and_used(fill, session, vectors):
     kept = tuning_of(documents.collection.index)
     assert (kept.chosen.setting, kept.target, kept.k, kept.queries) == (tuning.chosen.setting, 0.97, 10, 30)
 
-    async def ef_search_of(settings=None):
+    async def ef_search_of(**options):
         await session.execute(text("SET LOCAL hnsw.ef_search = 1"))
-        await documents.nearest(vectors[0], settings=settings)
+        await documents.nearest(vectors[0], **options)
         return int(await session.scalar(text("SHOW hnsw.ef_search")))
 
     assert await ef_search_of() == tuning.chosen.setting
-    assert await ef_search_of(SearchSettings(ef_search=33)) == 33
+    assert await ef_search_of(settings=SearchSettings(ef_search=33)) == 33
     lowest = tuning.points[0]
-    assert await ef_search_of(SearchSettings(recall=lowest.recall - 0.01)) == lowest.setting
+    assert await ef_search_of(recall=lowest.recall - 0.01) == lowest.setting
+    assert await ef_search_of(settings=SearchSettings(recall=lowest.recall - 0.01)) == lowest.setting
 
 
 async def test_tune_of_an_ivfflat_index_varies_probes(fill, session):

@@ -142,13 +142,14 @@ def test_a_model_with_a_bit_index(session, vectors):
     assert np.mean(found) >= 0.95
     advisor = IndexAdvisor(session, Picture)
     assert (advisor.explain(query)).index == f"ix_{Picture.__tablename__}_embedding"
-    tuning = advisor.tune(0.9, queries=20)
+    asked = queries_of(vectors, 20)
+    tuning = advisor.tune(0.9, queries=asked)
     assert tuning.reached
     settings = tuning.settings()
     assert settings.ef_search == tuning.chosen.setting
-    assert advisor.recall(queries=20, settings=settings) >= 0.85
+    assert advisor.recall(queries=asked, settings=settings) == pytest.approx(tuning.chosen.recall)
     with pytest.raises(InvalidSetting, match="for a model pass settings"):
-        repository.nearest(query, settings=SearchSettings(recall=0.9))
+        repository.nearest(query, recall=0.9)
 
 
 def test_a_partial_index_serves_searches_with_its_filter(fill, session, vectors):
@@ -173,7 +174,7 @@ def test_tune_reaches_its_target_is_kept_and_used(fill, session, vectors):
     documents = fill(HNSW(m=4, ef_construction=16))
     advisor = IndexAdvisor(session, documents.collection)
     with pytest.raises(InvalidSetting, match="needs a measured curve"):
-        documents.nearest(vectors[0], settings=SearchSettings(recall=0.9))
+        documents.nearest(vectors[0], recall=0.9)
     seen = []
     tuning = advisor.tune(0.97, queries=30, progress=seen.append)
     assert tuple(seen) == tuning.points
@@ -185,15 +186,16 @@ def test_tune_reaches_its_target_is_kept_and_used(fill, session, vectors):
     kept = tuning_of(documents.collection.index)
     assert (kept.chosen.setting, kept.target, kept.k, kept.queries) == (tuning.chosen.setting, 0.97, 10, 30)
 
-    def ef_search_of(settings=None):
+    def ef_search_of(**options):
         session.execute(text("SET LOCAL hnsw.ef_search = 1"))
-        documents.nearest(vectors[0], settings=settings)
+        documents.nearest(vectors[0], **options)
         return int(session.scalar(text("SHOW hnsw.ef_search")))
 
     assert ef_search_of() == tuning.chosen.setting
-    assert ef_search_of(SearchSettings(ef_search=33)) == 33
+    assert ef_search_of(settings=SearchSettings(ef_search=33)) == 33
     lowest = tuning.points[0]
-    assert ef_search_of(SearchSettings(recall=lowest.recall - 0.01)) == lowest.setting
+    assert ef_search_of(recall=lowest.recall - 0.01) == lowest.setting
+    assert ef_search_of(settings=SearchSettings(recall=lowest.recall - 0.01)) == lowest.setting
 
 
 def test_tune_of_an_ivfflat_index_varies_probes(fill, session):

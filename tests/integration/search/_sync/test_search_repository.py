@@ -123,6 +123,13 @@ def test_many_within_a_range_looks_exactly_for_what_the_scan_gives_up_on(session
     ]
 
 
+def test_many_beyond_a_range(repository, world):
+    found = repository.nearest_many(world.queries[:5], 20, min_distance=0.06, settings=world.wide)
+    for query, hits in zip(world.queries, found, strict=False):
+        distances = world.distances(query)
+        assert rows(hits) == world.nearest(query, 20, lambda row, distances=distances: distances[row] >= 0.06)
+
+
 def test_many_exactly_leaves_out_rows_without_a_vector(passages, world):
     found = passages.nearest_many(world.queries[:2], 2_000, exact=True)
     assert [rows(hits) for hits in found] == [world.nearest(q, 2_000) for q in world.queries[:2]]
@@ -185,6 +192,11 @@ def test_many_of_half_vectors_and_bits(session, world):
 def test_many_names_the_query_that_is_wrong(repository, queries, error, message):
     with pytest.raises(error, match=message):
         repository.nearest_many(queries)
+
+
+def test_an_option_that_does_not_exist_is_named(repository, world):
+    with pytest.raises(TypeError, match=r"no option 'max_distanse'; it has max_distance, .*settings"):
+        repository.nearest_many(world.queries, max_distanse=1)
 
 
 def test_two_limits_are_refused(repository, world):
@@ -294,6 +306,15 @@ def test_recommend_by_the_best_score(repository, world, negative):
     assert rows(hits) == wanted
     nearest = [min(world.distances(vector)[row] for vector in vectors[0]) for row in wanted]
     assert [hit.distance for hit in hits] == pytest.approx(nearest, abs=1e-5)
+
+
+@pytest.mark.parametrize("strategy", ["average", "best_score"])
+def test_recommend_in_a_range(repository, world, strategy):
+    positive = [world.vectors[row] for row in (3, 9)]
+    every = repository.recommend(positive, k=50, strategy=strategy, exact=True)
+    low, high = ((every[i - 1].distance + every[i].distance) / 2 for i in (10, 40))
+    hits = repository.recommend(positive, k=50, strategy=strategy, min_distance=low, max_distance=high)
+    assert rows(hits) == rows(every)[10:40]
 
 
 def test_recommend_by_the_best_score_leaves_out_what_is_nearer_to_a_negative_example(documents, world):
@@ -470,6 +491,18 @@ def test_grouped_under_a_filter_and_in_a_range(repository, world):
     )
     assert as_rows(found) == wanted
     assert wanted
+
+
+def test_grouped_beyond_a_range_with_the_embedding(repository, world):
+    query, distances = world.queries[4], world.distances(world.queries[4])
+    found = repository.grouped(
+        query, "at.section", groups=4, per_group=2, min_distance=0.1, with_embedding=True, settings=world.wide
+    )
+    assert as_rows(found) == reference_groups(
+        world, query, 4, 2, key=world.section, among=lambda row: distances[row] >= 0.1
+    )
+    hit = found[0].hits[0]
+    np.testing.assert_array_equal(inspect(hit.entity).dict["embedding"], world.vectors[int(hit.entity.id)])
 
 
 def test_grouped_exactly(repository, world):

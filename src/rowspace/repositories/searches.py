@@ -1,0 +1,154 @@
+"""What a search by vector takes and what it becomes, without I/O: options, and a search that is ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, TypedDict, TypeVar
+
+from sqlalchemy import ColumnElement, Select
+
+from rowspace.repositories.subjects import Subject, Where
+from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
+from rowspace.statements import quantized
+from rowspace.statements.search import Nearest, Target, built, parameters
+
+__all__ = ["Scan", "Search", "SearchOptions", "plan_search"]
+
+M = TypeVar("M")
+
+Scan = Literal["plain", "iterative", "exact"]
+
+
+class SearchOptions(TypedDict, total=False):
+    """The keywords that every search by vector takes, each of them optional.
+
+    Args:
+        max_distance: leave out what is farther.
+        min_distance: leave out what is nearer.
+        min_similarity: the same limit as `max_distance`, as a similarity; see `Distance.similarity`.
+        recall: the share of the true k nearest that is to be found, above 0 and at most 1: takes the smallest
+            `ef_search` or `probes` that reached it when the index was tuned.
+        exact: compare with every row that matches, without the vector index.
+        with_embedding: load the embedding of each hit in the same statement.
+        settings: pgvector's settings, until the transaction ends.
+    """
+
+    max_distance: float | None
+    min_distance: float | None
+    min_similarity: float | None
+    recall: float | None
+    exact: bool
+    with_embedding: bool
+    settings: SearchSettings | None
+
+
+@dataclass(frozen=True, slots=True)
+class Search(Generic[M]):
+    """One search, ready to run."""
+
+    target: Target[M]
+    shape: Nearest
+    parameters: dict[str, Any]
+    where: tuple[ColumnElement[bool], ...] = ()
+    #: Whether the conditions are objects that will come again, so that the statement is worth keeping.
+    keep: bool = False
+    settings: SearchSettings = field(default_factory=SearchSettings)
+    #: The method of the index, where it is known: the other method's settings are left alone.
+    method: str | None = None
+
+    @property
+    def candidates(self) -> int | None:
+        """Rows that are re-ranked, with a quantized index; else None."""
+        if self.target.quantize is None or self.shape.exact:
+            return None
+        return quantized.candidates(self.target.quantize, self.shape.k, self.settings)
+
+    def settings_for(self, scan: Scan) -> SearchSettings:
+        """Return the settings of one scan."""
+        settings = self.settings if self.candidates is None else quantized.covering(self.settings, self.candidates)
+        return replace(settings, iterative_scan="relaxed_order") if scan == "iterative" else settings
+
+    def scans(self) -> tuple[Scan, ...]:
+        """Return the scans to try, each for when the one before came back with fewer rows than there are.
+
+        A plain index scan ends after `ef_search` rows, whatever a filter, a row-level policy or dead rows left of
+        them. An iterative one goes on until `max_scan_tuples`. Setting `iterative_scan` by hand asks for that alone.
+        """
+        if self.shape.exact:
+            return ("exact",)
+        if self.settings.iterative_scan is not None:
+            return ("iterative", "exact") if self.settings.iterative_scan == "relaxed_order" else ("plain",)
+        limit = self.settings_for("plain").ef_search or DEFAULT_EF_SEARCH
+        if self.where or self.shape.min_distance or (self.candidates or self.shape.k) > limit:
+            return ("iterative", "exact")
+        return ("plain", "iterative", "exact")
+
+    def statement(self, scan: Scan) -> Select[M, float]:
+        """Return the statement of one scan."""
+        if self.candidates is not None and scan != "exact":
+            return quantized.built(self.target, self.shape, self.candidates, self.where, keep=self.keep)
+        shape = replace(self.shape, exact=True) if scan == "exact" else self.shape
+        return built(self.target, shape, self.where, iterative=scan == "iterative", keep=self.keep)
+
+
+def plan_search(
+    subject: Subject[M],
+    k: int,
+    where: Where | None,
+    options: SearchOptions,
+    *,
+    query: Any = None,
+    more: Sequence[ColumnElement[bool]] = (),
+    values: Mapping[str, Any] | None = None,
+) -> Search[M]:
+    """Return the search for the k rows nearest to `query`, which may be left to the statement.
+
+    Args:
+        subject: what is searched.
+        k: rows wanted.
+        where: the caller's conditions.
+        options: the caller's options.
+        query: a vector.
+        more: conditions of the search's own.
+        values: the parameters of these.
+
+    Raises:
+        TypeError: an option that does not exist.
+        InvalidSetting: k, a setting or the recall is out of range.
+        InvalidFilter: the metadata filter is malformed.
+        ConfigurationError: `max_distance` and `min_similarity` are both given.
+    """
+    _check_names(options)
+    nearest, farthest = options.get("min_distance"), options.get("max_distance")
+    farthest = subject.limit(farthest, options.get("min_similarity"))
+    shape = Nearest(
+        k,
+        farthest is not None,
+        nearest is not None,
+        options.get("with_embedding", False),
+        options.get("exact", False),
+    )
+    conditions = subject.conditions(where)
+    bound = parameters(query, max_distance=farthest, min_distance=nearest)
+    return Search(
+        target=subject.target,
+        shape=shape,
+        parameters={**bound, **conditions.parameters, **(values or {})},
+        where=(*conditions.clauses, *more),
+        keep=conditions.keep and not more,
+        settings=subject.settings(_settings(options)),
+        method=subject.method,
+    )
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    known = SearchOptions.__annotations__
+    if unknown := options.keys() - known:
+        message = f"A search has no option {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(known)}."
+        raise TypeError(message)
+
+
+def _settings(options: SearchOptions) -> SearchSettings | None:
+    settings, recall = options.get("settings"), options.get("recall")
+    return settings if recall is None else replace(settings or SearchSettings(), recall=recall)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from rowspace import SearchSettings, Vector
+from rowspace.errors import ConfigurationError, InvalidSetting
+from rowspace.repositories.searches import SearchOptions, plan_search
+from rowspace.repositories.subjects import subject_of
+from rowspace.statements.search import MAX_DISTANCE, MIN_DISTANCE, QUERY, Nearest
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Article(Base):
+    __tablename__ = "articles"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding: Mapped[Any] = mapped_column(Vector(2))
+
+
+@pytest.fixture
+def subject():
+    return subject_of(Article)
+
+
+def test_options_become_shape_and_parameters(subject):
+    search = plan_search(
+        subject, 3, None, {"min_similarity": 0.25, "min_distance": 0, "with_embedding": True}, query=[1, 2]
+    )
+    assert search.shape == Nearest(3, max_distance=True, min_distance=True, with_embedding=True)
+    assert search.parameters == {QUERY: [1, 2], MAX_DISTANCE: 0.75, MIN_DISTANCE: 0}
+    assert search.keep
+
+
+def test_none_is_as_good_as_not_given(subject):
+    options: SearchOptions = {"max_distance": None, "min_distance": None, "recall": None, "settings": None}
+    assert plan_search(subject, 3, None, options) == plan_search(subject, 3, None, {})
+
+
+def test_an_option_that_does_not_exist_is_named(subject):
+    with pytest.raises(TypeError, match="no option 'ef_search', 'kk'; it has max_distance, min_distance"):
+        plan_search(subject, 3, None, {"kk": 1, "ef_search": 3})
+
+
+def test_a_recall_needs_a_curve_and_no_other_setting(subject):
+    with pytest.raises(InvalidSetting, match=r"recall=0\.9 needs a measured curve"):
+        plan_search(subject, 3, None, {"recall": 0.9})
+    with pytest.raises(InvalidSetting, match="give one of them"):
+        plan_search(subject, 3, None, {"recall": 0.9, "settings": SearchSettings(ef_search=10)})
+
+
+def test_one_limit_is_enough(subject):
+    with pytest.raises(ConfigurationError, match="one limit"):
+        plan_search(subject, 3, None, {"max_distance": 1, "min_similarity": 0})
+
+
+def test_conditions_of_its_own_come_beside_those_of_the_caller(subject):
+    search = plan_search(subject, 3, [Article.id > 1], {}, more=[Article.id < 9], values={"n": 1})
+    assert [str(clause) for clause in search.where] == ["articles.id > :id_1", "articles.id < :id_1"]
+    assert search.parameters == {"n": 1}
+    assert not search.keep
