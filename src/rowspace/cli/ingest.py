@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rowspace import DocumentService, LoadReport
     from rowspace.cli.formats import Format
     from rowspace.cli.reading import Fields, Rejected
+    from rowspace.cli.settings import Settings
 
 __all__ = ["ingest"]
 
@@ -44,6 +45,19 @@ _Ids = Annotated[
                  ".ids.jsonl file beside it."),
 ]  # fmt: skip
 
+_DetectTypes = Annotated[
+    bool, typer.Option("--detect-types", help="CSV: read numbers, true and false; leave empty cells out.")
+]
+_CommitBatches = Annotated[
+    bool, typer.Option("--commit-batches", help="Commit as it goes, so that an interruption loses little.")
+]
+_Resume = Annotated[
+    bool, typer.Option("--resume", help="Commit as it goes, and go on where an interrupted load stopped.")
+]
+_Rejects = Annotated[
+    Path | None, typer.Option(metavar="REJECTS", help="Write bad lines here, with the reason, and go on.")
+]
+
 
 def ingest(  # noqa: PLR0913 -- each is an option of the command
     context: typer.Context,
@@ -55,19 +69,11 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
     id_: _Id = None,
     embedding: _Embedding = None,
     ids: _Ids = None,
-    detect_types: Annotated[
-        bool, typer.Option("--detect-types", help="CSV: read numbers, true and false; leave empty cells out.")
-    ] = False,
+    detect_types: _DetectTypes = False,
     strip_nul: Annotated[bool, typer.Option("--strip-nul", help="Leave NUL bytes out.")] = False,
-    commit_batches: Annotated[
-        bool, typer.Option("--commit-batches", help="Commit as it goes, so that an interruption loses little.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Commit as it goes, and go on where an interrupted load stopped.")
-    ] = False,
-    rejects: Annotated[
-        Path | None, typer.Option(metavar="REJECTS", help="Write bad lines here, with the reason, and go on.")
-    ] = None,
+    commit_batches: _CommitBatches = False,
+    resume: _Resume = False,
+    rejects: _Rejects = None,
     processes: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that embed.")] = 1,
 ) -> None:
     """Load documents from JSON Lines, CSV, Parquet or a NumPy matrix.
@@ -88,37 +94,55 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
       rowspace ingest large.jsonl --resume --rejects bad.jsonl --processes 4
       curl -s https://example.org/notes.jsonl | rowspace ingest - --format jsonl
     """  # noqa: D301
-    from rowspace import DocumentService
-    from rowspace.cli.embedders import embedder_of
     from rowspace.cli.reading import Fields
-    from rowspace.cli.rejects import Rejects
 
-    settings = settings_of(context)
-    name, kind = collection or settings.collection, format_of(file, format_)
+    kind = format_of(file, format_)
     # A matrix has no fields, and is nothing but vectors.
     embedding = "embedding" if kind == "npy" else embedding
     fields = Fields(content, id_, embedding, detect_types=detect_types, strip_nul=strip_nul, ids=ids)
     _check_rejects(rejects, file)
     keeps = commit_batches or resume
-    embedder = None if embedding else embedder_of(settings.embedder, processes=processes)
-    watch = Stopwatch()
-    with (
-        _telling_what_is_kept(commit_batches=keeps),
-        closing(embedder) if embedder is not None and processes > 1 else nullcontext(),
-        _opened(file) as lines,
-        Rejects(rejects) as rejected,
-        open_database(settings) as database,
-        # One transaction includes the creation of the collection: a bad line leaves no empty one behind.
-        nullcontext(database) if keeps else one_transaction(database) as sessions,
-    ):
-        source = _Source(file, lines, kind, None if rejects is None else rejected)
-        report = _load(DocumentService(sessions, embedder), name, source, fields, key=source.key if resume else None)
-    say(
-        f"{plural(report.received, 'document')} into {name!r}: {report.inserted:,} new, {report.updated:,} updated, "
-        f"{report.unchanged:,} unchanged, {report.duplicates:,} duplicates, in {watch}."
-    )
-    if rejected.count:
-        say(f"{plural(rejected.count, 'line')} rejected: see {rejects}.")
+    with _telling_what_is_kept(commit_batches=keeps):
+        _Ingest(file, kind, fields, rejects, keeps, resume, processes).run(settings_of(context), collection)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ingest:
+    """One run of the command."""
+
+    file: str
+    kind: Format
+    fields: Fields
+    rejects: Path | None
+    keeps: bool
+    resume: bool
+    processes: int
+
+    def run(self, settings: Settings, collection: str | None) -> None:
+        from rowspace import DocumentService
+        from rowspace.cli.embedders import embedder_of
+        from rowspace.cli.rejects import Rejects
+
+        name = collection or settings.collection
+        embedder = None if self.fields.embedding else embedder_of(settings.embedder, processes=self.processes)
+        watch = Stopwatch()
+        with (
+            closing(embedder) if embedder is not None and self.processes > 1 else nullcontext(),
+            _opened(self.file) as lines,
+            Rejects(self.rejects) as rejected,
+            open_database(settings) as database,
+            # One transaction includes the creation of the collection: a bad line leaves no empty one behind.
+            nullcontext(database) if self.keeps else one_transaction(database) as sessions,
+        ):
+            source = _Source(self.file, lines, self.kind, None if self.rejects is None else rejected)
+            key = source.key if self.resume else None
+            report = _load(DocumentService(sessions, embedder), name, source, self.fields, key=key)
+        say(
+            f"{plural(report.received, 'document')} into {name!r}: {report.inserted:,} new, "
+            f"{report.updated:,} updated, {report.unchanged:,} unchanged, {report.duplicates:,} duplicates, in {watch}."
+        )
+        if rejected.count:
+            say(f"{plural(rejected.count, 'line')} rejected: see {self.rejects}.")
 
 
 def _check_rejects(rejects: Path | None, file: str) -> None:
