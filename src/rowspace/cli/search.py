@@ -48,7 +48,7 @@ def search(  # noqa: PLR0913 -- each is an option of the command
     ] = None,
     mode: Annotated[
         str,
-        typer.Option(metavar="MODE", help="vector: by meaning; mmr: the same, varied; text: by keyword; hybrid: both."),
+        typer.Option(metavar="MODE", help="vector: by meaning; mmr: varied; text: by keyword; hybrid: both."),
     ] = "vector",
     vector: Annotated[str | None, typer.Option(metavar="JSON", help="A vector in place of the embedded text.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
