@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from rowspace.cli.settings import Settings
     from rowspace.services import CollectionInfo
 
-__all__ = ["search"]
+__all__ = ["json_option", "search"]
 
 # What a hit is judged by, in each mode; hybrid orders by the score.
 _MEASURES = {
     "vector": ("distance", "similarity"),
+    "mmr": ("distance", "similarity"),
     "text": ("text_rank",),
     "hybrid": ("score", "distance", "text_rank"),
 }
@@ -46,7 +47,8 @@ def search(  # noqa: PLR0913 -- each is an option of the command
         float | None, typer.Option(metavar="X", help="Share of the true hits to find, where `rowspace tune` ran.")
     ] = None,
     mode: Annotated[
-        str, typer.Option(metavar="MODE", help="vector: by meaning; text: by keyword; hybrid: by both.")
+        str,
+        typer.Option(metavar="MODE", help="vector: by meaning; mmr: varied; text: by keyword; hybrid: both."),
     ] = "vector",
     vector: Annotated[str | None, typer.Option(metavar="JSON", help="A vector in place of the embedded text.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
@@ -68,9 +70,9 @@ def search(  # noqa: PLR0913 -- each is an option of the command
     settings = settings_of(context)
     request = _request(
         text=_text(text),
-        vector=_json(vector, list, "--vector"),
+        vector=json_option(vector, list, "--vector"),
         k=k,
-        filter=_json(filter_, dict, "--filter"),
+        filter=json_option(filter_, dict, "--filter"),
         mode=mode,
         max_distance=max_distance,
         exact=exact,
@@ -100,7 +102,12 @@ def _text(given: str | None) -> str | None:
     return None if given is None else given.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _json(given: str | None, kind: type[Any], option: str) -> Any:
+def json_option(given: str | None, kind: type[Any], option: str) -> Any:
+    """Return the JSON value of an option, or None where it was not given.
+
+    Raises:
+        BadParameter: it is no JSON, or not of the kind.
+    """
     if given is None:
         return None
     try:

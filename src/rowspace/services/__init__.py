@@ -18,8 +18,8 @@ from rowspace.services.models import (
     DocumentOut,
     DocumentPage,
     Readiness,
+    SearchFields,
     SearchHit,
-    SearchOptions,
     SearchRequest,
 )
 
@@ -35,8 +35,8 @@ __all__ = [
     "Embedder",
     "QuickSearch",
     "Readiness",
+    "SearchFields",
     "SearchHit",
-    "SearchOptions",
     "SearchRequest",
     "SearchService",
     "areadiness",

@@ -17,7 +17,7 @@ from rowspace.services.models import DocumentIn
 from rowspace.vectors import as_vector
 from rowspace.wire.encode import storable_json, storable_text
 
-__all__ = ["Batch", "Load", "LoadOptions", "Progress", "Rejects", "atake", "check_options", "checked_size", "take"]
+__all__ = ["Batch", "Load", "LoadOptions", "Progress", "Rejects", "atake", "checked_options", "checked_size", "take"]
 
 #: Called after each batch with the totals so far.
 Progress = Callable[[LoadReport], None]
@@ -44,6 +44,9 @@ class LoadOptions(TypedDict, total=False):
     commit_batches: bool
     strip_nul: bool
     build_indexes: bool
+
+
+_DEFAULTS: LoadOptions = {"batch_size": 500, "commit_batches": False, "strip_nul": False, "build_indexes": True}
 
 
 class Load:
@@ -182,16 +185,18 @@ class Batch:
         return LoadReport(self.received, *counts)
 
 
-def check_options(options: LoadOptions) -> None:
-    """Refuse an option that does not exist, as any function does.
+def checked_options(options: LoadOptions) -> LoadOptions:
+    """Return the options of a load with their defaults.
 
     Raises:
         TypeError: there is no such option.
+        ConfigurationError: a batch size that cannot be.
     """
-    known = LoadOptions.__annotations__
-    if unknown := options.keys() - known:
-        message = f"A load has no option {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(known)}."
+    if unknown := options.keys() - _DEFAULTS.keys():
+        message = f"A load has no option {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(_DEFAULTS)}."
         raise TypeError(message)
+    checked_size(options.get("batch_size", 1))
+    return {**_DEFAULTS, **options}
 
 
 def checked_size(batch_size: int) -> int:

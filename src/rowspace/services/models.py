@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from rowspace.models import Collection, Document
 from rowspace.results import Hit, HybridHit, Page, TextHit
+from rowspace.services.html import table
 
 __all__ = [
     "CollectionInfo",
@@ -17,8 +18,8 @@ __all__ = [
     "DocumentOut",
     "DocumentPage",
     "Readiness",
+    "SearchFields",
     "SearchHit",
-    "SearchOptions",
     "SearchRequest",
 ]
 
@@ -35,6 +36,9 @@ Embedding = Annotated[Sequence[float], BeforeValidator(_as_list)]
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def _repr_html_(self) -> str:
+        return table([dict(self)])
 
 
 class DocumentIn(_Model):
@@ -92,7 +96,7 @@ class Readiness(_Model):
         return self.database is None and self.migrations is None and self.indexes is None
 
 
-class SearchOptions(_Model):
+class SearchFields(_Model):
     """How to search.
 
     Args:
@@ -123,7 +127,7 @@ class SearchOptions(_Model):
     recall: float | None = Field(default=None, gt=0, le=1)
 
 
-class SearchRequest(SearchOptions):
+class SearchRequest(SearchFields):
     """One search: by a text, which the service's embedder embeds, or by a vector; by keyword; or by both at once.
 
     Args:
@@ -164,7 +168,7 @@ def _fault_of(request: SearchRequest) -> str | None:
     return _fault_of_options(request)
 
 
-def _fault_of_options(request: SearchOptions) -> str | None:
+def _fault_of_options(request: SearchFields) -> str | None:
     if request.recall is not None and request.ef_search is not None:
         return "recall chooses ef_search: give one of them"
     for option, modes in _MODES.items():

@@ -17,7 +17,7 @@ from rowspace.models import Document
 from rowspace.statements.admin import Partition
 from rowspace.statements.indexing import quote
 
-__all__ = ["Replacement"]
+__all__ = ["Replacement", "carry_over", "obstacles"]
 
 #: Below PostgreSQL's `deadlock_timeout`, so that in a deadlock it is the swap that gives way.
 _LOCK_TIMEOUT = 500
@@ -71,17 +71,6 @@ class Replacement:
         """Return the statements that leave the old partition as it was before."""
         names = ("rowspace_note_change", "rowspace_no_truncate")
         return [*(f"DROP TRIGGER IF EXISTS {name} ON {self.old.qualified}" for name in names), *self.drop()]
-
-    def obstacles(self) -> TextClause:
-        """Select kind and name of what somebody has made on the old partition, and the new one would not have."""
-        return text("""
-            SELECT 'policy', polname::text FROM pg_catalog.pg_policy WHERE polrelid = CAST(:old AS regclass)
-            UNION ALL SELECT 'trigger', tgname::text FROM pg_catalog.pg_trigger
-            WHERE tgrelid = CAST(:old AS regclass) AND NOT tgisinternal AND tgparentid = 0
-            UNION ALL SELECT 'index', c.relname::text FROM pg_catalog.pg_index i
-            JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = CAST(:old AS regclass)
-            AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = i.indexrelid)
-        """).bindparams(old=self.old.qualified)
 
     def rest(self, limit: int) -> TextClause:
         """Select id and content of the next rows to embed; rows are filled in the order of their ids."""
@@ -150,24 +139,6 @@ class Replacement:
             f"LOCK TABLE ONLY {self._in_schema('documents')}, ONLY {self.old.qualified} IN ACCESS EXCLUSIVE MODE",
         ]
 
-    def carry_over(self) -> TextClause:
-        """Select the statements that give the new table the owner, rights and row-level security of the old one."""
-        return text("""
-            SELECT format('GRANT %s ON %s TO %s%s', a.privilege_type, CAST(:new AS regclass),
-                coalesce(quote_ident(r.rolname), 'PUBLIC'), CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' END)
-            FROM pg_catalog.pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
-            LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
-            WHERE c.oid = CAST(:old AS regclass) AND a.grantee <> c.relowner
-            UNION ALL SELECT format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', CAST(:new AS regclass))
-            FROM pg_catalog.pg_class c WHERE c.oid = CAST(:old AS regclass) AND c.relrowsecurity
-            UNION ALL SELECT format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', CAST(:new AS regclass))
-            FROM pg_catalog.pg_class c WHERE c.oid = CAST(:old AS regclass) AND c.relforcerowsecurity
-            UNION ALL SELECT format('ALTER TABLE %s OWNER TO %I', CAST(:new AS regclass), r.rolname)
-            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
-            JOIN pg_catalog.pg_class n ON n.oid = CAST(:new AS regclass) AND n.relowner <> c.relowner
-            WHERE c.oid = CAST(:old AS regclass)
-        """).bindparams(old=self.old.qualified, new=self.new.qualified)
-
     def swap(self, spec: Spec | None, language: str) -> list[str]:
         """Return the statements that put the new table in the place of the old one; no row is looked at."""
         final = replace(self.new, suffix="")
@@ -192,6 +163,37 @@ class Replacement:
 
     def _in_schema(self, name: str) -> str:
         return quote(name) if self.old.schema is None else f"{quote(self.old.schema)}.{quote(name)}"
+
+
+def obstacles(old: Partition) -> TextClause:
+    """Select kind and name of what somebody has made on the old partition, and the new one would not have."""
+    return text("""
+        SELECT 'policy', polname::text FROM pg_catalog.pg_policy WHERE polrelid = CAST(:old AS regclass)
+        UNION ALL SELECT 'trigger', tgname::text FROM pg_catalog.pg_trigger
+        WHERE tgrelid = CAST(:old AS regclass) AND NOT tgisinternal AND tgparentid = 0
+        UNION ALL SELECT 'index', c.relname::text FROM pg_catalog.pg_index i
+        JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = CAST(:old AS regclass)
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = i.indexrelid)
+    """).bindparams(old=old.qualified)
+
+
+def carry_over(old: Partition, new: Partition) -> TextClause:
+    """Select the statements that give the new table the owner, rights and row-level security of the old one."""
+    return text("""
+        SELECT format('GRANT %s ON %s TO %s%s', a.privilege_type, CAST(:new AS regclass),
+            coalesce(quote_ident(r.rolname), 'PUBLIC'), CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' END)
+        FROM pg_catalog.pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
+        LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+        WHERE c.oid = CAST(:old AS regclass) AND a.grantee <> c.relowner
+        UNION ALL SELECT format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', CAST(:new AS regclass))
+        FROM pg_catalog.pg_class c WHERE c.oid = CAST(:old AS regclass) AND c.relrowsecurity
+        UNION ALL SELECT format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', CAST(:new AS regclass))
+        FROM pg_catalog.pg_class c WHERE c.oid = CAST(:old AS regclass) AND c.relforcerowsecurity
+        UNION ALL SELECT format('ALTER TABLE %s OWNER TO %I', CAST(:new AS regclass), r.rolname)
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+        JOIN pg_catalog.pg_class n ON n.oid = CAST(:new AS regclass) AND n.relowner <> c.relowner
+        WHERE c.oid = CAST(:old AS regclass)
+    """).bindparams(old=old.qualified, new=new.qualified)
 
 
 def _texts(name: str, values: Sequence[str]) -> Any:

@@ -5,7 +5,8 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
-from rowspace.cli.reading import Fields, Format, read
+from rowspace.cli.formats import Format
+from rowspace.cli.reading import Fields, read
 from rowspace.errors import InvalidRow
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from rowspace.integrations.rag.models import AnswerRequest, Turn
 from rowspace.integrations.rest.schemas import KEY, NO_NUL, Filter, Metadata
 from rowspace.results import LoadReport
-from rowspace.services import CollectionInfo, DocumentIn, SearchHit, SearchOptions, SearchRequest
+from rowspace.services import CollectionInfo, DocumentIn, SearchFields, SearchHit, SearchRequest
 
 __all__ = [
     "KINDS",
@@ -78,7 +78,7 @@ def _batch_modes() -> list[Any]:
     texts = {"type": "array", "items": {"type": "string"}}
     mmr_only = {"fetch_k": null, "lambda_mult": null}
     return [
-        {"properties": {"mode": {"enum": ["vector"]}, "highlight": no, "min_distance": null, **mmr_only}},
+        {"properties": {"mode": {"enum": ["vector"]}, "highlight": no, **mmr_only}},
         _given("mode", mode={"enum": ["mmr"]}, highlight=no, min_distance=null),
         _given("mode", mode={"enum": ["text", "hybrid"]}, queries=texts, **neither),
     ]
@@ -96,25 +96,10 @@ def _whole(value: Any) -> Any:
 # The bounds stand within, where they are part of the description.
 Dimension = Annotated[int, Field(ge=1, le=16_000), BeforeValidator(_whole)]
 Thousand = Annotated[int, Field(ge=1, le=1_000), BeforeValidator(_whole)]
+Passages = Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)]
+Budget = Annotated[int, Field(ge=50, le=1_000_000), BeforeValidator(_whole)]
+Candidates = Annotated[int, Field(ge=100, le=10_000), BeforeValidator(_whole)]
 K = Annotated[int, Field(ge=1, le=MAX_K), BeforeValidator(_whole)]
-
-
-class ChatBody(AnswerRequest):
-    """One question, and how its answer is sent."""
-
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
-    question: Annotated[str, Field(min_length=1, max_length=1_000, pattern=NO_NUL, examples=["What is an index?"])]
-    collection: Name
-    history: Annotated[list[Turn], Field(max_length=100)] = Field(default_factory=list)  # type: ignore[assignment]
-    filter: Filter | None = None
-    fetch_k: K | None = None
-    stream: bool = Field(default=False, description="Send server-sent events: sources, token by token, answer.")
-
-    def request(self) -> AnswerRequest:
-        """Return the request of the answer service."""
-        given = {name: getattr(self, name) for name in self.model_fields_set - {"stream"}}
-        return AnswerRequest(**given)
 
 
 class CollectionBody(_Body):
@@ -222,7 +207,7 @@ class ScrollBody(_Body):
     cursor: str | None = Field(default=None, description="That of the page before; null for the first page.")
 
 
-class _Search(SearchOptions):
+class _Search(SearchFields):
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     collection: Name
@@ -265,6 +250,47 @@ def _kind(body: Any) -> str:
 KINDS = ("search", "batch")
 
 Search = Annotated[Annotated[SearchBody, Tag("search")] | Annotated[BatchBody, Tag("batch")], Discriminator(_kind)]
+
+
+#: Text that is not all white space.
+_SAID = r"^[^\x00]*[^\x00\s][^\x00]*$"
+
+_CHAT_MODES: list[Any] = [
+    {"required": ["mode"], "properties": {"mode": {"enum": ["mmr"]}}},
+    {"properties": {"mode": {"enum": ["vector"]}, "fetch_k": {"type": "null"}}},
+    {
+        "required": ["mode"],
+        "properties": {
+            "mode": {"enum": ["text", "hybrid"]},
+            "fetch_k": {"type": "null"},
+            "max_distance": {"type": "null"},
+        },
+    },
+]
+
+
+class ChatBody(AnswerRequest):
+    """One question, and how its answer is sent."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, json_schema_extra={"anyOf": _CHAT_MODES})
+
+    question: Annotated[
+        str,
+        Field(min_length=1, max_length=1_000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$", examples=["What is an index?"]),
+    ]
+    collection: Name
+    history: Annotated[list[Turn], Field(max_length=100)] = Field(default_factory=list)  # type: ignore[assignment]
+    filter: Filter | None = None
+    k: Passages = 6
+    token_budget: Budget = 3_000
+    # From the largest k on: it is never below the k that is asked for.
+    fetch_k: Candidates | None = None
+    stream: bool = Field(default=False, description="Send server-sent events: sources, token by token, answer.")
+
+    def request(self) -> AnswerRequest:
+        """Return the request of the answer service."""
+        given = {name: getattr(self, name) for name in self.model_fields_set - {"stream"}}
+        return AnswerRequest(**given)
 
 
 class SearchResult(_Body):

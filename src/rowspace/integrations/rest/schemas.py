@@ -35,7 +35,7 @@ def _array(items: Schema, **more: Any) -> Schema:
 
 def _json(depth: int) -> Schema:
     """Return the schema of any JSON value without NUL characters."""
-    return {"anyOf": [_SCALAR, _array(_json(depth - 1)), _object(depth)]} if depth else _SCALAR
+    return {"anyOf": [_SCALAR, _array(_json(depth - 1)), _object(depth)]} if depth else {}
 
 
 def _object(depth: int, **more: Any) -> Schema:

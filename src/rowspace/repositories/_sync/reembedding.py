@@ -14,7 +14,7 @@ from rowspace.indexes import IVFFlat, Spec, from_dict, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories.batches import plan_load
-from rowspace.statements.replacement import Replacement
+from rowspace.statements.replacement import Replacement, carry_over, obstacles
 from rowspace.wire.copy import copy_in
 
 __all__ = ["ReembedRepository"]
@@ -135,7 +135,7 @@ class ReembedRepository:
         """Put the new embeddings in the place of the old ones; call it after `lock`."""
         with mapped_errors():
             connection = self._connection()
-            carried = [row[0] for row in self._rows(self._tables.carry_over())]
+            carried = [row[0] for row in self._rows(carry_over(self._tables.old, self._tables.new))]
             swaps = self._tables.swap(from_dict(self._aim["index"]), self.collection.language)
             for statement in (*carried, *swaps):
                 connection.exec_driver_sql(statement, execution_options=_AS_IT_IS)
@@ -167,7 +167,7 @@ class ReembedRepository:
     def _check_obstacles(self) -> None:
         own = self._tables.old.indexes(from_dict(self.collection.index), self.collection.language)
         known = {plan.name for plan in own} | {f"ix_{self._tables.old.name}_embedding"}
-        found = [f"{kind} {name}" for kind, name in self._rows(self._tables.obstacles()) if name not in known]
+        found = [f"{kind} {name}" for kind, name in self._rows(obstacles(self._tables.old)) if name not in known]
         if found:
             message = (
                 f"The partition {self._tables.old.name} of {self.collection.name!r} has what the new one would not: "

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any, Unpack
-
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import ConfigurationError
 from rowspace.filters import Filter
 from rowspace.indexes import HNSW, IVFFlat
-from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository
-from rowspace.repositories._async.progress import AsyncProgressRepository
-from rowspace.repositories.batches import aiter_rows
+from rowspace.repositories import AsyncCollectionRepository
 from rowspace.results import LoadReport
+from rowspace.services._async.loads import AsyncLoader, open_documents
 from rowspace.services._async.reembedding import AsyncReembedder
 from rowspace.services._async.searching import AsyncSearchService
 from rowspace.services._async.sessions import AsyncSessions
-from rowspace.services.embedding import (
-    Embedder,
-    aembed_query,
-    aembed_texts,
-    check_dimension,
-    check_embedder,
-    embedder_name,
-)
-from rowspace.services.loading import (
-    Batch,
-    Given,
-    Load,
-    LoadOptions,
-    Progress,
-    Rejects,
-    atake,
-    check_options,
-    checked_size,
-)
+from rowspace.services.embedding import Embedder, aembed_query, embedder_name
+from rowspace.services.html import HtmlList
+from rowspace.services.loading import Given, Load, LoadOptions, Progress, Rejects, checked_size
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.reembedding import WatchReembedding, new_index
 
@@ -82,7 +63,9 @@ class AsyncDocumentService:
     async def collections(self) -> list[CollectionInfo]:
         """Return all collections by name."""
         async with self._sessions.begin() as session:
-            return [CollectionInfo.from_collection(c) for c in await AsyncCollectionRepository(session).list()]
+            return HtmlList(
+                [CollectionInfo.from_collection(c) for c in await AsyncCollectionRepository(session).list()]
+            )
 
     async def collection(self, name: str) -> CollectionInfo:
         """Return a collection by name.
@@ -139,30 +122,14 @@ class AsyncDocumentService:
             ConfigurationError: the source does not begin with what the interrupted load of the key has read.
             TransactionConflict: another load of the key is running.
         """
-        check_options(options)
         load = Load(strip_nul=options.get("strip_nul", False), progress=progress, rejects=rejects)
-        build, size = options.get("build_indexes", True), checked_size(options.get("batch_size", 500))
-        source = aiter_rows(documents)
-        if resume is not None:
-            await self._pass_over(collection, load, source, resume, size=size)
-        if resume is not None or options.get("commit_batches", False):
-            while given := await atake(source, size):
-                async with self._sessions.begin() as session:
-                    await self._write(await _repository(session, collection), load, given, resume)
-            async with self._sessions.begin() as session:
-                await _finish(await _repository(session, collection), load, build=build, resume=resume)
-        else:
-            async with self._sessions.begin() as session:
-                repository = await _repository(session, collection)
-                while given := await atake(source, size):
-                    await self._write(repository, load, given)
-                await _finish(repository, load, build=build)
-        return load.report
+        loader = AsyncLoader(self._sessions, self._embedder, collection, load=load, options=options)
+        return await loader.run(documents, resume)
 
     async def get(self, collection: str, ids: Iterable[str]) -> list[DocumentOut]:
         """Return documents by id, in the order of the ids; those that are not there are left out."""
         async with self._sessions.begin() as session:
-            return [DocumentOut.from_document(d) for d in await (await _repository(session, collection)).get(ids)]
+            return [DocumentOut.from_document(d) for d in await (await open_documents(session, collection)).get(ids)]
 
     async def delete(
         self,
@@ -173,7 +140,7 @@ class AsyncDocumentService:
     ) -> int:
         """Delete documents by id or by a metadata filter and return how many there were."""
         async with self._sessions.begin() as session:
-            return await (await _repository(session, collection)).delete(ids, where=where)
+            return await (await open_documents(session, collection)).delete(ids, where=where)
 
     async def update_metadata(
         self,
@@ -184,12 +151,12 @@ class AsyncDocumentService:
     ) -> int:
         """Set keys of the metadata of the documents that match and return how many there were; None removes a key."""
         async with self._sessions.begin() as session:
-            return await (await _repository(session, collection)).update_metadata(changes, where=where)
+            return await (await open_documents(session, collection)).update_metadata(changes, where=where)
 
     async def count(self, collection: str, *, where: Filter | None = None) -> int:
         """Return the number of documents that match a metadata filter."""
         async with self._sessions.begin() as session:
-            return await (await _repository(session, collection)).count(where=where)
+            return await (await open_documents(session, collection)).count(where=where)
 
     async def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
         """Return the nearest documents to a text or a vector; see `AsyncSearchService.search`."""
@@ -198,7 +165,7 @@ class AsyncDocumentService:
     async def build_indexes(self, collection: str) -> None:
         """Create the indexes of a collection that are missing."""
         async with self._sessions.begin() as session:
-            await (await _repository(session, collection)).create_indexes()
+            await (await open_documents(session, collection)).create_indexes()
 
     async def reembed(
         self,
@@ -239,75 +206,8 @@ class AsyncDocumentService:
         async with self._sessions.begin() as session:
             return CollectionInfo.from_collection(await AsyncCollectionRepository(session).get(collection))
 
-    async def _pass_over(
-        self, collection: str, load: Load, source: AsyncIterator[Given], key: str, *, size: int
-    ) -> None:
-        """Read what an interrupted load has read, and make sure that it is the same."""
-        async with self._sessions.begin() as session:
-            repository = await _repository(session, collection)
-            found = await AsyncProgressRepository(session, repository.collection).get(key)
-            dimension = repository.collection.dimension
-        if found is None:
-            return
-        left = found.state["report"]["received"]
-        while left and (given := await atake(source, min(size, left))):
-            left -= len(given)
-            load.passed_over(load.batch(given, dimension))
-        try:
-            load.continue_from(found.state, found.digest)
-        except ConfigurationError:
-            async with self._sessions.begin() as session:
-                await AsyncProgressRepository(session, repository.collection).forget(key)
-            raise
-
-    async def _write(
-        self, repository: AsyncDocumentRepository, load: Load, given: list[Given], resume: str | None = None
-    ) -> None:
-        batch = load.batch(given, repository.collection.dimension)
-        if load.was_empty is None:
-            load.was_empty = await repository.is_empty()
-        batch.compare(await repository.fingerprints(list(batch.documents)))
-        embeddings = await self._embed(repository, batch)
-        written = await repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
-        await repository.replace_metadata(batch.metadata_changes())
-        report = batch.report(written)
-        if resume is not None:
-            before, after = load.digest, load.sign(batch)
-            progress = AsyncProgressRepository(repository.session, repository.collection)
-            await progress.record(resume, before, after, load.state(report))
-        load.done(report)
-
-    async def _embed(self, repository: AsyncDocumentRepository, batch: Batch) -> dict[str, Any]:
-        texts = batch.to_embed()
-        if not texts:
-            return {}
-        collection = repository.collection
-        check_embedder(collection, self._embedder)
-        # A text that comes under several ids is embedded once.
-        unique = list(dict.fromkeys(texts.values()))
-        vectors = await aembed_texts(self._embedder, unique)
-        check_dimension(collection, self._embedder, vectors)
-        if collection.embedder is None:
-            # Locked: another load of the same new collection may have been first, with another embedder.
-            await repository.session.refresh(collection, ["embedder"], with_for_update=True)
-            check_embedder(collection, self._embedder)
-            collection.embedder = embedder_name(self._embedder)
-        made = dict(zip(unique, vectors, strict=True))
-        return {id_: made[text] for id_, text in texts.items()}
-
     async def _dimension(self) -> int:
         if self._embedder is None:
             message = "A new collection needs a dimension, or a service with an embedder that knows it."
             raise ConfigurationError(message)
         return len(await aembed_query(self._embedder, "dimension"))
-
-
-async def _repository(session: AsyncSession, collection: str) -> AsyncDocumentRepository:
-    return AsyncDocumentRepository(session, await AsyncCollectionRepository(session).get(collection))
-
-
-async def _finish(repository: AsyncDocumentRepository, load: Load, *, build: bool, resume: str | None = None) -> None:
-    if build and load.was_empty and load.report.written:
-        await repository.create_indexes()
-    if resume is not None:
-        await AsyncProgressRepository(repository.session, repository.collection).forget(resume)

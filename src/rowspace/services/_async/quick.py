@@ -78,6 +78,6 @@ class AsyncQuickSearch:
         values = {**parameters(vector), NAME: known.collection.name, VERSION: known.version}
         with mapped_errors():
             async with self._engine.connect() as connection:
-                rows = await connection.execute(nearest_known(target, request.k), values)
+                rows = (await connection.execute(nearest_known(target, request.k), values)).all()
         similarity = target.distance.similarity
         return [SearchHit.from_row(rank, row, similarity=similarity(row[3])) for rank, row in enumerate(rows, 1)]

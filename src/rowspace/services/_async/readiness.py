@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from rowspace.errors import RowspaceError, SchemaNotReady, mapped_errors
-from rowspace.migrations import head
-from rowspace.migrations.version import revision
+from rowspace.migrations.version import newest, revision
 from rowspace.repositories import AsyncDoctor
 from rowspace.services._async.sessions import AsyncSessions
 from rowspace.services.models import Readiness
@@ -22,7 +21,7 @@ async def readiness(sessions: AsyncSessions) -> Readiness:
     try:
         with mapped_errors():
             async with sessions.begin() as session:
-                if await session.scalar(revision()) != head():
+                if await session.scalar(revision()) != newest():
                     return Readiness(migrations=_UNREADY)
                 found = await AsyncDoctor(session).check()
     except SchemaNotReady:

@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace.errors import ConfigurationError
 from rowspace.filters import Filter
 from rowspace.models import Collection, Document
 from rowspace.repositories import (
@@ -19,6 +18,7 @@ from rowspace.repositories import (
 )
 from rowspace.services._async.sessions import AsyncSessions
 from rowspace.services.embedding import Embedder, aembed_query, aembed_texts, check_embedder
+from rowspace.services.html import HtmlList
 from rowspace.services.models import DocumentPage, SearchHit, SearchRequest
 from rowspace.services.requests import batch_of, request_of, search_options
 
@@ -68,7 +68,7 @@ class AsyncSearchService:
             options: the fields of a `SearchRequest` but for `text` and `vector`, the same for all of them.
 
         Raises:
-            ConfigurationError: an option that cannot be shared, such as `min_distance`.
+            pydantic.ValidationError: an option that cannot be shared.
             CollectionNotFound, EmbedderMismatch, InvalidFilter: as in `search`.
         """
         requests = batch_of(queries, options)
@@ -76,9 +76,6 @@ class AsyncSearchService:
             found = await AsyncCollectionRepository(session).get(collection)
             if requests and requests[0].mode == "vector":
                 shared = search_options(requests[0])
-                if shared.pop("min_distance") is not None:
-                    message = "min_distance goes with one search at a time: leave it out of many."
-                    raise ConfigurationError(message)
                 vectors = await self._vectors(found, requests)
                 repository: AsyncSearchRepository[Document] = AsyncSearchRepository(session, found)
                 return [_numbered(hits) for hits in await repository.nearest_many(vectors, requests[0].k, **shared)]
@@ -140,4 +137,4 @@ class AsyncSearchService:
 
 
 def _numbered(hits: Sequence[Any]) -> list[SearchHit]:
-    return [SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)]
+    return HtmlList([SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)])

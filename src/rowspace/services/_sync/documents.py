@@ -3,40 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Unpack
-
-from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError
 from rowspace.filters import Filter
 from rowspace.indexes import HNSW, IVFFlat
-from rowspace.repositories import CollectionRepository, DocumentRepository
-from rowspace.repositories._sync.progress import ProgressRepository
-from rowspace.repositories.batches import iter_rows
+from rowspace.repositories import CollectionRepository
 from rowspace.results import LoadReport
+from rowspace.services._sync.loads import Loader, open_documents
 from rowspace.services._sync.reembedding import Reembedder
 from rowspace.services._sync.searching import SearchService
 from rowspace.services._sync.sessions import Sessions
-from rowspace.services.embedding import (
-    Embedder,
-    check_dimension,
-    check_embedder,
-    embed_query,
-    embed_texts,
-    embedder_name,
-)
-from rowspace.services.loading import (
-    Batch,
-    Given,
-    Load,
-    LoadOptions,
-    Progress,
-    Rejects,
-    check_options,
-    checked_size,
-    take,
-)
+from rowspace.services.embedding import Embedder, embed_query, embedder_name
+from rowspace.services.html import HtmlList
+from rowspace.services.loading import Given, Load, LoadOptions, Progress, Rejects, checked_size
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.reembedding import WatchReembedding, new_index
 
@@ -83,7 +64,7 @@ class DocumentService:
     def collections(self) -> list[CollectionInfo]:
         """Return all collections by name."""
         with self._sessions.begin() as session:
-            return [CollectionInfo.from_collection(c) for c in CollectionRepository(session).list()]
+            return HtmlList([CollectionInfo.from_collection(c) for c in CollectionRepository(session).list()])
 
     def collection(self, name: str) -> CollectionInfo:
         """Return a collection by name.
@@ -140,30 +121,14 @@ class DocumentService:
             ConfigurationError: the source does not begin with what the interrupted load of the key has read.
             TransactionConflict: another load of the key is running.
         """
-        check_options(options)
         load = Load(strip_nul=options.get("strip_nul", False), progress=progress, rejects=rejects)
-        build, size = options.get("build_indexes", True), checked_size(options.get("batch_size", 500))
-        source = iter_rows(documents)
-        if resume is not None:
-            self._pass_over(collection, load, source, resume, size=size)
-        if resume is not None or options.get("commit_batches", False):
-            while given := take(source, size):
-                with self._sessions.begin() as session:
-                    self._write(_repository(session, collection), load, given, resume)
-            with self._sessions.begin() as session:
-                _finish(_repository(session, collection), load, build=build, resume=resume)
-        else:
-            with self._sessions.begin() as session:
-                repository = _repository(session, collection)
-                while given := take(source, size):
-                    self._write(repository, load, given)
-                _finish(repository, load, build=build)
-        return load.report
+        loader = Loader(self._sessions, self._embedder, collection, load=load, options=options)
+        return loader.run(documents, resume)
 
     def get(self, collection: str, ids: Iterable[str]) -> list[DocumentOut]:
         """Return documents by id, in the order of the ids; those that are not there are left out."""
         with self._sessions.begin() as session:
-            return [DocumentOut.from_document(d) for d in (_repository(session, collection)).get(ids)]
+            return [DocumentOut.from_document(d) for d in (open_documents(session, collection)).get(ids)]
 
     def delete(
         self,
@@ -174,7 +139,7 @@ class DocumentService:
     ) -> int:
         """Delete documents by id or by a metadata filter and return how many there were."""
         with self._sessions.begin() as session:
-            return (_repository(session, collection)).delete(ids, where=where)
+            return (open_documents(session, collection)).delete(ids, where=where)
 
     def update_metadata(
         self,
@@ -185,12 +150,12 @@ class DocumentService:
     ) -> int:
         """Set keys of the metadata of the documents that match and return how many there were; None removes a key."""
         with self._sessions.begin() as session:
-            return (_repository(session, collection)).update_metadata(changes, where=where)
+            return (open_documents(session, collection)).update_metadata(changes, where=where)
 
     def count(self, collection: str, *, where: Filter | None = None) -> int:
         """Return the number of documents that match a metadata filter."""
         with self._sessions.begin() as session:
-            return (_repository(session, collection)).count(where=where)
+            return (open_documents(session, collection)).count(where=where)
 
     def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
         """Return the nearest documents to a text or a vector; see `SearchService.search`."""
@@ -199,7 +164,7 @@ class DocumentService:
     def build_indexes(self, collection: str) -> None:
         """Create the indexes of a collection that are missing."""
         with self._sessions.begin() as session:
-            (_repository(session, collection)).create_indexes()
+            (open_documents(session, collection)).create_indexes()
 
     def reembed(
         self,
@@ -238,71 +203,8 @@ class DocumentService:
         with self._sessions.begin() as session:
             return CollectionInfo.from_collection(CollectionRepository(session).get(collection))
 
-    def _pass_over(self, collection: str, load: Load, source: Iterator[Given], key: str, *, size: int) -> None:
-        """Read what an interrupted load has read, and make sure that it is the same."""
-        with self._sessions.begin() as session:
-            repository = _repository(session, collection)
-            found = ProgressRepository(session, repository.collection).get(key)
-            dimension = repository.collection.dimension
-        if found is None:
-            return
-        left = found.state["report"]["received"]
-        while left and (given := take(source, min(size, left))):
-            left -= len(given)
-            load.passed_over(load.batch(given, dimension))
-        try:
-            load.continue_from(found.state, found.digest)
-        except ConfigurationError:
-            with self._sessions.begin() as session:
-                ProgressRepository(session, repository.collection).forget(key)
-            raise
-
-    def _write(self, repository: DocumentRepository, load: Load, given: list[Given], resume: str | None = None) -> None:
-        batch = load.batch(given, repository.collection.dimension)
-        if load.was_empty is None:
-            load.was_empty = repository.is_empty()
-        batch.compare(repository.fingerprints(list(batch.documents)))
-        embeddings = self._embed(repository, batch)
-        written = repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
-        repository.replace_metadata(batch.metadata_changes())
-        report = batch.report(written)
-        if resume is not None:
-            before, after = load.digest, load.sign(batch)
-            progress = ProgressRepository(repository.session, repository.collection)
-            progress.record(resume, before, after, load.state(report))
-        load.done(report)
-
-    def _embed(self, repository: DocumentRepository, batch: Batch) -> dict[str, Any]:
-        texts = batch.to_embed()
-        if not texts:
-            return {}
-        collection = repository.collection
-        check_embedder(collection, self._embedder)
-        # A text that comes under several ids is embedded once.
-        unique = list(dict.fromkeys(texts.values()))
-        vectors = embed_texts(self._embedder, unique)
-        check_dimension(collection, self._embedder, vectors)
-        if collection.embedder is None:
-            # Locked: another load of the same new collection may have been first, with another embedder.
-            repository.session.refresh(collection, ["embedder"], with_for_update=True)
-            check_embedder(collection, self._embedder)
-            collection.embedder = embedder_name(self._embedder)
-        made = dict(zip(unique, vectors, strict=True))
-        return {id_: made[text] for id_, text in texts.items()}
-
     def _dimension(self) -> int:
         if self._embedder is None:
             message = "A new collection needs a dimension, or a service with an embedder that knows it."
             raise ConfigurationError(message)
         return len(embed_query(self._embedder, "dimension"))
-
-
-def _repository(session: Session, collection: str) -> DocumentRepository:
-    return DocumentRepository(session, CollectionRepository(session).get(collection))
-
-
-def _finish(repository: DocumentRepository, load: Load, *, build: bool, resume: str | None = None) -> None:
-    if build and load.was_empty and load.report.written:
-        repository.create_indexes()
-    if resume is not None:
-        ProgressRepository(repository.session, repository.collection).forget(resume)

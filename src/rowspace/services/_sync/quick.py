@@ -79,6 +79,6 @@ class QuickSearch:
         values = {**parameters(vector), NAME: known.collection.name, VERSION: known.version}
         with mapped_errors():
             with self._engine.connect() as connection:
-                rows = connection.execute(nearest_known(target, request.k), values)
+                rows = (connection.execute(nearest_known(target, request.k), values)).all()
         similarity = target.distance.similarity
         return [SearchHit.from_row(rank, row, similarity=similarity(row[3])) for rank, row in enumerate(rows, 1)]

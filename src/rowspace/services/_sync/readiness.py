@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from rowspace.errors import RowspaceError, SchemaNotReady, mapped_errors
-from rowspace.migrations import head
-from rowspace.migrations.version import revision
+from rowspace.migrations.version import newest, revision
 from rowspace.repositories import Doctor
 from rowspace.services._sync.sessions import Sessions
 from rowspace.services.models import Readiness
@@ -23,7 +22,7 @@ def readiness(sessions: Sessions) -> Readiness:
     try:
         with mapped_errors():
             with sessions.begin() as session:
-                if session.scalar(revision()) != head():
+                if session.scalar(revision()) != newest():
                     return Readiness(migrations=_UNREADY)
                 found = Doctor(session).check()
     except SchemaNotReady:

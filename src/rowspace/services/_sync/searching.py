@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from rowspace.errors import ConfigurationError
 from rowspace.filters import Filter
 from rowspace.models import Collection, Document
 from rowspace.repositories import (
@@ -20,6 +19,7 @@ from rowspace.repositories import (
 )
 from rowspace.services._sync.sessions import Sessions
 from rowspace.services.embedding import Embedder, check_embedder, embed_query, embed_texts
+from rowspace.services.html import HtmlList
 from rowspace.services.models import DocumentPage, SearchHit, SearchRequest
 from rowspace.services.requests import batch_of, request_of, search_options
 
@@ -69,7 +69,7 @@ class SearchService:
             options: the fields of a `SearchRequest` but for `text` and `vector`, the same for all of them.
 
         Raises:
-            ConfigurationError: an option that cannot be shared, such as `min_distance`.
+            pydantic.ValidationError: an option that cannot be shared.
             CollectionNotFound, EmbedderMismatch, InvalidFilter: as in `search`.
         """
         requests = batch_of(queries, options)
@@ -77,9 +77,6 @@ class SearchService:
             found = CollectionRepository(session).get(collection)
             if requests and requests[0].mode == "vector":
                 shared = search_options(requests[0])
-                if shared.pop("min_distance") is not None:
-                    message = "min_distance goes with one search at a time: leave it out of many."
-                    raise ConfigurationError(message)
                 vectors = self._vectors(found, requests)
                 repository: SearchRepository[Document] = SearchRepository(session, found)
                 return [_numbered(hits) for hits in repository.nearest_many(vectors, requests[0].k, **shared)]
@@ -141,4 +138,4 @@ class SearchService:
 
 
 def _numbered(hits: Sequence[Any]) -> list[SearchHit]:
-    return [SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)]
+    return HtmlList([SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)])
