@@ -15,7 +15,7 @@ from typing import Any
 
 from flask import Request, Response, request
 from pydantic import BaseModel, TypeAdapter
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from rowspace.integrations.flask.backend import Backend, current_backend
 from rowspace.integrations.flask.problems import answer_to, own_request_id
@@ -74,7 +74,7 @@ def served(view: View, *, guarded: bool = True) -> Callable[..., Response]:
 
 
 def _route(request: Request) -> str:
-    """Return the pattern of the path in the contract's spelling, without the prefix of the blueprint."""
+    """Return the pattern of the path in the contract's spelling."""
     rule = request.url_rule.rule if request.url_rule is not None else ""
     return rule.replace("<rowspace:", "{").replace("<", "{").replace(">", "}")
 
@@ -147,7 +147,7 @@ def _measured(limit: int) -> Iterator[Meter]:
     except RequestEntityTooLarge as error:
         _drain(request.content_length or 0)
         raise body_too_large(limit) from error
-    except OSError as error:
+    except (ClientDisconnected, OSError) as error:
         detail = "The body broke off: nothing of it was stored."
         raise RequestFault(HTTPStatus.BAD_REQUEST, detail) from error
     finally:
