@@ -7,6 +7,7 @@ import socket
 
 import pytest
 from flask import Flask, request
+from sqlalchemy import text
 
 from rowspace.integrations.flask import Rowspace, add_problem_handlers, create_app, make_blueprint
 from rowspace.integrations.rest.settings import ServerSettings
@@ -78,6 +79,18 @@ def test_a_database_that_is_away_in_an_endpoint_of_ones_own(make_app, debug):
         answer = app.test_client().get(path)
         problem(answer, 503)
         assert answer.headers["retry-after"] == "5"
+
+
+def test_a_connection_that_is_lost_on_the_way(make_app):
+    rowspace = Rowspace(embedder=HashingEmbedder(4))
+    app = make_app(rowspace)
+    app.debug = True
+    add_problem_handlers(app)
+    lost = text("SELECT pg_terminate_backend(pg_backend_pid())")
+    app.add_url_rule("/lost", view_func=lambda: str(rowspace.session.scalar(lost)))
+    app.add_url_rule("/found", "found", lambda: str(rowspace.session.scalar(text("SELECT 1"))))
+    problem(app.test_client().get("/lost"), 503)
+    assert app.test_client().get("/found").text == "1"
 
 
 def test_a_name_with_a_nul(make_app):

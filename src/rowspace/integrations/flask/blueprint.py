@@ -6,9 +6,11 @@ from flask import Blueprint
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
-from rowspace.integrations.flask import chat, probes, views
+from rowspace.integrations.flask import views
 from rowspace.integrations.flask.backend import NAME
 from rowspace.integrations.flask.calls import View, served
+from rowspace.integrations.flask.chat import chat
+from rowspace.integrations.flask.probes import healthz, metrics, readyz
 
 __all__ = ["make_blueprint"]
 
@@ -16,7 +18,7 @@ _COLLECTION = "/api/collections/<name>"
 
 _ENDPOINTS: tuple[tuple[str, str, View], ...] = (
     ("POST", "/api/search", views.search),
-    ("POST", "/api/chat", chat.chat),
+    ("POST", "/api/chat", chat),
     ("GET", "/api/collections", views.list_collections),
     ("POST", "/api/collections", views.create_collection),
     ("GET", _COLLECTION, views.get_collection),
@@ -29,9 +31,9 @@ _ENDPOINTS: tuple[tuple[str, str, View], ...] = (
 )
 
 _PROBES: tuple[tuple[str, View], ...] = (
-    ("/healthz", probes.healthz),
-    ("/readyz", probes.readyz),
-    ("/metrics", probes.metrics),
+    ("/healthz", healthz),
+    ("/readyz", readyz),
+    ("/metrics", metrics),
 )
 
 
