@@ -26,7 +26,7 @@ def names():
     return read
 
 
-def write_both(name):
+def write_both(name, *, fail=False):
     from shelf.models import Author
 
     from rowspace import CollectionRepository
@@ -35,6 +35,8 @@ def write_both(name):
     Author.objects.create(name=f"author {name}")
     with session() as made:
         CollectionRepository(made).create(f"collection {name}", 3)
+    if fail:
+        raise ZeroDivisionError
 
 
 def clean(*names):
@@ -61,8 +63,7 @@ def test_an_exception_after_both_wrote_leaves_neither(names):
     from django.db import transaction
 
     with pytest.raises(ZeroDivisionError), transaction.atomic():
-        write_both("gone")
-        raise ZeroDivisionError
+        write_both("gone", fail=True)
     assert not names() & {"author gone", "collection gone"}
 
 
@@ -75,10 +76,14 @@ def test_an_exception_in_the_session_undoes_the_block_and_nothing_else(db):
     from rowspace.integrations.django.models import Collection
 
     Author.objects.create(name="before")
-    with pytest.raises(ZeroDivisionError), session() as made:
+
+    def fail(made):
         CollectionRepository(made).create("inside", 3)
         Author.objects.create(name="inside")
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), session() as made:
+        fail(made)
     assert [author.name for author in Author.objects.all()] == ["before"]
     assert not Collection.objects.filter(name="inside").exists()
     assert not transaction.get_connection().needs_rollback
@@ -90,8 +95,7 @@ def test_a_savepoint_of_django_covers_the_session(db):
     from rowspace.integrations.django.models import Collection
 
     with pytest.raises(ZeroDivisionError), transaction.atomic():
-        write_both("savepoint")
-        raise ZeroDivisionError
+        write_both("savepoint", fail=True)
     write_both("after")
     assert [c.name for c in Collection.objects.all()] == ["collection after"]
 

@@ -108,7 +108,7 @@ class _OfBorrowed:
         return self._borrowed.run(partial(base.executemany, **options), self, query, params_seq, many=True)
 
 
-class BorrowedCursor(_OfBorrowed, psycopg.Cursor[Any]):  # type: ignore[misc] -- `execute` in general terms
+class BorrowedCursor(_OfBorrowed, psycopg.Cursor[Any]):
     """A cursor on a borrowed connection."""
 
     def __init__(self, borrowed: Borrowed) -> None:
@@ -116,7 +116,7 @@ class BorrowedCursor(_OfBorrowed, psycopg.Cursor[Any]):  # type: ignore[misc] --
         super().__init__(borrowed.driver)
 
 
-class BorrowedServerCursor(_OfBorrowed, psycopg.ServerCursor[Any]):  # type: ignore[misc] -- `execute` in general terms
+class BorrowedServerCursor(_OfBorrowed, psycopg.ServerCursor[Any]):
     """A named cursor, for results that are read bit by bit."""
 
     def __init__(self, borrowed: Borrowed, name: str) -> None:

@@ -43,7 +43,7 @@ def check_databases(databases: Sequence[str] | None = None, **_: Any) -> list[ch
 
 def _is_ours(alias: str) -> bool:
     wrapper = connections[alias]
-    return wrapper.vendor == "postgresql" and router.allow_migrate(alias, "rowspace")
+    return wrapper.vendor == "postgresql" and bool(router.allow_migrate(alias, "rowspace"))
 
 
 def _checked(alias: str) -> list[checks.CheckMessage]:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from rowspace import models as rows
 from rowspace.errors import CollectionNotFound, ConfigurationError
+from rowspace.indexes import from_dict
 from rowspace.integrations.django.conf import embedder
 from rowspace.integrations.django.querysets import VectorQuerySet
 from rowspace.integrations.django.transactions import session
@@ -25,6 +26,8 @@ __all__ = ["Collection", "Document"]
 
 #: What the partition of a collection is made for.
 _FIXED = ("dimension", "distance", "language")
+#: Where an instance remembers them as they were read.
+_MEMORY = "_rowspace_fixed"
 
 
 class CollectionQuerySet(models.QuerySet):
@@ -63,14 +66,7 @@ class Collection(models.Model):
         ordering = ("name",)
 
     def __str__(self) -> str:
-        return self.name
-
-    @classmethod
-    def from_db(cls, db: Any, field_names: Any, values: Any) -> Any:
-        """Return an instance that remembers what may not change."""
-        made = super().from_db(db, field_names, values)
-        made._fixed = {name: made.__dict__[name] for name in _FIXED if name in made.__dict__}
-        return made
+        return str(self.name)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the row; a new one is made with its partition and the index that `documents` will get.
@@ -92,8 +88,15 @@ class Collection(models.Model):
             self.refresh_from_db(using=using)
             post_save.send(type(self), instance=self, created=True, raw=False, using=using, update_fields=None)
 
+    @classmethod
+    def from_db(cls, db: Any, field_names: Any, values: Any) -> Any:
+        """Return an instance that remembers what may not change."""
+        made = super().from_db(db, field_names, values)
+        vars(made)[_MEMORY] = {name: made.__dict__[name] for name in _FIXED if name in made.__dict__}
+        return made
+
     def _create(self, made: Session) -> None:
-        options = {"index": _spec(self.index)} if self.index else {}
+        options = {"index": from_dict(self.index)} if self.index else {}
         created = CollectionRepository(made).create(
             self.name,
             self.dimension,
@@ -106,7 +109,7 @@ class Collection(models.Model):
         self.pk = created.id
 
     def _refuse_changes(self) -> None:
-        before = getattr(self, "_fixed", {})
+        before = vars(self).get(_MEMORY, {})
         changed = [name for name, value in before.items() if getattr(self, name) != value]
         if changed:
             message = (
@@ -120,7 +123,7 @@ class Collection(models.Model):
 def drop_partition(instance: Any, using: str, **_: Any) -> None:
     """Drop the partition of a collection that was deleted, with all its documents."""
     with transaction.atomic(using=using), session(using) as made:
-        row = rows.Collection(id=instance.pk or instance._state.pk, name=instance.name, dimension=instance.dimension)
+        row = rows.Collection(id=instance.pk, name=instance.name, dimension=instance.dimension)
         made.connection().exec_driver_sql(CollectionRepository(made).partition_of(row).drop())
 
 
@@ -156,7 +159,7 @@ class DocumentQuerySet(VectorQuerySet):
 
         return self._found(rows.Document, search)
 
-    def hybrid(self, text: str, vector: Any = None, k: int = 10, **options: Any) -> list[HybridHit[Any]]:  # type: ignore[override]
+    def hybrid(self, text: str, vector: Any = None, k: int = 10, **options: Any) -> list[HybridHit[Any]]:
         """Return the k best documents by vector and by keyword, highest score first; see `VectorQuerySet.hybrid`.
 
         Raises:
@@ -178,7 +181,7 @@ class DocumentQuerySet(VectorQuerySet):
         return found
 
 
-class DocumentManager(models.Manager.from_queryset(DocumentQuerySet)):  # type: ignore[misc] -- made at run time
+class DocumentManager(models.Manager.from_queryset(DocumentQuerySet)):  # type: ignore[misc]
     """Documents without their embeddings, which are loaded when they are asked for."""
 
     def get_queryset(self) -> Any:
@@ -207,7 +210,7 @@ class Document(models.Model):
         db_table = "documents"
 
     def __str__(self) -> str:
-        return self.id
+        return str(self.id)
 
 
 def _collection_id(where: Any) -> int:
@@ -228,9 +231,3 @@ def _embedded(collection: rows.Collection, text: str) -> Any:
     made = embedder()
     check_embedder(collection, made)
     return embed_query(made, text)
-
-
-def _spec(index: dict[str, Any]) -> Any:
-    from rowspace.indexes import from_dict
-
-    return from_dict(index)

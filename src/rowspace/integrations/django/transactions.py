@@ -44,18 +44,22 @@ def session(using: str | None = None) -> Iterator[Session]:
             f"with transaction.atomic(using={alias!r}): ..., or set ATOMIC_REQUESTS."
         )
         raise ConfigurationError(message)
-    with mapped_errors(), transaction.atomic(using=alias), borrowed(wrapper) as connection:
+    with (
+        mapped_errors(),
+        transaction.atomic(using=alias),
+        borrowed(wrapper) as connection,
         # rollback_only: a commit ends at the session, a rollback goes on to Django's block.
-        with Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False) as made:
-            # From the start, so that a rollback before the first statement is one too.
-            made.connection()
-            try:
-                yield made
-                made.flush()
-            except DBAPIError:
-                # Django looks at its connection before the next request uses it.
-                wrapper.errors_occurred = True
-                raise
+        Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False) as made,
+    ):
+        # From the start, so that a rollback before the first statement is one too.
+        made.connection()
+        try:
+            yield made
+            made.flush()
+        except DBAPIError:
+            # Django looks at its connection before the next request uses it.
+            wrapper.errors_occurred = True
+            raise
 
 
 class DjangoSessions:
