@@ -41,6 +41,7 @@ def django_project(empty_database):
     sys.path.append(str(Path(__file__).parent))
     settings.configure(
         SECRET_KEY="not a secret",
+        ALLOWED_HOSTS=["testserver"],
         USE_TZ=True,
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         TIME_ZONE="Asia/Tokyo",

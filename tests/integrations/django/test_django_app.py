@@ -226,7 +226,7 @@ def test_the_database_checks_find_a_missing_extension():
 
     with connection.cursor() as cursor:
         cursor.execute("DROP EXTENSION vector CASCADE")
-    assert [found.id for found in check_databases(["default"])][0] == "rowspace.W001"
+    assert "rowspace.W001" in {found.id for found in check_databases(["default"])}
 
 
 def test_the_database_checks_find_an_invalid_index():
@@ -322,7 +322,7 @@ def test_settings_become_an_engine(describe):
     )
     assert odd not in str(url)
     assert role == "owner"
-    assert options["isolation_level"] == "REPEATABLE READ" if options["isolation_level"] == "REPEATABLE READ" else True
+    assert options["isolation_level"] == "REPEATABLE READ"
     assert options["connect_args"] == {
         "prepare_threshold": None,
         "client_encoding": "UTF8",
@@ -380,7 +380,7 @@ def test_admin_searches(client, collection):
     assert f"/admin/rowspace/collection/{pk}/search/" in client.get("/admin/rowspace/collection/").content.decode()
     assert "Search documents" in client.get(f"/admin/rowspace/collection/{pk}/change/").content.decode()
     page = f"/admin/rowspace/collection/{pk}/search/"
-    assert "<table" not in client.get(page).content.decode()
+    assert "Similarity" not in client.get(page).content.decode()
     for mode in ("vector", "text", "hybrid"):
         shown = client.get(page, {"text": "dogs", "mode": mode, "k": 1, "filter": '{"n": 1}'}).content.decode()
         assert "&lt;b&gt;1&lt;/b&gt;" in shown

@@ -254,12 +254,14 @@ async def search(collection):
     return await collection.documents.filter_metadata({"n": {"$lt": 3}}).anearest("databases", k=2)
 
 
-@pytest.mark.usefixtures("ground")
+async def search_by_both(collection):
+    return await collection.documents.ahybrid("apples", k=1)
+
+
 def test_async_search_outside_of_a_transaction(collection):
     # In Django's thread for synchronous code, which is this one: it sees what this transaction wrote.
     from asgiref.sync import async_to_sync
 
     hits = async_to_sync(search)(collection)
     assert {hit.entity.metadata["n"] for hit in hits} == {0, 2}
-    (hit,) = async_to_sync(collection.documents.ahybrid)("apples", k=1)
-    assert hit.text_rank > 0
+    assert async_to_sync(search_by_both)(collection)[0].text_rank > 0

@@ -80,15 +80,14 @@ class CollectionAdmin(admin.ModelAdmin):
 
     def get_urls(self) -> list[Any]:
         """Add the search page."""
-        page = path(
-            "<path:object_id>/search/", self.admin_site.admin_view(self.search), name="rowspace_collection_search"
-        )
-        return [page, *super().get_urls()]
+        view = self.admin_site.admin_view(self.search)
+        return [path("<path:object_id>/search/", view, name="rowspace_collection_search"), *super().get_urls()]
 
     @admin.display(description="documents")
     def search_link(self, collection: Any) -> Any:
         """Return the link to the search page."""
-        return format_html('<a href="{}">Search</a>', _search_url(self, collection))
+        url = reverse(f"{self.admin_site.name}:rowspace_collection_search", args=[collection.pk])
+        return format_html('<a href="{}">Search</a>', url)
 
     def search(self, request: HttpRequest, object_id: str) -> TemplateResponse:
         """Show the search page of a collection, with hits where a query was given."""
@@ -127,7 +126,3 @@ def _shown(hit: SearchHit) -> dict[str, Any]:
     # A highlight is escaped already, but for its marks.
     excerpt = mark_safe(hit.highlight) if hit.highlight else hit.content[:500]  # noqa: S308
     return {**hit.model_dump(), "excerpt": excerpt}
-
-
-def _search_url(model_admin: Any, collection: Any) -> str:
-    return reverse(f"{model_admin.admin_site.name}:rowspace_collection_search", args=[collection.pk])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
@@ -57,16 +57,23 @@ class Command(RowspaceCommand):
             detect_types=options["detect_types"],
             strip_nul=options["strip_nul"],
         )
-        opened: Any = nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb")
-        with opened as lines, transaction.atomic(using=using):
-            report = _load(
-                document_service(using), options["collection"], _named(read(lines, format_, fields), name), fields
-            )
+        with _opened(name) as lines, transaction.atomic(using=using):
+            documents = _named(read(lines, format_, fields), name)
+            report = _load(document_service(using), options["collection"], documents, fields)
         if options["verbosity"]:
             self.stdout.write(
                 f"{report.received:,} documents into {options['collection']!r}: {report.inserted:,} new, "
                 f"{report.updated:,} updated, {report.unchanged:,} unchanged, {report.duplicates:,} duplicates."
             )
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+    with Path(name).open("rb") as lines:
+        yield lines
 
 
 def _format(name: str, given: str | None) -> Format:
