@@ -37,6 +37,8 @@ def django_project(empty_database):
     from django.conf import settings
     from django.core.management import call_command
 
+    from rowspace.integrations.django import database_settings
+
     url = empty_database()
     sys.path.append(str(Path(__file__).parent))
     settings.configure(
@@ -99,17 +101,6 @@ def db(ground):
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
-
-
-def database_settings(url):
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": url.database,
-        "USER": url.username or "",
-        "PASSWORD": url.password or "",
-        "HOST": url.query.get("host", url.host or ""),
-        "PORT": url.port or "",
-    }
 
 
 def close():

@@ -9,7 +9,15 @@ from rowspace._optional import require
 require("django", extra="django")
 
 from rowspace.integrations.django.conf import embedder
-from rowspace.integrations.django.databases import async_database, database
+from rowspace.integrations.django.databases import async_database, database, database_settings
 from rowspace.integrations.django.transactions import DjangoSessions, document_service, session
 
-__all__ = ["DjangoSessions", "async_database", "database", "document_service", "embedder", "session"]
+__all__ = [
+    "DjangoSessions",
+    "async_database",
+    "database",
+    "database_settings",
+    "document_service",
+    "embedder",
+    "session",
+]

@@ -8,11 +8,11 @@ from django.db import connections
 from psycopg import IsolationLevel
 from sqlalchemy import URL, event
 
-from rowspace.engine import AsyncDatabase, Database
+from rowspace.engine import AsyncDatabase, Database, resolve_url
 from rowspace.errors import ConfigurationError
 from rowspace.integrations.django.conf import alias_of
 
-__all__ = ["async_database", "check_backend", "database"]
+__all__ = ["async_database", "check_backend", "database", "database_settings"]
 
 # Of OPTIONS, what Django keeps to itself: its own pool, its cursors and adapters. Two more become the engine's.
 _DJANGO_ONLY = {"pool", "server_side_binding", "cursor_factory", "context"}
@@ -39,6 +39,29 @@ def async_database(using: str | None = None, **engine_options: Any) -> AsyncData
     made = AsyncDatabase.open(url, **options, **engine_options)
     _assume_role(made.engine.sync_engine, role)
     return made
+
+
+def database_settings(url: str | URL) -> dict[str, Any]:
+    """Return an entry for `DATABASES` from a URL, such as that of an embedded server; what follows ? becomes OPTIONS.
+
+    Raises:
+        ConfigurationError: it is not a URL.
+    """
+    read = resolve_url(url)
+    if read is None:
+        message = "Expected a URL such as postgresql://user:password@host:5432/name, got an empty one."
+        raise ConfigurationError(message)
+    options = dict(read.query)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": read.database or "",
+        "USER": read.username or "",
+        "PASSWORD": read.password or "",
+        # A Unix socket's directory has no place in a URL but after the question mark.
+        "HOST": read.host or options.pop("host", ""),
+        "PORT": read.port or "",
+        "OPTIONS": options,
+    }
 
 
 def check_backend(wrapper: Any) -> None:
