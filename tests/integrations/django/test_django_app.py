@@ -60,8 +60,11 @@ def test_a_collection_is_changed_where_it_may_be(collection):
     found.save()
     assert str(Collection.objects.get(pk=collection.pk)) == "renamed"
     found.dimension = 4
-    with pytest.raises(ConfigurationError, match="dimension of the collection 'renamed' cannot change"):
+    with pytest.raises(ConfigurationError, match="The dimension of a collection cannot change"):
         found.save()
+    with pytest.raises(ConfigurationError, match="The language of a collection cannot change"):
+        Collection.objects.update(language="english")
+    assert Collection.objects.update(name="again") == 1
 
 
 def test_bad_collections_are_refused(collection):

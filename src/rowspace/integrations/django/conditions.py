@@ -21,8 +21,6 @@ from rowspace.integrations.django.tables import key_names
 __all__ = ["conditions_of"]
 
 _PLACEHOLDER = re.compile(r"%(s|%)")
-# In SQLAlchemy's text a colon or a backslash may mean more than itself.
-_SPECIAL = re.compile(r"[:\\]")
 
 
 def conditions_of(queryset: Any, entity: type[Any]) -> list[Any]:
@@ -69,15 +67,20 @@ def _fragment(sql: str, params: Sequence[Any]) -> Any:
     def replaced() -> Iterator[str]:
         end = 0
         for match in _PLACEHOLDER.finditer(sql):
-            yield _SPECIAL.sub(r"\\\g<0>", sql[end : match.start()])
+            yield _literal(sql[end : match.start()])
             yield f":{next(names)}" if match[1] == "s" else "%"
             end = match.end()
-        yield _SPECIAL.sub(r"\\\g<0>", sql[end:])
+        yield _literal(sql[end:])
 
     written = text(f"({''.join(replaced())})")
     # Without a type: the value goes to the driver as Django made it, and takes the type of its place.
     bound = [bindparam(f"rowspace_django_{number}", value, type_=NullType()) for number, value in enumerate(params)]
     return written.bindparams(*bound)
+
+
+def _literal(sql: str) -> str:
+    # In SQLAlchemy's text a colon begins a parameter, unless it is escaped.
+    return sql.replace(":", r"\:")
 
 
 @contextmanager

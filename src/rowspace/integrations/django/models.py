@@ -26,12 +26,20 @@ __all__ = ["Collection", "Document"]
 
 #: What the partition of a collection is made for.
 _FIXED = ("dimension", "distance", "language")
-#: Where an instance remembers them as they were read.
-_MEMORY = "_rowspace_fixed"
 
 
 class CollectionQuerySet(models.QuerySet):
-    """A queryset that does not write collections behind `save`, which makes their partitions."""
+    """A queryset that does not write behind `save` what the partitions depend on."""
+
+    def update(self, **values: Any) -> Any:
+        """Update columns, but for those that the partitions are made for.
+
+        Raises:
+            ConfigurationError: dimension, distance or language are among them.
+        """
+        if changed := [name for name in _FIXED if name in values]:
+            raise ConfigurationError(_unchangeable(changed))
+        return super().update(**values)
 
     def bulk_create(self, *_: Any, **__: Any) -> Any:
         """Refuse: each collection needs its partition."""
@@ -88,13 +96,6 @@ class Collection(models.Model):
             self.refresh_from_db(using=using)
             post_save.send(type(self), instance=self, created=True, raw=False, using=using, update_fields=None)
 
-    @classmethod
-    def from_db(cls, db: Any, field_names: Any, values: Any) -> Any:
-        """Return an instance that remembers what may not change."""
-        made = super().from_db(db, field_names, values)
-        vars(made)[_MEMORY] = {name: made.__dict__[name] for name in _FIXED if name in made.__dict__}
-        return made
-
     def _create(self, made: Session) -> None:
         options = {"index": from_dict(self.index)} if self.index else {}
         created = CollectionRepository(made).create(
@@ -109,14 +110,17 @@ class Collection(models.Model):
         self.pk = created.id
 
     def _refuse_changes(self) -> None:
-        before = vars(self).get(_MEMORY, {})
-        changed = [name for name, value in before.items() if getattr(self, name) != value]
+        stored = type(self).objects.using(self._state.db).filter(pk=self.pk).values(*_FIXED).first() or {}
+        changed = [name for name, value in stored.items() if getattr(self, name) != value]
         if changed:
-            message = (
-                f"The {', '.join(changed)} of the collection {self.name!r} cannot change: its documents are stored and "
-                "indexed by it. Make another collection and load the documents into it."
-            )
-            raise ConfigurationError(message)
+            raise ConfigurationError(_unchangeable(changed))
+
+
+def _unchangeable(names: list[str]) -> str:
+    return (
+        f"The {', '.join(names)} of a collection cannot change: its documents are stored and indexed by it. Make "
+        "another collection and load the documents into it."
+    )
 
 
 @receiver(post_delete, sender=Collection)

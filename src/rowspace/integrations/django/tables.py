@@ -19,7 +19,6 @@ from sqlalchemy import Column, Index, MetaData, Table, Text, types
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import deferred, registry
 
-from rowspace.errors import ConfigurationError
 from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 __all__ = ["key_names", "mapped"]
@@ -45,24 +44,16 @@ def mapped(model: Any) -> type[Any]:
 
     Only the primary key is loaded by itself. The vector indexes of `Meta.indexes` are there, so that a search goes by
     the distance of the index.
-
-    Raises:
-        ConfigurationError: a vector field without a dimension that pgvector knows, or none at all on the table.
     """
-    fields = model._meta.local_concrete_fields
-    schema, name = _table_name(model._meta.db_table)
+    # A proxy has no fields of its own.
+    concrete = model._meta.concrete_model
+    fields = concrete._meta.local_concrete_fields
+    schema, name = _table_name(concrete._meta.db_table)
     keys = set(key_names(model))
     columns = {
         field.attname: Column(field.column, _type_of(field), primary_key=field.attname in keys) for field in fields
     }
-    missing = keys - columns.keys()
-    if missing:
-        message = (
-            f"{model.__name__} inherits its key from another table ({', '.join(sorted(missing))}): search the model "
-            "that has the vector field itself."
-        )
-        raise ConfigurationError(message)
-    table = Table(name, MetaData(), *columns.values(), *_indexes(model), schema=schema)
+    table = Table(name, MetaData(), *columns.values(), *_indexes(concrete), schema=schema)
     made = type(model.__name__, (), {"__doc__": f"The table of {model.__name__}."})
     properties = {key: column if key in keys else deferred(column) for key, column in columns.items()}
     registry().map_imperatively(made, table, properties=properties)
