@@ -422,3 +422,18 @@ def test_who_may_not_look_may_not_search(db, collection):
     client = Client()
     client.force_login(User.objects.create_user("staff", is_staff=True))
     assert client.get(f"/admin/rowspace/collection/{collection.pk}/search/").status_code == 403
+
+
+def test_the_router_sends_collections_to_their_database(settings_of):
+    from shelf.models import Author
+
+    from rowspace.integrations.django.models import Collection
+    from rowspace.integrations.django.routers import RowspaceRouter
+
+    router = RowspaceRouter()
+    with settings_of(ROWSPACE={"DATABASE": "other"}):
+        assert router.db_for_read(Collection) == router.db_for_write(Collection) == "other"
+        assert router.allow_migrate("other", "rowspace") is True
+        assert router.allow_migrate("default", "rowspace") is False
+        assert router.db_for_read(Author) is router.db_for_write(Author) is None
+        assert router.allow_migrate("default", "shelf") is None

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
-from rowspace.errors import ConfigurationError, InvalidVector
+from rowspace.errors import ConfigurationError, InvalidVector, StoreUnavailable
 
 pytestmark = pytest.mark.usefixtures("ground")
 
@@ -293,3 +293,24 @@ def test_a_service_outside_of_a_transaction_commits(names):
     assert "by itself" in names()
     service.drop_collection("by itself")
     assert "by itself" not in names()
+
+
+def lose_the_connection():
+    from django.db import connections
+
+    from rowspace.integrations.django import session
+
+    with session() as made:
+        pid = made.scalar(text("SELECT pg_backend_pid()"))
+        with connections["other"].cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        made.scalar(text("SELECT 1"))
+
+
+def test_a_lost_connection_is_said_so_and_django_makes_another():
+    from django.db import transaction
+    from shelf.models import Author
+
+    with pytest.raises(StoreUnavailable), transaction.atomic():
+        lose_the_connection()
+    assert Author.objects.count() == 0

@@ -9,7 +9,7 @@ from django.db import connections, transaction
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from rowspace.errors import ConfigurationError, mapped_errors
+from rowspace.errors import ConfigurationError, StoreUnavailable, mapped_errors
 from rowspace.integrations.django.borrowing import borrowed
 from rowspace.integrations.django.conf import alias_of, embedder
 from rowspace.integrations.django.databases import check_backend
@@ -56,7 +56,7 @@ def session(using: str | None = None) -> Iterator[Session]:
         try:
             yield made
             made.flush()
-        except DBAPIError:
+        except (DBAPIError, StoreUnavailable):
             # Django looks at its connection before the next request uses it.
             wrapper.errors_occurred = True
             raise
