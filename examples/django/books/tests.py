@@ -1,8 +1,10 @@
 """Tests by Django's own runner: `python examples/django/manage.py test books`."""
 
+from io import StringIO
 from unittest.mock import patch
 
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 
@@ -72,6 +74,22 @@ class RollbackTests(TestCase):
             raise ZeroDivisionError
         self.assertEqual(Book.objects.count(), 3)
         self.assertEqual(Document.objects.in_collection(REVIEWS).count(), 2)
+
+
+@hashing
+class ProjectTests(TestCase):
+    def test_the_demo_may_run_again(self):
+        out = StringIO()
+        call_command("demo", stdout=out)
+        call_command("demo", stdout=out)
+        self.assertEqual(out.getvalue().count("Books about 'baking'"), 2)
+        self.assertEqual(Document.objects.in_collection(REVIEWS).count(), 3)
+
+    def test_models_and_migrations_agree(self):
+        call_command("makemigrations", check=True, dry_run=True, stdout=StringIO())
+
+    def test_the_database_is_in_order(self):
+        call_command("check", databases=["default"], fail_level="WARNING", stderr=StringIO())
 
 
 @hashing

@@ -35,12 +35,11 @@ def manage(empty_database, tmp_path):
 
 def test_the_examples_tests_pass(manage):
     out = manage("test", "books", "--noinput")
-    assert "Ran 11 tests" in out
+    assert "Ran 14 tests" in out
     assert "\nOK\n" in out
 
 
-def test_the_demo_runs_twice_and_the_project_is_in_order(manage):
-    assert "Books about 'baking'" in manage("demo")
-    assert "Reviews about 'space travel'" in manage("demo")
-    manage("makemigrations", "--check", "--dry-run")
-    assert "no issues" in manage("check", "--database", "default", "--fail-level", "WARNING")
+def test_the_demo_runs(manage):
+    out = manage("demo")
+    assert "Books about 'baking'" in out
+    assert "Reviews about 'space travel'" in out
