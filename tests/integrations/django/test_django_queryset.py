@@ -121,6 +121,14 @@ def test_slices_and_unions(articles):
     assert titles(articles.filter(author__name="Bob").distinct().nearest([0, 0, 0], k=1)) == ["a1"]
 
 
+def test_windows(articles):
+    from django.db.models import Window
+    from django.db.models.functions import RowNumber
+
+    numbered = articles.annotate(n=Window(RowNumber(), order_by="-year"))
+    assert titles(numbered.filter(n__gte=35, n__lte=37).nearest([0, 0, 0], k=10)) == ["a3", "a4", "a5"]
+
+
 def test_either_or_stays_together(articles):
     from django.db.models import Q
 
@@ -223,7 +231,7 @@ def test_documents_of_a_collection(collection):
 
 
 def test_documents_by_the_name_of_the_collection(collection):
-    from rowspace.integrations.django.models import Document
+    from rowspace.integrations.django.models import Collection, Document
 
     vector = HashingEmbedder().embed_query("note 7 about apples")
     (hit,) = Document.objects.in_collection("notes").filter(id__in=["d7", "d8"]).nearest(vector, k=1)
@@ -235,6 +243,8 @@ def test_documents_by_the_name_of_the_collection(collection):
         Document.objects.nearest(vector)
     with pytest.raises(ConfigurationError, match="within one collection"):
         Document.objects.exclude(collection=collection).nearest(vector)
+    with pytest.raises(ConfigurationError, match="within one collection"):
+        Document.objects.filter(collection=Collection.objects.values("pk")[:1]).nearest(vector)
 
 
 def test_hybrid_over_documents(collection):

@@ -222,7 +222,8 @@ def _collection_id(where: Any) -> int:
     alone = where.connector == "AND" and not where.negated
     for child in where.children if alone else ():
         column = getattr(getattr(child, "lhs", None), "target", None)
-        if isinstance(child, Exact) and column is Document._meta.get_field("collection"):
+        constant = isinstance(child, Exact) and isinstance(child.rhs, int)
+        if constant and column is Document._meta.get_field("collection"):
             return int(child.rhs)
     message = (
         "A search is within one collection: collection.documents.nearest(...), or "

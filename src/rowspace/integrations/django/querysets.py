@@ -166,7 +166,8 @@ class VectorQuerySet(models.QuerySet):
         return [replace(hit, entity=instances[key]) for hit, key in found if key in instances]
 
     def _by_keys(self, keys: list[Any]) -> dict[Any, Any]:
-        whole = self.query.is_sliced or self.query.combinator
+        # Of fewer rows a slice, a union or a window would be another one.
+        whole = self.query.is_sliced or self.query.combinator or self.query.where.contains_over_clause
         rows = self.model._default_manager.using(self.db) if whole else self.order_by()
         return {instance.pk: instance for instance in rows.filter(pk__in=keys)}
 
