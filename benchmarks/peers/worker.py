@@ -18,6 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
+from benchmarks.memory import forget_peak, memory
 from benchmarks.peers.protocol import Data, Search, Store, Unsupported
 
 TURNS = 300
@@ -30,9 +31,9 @@ def main(name: str, url: str, directory: str) -> None:
     """Run everything and print the figures."""
     data = Data.load(Path(directory))
     store: Store = import_module(f"benchmarks.peers.stores.{name}").STORE(url, len(data.rows[0].vector))
-    before = _forget_peak()
+    before = forget_peak()
     figures: dict[str, Any] = {"ingest": len(data.rows) / _seconds(lambda: store.ingest(data.rows))}
-    figures["memory"] = _memory("VmHWM") - before
+    figures["memory"] = memory("VmHWM") - before
     # Before there is an index: keeping an HNSW index up to date costs every store the same, and more than all else.
     few = data.rows[:UPSERTED]
     _or_none(figures, "upsert", lambda: UPSERTED / _median(lambda: store.upsert(few), 3))
@@ -62,18 +63,6 @@ def _seconds(run: Callable[[], Any]) -> float:
 def _median(run: Callable[[], Any], turns: int) -> float:
     run()
     return median(_seconds(run) for _ in range(turns))
-
-
-def _forget_peak() -> float:
-    """Let the peak of this process's memory begin anew (man 5 proc, clear_refs) and return what it has now, in MB."""
-    Path("/proc/self/clear_refs").write_text("5", "ascii")
-    return _memory("VmRSS")
-
-
-def _memory(name: str) -> float:
-    """Return `VmRSS`, the memory of this process in MB, or `VmHWM`, its peak."""
-    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
-    return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1_000
 
 
 def _searches(store: Store, data: Data) -> dict[str, float]:

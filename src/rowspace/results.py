@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
+from operator import add
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FacetCount", "Group", "Hit", "HybridHit", "LoadReport", "Matrix", "Page", "Stats", "TextHit"]
+__all__ = [
+    "FacetCount",
+    "Group",
+    "Hit",
+    "HybridHit",
+    "LoadReport",
+    "Matrix",
+    "Page",
+    "Reembedded",
+    "Reject",
+    "Stats",
+    "TextHit",
+]
 
 M = TypeVar("M")
 
@@ -106,11 +119,22 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that a load could not store: its number in the load, which is 0 for the first, the reason, the row."""
+
+    number: int
+    reason: str
+    row: Any
+
+
+@dataclass(frozen=True, slots=True)
 class LoadReport:
     """What a load has done so far, in rows.
 
-    `received` counts what the caller handed over: it is the sum of all the others. `unchanged` rows were there
-    already with the same content and metadata, `duplicates` came again later in the same load (the last one wins).
+    `received` counts what the caller handed over: it is the sum of all the others up to `rejected`. `unchanged` rows
+    were there already with the same content and metadata, `duplicates` came again later in the same load (the last one
+    wins), `rejected` could not be stored and were handed back. `repeated_texts` rows are stored like any other, and had
+    a text that came in the same load under another id; reports compare without it.
     """
 
     received: int = 0
@@ -118,18 +142,29 @@ class LoadReport:
     updated: int = 0
     unchanged: int = 0
     duplicates: int = 0
+    rejected: int = 0
+    repeated_texts: int = field(default=0, compare=False)
 
     def __add__(self, other: LoadReport) -> LoadReport:
         """Return the sum of two reports."""
-        return LoadReport(
-            self.received + other.received,
-            self.inserted + other.inserted,
-            self.updated + other.updated,
-            self.unchanged + other.unchanged,
-            self.duplicates + other.duplicates,
-        )
+        return LoadReport(*map(add, astuple(self), astuple(other)))
 
     @property
     def written(self) -> int:
         """Rows inserted or updated."""
         return self.inserted + self.updated
+
+
+@dataclass(frozen=True, slots=True)
+class Reembedded:
+    """How far a re-embedding has come.
+
+    Args:
+        phase: `embedding`, `indexing`, `catching up` with what was written meanwhile, `swapping`, or `done`.
+        done: documents that have their new embedding.
+        total: documents of the collection when it began or was taken up again.
+    """
+
+    phase: str
+    done: int
+    total: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ from rowspace.errors import InvalidRow
 
 if TYPE_CHECKING:
     from rowspace import DocumentService, LoadReport
-    from rowspace.integrations._reading import Fields, Format
+    from rowspace.integrations._reading import Fields, Format, Rejected
 
 __all__ = ["ingest"]
 
@@ -46,46 +46,83 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
     commit_batches: Annotated[
         bool, typer.Option("--commit-batches", help="Commit as it goes, so that an interruption loses little.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Commit as it goes, and go on where an interrupted load stopped.")
+    ] = False,
+    rejects: Annotated[
+        Path | None, typer.Option(metavar="REJECTS", help="Write bad lines here, with the reason, and go on.")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that embed.")] = 1,
 ) -> None:
     """Load documents from JSON Lines or CSV.
 
     A document whose id is there is updated; a text that is there already is not embedded again. Fields that are not
-    named become metadata. A line that cannot be read stops the load with its number, and nothing is written.
+    named become metadata. A line that cannot be read stops the load with its number, and nothing is written; with
+    --rejects it goes to a file instead, as a JSON object of line, reason and row.
+
+    With --resume, given from the beginning, a load that was interrupted goes on when the command is given again; a
+    file whose loaded part has changed since is refused.
 
     \b
     Examples:
       rowspace ingest articles.jsonl --collection articles
       rowspace ingest books.csv --content summary --id isbn --detect-types
       rowspace ingest vectors.jsonl --embedding vector
+      rowspace ingest large.jsonl --resume --rejects bad.jsonl --processes 4
       curl -s https://example.org/notes.jsonl | rowspace ingest - --format jsonl
     """  # noqa: D301
+    from rowspace import DocumentService
+    from rowspace.cli.embedders import embedder_of
+    from rowspace.cli.rejects import Rejects
     from rowspace.integrations._reading import Fields
 
     settings = settings_of(context)
     name, kind = collection or settings.collection, _format(file, format_)
     fields = Fields(content, id_, embedding, detect_types=detect_types, strip_nul=strip_nul)
+    _check_rejects(rejects, file)
+    keeps = commit_batches or resume
+    embedder = None if embedding else embedder_of(settings.embedder, processes=processes)
     watch = Stopwatch()
     with (
-        _telling_what_is_kept(commit_batches=commit_batches),
+        _telling_what_is_kept(commit_batches=keeps),
+        closing(embedder) if embedder is not None and processes > 1 else nullcontext(),
         _opened(file) as lines,
+        Rejects(rejects) as rejected,
         open_database(settings) as database,
         # One transaction includes the creation of the collection: a bad line leaves no empty one behind.
-        nullcontext(database) if commit_batches else one_transaction(database) as sessions,
+        nullcontext(database) if keeps else one_transaction(database) as sessions,
     ):
-        report = _load(_service(sessions, embedding), name, _Source(file, lines, kind), fields)
+        source = _Source(file, lines, kind, None if rejects is None else rejected)
+        report = _load(DocumentService(sessions, embedder), name, source, fields, key=source.key if resume else None)
     say(
         f"{plural(report.received, 'document')} into {name!r}: {report.inserted:,} new, {report.updated:,} updated, "
         f"{report.unchanged:,} unchanged, {report.duplicates:,} duplicates, in {watch}."
     )
+    if rejected.count:
+        say(f"{plural(rejected.count, 'line')} rejected: see {rejects}.")
+
+
+def _check_rejects(rejects: Path | None, file: str) -> None:
+    if rejects is not None and file != "-" and rejects.resolve() == Path(file).resolve():
+        message = f"{rejects} is what is read."
+        raise typer.BadParameter(message, param_hint="--rejects")
 
 
 class _Source:
     """Lines, what they are called in a message, and how they are written."""
 
-    def __init__(self, name: str, lines: BinaryIO, format_: Format) -> None:
+    def __init__(self, name: str, lines: BinaryIO, format_: Format, rejected: Rejected | None) -> None:
         self.name = "standard input" if name == "-" else name
+        #: What an interrupted load of it is known by.
+        self.key = name if name == "-" else str(Path(name).resolve())
         self._lines = lines
         self._format = format_
+        self._rejected = rejected
+        self._size = Path(name).stat().st_size if Path(name).is_file() else 0
+
+    def share(self) -> float | None:
+        """Return the share of it that was read, or None where its size is not known."""
+        return min(1.0, self._lines.tell() / self._size) if self._size else None
 
     def read(self, fields: Fields) -> Iterator[Any]:
         """Yield the documents.
@@ -96,7 +133,7 @@ class _Source:
         from rowspace.integrations._reading import read
 
         try:
-            yield from read(self._lines, self._format, fields)
+            yield from read(self._lines, self._format, fields, rejected=self._rejected)
         except InvalidRow as error:
             message = f"{self.name}, {error}"
             raise InvalidRow(message) from error
@@ -125,16 +162,8 @@ def _opened(file: str) -> Iterator[BinaryIO]:
         yield lines
 
 
-def _service(sessions: Any, embedding: str | None) -> DocumentService:
-    from rowspace import DocumentService
-    from rowspace.integrations.local import LocalEmbedder
-
-    return DocumentService(sessions, LocalEmbedder() if embedding is None else None)
-
-
-def _load(documents: DocumentService, name: str, source: _Source, fields: Fields) -> LoadReport:
+def _load(documents: DocumentService, name: str, source: _Source, fields: Fields, *, key: str | None) -> LoadReport:
     from rowspace import LoadReport
-    from rowspace.integrations.local import LocalEmbedder
 
     known = {one.name: one.dimension for one in documents.collections()}
     if fields.embedding is not None:
@@ -144,15 +173,15 @@ def _load(documents: DocumentService, name: str, source: _Source, fields: Fields
     if first is None:
         return LoadReport()
     if name not in known:
-        size = LocalEmbedder.dimension if first.embedding is None else len(first.embedding)
-        documents.create_collection(name, size)
+        documents.create_collection(name, None if first.embedding is None else len(first.embedding))
     with progress_of("Loading") as advance:
         return documents.add(
             name,
             chain([first], found),
             commit_batches=True,  # if the sessions of the service commit
+            resume=key,
             strip_nul=fields.strip_nul,
-            progress=lambda report: advance(report.received),
+            progress=lambda report: advance(report.received, source.share()),
         )
 
 

@@ -118,9 +118,9 @@ def _json(given: str | None, kind: type[Any], option: str) -> Any:
 def _found(settings: Settings, name: str, request: SearchRequest) -> list[SearchHit]:
     embedder = None
     if request.vector is None and request.mode != "text":
-        from rowspace.integrations.local import LocalEmbedder
+        from rowspace.cli.embedders import embedder_of
 
-        embedder = LocalEmbedder()
+        embedder = embedder_of(settings.embedder)
     with service(settings, embedder) as documents:
         if embedder is not None:
             _check_origin(documents.collections(), name)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 from math import isfinite
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from pydantic import ValidationError
 
@@ -21,9 +21,12 @@ from rowspace.services import DocumentIn
 from rowspace.types import Vector
 from rowspace.wire.encode import to_json, to_text
 
-__all__ = ["Fields", "Format", "numbered_rows", "read"]
+__all__ = ["Fields", "Format", "Rejected", "numbered_rows", "read"]
 
 Numbered: TypeAlias = tuple[int, dict[str, Any]]
+
+#: Called with the number of a bad line, the reason, and the row or its text.
+Rejected: TypeAlias = Callable[[int, str, Any], None]
 
 #: What follows `metadata` in a document that this command line printed.
 _METADATA = "metadata"
@@ -60,59 +63,80 @@ class Fields:
     hints: bool = True
 
 
-def read(lines: Iterable[bytes], format_: Format, fields: Fields) -> Iterator[DocumentIn]:
+def read(
+    lines: Iterable[bytes], format_: Format, fields: Fields, *, rejected: Rejected | None = None
+) -> Iterator[DocumentIn]:
     """Yield the documents in lines of UTF-8; vectors have the dimension of the fields, or else that of the first one.
+
+    Args:
+        lines: the lines.
+        format_: how they are written.
+        fields: which field is what.
+        rejected: takes the lines that are no document, in place of an error.
 
     Raises:
         InvalidRow: a line that is none; the message begins with its number, which is 1 for the first.
     """
-    for number, row in numbered_rows(lines, format_, fields):
+    refuse = rejected or _refuse
+    for number, row in numbered_rows(lines, format_, fields, rejected=rejected):
         try:
-            document = _document(row, fields)
+            document = _document(dict(row), fields)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
-            raise _at(number, f"{where}: {first['msg']}, got {first['input']!r:.60}.") from error
+            refuse(number, f"{where}: {first['msg']}, got {first['input']!r:.60}.", row)
+            continue
         except ValueError as error:
-            raise _at(number, str(error)) from error
+            refuse(number, str(error), row)
+            continue
         if fields.dimension is None and document.embedding is not None:
             fields = replace(fields, dimension=len(document.embedding))
         yield document
 
 
-def numbered_rows(lines: Iterable[bytes], format_: Format, fields: Fields) -> Iterator[Numbered]:
+def numbered_rows(
+    lines: Iterable[bytes], format_: Format, fields: Fields, *, rejected: Rejected | None = None
+) -> Iterator[Numbered]:
     """Yield the rows as they are written, each with the number of its line; errors are those of `read`."""
-    text = _decoded(lines)
-    return _json_rows(text) if format_ is Format.JSONL else _csv_rows(text, format_, fields)
+    refuse = rejected or _refuse
+    text = _decoded(lines, None if rejected is None else "surrogateescape")
+    return _json_rows(text, refuse) if format_ is Format.JSONL else _csv_rows(text, format_, fields, refuse)
 
 
 def _at(number: int, message: str) -> InvalidRow:
     return InvalidRow(f"line {number}: {message}")
 
 
-def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
+def _refuse(number: int, reason: str, _row: Any) -> NoReturn:
+    raise _at(number, reason)
+
+
+def _decoded(lines: Iterable[bytes], errors: str | None = None) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
         try:
             # A byte order mark comes first in what spreadsheets write.
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            # A byte that is none becomes a lone surrogate where it is asked for, and its row is refused for that.
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8", errors or "strict")
         except UnicodeDecodeError as error:
             raise _at(number, f"not UTF-8: byte {error.object[error.start]:#04x} at {error.start + 1}.") from error
 
 
-def _json_rows(lines: Iterable[str]) -> Iterator[Numbered]:
+def _json_rows(lines: Iterable[str], refuse: Rejected) -> Iterator[Numbered]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise _at(number, f"not JSON: {error}.") from error
-        if not isinstance(row, dict):
-            raise _at(number, f"expected a JSON object, got {line.strip()!r:.60}.")
-        yield number, row
+            refuse(number, f"not JSON: {error}.", line.strip())
+            continue
+        if isinstance(row, dict):
+            yield number, row
+        else:
+            refuse(number, f"expected a JSON object, got {line.strip()!r:.60}.", row)
 
 
-def _csv_rows(lines: Iterable[str], format_: Format, fields: Fields) -> Iterator[Numbered]:
+def _csv_rows(lines: Iterable[str], format_: Format, fields: Fields, refuse: Rejected) -> Iterator[Numbered]:
     reader = csv.reader(lines, delimiter="\t" if format_ is Format.TSV else ",", strict=True)
     # Embeddings are longer than what the module allows in a cell by default.
     csv.field_size_limit(2**31 - 1)
@@ -123,13 +147,18 @@ def _csv_rows(lines: Iterable[str], format_: Format, fields: Fields) -> Iterator
         try:
             row = next(reader, None)
         except csv.Error as error:
-            raise _at(began, f"not CSV: {error}.") from error
+            if not header:
+                raise _at(began, f"not CSV: {error}.") from error
+            refuse(began, f"not CSV: {error}.", None)
+            continue
         if row is None:
             return
         if not header:
             header = _header(row, began)
+        elif len(row) == len(header):
+            yield began, _csv_row(header, row, detect_types=fields.detect_types)
         elif row:
-            yield began, _csv_row(header, row, began, detect_types=fields.detect_types)
+            refuse(began, f"{len(row)} cells under {len(header)} column names.", row)
 
 
 def _header(row: list[str], number: int) -> list[str]:
@@ -140,9 +169,7 @@ def _header(row: list[str], number: int) -> list[str]:
     return row
 
 
-def _csv_row(header: list[str], row: list[str], number: int, *, detect_types: bool) -> dict[str, Any]:
-    if len(row) != len(header):
-        raise _at(number, f"{len(row)} cells under {len(header)} column names.")
+def _csv_row(header: list[str], row: list[str], *, detect_types: bool) -> dict[str, Any]:
     if not detect_types:
         return dict(zip(header, row, strict=True))
     return {name: _detected(cell) for name, cell in zip(header, row, strict=True) if cell}

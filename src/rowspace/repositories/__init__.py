@@ -9,6 +9,7 @@ from rowspace.repositories._async.documents import AsyncDocumentRepository
 from rowspace.repositories._async.hybrid import AsyncHybridRepository
 from rowspace.repositories._async.matrix import AsyncMatrixRepository
 from rowspace.repositories._async.models import AsyncRepository
+from rowspace.repositories._async.reembedding import AsyncReembedRepository
 from rowspace.repositories._async.search import AsyncSearchRepository
 from rowspace.repositories._sync.advising import IndexAdvisor
 from rowspace.repositories._sync.browse import BrowseRepository
@@ -19,6 +20,7 @@ from rowspace.repositories._sync.documents import DocumentRepository
 from rowspace.repositories._sync.hybrid import HybridRepository
 from rowspace.repositories._sync.matrix import MatrixRepository
 from rowspace.repositories._sync.models import Repository
+from rowspace.repositories._sync.reembedding import ReembedRepository
 from rowspace.repositories._sync.search import SearchRepository
 from rowspace.repositories.searches import SearchOptions
 
@@ -31,6 +33,7 @@ __all__ = [
     "AsyncIndexAdvisor",
     "AsyncIndexBuilder",
     "AsyncMatrixRepository",
+    "AsyncReembedRepository",
     "AsyncRepository",
     "AsyncSearchRepository",
     "BrowseRepository",
@@ -41,6 +44,7 @@ __all__ = [
     "IndexAdvisor",
     "IndexBuilder",
     "MatrixRepository",
+    "ReembedRepository",
     "Repository",
     "SearchOptions",
     "SearchRepository",

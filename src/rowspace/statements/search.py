@@ -7,7 +7,7 @@ Each builder keeps that shape, or breaks it on purpose where an exact scan is wa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
@@ -30,7 +30,16 @@ from rowspace.errors import InvalidSetting
 from rowspace.indexes import Quantize
 from rowspace.types import VectorType, vector_type_of
 
-__all__ = ["DISTANCE", "Nearest", "Target", "count_candidates", "distance_to", "nearest", "nearest_iterative"]
+__all__ = [
+    "DISTANCE",
+    "Nearest",
+    "Target",
+    "count_candidates",
+    "distance_to",
+    "in_order",
+    "nearest",
+    "nearest_iterative",
+]
 
 M = TypeVar("M")
 
@@ -162,6 +171,15 @@ def nearest(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[boo
         .limit(number(shape.k))
         .options(loading(target.attribute, shape))
     )
+
+
+def in_order(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[M, float]:
+    """Select every row that matches and its distance, nearest first; `k` of the shape is not looked at.
+
+    Always exact: an index scan ends after some rows, and nobody would see that the rest is missing. Costs a pass over
+    the rows that match, and a sort of them in the server.
+    """
+    return nearest(target, replace(shape, exact=True), where).limit(None)
 
 
 def nearest_iterative(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[M, float]:

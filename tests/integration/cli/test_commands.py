@@ -174,13 +174,13 @@ def test_collections(scratch):
 
 
 def test_db(scratch):
-    assert scratch("db", "current").stdout == "0001 (head)\n"
-    assert "Already at 0001." in scratch("db", "upgrade").stderr
+    assert scratch("db", "current").stdout == "0002 (head)\n"
+    assert "Already at 0002." in scratch("db", "upgrade").stderr
     scratch("db", "downgrade", "base", "--yes")
     assert scratch("db", "current", code=3).stdout == "nothing\n"
     for command in (["collections"], ["search", "x"], ["search", "x", "--sql"]):
         assert "Run the migrations: `rowspace db upgrade`" in scratch(*command, code=3).stderr
-    assert "Upgraded from nothing to 0001." in scratch("db", "upgrade", "--wait", "5").stderr
+    assert "Upgraded from nothing to 0002." in scratch("db", "upgrade", "--wait", "5").stderr
 
 
 def test_a_schema_of_its_own(scratch):
