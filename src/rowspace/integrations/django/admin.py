@@ -71,11 +71,22 @@ class CollectionAdmin(admin.ModelAdmin):
     list_display = ("name", "dimension", "distance", "language", "embedder", "search_link")
     search_fields = ("name", "embedder")
     list_filter = ("distance", "language")
-    fields = ("name", "dimension", "distance", "language", "metadata", "embedder", "index", "created_at", "updated_at")
+    fields = (
+        "name",
+        "dimension",
+        "distance",
+        "language",
+        "metadata",
+        "embedder",
+        "index",
+        "reembedding",
+        "created_at",
+        "updated_at",
+    )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002 -- Django's signature
         """Return what the form shows and does not change."""
-        always = ("embedder", "index", "created_at", "updated_at")
+        always = ("embedder", "index", "reembedding", "created_at", "updated_at")
         return always if obj is None else ("dimension", "distance", "language", *always)
 
     def get_urls(self) -> list[Any]:

@@ -24,6 +24,8 @@ from rowspace.services.embedding import check_embedder, embed_query
 
 __all__ = ["Collection", "Document"]
 
+#: What people may change.
+_OWN = ("name", "metadata", "updated_at")
 #: What the partition of a collection is made for.
 _FIXED = ("dimension", "distance", "language")
 
@@ -65,6 +67,7 @@ class Collection(models.Model):
     metadata = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
+    reembedding = models.JSONField(null=True, blank=True, editable=False)
 
     objects = CollectionQuerySet.as_manager()
 
@@ -77,7 +80,7 @@ class Collection(models.Model):
         return str(self.name)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save the row; a new one is made with its partition and the index that `documents` will get.
+        """Save name and metadata; a new collection is made with its partition.
 
         Raises:
             CollectionExists: there is one of that name.
@@ -85,6 +88,8 @@ class Collection(models.Model):
         """
         if not self._state.adding:
             self._refuse_changes()
+            # What Rowspace itself keeps in the row may have changed since this instance was read.
+            kwargs.setdefault("update_fields", _OWN)
             super().save(*args, **kwargs)
             return
         using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
@@ -124,11 +129,11 @@ def _unchangeable(names: list[str]) -> str:
 
 
 @receiver(post_delete, sender=Collection)
-def drop_partition(instance: Any, using: str, **_: Any) -> None:
+def drop_tables(instance: Any, using: str, **_: Any) -> None:
     """Drop the partition of a collection that was deleted, with all its documents."""
     with transaction.atomic(using=using), session(using) as made:
-        row = rows.Collection(id=instance.pk, name=instance.name, dimension=instance.dimension)
-        made.connection().exec_driver_sql(CollectionRepository(made).partition_of(row).drop())
+        row = rows.Collection(id=instance.pk, dimension=instance.dimension, reembedding=instance.reembedding)
+        CollectionRepository(made).drop_tables(row)
 
 
 class DocumentQuerySet(VectorQuerySet):
