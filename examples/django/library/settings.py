@@ -40,6 +40,7 @@ ROWSPACE = {"EMBEDDER": os.environ.get("LIBRARY_EMBEDDER", "rowspace.integration
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]

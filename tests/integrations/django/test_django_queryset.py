@@ -160,6 +160,22 @@ def test_what_the_queryset_loads_is_loaded(articles, django_assert_num_queries):
     assert hit.entity.get_deferred_fields() == {"vector"}
 
 
+def test_vectors_are_loaded_when_they_are_asked_for(articles, collection):
+    def deferred(queryset, **options):
+        query = [0, 0, 0] if queryset.model is articles.model else [1] * 64
+        (hit,) = queryset.nearest(query, k=1, **options)
+        return hit.entity.get_deferred_fields()
+
+    assert deferred(articles.all()) == {"vector"}
+    assert deferred(articles.all(), with_embedding=True) == set()
+    assert deferred(articles.defer("body")) == {"body"}
+    assert deferred(articles.defer("body", "vector"), with_embedding=True) == {"body"}
+    assert "vector" in deferred(articles.only("title"))
+    assert "vector" not in deferred(articles.only("title"), with_embedding=True)
+    assert deferred(collection.documents.all()) == {"embedding"}
+    assert deferred(collection.documents.all(), with_embedding=True) == set()
+
+
 def test_options_of_every_search(articles):
     assert titles(articles.nearest([0, 0, 0], k=9, max_distance=1.5)) == ["a0", "a1"]
     assert titles(articles.nearest([0, 0, 0], k=1, min_distance=1.5)) == ["a2"]
@@ -267,7 +283,7 @@ def test_documents_are_written_by_django_too(collection):
     Document.objects.create(collection=collection, id="new", content="by Django", embedding=[1.0] + [0.0] * 63)
     (hit,) = collection.documents.nearest([1.0] + [0.0] * 63, k=1)
     assert hit.entity.content == "by Django"
-    assert hit.entity.embedding[:2] == [1.0, 0.0]
+    assert list(hit.entity.embedding[:2]) == [1.0, 0.0]
     Document.objects.get(pk=(collection.pk, "new")).delete()
     assert not collection.documents.filter(id="new").exists()
 

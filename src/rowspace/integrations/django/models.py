@@ -160,13 +160,14 @@ class DocumentQuerySet(VectorQuerySet):
             ConfigurationError: the queryset is not limited to one collection.
             EmbedderMismatch: the query is a text, and the collection was filled by another embedder.
         """
+        with_vectors = options.pop("with_embedding", False)
 
         def search(made: Session, where: list[Any]) -> list[Hit[Any]]:
             collection = self._collection(made)
             vector = _embedded(collection, query) if isinstance(query, str) else query
             return DocumentRepository(made, collection).nearest(vector, k, where=where, **options)
 
-        return self._found(rows.Document, search)
+        return self._found(rows.Document, search, with_vectors=with_vectors)
 
     def hybrid(self, text: str, vector: Any = None, k: int = 10, **options: Any) -> list[HybridHit[Any]]:
         """Return the k best documents by vector and by keyword, highest score first; see `VectorQuerySet.hybrid`.

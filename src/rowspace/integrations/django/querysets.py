@@ -7,18 +7,18 @@ from dataclasses import replace
 from typing import Any, TypeVar, Unpack
 
 from asgiref.sync import sync_to_async
-from django.db import models, transaction
+from django.db import models
 from django.db.models.expressions import Expression
 from django.db.models.query import ModelIterable
 from sqlalchemy.orm import Session
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
-from rowspace.filters import Filter, _compile as names, filter_values
+from rowspace.filters import Filter, filter_values
 from rowspace.integrations.django.conditions import conditions_of
 from rowspace.integrations.django.conf import embedder
-from rowspace.integrations.django.tables import key_names, mapped
-from rowspace.integrations.django.transactions import session
+from rowspace.integrations.django.tables import key_names, mapped, vector_names
+from rowspace.integrations.django.transactions import in_transaction, session
 from rowspace.repositories import HybridRepository, Repository, SearchOptions
 from rowspace.results import Hit, HybridHit
 from rowspace.services.embedding import embed_query
@@ -27,11 +27,11 @@ __all__ = ["MetadataFilter", "VectorQuerySet"]
 
 H = TypeVar("H", bound=Hit[Any])
 
-_CONDITIONS = {names.DOCUMENT: "{} @> %s::jsonb", names.PATH: "{} @@ %s::jsonpath"}
+_CONDITIONS = {DOCUMENT: "{} @> %s::jsonb", PATH: "{} @@ %s::jsonpath"}
 
 
 class MetadataFilter(Expression):
-    """A metadata filter over a JSONField, as a condition for `filter()`, `exclude()`, `When()` and constraints.
+    """A metadata filter over a JSONField, as a condition for `filter()`, `exclude()`, `Q` and `When`.
 
     Raises:
         InvalidFilter: the filter is malformed; at once, the message names the path.
@@ -67,7 +67,8 @@ class VectorQuerySet(models.QuerySet):
     """A queryset over a model with a vector field: `objects = VectorQuerySet.as_manager()`.
 
     A search runs at once, over the rows that the queryset's conditions leave, inside of Django's transaction. What
-    comes back are hits with instances as the queryset makes them, by `select_related`, `defer` and annotations.
+    comes back are hits with instances as the queryset makes them, by `select_related`, `only` and annotations. Vector
+    fields are loaded when they are asked for, unless the queryset says what it loads, or with `with_embedding=True`.
     """
 
     def filter_metadata(self, filter_: Filter | None, *, field: str = "metadata") -> Any:
@@ -101,12 +102,13 @@ class VectorQuerySet(models.QuerySet):
             InvalidSetting: k or a setting is out of range.
             ConfigurationError: the model has no such vector field, or there is no embedder for a text.
         """
+        with_vectors = options.pop("with_embedding", False)
 
         def search(made: Session, where: list[Any]) -> list[Hit[Any]]:
             repository = Repository(made, mapped(self.model), column=field, distance=distance)
             return repository.nearest(_vector(query), k, where=where, **options)
 
-        return self._found(mapped(self.model), search)
+        return self._found(mapped(self.model), search, with_vectors=with_vectors)
 
     def hybrid(
         self,
@@ -152,24 +154,37 @@ class VectorQuerySet(models.QuerySet):
         """Do the same as `hybrid` in async code; see `anearest`."""
         return await sync_to_async(self.hybrid)(text, vector, k, **options)
 
-    def _found(self, entity: type[Any], search: Callable[[Session, list[Any]], list[H]]) -> list[H]:
+    def _found(
+        self, entity: type[Any], search: Callable[[Session, list[Any]], list[H]], *, with_vectors: bool = False
+    ) -> list[H]:
         """Run a search in Django's transaction and return its hits with Django's instances."""
         if self._iterable_class is not ModelIterable:
             message = "A search returns instances: leave values() and values_list() out."
             raise ConfigurationError(message)
-        with transaction.atomic(using=self.db), session(self.db) as made:
+        with in_transaction(self.db), session(self.db) as made:
             hits = search(made, conditions_of(self, entity))
             keys = [_key(hit.entity, key_names(self.model)) for hit in hits]
-            instances = self._by_keys(keys)
+            instances = self._by_keys(keys, with_vectors=with_vectors)
         # A row that another transaction deleted between the two statements is left out.
         found = zip(hits, keys, strict=True)
         return [replace(hit, entity=instances[key]) for hit, key in found if key in instances]
 
-    def _by_keys(self, keys: list[Any]) -> dict[Any, Any]:
+    def _by_keys(self, keys: list[Any], *, with_vectors: bool) -> dict[Any, Any]:
         # Of fewer rows a slice, a union or a window would be another one.
         whole = self.query.is_sliced or self.query.combinator or self.query.where.contains_over_clause
         rows = self.model._default_manager.using(self.db) if whole else self.order_by()
-        return {instance.pk: instance for instance in rows.filter(pk__in=keys)}
+        chosen = _loading(rows.filter(pk__in=keys), vector_names(self.model), wanted=with_vectors)
+        return {instance.pk: instance for instance in chosen}
+
+
+def _loading(rows: Any, vectors: list[str], *, wanted: bool) -> Any:
+    """Return rows with their vectors, or without where the queryset does not say what it loads."""
+    names, is_defer = rows.query.deferred_loading
+    if not wanted:
+        return rows if names else rows.defer(*vectors)
+    if is_defer:
+        return rows.defer(None).defer(*names.difference(vectors))
+    return rows.only(*names, *vectors)
 
 
 def _vector(query: Any) -> Any:

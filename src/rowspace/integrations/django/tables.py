@@ -21,7 +21,7 @@ from sqlalchemy.orm import deferred, registry
 
 from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
-__all__ = ["key_names", "mapped"]
+__all__ = ["key_names", "mapped", "vector_names"]
 
 # The first that fits counts.
 _TYPES: tuple[tuple[Any, Any], ...] = (
@@ -63,6 +63,12 @@ def mapped(model: Any) -> type[Any]:
 def key_names(model: Any) -> list[str]:
     """Return the attributes of the primary key, in its order."""
     return [field.attname for field in model._meta.pk_fields]
+
+
+def vector_names(model: Any) -> list[str]:
+    """Return the names of the vector fields of a model."""
+    kinds = (VectorField, HalfVectorField, SparseVectorField, BitField)
+    return [field.name for field in model._meta.concrete_fields if isinstance(field, kinds)]
 
 
 def _table_name(given: str) -> tuple[str | None, str]:

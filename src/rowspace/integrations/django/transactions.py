@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 from django.db import connections, transaction
 from sqlalchemy.exc import DBAPIError
@@ -15,7 +16,7 @@ from rowspace.integrations.django.conf import alias_of, embedder
 from rowspace.integrations.django.databases import check_backend
 from rowspace.services import DocumentService, Embedder
 
-__all__ = ["DjangoSessions", "document_service", "session"]
+__all__ = ["DjangoSessions", "document_service", "in_transaction", "session"]
 
 
 @contextmanager
@@ -62,6 +63,12 @@ def session(using: str | None = None) -> Iterator[Session]:
             raise
 
 
+def in_transaction(alias: str) -> AbstractContextManager[Any]:
+    """Return the context of a transaction: the one at hand, where there is one, else a new one."""
+    # A session brings a savepoint: inside of a block a second one would be for nothing.
+    return nullcontext() if connections[alias].in_atomic_block else transaction.atomic(using=alias)
+
+
 class DjangoSessions:
     """Sessions for a service that works in Django's transactions.
 
@@ -77,7 +84,8 @@ class DjangoSessions:
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """Yield a session inside of an atomic block."""
-        with transaction.atomic(using=alias_of(self._using)), session(self._using) as made:
+        alias = alias_of(self._using)
+        with in_transaction(alias), session(alias) as made:
             yield made
 
 
