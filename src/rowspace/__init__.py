@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rowspace.indexes import HNSW, IVFFlat
     from rowspace.models import Base, Collection, Document
     from rowspace.repositories import (
+        AnalysisRepository,
+        AsyncAnalysisRepository,
         AsyncBrowseRepository,
         AsyncCollectionRepository,
         AsyncDoctor,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         AsyncReembedRepository,
         AsyncRepository,
         AsyncSearchRepository,
+        AsyncTableRepository,
         BrowseRepository,
         CollectionRepository,
         Doctor,
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
         ReembedRepository,
         Repository,
         SearchRepository,
+        TableRepository,
     )
     from rowspace.results import (
         FacetCount,
@@ -62,6 +66,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HNSW",
+    "AnalysisRepository",
+    "AsyncAnalysisRepository",
     "AsyncBrowseRepository",
     "AsyncCollectionRepository",
     "AsyncDatabase",
@@ -75,6 +81,7 @@ __all__ = [
     "AsyncReembedRepository",
     "AsyncRepository",
     "AsyncSearchRepository",
+    "AsyncTableRepository",
     "Base",
     "Bit",
     "BrowseRepository",
@@ -116,6 +123,7 @@ __all__ = [
     "SearchSettings",
     "SparseVector",
     "Stats",
+    "TableRepository",
     "TextHit",
     "Tuning",
     "Vector",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass, field
 from operator import add
 from typing import Any, Generic, TypeVar
@@ -9,14 +10,20 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rowspace.projection import Axes
+
 __all__ = [
+    "Category",
+    "Distances",
     "FacetCount",
+    "Graph",
     "Group",
     "Hit",
     "HybridHit",
     "LoadReport",
     "Matrix",
     "Page",
+    "Projection",
     "Reembedded",
     "Reject",
     "Stats",
@@ -48,6 +55,78 @@ class Matrix:
 
     keys: list[Any]
     vectors: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Distances:
+    """The keys of rows and their distances to a query as float64, nearest first."""
+
+    keys: list[Any]
+    distances: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Category:
+    """The rows that share a value: how many, their mean vector, and their mean and largest distance to it."""
+
+    value: Any
+    count: int
+    centroid: NDArray[np.float32]
+    mean_distance: float
+    max_distance: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """Edges between rows: `sources[i]` and `targets[i]` are positions in `keys`, `distances[i]` is how far they are.
+
+    The arrays are of intp and float32. An edge goes from a row to one of its neighbours, nearest first.
+    """
+
+    keys: list[Any]
+    sources: NDArray[np.intp]
+    targets: NDArray[np.intp]
+    distances: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def edges(self) -> Iterator[tuple[Any, Any, float]]:
+        """Yield the keys of each edge and its distance."""
+        rows = zip(self.sources.tolist(), self.targets.tolist(), self.distances.tolist(), strict=True)
+        return ((self.keys[source], self.keys[target], distance) for source, target, distance in rows)
+
+    def groups(self) -> list[list[Any]]:
+        """Return the keys of rows that are connected, directly or through others, the largest group first."""
+        root = list(range(len(self.keys)))
+
+        def find(row: int) -> int:
+            while root[row] != row:
+                root[row] = row = root[root[row]]
+            return row
+
+        for source, target in zip(self.sources.tolist(), self.targets.tolist(), strict=True):
+            a, b = sorted((find(source), find(target)))
+            root[b] = a
+        members: dict[int, list[Any]] = {}
+        for row, key in enumerate(self.keys):
+            members.setdefault(find(row), []).append(key)
+        return sorted((group for group in members.values() if len(group) > 1), key=len, reverse=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """The keys of rows, their coordinates as a float32 matrix of shape (rows, components), and what these mean."""
+
+    keys: list[Any]
+    points: NDArray[np.float32]
+    axes: Axes
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -13,48 +13,70 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from rowspace.cli.console import Stopwatch, plural, progress_of
+from rowspace.cli.formats import format_of
 from rowspace.cli.process import ExitCode, say
 from rowspace.cli.session import one_transaction, open_database, settings_of
 from rowspace.errors import InvalidRow
 
 if TYPE_CHECKING:
     from rowspace import DocumentService, LoadReport
-    from rowspace.integrations._reading import Fields, Format, Rejected
+    from rowspace.cli.formats import Format
+    from rowspace.cli.settings import Settings
+    from rowspace.integrations._reading import Fields, Rejected
 
 __all__ = ["ingest"]
+
+_File = Annotated[
+    str, typer.Argument(metavar="FILE", help="A .jsonl, .ndjson, .csv, .tsv, .parquet or .npy file; - for a pipe.")
+]
+_Collection = Annotated[
+    str | None, typer.Option("--collection", "-c", metavar="NAME", help="Where to; it is created if missing.")
+]
+_Format = Annotated[
+    str | None, typer.Option("--format", help="jsonl, csv, tsv, parquet or npy; by default the suffix.")
+]
+_Id = Annotated[str | None, typer.Option("--id", metavar="FIELD", help="The field with the id; by default id, if any.")]
+_Embedding = Annotated[
+    str | None, typer.Option(metavar="FIELD", help="The field with the vector; by default the text is embedded.")
+]
+_Ids = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="For .npy: its documents as .jsonl, or one id a line; by default the "
+                 ".ids.jsonl file beside it."),
+]  # fmt: skip
+
+_DetectTypes = Annotated[
+    bool, typer.Option("--detect-types", help="CSV: read numbers, true and false; leave empty cells out.")
+]
+_CommitBatches = Annotated[
+    bool, typer.Option("--commit-batches", help="Commit as it goes, so that an interruption loses little.")
+]
+_Resume = Annotated[
+    bool, typer.Option("--resume", help="Commit as it goes, and go on where an interrupted load stopped.")
+]
+_Rejects = Annotated[
+    Path | None, typer.Option(metavar="REJECTS", help="Write bad lines here, with the reason, and go on.")
+]
 
 
 def ingest(  # noqa: PLR0913 -- each is an option of the command
     context: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A .jsonl, .ndjson, .csv or .tsv file; - for a pipe.")],
+    file: _File,
     *,
-    collection: Annotated[
-        str | None, typer.Option("--collection", "-c", metavar="NAME", help="Where to; it is created if missing.")
-    ] = None,
-    format_: Annotated[str | None, typer.Option("--format", help="jsonl, csv or tsv; by default the suffix.")] = None,
+    collection: _Collection = None,
+    format_: _Format = None,
     content: Annotated[str, typer.Option(metavar="FIELD", help="The field with the text.")] = "content",
-    id_: Annotated[
-        str | None, typer.Option("--id", metavar="FIELD", help="The field with the id; by default id, if any.")
-    ] = None,
-    embedding: Annotated[
-        str | None, typer.Option(metavar="FIELD", help="The field with the vector; by default the text is embedded.")
-    ] = None,
-    detect_types: Annotated[
-        bool, typer.Option("--detect-types", help="CSV: read numbers, true and false; leave empty cells out.")
-    ] = False,
+    id_: _Id = None,
+    embedding: _Embedding = None,
+    ids: _Ids = None,
+    detect_types: _DetectTypes = False,
     strip_nul: Annotated[bool, typer.Option("--strip-nul", help="Leave NUL bytes out.")] = False,
-    commit_batches: Annotated[
-        bool, typer.Option("--commit-batches", help="Commit as it goes, so that an interruption loses little.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Commit as it goes, and go on where an interrupted load stopped.")
-    ] = False,
-    rejects: Annotated[
-        Path | None, typer.Option(metavar="REJECTS", help="Write bad lines here, with the reason, and go on.")
-    ] = None,
+    commit_batches: _CommitBatches = False,
+    resume: _Resume = False,
+    rejects: _Rejects = None,
     processes: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that embed.")] = 1,
 ) -> None:
-    """Load documents from JSON Lines or CSV.
+    """Load documents from JSON Lines, CSV, Parquet or a NumPy matrix.
 
     A document whose id is there is updated; a text that is there already is not embedded again. Fields that are not
     named become metadata. A line that cannot be read stops the load with its number, and nothing is written; with
@@ -67,39 +89,60 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
     Examples:
       rowspace ingest articles.jsonl --collection articles
       rowspace ingest books.csv --content summary --id isbn --detect-types
-      rowspace ingest vectors.jsonl --embedding vector
+      rowspace ingest books.parquet --embedding embedding
+      rowspace ingest vectors.npy --ids ids.txt
       rowspace ingest large.jsonl --resume --rejects bad.jsonl --processes 4
       curl -s https://example.org/notes.jsonl | rowspace ingest - --format jsonl
     """  # noqa: D301
-    from rowspace import DocumentService
-    from rowspace.cli.embedders import embedder_of
-    from rowspace.cli.rejects import Rejects
     from rowspace.integrations._reading import Fields
 
-    settings = settings_of(context)
-    name, kind = collection or settings.collection, _format(file, format_)
-    fields = Fields(content, id_, embedding, detect_types=detect_types, strip_nul=strip_nul)
+    kind = format_of(file, format_)
+    # A matrix has no fields, and is nothing but vectors.
+    embedding = "embedding" if kind == "npy" else embedding
+    fields = Fields(content, id_, embedding, detect_types=detect_types, strip_nul=strip_nul, ids=ids)
     _check_rejects(rejects, file)
     keeps = commit_batches or resume
-    embedder = None if embedding else embedder_of(settings.embedder, processes=processes)
-    watch = Stopwatch()
-    with (
-        _telling_what_is_kept(commit_batches=keeps),
-        closing(embedder) if embedder is not None and processes > 1 else nullcontext(),
-        _opened(file) as lines,
-        Rejects(rejects) as rejected,
-        open_database(settings) as database,
-        # One transaction includes the creation of the collection: a bad line leaves no empty one behind.
-        nullcontext(database) if keeps else one_transaction(database) as sessions,
-    ):
-        source = _Source(file, lines, kind, None if rejects is None else rejected)
-        report = _load(DocumentService(sessions, embedder), name, source, fields, key=source.key if resume else None)
-    say(
-        f"{plural(report.received, 'document')} into {name!r}: {report.inserted:,} new, {report.updated:,} updated, "
-        f"{report.unchanged:,} unchanged, {report.duplicates:,} duplicates, in {watch}."
-    )
-    if rejected.count:
-        say(f"{plural(rejected.count, 'line')} rejected: see {rejects}.")
+    with _telling_what_is_kept(commit_batches=keeps):
+        _Ingest(file, kind, fields, rejects, keeps, resume, processes).run(settings_of(context), collection)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ingest:
+    """One run of the command."""
+
+    file: str
+    kind: Format
+    fields: Fields
+    rejects: Path | None
+    keeps: bool
+    resume: bool
+    processes: int
+
+    def run(self, settings: Settings, collection: str | None) -> None:
+        from rowspace import DocumentService
+        from rowspace.cli.embedders import embedder_of
+        from rowspace.cli.rejects import Rejects
+
+        name = collection or settings.collection
+        embedder = None if self.fields.embedding else embedder_of(settings.embedder, processes=self.processes)
+        watch = Stopwatch()
+        with (
+            closing(embedder) if embedder is not None and self.processes > 1 else nullcontext(),
+            _opened(self.file) as lines,
+            Rejects(self.rejects) as rejected,
+            open_database(settings) as database,
+            # One transaction includes the creation of the collection: a bad line leaves no empty one behind.
+            nullcontext(database) if self.keeps else one_transaction(database) as sessions,
+        ):
+            source = _Source(self.file, lines, self.kind, None if self.rejects is None else rejected)
+            key = source.key if self.resume else None
+            report = _load(DocumentService(sessions, embedder), name, source, self.fields, key=key)
+        say(
+            f"{plural(report.received, 'document')} into {name!r}: {report.inserted:,} new, "
+            f"{report.updated:,} updated, {report.unchanged:,} unchanged, {report.duplicates:,} duplicates, in {watch}."
+        )
+        if rejected.count:
+            say(f"{plural(rejected.count, 'line')} rejected: see {self.rejects}.")
 
 
 def _check_rejects(rejects: Path | None, file: str) -> None:
@@ -122,7 +165,9 @@ class _Source:
 
     def share(self) -> float | None:
         """Return the share of it that was read, or None where its size is not known."""
-        return min(1.0, self._lines.tell() / self._size) if self._size else None
+        # What is a table is read by its own library, and nothing of it through this file.
+        at = self._lines.tell() if self._size else 0
+        return min(1.0, at / self._size) if at else None
 
     def read(self, fields: Fields) -> Iterator[Any]:
         """Yield the documents.
@@ -137,20 +182,6 @@ class _Source:
         except InvalidRow as error:
             message = f"{self.name}, {error}"
             raise InvalidRow(message) from error
-
-
-def _format(file: str, given: str | None) -> Format:
-    from rowspace.integrations._reading import Format
-
-    name = given or {".ndjson": "jsonl"}.get(Path(file).suffix.lower(), Path(file).suffix.lower().removeprefix("."))
-    if name in list(Format):
-        return Format(name)
-    message = f"expected one of {', '.join(Format)}, got {given!r}."
-    if given is None:
-        message = f"{file!r} does not tell the format: say {', '.join(Format)}."
-    if name == "json":
-        message += f" For one JSON array: jq -c '.[]' {file} | rowspace ingest - --format jsonl"
-    raise typer.BadParameter(message, param_hint="--format")
 
 
 @contextmanager

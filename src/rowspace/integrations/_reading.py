@@ -1,6 +1,7 @@
 """Documents from JSON Lines and CSV: lines in, checked documents out, every error with the number of its line.
 
 No I/O of its own and no database: it takes lines from any iterable. The command line and the pages use it.
+What is a table and not lines is read by `_tables`.
 """
 
 from __future__ import annotations
@@ -8,15 +9,18 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from itertools import chain
 from math import isfinite
+from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from pydantic import ValidationError
 
 from rowspace.errors import InvalidRow
+from rowspace.integrations._formats import Format
+from rowspace.integrations._tables import matrix_rows, parquet_rows, path_of
 from rowspace.services import DocumentIn
 from rowspace.types import Vector
 from rowspace.wire.encode import to_json, to_text
@@ -32,14 +36,6 @@ Rejected: TypeAlias = Callable[[int, str, Any], None]
 _METADATA = "metadata"
 
 
-class Format(StrEnum):
-    """How documents are written down."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
-    TSV = "tsv"
-
-
 @dataclass(frozen=True, slots=True)
 class Fields:
     """Which field is what; all others become metadata, beside the keys of an object named `metadata`.
@@ -51,6 +47,7 @@ class Fields:
         dimension: numbers in a vector, where it is known.
         detect_types: take numbers, true and false in CSV for what they look like, and leave empty cells out.
         strip_nul: leave NUL bytes out of text, in place of an error.
+        ids: for a matrix, the file with the documents of its rows as JSON Lines, or with one id a line.
         hints: name the options of the command line in messages.
     """
 
@@ -60,13 +57,14 @@ class Fields:
     dimension: int | None = None
     detect_types: bool = False
     strip_nul: bool = False
+    ids: str | None = None
     hints: bool = True
 
 
-def read(
-    lines: Iterable[bytes], format_: Format, fields: Fields, *, rejected: Rejected | None = None
-) -> Iterator[DocumentIn]:
-    """Yield the documents in lines of UTF-8; vectors have the dimension of the fields, or else that of the first one.
+def read(lines: Any, format_: Format, fields: Fields, *, rejected: Rejected | None = None) -> Iterator[DocumentIn]:
+    """Yield the documents in lines of UTF-8, or in an open file; vectors have one dimension.
+
+    It is that of the fields, or else that of the first one.
 
     Args:
         lines: the lines.
@@ -78,9 +76,9 @@ def read(
         InvalidRow: a line that is none; the message begins with its number, which is 1 for the first.
     """
     refuse = rejected or _refuse
-    for number, row in numbered_rows(lines, format_, fields, rejected=rejected):
+    for number, row, vector in _rows(lines, format_, fields, rejected):
         try:
-            document = _document(dict(row), fields)
+            document = _document(dict(row), fields if vector is None else replace(fields, embedding=None))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
@@ -91,16 +89,40 @@ def read(
             continue
         if fields.dimension is None and document.embedding is not None:
             fields = replace(fields, dimension=len(document.embedding))
-        yield document
+        # As the array that it is: a list of numbers would be a Python object for each.
+        yield document if vector is None else document.model_copy(update={"embedding": vector})
+
+
+def _rows(
+    lines: Any, format_: Format, fields: Fields, rejected: Rejected | None
+) -> Iterator[tuple[int, dict[str, Any], Any]]:
+    """Yield the number of each row, its values, and its vector where that is an array already."""
+    if format_ is Format.PARQUET:
+        yield from parquet_rows(lines, fields)
+    elif format_ is Format.NPY:
+        path = Path(fields.ids) if fields.ids is not None else path_of(lines).with_suffix(".ids.jsonl")
+        with path.open("rb") as beside:
+            yield from matrix_rows(lines, _beside(beside, path, fields), fields)
+    else:
+        for number, row in numbered_rows(lines, format_, fields, rejected=rejected):
+            yield number, row, None
 
 
 def numbered_rows(
     lines: Iterable[bytes], format_: Format, fields: Fields, *, rejected: Rejected | None = None
 ) -> Iterator[Numbered]:
-    """Yield the rows as they are written, each with the number of its line; errors are those of `read`."""
+    """Yield the rows of lines as they are written, each with the number of its line; errors are those of `read`."""
     refuse = rejected or _refuse
     text = _decoded(lines, None if rejected is None else "surrogateescape")
     return _json_rows(text, refuse) if format_ is Format.JSONL else _csv_rows(text, format_, fields, refuse)
+
+
+def _beside(lines: Iterable[bytes], path: Path, fields: Fields) -> Iterator[Numbered]:
+    if path.suffix == ".jsonl":
+        yield from _json_rows(_decoded(lines), _refuse)
+        return
+    for number, line in enumerate(_decoded(lines), 1):
+        yield number, {fields.id or "id": line.rstrip("\r\n"), fields.content: ""}
 
 
 def _at(number: int, message: str) -> InvalidRow:
@@ -156,7 +178,7 @@ def _csv_rows(lines: Iterable[str], format_: Format, fields: Fields, refuse: Rej
         if not header:
             header = _header(row, began)
         elif len(row) == len(header):
-            yield began, _csv_row(header, row, detect_types=fields.detect_types)
+            yield began, _whole_metadata(_csv_row(header, row, detect_types=fields.detect_types))
         elif row:
             refuse(began, f"{len(row)} cells under {len(header)} column names.", row)
 
@@ -173,6 +195,15 @@ def _csv_row(header: list[str], row: list[str], *, detect_types: bool) -> dict[s
     if not detect_types:
         return dict(zip(header, row, strict=True))
     return {name: _detected(cell) for name, cell in zip(header, row, strict=True) if cell}
+
+
+def _whole_metadata(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the metadata that `rowspace export` wrote into one cell as the object that it is."""
+    cell = row.get(_METADATA)
+    if isinstance(cell, str) and cell.startswith("{"):
+        with suppress(ValueError, RecursionError):
+            return {**row, _METADATA: json.loads(cell)}
+    return row
 
 
 def _detected(cell: str) -> Any:

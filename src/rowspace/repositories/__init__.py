@@ -1,6 +1,7 @@
 """Repositories: the I/O of searching and writing, in the caller's session. Sync twins are generated from `_async`."""
 
 from rowspace.repositories._async.advising import AsyncIndexAdvisor
+from rowspace.repositories._async.analysis import AsyncAnalysisRepository
 from rowspace.repositories._async.browse import AsyncBrowseRepository
 from rowspace.repositories._async.building import AsyncIndexBuilder
 from rowspace.repositories._async.collections import AsyncCollectionRepository
@@ -11,7 +12,9 @@ from rowspace.repositories._async.matrix import AsyncMatrixRepository
 from rowspace.repositories._async.models import AsyncRepository
 from rowspace.repositories._async.reembedding import AsyncReembedRepository
 from rowspace.repositories._async.search import AsyncSearchRepository
+from rowspace.repositories._async.tables import AsyncTableRepository
 from rowspace.repositories._sync.advising import IndexAdvisor
+from rowspace.repositories._sync.analysis import AnalysisRepository
 from rowspace.repositories._sync.browse import BrowseRepository
 from rowspace.repositories._sync.building import IndexBuilder
 from rowspace.repositories._sync.collections import CollectionRepository
@@ -22,9 +25,12 @@ from rowspace.repositories._sync.matrix import MatrixRepository
 from rowspace.repositories._sync.models import Repository
 from rowspace.repositories._sync.reembedding import ReembedRepository
 from rowspace.repositories._sync.search import SearchRepository
+from rowspace.repositories._sync.tables import TableRepository
 from rowspace.repositories.searches import SearchOptions
 
 __all__ = [
+    "AnalysisRepository",
+    "AsyncAnalysisRepository",
     "AsyncBrowseRepository",
     "AsyncCollectionRepository",
     "AsyncDoctor",
@@ -36,6 +42,7 @@ __all__ = [
     "AsyncReembedRepository",
     "AsyncRepository",
     "AsyncSearchRepository",
+    "AsyncTableRepository",
     "BrowseRepository",
     "CollectionRepository",
     "Doctor",
@@ -48,4 +55,5 @@ __all__ = [
     "Repository",
     "SearchOptions",
     "SearchRepository",
+    "TableRepository",
 ]

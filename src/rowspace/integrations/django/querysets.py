@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
-from rowspace.filters import Filter, filter_values
+from rowspace.filters import DOCUMENT, PATH, Filter, filter_values
 from rowspace.integrations.django.conditions import conditions_of
 from rowspace.integrations.django.conf import embedder
 from rowspace.integrations.django.tables import key_names, mapped, vector_names

@@ -16,6 +16,7 @@ from rowspace.results import LoadReport
 from rowspace.services._async.loads import AsyncLoader, open_documents
 from rowspace.services._async.reembedding import AsyncReembedder
 from rowspace.services.embedding import Embedder, aembed_query, check_embedder, embedder_name
+from rowspace.services.html import HtmlList
 from rowspace.services.loading import Given, Load, LoadOptions, Progress, Rejects, checked_size
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.reembedding import WatchReembedding, new_index
@@ -71,7 +72,9 @@ class AsyncDocumentService:
     async def collections(self) -> list[CollectionInfo]:
         """Return all collections by name."""
         async with self._sessions.begin() as session:
-            return [CollectionInfo.from_collection(c) for c in await AsyncCollectionRepository(session).list()]
+            return HtmlList(
+                [CollectionInfo.from_collection(c) for c in await AsyncCollectionRepository(session).list()]
+            )
 
     async def rename_collection(self, name: str, new_name: str) -> CollectionInfo:
         """Give a collection another name.
@@ -172,7 +175,7 @@ class AsyncDocumentService:
         async with self._sessions.begin() as session:
             repository = await open_documents(session, collection)
             hits = await self._search(repository, request)
-            return [SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)]
+            return HtmlList([SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)])
 
     async def _search(self, repository: AsyncDocumentRepository, request: SearchRequest) -> Sequence[Any]:
         options = search_options(request)

@@ -17,6 +17,7 @@ from rowspace.results import LoadReport
 from rowspace.services._sync.loads import Loader, open_documents
 from rowspace.services._sync.reembedding import Reembedder
 from rowspace.services.embedding import Embedder, check_embedder, embed_query, embedder_name
+from rowspace.services.html import HtmlList
 from rowspace.services.loading import Given, Load, LoadOptions, Progress, Rejects, checked_size
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.reembedding import WatchReembedding, new_index
@@ -72,7 +73,7 @@ class DocumentService:
     def collections(self) -> list[CollectionInfo]:
         """Return all collections by name."""
         with self._sessions.begin() as session:
-            return [CollectionInfo.from_collection(c) for c in CollectionRepository(session).list()]
+            return HtmlList([CollectionInfo.from_collection(c) for c in CollectionRepository(session).list()])
 
     def rename_collection(self, name: str, new_name: str) -> CollectionInfo:
         """Give a collection another name.
@@ -173,7 +174,7 @@ class DocumentService:
         with self._sessions.begin() as session:
             repository = open_documents(session, collection)
             hits = self._search(repository, request)
-            return [SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)]
+            return HtmlList([SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)])
 
     def _search(self, repository: DocumentRepository, request: SearchRequest) -> Sequence[Any]:
         options = search_options(request)

@@ -21,23 +21,30 @@ from rowspace.services import DocumentIn, DocumentService
 
 __all__ = ["Command"]
 
-_SUFFIXES = {".jsonl": Format.JSONL, ".ndjson": Format.JSONL, ".csv": Format.CSV, ".tsv": Format.TSV}
+_SUFFIXES = {
+    ".jsonl": Format.JSONL,
+    ".ndjson": Format.JSONL,
+    ".csv": Format.CSV,
+    ".tsv": Format.TSV,
+    ".parquet": Format.PARQUET,
+}
+_FORMATS = sorted(set(_SUFFIXES.values()))
 
 
 class Command(RowspaceCommand):
     """Load documents in one transaction."""
 
     help = (
-        "Loads documents from JSON Lines or CSV into a collection, which is created if it is missing. A document whose "
+        "Loads documents from JSON Lines, CSV or Parquet into a collection, which is created if it is missing. A document whose "
         "id is there is updated; a text that did not change is not embedded again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the file and its fields."""
         super().add_arguments(parser)
-        parser.add_argument("file", help="A .jsonl, .ndjson, .csv or .tsv file; - for standard input.")
+        parser.add_argument("file", help="A .jsonl, .ndjson, .csv, .tsv or .parquet file; - for a pipe.")
         parser.add_argument("--collection", "-c", required=True, help="Where to.")
-        parser.add_argument("--format", choices=[*map(str, Format)], help="By default what the suffix says.")
+        parser.add_argument("--format", choices=[*map(str, _FORMATS)], help="By default what the suffix says.")
         parser.add_argument("--content", default="content", help="The field with the text.")
         parser.add_argument("--id", default=None, help="The field with the id; by default id, if there is one.")
         parser.add_argument(
@@ -80,7 +87,7 @@ def _format(name: str, given: str | None) -> Format:
     if given is not None:
         return Format(given)
     if Path(name).suffix.lower() not in _SUFFIXES:
-        message = f"{name!r} does not tell the format: say --format {', '.join(Format)}."
+        message = f"{name!r} does not tell the format: say --format {', '.join(_FORMATS)}."
         raise CommandError(message)
     return _SUFFIXES[Path(name).suffix.lower()]
 
