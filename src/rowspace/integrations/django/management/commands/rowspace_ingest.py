@@ -35,8 +35,8 @@ class Command(RowspaceCommand):
     """Load documents in one transaction."""
 
     help = (
-        "Loads documents from JSON Lines, CSV or Parquet into a collection, which is created if it is missing. A document whose "
-        "id is there is updated; a text that did not change is not embedded again."
+        "Loads documents from JSON Lines, CSV or Parquet into a collection, which is created if it is missing. A "
+        "document whose id is there is updated; a text that did not change is not embedded again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
