@@ -36,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command()(demo.demo)
-app.command()(ingest.ingest)
+app.command(short_help="Load documents from a file.")(ingest.ingest)
 app.command(short_help="Write a collection to a file.")(export.export)
 app.command()(search.search)
 app.command(short_help="Serve documents and searches over HTTP.")(serve.serve)
