@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 
-from rowspace.cli import collections, db, demo, doctor, index, ingest, search
+from rowspace.cli import collections, db, demo, doctor, index, ingest, search, ui
 from rowspace.cli.process import Program
 from rowspace.cli.settings import Settings
 
@@ -37,6 +37,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(ingest.ingest)
 app.command()(search.search)
+app.command(short_help="Search, ask, map and load in a browser.")(ui.ui)
 app.command(short_help="Measure the recall of searches, and set it.")(index.tune)
 app.command(short_help="Look for what is wrong with the indexes.")(doctor.doctor)
 app.add_typer(collections.app, name="collections")

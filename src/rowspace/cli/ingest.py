@@ -19,7 +19,7 @@ from rowspace.errors import InvalidRow
 
 if TYPE_CHECKING:
     from rowspace import DocumentService, LoadReport
-    from rowspace.cli.reading import Fields, Format
+    from rowspace.integrations._reading import Fields, Format
 
 __all__ = ["ingest"]
 
@@ -59,7 +59,7 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
       rowspace ingest vectors.jsonl --embedding vector
       curl -s https://example.org/notes.jsonl | rowspace ingest - --format jsonl
     """  # noqa: D301
-    from rowspace.cli.reading import Fields
+    from rowspace.integrations._reading import Fields
 
     settings = settings_of(context)
     name, kind = collection or settings.collection, _format(file, format_)
@@ -93,7 +93,7 @@ class _Source:
         Raises:
             InvalidRow: the message names file and line.
         """
-        from rowspace.cli.reading import read
+        from rowspace.integrations._reading import read
 
         try:
             yield from read(self._lines, self._format, fields)
@@ -103,7 +103,7 @@ class _Source:
 
 
 def _format(file: str, given: str | None) -> Format:
-    from rowspace.cli.reading import Format
+    from rowspace.integrations._reading import Format
 
     name = given or {".ndjson": "jsonl"}.get(Path(file).suffix.lower(), Path(file).suffix.lower().removeprefix("."))
     if name in list(Format):

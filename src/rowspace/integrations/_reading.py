@@ -1,6 +1,6 @@
 """Documents from JSON Lines and CSV: lines in, checked documents out, every error with the number of its line.
 
-No I/O of its own and no database: it takes lines from any iterable.
+No I/O of its own and no database: it takes lines from any iterable. The command line and the pages use it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rowspace.services import DocumentIn
 from rowspace.types import Vector
 from rowspace.wire.encode import to_json, to_text
 
-__all__ = ["Fields", "Format", "read"]
+__all__ = ["Fields", "Format", "numbered_rows", "read"]
 
 Numbered: TypeAlias = tuple[int, dict[str, Any]]
 
@@ -48,6 +48,7 @@ class Fields:
         dimension: numbers in a vector, where it is known.
         detect_types: take numbers, true and false in CSV for what they look like, and leave empty cells out.
         strip_nul: leave NUL bytes out of text, in place of an error.
+        hints: name the options of the command line in messages.
     """
 
     content: str = "content"
@@ -56,6 +57,7 @@ class Fields:
     dimension: int | None = None
     detect_types: bool = False
     strip_nul: bool = False
+    hints: bool = True
 
 
 def read(lines: Iterable[bytes], format_: Format, fields: Fields) -> Iterator[DocumentIn]:
@@ -64,9 +66,7 @@ def read(lines: Iterable[bytes], format_: Format, fields: Fields) -> Iterator[Do
     Raises:
         InvalidRow: a line that is none; the message begins with its number, which is 1 for the first.
     """
-    text = _decoded(lines)
-    rows = _json_rows(text) if format_ is Format.JSONL else _csv_rows(text, format_, fields)
-    for number, row in rows:
+    for number, row in numbered_rows(lines, format_, fields):
         try:
             document = _document(row, fields)
         except ValidationError as error:
@@ -78,6 +78,12 @@ def read(lines: Iterable[bytes], format_: Format, fields: Fields) -> Iterator[Do
         if fields.dimension is None and document.embedding is not None:
             fields = replace(fields, dimension=len(document.embedding))
         yield document
+
+
+def numbered_rows(lines: Iterable[bytes], format_: Format, fields: Fields) -> Iterator[Numbered]:
+    """Yield the rows as they are written, each with the number of its line; errors are those of `read`."""
+    text = _decoded(lines)
+    return _json_rows(text) if format_ is Format.JSONL else _csv_rows(text, format_, fields)
 
 
 def _at(number: int, message: str) -> InvalidRow:
@@ -151,9 +157,9 @@ def _detected(cell: str) -> Any:
 
 
 def _document(row: dict[str, Any], fields: Fields) -> DocumentIn:
-    content = _required(row, fields.content, "--content")
-    id_ = _required(row, fields.id, "--id") if fields.id else row.pop("id", None)
-    vector = _required(row, fields.embedding, "--embedding") if fields.embedding else None
+    content = _required(row, fields.content, "--content" if fields.hints else None)
+    id_ = _required(row, fields.id, "--id" if fields.hints else None) if fields.id else row.pop("id", None)
+    vector = _required(row, fields.embedding, "--embedding" if fields.hints else None) if fields.embedding else None
     nested = row.pop(_METADATA, {})
     metadata = {**nested, **row} if isinstance(nested, Mapping) else {**row, _METADATA: nested}
     document = DocumentIn(
@@ -162,13 +168,14 @@ def _document(row: dict[str, Any], fields: Fields) -> DocumentIn:
         metadata=metadata,
         embedding=None if vector is None else _vector(vector, fields.dimension),
     )
-    _check_text(document, strip_nul=fields.strip_nul)
+    _check_text(document, fields)
     return document
 
 
-def _required(row: dict[str, Any], name: str, option: str) -> Any:
+def _required(row: dict[str, Any], name: str, option: str | None) -> Any:
     if row.get(name) is None:
-        message = f"there is no {name!r}, only {', '.join(row) or 'nothing'}. Name the field: {option} FIELD."
+        hint = f" Name the field: {option} FIELD." if option else ""
+        message = f"there is no {name!r}, only {', '.join(row) or 'nothing'}.{hint}"
         raise ValueError(message)
     return row.pop(name)
 
@@ -189,11 +196,12 @@ def _vector(value: Any, dimension: int | None) -> Any:
     return Vector(dimension).coerce(value).tolist()
 
 
-def _check_text(document: DocumentIn, *, strip_nul: bool) -> None:
+def _check_text(document: DocumentIn, fields: Fields) -> None:
     to_json(document.metadata)  # refuses NaN and infinity
     for text in (document.content, document.id or "", *_texts(document.metadata)):
-        if "\0" in text and not strip_nul:
-            message = f"a NUL byte in {text!r:.60}, which PostgreSQL cannot store. Remove it, or give --strip-nul."
+        if "\0" in text and not fields.strip_nul:
+            hint = ", or give --strip-nul" if fields.hints else ""
+            message = f"a NUL byte in {text!r:.60}, which PostgreSQL cannot store. Remove it{hint}."
             raise ValueError(message)
         to_text(text.replace("\0", ""))
 

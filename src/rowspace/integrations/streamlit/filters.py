@@ -1,0 +1,111 @@
+"""From the metadata of a collection to widgets, and from what was chosen to a filter. No Streamlit, no database."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rowspace.results import FacetCount, Stats
+
+__all__ = ["MOST_KEYS", "MOST_VALUES", "Facet", "choice", "filter_of", "keys_of", "label_of", "numeric", "range_of"]
+
+#: Keys that get a widget: each costs a pass over the documents.
+MOST_KEYS = 6
+#: Values of a key that are counted.
+MOST_VALUES = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """One key to filter by.
+
+    Args:
+        key: the metadata key, dotted where it is nested.
+        kind: `choice` of values, `tags` for elements of arrays, `range` of numbers.
+        values: values with their counts, commonest first; for a range none.
+        low: the smallest number of a range.
+        high: the largest one.
+    """
+
+    key: str
+    kind: Literal["choice", "tags", "range"]
+    values: tuple[tuple[Any, int], ...] = ()
+    low: float = 0
+    high: float = 0
+
+
+def keys_of(metadata: Iterable[Mapping[str, Any]], most: int = MOST_KEYS) -> dict[str, list[Any]]:
+    """Return the commonest keys with scalar or array values, in their order of appearance, and the values seen."""
+    seen: dict[str, list[Any]] = {}
+    for one in metadata:
+        for key, value in _flat(one):
+            seen.setdefault(key, []).append(value)
+    order = Counter({key: len(values) for key, values in seen.items()}).most_common(most)
+    chosen = {key for key, _ in order}
+    return {key: values for key, values in seen.items() if key in chosen}
+
+
+def _flat(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in metadata.items():
+        # A filter reads a dot as a step, and a dollar as an operator.
+        if not key or "." in key or key.startswith("$"):
+            continue
+        if isinstance(value, Mapping):
+            if not prefix:
+                yield from _flat(value, f"{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", value
+
+
+def numeric(values: Sequence[Any]) -> bool:
+    """Tell whether all values are numbers, and too many different ones to tick each."""
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return numbers and len(set(values)) > 10
+
+
+def choice(key: str, seen: Sequence[Any], counts: Sequence[FacetCount]) -> Facet | None:
+    """Return a facet to tick values of; None where they do not divide the documents, as ids and titles do."""
+    values = tuple((one.value, one.count) for one in counts if _is_scalar(one.value))
+    if not values or (values[0][1] == 1 and len(values) > 10):
+        return None
+    return Facet(key, "tags" if any(isinstance(value, list) for value in seen) else "choice", values)
+
+
+def range_of(key: str, stats: Stats) -> Facet | None:
+    """Return a facet with two ends; None where the values turn out not to be numbers, or are all one."""
+    low, high = stats.minimum, stats.maximum
+    if not numeric_pair(low, high) or low == high:
+        return None
+    return Facet(key, "range", low=low, high=high)
+
+
+def numeric_pair(low: Any, high: Any) -> bool:
+    """Tell whether both are numbers."""
+    return all(isinstance(one, int | float) and not isinstance(one, bool) for one in (low, high))
+
+
+def filter_of(facets: Iterable[Facet], chosen: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the filter for what was chosen by key: a list of values, or the two ends of a range."""
+    found: dict[str, Any] = {}
+    for facet in facets:
+        given = chosen.get(facet.key)
+        if not given:
+            continue
+        if facet.kind == "range":
+            if tuple(given) != (facet.low, facet.high):
+                found[facet.key] = {"$between": [*given]}
+        else:
+            found[facet.key] = {"$any" if facet.kind == "tags" else "$in": [*given]}
+    return found or None
+
+
+def label_of(value: Any, count: int) -> str:
+    """Return how a value is offered."""
+    shown = {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    return f"{shown:.60} ({count:,})"
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool)
