@@ -65,12 +65,21 @@ class _Opened:
 
     _server: EmbeddedServer | None = None
     _owned = False
+    _opened_with: dict[str, Any] | None = None
     engine: Any
 
     def __repr__(self) -> str:
         url: URL = self.engine.url
         shown = url.difference_update_query([key for key in url.query if "password" in key])
         return f"{type(self).__name__}({shown.render_as_string(hide_password=True)!r})"
+
+    @property
+    def opened_with(self) -> dict[str, Any] | None:
+        """The engine options that `open` was given; None for an engine that was handed in.
+
+        With the URL and the schema they are what it takes to open the other side of the same database.
+        """
+        return self._opened_with
 
     @property
     def server(self) -> EmbeddedServer | None:
@@ -110,7 +119,7 @@ class Database(_Opened):
         """
         target, server = _target(url, "sync")
         database = cls(create_engine(target, **_pool_options(engine_options)), schema=schema)
-        database._owned, database._server = True, server
+        database._owned, database._server, database._opened_with = True, server, engine_options
         return database
 
     @contextmanager
@@ -163,7 +172,7 @@ class AsyncDatabase(_Opened):
         """
         target, server = _target(url, "async")
         database = cls(create_async_engine(target, **_pool_options(engine_options)), schema=schema)
-        database._owned, database._server = True, server
+        database._owned, database._server, database._opened_with = True, server, engine_options
         return database
 
     @asynccontextmanager

@@ -25,6 +25,8 @@ __all__ = [
     "InvalidText",
     "InvalidVector",
     "MissingExtra",
+    "ModelError",
+    "ModelUnavailable",
     "PermissionDenied",
     "RowNotFound",
     "RowspaceError",
@@ -107,6 +109,21 @@ class TransactionConflict(RowspaceError):
 
 class StoreUnavailable(RowspaceError, ConnectionError):
     """The server cannot be reached, refused the login, or went away."""
+
+
+class ModelError(RowspaceError):
+    """A chat model or a hosted embedder refused a request, or what it returned is no answer."""
+
+
+class ModelUnavailable(ModelError):
+    """A chat model or a hosted embedder is away, overloaded, or limits the rate: try again later.
+
+    `retry_after` is the number of seconds that it asked to wait, where it did.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 _BY_SQLSTATE: dict[str, type[RowspaceError]] = {

@@ -84,7 +84,7 @@ def entry_holds(key: str, operand: Any, at: Any) -> bool:
     if key == "$or":
         return any(holds(one, at) for one in operand)
     if key == "$not":
-        return not holds(operand, at)
+        return not any(holds(one, at) for one in (operand if isinstance(operand, list) else [operand]))
     if key.startswith("$"):
         return operator_holds(key, operand, at)
     for name in split(key):
@@ -202,6 +202,7 @@ filters = st.recursive(
             lambda pair: dict([pair])
         ),
         inner.map(lambda one: {"$not": one}),
+        st.lists(inner, min_size=1, max_size=2).map(lambda several: {"$not": several}),
         st.tuples(inner, inner).map(lambda pair: {**pair[0], "$or": list(pair)}),
     ),
     max_leaves=5,

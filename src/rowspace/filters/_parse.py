@@ -152,11 +152,8 @@ def _segment(raw: str, key: str, where: str) -> str:
 
 
 def _operation(name: str, operand: object, at: _Place) -> Condition:
-    if name == "$not":
-        return negated(_mapping(operand, at))
-    if name in {"$and", "$or"}:
-        parts = tuple(_mapping(one, at.inside(f"[{index}]")) for index, one in enumerate(_filters(operand, at)))
-        return all_of(parts) if name == "$and" else any_of(parts)
+    if name.lower() in _LOGIC:
+        return _logic(name.lower(), operand, at)
     if name not in _OPERATORS:
         message = f"{at.where}: unknown operator {shown(name)}. {_suggestion(name)}"
         raise InvalidFilter(message)
@@ -165,8 +162,17 @@ def _operation(name: str, operand: object, at: _Place) -> Condition:
     return _OPERATORS[name](operand, at)
 
 
+def _logic(name: str, operand: object, at: _Place) -> Condition:
+    if name == "$not" and not isinstance(operand, list | tuple):
+        return negated(_mapping(operand, at))
+    parts = tuple(_mapping(one, at.inside(f"[{index}]")) for index, one in enumerate(_filters(operand, at)))
+    if name == "$not":
+        return all_of(tuple(negated(part) for part in parts))
+    return all_of(parts) if name == "$and" else any_of(parts)
+
+
 def _suggestion(name: str) -> str:
-    names = [*_OPERATORS, "$and", "$or", "$not"]
+    names = [*_OPERATORS, *_LOGIC]
     close = get_close_matches(name[:32].lower(), names, n=1)
     meant = f"Did you mean {close[0]}? " if close else ""
     return f"{meant}There are {', '.join(names)}; a key that begins with $ is written \\$."
@@ -254,6 +260,9 @@ def _has_all(operand: Any, at: _Place) -> Condition:
         raise invalid(at.where, operand, "at least one element", "Leave $all out, or ask with $exists for the key.")
     return all_of(tuple(HasAny(at.path, (value,)) for value in values))
 
+
+# These may be written in capitals too, and $not may have a list: filters of langchain-postgres are.
+_LOGIC = ("$and", "$or", "$not")
 
 _OPERATORS: dict[str, Callable[[Any, _Place], Condition]] = {
     "$eq": _equal,

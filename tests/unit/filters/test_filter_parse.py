@@ -62,6 +62,10 @@ def test_empty_filter_is_no_condition(empty: Any) -> None:
         ({"$not": {"a": 1, "b": 2}}, Or((Not(Compare(A, "==", 1)), Not(Compare(B, "==", 2))))),
         ({"$not": {"$or": [{"a": {"$ne": 1}}, {"b": 2}]}}, And((Compare(A, "==", 1), Not(Compare(B, "==", 2))))),
         ({"a": {"$not": {"b": 1}}}, Not(Compare(("a", "b"), "==", 1))),
+        ({"$not": [{"a": 1}, {"b": {"$ne": 2}}]}, And((Not(Compare(A, "==", 1)), Compare(B, "==", 2)))),
+        ({"a": {"$not": [{"$gt": 5}, {"$lt": 1}]}}, And((Not(Compare(A, ">", 5)), Not(Compare(A, "<", 1))))),
+        ({"$OR": [{"a": 1}, {"$NOT": {"b": 2}}]}, Or((Compare(A, "==", 1), Not(Compare(B, "==", 2))))),
+        ({"$And": [{"a": 1}]}, Compare(A, "==", 1)),
     ],
 )
 def test_each_operator_becomes_its_condition(filter_: Any, condition: Any) -> None:
@@ -147,6 +151,8 @@ def test_enum_members_and_true_keep_their_json_type() -> None:
         ({"$or": {"a": 1}}, ("filter.$or", "one or more filters")),
         ({"$or": [{"a": 1}, {}]}, ("filter.$or[1]: got {}",)),
         ({"$not": {}}, ("filter.$not: got {}",)),
+        ({"$not": []}, ("filter.$not: got []",)),
+        ({"$NOT": [{"a": 1}, 5]}, ("filter.$NOT[1]: got 5",)),
         ({"a": {"$not": 5}}, ("filter.a.$not: got 5", "$ne")),
         ({"a": {"$gt": 1, "b": 2}}, ("filter.a", "only operators or only keys", "Move $gt")),
         ({"a": {"$eq": {"b": 1}}}, ("filter.a.$eq: got {'b': 1}", "nested keys")),

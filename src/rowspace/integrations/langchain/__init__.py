@@ -1,0 +1,14 @@
+"""LangChain (extra `langchain`): a vector store over a collection, and its retriever.
+
+Needs `langchain-core` alone.
+"""
+
+from rowspace._optional import require
+
+require("langchain_core", extra="langchain")
+
+from rowspace.integrations.langchain.options import DistanceStrategy  # noqa: E402 -- asked first what is installed
+from rowspace.integrations.langchain.retriever import RowspaceRetriever  # noqa: E402
+from rowspace.integrations.langchain.vectorstore import RowspaceVectorStore  # noqa: E402
+
+__all__ = ["DistanceStrategy", "RowspaceRetriever", "RowspaceVectorStore"]

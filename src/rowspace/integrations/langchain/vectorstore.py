@@ -1,0 +1,155 @@
+"""The vector store, put together, and how it is made from texts, documents or embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Self, TypeVar
+
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+
+from rowspace.integrations.langchain.retriever import RowspaceRetriever
+from rowspace.integrations.langchain.variety import VarietyStore
+from rowspace.integrations.langchain.writing import WritingStore
+
+__all__ = ["RowspaceVectorStore"]
+
+S = TypeVar("S", bound="RowspaceVectorStore")
+
+
+class RowspaceVectorStore(WritingStore, VarietyStore):
+    """LangChain's `VectorStore` over a collection, sync and async on one object.
+
+    It takes what users of `langchain_postgres.PGVector` write; see `StoreBase` for the options. Keywords of the
+    `from_*` methods beyond those named go to the constructor.
+    """
+
+    def as_retriever(self, **options: Any) -> RowspaceRetriever:
+        """Return a retriever; `search_type` is `similarity`, `similarity_score_threshold`, `mmr` or `hybrid`."""
+        tags = [*(options.pop("tags", None) or []), *self._get_retriever_tags()]
+        return RowspaceRetriever(vectorstore=self, tags=tags, **options)
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: list[str],
+        embedding: Embeddings,
+        metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: list[str] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Return a store with these texts added."""
+        with _closed_on_error(cls(embedding, **options)) as store:
+            store.add_texts(texts, metadatas, ids=ids)
+        return store
+
+    @classmethod
+    async def afrom_texts(
+        cls,
+        texts: list[str],
+        embedding: Embeddings,
+        metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: list[str] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Return a store with these texts added."""
+        async with _aclosed_on_error(cls(embedding, **options)) as store:
+            await store.aadd_texts(texts, metadatas, ids=ids)
+        return store
+
+    @classmethod
+    def from_documents(
+        cls, documents: list[Document], embedding: Embeddings, *, ids: list[str] | None = None, **options: Any
+    ) -> Self:
+        """Return a store with these documents added."""
+        with _closed_on_error(cls(embedding, **options)) as store:
+            store.add_documents(documents, ids=ids)
+        return store
+
+    @classmethod
+    async def afrom_documents(
+        cls, documents: list[Document], embedding: Embeddings, *, ids: list[str] | None = None, **options: Any
+    ) -> Self:
+        """Return a store with these documents added."""
+        async with _aclosed_on_error(cls(embedding, **options)) as store:
+            await store.aadd_documents(documents, ids=ids)
+        return store
+
+    @classmethod
+    def from_embeddings(
+        cls,
+        text_embeddings: Iterable[tuple[str, Sequence[float]]],
+        embedding: Embeddings,
+        *,
+        metadatas: list[dict[str, Any]] | None = None,
+        ids: list[str] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Return a store with these pairs of a text and its embedding added."""
+        with _closed_on_error(cls(embedding, **options)) as store:
+            store.add_embeddings(*_unzipped(text_embeddings), metadatas=metadatas, ids=ids)
+        return store
+
+    @classmethod
+    async def afrom_embeddings(
+        cls,
+        text_embeddings: Iterable[tuple[str, Sequence[float]]],
+        embedding: Embeddings,
+        *,
+        metadatas: list[dict[str, Any]] | None = None,
+        ids: list[str] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Return a store with these pairs of a text and its embedding added."""
+        async with _aclosed_on_error(cls(embedding, **options)) as store:
+            await store.aadd_embeddings(*_unzipped(text_embeddings), metadatas=metadatas, ids=ids)
+        return store
+
+    @classmethod
+    def from_existing_index(cls, embedding: Embeddings, **options: Any) -> Self:
+        """Return a store over a collection that has to be there.
+
+        Raises:
+            CollectionNotFound: it is not.
+        """
+        with _closed_on_error(cls(embedding, **{"create_collection": False, **options})) as store:
+            store.create_collection()
+        return store
+
+    @classmethod
+    async def afrom_existing_index(cls, embedding: Embeddings, **options: Any) -> Self:
+        """Return a store over a collection that has to be there.
+
+        Raises:
+            CollectionNotFound: it is not.
+        """
+        async with _aclosed_on_error(cls(embedding, **{"create_collection": False, **options})) as store:
+            await store.acreate_collection()
+        return store
+
+
+@contextmanager
+def _closed_on_error(store: S) -> Iterator[S]:
+    # Nobody else could: the caller never sees the store.
+    try:
+        yield store
+    except BaseException:
+        store.close()
+        raise
+
+
+@asynccontextmanager
+async def _aclosed_on_error(store: S) -> AsyncIterator[S]:
+    try:
+        yield store
+    except BaseException:
+        await store.aclose()
+        raise
+
+
+def _unzipped(pairs: Iterable[tuple[str, Sequence[float]]]) -> tuple[list[str], list[Sequence[float]]]:
+    both = list(pairs)
+    return [text for text, _ in both], [vector for _, vector in both]

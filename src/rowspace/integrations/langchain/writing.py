@@ -1,0 +1,189 @@
+"""What the store writes, deletes and reads by id, sync and async."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.documents import Document
+
+from rowspace.errors import ConfigurationError
+from rowspace.integrations.langchain.base import StoreBase
+from rowspace.integrations.langchain.options import refuse_unknown
+from rowspace.repositories.subjects import Where
+from rowspace.services import DocumentIn, DocumentOut
+
+__all__ = ["WritingStore"]
+
+
+class WritingStore(StoreBase):
+    """Adds documents, deletes them and gets them by id.
+
+    A document whose id is there is updated; a text that did not change is not embedded again. A document without an id
+    gets a random one.
+    """
+
+    def add_texts(
+        self,
+        texts: Iterable[str],
+        metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: Sequence[str | None] | None = None,
+        batch_size: int = 500,
+        **unknown: Any,
+    ) -> list[str]:
+        """Embed texts and add them, all or none, and return their ids in the order of the texts.
+
+        Args:
+            texts: the texts, read once.
+            metadatas: one a text.
+            ids: one a text; None, or a None among them, for a random one.
+            batch_size: texts embedded and written at once.
+            unknown: refused.
+
+        Raises:
+            ConfigurationError: an unknown keyword, or not as many metadatas or ids as texts.
+            EmbedderMismatch: the collection was filled by another embedder.
+            InvalidText, InvalidRow: a text or metadata that cannot be stored; the message names the row.
+        """
+        refuse_unknown(unknown)
+        return self._add(_rows(texts, metadatas, ids), batch_size)
+
+    async def aadd_texts(
+        self,
+        texts: Iterable[str],
+        metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: Sequence[str | None] | None = None,
+        batch_size: int = 500,
+        **unknown: Any,
+    ) -> list[str]:
+        """Embed texts and add them; see `add_texts`."""
+        refuse_unknown(unknown)
+        return await self._aadd(_rows(texts, metadatas, ids), batch_size)
+
+    def add_documents(
+        self,
+        documents: list[Document],
+        *,
+        ids: Sequence[str | None] | None = None,
+        batch_size: int = 500,
+        **unknown: Any,
+    ) -> list[str]:
+        """Embed documents and add them, all or none, and return their ids; `ids` goes before the documents' own."""
+        refuse_unknown(unknown)
+        return self._add(_rows_of(documents, ids), batch_size)
+
+    async def aadd_documents(
+        self,
+        documents: list[Document],
+        *,
+        ids: Sequence[str | None] | None = None,
+        batch_size: int = 500,
+        **unknown: Any,
+    ) -> list[str]:
+        """Embed documents and add them; see `add_documents`."""
+        refuse_unknown(unknown)
+        return await self._aadd(_rows_of(documents, ids), batch_size)
+
+    def add_embeddings(
+        self,
+        texts: Sequence[str],
+        embeddings: Sequence[Any],
+        metadatas: list[dict[str, Any]] | None = None,
+        ids: Sequence[str | None] | None = None,
+    ) -> list[str]:
+        """Add texts with embeddings that are there already, all or none, and return their ids.
+
+        Raises:
+            ConfigurationError: not as many embeddings, metadatas or ids as texts.
+            InvalidVector, DimensionMismatch: an embedding that does not fit; the message names the row.
+        """
+        return self._add(_rows(texts, metadatas, ids, embeddings), 500)
+
+    async def aadd_embeddings(
+        self,
+        texts: Sequence[str],
+        embeddings: Sequence[Any],
+        metadatas: list[dict[str, Any]] | None = None,
+        ids: Sequence[str | None] | None = None,
+    ) -> list[str]:
+        """Add texts with embeddings that are there already; see `add_embeddings`."""
+        return await self._aadd(_rows(texts, metadatas, ids, embeddings), 500)
+
+    def delete(self, ids: list[str] | None = None, *, filter: Where | None = None, **unknown: Any) -> bool:
+        """Delete documents by id or by a metadata filter; ids that are not there are no error.
+
+        `collection_only` is taken for compatibility: an id is one of this collection.
+
+        Raises:
+            ConfigurationError: neither is given, or both; `delete_collection` deletes everything.
+        """
+        refuse_unknown(unknown, known={"collection_only"})
+        _one_of(ids, filter)
+        self._ready()
+        self._service.delete(self.collection_name, ids or (), where=filter)  # type: ignore[arg-type]
+        return True
+
+    async def adelete(self, ids: list[str] | None = None, *, filter: Where | None = None, **unknown: Any) -> bool:
+        """Delete documents by id or by a metadata filter; see `delete`."""
+        refuse_unknown(unknown, known={"collection_only"})
+        _one_of(ids, filter)
+        await self._aready()
+        await self._aservice.delete(self.collection_name, ids or (), where=filter)  # type: ignore[arg-type]
+        return True
+
+    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+        """Return documents by id, in the order of the ids; those that are not there are left out."""
+        self._ready()
+        return [_document(found) for found in self._service.get(self.collection_name, ids)]
+
+    async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+        """Return documents by id, in the order of the ids; those that are not there are left out."""
+        await self._aready()
+        return [_document(found) for found in await self._aservice.get(self.collection_name, ids)]
+
+    def _add(self, rows: list[DocumentIn], batch_size: int) -> list[str]:
+        self._ready(_dimension(rows))
+        self._service.add(self.collection_name, rows, batch_size=batch_size)
+        return [str(row.id) for row in rows]
+
+    async def _aadd(self, rows: list[DocumentIn], batch_size: int) -> list[str]:
+        await self._aready(_dimension(rows))
+        await self._aservice.add(self.collection_name, rows, batch_size=batch_size)
+        return [str(row.id) for row in rows]
+
+
+def _rows(texts: Iterable[str], metadatas: Any, ids: Any, embeddings: Any = None) -> list[DocumentIn]:
+    contents = list(texts)
+    for name, given in (("metadatas", metadatas), ("ids", ids), ("embeddings", embeddings)):
+        if given is not None and len(given) != len(contents):
+            message = f"Expected one of {name} a text, got {len(given)} for {len(contents)} texts."
+            raise ConfigurationError(message)
+    columns = (repeat(None) if given is None else given for given in (metadatas, ids, embeddings))
+    return [
+        DocumentIn(content=content, id=id_ or str(uuid4()), metadata=metadata or {}, embedding=embedding)
+        for content, metadata, id_, embedding in zip(contents, *columns, strict=False)
+    ]
+
+
+def _rows_of(documents: Iterable[Document], ids: Any) -> list[DocumentIn]:
+    given = list(documents)
+    own = [document.id for document in given] if ids is None else ids
+    return _rows([document.page_content for document in given], [document.metadata for document in given], own)
+
+
+def _dimension(rows: list[DocumentIn]) -> int | None:
+    return len(rows[0].embedding) if rows and rows[0].embedding is not None else None
+
+
+def _document(found: DocumentOut) -> Document:
+    return Document(id=found.id, page_content=found.content, metadata=found.metadata)
+
+
+def _one_of(ids: list[str] | None, where: Where | None) -> None:
+    if (ids is None) == (where is None):
+        message = "delete takes ids or a filter, and not both; delete_collection() deletes everything."
+        raise ConfigurationError(message)

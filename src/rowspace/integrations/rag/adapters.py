@@ -1,0 +1,64 @@
+"""The service as parts of LangChain: a runnable of a chain, a tool of an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from rowspace._optional import require
+from rowspace.integrations.rag.models import Answer, AnswerRequest
+
+__all__ = ["runnable", "tool"]
+
+_DESCRIPTION = "Answer a question from the collected documents. Returns an answer with numbered sources."
+
+
+class _Question(BaseModel):
+    question: str = Field(description="A whole question, in the words of the user.", min_length=1, max_length=10_000)
+
+
+def runnable(service: Any) -> Any:
+    """Return a `Runnable` from a question, a dict or an `AnswerRequest` to an `Answer`."""
+    runnables = require("langchain_core.runnables", extra="langchain")
+
+    def answer(given: Any) -> Answer:
+        result: Answer = service.answer(_request(given))
+        return result
+
+    async def aanswer(given: Any) -> Answer:
+        result: Answer = await service.aanswer(_request(given))
+        return result
+
+    return runnables.RunnableLambda(answer, aanswer, name="AnswerService")
+
+
+def tool(service: Any, name: str, description: str | None, options: Mapping[str, Any]) -> Any:
+    """Return a tool that takes a question and gives a text; its artifact is the `Answer`."""
+    tools = require("langchain_core.tools", extra="langchain")
+
+    def answer(question: str) -> tuple[str, Answer]:
+        return _shown(service.answer(question, **options))
+
+    async def aanswer(question: str) -> tuple[str, Answer]:
+        return _shown(await service.aanswer(question, **options))
+
+    return tools.StructuredTool.from_function(
+        answer,
+        aanswer,
+        name=name,
+        description=description or _DESCRIPTION,
+        args_schema=_Question,
+        response_format="content_and_artifact",
+    )
+
+
+def _request(given: Any) -> AnswerRequest | str:
+    return AnswerRequest(**given) if isinstance(given, Mapping) else given
+
+
+def _shown(answer: Answer) -> tuple[str, Answer]:
+    sources = [f"[{source.number}] {source.id}" for source in answer.sources if source.cited]
+    lines = [answer.notice, answer.text, "Sources: " + ", ".join(sources) if sources else None]
+    return "\n".join(filter(None, lines)), answer

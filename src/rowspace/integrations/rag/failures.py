@@ -1,0 +1,105 @@
+"""What went wrong with a model or a hosted embedder, in Rowspace's errors.
+
+Libraries differ in their classes but agree on `status_code` and `response.headers`. The message of the provider is left
+to the cause: it may repeat a part of the key.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from contextlib import aclosing, closing, contextmanager
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar, cast
+
+from rowspace.errors import ModelError, ModelUnavailable, RowspaceError
+
+__all__ = ["aguarded", "guarded", "model_errors"]
+
+T = TypeVar("T")
+
+_AWAY = {"APIConnectionError", "APITimeoutError", "TransportError", "ConnectError", "ReadTimeout", "ServiceUnavailable"}
+_LATER = {408, 409, 425, 429}
+# What comes of reading an answer that is none.
+_MALFORMED = (ValueError, TypeError, LookupError, AttributeError)
+
+
+@contextmanager
+def model_errors(what: str) -> Iterator[None]:
+    """Raise `ModelUnavailable` or `ModelError` in place of a library's error, with the original as its cause.
+
+    Args:
+        what: who is asked, for the message: `chat model` or `embedder`.
+    """
+    try:
+        yield
+    except RowspaceError:
+        raise
+    except Exception as error:
+        mapped = _mapped(error, what)
+        if mapped is None:
+            raise
+        raise mapped from error
+
+
+def guarded(chunks: Iterator[T], what: str) -> Iterator[T]:
+    """Yield what an iterator yields; only its own errors are mapped, not those of whoever reads it."""
+    with closing(cast("Generator[T, None, None]", chunks)):
+        while True:
+            with model_errors(what):
+                try:
+                    chunk = next(chunks)
+                except StopIteration:
+                    return
+            yield chunk
+
+
+async def aguarded(chunks: AsyncIterator[T], what: str) -> AsyncIterator[T]:
+    """Yield what an async iterator yields; only its own errors are mapped."""
+    async with aclosing(cast("AsyncGenerator[T, None]", chunks)):
+        while True:
+            with model_errors(what):
+                try:
+                    chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    return
+            yield chunk
+
+
+def _mapped(error: Exception, what: str) -> RowspaceError | None:
+    name, status = type(error).__name__, _status(error)
+    if status is not None and (status in _LATER or status >= 500):
+        wait = _retry_after(error)
+        when = "later" if wait is None else f"in {math.ceil(wait)} s"
+        return ModelUnavailable(f"The {what} answered with HTTP {status} ({name}). Try again {when}.", retry_after=wait)
+    if status is not None and status >= 400:
+        fix = "Check the key, the model's name and what it may be sent."
+        return ModelError(f"The {what} refused the request with HTTP {status} ({name}). {fix}")
+    if isinstance(error, OSError) or _AWAY & {kind.__name__ for kind in type(error).__mro__}:
+        return ModelUnavailable(f"The {what} did not answer ({name}). Check its address, or try again later.")
+    if isinstance(error, _MALFORMED) or hasattr(error, "response") or hasattr(error, "body"):
+        return ModelError(f"The {what} returned something that cannot be read as an answer ({name}).")
+    return None
+
+
+def _status(error: Any) -> int | None:
+    for status in (getattr(error, "status_code", None), getattr(getattr(error, "response", None), "status_code", None)):
+        if isinstance(status, int):
+            return status
+    return None
+
+
+def _retry_after(error: Any) -> float | None:
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    given = headers.get("retry-after") if headers is not None else None
+    if given is None:
+        return None
+    try:
+        return max(0.0, float(given))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(given).timestamp() - time.time())
+    except ValueError:
+        return None

@@ -1,0 +1,112 @@
+"""What goes into an answer and comes out: pydantic models, so that a web framework can take them as they are."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["Answer", "AnswerEvent", "AnswerKind", "AnswerRequest", "Source", "Turn"]
+
+#: Where the text of an answer comes from: a model; sentences of the sources as they stand; nowhere.
+AnswerKind = Literal["generated", "extractive", "nothing_found"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Turn(_Model):
+    """One earlier message of a conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str = Field(min_length=1, max_length=100_000)
+
+
+class AnswerRequest(_Model):
+    """One question.
+
+    Args:
+        question: what is asked; it is also what is searched for.
+        collection: where to look; by default the service's own.
+        history: earlier messages, oldest first. The model sees them, the search does not.
+        k: passages to retrieve.
+        mode: `vector` by distance, `text` by keyword, `hybrid` by both, `mmr` by distance but not all alike.
+        filter: a metadata filter.
+        max_distance: in modes `vector` and `mmr`: leave out what is farther.
+        fetch_k: in mode `mmr`: candidates, at least k; four times k and at least 20 by default.
+        lambda_mult: in mode `mmr`: from 1 for the nearest alone to 0 for variety alone.
+        token_budget: tokens of all passages together that the model is shown.
+    """
+
+    question: str = Field(min_length=1, max_length=10_000, pattern=r"\S")
+    collection: str | None = Field(default=None, min_length=1)
+    history: tuple[Turn, ...] = Field(default=(), max_length=100)
+    k: int = Field(default=6, ge=1, le=100)
+    mode: Literal["vector", "text", "hybrid", "mmr"] = "vector"
+    filter: dict[str, Any] | None = None
+    max_distance: float | None = None
+    fetch_k: int | None = Field(default=None, ge=1, le=10_000)
+    lambda_mult: float = Field(default=0.5, ge=0, le=1)
+    token_budget: int = Field(default=3_000, ge=50, le=1_000_000)
+
+    @model_validator(mode="after")
+    def _fits_mode(self) -> Self:
+        if self.max_distance is not None and self.mode in {"text", "hybrid"}:
+            message = "max_distance goes with the modes vector and mmr"
+            raise ValueError(message)
+        if self.fetch_k is not None and self.mode != "mmr":
+            message = "fetch_k goes with the mode mmr"
+            raise ValueError(message)
+        if self.fetch_k is not None and self.fetch_k < self.k:
+            message = "fetch_k is at least k"
+            raise ValueError(message)
+        return self
+
+
+class Source(_Model):
+    """A passage that the answer was made from. The text cites it by its number in square brackets.
+
+    `content` is what the model was shown; `truncated` says that the document goes on. `cited` says that the text has
+    its number. `distance` is smaller, `similarity` and `score` are larger, the better it fits; which of them is there
+    depends on the mode.
+    """
+
+    number: int
+    id: str
+    content: str
+    metadata: dict[str, Any]
+    distance: float | None = None
+    similarity: float | None = None
+    score: float | None = None
+    truncated: bool = False
+    cited: bool = False
+
+
+class Answer(_Model):
+    """An answer with its numbered sources.
+
+    `notice` is a sentence for the reader: that the answer is extractive, that nothing was found, or that the model
+    stopped at its limit. `usage` has the tokens that the model counted, where it did.
+    """
+
+    question: str
+    text: str
+    kind: AnswerKind
+    collection: str
+    sources: tuple[Source, ...] = ()
+    notice: str | None = None
+    model: str | None = None
+    usage: dict[str, int] | None = None
+
+
+class AnswerEvent(_Model):
+    """One event of a streamed answer: first the `sources`, then each `token`, last the whole `answer`.
+
+    Exactly the field that the type names is there. The texts of all tokens together are the text of the answer.
+    """
+
+    type: Literal["sources", "token", "answer"]
+    sources: tuple[Source, ...] | None = None
+    token: str | None = None
+    answer: Answer | None = None

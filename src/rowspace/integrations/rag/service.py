@@ -1,0 +1,250 @@
+"""The service that answers questions from a collection: retrieve, pack, ask the model, number the sources."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+from rowspace.errors import ConfigurationError
+from rowspace.integrations._retrieval import Retrieval, aembedded, embedded
+from rowspace.integrations._sides import Connection, Sides
+from rowspace.integrations.rag import extractive
+from rowspace.integrations.rag.chat import Chat, Reply
+from rowspace.integrations.rag.failures import model_errors
+from rowspace.integrations.rag.models import Answer, AnswerEvent, AnswerRequest, Source
+from rowspace.integrations.rag.packing import TokenCounter, pack
+from rowspace.integrations.rag.prompting import SYSTEM_PROMPT, cited, messages_for
+from rowspace.integrations.rag.sentences import approximate_tokens
+from rowspace.services.embedding import Embedder, aembed_query, aembed_texts, embed_query, embed_texts
+
+__all__ = ["AnswerService"]
+
+_NOTHING = "Nothing was found in the collection {!r} that could answer this."
+_NOTHING_NOTICE = "The search found no document, so no model was asked."
+
+
+class AnswerService:
+    """Answers questions from the documents of a collection, sync and async on one object.
+
+    Without a model the answer is extractive: the best sentences of the sources. The transaction of the search has ended
+    before the model is asked.
+
+    Args:
+        connection: a URL, for sync and async alike; an engine, a `Database` or `AsyncDatabase`, a session factory, or
+            a live session. None takes `ROWSPACE_DATABASE_URL`, else the embedded server.
+        embedder: the one that filled the collection.
+        model: a LangChain `BaseChatModel`; a string for `init_chat_model`, if `langchain` is installed; None for
+            extractive answers.
+        collection: where to look, for requests that do not say.
+        system_prompt: what the model is told; `{fence}` in it becomes the token that borders the sources.
+        metadata_keys: keys of the metadata that the model is shown with each source.
+        count_tokens: how many tokens a text is, such as `model.get_num_tokens`; by default one a CJK character and
+            one each four others.
+        sentences: how many an extractive answer has at most.
+
+    Raises:
+        ConfigurationError: a model or a connection that is none, or a system prompt without `{fence}`.
+        MissingExtra: a model, and LangChain is not installed.
+    """
+
+    def __init__(
+        self,
+        connection: Connection = None,
+        embedder: Embedder | None = None,
+        *,
+        model: Any = None,
+        collection: str | None = None,
+        system_prompt: str = SYSTEM_PROMPT,
+        metadata_keys: Sequence[str] = (),
+        count_tokens: TokenCounter = approximate_tokens,
+        sentences: int = 4,
+    ) -> None:
+        if "{fence}" not in system_prompt:
+            message = "The system prompt has to say what {fence} is: without it a document can pass for an instruction."
+            raise ConfigurationError(message)
+        self._sides = Sides(connection)
+        self._embedder = embedder
+        self._chat = None if model is None else Chat(model)
+        self._collection = collection
+        self._system, self._keys = system_prompt, tuple(metadata_keys)
+        self._count, self._sentences = count_tokens, sentences
+
+    def answer(self, question: AnswerRequest | str, **options: Any) -> Answer:
+        """Return the answer to a question.
+
+        Args:
+            question: an `AnswerRequest`; or a text, with the fields of one as keywords.
+            options: `collection`, `history`, `k`, `mode`, `filter`, `max_distance`, `fetch_k`, `lambda_mult`,
+                `token_budget`.
+
+        Raises:
+            CollectionNotFound, EmbedderMismatch, InvalidFilter: as in a search.
+            ModelUnavailable, ModelError: the model or a hosted embedder did not answer; it refused, or returned no
+                answer.
+            ConfigurationError: there is no collection to look in, or no embedder.
+        """
+        request = self._request(question, options)
+        sources = self.retrieve(request)
+        if not sources:
+            return self._nothing(request)
+        if self._chat is None:
+            return self._extracted(request, sources)
+        return self._finished(request, sources, self._chat.ask(self._messages(request, sources)))
+
+    async def aanswer(self, question: AnswerRequest | str, **options: Any) -> Answer:
+        """Return the answer to a question; see `answer`."""
+        request = self._request(question, options)
+        sources = await self.aretrieve(request)
+        if not sources:
+            return self._nothing(request)
+        if self._chat is None:
+            return await self._aextracted(request, sources)
+        return self._finished(request, sources, await self._chat.aask(self._messages(request, sources)))
+
+    def stream(self, question: AnswerRequest | str, **options: Any) -> Iterator[AnswerEvent]:
+        """Yield the sources, then the text as it comes, then the whole answer; the arguments are those of `answer`."""
+        request = self._request(question, options)
+        sources = self.retrieve(request)
+        yield AnswerEvent(type="sources", sources=tuple(sources))
+        if sources and self._chat is not None:
+            reply = Reply()
+            for chunk in self._chat.chunks(self._messages(request, sources)):
+                if text := reply.add(chunk):
+                    yield AnswerEvent(type="token", token=text)
+            yield AnswerEvent(type="answer", answer=self._finished(request, sources, reply))
+            return
+        answer = self._extracted(request, sources) if sources else self._nothing(request)
+        yield AnswerEvent(type="token", token=answer.text)
+        yield AnswerEvent(type="answer", answer=answer)
+
+    async def astream(self, question: AnswerRequest | str, **options: Any) -> AsyncIterator[AnswerEvent]:
+        """Yield the sources, then the text as it comes, then the whole answer; the arguments are those of `answer`."""
+        request = self._request(question, options)
+        sources = await self.aretrieve(request)
+        yield AnswerEvent(type="sources", sources=tuple(sources))
+        if sources and self._chat is not None:
+            reply = Reply()
+            async for chunk in self._chat.achunks(self._messages(request, sources)):
+                if text := reply.add(chunk):
+                    yield AnswerEvent(type="token", token=text)
+            yield AnswerEvent(type="answer", answer=self._finished(request, sources, reply))
+            return
+        answer = await self._aextracted(request, sources) if sources else self._nothing(request)
+        yield AnswerEvent(type="token", token=answer.text)
+        yield AnswerEvent(type="answer", answer=answer)
+
+    def retrieve(self, question: AnswerRequest | str, **options: Any) -> list[Source]:
+        """Return the sources that a question is answered from, packed into its budget, without asking the model."""
+        request = self._request(question, options)
+        with model_errors("embedder"):
+            fields = embedded(self._embedder, request.question, request.mode)
+        retrieval = Retrieval(**fields, **_options(request))
+        hits = self._sides.run(lambda session: retrieval.find(session, self._name(request)))
+        return pack(hits, request.token_budget, self._count)
+
+    async def aretrieve(self, question: AnswerRequest | str, **options: Any) -> list[Source]:
+        """Return the sources that a question is answered from, packed into its budget, without asking the model."""
+        request = self._request(question, options)
+        with model_errors("embedder"):
+            fields = await aembedded(self._embedder, request.question, request.mode)
+        retrieval = Retrieval(**fields, **_options(request))
+        hits = await self._sides.arun(lambda session: retrieval.find(session, self._name(request)))
+        return pack(hits, request.token_budget, self._count)
+
+    def as_runnable(self) -> Any:
+        """Return a LangChain `Runnable` from a question, a dict or an `AnswerRequest` to an `Answer`, for a chain."""
+        from rowspace.integrations.rag.adapters import runnable
+
+        return runnable(self)
+
+    def as_tool(self, name: str = "search_documents", description: str | None = None, **options: Any) -> Any:
+        """Return a LangChain tool for an agent: it takes a question and returns the answer with its sources.
+
+        Args:
+            name: what the model calls it.
+            description: what the model is told of it.
+            options: fields of an `AnswerRequest` that hold for every question: the model chooses nothing but the
+                question.
+        """
+        from rowspace.integrations.rag.adapters import tool
+
+        return tool(self, name, description, options)
+
+    def close(self) -> None:
+        """Close the sync engine that was opened for this service; one that was handed in stays open."""
+        self._sides.close()
+
+    async def aclose(self) -> None:
+        """Close the engines that were opened for this service, the async one of this event loop among them."""
+        await self._sides.aclose()
+
+    def _request(self, question: AnswerRequest | str, options: dict[str, Any]) -> AnswerRequest:
+        if isinstance(question, AnswerRequest):
+            if not options:
+                return question
+            given = {name: getattr(question, name) for name in question.model_fields_set}
+            return AnswerRequest(**{**given, **options})
+        return AnswerRequest(question=question, **options)
+
+    def _name(self, request: AnswerRequest) -> str:
+        name = request.collection or self._collection
+        if name is None:
+            message = "No collection to look in: name one in the request, or give the service one."
+            raise ConfigurationError(message)
+        return name
+
+    def _messages(self, request: AnswerRequest, sources: Sequence[Source]) -> list[tuple[str, str]]:
+        return messages_for(request, sources, system=self._system, keys=self._keys)
+
+    def _finished(self, request: AnswerRequest, sources: Sequence[Source], reply: Reply) -> Answer:
+        assert self._chat is not None  # noqa: S101 -- there was a reply
+        text = reply.text()
+        more = {"kind": "generated", "notice": reply.notice, "model": self._chat.name, "usage": reply.usage}
+        return self._made(request, sources, text, cited(text), **more)
+
+    def _extracted(self, request: AnswerRequest, sources: Sequence[Source]) -> Answer:
+        given = extractive.candidates(sources)
+        with model_errors("embedder"):
+            query = embed_query(self._needed_embedder(), request.question)
+            vectors = embed_texts(self._embedder, [one.sentence for one in given])
+        return self._made_of(request, sources, extractive.chosen(given, query, vectors, self._sentences))
+
+    async def _aextracted(self, request: AnswerRequest, sources: Sequence[Source]) -> Answer:
+        given = extractive.candidates(sources)
+        with model_errors("embedder"):
+            query = await aembed_query(self._needed_embedder(), request.question)
+            vectors = await aembed_texts(self._embedder, [one.sentence for one in given])
+        return self._made_of(request, sources, extractive.chosen(given, query, vectors, self._sentences))
+
+    def _needed_embedder(self) -> Embedder:
+        if self._embedder is None:
+            message = "An extractive answer needs an embedder to find the best sentences; or give the service a model."
+            raise ConfigurationError(message)
+        return self._embedder
+
+    def _made_of(
+        self, request: AnswerRequest, sources: Sequence[Source], best: Sequence[extractive.Candidate]
+    ) -> Answer:
+        text = " ".join(f"{one.sentence} [{one.number}]" for one in best)
+        numbers = {one.number for one in best}
+        return self._made(request, sources, text, numbers, kind="extractive", notice=extractive.NOTICE)
+
+    def _nothing(self, request: AnswerRequest) -> Answer:
+        name = self._name(request)
+        return self._made(request, (), _NOTHING.format(name), set(), kind="nothing_found", notice=_NOTHING_NOTICE)
+
+    def _made(
+        self, request: AnswerRequest, sources: Sequence[Source], text: str, numbers: set[int], **more: Any
+    ) -> Answer:
+        marked = tuple(source.model_copy(update={"cited": source.number in numbers}) for source in sources)
+        return Answer(question=request.question, text=text, collection=self._name(request), sources=marked, **more)
+
+
+def _options(request: AnswerRequest) -> dict[str, Any]:
+    return {
+        "k": request.k,
+        "where": request.filter,
+        "max_distance": request.max_distance,
+        "fetch_k": request.fetch_k,
+        "lambda_mult": request.lambda_mult,
+    }
