@@ -12,13 +12,16 @@ __all__ = ["main"]
 
 _PAGES = Path(__file__).parent / "pages"
 
-# Less room above, and one column for what stands beside each other on a telephone.
-_STYLE = "<style>.block-container {padding-top: 3.6rem; max-width: 75rem}</style>"
+# Lines that can be read on a wide screen, and less room above.
+_STYLE = """<style>
+.block-container {padding-top: 3.6rem; max-width: 75rem}
+[data-testid="stBottomBlockContainer"] {max-width: 75rem; padding-bottom: 2rem}
+</style>"""
 
 
 def main() -> None:
     """Show the page that was asked for, below the choice of a collection."""
-    st.set_page_config(page_title="Rowspace", page_icon=":material/hub:", layout="wide")
+    st.set_page_config(page_title="Rowspace", page_icon=str(_PAGES.parent / "icon.png"), layout="wide")
     st.html(_STYLE)
     page = st.navigation(
         [

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from rowspace.integrations.rag import Source
 from rowspace.services import SearchHit
 
-__all__ = ["cards", "chips", "excerpt", "share_of"]
+__all__ = ["answer_html", "cards", "chips", "excerpt", "share_of", "sources_html"]
 
 _EXCERPT = 420
 _WHOLE = 20_000
@@ -30,6 +32,7 @@ _STYLE = """<style>
 .rs-chips {display: flex; flex-wrap: wrap; gap: .3rem; margin-top: .5rem; font-size: .78rem}
 .rs-chip {border-radius: .8rem; padding: .05rem .55rem; background: rgba(128,128,128,.15)}
 .rs-chip b {font-weight: 600; opacity: .7; margin-right: .25rem}
+.rs-number {background: rgba(47,128,194,.22); border-radius: .3rem; padding: 0 .25rem; margin-left: .1rem}
 .rs-hit details {margin-top: .45rem; font-size: .85rem}
 .rs-hit summary {cursor: pointer; opacity: .75}
 .rs-hit pre {white-space: pre-wrap; overflow-wrap: anywhere; font-size: .78rem; margin: .4rem 0 0}
@@ -96,3 +99,27 @@ def excerpt(text: str, longest: int = _EXCERPT) -> str:
     cut = text[:longest]
     space = cut.rfind(" ", longest - 60)
     return (cut[:space] if space > 0 else cut) + " …"
+
+
+def answer_html(text: str) -> str:
+    """Return the text of an answer as HTML, with the numbers of its sources set apart."""
+    marked = re.sub(r"\[(\d{1,3})\]", r'<sup class="rs-number">\1</sup>', escape(text))
+    return f'{_STYLE}<div class="rs-text">{marked}</div>'
+
+
+def sources_html(sources: Sequence[Source]) -> str:
+    """Return the sources of an answer as HTML, in their order, those first that it cites."""
+    ordered = sorted(sources, key=lambda source: not source.cited)
+    return _STYLE + "".join(_source(source) for source in ordered)
+
+
+def _source(source: Source) -> str:
+    parts = {"similarity": source.similarity, "distance": source.distance}
+    measures = " · ".join(f"{name} {value:.3f}" for name, value in parts.items() if value is not None)
+    uncited = "" if source.cited else " · not cited"
+    return (
+        '<div class="rs-hit"><div class="rs-head">'
+        f'<span class="rs-rank">{source.number}</span><span class="rs-id">{escape(source.id)}</span>'
+        f'<span class="rs-measure">{measures}{uncited}</span></div>'
+        f'<div class="rs-text">{escape(excerpt(source.content))}</div>{chips(source.metadata)}</div>'
+    )

@@ -39,7 +39,7 @@ def map_chart(points: list[dict[str, Any]], marks: list[dict[str, Any]], colour:
             hits.mark_text(dx=9, dy=-7, fontSize=12, fontWeight="bold", color="#ef6c00").encode(text="rank:Q"),
             query.mark_point(shape="cross", size=260, filled=True, opacity=1, color="#d81b60", stroke="white"),
         ]
-    return alt.layer(*layers).properties(height=560).interactive()
+    return alt.layer(*layers).properties(height=520).interactive()
 
 
 def _rows(points: list[dict[str, Any]], colour: str | None) -> list[dict[str, Any]]:

@@ -15,6 +15,8 @@ __all__ = ["MOST_KEYS", "MOST_VALUES", "Facet", "choice", "filter_of", "keys_of"
 MOST_KEYS = 6
 #: Values of a key that are counted.
 MOST_VALUES = 25
+# Where the commonest values hold a smaller share of the documents, nobody would look for theirs among them.
+_WORTHWHILE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,18 @@ def numeric(values: Sequence[Any]) -> bool:
     return numbers and len(set(values)) > 10
 
 
-def choice(key: str, seen: Sequence[Any], counts: Sequence[FacetCount]) -> Facet | None:
-    """Return a facet to tick values of; None where they do not divide the documents, as ids and titles do."""
+def choice(key: str, seen: Sequence[Any], counts: Sequence[FacetCount], *, of: int) -> Facet | None:
+    """Return a facet to tick values of; None where they do not divide the documents, as ids and titles do not.
+
+    Args:
+        key: the metadata key.
+        seen: some of its values.
+        counts: the commonest values.
+        of: how many documents were counted, about.
+    """
     values = tuple((one.value, one.count) for one in counts if _is_scalar(one.value))
-    if not values or (values[0][1] == 1 and len(values) > 10):
+    covered = sum(count for _, count in values)
+    if not values or (len(values) >= MOST_VALUES and covered < _WORTHWHILE * of):
         return None
     return Facet(key, "tags" if any(isinstance(value, list) for value in seen) else "choice", values)
 

@@ -33,6 +33,9 @@ def flags_of(*, port: int | None, browser: bool) -> list[str]:
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
         "runner.magicEnabled": "false",
+        # Not theme.primaryColor, which would make every page a light one.
+        "theme.light.primaryColor": "#2f80c2",
+        "theme.dark.primaryColor": "#4a9fe0",
     }
     if port is not None:
         flags["server.port"] = str(port)

@@ -42,7 +42,9 @@ def facets(session: Session, name: str, size: int) -> list[Facet]:
         if numeric(seen):
             made.append(range_of(key, browse.stats(key, where=where)))
         else:
-            made.append(choice(key, seen, browse.facets(key, where=where, limit=MOST_VALUES)[key]))
+            made.append(
+                choice(key, seen, browse.facets(key, where=where, limit=MOST_VALUES)[key], of=min(size, COUNTED))
+            )
     return [facet for facet in made if facet is not None]
 
 

@@ -11,6 +11,7 @@ import streamlit as st
 
 from rowspace.errors import SchemaNotReady, StoreUnavailable
 from rowspace.integrations._explained import is_explained, sentence_of
+from rowspace.integrations.rag import AnswerService
 from rowspace.integrations.streamlit import sampling, searching
 from rowspace.integrations.streamlit.connection import RowspaceConnection
 from rowspace.integrations.streamlit.filters import Facet
@@ -21,6 +22,7 @@ from rowspace.services import CollectionInfo, SearchHit
 
 __all__ = [
     "CHOSEN",
+    "answers",
     "chosen",
     "connection",
     "explained",
@@ -29,6 +31,7 @@ __all__ = [
     "hits",
     "map_of",
     "marks",
+    "quoted",
     "size",
     "why_not",
 ]
@@ -57,7 +60,7 @@ def explained() -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 -- whatever happens on a page ends here, and not on the page
         if is_explained(error):
-            st.error(_quoted(sentence_of(error)), icon=":material/error:")
+            st.error(quoted(sentence_of(error)), icon=":material/error:")
         else:
             _LOG.exception("A page failed")
             st.error(f"This page failed, which is a fault of Rowspace ({type(error).__name__}). The terminal has more.")
@@ -65,7 +68,7 @@ def explained() -> Iterator[None]:
             st.button("Try again", icon=":material/refresh:")
 
 
-def _quoted(sentence: str) -> str:
+def quoted(sentence: str) -> str:
     """Return a sentence in which nothing is taken for Markdown, but code stays code."""
     return "".join("\\" + c if c in "*_[]$<>~#:" else c for c in sentence)
 
@@ -151,6 +154,18 @@ def _map(_connection: RowspaceConnection, identity: str, collection: str, size: 
     del identity
     with _connection.begin() as session:
         return sampling.map_of(session, collection, size, most)
+
+
+def answers() -> AnswerService:
+    """Return the service that answers questions, with the model of the options."""
+    service: AnswerService = _answers(connection(), connection().identity, current().model)
+    return service
+
+
+@st.cache_resource(show_spinner=False, max_entries=10)
+def _answers(_connection: RowspaceConnection, identity: str, model: str | None) -> AnswerService:
+    del identity
+    return AnswerService(_connection.database, _connection.embedder, model=model)
 
 
 def forget() -> None:

@@ -46,21 +46,21 @@ def _fields(rows: list[dict[str, Any]]) -> Fields:
     guess = guessed(names)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         content = st.selectbox("Field with the text", names, names.index(guess), key="load_content")
-        ids = [None, *(name for name in names if name != content)]
+        ids = ["", *(name for name in names if name != content)]
         id_ = st.selectbox(
             "Field with the id", ids, ids.index("id") if "id" in ids else 0, format_func=_or_none, key="load_id"
         )
-        vectors = [None, *(name for name in names if _is_vector(rows[0].get(name)))]
-        vector = None
+        vectors = ["", *(name for name in names if _is_vector(rows[0].get(name)))]
+        vector = ""
         if len(vectors) > 1:
             vector = st.selectbox("Field with the vector", vectors, format_func=_or_none, key="load_vector")
     st.caption("All other fields become metadata.")
     st.dataframe([{name: _cell(row.get(name)) for name in names} for row in rows[:5]], hide_index=True)
-    return Fields(content, id_, vector, detect_types=True, hints=False)
+    return Fields(content, id_ or None, vector or None, detect_types=True, hints=False)
 
 
-def _or_none(name: str | None) -> str:
-    return "none" if name is None else name
+def _or_none(name: str) -> str:
+    return name or "none"
 
 
 def _is_vector(value: Any) -> bool:

@@ -24,7 +24,7 @@ def page() -> None:
         k = int(st.number_input("Hits", 1, 50, 10, key="map_k", width=130))
         colour = _colour(collection)
     if reason is not None:
-        st.caption(f":material/info: {reason}")
+        st.caption(f":material/info: {state.quoted(reason)}")
     plane, points = state.map_of(collection.name, _SAMPLE)
     if plane is None:
         st.info("A map takes two documents or more.", icon=":material/inbox:")
@@ -34,7 +34,7 @@ def page() -> None:
     shown = "all" if len(points) == state.size(collection.name) else "a sample of"
     st.caption(
         f"Shows {shown} {len(points):,} documents by their first two principal components; point at one to read it. "
-        "What is near in all dimensions need not be near in two."
+        "The cross is the query, the numbers are its hits. What is near in all dimensions need not be near in two."
     )
 
 
@@ -42,8 +42,7 @@ def _colour(collection: CollectionInfo) -> str | None:
     keys = [facet.key for facet in state.facets(collection.name) if facet.kind == "choice"]
     if not keys:
         return None
-    chosen = st.selectbox("Colour by", [None, *keys], format_func=lambda key: key or "nothing", key="map_colour")
-    return str(chosen) if chosen else None
+    return st.selectbox("Colour by", ["", *keys], format_func=lambda key: key or "nothing", key="map_colour") or None
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def page() -> None:
     text = st.text_input("Search", placeholder=f"What do you look for in {count:,} documents?", key="search_text")
     mode, k, variety = _options(modes_for(reason))
     if reason is not None:
-        st.caption(f":material/info: {reason}")
+        st.caption(f":material/info: {state.quoted(reason)}")
     chosen = _filters(collection)
     if text.strip():
         _show(collection, Query(text.strip(), k, mode, chosen, variety))
@@ -70,7 +70,8 @@ def _widget(facet: Facet, collection: str, column: Any) -> Any:
 
 def _show(collection: CollectionInfo, query: Query) -> None:
     began = perf_counter()
-    found = state.hits(collection.name, query)
+    with st.spinner("Searching"):
+        found = state.hits(collection.name, query)
     took = 1_000 * (perf_counter() - began)
     under = " under this filter" if query.filter else ""
     if not found:
