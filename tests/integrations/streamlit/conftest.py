@@ -49,7 +49,7 @@ def open_app():
         scope.__enter__()
         opened.append(scope)
         test = AppTest.from_file(str(Path(entry.__file__)), default_timeout=30).run()
-        return test if page is None else test.switch_page(f"pages/{page}.py").run()
+        return test if page is None else test.switch_page(f"views/{page}.py").run()
 
     yield run
     for scope in reversed(opened):

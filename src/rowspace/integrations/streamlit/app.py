@@ -6,11 +6,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from rowspace.integrations.streamlit.state import CHOSEN, connection, explained
+from rowspace.integrations.streamlit.state import CHOSEN, NEXT, connection, explained
 
 __all__ = ["main"]
 
-_PAGES = Path(__file__).parent / "pages"
+# Not a folder "pages", which Streamlit would serve in its own way, past this script.
+_PAGES = Path(__file__).parent / "views"
 
 # Lines that can be read on a wide screen, and less room above.
 _STYLE = """<style>
@@ -43,6 +44,8 @@ def _choose_collection() -> None:
     if not names:
         st.session_state.pop(CHOSEN, None)
         return
+    if (loaded := st.session_state.pop(NEXT, None)) in names:
+        st.session_state[CHOSEN] = loaded
     if st.session_state.get(CHOSEN) not in names:
         wanted = st.query_params.get(CHOSEN)
         st.session_state[CHOSEN] = wanted if wanted in names else names[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
@@ -28,14 +29,15 @@ class RowspaceConnection(BaseConnection[Database]):
 
     - `url`: the database; else `ROWSPACE_DATABASE_URL`, else the embedded server.
     - `schema`: the schema of Rowspace's tables.
-    - `embedder`: `local`, which is the default, `none`, or `package.module:name` of an embedder or what makes one.
+    - `embedder`: `local`, `none`, or `package.module:name` of an embedder or what makes one; else `ROWSPACE_EMBEDDER`,
+      else `local`.
     - anything else goes to `sqlalchemy.create_engine`.
     """
 
     def _connect(self, **given: Any) -> Database:
         options = {**self._secrets.to_dict(), **{key: value for key, value in given.items() if value is not None}}
         options.pop("type", None)
-        self._embedder_name = options.pop("embedder", "local")
+        self._embedder_name = options.pop("embedder", None) or os.environ.get("ROWSPACE_EMBEDDER") or "local"
         url = resolve_url(options.pop("url", None))
         patience = {} if url is None or "connect_timeout" in url.query else {"connect_timeout": _PATIENCE}
         connect_args = {**patience, **options.pop("connect_args", {})}

@@ -17,13 +17,13 @@ class UiOptions:
     Args:
         url: the database; None means `ROWSPACE_DATABASE_URL`, else the embedded server.
         schema: the schema of Rowspace's tables.
-        embedder: `local`, `none` or `package.module:name`.
+        embedder: `local`, `none` or `package.module:name`; None means `ROWSPACE_EMBEDDER`, else `local`.
         model: a chat model by LangChain's name for it; None means extractive answers.
     """
 
     url: str | None = field(default=None, repr=False)
     schema: str | None = None
-    embedder: str = "local"
+    embedder: str | None = None
     model: str | None = None
 
     @classmethod
@@ -31,7 +31,6 @@ class UiOptions:
         """Return what the variables say."""
         return cls(
             schema=os.environ.get("ROWSPACE_SCHEMA") or None,
-            embedder=os.environ.get("ROWSPACE_EMBEDDER") or "local",
             model=os.environ.get("ROWSPACE_CHAT_MODEL") or None,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from rowspace.services import CollectionInfo, SearchHit
 
 __all__ = [
     "CHOSEN",
+    "NEXT",
     "answers",
     "chosen",
     "connection",
@@ -38,6 +40,8 @@ __all__ = [
 
 #: The key of the collection that was chosen, in the session's state.
 CHOSEN = "collection"
+#: The key of the one to choose next: where a file went.
+NEXT = "collection_loaded"
 
 #: Seconds for which counts and samples hold: a page is asked again at each click.
 _TTL = 120
@@ -69,8 +73,8 @@ def explained() -> Iterator[None]:
 
 
 def quoted(sentence: str) -> str:
-    """Return a sentence in which nothing is taken for Markdown, but code stays code."""
-    return "".join("\\" + c if c in "*_[]$<>~#:" else c for c in sentence)
+    """Return a sentence in which nothing is taken for Markdown."""
+    return re.sub(r"([\\`*_\[\]$<>~#:|!+-])", r"\\\1", sentence)
 
 
 def chosen() -> CollectionInfo:

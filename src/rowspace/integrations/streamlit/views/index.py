@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from rowspace import BuildProgress, CollectionRepository, IndexAdvisor, IndexBuilder, Tuning
+from rowspace.errors import ConfigurationError
 from rowspace.integrations.streamlit import state
 from rowspace.integrations.streamlit.charts import curve_chart
 from rowspace.services import CollectionInfo
@@ -93,6 +94,10 @@ def _measure(name: str, target: float, queries: int) -> None:
     try:
         with state.connection().begin() as session:
             IndexAdvisor(session, CollectionRepository(session).get(name)).tune(target, queries=queries, progress=show)
+    except ConfigurationError as error:
+        # A small table is read through, index or not, which is no fault.
+        st.info(state.quoted(str(error)), icon=":material/info:")
+        return
     finally:
         bar.empty()
     st.rerun()
@@ -105,7 +110,8 @@ def _curve(tuning: Tuning) -> None:
     )
     if tuning.advice:
         st.warning(tuning.advice, icon=":material/warning:")
-    st.altair_chart(curve_chart(tuning), key="curve")
+    if len(tuning.points) > 1:
+        st.altair_chart(curve_chart(tuning), key="index_curve")
 
 
 if __name__ == "__main__":

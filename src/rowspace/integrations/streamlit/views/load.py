@@ -99,6 +99,7 @@ def _load(upload: Upload, target: Target, fields: Fields, longest: int) -> None:
     finally:
         bar.empty()
     state.forget()
+    st.session_state[state.NEXT] = target.name
     st.success(
         f"{report.received:,} documents from {upload.name} into {target.name}: {report.inserted:,} new, "
         f"{report.updated:,} updated, {report.unchanged:,} unchanged, {report.duplicates:,} duplicates.",
