@@ -65,8 +65,10 @@ def _card(hit: SearchHit, share: float) -> str:
 
 
 def _measures(hit: SearchHit) -> str:
-    parts = {"similarity": hit.similarity, "distance": hit.distance, "keyword rank": hit.text_rank, "score": hit.score}
-    return " · ".join(f"{name} {value:.3f}" for name, value in parts.items() if value is not None)
+    parts = {"similarity": hit.similarity, "distance": hit.distance, "keyword rank": hit.text_rank}
+    found = [f"{name} {value:.3f}" for name, value in parts.items() if value is not None]
+    # Reciprocal ranks lie close together.
+    return " · ".join([*found, f"score {hit.score:.5f}"] if hit.score is not None else found)
 
 
 def _whole(hit: SearchHit) -> str:

@@ -23,7 +23,8 @@ def map_chart(points: list[dict[str, Any]], marks: list[dict[str, Any]], colour:
         marks: the query, then its hits, best first; or nothing.
         colour: the metadata key whose values get colours.
     """
-    x, y = (alt.X("x:Q", axis=None), alt.Y("y:Q", axis=None))
+    inside = alt.Scale(zero=False, padding=24)
+    x, y = alt.X("x:Q", axis=None, scale=inside), alt.Y("y:Q", axis=None, scale=inside)
     tips = ["id:N", "text:N", "metadata:N"]
     drawn = alt.Chart(_data(_rows(points, colour))).encode(x=x, y=y, tooltip=tips)
     opacity = 0.35 if marks else 0.6

@@ -15,6 +15,8 @@ from rowspace.tuning import TuningPoint, tuning_of
 
 __all__ = ["page"]
 
+_MEMORY = ("", "256MB", "512MB", "1GB", "2GB", "4GB", "8GB")
+
 
 def page() -> None:
     """Show the indexes and the recall."""
@@ -25,8 +27,8 @@ def page() -> None:
     found = builder.status()
     st.dataframe([_row(one) for one in found if not one.name.startswith("pk_")], hide_index=True)
     unfit = [one for one in found if one.wanted and one.state in {"missing", "invalid"}]
-    if unfit and st.button("Build what is missing", type="primary", key="index_build"):
-        _build(builder)
+    if unfit:
+        _offer_build(builder)
     st.subheader("Recall", anchor=False)
     _recall(collection, usable=any(one.method in {"hnsw", "ivfflat"} and one.state == "valid" for one in found))
 
@@ -54,14 +56,27 @@ def _row(status: Any) -> dict[str, Any]:
     }
 
 
-def _build(builder: IndexBuilder) -> None:
+def _offer_build(builder: IndexBuilder) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        memory = st.selectbox(
+            "Memory of the build", _MEMORY, format_func=lambda size: size or "what the server gives", width=260
+        )
+        pressed = st.button("Build what is missing", type="primary", key="index_build")
+    st.caption(
+        "A build whose vectors do not fit into its memory becomes several times slower. Writers go on meanwhile."
+    )
+    if pressed:
+        _build(builder, memory or None)
+
+
+def _build(builder: IndexBuilder, memory: str | None) -> None:
     bar = st.progress(0.0, "Waiting for the server")
 
     def show(progress: BuildProgress) -> None:
         bar.progress((progress.percent or 0) / 100, f"{progress.index}: {progress.phase}, {progress.seconds:.0f} s")
 
     try:
-        builder.create(progress=show)
+        builder.create(maintenance_work_mem=memory, progress=show)
     finally:
         bar.empty()
     st.rerun()
