@@ -7,11 +7,12 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import make_url
+from langchain_core.language_models import FakeListChatModel
+from sqlalchemy import NullPool, create_engine, make_url
 
 from rowspace import CollectionRepository, Database, DocumentService, IndexBuilder
 from rowspace.integrations.streamlit import state
-from rowspace.migrations import downgrade
+from rowspace.migrations import downgrade, upgrade
 from rowspace.testing import HashingEmbedder
 
 
@@ -39,7 +40,7 @@ def quiet(app):
 
 def search(app, text, mode="vector"):
     if mode != "vector":
-        app.button_group(key="search_mode").set_value(mode)
+        app.button_group[0].set_value(mode)
     return quiet(app.text_input(key="search_text").input(text).run())
 
 
@@ -116,6 +117,26 @@ def test_a_model_that_is_none_is_a_sentence(open_app, url, poems):
     assert "no-such-model" in error_of(app)
 
 
+def test_a_chat_model_answers_where_one_is_named(open_app, url, poems, monkeypatch):
+    asked = []
+
+    class Model(FakeListChatModel):
+        def _stream(self, messages, *arguments, **options):
+            asked.append(messages)
+            return super()._stream(messages, *arguments, **options)
+
+    model = Model(responses=["Rows <b>of</b> data [1].", "A cat [1]."])
+    monkeypatch.setattr("langchain.chat_models.init_chat_model", lambda _: model)
+    app = open_app(url, "ask", model="fake:model")
+    app.chat_input[0].set_value("What does a database store?").run()
+    app.chat_input[0].set_value("Who sleeps?").run()
+    shown = html_of(quiet(app))
+    assert 'Rows &lt;b&gt;of&lt;/b&gt; data <sup class="rs-number">1</sup>.' in shown
+    assert 'A cat <sup class="rs-number">1</sup>.' in shown
+    assert "extractive" not in "".join(texts(app.caption))
+    assert "Rows <b>of</b> data [1]." in [message.content for message in asked[1]]
+
+
 CSV = "id,text,year\n1,a red apple,2020\n2,a green pear,2021\n"
 
 
@@ -129,12 +150,67 @@ def test_a_table_becomes_a_new_collection(open_app, new_database):
     assert "There is no collection yet." in texts(app.info)[0]
     app.switch_page("views/load.py").run()
     quiet(upload(app, "fruit.csv", CSV.encode()))
-    assert app.selectbox(key="load_content").value == "text"
+    assert "text" in [one.value for one in app.selectbox if one.label == "Field with the text"]
     quiet(app.button(key="load_button").click().run())
     assert texts(app.success) == ["2 documents from fruit.csv into fruit: 2 new, 0 updated, 0 unchanged, 0 duplicates."]
     with Database.open(url) as database:
         (hit,) = DocumentService(database, HashingEmbedder()).search("fruit", "pear", k=1)
     assert (hit.id, hit.metadata) == ("2", {"year": 2021})
+    quiet(app.run())
+    assert app.selectbox(key="collection").value == "fruit", "the next page shows what was loaded"
+
+
+def test_texts_go_into_a_collection_of_the_same_embedder_alone(open_app, new_database):
+    url = new_database()
+    with Database.open(url) as database:
+        service = DocumentService(database, HashingEmbedder(8))
+        service.create_collection("small")
+        service.add("small", ["a text"])
+    app = open_app(url, "load")
+    upload(app, "more.txt", "第一段。\n\n第二段。".encode())
+    app.selectbox(key="load_into").set_value("small").run()
+    app.button(key="load_button").click().run()
+    assert error_of(app).startswith("The collection 'small' was filled by the embedder 'hashing-8', this one is")
+
+
+def test_a_choice_outlives_a_change_of_the_collection(open_app, new_database):
+    url = new_database()
+    with Database.open(url) as database:
+        service = DocumentService(database, HashingEmbedder())
+        for name, kinds in (("first", "ab"), ("second", "cd")):
+            service.create_collection(name)
+            service.add(
+                name,
+                [{"content": f"{kinds[n % 2]} {n}", "metadata": {"k": kinds[n % 2], "n": n / 2}} for n in range(24)],
+            )
+    app = open_app(url)
+    app.multiselect(key="filter:first:k").set_value(["a"])
+    app.slider(key="filter:first:n").set_value((1.0, 3.0)).run()
+    assert html_of(search(app, "a")).count('class="rs-hit"') == 3
+    app.selectbox(key="collection").set_value("second").run()
+    assert html_of(quiet(app)).count('class="rs-hit"') == 10
+    with Database.open(url) as database:
+        DocumentService(database).delete("first", where={"k": "a"})
+    state.forget()
+    app.selectbox(key="collection").set_value("first").run()
+    quiet(app)
+
+
+def test_a_server_that_goes_away_is_one_sentence(open_app, new_database):
+    url = new_database()
+    app = quiet(open_app(url))
+    target = make_url(url)
+    admin = create_engine(target.set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {target.database} WITH (FORCE)")
+    app.run()
+    assert "does not exist" in error_of(app)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {target.database}")
+    with Database.open(url) as database:
+        upgrade(database.engine)
+    app.button[0].click().run()
+    assert "There is no collection yet." in texts(quiet(app).info)[0]
 
 
 @pytest.mark.parametrize(

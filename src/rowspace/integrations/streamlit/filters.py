@@ -9,7 +9,18 @@ from typing import Any, Literal
 
 from rowspace.results import FacetCount, Stats
 
-__all__ = ["MOST_KEYS", "MOST_VALUES", "Facet", "choice", "filter_of", "keys_of", "label_of", "numeric", "range_of"]
+__all__ = [
+    "MOST_KEYS",
+    "MOST_VALUES",
+    "Facet",
+    "choice",
+    "filter_of",
+    "keys_of",
+    "label_of",
+    "numeric",
+    "range_of",
+    "still",
+]
 
 #: Keys that get a widget: each costs a pass over the documents.
 MOST_KEYS = 6
@@ -17,6 +28,8 @@ MOST_KEYS = 6
 MOST_VALUES = 25
 # Where the commonest values hold a smaller share of the documents, nobody would look for theirs among them.
 _WORTHWHILE = 0.25
+# Beyond this a browser rounds whole numbers.
+_EXACT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +76,7 @@ def _flat(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 def numeric(values: Sequence[Any]) -> bool:
     """Tell whether all values are numbers, and too many different ones to tick each."""
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    return numbers and len(set(values)) > 10
+    return all(_is_number(value) for value in values) and len(set(values)) > 10
 
 
 def choice(key: str, seen: Sequence[Any], counts: Sequence[FacetCount], *, of: int) -> Facet | None:
@@ -86,14 +98,24 @@ def choice(key: str, seen: Sequence[Any], counts: Sequence[FacetCount], *, of: i
 def range_of(key: str, stats: Stats) -> Facet | None:
     """Return a facet with two ends; None where the values turn out not to be numbers, or are all one."""
     low, high = stats.minimum, stats.maximum
-    if not numeric_pair(low, high) or low == high:
+    if not all(_is_number(one) and abs(one) <= _EXACT for one in (low, high)) or low == high:
         return None
-    return Facet(key, "range", low=low, high=high)
+    # A slider wants both of one type.
+    kind = int if isinstance(low, int) and isinstance(high, int) else float
+    return Facet(key, "range", low=kind(low), high=kind(high))
 
 
-def numeric_pair(low: Any, high: Any) -> bool:
-    """Tell whether both are numbers."""
-    return all(isinstance(one, int | float) and not isinstance(one, bool) for one in (low, high))
+def still(facet: Facet, chosen: Any) -> Any:
+    """Return what of an earlier choice a facet still has, as its values may be others by now."""
+    if facet.kind != "range":
+        values = {value for value, _ in facet.values}
+        return [value for value in chosen if value in values]
+    low, high = (type(facet.low)(min(max(one, facet.low), facet.high)) for one in chosen)
+    return low, high
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def filter_of(facets: Iterable[Facet], chosen: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -14,7 +14,16 @@ from rowspace.integrations._reading import Fields
 from rowspace.integrations.rag import Source
 from rowspace.integrations.streamlit.cards import answer_html, cards, excerpt, sources_html
 from rowspace.integrations.streamlit.charts import map_chart
-from rowspace.integrations.streamlit.filters import Facet, choice, filter_of, keys_of, label_of, numeric, range_of
+from rowspace.integrations.streamlit.filters import (
+    Facet,
+    choice,
+    filter_of,
+    keys_of,
+    label_of,
+    numeric,
+    range_of,
+    still,
+)
 from rowspace.integrations.streamlit.launch import flags_of
 from rowspace.integrations.streamlit.options import UiOptions, current, given
 from rowspace.integrations.streamlit.projection import Plane, point, scaled
@@ -45,6 +54,8 @@ def test_numbers_are_a_range_where_there_are_many():
     assert not numeric([*range(20), "x"])
     assert not numeric([True, False] * 10)
     assert range_of("n", Stats(9, 0, 9, 1, 5.5)) == Facet("n", "range", low=1, high=5.5)
+    assert isinstance(range_of("n", Stats(9, 0, 9, 1, 5.5)).low, float), "a slider takes one type"
+    assert range_of("n", Stats(9, 0, 9, 1, 2**60)) is None
     assert range_of("n", Stats(9, 0, 1, 3, 3)) is None
     assert range_of("n", Stats(9, 0, 2, 1, "x")) is None
     assert range_of("n", Stats(0, 9, 0)) is None
@@ -65,6 +76,12 @@ def test_what_was_chosen_becomes_a_filter():
     expected = {"kind": {"$in": ["a", True]}, "tags": {"$any": ["x"]}, "year": {"$between": [2, 9]}}
     assert filter_of(facets, chosen) == expected
     assert filter_of(facets, {"kind": [], "year": (1, 9)}) is None
+
+
+def test_a_choice_is_kept_as_far_as_it_goes():
+    assert still(Facet("kind", "choice", (("a", 2),)), ["a", "gone"]) == ["a"]
+    assert still(Facet("n", "range", low=2, high=5), (1, 4)) == (2, 4)
+    assert still(Facet("n", "range", low=2.5, high=5.5), (1, 4)) == (2.5, 4.0)
 
 
 def test_values_are_offered_with_their_counts():

@@ -32,7 +32,7 @@ def page() -> None:
     if upload.is_text:
         longest = int(st.number_input("Characters of a passage, at most", 100, 20_000, 1_000, 100, key="load_longest"))
     elif rows:
-        fields = _fields(rows)
+        fields = _fields(rows, file.file_id)
     else:
         st.info("The file holds no row.", icon=":material/inbox:")
         return
@@ -41,19 +41,19 @@ def page() -> None:
         _load(upload, target, fields, longest)
 
 
-def _fields(rows: list[dict[str, Any]]) -> Fields:
+def _fields(rows: list[dict[str, Any]], file: str) -> Fields:
     names = list(dict.fromkeys(name for row in rows for name in row))
     guess = guessed(names)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        content = st.selectbox("Field with the text", names, names.index(guess), key="load_content")
+        content = st.selectbox("Field with the text", names, names.index(guess), key=f"load_content:{file}")
         ids = ["", *(name for name in names if name != content)]
         id_ = st.selectbox(
-            "Field with the id", ids, ids.index("id") if "id" in ids else 0, format_func=_or_none, key="load_id"
+            "Field with the id", ids, ids.index("id") if "id" in ids else 0, format_func=_or_none, key=f"load_id:{file}"
         )
         vectors = ["", *(name for name in names if _is_vector(rows[0].get(name)))]
         vector = ""
         if len(vectors) > 1:
-            vector = st.selectbox("Field with the vector", vectors, format_func=_or_none, key="load_vector")
+            vector = st.selectbox("Field with the vector", vectors, format_func=_or_none, key=f"load_vector:{file}")
     st.caption("All other fields become metadata.")
     st.dataframe([{name: _cell(row.get(name)) for name in names} for row in rows[:5]], hide_index=True)
     return Fields(content, id_ or None, vector or None, detect_types=True, hints=False)

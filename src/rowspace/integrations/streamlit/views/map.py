@@ -42,7 +42,12 @@ def _colour(collection: CollectionInfo) -> str | None:
     keys = [facet.key for facet in state.facets(collection.name) if facet.kind == "choice"]
     if not keys:
         return None
-    return st.selectbox("Colour by", ["", *keys], format_func=lambda key: key or "nothing", key="map_colour") or None
+    return (
+        st.selectbox(
+            "Colour by", ["", *keys], format_func=lambda key: key or "nothing", key=f"map_colour:{collection.name}"
+        )
+        or None
+    )
 
 
 if __name__ == "__main__":

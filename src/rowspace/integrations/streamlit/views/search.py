@@ -9,7 +9,7 @@ import streamlit as st
 
 from rowspace.integrations.streamlit import state
 from rowspace.integrations.streamlit.cards import cards
-from rowspace.integrations.streamlit.filters import Facet, filter_of, label_of
+from rowspace.integrations.streamlit.filters import Facet, filter_of, label_of, still
 from rowspace.integrations.streamlit.searching import MODES, Mode, Query, modes_for
 from rowspace.services import CollectionInfo
 
@@ -38,7 +38,13 @@ def page() -> None:
 def _options(modes: list[Mode]) -> tuple[Mode, int, float]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         mode = st.segmented_control(
-            "By", modes, default=modes[0], format_func=MODES.__getitem__, required=True, help=_HELP, key="search_mode"
+            "By",
+            modes,
+            default=modes[0],
+            format_func=MODES.__getitem__,
+            required=True,
+            help=_HELP,
+            key=f"search_mode_{len(modes)}",
         )
         k = int(st.number_input("Hits", 1, 100, 10, key="search_k", width=130))
         variety = 0.5
@@ -61,9 +67,12 @@ def _filters(collection: CollectionInfo) -> dict[str, Any] | None:
 
 def _widget(facet: Facet, collection: str, column: Any) -> Any:
     key = f"filter:{collection}:{facet.key}"
+    if key in st.session_state:
+        st.session_state[key] = still(facet, st.session_state[key])
     if facet.kind == "range":
-        low, high = facet.low, facet.high
-        return column.slider(facet.key, low, high, (low, high), key=key)
+        if key not in st.session_state:
+            st.session_state[key] = (facet.low, facet.high)
+        return column.slider(facet.key, facet.low, facet.high, key=key)
     counts = dict(facet.values)
     return column.multiselect(facet.key, [*counts], format_func=lambda value: label_of(value, counts[value]), key=key)
 
