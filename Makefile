@@ -10,7 +10,7 @@ $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check --co
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs wheel check bench unasync pins clean
+.PHONY: help demo test lint types docs wheel check bench guard unasync pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -41,8 +41,12 @@ wheel: $(VENV)/.dev ## build sdist and wheel and try the wheel in an empty envir
 
 check: test lint types docs wheel ## all of the above but the demo
 
-bench: $(VENV)/.dev ## run the benchmarks
-	@$(BIN)/python -m benchmarks
+bench: $(VENV)/.dev ## run the benchmarks, then the same tasks by the peers, each in an environment of its own
+	@$(BIN)/python -m benchmarks || test $$? = 1 # a target was missed: it says so
+	@$(BIN)/python -m benchmarks.peers
+
+guard: $(VENV)/.dev ## compare a few ratios of the benchmarks with those on record
+	@$(BIN)/python -m benchmarks.guard
 
 unasync: $(VENV)/.dev ## write the sync twins anew
 	@$(BIN)/python tools/unasync.py

@@ -18,10 +18,11 @@ from benchmarks.database import Filled, fill, open_database
 from benchmarks.harness import Measure
 from benchmarks.importing import measure_import
 from benchmarks.loading import measure_load
+from benchmarks.matrices import measure_matrix
 from benchmarks.searching import measure_filter, measure_search
 from rowspace import Database
 
-THEMES = ("load", "search", "filter", "async", "import")
+THEMES = ("load", "search", "filter", "matrix", "async", "import")
 DIMENSIONS = (256, 1536)
 MIN_ROWS = 5_000
 
@@ -66,7 +67,7 @@ def _measures(options: argparse.Namespace, facts: dict[str, str]) -> Iterator[Me
             for dimension in DIMENSIONS[:1] if options.quick else DIMENSIONS:
                 if "load" in themes:
                     yield from measure_load(database, corpus, dimension, max(2, scale // 2))
-                if {*themes} & {"search", "filter", "async"}:
+                if {*themes} & {"search", "filter", "matrix", "async"}:
                     yield from _searches(database, fill(database, corpus, dimension), themes, 100 * scale)
     if "import" in themes:
         yield from measure_import(2 * scale)
@@ -77,6 +78,8 @@ def _searches(database: Database, filled: Filled, themes: list[str], turns: int)
         yield from measure_search(database, filled, turns)
     if "filter" in themes:
         yield from measure_filter(database, filled, turns)
+    if "matrix" in themes:
+        yield from measure_matrix(database, filled, max(10, turns // 50))
     if "async" in themes:
         yield from measure_async(database.engine.url, filled, turns // 2)
 

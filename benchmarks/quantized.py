@@ -21,6 +21,7 @@ from benchmarks.corpus import Corpus, load_corpus
 from benchmarks.database import open_database
 from benchmarks.harness import Measure, interleave
 from rowspace import HNSW, Collection, CollectionRepository, Database, DocumentRepository, SearchSettings
+from rowspace.exact import exact_nearest
 from rowspace.indexes import Quantize
 
 KINDS: dict[str, Quantize | None] = {"full": None, "halfvec": "halfvec", "bit": "bit"}
@@ -65,7 +66,8 @@ def measure_quantized(database: Database, corpus: Corpus, turns: int) -> Iterato
     """Yield the measures of the three kinds of index."""
     built = {kind: _build(database, corpus, kind) for kind in KINDS}
     queries = corpus.queries[:turns]
-    truth = [{f"row-{row:06d}" for row in np.argsort(-(corpus.matrix @ query))[:K]} for query in queries]
+    nearest, _ = exact_nearest(corpus.matrix, queries, K, distance="ip")
+    truth = [{f"row-{row:06d}" for row in rows} for rows in nearest]
     for kind in KINDS:
         size, seconds = built[kind]
         ratio = built["full"][0] / size

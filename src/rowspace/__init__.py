@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rowspace.indexes import HNSW, IVFFlat
     from rowspace.models import Base, Collection, Document
     from rowspace.repositories import (
+        AnalysisRepository,
+        AsyncAnalysisRepository,
         AsyncBrowseRepository,
         AsyncCollectionRepository,
         AsyncDoctor,
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
         AsyncIndexAdvisor,
         AsyncIndexBuilder,
         AsyncMatrixRepository,
+        AsyncReembedRepository,
         AsyncRepository,
         AsyncSearchRepository,
+        AsyncTableRepository,
         BrowseRepository,
         CollectionRepository,
         Doctor,
@@ -34,10 +38,24 @@ if TYPE_CHECKING:
         IndexAdvisor,
         IndexBuilder,
         MatrixRepository,
+        ReembedRepository,
         Repository,
         SearchRepository,
+        TableRepository,
     )
-    from rowspace.results import FacetCount, Group, Hit, HybridHit, LoadReport, Matrix, Page, Stats, TextHit
+    from rowspace.results import (
+        FacetCount,
+        Group,
+        Hit,
+        HybridHit,
+        LoadReport,
+        Matrix,
+        Page,
+        Reembedded,
+        Reject,
+        Stats,
+        TextHit,
+    )
     from rowspace.services import AsyncDocumentService, DocumentIn, DocumentService, SearchHit, SearchRequest
     from rowspace.settings import SearchSettings
     from rowspace.statements.highlight import Highlight
@@ -48,6 +66,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HNSW",
+    "AnalysisRepository",
+    "AsyncAnalysisRepository",
     "AsyncBrowseRepository",
     "AsyncCollectionRepository",
     "AsyncDatabase",
@@ -58,8 +78,10 @@ __all__ = [
     "AsyncIndexAdvisor",
     "AsyncIndexBuilder",
     "AsyncMatrixRepository",
+    "AsyncReembedRepository",
     "AsyncRepository",
     "AsyncSearchRepository",
+    "AsyncTableRepository",
     "Base",
     "Bit",
     "BrowseRepository",
@@ -90,6 +112,9 @@ __all__ = [
     "Matrix",
     "MatrixRepository",
     "Page",
+    "ReembedRepository",
+    "Reembedded",
+    "Reject",
     "Repository",
     "SearchHit",
     "SearchPlan",
@@ -98,6 +123,7 @@ __all__ = [
     "SearchSettings",
     "SparseVector",
     "Stats",
+    "TableRepository",
     "TextHit",
     "Tuning",
     "Vector",
@@ -111,7 +137,19 @@ _MODULES = {
     "indexes": ["HNSW", "IVFFlat"],
     "models": ["Base", "Collection", "Document"],
     "repositories": [name for name in __all__ if name.endswith(("Advisor", "Builder", "Doctor", "Repository"))],
-    "results": ["FacetCount", "Group", "Hit", "HybridHit", "LoadReport", "Matrix", "Page", "Stats", "TextHit"],
+    "results": [
+        "FacetCount",
+        "Group",
+        "Hit",
+        "HybridHit",
+        "LoadReport",
+        "Matrix",
+        "Page",
+        "Reembedded",
+        "Reject",
+        "Stats",
+        "TextHit",
+    ],
     "services": ["AsyncDocumentService", "DocumentIn", "DocumentService", "SearchHit", "SearchRequest"],
     "settings": ["SearchSettings"],
     "statements.highlight": ["Highlight"],

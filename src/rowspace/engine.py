@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from rowspace.embedded import EmbeddedServer
 from rowspace.errors import ConfigurationError, MissingExtra, mapped_errors
 from rowspace.wire import instrument
+from rowspace.wire.alive import check_at_checkout
 
 __all__ = ["AsyncDatabase", "Database", "resolve_url"]
 
@@ -111,14 +112,18 @@ class Database(_Opened):
     def open(cls, url: str | URL | None = None, *, schema: str | None = None, **engine_options: Any) -> Self:
         """Return a database on `url`, else on `ROWSPACE_DATABASE_URL`, else on the embedded server.
 
-        Further keywords go to `sqlalchemy.create_engine`. The pool checks a connection before it hands it out.
+        Further keywords go to `sqlalchemy.create_engine`. A connection that lay in the pool for half a second is pinged
+        before it is handed out; `pool_pre_ping` pings it each time, or never.
 
         Raises:
             ConfigurationError: the URL cannot be read or names a driver that does not fit.
             MissingExtra: there is no URL and the extra `embedded` is not installed.
         """
         target, server = _target(url, "sync")
-        database = cls(create_engine(target, **_pool_options(engine_options)), schema=schema)
+        engine = create_engine(target, **_pool_options(engine_options))
+        if "pool_pre_ping" not in engine_options:
+            check_at_checkout(engine)
+        database = cls(engine, schema=schema)
         database._owned, database._server, database._opened_with = True, server, engine_options
         return database
 
@@ -171,7 +176,10 @@ class AsyncDatabase(_Opened):
             MissingExtra: there is no URL and the extra `embedded` is not installed.
         """
         target, server = _target(url, "async")
-        database = cls(create_async_engine(target, **_pool_options(engine_options)), schema=schema)
+        engine = create_async_engine(target, **_pool_options(engine_options))
+        if "pool_pre_ping" not in engine_options:
+            check_at_checkout(engine.sync_engine)
+        database = cls(engine, schema=schema)
         database._owned, database._server, database._opened_with = True, server, engine_options
         return database
 
@@ -231,8 +239,8 @@ def _with_driver(url: URL, flavour: str) -> URL:
 
 
 def _pool_options(given: dict[str, Any]) -> dict[str, Any]:
-    # A connection that a firewall or a failover cut is found at checkout; half an hour is below what most allow.
-    defaults: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}
+    # Half an hour is below what most firewalls allow.
+    defaults: dict[str, Any] = {"hide_parameters": True}
     if "poolclass" not in given:
         defaults |= {"pool_recycle": 1_800}
     return defaults | given

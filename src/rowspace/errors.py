@@ -17,6 +17,7 @@ __all__ = [
     "CollectionNotFound",
     "ConfigurationError",
     "DimensionMismatch",
+    "EmbedderFailed",
     "EmbedderMismatch",
     "InvalidCursor",
     "InvalidFilter",
@@ -93,6 +94,10 @@ class RowNotFound(RowspaceError, LookupError):
 
 class EmbedderMismatch(RowspaceError, ValueError):
     """The embedder at hand is not the one that the collection was filled with."""
+
+
+class EmbedderFailed(RowspaceError, RuntimeError):
+    """A process that embeds has ended in the middle of its work, or could not start."""
 
 
 class SchemaNotReady(RowspaceError):

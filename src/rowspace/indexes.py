@@ -16,7 +16,7 @@ from sqlalchemy.types import TypeEngine
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
-from rowspace.types import Bit, HalfVector, VectorType
+from rowspace.types import Bit, HalfVector, vector_type_of
 
 __all__ = [
     "HNSW",
@@ -278,13 +278,14 @@ def _complete(index: Index, table: Table, column: str, spec: Any) -> None:
 
 
 def _type_of(type_: TypeEngine[Any], method: str) -> tuple[str, int]:
-    if not isinstance(type_, VectorType):
+    vector = vector_type_of(type_)
+    if vector is None:
         message = f"A {method} index needs a vector column, got {type_!r}."
         raise ConfigurationError(message)
-    if type_.dimension is None:
+    if vector.dimension is None:
         message = "A column without a dimension is indexed through a cast; give it one, as in Vector(384)."
         raise ConfigurationError(message)
-    return type_.name, type_.dimension
+    return vector.name, vector.dimension
 
 
 def _too_many(method: str, type_name: str, quantize: Quantize | None, dimension: int) -> str:

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, field
+from operator import add
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FacetCount", "Group", "Hit", "HybridHit", "LoadReport", "Matrix", "Page", "Stats", "TextHit"]
+from rowspace.projection import Axes
+
+__all__ = [
+    "Category",
+    "Distances",
+    "FacetCount",
+    "Graph",
+    "Group",
+    "Hit",
+    "HybridHit",
+    "LoadReport",
+    "Matrix",
+    "Page",
+    "Projection",
+    "Reembedded",
+    "Reject",
+    "Stats",
+    "TextHit",
+]
 
 M = TypeVar("M")
 
@@ -35,6 +55,78 @@ class Matrix:
 
     keys: list[Any]
     vectors: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Distances:
+    """The keys of rows and their distances to a query as float64, nearest first."""
+
+    keys: list[Any]
+    distances: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Category:
+    """The rows that share a value: how many, their mean vector, and their mean and largest distance to it."""
+
+    value: Any
+    count: int
+    centroid: NDArray[np.float32]
+    mean_distance: float
+    max_distance: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """Edges between rows: `sources[i]` and `targets[i]` are positions in `keys`, `distances[i]` is how far they are.
+
+    The arrays are of intp and float32. An edge goes from a row to one of its neighbours, nearest first.
+    """
+
+    keys: list[Any]
+    sources: NDArray[np.intp]
+    targets: NDArray[np.intp]
+    distances: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def edges(self) -> Iterator[tuple[Any, Any, float]]:
+        """Yield the keys of each edge and its distance."""
+        rows = zip(self.sources.tolist(), self.targets.tolist(), self.distances.tolist(), strict=True)
+        return ((self.keys[source], self.keys[target], distance) for source, target, distance in rows)
+
+    def groups(self) -> list[list[Any]]:
+        """Return the keys of rows that are connected, directly or through others, the largest group first."""
+        root = list(range(len(self.keys)))
+
+        def find(row: int) -> int:
+            while root[row] != row:
+                root[row] = row = root[root[row]]
+            return row
+
+        for source, target in zip(self.sources.tolist(), self.targets.tolist(), strict=True):
+            a, b = sorted((find(source), find(target)))
+            root[b] = a
+        members: dict[int, list[Any]] = {}
+        for row, key in enumerate(self.keys):
+            members.setdefault(find(row), []).append(key)
+        return sorted((group for group in members.values() if len(group) > 1), key=len, reverse=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """The keys of rows, their coordinates as a float32 matrix of shape (rows, components), and what these mean."""
+
+    keys: list[Any]
+    points: NDArray[np.float32]
+    axes: Axes
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -106,11 +198,22 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that a load could not store: its number in the load, which is 0 for the first, the reason, the row."""
+
+    number: int
+    reason: str
+    row: Any
+
+
+@dataclass(frozen=True, slots=True)
 class LoadReport:
     """What a load has done so far, in rows.
 
-    `received` counts what the caller handed over: it is the sum of all the others. `unchanged` rows were there
-    already with the same content and metadata, `duplicates` came again later in the same load (the last one wins).
+    `received` counts what the caller handed over: it is the sum of all the others up to `rejected`. `unchanged` rows
+    were there already with the same content and metadata, `duplicates` came again later in the same load (the last one
+    wins), `rejected` could not be stored and were handed back. `repeated_texts` rows are stored like any other, and had
+    a text that came in the same load under another id; reports compare without it.
     """
 
     received: int = 0
@@ -118,18 +221,29 @@ class LoadReport:
     updated: int = 0
     unchanged: int = 0
     duplicates: int = 0
+    rejected: int = 0
+    repeated_texts: int = field(default=0, compare=False)
 
     def __add__(self, other: LoadReport) -> LoadReport:
         """Return the sum of two reports."""
-        return LoadReport(
-            self.received + other.received,
-            self.inserted + other.inserted,
-            self.updated + other.updated,
-            self.unchanged + other.unchanged,
-            self.duplicates + other.duplicates,
-        )
+        return LoadReport(*map(add, astuple(self), astuple(other)))
 
     @property
     def written(self) -> int:
         """Rows inserted or updated."""
         return self.inserted + self.updated
+
+
+@dataclass(frozen=True, slots=True)
+class Reembedded:
+    """How far a re-embedding has come.
+
+    Args:
+        phase: `embedding`, `indexing`, `catching up` with what was written meanwhile, `swapping`, or `done`.
+        done: documents that have their new embedding.
+        total: documents of the collection when it began or was taken up again.
+    """
+
+    phase: str
+    done: int
+    total: int

@@ -27,7 +27,7 @@ try:
 except ImportError:  # pgvector 0.3, which langchain-postgres and vecs pin
     from pgvector.utils import SparseVector as SparseValue  # type: ignore[no-redef]
 
-__all__ = ["Bit", "HalfVector", "SparseVector", "Vector", "VectorType"]
+__all__ = ["Bit", "HalfVector", "SparseVector", "Vector", "VectorType", "vector_type_of"]
 
 T = TypeVar("T")
 
@@ -364,3 +364,25 @@ def _check_sparse(value: SparseValue) -> None:
 ischema_names["vector"] = Vector
 ischema_names["halfvec"] = HalfVector
 ischema_names["sparsevec"] = SparseVector
+
+
+#: pgvector's own column types: the attribute that holds the dimension differs by release.
+_PGVECTOR: dict[str, type[VectorType[Any]]] = {
+    "VECTOR": Vector,
+    "HALFVEC": HalfVector,
+    "BIT": Bit,
+    "SPARSEVEC": SparseVector,
+}
+
+
+def vector_type_of(type_: TypeEngine[Any]) -> VectorType[Any] | None:
+    """Return the vector type that a column's type stands for: itself, or ours for one of `pgvector.sqlalchemy`.
+
+    None for any other type.
+    """
+    if isinstance(type_, VectorType):
+        return type_
+    made = type(type_)
+    if made.__module__.partition(".")[0] != "pgvector" or made.__name__ not in _PGVECTOR:
+        return None
+    return _PGVECTOR[made.__name__](getattr(type_, "dim", None) or getattr(type_, "length", None))

@@ -129,9 +129,9 @@ def test_without_a_url_and_without_the_extra_both_ways_out_are_named(monkeypatch
 
 
 def test_options_go_to_the_engine():
-    database = Database.open("postgresql://h/db", pool_size=7, pool_pre_ping=False)
+    database = Database.open("postgresql://h/db", pool_size=7, pool_pre_ping=True)
     assert database.engine.pool.size() == 7
-    assert database.engine.pool._pre_ping is False
+    assert database.engine.pool._pre_ping is True
     assert isinstance(Database.open("postgresql://h/db", poolclass=NullPool).engine.pool, NullPool)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 
-from rowspace.cli import collections, db, demo, doctor, index, ingest, search, ui
+from rowspace.cli import collections, db, demo, doctor, export, index, ingest, reembed, search, ui
 from rowspace.cli.process import Program
 from rowspace.cli.settings import Settings
 
@@ -21,8 +21,9 @@ Exit codes:
   3    the database cannot be reached, or its tables are not up to date
   130  stopped by Ctrl-C; other signals are 128 and their number
 
-Variables: ROWSPACE_DATABASE_URL, ROWSPACE_SCHEMA, ROWSPACE_COLLECTION, and
-ROWSPACE_DATA_DIR, where the embedded server keeps its data."""
+Variables: ROWSPACE_DATABASE_URL, ROWSPACE_SCHEMA, ROWSPACE_COLLECTION,
+ROWSPACE_EMBEDDER (local, or module:attribute), and ROWSPACE_DATA_DIR, where
+the embedded server keeps its data."""
 
 app = typer.Typer(
     cls=Program,
@@ -36,8 +37,10 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(ingest.ingest)
+app.command(short_help="Write a collection to a file.")(export.export)
 app.command()(search.search)
 app.command(short_help="Search, ask, map and load in a browser.")(ui.ui)
+app.command(short_help="Embed a collection anew, by another embedder.")(reembed.reembed)
 app.command(short_help="Measure the recall of searches, and set it.")(index.tune)
 app.command(short_help="Look for what is wrong with the indexes.")(doctor.doctor)
 app.add_typer(collections.app, name="collections")

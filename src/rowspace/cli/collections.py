@@ -57,7 +57,7 @@ def create(
     name: _Name,
     *,
     dimension: Annotated[
-        int | None, typer.Option(min=1, max=16_000, help="Numbers in an embedding; by default the local embedder's.")
+        int | None, typer.Option(min=1, max=16_000, help="Numbers in an embedding; by default those of the embedder.")
     ] = None,
     distance: Annotated[str, typer.Option(help="cosine, l2, inner_product or l1.")] = "cosine",
     index: Annotated[str, typer.Option(help="hnsw, ivfflat or none.")] = "hnsw",
@@ -74,13 +74,12 @@ def create(
       rowspace collections create articles --dimension 1536 --distance inner_product
       rowspace collections create large --dimension 3072 --quantize bit
     """  # noqa: D301
-    from rowspace.integrations.local import LocalEmbedder
+    from rowspace.cli.embedders import embedder_of
 
-    embedder = LocalEmbedder() if dimension is None else None
-    with service(settings_of(context), embedder) as documents:
-        size = embedder.dimension if embedder is not None else dimension
+    settings = settings_of(context)
+    with service(settings, embedder_of(settings.embedder) if dimension is None else None) as documents:
         spec = _spec(index, distance, quantize)
-        documents.create_collection(name, size, distance=distance, index=spec, language=language)
+        documents.create_collection(name, dimension, distance=distance, index=spec, language=language)
     say(f"Created {name!r}.")
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rowspace.cli.settings import Settings
     from rowspace.services import CollectionInfo
 
-__all__ = ["search"]
+__all__ = ["json_option", "search"]
 
 # What a hit is judged by, in each mode; hybrid orders by the score.
 _MEASURES = {
@@ -68,9 +68,9 @@ def search(  # noqa: PLR0913 -- each is an option of the command
     settings = settings_of(context)
     request = _request(
         text=_text(text),
-        vector=_json(vector, list, "--vector"),
+        vector=json_option(vector, list, "--vector"),
         k=k,
-        filter=_json(filter_, dict, "--filter"),
+        filter=json_option(filter_, dict, "--filter"),
         mode=mode,
         max_distance=max_distance,
         exact=exact,
@@ -100,7 +100,12 @@ def _text(given: str | None) -> str | None:
     return None if given is None else given.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _json(given: str | None, kind: type[Any], option: str) -> Any:
+def json_option(given: str | None, kind: type[Any], option: str) -> Any:
+    """Return the JSON value of an option, or None where it was not given.
+
+    Raises:
+        BadParameter: it is no JSON, or not of the kind.
+    """
     if given is None:
         return None
     try:
@@ -118,9 +123,9 @@ def _json(given: str | None, kind: type[Any], option: str) -> Any:
 def _found(settings: Settings, name: str, request: SearchRequest) -> list[SearchHit]:
     embedder = None
     if request.vector is None and request.mode != "text":
-        from rowspace.integrations.local import LocalEmbedder
+        from rowspace.cli.embedders import embedder_of
 
-        embedder = LocalEmbedder()
+        embedder = embedder_of(settings.embedder)
     with service(settings, embedder) as documents:
         if embedder is not None:
             _check_origin(documents.collections(), name)

@@ -19,6 +19,7 @@ class Settings(BaseSettings):
         database_schema: the schema of Rowspace's tables, `ROWSPACE_SCHEMA`; None means the first of the search path.
         data_dir: where the embedded server keeps its data.
         collection: the collection of a command that names none.
+        embedder: `local`, or `module:attribute`; see `rowspace.integrations._embedders`.
     """
 
     model_config = SettingsConfigDict(env_prefix="ROWSPACE_", env_ignore_empty=True, frozen=True)
@@ -28,6 +29,7 @@ class Settings(BaseSettings):
     database_schema: str | None = Field(default=None, validation_alias="ROWSPACE_SCHEMA")
     data_dir: Path | None = None
     collection: str = "documents"
+    embedder: str = "local"
 
     def overridden(self, **options: Any) -> Settings:
         """Return the settings with those options that were given."""

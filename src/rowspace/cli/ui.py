@@ -19,7 +19,7 @@ def ui(
         int | None, typer.Option(min=1, max=65_535, help="The port; by default 8501, or the next that is free.")
     ] = None,
     embedder: Annotated[
-        str | None, typer.Option(metavar="NAME", help="local, none, or package.module:name; by default local.")
+        str | None, typer.Option(metavar="NAME", help="local, none, or module:attribute; by default local.")
     ] = None,
     model: Annotated[
         str | None,
@@ -54,7 +54,7 @@ def ui(
             default,
             url=database.engine.url.render_as_string(hide_password=False),
             schema=settings.database_schema,
-            embedder=embedder or default.embedder,
+            embedder=embedder or settings.embedder,
             model=model or default.model,
         )
         launch(options, port=port, browser=browser)

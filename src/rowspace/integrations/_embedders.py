@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 from rowspace.errors import ConfigurationError
-from rowspace.services.embedding import Embedder
 
-__all__ = ["embedder_of"]
+__all__ = ["LOCAL", "embedder_of"]
+
+#: The name of the embedder that comes with the extra `local`.
+LOCAL = "local"
 
 
-def embedder_of(name: str) -> Embedder | None:
-    """Return the embedder of a name: `local`, `none`, or `package.module:name` of one or of what makes one.
+def embedder_of(name: str) -> Any:
+    """Return the embedder of a name: `local`, or `module:attribute`, an embedder or what returns one.
 
     Raises:
-        ConfigurationError: there is no such thing.
-        MissingExtra: it is `local`, and the extra is not installed.
+        ConfigurationError: there is no such module or attribute, or it is no embedder.
+        MissingExtra: it is the local one, and the extra `local` is not installed.
     """
-    if name == "none":
-        return None
-    if name == "local":
+    if name == LOCAL:
         from rowspace.integrations.local import LocalEmbedder
 
         return LocalEmbedder()
     module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        message = f"An embedder is `local` or module:attribute, such as myapp.embedders:make; got {name!r}."
+        raise ConfigurationError(message)
     try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        message = f"The embedder is `local`, `none` or `package.module:name`, got {name!r}: {error}."
+        found: Any = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        message = f"There is no embedder {name!r}: {error}."
         raise ConfigurationError(message) from error
-    made: Embedder = found if hasattr(found, "embed_query") and not isinstance(found, type) else found()
+    is_factory = isinstance(found, type) or not hasattr(found, "embed_documents")
+    made = found() if is_factory and callable(found) else found
+    if not hasattr(made, "embed_documents"):
+        message = f"{name!r} is no embedder: a {type(made).__name__} has no embed_documents."
+        raise ConfigurationError(message)
     return made

@@ -7,7 +7,7 @@ transaction, so that no connection waits for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy.orm import Session
@@ -19,10 +19,10 @@ from rowspace.repositories import (
     HybridRepository,
     SearchRepository,
 )
+from rowspace.repositories.searches import SearchOptions
 from rowspace.repositories.subjects import Where
 from rowspace.services import SearchHit
 from rowspace.services.embedding import aembed_query, check_embedder, embed_query
-from rowspace.settings import SearchSettings
 from rowspace.statements.hybrid import Fusion, FusionMethod
 
 __all__ = ["Mode", "Retrieval", "aembedded", "embedded"]
@@ -40,12 +40,10 @@ class Retrieval:
         k: hits wanted.
         mode: by distance, by keyword, by both, or by distance but not all alike.
         where: a metadata filter, or conditions on `Document`.
-        max_distance: in modes `vector` and `mmr`: leave out what is farther.
         fetch_k: in mode `mmr`: candidates.
         lambda_mult: in mode `mmr`: from 1 for the nearest alone to 0 for variety alone.
         fusion: in mode `hybrid`: how the two lists become one.
-        exact: compare with every document that matches, without the vector index.
-        settings: pgvector's settings.
+        options: in modes `vector` and `mmr` those of every search by vector; in mode `hybrid`, `exact` and `settings`.
         embedder: what made the vector of the text, to be refused where another one filled the collection.
     """
 
@@ -54,12 +52,10 @@ class Retrieval:
     k: int = 4
     mode: Mode = "vector"
     where: Where | None = None
-    max_distance: float | None = None
     fetch_k: int | None = None
     lambda_mult: float = 0.5
     fusion: Fusion | FusionMethod = "rrf"
-    exact: bool = False
-    settings: SearchSettings | None = None
+    options: SearchOptions = field(default_factory=SearchOptions)
     embedder: Any = None
 
     def find(self, session: Session, collection: str) -> list[SearchHit]:
@@ -78,11 +74,10 @@ class Retrieval:
     def _hits(self, session: Session, collection: Any) -> Sequence[Any]:
         if self.mode == "text":
             return HybridRepository(session, collection).text(self.text or "", self.k, where=self.where)
-        common: dict[str, Any] = {"where": self.where, "exact": self.exact, "settings": self.settings}
+        common: dict[str, Any] = {"where": self.where, **self.options}
         if self.mode == "hybrid":
             by_both = HybridRepository(session, collection)
             return by_both.hybrid(self.text or "", self.vector, self.k, fusion=self.fusion, **common)
-        common["max_distance"] = self.max_distance
         if self.mode == "mmr":
             common |= {"fetch_k": self.fetch_k, "lambda_mult": self.lambda_mult}
             return SearchRepository(session, collection).diverse(self.vector, self.k, **common)

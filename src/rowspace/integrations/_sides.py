@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from threading import Lock
 from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -59,6 +60,7 @@ class Sides:
         self._opened: Database | None = None
         # A connection belongs to the event loop that it was made in.
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncDatabase] = WeakKeyDictionary()
+        self._opening = Lock()
         #: Whether the transaction is the caller's.
         self.joined = isinstance(connection, Session | AsyncSession)
         self._lazy = connection is None or isinstance(connection, str | URL)
@@ -114,7 +116,9 @@ class Sides:
         """
         if self._sync is None:
             self._refuse_unless_lazy("sync", "async", "Database")
-            self._sync = self._opened = Database.open(self._url_for("sync"), **self._options)
+            with self._opening:
+                if self._sync is None:
+                    self._sync = self._opened = Database.open(self._url_for("sync"), **self._options)
         return self._sync
 
     @property
@@ -128,9 +132,11 @@ class Sides:
             return self._async
         self._refuse_unless_lazy("async", "sync", "AsyncDatabase")
         loop = asyncio.get_running_loop()
-        if loop not in self._by_loop:
-            self._by_loop[loop] = AsyncDatabase.open(self._url_for("async"), **self._options)
-        return self._by_loop[loop]
+        with self._opening:
+            if loop not in self._by_loop:
+                self._forget_dead_loops()
+                self._by_loop[loop] = AsyncDatabase.open(self._url_for("async"), **self._options)
+            return self._by_loop[loop]
 
     def run(self, work: Callable[[Session], T]) -> T:
         """Return what `work` makes of a session, in a transaction."""
@@ -167,6 +173,11 @@ class Sides:
         database = self._by_loop.pop(asyncio.get_running_loop(), None)
         if database is not None:
             await database.close()
+
+    def _forget_dead_loops(self) -> None:
+        for loop in [loop for loop in self._by_loop if loop.is_closed()]:
+            # Its connections can no longer be closed politely: they are let go of.
+            self._by_loop.pop(loop).engine.sync_engine.dispose(close=False)
 
     def _engine(self, side: Any) -> Any:
         if not isinstance(side, Database | AsyncDatabase):

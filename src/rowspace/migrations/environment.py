@@ -20,7 +20,7 @@ from sqlalchemy.schema import CreateSchema, SchemaItem
 from rowspace.errors import ConfigurationError, RowspaceError, mapped_errors
 from rowspace.migrations.autogenerate import configure_options
 from rowspace.migrations.urls import migration_url
-from rowspace.models import Base, Collection, Document
+from rowspace.models import Base, Collection, Document, LoadProgress
 
 __all__ = ["VERSION_TABLE", "prepare", "run"]
 
@@ -29,7 +29,7 @@ VERSION_TABLE = "rowspace_alembic_version"
 
 # One upgrade at a time in a database, whatever the schema: the extension is the database's. "rowspace" as a number.
 _LOCK = int.from_bytes(b"rowspace")
-_TABLES = {Collection.__tablename__, Document.__tablename__}
+_TABLES = {model.__tablename__ for model in (Collection, Document, LoadProgress)}
 _NO_URL = (
     "No database URL. Give one of: -x url=postgresql://user@host/name, "
     "the environment variable ROWSPACE_DATABASE_URL, or sqlalchemy.url in alembic.ini."

@@ -1,7 +1,7 @@
 """Declarative models: the base, mixins for people's own models, and the ready-made documents."""
 
 from rowspace.models.base import Base
-from rowspace.models.documents import Collection, Document
+from rowspace.models.documents import Collection, Document, LoadProgress
 from rowspace.models.mixins import EmbeddingMixin, MetadataMixin, TimestampMixin
 
-__all__ = ["Base", "Collection", "Document", "EmbeddingMixin", "MetadataMixin", "TimestampMixin"]
+__all__ = ["Base", "Collection", "Document", "EmbeddingMixin", "LoadProgress", "MetadataMixin", "TimestampMixin"]

@@ -11,7 +11,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, CheckConstraint, Identity, PrimaryKeyConstraint, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    PrimaryKeyConstraint,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -20,7 +29,7 @@ from rowspace.models.base import Base
 from rowspace.models.mixins import MetadataMixin, TimestampMixin
 from rowspace.types import Vector
 
-__all__ = ["Collection", "Document"]
+__all__ = ["Collection", "Document", "LoadProgress"]
 
 
 class Collection(MetadataMixin, TimestampMixin, Base):
@@ -45,6 +54,9 @@ class Collection(MetadataMixin, TimestampMixin, Base):
     index: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     #: The name of the embedder that filled it; None until the first documents arrive with an embedder.
     embedder: Mapped[str | None] = mapped_column(Text)
+    #: What it is being re-embedded to: `dimension`, `embedder`, `index`; None while it is not. Last, as a migration
+    #: can only add a column there.
+    reembedding: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True), sort_order=999)
 
     def __repr__(self) -> str:
         return f"<Collection {self.name!r}: {self.dimension} dimensions, {self.distance}>"
@@ -77,3 +89,19 @@ class Document(MetadataMixin, TimestampMixin, Base):
 
     def __repr__(self) -> str:
         return f"<Document {self.id!r} of collection {self.collection_id}>"
+
+
+class LoadProgress(TimestampMixin, Base):
+    """How far a resumable load has come. Written in the transaction of each batch, deleted at the load's end."""
+
+    __tablename__ = "collection_loads"
+
+    collection_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey(Collection.id, ondelete="CASCADE"), primary_key=True
+    )
+    #: What the caller calls the load.
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    #: SHA-256 of the documents that were read so far, as hexadecimal text.
+    digest: Mapped[str] = mapped_column(Text)
+    #: The report so far, and whether the collection was empty before.
+    state: Mapped[dict[str, Any]] = mapped_column(JSONB)

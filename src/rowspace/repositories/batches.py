@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import Column, Connection, Engine, inspect
@@ -17,13 +17,15 @@ __all__ = ["Batcher", "Plan", "aiter_rows", "iter_rows", "plan_load", "schema_of
 
 Row = Mapping[str, Any]
 
+T = TypeVar("T")
 
-def iter_rows(rows: Iterable[Row]) -> Iterator[Row]:
+
+def iter_rows(rows: Iterable[T]) -> Iterator[T]:
     """Iterate over rows."""
     return iter(rows)
 
 
-async def aiter_rows(rows: Iterable[Row] | AsyncIterable[Row]) -> AsyncIterator[Row]:
+async def aiter_rows(rows: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
     """Iterate over rows from a plain or an async iterable."""
     if isinstance(rows, AsyncIterable):
         async for row in rows:

@@ -17,7 +17,7 @@ from rowspace.statements.admin import Partition
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.health import Asked
 from rowspace.statements.indexing import VECTOR_METHODS, PlannedIndex, planned
-from rowspace.types import VectorType
+from rowspace.types import vector_type_of
 
 __all__ = ["Step", "asked_for", "creation", "planned_for", "removal", "renewal", "repair"]
 
@@ -162,6 +162,6 @@ def asked_for(over: type[Any] | Collection, schema: str | None) -> Asked:
         plans = planned_for(over, schema)
         return Asked(f"the collection {over.name!r}", over.partition, plans, command=over.name, schema=plans[0].schema)
     table = mapper_of(over).local_table
-    vectors = {column.name: column.type.dimension for column in table.c if isinstance(column.type, VectorType)}
-    declared = {name: dimension for name, dimension in vectors.items() if dimension is not None}
+    vectors = {column.name: vector_type_of(column.type) for column in table.c}
+    declared = {name: type_.dimension for name, type_ in vectors.items() if type_ and type_.dimension is not None}
     return Asked(over.__name__, table.name, _declared_by(over, schema), declared, schema=table.schema or schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -11,56 +12,107 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.dml import Insert
 
 from rowspace.errors import ConfigurationError
+from rowspace.models import Collection
 from rowspace.repositories.subjects import Conditions, Subject
-from rowspace.statements.read import Export, ExportKey
-from rowspace.types import Vector
+from rowspace.repositories.targets import mapper_of
+from rowspace.statements.read import Export, ExportColumn, ExportKey
+from rowspace.types import Vector, VectorType
+from rowspace.wire.columns import ColumnsDecoder, export_column, kind_of
 from rowspace.wire.decode import MatrixDecoder, key_decoder
 
-__all__ = ["Reading", "plan_reading"]
+__all__ = ["Reading", "columns_of", "first_vector", "plan_columns", "plan_reading"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One bulk read: the statements, and the types of what comes."""
+    """One bulk read: the statements, and the key columns."""
 
     export: Export
-    dimension: int
     keys: tuple[Column[Any], ...]
+    #: Numbers in a vector, for a matrix; None for columns.
+    dimension: int | None = None
+    #: Bytes of the stream that are decoded at once.
+    at_once: int = 4 << 20
 
-    def decoder(self) -> MatrixDecoder:
+    def decoder(self) -> Any:
         """Return a decoder for the stream of the COPY statement."""
+        if self.dimension is None:
+            return ColumnsDecoder(len(self.export.columns))
         return MatrixDecoder(self.dimension, [key_decoder(key.type) or bytes.decode for key in self.keys])
 
     def selection(self, subject: Subject[Any], conditions: Conditions) -> Insert:
         """Return the statement that collects the keys of the rows that meet the conditions."""
         columns = [Column(key.name, key.type) for key in self.keys]
         table = Table(str(self.export.selection), MetaData(), *columns, schema="pg_temp")
-        rows = select(*self.keys).where(*subject.target.conditions(), *conditions.clauses)
+        scope = subject.target.in_scope() if self.dimension is None else subject.target.conditions()
+        rows = select(*self.keys).where(*scope, *conditions.clauses)
         return table.insert().from_select([key.name for key in self.keys], rows)
 
 
 def plan_reading(subject: Subject[Any], conditions: Conditions, schema: str | None) -> Reading:
-    """Plan a bulk read of the rows that meet the conditions.
+    """Plan a bulk read of keys and vectors of the rows that meet the conditions.
 
     Raises:
         ConfigurationError: the vector column is not a `Vector` with a dimension.
     """
-    mapper = inspect(subject.target.model)
-    table = mapper.local_table
-    vector = mapper.columns[subject.target.column]
+    vector = inspect(subject.target.model).columns[subject.target.column]
     if not isinstance(subject.target.type, Vector) or subject.target.type.dimension is None:
         message = f"A matrix is read from a Vector column with a dimension, got {subject.target.type!r}."
         raise ConfigurationError(message)
-    keys = tuple(key for key in table.primary_key.columns if key.name not in dict(subject.target.scope))
+    keys = _keys(subject)
+    columns = [ExportColumn(key.name, None if key_decoder(key.type) else "text") for key in keys]
+    export = _export(subject, conditions, schema, (ExportColumn(vector.name, "vector"), *columns))
+    return Reading(export, keys, subject.target.type.dimension)
+
+
+def plan_columns(
+    subject: Subject[Any], attributes: Sequence[str], conditions: Conditions, schema: str | None
+) -> Reading:
+    """Plan a bulk read of columns of the rows that meet the conditions.
+
+    Raises:
+        ConfigurationError: the model has no such attribute.
+    """
+    columns = columns_of(subject)
+    for name in attributes:
+        if name not in columns:
+            message = f"{subject.target.model.__name__} has no column {name!r}; it has {', '.join(columns)}."
+            raise ConfigurationError(message)
+    exported = tuple(export_column(str(columns[name].name), kind_of(columns[name].type)) for name in attributes)
+    return Reading(_export(subject, conditions, schema, exported), _keys(subject))
+
+
+def columns_of(subject: Subject[Any]) -> dict[str, Column[Any]]:
+    """Return the columns of a subject by attribute, without what its scope fixes."""
+    fixed = dict(subject.target.scope)
+    return {name: column for name, column in inspect(subject.target.model).columns.items() if name not in fixed}
+
+
+def first_vector(over: Any) -> str | None:
+    """Return the attribute of the first vector column of a model, None for a collection or where there is none."""
+    if isinstance(over, Collection):
+        return None
+    columns = mapper_of(over).columns.items()
+    return next((str(name) for name, column in columns if isinstance(column.type, VectorType)), None)
+
+
+def _keys(subject: Subject[Any]) -> tuple[Column[Any], ...]:
+    table = inspect(subject.target.model).local_table
+    return tuple(key for key in table.primary_key.columns if key.name not in dict(subject.target.scope))
+
+
+def _export(
+    subject: Subject[Any], conditions: Conditions, schema: str | None, columns: tuple[ExportColumn, ...]
+) -> Export:
+    table = inspect(subject.target.model).local_table
     partition = subject.collection.partition if subject.collection is not None else None
-    export = Export(
+    return Export(
         table=partition or table.name,
         schema=table.schema or schema,
-        vector=vector.name,
-        keys=tuple(ExportKey(key.name, _ddl(key), as_text=key_decoder(key.type) is None) for key in keys),
+        columns=columns,
+        keys=tuple(ExportKey(key.name, _ddl(key)) for key in _keys(subject)),
         selection=f"rowspace_{uuid4().hex[:12]}" if conditions.clauses else None,
     )
-    return Reading(export, subject.target.type.dimension, keys)
 
 
 def _ddl(column: Column[Any]) -> str:

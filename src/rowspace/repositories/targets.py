@@ -13,7 +13,7 @@ from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import declared_index
 from rowspace.statements.search import Target
-from rowspace.types import Bit, VectorType
+from rowspace.types import Bit, vector_type_of
 
 __all__ = ["mapper_of", "target_of"]
 
@@ -37,9 +37,10 @@ def _target_of(model: Any, column: str | None, distance: Distance | str | None) 
     key = _choose(model, column, list(vectors))
     found = vectors[key]
     declared, quantize, _ = declared_index(found.table, found.key) if isinstance(found.table, Table) else (None,) * 3
-    fallback = Distance.HAMMING if isinstance(found.type, Bit) else Distance.COSINE
+    is_bit = isinstance(vector_type_of(found.type), Bit)
+    fallback = Distance.HAMMING if is_bit else Distance.COSINE
     chosen = Distance(distance) if distance is not None else declared or fallback
-    if chosen.for_bits != isinstance(found.type, Bit):
+    if chosen.for_bits != is_bit:
         message = f"{chosen.value} distance does not compare {found.type!r}, the type of {model.__name__}.{key}."
         raise ConfigurationError(message)
     return Target(model, key, chosen, quantize=quantize)
@@ -59,7 +60,7 @@ def mapper_of(model: Any) -> Any:
 
 
 def _is_vector(attribute: Any) -> bool:
-    return isinstance(attribute.columns[0].type, VectorType)
+    return vector_type_of(attribute.columns[0].type) is not None
 
 
 def _choose(model: Any, column: str | None, known: list[str]) -> str:

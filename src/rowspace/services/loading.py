@@ -3,37 +3,69 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Container, Iterable, Iterator, Mapping
+import json
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping
+from dataclasses import asdict
 from itertools import islice
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 from pydantic import ValidationError
 
-from rowspace.errors import InvalidRow, RowspaceError
-from rowspace.results import LoadReport
+from rowspace.errors import ConfigurationError, InvalidRow, RowspaceError
+from rowspace.results import LoadReport, Reject
 from rowspace.services.models import DocumentIn
 from rowspace.vectors import as_vector
 from rowspace.wire.encode import storable_json, storable_text
 
-__all__ = ["Batch", "Load", "Progress", "abatches", "batches"]
+__all__ = ["Batch", "Load", "LoadOptions", "Progress", "Rejects", "atake", "checked_options", "checked_size", "take"]
 
 #: Called after each batch with the totals so far.
 Progress = Callable[[LoadReport], None]
 
+#: Called with each row that cannot be stored.
+Rejects = Callable[[Reject], None]
+
 Given = DocumentIn | Mapping[str, Any] | str
+
+T = TypeVar("T")
+
+
+class LoadOptions(TypedDict, total=False):
+    """Options of a load.
+
+    Args:
+        batch_size: documents embedded and written at once, at least 1; by default 500.
+        commit_batches: commit each batch, so that an interrupted load keeps what it wrote; by default all or none.
+        strip_nul: leave NUL bytes out of text, in place of an error.
+        build_indexes: create the indexes after a load into an empty collection; by default it does.
+    """
+
+    batch_size: int
+    commit_batches: bool
+    strip_nul: bool
+    build_indexes: bool
+
+
+_DEFAULTS: LoadOptions = {"batch_size": 500, "commit_batches": False, "strip_nul": False, "build_indexes": True}
 
 
 class Load:
     """One call of `add`: its options, and what it has done so far."""
 
-    def __init__(self, *, strip_nul: bool, progress: Progress | None) -> None:
+    def __init__(
+        self, *, strip_nul: bool = False, progress: Progress | None = None, rejects: Rejects | None = None
+    ) -> None:
         self.report = LoadReport()
+        #: SHA-256 over all documents so far; an interrupted load knows its source by it.
+        self.digest = ""
         #: Whether the collection had no document before; None until the first batch looked.
         self.was_empty: bool | None = None
         self._strip_nul = strip_nul
         self._progress = progress
-        # One hash an id is all that a load remembers of the rows that have gone by.
+        self._rejects = rejects
+        # One hash an id and one a text is all that a load remembers of the rows that have gone by.
         self._seen: set[int] = set()
+        self._texts: set[int] = set()
 
     def batch(self, given: list[Given], dimension: int) -> Batch:
         """Return the next documents of the load as a batch, checked before anything is embedded, which costs most.
@@ -43,16 +75,52 @@ class Load:
             dimension: what an embedding must have.
 
         Raises:
-            InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row.
+            InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row; rows with such an
+                error are left out where there is somebody to hand them back to.
         """
-        numbered = enumerate(given, self.report.received)
-        documents = [
-            _storable(_document(item, number), number, dimension, strip_nul=self._strip_nul)
-            for number, item in numbered
-        ]
-        batch = Batch(documents, self._seen)
+        documents = []
+        for number, item in enumerate(given, self.report.received):
+            try:
+                documents.append(_storable(_document(item, number), number, dimension, strip_nul=self._strip_nul))
+            except RowspaceError as error:
+                if self._rejects is None:
+                    raise
+                self._rejects(Reject(number, str(error), item))
+        batch = Batch(documents, self._seen, rejected=len(given) - len(documents))
         self._seen.update(map(hash, batch.documents))
+        batch.count_repeats(self._texts)
         return batch
+
+    def sign(self, batch: Batch) -> str:
+        """Return the digest after a batch; the same documents have the same one, however they are cut into batches."""
+        for document in batch.given:
+            self.digest = hashlib.sha256(self.digest.encode() + _bytes_of(document)).hexdigest()
+        return self.digest
+
+    def state(self, report: LoadReport) -> dict[str, Any]:
+        """Return what has to be remembered of the load, with a batch that is being written, to continue it; as JSON."""
+        return {"report": asdict(self.report + report), "was_empty": self.was_empty}
+
+    def passed_over(self, batch: Batch) -> None:
+        """Count documents that an interrupted load has read already."""
+        self.sign(batch)
+        self.report += LoadReport(batch.received)
+
+    def continue_from(self, state: Mapping[str, Any], digest: str) -> None:
+        """Take over the counts of the interrupted load.
+
+        Raises:
+            ConfigurationError: what was passed over is not what that load had read.
+        """
+        report = LoadReport(**state["report"])
+        if self.digest != digest or self.report.received != report.received:
+            message = (
+                f"The first {report.received} documents are not those that the interrupted load had read: its source "
+                "has changed. Its progress is forgotten: the next load of this key begins at the first document."
+            )
+            raise ConfigurationError(message)
+        self.report, self.was_empty = report, state["was_empty"]
+        self.done(LoadReport())
 
     def done(self, report: LoadReport) -> None:
         """Count a batch that was written, and tell whoever wants to know."""
@@ -64,21 +132,33 @@ class Load:
 class Batch:
     """Some documents of a load, to be compared with what is stored, embedded and written."""
 
-    def __init__(self, documents: list[DocumentIn], seen: Container[int]) -> None:
+    def __init__(self, documents: list[DocumentIn], seen: Container[int], *, rejected: int = 0) -> None:
+        #: In their order.
+        self.given = documents
         #: By id: of documents with one id the last counts.
         self.documents = {_id(document): document for document in documents}
-        self.received = len(documents)
+        self.received = len(documents) + rejected
+        self._rejected = rejected
+        self._repeated = 0
         # Ids that came in an earlier batch: whatever becomes of them now, they are duplicates.
         self._again = {id_ for id_ in self.documents if hash(id_) in seen}
         self._unchanged: set[str] = set()
         self._same_text: set[str] = set()
 
     def compare(self, stored: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
-        """Set aside what is stored already: `stored` has the MD5 of the content and the metadata by id."""
+        """Set aside what is stored already: `stored` has the SHA-256 of the content and the metadata by id."""
         for id_, (digest, metadata) in stored.items():
             document = self.documents[id_]
-            if document.embedding is None and _md5(document.content) == digest:
+            if document.embedding is None and _sha256(document.content) == digest:
                 (self._unchanged if document.metadata == metadata else self._same_text).add(id_)
+
+    def count_repeats(self, texts: set[int]) -> None:
+        """Count the documents whose text has come under another id, and add the others to the texts that have."""
+        for id_, document in self.documents.items():
+            if id_ not in self._again:
+                mark = hash(document.content)
+                self._repeated += mark in texts
+                texts.add(mark)
 
     def to_embed(self) -> dict[str, str]:
         """Return the texts that need an embedding, by id."""
@@ -99,32 +179,52 @@ class Batch:
     def report(self, written: LoadReport) -> LoadReport:
         """Return the report of the batch, given that of its upsert."""
         unchanged = len(self._unchanged - self._again)
-        duplicates = self.received - len(self.documents) + len(self._again)
-        updated = self.received - written.inserted - unchanged - duplicates
-        return LoadReport(self.received, written.inserted, updated, unchanged, duplicates)
+        duplicates = len(self.given) - len(self.documents) + len(self._again)
+        updated = len(self.given) - written.inserted - unchanged - duplicates
+        counts = (written.inserted, updated, unchanged, duplicates, self._rejected, self._repeated)
+        return LoadReport(self.received, *counts)
 
 
-def batches(documents: Iterable[Given], size: int) -> Iterator[list[Given]]:
-    """Yield lists of at most `size` documents, read from the iterable once."""
-    source = iter(documents)
-    while batch := list(islice(source, size)):
-        yield batch
+def checked_options(options: LoadOptions) -> LoadOptions:
+    """Return the options of a load with their defaults.
+
+    Raises:
+        TypeError: there is no such option.
+        ConfigurationError: a batch size that cannot be.
+    """
+    if unknown := options.keys() - _DEFAULTS.keys():
+        message = f"A load has no option {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(_DEFAULTS)}."
+        raise TypeError(message)
+    checked_size(options.get("batch_size", 1))
+    return {**_DEFAULTS, **options}
 
 
-async def abatches(documents: Iterable[Given] | AsyncIterable[Given], size: int) -> AsyncIterator[list[Given]]:
-    """Yield lists of at most `size` documents, from a plain or an async iterable."""
-    if not isinstance(documents, AsyncIterable):
-        for batch in batches(documents, size):
-            yield batch
-        return
-    batch = []
-    async for document in documents:
-        batch.append(document)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def checked_size(batch_size: int) -> int:
+    """Return the size of batches.
+
+    Raises:
+        ConfigurationError: it is no whole number of at least 1.
+    """
+    if type(batch_size) is not int or batch_size < 1:
+        message = f"batch_size is a whole number of at least 1, got {batch_size!r}."
+        raise ConfigurationError(message)
+    return batch_size
+
+
+def take(source: Iterator[T], count: int) -> list[T]:
+    """Return the next `count` of an iterator, fewer at its end; nothing is read beyond them."""
+    return list(islice(source, count))
+
+
+async def atake(source: AsyncIterator[T], count: int) -> list[T]:
+    """Return the next `count` of an async iterator, fewer at its end."""
+    taken: list[T] = []
+    while len(taken) < count:
+        try:
+            taken.append(await anext(source))
+        except StopAsyncIteration:
+            break
+    return taken
 
 
 def _document(given: Given, number: int) -> DocumentIn:
@@ -161,5 +261,11 @@ def _id(document: DocumentIn) -> str:
     return document.id or hashlib.sha256(document.content.encode()).hexdigest()[:32]
 
 
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _bytes_of(document: DocumentIn) -> bytes:
+    vector: Any = document.embedding
+    texts = [document.id, document.content, document.metadata]
+    return json.dumps(texts, sort_keys=True).encode() + (b"" if vector is None else vector.tobytes())

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from rowspace.models import Collection, Document
 from rowspace.results import Hit, HybridHit, TextHit
+from rowspace.services.html import table
 
 __all__ = ["CollectionInfo", "DocumentIn", "DocumentOut", "SearchHit", "SearchRequest"]
 
@@ -26,6 +27,9 @@ Embedding = Annotated[Sequence[float], BeforeValidator(_as_list)]
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def _repr_html_(self) -> str:
+        return table([dict(self)])
 
 
 class DocumentIn(_Model):

@@ -29,16 +29,23 @@ class Partition:
         collection_id: the collection's id.
         dimension: numbers in an embedding.
         schema: the schema of `documents`, or None for the search path's.
+        suffix: what follows the name of the table, where it is to take a partition's place later on.
     """
 
     collection_id: int
     dimension: int
     schema: str | None = None
+    suffix: str = ""
 
     @property
     def name(self) -> str:
         """The name of the table, not quoted."""
-        return f"documents_{self.collection_id:d}"
+        return f"documents_{self.collection_id:d}{self.suffix}"
+
+    @property
+    def qualified(self) -> str:
+        """The name of the table with its schema, quoted."""
+        return self._in_schema(self.name)
 
     def create(self) -> list[str]:
         """Return the statements that make the partition: built apart and then attached.
@@ -46,7 +53,16 @@ class Partition:
         `CREATE TABLE ... PARTITION OF` would lock every other collection out meanwhile (PostgreSQL's manual,
         section "Declarative Partitioning").
         """
-        parent, table = self._in_schema("documents"), self._in_schema(self.name)
+        return [*self.build(), self.attach()]
+
+    def attach(self) -> str:
+        """Return the statement that makes the table a partition."""
+        parent = self._in_schema("documents")
+        return f"ALTER TABLE {parent} ATTACH PARTITION {self.qualified} FOR VALUES IN ({self.collection_id:d})"
+
+    def build(self) -> list[str]:
+        """Return the statements that make the table, apart from `documents`."""
+        parent, table = self._in_schema("documents"), self.qualified
         parts = (
             f"LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE",
             f"CONSTRAINT {_quote(f'ck_{self.name}_dimension')} CHECK (vector_dims(embedding) = {self.dimension:d})",
@@ -58,7 +74,6 @@ class Partition:
             # The planner counts how many samples pass a filter: of 100, a filter that 1 % of the rows pass often meets
             # three or four, and then the vector index is scanned from end to end. Costs 0.04 ms of planning.
             f"ALTER TABLE {table} ALTER COLUMN metadata SET STATISTICS {_SAMPLES:d}",
-            f"ALTER TABLE {parent} ATTACH PARTITION {table} FOR VALUES IN ({self.collection_id:d})",
         ]
 
     def _store_inline(self, table: str) -> list[str]:

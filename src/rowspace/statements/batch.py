@@ -32,7 +32,7 @@ from rowspace.statements.arrays import vectors_parameter
 from rowspace.statements.quantized import nearest_of
 from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, at_most, distance_to, loading
 
-__all__ = ["QUERIES", "count_many", "key_names", "key_parameters", "nearest_many", "similar_to"]
+__all__ = ["QUERIES", "count_many", "key_names", "key_parameters", "nearest_keys", "nearest_many", "similar_to"]
 
 M = TypeVar("M")
 Where = Sequence[ColumnElement[bool]]
@@ -49,6 +49,21 @@ def nearest_many(target: Target[M], shape: Nearest, where: Where = ()) -> Select
     Costs one index scan a query; with `exact` one pass over every row that matches a query.
     """
     return _hits(_given(target), target, shape, where)
+
+
+def nearest_keys(target: Target[Any], shape: Nearest, where: Where = ()) -> Select[Any]:
+    """Select the same as `nearest_many` with the columns of `key_names` in place of the row."""
+    queries = _given(target)
+    inner = _nearest(queries, target, shape, where).lateral("rowspace_hits")
+    columns = inspect(target.model).columns
+    keys = [inner.c[columns[name].name] for name in key_names(target)]
+    distance = inner.c[DISTANCE]
+    return (
+        select(queries.c.position, *keys, distance)
+        .select_from(queries.join(inner, true()))
+        .where(*at_most(distance, shape))
+        .order_by(queries.c.position, distance)
+    )
 
 
 def similar_to(target: Target[M], shape: Nearest, where: Where = ()) -> Select[int, M, float]:

@@ -34,7 +34,7 @@ from sqlalchemy.orm import defer, undefer
 from rowspace.statements.search import Target
 from rowspace.statements.text import number
 
-__all__ = ["After", "Key", "Listing", "distinct", "facet", "scroll", "stats"]
+__all__ = ["After", "Key", "Listing", "distinct", "facet", "rows", "scroll", "stats"]
 
 M = TypeVar("M")
 
@@ -121,6 +121,17 @@ class Listing(Generic[M]):
         order = [] if self.key is None else [self.key.attribute, *self.key.path]
         table = str(inspect(self.target.model).local_table)
         return [table, [value for _, value in self.target.scope], order, self.descending]
+
+
+def rows(listing: Listing[M], where: Sequence[ColumnElement[bool]]) -> Select[M]:
+    """Select every row of a listing, in its order; costs a sort in the server where no index has that order."""
+    attribute = listing.target.attribute
+    return (
+        select(listing.target.model)
+        .where(*listing.target.in_scope(), *where)
+        .order_by(*_order(listing))
+        .options(undefer(attribute) if listing.with_embedding else defer(attribute))
+    )
 
 
 def scroll(listing: Listing[M], limit: int, after: After | None, where: Sequence[ColumnElement[bool]]) -> Select[Any]:

@@ -105,8 +105,9 @@ def merge_metadata(collection_id: int, changes: Mapping[str, Any], where: Condit
 
 
 def fingerprints(collection_id: int, ids: Sequence[str]) -> Select[str, str, dict[str, Any]]:
-    """Select id, MD5 of the content and metadata of documents, to tell which ones a load would not change."""
-    columns = (Document.id, func.md5(Document.content), Document.meta)
+    """Select id, SHA-256 of the content and metadata of documents, to tell which ones a load would not change."""
+    digest = func.encode(func.sha256(func.convert_to(Document.content, "UTF8")), "hex")
+    columns = (Document.id, digest, Document.meta)
     return select(*columns).where(*matching(collection_id, [Document.id == func.any(_array(ids))]))
 
 

@@ -1,4 +1,4 @@
-"""Statements of a bulk read: COPY of vectors and keys out of a table.
+"""Statements of a bulk read: COPY of columns out of a table.
 
 COPY takes no parameters, so a read with conditions first collects the keys of the rows into a temporary table, by an
 ordinary statement with bound parameters, and copies the join. Identifiers are the models'; no value is in these texts.
@@ -10,18 +10,32 @@ from dataclasses import dataclass
 
 from sqlalchemy.dialects import postgresql
 
-__all__ = ["Export", "ExportKey"]
+__all__ = ["Export", "ExportColumn", "ExportKey"]
 
 _quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
+class ExportColumn:
+    """A column to read: its name, the type that it is cast to on the way, and whether it goes there by way of JSON."""
+
+    name: str
+    cast: str | None = None
+    by_json: bool = False
+
+    def sql(self) -> str:
+        """Return the column as an expression."""
+        column = f"t.{_quote(self.name)}"
+        column = f"to_jsonb({column})" if self.by_json else column
+        return column if self.cast is None else f"{column}::{self.cast}"
+
+
+@dataclass(frozen=True, slots=True)
 class ExportKey:
-    """A key column: its name, its type as DDL, and whether it is read as text."""
+    """A key column: its name, and its type as DDL."""
 
     name: str
     ddl: str
-    as_text: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +45,14 @@ class Export:
     Args:
         table: the name of the table.
         schema: its schema, or None for the search path's.
-        vector: the name of the vector column.
-        keys: the key columns.
+        columns: what is read.
+        keys: the key columns, which tell the rows of a selection.
         selection: the name of the temporary table with the keys of the rows to read; None reads all rows.
     """
 
     table: str
     schema: str | None
-    vector: str
+    columns: tuple[ExportColumn, ...]
     keys: tuple[ExportKey, ...]
     selection: str | None = None
 
@@ -48,12 +62,11 @@ class Export:
         return f"CREATE TEMPORARY TABLE pg_temp.{_quote(self.selection or '')} ({columns}) ON COMMIT DROP"
 
     def copy(self) -> str:
-        """Return the COPY statement: the vector as `vector`, then the keys."""
-        keys = [f"t.{_quote(key.name)}" + ("::text" if key.as_text else "") for key in self.keys]
+        """Return the COPY statement."""
         table = _quote(self.table) if self.schema is None else f"{_quote(self.schema)}.{_quote(self.table)}"
         joined = ""
         if self.selection is not None:
             using = ", ".join(_quote(key.name) for key in self.keys)
             joined = f" JOIN pg_temp.{_quote(self.selection)} s USING ({using})"
-        columns = ", ".join([f"t.{_quote(self.vector)}::vector", *keys])
+        columns = ", ".join(column.sql() for column in self.columns)
         return f"COPY (SELECT {columns} FROM {table} t{joined}) TO STDOUT (FORMAT BINARY)"

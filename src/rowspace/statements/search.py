@@ -7,19 +7,39 @@ Each builder keeps that shape, or breaks it on purpose where an exact scan is wa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, cast, func, inspect, literal_column, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    bindparam,
+    cast,
+    func,
+    inspect,
+    literal_column,
+    select,
+    type_coerce,
+)
 from sqlalchemy.orm import InstrumentedAttribute, aliased, defer, undefer
 
 from rowspace.distance import Distance
 from rowspace.errors import InvalidSetting
 from rowspace.indexes import Quantize
-from rowspace.types import VectorType
+from rowspace.types import VectorType, vector_type_of
 
-__all__ = ["DISTANCE", "Nearest", "Target", "count_candidates", "distance_to", "nearest", "nearest_iterative"]
+__all__ = [
+    "DISTANCE",
+    "Nearest",
+    "Target",
+    "count_candidates",
+    "distance_to",
+    "in_order",
+    "nearest",
+    "nearest_iterative",
+]
 
 M = TypeVar("M")
 
@@ -63,14 +83,17 @@ class Target(Generic[M]):
     @property
     def type(self) -> VectorType[Any]:
         """The type of what is compared."""
-        declared: VectorType[Any] = self.attribute.type
+        declared: VectorType[Any] = vector_type_of(self.attribute.type)  # type: ignore[assignment] # it is one
         return declared if self.dimension is None else type(declared)(self.dimension)
 
     @property
     def expression(self) -> ColumnElement[Any]:
         """What the vector index is on: the column, or its cast to the dimension."""
         column: Any = inspect(self.model).c[self.column]
-        return column if self.dimension is None else cast(column, self.type)
+        if self.dimension is not None:
+            return cast(column, self.type)
+        # A type of pgvector's is compared as the one of ours that it stands for; the statement says nothing of it.
+        return column if isinstance(column.type, VectorType) else type_coerce(column, self.type)
 
     def in_scope(self, *, planned_once: bool = False) -> list[ColumnElement[bool]]:
         """Return the scope as conditions.
@@ -148,6 +171,15 @@ def nearest(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[boo
         .limit(number(shape.k))
         .options(loading(target.attribute, shape))
     )
+
+
+def in_order(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[M, float]:
+    """Select every row that matches and its distance, nearest first; `k` of the shape is not looked at.
+
+    Always exact: an index scan ends after some rows, and nobody would see that the rest is missing. Costs a pass over
+    the rows that match, and a sort of them in the server.
+    """
+    return nearest(target, replace(shape, exact=True), where).limit(None)
 
 
 def nearest_iterative(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[M, float]:

@@ -17,7 +17,7 @@ from sqlalchemy import types
 
 from rowspace.errors import DimensionMismatch, RowspaceError
 
-__all__ = ["MatrixDecoder", "key_decoder"]
+__all__ = ["MatrixDecoder", "StreamDecoder", "key_decoder"]
 
 _TRAILER = b"\xff\xff"
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
@@ -40,19 +40,10 @@ def _integer(data: bytes) -> int:
     return int.from_bytes(data, "big", signed=True)
 
 
-class MatrixDecoder:
-    """Turns the chunks of a stream into keys and rows, holding back what is not complete.
+class StreamDecoder:
+    """What decoders of a stream share: the chunks that came, and the header in front of the first row."""
 
-    Args:
-        dimension: numbers a vector.
-        keys: the decoders of the key columns.
-    """
-
-    def __init__(self, dimension: int, keys: Sequence[Decode]) -> None:
-        self._dimension = dimension
-        self._keys = tuple(keys)
-        #: What every row begins with: the columns, the length of the vector, its dimension and its unused half word.
-        self._begin = struct.pack(">hihh", 1 + len(keys), 4 + 4 * dimension, dimension, 0)
+    def __init__(self) -> None:
         self._chunks: list[bytes | memoryview] = []
         self._started = False
         #: Bytes fed and not yet taken.
@@ -63,14 +54,46 @@ class MatrixDecoder:
         self._chunks.append(chunk)
         self.pending += len(chunk)
 
+    def _fed(self) -> tuple[bytes, int]:
+        """Return the bytes that wait, and where the first row begins in them."""
+        data = b"".join(self._chunks)
+        return data, 0 if self._started else self._header(data)
+
+    def _hold(self, rest: bytes) -> None:
+        self._chunks, self.pending = [rest], len(rest)
+
+    def _header(self, data: bytes) -> int:
+        if len(data) < _HEADER:
+            return 0
+        if not data.startswith(_SIGNATURE):
+            message = "The server did not send a binary COPY stream."
+            raise RowspaceError(message)
+        self._started = True
+        return _HEADER
+
+
+class MatrixDecoder(StreamDecoder):
+    """Turns the chunks of a stream into keys and rows, holding back what is not complete.
+
+    Args:
+        dimension: numbers a vector.
+        keys: the decoders of the key columns.
+    """
+
+    def __init__(self, dimension: int, keys: Sequence[Decode]) -> None:
+        super().__init__()
+        self._dimension = dimension
+        self._keys = tuple(keys)
+        #: What every row begins with: the columns, the length of the vector, its dimension and its unused half word.
+        self._begin = struct.pack(">hihh", 1 + len(keys), 4 + 4 * dimension, dimension, 0)
+
     def take(self) -> tuple[list[Any], NDArray[np.float32]]:
         """Return the keys and the (rows, dimension) matrix of the rows that are complete.
 
         Raises:
             DimensionMismatch: a vector of another dimension, or none.
         """
-        data = b"".join(self._chunks)
-        at = 0 if self._started else self._header(data)
+        data, at = self._fed()
         keys: list[Any] = []
         starts: list[int] = []
         width = len(self._begin) + 4 * self._dimension
@@ -83,7 +106,7 @@ class MatrixDecoder:
             at = end
         else:
             self._check_end(data, at)
-        self._chunks, self.pending = [data[at:]], len(data) - at
+        self._hold(data[at:])
         return keys, self._gather(data, starts)
 
     def _key(self, data: bytes, at: int) -> tuple[int, Any]:
@@ -97,15 +120,6 @@ class MatrixDecoder:
                 return -1, None
             parts.append(decode(data[start:at]))
         return at, parts[0] if len(parts) == 1 else tuple(parts)
-
-    def _header(self, data: bytes) -> int:
-        if len(data) < _HEADER:
-            return 0
-        if not data.startswith(_SIGNATURE):
-            message = "The server did not send a binary COPY stream."
-            raise RowspaceError(message)
-        self._started = True
-        return _HEADER
 
     def _check_end(self, data: bytes, at: int) -> None:
         """Tell the end of the stream and a row that has not arrived from a row of another dimension."""

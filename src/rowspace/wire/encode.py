@@ -28,7 +28,7 @@ from sqlalchemy.dialects import postgresql
 from rowspace import vectors
 from rowspace.errors import InvalidRow, InvalidText, RowspaceError
 from rowspace.statements.write import StagedColumn
-from rowspace.types import Vector, VectorType
+from rowspace.types import Vector, VectorType, vector_type_of
 
 __all__ = [
     "ColumnEncoder",
@@ -78,7 +78,7 @@ def encoder_of(
         schema: where an enum type that names no schema lives; None is the search path's.
         strip_nul: leave NUL bytes out of text and JSON, in place of an error.
     """
-    type_ = column.type
+    type_ = vector_type_of(column.type) or column.type
     if isinstance(type_, VectorType) and type_.dimension is None and dimension is not None:
         type_ = type(type_)(dimension)
     ddl = _ddl(type_, schema)

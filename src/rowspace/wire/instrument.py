@@ -3,7 +3,7 @@
 | driver | parameters | results |
 | --- | --- | --- |
 | psycopg | binary, by a dumper on the connection | `vector_send(column)`: psycopg reads rows as text |
-| asyncpg | binary, by a codec on the connection | binary, by the same codec |
+| asyncpg | binary, by a codec on the connection | `vector_send(column)`: the codec gives pgvector's types text |
 | psycopg2 | text: the driver has nothing else | `vector_send(column)` |
 
 What this leaves on the dialect is what `rowspace.types` looks for: `rowspace_wrap`, which wraps bytes as a parameter
@@ -70,7 +70,7 @@ def _asyncpg(engine: Engine, dialect: Any) -> None:
             record.info[_READY] = connection.run_async(register_codecs)
 
     dialect.rowspace_wrap = bytes
-    dialect.rowspace_send = False
+    dialect.rowspace_send = True
 
 
 _SETUP = {"psycopg": _psycopg, "psycopg_async": _psycopg, "psycopg2": _psycopg2, "asyncpg": _asyncpg}

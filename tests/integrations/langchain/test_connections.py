@@ -257,7 +257,7 @@ async def test_a_psycopg2_url_has_both_sides(make, url):
         await ause(store)
 
 
-def test_without_langchain_the_error_names_the_extra(tmp_path):
+def test_langchain_core_is_needed_and_is_enough(tmp_path):
     import subprocess
     import sys
 
@@ -277,5 +277,9 @@ try:
     AnswerService("postgresql://localhost/x", model=object())
 except ImportError as error:
     assert "rowspace[langchain]" in str(error)
+del sys.modules["langchain_core"]
+import rowspace.integrations.langchain
+others = {"langchain", "langchain_classic", "langchain_openai", "langchain_community", "openai", "tiktoken"}
+assert not others & set(sys.modules), others & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)

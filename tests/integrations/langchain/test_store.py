@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.indexing import InMemoryRecordManager, aindex, index
 
+import rowspace
 from rowspace.errors import (
     ConfigurationError,
     DimensionMismatch,
@@ -71,6 +75,7 @@ VECTOR = Embedder(64).embed_query(QUERY)
         ("similarity_search", (QUERY,), {"k": 3}),
         ("similarity_search", (QUERY, 2, {"even": False}), {}),
         ("similarity_search", (QUERY,), {"exact": True, "max_distance": 0.9}),
+        ("similarity_search", (QUERY,), {"min_similarity": 0.1, "min_distance": 0.01}),
         ("similarity_search", (QUERY,), {"settings": SearchSettings(ef_search=10)}),
         ("similarity_search_with_score", (QUERY,), {"filter": {"n": {"$gte": 2}}}),
         ("similarity_search_by_vector", (VECTOR,), {"k": 2}),
@@ -187,6 +192,10 @@ async def test_what_does_not_fit_is_refused(store):
         store.add_texts(["a"], [{"when": object()}])
     with pytest.raises(InvalidFilter, match=r"filter\.n\.\$gtt"):
         store.similarity_search("a", filter={"n": {"$gtt": 1}})
+    with pytest.raises(ConfigurationError, match="does not know fusion, with_embedding"):
+        store.similarity_search("a", fusion="rrf", with_embedding=True)
+    with pytest.raises(ConfigurationError, match="does not know max_distance"):
+        await store.ahybrid_search("a", max_distance=1)
     for call in (store.similarity_search, store.hybrid_search, store.max_marginal_relevance_search):
         with pytest.raises(ConfigurationError, match="does not know score"):
             call("a", score=1)
@@ -311,3 +320,39 @@ def test_the_logger_is_told(url, name, embedder, caplog):
         f"Made the collection {name!r}",
         f"Dropped the collection {name!r}",
     ]
+
+
+def test_event_loops_that_ended_without_closing_are_forgotten(url, name, embedder):
+    store = RowspaceVectorStore(embedder, connection=url, collection_name=name)
+
+    async def many():
+        return await asyncio.gather(*(store.asimilarity_search("a") for _ in range(3)))
+
+    with warnings.catch_warnings():
+        # What a driver says of connections whose loop has ended.
+        warnings.simplefilter("ignore", ResourceWarning)
+        for _ in range(3):
+            assert asyncio.run(many()) == [[]] * 3
+        assert len(store._sides._by_loop) == 1
+        asyncio.run(store.aclose())
+        store._sides._forget_dead_loops()
+        gc.collect()
+    assert len(store._sides._by_loop) == 0
+
+
+def test_a_first_use_from_many_threads(url, name, embedder):
+    with (
+        RowspaceVectorStore(embedder, connection=url, collection_name=name, pre_delete_collection=True) as store,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        list(pool.map(lambda n: store.add_texts([f"text {n}"], ids=[str(n)]), range(8)))
+        assert len(store.similarity_search("text", k=9)) == 8
+
+
+async def test_conditions_of_sqlalchemy_are_filters_too(store):
+    tea = [rowspace.Document.content.like("tea%")]
+    assert ids(store.similarity_search("a", filter=tea)) == ["tea"]
+    assert ids(await store.ahybrid_search("a", filter=tea)) == ["tea"]
+    assert ids(await store.amax_marginal_relevance_search("a", filter=tea)) == ["tea"]
+    store.delete(filter=tea)
+    assert store.similarity_search("a", filter=tea) == []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr, ValidationError
 from sqlalchemy import create_engine
 
@@ -201,3 +201,32 @@ async def test_no_connection_is_held_while_the_model_speaks(make, url):
 
         answer = await make(database, model=Asking(messages=iter([]))).aanswer("hot water")
         assert answer.text == "done [1]"
+
+
+async def test_a_reader_that_leaves_ends_the_stream_of_the_model(make):
+    ended = []
+
+    class Endless(Recorder):
+        async def _astream(self, *_arguments, **_options):
+            try:
+                while True:
+                    yield ChatGenerationChunk(message=AIMessageChunk("word "))
+            finally:
+                ended.append(True)
+
+        def _stream(self, *_arguments, **_options):
+            try:
+                while True:
+                    yield ChatGenerationChunk(message=AIMessageChunk("word "))
+            finally:
+                ended.append(True)
+
+    service = make(model=Endless(messages=iter([])))
+    events = service.astream("hot water")
+    assert [(await anext(events)).type for _ in range(3)] == ["sources", "token", "token"]
+    await events.aclose()
+    assert ended == [True]
+    events = service.stream("hot water")
+    assert [next(events).type for _ in range(3)] == ["sources", "token", "token"]
+    events.close()
+    assert ended == [True, True]

@@ -8,13 +8,14 @@ from rowspace.cli.settings import Settings
 
 
 def test_defaults(monkeypatch):
-    for name in ("DATABASE_URL", "SCHEMA", "DATA_DIR", "COLLECTION"):
+    for name in ("DATABASE_URL", "SCHEMA", "DATA_DIR", "COLLECTION", "EMBEDDER"):
         monkeypatch.delenv(f"ROWSPACE_{name}", raising=False)
     assert Settings().model_dump() == {
         "database_url": None,
         "database_schema": None,
         "data_dir": None,
         "collection": "documents",
+        "embedder": "local",
     }
 
 

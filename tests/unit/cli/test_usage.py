@@ -39,7 +39,7 @@ def run(monkeypatch):
 
 def test_help_tells_commands_codes_and_variables(run):
     said = run("--help").output
-    assert all(name in said for name in ("demo", "ingest", "search", "collections", "db "))
+    assert all(name in said for name in ("demo", "ingest", "export", "search", "collections", "db "))
     assert "  3    the database cannot be reached, or its tables are not up to date\n" in said
     assert "ROWSPACE_DATABASE_URL" in said
     assert "..." not in said.partition("Commands:")[2].partition("Exit codes")[0]
@@ -74,10 +74,10 @@ def test_version(run):
         (["search", "x", "--mode", "both"], "'vector', 'text' or 'hybrid', got 'both'."),
         (["search", "x", "--k", "0"], "greater than or equal to 1"),
         (["search", "x", "--mode", "text", "--max-distance", "1"], "max_distance goes with the mode vector."),
-        (["ingest", "file.txt"], "'file.txt' does not tell the format: say jsonl, csv, tsv."),
+        (["ingest", "file.txt"], "'file.txt' does not tell the format: say jsonl, csv, tsv, parquet, npy."),
         (["ingest", "file.json"], "jq -c '.[]' file.json | rowspace ingest - --format jsonl"),
         (["ingest", "-"], "'-' does not tell the format"),
-        (["ingest", "-", "--format", "xml"], "expected one of jsonl, csv, tsv, got 'xml'."),
+        (["ingest", "-", "--format", "xml"], "expected one of jsonl, csv, tsv, parquet, npy, got 'xml'."),
         (["db", "downgrade", "base"], "Say --yes, as there is nobody to ask."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from rowspace.errors import InvalidRow
-from rowspace.integrations._reading import Fields, Format, read
+from rowspace.integrations._formats import Format
+from rowspace.integrations._reading import Fields, read
 
 
 def rows(text, format_=Format.JSONL, **fields):

@@ -9,13 +9,13 @@ import math
 import numpy as np
 import pytest
 
-from rowspace import DocumentIn, LoadReport
-from rowspace.errors import DimensionMismatch, InvalidRow, InvalidText, InvalidVector
-from rowspace.services.loading import Load, abatches, batches
+from rowspace import DocumentIn, LoadReport, Reject
+from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidRow, InvalidText, InvalidVector
+from rowspace.services.loading import Load, atake, take
 
 
-def md5(text):
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+def sha(text):
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load(*given, strip_nul=False, dimension=2):
@@ -50,10 +50,10 @@ def test_only_what_is_not_stored_is_embedded():
     )
     batch.compare(
         {
-            "same": (md5("a"), {"k": [1, "2024-02-29"]}),
-            "other metadata": (md5("b"), {"k": 1}),
-            "other text": (md5("?"), {}),
-            "own vector": (md5("d"), {}),
+            "same": (sha("a"), {"k": [1, "2024-02-29"]}),
+            "other metadata": (sha("b"), {"k": 1}),
+            "other text": (sha("?"), {}),
+            "own vector": (sha("d"), {}),
         }
     )
     assert batch.to_embed() == {"other text": "c", "new": "e"}
@@ -114,17 +114,87 @@ def test_any_array_is_an_embedding():
     assert batch.documents["x"].embedding.tolist() == [1.0, 2.0]
 
 
-def test_batches_are_read_once():
-    assert list(batches((str(at) for at in range(5)), 2)) == [["0", "1"], ["2", "3"], ["4"]]
-    assert list(batches([], 2)) == []
+class Source:
+    """Counts how far it was read."""
 
+    def __init__(self, count):
+        self.read, self._count = 0, count
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3])
-async def test_async_batches(count):
-    async def source():
-        for at in range(count):
+    def __iter__(self):
+        for at in range(1, self._count + 1):
+            self.read = at
             yield str(at)
 
-    expected = list(batches(map(str, range(count)), 2))
-    assert [batch async for batch in abatches(source(), 2)] == expected
-    assert [batch async for batch in abatches(map(str, range(count)), 2)] == expected
+    async def __aiter__(self):
+        for one in self:
+            yield one
+
+
+def test_nothing_is_read_ahead():
+    source = Source(5)
+    rows = iter(source)
+    assert (take(rows, 2), source.read) == (["1", "2"], 2)
+    assert (take(rows, 2), source.read) == (["3", "4"], 4)
+    assert (take(rows, 2), take(rows, 2)) == (["5"], [])
+
+
+async def test_nothing_is_read_ahead_of_an_async_source():
+    source = Source(5)
+    rows = aiter(source)
+    assert (await atake(rows, 2), source.read) == (["1", "2"], 2)
+    assert (await atake(rows, 2), source.read) == (["3", "4"], 4)
+    assert (await atake(rows, 2), await atake(rows, 2)) == (["5"], [])
+
+
+def test_bad_rows_are_handed_back_where_somebody_takes_them():
+    rejects = []
+    loading = Load(rejects=rejects.append)
+    loading.done(loading.batch(["a"], 2).report(LoadReport(1, 1)))
+    bad = [{"id": "x", "content": "\0"}, {"text": "y"}, {"content": "z", "embedding": [1, math.nan]}]
+    batch = loading.batch(["b", *bad, "c"], 2)
+    assert batch.report(LoadReport(2, 2)) == LoadReport(5, inserted=2, rejected=3)
+    assert [(one.number, one.row) for one in rejects] == [(2, bad[0]), (3, bad[1]), (4, bad[2])]
+    assert rejects[1] == Reject(3, "Row 3, content: Field required, got {'text': 'y'}.", bad[1])
+
+
+def test_texts_that_come_again_under_another_id_are_counted():
+    loading = Load()
+    first = loading.batch([{"id": "1", "content": "a"}, {"id": "2", "content": "a"}, {"id": "3", "content": "b"}], 2)
+    assert first.report(LoadReport(3, 3)).repeated_texts == 1
+    again = loading.batch([{"id": "1", "content": "a"}, {"id": "4", "content": "b"}], 2)
+    report = again.report(LoadReport(2, 1, 1))
+    assert (report, report.repeated_texts) == (LoadReport(2, inserted=1, duplicates=1), 1)
+
+
+ROWS = ["a", {"id": "b", "content": "b", "metadata": {"k": 1, "j": 2}}, {"content": "c", "embedding": [1, 2]}]
+
+
+def signed(rows, size):
+    loading = Load()
+    for at in range(0, len(rows), size):
+        loading.passed_over(loading.batch(rows[at : at + size], 2))
+    return loading
+
+
+def test_the_digest_does_not_depend_on_the_batches():
+    assert signed(ROWS, 1).digest == signed(ROWS, 2).digest == signed(ROWS, 3).digest
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ROWS[::-1],
+        ROWS[:2],
+        ["A", *ROWS[1:]],
+        [ROWS[0], {**ROWS[1], "metadata": {"k": 1, "j": 3}}, ROWS[2]],
+        [*ROWS[:2], {"content": "c", "embedding": [1, 3]}],
+    ],
+)
+def test_a_load_is_continued_with_the_same_source_only(rows):
+    before = signed(ROWS, 2)
+    state = before.state(LoadReport(inserted=3))
+    same = signed(ROWS, 1)
+    same.continue_from(state, before.digest)
+    assert same.report == LoadReport(3, inserted=3)
+    with pytest.raises(ConfigurationError, match=r"^The first 3 documents are not those that the interrupted load"):
+        signed(rows, 2).continue_from(state, before.digest)

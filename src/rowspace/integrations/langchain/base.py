@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from threading import Lock
 from typing import Any, Self, TypeVar
+from weakref import WeakKeyDictionary
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
@@ -97,7 +98,8 @@ class StoreBase(VectorStore):
         self._logger = logger or logging.getLogger(__name__)
         self._found: CollectionInfo | None = None
         self._to_replace, self._to_migrate = pre_delete_collection, migrate
-        self._lock, self._alock = Lock(), asyncio.Lock()
+        self._lock = Lock()
+        self._alocks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(collection_name={self.collection_name!r})"
@@ -182,7 +184,7 @@ class StoreBase(VectorStore):
     async def _aready(self, dimension: int | None = None) -> CollectionInfo:
         if self._found is not None:
             return self._found
-        async with self._alock:
+        async with self._alocks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             if self._to_migrate:
                 await self._sides.amigrate()
                 self._to_migrate = False

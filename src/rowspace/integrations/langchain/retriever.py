@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStoreRetriever
+from pydantic import model_validator
 
 __all__ = ["RowspaceRetriever"]
 
@@ -15,10 +16,18 @@ __all__ = ["RowspaceRetriever"]
 class RowspaceRetriever(VectorStoreRetriever):
     """What `as_retriever` returns. Its `search_type` may also be `hybrid`; `search_kwargs` go to that search.
 
-    Keywords of `invoke` and `ainvoke` go before those in `search_kwargs`.
+    `k` may stand beside them. Keywords of `invoke` and `ainvoke` go before those in `search_kwargs`.
     """
 
     allowed_search_types: ClassVar[Collection[str]] = (*VectorStoreRetriever.allowed_search_types, "hybrid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _k_among_the_keywords(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if "k" not in values:
+            return values
+        others = {name: value for name, value in values.items() if name != "k"}
+        return {**others, "search_kwargs": {**values.get("search_kwargs", {}), "k": values["k"]}}
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **more: Any

@@ -9,6 +9,7 @@ from langchain_core.documents import Document
 from rowspace.integrations._retrieval import Mode, Retrieval, aembedded, embedded
 from rowspace.integrations.langchain.base import StoreBase, documents_of, scored
 from rowspace.integrations.langchain.options import refuse_unknown
+from rowspace.repositories.searches import SearchOptions
 from rowspace.repositories.subjects import Where
 from rowspace.services import SearchHit
 from rowspace.statements.hybrid import Fusion, FusionMethod
@@ -17,19 +18,19 @@ __all__ = ["Scored", "SearchingStore", "by_vector"]
 
 Scored = list[tuple[Document, float]]
 
-_COMMON = frozenset({"k", "where", "exact", "settings"})
-_KNOWN: dict[str, frozenset[str]] = {
-    "vector": _COMMON | {"max_distance"},
-    "mmr": _COMMON | {"max_distance", "fetch_k", "lambda_mult"},
-    "hybrid": _COMMON | {"fusion"},
+_OPTIONS = frozenset(SearchOptions.__annotations__) - {"with_embedding"}
+_FIELDS = {
+    "vector": frozenset({"k", "where"}),
+    "mmr": frozenset({"k", "where", "fetch_k", "lambda_mult"}),
+    "hybrid": frozenset({"k", "where", "fusion"}),
 }
 
 
 class SearchingStore(StoreBase):
     """Searches. A score is a distance, smaller is nearer; a relevance is from 0 to 1, larger is nearer.
 
-    Further keywords of every search by vector: `exact`, to compare without the index; `settings`, a
-    `rowspace.settings.SearchSettings`; `max_distance`. Any other is a ConfigurationError.
+    Further keywords of every search by vector are those of `rowspace.repositories.SearchOptions`: `max_distance`,
+    `min_distance`, `min_similarity`, `recall`, `exact`, `settings`. Any other is a ConfigurationError.
     """
 
     def similarity_search(self, query: str, k: int = 4, filter: Where | None = None, **more: Any) -> list[Document]:
@@ -132,12 +133,12 @@ class SearchingStore(StoreBase):
         return [(document, score(distance)) for document, distance in found]
 
     def _search(self, query: str, mode: Mode, **more: Any) -> list[SearchHit]:
-        refuse_unknown(more, known=_KNOWN[mode])
-        return self._find(Retrieval(**embedded(self._embeddings, query, mode), **more))
+        wanted = _wanted(mode, more)
+        return self._find(Retrieval(**embedded(self._embeddings, query, mode), **wanted))
 
     async def _asearch(self, query: str, mode: Mode, **more: Any) -> list[SearchHit]:
-        refuse_unknown(more, known=_KNOWN[mode])
-        return await self._afind(Retrieval(**await aembedded(self._embeddings, query, mode), **more))
+        wanted = _wanted(mode, more)
+        return await self._afind(Retrieval(**await aembedded(self._embeddings, query, mode), **wanted))
 
     def _find(self, retrieval: Retrieval) -> list[SearchHit]:
         self._ready()
@@ -150,5 +151,11 @@ class SearchingStore(StoreBase):
 
 def by_vector(embedding: Any, mode: Mode = "vector", **more: Any) -> Retrieval:
     """Return the retrieval by a vector; keywords that the mode does not know are refused."""
-    refuse_unknown(more, known=_KNOWN[mode])
-    return Retrieval(vector=embedding, mode=mode, **more)
+    return Retrieval(vector=embedding, mode=mode, **_wanted(mode, more))
+
+
+def _wanted(mode: Mode, given: dict[str, Any]) -> dict[str, Any]:
+    fields = {name: value for name, value in given.items() if name in _FIELDS[mode]}
+    options = {name: value for name, value in given.items() if name not in fields}
+    refuse_unknown(options, known={"exact", "settings"} if mode == "hybrid" else _OPTIONS)
+    return {**fields, "options": options}

@@ -36,7 +36,7 @@ class VarietyStore(SearchingStore):
             fetch_k: candidates.
             lambda_mult: from 1 for the nearest alone to 0 for variety alone.
             filter: a metadata filter, or conditions on `Document`.
-            more: `max_distance`, `exact`, `settings`.
+            more: the keywords of every search by vector.
         """
         return documents_of(self._search(query, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 from rowspace._optional import require
@@ -104,7 +104,7 @@ class Chat:
         """Yield the chunks of the model's reply as they come; the errors are those of `ask`."""
         return guarded(self._model.stream(messages), _WHAT)
 
-    def achunks(self, messages: list[tuple[str, str]]) -> AsyncIterator[Any]:
+    def achunks(self, messages: list[tuple[str, str]]) -> AsyncGenerator[Any, None]:
         """Yield the chunks of the model's reply as they come; the errors are those of `ask`."""
         return aguarded(self._model.astream(messages), _WHAT)
 

@@ -55,7 +55,7 @@ def guarded(chunks: Iterator[T], what: str) -> Iterator[T]:
             yield chunk
 
 
-async def aguarded(chunks: AsyncIterator[T], what: str) -> AsyncIterator[T]:
+async def aguarded(chunks: AsyncIterator[T], what: str) -> AsyncGenerator[T, None]:
     """Yield what an async iterator yields; only its own errors are mapped."""
     async with aclosing(cast("AsyncGenerator[T, None]", chunks)):
         while True:

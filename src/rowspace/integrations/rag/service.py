@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from rowspace.errors import ConfigurationError
@@ -124,9 +125,11 @@ class AnswerService:
         yield AnswerEvent(type="sources", sources=tuple(sources))
         if sources and self._chat is not None:
             reply = Reply()
-            async for chunk in self._chat.achunks(self._messages(request, sources)):
-                if text := reply.add(chunk):
-                    yield AnswerEvent(type="token", token=text)
+            # A reader that leaves ends the model's stream, and its connection, at once.
+            async with aclosing(self._chat.achunks(self._messages(request, sources))) as chunks:
+                async for chunk in chunks:
+                    if text := reply.add(chunk):
+                        yield AnswerEvent(type="token", token=text)
             yield AnswerEvent(type="answer", answer=self._finished(request, sources, reply))
             return
         answer = await self._aextracted(request, sources) if sources else self._nothing(request)
@@ -244,7 +247,7 @@ def _options(request: AnswerRequest) -> dict[str, Any]:
     return {
         "k": request.k,
         "where": request.filter,
-        "max_distance": request.max_distance,
+        "options": {} if request.max_distance is None else {"max_distance": request.max_distance},
         "fetch_k": request.fetch_k,
         "lambda_mult": request.lambda_mult,
     }

@@ -13,7 +13,7 @@ from streamlit.connections import BaseConnection
 
 from rowspace import Database, DocumentService
 from rowspace.engine import resolve_url
-from rowspace.integrations._embedders import embedder_of
+from rowspace.integrations._embedders import LOCAL, embedder_of
 from rowspace.services import CollectionInfo, Embedder, SearchHit
 
 __all__ = ["RowspaceConnection"]
@@ -29,7 +29,7 @@ class RowspaceConnection(BaseConnection[Database]):
 
     - `url`: the database; else `ROWSPACE_DATABASE_URL`, else the embedded server.
     - `schema`: the schema of Rowspace's tables.
-    - `embedder`: `local`, `none`, or `package.module:name` of an embedder or what makes one; else `ROWSPACE_EMBEDDER`,
+    - `embedder`: `local`, `none`, or `module:attribute`, an embedder or what makes one; else `ROWSPACE_EMBEDDER`,
       else `local`.
     - anything else goes to `sqlalchemy.create_engine`.
     """
@@ -37,7 +37,7 @@ class RowspaceConnection(BaseConnection[Database]):
     def _connect(self, **given: Any) -> Database:
         options = {**self._secrets.to_dict(), **{key: value for key, value in given.items() if value is not None}}
         options.pop("type", None)
-        self._embedder_name = options.pop("embedder", None) or os.environ.get("ROWSPACE_EMBEDDER") or "local"
+        self._embedder_name = options.pop("embedder", None) or os.environ.get("ROWSPACE_EMBEDDER") or LOCAL
         url = resolve_url(options.pop("url", None))
         patience = {} if url is None or "connect_timeout" in url.query else {"connect_timeout": _PATIENCE}
         connect_args = {**patience, **options.pop("connect_args", {})}
@@ -55,7 +55,7 @@ class RowspaceConnection(BaseConnection[Database]):
         Raises:
             ConfigurationError, MissingExtra: there is none of that name; it is not installed.
         """
-        return embedder_of(self._embedder_name)
+        return None if self._embedder_name == "none" else embedder_of(self._embedder_name)
 
     @property
     def identity(self) -> str:

@@ -17,7 +17,7 @@ class UiOptions:
     Args:
         url: the database; None means `ROWSPACE_DATABASE_URL`, else the embedded server.
         schema: the schema of Rowspace's tables.
-        embedder: `local`, `none` or `package.module:name`; None means `ROWSPACE_EMBEDDER`, else `local`.
+        embedder: `local`, `none` or `module:attribute`; None means `ROWSPACE_EMBEDDER`, else `local`.
         model: a chat model by LangChain's name for it; None means extractive answers.
     """
 

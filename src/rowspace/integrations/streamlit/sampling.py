@@ -8,8 +8,9 @@ from sqlalchemy import ColumnElement, func
 from sqlalchemy.orm import Session
 
 from rowspace.integrations.streamlit.filters import MOST_VALUES, Facet, choice, keys_of, numeric, range_of
-from rowspace.integrations.streamlit.projection import Plane, point, scaled
+from rowspace.integrations.streamlit.projection import placed, plane_of, point, scaled
 from rowspace.models import Document
+from rowspace.projection import Axes
 from rowspace.repositories import BrowseRepository, CollectionRepository, DocumentRepository
 from rowspace.services.embedding import check_embedder, embed_query
 
@@ -48,7 +49,7 @@ def facets(session: Session, name: str, size: int) -> list[Facet]:
     return [facet for facet in made if facet is not None]
 
 
-def map_of(session: Session, name: str, size: int, most: int) -> tuple[Plane | None, list[dict[str, Any]]]:
+def map_of(session: Session, name: str, size: int, most: int) -> tuple[Axes | None, list[dict[str, Any]]]:
     """Return the plane of a sample of a collection and its points; without a plane where there are not two documents.
 
     Args:
@@ -63,12 +64,12 @@ def map_of(session: Session, name: str, size: int, most: int) -> tuple[Plane | N
     if len(rows) < 2:
         return None, []
     vectors = scaled((row.embedding for row in rows), collection.distance)
-    plane = Plane.of(vectors)
-    at = plane.project(vectors)
+    plane = plane_of(vectors)
+    at = placed(plane, vectors)
     return plane, [point(row.id, row.content, row.meta, xy) for row, xy in zip(rows, at, strict=True)]
 
 
-def marks_of(session: Session, name: str, plane: Plane, text: str, *, k: int, embedder: Any) -> list[dict[str, Any]]:
+def marks_of(session: Session, name: str, plane: Axes, text: str, *, k: int, embedder: Any) -> list[dict[str, Any]]:
     """Return the points of a query and of its hits, best first, on a plane.
 
     Raises:
@@ -79,7 +80,7 @@ def marks_of(session: Session, name: str, plane: Plane, text: str, *, k: int, em
     query = embed_query(embedder, text)
     hits = DocumentRepository(session, collection).nearest(query, k, with_embedding=True)
     vectors = scaled([query, *(hit.entity.embedding for hit in hits)], collection.distance)
-    first, *others = plane.project(vectors)
+    first, *others = placed(plane, vectors)
     rows = zip(enumerate(hits, 1), others, strict=True)
     marks = [point(h.entity.id, h.entity.content, h.entity.meta, xy, what="hit", rank=r) for (r, h), xy in rows]
     return [point("the query", text, {}, first, what="query", rank=0), *marks]

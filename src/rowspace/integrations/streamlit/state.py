@@ -17,8 +17,8 @@ from rowspace.integrations.streamlit import sampling, searching
 from rowspace.integrations.streamlit.connection import RowspaceConnection
 from rowspace.integrations.streamlit.filters import Facet
 from rowspace.integrations.streamlit.options import current
-from rowspace.integrations.streamlit.projection import Plane
 from rowspace.integrations.streamlit.searching import Query
+from rowspace.projection import Axes
 from rowspace.services import CollectionInfo, SearchHit
 
 __all__ = [
@@ -114,9 +114,9 @@ def hits(collection: str, query: Query) -> list[SearchHit]:
     return found
 
 
-def map_of(collection: str, most: int) -> tuple[Plane | None, list[dict[str, Any]]]:
+def map_of(collection: str, most: int) -> tuple[Axes | None, list[dict[str, Any]]]:
     """Return the plane of a sample of a collection and its points, as of a while ago."""
-    found: tuple[Plane | None, list[dict[str, Any]]] = _map(
+    found: tuple[Axes | None, list[dict[str, Any]]] = _map(
         connection(), connection().identity, collection, size(collection), most
     )
     return found

@@ -11,7 +11,8 @@ from pathlib import PurePath
 from typing import Any, BinaryIO
 
 from rowspace.errors import ConfigurationError, InvalidRow
-from rowspace.integrations._reading import Fields, Format, numbered_rows, read
+from rowspace.integrations._formats import Format
+from rowspace.integrations._reading import Fields, numbered_rows, read
 from rowspace.services import DocumentIn
 
 __all__ = ["SUFFIXES", "Upload", "guessed", "passages"]

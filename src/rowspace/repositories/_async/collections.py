@@ -17,6 +17,7 @@ from rowspace.repositories.batches import schema_of
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
+from rowspace.statements.replacement import Replacement
 from rowspace.wire.encode import storable_json
 
 __all__ = ["AsyncCollectionRepository"]
@@ -133,7 +134,10 @@ class AsyncCollectionRepository:
         """
         collection = await self.get(name)
         with mapped_errors():
-            await (await self._connection()).exec_driver_sql(self.partition_of(collection).drop())
+            partition = self.partition_of(collection)
+            beside = [] if collection.reembedding is None else Replacement(partition).drop()
+            for statement in (partition.drop(), *beside):
+                await (await self._connection()).exec_driver_sql(statement)
             await self.session.delete(collection)
             await self.session.flush()
 

@@ -12,7 +12,7 @@ from rowspace.errors import mapped_errors
 from rowspace.repositories._async.searching import apply_settings
 from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
-from rowspace.statements.batch import QUERIES, built_many, count_many, key_parameters
+from rowspace.statements.batch import QUERIES, built_many, count_many, key_parameters, nearest_keys
 
 __all__ = ["Many", "run_many"]
 
@@ -30,11 +30,13 @@ class Many(Generic[M]):
         search: what they share; its parameters hold no query.
         queries: vectors of the column's type; or, with `stored`, primary keys.
         stored: search by the embeddings of rows that are there.
+        keys_only: hits have the key of a row as a tuple, in place of the row.
     """
 
     search: Search[M]
     queries: Sequence[Any]
     stored: bool = False
+    keys_only: bool = False
 
     def parts(self, pending: Sequence[int]) -> Iterator[Sequence[int]]:
         """Split the positions that are still to be searched into those of one statement."""
@@ -69,10 +71,14 @@ async def run_many(session: AsyncSession, many: Many[M]) -> list[list[Hit[M]]]:
 async def _fetch(session: AsyncSession, many: Many[M], scan: Scan, part: Sequence[int]) -> list[list[Hit[M]]]:
     search = many.search
     shape = replace(search.shape, exact=scan == "exact")
-    statement = built_many(search.target, shape, search.where, stored=many.stored, keep=search.keep)
+    if many.keys_only:
+        statement: Any = nearest_keys(search.target, shape, search.where)
+    else:
+        statement = built_many(search.target, shape, search.where, stored=many.stored, keep=search.keep)
     similarity = search.target.distance.similarity
     hits: list[list[Hit[M]]] = [[] for _ in part]
-    for position, entity, distance in await session.execute(statement, many.parameters(part)):
+    for position, *row, distance in await session.execute(statement, many.parameters(part)):
+        entity: Any = tuple(row) if many.keys_only else row[0]
         hits[position - 1].append(Hit(entity, distance, similarity(distance)))
     return hits
 

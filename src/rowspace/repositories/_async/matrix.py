@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import InvalidVector, mapped_errors
 from rowspace.models import Collection
+from rowspace.repositories._async.exporting import copied
 from rowspace.repositories.batches import plan_load, schema_of
-from rowspace.repositories.reading import Reading, plan_reading
-from rowspace.repositories.subjects import Conditions, Where, subject_of
+from rowspace.repositories.reading import plan_reading
+from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Matrix
 from rowspace.statements.batch import key_names
 from rowspace.vectors import as_matrix
-from rowspace.wire.copy import copy_in_async, copy_out_async
+from rowspace.wire.copy import copy_in_async
 
 __all__ = ["AsyncMatrixRepository"]
-
-#: Bytes of the stream that are decoded at once.
-_DECODED_AT_ONCE = 4 << 20
 
 
 class AsyncMatrixRepository:
@@ -65,30 +63,8 @@ class AsyncMatrixRepository:
         """
         conditions = self._subject.conditions(where)
         reading = plan_reading(self._subject, conditions, schema_of(self.session.get_bind(mapper=self._model)))
-        with mapped_errors():
-            # A reader that stops early cancels the COPY, which must not cost the caller the transaction.
-            savepoint = await self.session.begin_nested()
-            try:
-                async with aclosing(self._parts(conditions, reading)) as parts:
-                    yield parts
-            finally:
-                # Nothing was written but the temporary table, which goes with it.
-                await savepoint.rollback()
-
-    async def _parts(self, conditions: Conditions, reading: Reading) -> AsyncGenerator[Matrix, None]:
-        connection = await self.session.connection(bind_arguments={"mapper": self._model})
-        if reading.export.selection is not None:
-            await connection.exec_driver_sql(reading.export.create_selection())
-            await connection.execute(reading.selection(self._subject, conditions), dict(conditions.parameters))
-        decoder = reading.decoder()
-        async with aclosing(copy_out_async(connection, reading.export.copy())) as chunks:
-            async for chunk in chunks:
-                decoder.feed(chunk)
-                if decoder.pending >= _DECODED_AT_ONCE:
-                    yield Matrix(*decoder.take())
-        keys, vectors = decoder.take()
-        if keys:
-            yield Matrix(keys, vectors)
+        async with copied(self.session, self._subject, conditions, reading) as parts:
+            yield _matrices(parts)
 
     async def update(self, keys: Sequence[Any], vectors: Any) -> int:
         """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.
@@ -118,3 +94,9 @@ class AsyncMatrixRepository:
             updated = (await connection.exec_driver_sql(plan.merge.update())).rowcount
             await connection.exec_driver_sql(plan.merge.drop_stage())
         return updated
+
+
+async def _matrices(parts: AsyncIterator[Any]) -> AsyncIterator[Matrix]:
+    async for keys, vectors in parts:
+        if keys:
+            yield Matrix(keys, vectors)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from contextlib import aclosing
 from typing import Any, Generic, TypeVar, Unpack, cast
 
 from sqlalchemy import ColumnElement, CursorResult, inspect
@@ -12,6 +13,7 @@ from rowspace.distance import Distance
 from rowspace.errors import mapped_errors
 from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
+from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -149,3 +151,37 @@ class AsyncRepository(Generic[M]):
             TypeError: an option that does not exist.
         """
         return await run_search(self.session, plan_search(self._subject, k, where, options, query=query))
+
+    async def stream(
+        self,
+        query: Any,
+        *,
+        where: Where | None = None,
+        max_distance: float | None = None,
+        min_distance: float | None = None,
+        with_embedding: bool = False,
+        chunk_size: int = 1_000,
+    ) -> AsyncGenerator[Hit[M], None]:
+        """Yield every row that matches, nearest first, from a cursor of the server's: memory for one chunk.
+
+        Always exact: costs a pass over the rows that match and a sort of them in the server. The loop may be left at
+        any time; the session stays usable, during the loop too, until its transaction ends.
+
+        Args:
+            query: a 1-d array-like of the column's dimension.
+            where: as in `nearest`.
+            max_distance: leave out what is farther.
+            min_distance: leave out what is nearer.
+            with_embedding: load the embedding of each hit too.
+            chunk_size: rows fetched and held at once, at least 1.
+
+        Raises:
+            InvalidVector: the query is no vector, or not of the column's dimension.
+            InvalidSetting: the chunk size is out of range.
+        """
+        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance, "exact": True}
+        search = plan_search(self._subject, 1, where, {**options, "with_embedding": with_embedding}, query=query)
+        found = stream_hits(self.session, search, chunk_size)
+        async with aclosing(found) as hits:
+            async for hit in hits:
+                yield hit

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from typing import Any, Generic, TypeVar, overload
 
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
+from rowspace.repositories._sync.streaming import stream_rows
 from rowspace.repositories.cursors import read_cursor, write_cursor
 from rowspace.repositories.keys import KeyLike, key_of, named_keys
 from rowspace.repositories.subjects import Where, subject_of
@@ -91,6 +93,39 @@ class BrowseRepository(Generic[M]):
         page = rows[:limit]
         more = write_cursor(listing, After(page[-1][1], tuple(page[-1][2:]))) if len(rows) > limit else None
         return Page([row[0] for row in page], more)
+
+    def stream(
+        self,
+        *,
+        where: Where | None = None,
+        order_by: KeyLike | None = None,
+        descending: bool = False,
+        with_embedding: bool = False,
+        chunk_size: int = 1_000,
+    ) -> Generator[M, None, None]:
+        """Yield every row that matches from a cursor of the server's: memory for one chunk.
+
+        The rows are those of one moment, in the order of `scroll`. The loop may be left at any time; the session stays
+        usable, during the loop too, until its transaction ends.
+
+        Args:
+            where: a metadata filter, or conditions on the model.
+            order_by: a key; by default the primary key alone.
+            descending: the largest first.
+            with_embedding: load the embedding of each row too.
+            chunk_size: rows fetched and held at once, at least 1.
+
+        Raises:
+            InvalidFilter, InvalidSetting: the filter or key is malformed; the chunk size is out of range.
+            ConfigurationError: the model has no such column, or no metadata.
+        """
+        target = self._subject.target
+        key = None if order_by is None else key_of(target.model, order_by)
+        conditions = self._subject.conditions(where)
+        statement = statements.rows(Listing(target, key, descending, with_embedding), conditions.clauses)
+        with closing(stream_rows(self.session, statement, dict(conditions.parameters), chunk_size)) as rows:
+            for (row,) in rows:
+                yield row
 
     def facets(
         self, keys: KeyLike | Sequence[KeyLike], *, where: Where | None = None, limit: int = 10

@@ -18,6 +18,7 @@ from rowspace.repositories.batches import schema_of
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
+from rowspace.statements.replacement import Replacement
 from rowspace.wire.encode import storable_json
 
 __all__ = ["CollectionRepository"]
@@ -134,7 +135,10 @@ class CollectionRepository:
         """
         collection = self.get(name)
         with mapped_errors():
-            (self._connection()).exec_driver_sql(self.partition_of(collection).drop())
+            partition = self.partition_of(collection)
+            beside = [] if collection.reembedding is None else Replacement(partition).drop()
+            for statement in (partition.drop(), *beside):
+                (self._connection()).exec_driver_sql(statement)
             self.session.delete(collection)
             self.session.flush()
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Any, Unpack, cast
 
 from sqlalchemy import ColumnElement, CursorResult, update
@@ -16,6 +17,7 @@ from rowspace.models import Collection, Document
 from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
+from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -133,7 +135,7 @@ class DocumentRepository:
             return bool(self.session.scalar(statements.is_empty(self.collection.id)))
 
     def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Return the MD5 of the content and the metadata of those ids that are there."""
+        """Return the SHA-256 of the content, as hexadecimal text, and the metadata of those ids that are there."""
         with mapped_errors():
             rows = self.session.execute(statements.fingerprints(self.collection.id, ids))
             return {id_: (digest, meta) for id_, digest, meta in rows}
@@ -170,6 +172,40 @@ class DocumentRepository:
             options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
         """
         return run_search(self.session, plan_search(self._subject, k, where, options, query=query))
+
+    def stream(
+        self,
+        query: Any,
+        *,
+        where: Where | None = None,
+        max_distance: float | None = None,
+        min_distance: float | None = None,
+        with_embedding: bool = False,
+        chunk_size: int = 1_000,
+    ) -> Generator[Hit[Document], None, None]:
+        """Yield every document that matches, nearest first, from a cursor of the server's: memory for one chunk.
+
+        Always exact: costs a pass over the documents that match and a sort of them in the server. The loop may be
+        left at any time; the session stays usable, during the loop too, until its transaction ends.
+
+        Args:
+            query: a 1-d array-like of the collection's dimension.
+            where: as in `nearest`.
+            max_distance: leave out what is farther.
+            min_distance: leave out what is nearer.
+            with_embedding: load the embedding of each hit too.
+            chunk_size: documents fetched and held at once, at least 1.
+
+        Raises:
+            InvalidVector: the query is no vector, or not of the collection's dimension.
+            InvalidSetting: the chunk size is out of range.
+        """
+        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance, "exact": True}
+        search = plan_search(self._subject, 1, where, {**options, "with_embedding": with_embedding}, query=query)
+        found = stream_hits(self.session, search, chunk_size)
+        with closing(found) as hits:
+            for hit in hits:
+                yield hit
 
     def _where(self, where: Where | None) -> list[ColumnElement[bool]]:
         if where is not None and not isinstance(where, Mapping):

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,18 +12,16 @@ from sqlalchemy.orm import Session
 
 from rowspace.errors import InvalidVector, mapped_errors
 from rowspace.models import Collection
+from rowspace.repositories._sync.exporting import copied
 from rowspace.repositories.batches import plan_load, schema_of
-from rowspace.repositories.reading import Reading, plan_reading
-from rowspace.repositories.subjects import Conditions, Where, subject_of
+from rowspace.repositories.reading import plan_reading
+from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Matrix
 from rowspace.statements.batch import key_names
 from rowspace.vectors import as_matrix
-from rowspace.wire.copy import copy_in, copy_out
+from rowspace.wire.copy import copy_in
 
 __all__ = ["MatrixRepository"]
-
-#: Bytes of the stream that are decoded at once.
-_DECODED_AT_ONCE = 4 << 20
 
 
 class MatrixRepository:
@@ -66,30 +64,8 @@ class MatrixRepository:
         """
         conditions = self._subject.conditions(where)
         reading = plan_reading(self._subject, conditions, schema_of(self.session.get_bind(mapper=self._model)))
-        with mapped_errors():
-            # A reader that stops early cancels the COPY, which must not cost the caller the transaction.
-            savepoint = self.session.begin_nested()
-            try:
-                with closing(self._parts(conditions, reading)) as parts:
-                    yield parts
-            finally:
-                # Nothing was written but the temporary table, which goes with it.
-                savepoint.rollback()
-
-    def _parts(self, conditions: Conditions, reading: Reading) -> Generator[Matrix, None, None]:
-        connection = self.session.connection(bind_arguments={"mapper": self._model})
-        if reading.export.selection is not None:
-            connection.exec_driver_sql(reading.export.create_selection())
-            connection.execute(reading.selection(self._subject, conditions), dict(conditions.parameters))
-        decoder = reading.decoder()
-        with closing(copy_out(connection, reading.export.copy())) as chunks:
-            for chunk in chunks:
-                decoder.feed(chunk)
-                if decoder.pending >= _DECODED_AT_ONCE:
-                    yield Matrix(*decoder.take())
-        keys, vectors = decoder.take()
-        if keys:
-            yield Matrix(keys, vectors)
+        with copied(self.session, self._subject, conditions, reading) as parts:
+            yield _matrices(parts)
 
     def update(self, keys: Sequence[Any], vectors: Any) -> int:
         """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.
@@ -119,3 +95,9 @@ class MatrixRepository:
             updated = (connection.exec_driver_sql(plan.merge.update())).rowcount
             connection.exec_driver_sql(plan.merge.drop_stage())
         return updated
+
+
+def _matrices(parts: Iterator[Any]) -> Iterator[Matrix]:
+    for keys, vectors in parts:
+        if keys:
+            yield Matrix(keys, vectors)

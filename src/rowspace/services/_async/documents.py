@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import ConfigurationError
 from rowspace.filters import Filter
+from rowspace.indexes import HNSW, IVFFlat
 from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository, AsyncHybridRepository
 from rowspace.results import LoadReport
-from rowspace.services.embedding import (
-    Embedder,
-    aembed_query,
-    aembed_texts,
-    check_dimension,
-    check_embedder,
-    embedder_name,
-)
-from rowspace.services.loading import Batch, Given, Load, Progress, abatches
+from rowspace.services._async.loads import AsyncLoader, open_documents
+from rowspace.services._async.reembedding import AsyncReembedder
+from rowspace.services.embedding import Embedder, aembed_query, check_embedder, embedder_name
+from rowspace.services.html import HtmlList
+from rowspace.services.loading import Given, Load, LoadOptions, Progress, Rejects, checked_size
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
+from rowspace.services.reembedding import WatchReembedding, new_index
 from rowspace.services.requests import request_of, search_options
 
 __all__ = ["AsyncDocumentService"]
@@ -74,7 +72,9 @@ class AsyncDocumentService:
     async def collections(self) -> list[CollectionInfo]:
         """Return all collections by name."""
         async with self._sessions.begin() as session:
-            return [CollectionInfo.from_collection(c) for c in await AsyncCollectionRepository(session).list()]
+            return HtmlList(
+                [CollectionInfo.from_collection(c) for c in await AsyncCollectionRepository(session).list()]
+            )
 
     async def rename_collection(self, name: str, new_name: str) -> CollectionInfo:
         """Give a collection another name.
@@ -99,48 +99,37 @@ class AsyncDocumentService:
         collection: str,
         documents: Iterable[Given] | AsyncIterable[Given],
         *,
-        batch_size: int = 500,
-        commit_batches: bool = False,
+        resume: str | None = None,
+        rejects: Rejects | None = None,
         progress: Progress | None = None,
-        strip_nul: bool = False,
-        build_indexes: bool = True,
+        **options: Unpack[LoadOptions],
     ) -> LoadReport:
         """Add documents, or update those whose id is there; texts that did not change are not embedded again.
 
         Args:
             collection: its name.
-            documents: `DocumentIn`, mappings of its fields, or bare texts; any iterable, read once.
-            batch_size: documents embedded and written at once.
-            commit_batches: commit each batch, so that an interrupted load keeps what it wrote; by default all or none.
+            documents: `DocumentIn`, mappings of its fields, or bare texts; any iterable, read once, a batch at a time.
+            resume: a key for the load. Each batch is committed with its progress, and the next load of that key into
+                the collection passes over what an interrupted one has written; its source has to begin the same.
+            rejects: called with each row that cannot be stored, in place of an error; the report counts them.
             progress: called after each batch with the totals so far.
-            strip_nul: leave NUL bytes out of text, in place of an error.
-            build_indexes: create the indexes after a load into an empty collection, which is faster than before it.
+            options: `batch_size`, `commit_batches`, `strip_nul`, `build_indexes`; see `LoadOptions`.
 
         Raises:
             CollectionNotFound: there is no such collection.
             InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row.
             EmbedderMismatch: the collection was filled by another embedder.
+            ConfigurationError: the source does not begin with what the interrupted load of the key has read.
+            TransactionConflict: another load of the key is running.
         """
-        load = Load(strip_nul=strip_nul, progress=progress)
-        source = abatches(documents, batch_size)
-        if commit_batches:
-            async for given in source:
-                async with self._sessions.begin() as session:
-                    await self._write(await _repository(session, collection), load, given)
-            async with self._sessions.begin() as session:
-                await _finish(await _repository(session, collection), load, build_indexes=build_indexes)
-        else:
-            async with self._sessions.begin() as session:
-                repository = await _repository(session, collection)
-                async for given in source:
-                    await self._write(repository, load, given)
-                await _finish(repository, load, build_indexes=build_indexes)
-        return load.report
+        load = Load(strip_nul=options.get("strip_nul", False), progress=progress, rejects=rejects)
+        loader = AsyncLoader(self._sessions, self._embedder, collection, load=load, options=options)
+        return await loader.run(documents, resume)
 
     async def get(self, collection: str, ids: Iterable[str]) -> list[DocumentOut]:
         """Return documents by id, in the order of the ids; those that are not there are left out."""
         async with self._sessions.begin() as session:
-            return [DocumentOut.from_document(d) for d in await (await _repository(session, collection)).get(ids)]
+            return [DocumentOut.from_document(d) for d in await (await open_documents(session, collection)).get(ids)]
 
     async def delete(
         self,
@@ -151,7 +140,7 @@ class AsyncDocumentService:
     ) -> int:
         """Delete documents by id or by a metadata filter and return how many there were."""
         async with self._sessions.begin() as session:
-            return await (await _repository(session, collection)).delete(ids, where=where)
+            return await (await open_documents(session, collection)).delete(ids, where=where)
 
     async def update_metadata(
         self,
@@ -162,12 +151,12 @@ class AsyncDocumentService:
     ) -> int:
         """Set keys of the metadata of the documents that match and return how many there were; None removes a key."""
         async with self._sessions.begin() as session:
-            return await (await _repository(session, collection)).update_metadata(changes, where=where)
+            return await (await open_documents(session, collection)).update_metadata(changes, where=where)
 
     async def count(self, collection: str, *, where: Filter | None = None) -> int:
         """Return the number of documents that match a metadata filter."""
         async with self._sessions.begin() as session:
-            return await (await _repository(session, collection)).count(where=where)
+            return await (await open_documents(session, collection)).count(where=where)
 
     async def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
         """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.
@@ -184,9 +173,9 @@ class AsyncDocumentService:
         """
         request = request_of(query, options)
         async with self._sessions.begin() as session:
-            repository = await _repository(session, collection)
+            repository = await open_documents(session, collection)
             hits = await self._search(repository, request)
-            return [SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)]
+            return HtmlList([SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)])
 
     async def _search(self, repository: AsyncDocumentRepository, request: SearchRequest) -> Sequence[Any]:
         options = search_options(request)
@@ -204,44 +193,49 @@ class AsyncDocumentService:
     async def build_indexes(self, collection: str) -> None:
         """Create the indexes of a collection that are missing."""
         async with self._sessions.begin() as session:
-            await (await _repository(session, collection)).create_indexes()
+            await (await open_documents(session, collection)).create_indexes()
 
-    async def _write(self, repository: AsyncDocumentRepository, load: Load, given: list[Given]) -> None:
-        batch = load.batch(given, repository.collection.dimension)
-        if load.was_empty is None:
-            load.was_empty = await repository.is_empty()
-        batch.compare(await repository.fingerprints(list(batch.documents)))
-        embeddings = await self._embed(repository, batch)
-        written = await repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
-        await repository.replace_metadata(batch.metadata_changes())
-        load.done(batch.report(written))
+    async def reembed(
+        self,
+        collection: str,
+        embedder: Embedder,
+        *,
+        index: HNSW | IVFFlat | str | None = "same",
+        batch_size: int = 500,
+        progress: WatchReembedding | None = None,
+    ) -> CollectionInfo:
+        """Give every document of a collection an embedding by another embedder, of another dimension if it has one.
 
-    async def _embed(self, repository: AsyncDocumentRepository, batch: Batch) -> dict[str, Any]:
-        texts = batch.to_embed()
-        if not texts:
-            return {}
-        collection = repository.collection
-        check_embedder(collection, self._embedder)
-        vectors = await aembed_texts(self._embedder, list(texts.values()))
-        check_dimension(collection, self._embedder, vectors)
-        if collection.embedder is None:
-            # Locked: another load of the same new collection may have been first, with another embedder.
-            await repository.session.refresh(collection, ["embedder"], with_for_update=True)
-            check_embedder(collection, self._embedder)
-            collection.embedder = embedder_name(self._embedder)
-        return dict(zip(texts, vectors, strict=True))
+        The new embeddings are made beside the old ones, which serve every search until one short transaction swaps
+        them; then a service with the new embedder is needed. What is written or deleted meanwhile is taken over. A call
+        that was interrupted goes on where it stopped when it is called again. Takes the room of a second collection.
+
+        Args:
+            collection: its name.
+            embedder: makes the new embeddings, of the texts of all documents.
+            index: as in `create_collection`; "same" is that of the collection.
+            batch_size: documents embedded and written at once.
+            progress: called with a `Reembedded` after each batch.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigurationError: another re-embedding has been begun; the index cannot hold the new dimension; or the
+                partition has a policy, trigger or index that somebody made on it alone.
+            PermissionDenied: the role does not own the tables.
+            TransactionConflict: the swap did not come to its locks in two minutes; what was made is kept.
+        """
+        dimension = len(await aembed_query(embedder, "dimension"))
+        async with self._sessions.begin() as session:
+            spec = new_index(await AsyncCollectionRepository(session).get(collection), dimension, index)
+        work = AsyncReembedder(
+            self._sessions, collection, embedder, batch_size=checked_size(batch_size), progress=progress
+        )
+        await work.run(dimension, spec)
+        async with self._sessions.begin() as session:
+            return CollectionInfo.from_collection(await AsyncCollectionRepository(session).get(collection))
 
     async def _dimension(self) -> int:
         if self._embedder is None:
             message = "A new collection needs a dimension, or a service with an embedder that knows it."
             raise ConfigurationError(message)
         return len(await aembed_query(self._embedder, "dimension"))
-
-
-async def _repository(session: AsyncSession, collection: str) -> AsyncDocumentRepository:
-    return AsyncDocumentRepository(session, await AsyncCollectionRepository(session).get(collection))
-
-
-async def _finish(repository: AsyncDocumentRepository, load: Load, *, build_indexes: bool) -> None:
-    if build_indexes and load.was_empty and load.report.written:
-        await repository.create_indexes()

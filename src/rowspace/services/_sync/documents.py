@@ -5,24 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError
 from rowspace.filters import Filter
+from rowspace.indexes import HNSW, IVFFlat
 from rowspace.repositories import CollectionRepository, DocumentRepository, HybridRepository
 from rowspace.results import LoadReport
-from rowspace.services.embedding import (
-    Embedder,
-    check_dimension,
-    check_embedder,
-    embed_query,
-    embed_texts,
-    embedder_name,
-)
-from rowspace.services.loading import Batch, Given, Load, Progress, batches
+from rowspace.services._sync.loads import Loader, open_documents
+from rowspace.services._sync.reembedding import Reembedder
+from rowspace.services.embedding import Embedder, check_embedder, embed_query, embedder_name
+from rowspace.services.html import HtmlList
+from rowspace.services.loading import Given, Load, LoadOptions, Progress, Rejects, checked_size
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
+from rowspace.services.reembedding import WatchReembedding, new_index
 from rowspace.services.requests import request_of, search_options
 
 __all__ = ["DocumentService"]
@@ -75,7 +73,7 @@ class DocumentService:
     def collections(self) -> list[CollectionInfo]:
         """Return all collections by name."""
         with self._sessions.begin() as session:
-            return [CollectionInfo.from_collection(c) for c in CollectionRepository(session).list()]
+            return HtmlList([CollectionInfo.from_collection(c) for c in CollectionRepository(session).list()])
 
     def rename_collection(self, name: str, new_name: str) -> CollectionInfo:
         """Give a collection another name.
@@ -100,48 +98,37 @@ class DocumentService:
         collection: str,
         documents: Iterable[Given],
         *,
-        batch_size: int = 500,
-        commit_batches: bool = False,
+        resume: str | None = None,
+        rejects: Rejects | None = None,
         progress: Progress | None = None,
-        strip_nul: bool = False,
-        build_indexes: bool = True,
+        **options: Unpack[LoadOptions],
     ) -> LoadReport:
         """Add documents, or update those whose id is there; texts that did not change are not embedded again.
 
         Args:
             collection: its name.
-            documents: `DocumentIn`, mappings of its fields, or bare texts; any iterable, read once.
-            batch_size: documents embedded and written at once.
-            commit_batches: commit each batch, so that an interrupted load keeps what it wrote; by default all or none.
+            documents: `DocumentIn`, mappings of its fields, or bare texts; any iterable, read once, a batch at a time.
+            resume: a key for the load. Each batch is committed with its progress, and the next load of that key into
+                the collection passes over what an interrupted one has written; its source has to begin the same.
+            rejects: called with each row that cannot be stored, in place of an error; the report counts them.
             progress: called after each batch with the totals so far.
-            strip_nul: leave NUL bytes out of text, in place of an error.
-            build_indexes: create the indexes after a load into an empty collection, which is faster than before it.
+            options: `batch_size`, `commit_batches`, `strip_nul`, `build_indexes`; see `LoadOptions`.
 
         Raises:
             CollectionNotFound: there is no such collection.
             InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row.
             EmbedderMismatch: the collection was filled by another embedder.
+            ConfigurationError: the source does not begin with what the interrupted load of the key has read.
+            TransactionConflict: another load of the key is running.
         """
-        load = Load(strip_nul=strip_nul, progress=progress)
-        source = batches(documents, batch_size)
-        if commit_batches:
-            for given in source:
-                with self._sessions.begin() as session:
-                    self._write(_repository(session, collection), load, given)
-            with self._sessions.begin() as session:
-                _finish(_repository(session, collection), load, build_indexes=build_indexes)
-        else:
-            with self._sessions.begin() as session:
-                repository = _repository(session, collection)
-                for given in source:
-                    self._write(repository, load, given)
-                _finish(repository, load, build_indexes=build_indexes)
-        return load.report
+        load = Load(strip_nul=options.get("strip_nul", False), progress=progress, rejects=rejects)
+        loader = Loader(self._sessions, self._embedder, collection, load=load, options=options)
+        return loader.run(documents, resume)
 
     def get(self, collection: str, ids: Iterable[str]) -> list[DocumentOut]:
         """Return documents by id, in the order of the ids; those that are not there are left out."""
         with self._sessions.begin() as session:
-            return [DocumentOut.from_document(d) for d in (_repository(session, collection)).get(ids)]
+            return [DocumentOut.from_document(d) for d in (open_documents(session, collection)).get(ids)]
 
     def delete(
         self,
@@ -152,7 +139,7 @@ class DocumentService:
     ) -> int:
         """Delete documents by id or by a metadata filter and return how many there were."""
         with self._sessions.begin() as session:
-            return (_repository(session, collection)).delete(ids, where=where)
+            return (open_documents(session, collection)).delete(ids, where=where)
 
     def update_metadata(
         self,
@@ -163,12 +150,12 @@ class DocumentService:
     ) -> int:
         """Set keys of the metadata of the documents that match and return how many there were; None removes a key."""
         with self._sessions.begin() as session:
-            return (_repository(session, collection)).update_metadata(changes, where=where)
+            return (open_documents(session, collection)).update_metadata(changes, where=where)
 
     def count(self, collection: str, *, where: Filter | None = None) -> int:
         """Return the number of documents that match a metadata filter."""
         with self._sessions.begin() as session:
-            return (_repository(session, collection)).count(where=where)
+            return (open_documents(session, collection)).count(where=where)
 
     def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
         """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.
@@ -185,9 +172,9 @@ class DocumentService:
         """
         request = request_of(query, options)
         with self._sessions.begin() as session:
-            repository = _repository(session, collection)
+            repository = open_documents(session, collection)
             hits = self._search(repository, request)
-            return [SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)]
+            return HtmlList([SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)])
 
     def _search(self, repository: DocumentRepository, request: SearchRequest) -> Sequence[Any]:
         options = search_options(request)
@@ -205,44 +192,47 @@ class DocumentService:
     def build_indexes(self, collection: str) -> None:
         """Create the indexes of a collection that are missing."""
         with self._sessions.begin() as session:
-            (_repository(session, collection)).create_indexes()
+            (open_documents(session, collection)).create_indexes()
 
-    def _write(self, repository: DocumentRepository, load: Load, given: list[Given]) -> None:
-        batch = load.batch(given, repository.collection.dimension)
-        if load.was_empty is None:
-            load.was_empty = repository.is_empty()
-        batch.compare(repository.fingerprints(list(batch.documents)))
-        embeddings = self._embed(repository, batch)
-        written = repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
-        repository.replace_metadata(batch.metadata_changes())
-        load.done(batch.report(written))
+    def reembed(
+        self,
+        collection: str,
+        embedder: Embedder,
+        *,
+        index: HNSW | IVFFlat | str | None = "same",
+        batch_size: int = 500,
+        progress: WatchReembedding | None = None,
+    ) -> CollectionInfo:
+        """Give every document of a collection an embedding by another embedder, of another dimension if it has one.
 
-    def _embed(self, repository: DocumentRepository, batch: Batch) -> dict[str, Any]:
-        texts = batch.to_embed()
-        if not texts:
-            return {}
-        collection = repository.collection
-        check_embedder(collection, self._embedder)
-        vectors = embed_texts(self._embedder, list(texts.values()))
-        check_dimension(collection, self._embedder, vectors)
-        if collection.embedder is None:
-            # Locked: another load of the same new collection may have been first, with another embedder.
-            repository.session.refresh(collection, ["embedder"], with_for_update=True)
-            check_embedder(collection, self._embedder)
-            collection.embedder = embedder_name(self._embedder)
-        return dict(zip(texts, vectors, strict=True))
+        The new embeddings are made beside the old ones, which serve every search until one short transaction swaps
+        them; then a service with the new embedder is needed. What is written or deleted meanwhile is taken over. A call
+        that was interrupted goes on where it stopped when it is called again. Takes the room of a second collection.
+
+        Args:
+            collection: its name.
+            embedder: makes the new embeddings, of the texts of all documents.
+            index: as in `create_collection`; "same" is that of the collection.
+            batch_size: documents embedded and written at once.
+            progress: called with a `Reembedded` after each batch.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigurationError: another re-embedding has been begun; the index cannot hold the new dimension; or the
+                partition has a policy, trigger or index that somebody made on it alone.
+            PermissionDenied: the role does not own the tables.
+            TransactionConflict: the swap did not come to its locks in two minutes; what was made is kept.
+        """
+        dimension = len(embed_query(embedder, "dimension"))
+        with self._sessions.begin() as session:
+            spec = new_index(CollectionRepository(session).get(collection), dimension, index)
+        work = Reembedder(self._sessions, collection, embedder, batch_size=checked_size(batch_size), progress=progress)
+        work.run(dimension, spec)
+        with self._sessions.begin() as session:
+            return CollectionInfo.from_collection(CollectionRepository(session).get(collection))
 
     def _dimension(self) -> int:
         if self._embedder is None:
             message = "A new collection needs a dimension, or a service with an embedder that knows it."
             raise ConfigurationError(message)
         return len(embed_query(self._embedder, "dimension"))
-
-
-def _repository(session: Session, collection: str) -> DocumentRepository:
-    return DocumentRepository(session, CollectionRepository(session).get(collection))
-
-
-def _finish(repository: DocumentRepository, load: Load, *, build_indexes: bool) -> None:
-    if build_indexes and load.was_empty and load.report.written:
-        repository.create_indexes()

@@ -16,6 +16,7 @@ from rowspace import (
     AsyncHybridRepository,
     AsyncSearchRepository,
 )
+from rowspace.exact import exact_nearest
 
 DIMENSION = 96
 
@@ -40,7 +41,7 @@ async def collection(session, vectors, request):
 
 
 def nearest_of(vectors, query, k):
-    return [str(row) for row in np.argsort(-(vectors @ query), kind="stable")[:k]]
+    return [str(row) for row in exact_nearest(vectors, query, k, distance="ip")[0][0]]
 
 
 async def scans_of(session, collection):

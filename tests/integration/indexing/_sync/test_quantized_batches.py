@@ -17,6 +17,7 @@ from rowspace import (
     HybridRepository,
     SearchRepository,
 )
+from rowspace.exact import exact_nearest
 
 DIMENSION = 96
 
@@ -41,7 +42,7 @@ def collection(session, vectors, request):
 
 
 def nearest_of(vectors, query, k):
-    return [str(row) for row in np.argsort(-(vectors @ query), kind="stable")[:k]]
+    return [str(row) for row in exact_nearest(vectors, query, k, distance="ip")[0][0]]
 
 
 def scans_of(session, collection):

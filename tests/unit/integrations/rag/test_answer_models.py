@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from pydantic import ValidationError
 
-from rowspace.errors import ConfigurationError
+from rowspace.errors import ConfigurationError, MissingExtra
 from rowspace.integrations.rag import Answer, AnswerEvent, AnswerRequest, AnswerService, Source
 
 
@@ -49,6 +51,14 @@ def test_a_system_prompt_without_the_fence_is_refused():
 def test_a_model_that_is_none(model):
     with pytest.raises(ConfigurationError, match="chat model or the name of one"):
         AnswerService("postgresql://localhost/x", model=model)
+
+
+def test_a_model_by_name_needs_langchain_and_the_package_of_the_provider(monkeypatch):
+    with pytest.raises(MissingExtra, match="langchain-anthropic"):
+        AnswerService("postgresql://localhost/x", model="anthropic:some-model")
+    monkeypatch.setitem(sys.modules, "langchain.chat_models", None)
+    with pytest.raises(MissingExtra, match="pip install langchain"):
+        AnswerService("postgresql://localhost/x", model="openai:some-model")
 
 
 def test_a_name_of_no_model():

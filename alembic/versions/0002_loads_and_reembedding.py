@@ -1,0 +1,73 @@
+"""Progress of resumable loads, and what it takes to fill a collection with other embeddings beside the old ones.
+
+Revision ID: 0002
+Revises: 0001
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+# A trigger of a partition while its collection is re-embedded: notes the ids of rows that change. It names the table
+# by itself, so that one function serves all collections, and runs as the writer, who may do nothing there but insert.
+NOTE_CHANGE = """
+CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        RAISE EXCEPTION '% is being re-embedded: delete its rows, or finish or abandon that first', TG_TABLE_NAME
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        EXECUTE format('INSERT INTO %I.%I (id) VALUES ($1)', TG_TABLE_SCHEMA, TG_TABLE_NAME || '_changes')
+            USING OLD.id;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        EXECUTE format('INSERT INTO %I.%I (id) VALUES ($1)', TG_TABLE_SCHEMA, TG_TABLE_NAME || '_changes')
+            USING NEW.id;
+    END IF;
+    RETURN NULL;
+END
+$$
+"""
+
+
+def upgrade() -> None:
+    schema = op.get_context().version_table_schema
+    op.add_column("collections", sa.Column("reembedding", postgresql.JSONB(), nullable=True), schema=schema)
+    collections = "collections.id" if schema is None else f"{schema}.collections.id"
+    op.create_table(
+        "collection_loads",
+        sa.Column("collection_id", sa.BigInteger(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("state", postgresql.JSONB(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["collection_id"],
+            [collections],
+            name=op.f("fk_collection_loads_collection_id_collections"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("collection_id", "key", name=op.f("pk_collection_loads")),
+        schema=schema,
+    )
+    op.execute(sa.DDL(NOTE_CHANGE.replace("%", "%%").format(function=_function(schema))))
+
+
+def downgrade() -> None:
+    schema = op.get_context().version_table_schema
+    # With the triggers of a re-embedding that was not finished; its tables go with their collections.
+    op.execute(sa.DDL(f"DROP FUNCTION {_function(schema)}() CASCADE"))
+    op.drop_table("collection_loads", schema=schema)
+    op.drop_column("collections", "reembedding", schema=schema)
+
+
+def _function(schema: str | None) -> str:
+    quote = postgresql.dialect().identifier_preparer.quote
+    return "documents_note_change" if schema is None else f"{quote(schema)}.documents_note_change"

@@ -1,0 +1,1 @@
+"""Rowspace beside its peers, each in a virtual environment of its own, on one server with the same rows and index."""

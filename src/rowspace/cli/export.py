@@ -1,0 +1,114 @@
+"""`rowspace export`: the documents of a collection into a file, whole or not at all."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rowspace.cli.console import Stopwatch, plural, progress_of
+from rowspace.cli.formats import Format, format_of
+from rowspace.cli.process import say
+from rowspace.cli.search import json_option
+from rowspace.cli.session import open_database, settings_of, suggestions
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from rowspace import Collection
+
+__all__ = ["export"]
+
+Advance = Callable[[int], None]
+
+
+def export(
+    context: typer.Context,
+    collection: Annotated[str, typer.Argument(metavar="COLLECTION", help="What to export.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; - for standard output.")],
+    *,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="jsonl, csv, tsv, parquet or npy; by default the suffix.")
+    ] = None,
+    filter_: Annotated[str | None, typer.Option("--filter", metavar="JSON", help="Which documents.")] = None,
+    embeddings: Annotated[bool, typer.Option("--embeddings/--no-embeddings", help="With their vectors.")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write the documents of a collection to a file that `rowspace ingest` reads.
+
+    The file gets its name when it is complete. Memory does not grow with the documents. With .npy, one float32 matrix,
+    the documents of its rows go into an .ids.jsonl file beside it.
+
+    \b
+    Examples:
+      rowspace export articles articles.parquet
+      rowspace export articles recent.jsonl --filter '{"year": {"$gte": 2020}}' --no-embeddings
+      rowspace export articles vectors.npy --overwrite
+      rowspace export articles - | jq .content
+    """  # noqa: D301
+    kind = Format.JSONL if file == "-" and format_ is None else format_of(file, format_)
+    where = json_option(filter_, dict, "--filter")
+    if not embeddings and kind is Format.NPY:
+        message = "a matrix is nothing but the embeddings."
+        raise typer.BadParameter(message, param_hint="--no-embeddings")
+    if file == "-" and kind in {Format.PARQUET, Format.NPY}:
+        message = f"{kind} goes to a file, not to standard output."
+        raise typer.BadParameter(message, param_hint="FILE")
+    watch = Stopwatch()
+    with open_database(settings_of(context)) as database, suggestions(database), database.begin() as session:
+        from rowspace import CollectionRepository, DocumentRepository
+
+        found = CollectionRepository(session).get(collection)
+        wanted = _Export(session, found, where or (), embeddings)
+        with progress_of("Exporting", DocumentRepository(session, found).count(where=where)) as advance:
+            rows = _write(wanted, kind, file, overwrite=overwrite, advance=advance)
+    say(f"{plural(rows, 'document')} of {collection!r} to {'standard output' if file == '-' else file}, in {watch}.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Export:
+    session: Session
+    collection: Collection
+    where: Any
+    embeddings: bool
+
+    @property
+    def columns(self) -> list[str]:
+        return ["id", "content", "meta", *(["embedding"] if self.embeddings else [])]
+
+    @contextmanager
+    def parts(self) -> Iterator[Iterator[dict[str, Any]]]:
+        """Return a context with an iterator over the documents as columns."""
+        from rowspace import TableRepository
+
+        with TableRepository(self.session, self.collection).stream(self.columns, where=self.where) as parts:
+            yield parts
+
+
+def _write(wanted: _Export, kind: Format, file: str, *, overwrite: bool, advance: Advance) -> int:
+    from rowspace.cli.writing import write_lines, write_matrix
+    from rowspace.integrations._files import complete
+
+    dimension = wanted.collection.dimension
+    if file == "-":
+        with wanted.parts() as parts:
+            return write_lines(sys.stdout.buffer, kind, parts, dimension=dimension, advance=advance)
+    if kind is Format.PARQUET:
+        from rowspace.integrations.arrow import export_parquet
+
+        columns = [name for name in wanted.columns if name != "meta"]
+        columns[2:2] = ["metadata"]
+        return export_parquet(wanted.session, wanted.collection, file, overwrite=overwrite, progress=advance,
+                              columns=columns, where=wanted.where)  # fmt: skip
+    beside = Path(file).with_suffix(".ids.jsonl")
+    with complete(file, overwrite=overwrite) as path, wanted.parts() as parts:
+        if kind is Format.NPY:
+            with complete(beside, overwrite=overwrite) as lines, path.open("wb") as matrix, lines.open("wb") as texts:
+                return write_matrix(matrix, texts, parts, dimension=dimension, advance=advance)
+        with path.open("wb") as out:
+            return write_lines(out, kind, parts, dimension=dimension, advance=advance)

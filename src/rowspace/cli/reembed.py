@@ -1,0 +1,63 @@
+"""`rowspace reembed`: the documents of a collection with the embeddings of another embedder."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rowspace.cli.console import plural, progress_of
+from rowspace.cli.embedders import embedder_of
+from rowspace.cli.process import ExitCode, say
+from rowspace.cli.session import open_database, settings_of, suggestions
+
+__all__ = ["reembed"]
+
+
+def reembed(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The collection.")],
+    *,
+    embedder: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="local, or module:attribute; by default the variable ROWSPACE_EMBEDDER."),
+    ] = None,
+    index: Annotated[str, typer.Option(help="hnsw, ivfflat, none, or same as before.")] = "same",
+    processes: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that embed.")] = 1,
+    abandon: Annotated[bool, typer.Option("--abandon", help="Drop what one that was begun has made.")] = False,
+) -> None:
+    """Embed the documents of a collection anew, by another embedder. Searches and writers go on meanwhile.
+
+    The dimension is the embedder's. The new embeddings are made beside the old ones and swapped at the end. An
+    interrupted one goes on where it stopped when the command is given again. Afterwards, ROWSPACE_EMBEDDER tells the
+    other commands which embedder to use.
+
+    \b
+    Examples:
+      rowspace reembed articles --embedder myapp.embedders:make
+      rowspace reembed articles --embedder local --processes 4
+      rowspace reembed articles --abandon
+    """  # noqa: D301
+    from rowspace import CollectionRepository, DocumentService, ReembedRepository
+
+    settings = settings_of(context)
+    with open_database(settings) as database, suggestions(database):
+        if abandon:
+            with database.begin() as session:
+                ReembedRepository(session, CollectionRepository(session).get(name)).abandon()
+            say(f"{name!r} is as it was.")
+            return
+        made = embedder_of(embedder or settings.embedder, processes=processes)
+        try:
+            with progress_of("Embedding") as advance:
+                info = DocumentService(database).reembed(
+                    name,
+                    made,
+                    index=None if index == "none" else index,
+                    progress=lambda at: advance(at.done, at.done / at.total if at.total else None),
+                )
+        except KeyboardInterrupt:
+            say("Interrupted. The collection is as it was; give the command again to go on, or --abandon.")
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        count = DocumentService(database).count(name)
+    say(f"{name!r}: {plural(count, 'document')} by {info.embedder!r}, {info.dimension} dimensions.")

@@ -1,0 +1,87 @@
+"""Documents as JSON Lines, CSV or a matrix: columns of the database in, bytes out. No database."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import BinaryIO
+
+import numpy as np
+
+from rowspace.cli.formats import Format
+from rowspace.vectors import to_text
+from rowspace.wire.columns import RawColumn
+
+__all__ = ["write_lines", "write_matrix"]
+
+Part = Mapping[str, RawColumn]
+Advance = Callable[[int], None]
+
+
+def write_lines(
+    out: BinaryIO, format_: Format, parts: Iterable[Part], *, dimension: int, advance: Advance = lambda _: None
+) -> int:
+    """Write documents as UTF-8, part by part, and return how many there were.
+
+    Metadata is a JSON object, in CSV as text; so is an embedding a JSON array.
+    """
+    rows = 0
+    for part in parts:
+        if format_ is Format.JSONL:
+            out.writelines(_json_line(row).encode() for row in _rows(part, dimension))
+        else:
+            out.write(_csv(part, dimension, "\t" if format_ is Format.TSV else ",", header=not rows))
+        rows += len(part["id"])
+        advance(rows)
+    return rows
+
+
+def write_matrix(
+    matrix: BinaryIO, lines: BinaryIO, parts: Iterable[Part], *, dimension: int, advance: Advance = lambda _: None
+) -> int:
+    """Write embeddings as a float32 matrix in NumPy's format, and their documents, line by line, to another file."""
+    rows = 0
+    _npy_header(matrix, rows, dimension)
+    for part in parts:
+        matrix.write(part["embedding"].matrix(dimension).astype("<f4").tobytes())
+        write_lines(lines, Format.JSONL, [{name: part[name] for name in part if name != "embedding"}], dimension=0)
+        rows += len(part["id"])
+        advance(rows)
+    # The header has room for any number of rows, which is known by now.
+    matrix.seek(0)
+    _npy_header(matrix, rows, dimension)
+    return rows
+
+
+def _npy_header(out: BinaryIO, rows: int, dimension: int) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, dimension)}
+    np.lib.format.write_array_header_1_0(out, header)
+
+
+def _rows(part: Part, dimension: int) -> Iterator[Sequence[str | None]]:
+    """Yield id, content, metadata as JSON text, and, if it is there, the embedding as JSON text."""
+    columns: list[Iterable[str | None]] = [part[name].texts() for name in ("id", "content", "meta")]
+    if "embedding" in part:
+        columns.append(map(to_text, part["embedding"].matrix(dimension)))
+    return zip(*columns, strict=True)
+
+
+def _json_line(row: Sequence[str | None]) -> str:
+    id_, content, metadata, *embedding = row
+    vector = f', "embedding": {embedding[0]}' if embedding else ""
+    text = f'"id": {_quoted(id_)}, "content": {_quoted(content)}, "metadata": {metadata}'
+    return f"{{{text}{vector}}}\n"
+
+
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _csv(part: Part, dimension: int, delimiter: str, *, header: bool) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    if header:
+        writer.writerow(["id", "content", "metadata", *(["embedding"] if "embedding" in part else [])])
+    writer.writerows(_rows(part, dimension))
+    return text.getvalue().encode()

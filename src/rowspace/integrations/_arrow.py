@@ -1,0 +1,129 @@
+"""Columns of the database as Arrow arrays, and what Arrow types they have. No I/O.
+
+A vector is `FixedSizeList<float32>`, JSON is text, and what Arrow has no type for is what PostgreSQL writes for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy.types import TypeEngine
+
+from rowspace._optional import require
+from rowspace.errors import InvalidRow
+from rowspace.wire.columns import Kind, RawColumn, kind_of
+
+__all__ = ["array_of", "arrow_type", "as_type", "stacked", "vectors_array"]
+
+pa: Any = require("pyarrow", extra="arrow")
+
+#: From the year 1970, which Arrow counts from, to 2000, which PostgreSQL counts from.
+_DAYS = 10_957
+_MICROSECONDS = _DAYS * 86_400_000_000
+
+_TYPES: dict[Kind, Any] = {
+    Kind.INT16: pa.int16(),
+    Kind.INT32: pa.int32(),
+    Kind.INT64: pa.int64(),
+    Kind.FLOAT32: pa.float32(),
+    Kind.FLOAT64: pa.float64(),
+    Kind.BOOL: pa.bool_(),
+    Kind.BYTES: pa.binary(),
+    Kind.DATE: pa.date32(),
+    Kind.TIMESTAMP: pa.timestamp("us"),
+    Kind.TIMESTAMP_UTC: pa.timestamp("us", "UTC"),
+}
+
+_NUMBERS = {
+    Kind.INT16: ">i2",
+    Kind.INT32: ">i4",
+    Kind.INT64: ">i8",
+    Kind.FLOAT32: ">f4",
+    Kind.FLOAT64: ">f8",
+    Kind.BOOL: "?",
+}
+_MOMENTS = {
+    Kind.DATE: (">i4", _DAYS),
+    Kind.TIMESTAMP: (">i8", _MICROSECONDS),
+    Kind.TIMESTAMP_UTC: (">i8", _MICROSECONDS),
+}
+
+
+def arrow_type(type_: TypeEngine[Any], dimension: int | None = None) -> Any:
+    """Return the Arrow type of values of a column type; `dimension` is that of vectors whose type does not say it."""
+    described: Any = type_
+    kind = kind_of(type_)
+    if kind is Kind.VECTOR:
+        size = described.dimension or dimension
+        return pa.list_(pa.float32()) if size is None else pa.list_(pa.float32(), size)
+    if kind is Kind.ARRAY:
+        return pa.list_(arrow_type(described.item_type))
+    if kind is Kind.DECIMAL:
+        return pa.decimal128(described.precision, described.scale or 0)
+    return _TYPES.get(kind, pa.string())
+
+
+def array_of(raw: RawColumn, kind: Kind, type_: Any) -> Any:
+    """Return a column that was read as an Arrow array of a type of `arrow_type`.
+
+    Raises:
+        InvalidRow: a date or time that is infinite, or a decimal number that is not a number.
+        DimensionMismatch: a vector of another dimension.
+    """
+    if kind is Kind.VECTOR:
+        return vectors_array(raw.matrix(type_.list_size), raw.valid)
+    if kind in _NUMBERS:
+        return pa.array(raw.numbers(_NUMBERS[kind]), type_, mask=~raw.valid)
+    if kind in _MOMENTS:
+        return _moment(raw, *_MOMENTS[kind]).view(type_)
+    if kind is Kind.ARRAY:
+        return pa.array([None if text is None else json.loads(text) for text in raw.texts()], type_)
+    text = _bytes(raw, pa.binary() if kind is Kind.BYTES else pa.string())
+    return as_type(text, type_) if kind is Kind.DECIMAL else text
+
+
+def vectors_array(matrix: Any, valid: Any = None) -> Any:
+    """Return a float32 matrix as `FixedSizeList<float32>`, without a copy; rows that are not valid are null."""
+    mask = None if valid is None or valid.all() else pa.array(~valid)
+    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1], mask=mask)
+
+
+def as_type(array: Any, type_: Any) -> Any:
+    """Return an array cast to a type, without loss.
+
+    Raises:
+        InvalidRow: a value that the type cannot hold.
+    """
+    try:
+        return array.cast(type_)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        message = f"cannot be read as {type_}: {error}."
+        raise InvalidRow(message) from error
+
+
+def _moment(raw: RawColumn, dtype: str, epoch: int) -> Any:
+    numbers = raw.numbers(dtype)
+    limits = np.iinfo(numbers.dtype)
+    if ((numbers == limits.max) | (numbers == limits.min)).any():
+        message = "A date or time is infinite, which Arrow cannot say: leave those rows out with a condition."
+        raise InvalidRow(message)
+    return pa.array(numbers + numbers.dtype.type(epoch), mask=~raw.valid)
+
+
+def _bytes(raw: RawColumn, type_: Any) -> Any:
+    # The bits of a boolean array are what Arrow marks nulls with.
+    valid = None if raw.valid.all() else pa.array(raw.valid).buffers()[1]
+    buffers = [valid, pa.py_buffer(raw.offsets()), pa.py_buffer(raw.data)]
+    return pa.Array.from_buffers(type_, len(raw), buffers)
+
+
+def stacked(values: Sequence[Any], dimension: int) -> Any:
+    """Return vectors, some of which may be None, as `FixedSizeList<float32>`."""
+    valid = np.array([value is not None for value in values], np.bool_)
+    matrix = np.zeros((len(values), dimension), np.float32)
+    for row in np.flatnonzero(valid):
+        matrix[row] = values[int(row)]
+    return vectors_array(matrix, valid)

@@ -1,0 +1,158 @@
+"""Record batches into a collection or a table: where they go, and the load itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import true
+from sqlalchemy.orm import Session
+
+from rowspace._optional import require
+from rowspace.errors import CollectionExists, CollectionNotFound, ConfigurationError, InvalidRow
+from rowspace.indexes import from_dict
+from rowspace.integrations._metadata import keep_schema
+from rowspace.integrations._rows import Rows
+from rowspace.models import Collection
+from rowspace.repositories import CollectionRepository, DocumentRepository, Repository, TableRepository
+from rowspace.results import LoadReport
+
+__all__ = ["Existing", "Loading", "load"]
+
+pa: Any = require("pyarrow", extra="arrow")
+
+Existing: TypeAlias = Literal["fail", "append", "replace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The options of a load; see `rowspace.integrations.arrow.write_table`."""
+
+    if_exists: str
+    names: Mapping[str, str]
+    chunksize: int
+    create: Mapping[str, Any]
+    build_indexes: bool
+
+    def __post_init__(self) -> None:
+        if self.if_exists not in {"fail", "append", "replace"}:
+            message = f"if_exists is one of fail, append, replace, got {self.if_exists!r}."
+            raise ConfigurationError(message)
+        if self.chunksize < 1:
+            message = f"chunksize is at least 1, got {self.chunksize}."
+            raise ConfigurationError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Record batches, which are a list where they can be looked at twice, and how they become rows."""
+
+    batches: Iterable[Any]
+    rows: Rows
+
+    def of_dimension(self, dimension: int) -> Iterator[dict[str, Any]]:
+        return self.rows.of_dimension(dimension).of_batches(self.batches)
+
+
+def load(session: Session, over: Any, data: Any, loading: Loading) -> LoadReport:
+    """Write rows to a collection or a table; see `rowspace.integrations.arrow.write_table`."""
+    batches, schema = _batches(data, loading.names)
+    documents = isinstance(over, str | Collection)
+    known = _known(session, over) if documents else None
+    rows = Rows.of(schema, known, None if documents else TableRepository(session, over))
+    if isinstance(batches, list):
+        rows = rows.checked(batches)
+    given = _Data(batches, rows)
+    # A savepoint: an error leaves nothing behind, also where the caller catches it and commits.
+    with session.begin_nested():
+        if documents:
+            report = _load_documents(session, known or over, given, loading)
+        else:
+            report = _load_model(session, over, given, loading)
+        if report.duplicates:
+            message = f"{report.duplicates} rows have a key that came before in the same data; each key comes once."
+            raise InvalidRow(message)
+    return report
+
+
+def _batches(data: Any, names: Mapping[str, str]) -> tuple[Any, Any]:
+    """Return record batches with the columns renamed, and their schema."""
+    if isinstance(data, pa.RecordBatch):
+        data = pa.Table.from_batches([data])
+    if not isinstance(data, pa.Table | pa.RecordBatchReader):
+        if not hasattr(data, "__arrow_c_stream__"):
+            message = f"Expected an Arrow table or a stream of record batches, got {type(data).__name__}."
+            raise InvalidRow(message)
+        data = pa.RecordBatchReader.from_stream(data)
+    schema = _renamed(data.schema, names)
+    if isinstance(data, pa.Table):
+        return [pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in data.to_batches()], schema
+    return (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in data), schema
+
+
+def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
+    if unknown := [name for name in names if name not in schema.names]:
+        message = f"names has {unknown[0]!r}, which is no column of the data; it has {', '.join(schema.names)}."
+        raise ConfigurationError(message)
+    renamed = [names.get(name, name) for name in schema.names]
+    if twice := sorted({name for name in renamed if renamed.count(name) > 1}):
+        message = f"More than one column is called {twice[0]!r}."
+        raise InvalidRow(message)
+    fields = [field.with_name(name) for field, name in zip(schema, renamed, strict=True)]
+    return pa.schema(fields, metadata=schema.metadata)
+
+
+def _known(session: Session, over: str | Collection) -> Collection | None:
+    if isinstance(over, Collection):
+        return over
+    try:
+        return CollectionRepository(session).get(over)
+    except CollectionNotFound:
+        return None
+
+
+def _load_documents(session: Session, over: str | Collection, data: _Data, loading: Loading) -> LoadReport:
+    source = iter(data.batches)
+    first = next((batch for batch in source if len(batch)), None)
+    dimension = data.rows.dimension_of(first)
+    collection = _collection(session, over, dimension, loading)
+    collection.meta = keep_schema(collection.meta, data.rows.kept(), data.rows.notes)
+    repository = DocumentRepository(session, collection)
+    was_empty = repository.is_empty()
+    found = [] if first is None else [first]
+    rows = _Data(chain(found, source), data.rows).of_dimension(collection.dimension)
+    report = repository.upsert(rows, batch_size=loading.chunksize)
+    if was_empty and report.written and loading.build_indexes:
+        repository.create_indexes()
+    return report
+
+
+def _collection(session: Session, over: str | Collection, dimension: int | None, loading: Loading) -> Collection:
+    collections = CollectionRepository(session)
+    options = dict(loading.create)
+    name = over if isinstance(over, str) else over.name
+    if isinstance(over, Collection):
+        if loading.if_exists == "append":
+            return over
+        if loading.if_exists == "fail":
+            message = f"There is already a collection {name!r}: say if_exists='append' or 'replace'."
+            raise CollectionExists(message)
+        options = {"distance": over.distance, "language": over.language, "index": from_dict(over.index), **options}
+        dimension = over.dimension if dimension is None else dimension
+        collections.drop(name)
+    if dimension is None:
+        message = f"There is no collection {name!r}, and no embedding in the data that tells its dimension."
+        raise InvalidRow(message)
+    return collections.create(name, dimension, **options)
+
+
+def _load_model(session: Session, model: type[Any], data: _Data, loading: Loading) -> LoadReport:
+    repository: Repository[Any] = Repository(session, model, column=data.rows.vector)
+    if loading.if_exists == "replace":
+        repository.delete_where(true())
+    elif loading.if_exists == "fail" and repository.count():
+        message = f"The table of {model.__name__} has rows: say if_exists='append' or 'replace'."
+        raise CollectionExists(message)
+    return repository.upsert(data.rows.of_batches(data.batches), batch_size=loading.chunksize)

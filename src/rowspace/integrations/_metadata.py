@@ -1,0 +1,147 @@
+"""Metadata as columns: JSON objects in, one Arrow array a key out, and the types that a frame had kept beside them.
+
+JSON knows text, numbers, booleans, arrays and objects. What else a frame holds, such as a date or a category, is text
+there; its Arrow type is kept in the metadata of the collection, as Parquet keeps it in a file.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rowspace._optional import require
+from rowspace.errors import InvalidRow
+from rowspace.integrations._arrow import as_type
+from rowspace.wire.encode import to_json
+
+__all__ = ["ID", "IS_JSON", "SCHEMA", "columns_of_metadata", "field_of_key", "is_json", "keep_schema", "kept_schema"]
+
+pa: Any = require("pyarrow", extra="arrow")
+
+#: The key in the metadata of a collection.
+SCHEMA = "ARROW:schema"
+#: What the type of the ids is kept as, which are text.
+ID = "$id"
+
+#: What the fields of columns of JSON text are marked with, so that they can be written back as what they were.
+IS_JSON = {b"rowspace": b"json"}
+
+_JSON_TYPES = {"string": pa.string(), "boolean": pa.bool_(), "integer": pa.int64(), "number": pa.float64()}
+
+
+def kept_schema(metadata: Mapping[str, Any]) -> Any:
+    """Return the schema that is kept in the metadata of a collection: of its metadata's columns, and of its ids."""
+    if SCHEMA not in metadata:
+        return pa.schema([])
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(metadata[SCHEMA])))
+
+
+def keep_schema(metadata: Mapping[str, Any], types: Mapping[str, Any], notes: Any = None) -> dict[str, Any]:
+    """Return the metadata of a collection with types of columns beside those that it kept before.
+
+    Args:
+        metadata: that of the collection.
+        types: by column.
+        notes: the metadata of the schema that they are from; pandas has its own types there.
+    """
+    before = kept_schema(metadata)
+    known = {field.name: field.type for field in before}
+    known |= {name: type_ for name, type_ in types.items() if _comes_back(type_)}
+    schema = pa.schema(list(known.items()), metadata={**(before.metadata or {}), **(notes or {})})
+    return {**metadata, SCHEMA: base64.b64encode(schema.serialize()).decode()}
+
+
+def _comes_back(type_: Any) -> bool:
+    """Tell whether values of a type are the same after a stay in JSON."""
+    check = pa.types
+    if check.is_dictionary(type_):
+        return _comes_back(type_.value_type)
+    if check.is_list(type_) or check.is_large_list(type_):
+        return _fits_json(type_.value_type)
+    return _fits_json(type_) or (check.is_temporal(type_) and not check.is_duration(type_))
+
+
+def _fits_json(type_: Any) -> bool:
+    check = pa.types
+    text = check.is_string(type_) or check.is_large_string(type_)
+    return bool(text or check.is_boolean(type_) or check.is_integer(type_) or check.is_floating(type_))
+
+
+def field_of_key(key: str, kinds: Iterable[str], kept: Any = None) -> Any:
+    """Return the Arrow field of a metadata key, given the kinds of its values; what is mixed or nested is JSON text.
+
+    Args:
+        key: its name.
+        kinds: what `metadata_kinds` says of the key.
+        kept: the type that a frame gave it; it counts where the kinds are what it is made of.
+    """
+    found = set(kinds) - {"null"}
+    if kept is not None and found <= _kinds_of(kept):
+        return pa.field(key, kept)
+    if found == {"integer", "number"}:
+        return pa.field(key, pa.float64())
+    if not found:
+        return pa.field(key, pa.string())
+    type_ = _JSON_TYPES.get(next(iter(found))) if len(found) == 1 else None
+    return pa.field(key, pa.string(), metadata=IS_JSON) if type_ is None else pa.field(key, type_)
+
+
+def is_json(field: Any) -> bool:
+    """Tell whether the text in a column is JSON."""
+    return (field.metadata or {}).get(b"rowspace") == IS_JSON[b"rowspace"]
+
+
+def _kinds_of(type_: Any) -> set[str]:
+    check = pa.types
+    if check.is_dictionary(type_):
+        return _kinds_of(type_.value_type)
+    if check.is_boolean(type_):
+        return {"boolean"}
+    if check.is_integer(type_):
+        return {"integer"}
+    if check.is_floating(type_):
+        return {"integer", "number"}
+    return {"array"} if check.is_list(type_) or check.is_large_list(type_) else {"string"}
+
+
+def columns_of_metadata(texts: Sequence[str | None], fields: Mapping[str, Any]) -> list[Any]:
+    """Return one array a key from metadata as JSON text; a key that is missing is null.
+
+    Raises:
+        InvalidRow: a value that the type of its column cannot hold.
+    """
+    objects = [_object(text) for text in texts]
+    arrays = []
+    for key, field in fields.items():
+        values = [one.get(key) for one in objects]
+        try:
+            arrays.append(_json(values) if is_json(field) else _array(values, field.type))
+        except InvalidRow as error:
+            message = f"The metadata key {key!r} {error} Read it as JSON: metadata='json'."
+            raise InvalidRow(message) from error
+    return arrays
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    value = None if text is None else json.loads(text)
+    return value if isinstance(value, dict) else {}
+
+
+def _json(values: list[Any]) -> Any:
+    return pa.array([None if value is None else to_json(value) for value in values], pa.string())
+
+
+def _array(values: list[Any], type_: Any) -> Any:
+    check = pa.types
+    if check.is_floating(type_):
+        # Python's whole numbers may be larger than Arrow's, and are not larger than a float.
+        values = [None if value is None else float(value) for value in values]
+    try:
+        if check.is_temporal(type_) or check.is_dictionary(type_):
+            return as_type(pa.array(values), type_)
+        return pa.array(values, type_)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        message = f"cannot be read as {type_}: {error}."
+        raise InvalidRow(message) from error

@@ -1,0 +1,200 @@
+"""Which columns a read has, and its parts as record batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from rowspace._optional import require
+from rowspace.errors import ConfigurationError, mapped_errors
+from rowspace.integrations._arrow import array_of, arrow_type, as_type, stacked
+from rowspace.integrations._metadata import ID, IS_JSON, columns_of_metadata, field_of_key, kept_schema
+from rowspace.models import Collection
+from rowspace.repositories import TableRepository
+from rowspace.repositories.subjects import Where
+from rowspace.wire.columns import Kind, RawColumn, kind_of
+from rowspace.wire.encode import to_json
+
+__all__ = ["META", "PREFIX", "Fields", "fields_of", "selected"]
+
+pa: Any = require("pyarrow", extra="arrow")
+
+#: The attribute with the metadata, and what its column is called in a frame when it is one.
+META = "meta"
+#: In front of a metadata key that is called like another column.
+PREFIX = "metadata."
+
+_MODES = ("columns", "json")
+_TIMES = {"created_at", "updated_at"}
+_ROWS_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The columns of a read.
+
+    Args:
+        kinds: by attribute, how it comes.
+        types: by attribute, the Arrow type; for metadata that is in columns, there is none.
+        ids: by attribute, the type that a frame had, where the column is text.
+        keys: by metadata key, the Arrow field.
+    """
+
+    kinds: Mapping[str, Kind]
+    types: Mapping[str, Any]
+    ids: Mapping[str, Any]
+    keys: Mapping[str, Any]
+    #: The metadata of the schema of the frame that was written, where pandas has its own types.
+    notes: Mapping[bytes, bytes]
+
+    @property
+    def attributes(self) -> list[str]:
+        """What is read from the table."""
+        return [*self.kinds]
+
+    @property
+    def schema(self) -> Any:
+        """The schema of the batches."""
+        fields = []
+        for name, type_ in self.types.items():
+            if name == META and type_ is None:
+                fields += [field.with_name(self._named(key)) for key, field in self.keys.items()]
+            else:
+                notes = IS_JSON if name == META else None
+                fields.append(pa.field(_shown(name), self.ids.get(name, type_), metadata=notes))
+        return pa.schema(fields, metadata=dict(self.notes))
+
+    def batch(self, part: Mapping[str, RawColumn]) -> Any:
+        """Return one part of the rows as a record batch."""
+        arrays = []
+        for name, type_ in self.types.items():
+            if name == META and type_ is None:
+                arrays += columns_of_metadata(part[name].texts(), self.keys)
+                continue
+            array = array_of(part[name], self.kinds[name], type_)
+            arrays.append(as_type(array, self.ids[name]) if name in self.ids else array)
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _named(self, key: str) -> str:
+        return PREFIX + key if key in {_shown(name) for name in self.types} else key
+
+
+def _shown(attribute: str) -> str:
+    return "metadata" if attribute == META else attribute
+
+
+def fields_of(
+    tables: TableRepository,
+    over: Collection | type[Any],
+    *,
+    columns: Sequence[str] | None,
+    where: Where,
+    metadata: str,
+) -> Fields:
+    """Return the columns of a read of a collection or a model.
+
+    Raises:
+        ConfigurationError: there is no such column.
+    """
+    if metadata not in _MODES:
+        message = f"metadata is one of {', '.join(_MODES)}, got {metadata!r}."
+        raise ConfigurationError(message)
+    schema = kept_schema(over.meta if isinstance(over, Collection) else {})
+    kept = {field.name: field.type for field in schema}
+    id_ = kept.pop(ID, None)
+    chosen, keys = _chosen(tables, over, columns)
+    in_columns = META in chosen and isinstance(tables.columns[META].type, JSONB) and metadata == "columns"
+    kinds = {name: kind_of(tables.columns[name].type) for name in chosen}
+    types: dict[str, Any] = {
+        name: arrow_type(tables.columns[name].type, tables.dimension if name == tables.vector else None)
+        for name in chosen
+    }
+    found: dict[str, Any] = {}
+    if in_columns:
+        types[META] = None
+        known = tables.metadata_kinds(where=where)
+        # In the order of the frame that was written, and its columns also where they are all null.
+        found = {key: field_of_key(key, known.get(key, ()), kept.get(key)) for key in (keys or {**kept, **known})}
+    return Fields(kinds, types, {"id": id_} if id_ is not None and "id" in chosen else {}, found, schema.metadata or {})
+
+
+def _chosen(
+    tables: TableRepository, over: Collection | type[Any], columns: Sequence[str] | None
+) -> tuple[list[str], list[str]]:
+    """Return the attributes that are wanted, the vectors last, and the metadata keys that are named."""
+    if columns is None:
+        hidden = _TIMES if isinstance(over, Collection) else set()
+        names = [name for name in tables.columns if name not in hidden]
+        names.sort(key=lambda name: (name == tables.vector, name == META))
+        return names, []
+    wanted = [META if name == "metadata" else name for name in columns]
+    keys = [name.removeprefix(PREFIX) for name in wanted if name not in tables.columns]
+    if keys and META not in tables.columns:
+        message = f"There is no column {keys[0]!r}; there are {', '.join(tables.columns)}."
+        raise ConfigurationError(message)
+    names = [name for name in wanted if name in tables.columns]
+    if not names and not keys:
+        message = "columns names nothing to read."
+        raise ConfigurationError(message)
+    return [*names, *([META] if keys and META not in names else [])], keys
+
+
+@contextmanager
+def selected(session: Session, statement: Select[Any], *, columns: Any, where: Where) -> Iterator[Any]:
+    """Return a context with a reader over the rows of a statement, in its order.
+
+    Raises:
+        ConfigurationError: options that go with a table.
+    """
+    if columns is not None or where:
+        message = "A select has its own columns and conditions: leave columns and where out."
+        raise ConfigurationError(message)
+    rows = statement.subquery("rowspace_rows")
+    types = {str(column.name): column.type for column in rows.c}
+    options = {"stream_results": True, "yield_per": _ROWS_AT_ONCE}
+    with (
+        mapped_errors(),
+        session.connection(bind_arguments={"clause": statement}).execute(
+            select(*rows.c), execution_options=options
+        ) as result,
+    ):
+        parts = result.partitions()
+        first = next(parts, [])
+        schema = pa.schema([(name, _selected_type(type_, [row[at] for row in first])) for at, (name, type_) in
+                            enumerate(types.items())])  # fmt: skip
+        yield pa.RecordBatchReader.from_batches(schema, _selected_batches(first, parts, types, schema))
+
+
+def _selected_type(type_: Any, values: Sequence[Any]) -> Any:
+    # A vector column without a dimension, such as that of the documents, has that of its first vector.
+    dimension = next((len(value) for value in values if value is not None), 0) if kind_of(type_) is Kind.VECTOR else 0
+    return arrow_type(type_, dimension)
+
+
+def _selected_batches(first: Any, parts: Iterator[Any], types: Mapping[str, Any], schema: Any) -> Iterator[Any]:
+    part = first
+    while part:
+        columns = zip(*part, strict=True)
+        arrays = [
+            _selected_array(values, type_, field.type)
+            for values, type_, field in zip(columns, types.values(), schema, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        part = next(parts, [])
+
+
+def _selected_array(values: Sequence[Any], type_: Any, arrow: Any) -> Any:
+    kind = kind_of(type_)
+    if kind is Kind.VECTOR:
+        return stacked(values, arrow.list_size)
+    if kind is Kind.JSON:
+        return pa.array([None if value is None else to_json(value) for value in values], arrow)
+    if kind is Kind.TEXT:
+        return pa.array([value if value is None or isinstance(value, str) else str(value) for value in values], arrow)
+    return pa.array(values, arrow)

@@ -1,0 +1,175 @@
+"""Arrow and Parquet (extra `arrow`): tables and streams of record batches out of the database, and into it.
+
+Embeddings are `FixedSizeList<float32>` and come by COPY in binary, without a Python object for a number. pandas and
+Polars stand on this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from sqlalchemy import Select
+from sqlalchemy.orm import Session
+
+from rowspace._optional import require
+from rowspace.integrations._files import complete
+from rowspace.integrations._load import Existing, Loading, load
+from rowspace.integrations._read import Fields, fields_of, selected
+from rowspace.models import Collection
+from rowspace.repositories import CollectionRepository, TableRepository
+from rowspace.repositories.subjects import Where
+from rowspace.results import LoadReport
+
+__all__ = ["Over", "export_parquet", "load_parquet", "read_batches", "read_table", "write_table"]
+
+pa: Any = require("pyarrow", extra="arrow")
+
+#: The name of a collection, a collection, or a declarative class with a vector column.
+Over: TypeAlias = str | Collection | type[Any]
+
+
+@contextmanager
+def read_batches(
+    session: Session,
+    over: Over | Select[Any],
+    *,
+    columns: Sequence[str] | None = None,
+    where: Where = (),
+    metadata: str = "columns",
+) -> Iterator[Any]:
+    """Return a context with a `pyarrow.RecordBatchReader` over the rows that match, in parts of about 4 MiB.
+
+    The session's connection is busy until the block ends, which may be before the last batch. Memory holds one part.
+
+    Args:
+        session: a SQLAlchemy session; nothing is committed.
+        over: the name of a collection, a collection, a declarative class with a vector column, or a `select`, whose
+            rows come in its order through a cursor of the server.
+        columns: attributes, and keys of the metadata; by default all but the timestamps of documents.
+        where: a metadata filter, or conditions on the model; not with a `select`, which has its own.
+        metadata: `columns` for a column for each key, which costs a pass over the rows to find them, or `json` for one
+            column of JSON text.
+
+    Raises:
+        CollectionNotFound: there is no collection of that name.
+        ConfigurationError: an unknown column, or an option that does not go with `over`.
+        InvalidFilter: the filter is malformed.
+        InvalidRow: a value that Arrow cannot hold, such as an infinite date.
+    """
+    if isinstance(over, Select):
+        with selected(session, over, columns=columns, where=where) as reader:
+            yield reader
+        return
+    subject = CollectionRepository(session).get(over) if isinstance(over, str) else over
+    tables = TableRepository(session, subject)
+    fields = fields_of(tables, subject, columns=columns, where=where, metadata=metadata)
+    with tables.stream(fields.attributes, where=where) as parts:
+        yield pa.RecordBatchReader.from_batches(fields.schema, _batches(fields, parts))
+
+
+def _batches(fields: Fields, parts: Iterator[Any]) -> Iterator[Any]:
+    for part in parts:
+        yield fields.batch(part)
+
+
+def read_table(session: Session, over: Over | Select[Any], **options: Any) -> Any:
+    """Return the rows that match as a `pyarrow.Table`; arguments and errors are those of `read_batches`."""
+    with read_batches(session, over, **options) as reader:
+        return reader.read_all()
+
+
+def write_table(
+    session: Session,
+    over: Over,
+    data: Any,
+    *,
+    if_exists: Existing = "fail",
+    names: Mapping[str, str] | None = None,
+    chunksize: int = 5_000,
+    create: Mapping[str, Any] | None = None,
+    build_indexes: bool = True,
+) -> LoadReport:
+    """Write rows to a collection or a table, by COPY in binary: all of them or none, in the session's transaction.
+
+    A collection has the columns `id`, `content` and `embedding`; whatever else there is becomes metadata, but nulls. A
+    model has its attributes, and metadata if it has a JSONB attribute `meta`. What is wrong with a table is found
+    before anything is written; what is wrong with a stream undoes what was written of it.
+
+    Args:
+        session: a SQLAlchemy session; nothing is committed.
+        over: the name of a collection, which is created if it is missing, a collection, or a declarative class.
+        data: a `Table`, a `RecordBatch`, a `RecordBatchReader`, or anything with `__arrow_c_stream__`.
+        if_exists: where the collection is there, or the table has rows: `fail`, `append`, which updates the rows whose
+            key is there, or `replace`.
+        names: what a column of the data is called here, such as `{"isbn": "id"}`.
+        chunksize: rows sent at once.
+        create: options of `CollectionRepository.create` for a new collection.
+        build_indexes: create the indexes of a collection that was empty, after the load.
+
+    Raises:
+        CollectionExists: the collection is there, or the table has rows, and `if_exists` is `fail`.
+        InvalidRow: a column is missing, unknown or of a wrong type, a null or an id that comes twice.
+        InvalidVector, DimensionMismatch: embeddings that are no numbers, or of another dimension.
+    """
+    loading = Loading(if_exists, names or {}, chunksize, create or {}, build_indexes)
+    return load(session, over, data, loading)
+
+
+def export_parquet(
+    session: Session,
+    over: Over | Select[Any],
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int], None] | None = None,
+    **options: Any,
+) -> int:
+    """Write the rows that match to a Parquet file, part by part, and return how many there were.
+
+    The file gets its name when it is complete.
+
+    Args:
+        session: a SQLAlchemy session; nothing is committed.
+        over: what is read.
+        path: the file.
+        overwrite: take the place of a file that is there.
+        progress: called after each part with the rows so far.
+        options: those of `read_batches`, as are the errors.
+
+    Raises:
+        FileExistsError: the file is there.
+    """
+    parquet: Any = require("pyarrow.parquet", extra="arrow")
+    rows = 0
+    with (
+        complete(path, overwrite=overwrite) as unfinished,
+        read_batches(session, over, **options) as reader,
+        parquet.ParquetWriter(unfinished, reader.schema) as writer,
+    ):
+        for batch in reader:
+            writer.write_batch(batch)
+            rows += len(batch)
+            if progress is not None:
+                progress(rows)
+    return rows
+
+
+def parquet_batches(file: Any, rows: int) -> Iterator[Any]:
+    """Yield record batches of at most so many rows from an open `ParquetFile`, in the memory of one row group."""
+    for group in range(file.num_row_groups):
+        # Over all groups at once, Arrow would read ahead of what is taken.
+        yield from file.iter_batches(batch_size=rows, row_groups=[group])
+
+
+def load_parquet(session: Session, over: Over, path: str | Path, **options: Any) -> LoadReport:
+    """Write the rows of a Parquet file to a collection or a table; options and errors are those of `write_table`.
+
+    The file is read part by part.
+    """
+    parquet: Any = require("pyarrow.parquet", extra="arrow")
+    with parquet.ParquetFile(path) as file:
+        batches = parquet_batches(file, options.get("chunksize", 5_000))
+        return write_table(session, over, pa.RecordBatchReader.from_batches(file.schema_arrow, batches), **options)

@@ -1,0 +1,249 @@
+"""Embedders around embedders: by several processes, for those that compute here; by several requests, for hosted ones.
+
+Each is an embedder itself, with the name of the one inside, and gives the vectors in the order of the texts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Any, Self
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rowspace._optional import require
+from rowspace.errors import ConfigurationError, EmbedderFailed
+from rowspace.integrations.retrying import Retry
+from rowspace.services.embedding import aembed_query, aembed_texts, embed_query, embed_texts, embedder_name
+
+__all__ = ["ConcurrentEmbedder", "ParallelEmbedder", "Retry"]
+
+Float32 = NDArray[np.float32]
+
+#: The embedder of a process of `ParallelEmbedder`, and what makes it.
+_here: dict[str, Any] = {}
+
+
+class ParallelEmbedder:
+    """Embeds by several processes: for embedders that compute in Python, which threads do not make faster.
+
+    Each process makes an embedder of its own when its first texts arrive. They are started anew, not forked: a script
+    that uses them needs `if __name__ == "__main__":`. They end with `close`, or with this process, however that ends.
+
+    Args:
+        factory: a class or function without arguments that returns an embedder; it has to be importable by its name,
+            as `functools.partial` of such a one is.
+        processes: how many; by default one a processor.
+        chunk_size: texts handed to a process at once.
+
+    Raises:
+        ConfigurationError: a number below 1.
+    """
+
+    def __init__(self, factory: Callable[[], Any], *, processes: int | None = None, chunk_size: int = 32) -> None:
+        self._processes = _at_least_one("processes", processes or os.cpu_count() or 1)
+        self._chunk = _at_least_one("chunk_size", chunk_size)
+        self._factory = factory
+        self._pool: ProcessPoolExecutor | None = None
+        self._name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the embedder inside."""
+        if self._name is None:
+            (self._name,) = self._run(_name_here, [()])
+        return str(self._name)
+
+    def embed_documents(self, texts: Sequence[str], /) -> Float32:
+        """Return the vectors as a matrix of shape (texts, dimension).
+
+        Raises:
+            EmbedderFailed: a process ended in the middle, or could not start. The next call starts new ones.
+        """
+        if not texts:
+            return np.empty((0, 0), np.float32)
+        return np.concatenate(self._run(_embed_here, _chunks(texts, self._chunk)))
+
+    def embed_query(self, text: str, /) -> Float32:
+        """Return the vector of a query, of shape (dimension,); the errors are those of `embed_documents`."""
+        vector: Float32 = self._run(_embed_query_here, [text])[0]
+        return vector
+
+    def close(self) -> None:
+        """End the processes; a later call starts new ones."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _run(self, work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(
+                self._processes, context, initializer=_prepare_process, initargs=(self._factory,)
+            )
+        try:
+            return list(self._pool.map(work, items))
+        except BrokenProcessPool as error:
+            self._pool = None
+            message = (
+                "A process that embeds has ended: it was killed, for example for want of memory, or crashed, or could "
+                f"not import {self._factory!r}. A script needs `if __name__ == '__main__':` around what it runs."
+            )
+            raise EmbedderFailed(message) from error
+
+
+class ConcurrentEmbedder:
+    """Embeds by several requests at once, and tries again what failed in passing: for hosted embedders.
+
+    Async calls use the async methods of the embedder inside; those of an event loop share the limit. Sync calls use
+    threads, and share it among themselves.
+
+    Args:
+        embedder: the embedder inside.
+        limit: requests at the same time.
+        chunk_size: texts of one request.
+        retry: what is tried again, how often and when.
+        sleep: how a sync call waits.
+        asleep: how an async call waits.
+
+    Raises:
+        ConfigurationError: a number below 1.
+        MissingExtra: tenacity is not installed.
+    """
+
+    def __init__(
+        self,
+        embedder: Any,
+        *,
+        limit: int = 8,
+        chunk_size: int = 64,
+        retry: Retry | None = None,
+        sleep: Callable[[float], None] | None = None,
+        asleep: Callable[[float], Awaitable[None]] | None = None,
+    ) -> None:
+        self._embedder = embedder
+        self._limit = _at_least_one("limit", limit)
+        self._chunk = _at_least_one("chunk_size", chunk_size)
+        options = (retry or Retry()).options(require("tenacity", extra="langchain"))
+        self._options = {**options, **({} if sleep is None else {"sleep": sleep})}
+        self._aoptions = {**options, **({} if asleep is None else {"sleep": asleep})}
+        self._slots = threading.BoundedSemaphore(limit)
+        self._aslots: WeakKeyDictionary[Any, asyncio.Semaphore] = WeakKeyDictionary()
+
+    @property
+    def name(self) -> str:
+        """The name of the embedder inside."""
+        return embedder_name(self._embedder)
+
+    def embed_documents(self, texts: Sequence[str], /) -> Float32:
+        """Return the vectors as a matrix of shape (texts, dimension); the last error of a request is raised."""
+        if not texts:
+            return np.empty((0, 0), np.float32)
+        with ThreadPoolExecutor(self._limit, "rowspace-embed") as pool:
+            parts = [pool.submit(self._try, embed_texts, part) for part in _chunks(texts, self._chunk)]
+            try:
+                return np.concatenate([part.result() for part in parts])
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def embed_query(self, text: str, /) -> Float32:
+        """Return the vector of a query, of shape (dimension,)."""
+        vector: Float32 = self._try(embed_query, text)
+        return vector
+
+    async def aembed_documents(self, texts: Sequence[str], /) -> Float32:
+        """Return the vectors as a matrix of shape (texts, dimension); the last error of a request is raised."""
+        if not texts:
+            return np.empty((0, 0), np.float32)
+        tasks = [asyncio.create_task(self._atry(aembed_texts, part)) for part in _chunks(texts, self._chunk)]
+        try:
+            return np.concatenate(await asyncio.gather(*tasks))
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+
+    async def aembed_query(self, text: str, /) -> Float32:
+        """Return the vector of a query, of shape (dimension,)."""
+        vector: Float32 = await self._atry(aembed_query, text)
+        return vector
+
+    def _try(self, work: Callable[..., Any], given: Any) -> Any:
+        tenacity = require("tenacity", extra="langchain")
+
+        def once() -> Any:
+            # Held for the request alone: whoever waits to try again leaves the slot to others.
+            with self._slots:
+                return work(self._embedder, given)
+
+        return tenacity.Retrying(**self._options)(once)
+
+    async def _atry(self, work: Callable[..., Awaitable[Any]], given: Any) -> Any:
+        tenacity = require("tenacity", extra="langchain")
+        slots = self._aslots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self._limit))
+
+        async def once() -> Any:
+            async with slots:
+                return await work(self._embedder, given)
+
+        return await tenacity.AsyncRetrying(**self._aoptions)(once)
+
+
+def _chunks(texts: Sequence[str], size: int) -> list[list[str]]:
+    return [list(texts[at : at + size]) for at in range(0, len(texts), size)]
+
+
+def _at_least_one(name: str, value: Any) -> int:
+    if type(value) is not int or value < 1:
+        message = f"{name} is a whole number of at least 1, got {value!r}."
+        raise ConfigurationError(message)
+    return value
+
+
+def _prepare_process(factory: Callable[[], Any]) -> None:
+    _here["factory"] = factory
+    # Ctrl-C goes to every process of the terminal; the one that began decides what becomes of the work.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    # A process that waits for work holds both ends of its pipe, and would not notice that nobody is left.
+    parent.join()
+    os._exit(1)
+
+
+def _embedder_here() -> Any:
+    if "embedder" not in _here:
+        _here["embedder"] = _here["factory"]()
+    return _here["embedder"]
+
+
+def _name_here(_: Any) -> str:
+    return embedder_name(_embedder_here())
+
+
+def _embed_here(texts: list[str]) -> Float32:
+    return embed_texts(_embedder_here(), texts)
+
+
+def _embed_query_here(text: str) -> Float32:
+    return embed_query(_embedder_here(), text)

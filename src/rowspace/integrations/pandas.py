@@ -1,0 +1,172 @@
+"""pandas 3 (extra `pandas`): frames out of the database, and into it, with the habits of `read_sql` and `to_sql`.
+
+The embedding is an Arrow column, `fixed_size_list<float>[n]`: one block of float32, and not an object a row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Select
+from sqlalchemy.orm import Session
+
+from rowspace._optional import require
+from rowspace.errors import ConfigurationError, InvalidRow, InvalidVector
+from rowspace.results import LoadReport
+
+pd: Any = require("pandas", extra="pandas")
+pa: Any = require("pyarrow", extra="pandas")
+
+# After what they need is known to be there, so that a missing one is asked for by this extra.
+from rowspace.integrations._load import Existing  # noqa: E402
+from rowspace.integrations.arrow import Over, read_batches, read_table, write_table  # noqa: E402
+
+__all__ = ["read_frame", "read_frames", "to_matrix", "write_frame"]
+
+Backend = Literal["numpy", "pyarrow"]
+
+#: pandas' own types for values that may be missing.
+_NULLABLE = {
+    pa.bool_(): pd.BooleanDtype(),
+    **{getattr(pa, name.lower())(): getattr(pd, f"{name}Dtype")() for name in
+       ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")},
+}  # fmt: skip
+_NULLABLE_FLOATS = {pa.float32(): pd.Float32Dtype(), pa.float64(): pd.Float64Dtype()}
+
+
+def read_frame(
+    session: Session,
+    over: Over | Select[Any],
+    *,
+    index_col: str | list[str] | None = None,
+    dtype_backend: Backend = "numpy",
+    **options: Any,
+) -> Any:
+    """Return the rows that match as a frame.
+
+    Numbers and booleans that may be missing have pandas' nullable types; a frame that `write_frame` wrote to a
+    collection comes back with the types that it had.
+
+    Args:
+        session: a SQLAlchemy session; nothing is committed.
+        over: the name of a collection, a collection, a declarative class with a vector column, or a `select`.
+        index_col: the column that becomes the index, or several.
+        dtype_backend: `numpy` for pandas' default types, but for the embedding; `pyarrow` for Arrow's in all columns.
+        options: `columns`, `where` and `metadata`, as in `rowspace.integrations.arrow.read_batches`; so are the errors.
+    """
+    return _frame(read_table(session, over, **options), index_col, dtype_backend)
+
+
+def read_frames(
+    session: Session,
+    over: Over | Select[Any],
+    *,
+    chunksize: int = 50_000,
+    index_col: str | list[str] | None = None,
+    dtype_backend: Backend = "numpy",
+    **options: Any,
+) -> Iterator[Any]:
+    """Yield the rows that match as frames of `chunksize` rows, the last of fewer; see `read_frame`.
+
+    Memory holds one frame. The session's connection is busy until the last one, or until the iterator is closed.
+    """
+    if chunksize < 1:
+        message = f"chunksize is at least 1, got {chunksize}."
+        raise ConfigurationError(message)
+    with read_batches(session, over, **options) as reader:
+        waiting = reader.schema.empty_table()
+        for batch in reader:
+            waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch], reader.schema)])
+            while len(waiting) >= chunksize:
+                yield _frame(waiting.slice(0, chunksize), index_col, dtype_backend)
+                waiting = waiting.slice(chunksize)
+        if len(waiting):
+            yield _frame(waiting, index_col, dtype_backend)
+
+
+def write_frame(
+    session: Session,
+    over: Over,
+    frame: Any,
+    *,
+    if_exists: Existing = "fail",
+    index: bool = True,
+    names: Mapping[str, str] | None = None,
+    chunksize: int = 5_000,
+    create: Mapping[str, Any] | None = None,
+) -> LoadReport:
+    """Write a frame to a collection or a table, by COPY in binary: all rows or none, in the session's transaction.
+
+    Columns and errors are those of `rowspace.integrations.arrow.write_table`. NaN is a missing value, as everywhere in
+    pandas. An embedding is a column of Arrow lists, or of arrays or lists of one length.
+
+    Args:
+        session: a SQLAlchemy session; nothing is committed.
+        over: the name of a collection, which is created if it is missing, a collection, or a declarative class.
+        frame: the `DataFrame`.
+        if_exists: where the collection is there, or the table has rows: `fail`, `append`, which updates the rows whose
+            key is there, or `replace`.
+        index: write the levels of the index that have a name as columns; one without a name only counts rows.
+        names: what a column of the frame is called here, such as `{"isbn": "id"}`.
+        chunksize: rows sent at once.
+        create: options of `CollectionRepository.create` for a new collection.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        message = f"Expected a DataFrame, got {type(frame).__name__}."
+        raise InvalidRow(message)
+    levels = [name for name in frame.index.names if index and name is not None]
+    plain = frame.reset_index(levels).reset_index(drop=True) if levels else frame.reset_index(drop=True)
+    try:
+        table = pa.Table.from_pandas(plain, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        message = f"The frame has values that Arrow cannot take: {error}."
+        raise InvalidRow(message) from error
+    options: dict[str, Any] = {"if_exists": if_exists, "names": names, "chunksize": chunksize, "create": create}
+    return write_table(session, over, table, **options)
+
+
+def to_matrix(embeddings: Any) -> Any:
+    """Return a column of embeddings as one C-contiguous float32 matrix of shape (rows, n).
+
+    Without a copy where the column is Arrow's, in one piece. An array of arrays or lists will do too.
+
+    Raises:
+        InvalidVector, DimensionMismatch: one is missing or is no vector, or they are not of one dimension.
+    """
+    from rowspace.integrations._rows import vectors_of
+
+    try:
+        array = pa.array(embeddings, from_pandas=True)
+        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        message = f"Expected a column of vectors: {error}."
+        raise InvalidVector(message) from error
+    return vectors_of(array)
+
+
+def _frame(table: Any, index_col: str | Sequence[str] | None, backend: Backend) -> Any:
+    if backend not in {"numpy", "pyarrow"}:
+        message = f"dtype_backend is numpy or pyarrow, got {backend!r}."
+        raise ConfigurationError(message)
+    noted = _noted(table.schema.metadata or {})
+    columns = {name: _series(table.column(name), backend, noted.get(name)) for name in table.schema.names}
+    frame = pd.DataFrame(columns)
+    return frame if index_col is None else frame.set_index(index_col)
+
+
+def _noted(metadata: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return the types that pandas noted for the columns of a frame."""
+    columns = json.loads(metadata.get(b"pandas", b"{}")).get("columns", [])
+    return {str(column["name"]): column["numpy_type"] for column in columns}
+
+
+def _series(column: Any, backend: Backend, noted: str | None) -> Any:
+    is_list = pa.types.is_fixed_size_list(column.type)
+    if backend == "pyarrow" or is_list:
+        return pd.Series(column, dtype=pd.ArrowDtype(column.type))
+    nullable = _NULLABLE.get(column.type) or _NULLABLE_FLOATS.get(column.type)
+    if nullable is not None and (str(nullable) == noted or (column.null_count and column.type in _NULLABLE)):
+        return column.to_pandas(types_mapper={column.type: nullable}.get)
+    return column.to_pandas()

@@ -1,0 +1,50 @@
+"""Polars (extra `polars`): frames out of the database, and into it; the embedding is an `Array(Float32, n)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Select
+from sqlalchemy.orm import Session
+
+from rowspace._optional import require
+from rowspace.errors import InvalidRow
+from rowspace.results import LoadReport
+
+pl: Any = require("polars", extra="polars")
+require("pyarrow", extra="polars")
+
+# After what it needs is known to be there, so that a missing one is asked for by this extra.
+from rowspace.integrations.arrow import Over, read_batches, read_table, write_table  # noqa: E402
+
+__all__ = ["read_frame", "read_frames", "write_frame"]
+
+
+def read_frame(session: Session, over: Over | Select[Any], **options: Any) -> Any:
+    """Return the rows that match as a frame; options and errors are those of `arrow.read_batches`."""
+    return pl.from_arrow(read_table(session, over, **options))
+
+
+def read_frames(session: Session, over: Over | Select[Any], **options: Any) -> Iterator[Any]:
+    """Yield the rows that match as frames of about 4 MiB; options and errors are those of `arrow.read_batches`.
+
+    The session's connection is busy until the last one, or until the iterator is closed.
+    """
+    with read_batches(session, over, **options) as reader:
+        for batch in reader:
+            yield pl.from_arrow(batch)
+
+
+def write_frame(session: Session, over: Over, frame: Any, **options: Any) -> LoadReport:
+    """Write a frame to a collection or a table, all rows or none; options and errors are those of `arrow.write_table`.
+
+    A `LazyFrame` is collected first.
+    """
+    if isinstance(frame, pl.LazyFrame):
+        frame = frame.collect()
+    if not isinstance(frame, pl.DataFrame):
+        message = f"Expected a Polars DataFrame or LazyFrame, got {type(frame).__name__}."
+        raise InvalidRow(message)
+    # In memory, so that all of it is looked at before any is written.
+    return write_table(session, over, frame.to_arrow(), **options)

@@ -1,0 +1,127 @@
+"""Which errors of a hosted service pass by themselves, and how long to wait before the next try."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+__all__ = ["Retry", "is_transient", "retry_after"]
+
+#: Answers that say "later": a request that took too long, too many requests, a server in trouble or overloaded.
+_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
+
+#: What the usual HTTP clients raise when there is no answer at all, by the top of their module and their name.
+_NO_ANSWER = frozenset(
+    {
+        ("aiohttp", "ClientConnectionError"),
+        ("httpx", "TransportError"),
+        ("httpx2", "TransportError"),
+        ("requests", "ConnectionError"),
+        ("requests", "Timeout"),
+    }
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether the same request may succeed later.
+
+    That is an answer of status 408, 425, 429, 500, 502, 503, 504 or 529, on the error or on its `response`. Or it is no
+    answer at all: a `ConnectionError`, a `TimeoutError`, or what aiohttp, httpx and requests raise in their place,
+    also as the cause of another error.
+    """
+    status = _status(error)
+    if status is not None:
+        return status in _STATUSES
+    return any(
+        isinstance(one, ConnectionError | TimeoutError) or not _NO_ANSWER.isdisjoint(_kinds(one))
+        for one in _causes(error)
+    )
+
+
+def retry_after(error: BaseException) -> float | None:
+    """Return the seconds that the server asks to wait: its header `Retry-After`, as a number or a date; else None."""
+    headers = getattr(getattr(error, "response", None), "headers", None) or getattr(error, "headers", None) or {}
+    names = {str(name).lower(): value for name, value in dict(headers).items()}
+    try:
+        if "retry-after-ms" in names:
+            return max(0.0, float(names["retry-after-ms"]) / 1_000)
+        given = str(names["retry-after"]).strip()
+    except (KeyError, ValueError):
+        return None
+    return _seconds(given)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When a request is tried again.
+
+    A server that says when is waited for as long, and up to a tenth longer, so that not everybody comes at once. One
+    that does not is waited for at random, up to twice as long each time.
+
+    Args:
+        attempts: tries in all.
+        first: the most seconds before the second try.
+        longest: the most seconds of one wait; an error that asks for more is raised at once.
+        on: which errors are tried again.
+    """
+
+    attempts: int = 6
+    first: float = 1.0
+    longest: float = 60.0
+    on: Callable[[BaseException], bool] = is_transient
+
+    def options(self, tenacity: Any) -> dict[str, Any]:
+        """Return the options of `tenacity.Retrying`."""
+        return {
+            "retry": tenacity.retry_if_exception(self._again),
+            "stop": tenacity.stop_after_attempt(self.attempts),
+            "wait": self._wait,
+            "reraise": True,
+        }
+
+    def _again(self, error: BaseException) -> bool:
+        return isinstance(error, Exception) and self.on(error) and (retry_after(error) or 0) <= self.longest
+
+    def _wait(self, state: Any) -> float:
+        asked = retry_after(state.outcome.exception())
+        if asked is not None:
+            return asked * random.uniform(1, 1.1)  # noqa: S311 -- spreads requests, hides nothing
+        return random.uniform(0, min(self.longest, self.first * 2 ** (state.attempt_number - 1)))  # noqa: S311
+
+
+def _status(error: BaseException) -> int | None:
+    for owner in (error, getattr(error, "response", None)):
+        for name in ("status_code", "status"):
+            value = getattr(owner, name, None)
+            if isinstance(value, int):
+                return value
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    found: BaseException | None = error
+    for _ in range(10):
+        if found is None:
+            return
+        yield found
+        found = found.__cause__
+
+
+def _kinds(error: BaseException) -> set[tuple[str, str]]:
+    return {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(error).__mro__}
+
+
+def _seconds(given: str) -> float | None:
+    try:
+        return max(0.0, float(given))
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(given)
+    except ValueError:
+        return None
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,110 @@
+"""Principal components by NumPy alone, for plots: many dimensions in, two out.
+
+Works in blocks: what is kept of the rows is their mean and covariance, n times n numbers for n dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rowspace.errors import ConfigurationError, InvalidVector
+from rowspace.vectors import as_matrix
+
+__all__ = ["Axes", "Covariance", "principal_axes"]
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axes:
+    """The directions in which rows differ most.
+
+    Args:
+        mean: of shape (n,): what becomes the origin.
+        directions: of shape (components, n), of length one, at right angles; the largest number of each is positive.
+        explained: of shape (components,): the share of the variance that each direction has.
+    """
+
+    mean: Float64
+    directions: Float64
+    explained: Float64
+
+    def transform(self, vectors: Any) -> Float32:
+        """Return the coordinates of vectors of shape (rows, n), of shape (rows, components); of (n,), (components,).
+
+        Raises:
+            InvalidVector, DimensionMismatch: no vectors, or not of n dimensions.
+        """
+        single = np.ndim(vectors) == 1
+        matrix = as_matrix(np.atleast_2d(vectors), dimension=len(self.mean))
+        # Not (rows - mean) @ directions, which would need another matrix of float64.
+        points = (matrix @ self.directions.T.astype(np.float32)) - (self.directions @ self.mean).astype(np.float32)
+        return np.asarray(points[0] if single else points, np.float32)
+
+
+class Covariance:
+    """Mean and covariance of rows that come in blocks."""
+
+    def __init__(self) -> None:
+        #: Rows so far.
+        self.rows = 0
+        # Taken off each row: sums of squares around a point far away would lose their digits.
+        self._shift: Float64 | None = None
+        self._sum: Float64 = np.zeros(0)
+        self._products: Float64 = np.zeros((0, 0))
+
+    def add(self, block: Any) -> None:
+        """Count the rows of a matrix of shape (rows, n).
+
+        Raises:
+            InvalidVector, DimensionMismatch: no matrix, or not of the dimension of the ones before.
+        """
+        matrix = as_matrix(block, dimension=None if self._shift is None else len(self._shift)).astype(np.float64)
+        if not len(matrix):
+            return
+        if self._shift is None:
+            self._shift = matrix.mean(axis=0)
+            self._sum = np.zeros(matrix.shape[1])
+            self._products = np.zeros((matrix.shape[1], matrix.shape[1]))
+        matrix -= self._shift
+        self._sum += matrix.sum(axis=0)
+        self._products += matrix.T @ matrix
+        self.rows += len(matrix)
+
+    def axes(self, components: int = 2) -> Axes:
+        """Return the directions in which the rows differ most.
+
+        Raises:
+            InvalidVector: there was no row.
+            ConfigurationError: fewer than one component, or more than dimensions.
+        """
+        if self._shift is None:
+            message = "There is no row to project."
+            raise InvalidVector(message)
+        if not 1 <= components <= len(self._shift):
+            message = f"components is a whole number from 1 to {len(self._shift)}, got {components!r}."
+            raise ConfigurationError(message)
+        offset = self._sum / self.rows
+        covariance = self._products / self.rows - np.outer(offset, offset)
+        variances, vectors = np.linalg.eigh(covariance)
+        order = np.argsort(variances)[::-1][:components]
+        directions = vectors.T[order]
+        # An eigenvector may point either way; this one is the same in every run.
+        largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], 1)
+        total = max(float(np.maximum(variances, 0).sum()), np.finfo(np.float64).tiny)
+        explained = np.maximum(variances[order], 0) / total
+        return Axes(self._shift + offset, directions * np.where(largest < 0, -1.0, 1.0), explained)
+
+
+def principal_axes(blocks: Iterable[Any], components: int = 2) -> Axes:
+    """Return the directions in which rows differ most, from matrices of shape (rows, n); errors are those of `axes`."""
+    covariance = Covariance()
+    for block in blocks:
+        covariance.add(block)
+    return covariance.axes(components)

@@ -1,0 +1,216 @@
+"""The repository of analyses: what a data scientist asks of all rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import compress
+from typing import Any
+
+import numpy as np
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.distance import Distance
+from rowspace.errors import mapped_errors
+from rowspace.models import Collection
+from rowspace.projection import Covariance
+from rowspace.repositories._async.examples import fetch_embeddings
+from rowspace.repositories._async.many import Many, run_many
+from rowspace.repositories._async.matrix import AsyncMatrixRepository
+from rowspace.repositories.keys import KeyLike, key_of
+from rowspace.repositories.neighbours import Edges, Progress, check_numeric, parts_of
+from rowspace.repositories.searches import Search
+from rowspace.repositories.subjects import Where, subject_of
+from rowspace.results import Category, Distances, Graph, Hit, Projection
+from rowspace.settings import SearchSettings
+from rowspace.statements import analysis as statements
+from rowspace.statements.search import Nearest, parameters
+
+__all__ = ["AsyncAnalysisRepository"]
+
+#: Neighbours that a row is first asked for when all within a distance are wanted, and the most that it is asked for.
+_FIRST, _MOST = 16, 1_024
+
+
+class AsyncAnalysisRepository:
+    """Distances, statistics, neighbours, duplicates and a map of the rows, in the caller's session and transaction.
+
+    Args:
+        session: a SQLAlchemy async session.
+        over: a declarative class with a vector column, or a collection.
+        column: the key of that column, where a model has several.
+        distance: what is measured, for a model; by default that of the column's vector index, else cosine.
+    """
+
+    def __init__(
+        self,
+        session: AsyncSession,
+        over: type[Any] | Collection,
+        *,
+        column: str | None = None,
+        distance: Distance | str | None = None,
+    ) -> None:
+        self.session = session
+        self._subject = subject_of(over, column, distance)
+        self._target = self._subject.target
+        self._matrices = AsyncMatrixRepository(session, over, column=column)
+
+    async def distances(self, query: Any, *, where: Where = ()) -> Distances:
+        """Return the distance of every row that matches to a vector, nearest first.
+
+        Computed by the server; costs a pass over the rows.
+
+        Args:
+            query: a vector of the column's type.
+            where: a metadata filter, or conditions on the model.
+
+        Raises:
+            InvalidVector, DimensionMismatch: no vector, or not of the column's dimension.
+            InvalidFilter: the filter is malformed.
+        """
+        rows = await self._rows(statements.distances, where=where, values=parameters(query))
+        rows.sort(key=lambda row: row[-1])
+        return Distances([_key(row[:-1]) for row in rows], np.array([row[-1] for row in rows], np.float64))
+
+    async def statistics(self, by: KeyLike, *, where: Where = ()) -> list[Category]:
+        """Return each value of a key with its rows, their mean vector and how far they are from it, largest first.
+
+        Computed by the server; costs two passes over the rows. Rows without a value, or with null, are left out.
+
+        Args:
+            by: a metadata key such as `"author.name"`, or a column as an attribute of the model.
+            where: a metadata filter, or conditions on the model.
+
+        Raises:
+            ConfigurationError: there is no such column, no metadata, or the vectors have no mean.
+            InvalidFilter: the filter or the key is malformed.
+        """
+        check_numeric(self._subject)
+        rows = await self._rows(statements.statistics, key_of(self._target.model, by), where=where)
+        return [Category(*row) for row in rows]
+
+    async def neighbours(
+        self,
+        k: int = 10,
+        *,
+        where: Where = (),
+        exact: bool = False,
+        settings: SearchSettings | None = None,
+        progress: Progress | None = None,
+    ) -> Graph:
+        """Return the graph of the k nearest other rows of each row that matches, among those that match.
+
+        Costs an index scan a row, in batches of a thousand; with `exact` a pass over all rows for each.
+
+        Args:
+            k: neighbours of a row.
+            where: a metadata filter, or conditions on the model.
+            exact: compare with every row, without the vector index.
+            settings: pgvector's settings, until the transaction ends.
+            progress: called after each batch with the rows done and all rows.
+
+        Raises:
+            InvalidSetting: k is out of range.
+            InvalidFilter: the filter is malformed.
+        """
+        # One more than k: the nearest row to a row is itself.
+        shape = Nearest(Nearest(k).k + 1, exact=exact)
+        keys = await self._keys(where)
+        edges = Edges(keys)
+        search = self._search(shape, where, settings)
+        for part in parts_of(keys):
+            edges.add(part, await self._near(search, part), k)
+            if progress is not None:
+                progress(edges.done, len(keys))
+        return edges.graph()
+
+    async def duplicates(
+        self,
+        min_similarity: float = 0.95,
+        *,
+        where: Where = (),
+        exact: bool = False,
+        settings: SearchSettings | None = None,
+    ) -> Graph:
+        """Return the pairs of rows that are at least so similar, nearest first; `Graph.groups` brings them together.
+
+        Costs some index scans a row. Of a row with more than 1,024 such others, the nearest of them count.
+
+        Args:
+            min_similarity: see `Distance.similarity`: for cosine, 1 is the same direction.
+            where: a metadata filter, or conditions on the model.
+            exact: compare with every row, without the vector index.
+            settings: pgvector's settings, until the transaction ends.
+        """
+        limit = self._target.distance.distance_at(min_similarity)
+        keys = await self._keys(where)
+        edges = Edges(keys)
+        pending, k = keys, _FIRST
+        while pending:
+            search = self._search(Nearest(k, max_distance=True, exact=exact), where, settings, limit)
+            last = k >= min(_MOST, len(keys))
+            short: list[tuple[Any, ...]] = []
+            for part in parts_of(pending):
+                found = await self._near(search, part)
+                # As many as were asked for: there may be more.
+                full = [not last and len(hits) == k for hits in found]
+                short += compress(part, full)
+                known = [not one for one in full]
+                edges.add([*compress(part, known)], [*compress(found, known)])
+            pending, k = short, 4 * k
+        return edges.graph(once=True)
+
+    async def projection(self, components: int = 2, *, where: Where = ()) -> Projection:
+        """Return the coordinates of the rows that match along their principal components, for a plot.
+
+        Costs two passes over the rows, in parts; what is kept is n times n numbers for n dimensions, and the result.
+
+        Args:
+            components: coordinates of a row.
+            where: a metadata filter, or conditions on the model.
+
+        Raises:
+            InvalidVector: no row matches.
+            ConfigurationError: more components than dimensions, or not a `Vector` column.
+        """
+        covariance = Covariance()
+        async with self._matrices.stream(where) as parts:
+            async for part in parts:
+                covariance.add(part.vectors)
+        axes = covariance.axes(components)
+        keys: list[Any] = []
+        points = [np.empty((0, components), np.float32)]
+        async with self._matrices.stream(where) as parts:
+            async for part in parts:
+                keys += part.keys
+                points.append(axes.transform(part.vectors))
+        return Projection(keys, np.concatenate(points), axes)
+
+    def _search(
+        self, shape: Nearest, where: Where, settings: SearchSettings | None, limit: float | None = None
+    ) -> Search[Any]:
+        conditions = self._subject.conditions(where)
+        return Search(
+            target=self._target,
+            shape=shape,
+            parameters={**conditions.parameters, **parameters(None, max_distance=limit)},
+            where=conditions.clauses,
+            settings=self._subject.settings(settings),
+            method=self._subject.method,
+        )
+
+    async def _near(self, search: Search[Any], keys: Sequence[tuple[Any, ...]]) -> list[list[Hit[Any]]]:
+        embeddings = await fetch_embeddings(self.session, self._subject, keys)
+        return await run_many(self.session, Many(search, [embeddings[key] for key in keys], keys_only=True))
+
+    async def _keys(self, where: Where) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in await self._rows(statements.keys, where=where)]
+
+    async def _rows(self, builder: Any, *arguments: Any, where: Where, values: Any = None) -> list[Any]:
+        conditions = self._subject.conditions(where)
+        statement = builder(self._target, *arguments, conditions.clauses)
+        with mapped_errors():
+            return [*await self.session.execute(statement, {**conditions.parameters, **(values or {})})]
+
+
+def _key(parts: Sequence[Any]) -> Any:
+    return parts[0] if len(parts) == 1 else tuple(parts)

@@ -1,0 +1,48 @@
+"""Run a bulk read in a session: the keys of the rows that match, then the COPY."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.errors import mapped_errors
+from rowspace.repositories.reading import Reading
+from rowspace.repositories.subjects import Conditions, Subject
+from rowspace.wire.copy import copy_out_async
+
+__all__ = ["copied"]
+
+
+@asynccontextmanager
+async def copied(
+    session: AsyncSession, subject: Subject[Any], conditions: Conditions, reading: Reading
+) -> AsyncIterator[AsyncGenerator[Any, None]]:
+    """Return a context with an iterator over the parts of a bulk read; the session is busy until the block ends."""
+    with mapped_errors():
+        # A reader that stops early cancels the COPY, which must not cost the caller the transaction.
+        savepoint = await session.begin_nested()
+        try:
+            async with aclosing(_parts(session, subject, conditions, reading)) as parts:
+                yield parts
+        finally:
+            # Nothing was written but the temporary table, which goes with it.
+            await savepoint.rollback()
+
+
+async def _parts(
+    session: AsyncSession, subject: Subject[Any], conditions: Conditions, reading: Reading
+) -> AsyncGenerator[Any, None]:
+    connection = await session.connection(bind_arguments={"mapper": subject.target.model})
+    if reading.export.selection is not None:
+        await connection.exec_driver_sql(reading.export.create_selection())
+        await connection.execute(reading.selection(subject, conditions), dict(conditions.parameters))
+    decoder = reading.decoder()
+    async with aclosing(copy_out_async(connection, reading.export.copy())) as chunks:
+        async for chunk in chunks:
+            decoder.feed(chunk)
+            if decoder.pending >= reading.at_once:
+                yield decoder.take()
+    yield decoder.take()

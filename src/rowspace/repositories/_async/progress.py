@@ -1,0 +1,59 @@
+"""The repository of how far resumable loads have come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.errors import TransactionConflict, mapped_errors
+from rowspace.models import Collection, LoadProgress
+
+__all__ = ["AsyncProgressRepository"]
+
+
+class AsyncProgressRepository:
+    """The progress of the loads of one collection, in the caller's session and transaction.
+
+    Args:
+        session: a SQLAlchemy async session.
+        collection: the collection that is loaded.
+    """
+
+    def __init__(self, session: AsyncSession, collection: Collection) -> None:
+        self.session = session
+        self.collection = collection
+
+    async def get(self, key: str) -> LoadProgress | None:
+        """Return the progress of the load of a key, or None where none was interrupted."""
+        return await self._get(key)
+
+    async def record(self, key: str, before: str, after: str, state: Mapping[str, Any]) -> None:
+        """Record that a load has come from one digest to the next; it holds once the transaction is committed.
+
+        Raises:
+            TransactionConflict: the load is not where it was left: another one of the same key is running.
+        """
+        found = await self._get(key, with_for_update=True)
+        if (found.digest if found is not None else "") != before:
+            message = f"Another load of {key!r} into {self.collection.name!r} is running: wait for its end."
+            raise TransactionConflict(message)
+        if found is None:
+            found = LoadProgress(collection_id=self.collection.id, key=key)
+            self.session.add(found)
+        found.digest, found.state = after, dict(state)
+        with mapped_errors():
+            await self.session.flush()
+
+    async def forget(self, key: str) -> None:
+        """Forget a load, whose next one begins at the first row."""
+        found = await self._get(key)
+        if found is not None:
+            with mapped_errors():
+                await self.session.delete(found)
+                await self.session.flush()
+
+    async def _get(self, key: str, **options: Any) -> LoadProgress | None:
+        with mapped_errors():
+            return await self.session.get(LoadProgress, (self.collection.id, key), **options)

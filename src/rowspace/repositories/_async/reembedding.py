@@ -1,0 +1,186 @@
+"""The repository of re-embedding: a collection's documents with other embeddings, beside the old ones until the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.errors import ConfigurationError, mapped_errors, sqlstate_of
+from rowspace.indexes import IVFFlat, Spec, from_dict, to_dict
+from rowspace.models import Collection, Document
+from rowspace.repositories._async.collections import AsyncCollectionRepository
+from rowspace.repositories.batches import plan_load
+from rowspace.statements.replacement import Replacement, carry_over, obstacles
+from rowspace.wire.copy import copy_in_async
+
+__all__ = ["AsyncReembedRepository"]
+
+#: What the server made is executed as it is: a % in the name of a role is no parameter.
+_AS_IT_IS = {"no_parameters": True}
+
+
+class AsyncReembedRepository:
+    """The steps of a re-embedding, in the caller's session and transaction; `AsyncDocumentService.reembed` takes them.
+
+    Each step is a transaction of its own: what is committed is what an interrupted re-embedding goes on from.
+
+    Args:
+        session: a SQLAlchemy async session, of a role that owns the collection's partition.
+        collection: the collection, as this session loaded it.
+    """
+
+    def __init__(self, session: AsyncSession, collection: Collection) -> None:
+        self.session = session
+        self.collection = collection
+        self._aim: Mapping[str, Any] = collection.reembedding or {}
+        partition = AsyncCollectionRepository(session).partition_of(collection)
+        self._tables = Replacement(partition, self._aim.get("dimension", 1))
+
+    async def begin(self, embedder: str, dimension: int, index: Spec | None) -> None:
+        """Make the table for the new embeddings and begin to note what changes, or take up what was begun.
+
+        Raises:
+            ConfigurationError: the collection is being re-embedded by another embedder; or somebody has made a policy,
+                a trigger or an index on its partition, which would be lost.
+            PermissionDenied: the role does not own the partition, or may not create tables.
+        """
+        aim = {"embedder": embedder, "dimension": dimension, "index": to_dict(index)}
+        with mapped_errors():
+            # Locked, so that of two that begin at once one makes the tables.
+            await self.session.refresh(self.collection, ["reembedding", "index"], with_for_update=True)
+            if self.collection.reembedding is not None:
+                self._check_aim(self.collection.reembedding, embedder, dimension)
+                return
+            self._aim, self._tables = aim, Replacement(self._tables.old, dimension)
+            await self._check_obstacles()
+            for statement in self._tables.begin():
+                await (await self._connection()).exec_driver_sql(statement)
+            self.collection.reembedding = aim
+            await self.session.flush()
+
+    async def counts(self) -> tuple[int, int]:
+        """Return how many documents have their new embedding, and how many there are."""
+        ((done, total),) = await self._rows(self._tables.counts())
+        return done, total
+
+    async def rest(self, limit: int) -> list[tuple[str, str]]:
+        """Return id and content of the next documents to embed; none when all have been."""
+        return [tuple(row) for row in await self._rows(self._tables.rest(limit))]
+
+    async def changed(self, limit: int) -> tuple[list[tuple[int, str]], list[tuple[str, str]]]:
+        """Return changes that are not yet taken over, and id and content of the documents among them to embed."""
+        changes = [(seq, id_) for seq, id_ in await self._rows(self._tables.changed(limit))]
+        if not changes:
+            return [], []
+        # Read after the changes: every one of them can be seen by now.
+        rows = await self._rows(self._tables.unembedded([id_ for _, id_ in changes]))
+        return changes, [tuple(row) for row in rows]
+
+    async def store(self, rows: Sequence[tuple[str, str]], embeddings: Any) -> None:
+        """Store new embeddings of documents whose content is still what was embedded; the others are left alone.
+
+        Args:
+            rows: id and content of each.
+            embeddings: a matrix of shape (len(rows), dimension).
+        """
+        if not rows:
+            return
+        names, tables = ("id", "content", "embedding"), self._tables
+        options: dict[str, Any] = {"constants": {"collection_id": self.collection.id}, "dimension": tables.dimension}
+        plan = plan_load(Document, names, schema=tables.old.schema, partition=tables.new.name, **options)
+        given = [dict(zip(names, (*row, vector), strict=True)) for row, vector in zip(rows, embeddings, strict=True)]
+        with mapped_errors():
+            connection = await self._connection()
+            await connection.exec_driver_sql(plan.merge.create_stage())
+            await copy_in_async(connection, plan.merge.to_stage(), plan.encode(given, range(len(given))))
+            await connection.exec_driver_sql(tables.store(plan.merge.staged))
+            await connection.exec_driver_sql(plan.merge.drop_stage())
+
+    async def settle(self, changes: Sequence[tuple[int, str]]) -> None:
+        """Take over what needs no embedding of some changes, such as deletions, and forget them."""
+        with mapped_errors():
+            for statement in self._tables.settle(changes):
+                await self.session.execute(statement)
+
+    async def create_indexes(self) -> None:
+        """Create the indexes of the new table that are missing; searches and writers do not notice."""
+        with mapped_errors():
+            connection = await self._connection()
+            for statement in self._tables.new.create_indexes(await self._sized(), self.collection.language):
+                await connection.exec_driver_sql(statement)
+            await connection.exec_driver_sql(self._tables.new.analyze())
+
+    async def lock(self) -> bool:
+        """Keep everybody out of the collection until the transaction ends; False where that cannot be had at once.
+
+        The transaction has failed then, and has to be rolled back.
+        """
+        connection = await self._connection()
+        for statement in self._tables.locks():
+            try:
+                await connection.exec_driver_sql(statement)
+            except Exception as error:
+                origin = getattr(error, "orig", error)
+                if sqlstate_of(origin) not in {"55P03", "40P01"}:
+                    with mapped_errors():
+                        raise
+                return False
+        return True
+
+    async def swap(self) -> None:
+        """Put the new embeddings in the place of the old ones; call it after `lock`."""
+        with mapped_errors():
+            connection = await self._connection()
+            carried = [row[0] for row in await self._rows(carry_over(self._tables.old, self._tables.new))]
+            swaps = self._tables.swap(from_dict(self._aim["index"]), self.collection.language)
+            for statement in (*carried, *swaps):
+                await connection.exec_driver_sql(statement, execution_options=_AS_IT_IS)
+            self.collection.dimension = self._aim["dimension"]
+            self.collection.embedder = self._aim["embedder"]
+            self.collection.index = self._aim["index"]
+            self.collection.reembedding = None
+            await self.session.flush()
+
+    async def abandon(self) -> None:
+        """Drop what a re-embedding has made so far; the collection stays as it is. None that was begun is no error."""
+        if self.collection.reembedding is None:
+            return
+        with mapped_errors():
+            for statement in self._tables.abandon():
+                await (await self._connection()).exec_driver_sql(statement)
+            self.collection.reembedding = None
+            await self.session.flush()
+
+    def _check_aim(self, aim: Mapping[str, Any], embedder: str, dimension: int) -> None:
+        if (aim["embedder"], aim["dimension"]) != (embedder, dimension):
+            message = (
+                f"The collection {self.collection.name!r} is being re-embedded by {aim['embedder']!r} "
+                f"({aim['dimension']} dimensions), this is {embedder!r} ({dimension}): go on with that one, or abandon "
+                "it first: ReembedRepository(session, collection).abandon(), `rowspace reembed --abandon`."
+            )
+            raise ConfigurationError(message)
+
+    async def _check_obstacles(self) -> None:
+        own = self._tables.old.indexes(from_dict(self.collection.index), self.collection.language)
+        known = {plan.name for plan in own} | {f"ix_{self._tables.old.name}_embedding"}
+        found = [f"{kind} {name}" for kind, name in await self._rows(obstacles(self._tables.old)) if name not in known]
+        if found:
+            message = (
+                f"The partition {self._tables.old.name} of {self.collection.name!r} has what the new one would not: "
+                f"{', '.join(sorted(found))}. Drop it, re-embed, and make it again."
+            )
+            raise ConfigurationError(message)
+
+    async def _sized(self) -> Spec | None:
+        spec = from_dict(self._aim["index"])
+        return spec.sized((await self.counts())[0]) if isinstance(spec, IVFFlat) else spec
+
+    async def _rows(self, statement: Any) -> list[Any]:
+        with mapped_errors():
+            return [*await self.session.execute(statement, bind_arguments={"mapper": inspect(Document)})]
+
+    async def _connection(self) -> Any:
+        return await self.session.connection(bind_arguments={"mapper": Document})

@@ -1,0 +1,45 @@
+"""Results as a stream: a cursor of the server's, read a chunk at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.errors import mapped_errors
+from rowspace.repositories.searches import Search
+from rowspace.results import Hit
+from rowspace.statements.search import QUERY, in_order
+from rowspace.statements.text import check_count
+
+__all__ = ["stream_hits", "stream_rows"]
+
+M = TypeVar("M")
+
+
+async def stream_hits(session: AsyncSession, search: Search[M], chunk_size: int) -> AsyncGenerator[Hit[M], None]:
+    """Yield every row that matches as a hit, nearest first."""
+    # Before the cursor is there: SQLAlchemy would leave it open where a parameter is refused.
+    values = {**search.parameters, QUERY: search.target.type.coerce(search.parameters[QUERY])}
+    statement: Any = in_order(search.target, search.shape, search.where)
+    similarity = search.target.distance.similarity
+    async with aclosing(stream_rows(session, statement, values, chunk_size)) as rows:
+        async for entity, distance in rows:
+            yield Hit(entity, distance, similarity(distance))
+
+
+async def stream_rows(
+    session: AsyncSession, statement: Select[Any], values: dict[str, Any], chunk_size: int
+) -> AsyncGenerator[Any, None]:
+    """Yield the rows of a statement, `chunk_size` of them in memory; closes the cursor however the loop ends."""
+    check_count("chunk_size", chunk_size)
+    with mapped_errors():
+        rows = await session.stream(statement, values, execution_options={"yield_per": chunk_size})
+        try:
+            async for row in rows:
+                yield row
+        finally:
+            await rows.close()

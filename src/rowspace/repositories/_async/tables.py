@@ -1,0 +1,100 @@
+"""The repository of rows in bulk, column by column: what Arrow, pandas and Polars are filled from."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import Column
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.errors import mapped_errors
+from rowspace.models import Collection
+from rowspace.repositories._async.exporting import copied
+from rowspace.repositories.batches import schema_of
+from rowspace.repositories.reading import columns_of, first_vector, plan_columns
+from rowspace.repositories.subjects import Where, subject_of
+from rowspace.statements.batch import key_names
+from rowspace.statements.metadata import key_kinds
+from rowspace.wire.columns import RawColumn
+
+__all__ = ["AsyncTableRepository"]
+
+
+class AsyncTableRepository:
+    """Rows of a model or of a collection as columns, in the caller's session and transaction.
+
+    Args:
+        session: a SQLAlchemy async session.
+        over: a declarative class with a vector column or several, or a collection.
+    """
+
+    def __init__(self, session: AsyncSession, over: type[Any] | Collection) -> None:
+        self.session = session
+        self._subject = subject_of(over, first_vector(over))
+        #: What can be read, by attribute; for a collection without what is the same in all of its documents.
+        self.columns: dict[str, Column[Any]] = columns_of(self._subject)
+
+    @property
+    def vector(self) -> str:
+        """The attribute of the vector column, the first one where there are several."""
+        return self._subject.target.column
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The attributes of the primary key: `id` for documents."""
+        return tuple(key_names(self._subject.target))
+
+    @property
+    def dimension(self) -> int | None:
+        """Numbers in a vector, where it is known."""
+        return self._subject.target.type.dimension
+
+    @asynccontextmanager
+    async def stream(
+        self, columns: Sequence[str], *, where: Where = ()
+    ) -> AsyncIterator[AsyncIterator[dict[str, RawColumn]]]:
+        """Return a context with an iterator over the rows that match, in parts of about 4 MiB, by COPY in binary.
+
+        The session's connection is busy until the block ends, which may be before the last part. Rows come in no
+        particular order. With conditions it costs a temporary table of their keys.
+
+        Args:
+            columns: attributes, at least one.
+            where: a metadata filter, or conditions on the model; nothing means all rows.
+
+        Raises:
+            ConfigurationError: there is no such attribute.
+            InvalidFilter: the filter is malformed.
+        """
+        conditions = self._subject.conditions(where)
+        schema = schema_of(self.session.get_bind(mapper=self._subject.target.model))
+        reading = plan_columns(self._subject, columns, conditions, schema)
+        async with copied(self.session, self._subject, conditions, reading) as parts:
+            yield _named(parts, columns)
+
+    async def metadata_kinds(self, *, where: Where = ()) -> dict[str, set[str]]:
+        """Return the keys of the metadata at the top level in order, and the kinds of their values.
+
+        Kinds are `string`, `boolean`, `array`, `object`, `null`, and for numbers `integer` where all of them are whole
+        and fit into 64 bits, else `number`. A model without a JSONB attribute `meta` has none. Costs a pass over the
+        rows that match.
+        """
+        metadata = self.columns.get("meta")
+        if metadata is None or not isinstance(metadata.type, JSONB):
+            return {}
+        conditions = self._subject.conditions(where)
+        statement = key_kinds(self._subject.target, metadata, conditions.clauses)
+        kinds: dict[str, set[str]] = {}
+        with mapped_errors():
+            for key, kind, whole in await self.session.execute(statement, dict(conditions.parameters)):
+                kinds.setdefault(key, set()).add("integer" if whole else kind)
+        return kinds
+
+
+async def _named(parts: AsyncIterator[Any], columns: Sequence[str]) -> AsyncIterator[dict[str, RawColumn]]:
+    async for part in parts:
+        if len(part[0]):
+            yield dict(zip(columns, part, strict=True))

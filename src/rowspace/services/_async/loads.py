@@ -1,0 +1,121 @@
+"""A load of documents from its beginning, or from where it was interrupted, to its end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.errors import ConfigurationError
+from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository
+from rowspace.repositories._async.progress import AsyncProgressRepository
+from rowspace.repositories.batches import aiter_rows
+from rowspace.results import LoadReport
+from rowspace.services.embedding import Embedder, aembed_texts, check_dimension, check_embedder, embedder_name
+from rowspace.services.loading import Batch, Given, Load, LoadOptions, atake, checked_options
+
+__all__ = ["AsyncLoader", "open_documents"]
+
+
+class AsyncLoader:
+    """One load.
+
+    Args:
+        sessions: what a service takes sessions from.
+        embedder: that of the service.
+        collection: the name of the collection.
+        load: what is counted, and who is told.
+        options: those of the caller; an unknown one is a `TypeError`.
+    """
+
+    def __init__(
+        self, sessions: Any, embedder: Embedder | None, collection: str, *, load: Load, options: LoadOptions
+    ) -> None:
+        self._sessions = sessions
+        self._embedder = embedder
+        self._collection = collection
+        self._load = load
+        self._options = checked_options(options)
+
+    async def run(self, documents: Iterable[Given] | AsyncIterable[Given], resume: str | None) -> LoadReport:
+        """Write all documents and return the report."""
+        source, size = aiter_rows(documents), self._options["batch_size"]
+        if resume is not None:
+            await self._pass_over(source, resume)
+        if resume is not None or self._options["commit_batches"]:
+            while given := await atake(source, size):
+                async with self._sessions.begin() as session:
+                    await self._write(await open_documents(session, self._collection), given, resume)
+            async with self._sessions.begin() as session:
+                await self._finish(await open_documents(session, self._collection), resume)
+        else:
+            async with self._sessions.begin() as session:
+                repository = await open_documents(session, self._collection)
+                while given := await atake(source, size):
+                    await self._write(repository, given)
+                await self._finish(repository)
+        return self._load.report
+
+    async def _pass_over(self, source: AsyncIterator[Given], key: str) -> None:
+        """Read what an interrupted load has read, and make sure that it is the same."""
+        async with self._sessions.begin() as session:
+            collection = (await open_documents(session, self._collection)).collection
+            found = await AsyncProgressRepository(session, collection).get(key)
+        if found is None:
+            return
+        left = found.state["report"]["received"]
+        while left and (given := await atake(source, min(self._options["batch_size"], left))):
+            left -= len(given)
+            self._load.passed_over(self._load.batch(given, collection.dimension))
+        try:
+            self._load.continue_from(found.state, found.digest)
+        except ConfigurationError:
+            async with self._sessions.begin() as session:
+                await AsyncProgressRepository(session, collection).forget(key)
+            raise
+
+    async def _write(self, repository: AsyncDocumentRepository, given: list[Given], resume: str | None = None) -> None:
+        load = self._load
+        batch = load.batch(given, repository.collection.dimension)
+        if load.was_empty is None:
+            load.was_empty = await repository.is_empty()
+        batch.compare(await repository.fingerprints(list(batch.documents)))
+        embeddings = await self._embed(repository, batch)
+        written = await repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
+        await repository.replace_metadata(batch.metadata_changes())
+        report = batch.report(written)
+        if resume is not None:
+            before, after = load.digest, load.sign(batch)
+            progress = AsyncProgressRepository(repository.session, repository.collection)
+            await progress.record(resume, before, after, load.state(report))
+        load.done(report)
+
+    async def _embed(self, repository: AsyncDocumentRepository, batch: Batch) -> dict[str, Any]:
+        texts = batch.to_embed()
+        if not texts:
+            return {}
+        collection = repository.collection
+        check_embedder(collection, self._embedder)
+        # A text that comes under several ids is embedded once.
+        unique = list(dict.fromkeys(texts.values()))
+        vectors = await aembed_texts(self._embedder, unique)
+        check_dimension(collection, self._embedder, vectors)
+        if collection.embedder is None:
+            # Locked: another load of the same new collection may have been first, with another embedder.
+            await repository.session.refresh(collection, ["embedder"], with_for_update=True)
+            check_embedder(collection, self._embedder)
+            collection.embedder = embedder_name(self._embedder)
+        made = dict(zip(unique, vectors, strict=True))
+        return {id_: made[text] for id_, text in texts.items()}
+
+    async def _finish(self, repository: AsyncDocumentRepository, resume: str | None = None) -> None:
+        if self._options["build_indexes"] and self._load.was_empty and self._load.report.written:
+            await repository.create_indexes()
+        if resume is not None:
+            await AsyncProgressRepository(repository.session, repository.collection).forget(resume)
+
+
+async def open_documents(session: AsyncSession, collection: str) -> AsyncDocumentRepository:
+    """Return the repository of the documents of a collection."""
+    return AsyncDocumentRepository(session, await AsyncCollectionRepository(session).get(collection))

@@ -1,0 +1,132 @@
+"""A re-embedding from its beginning, or from where it was interrupted, to the swap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select
+
+from rowspace.errors import TransactionConflict
+from rowspace.indexes import Spec
+from rowspace.repositories import AsyncCollectionRepository, AsyncReembedRepository
+from rowspace.results import Reembedded
+from rowspace.services.embedding import aembed_texts, embedder_name
+from rowspace.services.reembedding import PutOff, WatchReembedding
+
+__all__ = ["AsyncReembedder"]
+
+#: How often the swap tries for its locks, half a second each, with half a second for the others in between.
+TRIES = 120
+#: Tries after which the last changes are embedded while everybody waits, as there seem to be new ones all the time.
+_PATIENT_TRIES = 4
+_PAUSE = 0.5
+
+
+class AsyncReembedder:
+    """One re-embedding: each step is a transaction of its own, and none is open while the embedder works.
+
+    Args:
+        sessions: what a service takes sessions from.
+        collection: its name.
+        embedder: makes the new embeddings.
+        batch_size: documents embedded and written at once.
+        progress: called after each batch.
+    """
+
+    def __init__(
+        self,
+        sessions: Any,
+        collection: str,
+        embedder: Any,
+        *,
+        batch_size: int = 500,
+        progress: WatchReembedding | None = None,
+    ) -> None:
+        self._sessions = sessions
+        self._name = collection
+        self._embedder = embedder
+        self._size = batch_size
+        self._progress = progress
+
+    async def run(self, dimension: int, index: Spec | None) -> None:
+        """Fill, index, catch up and swap."""
+        async with self._sessions.begin() as session:
+            await (await self._open(session)).begin(embedder_name(self._embedder), dimension, index)
+        async with self._sessions.begin() as session:
+            done, total = await (await self._open(session)).counts()
+        self._tell("embedding", done, total)
+        while rows := await self._rest():
+            await self._store(rows)
+            done += len(rows)
+            self._tell("embedding", done, max(done, total))
+        self._tell("indexing", done, max(done, total))
+        async with self._sessions.begin() as session:
+            await (await self._open(session)).create_indexes()
+        await self._swap(done, max(done, total))
+        self._tell("done", done, done)
+
+    async def _rest(self) -> list[tuple[str, str]]:
+        async with self._sessions.begin() as session:
+            return await (await self._open(session)).rest(self._size)
+
+    async def _store(self, rows: list[tuple[str, str]], changes: Any = ()) -> None:
+        embeddings = await self._embed(rows)
+        async with self._sessions.begin() as session:
+            repository = await self._open(session)
+            await repository.store(rows, embeddings)
+            if changes:
+                await repository.settle(changes)
+
+    async def _embed(self, rows: list[tuple[str, str]]) -> Any:
+        return await aembed_texts(self._embedder, [content for _, content in rows]) if rows else []
+
+    async def _swap(self, done: int, total: int) -> None:
+        for attempt in range(TRIES):
+            self._tell("catching up", done, total)
+            await self._catch_up()
+            self._tell("swapping", done, total)
+            if await self._try_to_swap(embed=attempt >= _PATIENT_TRIES):
+                return
+            async with self._sessions.begin() as session:
+                await session.execute(select(func.pg_sleep(_PAUSE)))
+        message = (
+            f"The new embeddings of {self._name!r} are ready, but the swap did not get its locks in {TRIES} tries: "
+            "transactions that have read collections stay open (pg_stat_activity tells whose). End them and call "
+            "reembed again: nothing is embedded anew."
+        )
+        raise TransactionConflict(message)
+
+    async def _catch_up(self) -> None:
+        while True:
+            async with self._sessions.begin() as session:
+                changes, rows = await (await self._open(session)).changed(self._size)
+            if not changes:
+                return
+            await self._store(rows, changes)
+
+    async def _try_to_swap(self, *, embed: bool) -> bool:
+        """Swap, unless the locks cannot be had or, where `embed` is not said, there is something new to embed."""
+        try:
+            async with self._sessions.begin() as session:
+                await self._swap_locked(await self._open(session), embed=embed)
+        except PutOff:
+            return False
+        return True
+
+    async def _swap_locked(self, repository: AsyncReembedRepository, *, embed: bool) -> None:
+        if not await repository.lock():
+            raise PutOff
+        while (found := await repository.changed(self._size))[0]:
+            changes, rows = found
+            if rows and not embed:
+                raise PutOff
+            await repository.store(rows, await self._embed(rows))
+            await repository.settle(changes)
+        await repository.swap()
+
+    async def _open(self, session: Any) -> AsyncReembedRepository:
+        return AsyncReembedRepository(session, await AsyncCollectionRepository(session).get(self._name))
+
+    def _tell(self, phase: str, done: int, total: int) -> None:
+        if self._progress is not None:
+            self._progress(Reembedded(phase, done, total))

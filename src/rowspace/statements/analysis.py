@@ -1,0 +1,71 @@
+"""Statements that measure rows rather than find them: no limit, and so no vector index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, cast, func, inspect, select
+
+from rowspace.statements.batch import key_names
+from rowspace.statements.browse import Key
+from rowspace.statements.search import DISTANCE, Target, distance_to
+from rowspace.types import Vector
+
+__all__ = ["distances", "keys", "statistics"]
+
+Where = Sequence[ColumnElement[bool]]
+
+
+def keys(target: Target[Any], where: Where = ()) -> Select[Any]:
+    """Select the key of each row that has a vector, in their order."""
+    columns = _keys(target)
+    return select(*columns).where(*target.conditions(), *where).order_by(*columns)
+
+
+def distances(target: Target[Any], where: Where = ()) -> Select[Any]:
+    """Select key and distance of each row to the parameter `rowspace_query`, in no order.
+
+    Costs a pass over the rows that match.
+    """
+    return select(*_keys(target), distance_to(target).label(DISTANCE)).where(*target.conditions(), *where)
+
+
+def statistics(target: Target[Any], key: Key, where: Where = ()) -> Select[Any]:
+    """Select each value of a key: rows, their mean vector, and the mean and the largest of their distances to it.
+
+    Rows without a value are left out. The largest category first. Costs two passes over the rows that match.
+    """
+    # A mean is a vector of its own: halfvec's would have lost its last digits.
+    vector = cast(target.expression, Vector(target.type.dimension))
+    rows = (
+        select(key.present().label("value"), vector.label("vector"))
+        .where(*target.conditions(), *where)
+        .subquery("rowspace_rows")
+    )
+    centroid = func.avg(rows.c.vector, type_=Vector(target.type.dimension))
+    groups = (
+        select(rows.c.value, func.count().label("rows"), centroid.label("centroid"))
+        .where(rows.c.value.is_not(None))
+        .group_by(rows.c.value)
+        .cte("rowspace_groups")
+    )
+    same = rows.alias("rowspace_members")
+    measured: Any = same.c.vector.comparator
+    distance = measured.distance(groups.c.centroid, target.distance)
+    spread = (
+        select(groups.c.value, func.avg(distance).label("mean"), func.max(distance).label("farthest"))
+        .join_from(groups, same, same.c.value == groups.c.value)
+        .group_by(groups.c.value)
+        .subquery("rowspace_spread")
+    )
+    return (
+        select(groups.c.value, groups.c.rows, groups.c.centroid, spread.c.mean, spread.c.farthest)
+        .join_from(groups, spread, spread.c.value == groups.c.value)
+        .order_by(groups.c.rows.desc(), groups.c.value)
+    )
+
+
+def _keys(target: Target[Any]) -> list[Any]:
+    columns = inspect(target.model).columns
+    return [columns[name] for name in key_names(target)]

@@ -1,0 +1,38 @@
+"""A statement over the metadata as a whole: which keys there are, and of what kind their values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Numeric, Select, Text, and_, case, cast, column, func, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB
+
+from rowspace.statements.search import Target
+
+__all__ = ["key_kinds"]
+
+
+def key_kinds(target: Target[Any], metadata: Any, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+    """Select each key, the kind of its values, and whether all of them are whole numbers of 64 bits.
+
+    Kinds are those of `jsonb_typeof`; a key has a row for each of its kinds. In the order of the keys. Costs a pass
+    over the rows that match.
+    """
+    is_object = func.jsonb_typeof(metadata) == literal_column("'object'")
+    # Not by a condition, which the server may look at after the function has failed on what is no object.
+    each = func.jsonb_each(case((is_object, metadata), else_=literal_column("'{}'::jsonb")))
+    pairs = each.table_valued(column("key", Text), column("value", JSONB)).alias("rowspace_pairs")
+    kind = func.jsonb_typeof(pairs.c.value, type_=Text()).label("kind")
+    number = cast(pairs.c.value, Numeric)
+    whole = and_(func.scale(number) == 0, func.abs(number) < literal_column("9223372036854775808"))
+    is_number = func.jsonb_typeof(pairs.c.value) == literal_column("'number'")
+    all_whole = func.bool_and(case((is_number, whole), else_=literal_column("false")))
+    return (
+        select(pairs.c.key, kind, all_whole)
+        .select_from(target.model)
+        .join(pairs, literal_column("true"))
+        .where(*target.in_scope(), *where)
+        .group_by(pairs.c.key, kind)
+        .order_by(pairs.c.key, kind)
+    )

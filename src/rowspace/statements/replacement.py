@@ -1,0 +1,200 @@
+"""Statements that fill a collection's partition anew beside the old one, and swap the two.
+
+The new table is filled from the old one while that goes on being searched and written. A trigger notes the ids of rows
+that change meanwhile. Everything in these texts is a quoted identifier that Rowspace made, or a checked number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Text, TextClause, bindparam, text
+
+from rowspace.indexes import Spec
+from rowspace.models import Document
+from rowspace.statements.admin import Partition
+from rowspace.statements.indexing import quote
+
+__all__ = ["Replacement", "carry_over", "obstacles"]
+
+#: Below PostgreSQL's `deadlock_timeout`, so that in a deadlock it is the swap that gives way.
+_LOCK_TIMEOUT = 500
+
+_COLUMNS = [quote(column.name) for column in Document.__table__.columns]
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """The old partition of a collection, and the table that is to take its place.
+
+    Args:
+        old: the partition that is there.
+        dimension: numbers in a new embedding; for what only drops, it does not matter.
+    """
+
+    old: Partition
+    dimension: int = 1
+
+    @property
+    def new(self) -> Partition:
+        """The table that is being filled."""
+        return replace(self.old, dimension=self.dimension, suffix="_next")
+
+    @property
+    def _changes(self) -> str:
+        return replace(self.old, suffix="_changes").qualified
+
+    def begin(self) -> list[str]:
+        """Return the statements that make the table and begin to note changes; waits for writers, not for readers."""
+        old, alter = self.old.qualified, f"ALTER TABLE {self.new.qualified}"
+        run = f"EXECUTE FUNCTION {self._in_schema('documents_note_change')}()"
+        return [
+            *self.new.build(),
+            # It spares the swap a pass over the rows (PostgreSQL's manual, "Partition Maintenance").
+            f"{alter} ADD CONSTRAINT {self._check} CHECK (collection_id = {self.old.collection_id:d})",
+            f"CREATE TABLE {self._changes} (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text NOT NULL)",
+            # The rows are filled in the order of their ids, after this one.
+            f"INSERT INTO {self._changes} (id) VALUES ('')",
+            # Whoever may write documents writes here, and nothing else.
+            f"GRANT INSERT ON {self._changes} TO PUBLIC",
+            f"CREATE TRIGGER rowspace_note_change AFTER INSERT OR UPDATE OR DELETE ON {old} FOR EACH ROW {run}",
+            f"CREATE TRIGGER rowspace_no_truncate BEFORE TRUNCATE ON {old} FOR EACH STATEMENT {run}",
+        ]
+
+    def drop(self) -> list[str]:
+        """Return the statements that drop the table and the notes, where the old partition goes with them."""
+        return [f"DROP TABLE IF EXISTS {self.new.qualified}, {self._changes}"]
+
+    def abandon(self) -> list[str]:
+        """Return the statements that leave the old partition as it was before."""
+        names = ("rowspace_note_change", "rowspace_no_truncate")
+        return [*(f"DROP TRIGGER IF EXISTS {name} ON {self.old.qualified}" for name in names), *self.drop()]
+
+    def rest(self, limit: int) -> TextClause:
+        """Select id and content of the next rows to embed; rows are filled in the order of their ids."""
+        last = f"(SELECT max(id) FROM {self.new.qualified})"
+        return text(
+            f"SELECT id, content FROM {self.old.qualified} WHERE {self._own()} AND id > coalesce({last}, '') "
+            f"ORDER BY id LIMIT {limit:d}"
+        )
+
+    def counts(self) -> TextClause:
+        """Select the rows of the new table and of the old one; costs a pass over both."""
+        return text(f"SELECT (SELECT count(*) FROM {self.new.qualified}), (SELECT count(*) FROM {self.old.qualified})")
+
+    def changed(self, limit: int) -> TextClause:
+        """Select number and id of changes that are not yet in the new table, the oldest first."""
+        return text(f"SELECT seq, id FROM {self._changes} ORDER BY seq LIMIT {limit:d}")
+
+    def unembedded(self, ids: Sequence[str]) -> TextClause:
+        """Select id and content of those rows whose content the new table has not."""
+        return text(
+            f"SELECT o.id, o.content FROM {self.old.qualified} o LEFT JOIN {self.new.qualified} n "
+            "ON n.collection_id = o.collection_id AND n.id = o.id "
+            f"WHERE {self._own('o.')} AND o.id = ANY(:ids) AND n.content IS DISTINCT FROM o.content"
+        ).bindparams(_texts("ids", ids))
+
+    def store(self, staged: str) -> str:
+        """Return the statement that takes staged embeddings over, for rows that still have the content embedded."""
+        names = ", ".join(_COLUMNS)
+        values = ", ".join("s.embedding" if name == "embedding" else f"o.{name}" for name in _COLUMNS)
+        sets = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in {"collection_id", "id"})
+        return (
+            f"INSERT INTO {self.new.qualified} ({names}) SELECT {values} FROM {staged} s JOIN {self.old.qualified} o "
+            f"ON {self._own('o.')} AND o.id = s.id AND o.content = s.content "
+            f"ON CONFLICT (collection_id, id) DO UPDATE SET {sets}"
+        )
+
+    def settle(self, changes: Sequence[tuple[int, str]]) -> list[TextClause]:
+        """Return the statements that apply what needs no embedding of some changes, and forget them."""
+        ids = _texts("ids", [id_ for _, id_ in changes])
+        kept = [name for name in _COLUMNS if name not in {"collection_id", "id", "content", "embedding"}]
+        sets = ", ".join(f"{name} = o.{name}" for name in kept)
+        same = "o.collection_id = n.collection_id AND o.id = n.id"
+        return [
+            text(
+                f"UPDATE {self.new.qualified} n SET {sets} FROM {self.old.qualified} o "
+                f"WHERE {same} AND o.content = n.content AND n.id = ANY(:ids)"
+            ).bindparams(ids),
+            text(
+                f"DELETE FROM {self.new.qualified} n WHERE n.id = ANY(:ids) "
+                f"AND NOT EXISTS (SELECT FROM {self.old.qualified} o WHERE {same})"
+            ).bindparams(ids),
+            text(f"DELETE FROM {self._changes} WHERE seq = ANY(:seqs)").bindparams(
+                bindparam("seqs", [seq for seq, _ in changes], type_=ARRAY(BigInteger))
+            ),
+        ]
+
+    def locks(self) -> list[str]:
+        """Return the statements that keep everybody out, or fail after half a second.
+
+        A reader has read the row of the collection first and holds a lock on that table until its transaction ends:
+        nobody can be between reading the dimension and searching. That table is locked first, as they do.
+        """
+        return [
+            f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT:d}",
+            f"LOCK TABLE {self._in_schema('collections')} IN ACCESS EXCLUSIVE MODE",
+            f"LOCK TABLE ONLY {self._in_schema('documents')}, ONLY {self.old.qualified} IN ACCESS EXCLUSIVE MODE",
+        ]
+
+    def swap(self, spec: Spec | None, language: str) -> list[str]:
+        """Return the statements that put the new table in the place of the old one; no row is looked at."""
+        final = replace(self.new, suffix="")
+        indexes = zip(self.new.indexes(spec, language), final.indexes(spec, language), strict=True)
+        rename = f"ALTER TABLE {final.qualified} RENAME CONSTRAINT"
+        return [
+            f"DROP TABLE {self.old.qualified}, {self._changes}",
+            f"ALTER TABLE {self.new.qualified} RENAME TO {quote(final.name)}",
+            f"{rename} {quote(f'pk_{self.new.name}')} TO {quote(f'pk_{final.name}')}",
+            f"{rename} {quote(f'ck_{self.new.name}_dimension')} TO {quote(f'ck_{final.name}_dimension')}",
+            *(f"ALTER INDEX {self._in_schema(new.name)} RENAME TO {quote(old.name)}" for new, old in indexes),
+            final.attach(),
+            f"ALTER TABLE {final.qualified} DROP CONSTRAINT {self._check}",
+        ]
+
+    @property
+    def _check(self) -> str:
+        return quote(f"ck_{self.new.name}_collection")
+
+    def _own(self, prefix: str = "") -> str:
+        return f"{prefix}collection_id = {self.old.collection_id:d}"
+
+    def _in_schema(self, name: str) -> str:
+        return quote(name) if self.old.schema is None else f"{quote(self.old.schema)}.{quote(name)}"
+
+
+def obstacles(old: Partition) -> TextClause:
+    """Select kind and name of what somebody has made on the old partition, and the new one would not have."""
+    return text("""
+        SELECT 'policy', polname::text FROM pg_catalog.pg_policy WHERE polrelid = CAST(:old AS regclass)
+        UNION ALL SELECT 'trigger', tgname::text FROM pg_catalog.pg_trigger
+        WHERE tgrelid = CAST(:old AS regclass) AND NOT tgisinternal AND tgparentid = 0
+        UNION ALL SELECT 'index', c.relname::text FROM pg_catalog.pg_index i
+        JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = CAST(:old AS regclass)
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = i.indexrelid)
+    """).bindparams(old=old.qualified)
+
+
+def carry_over(old: Partition, new: Partition) -> TextClause:
+    """Select the statements that give the new table the owner, rights and row-level security of the old one."""
+    return text("""
+        SELECT format('GRANT %s ON %s TO %s%s', a.privilege_type, CAST(:new AS regclass),
+            coalesce(quote_ident(r.rolname), 'PUBLIC'), CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' END)
+        FROM pg_catalog.pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
+        LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+        WHERE c.oid = CAST(:old AS regclass) AND a.grantee <> c.relowner
+        UNION ALL SELECT format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', CAST(:new AS regclass))
+        FROM pg_catalog.pg_class c WHERE c.oid = CAST(:old AS regclass) AND c.relrowsecurity
+        UNION ALL SELECT format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', CAST(:new AS regclass))
+        FROM pg_catalog.pg_class c WHERE c.oid = CAST(:old AS regclass) AND c.relforcerowsecurity
+        UNION ALL SELECT format('ALTER TABLE %s OWNER TO %I', CAST(:new AS regclass), r.rolname)
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+        JOIN pg_catalog.pg_class n ON n.oid = CAST(:new AS regclass) AND n.relowner <> c.relowner
+        WHERE c.oid = CAST(:old AS regclass)
+    """).bindparams(old=old.qualified, new=new.qualified)
+
+
+def _texts(name: str, values: Sequence[str]) -> Any:
+    return bindparam(name, list(values), type_=ARRAY(Text))

@@ -1,0 +1,187 @@
+"""The binary stream of `COPY ... TO STDOUT (FORMAT BINARY)` as columns: the bytes of each, one value after another.
+
+What becomes of the bytes is up to the reader: NumPy turns those of numbers into arrays, Arrow takes those of text as
+they are. Formats: PostgreSQL's `*send` functions, all numbers big-endian.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import types
+from sqlalchemy.dialects import postgresql
+
+from rowspace.errors import DimensionMismatch, RowspaceError
+from rowspace.statements.read import ExportColumn
+from rowspace.types import HalfVector, Vector
+from rowspace.wire.decode import StreamDecoder
+
+__all__ = ["ColumnsDecoder", "Kind", "RawColumn", "export_column", "kind_of"]
+
+_LENGTH = struct.Struct(">i").unpack_from
+_COUNT = struct.Struct(">h").unpack_from
+
+
+class Kind(StrEnum):
+    """How the values of a column come."""
+
+    INT16 = "smallint"
+    INT32 = "integer"
+    INT64 = "bigint"
+    FLOAT32 = "real"
+    FLOAT64 = "double precision"
+    BOOL = "boolean"
+    BYTES = "bytea"
+    DATE = "date"
+    #: Microseconds since the year 2000, of no zone or of UTC.
+    TIMESTAMP = "timestamp"
+    TIMESTAMP_UTC = "timestamptz"
+    VECTOR = "vector"
+    #: Text that is JSON.
+    JSON = "json"
+    #: The same, of an array.
+    ARRAY = "array"
+    #: Text that is a decimal number of known precision and scale.
+    DECIMAL = "decimal"
+    #: What PostgreSQL writes for any other type.
+    TEXT = "text"
+
+
+_KINDS: Mapping[type[Any], Kind] = {
+    types.SmallInteger: Kind.INT16,
+    types.BigInteger: Kind.INT64,
+    types.Integer: Kind.INT32,
+    types.REAL: Kind.FLOAT32,
+    types.Float: Kind.FLOAT64,
+    types.Boolean: Kind.BOOL,
+    types.LargeBinary: Kind.BYTES,
+    postgresql.BYTEA: Kind.BYTES,
+    types.Date: Kind.DATE,
+    types.JSON: Kind.JSON,
+    Vector: Kind.VECTOR,
+    HalfVector: Kind.VECTOR,
+    types.ARRAY: Kind.ARRAY,
+}
+
+
+def kind_of(type_: types.TypeEngine[Any]) -> Kind:
+    """Return how a column of a type is read."""
+    if isinstance(type_, types.DateTime):
+        return Kind.TIMESTAMP_UTC if type_.timezone else Kind.TIMESTAMP
+    # Float is a Numeric too, so the mapping comes first.
+    found = next((kind for known, kind in _KINDS.items() if isinstance(type_, known)), None)
+    if found is None and isinstance(type_, types.Numeric) and type_.precision is not None:
+        return Kind.DECIMAL
+    return found or Kind.TEXT
+
+
+def export_column(name: str, kind: Kind) -> ExportColumn:
+    """Return the column of an export that comes as a kind."""
+    as_text = kind in {Kind.JSON, Kind.ARRAY, Kind.DECIMAL}
+    return ExportColumn(name, "text" if as_text else kind.value, by_json=kind is Kind.ARRAY)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawColumn:
+    """Some values of one column: how many bytes each has, -1 for NULL, and the bytes of all."""
+
+    lengths: NDArray[np.int64]
+    data: bytes
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Which values are not NULL."""
+        return self.lengths >= 0
+
+    def offsets(self) -> NDArray[np.int32]:
+        """Return where each value begins, and where the last one ends."""
+        return np.concatenate([[0], np.cumsum(np.maximum(self.lengths, 0))]).astype(np.int32)
+
+    def numbers(self, dtype: str) -> NDArray[Any]:
+        """Return the values of a big-endian dtype as an array in the machine's own order, 0 for NULL."""
+        sent = np.dtype(dtype)
+        out = np.zeros(len(self), sent.newbyteorder("="))
+        out[self.valid] = np.frombuffer(self.data, sent)
+        return out
+
+    def matrix(self, dimension: int) -> NDArray[np.float32]:
+        """Return vectors as a matrix of shape (values, dimension), with a row of zeros for NULL.
+
+        Raises:
+            DimensionMismatch: one is of another dimension.
+        """
+        width = 4 + 4 * dimension
+        wrong = self.lengths[self.valid & (self.lengths != width)]
+        if len(wrong):
+            message = f"Expected vectors of {dimension} dimensions, a row has one of {(wrong[0] - 4) // 4}."
+            raise DimensionMismatch(message)
+        sent = np.frombuffer(self.data, np.uint8).reshape(-1, width)[:, 4:]
+        vectors = np.ascontiguousarray(sent).view(">f4").astype(np.float32)
+        if self.valid.all():
+            return vectors
+        out = np.zeros((len(self), dimension), np.float32)
+        out[self.valid] = vectors
+        return out
+
+    def texts(self) -> list[str | None]:
+        """Return the values as text."""
+        ends = self.offsets().tolist()
+        spans = zip(self.valid.tolist(), ends[:-1], ends[1:], strict=True)
+        return [self.data[start:end].decode() if valid else None for valid, start, end in spans]
+
+
+class ColumnsDecoder(StreamDecoder):
+    """Turns the chunks of a stream into columns, holding back the row that is not complete.
+
+    Args:
+        columns: how many there are.
+    """
+
+    def __init__(self, columns: int) -> None:
+        super().__init__()
+        self._columns = columns
+
+    def take(self) -> list[RawColumn]:
+        """Return the rows that are complete, as one column each.
+
+        Raises:
+            RowspaceError: it is no such stream.
+        """
+        data, at = self._fed()
+        lengths: list[list[int]] = [[] for _ in range(self._columns)]
+        values: list[list[bytes]] = [[] for _ in range(self._columns)]
+        while self._started and (row := self._row(data, at)):
+            for column, (start, length) in enumerate(row):
+                lengths[column].append(length)
+                values[column].append(data[start : start + max(length, 0)])
+            start, length = row[-1]
+            at = start + max(length, 0)
+        self._hold(data[at:])
+        columns = zip(lengths, values, strict=True)
+        return [RawColumn(np.array(sizes, np.int64), b"".join(parts)) for sizes, parts in columns]
+
+    def _row(self, data: bytes, at: int) -> list[tuple[int, int]]:
+        """Return start and length of each value of the row at a place; nothing at the end, or where it is cut off."""
+        if at + 2 > len(data) or (count := _COUNT(data, at)[0]) < 0:
+            return []
+        if count != self._columns:
+            message = f"Expected rows of {self._columns} columns from the server, got one of {count}."
+            raise RowspaceError(message)
+        at += 2
+        spans = []
+        for _ in range(count):
+            if at + 4 > len(data):
+                return []
+            length = _LENGTH(data, at)[0]
+            spans.append((at + 4, length))
+            at += 4 + max(length, 0)
+        return spans if at <= len(data) else []

@@ -1,0 +1,104 @@
+"""`rowspace ingest --resume` and `--rejects`, and `rowspace reembed`, in this process."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from rowspace.cli.app import app
+
+
+@pytest.fixture
+def cli(new_database, monkeypatch):
+    """Run a command with a small embedder, and return what it ended with."""
+    monkeypatch.setenv("ROWSPACE_EMBEDDER", "rowspace.testing:HashingEmbedder")
+    url = new_database()
+
+    def run(*arguments, given="", code=0):
+        done = CliRunner().invoke(app, ["--url", url, *arguments], input=given, prog_name="rowspace")
+        assert done.exit_code == code, done.output
+        return done
+
+    return run
+
+
+def lines(*rows):
+    return "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
+
+
+MIXED = lines({"content": "one"}, '{"content": ', {"content": "a\0"}, {"content": "two"})
+
+
+def collections(cli):
+    return {one["name"]: one for one in json.loads(cli("collections", "--json").stdout)}
+
+
+def test_rejects_go_to_a_file(cli, tmp_path):
+    source, bad = tmp_path / "mixed.jsonl", tmp_path / "bad.jsonl"
+    source.write_text(MIXED)
+    said = cli("ingest", str(source), "-c", "mixed", "--rejects", str(bad)).stderr
+    assert "2 documents into 'mixed': 2 new" in said
+    assert said.endswith(f"2 lines rejected: see {bad}.\n")
+    found = [json.loads(line) for line in bad.read_text().splitlines()]
+    assert [(one["line"], one["row"]) for one in found] == [(2, '{"content":'), (3, {"content": "a\0"})]
+    assert "NUL byte" in found[1]["reason"]
+    assert "line 2: not JSON" in cli("ingest", str(source), "-c", "strict", code=1).stderr
+    assert "is what is read" in cli("ingest", str(source), "--rejects", str(source), code=2).stderr
+    assert source.read_text() == MIXED
+
+
+def test_nothing_but_rejects(cli, tmp_path):
+    bad = tmp_path / "bad.jsonl"
+    said = cli("ingest", "-", "--format", "jsonl", "--rejects", str(bad), given=lines("x", "y")).stderr
+    assert "0 documents into 'documents'" in said
+    assert "2 lines rejected" in said
+
+
+def test_a_file_that_changed_is_not_resumed(cli, tmp_path):
+    source = tmp_path / "rows.jsonl"
+    rows = [{"content": f"text {at}"} for at in range(700)]
+    source.write_text(lines(*rows, "broken"))
+    assert "Complete batches are kept" in cli("ingest", str(source), "-c", "rows", "--resume", code=1).stderr
+    assert collections(cli)["rows"]["documents"] == 500
+    source.write_text(lines({"content": "another"}, *rows))
+    said = cli("ingest", str(source), "-c", "rows", "--resume", code=1).stderr
+    assert "The first 500 documents are not those that the interrupted load had read" in said
+    said = cli("ingest", str(source), "-c", "rows", "--resume").stderr
+    assert "701 documents into 'rows': 201 new, 0 updated, 500 unchanged" in said
+
+
+def test_a_file_that_was_mended_is_resumed(cli, tmp_path):
+    source = tmp_path / "rows.jsonl"
+    rows = [{"content": f"text {at}"} for at in range(700)]
+    source.write_text(lines(*rows, "broken"))
+    cli("ingest", str(source), "-c", "rows", "--resume", code=1)
+    source.write_text(lines(*rows, {"content": "mended"}))
+    said = cli("ingest", str(source), "-c", "rows", "--resume", "--processes", "2").stderr
+    assert "701 documents into 'rows': 701 new, 0 updated, 0 unchanged, 0 duplicates" in said
+    index = collections(cli)["rows"]
+    assert (index["documents"], index["embedder"]) == (701, "hashing-64")
+
+
+def test_reembed(cli, monkeypatch, tmp_path):
+    cli("ingest", "-", "--format", "jsonl", "-c", "rows", given=lines(*({"content": f"text {at}"} for at in range(20))))
+    (tmp_path / "other_embedder.py").write_text(
+        "from rowspace.testing import HashingEmbedder\nsmaller = HashingEmbedder(32)\n"
+        "class Stopped(HashingEmbedder):\n"
+        "    def __init__(self):\n        super().__init__(32)\n"
+        "    def embed_documents(self, texts):\n        raise KeyboardInterrupt\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = cli("reembed", "rows", "--embedder", "other_embedder:Stopped", code=130).stderr
+    assert "Interrupted. The collection is as it was; give the command again to go on, or --abandon." in said
+    assert "is being re-embedded by 'hashing-32'" in cli("reembed", "rows", code=1).stderr
+    assert "'rows' is as it was." in cli("reembed", "rows", "--abandon").stderr
+    said = cli("reembed", "rows", "--embedder", "other_embedder:smaller", "--index", "none").stderr
+    assert said.endswith("'rows': 20 documents by 'hashing-32', 32 dimensions.\n")
+    found = collections(cli)["rows"]
+    assert (found["dimension"], found["embedder"], found["index"]) == (32, "hashing-32", {})
+    assert "was filled by the embedder 'hashing-32'" in cli("search", "text 7", "-c", "rows", code=1).stderr
+    monkeypatch.setenv("ROWSPACE_EMBEDDER", "other_embedder:smaller")
+    assert json.loads(cli("search", "text 7", "-c", "rows", "--json").stdout)[0]["content"] == "text 7"
+    assert "There is no collection 'none'" in cli("reembed", "none", code=1).stderr

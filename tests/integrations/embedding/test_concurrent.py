@@ -1,0 +1,229 @@
+"""Embedding by concurrent requests to a server that is slow, overloaded, or gone for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import numpy as np
+import pytest
+
+from rowspace.errors import ConfigurationError
+from rowspace.integrations.embedding import ConcurrentEmbedder, Retry
+from rowspace.integrations.retrying import is_transient, retry_after
+from rowspace.testing import HashingEmbedder
+
+TEXTS = [f"text {at}" for at in range(40)]
+EXPECTED = np.float32(HashingEmbedder(8).embed_documents(TEXTS))
+
+
+class Hosted:
+    """An embedder by HTTP, as an integration for LangChain is one."""
+
+    name = "hosted"
+
+    def __init__(self, url):
+        self.url = url
+
+    def embed_documents(self, texts):
+        answer = httpx.post(self.url, json=texts, trust_env=False)
+        answer.raise_for_status()
+        return answer.json()
+
+    async def aembed_documents(self, texts):
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.post(self.url, json=texts)
+        answer.raise_for_status()
+        return answer.json()
+
+    def embed_query(self, text):
+        return self.embed_documents([text])[0]
+
+    async def aembed_query(self, text):
+        return (await self.aembed_documents([text]))[0]
+
+
+@contextmanager
+def server(*troubles):
+    """Run a server whose first answers are troubles: a status, or a status and a header Retry-After."""
+    left = list(troubles)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            texts = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            trouble = left.pop(0) if left else (200, None)
+            body = json.dumps(HashingEmbedder(8).embed_documents(texts)).encode()
+            self.send_response(trouble[0])
+            if trouble[1] is not None:
+                self.send_header("Retry-After", trouble[1])
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{running.server_port}"
+        finally:
+            running.shutdown()
+            thread.join()
+
+
+class Waits(list):
+    """Notes what would have been waited."""
+
+    async def later(self, seconds):
+        self.append(seconds)
+
+
+@pytest.fixture
+def waits():
+    return Waits()
+
+
+def wrapped(url, waits, **options):
+    return ConcurrentEmbedder(Hosted(url), sleep=waits.append, asleep=waits.later, **options)
+
+
+@pytest.fixture(params=["sync", "async"])
+def embed(request):
+    """A function that embeds texts by either way."""
+    if request.param == "sync":
+        return lambda embedder, texts: embedder.embed_documents(texts)
+    return lambda embedder, texts: asyncio.run(embedder.aembed_documents(texts))
+
+
+def test_vectors_come_in_order_whatever_fails_in_passing(embed, waits):
+    with server((503, None), (429, "7"), (500, None), (502, None)) as url:
+        embedder = wrapped(url, waits, chunk_size=6, limit=3)
+        np.testing.assert_array_equal(embed(embedder, TEXTS), EXPECTED)
+        assert embedder.name == "hosted"
+    assert len(waits) == 4
+    assert sum(7 <= one <= 7.7 for one in waits) >= 1
+
+
+def test_retry_after_may_be_a_date(embed, waits):
+    moment = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    with server((429, moment)) as url:
+        embed(wrapped(url, waits), TEXTS[:2])
+    assert 20 < waits[0] <= 33
+
+
+def test_a_wait_grows_at_random_until_it_is_given_up(embed, waits):
+    with server(*[(503, None)] * 20) as url, pytest.raises(httpx.HTTPStatusError, match="503"):
+        embed(wrapped(url, waits, retry=Retry(attempts=5, first=1, longest=4)), TEXTS[:2])
+    assert len(waits) == 4
+    assert all(0 <= one <= most for one, most in zip(waits, (1, 2, 4, 4), strict=True))
+    assert len(set(waits)) == 4
+
+
+@pytest.mark.parametrize("trouble", [(400, None), (401, None), (404, None), (429, "3600")])
+def test_what_does_not_pass_is_raised_at_once(embed, waits, trouble):
+    with server(trouble) as url, pytest.raises(httpx.HTTPStatusError, match=str(trouble[0])):
+        embed(wrapped(url, waits), TEXTS[:2])
+    assert waits == []
+
+
+def test_no_answer_at_all_is_tried_again(embed, waits):
+    with server() as url:
+        pass
+    with pytest.raises(httpx.ConnectError):
+        embed(wrapped(url, waits, retry=Retry(attempts=3)), TEXTS[:2])
+    assert len(waits) == 2
+
+
+class Counted(HashingEmbedder):
+    """Counts the calls at the same time; every call waits until as many as are allowed have come."""
+
+    def __init__(self, limit):
+        super().__init__(8)
+        self.now = self.most = 0
+        self._limit, self._lock = limit, threading.Lock()
+        self._full = threading.Barrier(limit)
+
+    def embed_documents(self, texts):
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        self._full.wait(30)
+        with self._lock:
+            self.now -= 1
+        return super().embed_documents(texts)
+
+
+def test_the_limit_is_reached_and_kept(embed):
+    inside = Counted(4)
+    vectors = embed(ConcurrentEmbedder(inside, limit=4, chunk_size=5), TEXTS)
+    np.testing.assert_array_equal(vectors, EXPECTED)
+    assert inside.most == 4
+
+
+def test_a_query_and_nothing(waits):
+    with server((503, None), (503, None)) as url:
+        embedder = wrapped(url, waits)
+        assert embedder.embed_query("text 1").tolist() == EXPECTED[1].tolist()
+        assert asyncio.run(embedder.aembed_query("text 2")).tolist() == EXPECTED[2].tolist()
+        assert len(embedder.embed_documents([])) == len(asyncio.run(embedder.aembed_documents([]))) == 0
+    assert len(waits) == 2
+
+
+class Failed(Exception):
+    def __init__(self, **attributes):
+        super().__init__("failed")
+        self.__dict__.update(attributes)
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (Failed(status_code=429), True),
+        (Failed(status=503), True),
+        (Failed(response=httpx.Response(529)), True),
+        (Failed(status_code=400), False),
+        (Failed(response=httpx.Response(401)), False),
+        (caused(Failed(status_code=401), TimeoutError()), False),
+        (ConnectionResetError(), True),
+        (TimeoutError(), True),
+        (caused(Failed(), httpx.ReadTimeout("slow")), True),
+        (ValueError("a bug"), False),
+        (Failed(response=None), False),
+    ],
+)
+def test_which_errors_pass(error, passes):
+    assert is_transient(error) is passes
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "1.5"}, 1.5),
+        ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
+        ({"retry-after": "-3"}, 0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_how_long_a_server_asks_to_wait(headers, seconds):
+    assert retry_after(Failed(response=httpx.Response(429, headers=headers))) == seconds
+    assert retry_after(Failed()) is None
+
+
+def test_a_limit_that_cannot_be():
+    with pytest.raises(ConfigurationError, match="limit is a whole number of at least 1, got 0"):
+        ConcurrentEmbedder(HashingEmbedder(), limit=0)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+
+from rowspace.errors import InvalidRow
+from rowspace.integrations.polars import read_frame, read_frames, write_frame
+
+
+@pytest.fixture
+def frame():
+    return pl.DataFrame({
+        "id": ["a", "b"],
+        "content": ["x", "数据"],
+        "day": [dt.date(2026, 1, 1), None],
+        "tags": [["p"], ["q", "r"]],
+        "n": pl.Series([1, 2], dtype=pl.Int16),
+        "embedding": np.arange(6, dtype=np.float32).reshape(2, 3),
+    })  # fmt: skip
+
+
+def test_a_frame_comes_back_as_it_was(session, frame):
+    assert write_frame(session, "polars", frame.lazy()).inserted == 2
+    back = read_frame(session, "polars").sort("id")
+    assert back.schema == frame.schema
+    assert back.schema["embedding"] == pl.Array(pl.Float32, 3)
+    assert back.equals(frame)
+    assert pl.concat(read_frames(session, "polars", where={"n": 2})).equals(frame.tail(1))
+
+
+def test_what_is_no_frame_is_refused(session):
+    with pytest.raises(InvalidRow, match="Expected a Polars DataFrame or LazyFrame, got list"):
+        write_frame(session, "polars", [1])
