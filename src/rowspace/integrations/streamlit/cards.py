@@ -103,10 +103,12 @@ def excerpt(text: str, longest: int = _EXCERPT) -> str:
     return (cut[:space] if space > 0 else cut) + " …"
 
 
-def answer_html(text: str) -> str:
-    """Return the text of an answer as HTML, with the numbers of its sources set apart."""
+def answer_html(text: str, sources: Sequence[Source] = ()) -> str:
+    """Return the text of an answer as HTML, with the numbers of its sources set apart, and what these are below."""
     marked = re.sub(r"\[(\d{1,3})\]", r'<sup class="rs-number">\1</sup>', escape(text))
-    return f'{_STYLE}<div class="rs-text">{marked}</div>'
+    cited = (f'<span class="rs-chip"><b>{one.number}</b>{escape(one.id)}</span>' for one in sources if one.cited)
+    below = "".join(cited)
+    return f'{_STYLE}<div class="rs-text">{marked}</div>' + (f'<div class="rs-chips">{below}</div>' if below else "")
 
 
 def sources_html(sources: Sequence[Source]) -> str:

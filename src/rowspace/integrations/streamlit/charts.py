@@ -85,7 +85,8 @@ def curve_chart(tuning: Tuning) -> Any:
         color=alt.condition("datum.chosen", alt.value("#ef6c00"), alt.value("#2f80c2")),
     )
     labels = base.mark_text(dy=-14, color="#7a8da3").encode(text=f"{tuning.name}:Q")
-    return alt.layer(base.mark_line(color="#2f80c2"), points, labels).properties(height=320)
+    line = base.mark_line(color="#2f80c2").encode(order=f"{tuning.name}:Q")
+    return alt.layer(line, points, labels).properties(height=320)
 
 
 def _data(rows: list[dict[str, Any]]) -> Any:

@@ -40,6 +40,7 @@ class Facet:
         key: the metadata key, dotted where it is nested.
         kind: `choice` of values, `tags` for elements of arrays, `range` of numbers.
         values: values with their counts, commonest first; for a range none.
+        exact: whether all documents were counted, and not a share of them.
         low: the smallest number of a range.
         high: the largest one.
     """
@@ -49,6 +50,7 @@ class Facet:
     values: tuple[tuple[Any, int], ...] = ()
     low: float = 0
     high: float = 0
+    exact: bool = True
 
 
 def keys_of(metadata: Iterable[Mapping[str, Any]], most: int = MOST_KEYS) -> dict[str, list[Any]]:
@@ -79,20 +81,22 @@ def numeric(values: Sequence[Any]) -> bool:
     return all(_is_number(value) for value in values) and len(set(values)) > 10
 
 
-def choice(key: str, seen: Sequence[Any], counts: Sequence[FacetCount], *, of: int) -> Facet | None:
+def choice(key: str, seen: Sequence[Any], counts: Sequence[FacetCount], *, of: int, every: int = 1) -> Facet | None:
     """Return a facet to tick values of; None where they do not divide the documents, as ids and titles do not.
 
     Args:
         key: the metadata key.
         seen: some of its values.
         counts: the commonest values.
-        of: how many documents were counted, about.
+        of: how many documents there are, about.
+        every: one in how many was counted.
     """
-    values = tuple((one.value, one.count) for one in counts if _is_scalar(one.value))
+    values = tuple((one.value, one.count * every) for one in counts if _is_scalar(one.value))
     covered = sum(count for _, count in values)
     if not values or (len(values) >= MOST_VALUES and covered < _WORTHWHILE * of):
         return None
-    return Facet(key, "tags" if any(isinstance(value, list) for value in seen) else "choice", values)
+    kind: Literal["tags", "choice"] = "tags" if any(isinstance(value, list) for value in seen) else "choice"
+    return Facet(key, kind, values, exact=every == 1)
 
 
 def range_of(key: str, stats: Stats) -> Facet | None:
@@ -126,17 +130,20 @@ def filter_of(facets: Iterable[Facet], chosen: Mapping[str, Any]) -> dict[str, A
         if not given:
             continue
         if facet.kind == "range":
-            if tuple(given) != (facet.low, facet.high):
-                found[facet.key] = {"$between": [*given]}
+            # An end that was left where it is stays open: the true one may lie beyond what was looked at.
+            ends = {"$gte": given[0]} if given[0] > facet.low else {}
+            ends |= {"$lte": given[1]} if given[1] < facet.high else {}
+            if ends:
+                found[facet.key] = ends
         else:
             found[facet.key] = {"$any" if facet.kind == "tags" else "$in": [*given]}
     return found or None
 
 
-def label_of(value: Any, count: int) -> str:
-    """Return how a value is offered."""
+def label_of(value: Any, count: int, *, exact: bool = True) -> str:
+    """Return how a value is offered; a count that is an estimate is rounded."""
     shown = {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
-    return f"{shown:.60} ({count:,})"
+    return f"{shown:.60} ({count:,})" if exact else f"{shown:.60} (about {float(f'{count:.2g}'):,.0f})"
 
 
 def _is_scalar(value: Any) -> bool:

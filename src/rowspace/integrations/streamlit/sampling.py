@@ -43,9 +43,8 @@ def facets(session: Session, name: str, size: int) -> list[Facet]:
         if numeric(seen):
             made.append(range_of(key, browse.stats(key, where=where)))
         else:
-            made.append(
-                choice(key, seen, browse.facets(key, where=where, limit=MOST_VALUES)[key], of=min(size, COUNTED))
-            )
+            counts = browse.facets(key, where=where, limit=MOST_VALUES)[key]
+            made.append(choice(key, seen, counts, of=size, every=_every(size, COUNTED)))
     return [facet for facet in made if facet is not None]
 
 
@@ -88,6 +87,11 @@ def marks_of(session: Session, name: str, plane: Axes, text: str, *, k: int, emb
 
 def _share(size: int, most: int) -> list[ColumnElement[bool]] | None:
     """Return a condition that about `most` of `size` documents meet, the same ones each time; None for all."""
-    every = -(-size // most) if most else 1
+    every = _every(size, most)
     # By a hash of the id: the first ones by id would be the oldest, or all of one file.
     return None if every <= 1 else [func.hashtext(Document.id) % every == 0]
+
+
+def _every(size: int, most: int) -> int:
+    """Return one in how many of `size` documents makes `most` of them."""
+    return max(1, -(-size // most))

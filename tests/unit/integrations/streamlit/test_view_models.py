@@ -67,13 +67,15 @@ def test_values_that_do_not_divide_are_no_choice():
     ids = counts(*((f"id{n}", 1) for n in range(25)))
     assert choice("id", ["id1"], ids, of=1_000) is None
     assert choice("kind", [], counts(), of=3) is None
+    share = choice("kind", ["a"], counts(("a", 200)), of=1_000, every=5)
+    assert (share.values, share.exact) == ((("a", 1_000),), False)
     assert choice("tags", [["a"]], counts(("a", 2)), of=2).kind == "tags"
 
 
 def test_what_was_chosen_becomes_a_filter():
     facets = [Facet("kind", "choice"), Facet("tags", "tags"), Facet("year", "range", low=1, high=9)]
     chosen = {"kind": ["a", True], "tags": ["x"], "year": (2, 9)}
-    expected = {"kind": {"$in": ["a", True]}, "tags": {"$any": ["x"]}, "year": {"$between": [2, 9]}}
+    expected = {"kind": {"$in": ["a", True]}, "tags": {"$any": ["x"]}, "year": {"$gte": 2}}
     assert filter_of(facets, chosen) == expected
     assert filter_of(facets, {"kind": [], "year": (1, 9)}) is None
 
@@ -87,6 +89,7 @@ def test_a_choice_is_kept_as_far_as_it_goes():
 def test_values_are_offered_with_their_counts():
     assert label_of(True, 1_200) == "true (1,200)"
     assert label_of("x" * 90, 1) == "x" * 60 + " (1)"
+    assert label_of("x", 5_882, exact=False) == "x (about 5,900)"
 
 
 def hit(rank, content="text", **fields):
@@ -123,6 +126,8 @@ def test_an_excerpt_ends_at_a_space():
 def test_numbers_of_sources_are_set_apart():
     assert 'a <sup class="rs-number">12</sup>' in answer_html("a [12]")
     cited = Source(number=2, id="b", content="x", metadata={}, cited=True)
+    assert "<b>2</b>b</span>" in answer_html("x [2]", [cited, Source(number=3, id="c", content="x", metadata={})])
+    assert ">c<" not in answer_html("x [2]", [cited])
     shown = sources_html([Source(number=1, id="a", content="x", metadata={}), cited])
     assert shown.index(">b<") < shown.index(">a<")
     assert shown.count("not cited") == 1

@@ -28,8 +28,8 @@ def page() -> None:
     conversation: list[Answer] = st.session_state.setdefault(f"conversation:{collection.name}", [])
     if not conversation:
         st.caption(_introduction(collection))
-    for number, answer in enumerate(conversation, 1):
-        _show(answer, last=number == len(conversation))
+    for answer in conversation:
+        _show(answer)
     question = st.chat_input("Ask a question", key="ask_question", max_chars=10_000)
     if question and question.strip():
         conversation.append(_ask(collection, question.strip(), conversation))
@@ -77,15 +77,15 @@ class Tokens:
                 self.answer = event.answer
 
 
-def _show(answer: Answer, *, last: bool) -> None:
+def _show(answer: Answer) -> None:
     with st.chat_message("user"):
         st.text(answer.question)
     with st.chat_message("assistant"):
-        st.html(answer_html(answer.text))
+        st.html(answer_html(answer.text, answer.sources))
         if answer.notice:
             st.caption(answer.notice)
         if answer.sources:
-            with st.expander(f"{len(answer.sources)} sources", expanded=last, icon=":material/library_books:"):
+            with st.expander(f"{len(answer.sources)} sources", icon=":material/library_books:"):
                 st.html(sources_html(answer.sources))
 
 

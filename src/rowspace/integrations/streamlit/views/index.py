@@ -124,7 +124,7 @@ def _curve(tuning: Tuning) -> None:
         f"**{tuning.chosen.milliseconds:.2f} ms**, measured by {tuning.queries} searches for {tuning.k} hits."
     )
     if tuning.advice:
-        st.warning(tuning.advice, icon=":material/warning:")
+        st.warning(state.quoted(tuning.advice), icon=":material/warning:")
     if len(tuning.points) > 1:
         st.altair_chart(curve_chart(tuning), key="index_curve")
 

@@ -74,7 +74,11 @@ def _widget(facet: Facet, collection: str, column: Any) -> Any:
             st.session_state[key] = (facet.low, facet.high)
         return column.slider(facet.key, facet.low, facet.high, key=key)
     counts = dict(facet.values)
-    return column.multiselect(facet.key, [*counts], format_func=lambda value: label_of(value, counts[value]), key=key)
+
+    def label(value: Any) -> str:
+        return label_of(value, counts[value], exact=facet.exact)
+
+    return column.multiselect(facet.key, [*counts], format_func=label, key=key)
 
 
 def _show(collection: CollectionInfo, query: Query) -> None:
