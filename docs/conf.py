@@ -10,7 +10,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 # Every reference to a name of Rowspace has to resolve. Other libraries' names do not: their inventories
 # are on the network, and the build needs none.
-nitpick_ignore_regex = [("py:.*", r"(?!rowspace\.).*")]
+nitpick_ignore_regex = [("py:.*", r"(?!rowspace\.).*"), ("py:class", r"rowspace\..*\.[MT]")]  # type variables
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3

@@ -46,13 +46,26 @@ def test_any_chunking_gives_the_same_rows(names: list[str], sizes: list[int]) ->
     assert np.array_equal(matrix, vectors)
 
 
+def test_rows_that_are_alike_and_rows_that_are_not() -> None:
+    random = np.random.default_rng(1)
+    lengths = [*[6] * 2_500, *random.integers(0, 9, 300).tolist(), *[0] * 40, *[7] * 200]
+    names = [f"{number:09d}"[9 - length :] for number, length in enumerate(lengths)]
+    vectors = random.standard_normal((len(names), 3)).astype(np.float32)
+    stream = HEADER + b"".join(row(v, name.encode()) for v, name in zip(vectors, names, strict=True)) + TRAILER
+    for sizes in ([], [1_000] * 200, [len(HEADER) + 29] * 100):
+        keys, matrix = decoded(stream, sizes)
+        assert keys == names
+        np.testing.assert_array_equal(matrix, vectors)
+
+
 def test_several_keys_are_a_tuple() -> None:
     decoder = MatrixDecoder(1, [key_decoder(Integer()), key_decoder(Uuid())])
     name = uuid.uuid4()
-    decoder.feed(HEADER + row(np.array([2.5]), struct.pack(">q", -7), name.bytes) + TRAILER)
+    rows = [row(np.array([number + 0.5]), struct.pack(">q", -number), name.bytes) for number in (2, 3)]
+    decoder.feed(HEADER + b"".join(rows) + TRAILER)
     keys, matrix = decoder.take()
-    assert keys == [(-7, name)]
-    assert matrix.tolist() == [[2.5]]
+    assert keys == [(-2, name), (-3, name)]
+    assert matrix.tolist() == [[2.5], [3.5]]
 
 
 @pytest.mark.parametrize(("vector", "found"), [(None, "none"), (np.ones(4), "one of 4 dimensions")])
