@@ -55,3 +55,12 @@ def test_the_application_is_served_until_a_signal():
         assert err.startswith(f"Showing the embedded PostgreSQL in {name}/pg.")
         assert "Traceback" not in out + err
         assert not Path(name, "pg", "postmaster.pid").exists()
+
+
+def test_without_the_extra_the_command_names_it():
+    code = (
+        "import sys; sys.modules['streamlit'] = None; from rowspace.__main__ import main; sys.argv[1:] = ['ui']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "Error: 'streamlit' is not installed. It comes with: pip install 'rowspace[streamlit]'\n"

@@ -81,15 +81,14 @@ def chosen() -> CollectionInfo:
     """Return the collection that was chosen, as it is now; without any, show what to do and end the page."""
     found = {one.name: one for one in connection().collections(ttl=0)}
     name = st.session_state.get(CHOSEN)
-    if name in found:
-        return found[name]
-    st.info(
-        "There is no collection yet. Load a file on the page **Load**, or run `rowspace demo` for a collection of "
-        "some 5,000 texts.",
-        icon=":material/inbox:",
-    )
-    st.stop()
-    raise AssertionError  # pragma: no cover -- st.stop() does not return
+    if name not in found:
+        st.info(
+            "There is no collection yet. Load a file on the page **Load**, or run `rowspace demo` for a collection of "
+            "some 5,000 texts.",
+            icon=":material/inbox:",
+        )
+        st.stop()
+    return found[name]
 
 
 def size(collection: str) -> int:
