@@ -1,7 +1,7 @@
 """A help desk of one page, on `st.connection`: it finds the answer that fits a question, whatever its words.
 
     pip install 'rowspace[streamlit,embedded,local]'
-    streamlit run examples/streamlit/app.py
+    streamlit run examples/streamlit/app.py --server.address=127.0.0.1 --browser.gatherUsageStats=false
 
 The first run starts PostgreSQL, makes the tables and stores the answers; ROWSPACE_DATABASE_URL names another database.
 """
