@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
-from typing import Any
+from typing import Any, Self
 
 __all__ = [
     "CollectionExists",
@@ -42,6 +42,14 @@ __all__ = [
 
 class RowspaceError(Exception):
     """Base of every error that Rowspace raises on purpose."""
+
+    #: Where in the arguments of a service the fault lies, such as `("documents", 3, "content")`; empty: not known.
+    place: tuple[str | int, ...] = ()
+
+    def at(self, *place: str | int) -> Self:
+        """Return the error, with the place of the fault."""
+        self.place = place
+        return self
 
 
 class ConfigurationError(RowspaceError, ValueError):

@@ -23,6 +23,7 @@ __all__ = ["json_option", "search"]
 # What a hit is judged by, in each mode; hybrid orders by the score.
 _MEASURES = {
     "vector": ("distance", "similarity"),
+    "mmr": ("distance", "similarity"),
     "text": ("text_rank",),
     "hybrid": ("score", "distance", "text_rank"),
 }
@@ -46,7 +47,8 @@ def search(  # noqa: PLR0913 -- each is an option of the command
         float | None, typer.Option(metavar="X", help="Share of the true hits to find, where `rowspace tune` ran.")
     ] = None,
     mode: Annotated[
-        str, typer.Option(metavar="MODE", help="vector: by meaning; text: by keyword; hybrid: by both.")
+        str,
+        typer.Option(metavar="MODE", help="vector: by meaning; mmr: varied; text: by keyword; hybrid: both."),
     ] = "vector",
     vector: Annotated[str | None, typer.Option(metavar="JSON", help="A vector in place of the embedded text.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,

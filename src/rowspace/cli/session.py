@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 
     from rowspace import Database, DocumentService
 
-__all__ = ["collection_hint", "one_transaction", "open_database", "place_of", "service", "settings_of", "suggestions"]
+__all__ = [
+    "collection_hint",
+    "embedded_url",
+    "one_transaction",
+    "open_database",
+    "place_of",
+    "service",
+    "settings_of",
+    "suggestions",
+]
 
 
 def settings_of(context: typer.Context) -> Settings:
@@ -41,14 +50,21 @@ def open_database(settings: Settings) -> Iterator[Database]:
 
 @contextmanager
 def _url_of(settings: Settings) -> Iterator[URL]:
-    from rowspace.embedded import EmbeddedServer
-
     if settings.database_url is not None:
         from rowspace.migrations.urls import migration_url
 
         # Any driver's URL will do.
         yield migration_url(settings.database_url.get_secret_value())
         return
+    with embedded_url(settings) as url:
+        yield url
+
+
+@contextmanager
+def embedded_url(settings: Settings) -> Iterator[URL]:
+    """Start the embedded server of the settings and yield the URL of its database; it stops at the end."""
+    from rowspace.embedded import EmbeddedServer
+
     server = EmbeddedServer(settings.data_dir)
     try:
         yield server.url

@@ -103,7 +103,8 @@ class Subject(Generic[M]):
                 checked.append(self.target.type.coerce(value))
             except InvalidVector as error:
                 message = f"Vector {index}: {error}"
-                raise type(error)(message) from None
+                located = type(error)(message).at("queries", index)
+                raise located from None
         return checked
 
     def key(self, key: Any) -> tuple[Any, ...]:

@@ -236,7 +236,8 @@ def _document(given: Given, number: int) -> DocumentIn:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "document"
         message = f"Row {number}, {where}: {first['msg']}, got {first['input']!r:.80}."
-        raise InvalidRow(message) from error
+        located = InvalidRow(message).at("documents", number, *first["loc"])
+        raise located from error
 
 
 def _storable(document: DocumentIn, number: int, dimension: int, *, strip_nul: bool) -> DocumentIn:
@@ -253,7 +254,8 @@ def _storable(document: DocumentIn, number: int, dimension: int, *, strip_nul: b
             clean[field] = as_vector(document.embedding, dimension=dimension)
     except RowspaceError as error:
         message = f"Row {number} (id {document.id!r}), {field}: {error}"
-        raise type(error)(message) from error
+        located = type(error)(message).at("documents", number, field)
+        raise located from error
     return document.model_copy(update=clean)
 
 

@@ -9,10 +9,19 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from rowspace.models import Collection, Document
-from rowspace.results import Hit, HybridHit, TextHit
+from rowspace.results import Hit, HybridHit, Page, TextHit
 from rowspace.services.html import table
 
-__all__ = ["CollectionInfo", "DocumentIn", "DocumentOut", "SearchHit", "SearchRequest"]
+__all__ = [
+    "CollectionInfo",
+    "DocumentIn",
+    "DocumentOut",
+    "DocumentPage",
+    "Readiness",
+    "SearchFields",
+    "SearchHit",
+    "SearchRequest",
+]
 
 
 def _as_list(value: Any) -> Any:
@@ -61,55 +70,112 @@ class DocumentOut(_Model):
         return cls.model_construct(id=document.id, content=document.content, metadata=document.meta)
 
 
-class SearchRequest(_Model):
-    """One search: by a text, which the service's embedder embeds, or by a vector; by keyword; or by both at once.
+class DocumentPage(_Model):
+    """Some documents of a listing, and the cursor that continues it: None after the last one."""
+
+    documents: list[DocumentOut]
+    cursor: str | None = None
+
+    @classmethod
+    def from_page(cls, page: Page[Document]) -> Self:
+        """Return the model of a repository's page."""
+        documents = [DocumentOut.from_document(document) for document in page.items]
+        return cls.model_construct(documents=documents, cursor=page.cursor)
+
+
+class Readiness(_Model):
+    """Whether Rowspace can serve, by check: None where nothing is wrong, else what is."""
+
+    database: str | None = None
+    migrations: str | None = None
+    indexes: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.database is None and self.migrations is None and self.indexes is None
+
+
+class SearchFields(_Model):
+    """How to search.
 
     Args:
-        text: what to look for.
-        vector: numbers of the collection's dimension, in place of a text; in mode `hybrid` beside it.
         k: hits wanted.
         filter: a metadata filter.
-        mode: `vector` by distance, `text` by keyword, `hybrid` by both; the last two need a text.
+        mode: `vector` by distance, `mmr` the same but not all alike, `text` by keyword, `hybrid` by both.
         highlight: in modes `text` and `hybrid`: return an excerpt with the words marked, escaped for HTML.
-        max_distance: in mode `vector`: leave out what is farther.
+        max_distance: in modes `vector` and `mmr`: leave out what is farther.
+        min_distance: in mode `vector`: leave out what is nearer.
+        fetch_k: in mode `mmr`: candidates, k where that is more; four times k and at least 20 by default.
+        lambda_mult: in mode `mmr`: from 1 for the nearest alone to 0 for variety alone; 0.5 by default.
         exact: compare with every document that matches, without the vector index.
         ef_search: pgvector's setting for this search.
         recall: the share of the true nearest that is to be found, in place of `ef_search`, in a collection that was
             tuned.
     """
 
-    text: str | None = Field(default=None, min_length=1)
-    vector: Embedding | None = None
     k: int = Field(default=10, ge=1, le=10_000)
     filter: dict[str, Any] | None = None
-    mode: Literal["vector", "text", "hybrid"] = "vector"
+    mode: Literal["vector", "mmr", "text", "hybrid"] = "vector"
     highlight: bool = False
     max_distance: float | None = None
+    min_distance: float | None = None
+    fetch_k: int | None = Field(default=None, ge=1, le=10_000)
+    lambda_mult: float | None = Field(default=None, ge=0, le=1)
     exact: bool = False
     ef_search: int | None = Field(default=None, ge=1, le=1_000)
     recall: float | None = Field(default=None, gt=0, le=1)
 
+
+class SearchRequest(SearchFields):
+    """One search: by a text, which the service's embedder embeds, or by a vector; by keyword; or by both at once.
+
+    Args:
+        text: what to look for; the modes `text` and `hybrid` need one.
+        vector: numbers of the collection's dimension, in place of a text; in mode `hybrid` beside it.
+    """
+
+    text: str | None = Field(default=None, min_length=1)
+    vector: Embedding | None = None
+
     @model_validator(mode="after")
     def _fits_mode(self) -> Self:
-        if self.mode == "vector" and (self.text is None) == (self.vector is None):
-            message = "a search takes a text or a vector, and not both"
-            raise ValueError(message)
-        if self.mode == "vector" and self.highlight:
-            message = "highlight goes with the modes text and hybrid: a vector finds no words"
-            raise ValueError(message)
-        if self.recall is not None and self.ef_search is not None:
-            message = "recall chooses ef_search: give one of them"
-            raise ValueError(message)
-        if self.mode != "vector" and self.text is None:
-            message = f"a search in mode {self.mode} takes a text"
-            raise ValueError(message)
-        if self.mode != "vector" and self.max_distance is not None:
-            message = "max_distance goes with the mode vector"
-            raise ValueError(message)
-        if self.mode == "text" and self.vector is not None:
-            message = "a search in mode text takes no vector; mode hybrid takes both"
-            raise ValueError(message)
+        fault = _fault_of(self)
+        if fault is not None:
+            raise ValueError(fault)
         return self
+
+
+#: Which modes an option goes with.
+_MODES = {
+    "highlight": ("text", "hybrid"),
+    "max_distance": ("vector", "mmr"),
+    "min_distance": ("vector",),
+    "fetch_k": ("mmr",),
+    "lambda_mult": ("mmr",),
+}
+
+
+def _fault_of(request: SearchRequest) -> str | None:
+    """Return what does not go together in a request, in words."""
+    by_vector = request.mode in {"vector", "mmr"}
+    if by_vector and (request.text is None) == (request.vector is None):
+        return "a search takes a text or a vector, and not both"
+    if not by_vector and request.text is None:
+        return f"a search in mode {request.mode} takes a text"
+    if request.mode == "text" and request.vector is not None:
+        return "a search in mode text takes no vector; mode hybrid takes both"
+    return _fault_of_options(request)
+
+
+def _fault_of_options(request: SearchFields) -> str | None:
+    if request.recall is not None and request.ef_search is not None:
+        return "recall chooses ef_search: give one of them"
+    for option, modes in _MODES.items():
+        given = getattr(request, option)
+        if given is not None and given is not False and request.mode not in modes:
+            return f"{option} goes with the mode{'s' * (len(modes) > 1)} {' and '.join(modes)}"
+    return None
 
 
 class SearchHit(_Model):
@@ -144,6 +210,25 @@ class SearchHit(_Model):
             score=hit.score if isinstance(hit, HybridHit) else None,
             highlight=hit.highlight if isinstance(hit, TextHit | HybridHit) else None,
         )
+
+    @classmethod
+    def from_row(cls, rank: int, row: Sequence[Any], *, similarity: float) -> Self:
+        """Return the model of a row of id, content, metadata and distance."""
+        return cls.model_construct(
+            _HIT_FIELDS,
+            rank=rank,
+            id=row[0],
+            content=row[1],
+            metadata=row[2],
+            distance=row[3],
+            similarity=similarity,
+            text_rank=None,
+            score=None,
+            highlight=None,
+        )
+
+
+_HIT_FIELDS = set(SearchHit.model_fields)
 
 
 class CollectionInfo(_Model):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rowspace.models import Collection
 from rowspace.services.models import SearchRequest
-from rowspace.settings import SearchSettings
+from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
 
-__all__ = ["request_of", "search_options"]
+__all__ = ["batch_of", "is_plain", "request_of", "search_options"]
 
 
 def request_of(query: Any, options: Mapping[str, Any]) -> SearchRequest:
@@ -26,21 +27,45 @@ def request_of(query: Any, options: Mapping[str, Any]) -> SearchRequest:
     return SearchRequest(vector=query, **options)
 
 
+def batch_of(queries: Sequence[Any], options: Mapping[str, Any]) -> list[SearchRequest]:
+    """Return one request a text or vector, with the same options.
+
+    Raises:
+        pydantic.ValidationError: as in `request_of`.
+    """
+    return [request_of(query, options) for query in queries]
+
+
+def is_plain(request: SearchRequest, collection: Collection) -> bool:
+    """Tell whether a search is by distance alone, without a setting, for no more than an index scan gives by itself."""
+    return (
+        request.mode == "vector"
+        and request.k <= DEFAULT_EF_SEARCH
+        and request.filter is None
+        and request.max_distance is None
+        and request.min_distance is None
+        and request.ef_search is None
+        and request.recall is None
+        and not request.exact
+        and "quantize" not in collection.index
+        and "tuning" not in collection.index
+    )
+
+
 def search_options(request: SearchRequest) -> dict[str, Any]:
-    """Return the keywords of `nearest`, `text` or `hybrid`."""
+    """Return the keywords of `nearest`, `diverse`, `text` or `hybrid`."""
     if request.mode == "text":
         return {"where": request.filter, "highlight": request.highlight}
-    settings = SearchSettings(ef_search=request.ef_search, recall=request.recall)
-    if request.mode == "hybrid":
-        return {
-            "where": request.filter,
-            "highlight": request.highlight,
-            "exact": request.exact,
-            "settings": settings,
-        }
-    return {
+    options: dict[str, Any] = {
         "where": request.filter,
-        "max_distance": request.max_distance,
         "exact": request.exact,
-        "settings": settings,
+        "settings": SearchSettings(ef_search=request.ef_search, recall=request.recall),
     }
+    if request.mode == "hybrid":
+        return {**options, "highlight": request.highlight}
+    options["max_distance"] = request.max_distance
+    if request.mode == "vector":
+        return {**options, "min_distance": request.min_distance}
+    lambda_mult = 0.5 if request.lambda_mult is None else request.lambda_mult
+    fetch_k = None if request.fetch_k is None else max(request.fetch_k, request.k)
+    return {**options, "fetch_k": fetch_k, "lambda_mult": lambda_mult}

@@ -37,19 +37,19 @@ def test_the_application_is_served_until_a_signal():
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="rs", ignore_cleanup_errors=True) as name:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("ROWSPACE_")}
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-m", "rowspace", "ui", "--no-browser", "--port", str(port)],
             env={**kept, "ROWSPACE_DATA_DIR": f"{name}/pg"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        )
-        try:
-            assert answers(f"http://127.0.0.1:{port}/_stcore/health", process) == "ok"
-            process.send_signal(signal.SIGTERM)
-            out, err = process.communicate(timeout=60)
-        finally:
-            process.kill()
+        ) as process:
+            try:
+                assert answers(f"http://127.0.0.1:{port}/_stcore/health", process) == "ok"
+                process.send_signal(signal.SIGTERM)
+                out, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
         assert process.returncode == 0, err
         assert f"http://127.0.0.1:{port}" in out
         assert err.startswith(f"Showing the embedded PostgreSQL in {name}/pg.")

@@ -23,7 +23,7 @@ DOCUMENT = Document(id="a", content="text", meta={"n": 1})
         ({"mode": "text"}, "mode text takes a text"),
         ({"text": "a", "vector": [1], "mode": "text"}, "mode text takes no vector"),
         ({"text": "a", "mode": "text", "max_distance": 1}, "max_distance goes with"),
-        ({"text": "a", "mode": "keyword"}, "'vector', 'text' or 'hybrid'"),
+        ({"text": "a", "mode": "keyword"}, "'vector', 'mmr', 'text' or 'hybrid'"),
     ],
 )
 def test_what_cannot_be_asked_for(given, message):

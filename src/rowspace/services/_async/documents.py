@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, Unpack
-
-from sqlalchemy.ext.asyncio import AsyncSession
+from collections.abc import AsyncIterable, Iterable, Mapping
+from typing import Any, Unpack
 
 from rowspace.errors import ConfigurationError
 from rowspace.filters import Filter
 from rowspace.indexes import HNSW, IVFFlat
-from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository, AsyncHybridRepository
+from rowspace.repositories import AsyncCollectionRepository
 from rowspace.results import LoadReport
 from rowspace.services._async.loads import AsyncLoader, open_documents
 from rowspace.services._async.reembedding import AsyncReembedder
-from rowspace.services.embedding import Embedder, aembed_query, check_embedder, embedder_name
+from rowspace.services._async.searching import AsyncSearchService
+from rowspace.services._async.sessions import AsyncSessions
+from rowspace.services.embedding import Embedder, aembed_query, embedder_name
 from rowspace.services.html import HtmlList
 from rowspace.services.loading import Given, Load, LoadOptions, Progress, Rejects, checked_size
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.reembedding import WatchReembedding, new_index
-from rowspace.services.requests import request_of, search_options
 
 __all__ = ["AsyncDocumentService"]
-
-
-class AsyncSessions(Protocol):
-    """What a service takes sessions from: an `AsyncDatabase`, or SQLAlchemy's `async_sessionmaker`."""
-
-    def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """Return a context with a session that is committed at its end, or rolled back on an error."""
 
 
 class AsyncDocumentService:
@@ -75,6 +66,15 @@ class AsyncDocumentService:
             return HtmlList(
                 [CollectionInfo.from_collection(c) for c in await AsyncCollectionRepository(session).list()]
             )
+
+    async def collection(self, name: str) -> CollectionInfo:
+        """Return a collection by name.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+        """
+        async with self._sessions.begin() as session:
+            return CollectionInfo.from_collection(await AsyncCollectionRepository(session).get(name))
 
     async def rename_collection(self, name: str, new_name: str) -> CollectionInfo:
         """Give a collection another name.
@@ -159,36 +159,8 @@ class AsyncDocumentService:
             return await (await open_documents(session, collection)).count(where=where)
 
     async def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
-        """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.
-
-        Args:
-            collection: its name.
-            query: a `SearchRequest`; or a text or a vector, with the fields of a `SearchRequest` as keywords.
-            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `exact`, `ef_search`, `recall`.
-
-        Raises:
-            CollectionNotFound: there is no such collection.
-            EmbedderMismatch: the collection was filled by another embedder.
-            InvalidFilter: the filter is malformed.
-        """
-        request = request_of(query, options)
-        async with self._sessions.begin() as session:
-            repository = await open_documents(session, collection)
-            hits = await self._search(repository, request)
-            return HtmlList([SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)])
-
-    async def _search(self, repository: AsyncDocumentRepository, request: SearchRequest) -> Sequence[Any]:
-        options = search_options(request)
-        by_text = AsyncHybridRepository(repository.session, repository.collection)
-        if request.mode == "text":
-            return await by_text.text(request.text or "", request.k, **options)
-        vector: Any = request.vector
-        if vector is None and request.text is not None:
-            check_embedder(repository.collection, self._embedder)
-            vector = await aembed_query(self._embedder, request.text)
-        if request.mode == "hybrid":
-            return await by_text.hybrid(request.text or "", vector, request.k, **options)
-        return await repository.nearest(vector, request.k, **options)
+        """Return the nearest documents to a text or a vector; see `AsyncSearchService.search`."""
+        return await AsyncSearchService(self._sessions, self._embedder).search(collection, query, **options)
 
     async def build_indexes(self, collection: str) -> None:
         """Create the indexes of a collection that are missing."""

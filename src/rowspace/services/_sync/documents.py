@@ -3,34 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, Protocol, Unpack
-
-from sqlalchemy.orm import Session
+from collections.abc import Iterable, Mapping
+from typing import Any, Unpack
 
 from rowspace.errors import ConfigurationError
 from rowspace.filters import Filter
 from rowspace.indexes import HNSW, IVFFlat
-from rowspace.repositories import CollectionRepository, DocumentRepository, HybridRepository
+from rowspace.repositories import CollectionRepository
 from rowspace.results import LoadReport
 from rowspace.services._sync.loads import Loader, open_documents
 from rowspace.services._sync.reembedding import Reembedder
-from rowspace.services.embedding import Embedder, check_embedder, embed_query, embedder_name
+from rowspace.services._sync.searching import SearchService
+from rowspace.services._sync.sessions import Sessions
+from rowspace.services.embedding import Embedder, embed_query, embedder_name
 from rowspace.services.html import HtmlList
 from rowspace.services.loading import Given, Load, LoadOptions, Progress, Rejects, checked_size
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.reembedding import WatchReembedding, new_index
-from rowspace.services.requests import request_of, search_options
 
 __all__ = ["DocumentService"]
-
-
-class Sessions(Protocol):
-    """What a service takes sessions from: an `Database`, or SQLAlchemy's `async_sessionmaker`."""
-
-    def begin(self) -> AbstractContextManager[Session]:
-        """Return a context with a session that is committed at its end, or rolled back on an error."""
 
 
 class DocumentService:
@@ -74,6 +65,15 @@ class DocumentService:
         """Return all collections by name."""
         with self._sessions.begin() as session:
             return HtmlList([CollectionInfo.from_collection(c) for c in CollectionRepository(session).list()])
+
+    def collection(self, name: str) -> CollectionInfo:
+        """Return a collection by name.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+        """
+        with self._sessions.begin() as session:
+            return CollectionInfo.from_collection(CollectionRepository(session).get(name))
 
     def rename_collection(self, name: str, new_name: str) -> CollectionInfo:
         """Give a collection another name.
@@ -158,36 +158,8 @@ class DocumentService:
             return (open_documents(session, collection)).count(where=where)
 
     def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
-        """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.
-
-        Args:
-            collection: its name.
-            query: a `SearchRequest`; or a text or a vector, with the fields of a `SearchRequest` as keywords.
-            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `exact`, `ef_search`, `recall`.
-
-        Raises:
-            CollectionNotFound: there is no such collection.
-            EmbedderMismatch: the collection was filled by another embedder.
-            InvalidFilter: the filter is malformed.
-        """
-        request = request_of(query, options)
-        with self._sessions.begin() as session:
-            repository = open_documents(session, collection)
-            hits = self._search(repository, request)
-            return HtmlList([SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)])
-
-    def _search(self, repository: DocumentRepository, request: SearchRequest) -> Sequence[Any]:
-        options = search_options(request)
-        by_text = HybridRepository(repository.session, repository.collection)
-        if request.mode == "text":
-            return by_text.text(request.text or "", request.k, **options)
-        vector: Any = request.vector
-        if vector is None and request.text is not None:
-            check_embedder(repository.collection, self._embedder)
-            vector = embed_query(self._embedder, request.text)
-        if request.mode == "hybrid":
-            return by_text.hybrid(request.text or "", vector, request.k, **options)
-        return repository.nearest(vector, request.k, **options)
+        """Return the nearest documents to a text or a vector; see `SearchService.search`."""
+        return SearchService(self._sessions, self._embedder).search(collection, query, **options)
 
     def build_indexes(self, collection: str) -> None:
         """Create the indexes of a collection that are missing."""

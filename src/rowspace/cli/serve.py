@@ -1,0 +1,123 @@
+"""`rowspace serve`: the REST contract over HTTP, by uvicorn."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import SecretStr
+
+from rowspace._optional import require
+from rowspace.cli.process import say
+from rowspace.cli.session import embedded_url, open_database, settings_of
+
+if TYPE_CHECKING:
+    from rowspace.cli.settings import Settings
+
+__all__ = ["serve"]
+
+_FACTORY = "rowspace.integrations.fastapi:create_app"
+
+#: Seconds for the requests at hand, once it is to stop.
+_GRACE = 30
+
+
+def serve(
+    context: typer.Context,
+    *,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, metavar="N", help="The port; 0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Processes that serve.")] = 1,
+    embedder: Annotated[
+        str | None, typer.Option(metavar="NAME", help="local, none, or package.module:name of one.")
+    ] = None,
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="Bring the database to the newest migration first.")
+    ] = False,
+    log_level: Annotated[str, typer.Option(metavar="LEVEL", help="critical, error, warning, info or debug.")] = "info",
+) -> None:
+    """Serve collections, documents and searches over HTTP, with their description at /docs.
+
+    Stops after the requests at hand on Ctrl-C or SIGTERM. The embedded server is migrated by itself. API keys, limits
+    and the rest are variables, see the documentation's "REST contract".
+
+    \b
+    Examples:
+      rowspace serve
+      rowspace --url postgresql://me@localhost/app serve --port 8080 --workers 4
+      rowspace serve --embedder none
+    """  # noqa: D301
+    uvicorn = require("uvicorn", extra="fastapi")
+    fastapi = require("rowspace.integrations.fastapi", extra="fastapi")
+    settings = settings_of(context)
+    with _environment(settings, embedder, workers):
+        if migrate or settings.database_url is None:
+            _migrate(settings)
+        # Made here too where the workers make their own: what is wrong with the settings is said once, in a sentence.
+        app = fastapi.create_app()
+        _warn(host)
+        # Uvicorn raises the signal again when it is done, and done is what was asked for.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        uvicorn.run(
+            app if workers == 1 else _FACTORY,
+            factory=workers > 1,
+            host=host,
+            port=port,
+            workers=workers,
+            log_level=log_level,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+
+
+@contextmanager
+def _environment(settings: Settings, embedder: str | None, workers: int) -> Iterator[None]:
+    """Hand the options on as variables: the workers are processes of their own."""
+    from sqlalchemy import make_url
+
+    from rowspace.migrations.urls import migration_url
+
+    with ExitStack() as stack:
+        if settings.database_url is None:
+            url = stack.enter_context(embedded_url(settings))
+        else:
+            # Any driver's URL will do; asyncpg is taken as it is.
+            given_url = settings.database_url.get_secret_value()
+            url = make_url(given_url) if given_url.startswith("postgresql+asyncpg:") else migration_url(given_url)
+        counts = stack.enter_context(tempfile.TemporaryDirectory(prefix="rowspace")) if workers > 1 else None
+        given = {
+            "ROWSPACE_DATABASE_URL": url.render_as_string(hide_password=False),
+            "ROWSPACE_SCHEMA": settings.database_schema,
+            "ROWSPACE_EMBEDDER": embedder,
+            "PROMETHEUS_MULTIPROC_DIR": counts,
+        }
+        os.environ.update({key: value for key, value in given.items() if value is not None})
+        yield
+
+
+def _migrate(settings: Settings) -> None:
+    from rowspace.migrations import upgrade
+
+    url = os.environ["ROWSPACE_DATABASE_URL"]
+    with open_database(settings.overridden(database_url=SecretStr(url))) as database:
+        upgrade(database.engine)
+
+
+def _warn(host: str) -> None:
+    from rowspace.integrations.rest.settings import ServerSettings
+
+    if not ServerSettings().api_keys and not _is_loopback(host):
+        say(f"Warning: whoever reaches {host} may read and change everything, as ROWSPACE_API_KEYS holds no key.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

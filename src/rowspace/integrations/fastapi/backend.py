@@ -1,0 +1,54 @@
+"""What the endpoints of one server share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rowspace.engine import AsyncDatabase
+from rowspace.errors import ConfigurationError
+from rowspace.integrations.rag import AnswerService
+from rowspace.integrations.rest.keys import Keyring
+from rowspace.integrations.rest.metrics import Metrics
+from rowspace.integrations.rest.settings import ServerSettings
+from rowspace.services import AsyncDocumentService, AsyncQuickSearch, AsyncSearchService, Embedder
+
+__all__ = ["Backend"]
+
+
+class Backend:
+    """The services, keys, limits and metrics of one server; the database may come when the server starts.
+
+    Args:
+        settings: limits and keys.
+        embedder: turns texts into vectors.
+        answers: an `AnswerService` for `/api/chat`; by default one on the same database.
+    """
+
+    def __init__(self, settings: ServerSettings, embedder: Embedder | None = None, *, answers: Any = None) -> None:
+        self.settings = settings
+        self.embedder = embedder
+        self.answers: Any = answers
+        self.keyring = Keyring(settings.api_keys)
+        self.metrics = Metrics()
+        self._database: AsyncDatabase | None = None
+
+    def connect(self, database: AsyncDatabase, *, own: bool = False) -> None:
+        """Serve a database from now on; `own` says that nobody else has hooks on its sessions."""
+        self._database = database
+        self.documents = AsyncDocumentService(database, self.embedder)
+        self.searches = AsyncSearchService(database, self.embedder)
+        if self.answers is None:
+            self.answers = AnswerService(database, self.embedder, model=self.settings.chat_model)
+        self.search = (AsyncQuickSearch(database, self.embedder) if own else self.searches).search
+
+    @property
+    def database(self) -> AsyncDatabase:
+        """The database.
+
+        Raises:
+            ConfigurationError: the application was not started.
+        """
+        if self._database is None:
+            message = "The application has no database yet: run its lifespan, as uvicorn and a test client do."
+            raise ConfigurationError(message)
+        return self._database

@@ -1,0 +1,74 @@
+"""The endpoint of questions and answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Protocol
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from rowspace.integrations.fastapi.backend import Backend
+from rowspace.integrations.fastapi.openapi import problems
+from rowspace.integrations.fastapi.problems import log_failure
+from rowspace.integrations.fastapi.routes import access_of
+from rowspace.integrations.rag.models import Answer, AnswerEvent
+from rowspace.integrations.rest.bodies import JSON
+from rowspace.integrations.rest.ids import HEADER, request_id
+from rowspace.integrations.rest.models import ChatBody
+from rowspace.integrations.rest.problems import problem_of
+
+__all__ = ["add_chat"]
+
+EVENTS = "text/event-stream"
+
+
+def add_chat(router: APIRouter, backend: Backend) -> None:
+    """Add the endpoint that answers questions."""
+    stream = {"schema": {"type": "string"}, "example": 'event: token\ndata: {"type": "token", "token": "An"}\n\n'}
+
+    @router.post(
+        "/api/chat",
+        tags=["chat"],
+        summary="Answer a question",
+        response_model=Answer,
+        responses={200: {"content": {EVENTS: stream}}, **problems(400, 404, 409, 413, 415, 422, 502)},
+    )
+    async def chat(body: ChatBody, request: Request) -> Response:
+        """Return an answer from the documents with its numbered sources, whole or as server-sent events.
+
+        The events are `sources`, then each `token`, then the whole `answer`; `error` where it fails on the way.
+        """
+        access_of(request).check(body.collection)
+        question = body.request()
+        if not body.stream and EVENTS not in request.headers.get("accept", ""):
+            return Response((await backend.answers.aanswer(question)).model_dump_json(), media_type=JSON)
+        # Begun here: what fails before the first event is answered as any other problem.
+        events = backend.answers.astream(question)
+        first = await anext(events)
+        identity = request_id(request.headers.get(HEADER))
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(_sent(first, events, identity), media_type=EVENTS, headers=headers)
+
+
+class _Events(Protocol):
+    def __aiter__(self) -> AsyncIterator[AnswerEvent]: ...
+    async def aclose(self) -> None: ...
+
+
+async def _sent(first: AnswerEvent, events: _Events, identity: str) -> AsyncIterator[str]:
+    async with aclosing(events):
+        yield _event(first.type, first.model_dump_json(exclude_none=True))
+        try:
+            async for event in events:
+                yield _event(event.type, event.model_dump_json(exclude_none=True))
+        except Exception as error:  # noqa: BLE001 -- the status is sent: what is left to tell it is an event
+            problem = problem_of(error)
+            log_failure(error, problem, identity)
+            yield _event("error", json.dumps(problem.body(identity), ensure_ascii=False))
+
+
+def _event(kind: str, data: str) -> str:
+    return f"event: {kind}\ndata: {data}\n\n"

@@ -1,0 +1,85 @@
+"""Endpoints of collections."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Path, Request, Response
+
+from rowspace.integrations.fastapi.backend import Backend
+from rowspace.integrations.fastapi.openapi import problems
+from rowspace.integrations.fastapi.routes import access_of
+from rowspace.integrations.rest.models import CollectionBody, Collections
+from rowspace.integrations.rest.schemas import NO_NUL
+from rowspace.services import CollectionInfo
+
+__all__ = ["Name", "add_collections"]
+
+Name = Annotated[str, Path(pattern=NO_NUL, description="The name of a collection.", examples=["articles"])]
+
+
+def add_collections(router: APIRouter, backend: Backend) -> None:
+    """Add the endpoints that list, create, show and delete collections."""
+
+    @router.get(
+        "/api/collections",
+        tags=["collections"],
+        summary="List collections",
+        response_model=Collections,
+        responses=problems(),
+    )
+    async def list_collections(request: Request) -> Collections:
+        """Return the collections that the caller may see, by name."""
+        found = await backend.documents.collections()
+        return Collections.model_construct(collections=[one for one in found if access_of(request).sees(one.name)])
+
+    @router.post(
+        "/api/collections",
+        tags=["collections"],
+        summary="Create a collection",
+        status_code=201,
+        response_model=CollectionInfo,
+        responses={
+            201: {"headers": {"Location": {"description": "Where it is.", "schema": {"type": "string"}}}},
+            **problems(400, 409, 413, 415, 422),
+        },
+    )
+    async def create_collection(body: CollectionBody, request: Request, response: Response) -> CollectionInfo:
+        """Create an empty collection."""
+        access_of(request).check(body.name, "write")
+        made = await backend.documents.create_collection(
+            body.name,
+            body.dimension,
+            distance=body.distance,
+            index=body.index,
+            language=body.language,
+            metadata=body.metadata,
+        )
+        response.headers["Location"] = f"{request.url.path.rstrip('/')}/{quote(made.name, safe='')}"
+        return made
+
+    @router.get(
+        "/api/collections/{name}",
+        tags=["collections"],
+        summary="Show a collection",
+        response_model=CollectionInfo,
+        responses=problems(404, 422),
+    )
+    async def get_collection(name: Name, request: Request) -> CollectionInfo:
+        """Return a collection."""
+        access_of(request).check(name)
+        return await backend.documents.collection(name)
+
+    @router.delete(
+        "/api/collections/{name}",
+        tags=["collections"],
+        summary="Delete a collection",
+        status_code=204,
+        response_class=Response,
+        responses=problems(404, 422),
+    )
+    async def delete_collection(name: Name, request: Request) -> None:
+        """Delete a collection with all its documents."""
+        access_of(request).check(name, "write")
+        await backend.documents.drop_collection(name)

@@ -1,0 +1,145 @@
+"""Endpoints of the documents in a collection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Path, Request
+
+from rowspace.errors import RowNotFound
+from rowspace.integrations.fastapi.backend import Backend
+from rowspace.integrations.fastapi.collections import Name
+from rowspace.integrations.fastapi.openapi import ndjson_body, problems
+from rowspace.integrations.fastapi.routes import LimitedRequest, access_of
+from rowspace.integrations.rest.bodies import LineReader
+from rowspace.integrations.rest.errors import RequestFault
+from rowspace.integrations.rest.models import (
+    Count,
+    CountBody,
+    DeleteBody,
+    Deleted,
+    DocumentBody,
+    DocumentsBody,
+    LoadResult,
+    ScrollBody,
+)
+from rowspace.integrations.rest.schemas import NO_NUL
+from rowspace.services import DocumentOut, DocumentPage
+
+__all__ = ["add_documents"]
+
+#: Stands for a body that is streamed, so that FastAPI asks for none.
+_NO_DOCUMENTS = DocumentsBody(documents=[])
+_PATH = "/api/collections/{name}"
+
+Id = Annotated[str, Path(pattern=NO_NUL, description="The id of a document; it may hold slashes.", examples=["a"])]
+
+
+def add_documents(router: APIRouter, backend: Backend) -> None:
+    """Add the endpoints that write, read, count, page through and delete documents."""
+    _add_writes(router, backend)
+    _add_reads(router, backend)
+
+
+def _add_writes(router: APIRouter, backend: Backend) -> None:
+    limits = backend.settings
+
+    @router.post(
+        _PATH + "/documents",
+        tags=["documents"],
+        summary="Add or update documents",
+        response_model=LoadResult,
+        responses=problems(400, 404, 408, 409, 413, 415, 422),
+        openapi_extra=ndjson_body(),
+    )
+    async def put_documents(name: Name, request: Request, body: DocumentsBody = _NO_DOCUMENTS) -> LoadResult:
+        """Add documents, and update those whose id is there: all of them, or none where one is at fault.
+
+        As one JSON body, or streamed as `application/x-ndjson`, a document a line, in any number.
+        """
+        access_of(request).check(name, "write")
+        limited = cast("LimitedRequest", request)
+        if not limited.streamed:
+            if limited.empty:
+                raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, "There is no body: send the documents.", pointer="")
+            _check_number(len(body.documents), limits.max_documents)
+            return LoadResult.from_report(await backend.documents.add(name, body.documents))
+        streamed = _lines(limited, LineReader(limits.max_line))
+        return LoadResult.from_report(await backend.documents.add(name, streamed))
+
+    @router.post(
+        _PATH + "/delete",
+        tags=["documents"],
+        summary="Delete documents",
+        response_model=Deleted,
+        responses=problems(400, 404, 413, 415, 422),
+    )
+    async def delete_documents(name: Name, body: DeleteBody, request: Request) -> Deleted:
+        """Delete documents by id or by filter, and say how many there were."""
+        access_of(request).check(name, "write")
+        return Deleted(deleted=await backend.documents.delete(name, body.ids or (), where=body.filter))
+
+
+def _add_reads(router: APIRouter, backend: Backend) -> None:
+    @router.get(
+        _PATH + "/documents/{document_id:path}",
+        tags=["documents"],
+        summary="Show a document",
+        response_model=DocumentOut,
+        responses=problems(404, 422),
+    )
+    async def get_document(name: Name, document_id: Id, request: Request) -> DocumentOut:
+        """Return a document."""
+        access_of(request).check(name)
+        found = await backend.documents.get(name, [document_id])
+        if not found:
+            message = f"There is no document {document_id!r:.200} in the collection {name!r}."
+            raise RowNotFound(message)
+        return found[0]
+
+    @router.post(
+        _PATH + "/count",
+        tags=["documents"],
+        summary="Count documents",
+        response_model=Count,
+        responses=problems(400, 404, 413, 415, 422),
+    )
+    async def count_documents(name: Name, body: CountBody, request: Request) -> Count:
+        """Return how many documents match a filter."""
+        access_of(request).check(name)
+        return Count(count=await backend.documents.count(name, where=body.filter))
+
+    @router.post(
+        _PATH + "/scroll",
+        tags=["documents"],
+        summary="Page through documents",
+        response_model=DocumentPage,
+        responses=problems(400, 404, 413, 415, 422),
+    )
+    async def scroll_documents(name: Name, body: ScrollBody, request: Request) -> DocumentPage:
+        """Return a page of documents, and the cursor of the next: null after the last."""
+        access_of(request).check(name)
+        return await backend.searches.scroll(
+            name,
+            body.limit,
+            where=body.filter,
+            order_by=body.order_by,
+            descending=body.descending,
+            cursor=body.cursor,
+        )
+
+
+def _check_number(number: int, limit: int) -> None:
+    if number > limit:
+        detail = f"{number:,} documents at once, at most {limit:,} are taken: send them in parts, or as NDJSON."
+        raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer="/documents")
+
+
+async def _lines(request: LimitedRequest, reader: LineReader) -> AsyncIterator[DocumentBody]:
+    async for chunk in request.stream():
+        for document in reader.feed(chunk):
+            yield document
+    for document in reader.end():
+        yield document

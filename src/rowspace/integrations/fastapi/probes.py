@@ -1,0 +1,57 @@
+"""Endpoints for whatever runs and watches the server. They need no key."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from rowspace.integrations.fastapi.backend import Backend
+from rowspace.integrations.fastapi.openapi import problems
+from rowspace.integrations.fastapi.routes import route_class
+from rowspace.integrations.rest.metrics import CONTENT_TYPE
+from rowspace.integrations.rest.problems import unready
+from rowspace.services import areadiness
+
+__all__ = ["probes_router"]
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """The process can serve."""
+
+    status: Literal["ready"] = "ready"
+
+
+def probes_router(backend: Backend) -> APIRouter:
+    """Return the router of the probes and the metrics."""
+    router = APIRouter(route_class=route_class(backend, guarded=False), tags=["operations"])
+
+    @router.get("/healthz", summary="Liveness", response_model=Alive)
+    async def healthz() -> Alive:
+        """Answer, without a look at the database."""
+        return Alive()
+
+    @router.get("/readyz", summary="Readiness", response_model=Ready, responses=problems(503, always=False))
+    async def readyz() -> Ready:
+        """Tell whether the database answers, is at the newest migration, and has no INVALID index."""
+        found = await areadiness(backend.database)
+        if not found.ready:
+            raise unready(found)
+        return Ready()
+
+    if backend.settings.metrics:
+        text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+
+        @router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses={200: text})
+        async def metrics() -> Response:
+            """Return the metrics in Prometheus' text format."""
+            return Response(backend.metrics.text(), media_type=CONTENT_TYPE)
+
+    return router

@@ -1,0 +1,80 @@
+"""Errors as answers in problem+json."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from rowspace.errors import RowspaceError
+from rowspace.integrations.rest.errors import RequestFault
+from rowspace.integrations.rest.ids import HEADER, request_id
+from rowspace.integrations.rest.problems import MEDIA_TYPE, Problem, problem_of, validation_problem
+
+__all__ = ["add_problem_handlers", "answer_to", "log_failure", "problem_response"]
+
+_log = logging.getLogger("rowspace.http")
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Answer Rowspace's errors, bad requests and HTTP errors of an application in problem+json.
+
+    `make_router` does so for its own endpoints; this is for the others. Any other exception stays the application's.
+    """
+
+    async def handle(request: Request, error: Exception) -> Response:
+        answer = answer_to(error, request_id(request.headers.get(HEADER)))
+        if answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            answer.headers["Allow"] = ", ".join(_methods(app, request.url.path)) or answer.headers.get("Allow", "")
+        return answer
+
+    for kind in (RowspaceError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, handle)
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """Return the methods of a path: Starlette names those of the first route that has it."""
+    found: set[str] = set()
+    for template, operations in app.openapi()["paths"].items():
+        pattern = "[^/]+".join(re.escape(part) for part in re.split(r"\{[^}]*\}", template))
+        if re.fullmatch(pattern, path):
+            found.update(method.upper() for method in operations)
+    return sorted(found)
+
+
+def answer_to(error: Exception, request: str) -> Response:
+    """Return the answer to an error; faults of the server are logged with the request's id."""
+    problem = _problem_of(error)
+    log_failure(error, problem, request)
+    return problem_response(problem, request)
+
+
+def log_failure(error: Exception, problem: Problem, request: str) -> None:
+    """Log a fault of the server with the request's id, and with its traceback where nobody foresaw it."""
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        unforeseen = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
+        _log.error("request %s: %s", request, type(error).__name__, exc_info=error if unforeseen else None)
+
+
+def problem_response(problem: Problem, request: str) -> Response:
+    """Return the answer that tells a problem."""
+    content = json.dumps(problem.body(request), ensure_ascii=False).encode("utf-8", "replace")
+    headers = {**problem.headers, HEADER: request}
+    return Response(content, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _problem_of(error: Exception) -> Problem:
+    if isinstance(error, RequestValidationError):
+        return validation_problem(error.errors())
+    if isinstance(error, HTTPException):
+        if isinstance(error.__cause__, RequestFault):
+            # FastAPI puts an error of its own around what is raised while it reads a body.
+            return problem_of(error.__cause__)
+        status = HTTPStatus(error.status_code)
+        return Problem(status, str(error.detail), headers=error.headers or {})
+    return problem_of(error)

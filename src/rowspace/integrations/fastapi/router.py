@@ -1,0 +1,61 @@
+"""The router of the whole contract, to include in an application of one's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from fastapi.security import HTTPBearer
+
+from rowspace.engine import AsyncDatabase
+from rowspace.integrations.fastapi.backend import Backend
+from rowspace.integrations.fastapi.chat import add_chat
+from rowspace.integrations.fastapi.collections import add_collections
+from rowspace.integrations.fastapi.documents import add_documents
+from rowspace.integrations.fastapi.probes import probes_router
+from rowspace.integrations.fastapi.routes import route_class
+from rowspace.integrations.fastapi.search import add_search
+from rowspace.integrations.rest.settings import ServerSettings
+from rowspace.services import Embedder
+
+__all__ = ["make_router", "router_of"]
+
+
+def make_router(
+    database: AsyncDatabase,
+    embedder: Embedder | None = None,
+    *,
+    settings: ServerSettings | None = None,
+    answers: Any = None,
+    probes: bool = True,
+) -> APIRouter:
+    """Return a router with the REST contract, for `app.include_router`.
+
+    Args:
+        database: yours: it is neither opened nor closed here.
+        embedder: turns texts into vectors; without one, requests bring vectors.
+        settings: limits and API keys; by default from the variables `ROWSPACE_*`.
+        answers: an `AnswerService` for `/api/chat`; by default one on the same database.
+        probes: whether `/healthz`, `/readyz` and `/metrics` are part of it.
+    """
+    backend = Backend(settings or ServerSettings(), embedder, answers=answers)
+    backend.connect(database)
+    return router_of(backend, probes=probes)
+
+
+def router_of(backend: Backend, *, probes: bool = True) -> APIRouter:
+    """Return the router of a backend, whose database may come later."""
+    # For the description only: the route class asks for the key before a body is read.
+    security = [Depends(HTTPBearer(auto_error=False))] if backend.settings.api_keys else []
+    router = APIRouter(route_class=route_class(backend), dependencies=security)
+    # One flat router, what is called most at its head: FastAPI tries one route after the other, level by level.
+    add_search(router, backend)
+    add_chat(router, backend)
+    add_documents(router, backend)
+    add_collections(router, backend)
+    if probes:
+        whole = APIRouter()
+        whole.include_router(router)
+        whole.include_router(probes_router(backend))
+        return whole
+    return router

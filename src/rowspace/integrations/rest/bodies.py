@@ -1,0 +1,128 @@
+"""Reading bodies: strict JSON, and NDJSON a line at a time, never more of it in memory than the limits say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from rowspace.integrations.rest.errors import RequestFault, body_too_large, not_json
+from rowspace.integrations.rest.models import DocumentBody
+from rowspace.integrations.rest.problems import pointer_to
+
+__all__ = ["JSON", "NDJSON", "LineReader", "Meter", "media_type", "read_json"]
+
+JSON = "application/json"
+
+#: The media types of newline-delimited JSON; the first is the one in the documentation.
+NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+
+
+def media_type(content_type: str | None) -> str:
+    """Return the media type of a Content-Type header, without its parameters."""
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
+def read_json(body: bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        RequestFault: it is no JSON: NaN, a lone surrogate, more than 200 levels and numbers of more than 4,300 digits
+            are not.
+    """
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise not_json(error) from error
+
+
+class Meter:
+    """Measures a body while it comes in, whatever its Content-Length says.
+
+    Args:
+        limit: bytes that are taken.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._read = 0
+
+    def announced(self, content_length: str | None) -> None:
+        """Refuse a body by its Content-Length, before any of it is read.
+
+        Raises:
+            RequestFault: it will be too large.
+        """
+        if content_length is not None and content_length.isdecimal() and int(content_length[:20]) > self._limit:
+            raise body_too_large(self._limit)
+
+    def read(self, chunk: bytes) -> bytes:
+        """Count a chunk and return it.
+
+        Raises:
+            RequestFault: that is more than is taken.
+        """
+        self._read += len(chunk)
+        if self._read > self._limit:
+            raise body_too_large(self._limit)
+        return chunk
+
+
+class LineReader:
+    """Turns chunks of an NDJSON body into documents.
+
+    A line ends with a line feed, which the last one need not have; empty lines are passed over. Lines count from 1.
+
+    Args:
+        max_line: bytes of one line.
+    """
+
+    def __init__(self, max_line: int) -> None:
+        self._max_line = max_line
+        self._rest = bytearray()
+        self._line = 0
+
+    def feed(self, chunk: bytes) -> Iterator[DocumentBody]:
+        """Yield the documents of the lines that a chunk completes.
+
+        Raises:
+            RequestFault: a line is too long, or not a document; the message names it.
+        """
+        self._rest += chunk
+        lines = self._rest.split(b"\n")
+        self._rest = lines.pop()
+        for line in lines:
+            yield from self._document(line)
+        if len(self._rest) > self._max_line:
+            raise self._too_long(self._line + 1)
+
+    def end(self) -> Iterator[DocumentBody]:
+        """Yield the document of a last line without a line feed."""
+        rest, self._rest = self._rest, bytearray()
+        yield from self._document(rest)
+
+    def _document(self, line: bytearray) -> Iterator[DocumentBody]:
+        self._line += 1
+        if len(line) > self._max_line:
+            raise self._too_long(self._line)
+        if not line.strip():
+            return
+        try:
+            value = from_json(bytes(line), allow_inf_nan=False)
+        except ValueError as error:
+            message = f"Line {self._line} is not JSON: {error}."
+            raise RequestFault(HTTPStatus.BAD_REQUEST, message) from error
+        try:
+            yield DocumentBody.model_validate(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            pointer = pointer_to(first["loc"])
+            message = f"Line {self._line}{pointer and ', '}{pointer}: {first['msg']}."
+            raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, message) from error
+
+    def _too_long(self, number: int) -> RequestFault:
+        detail = f"Line {number} is longer than the {self._max_line:,} bytes that are taken."
+        return RequestFault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, headers={"Connection": "close"})

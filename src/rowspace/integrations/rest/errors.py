@@ -1,0 +1,40 @@
+"""Faults of a request that only exist over HTTP."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from rowspace.errors import RowspaceError
+
+__all__ = ["RequestFault", "body_too_large", "not_json"]
+
+
+class RequestFault(RowspaceError, ValueError):
+    """A request that cannot be served as it is.
+
+    Args:
+        status: the HTTP status that says so.
+        detail: what was received, what was expected, and the fix.
+        pointer: a JSON pointer to the part of the body that is at fault.
+        headers: headers that the answer needs.
+    """
+
+    def __init__(
+        self, status: HTTPStatus, detail: str, *, pointer: str | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.pointer = pointer
+        self.headers = headers or {}
+
+
+def body_too_large(limit: int) -> RequestFault:
+    """Return the fault of a body beyond a limit in bytes."""
+    detail = f"The body is larger than the {limit:,} bytes that are taken: send it in parts."
+    # What is left of the body is not read, so the connection cannot be used again.
+    return RequestFault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, headers={"Connection": "close"})
+
+
+def not_json(error: ValueError) -> RequestFault:
+    """Return the fault of a body that does not parse."""
+    return RequestFault(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}.")

@@ -1,0 +1,163 @@
+"""Errors as problem details (RFC 9457): which status, and what may be said.
+
+What the caller did is explained in the words of the error. What befell the server is not: a driver's message names
+hosts, users and SQL. It goes to the log, where the request id finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+
+from rowspace import errors
+from rowspace.errors import RowspaceError, sqlstate_of
+from rowspace.integrations.rest.errors import RequestFault
+from rowspace.integrations.rest.models import KINDS
+from rowspace.services import Readiness
+
+__all__ = ["MEDIA_TYPE", "Problem", "ProblemError", "pointer_to", "problem_of", "unready", "validation_problem"]
+
+MEDIA_TYPE = "application/problem+json"
+
+#: Seconds after which it is worth trying again.
+_SOON, _LATER = "1", "5"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem: its status, what to tell the caller, where in the request it lies, and headers of the answer."""
+
+    status: HTTPStatus
+    detail: str
+    errors: Sequence[Mapping[str, str]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        """Return the members of the problem document."""
+        about = {"type": "about:blank", "title": self.status.phrase, "status": int(self.status), "detail": self.detail}
+        faults = {"errors": [*self.errors]} if self.errors else {}
+        return {**about, **faults, **self.more, "request_id": request_id}
+
+
+class ProblemError(RowspaceError):
+    """A problem that an endpoint found by itself."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def unready(found: Readiness) -> ProblemError:
+    """Return the problem of a server that cannot serve yet, with what each check said."""
+    checks = found.model_dump()
+    detail = " ".join(filter(None, checks.values()))
+    headers = {"Retry-After": _LATER}
+    return ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers, more={"checks": checks}))
+
+
+#: Errors of the caller, explained in their own words; the pointer is where a body has what they are about.
+_EXPLAINED: dict[type[RowspaceError], tuple[HTTPStatus, str | None]] = {
+    errors.CollectionNotFound: (HTTPStatus.NOT_FOUND, None),
+    errors.RowNotFound: (HTTPStatus.NOT_FOUND, None),
+    errors.CollectionExists: (HTTPStatus.CONFLICT, "/name"),
+    errors.EmbedderMismatch: (HTTPStatus.CONFLICT, None),
+    errors.DimensionMismatch: (HTTPStatus.CONFLICT, "/vector"),
+    errors.InvalidVector: (HTTPStatus.UNPROCESSABLE_ENTITY, "/vector"),
+    errors.InvalidFilter: (HTTPStatus.UNPROCESSABLE_ENTITY, "/filter"),
+    # A page that is not there: a cursor is no part of the request that could be well or ill formed.
+    errors.InvalidCursor: (HTTPStatus.NOT_FOUND, "/cursor"),
+    # What the models let pass and still cannot be: it does not fit this collection, or this server.
+    errors.InvalidSetting: (HTTPStatus.CONFLICT, None),
+    errors.InvalidText: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
+    errors.InvalidRow: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
+    errors.ConfigurationError: (HTTPStatus.CONFLICT, None),
+}
+
+#: Errors of the server, or of a model behind it: what may be said of them.
+_UNEXPLAINED: dict[type[RowspaceError], tuple[HTTPStatus, str, str | None]] = {
+    errors.StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The database cannot be reached. Try again.", _LATER),
+    errors.SchemaNotReady: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The database is not at the migration of this version of Rowspace.",
+        _LATER,
+    ),
+    errors.ModelUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The language model cannot be reached.", _LATER),
+    errors.ModelError: (HTTPStatus.BAD_GATEWAY, "The language model failed, or gave no answer that can be read.", None),
+    errors.TransactionConflict: (HTTPStatus.CONFLICT, "Another transaction was in the way. Try again.", _SOON),
+    errors.PermissionDenied: (HTTPStatus.FORBIDDEN, "The server's role in the database may not do this.", None),
+}
+
+#: Classes of SQLSTATE: data exception, program limit exceeded.
+_REFUSED = ("22", "54")
+
+_BUSY = "Every connection to the database is in use. Try again."
+_SLOW = "The database took longer than it may. Try again, or ask for less."
+_UNFIT = "The database refuses a value: it is too large for an index, or out of its range."
+_INTERNAL = "The server failed. Its log says more under the request id."
+
+
+def problem_of(error: BaseException) -> Problem:
+    """Return what to tell the caller about an error."""
+    if isinstance(error, ProblemError):
+        return error.problem
+    if isinstance(error, RequestFault):
+        return Problem(error.status, str(error), _at(error.pointer, error), error.headers)
+    if isinstance(error, ValidationError):
+        return validation_problem(error.errors(include_url=False, include_context=False))
+    return _of_server(error) or _of_caller(error) or Problem(HTTPStatus.INTERNAL_SERVER_ERROR, _INTERNAL)
+
+
+def _of_server(error: BaseException) -> Problem | None:
+    if isinstance(error, PoolTimeout) or isinstance(error.__cause__, PoolTimeout):
+        return Problem(HTTPStatus.TOO_MANY_REQUESTS, _BUSY, headers={"Retry-After": _SOON})
+    if isinstance(error, DBAPIError) and sqlstate_of(error.orig) == "57014":
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, _SLOW, headers={"Retry-After": _LATER})
+    for kind, (status, detail, retry) in _UNEXPLAINED.items():
+        if isinstance(error, kind):
+            return Problem(status, detail, headers={} if retry is None else {"Retry-After": retry})
+    return None
+
+
+def _of_caller(error: BaseException) -> Problem | None:
+    if isinstance(error, DBAPIError) and (sqlstate_of(error.orig) or "").startswith(_REFUSED):
+        return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, _UNFIT)
+    for kind, (status, pointer) in _EXPLAINED.items():
+        if isinstance(error, kind):
+            return Problem(status, str(error), _at(pointer_to(error.place) or pointer, error))
+    return None
+
+
+def _at(pointer: str | None, error: BaseException) -> list[dict[str, str]]:
+    return [] if pointer is None else [{"pointer": pointer, "detail": str(error)}]
+
+
+def validation_problem(faults: Sequence[Any]) -> Problem:
+    """Return the problem of a request that a model refused, with the place of each fault."""
+    found = [_fault(fault["loc"], fault["msg"].removeprefix("Value error, ")) for fault in faults]
+    first = found[0]
+    place = first.get("pointer") or first.get("parameter") or "the body"
+    detail = f"{place}: {first['detail']}."
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, found)
+
+
+def _fault(place: Sequence[Any], message: str) -> dict[str, str]:
+    if place and place[0] in {"query", "path", "header"}:
+        return {"parameter": str(place[-1]), "detail": message}
+    parts = place[1:] if place and place[0] == "body" else place
+    parts = parts[1:] if parts and parts[0] in KINDS else parts
+    return {"pointer": pointer_to(parts), "detail": message}
+
+
+def pointer_to(place: Sequence[Any]) -> str:
+    """Return the JSON pointer of a place: the keys and positions that lead to it."""
+    return "".join(f"/{_escaped(part)}" for part in place)
+
+
+def _escaped(part: Any) -> str:
+    return str(part).replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,78 @@
+"""Settings of a server, from the variables `ROWSPACE_*`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from rowspace._optional import require
+from rowspace.integrations.rest.keys import ApiKey
+from rowspace.integrations.rest.models import MAX_DOCUMENTS, MAX_K, MAX_QUERIES
+
+require("pydantic_settings", extra="fastapi")
+
+from pydantic_settings import BaseSettings, SettingsConfigDict  # noqa: E402 -- after the word about the extra
+
+__all__ = ["Limits", "ServerSettings"]
+
+_MIB = 2**20
+
+
+class Limits(BaseSettings):
+    """What one request may ask for.
+
+    Args:
+        max_body: bytes of a JSON body.
+        max_upload: bytes of a streamed NDJSON body.
+        max_line: bytes of one line of it.
+        max_documents: documents in one JSON body.
+        max_k: hits of one search.
+        max_queries: searches in one batch.
+        upload_idle: seconds that a streamed body may pause before it is given up.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ROWSPACE_", env_ignore_empty=True, frozen=True, extra="forbid")
+
+    max_body: int = Field(default=16 * _MIB, ge=1_024)
+    max_upload: int = Field(default=1_024 * _MIB, ge=1_024)
+    max_line: int = Field(default=4 * _MIB, ge=1_024)
+    max_documents: int = Field(default=MAX_DOCUMENTS, ge=1, le=MAX_DOCUMENTS)
+    max_k: int = Field(default=MAX_K, ge=1, le=MAX_K)
+    max_queries: int = Field(default=MAX_QUERIES, ge=1, le=MAX_QUERIES)
+    upload_idle: float = Field(default=30, gt=0)
+
+
+class ServerSettings(Limits):
+    """What a server is started with, beside its limits.
+
+    Args:
+        database_url: the database; None means the embedded server.
+        database_schema: the schema of Rowspace's tables, `ROWSPACE_SCHEMA`; None means the first of the search path.
+        data_dir: where the embedded server keeps its data.
+        embedder: `local` for the built-in model, `none`, or `package.module:name` of an embedder or a function that
+            makes one.
+        chat_model: the model that `/api/chat` asks, as `init_chat_model` of LangChain takes it; by default none, and
+            answers are sentences of the documents.
+        api_keys: a JSON array of keys and their rights; without one, every caller may do everything.
+        cors_origins: a JSON array of origins whose pages may call; none by default.
+        pool_size: connections kept open by each worker.
+        pool_overflow: connections beyond these, each for one request: to connect costs more than to wait a little.
+        pool_timeout: seconds to wait for a connection before a request is refused.
+        metrics: whether there is `/metrics`.
+        docs: whether there are `/docs`, `/redoc` and `/openapi.json`.
+    """
+
+    database_url: SecretStr | None = None
+    # Not `schema`, which is a method of every pydantic model.
+    database_schema: str | None = Field(default=None, validation_alias="ROWSPACE_SCHEMA")
+    data_dir: Path | None = None
+    embedder: str = "local"
+    chat_model: str | None = None
+    api_keys: tuple[ApiKey, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    pool_size: int = Field(default=10, ge=1)
+    pool_overflow: int = Field(default=0, ge=0)
+    pool_timeout: float = Field(default=5, gt=0)
+    metrics: bool = True
+    docs: bool = True

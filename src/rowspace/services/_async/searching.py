@@ -1,0 +1,140 @@
+"""The service for searches and listings: it reads, and each method is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.filters import Filter
+from rowspace.models import Collection, Document
+from rowspace.repositories import (
+    AsyncBrowseRepository,
+    AsyncCollectionRepository,
+    AsyncDocumentRepository,
+    AsyncHybridRepository,
+    AsyncSearchRepository,
+)
+from rowspace.services._async.sessions import AsyncSessions
+from rowspace.services.embedding import Embedder, aembed_query, aembed_texts, check_embedder
+from rowspace.services.html import HtmlList
+from rowspace.services.models import DocumentPage, SearchHit, SearchRequest
+from rowspace.services.requests import batch_of, request_of, search_options
+
+__all__ = ["AsyncSearchService"]
+
+
+class AsyncSearchService:
+    """Searches and listings of the documents in collections, by name.
+
+    Args:
+        sessions: an `AsyncDatabase`, or an `async_sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
+        embedder: turns texts into vectors: any LangChain `Embeddings`; one without async methods runs in a thread.
+    """
+
+    def __init__(self, sessions: AsyncSessions, embedder: Embedder | None = None) -> None:
+        self._sessions = sessions
+        self._embedder = embedder
+
+    async def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
+        """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.
+
+        Args:
+            collection: its name.
+            query: a `SearchRequest`; or a text or a vector, with the fields of a `SearchRequest` as keywords.
+            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `exact`, `ef_search`, `recall` and the others.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            EmbedderMismatch: the collection was filled by another embedder.
+            InvalidFilter: the filter is malformed.
+        """
+        request = request_of(query, options)
+        async with self._sessions.begin() as session:
+            found = await AsyncCollectionRepository(session).get(collection)
+            return _numbered(await self._search(session, found, request))
+
+    async def search_many(
+        self, collection: str, queries: Sequence[str | Sequence[float]], **options: Any
+    ) -> list[list[SearchHit]]:
+        """Return the hits of many texts or vectors: one list a query, in their order.
+
+        In mode `vector` they are one statement, as in `AsyncSearchRepository.nearest_many`; in others one each.
+
+        Args:
+            collection: its name.
+            queries: texts, vectors, or both.
+            options: the fields of a `SearchRequest` but for `text` and `vector`, the same for all of them.
+
+        Raises:
+            pydantic.ValidationError: an option that cannot be shared.
+            CollectionNotFound, EmbedderMismatch, InvalidFilter: as in `search`.
+        """
+        requests = batch_of(queries, options)
+        async with self._sessions.begin() as session:
+            found = await AsyncCollectionRepository(session).get(collection)
+            if requests and requests[0].mode == "vector":
+                shared = search_options(requests[0])
+                vectors = await self._vectors(found, requests)
+                repository: AsyncSearchRepository[Document] = AsyncSearchRepository(session, found)
+                return [_numbered(hits) for hits in await repository.nearest_many(vectors, requests[0].k, **shared)]
+            return [_numbered(await self._search(session, found, request)) for request in requests]
+
+    async def scroll(
+        self,
+        collection: str,
+        limit: int = 100,
+        *,
+        where: Filter | None = None,
+        order_by: str | None = None,
+        descending: bool = False,
+        cursor: str | None = None,
+    ) -> DocumentPage:
+        """Return a page of documents and the cursor of the next; see `AsyncBrowseRepository.scroll`.
+
+        Args:
+            collection: its name.
+            limit: documents of a page, at least 1.
+            where: a metadata filter; the same for every page.
+            order_by: a metadata key; by default the id.
+            descending: the largest first.
+            cursor: that of the page before; None for the first.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            InvalidCursor: the cursor was changed, or belongs to another listing.
+            InvalidFilter, InvalidSetting: the filter or key is malformed; the limit is out of range.
+        """
+        order: dict[str, Any] = {"order_by": order_by, "descending": descending, "cursor": cursor}
+        async with self._sessions.begin() as session:
+            repository = AsyncBrowseRepository(session, await AsyncCollectionRepository(session).get(collection))
+            return DocumentPage.from_page(await repository.scroll(limit, where=where, **order))
+
+    async def _search(self, session: AsyncSession, collection: Collection, request: SearchRequest) -> Sequence[Any]:
+        options = search_options(request)
+        by_text = AsyncHybridRepository(session, collection)
+        if request.mode == "text":
+            return await by_text.text(request.text or "", request.k, **options)
+        vector: Any = request.vector
+        if vector is None and request.text is not None:
+            check_embedder(collection, self._embedder)
+            vector = await aembed_query(self._embedder, request.text)
+        if request.mode == "hybrid":
+            return await by_text.hybrid(request.text or "", vector, request.k, **options)
+        if request.mode == "mmr":
+            return await AsyncSearchRepository(session, collection).diverse(vector, request.k, **options)
+        return await AsyncDocumentRepository(session, collection).nearest(vector, request.k, **options)
+
+    async def _vectors(self, collection: Collection, requests: Sequence[SearchRequest]) -> list[Any]:
+        """Return the vectors of requests; their texts are embedded together."""
+        texts = [request.text for request in requests if request.text is not None]
+        embedded: Any = iter(())
+        if texts:
+            check_embedder(collection, self._embedder)
+            embedded = iter(await aembed_texts(self._embedder, texts))
+        return [request.vector if request.text is None else next(embedded) for request in requests]
+
+
+def _numbered(hits: Sequence[Any]) -> list[SearchHit]:
+    return HtmlList([SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)])

@@ -1,0 +1,76 @@
+"""The service for searches: many at once, pages, the quick one, and whether it can serve."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import NullPool, event, make_url
+
+from rowspace import AsyncDatabase, AsyncDocumentService
+from rowspace.errors import CollectionNotFound, DimensionMismatch, InvalidCursor
+from rowspace.services import AsyncQuickSearch, AsyncSearchService, SearchRequest
+
+
+@pytest.fixture
+async def database(new_database, driver):
+    url = make_url(new_database()).set(drivername=f"postgresql+{driver}")
+    async with AsyncDatabase.open(url, poolclass=NullPool) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def documents(database):
+    service = AsyncDocumentService(database)
+    await service.create_collection("points", 2)
+    rows = [{"id": str(x), "content": f"point {x}", "metadata": {"x": x}, "embedding": [1, x]} for x in range(60)]
+    await service.add("points", rows)
+    return service
+
+
+def ids(hits):
+    return [hit.id for hit in hits]
+
+
+async def test_many_searches_are_those_one_by_one(database, documents):
+    searches = AsyncSearchService(database)
+    queries = [[1.0, 5.0], [1.0, 30.0]]
+    many = await searches.search_many("points", queries, k=3, filter={"x": {"$gt": 4}})
+    assert many == [await searches.search("points", query, k=3, filter={"x": {"$gt": 4}}) for query in queries]
+
+
+async def test_pages_go_on_where_the_last_one_ended(database, documents):
+    searches = AsyncSearchService(database)
+    first = await searches.scroll("points", 2, order_by="x", descending=True)
+    second = await searches.scroll("points", 2, order_by="x", descending=True, cursor=first.cursor)
+    assert ids(first.documents) + ids(second.documents) == ["59", "58", "57", "56"]
+    with pytest.raises(InvalidCursor):
+        await searches.scroll("points", 2, cursor=first.cursor)
+
+
+@pytest.mark.parametrize("k", [3, 40, 60, 100])
+async def test_the_quick_search_answers_as_the_other(database, documents, k):
+    quick, searches = AsyncQuickSearch(database), AsyncSearchService(database)
+    request = SearchRequest(vector=[1.0, 7.0], k=k)
+    for _ in range(2):
+        assert await quick.search("points", request) == await searches.search("points", request)
+
+
+async def test_the_quick_search_notices_what_became_of_a_collection(database, documents):
+    quick, request = AsyncQuickSearch(database), SearchRequest(vector=[1.0, 7.0], k=2)
+    assert ids(await quick.search("points", request)) == ["7", "8"]
+    await documents.rename_collection("points", "dots")
+    with pytest.raises(CollectionNotFound):
+        await quick.search("points", request)
+    await documents.create_collection("points", 3)
+    with pytest.raises(DimensionMismatch):
+        await quick.search("points", request)
+    assert ids(await quick.search("dots", request)) == ["7", "8"]
+
+
+async def test_the_quick_search_is_one_statement(database, documents):
+    quick, request = AsyncQuickSearch(database), SearchRequest(vector=[1.0, 7.0], k=2)
+    await quick.search("points", request)
+    seen = []
+    target = getattr(database.engine, "sync_engine", database.engine)
+    event.listen(target, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
+    await quick.search("points", request)
+    assert len(seen) == 1

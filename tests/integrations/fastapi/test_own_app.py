@@ -1,0 +1,104 @@
+"""What is FastAPI's own: the router in somebody's application, sessions, and `rowspace serve`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import httpx
+import pytest
+from fastapi import FastAPI, HTTPException
+from sqlalchemy import NullPool, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace import AsyncDatabase
+from rowspace.errors import CollectionNotFound, ConfigurationError
+from rowspace.integrations.fastapi import add_problem_handlers, create_app, make_router, session_of
+from rowspace.integrations.rest.settings import ServerSettings
+from rowspace.testing import HashingEmbedder
+
+
+@pytest.fixture(scope="session")
+def url(new_database):
+    return new_database()
+
+
+@pytest.fixture
+async def database(url):
+    async with AsyncDatabase.open(url, poolclass=NullPool) as opened:
+        yield opened
+
+
+def client_of(app):
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+async def test_the_router_lives_beside_other_endpoints(database):
+    app = FastAPI()
+    app.include_router(make_router(database, HashingEmbedder(8), probes=False), prefix="/vectors")
+
+    @app.get("/own")
+    async def own():
+        raise CollectionNotFound
+
+    add_problem_handlers(app)
+    async with client_of(app) as client:
+        assert (await client.get("/vectors/api/collections")).status_code == 200
+        missing = await client.get("/vectors/api/collections/nope")
+        assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
+        assert (await client.get("/own")).json()["status"] == 404
+        made = await client.post("/vectors/api/collections", json={"name": "in_own_app"})
+        assert made.headers["location"] == "/vectors/api/collections/in_own_app"
+        assert (await client.get("/vectors/healthz")).status_code == 404
+
+
+async def test_a_session_is_committed_once_or_rolled_back(database):
+    app, one = FastAPI(), session_of(database)
+    async with database.begin() as session:
+        await session.execute(text("CREATE TABLE IF NOT EXISTS notes (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
+        await session.execute(text("TRUNCATE notes"))
+
+    @app.post("/{number}")
+    async def add(number: int, session: AsyncSession = one, again: AsyncSession = one, *, fail: bool = False) -> bool:
+        await session.execute(text("INSERT INTO notes VALUES (:number)"), {"number": number})
+        if fail:
+            raise HTTPException(418)
+        return session is again
+
+    async with client_of(app) as client:
+        assert (await client.post("/1")).json() is True
+        assert (await client.post("/2?fail=true")).status_code == 418
+        # The constraint is checked by the commit, which comes before the answer.
+        assert (await client.post("/1")).status_code == 500
+    async with database.begin() as session:
+        assert (await session.scalars(text("SELECT id FROM notes"))).all() == [1]
+
+
+def test_an_embedder_that_there_is_not():
+    with pytest.raises(ConfigurationError, match=r"package\.module:name"):
+        create_app(ServerSettings(embedder="nowhere:at_all"))
+
+
+async def test_an_application_that_was_not_started_says_so(url):
+    async with client_of(create_app(ServerSettings(database_url=url, embedder="none"))) as client:
+        assert (await client.get("/readyz")).json()["status"] == 409
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_listens_on_loopback_and_stops_when_told(url, number):
+    command = [sys.executable, "-m", "rowspace", "serve", "--port", "0", "--embedder", "none"]
+    environment = {**os.environ, "ROWSPACE_DATABASE_URL": url}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        line = next(line for line in process.stderr if "running on" in line)
+        address = line.partition("http://")[2].split()[0]
+        assert address.startswith("127.0.0.1:")
+        with urllib.request.urlopen(f"http://{address}/readyz", timeout=20) as answer:
+            assert json.load(answer) == {"status": "ready"}
+        process.send_signal(number)
+        process.stderr.read()
+    assert process.returncode == 0
