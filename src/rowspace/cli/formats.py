@@ -1,4 +1,4 @@
-"""The formats of files of documents, and which one a file has."""
+"""Which format a file of documents has."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Documents from JSON Lines and CSV: lines in, checked documents out, every error with the number of its line.
 
-No I/O of its own and no database: it takes lines from any iterable. What is a table and not lines is read by
-`rowspace.integrations._tables`.
+No I/O of its own and no database: it takes lines from any iterable. The command line and the pages use it.
+What is a table and not lines is read by `_tables`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rowspace.services import DocumentIn
 from rowspace.types import Vector
 from rowspace.wire.encode import to_json, to_text
 
-__all__ = ["Fields", "Rejected", "numbered_rows", "read"]
+__all__ = ["Fields", "Format", "Rejected", "numbered_rows", "read"]
 
 Numbered: TypeAlias = tuple[int, dict[str, Any]]
 
@@ -104,18 +104,16 @@ def _rows(
         with path.open("rb") as beside:
             yield from matrix_rows(lines, _beside(beside, path, fields), fields)
     else:
-        refuse = rejected or _refuse
-        text = _decoded(lines, None if rejected is None else "surrogateescape")
-        for number, row in _line_rows(text, format_, fields, refuse):
+        for number, row in numbered_rows(lines, format_, fields, rejected=rejected):
             yield number, row, None
 
 
-def numbered_rows(lines: Iterable[bytes], format_: Format, fields: Fields) -> Iterator[Numbered]:
+def numbered_rows(
+    lines: Iterable[bytes], format_: Format, fields: Fields, *, rejected: Rejected | None = None
+) -> Iterator[Numbered]:
     """Yield the rows of lines as they are written, each with the number of its line; errors are those of `read`."""
-    return _line_rows(_decoded(lines), format_, fields, _refuse)
-
-
-def _line_rows(text: Iterable[str], format_: Format, fields: Fields, refuse: Rejected) -> Iterator[Numbered]:
+    refuse = rejected or _refuse
+    text = _decoded(lines, None if rejected is None else "surrogateescape")
     return _json_rows(text, refuse) if format_ is Format.JSONL else _csv_rows(text, format_, fields, refuse)
 
 

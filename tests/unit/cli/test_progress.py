@@ -8,8 +8,7 @@ from rowspace.cli.console import Pace
 from rowspace.cli.embedders import embedder_of
 from rowspace.cli.rejects import Rejects
 from rowspace.errors import ConfigurationError
-from rowspace.integrations._formats import Format
-from rowspace.integrations._reading import Fields, read
+from rowspace.integrations._reading import Fields, Format, read
 from rowspace.testing import HashingEmbedder
 
 
