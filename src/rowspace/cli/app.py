@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 
-from rowspace.cli import collections, db, demo, doctor, export, index, ingest, reembed, search, serve
+from rowspace.cli import collections, db, demo, doctor, export, index, ingest, reembed, search, serve, ui
 from rowspace.cli.process import Program
 from rowspace.cli.settings import Settings
 
@@ -36,9 +36,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command()(demo.demo)
-app.command()(ingest.ingest)
+app.command(short_help="Load documents from a file.")(ingest.ingest)
 app.command(short_help="Write a collection to a file.")(export.export)
 app.command()(search.search)
+app.command(short_help="Search, ask, map and load in a browser.")(ui.ui)
 app.command(short_help="Serve documents and searches over HTTP.")(serve.serve)
 app.command(short_help="Embed a collection anew, by another embedder.")(reembed.reembed)
 app.command(short_help="Measure the recall of searches, and set it.")(index.tune)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib import import_module
 from typing import Any
 
-from rowspace.errors import ConfigurationError
+from rowspace.integrations._embedders import LOCAL, embedder_of as named_embedder
 
 __all__ = ["LOCAL", "embedder_of"]
-
-#: The name of the embedder that comes with the extra `local`.
-LOCAL = "local"
 
 
 def embedder_of(name: str, *, processes: int = 1) -> Any:
@@ -26,29 +22,7 @@ def embedder_of(name: str, *, processes: int = 1) -> Any:
         MissingExtra: it is the local one, and the extra `local` is not installed.
     """
     if processes == 1:
-        return _made(name)
+        return named_embedder(name)
     from rowspace.integrations.embedding import ParallelEmbedder
 
-    return ParallelEmbedder(partial(_made, name), processes=processes)
-
-
-def _made(name: str) -> Any:
-    if name == LOCAL:
-        from rowspace.integrations.local import LocalEmbedder
-
-        return LocalEmbedder()
-    module, _, attribute = name.partition(":")
-    if not module or not attribute:
-        message = f"An embedder is `local` or module:attribute, such as myapp.embedders:make; got {name!r}."
-        raise ConfigurationError(message)
-    try:
-        found: Any = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        message = f"There is no embedder {name!r}: {error}."
-        raise ConfigurationError(message) from error
-    is_factory = isinstance(found, type) or not hasattr(found, "embed_documents")
-    made = found() if is_factory and callable(found) else found
-    if not hasattr(made, "embed_documents"):
-        message = f"{name!r} is no embedder: a {type(made).__name__} has no embed_documents."
-        raise ConfigurationError(message)
-    return made
+    return ParallelEmbedder(partial(named_embedder, name), processes=processes)

@@ -1,24 +1,14 @@
-"""The formats of files of documents, and which one a file has."""
+"""Which format a file of documents has."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 
 import typer
 
+from rowspace.integrations._formats import Format
+
 __all__ = ["Format", "format_of"]
-
-
-class Format(StrEnum):
-    """How documents are written down."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
-    TSV = "tsv"
-    PARQUET = "parquet"
-    #: A matrix of vectors; the documents of its rows are in a file beside it.
-    NPY = "npy"
 
 
 def format_of(file: str, given: str | None) -> Format:

@@ -21,8 +21,8 @@ from rowspace.errors import InvalidRow
 if TYPE_CHECKING:
     from rowspace import DocumentService, LoadReport
     from rowspace.cli.formats import Format
-    from rowspace.cli.reading import Fields, Rejected
     from rowspace.cli.settings import Settings
+    from rowspace.integrations._reading import Fields, Rejected
 
 __all__ = ["ingest"]
 
@@ -94,7 +94,7 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
       rowspace ingest large.jsonl --resume --rejects bad.jsonl --processes 4
       curl -s https://example.org/notes.jsonl | rowspace ingest - --format jsonl
     """  # noqa: D301
-    from rowspace.cli.reading import Fields
+    from rowspace.integrations._reading import Fields
 
     kind = format_of(file, format_)
     # A matrix has no fields, and is nothing but vectors.
@@ -175,7 +175,7 @@ class _Source:
         Raises:
             InvalidRow: the message names file and line.
         """
-        from rowspace.cli.reading import read
+        from rowspace.integrations._reading import read
 
         try:
             yield from read(self._lines, self._format, fields, rejected=self._rejected)

@@ -12,10 +12,10 @@ from enum import IntEnum
 from typing import Any, NoReturn
 
 import typer
-from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from rowspace.errors import RowspaceError, SchemaNotReady, StoreUnavailable
+from rowspace.errors import SchemaNotReady, StoreUnavailable
+from rowspace.integrations._explained import is_explained, sentence_of
 
 __all__ = ["ExitCode", "Program", "confirm", "fail", "prepare", "say", "sentence_of", "unhurried"]
 
@@ -105,32 +105,12 @@ def _outcome(ctx: Any) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(ExitCode.BROKEN_PIPE) from None
     except Exception as error:
-        if not _is_explained(error):
+        if not is_explained(error):
             raise
         if ctx.params.get("debug"):
             traceback.print_exc()
         fail(sentence_of(error), _code(error))
 
 
-def _is_explained(error: Exception) -> bool:
-    """Tell whether an error is about what the person gave or about the database: any other is a fault of ours."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    return isinstance(error, RowspaceError | ValueError | OSError | SQLAlchemyError)
-
-
 def _code(error: Exception) -> ExitCode:
     return ExitCode.UNAVAILABLE if isinstance(error, StoreUnavailable | SchemaNotReady) else ExitCode.ERROR
-
-
-def sentence_of(error: Exception) -> str:
-    """Return what an error says, in one line."""
-    if isinstance(error, OSError) and error.filename and not isinstance(error, RowspaceError):
-        return f"{error.filename}: {error.strerror}."
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        if not first["loc"]:
-            return f"{first['msg'].removeprefix('Value error, ')}."
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r:.60}."
-    # The first paragraph: SQLAlchemy's next ones are the statement and a link.
-    return " ".join(str(error).partition("\n[SQL:")[0].split()) or type(error).__name__

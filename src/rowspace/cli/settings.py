@@ -19,7 +19,7 @@ class Settings(BaseSettings):
         database_schema: the schema of Rowspace's tables, `ROWSPACE_SCHEMA`; None means the first of the search path.
         data_dir: where the embedded server keeps its data.
         collection: the collection of a command that names none.
-        embedder: `local`, or `module:attribute`; see `rowspace.cli.embedders`.
+        embedder: `local`, or `module:attribute`; see `rowspace.integrations._embedders`.
     """
 
     model_config = SettingsConfigDict(env_prefix="ROWSPACE_", env_ignore_empty=True, frozen=True)

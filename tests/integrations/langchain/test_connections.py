@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from rowspace import AsyncDatabase, Database, DocumentService
 from rowspace.errors import CollectionNotFound, ConfigurationError, SchemaNotReady
 from rowspace.integrations.langchain import DistanceStrategy, RowspaceVectorStore
+from rowspace.migrations import downgrade
 from rowspace.testing import HashingEmbedder
 from rowspace.wire import instrument
 
@@ -141,8 +142,7 @@ def test_no_connection_means_the_environment(make, url, monkeypatch):
 def test_migrations_run_when_asked_and_never_otherwise(make, new_database):
     url = make_url(new_database())
     engine = create_engine(url, poolclass=NullPool)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE documents, collections, rowspace_alembic_version")
+    downgrade(engine, "base")
     with make(url, create_extension=True) as store, pytest.raises(SchemaNotReady, match="rowspace db upgrade"):
         store.add_texts(["a"])
     with make(url, migrate=True) as store:
@@ -153,7 +153,7 @@ async def test_migrations_run_when_asked_async(make, new_database, driver_url):
     url = make_url(new_database()).set(drivername=make_url(driver_url).drivername)
     engine = create_async_engine(url, poolclass=NullPool)
     async with engine.begin() as connection:
-        await connection.exec_driver_sql("DROP TABLE documents, collections, rowspace_alembic_version")
+        await connection.run_sync(downgrade, "base")
     async with make(url) as store:
         with pytest.raises(SchemaNotReady, match="rowspace db upgrade"):
             await store.aadd_texts(["a"])

@@ -6,9 +6,9 @@ import pytest
 
 from rowspace.cli.console import Pace
 from rowspace.cli.embedders import embedder_of
-from rowspace.cli.reading import Fields, Format, read
 from rowspace.cli.rejects import Rejects
 from rowspace.errors import ConfigurationError
+from rowspace.integrations._reading import Fields, Format, read
 from rowspace.testing import HashingEmbedder
 
 

@@ -133,13 +133,18 @@ class AsyncCollectionRepository:
             CollectionNotFound: there is none of that name.
         """
         collection = await self.get(name)
+        await self.drop_tables(collection)
         with mapped_errors():
-            partition = self.partition_of(collection)
-            beside = [] if collection.reembedding is None else Replacement(partition).drop()
-            for statement in (partition.drop(), *beside):
-                await (await self._connection()).exec_driver_sql(statement)
             await self.session.delete(collection)
             await self.session.flush()
+
+    async def drop_tables(self, collection: Collection) -> None:
+        """Drop the partition of a collection and what re-embedding put beside it; its row is the caller's to delete."""
+        partition = self.partition_of(collection)
+        beside = [] if collection.reembedding is None else Replacement(partition).drop()
+        with mapped_errors():
+            for statement in (partition.drop(), *beside):
+                await (await self._connection()).exec_driver_sql(statement)
 
     def partition_of(self, collection: Collection) -> Partition:
         """Return the partition that holds a collection's documents."""

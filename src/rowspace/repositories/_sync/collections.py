@@ -134,13 +134,18 @@ class CollectionRepository:
             CollectionNotFound: there is none of that name.
         """
         collection = self.get(name)
+        self.drop_tables(collection)
         with mapped_errors():
-            partition = self.partition_of(collection)
-            beside = [] if collection.reembedding is None else Replacement(partition).drop()
-            for statement in (partition.drop(), *beside):
-                (self._connection()).exec_driver_sql(statement)
             self.session.delete(collection)
             self.session.flush()
+
+    def drop_tables(self, collection: Collection) -> None:
+        """Drop the partition of a collection and what re-embedding put beside it; its row is the caller's to delete."""
+        partition = self.partition_of(collection)
+        beside = [] if collection.reembedding is None else Replacement(partition).drop()
+        with mapped_errors():
+            for statement in (partition.drop(), *beside):
+                (self._connection()).exec_driver_sql(statement)
 
     def partition_of(self, collection: Collection) -> Partition:
         """Return the partition that holds a collection's documents."""

@@ -12,7 +12,7 @@ from rowspace.errors import InvalidRow, InvalidVector
 from rowspace.vectors import as_matrix
 
 if TYPE_CHECKING:
-    from rowspace.cli.reading import Fields
+    from rowspace.integrations._reading import Fields
 
 __all__ = ["matrix_rows", "parquet_rows", "path_of"]
 

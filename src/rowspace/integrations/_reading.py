@@ -1,7 +1,7 @@
 """Documents from JSON Lines and CSV: lines in, checked documents out, every error with the number of its line.
 
-No I/O of its own and no database: it takes lines from any iterable. What is a table and not lines is read by
-`rowspace.cli.tables`.
+No I/O of its own and no database: it takes lines from any iterable. The command line and the pages use it.
+What is a table and not lines is read by `_tables`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Any, NoReturn, TypeAlias
 
 from pydantic import ValidationError
 
-from rowspace.cli.formats import Format
-from rowspace.cli.tables import matrix_rows, parquet_rows, path_of
 from rowspace.errors import InvalidRow
+from rowspace.integrations._formats import Format
+from rowspace.integrations._tables import matrix_rows, parquet_rows, path_of
 from rowspace.services import DocumentIn
 from rowspace.types import Vector
 from rowspace.wire.encode import to_json, to_text
 
-__all__ = ["Fields", "Rejected", "read"]
+__all__ = ["Fields", "Format", "Rejected", "numbered_rows", "read"]
 
 Numbered: TypeAlias = tuple[int, dict[str, Any]]
 
@@ -48,6 +48,7 @@ class Fields:
         detect_types: take numbers, true and false in CSV for what they look like, and leave empty cells out.
         strip_nul: leave NUL bytes out of text, in place of an error.
         ids: for a matrix, the file with the documents of its rows as JSON Lines, or with one id a line.
+        hints: name the options of the command line in messages.
     """
 
     content: str = "content"
@@ -57,6 +58,7 @@ class Fields:
     detect_types: bool = False
     strip_nul: bool = False
     ids: str | None = None
+    hints: bool = True
 
 
 def read(lines: Any, format_: Format, fields: Fields, *, rejected: Rejected | None = None) -> Iterator[DocumentIn]:
@@ -102,11 +104,17 @@ def _rows(
         with path.open("rb") as beside:
             yield from matrix_rows(lines, _beside(beside, path, fields), fields)
     else:
-        refuse = rejected or _refuse
-        text = _decoded(lines, None if rejected is None else "surrogateescape")
-        rows = _json_rows(text, refuse) if format_ is Format.JSONL else _csv_rows(text, format_, fields, refuse)
-        for number, row in rows:
+        for number, row in numbered_rows(lines, format_, fields, rejected=rejected):
             yield number, row, None
+
+
+def numbered_rows(
+    lines: Iterable[bytes], format_: Format, fields: Fields, *, rejected: Rejected | None = None
+) -> Iterator[Numbered]:
+    """Yield the rows of lines as they are written, each with the number of its line; errors are those of `read`."""
+    refuse = rejected or _refuse
+    text = _decoded(lines, None if rejected is None else "surrogateescape")
+    return _json_rows(text, refuse) if format_ is Format.JSONL else _csv_rows(text, format_, fields, refuse)
 
 
 def _beside(lines: Iterable[bytes], path: Path, fields: Fields) -> Iterator[Numbered]:
@@ -207,9 +215,9 @@ def _detected(cell: str) -> Any:
 
 
 def _document(row: dict[str, Any], fields: Fields) -> DocumentIn:
-    content = _required(row, fields.content, "--content")
-    id_ = _required(row, fields.id, "--id") if fields.id else row.pop("id", None)
-    vector = _required(row, fields.embedding, "--embedding") if fields.embedding else None
+    content = _required(row, fields.content, "--content" if fields.hints else None)
+    id_ = _required(row, fields.id, "--id" if fields.hints else None) if fields.id else row.pop("id", None)
+    vector = _required(row, fields.embedding, "--embedding" if fields.hints else None) if fields.embedding else None
     nested = row.pop(_METADATA, {})
     metadata = {**nested, **row} if isinstance(nested, Mapping) else {**row, _METADATA: nested}
     document = DocumentIn(
@@ -218,13 +226,14 @@ def _document(row: dict[str, Any], fields: Fields) -> DocumentIn:
         metadata=metadata,
         embedding=None if vector is None else _vector(vector, fields.dimension),
     )
-    _check_text(document, strip_nul=fields.strip_nul)
+    _check_text(document, fields)
     return document
 
 
-def _required(row: dict[str, Any], name: str, option: str) -> Any:
+def _required(row: dict[str, Any], name: str, option: str | None) -> Any:
     if row.get(name) is None:
-        message = f"there is no {name!r}, only {', '.join(row) or 'nothing'}. Name the field: {option} FIELD."
+        hint = f" Name the field: {option} FIELD." if option else ""
+        message = f"there is no {name!r}, only {', '.join(row) or 'nothing'}.{hint}"
         raise ValueError(message)
     return row.pop(name)
 
@@ -245,11 +254,12 @@ def _vector(value: Any, dimension: int | None) -> Any:
     return Vector(dimension).coerce(value).tolist()
 
 
-def _check_text(document: DocumentIn, *, strip_nul: bool) -> None:
+def _check_text(document: DocumentIn, fields: Fields) -> None:
     to_json(document.metadata)  # refuses NaN and infinity
     for text in (document.content, document.id or "", *_texts(document.metadata)):
-        if "\0" in text and not strip_nul:
-            message = f"a NUL byte in {text!r:.60}, which PostgreSQL cannot store. Remove it, or give --strip-nul."
+        if "\0" in text and not fields.strip_nul:
+            hint = ", or give --strip-nul" if fields.hints else ""
+            message = f"a NUL byte in {text!r:.60}, which PostgreSQL cannot store. Remove it{hint}."
             raise ValueError(message)
         to_text(text.replace("\0", ""))
 

@@ -5,9 +5,8 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
-from rowspace.cli.formats import Format
-from rowspace.cli.reading import Fields, read
 from rowspace.errors import InvalidRow
+from rowspace.integrations._reading import Fields, Format, read
 
 
 def rows(text, format_=Format.JSONL, **fields):

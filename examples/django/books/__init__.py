@@ -1,0 +1,1 @@
+"""The app: a model of its own with a vector, and reviews as documents of a collection."""

@@ -1,0 +1,60 @@
+"""`rowspace ui`: the documents in a browser."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rowspace.cli.process import say
+from rowspace.cli.session import open_database, place_of, settings_of
+
+__all__ = ["ui"]
+
+
+def ui(
+    context: typer.Context,
+    *,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="The port; by default 8501, or the next that is free.")
+    ] = None,
+    embedder: Annotated[
+        str | None, typer.Option(metavar="NAME", help="local, none, or module:attribute; by default local.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A chat model for answers, as LangChain names it; by default none."),
+    ] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+) -> None:
+    """Search, ask, map, load and measure collections in a browser, on this machine only.
+
+    Ctrl-C ends it. The embedder and the model are also read from ROWSPACE_EMBEDDER and ROWSPACE_CHAT_MODEL.
+
+    \b
+    Examples:
+      rowspace ui
+      rowspace ui --port 8600 --no-browser
+      rowspace ui --model openai:gpt-4o-mini
+    """  # noqa: D301
+    from dataclasses import replace
+
+    from rowspace.integrations.streamlit.launch import launch
+    from rowspace.integrations.streamlit.options import UiOptions
+    from rowspace.migrations import upgrade
+
+    settings = settings_of(context)
+    default = UiOptions.from_environment()
+    with open_database(settings) as database:
+        if settings.database_url is None:
+            # It is the user's own, and whoever looks at it for the first time would only be told to do this.
+            upgrade(database.engine)
+        say(f"Showing {place_of(settings)}. Ctrl-C ends it.")
+        options = replace(
+            default,
+            url=database.engine.url.render_as_string(hide_password=False),
+            schema=settings.database_schema,
+            embedder=embedder or settings.embedder,
+            model=model or default.model,
+        )
+        launch(options, port=port, browser=browser)

@@ -1,0 +1,139 @@
+"""Collections in Django's admin, each with a search page over its documents.
+
+Documents have a composite primary key, for which the admin has no pages: they are found through their collection.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db import router, transaction
+from django.http import Http404, HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import mark_safe
+
+from rowspace.errors import RowspaceError
+from rowspace.integrations.django.models import Collection
+from rowspace.integrations.django.transactions import document_service, session
+from rowspace.repositories.naming import check_collection, check_language
+from rowspace.services import SearchHit, SearchRequest
+from rowspace.statements.documents import languages
+
+__all__ = ["CollectionAdmin", "SearchForm"]
+
+_MODES = (("vector", "by meaning"), ("text", "by keyword"), ("hybrid", "by both"))
+
+
+class CollectionForm(forms.ModelForm):
+    """A collection; what its documents are stored by cannot change once it is there."""
+
+    def clean(self) -> Any:
+        """Refuse what Rowspace would refuse, beside the form and not as an error of the server."""
+        cleaned = super().clean() or {}
+        if self.instance.pk is None and not self.errors:
+            using = router.db_for_write(Collection)
+            try:
+                with transaction.atomic(using=using), session(using) as made:
+                    check_collection(cleaned["name"], cleaned["dimension"], cleaned["distance"], "hnsw")
+                    check_language(cleaned["language"], [*made.scalars(languages())])
+            except RowspaceError as error:
+                raise forms.ValidationError(str(error)) from error
+        return cleaned
+
+
+class SearchForm(forms.Form):
+    """One search in a collection."""
+
+    text = forms.CharField(label="Search for", max_length=1_000)
+    mode = forms.ChoiceField(choices=_MODES, initial="vector")
+    k = forms.IntegerField(label="Hits", min_value=1, max_value=200, initial=10)
+    filter = forms.JSONField(label="Metadata filter", required=False)
+
+    def clean_filter(self) -> Any:
+        """Take an empty field for no filter, and refuse what is no JSON object."""
+        given = self.cleaned_data["filter"]
+        if given is not None and not isinstance(given, dict):
+            message = 'A filter is a JSON object, such as {"year": {"$gt": 2020}}.'
+            raise forms.ValidationError(message)
+        return given or None
+
+
+@admin.register(Collection)
+class CollectionAdmin(admin.ModelAdmin):
+    """Collections: made with their partition, dropped with their documents, searched on a page of their own."""
+
+    form = CollectionForm
+    list_display = ("name", "dimension", "distance", "language", "embedder", "search_link")
+    search_fields = ("name", "embedder")
+    list_filter = ("distance", "language")
+    fields = (
+        "name",
+        "dimension",
+        "distance",
+        "language",
+        "metadata",
+        "embedder",
+        "index",
+        "reembedding",
+        "created_at",
+        "updated_at",
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002 -- Django's signature
+        """Return what the form shows and does not change."""
+        always = ("embedder", "index", "reembedding", "created_at", "updated_at")
+        return always if obj is None else ("dimension", "distance", "language", *always)
+
+    def get_urls(self) -> list[Any]:
+        """Add the search page."""
+        view = self.admin_site.admin_view(self.search)
+        return [path("<path:object_id>/search/", view, name="rowspace_collection_search"), *super().get_urls()]
+
+    @admin.display(description="documents")
+    def search_link(self, collection: Any) -> Any:
+        """Return the link to the search page."""
+        url = reverse(f"{self.admin_site.name}:rowspace_collection_search", args=[collection.pk])
+        return format_html('<a href="{}">Search</a>', url)
+
+    def search(self, request: HttpRequest, object_id: str) -> TemplateResponse:
+        """Show the search page of a collection, with hits where a query was given."""
+        collection = self.get_object(request, object_id)
+        if collection is None:
+            message = f"There is no collection with the id {object_id!r}."
+            raise Http404(message)
+        if not self.has_view_permission(request, collection):
+            raise PermissionDenied
+        form = SearchForm(request.GET if "text" in request.GET else None)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": collection,
+            "title": f"Search {collection}",
+            "form": form,
+            "hits": _found(form, collection),
+        }
+        return TemplateResponse(request, "admin/rowspace/collection/search.html", context)
+
+
+def _found(form: SearchForm, collection: Any) -> list[dict[str, Any]] | None:
+    """Return the hits of a form; what the search refuses is an error of the form."""
+    if not form.is_bound or not form.is_valid():
+        return None
+    try:
+        request = SearchRequest(**form.cleaned_data, highlight=form.cleaned_data["mode"] != "vector")
+        hits = document_service(collection._state.db).search(collection.name, request)
+    except RowspaceError as error:
+        form.add_error(None, str(error))
+        return None
+    return [_shown(hit) for hit in hits]
+
+
+def _shown(hit: SearchHit) -> dict[str, Any]:
+    # A highlight is escaped already, but for its marks.
+    excerpt = mark_safe(hit.highlight) if hit.highlight else hit.content[:500]  # noqa: S308
+    return {**hit.model_dump(), "excerpt": excerpt}

@@ -1,0 +1,65 @@
+"""The setting `ROWSPACE`: which database, and which embedder turns texts into vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS
+from django.utils.module_loading import import_string
+
+from rowspace.errors import ConfigurationError
+from rowspace.services import Embedder
+
+__all__ = ["alias_of", "embedder", "problems"]
+
+_KEYS = ("DATABASE", "EMBEDDER")
+
+
+def alias_of(using: str | None = None) -> str:
+    """Return the alias given, else that of the setting `ROWSPACE["DATABASE"]`, else `default`."""
+    return using or _given().get("DATABASE") or DEFAULT_DB_ALIAS
+
+
+def embedder() -> Embedder | None:
+    """Return the embedder of the setting `ROWSPACE["EMBEDDER"]`, made once, or None where there is none.
+
+    The setting is a dotted path to a class or a function that returns an embedder, or to an embedder itself.
+
+    Raises:
+        ConfigurationError: the path leads nowhere, or to something else.
+    """
+    path = _given().get("EMBEDDER")
+    return None if path is None else _made(path)
+
+
+def problems() -> list[str]:
+    """Return in words what is wrong with the setting."""
+    given = getattr(settings, "ROWSPACE", {})
+    if not isinstance(given, Mapping):
+        return [f"ROWSPACE is a dict with the keys {', '.join(_KEYS)}, got {type(given).__name__}."]
+    found = [f"ROWSPACE has no key {key!r}; it has {', '.join(_KEYS)}." for key in given if key not in _KEYS]
+    if alias_of() not in settings.DATABASES:
+        found.append(f"ROWSPACE['DATABASE'] is {alias_of()!r}, which is not in DATABASES.")
+    return found
+
+
+def _given() -> Mapping[str, Any]:
+    given = getattr(settings, "ROWSPACE", {})
+    return given if isinstance(given, Mapping) else {}
+
+
+@lru_cache
+def _made(path: str) -> Embedder:
+    try:
+        found: Any = import_string(path)
+    except ImportError as error:
+        message = f"ROWSPACE['EMBEDDER'] is {path!r}, which cannot be imported: {error}"
+        raise ConfigurationError(message) from error
+    made: Embedder = found if not isinstance(found, type) and hasattr(found, "embed_query") else found()
+    if not hasattr(made, "embed_query"):
+        message = f"ROWSPACE['EMBEDDER'] is {path!r}, which gives {type(made).__name__}: it has no method embed_query."
+        raise ConfigurationError(message)
+    return made

@@ -1,0 +1,46 @@
+"""What the commands share: the option for the database, and errors as Django prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from pydantic import ValidationError
+
+from rowspace.errors import RowspaceError
+from rowspace.integrations.django.conf import alias_of
+
+__all__ = ["RowspaceCommand"]
+
+
+class RowspaceCommand(BaseCommand):
+    """A command on one database; an error of Rowspace's is one sentence and exit code 1."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add `--database`, as Django's own commands have it."""
+        parser.add_argument("--database", default=None, help="An alias of DATABASES; by default that of ROWSPACE.")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        """Run the command."""
+        options["database"] = alias_of(options["database"])
+        with _sentences():
+            self.run(**options)
+
+    def run(self, **options: Any) -> None:
+        """Do what the command is for."""
+        raise NotImplementedError
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        message = f"{where}: {first['msg']}" if where else first["msg"]
+        raise CommandError(message) from error
+    except (RowspaceError, OSError) as error:
+        raise CommandError(str(error)) from error

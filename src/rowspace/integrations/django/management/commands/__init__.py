@@ -1,0 +1,1 @@
+"""The commands: `rowspace_migrate`, `rowspace_ingest`, `rowspace_search`."""

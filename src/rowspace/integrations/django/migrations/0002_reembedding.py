@@ -1,0 +1,24 @@
+"""Loads that go on and re-embedding: Rowspace's Alembic revision 0002."""
+
+from django.db import migrations, models
+
+from rowspace.integrations.django.migrating import alembic_downgrade, alembic_upgrade
+
+
+class Migration(migrations.Migration):
+    """Where Rowspace's own migrations have run before, there is nothing left to do in the database."""
+
+    dependencies = (("rowspace", "0001_initial"),)
+
+    operations = (
+        migrations.SeparateDatabaseAndState(
+            database_operations=[migrations.RunPython(alembic_upgrade("0002"), alembic_downgrade("0001"))],
+            state_operations=[
+                migrations.AddField(
+                    model_name="collection",
+                    name="reembedding",
+                    field=models.JSONField(blank=True, editable=False, null=True),
+                )
+            ],
+        ),
+    )

@@ -1,0 +1,244 @@
+"""Collections and documents as unmanaged Django models; Rowspace's migrations make their tables."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+from django.db import models, router, transaction
+from django.db.models.functions import Now
+from django.db.models.lookups import Exact
+from django.db.models.signals import post_delete, post_save, pre_save
+from django.dispatch import receiver
+from pgvector.django import VectorField
+from sqlalchemy.orm import Session
+
+from rowspace import models as rows
+from rowspace.errors import CollectionNotFound, ConfigurationError
+from rowspace.indexes import from_dict
+from rowspace.integrations.django.conf import embedder
+from rowspace.integrations.django.querysets import VectorQuerySet
+from rowspace.integrations.django.transactions import session
+from rowspace.repositories import CollectionRepository, DocumentRepository, HybridRepository, SearchOptions
+from rowspace.results import Hit, HybridHit
+from rowspace.services.embedding import check_embedder, embed_query
+
+__all__ = ["Collection", "Document"]
+
+#: What people may change.
+_OWN = ("name", "metadata", "updated_at")
+#: What the partition of a collection is made for.
+_FIXED = ("dimension", "distance", "language")
+
+
+class CollectionQuerySet(models.QuerySet):
+    """A queryset that does not write behind `save` what the partitions depend on."""
+
+    def update(self, **values: Any) -> Any:
+        """Update columns, but for those that the partitions are made for.
+
+        Raises:
+            ConfigurationError: dimension, distance or language are among them.
+        """
+        if changed := [name for name in _FIXED if name in values]:
+            raise ConfigurationError(_unchangeable(changed))
+        return super().update(**values)
+
+    def bulk_create(self, *_: Any, **__: Any) -> Any:
+        """Refuse: each collection needs its partition."""
+        message = "Collections are made one by one, Collection.objects.create(...): each has a partition of its own."
+        raise ConfigurationError(message)
+
+
+class Collection(models.Model):
+    """A named set of documents with one dimension, one distance and one embedder.
+
+    A new one is made with its partition, and a deleted one goes with it, in the transaction at hand.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.TextField(unique=True)
+    dimension = models.IntegerField()
+    distance = models.TextField(
+        default="cosine", choices=[(name, name) for name in ("cosine", "l2", "inner_product", "l1")]
+    )
+    language = models.TextField(default="simple")
+    index = models.JSONField(default=dict, blank=True, editable=False)
+    embedder = models.TextField(null=True, blank=True, editable=False)  # noqa: DJ001 -- NULL: not known yet
+    metadata = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+    reembedding = models.JSONField(null=True, blank=True, editable=False)
+
+    objects = CollectionQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+        db_table = "collections"
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save name and metadata; a new collection is made with its partition.
+
+        Raises:
+            CollectionExists: there is one of that name.
+            ConfigurationError: a value out of range, or a change of dimension, distance or language.
+        """
+        if not self._state.adding:
+            self._refuse_changes()
+            # What Rowspace itself keeps in the row may have changed since this instance was read.
+            kwargs.setdefault("update_fields", _OWN)
+            super().save(*args, **kwargs)
+            return
+        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
+        with transaction.atomic(using=using):
+            pre_save.send(type(self), instance=self, raw=False, using=using, update_fields=None)
+            with session(using) as made:
+                self._create(made)
+            self._state.db, self._state.adding = using, False
+            self.refresh_from_db(using=using)
+            post_save.send(type(self), instance=self, created=True, raw=False, using=using, update_fields=None)
+
+    def _create(self, made: Session) -> None:
+        options = {"index": from_dict(self.index)} if self.index else {}
+        created = CollectionRepository(made).create(
+            self.name,
+            self.dimension,
+            distance=self.distance,
+            language=self.language,
+            embedder=self.embedder,
+            metadata=self.metadata,
+            **options,
+        )
+        self.pk = created.id
+
+    def _refuse_changes(self) -> None:
+        stored = type(self).objects.using(self._state.db).filter(pk=self.pk).values(*_FIXED).first() or {}
+        changed = [name for name, value in stored.items() if getattr(self, name) != value]
+        if changed:
+            raise ConfigurationError(_unchangeable(changed))
+
+
+def _unchangeable(names: list[str]) -> str:
+    return (
+        f"The {', '.join(names)} of a collection cannot change: its documents are stored and indexed by it. Make "
+        "another collection and load the documents into it."
+    )
+
+
+@receiver(post_delete, sender=Collection)
+def drop_tables(instance: Any, using: str, **_: Any) -> None:
+    """Drop the partition of a collection that was deleted, with all its documents."""
+    with transaction.atomic(using=using), session(using) as made:
+        row = rows.Collection(id=instance.pk, dimension=instance.dimension, reembedding=instance.reembedding)
+        CollectionRepository(made).drop_tables(row)
+
+
+class DocumentQuerySet(VectorQuerySet):
+    """A queryset over documents; a search is within one collection."""
+
+    def in_collection(self, collection: Any) -> Any:
+        """Return the queryset of the documents of a collection, given as an instance or by name.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+        """
+        if isinstance(collection, Collection):
+            return self.filter(collection_id=collection.pk)
+        found = Collection.objects.using(self.db).filter(name=collection).values_list("pk", flat=True).first()
+        if found is None:
+            message = f"There is no collection {collection!r}."
+            raise CollectionNotFound(message)
+        return self.filter(collection_id=found)
+
+    def nearest(self, query: Any, k: int = 10, **options: Unpack[SearchOptions]) -> list[Hit[Any]]:  # type: ignore[override]
+        """Return the k nearest documents, nearest first; see `VectorQuerySet.nearest`.
+
+        Raises:
+            ConfigurationError: the queryset is not limited to one collection.
+            EmbedderMismatch: the query is a text, and the collection was filled by another embedder.
+        """
+        with_vectors = options.pop("with_embedding", False)
+
+        def search(made: Session, where: list[Any]) -> list[Hit[Any]]:
+            collection = self._collection(made)
+            vector = _embedded(collection, query) if isinstance(query, str) else query
+            return DocumentRepository(made, collection).nearest(vector, k, where=where, **options)
+
+        return self._found(rows.Document, search, with_vectors=with_vectors)
+
+    def hybrid(self, text: str, vector: Any = None, k: int = 10, **options: Any) -> list[HybridHit[Any]]:
+        """Return the k best documents by vector and by keyword, highest score first; see `VectorQuerySet.hybrid`.
+
+        Raises:
+            ConfigurationError, EmbedderMismatch: as for `nearest`.
+        """
+
+        def search(made: Session, where: list[Any]) -> list[HybridHit[Any]]:
+            collection = self._collection(made)
+            query = _embedded(collection, text) if vector is None else vector
+            return HybridRepository(made, collection).hybrid(text, query, k, where=where, **options)
+
+        return self._found(rows.Document, search)
+
+    def _collection(self, made: Session) -> rows.Collection:
+        found = made.get(rows.Collection, _collection_id(self.query.where))
+        if found is None:
+            message = "The collection of this queryset is not there any more."
+            raise CollectionNotFound(message)
+        return found
+
+
+class DocumentManager(models.Manager.from_queryset(DocumentQuerySet)):  # type: ignore[misc]
+    """Documents without their embeddings, which are loaded when they are asked for."""
+
+    def get_queryset(self) -> Any:
+        """Return all documents."""
+        return super().get_queryset().defer("embedding")
+
+
+class Document(models.Model):
+    """One text with its metadata and embedding; the same id in two collections is two rows."""
+
+    pk = models.CompositePrimaryKey("collection_id", "id")
+    collection = models.ForeignKey(
+        Collection, on_delete=models.DO_NOTHING, db_constraint=False, related_name="documents"
+    )
+    id = models.TextField()
+    content = models.TextField()
+    embedding = VectorField()
+    metadata = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = DocumentManager()
+
+    class Meta:
+        managed = False
+        db_table = "documents"
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+def _collection_id(where: Any) -> int:
+    """Return the collection that the conditions of a queryset limit it to."""
+    alone = where.connector == "AND" and not where.negated
+    for child in where.children if alone else ():
+        column = getattr(getattr(child, "lhs", None), "target", None)
+        constant = isinstance(child, Exact) and isinstance(child.rhs, int)
+        if constant and column is Document._meta.get_field("collection"):
+            return int(child.rhs)
+    message = (
+        "A search is within one collection: collection.documents.nearest(...), or "
+        "Document.objects.in_collection('name').nearest(...)."
+    )
+    raise ConfigurationError(message)
+
+
+def _embedded(collection: rows.Collection, text: str) -> Any:
+    made = embedder()
+    check_embedder(collection, made)
+    return embed_query(made, text)

@@ -1,0 +1,46 @@
+"""Starting the application in this process: Streamlit's own command with the flags that fit."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from rowspace.integrations.streamlit.options import UiOptions, given
+
+__all__ = ["flags_of", "launch"]
+
+_APP = Path(__file__).parent / "app.py"
+
+
+def launch(options: UiOptions, *, port: int | None = None, browser: bool = True) -> None:
+    """Serve the application on the loopback interface until a signal ends it."""
+    from streamlit.web import cli
+
+    with given(options):
+        cli.main(["run", str(_APP), *flags_of(port=port, browser=browser)], standalone_mode=False)
+
+
+def flags_of(*, port: int | None, browser: bool) -> list[str]:
+    """Return the flags for Streamlit: nobody is told of the use, nobody else can connect, no page shows a traceback."""
+    flags: dict[str, Any] = {
+        "server.address": "127.0.0.1",
+        "server.headless": "false" if browser and _has_display() else "true",
+        "server.fileWatcherType": "none",
+        "server.showEmailPrompt": "false",
+        "browser.gatherUsageStats": "false",
+        "client.showErrorDetails": "none",
+        "client.toolbarMode": "minimal",
+        "runner.magicEnabled": "false",
+        # Not theme.primaryColor, which would make every page a light one.
+        "theme.light.primaryColor": "#2f80c2",
+        "theme.dark.primaryColor": "#4a9fe0",
+    }
+    if port is not None:
+        flags["server.port"] = str(port)
+    return [f"--{name}={value}" for name, value in flags.items()]
+
+
+def _has_display() -> bool:
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

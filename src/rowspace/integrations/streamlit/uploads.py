@@ -1,0 +1,156 @@
+"""A file that was dropped on the page: its fields, and its documents one by one. No Streamlit, no database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import PurePath
+from typing import Any, BinaryIO
+
+from rowspace.errors import ConfigurationError, InvalidRow
+from rowspace.integrations._formats import Format
+from rowspace.integrations._reading import Fields, numbered_rows, read
+from rowspace.services import DocumentIn
+
+__all__ = ["SUFFIXES", "Upload", "guessed", "passages"]
+
+#: What is read, by the end of the name.
+SUFFIXES = {
+    "csv": Format.CSV,
+    "tsv": Format.TSV,
+    "jsonl": Format.JSONL,
+    "ndjson": Format.JSONL,
+    "txt": None,
+    "md": None,
+}
+
+_TEXT_FIELDS = ("content", "text", "body", "description", "summary", "abstract", "title")
+
+
+_END = re.compile(r"[.!?]\s|[。！？]")  # noqa: RUF001 -- full stops of Chinese and Japanese
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file: its name, its bytes, and how many these are."""
+
+    name: str
+    stream: BinaryIO
+    size: int
+
+    @property
+    def format(self) -> Format | None:
+        """How documents are written down in it; None for plain text.
+
+        Raises:
+            ConfigurationError: the name does not tell.
+        """
+        suffix = PurePath(self.name).suffix.lower().removeprefix(".")
+        if suffix not in SUFFIXES:
+            message = f"{self.name!r} cannot be read: expected a file that ends in .{', .'.join(SUFFIXES)}."
+            raise ConfigurationError(message)
+        return SUFFIXES[suffix]
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is one plain text."""
+        return self.format is None
+
+    def first(self, count: int = 20) -> list[dict[str, Any]]:
+        """Return the first rows of a table as they are written; of a text there are none.
+
+        Raises:
+            InvalidRow: one of them is none.
+        """
+        kind = self.format
+        self.stream.seek(0)
+        if kind is None:
+            return []
+        with self._named():
+            return [row for _, row in islice(numbered_rows(self.stream, kind, Fields()), count)]
+
+    def documents(self, fields: Fields, longest: int = 1_000, *, progress: Callable[[float], object]) -> Iterator[Any]:
+        """Yield the documents, and tell the share of the bytes that was read.
+
+        Args:
+            fields: which field is what, in a table.
+            longest: characters of a passage, in a text.
+            progress: called with a share from 0 to 1.
+
+        Raises:
+            InvalidRow: a line that is none; the message has the file and the number of the line.
+        """
+        self.stream.seek(0)
+        with self._named():
+            for number, document in enumerate(self._read(fields, longest)):
+                if number % 50 == 0:
+                    progress(min(1.0, self.stream.tell() / max(1, self.size)))
+                yield document
+
+    def _read(self, fields: Fields, longest: int) -> Iterator[DocumentIn]:
+        kind = self.format
+        if kind is None:
+            return passages(_text(self.stream), self.name, longest)
+        return read(self.stream, kind, replace(fields, hints=False))
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except InvalidRow as error:
+            message = f"{self.name}, {error}"
+            raise InvalidRow(message) from error
+
+
+def guessed(names: list[str]) -> str:
+    """Return which field is most likely the text."""
+    lower = {name.lower(): name for name in reversed(names)}
+    return next((lower[name] for name in _TEXT_FIELDS if name in lower), names[0])
+
+
+def passages(text: str, name: str, longest: int = 1_000) -> Iterator[DocumentIn]:
+    """Yield a text as documents of whole paragraphs, each of at most so many characters; a longer one is cut.
+
+    A document has an id of the name and its number, so that the same file loaded again updates it.
+    """
+    paragraphs = (part.strip() for part in re.split(r"\n\s*\n", text))
+    pieces = chain.from_iterable(_cut(part, longest) for part in paragraphs if part)
+    for number, passage in enumerate(_packed(pieces, longest), 1):
+        yield DocumentIn(id=f"{name}#{number:04}", content=passage, metadata={"file": name, "passage": number})
+
+
+def _packed(pieces: Iterator[str], longest: int) -> Iterator[str]:
+    held = ""
+    for piece in pieces:
+        if held and len(held) + 2 + len(piece) > longest:
+            yield held
+            held = piece
+        else:
+            held = f"{held}\n\n{piece}" if held else piece
+    if held:
+        yield held
+
+
+def _cut(paragraph: str, longest: int) -> Iterator[str]:
+    while len(paragraph) > longest:
+        # At the end of a sentence, else at a space, else where it has to be.
+        window = paragraph[:longest]
+        ends = [match.end() for match in _END.finditer(window)]
+        at = ends[-1] if ends else window.rfind(" ")
+        at = at if at > 0 else longest
+        yield paragraph[:at].strip()
+        paragraph = paragraph[at:].strip()
+    if paragraph:
+        yield paragraph
+
+
+def _text(stream: BinaryIO) -> str:
+    try:
+        return stream.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        message = f"line {line}: not UTF-8: byte {error.object[error.start]:#04x}."
+        raise InvalidRow(message) from error

@@ -1,0 +1,1 @@
+"""The pages of the application, each a script that Streamlit runs."""

@@ -1,0 +1,93 @@
+"""Ask a collection a question, and see the sources of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import streamlit as st
+
+from rowspace.integrations.rag import Answer, AnswerService
+from rowspace.integrations.streamlit import state
+from rowspace.integrations.streamlit.cards import answer_html, sources_html
+from rowspace.integrations.streamlit.options import current
+from rowspace.services import CollectionInfo
+
+__all__ = ["page"]
+
+# Turns that a page shows, and that a model is shown.
+_TURNS = 20
+
+
+def page() -> None:
+    """Show the conversation."""
+    collection = state.chosen()
+    reason = state.why_not(collection)
+    if reason is not None:
+        st.info(f"Questions need a search by meaning. {state.quoted(reason)}", icon=":material/info:")
+        return
+    conversation: list[Answer] = st.session_state.setdefault(f"conversation:{collection.name}", [])
+    if not conversation:
+        st.caption(_introduction(collection))
+    for answer in conversation:
+        _show(answer)
+    question = st.chat_input("Ask a question", key="ask_question", max_chars=10_000)
+    if question and question.strip():
+        conversation.append(_ask(collection, question.strip(), conversation))
+        del conversation[:-_TURNS]
+        st.rerun()
+
+
+def _introduction(collection: CollectionInfo) -> str:
+    model = current().model
+    how = f"by the model {model}" if model else "by the sentences of the documents that fit best, as they stand"
+    return f"Questions are answered from the {state.size(collection.name):,} documents, {how}; sources are numbered."
+
+
+def _ask(collection: CollectionInfo, question: str, before: list[Answer]) -> Answer:
+    with st.chat_message("user"):
+        st.text(question)
+    with st.chat_message("assistant"):
+        tokens = Tokens(state.answers(), collection.name, question, before)
+        with st.spinner("Reading the documents"):
+            place, text = st.empty(), ""
+            for token in tokens:
+                text += token
+                place.html(answer_html(text))
+    return tokens.answer
+
+
+class Tokens:
+    """The text of an answer as it comes, and the whole answer afterwards."""
+
+    answer: Answer
+
+    def __init__(self, service: AnswerService, collection: str, question: str, before: list[Answer]) -> None:
+        history = [
+            turn
+            for one in before
+            for turn in ({"role": "user", "content": one.question}, {"role": "assistant", "content": one.text})
+        ]
+        self._events = service.stream(question, collection=collection, history=history)
+
+    def __iter__(self) -> Iterator[str]:
+        for event in self._events:
+            if event.token is not None:
+                yield event.token
+            if event.answer is not None:
+                self.answer = event.answer
+
+
+def _show(answer: Answer) -> None:
+    with st.chat_message("user"):
+        st.text(answer.question)
+    with st.chat_message("assistant"):
+        st.html(answer_html(answer.text, answer.sources))
+        if answer.notice:
+            st.caption(answer.notice)
+        if answer.sources:
+            with st.expander(f"{len(answer.sources)} sources", icon=":material/library_books:"):
+                st.html(sources_html(answer.sources))
+
+
+if __name__ == "__main__":
+    page()

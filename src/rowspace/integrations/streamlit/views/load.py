@@ -1,0 +1,111 @@
+"""Load a file into a collection: CSV, JSON Lines or text."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+import streamlit as st
+
+from rowspace.integrations._reading import Fields
+from rowspace.integrations.streamlit import state
+from rowspace.integrations.streamlit.loading import Target, load
+from rowspace.integrations.streamlit.uploads import SUFFIXES, Upload, guessed
+from rowspace.results import LoadReport
+
+__all__ = ["page"]
+
+_NEW = "a new collection"
+
+
+def page() -> None:
+    """Show the upload."""
+    file = st.file_uploader("A CSV, JSON Lines or text file, in UTF-8", type=[*SUFFIXES], key="load_file")
+    if file is None:
+        st.caption(
+            "A table becomes a document a row, a text a document a passage. A document whose id is there is updated."
+        )
+        return
+    upload = Upload(file.name, file, file.size)
+    rows = upload.first()
+    fields, longest = Fields(), 1_000
+    if upload.is_text:
+        longest = int(st.number_input("Characters of a passage, at most", 100, 20_000, 1_000, 100, key="load_longest"))
+    elif rows:
+        fields = _fields(rows, file.file_id)
+    else:
+        st.info("The file holds no row.", icon=":material/inbox:")
+        return
+    target = _target(upload.name)
+    if st.button("Load", type="primary", disabled=not target.name, key="load_button"):
+        _load(upload, target, fields, longest)
+
+
+def _fields(rows: list[dict[str, Any]], file: str) -> Fields:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    guess = guessed(names)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        content = st.selectbox("Field with the text", names, names.index(guess), key=f"load_content:{file}")
+        ids = ["", *(name for name in names if name != content)]
+        id_ = st.selectbox(
+            "Field with the id", ids, ids.index("id") if "id" in ids else 0, format_func=_or_none, key=f"load_id:{file}"
+        )
+        vectors = ["", *(name for name in names if _is_vector(rows[0].get(name)))]
+        vector = ""
+        if len(vectors) > 1:
+            vector = st.selectbox("Field with the vector", vectors, format_func=_or_none, key=f"load_vector:{file}")
+    st.caption("All other fields become metadata.")
+    st.dataframe([{name: _cell(row.get(name)) for name in names} for row in rows[:5]], hide_index=True)
+    return Fields(content, id_ or None, vector or None, detect_types=True, hints=False)
+
+
+def _or_none(name: str) -> str:
+    return name or "none"
+
+
+def _is_vector(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(one, int | float) for one in value)
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= 200 else text[:200] + " …"
+
+
+def _target(file: str) -> Target:
+    names = [one.name for one in state.connection().collections(ttl=0)]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox("Into", [_NEW, *names], key="load_into") if names else _NEW
+        if chosen != _NEW:
+            return Target(str(chosen), new=False)
+        name = st.text_input("Name of the new collection", PurePath(file).stem, max_chars=200, key="load_name")
+    return Target(name.strip(), new=True)
+
+
+def _load(upload: Upload, target: Target, fields: Fields, longest: int) -> None:
+    bar = st.progress(0.0, "Reading")
+    read = 0.0
+
+    def share(value: float) -> None:
+        nonlocal read
+        read = value
+
+    def count(report: LoadReport) -> None:
+        bar.progress(read, f"{report.received:,} documents embedded and stored")
+
+    documents = upload.documents(fields, longest, progress=share)
+    try:
+        report = load(state.connection(), target, documents, count)
+    finally:
+        bar.empty()
+    state.forget()
+    st.session_state[state.NEXT] = target.name
+    st.success(
+        f"{report.received:,} documents from {upload.name} into {target.name}: {report.inserted:,} new, "
+        f"{report.updated:,} updated, {report.unchanged:,} unchanged, {report.duplicates:,} duplicates.",
+        icon=":material/check:",
+    )
+
+
+if __name__ == "__main__":
+    page()

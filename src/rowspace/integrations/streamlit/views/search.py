@@ -1,0 +1,98 @@
+"""Search a collection: by meaning, by keyword, by both, or for variety; under a filter."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import streamlit as st
+
+from rowspace.integrations.streamlit import state
+from rowspace.integrations.streamlit.cards import cards
+from rowspace.integrations.streamlit.filters import Facet, filter_of, label_of, still
+from rowspace.integrations.streamlit.searching import MODES, Mode, Query, modes_for
+from rowspace.services import CollectionInfo
+
+__all__ = ["page"]
+
+_HELP = "Meaning: by distance. Keywords: words, a “phrase”, or, -without. Hybrid: both. Variety: not all alike (MMR)."
+
+
+def page() -> None:
+    """Show the search."""
+    collection = state.chosen()
+    count = state.size(collection.name)
+    if count == 0:
+        st.info("This collection is empty. Load a file on the page **Load**.", icon=":material/inbox:")
+        return
+    reason = state.why_not(collection)
+    text = st.text_input("Search", placeholder=f"What do you look for in {count:,} documents?", key="search_text")
+    mode, k, variety = _options(modes_for(reason))
+    if reason is not None:
+        st.caption(f":material/info: {state.quoted(reason)}")
+    chosen = _filters(collection)
+    if text.strip():
+        _show(collection, Query(text.strip(), k, mode, chosen, variety))
+
+
+def _options(modes: list[Mode]) -> tuple[Mode, int, float]:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        mode = st.segmented_control(
+            "By",
+            modes,
+            default=modes[0],
+            format_func=MODES.__getitem__,
+            required=True,
+            help=_HELP,
+            key=f"search_mode_{len(modes)}",
+        )
+        k = int(st.number_input("Hits", 1, 100, 10, key="search_k", width=130))
+        variety = 0.5
+        if mode == "mmr":
+            variety = st.slider("Variety", 0.0, 1.0, 0.5, 0.1, key="search_variety", width=220)
+    return mode, k, variety
+
+
+def _filters(collection: CollectionInfo) -> dict[str, Any] | None:
+    facets = state.facets(collection.name)
+    if not facets:
+        return None
+    with st.expander("Filter", icon=":material/filter_alt:"):
+        columns = st.columns(min(3, len(facets)))
+        chosen = {
+            facet.key: _widget(facet, collection.name, columns[i % len(columns)]) for i, facet in enumerate(facets)
+        }
+    return filter_of(facets, chosen)
+
+
+def _widget(facet: Facet, collection: str, column: Any) -> Any:
+    key = f"filter:{collection}:{facet.key}"
+    if key in st.session_state:
+        st.session_state[key] = still(facet, st.session_state[key])
+    if facet.kind == "range":
+        if key not in st.session_state:
+            st.session_state[key] = (facet.low, facet.high)
+        return column.slider(facet.key, facet.low, facet.high, key=key)
+    counts = dict(facet.values)
+
+    def label(value: Any) -> str:
+        return label_of(value, counts[value], exact=facet.exact)
+
+    return column.multiselect(facet.key, [*counts], format_func=label, key=key)
+
+
+def _show(collection: CollectionInfo, query: Query) -> None:
+    began = perf_counter()
+    with st.spinner("Searching"):
+        found = state.hits(collection.name, query)
+    took = 1_000 * (perf_counter() - began)
+    under = " under this filter" if query.filter else ""
+    if not found:
+        st.info(f"No document matches{under}.", icon=":material/search_off:")
+        return
+    st.caption(f"{len(found)} hits{under} in {took:,.0f} ms")
+    st.html(cards(found))
+
+
+if __name__ == "__main__":
+    page()

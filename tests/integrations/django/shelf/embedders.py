@@ -1,0 +1,10 @@
+from rowspace.testing import HashingEmbedder
+
+
+class Other(HashingEmbedder):
+    def __init__(self):
+        super().__init__()
+        self.name = "other"
+
+
+other = Other()

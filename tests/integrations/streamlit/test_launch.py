@@ -1,0 +1,66 @@
+"""`rowspace ui` as a person starts it: a process on an embedded server of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import monotonic, sleep
+from urllib.error import URLError
+from urllib.request import urlopen
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(url, process, seconds=60):
+    """Return what a URL says once it says something."""
+    deadline = monotonic() + seconds
+    while True:
+        try:
+            with urlopen(url, timeout=5) as response:  # noqa: S310 -- it is our own
+                return response.read().decode()
+        except URLError:
+            assert process.poll() is None, process.stderr.read()
+            assert monotonic() < deadline
+            sleep(0.1)
+
+
+def test_the_application_is_served_until_a_signal():
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="rs", ignore_cleanup_errors=True) as name:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("ROWSPACE_")}
+        with subprocess.Popen(
+            [sys.executable, "-m", "rowspace", "ui", "--no-browser", "--port", str(port)],
+            env={**kept, "ROWSPACE_DATA_DIR": f"{name}/pg"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                assert answers(f"http://127.0.0.1:{port}/_stcore/health", process) == "ok"
+                process.send_signal(signal.SIGTERM)
+                out, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
+        assert process.returncode == 0, err
+        assert f"http://127.0.0.1:{port}" in out
+        assert err.startswith(f"Showing the embedded PostgreSQL in {name}/pg.")
+        assert "Traceback" not in out + err
+        assert not Path(name, "pg", "postmaster.pid").exists()
+
+
+def test_without_the_extra_the_command_names_it():
+    code = (
+        "import sys; sys.modules['streamlit'] = None; from rowspace.__main__ import main; sys.argv[1:] = ['ui']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "Error: 'streamlit' is not installed. It comes with: pip install 'rowspace[streamlit]'\n"
