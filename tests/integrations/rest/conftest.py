@@ -52,7 +52,8 @@ def serve_flask(settings: ServerSettings, embedder: Any = None) -> Iterator[str]
 
     app = create_app(settings, embedder=embedder)
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    server.daemon_threads = True
+    # Their end is waited for: a connection that a request still has cannot be closed.
+    server.daemon_threads = False
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
