@@ -87,4 +87,5 @@ def rowspace(
     """  # noqa: D301 -- \b keeps the lines of a paragraph
     del debug, version  # read where they take effect
     given: dict[str, Any] = {"database_url": url and SecretStr(url), "database_schema": schema}
-    context.obj = Settings().overridden(**given)
+    # A program that these commands are part of brings settings of its own.
+    context.obj = (context.obj or Settings()).overridden(**given)

@@ -44,7 +44,27 @@ def serve_fastapi(settings: ServerSettings, embedder: Any = None) -> Iterator[st
             thread.join()
 
 
-SERVERS = {"fastapi": serve_fastapi}
+@contextmanager
+def serve_flask(settings: ServerSettings, embedder: Any = None) -> Iterator[str]:
+    from werkzeug.serving import make_server
+
+    from rowspace.integrations.flask import create_app
+
+    app = create_app(settings, embedder=embedder)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        app.extensions["rowspace"].close()
+
+
+SERVERS = {"fastapi": serve_fastapi, "flask": serve_flask}
 
 
 @pytest.fixture(scope="session", params=SERVERS)

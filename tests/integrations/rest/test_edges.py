@@ -61,8 +61,10 @@ def test_request_ids(client, given, kept):
 
 def test_unknown_paths_and_methods(client, problem_of):
     problem_of(client.get("/nope"), 404)
-    assert problem_of(client.put("/api/collections"), 405)
-    assert client.put("/api/collections").headers["allow"] == "GET, POST"
+    refused = client.put("/api/collections")
+    problem_of(refused, 405)
+    # Flask adds what it answers by itself.
+    assert {*refused.headers["allow"].split(", ")} - {"HEAD", "OPTIONS"} == {"GET", "POST"}
 
 
 def test_no_page_of_another_origin_may_call(client, start):

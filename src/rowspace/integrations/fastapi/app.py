@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI
 
-from rowspace.embedded import EmbeddedServer
-from rowspace.engine import AsyncDatabase, resolve_url
-from rowspace.errors import ConfigurationError
+from rowspace.engine import AsyncDatabase
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.problems import add_problem_handlers
 from rowspace.integrations.fastapi.router import router_of
+from rowspace.integrations.rest.databases import database_url, engine_options
+from rowspace.integrations.rest.embedders import embedder_of
+from rowspace.integrations.rest.origins import ALLOWED_HEADERS, EXPOSED_HEADERS, METHODS
 from rowspace.integrations.rest.settings import ServerSettings
 from rowspace.services import Embedder
 
@@ -41,7 +41,7 @@ def create_app(
         ConfigurationError, MissingExtra: there is no such embedder; it is not installed.
     """
     settings = settings or ServerSettings()
-    backend = Backend(settings, embedder if embedder is not None else _embedder_of(settings.embedder), answers=answers)
+    backend = Backend(settings, embedder if embedder is not None else embedder_of(settings.embedder), answers=answers)
     described: dict[str, Any] = {} if settings.docs else {"docs_url": None, "redoc_url": None, "openapi_url": None}
     app = FastAPI(
         title="Rowspace",
@@ -58,9 +58,9 @@ def create_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Location", "Retry-After"],
+            allow_methods=METHODS,
+            allow_headers=ALLOWED_HEADERS,
+            expose_headers=EXPOSED_HEADERS,
         )
     return app
 
@@ -79,38 +79,8 @@ def _lifespan(backend: Backend, database: AsyncDatabase | None) -> Any:
 
 
 async def _opened(settings: ServerSettings, stack: AsyncExitStack) -> AsyncDatabase:
-    url = None if settings.database_url is None else resolve_url(settings.database_url.get_secret_value())
-    if url is None and settings.data_dir is not None:
-        server = EmbeddedServer(settings.data_dir)
-        stack.callback(server.stop)
-        url = server.url
-    database = AsyncDatabase.open(
-        url,
-        schema=settings.database_schema,
-        pool_size=settings.pool_size,
-        max_overflow=settings.pool_overflow,
-        pool_timeout=settings.pool_timeout,
-        # The connection that was used last: its server process has the caches warm, and the others may stay idle.
-        pool_use_lifo=True,
-    )
+    database = AsyncDatabase.open(database_url(settings, stack), **engine_options(settings))
     return await stack.enter_async_context(database)
-
-
-def _embedder_of(name: str) -> Embedder | None:
-    if name == "none":
-        return None
-    if name == "local":
-        from rowspace.integrations.local import LocalEmbedder
-
-        return LocalEmbedder()
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        message = f"The embedder is `local`, `none` or `package.module:name`, got {name!r}: {error}."
-        raise ConfigurationError(message) from error
-    made: Embedder = found if hasattr(found, "embed_query") and not isinstance(found, type) else found()
-    return made
 
 
 def _version() -> str:

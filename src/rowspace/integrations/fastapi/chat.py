@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Protocol
@@ -12,17 +11,14 @@ from fastapi.responses import StreamingResponse
 
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.openapi import problems
-from rowspace.integrations.fastapi.problems import log_failure
 from rowspace.integrations.fastapi.routes import access_of
 from rowspace.integrations.rag.models import Answer, AnswerEvent
 from rowspace.integrations.rest.bodies import JSON
+from rowspace.integrations.rest.events import EVENT_HEADERS, EVENTS, event_text, failure_text
 from rowspace.integrations.rest.ids import HEADER, request_id
 from rowspace.integrations.rest.models import ChatBody
-from rowspace.integrations.rest.problems import problem_of
 
 __all__ = ["add_chat"]
-
-EVENTS = "text/event-stream"
 
 
 def add_chat(router: APIRouter, backend: Backend) -> None:
@@ -49,8 +45,7 @@ def add_chat(router: APIRouter, backend: Backend) -> None:
         events = backend.answers.astream(question)
         first = await anext(events)
         identity = request_id(request.headers.get(HEADER))
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_sent(first, events, identity), media_type=EVENTS, headers=headers)
+        return StreamingResponse(_sent(first, events, identity), media_type=EVENTS, headers=EVENT_HEADERS)
 
 
 class _Events(Protocol):
@@ -60,15 +55,9 @@ class _Events(Protocol):
 
 async def _sent(first: AnswerEvent, events: _Events, identity: str) -> AsyncIterator[str]:
     async with aclosing(events):
-        yield _event(first.type, first.model_dump_json(exclude_none=True))
+        yield event_text(first)
         try:
             async for event in events:
-                yield _event(event.type, event.model_dump_json(exclude_none=True))
-        except Exception as error:  # noqa: BLE001 -- the status is sent: what is left to tell it is an event
-            problem = problem_of(error)
-            log_failure(error, problem, identity)
-            yield _event("error", json.dumps(problem.body(identity), ensure_ascii=False))
-
-
-def _event(kind: str, data: str) -> str:
-    return f"event: {kind}\ndata: {data}\n\n"
+                yield event_text(event)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the reader is told
+            yield failure_text(error, identity)

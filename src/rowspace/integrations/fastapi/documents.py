@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from http import HTTPStatus
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Path, Request
 
-from rowspace.errors import RowNotFound
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.collections import Name
 from rowspace.integrations.fastapi.openapi import ndjson_body, problems
 from rowspace.integrations.fastapi.routes import LimitedRequest, access_of
 from rowspace.integrations.rest.bodies import LineReader
-from rowspace.integrations.rest.errors import RequestFault
+from rowspace.integrations.rest.checks import check_number, no_documents, one_document
 from rowspace.integrations.rest.models import (
     Count,
     CountBody,
@@ -63,8 +61,8 @@ def _add_writes(router: APIRouter, backend: Backend) -> None:
         limited = cast("LimitedRequest", request)
         if not limited.streamed:
             if limited.empty:
-                raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, "There is no body: send the documents.", pointer="")
-            _check_number(len(body.documents), limits.max_documents)
+                raise no_documents()
+            check_number(len(body.documents), limits)
             return LoadResult.from_report(await backend.documents.add(name, body.documents))
         streamed = _lines(limited, LineReader(limits.max_line))
         return LoadResult.from_report(await backend.documents.add(name, streamed))
@@ -93,11 +91,7 @@ def _add_reads(router: APIRouter, backend: Backend) -> None:
     async def get_document(name: Name, document_id: Id, request: Request) -> DocumentOut:
         """Return a document."""
         access_of(request).check(name)
-        found = await backend.documents.get(name, [document_id])
-        if not found:
-            message = f"There is no document {document_id!r:.200} in the collection {name!r}."
-            raise RowNotFound(message)
-        return found[0]
+        return one_document(await backend.documents.get(name, [document_id]), name, document_id)
 
     @router.post(
         _PATH + "/count",
@@ -129,12 +123,6 @@ def _add_reads(router: APIRouter, backend: Backend) -> None:
             descending=body.descending,
             cursor=body.cursor,
         )
-
-
-def _check_number(number: int, limit: int) -> None:
-    if number > limit:
-        detail = f"{number:,} documents at once, at most {limit:,} are taken: send them in parts, or as NDJSON."
-        raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer="/documents")
 
 
 async def _lines(request: LimitedRequest, reader: LineReader) -> AsyncIterator[DocumentBody]:

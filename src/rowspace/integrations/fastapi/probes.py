@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
 
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.openapi import problems
 from rowspace.integrations.fastapi.routes import route_class
 from rowspace.integrations.rest.metrics import CONTENT_TYPE
+from rowspace.integrations.rest.probes import Alive, Ready
 from rowspace.integrations.rest.problems import unready
 from rowspace.services import areadiness
 
 __all__ = ["probes_router"]
-
-
-class Alive(BaseModel):
-    """The process answers."""
-
-    status: Literal["ok"] = "ok"
-
-
-class Ready(BaseModel):
-    """The process can serve."""
-
-    status: Literal["ready"] = "ready"
 
 
 def probes_router(backend: Backend) -> APIRouter:

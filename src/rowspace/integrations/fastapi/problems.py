@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import re
 from http import HTTPStatus
 
@@ -14,11 +12,9 @@ from starlette.exceptions import HTTPException
 from rowspace.errors import RowspaceError
 from rowspace.integrations.rest.errors import RequestFault
 from rowspace.integrations.rest.ids import HEADER, request_id
-from rowspace.integrations.rest.problems import MEDIA_TYPE, Problem, problem_of, validation_problem
+from rowspace.integrations.rest.problems import MEDIA_TYPE, Problem, log_failure, problem_of, validation_problem
 
-__all__ = ["add_problem_handlers", "answer_to", "log_failure", "problem_response"]
-
-_log = logging.getLogger("rowspace.http")
+__all__ = ["add_problem_handlers", "answer_to", "problem_response"]
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -54,18 +50,10 @@ def answer_to(error: Exception, request: str) -> Response:
     return problem_response(problem, request)
 
 
-def log_failure(error: Exception, problem: Problem, request: str) -> None:
-    """Log a fault of the server with the request's id, and with its traceback where nobody foresaw it."""
-    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        unforeseen = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
-        _log.error("request %s: %s", request, type(error).__name__, exc_info=error if unforeseen else None)
-
-
 def problem_response(problem: Problem, request: str) -> Response:
     """Return the answer that tells a problem."""
-    content = json.dumps(problem.body(request), ensure_ascii=False).encode("utf-8", "replace")
     headers = {**problem.headers, HEADER: request}
-    return Response(content, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
+    return Response(problem.content(request), status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def _problem_of(error: Exception) -> Problem:

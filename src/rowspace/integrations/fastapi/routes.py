@@ -16,7 +16,8 @@ from fastapi.routing import APIRoute
 
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.problems import answer_to
-from rowspace.integrations.rest.bodies import JSON, NDJSON, Meter, media_type, read_json
+from rowspace.integrations.rest.bodies import NDJSON, Meter, media_type, read_json
+from rowspace.integrations.rest.checks import check_media_type
 from rowspace.integrations.rest.errors import RequestFault
 from rowspace.integrations.rest.ids import HEADER, request_id
 from rowspace.integrations.rest.keys import Access
@@ -126,10 +127,8 @@ class LimitedRequest(Request):
             return b""
         body = await super().body()
         self.empty = not body
-        given = media_type(self.headers.get("content-type"))
-        if body and given != JSON:
-            detail = f"The body is {given or 'of no Content-Type'}, expected {JSON}."
-            raise RequestFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
+        if body:
+            check_media_type(self.headers.get("content-type"))
         return body
 
     async def json(self) -> Any:

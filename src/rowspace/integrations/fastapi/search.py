@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from fastapi import APIRouter, Request, Response
 
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.openapi import problems
 from rowspace.integrations.fastapi.routes import access_of
 from rowspace.integrations.rest.bodies import JSON
-from rowspace.integrations.rest.errors import RequestFault
+from rowspace.integrations.rest.checks import check_search
 from rowspace.integrations.rest.models import BatchBody, Search, SearchResult, SearchResults
 
 __all__ = ["add_search"]
@@ -30,19 +28,11 @@ def add_search(router: APIRouter, backend: Backend) -> None:
     async def search(body: Search, request: Request) -> Response:
         """Return the documents nearest to a text or a vector, best first; with `queries`, those of each."""
         access_of(request).check(body.collection)
-        _check("/k", body.k, limits.max_k)
-        _check("/fetch_k", body.fetch_k or 0, limits.max_k)
+        check_search(body, limits)
         if isinstance(body, BatchBody):
-            _check("/queries", len(body.queries), limits.max_queries)
             many = await backend.searches.search_many(body.collection, body.queries, **body.options())
             found = [SearchResult.model_construct(hits=hits) for hits in many]
             # Serialised here: FastAPI would first validate what the service made.
             return Response(SearchResults.model_construct(results=found).model_dump_json(), media_type=JSON)
         hits = await backend.search(body.collection, body)
         return Response(SearchResult.model_construct(hits=hits).model_dump_json(), media_type=JSON)
-
-
-def _check(pointer: str, number: int, limit: int) -> None:
-    if number > limit:
-        detail = f"{pointer[1:]} is {number:,}, at most {limit:,} are given here."
-        raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=pointer)

@@ -16,15 +16,23 @@ class RequestFault(RowspaceError, ValueError):
         status: the HTTP status that says so.
         detail: what was received, what was expected, and the fix.
         pointer: a JSON pointer to the part of the body that is at fault.
+        parameter: the part of the path that is at fault.
         headers: headers that the answer needs.
     """
 
     def __init__(
-        self, status: HTTPStatus, detail: str, *, pointer: str | None = None, headers: dict[str, str] | None = None
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        pointer: str | None = None,
+        parameter: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.pointer = pointer
+        self.parameter = parameter
         self.headers = headers or {}
 
 

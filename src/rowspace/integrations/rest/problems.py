@@ -6,6 +6,8 @@ hosts, users and SQL. It goes to the log, where the request id finds it.
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -20,9 +22,20 @@ from rowspace.integrations.rest.errors import RequestFault
 from rowspace.integrations.rest.models import KINDS
 from rowspace.services import Readiness
 
-__all__ = ["MEDIA_TYPE", "Problem", "ProblemError", "pointer_to", "problem_of", "unready", "validation_problem"]
+__all__ = [
+    "MEDIA_TYPE",
+    "Problem",
+    "ProblemError",
+    "log_failure",
+    "pointer_to",
+    "problem_of",
+    "unready",
+    "validation_problem",
+]
 
 MEDIA_TYPE = "application/problem+json"
+
+_log = logging.getLogger("rowspace.http")
 
 #: Seconds after which it is worth trying again.
 _SOON, _LATER = "1", "5"
@@ -43,6 +56,10 @@ class Problem:
         about = {"type": "about:blank", "title": self.status.phrase, "status": int(self.status), "detail": self.detail}
         faults = {"errors": [*self.errors]} if self.errors else {}
         return {**about, **faults, **self.more, "request_id": request_id}
+
+    def content(self, request_id: str) -> bytes:
+        """Return the problem document as it is sent."""
+        return json.dumps(self.body(request_id), ensure_ascii=False).encode("utf-8", "replace")
 
 
 class ProblemError(RowspaceError):
@@ -107,10 +124,20 @@ def problem_of(error: BaseException) -> Problem:
     if isinstance(error, ProblemError):
         return error.problem
     if isinstance(error, RequestFault):
-        return Problem(error.status, str(error), _at(error.pointer, error), error.headers)
+        place = _at(error.pointer, error)
+        if error.parameter is not None:
+            place = [{"parameter": error.parameter, "detail": str(error)}]
+        return Problem(error.status, str(error), place, error.headers)
     if isinstance(error, ValidationError):
         return validation_problem(error.errors(include_url=False, include_context=False))
     return _of_server(error) or _of_caller(error) or Problem(HTTPStatus.INTERNAL_SERVER_ERROR, _INTERNAL)
+
+
+def log_failure(error: Exception, problem: Problem, request_id: str) -> None:
+    """Log a fault of the server with the request's id, and with its traceback where nobody foresaw it."""
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        unforeseen = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
+        _log.error("request %s: %s", request_id, type(error).__name__, exc_info=error if unforeseen else None)
 
 
 def _of_server(error: BaseException) -> Problem | None:

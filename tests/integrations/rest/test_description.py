@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from starlette.testclient import TestClient
 
-from rowspace.integrations.fastapi import create_app
+from rowspace.integrations import fastapi, flask
 from rowspace.integrations.rest.settings import ServerSettings
 from rowspace.testing import HashingEmbedder
 
 
-@pytest.fixture(scope="module")
-def schema(new_database):
-    app = create_app(ServerSettings(database_url=new_database()), embedder=HashingEmbedder(4))
+@contextmanager
+def described_fastapi(options):
+    from starlette.testclient import TestClient
+
+    app = fastapi.create_app(options, embedder=HashingEmbedder(4))
     with TestClient(app):
         yield schemathesis.openapi.from_asgi("/openapi.json", app)
+
+
+@contextmanager
+def described_flask(options):
+    # Flask describes nothing: what FastAPI says of the contract has to be true here too.
+    description = fastapi.create_app(options, embedder=HashingEmbedder(4)).openapi()
+    app = flask.create_app(options, embedder=HashingEmbedder(4))
+    app.add_url_rule("/openapi.json", view_func=lambda: description)
+    yield schemathesis.openapi.from_wsgi("/openapi.json", app)
+    app.extensions["rowspace"].close()
+
+
+@pytest.fixture
+def schema(framework, new_database):
+    described = {"fastapi": described_fastapi, "flask": described_flask}[framework]
+    with described(ServerSettings(database_url=new_database())) as found:
+        yield found
 
 
 def test_every_answer_is_as_described(schema):

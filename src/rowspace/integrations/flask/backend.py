@@ -1,0 +1,120 @@
+"""What the endpoints, commands and requests of one application share."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import cached_property
+from threading import Lock
+from typing import Any
+
+from flask import current_app
+from pydantic import SecretStr
+
+from rowspace.engine import Database
+from rowspace.errors import ConfigurationError
+from rowspace.integrations.rag import AnswerService
+from rowspace.integrations.rest.databases import database_url, engine_options
+from rowspace.integrations.rest.keys import Keyring
+from rowspace.integrations.rest.metrics import Metrics
+from rowspace.integrations.rest.settings import ServerSettings
+from rowspace.services import DocumentService, Embedder, QuickSearch, SearchService
+
+__all__ = ["NAME", "Backend", "current_backend"]
+
+#: The key in `app.extensions`, and the name of the blueprint and the command.
+NAME = "rowspace"
+
+
+class Backend:
+    """The services, keys, limits and metrics of one application.
+
+    Args:
+        settings: limits, keys, and the database where none is given.
+        database: the caller's; None opens that of the settings when it is first asked for.
+        embedder: turns texts into vectors.
+        answers: an `AnswerService` for `/api/chat`; by default one on the same database.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        database: Database | None = None,
+        *,
+        embedder: Embedder | None = None,
+        answers: Any = None,
+    ) -> None:
+        self.settings = settings
+        self.embedder = embedder
+        self.keyring = Keyring(settings.api_keys)
+        self.metrics = Metrics()
+        #: Flask-SQLAlchemy, where its session is that of the requests.
+        self.sqlalchemy: Any = None
+        self._answers = answers
+        self._given = database
+        self._opened: Database | None = None
+        self._opening = Lock()
+        self._stack = ExitStack()
+
+    @property
+    def url(self) -> SecretStr | None:
+        """The URL of the database; None for the embedded server."""
+        if self._given is None:
+            return self.settings.database_url
+        return SecretStr(self._given.engine.url.render_as_string(hide_password=False))
+
+    @property
+    def database(self) -> Database:
+        """The database; opened by the first who asks, so that a command that needs none starts no server."""
+        if self._given is not None:
+            return self._given
+        with self._opening:
+            if self._opened is None:
+                url = database_url(self.settings, self._stack)
+                self._opened = self._stack.enter_context(Database.open(url, **engine_options(self.settings)))
+            return self._opened
+
+    @cached_property
+    def documents(self) -> DocumentService:
+        """Documents, each call in a transaction of its own."""
+        return DocumentService(self.database, self.embedder)
+
+    @cached_property
+    def searches(self) -> SearchService:
+        """Searches and listings, each call in a transaction of its own."""
+        return SearchService(self.database, self.embedder)
+
+    @cached_property
+    def quick(self) -> SearchService | QuickSearch:
+        """Searches as fast as the database's owner allows: nobody else has hooks on what was opened here."""
+        return self.searches if self._given is not None else QuickSearch(self.database, self.embedder)
+
+    @cached_property
+    def answers(self) -> Any:
+        """The answer service."""
+        if self._answers is not None:
+            return self._answers
+        return AnswerService(self.database, self.embedder, model=self.settings.chat_model)
+
+    def close(self) -> None:
+        """Close what was opened here; the next one who asks for the database opens it again."""
+        with self._opening:
+            self._stack.close()
+            self._opened = None
+            for name in ("documents", "searches", "quick", "answers"):
+                self.__dict__.pop(name, None)
+
+
+def current_backend() -> Backend:
+    """Return the backend of the current application.
+
+    Raises:
+        ConfigurationError: it has none.
+    """
+    backend: Backend | None = current_app.extensions.get(NAME)
+    if backend is None:
+        message = (
+            f"The application {current_app.name!r} has no Rowspace yet: "
+            "call Rowspace().init_app(app) where the application is made."
+        )
+        raise ConfigurationError(message)
+    return backend

@@ -1,0 +1,66 @@
+"""The blueprint of the whole contract, to register in an application of one's own."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+from flask.blueprints import BlueprintSetupState
+from werkzeug.routing import BaseConverter
+
+from rowspace.integrations.flask import views
+from rowspace.integrations.flask.backend import NAME
+from rowspace.integrations.flask.calls import View, served
+from rowspace.integrations.flask.chat import chat
+from rowspace.integrations.flask.probes import healthz, metrics, readyz
+
+__all__ = ["make_blueprint"]
+
+_COLLECTION = "/api/collections/<name>"
+
+_ENDPOINTS: tuple[tuple[str, str, View], ...] = (
+    ("POST", "/api/search", views.search),
+    ("POST", "/api/chat", chat),
+    ("GET", "/api/collections", views.list_collections),
+    ("POST", "/api/collections", views.create_collection),
+    ("GET", _COLLECTION, views.get_collection),
+    ("DELETE", _COLLECTION, views.delete_collection),
+    ("POST", f"{_COLLECTION}/documents", views.put_documents),
+    ("GET", f"{_COLLECTION}/documents/<rowspace:document_id>", views.get_document),
+    ("POST", f"{_COLLECTION}/count", views.count_documents),
+    ("POST", f"{_COLLECTION}/scroll", views.scroll_documents),
+    ("POST", f"{_COLLECTION}/delete", views.delete_documents),
+)
+
+_PROBES: tuple[tuple[str, View], ...] = (
+    ("/healthz", healthz),
+    ("/readyz", readyz),
+    ("/metrics", metrics),
+)
+
+
+class _Id(BaseConverter):
+    """Any document's id: slashes may be anywhere in it, which Werkzeug's `path` does not allow."""
+
+    regex = ".+"
+    part_isolating = False
+
+
+def make_blueprint(name: str = NAME, *, probes: bool = True) -> Blueprint:
+    """Return a blueprint with the REST contract, for `app.register_blueprint(..., url_prefix=...)`.
+
+    It serves the `Rowspace` of the application that a request is for.
+
+    Args:
+        name: what Flask calls it, for `url_for`.
+        probes: whether `/healthz`, `/readyz` and `/metrics` are part of it.
+    """
+    blueprint = Blueprint(name, __name__)
+
+    def add_converter(state: BlueprintSetupState) -> None:
+        state.app.url_map.converters["rowspace"] = _Id
+
+    blueprint.record(add_converter)
+    for method, path, view in _ENDPOINTS:
+        blueprint.add_url_rule(path, view.__name__, served(view), methods=[method])
+    for path, view in _PROBES if probes else ():
+        blueprint.add_url_rule(path, view.__name__, served(view, guarded=False))
+    return blueprint

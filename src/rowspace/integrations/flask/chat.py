@@ -1,0 +1,40 @@
+"""The endpoint of questions and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import Any
+
+from flask import Response, request
+
+from rowspace.integrations.flask.calls import Call, answer, body_of
+from rowspace.integrations.rag.models import AnswerEvent
+from rowspace.integrations.rest.events import EVENT_HEADERS, EVENTS, event_text, failure_text
+from rowspace.integrations.rest.models import ChatBody
+
+__all__ = ["chat"]
+
+
+def chat(call: Call) -> Response:
+    """Return an answer from the documents with its numbered sources, whole or as server-sent events."""
+    body: ChatBody = body_of(ChatBody, call.backend)
+    call.access.check(body.collection)
+    question = body.request()
+    if not body.stream and EVENTS not in request.headers.get("Accept", ""):
+        return answer(call.backend.answers.answer(question))
+    # Begun here: what fails before the first event is answered as any other problem.
+    events = call.backend.answers.stream(question)
+    first = next(events)
+    return Response(_sent(first, events, call.identity), content_type=EVENTS, headers=EVENT_HEADERS)
+
+
+def _sent(first: AnswerEvent, events: Generator[AnswerEvent, Any, Any], identity: str) -> Iterator[str]:
+    # A reader that leaves ends the model's stream, and its connection, at once.
+    with closing(events):
+        yield event_text(first)
+        try:
+            for event in events:
+                yield event_text(event)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the reader is told
+            yield failure_text(error, identity)

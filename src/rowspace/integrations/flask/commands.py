@@ -1,0 +1,59 @@
+"""`flask rowspace`: the commands of `rowspace`, on the application's database and embedder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from flask import Flask, has_app_context
+
+from rowspace._optional import require
+from rowspace.errors import ConfigurationError, MissingExtra
+from rowspace.integrations.flask.backend import NAME, Backend, current_backend
+
+__all__ = ["add_commands", "application_embedder"]
+
+#: How the command line finds the embedder that the application was given as an object.
+_EMBEDDER = f"{__name__}:application_embedder"
+
+
+def application_embedder() -> Any:
+    """Return the embedder of the application whose command runs.
+
+    Raises:
+        ConfigurationError: this is a process of its own, as `--processes` starts them.
+    """
+    if not has_app_context():
+        message = "The embedder of a Flask application cannot be had by other processes: leave out --processes."
+        raise ConfigurationError(message)
+    return current_backend().embedder
+
+
+def add_commands(app: Flask, backend: Backend, *, own_embedder: bool) -> None:
+    """Add `flask rowspace` to an application."""
+
+    @app.cli.command(
+        NAME,
+        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+        add_help_option=False,
+        short_help="Migrate, load and search documents.",
+    )
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def command(arguments: tuple[str, ...]) -> None:
+        """Run a command of Rowspace on the application's database."""
+        try:
+            # By name, as the command line is above this level, and optional.
+            hosted = require("rowspace.cli.hosted", extra="cli")
+        except MissingExtra as error:
+            raise click.ClickException(str(error)) from error
+        given = backend.settings
+        hosted.run(
+            arguments,
+            name=f"flask {NAME}",
+            # Flask serves the application, and Rowspace in it.
+            without=["serve"],
+            database_url=backend.url,
+            database_schema=given.database_schema,
+            data_dir=given.data_dir,
+            embedder=_EMBEDDER if own_embedder else given.embedder,
+        )

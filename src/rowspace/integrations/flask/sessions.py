@@ -1,0 +1,71 @@
+"""A session a request: opened by the first who asks, committed or rolled back at the request's end, closed once."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from flask import Flask, Response, g, has_request_context, request
+from sqlalchemy.orm import Session
+
+from rowspace.errors import mapped_errors
+from rowspace.integrations.flask.backend import Backend
+from rowspace.integrations.flask.problems import answer_to, own_request_id
+
+__all__ = ["add_session_hooks", "current_session"]
+
+_KEY = "rowspace.session"
+
+
+def current_session(backend: Backend) -> Session:
+    """Return the session of the request; outside of requests, that of the application context."""
+    if backend.sqlalchemy is not None:
+        shared: Session = backend.sqlalchemy.session()
+        return shared
+    # A request within somebody's application context has a session of its own.
+    found: Session | None = request.environ.get(_KEY) if has_request_context() else g.get(_KEY)
+    return found if found is not None else _opened(backend)
+
+
+def _opened(backend: Backend) -> Session:
+    session = backend.database.sessions()
+    if has_request_context():
+        request.environ[_KEY] = session
+    else:
+        setattr(g, _KEY, session)
+    return session
+
+
+def add_session_hooks(app: Flask) -> None:
+    """End the sessions of an application's requests.
+
+    The commit comes before the answer is sent, so that a commit that fails is an error of the request.
+    """
+
+    # The first hook that is registered runs last: those of the application may still use the session.
+    @app.after_request
+    def finish(response: Response) -> Response:
+        session: Session | None = request.environ.get(_KEY)
+        if session is None:
+            return response
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            session.rollback()
+            return response
+        try:
+            with mapped_errors():
+                session.commit()
+        except Exception as error:  # noqa: BLE001 -- Flask would show it in debug mode, SQL and all
+            return answer_to(error, own_request_id())
+        return response
+
+    @app.teardown_request
+    def close(_: BaseException | None) -> None:
+        _close(request.environ.pop(_KEY, None))
+
+    @app.teardown_appcontext
+    def close_outside(_: BaseException | None) -> None:
+        _close(g.pop(_KEY, None))
+
+
+def _close(session: Session | None) -> None:
+    if session is not None:
+        session.close()

@@ -1,0 +1,75 @@
+"""What a server checks beyond the models: its own limits, and what is asked for and is not there."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from rowspace.errors import RowNotFound
+from rowspace.integrations.rest.bodies import JSON, media_type
+from rowspace.integrations.rest.errors import RequestFault
+from rowspace.integrations.rest.models import BatchBody, SearchBody
+from rowspace.integrations.rest.settings import Limits
+from rowspace.services import DocumentOut
+
+__all__ = ["check_media_type", "check_number", "check_search", "no_documents", "one_document"]
+
+
+def check_media_type(content_type: str | None) -> None:
+    """Refuse a body that is not JSON by its Content-Type.
+
+    Raises:
+        RequestFault: 415.
+    """
+    given = media_type(content_type)
+    if given != JSON:
+        detail = f"The body is {given or 'of no Content-Type'}, expected {JSON}."
+        raise RequestFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
+
+
+def check_search(body: SearchBody | BatchBody, limits: Limits) -> None:
+    """Refuse a search beyond the limits.
+
+    Raises:
+        RequestFault: 422, with the place.
+    """
+    _check("/k", body.k, limits.max_k)
+    _check("/fetch_k", body.fetch_k or 0, limits.max_k)
+    if isinstance(body, BatchBody):
+        _check("/queries", len(body.queries), limits.max_queries)
+
+
+def _check(pointer: str, number: int, limit: int) -> None:
+    if number > limit:
+        detail = f"{pointer[1:]} is {number:,}, at most {limit:,} are given here."
+        raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=pointer)
+
+
+def check_number(documents: int, limits: Limits) -> None:
+    """Refuse more documents in a JSON body than are taken.
+
+    Raises:
+        RequestFault: 422, with the place.
+    """
+    if documents > limits.max_documents:
+        detail = (
+            f"{documents:,} documents at once, at most {limits.max_documents:,} are taken: "
+            "send them in parts, or as NDJSON."
+        )
+        raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer="/documents")
+
+
+def no_documents() -> RequestFault:
+    """Return the fault of a load without a body."""
+    return RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, "There is no body: send the documents.", pointer="")
+
+
+def one_document(found: list[DocumentOut], collection: str, document_id: str) -> DocumentOut:
+    """Return the document that was found.
+
+    Raises:
+        RowNotFound: there is none.
+    """
+    if not found:
+        message = f"There is no document {document_id!r:.200} in the collection {collection!r}."
+        raise RowNotFound(message)
+    return found[0]
