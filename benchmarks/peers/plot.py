@@ -34,7 +34,7 @@ def main(source: str, target: str) -> None:
         _panel(
             axis,
             {peer: row[name] for peer, row in figures.items()},
-            f"{title} ({'more' if more else 'less'} is better)",
+            title if more else f"{title}: less is better",
         )
     figure.savefig(target, metadata={"Date": None})
 

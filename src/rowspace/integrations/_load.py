@@ -120,7 +120,7 @@ def _load_documents(session: Session, over: str | Collection, data: _Data, loadi
     collection = _collection(session, over, dimension, loading)
     collection.meta = keep_schema(collection.meta, data.rows.kept(), data.rows.notes)
     repository = DocumentRepository(session, collection)
-    was_empty = repository.is_empty()
+    was_empty = repository.begin_first_load()
     found = [] if first is None else [first]
     rows = _Data(chain(found, source), data.rows).of_dimension(collection.dimension)
     report = repository.upsert(rows, batch_size=loading.chunksize)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     column,
     delete,
     func,
+    literal_column,
     select,
     table,
     update,
@@ -34,8 +35,12 @@ __all__ = [
     "delete_matching",
     "is_empty",
     "languages",
+    "lock_first_load",
     "target_of",
 ]
+
+#: The first half of the advisory locks of first loads; the second is the collection.
+_FIRST_LOAD = 0x526F7773
 
 Conditions = Sequence[ColumnElement[bool]]
 
@@ -87,6 +92,12 @@ def delete_matching(collection_id: int, where: Conditions) -> Delete:
 def count(collection_id: int, where: Conditions = ()) -> Select[int]:
     """Select the number of documents that meet every condition; costs a pass over them."""
     return select(func.count()).select_from(Document).where(*matching(collection_id, where))
+
+
+def lock_first_load(collection_id: int) -> Select[Any]:
+    """Select nothing, once no other transaction holds the lock of a collection's first load; hold it until the end."""
+    key: ColumnElement[int] = literal_column(f"{collection_id % 2**31:d}")
+    return select(func.pg_advisory_xact_lock(literal_column(f"{_FIRST_LOAD:d}"), key))
 
 
 def is_empty(collection_id: int) -> Select[Any]:

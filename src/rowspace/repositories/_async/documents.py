@@ -133,6 +133,18 @@ class AsyncDocumentRepository:
         with mapped_errors():
             return bool(await self.session.scalar(statements.is_empty(self.collection.id)))
 
+    async def begin_first_load(self) -> bool:
+        """Return whether there is no document; if so, other first loads wait until this transaction ends.
+
+        A first load creates the indexes at its end, which waits for everybody who has written: two of them would wait
+        for each other.
+        """
+        if not await self.is_empty():
+            return False
+        with mapped_errors():
+            await self.session.execute(statements.lock_first_load(self.collection.id))
+        return await self.is_empty()
+
     async def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
         """Return the SHA-256 of the content, as hexadecimal text, and the metadata of those ids that are there."""
         with mapped_errors():
@@ -149,6 +161,8 @@ class AsyncDocumentRepository:
         if isinstance(spec, IVFFlat):
             spec = spec.sized(await self.count())
         with mapped_errors():
+            # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
+            await self.session.execute(statements.lock_first_load(self.collection.id))
             connection = await self.session.connection(bind_arguments={"mapper": Document})
             for statement in self._partition.create_indexes(spec, self.collection.language):
                 await connection.exec_driver_sql(statement)

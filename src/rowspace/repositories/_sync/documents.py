@@ -134,6 +134,18 @@ class DocumentRepository:
         with mapped_errors():
             return bool(self.session.scalar(statements.is_empty(self.collection.id)))
 
+    def begin_first_load(self) -> bool:
+        """Return whether there is no document; if so, other first loads wait until this transaction ends.
+
+        A first load creates the indexes at its end, which waits for everybody who has written: two of them would wait
+        for each other.
+        """
+        if not self.is_empty():
+            return False
+        with mapped_errors():
+            self.session.execute(statements.lock_first_load(self.collection.id))
+        return self.is_empty()
+
     def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
         """Return the SHA-256 of the content, as hexadecimal text, and the metadata of those ids that are there."""
         with mapped_errors():
@@ -150,6 +162,8 @@ class DocumentRepository:
         if isinstance(spec, IVFFlat):
             spec = spec.sized(self.count())
         with mapped_errors():
+            # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
+            self.session.execute(statements.lock_first_load(self.collection.id))
             connection = self.session.connection(bind_arguments={"mapper": Document})
             for statement in self._partition.create_indexes(spec, self.collection.language):
                 connection.exec_driver_sql(statement)

@@ -79,7 +79,8 @@ class AsyncLoader:
         load = self._load
         batch = load.batch(given, repository.collection.dimension)
         if load.was_empty is None:
-            load.was_empty = await repository.is_empty()
+            builds = self._options["build_indexes"]
+            load.was_empty = await (repository.begin_first_load() if builds else repository.is_empty())
         batch.compare(await repository.fingerprints(list(batch.documents)))
         embeddings = await self._embed(repository, batch)
         written = await repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))

@@ -80,7 +80,8 @@ class Loader:
         load = self._load
         batch = load.batch(given, repository.collection.dimension)
         if load.was_empty is None:
-            load.was_empty = repository.is_empty()
+            builds = self._options["build_indexes"]
+            load.was_empty = repository.begin_first_load() if builds else repository.is_empty()
         batch.compare(repository.fingerprints(list(batch.documents)))
         embeddings = self._embed(repository, batch)
         written = repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))

@@ -1,0 +1,55 @@
+"""Two first loads of one collection at once: each builds the indexes at its end, and neither waits for the other."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
+
+import pytest
+from sqlalchemy import text
+
+from rowspace import CollectionRepository, Database, DocumentRepository, DocumentService
+
+WAITING = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = "
+               "(SELECT oid FROM pg_database WHERE datname = current_database())")  # fmt: skip
+INDEXES = text("SELECT count(*) FROM pg_indexes WHERE tablename = :name AND indexname LIKE 'ix_%'")
+
+
+@pytest.fixture
+def database(new_database):
+    with Database.open(new_database()) as database:
+        DocumentService(database).create_collection("first", 2)
+        yield database
+
+
+def row(number):
+    return {"id": str(number), "content": "text", "embedding": [1, number]}
+
+
+@pytest.mark.parametrize("options", [{}, {"commit_batches": True}])
+def test_the_second_waits_before_it_writes(database, options):
+    with ThreadPoolExecutor(1) as pool:
+        with database.begin() as session:
+            collection = CollectionRepository(session).get("first")
+            documents = DocumentRepository(session, collection)
+            assert documents.begin_first_load()
+            documents.upsert([row(1)])
+            second = pool.submit(DocumentService(database).add, "first", [row(2)], **options)
+            with database.session() as other:
+                while not other.scalar(WAITING):
+                    assert not second.done()
+                    sleep(0.01)
+            documents.create_indexes()
+        assert second.result(60).written == 1
+    with database.session() as session:
+        assert DocumentRepository(session, collection).count() == 2
+        assert session.scalar(INDEXES, {"name": collection.partition}) == 3
+        assert not DocumentRepository(session, collection).begin_first_load()
+
+
+def test_many_at_once(database):
+    service = DocumentService(database)
+    with ThreadPoolExecutor(8) as pool:
+        reports = [*pool.map(lambda number: service.add("first", [row(number)]), range(24))]
+    assert [report.inserted for report in reports] == [1] * 24
+    assert service.count("first") == 24
