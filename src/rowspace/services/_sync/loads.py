@@ -79,11 +79,12 @@ class Loader:
     def _write(self, repository: DocumentRepository, given: list[Given], resume: str | None = None) -> None:
         load = self._load
         batch = load.batch(given, repository.collection.dimension)
-        if load.was_empty is None:
-            builds = self._options["build_indexes"]
-            load.was_empty = repository.begin_first_load() if builds else repository.is_empty()
         batch.compare(repository.fingerprints(list(batch.documents)))
         embeddings = self._embed(repository, batch)
+        if load.was_empty is None:
+            # After the texts are embedded, which may take long: another first load waits from here on.
+            builds = self._options["build_indexes"]
+            load.was_empty = repository.begin_first_load() if builds else repository.is_empty()
         written = repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
         repository.replace_metadata(batch.metadata_changes())
         report = batch.report(written)
