@@ -6,6 +6,7 @@ It is started by `python -m benchmarks.peers`, and knows nothing of Rowspace but
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import Callable
@@ -31,6 +32,9 @@ def main(name: str, url: str, directory: str) -> None:
     """Run everything and print the figures."""
     data = Data.load(Path(directory))
     store: Store = import_module(f"benchmarks.peers.stores.{name}").STORE(url, len(data.rows[0].vector))
+    # The rows are lists of millions of numbers: without this, each collection of garbage would look at them all.
+    gc.collect()
+    gc.freeze()
     before = forget_peak()
     figures: dict[str, Any] = {"ingest": len(data.rows) / _seconds(lambda: store.ingest(data.rows))}
     figures["memory"] = memory("VmHWM") - before
