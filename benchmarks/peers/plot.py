@@ -19,9 +19,9 @@ PANELS = (
     ("ingest", "load, rows/s", True),
     ("upsert", "upsert of existing rows, rows/s", True),
     ("search", "search, ms", False),
-    ("filtered", "search under a 1 % filter, ms", False),
+    ("filtered", "under a 1 % filter, ms", False),
     ("rows", "rows of 10 under that filter", True),
-    ("concurrent", "32 concurrent async searches, searches/s", True),
+    ("concurrent", "32 concurrent searches, searches/s", True),
 )
 OURS, THEIRS, FLOOR = "#0b7285", "#adb5bd", "#495057"
 
