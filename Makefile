@@ -56,7 +56,7 @@ pins: ## renew constraints.txt; PYTHON must be the oldest that is supported
 
 clean: ## delete .venv and everything built
 	@rm -rf $(VENV) dist docs/_build htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .nox \
-	    .import_linter_cache
+	    .import_linter_cache .peers .schemathesis
 
 # One environment for both: .dev holds all that .demo holds.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.pip
