@@ -37,6 +37,13 @@ def sqlalchemy(session: nox.Session, sqlalchemy: str) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session(python="3.12")
+def django(session: nox.Session) -> None:
+    """Run the tests of the Django integration on Django 6, which Python 3.11 does not have."""
+    install(session, "test", "django>=6,<7")
+    session.run("pytest", "tests/integrations/django", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format, layers and generated twins."""

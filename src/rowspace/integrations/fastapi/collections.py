@@ -21,7 +21,11 @@ Name = Annotated[str, Path(pattern=NO_NUL, description="The name of a collection
 
 def add_collections(router: APIRouter, backend: Backend) -> None:
     """Add the endpoints that list, create, show and delete collections."""
+    _add_to_all(router, backend)
+    _add_to_one(router, backend)
 
+
+def _add_to_all(router: APIRouter, backend: Backend) -> None:
     @router.get(
         "/api/collections",
         tags=["collections"],
@@ -59,6 +63,8 @@ def add_collections(router: APIRouter, backend: Backend) -> None:
         response.headers["Location"] = f"{request.url.path.rstrip('/')}/{quote(made.name, safe='')}"
         return made
 
+
+def _add_to_one(router: APIRouter, backend: Backend) -> None:
     @router.get(
         "/api/collections/{name}",
         tags=["collections"],
