@@ -16,6 +16,7 @@ from rowspace.integrations.rag import AnswerService
 from rowspace.integrations.rest.databases import database_url, engine_options
 from rowspace.integrations.rest.keys import Keyring
 from rowspace.integrations.rest.metrics import Metrics
+from rowspace.integrations.rest.pages import Assets
 from rowspace.integrations.rest.settings import ServerSettings
 from rowspace.services import DocumentService, Embedder, QuickSearch, SearchService
 
@@ -47,6 +48,7 @@ class Backend:
         self.embedder = embedder
         self.keyring = Keyring(settings.api_keys)
         self.metrics = Metrics()
+        self.assets = Assets(settings.docs_assets)
         #: Flask-SQLAlchemy, where its session is that of the requests.
         self.sqlalchemy: Any = None
         self._answers = answers
