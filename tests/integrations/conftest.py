@@ -42,6 +42,8 @@ class OpenAIStub:
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.replies: list[Any] = []
         self.release = threading.Event()
+        #: The client has hung up in the middle of an answer.
+        self.left = threading.Event()
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -70,6 +72,9 @@ class OpenAIStub:
             # Until the client has given up and the test is over.
             self.release.wait(30)
             return
+        if reply == "endless":
+            self.send_until_nobody_reads(handler)
+            return
         status, headers, content = self.response(body, reply)
         handler.send_response(status)
         for name, value in headers.items():
@@ -78,6 +83,17 @@ class OpenAIStub:
             handler.send_header("content-length", str(len(content)))
         handler.end_headers()
         handler.wfile.write(content)
+
+    def send_until_nobody_reads(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", "text/event-stream")
+        handler.end_headers()
+        chunk = streamed("word ").split("\n\n")[1].encode() + b"\n\n"
+        try:
+            while not self.release.wait(0.01):
+                handler.wfile.write(chunk)
+        except ConnectionError:
+            self.left.set()
 
     def response(self, body: dict[str, Any], reply: Any) -> tuple[int, dict[str, str], bytes]:
         kind = {"content-type": "application/json"}

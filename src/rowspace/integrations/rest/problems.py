@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -104,8 +105,17 @@ _UNEXPLAINED: dict[type[RowspaceError], tuple[HTTPStatus, str, str | None]] = {
         "The database is not at the migration of this version of Rowspace.",
         _LATER,
     ),
-    errors.ModelUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The language model cannot be reached.", _LATER),
-    errors.ModelError: (HTTPStatus.BAD_GATEWAY, "The language model failed, or gave no answer that can be read.", None),
+    errors.ModelUnavailable: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The language model or the embedder is away, or has too much to do. Try again.",
+        _LATER,
+    ),
+    errors.ModelError: (
+        HTTPStatus.BAD_GATEWAY,
+        "The language model or the embedder failed, or gave no answer that can be read.",
+        None,
+    ),
+    errors.EmbedderFailed: (HTTPStatus.SERVICE_UNAVAILABLE, "A process that embeds has ended. Try again.", _LATER),
     errors.TransactionConflict: (HTTPStatus.CONFLICT, "Another transaction was in the way. Try again.", _SOON),
     errors.PermissionDenied: (HTTPStatus.FORBIDDEN, "The server's role in the database may not do this.", None),
 }
@@ -147,7 +157,9 @@ def _of_server(error: BaseException) -> Problem | None:
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, _SLOW, headers={"Retry-After": _LATER})
     for kind, (status, detail, retry) in _UNEXPLAINED.items():
         if isinstance(error, kind):
-            return Problem(status, detail, headers={} if retry is None else {"Retry-After": retry})
+            wait = getattr(error, "retry_after", None)
+            asked = retry if wait is None else str(math.ceil(wait))
+            return Problem(status, detail, headers={} if asked is None else {"Retry-After": asked})
     return None
 
 
