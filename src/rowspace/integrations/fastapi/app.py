@@ -10,11 +10,12 @@ from fastapi import FastAPI
 
 from rowspace.engine import AsyncDatabase
 from rowspace.integrations.fastapi.backend import Backend
+from rowspace.integrations.fastapi.openapi import TAGS
 from rowspace.integrations.fastapi.pages import add_pages
 from rowspace.integrations.fastapi.problems import add_problem_handlers
 from rowspace.integrations.fastapi.router import router_of
 from rowspace.integrations.rest.databases import database_url, engine_options
-from rowspace.integrations.rest.description import installed_version, with_shared_problem
+from rowspace.integrations.rest.description import installed_version, tidied
 from rowspace.integrations.rest.embedders import embedder_of
 from rowspace.integrations.rest.origins import ALLOWED_HEADERS, EXPOSED_HEADERS, METHODS
 from rowspace.integrations.rest.settings import ServerSettings
@@ -48,6 +49,9 @@ def create_app(
         title="Rowspace",
         summary="Documents and vectors in PostgreSQL + pgvector.",
         version=installed_version(),
+        openapi_tags=TAGS,
+        # For clients that are made of the description: `put_documents`, without the path.
+        generate_unique_id_function=lambda route: route.name,
         lifespan=_lifespan(backend, database),
         # FastAPI's own pages load everything from elsewhere.
         docs_url=None,
@@ -75,7 +79,7 @@ class _Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the description, made when it is first asked for."""
         if self.openapi_schema is None:
-            self.openapi_schema = with_shared_problem(super().openapi())
+            self.openapi_schema = tidied(super().openapi())
         return self.openapi_schema
 
 

@@ -13,7 +13,6 @@ from rowspace.integrations.flask.calls import Call, answer, body_of, chunks_of, 
 from rowspace.integrations.rest.bodies import LineReader
 from rowspace.integrations.rest.checks import check_number, check_search, no_documents, one_document
 from rowspace.integrations.rest.models import (
-    BatchBody,
     CollectionBody,
     Collections,
     Count,
@@ -24,10 +23,8 @@ from rowspace.integrations.rest.models import (
     DocumentsBody,
     LoadResult,
     ScrollBody,
-    Search,
-    SearchResult,
-    SearchResults,
 )
+from rowspace.integrations.rest.queries import BatchBody, Search, SearchResult, SearchResults
 
 __all__ = [
     "count_documents",

@@ -7,10 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
 
+from rowspace.integrations.rest.bodies import JSON
 from rowspace.integrations.rest.problems import MEDIA_TYPE
 from rowspace.integrations.rest.settings import ServerSettings
 
-__all__ = ["FILE", "description_text", "installed_version", "with_shared_problem"]
+__all__ = ["FILE", "description_text", "installed_version", "tidied"]
 
 FILE = "openapi.json"
 
@@ -39,15 +40,16 @@ def description_text(settings: ServerSettings, *, server: str = "") -> str:
     return json.dumps(document, ensure_ascii=False)
 
 
-def with_shared_problem(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a description that FastAPI has just made, whose problems refer to one schema in place of one each."""
+def tidied(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a description that FastAPI has just made, with one schema for all problems, and without a default body."""
     schemas = document["components"]["schemas"]
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            for answer in operation["responses"].values():
-                problem = answer.get("content", {}).get(MEDIA_TYPE)
-                if problem is not None:
-                    schemas["Problem"], problem["schema"] = problem["schema"], _SHARED
+    for operation in (one for operations in document["paths"].values() for one in operations.values()):
+        for answer in operation["responses"].values():
+            problem = answer.get("content", {}).get(MEDIA_TYPE)
+            if problem is not None:
+                schemas["Problem"], problem["schema"] = problem["schema"], _SHARED
+        # It stands for a body that is streamed.
+        operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema", {}).pop("default", None)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     return document
 

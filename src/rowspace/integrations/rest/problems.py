@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from rowspace import errors
 from rowspace.errors import RowspaceError, sqlstate_of
 from rowspace.integrations.rest.errors import RequestFault
-from rowspace.integrations.rest.models import KINDS
+from rowspace.integrations.rest.queries import KINDS
 from rowspace.services import Readiness
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "log_failure",
     "pointer_to",
     "problem_of",
+    "title_of",
     "unready",
     "validation_problem",
 ]
@@ -54,13 +55,23 @@ class Problem:
 
     def body(self, request_id: str) -> dict[str, Any]:
         """Return the members of the problem document."""
-        about = {"type": "about:blank", "title": self.status.phrase, "status": int(self.status), "detail": self.detail}
+        about = {
+            "type": "about:blank",
+            "title": title_of(self.status),
+            "status": int(self.status),
+            "detail": self.detail,
+        }
         faults = {"errors": [*self.errors]} if self.errors else {}
         return {**about, **faults, **self.more, "request_id": request_id}
 
     def content(self, request_id: str) -> bytes:
         """Return the problem document as it is sent."""
         return json.dumps(self.body(request_id), ensure_ascii=False).encode("utf-8", "replace")
+
+
+def title_of(status: int) -> str:
+    """Return the name of a status as RFC 9110 has it, which Python's own has since 3.13."""
+    return {413: "Content Too Large", 422: "Unprocessable Content"}.get(status, HTTPStatus(status).phrase)
 
 
 class ProblemError(RowspaceError):

@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from rowspace._optional import require
+from rowspace.integrations.rest.fields import MAX_DOCUMENTS, MAX_K, MAX_QUERIES
 from rowspace.integrations.rest.keys import ApiKey
-from rowspace.integrations.rest.models import MAX_DOCUMENTS, MAX_K, MAX_QUERIES
 
 require("pydantic_settings", extra="fastapi")
 
