@@ -55,6 +55,8 @@ def create_app(
         lifespan=_lifespan(backend, database),
         # FastAPI's own pages load everything from elsewhere.
         docs_url=None,
+        # A path with a slash too many is none, as in Flask: a redirect would name the host that a proxy calls.
+        redirect_slashes=False,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
     )

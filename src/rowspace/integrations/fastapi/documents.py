@@ -70,8 +70,9 @@ def _add_writes(router: APIRouter, backend: Backend) -> None:
                 raise no_documents()
             check_number(len(body.documents), limits)
             return LoadResult.from_report(await backend.documents.add(name, body.documents))
-        streamed = _lines(limited, LineReader(limits.max_line))
-        return LoadResult.from_report(await backend.documents.add(name, streamed))
+        reader = LineReader(limits.max_line)
+        with reader.lines_named():
+            return LoadResult.from_report(await backend.documents.add(name, _lines(limited, reader)))
 
     @router.post(
         _PATH + "/delete",

