@@ -155,10 +155,12 @@ def problem_of(error: BaseException) -> Problem:
 
 
 def log_failure(error: Exception, problem: Problem, request_id: str) -> None:
-    """Log a fault of the server with the request's id, and with its traceback where nobody foresaw it."""
+    """Log a fault of the server with the request's id and why, and with its traceback where nobody foresaw it."""
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         unforeseen = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
-        _log.error("request %s: %s", request_id, type(error).__name__, exc_info=error if unforeseen else None)
+        # The rest of a driver's message is the statement.
+        why = str(error).partition("\n")[0]
+        _log.error("request %s: %s: %s", request_id, type(error).__name__, why, exc_info=error if unforeseen else None)
 
 
 def _of_server(error: BaseException) -> Problem | None:

@@ -162,9 +162,9 @@ def test_a_server_that_is_not_ready():
 
 def test_the_log_has_the_id_and_a_traceback_where_nobody_foresaw_it(caplog):
     caplog.set_level(logging.INFO, "rowspace.http")
-    for error in (errors.CollectionNotFound("c"), errors.StoreUnavailable("away"), RuntimeError("bug")):
+    for error in (errors.CollectionNotFound("c"), errors.StoreUnavailable("away\nSELECT 1"), RuntimeError("bug")):
         log_failure(error, problem_of(error), "id-7")
     assert [(record.getMessage(), bool(record.exc_info)) for record in caplog.records] == [
-        ("request id-7: StoreUnavailable", False),
-        ("request id-7: RuntimeError", True),
+        ("request id-7: StoreUnavailable: away", False),
+        ("request id-7: RuntimeError: bug", True),
     ]
