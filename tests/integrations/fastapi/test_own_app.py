@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 from fastapi import FastAPI, HTTPException
@@ -77,6 +79,24 @@ async def test_a_session_is_committed_once_or_rolled_back(database):
 def test_an_embedder_that_there_is_not():
     with pytest.raises(ConfigurationError, match="nowhere:at_all"):
         create_app(ServerSettings(embedder="nowhere:at_all"))
+
+
+async def test_a_stream_that_pauses_for_too_long_is_given_up(database):
+    """A connection to the database waits for it."""
+    app = FastAPI()
+    app.include_router(make_router(database, HashingEmbedder(8), settings=ServerSettings(upload_idle=0.05)))
+
+    async def lines():
+        yield b'{"content": "a"}\n'
+        await asyncio.Event().wait()
+
+    async with client_of(app) as client:
+        await client.post("/api/collections", json={"name": "paused"})
+        path, headers = "/api/collections/paused", {"content-type": "application/x-ndjson"}
+        given_up = await client.post(f"{path}/documents", content=lines(), headers=headers)
+        assert (given_up.status_code, given_up.headers["connection"]) == (408, "close")
+        assert "0.05 seconds" in given_up.json()["detail"]
+        assert (await client.post(f"{path}/count", json={})).json() == {"count": 0}
 
 
 @pytest.mark.parametrize("framework", [create_app, flask_app], ids=["fastapi", "flask"])

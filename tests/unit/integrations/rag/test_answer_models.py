@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from rowspace.errors import ConfigurationError, MissingExtra
 from rowspace.integrations.rag import Answer, AnswerEvent, AnswerRequest, AnswerService, Source
@@ -59,6 +59,24 @@ def test_a_model_by_name_needs_langchain_and_the_package_of_the_provider(monkeyp
     monkeypatch.setitem(sys.modules, "langchain.chat_models", None)
     with pytest.raises(MissingExtra, match="pip install langchain"):
         AnswerService("postgresql://localhost/x", model="openai:some-model")
+
+
+class Unset(BaseModel):
+    api_key: int
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda _: Unset(api_key="sk-secret"), r"cannot be set up \(ValidationError\)"),
+        (lambda _: 1 / 0, "cannot be set up: division by zero"),
+    ],
+)
+def test_a_model_that_cannot_be_set_up(monkeypatch, make, said):
+    monkeypatch.setattr("langchain.chat_models.init_chat_model", make)
+    with pytest.raises(ConfigurationError, match=said) as raised:
+        AnswerService("postgresql://localhost/x", model="openai:some-model")
+    assert "sk-secret" not in str(raised.value)
 
 
 def test_a_name_of_no_model():

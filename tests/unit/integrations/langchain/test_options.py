@@ -1,0 +1,88 @@
+"""What the constructor of the store takes, without a database."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+
+import pytest
+from sqlalchemy import create_engine
+
+from rowspace import Distance
+from rowspace.errors import ConfigurationError
+from rowspace.integrations.langchain import DistanceStrategy
+from rowspace.integrations.langchain.options import (
+    CollectionOptions,
+    distance_of,
+    refuse_unknown,
+    relevance,
+    unsupported,
+)
+from rowspace.services import CollectionInfo
+
+INFO = CollectionInfo(name="c", dimension=4, distance="cosine", language="simple", embedder=None, index={}, metadata={})
+
+
+class Theirs(StrEnum):
+    """As langchain-postgres has it."""
+
+    INNER = "inner"
+
+
+@pytest.mark.parametrize(
+    ("given", "distance"),
+    [
+        (None, None),
+        (DistanceStrategy.EUCLIDEAN, Distance.L2),
+        (DistanceStrategy.COSINE, Distance.COSINE),
+        (DistanceStrategy.MAX_INNER_PRODUCT, Distance.INNER_PRODUCT),
+        (Theirs.INNER, Distance.INNER_PRODUCT),
+        (Distance.L1, Distance.L1),
+        ("Euclidean", Distance.L2),
+        ("max_inner_product", Distance.INNER_PRODUCT),
+    ],
+    ids=str,
+)
+def test_distances_by_any_name(given, distance):
+    assert distance_of(given) is distance
+
+
+@pytest.mark.parametrize("given", ["hamming", "manhattan", 5])
+def test_what_is_no_distance(given):
+    with pytest.raises(ConfigurationError):
+        distance_of(given)
+
+
+@pytest.mark.parametrize("distance", [Distance.COSINE, Distance.L2, Distance.L1, Distance.INNER_PRODUCT])
+def test_relevance_is_from_0_to_1_and_falls(distance):
+    score = relevance(distance)
+    scores = [
+        score(value) for value in (-5.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 5.0) if distance.value != "l2" or value >= 0
+    ]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= one <= 1 for one in scores)
+    assert score(math.nan) == 0
+
+
+def test_a_collection_that_is_not_what_was_asked_for():
+    CollectionOptions("c").check(INFO)
+    CollectionOptions("c", dimension=4, distance=Distance.COSINE).check(INFO)
+    with pytest.raises(ConfigurationError, match="has the dimension 4, 5 was asked for"):
+        CollectionOptions("c", dimension=5).check(INFO)
+    with pytest.raises(ConfigurationError, match="has the distance cosine, l2 was asked for"):
+        CollectionOptions("c", distance=Distance.L2).check(INFO)
+
+
+def test_what_langchain_postgres_takes_and_this_cannot_do():
+    common = {"create_extension": False, "connection": create_engine("postgresql+psycopg://localhost/x")}
+    unsupported(use_jsonb=True, async_mode=False, **common)
+    with pytest.raises(ConfigurationError, match="use_jsonb"):
+        unsupported(use_jsonb=False, async_mode=False, **common)
+    with pytest.raises(ConfigurationError, match="AsyncEngine"):
+        unsupported(use_jsonb=True, async_mode=True, **common)
+
+
+def test_keywords_that_nobody_knows_are_named():
+    refuse_unknown({"a": 1}, known={"a"})
+    with pytest.raises(ConfigurationError, match="does not know a, b"):
+        refuse_unknown({"a": 1, "b": 2})
