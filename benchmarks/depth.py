@@ -68,7 +68,7 @@ def _filtered(raw: Callable[[Any], Any], documents: DocumentRepository, case: Ca
         return [hit.entity.id for hit in hits]
 
     variants: dict[str, Run] = {"raw unfiltered": lambda turn: raw(queries[turn % len(queries)]), "filtered": filtered}
-    times = interleave(variants, turns, warmup=20)
+    times = interleave(variants, turns, warmup=20, rehearse=True)
     pairs = [(filtered(turn), filtered(turn, exact=True)) for turn in range(100)]
     recall = sum(len({*hits} & {*exact}) / len(exact) for hits, exact in pairs) / len(pairs)
     yield Measure("filter", f"rows of {K}, fewest, at {name}", min(len(hits) for hits, _ in pairs), at_least=K)
@@ -83,7 +83,7 @@ def _batch(search: SearchRepository[Any], documents: DocumentRepository, filled:
         "one by one": lambda _: [documents.nearest(query, K) for query in queries],
         "nearest_many": lambda _: search.nearest_many(queries, K),
     }
-    times = interleave(variants, turns, warmup=3)
+    times = interleave(variants, turns, warmup=3, rehearse=True)
     throughput = times.ratio("one by one", "nearest_many")
     return Measure(
         "batch", f"throughput of {BATCH} queries", throughput, at_least=1.5, detail=times.milliseconds(*variants)
@@ -113,7 +113,7 @@ def _hybrid(hybrid: HybridRepository[Any], connection: psycopg.Connection[Any], 
         at = turn % len(queries)
         hybrid.hybrid(words[at], queries[at], K)
 
-    times = interleave({"halves": halves, "hybrid": both}, turns, warmup=20)
+    times = interleave({"halves": halves, "hybrid": both}, turns, warmup=20, rehearse=True)
     return Measure(
         "hybrid", "time of both by that of its halves", times.ratio("hybrid", "halves"), at_most=1.5,
         detail=times.milliseconds("halves", "hybrid"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from random import Random
 from statistics import median
 from time import perf_counter
 
-__all__ = ["Measure", "Times", "interleave", "interleave_async", "warming"]
+__all__ = ["Measure", "Times", "interleave", "interleave_async"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,42 +70,43 @@ def interleave(
     turns: int,
     *,
     warmup: int = 0,
+    rehearse: bool = False,
     before: Callable[[int], object] = lambda _: None,
 ) -> Times:
     """Call every variant with the number of the turn, `turns` times, and time each call.
 
-    The order is turned around from one turn to the next: whoever is second finds the data of the turn in the caches.
-    `before` may see to it that whoever is first finds it there too; it is not timed.
+    The order is drawn anew for each turn. With `rehearse` a call of the same variant, not timed, goes before each that
+    is: each variant has a server process of its own, and whoever ran last finds the processor's caches full of its own.
+    `before` runs once a turn, and is not timed either.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(-warmup, turns):
         before(turn)
-        for name in _order(list(variants), turn):
+        for name in _order(variants, turn):
+            if rehearse:
+                variants[name](turn)
             began = perf_counter()
             variants[name](turn)
             seconds[name].append(perf_counter() - began)
     return Times({name: values[warmup:] for name, values in seconds.items()})
 
 
-def warming(variants: Mapping[str, Callable[[int], object]]) -> Callable[[int], object]:
-    """Return what runs every variant once: each has a server process of its own, with caches of its own."""
-    return lambda turn: [variant(turn) for variant in variants.values()]
-
-
 async def interleave_async(
     variants: Mapping[str, Callable[[int], Awaitable[object]]], turns: int, *, warmup: int = 0
 ) -> Times:
-    """Do the same with coroutines, one at a time; before each turn every variant runs once without being timed."""
+    """Do the same with coroutines, one at a time, each rehearsed."""
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(-warmup, turns):
-        for variant in variants.values():
-            await variant(turn)
-        for name in _order(list(variants), turn):
+        for name in _order(variants, turn):
+            await variants[name](turn)
             began = perf_counter()
             await variants[name](turn)
             seconds[name].append(perf_counter() - began)
     return Times({name: values[warmup:] for name, values in seconds.items()})
 
 
-def _order(names: list[str], turn: int) -> list[str]:
-    return names[::-1] if turn % 2 else names
+def _order(names: Iterable[str], turn: int) -> list[str]:
+    ordered = list(names)
+    # The same orders in every run; nothing here is a secret.
+    Random(turn).shuffle(ordered)  # noqa: S311
+    return ordered

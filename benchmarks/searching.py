@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from benchmarks.database import Filled, connect
-from benchmarks.harness import Measure, interleave, warming
+from benchmarks.harness import Measure, interleave
 from rowspace import Database, DocumentRepository, Repository
 from rowspace.repositories.targets import target_of
 from rowspace.statements.documents import target_of as collection_target
@@ -68,7 +68,7 @@ def measure_search(database: Database, filled: Filled, turns: int) -> list[Measu
                 "statement": _statement(session, filled, documents=repository is documents),
             }
             variants = {name: _over(filled.corpus.queries, search) for name, search in searches.items()}
-            times = interleave(variants, turns, warmup=20, before=warming(variants))
+            times = interleave(variants, turns, warmup=20, rehearse=True)
             name, detail = f"{type(repository).__name__}, {filled.dimension}-d", times.milliseconds("raw", "nearest")
             measures.append(Measure("search", name, times.ratio("nearest", "raw"), at_most=1.3, detail=detail))
             name, detail = f"the same by SQLAlchemy alone, {filled.dimension}-d", times.milliseconds("statement")
@@ -99,7 +99,7 @@ def measure_filter(database: Database, filled: Filled, turns: int) -> list[Measu
             return [hit.entity.id for hit in hits]
 
         variants: dict[str, Callable[[int], object]] = {"raw unfiltered": _over(queries, raw), "filtered": filtered}
-        times = interleave(variants, turns, warmup=20, before=warming(variants))
+        times = interleave(variants, turns, warmup=20, rehearse=True)
         found = [(filtered(turn), filtered(turn, exact=True)) for turn in range(min(turns, 200))]
     fewest = min(len(hits) for hits, _ in found)
     recall = sum(len({*hits} & {*exact}) / len(exact) for hits, exact in found) / len(found)

@@ -38,11 +38,14 @@ async def _parts(
     connection = await session.connection(bind_arguments={"mapper": subject.target.model})
     if reading.export.selection is not None:
         await connection.exec_driver_sql(reading.export.create_selection())
-        await connection.execute(reading.selection(subject, conditions), dict(conditions.parameters))
-    decoder = reading.decoder()
+        selected = await connection.execute(reading.selection(subject, conditions), dict(conditions.parameters))
+        rows: int | None = selected.rowcount
+    else:
+        rows = None if reading.at_once else await connection.scalar(reading.export.estimate())
+    decoder = reading.decoder(rows)
     async with aclosing(copy_out_async(connection, reading.export.copy())) as chunks:
         async for chunk in chunks:
             decoder.feed(chunk)
-            if decoder.pending >= reading.at_once:
+            if reading.at_once is not None and decoder.pending >= reading.at_once:
                 yield decoder.take()
     yield decoder.take()

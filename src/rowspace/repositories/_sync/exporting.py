@@ -39,11 +39,14 @@ def _parts(
     connection = session.connection(bind_arguments={"mapper": subject.target.model})
     if reading.export.selection is not None:
         connection.exec_driver_sql(reading.export.create_selection())
-        connection.execute(reading.selection(subject, conditions), dict(conditions.parameters))
-    decoder = reading.decoder()
+        selected = connection.execute(reading.selection(subject, conditions), dict(conditions.parameters))
+        rows: int | None = selected.rowcount
+    else:
+        rows = None if reading.at_once else connection.scalar(reading.export.estimate())
+    decoder = reading.decoder(rows)
     with closing(copy_out(connection, reading.export.copy())) as chunks:
         for chunk in chunks:
             decoder.feed(chunk)
-            if decoder.pending >= reading.at_once:
+            if reading.at_once is not None and decoder.pending >= reading.at_once:
                 yield decoder.take()
     yield decoder.take()
