@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.statements.write import Merge
-from rowspace.wire.encode import ColumnEncoder, encode_rows, encoder_of
+from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of
 
 __all__ = ["Batcher", "Plan", "aiter_rows", "iter_rows", "plan_load", "schema_of"]
 
@@ -78,9 +78,9 @@ class Plan:
                 raise InvalidRow(message)
         return values[0] if len(values) == 1 else values
 
-    def encode(self, rows: Iterable[Row], numbers: Iterable[int]) -> bytes:
+    def encode(self, rows: Iterable[Row], numbers: Iterable[int]) -> EncodedRows:
         """Return rows as one binary stream; `numbers` are theirs in the load."""
-        return encode_rows(self.encoders, rows, keys=list(self._names), constants=self._constants, numbers=numbers)
+        return EncodedRows(self.encoders, rows, list(self._names), self._constants, numbers)
 
 
 def plan_load(
@@ -197,12 +197,11 @@ class Batcher:
         self._rows[key] = (self.received, row)
         self.received += 1
 
-    def take(self) -> bytes:
+    def take(self) -> EncodedRows:
         """Return the batch as a binary stream and start the next one."""
         numbers, rows = zip(*self._rows.values(), strict=True)
-        data = self._plan.encode(rows, numbers)
         self._rows = {}
-        return data
+        return self._plan.encode(rows, numbers)
 
 
 def _mark(key: Any) -> int:

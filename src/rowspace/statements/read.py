@@ -70,7 +70,8 @@ class Export:
         """
         return text(
             "SELECT (reltuples / nullif(relpages, 0) * pg_relation_size(oid)"
-            " / current_setting('block_size')::int8)::int8 FROM pg_class WHERE oid = to_regclass(:name) AND reltuples > 0"
+            " / current_setting('block_size')::int8)::int8"
+            " FROM pg_class WHERE oid = to_regclass(:name) AND reltuples > 0"
         ).bindparams(name=self._table())
 
     def copy(self) -> str:

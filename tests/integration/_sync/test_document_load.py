@@ -88,3 +88,12 @@ def test_a_bad_row_leaves_the_transaction_usable(documents):
     with pytest.raises(InvalidText, match=r"^Row 1 "):
         documents.upsert([row("a"), row("b", "\0")])
     assert (documents.upsert([row("a")])).inserted == 1
+
+
+def test_a_bad_row_behind_many_that_were_sent_leaves_nothing_of_them(documents):
+    good = [row(f"{number:05d}", "text " * 50) for number in range(3_000)]
+    for stored in (0, 1):  # into an empty collection straight, into one with rows by way of the staging table
+        with pytest.raises(InvalidText, match=r"^Row 3000 "):
+            documents.upsert([*good, row("b", "\0")])
+        assert documents.count() == stored
+        documents.upsert([row("a")])

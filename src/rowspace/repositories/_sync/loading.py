@@ -14,6 +14,7 @@ from rowspace.repositories.batches import Batcher, Plan, iter_rows, plan_load, s
 from rowspace.results import LoadReport
 from rowspace.statements.write import Merge
 from rowspace.wire.copy import copy_in
+from rowspace.wire.encode import EncodedRows
 
 __all__ = ["upsert_rows"]
 
@@ -59,11 +60,10 @@ def _load(connection: Connection, plan: Plan, batcher: Batcher, source: Iterator
     return LoadReport(batcher.received, inserted, updated - batcher.again, 0, batcher.duplicates)
 
 
-def _copy_new(connection: Connection, merge: Merge, data: bytes) -> bool:
+def _copy_new(connection: Connection, merge: Merge, data: EncodedRows) -> bool:
     """Copy rows straight into the target and return True, or False where that has to be left to a merge."""
     try:
-        with connection.begin_nested():
-            copy_in(connection, merge.to_target(), data)
+        copy_in(connection, merge.to_target(), data)
     except Exception as error:
         # A constraint: somebody else was faster with one of the keys, or the merge will say what is wrong as it says
         # it of any row. Or policies on the rows, which COPY cannot obey.
@@ -81,7 +81,7 @@ class _Stage:
         self._merge = merge
         self._made = False
 
-    def merge(self, data: bytes) -> tuple[int, int]:
+    def merge(self, data: EncodedRows) -> tuple[int, int]:
         """Merge rows into the target and return how many were inserted and updated."""
         execute = self._connection.exec_driver_sql
         execute(self._merge.clear_stage() if self._made else self._merge.create_stage())
