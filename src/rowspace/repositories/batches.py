@@ -199,9 +199,8 @@ class Batcher:
 
     def take(self) -> EncodedRows:
         """Return the batch as a binary stream and start the next one."""
-        numbers, rows = zip(*self._rows.values(), strict=True)
-        self._rows = {}
-        return self._plan.encode(rows, numbers)
+        taken, self._rows = self._rows.values(), {}
+        return self._plan.encode([row for _, row in taken], [number for number, _ in taken])
 
 
 def _mark(key: Any) -> int:
