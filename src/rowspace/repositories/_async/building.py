@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from rowspace.diagnosis import IndexStatus, WatchBuild
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
+from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.background import arun_watched
 from rowspace.repositories.batches import schema_of
 from rowspace.repositories.building import Step, creation, planned_for, removal, renewal, repair
@@ -27,9 +28,6 @@ __all__ = ["AsyncIndexBuilder"]
 
 #: Seconds between two looks at a build.
 _EVERY = 0.5
-
-# A % in the condition of a partial index is no parameter.
-_AS_IT_IS = {"no_parameters": True}
 
 
 class AsyncIndexBuilder:
@@ -151,8 +149,7 @@ class AsyncIndexBuilder:
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             try:
-                for statement in settings:
-                    await connection.exec_driver_sql(statement)
+                await run_verbatim(connection, settings)
                 for step in steps:
                     await self._watch(connection, step, progress)
             finally:
@@ -170,7 +167,7 @@ class AsyncIndexBuilder:
 
         try:
             await arun_watched(
-                partial(connection.exec_driver_sql, step.statement, execution_options=_AS_IT_IS),
+                partial(run_verbatim, connection, [step.statement]),
                 look,
                 cancel=partial(self._aside, catalog.CANCEL.bindparams(pid=pid)),
                 every=self._every,

@@ -13,6 +13,7 @@ from rowspace.distance import Distance
 from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
 from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
+from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import schema_of
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.statements import documents as statements
@@ -73,8 +74,7 @@ class AsyncCollectionRepository:
         with mapped_errors():
             await self._check_language(language)
             await self._insert(collection)
-            for statement in self.partition_of(collection).create():
-                await (await self._connection()).exec_driver_sql(statement)
+            await run_verbatim(await self._connection(), self.partition_of(collection).create())
         return collection
 
     async def _check_language(self, language: str) -> None:
@@ -143,8 +143,7 @@ class AsyncCollectionRepository:
         partition = self.partition_of(collection)
         beside = [] if collection.reembedding is None else Replacement(partition).drop()
         with mapped_errors():
-            for statement in (partition.drop(), *beside):
-                await (await self._connection()).exec_driver_sql(statement)
+            await run_verbatim(await self._connection(), [partition.drop(), *beside])
 
     def partition_of(self, collection: Collection) -> Partition:
         """Return the partition that holds a collection's documents."""

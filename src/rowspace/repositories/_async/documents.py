@@ -17,6 +17,7 @@ from rowspace.repositories._async.collections import AsyncCollectionRepository
 from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
+from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -164,9 +165,8 @@ class AsyncDocumentRepository:
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
             await self.session.execute(statements.lock_first_load(self.collection.id))
             connection = await self.session.connection(bind_arguments={"mapper": Document})
-            for statement in self._partition.create_indexes(spec, self.collection.language):
-                await connection.exec_driver_sql(statement)
-            await connection.exec_driver_sql(self._partition.analyze())
+            indexes = self._partition.create_indexes(spec, self.collection.language)
+            await run_verbatim(connection, [*indexes, self._partition.analyze()])
 
     async def nearest(
         self,

@@ -12,14 +12,12 @@ from rowspace.errors import ConfigurationError, mapped_errors, sqlstate_of
 from rowspace.indexes import IVFFlat, Spec, from_dict, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.collections import AsyncCollectionRepository
+from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.statements.replacement import Replacement, carry_over, obstacles
 from rowspace.wire.copy import copy_in_async
 
 __all__ = ["AsyncReembedRepository"]
-
-#: What the server made is executed as it is: a % in the name of a role is no parameter.
-_AS_IT_IS = {"no_parameters": True}
 
 
 class AsyncReembedRepository:
@@ -56,8 +54,7 @@ class AsyncReembedRepository:
                 return
             self._aim, self._tables = aim, Replacement(self._tables.old, dimension)
             await self._check_obstacles()
-            for statement in self._tables.begin():
-                await (await self._connection()).exec_driver_sql(statement)
+            await run_verbatim(await self._connection(), self._tables.begin())
             self.collection.reembedding = aim
             await self.session.flush()
 
@@ -94,10 +91,9 @@ class AsyncReembedRepository:
         given = [dict(zip(names, (*row, vector), strict=True)) for row, vector in zip(rows, embeddings, strict=True)]
         with mapped_errors():
             connection = await self._connection()
-            await connection.exec_driver_sql(plan.merge.create_stage())
+            await run_verbatim(connection, [plan.merge.create_stage()])
             await copy_in_async(connection, plan.merge.to_stage(), plan.encode(given, range(len(given))))
-            await connection.exec_driver_sql(tables.store(plan.merge.staged))
-            await connection.exec_driver_sql(plan.merge.drop_stage())
+            await run_verbatim(connection, [tables.store(plan.merge.staged), plan.merge.drop_stage()])
 
     async def settle(self, changes: Sequence[tuple[int, str]]) -> None:
         """Take over what needs no embedding of some changes, such as deletions, and forget them."""
@@ -109,9 +105,8 @@ class AsyncReembedRepository:
         """Create the indexes of the new table that are missing; searches and writers do not notice."""
         with mapped_errors():
             connection = await self._connection()
-            for statement in self._tables.new.create_indexes(await self._sized(), self.collection.language):
-                await connection.exec_driver_sql(statement)
-            await connection.exec_driver_sql(self._tables.new.analyze())
+            indexes = self._tables.new.create_indexes(await self._sized(), self.collection.language)
+            await run_verbatim(connection, [*indexes, self._tables.new.analyze()])
 
     async def lock(self) -> bool:
         """Keep everybody out of the collection until the transaction ends; False where that cannot be had at once.
@@ -121,7 +116,7 @@ class AsyncReembedRepository:
         connection = await self._connection()
         for statement in self._tables.locks():
             try:
-                await connection.exec_driver_sql(statement)
+                await run_verbatim(connection, [statement])
             except Exception as error:
                 origin = getattr(error, "orig", error)
                 if sqlstate_of(origin) not in {"55P03", "40P01"}:
@@ -136,8 +131,7 @@ class AsyncReembedRepository:
             connection = await self._connection()
             carried = [row[0] for row in await self._rows(carry_over(self._tables.old, self._tables.new))]
             swaps = self._tables.swap(from_dict(self._aim["index"]), self.collection.language)
-            for statement in (*carried, *swaps):
-                await connection.exec_driver_sql(statement, execution_options=_AS_IT_IS)
+            await run_verbatim(connection, [*carried, *swaps])
             self.collection.dimension = self._aim["dimension"]
             self.collection.embedder = self._aim["embedder"]
             self.collection.index = self._aim["index"]
@@ -149,8 +143,7 @@ class AsyncReembedRepository:
         if self.collection.reembedding is None:
             return
         with mapped_errors():
-            for statement in self._tables.abandon():
-                await (await self._connection()).exec_driver_sql(statement)
+            await run_verbatim(await self._connection(), self._tables.abandon())
             self.collection.reembedding = None
             await self.session.flush()
 

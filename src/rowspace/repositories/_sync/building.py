@@ -17,6 +17,7 @@ from sqlalchemy import Engine, func, select, table as sql_table
 from rowspace.diagnosis import IndexStatus, WatchBuild
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
+from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.background import run_watched
 from rowspace.repositories.batches import schema_of
 from rowspace.repositories.building import Step, creation, planned_for, removal, renewal, repair
@@ -27,9 +28,6 @@ __all__ = ["IndexBuilder"]
 
 #: Seconds between two looks at a build.
 _EVERY = 0.5
-
-# A % in the condition of a partial index is no parameter.
-_AS_IT_IS = {"no_parameters": True}
 
 
 class IndexBuilder:
@@ -151,8 +149,7 @@ class IndexBuilder:
         with self._engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
             try:
-                for statement in settings:
-                    connection.exec_driver_sql(statement)
+                run_verbatim(connection, settings)
                 for step in steps:
                     self._watch(connection, step, progress)
             finally:
@@ -170,7 +167,7 @@ class IndexBuilder:
 
         try:
             run_watched(
-                partial(connection.exec_driver_sql, step.statement, execution_options=_AS_IT_IS),
+                partial(run_verbatim, connection, [step.statement]),
                 look,
                 cancel=partial(self._aside, catalog.CANCEL.bindparams(pid=pid)),
                 every=self._every,

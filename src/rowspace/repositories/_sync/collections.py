@@ -14,6 +14,7 @@ from rowspace.distance import Distance
 from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
 from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
+from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import schema_of
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.statements import documents as statements
@@ -74,8 +75,7 @@ class CollectionRepository:
         with mapped_errors():
             self._check_language(language)
             self._insert(collection)
-            for statement in self.partition_of(collection).create():
-                (self._connection()).exec_driver_sql(statement)
+            run_verbatim(self._connection(), self.partition_of(collection).create())
         return collection
 
     def _check_language(self, language: str) -> None:
@@ -144,8 +144,7 @@ class CollectionRepository:
         partition = self.partition_of(collection)
         beside = [] if collection.reembedding is None else Replacement(partition).drop()
         with mapped_errors():
-            for statement in (partition.drop(), *beside):
-                (self._connection()).exec_driver_sql(statement)
+            run_verbatim(self._connection(), [partition.drop(), *beside])
 
     def partition_of(self, collection: Collection) -> Partition:
         """Return the partition that holds a collection's documents."""

@@ -18,6 +18,7 @@ from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
+from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -165,9 +166,8 @@ class DocumentRepository:
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
             self.session.execute(statements.lock_first_load(self.collection.id))
             connection = self.session.connection(bind_arguments={"mapper": Document})
-            for statement in self._partition.create_indexes(spec, self.collection.language):
-                connection.exec_driver_sql(statement)
-            connection.exec_driver_sql(self._partition.analyze())
+            indexes = self._partition.create_indexes(spec, self.collection.language)
+            run_verbatim(connection, [*indexes, self._partition.analyze()])
 
     def nearest(
         self,

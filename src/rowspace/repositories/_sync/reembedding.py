@@ -13,14 +13,12 @@ from rowspace.errors import ConfigurationError, mapped_errors, sqlstate_of
 from rowspace.indexes import IVFFlat, Spec, from_dict, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.collections import CollectionRepository
+from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.statements.replacement import Replacement, carry_over, obstacles
 from rowspace.wire.copy import copy_in
 
 __all__ = ["ReembedRepository"]
-
-#: What the server made is executed as it is: a % in the name of a role is no parameter.
-_AS_IT_IS = {"no_parameters": True}
 
 
 class ReembedRepository:
@@ -57,8 +55,7 @@ class ReembedRepository:
                 return
             self._aim, self._tables = aim, Replacement(self._tables.old, dimension)
             self._check_obstacles()
-            for statement in self._tables.begin():
-                (self._connection()).exec_driver_sql(statement)
+            run_verbatim(self._connection(), self._tables.begin())
             self.collection.reembedding = aim
             self.session.flush()
 
@@ -95,10 +92,9 @@ class ReembedRepository:
         given = [dict(zip(names, (*row, vector), strict=True)) for row, vector in zip(rows, embeddings, strict=True)]
         with mapped_errors():
             connection = self._connection()
-            connection.exec_driver_sql(plan.merge.create_stage())
+            run_verbatim(connection, [plan.merge.create_stage()])
             copy_in(connection, plan.merge.to_stage(), plan.encode(given, range(len(given))))
-            connection.exec_driver_sql(tables.store(plan.merge.staged))
-            connection.exec_driver_sql(plan.merge.drop_stage())
+            run_verbatim(connection, [tables.store(plan.merge.staged), plan.merge.drop_stage()])
 
     def settle(self, changes: Sequence[tuple[int, str]]) -> None:
         """Take over what needs no embedding of some changes, such as deletions, and forget them."""
@@ -110,9 +106,8 @@ class ReembedRepository:
         """Create the indexes of the new table that are missing; searches and writers do not notice."""
         with mapped_errors():
             connection = self._connection()
-            for statement in self._tables.new.create_indexes(self._sized(), self.collection.language):
-                connection.exec_driver_sql(statement)
-            connection.exec_driver_sql(self._tables.new.analyze())
+            indexes = self._tables.new.create_indexes(self._sized(), self.collection.language)
+            run_verbatim(connection, [*indexes, self._tables.new.analyze()])
 
     def lock(self) -> bool:
         """Keep everybody out of the collection until the transaction ends; False where that cannot be had at once.
@@ -122,7 +117,7 @@ class ReembedRepository:
         connection = self._connection()
         for statement in self._tables.locks():
             try:
-                connection.exec_driver_sql(statement)
+                run_verbatim(connection, [statement])
             except Exception as error:
                 origin = getattr(error, "orig", error)
                 if sqlstate_of(origin) not in {"55P03", "40P01"}:
@@ -137,8 +132,7 @@ class ReembedRepository:
             connection = self._connection()
             carried = [row[0] for row in self._rows(carry_over(self._tables.old, self._tables.new))]
             swaps = self._tables.swap(from_dict(self._aim["index"]), self.collection.language)
-            for statement in (*carried, *swaps):
-                connection.exec_driver_sql(statement, execution_options=_AS_IT_IS)
+            run_verbatim(connection, [*carried, *swaps])
             self.collection.dimension = self._aim["dimension"]
             self.collection.embedder = self._aim["embedder"]
             self.collection.index = self._aim["index"]
@@ -150,8 +144,7 @@ class ReembedRepository:
         if self.collection.reembedding is None:
             return
         with mapped_errors():
-            for statement in self._tables.abandon():
-                (self._connection()).exec_driver_sql(statement)
+            run_verbatim(self._connection(), self._tables.abandon())
             self.collection.reembedding = None
             self.session.flush()
 
