@@ -242,6 +242,14 @@ async def test_indexes_come_after_the_first_load(service, database):
     assert await count() == 6
 
 
+@pytest.mark.parametrize("one", ["a text", b"bytes", {"id": "a", "content": "a text"}])
+@pytest.mark.parametrize("commit_batches", [False, True])
+async def test_one_document_is_not_taken_for_its_letters_or_fields(service, one, commit_batches):
+    with pytest.raises(ConfigurationError, match="Expected rows as a list or another iterable, got"):
+        await service.add("news", one, commit_batches=commit_batches)
+    assert await service.count("news") == 0
+
+
 async def test_no_documents(service):
     assert await service.add("news", []) == LoadReport()
     assert await service.add("news", [], commit_batches=True) == LoadReport()

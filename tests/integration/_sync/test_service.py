@@ -243,6 +243,14 @@ def test_indexes_come_after_the_first_load(service, database):
     assert count() == 6
 
 
+@pytest.mark.parametrize("one", ["a text", b"bytes", {"id": "a", "content": "a text"}])
+@pytest.mark.parametrize("commit_batches", [False, True])
+def test_one_document_is_not_taken_for_its_letters_or_fields(service, one, commit_batches):
+    with pytest.raises(ConfigurationError, match="Expected rows as a list or another iterable, got"):
+        service.add("news", one, commit_batches=commit_batches)
+    assert service.count("news") == 0
+
+
 def test_no_documents(service):
     assert service.add("news", []) == LoadReport()
     assert service.add("news", [], commit_batches=True) == LoadReport()

@@ -18,6 +18,7 @@ from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.verbatim import run_verbatim
+from rowspace.repositories.given import several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -77,7 +78,7 @@ class AsyncDocumentRepository:
 
     async def get(self, ids: Iterable[str]) -> list[Document]:
         """Return the documents of ids, in the order of the ids; those that are not there are left out."""
-        wanted = list(ids)
+        wanted = list(several(ids, "ids"))
         with mapped_errors():
             found = {d.id: d for d in await self.session.scalars(statements.by_ids(self.collection.id, wanted))}
         return [found[id_] for id_ in wanted if id_ in found]
@@ -90,10 +91,10 @@ class AsyncDocumentRepository:
             where: a metadata filter, or conditions on `Document`.
 
         Raises:
-            ConfigurationError: both are given, or conditions that are empty.
+            ConfigurationError: both are given, or conditions that are empty, or one text in place of several ids.
             InvalidFilter: the filter is malformed.
         """
-        wanted = list(ids)
+        wanted = list(several(ids, "ids"))
         if bool(wanted) == bool(where):
             message = "delete takes ids or conditions that are not empty; to delete everything, drop the collection."
             if wanted or where is not None:

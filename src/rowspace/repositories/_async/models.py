@@ -14,6 +14,7 @@ from rowspace.errors import mapped_errors
 from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
+from rowspace.repositories.given import several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -89,7 +90,7 @@ class AsyncRepository(Generic[M]):
 
     async def get_many(self, keys: Iterable[Any]) -> list[M | None]:
         """Return the entities of primary keys, in the order of the keys, None where there is no such row."""
-        wanted = [statements.as_key(self.model, key) for key in keys]
+        wanted = [statements.as_key(self.model, key) for key in several(keys, "keys")]
         identify = inspect(self.model).primary_key_from_instance
         found: dict[tuple[Any, ...], M] = {}
         with mapped_errors():
@@ -100,7 +101,7 @@ class AsyncRepository(Generic[M]):
 
     async def delete(self, keys: Iterable[Any]) -> int:
         """Delete the rows of primary keys and return how many there were."""
-        wanted = [statements.as_key(self.model, key) for key in keys]
+        wanted = [statements.as_key(self.model, key) for key in several(keys, "keys")]
         deleted = 0
         for start in range(0, len(wanted), _KEYS_AT_ONCE):
             deleted += await self._delete(statements.delete_keys(self.model, wanted[start : start + _KEYS_AT_ONCE]))

@@ -19,6 +19,7 @@ from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.verbatim import run_verbatim
+from rowspace.repositories.given import several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -78,7 +79,7 @@ class DocumentRepository:
 
     def get(self, ids: Iterable[str]) -> list[Document]:
         """Return the documents of ids, in the order of the ids; those that are not there are left out."""
-        wanted = list(ids)
+        wanted = list(several(ids, "ids"))
         with mapped_errors():
             found = {d.id: d for d in self.session.scalars(statements.by_ids(self.collection.id, wanted))}
         return [found[id_] for id_ in wanted if id_ in found]
@@ -91,10 +92,10 @@ class DocumentRepository:
             where: a metadata filter, or conditions on `Document`.
 
         Raises:
-            ConfigurationError: both are given, or conditions that are empty.
+            ConfigurationError: both are given, or conditions that are empty, or one text in place of several ids.
             InvalidFilter: the filter is malformed.
         """
-        wanted = list(ids)
+        wanted = list(several(ids, "ids"))
         if bool(wanted) == bool(where):
             message = "delete takes ids or conditions that are not empty; to delete everything, drop the collection."
             if wanted or where is not None:

@@ -15,6 +15,7 @@ from rowspace.errors import mapped_errors
 from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
+from rowspace.repositories.given import several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -88,7 +89,7 @@ class Repository(Generic[M]):
 
     def get_many(self, keys: Iterable[Any]) -> list[M | None]:
         """Return the entities of primary keys, in the order of the keys, None where there is no such row."""
-        wanted = [statements.as_key(self.model, key) for key in keys]
+        wanted = [statements.as_key(self.model, key) for key in several(keys, "keys")]
         identify = inspect(self.model).primary_key_from_instance
         found: dict[tuple[Any, ...], M] = {}
         with mapped_errors():
@@ -99,7 +100,7 @@ class Repository(Generic[M]):
 
     def delete(self, keys: Iterable[Any]) -> int:
         """Delete the rows of primary keys and return how many there were."""
-        wanted = [statements.as_key(self.model, key) for key in keys]
+        wanted = [statements.as_key(self.model, key) for key in several(keys, "keys")]
         deleted = 0
         for start in range(0, len(wanted), _KEYS_AT_ONCE):
             deleted += self._delete(statements.delete_keys(self.model, wanted[start : start + _KEYS_AT_ONCE]))
