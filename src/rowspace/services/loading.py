@@ -37,7 +37,8 @@ class LoadOptions(TypedDict, total=False):
         batch_size: documents embedded and written at once, at least 1; by default 500.
         commit_batches: commit each batch, so that an interrupted load keeps what it wrote; by default all or none.
         strip_nul: leave NUL bytes out of text, in place of an error.
-        build_indexes: create the indexes after a load into an empty collection; by default it does.
+        build_indexes: create the indexes after a load into an empty collection, and after one with `commit_batches`
+            into a collection that has none, which an interrupted one leaves; by default it does.
     """
 
     batch_size: int

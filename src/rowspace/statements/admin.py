@@ -47,6 +47,11 @@ class Partition:
         """The name of the table with its schema, quoted."""
         return self._in_schema(self.name)
 
+    @property
+    def key(self) -> str:
+        """The name of its primary key and the index of that, not quoted."""
+        return f"pk_{self.name}"
+
     def create(self) -> list[str]:
         """Return the statements that make the partition: built apart and then attached.
 
@@ -66,7 +71,7 @@ class Partition:
         parts = (
             f"LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE",
             f"CONSTRAINT {_quote(f'ck_{self.name}_dimension')} CHECK (vector_dims(embedding) = {self.dimension:d})",
-            f"CONSTRAINT {_quote(f'pk_{self.name}')} PRIMARY KEY (collection_id, id)",
+            f"CONSTRAINT {_quote(self.key)} PRIMARY KEY (collection_id, id)",
         )
         return [
             f"CREATE TABLE {table} ({', '.join(parts)})",

@@ -147,7 +147,7 @@ class Replacement:
         return [
             f"DROP TABLE {self.old.qualified}, {self._changes}",
             f"ALTER TABLE {self.new.qualified} RENAME TO {quote(final.name)}",
-            f"{rename} {quote(f'pk_{self.new.name}')} TO {quote(f'pk_{final.name}')}",
+            f"{rename} {quote(self.new.key)} TO {quote(final.key)}",
             f"{rename} {quote(f'ck_{self.new.name}_dimension')} TO {quote(f'ck_{final.name}_dimension')}",
             *(f"ALTER INDEX {self._in_schema(new.name)} RENAME TO {quote(old.name)}" for new, old in indexes),
             final.attach(),

@@ -226,20 +226,31 @@ async def test_what_is_not_there(service):
             await getattr(service, name)(*arguments)
 
 
-async def test_indexes_come_after_the_first_load(service, database):
+async def count_indexes(database):
     indexes = "SELECT count(*) FROM pg_indexes WHERE tablename ~ '^documents_' AND indexname ~ '^ix_'"
+    async with database.begin() as session:
+        return (await (await session.connection()).exec_driver_sql(indexes)).scalar()
 
-    async def count():
-        async with database.begin() as session:
-            return (await (await session.connection()).exec_driver_sql(indexes)).scalar()
 
+async def test_indexes_come_after_the_first_load(service, database):
     await service.add("news", ["a"], build_indexes=False)
-    assert await count() == 0
+    assert await count_indexes(database) == 0
     await service.create_collection("more")
     await service.add("more", ["a", "b"])
-    assert await count() == 3
+    assert await count_indexes(database) == 3
     await service.build_indexes("news")
-    assert await count() == 6
+    assert await count_indexes(database) == 6
+
+
+@pytest.mark.parametrize("texts", [["text 0", "text 1"], ["text 0", "more"]], ids=["nothing new", "something new"])
+async def test_indexes_come_after_the_end_of_a_load_that_was_interrupted(service, database, texts):
+    with pytest.raises(RuntimeError, match="the source broke"):
+        await service.add("news", failing(2), batch_size=2, commit_batches=True)
+    assert await count_indexes(database) == 0
+    await service.add("news", texts, commit_batches=True, build_indexes=False)
+    assert await count_indexes(database) == 0
+    await service.add("news", texts, commit_batches=True)
+    assert await count_indexes(database) == 3
 
 
 @pytest.mark.parametrize("one", ["a text", b"bytes", {"id": "a", "content": "a text"}])

@@ -227,20 +227,31 @@ def test_what_is_not_there(service):
             getattr(service, name)(*arguments)
 
 
-def test_indexes_come_after_the_first_load(service, database):
+def count_indexes(database):
     indexes = "SELECT count(*) FROM pg_indexes WHERE tablename ~ '^documents_' AND indexname ~ '^ix_'"
+    with database.begin() as session:
+        return ((session.connection()).exec_driver_sql(indexes)).scalar()
 
-    def count():
-        with database.begin() as session:
-            return ((session.connection()).exec_driver_sql(indexes)).scalar()
 
+def test_indexes_come_after_the_first_load(service, database):
     service.add("news", ["a"], build_indexes=False)
-    assert count() == 0
+    assert count_indexes(database) == 0
     service.create_collection("more")
     service.add("more", ["a", "b"])
-    assert count() == 3
+    assert count_indexes(database) == 3
     service.build_indexes("news")
-    assert count() == 6
+    assert count_indexes(database) == 6
+
+
+@pytest.mark.parametrize("texts", [["text 0", "text 1"], ["text 0", "more"]], ids=["nothing new", "something new"])
+def test_indexes_come_after_the_end_of_a_load_that_was_interrupted(service, database, texts):
+    with pytest.raises(RuntimeError, match="the source broke"):
+        service.add("news", failing(2), batch_size=2, commit_batches=True)
+    assert count_indexes(database) == 0
+    service.add("news", texts, commit_batches=True, build_indexes=False)
+    assert count_indexes(database) == 0
+    service.add("news", texts, commit_batches=True)
+    assert count_indexes(database) == 3
 
 
 @pytest.mark.parametrize("one", ["a text", b"bytes", {"id": "a", "content": "a text"}])

@@ -18,6 +18,7 @@ from rowspace.repositories.batches import schema_of
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
+from rowspace.statements.catalog import facts_of, index_facts
 from rowspace.statements.replacement import Replacement
 from rowspace.wire.encode import storable_json
 
@@ -144,6 +145,13 @@ class AsyncCollectionRepository:
         beside = [] if collection.reembedding is None else Replacement(partition).drop()
         with mapped_errors():
             await run_verbatim(await self._connection(), [partition.drop(), *beside])
+
+    async def is_indexed(self, collection: Collection) -> bool:
+        """Return whether any index is there beside that of the ids; costs a look into the catalogs."""
+        partition = self.partition_of(collection)
+        with mapped_errors():
+            rows = await self.session.execute(index_facts(partition.name, partition.schema))
+            return any(fact.name != partition.key for fact in facts_of(rows))
 
     def partition_of(self, collection: Collection) -> Partition:
         """Return the partition that holds a collection's documents."""

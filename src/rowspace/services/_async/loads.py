@@ -112,10 +112,18 @@ class AsyncLoader:
         return {id_: made[text] for id_, text in texts.items()}
 
     async def _finish(self, repository: AsyncDocumentRepository, resume: str | None = None) -> None:
-        if self._options["build_indexes"] and self._load.was_empty and self._load.report.written:
+        if self._options["build_indexes"] and await self._wants_indexes(repository):
             await repository.create_indexes()
         if resume is not None:
             await AsyncProgressRepository(repository.session, repository.collection).forget(resume)
+
+    async def _wants_indexes(self, repository: AsyncDocumentRepository) -> bool:
+        """Tell whether this was the first load; or, of one that keeps its batches, another try at it."""
+        if self._load.was_empty:
+            return self._load.report.written > 0
+        if not self._options["commit_batches"] or not self._load.report.received:
+            return False
+        return not await AsyncCollectionRepository(repository.session).is_indexed(repository.collection)
 
 
 async def open_documents(session: AsyncSession, collection: str) -> AsyncDocumentRepository:

@@ -113,10 +113,18 @@ class Loader:
         return {id_: made[text] for id_, text in texts.items()}
 
     def _finish(self, repository: DocumentRepository, resume: str | None = None) -> None:
-        if self._options["build_indexes"] and self._load.was_empty and self._load.report.written:
+        if self._options["build_indexes"] and self._wants_indexes(repository):
             repository.create_indexes()
         if resume is not None:
             ProgressRepository(repository.session, repository.collection).forget(resume)
+
+    def _wants_indexes(self, repository: DocumentRepository) -> bool:
+        """Tell whether this was the first load; or, of one that keeps its batches, another try at it."""
+        if self._load.was_empty:
+            return self._load.report.written > 0
+        if not self._options["commit_batches"] or not self._load.report.received:
+            return False
+        return not CollectionRepository(repository.session).is_indexed(repository.collection)
 
 
 def open_documents(session: Session, collection: str) -> DocumentRepository:
