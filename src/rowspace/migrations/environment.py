@@ -14,7 +14,7 @@ from typing import Any
 
 from alembic import context
 from alembic.util import CommandError
-from sqlalchemy import Connection, MetaData, NullPool, create_engine, func, inspect, select
+from sqlalchemy import Connection, MetaData, NullPool, create_engine, func, inspect, quoted_name, select
 from sqlalchemy.schema import CreateSchema, SchemaItem
 
 from rowspace.errors import ConfigurationError, RowspaceError, mapped_errors
@@ -132,7 +132,8 @@ def _configure(schema: str | None, *, connection: Connection | None = None, **ta
         connection=connection,
         target_metadata=_target(compared),
         version_table=VERSION_TABLE,
-        version_table_schema=schema,
+        # Whole: Alembic takes what stands before a dot for a database.
+        version_table_schema=None if schema is None else quoted_name(schema, quote="." in schema or None),
         include_schemas=compared is not None,
         include_name=include_name,
         include_object=_include_object,

@@ -15,7 +15,7 @@ from sqlalchemy import ARRAY, BigInteger, Text, TextClause, bindparam, text
 from rowspace.indexes import Spec
 from rowspace.models import Document
 from rowspace.statements.admin import Partition
-from rowspace.statements.indexing import quote
+from rowspace.statements.identifiers import qualified, quote
 
 __all__ = ["Replacement", "carry_over", "obstacles"]
 
@@ -162,7 +162,7 @@ class Replacement:
         return f"{prefix}collection_id = {self.old.collection_id:d}"
 
     def _in_schema(self, name: str) -> str:
-        return quote(name) if self.old.schema is None else f"{quote(self.old.schema)}.{quote(name)}"
+        return qualified(name, self.old.schema)
 
 
 def obstacles(old: Partition) -> TextClause:
