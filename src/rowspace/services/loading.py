@@ -11,7 +11,7 @@ from typing import Any, TypedDict, TypeVar
 
 from pydantic import ValidationError
 
-from rowspace.errors import ConfigurationError, InvalidRow, RowspaceError
+from rowspace.errors import ConfigurationError, InvalidRow, InvalidText, RowspaceError
 from rowspace.results import LoadReport, Reject
 from rowspace.services.models import DocumentIn
 from rowspace.vectors import as_vector
@@ -28,6 +28,9 @@ Rejects = Callable[[Reject], None]
 Given = DocumentIn | Mapping[str, Any] | str
 
 T = TypeVar("T")
+
+#: Bytes of an id: an entry of a B-tree has 2,704, those around the id included.
+_MAX_ID = 2_600
 
 
 class LoadOptions(TypedDict, total=False):
@@ -177,6 +180,16 @@ class Batch:
                 embedding = document.embedding if document.embedding is not None else embeddings[id_]
                 yield {"id": id_, "content": document.content, "meta": document.metadata, "embedding": embedding}
 
+    def blamed(self, error: InvalidText) -> InvalidText:
+        """Return what the server said of a text, with the longest one, as it is the one that is too long.
+
+        The server does not tell which row it was, and only it can tell how long a text is in words.
+        """
+        id_, document = max(self.documents.items(), key=lambda item: len(item[1].content))
+        if "tsvector" not in str(error):
+            return error
+        return InvalidText(f"{error} The longest of the batch has {len(document.content):,} characters: id {id_!r}.")
+
     def report(self, written: LoadReport) -> LoadReport:
         """Return the report of the batch, given that of its upsert."""
         unchanged = len(self._unchanged - self._again)
@@ -248,16 +261,25 @@ def _storable(document: DocumentIn, number: int, dimension: int, *, strip_nul: b
     try:
         for field in ("id", "content"):
             clean[field] = storable_text(getattr(document, field) or "", strip_nul=strip_nul)
+        field = "id"
+        _check_id(clean["id"])
         field = "metadata"
         clean[field] = storable_json(document.metadata, strip_nul=strip_nul)
         field = "embedding"
         if document.embedding is not None:
             clean[field] = as_vector(document.embedding, dimension=dimension)
     except RowspaceError as error:
-        message = f"Row {number} (id {document.id!r}), {field}: {error}"
+        message = f"Row {number} (id {document.id!r:.80}), {field}: {error}"
         located = type(error)(message).at("documents", number, field)
         raise located from error
     return document.model_copy(update=clean)
+
+
+def _check_id(id_: str) -> None:
+    size = len(id_.encode())
+    if size > _MAX_ID:
+        message = f"an id has at most {_MAX_ID:,} bytes, got {size:,}: an index holds no more. Hash it, or number them."
+        raise InvalidRow(message)
 
 
 def _id(document: DocumentIn) -> str:

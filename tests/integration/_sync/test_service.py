@@ -202,6 +202,15 @@ def test_bad_rows_are_named_by_their_number_in_the_load(service, embedder):
     assert service.count("news") == 0
 
 
+def test_a_text_too_long_for_its_index_is_named(service):
+    service.add("news", ["a"])
+    words = " ".join(f"{at:09}" for at in range(90_000))
+    long = {"id": "long", "content": words, "embedding": [1] * 32}
+    with pytest.raises(InvalidText, match=r"too long for tsvector .* cut it into parts\. The longest .*: id 'long'\."):
+        service.add("news", [{"id": "b", "content": "short"}, long])
+    assert service.count("news") == 1
+
+
 def test_nul_is_stripped_when_asked_in_every_way_of_a_row(service):
     rows = [{"id": "x", "content": "a\0b", "metadata": {"k\0": "v\0", "n": n}} for n in (1, 2)]
     assert service.add("news", rows[:1], strip_nul=True) == LoadReport(1, inserted=1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace.errors import ConfigurationError
+from rowspace.errors import ConfigurationError, InvalidText
 from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository
 from rowspace.repositories._async.progress import AsyncProgressRepository
 from rowspace.repositories.batches import aiter_rows
@@ -84,7 +84,10 @@ class AsyncLoader:
             # After the texts are embedded, which may take long: another first load waits from here on.
             builds = self._options["build_indexes"]
             load.was_empty = await (repository.begin_first_load() if builds else repository.is_empty())
-        written = await repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
+        try:
+            written = await repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
+        except InvalidText as error:
+            raise batch.blamed(error) from error
         await repository.replace_metadata(batch.metadata_changes())
         report = batch.report(written)
         if resume is not None:

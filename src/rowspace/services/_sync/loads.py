@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from rowspace.errors import ConfigurationError
+from rowspace.errors import ConfigurationError, InvalidText
 from rowspace.repositories import CollectionRepository, DocumentRepository
 from rowspace.repositories._sync.progress import ProgressRepository
 from rowspace.repositories.batches import iter_rows
@@ -85,7 +85,10 @@ class Loader:
             # After the texts are embedded, which may take long: another first load waits from here on.
             builds = self._options["build_indexes"]
             load.was_empty = repository.begin_first_load() if builds else repository.is_empty()
-        written = repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
+        try:
+            written = repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
+        except InvalidText as error:
+            raise batch.blamed(error) from error
         repository.replace_metadata(batch.metadata_changes())
         report = batch.report(written)
         if resume is not None:
