@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
@@ -17,7 +18,27 @@ from rowspace.services.models import DocumentIn
 from rowspace.vectors import as_vector
 from rowspace.wire.encode import storable_json, storable_text
 
-__all__ = ["Batch", "Load", "LoadOptions", "Progress", "Rejects", "atake", "checked_options", "checked_size", "take"]
+__all__ = [
+    "NOT_INDEXED",
+    "Batch",
+    "Load",
+    "LoadOptions",
+    "Progress",
+    "Rejects",
+    "atake",
+    "checked_options",
+    "checked_size",
+    "log",
+    "take",
+]
+
+log = logging.getLogger("rowspace.loads")
+
+#: Logged where a first load is by a role that may not build the indexes.
+NOT_INDEXED = (
+    "The collection %r has no indexes, and this role may not build them, as it does not own the table: searches "
+    "compare every document until its owner runs `rowspace index build` or DocumentService.build_indexes()."
+)
 
 #: Called after each batch with the totals so far.
 Progress = Callable[[LoadReport], None]
@@ -41,7 +62,8 @@ class LoadOptions(TypedDict, total=False):
         commit_batches: commit each batch, so that an interrupted load keeps what it wrote; by default all or none.
         strip_nul: leave NUL bytes out of text, in place of an error.
         build_indexes: create the indexes after a load into an empty collection, and after one with `commit_batches`
-            into a collection that has none, which an interrupted one leaves; by default it does.
+            into a collection that has none, which an interrupted one leaves; by default it does. A role that does not
+            own the table cannot: that is logged, as a warning of `rowspace.loads`.
     """
 
     batch_size: int

@@ -18,7 +18,7 @@ from rowspace.repositories.batches import schema_of
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
-from rowspace.statements.catalog import facts_of, index_facts
+from rowspace.statements.catalog import facts_of, index_facts, is_owned
 from rowspace.statements.replacement import Replacement
 from rowspace.wire.encode import storable_json
 
@@ -145,6 +145,11 @@ class AsyncCollectionRepository:
         beside = [] if collection.reembedding is None else Replacement(partition).drop()
         with mapped_errors():
             await run_verbatim(await self._connection(), [partition.drop(), *beside])
+
+    async def is_owned(self, collection: Collection) -> bool:
+        """Return whether this role owns the table of a collection, and so may build its indexes; costs one row."""
+        with mapped_errors():
+            return bool(await self.session.scalar(is_owned(self.partition_of(collection).qualified)))
 
     async def is_indexed(self, collection: Collection) -> bool:
         """Return whether any index is there beside that of the ids; costs a look into the catalogs."""

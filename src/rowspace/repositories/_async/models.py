@@ -14,6 +14,7 @@ from rowspace.errors import mapped_errors
 from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
+from rowspace.repositories._async.tunings import with_tuning
 from rowspace.repositories.given import several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
@@ -151,7 +152,8 @@ class AsyncRepository(Generic[M]):
             InvalidSetting: k or a setting is out of range; a recall is asked for, and there is no curve that has it.
             TypeError: an option that does not exist.
         """
-        return await run_search(self.session, plan_search(self._subject, k, where, options, query=query))
+        subject = await with_tuning(self.session, self._subject)
+        return await run_search(self.session, plan_search(subject, k, where, options, query=query))
 
     async def stream(
         self,

@@ -15,6 +15,7 @@ from rowspace.errors import mapped_errors
 from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
+from rowspace.repositories._sync.tunings import with_tuning
 from rowspace.repositories.given import several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
@@ -150,7 +151,8 @@ class Repository(Generic[M]):
             InvalidSetting: k or a setting is out of range; a recall is asked for, and there is no curve that has it.
             TypeError: an option that does not exist.
         """
-        return run_search(self.session, plan_search(self._subject, k, where, options, query=query))
+        subject = with_tuning(self.session, self._subject)
+        return run_search(self.session, plan_search(subject, k, where, options, query=query))
 
     def stream(
         self,

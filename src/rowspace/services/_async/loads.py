@@ -13,7 +13,7 @@ from rowspace.repositories._async.progress import AsyncProgressRepository
 from rowspace.repositories.batches import aiter_rows
 from rowspace.results import LoadReport
 from rowspace.services.embedding import Embedder, aembed_texts, check_dimension, check_embedder, embedder_name
-from rowspace.services.loading import Batch, Given, Load, LoadOptions, atake, checked_options
+from rowspace.services.loading import NOT_INDEXED, Batch, Given, Load, LoadOptions, atake, checked_options, log
 
 __all__ = ["AsyncLoader", "open_documents"]
 
@@ -116,9 +116,16 @@ class AsyncLoader:
 
     async def _finish(self, repository: AsyncDocumentRepository, resume: str | None = None) -> None:
         if self._options["build_indexes"] and await self._wants_indexes(repository):
-            await repository.create_indexes()
+            await self._build_indexes(repository)
         if resume is not None:
             await AsyncProgressRepository(repository.session, repository.collection).forget(resume)
+
+    async def _build_indexes(self, repository: AsyncDocumentRepository) -> None:
+        # The rows are what the load is for: a role that may write them and no more has them searched without an index.
+        if await AsyncCollectionRepository(repository.session).is_owned(repository.collection):
+            await repository.create_indexes()
+        else:
+            log.warning(NOT_INDEXED, self._collection)
 
     async def _wants_indexes(self, repository: AsyncDocumentRepository) -> bool:
         """Tell whether this was the first load; or, of one that keeps its batches, another try at it."""
