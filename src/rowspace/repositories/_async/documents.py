@@ -53,7 +53,8 @@ class AsyncDocumentRepository:
     ) -> LoadReport:
         """Insert documents, and update those whose id is there already, by COPY in binary.
 
-        A load into an empty collection is copied straight into it; any other goes through a staging table.
+        A load into an empty collection is copied straight into it; any other goes through a staging table. Costs a
+        COPY a batch, and for the latter a statement that merges it.
 
         Args:
             rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.
@@ -77,7 +78,10 @@ class AsyncDocumentRepository:
         )
 
     async def get(self, ids: Iterable[str]) -> list[Document]:
-        """Return the documents of ids, in the order of the ids; those that are not there are left out."""
+        """Return the documents of ids, in the order of the ids; those that are not there are left out.
+
+        Costs one statement.
+        """
         wanted = list(several(ids, "ids"))
         with mapped_errors():
             found = {d.id: d for d in await self.session.scalars(statements.by_ids(self.collection.id, wanted))}
@@ -85,6 +89,8 @@ class AsyncDocumentRepository:
 
     async def delete(self, ids: Iterable[str] = (), *, where: Where | None = None) -> int:
         """Delete documents by id or by conditions and return how many there were.
+
+        Costs one statement; by conditions a pass over the documents that match, and their keys are read back.
 
         Args:
             ids: the ids.
@@ -107,6 +113,8 @@ class AsyncDocumentRepository:
     async def update_metadata(self, changes: Mapping[str, Any], *, where: Where | None) -> int:
         """Set keys of the metadata of the documents that match and return how many there were.
 
+        Costs a new version of each row, with its vector, and an entry of it in each index.
+
         Args:
             changes: keys to set at the top level; None removes a key.
             where: a metadata filter, or conditions on `Document`; None means all of them.
@@ -119,7 +127,10 @@ class AsyncDocumentRepository:
         return await self._change(statements.merge_metadata(self.collection.id, stored, self._where(where)))
 
     async def replace_metadata(self, metadata: Mapping[str, Mapping[str, Any]]) -> None:
-        """Replace the metadata of documents by id; ids that are not there are an error of the session."""
+        """Replace the metadata of documents by id; ids that are not there are an error of the session.
+
+        Costs an UPDATE for each document.
+        """
         rows = [{"collection_id": self.collection.id, "id": id_, "meta": dict(meta)} for id_, meta in metadata.items()]
         if rows:
             with mapped_errors():
@@ -139,7 +150,7 @@ class AsyncDocumentRepository:
         """Return whether there is no document; if so, other first loads wait until this transaction ends.
 
         A first load creates the indexes at its end, which waits for everybody who has written: two of them would wait
-        for each other.
+        for each other. Costs one row, and the wait.
         """
         if not await self.is_empty():
             return False
@@ -148,7 +159,10 @@ class AsyncDocumentRepository:
         return await self.is_empty()
 
     async def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Return the SHA-256 of the content, as hexadecimal text, and the metadata of those ids that are there."""
+        """Return the SHA-256 of the content, as hexadecimal text, and the metadata of those ids that are there.
+
+        Costs one statement, in which the server reads each of the texts.
+        """
         with mapped_errors():
             rows = await self.session.execute(statements.fingerprints(self.collection.id, ids))
             return {id_: (digest, meta) for id_, digest, meta in rows}
@@ -156,8 +170,8 @@ class AsyncDocumentRepository:
     async def create_indexes(self) -> None:
         """Create the indexes that are missing: on the vectors, the metadata and the text; then ANALYZE.
 
-        Run it after the rows are loaded. It holds off writers to this collection, not readers, until the transaction
-        ends.
+        Run it after the rows are loaded. Costs the builds, of which that of an HNSW index takes by far the longest. It
+        holds off writers to this collection, not readers, until the transaction ends.
         """
         spec = from_dict(self.collection.index)
         if isinstance(spec, IVFFlat):
@@ -177,7 +191,7 @@ class AsyncDocumentRepository:
         where: Where | None = None,
         **options: Unpack[SearchOptions],
     ) -> list[Hit[Document]]:
-        """Return the k nearest documents to a vector, nearest first; see `AsyncRepository.nearest`.
+        """Return the k nearest documents to a vector, nearest first; at the cost of `AsyncRepository.nearest`.
 
         Args:
             query: a 1-d array-like of the collection's dimension.

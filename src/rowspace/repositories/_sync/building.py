@@ -90,7 +90,10 @@ class IndexBuilder:
     def repair(
         self, *, concurrently: bool = True, maintenance_work_mem: str | None = None, progress: WatchBuild | None = None
     ) -> list[IndexStatus]:
-        """Build INVALID indexes anew, drop what a failed REINDEX left behind, make nothing else; return the status."""
+        """Build INVALID indexes anew, drop what a failed REINDEX left behind, make nothing else; return the status.
+
+        Costs what `create` does, for each of them. The arguments are those of `create`.
+        """
         settings = build_settings(maintenance_work_mem, None)
         with mapped_errors():
             steps = repair(self._wanted(), self._facts(), concurrently=concurrently)
@@ -106,6 +109,8 @@ class IndexBuilder:
         progress: WatchBuild | None = None,
     ) -> list[IndexStatus]:
         """Build vector indexes anew as they are, after many rows changed; searches go on with the old one meanwhile.
+
+        Costs what `create` does, and the room of a second index meanwhile.
 
         Args:
             names: which ones; by default every vector index that is wanted.
@@ -125,6 +130,8 @@ class IndexBuilder:
 
     def drop(self, *names: str, concurrently: bool = True) -> None:
         """Drop vector indexes, by default every one that is wanted; one that is not there is no error.
+
+        Costs a wait for the searches that use it. From then on a search is a pass over the rows that match.
 
         Raises:
             ConfigurationError: a name that is not wanted.

@@ -49,6 +49,8 @@ class CollectionRepository:
     ) -> Collection:
         """Create a collection and its partition of `documents`; readers and writers of others are not held up.
 
+        Costs a row, and a table with its primary key.
+
         Args:
             name: 1 to 200 characters.
             dimension: numbers in each embedding, 1 to 16000.
@@ -94,7 +96,7 @@ class CollectionRepository:
             raise CollectionExists(message) from error
 
     def get(self, name: str) -> Collection:
-        """Return the collection of a name.
+        """Return the collection of a name; costs one row.
 
         Raises:
             CollectionNotFound: there is none.
@@ -107,12 +109,12 @@ class CollectionRepository:
         return found
 
     def list(self) -> list[Collection]:
-        """Return all collections by name."""
+        """Return all collections by name; costs a row each."""
         with mapped_errors():
             return [*self.session.scalars(statements.collections())]
 
     def rename(self, name: str, new_name: str) -> Collection:
-        """Give a collection another name.
+        """Give a collection another name; costs one row, as nothing else has the name.
 
         Raises:
             CollectionNotFound: there is none of that name.
@@ -141,7 +143,10 @@ class CollectionRepository:
             self.session.flush()
 
     def drop_tables(self, collection: Collection) -> None:
-        """Drop the partition of a collection and what re-embedding put beside it; its row is the caller's to delete."""
+        """Drop the partition of a collection and what re-embedding put beside it; its row is the caller's to delete.
+
+        Costs one DROP TABLE, or two.
+        """
         partition = self.partition_of(collection)
         beside = [] if collection.reembedding is None else Replacement(partition).drop()
         with mapped_errors():
@@ -160,7 +165,7 @@ class CollectionRepository:
             return any(fact.name != partition.key for fact in facts_of(rows))
 
     def partition_of(self, collection: Collection) -> Partition:
-        """Return the partition that holds a collection's documents."""
+        """Return the partition that holds a collection's documents; costs no statement."""
         schema = inspect(Document).local_table.schema or schema_of(self.session.get_bind(mapper=Document))
         return Partition(collection.id, collection.dimension, schema)
 

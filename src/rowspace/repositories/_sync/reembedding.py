@@ -41,6 +41,8 @@ class ReembedRepository:
     def begin(self, embedder: str, dimension: int, index: Spec | None) -> None:
         """Make the table for the new embeddings and begin to note what changes, or take up what was begun.
 
+        Costs two empty tables and a wait for the collection's writers; from then on each write also notes an id.
+
         Raises:
             ConfigurationError: the collection is being re-embedded by another embedder; or somebody has made a policy,
                 a trigger or an index on its partition, which would be lost.
@@ -60,16 +62,19 @@ class ReembedRepository:
             self.session.flush()
 
     def counts(self) -> tuple[int, int]:
-        """Return how many documents have their new embedding, and how many there are."""
+        """Return how many documents have their new embedding, and how many there are; costs a pass over both."""
         ((done, total),) = self._rows(self._tables.counts())
         return done, total
 
     def rest(self, limit: int) -> list[tuple[str, str]]:
-        """Return id and content of the next documents to embed; none when all have been."""
+        """Return id and content of the next documents to embed; none when all have been. Costs a range of the ids."""
         return [tuple(row) for row in self._rows(self._tables.rest(limit))]
 
     def changed(self, limit: int) -> tuple[list[tuple[int, str]], list[tuple[str, str]]]:
-        """Return changes that are not yet taken over, and id and content of the documents among them to embed."""
+        """Return changes that are not yet taken over, and id and content of the documents among them to embed.
+
+        Costs two statements over `limit` rows.
+        """
         changes = [(seq, id_) for seq, id_ in self._rows(self._tables.changed(limit))]
         if not changes:
             return [], []
@@ -79,6 +84,8 @@ class ReembedRepository:
 
     def store(self, rows: Sequence[tuple[str, str]], embeddings: Any) -> None:
         """Store new embeddings of documents whose content is still what was embedded; the others are left alone.
+
+        Costs a COPY into a staging table and a statement that joins it.
 
         Args:
             rows: id and content of each.
@@ -97,13 +104,19 @@ class ReembedRepository:
             run_verbatim(connection, [tables.store(plan.merge.staged), plan.merge.drop_stage()])
 
     def settle(self, changes: Sequence[tuple[int, str]]) -> None:
-        """Take over what needs no embedding of some changes, such as deletions, and forget them."""
+        """Take over what needs no embedding of some changes, such as deletions, and forget them.
+
+        Costs three statements over these rows.
+        """
         with mapped_errors():
             for statement in self._tables.settle(changes):
                 self.session.execute(statement)
 
     def create_indexes(self) -> None:
-        """Create the indexes of the new table that are missing; searches and writers do not notice."""
+        """Create the indexes of the new table that are missing; searches and writers do not notice.
+
+        Costs what `DocumentRepository.create_indexes` does.
+        """
         with mapped_errors():
             connection = self._connection()
             indexes = self._tables.new.create_indexes(self._sized(), self.collection.language)
@@ -112,7 +125,8 @@ class ReembedRepository:
     def lock(self) -> bool:
         """Keep everybody out of the collection until the transaction ends; False where that cannot be had at once.
 
-        The transaction has failed then, and has to be rolled back.
+        The transaction has failed then, and has to be rolled back. Costs half a second for each of two locks at most,
+        in which all searches of all collections may wait.
         """
         connection = self._connection()
         for statement in self._tables.locks():
@@ -127,7 +141,7 @@ class ReembedRepository:
         return True
 
     def swap(self) -> None:
-        """Put the new embeddings in the place of the old ones; call it after `lock`."""
+        """Put the new embeddings in the place of the old ones; call it after `lock`. Costs no look at any row."""
         with mapped_errors():
             connection = self._connection()
             carried = [row[0] for row in self._rows(carry_over(self._tables.old, self._tables.new))]
@@ -140,7 +154,10 @@ class ReembedRepository:
             self.session.flush()
 
     def abandon(self) -> None:
-        """Drop what a re-embedding has made so far; the collection stays as it is. None that was begun is no error."""
+        """Drop what a re-embedding has made so far; the collection stays as it is. None that was begun is no error.
+
+        Costs two DROP TABLE, and a wait for the collection's writers.
+        """
         if self.collection.reembedding is None:
             return
         with mapped_errors():
