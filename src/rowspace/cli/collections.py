@@ -9,7 +9,7 @@ import typer
 
 from rowspace.cli.console import plural, print_rows
 from rowspace.cli.process import confirm, say
-from rowspace.cli.session import service, settings_of
+from rowspace.cli.session import service, settings_of, tell_choice
 
 __all__ = ["app"]
 
@@ -79,8 +79,9 @@ def create(
     settings = settings_of(context)
     with service(settings, embedder_of(settings.embedder) if dimension is None else None) as documents:
         spec = _spec(index, distance, quantize)
-        documents.create_collection(name, dimension, distance=distance, index=spec, language=language)
+        made = documents.create_collection(name, dimension, distance=distance, index=spec, language=language)
     say(f"Created {name!r}.")
+    tell_choice(made, asked=quantize)
 
 
 def _spec(index: str, distance: str, quantize: str | None) -> Any:

@@ -15,7 +15,7 @@ import typer
 from rowspace.cli.console import Stopwatch, plural, progress_of
 from rowspace.cli.formats import format_of
 from rowspace.cli.process import ExitCode, say
-from rowspace.cli.session import one_transaction, open_database, settings_of
+from rowspace.cli.session import one_transaction, open_database, settings_of, tell_choice
 from rowspace.errors import InvalidRow
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _load(documents: DocumentService, name: str, source: _Source, fields: Fields
     if first is None:
         return LoadReport()
     if name not in known:
-        documents.create_collection(name, None if first.embedding is None else len(first.embedding))
+        tell_choice(documents.create_collection(name, None if first.embedding is None else len(first.embedding)))
     with progress_of("Loading") as advance:
         return documents.add(
             name,

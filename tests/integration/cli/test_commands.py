@@ -157,6 +157,12 @@ def test_collections(scratch):
     made = {one["name"]: one["index"] for one in json.loads(scratch("collections", "--json").stdout)}
     assert (made["small"]["quantize"], made["small"]["distance"]) == ("bit", "l2")
     assert "halfvec" in scratch("collections", "create", "x", "--quantize", "byte", code=1).stderr
+    said = scratch("collections", "create", "long", "--dimension", "2001").stderr
+    assert said.endswith("2,001 dimensions are more than an index of vector holds: its index is built on halfvec.\n")
+    asked = scratch("collections", "create", "half", "--dimension", "2001", "--quantize", "halfvec").stderr
+    assert asked == "Created 'half'.\n"
+    for name in ("long", "half"):
+        scratch("collections", "drop", name, "--yes")
     assert (
         "--index none" in scratch("collections", "create", "x", "--quantize", "bit", "--index", "none", code=2).stderr
     )
