@@ -73,7 +73,7 @@ def test_version(run):
         (["search", "x", "--filter", "[1]"], "expected an object, as in '{\"year\": 2020}', got '[1]'."),
         (["search", "x", "--mode", "both"], "'vector', 'mmr', 'text' or 'hybrid', got 'both'."),
         (["search", "x", "--k", "0"], "greater than or equal to 1"),
-        (["search", "x", "--mode", "text", "--max-distance", "1"], "max_distance goes with the modes vector and mmr."),
+        (["search", "x", "--mode", "text", "--max-distance", "1"], "max_distance goes with the modes vector, mmr."),
         (["ingest", "file.txt"], "'file.txt' does not tell the format: say jsonl, csv, tsv, parquet, npy."),
         (["ingest", "file.json"], "jq -c '.[]' file.json | rowspace ingest - --format jsonl"),
         (["ingest", "-"], "'-' does not tell the format"),

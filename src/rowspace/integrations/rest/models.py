@@ -61,12 +61,13 @@ def _modes() -> list[Any]:
     vector = {"mode": {"enum": ["vector"]}, "fetch_k": null, "lambda_mult": null, "highlight": no}
     mmr = {"mode": {"enum": ["mmr"]}, "min_distance": null, "highlight": no}
     neither = dict.fromkeys(("max_distance", "min_distance", "fetch_k", "lambda_mult"), null)
+    by_index = {"ef_search": null, "recall": null, "exact": no}
     return [
         _given("text", **vector, vector=null),
         _given("vector", **vector, text=null),
         _given("text", "mode", **mmr, vector=null),
         _given("vector", "mode", **mmr, text=null),
-        _given("text", "mode", mode={"enum": ["text"]}, vector=null, **neither),
+        _given("text", "mode", mode={"enum": ["text"]}, vector=null, **neither, **by_index),
         _given("text", "mode", mode={"enum": ["hybrid"]}, **neither),
     ]
 
@@ -76,11 +77,13 @@ def _batch_modes() -> list[Any]:
     null, no = {"type": "null"}, {"enum": [False]}
     neither = dict.fromkeys(("max_distance", "min_distance", "fetch_k", "lambda_mult"), null)
     texts = {"type": "array", "items": {"type": "string"}}
+    by_index = {"ef_search": null, "recall": null, "exact": no}
     mmr_only = {"fetch_k": null, "lambda_mult": null}
     return [
         {"properties": {"mode": {"enum": ["vector"]}, "highlight": no, **mmr_only}},
         _given("mode", mode={"enum": ["mmr"]}, highlight=no, min_distance=null),
-        _given("mode", mode={"enum": ["text", "hybrid"]}, queries=texts, **neither),
+        _given("mode", mode={"enum": ["text"]}, queries=texts, **neither, **by_index),
+        _given("mode", mode={"enum": ["hybrid"]}, queries=texts, **neither),
     ]
 
 
