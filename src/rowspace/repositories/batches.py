@@ -10,6 +10,7 @@ from sqlalchemy import Column, Connection, Engine, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rowspace.errors import ConfigurationError, InvalidRow
+from rowspace.repositories.given import several
 from rowspace.statements.write import Merge
 from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of
 
@@ -21,17 +22,25 @@ T = TypeVar("T")
 
 
 def iter_rows(rows: Iterable[T]) -> Iterator[T]:
-    """Iterate over rows."""
-    return iter(rows)
+    """Iterate over rows.
+
+    Raises:
+        ConfigurationError: one text or one row in place of several.
+    """
+    return iter(several(rows, "rows"))
 
 
 async def aiter_rows(rows: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
-    """Iterate over rows from a plain or an async iterable."""
+    """Iterate over rows from a plain or an async iterable.
+
+    Raises:
+        ConfigurationError: one text or one row in place of several.
+    """
     if isinstance(rows, AsyncIterable):
         async for row in rows:
             yield row
     else:
-        for row in rows:
+        for row in several(rows, "rows"):
             yield row
 
 

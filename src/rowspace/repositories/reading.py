@@ -119,4 +119,4 @@ def _export(
 
 
 def _ddl(column: Column[Any]) -> str:
-    return column.type.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
+    return column.type.compile(postgresql.dialect(paramstyle="named"))  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
@@ -11,13 +12,33 @@ from typing import Any, TypedDict, TypeVar
 
 from pydantic import ValidationError
 
-from rowspace.errors import ConfigurationError, InvalidRow, RowspaceError
+from rowspace.errors import ConfigurationError, InvalidRow, InvalidText, RowspaceError
 from rowspace.results import LoadReport, Reject
 from rowspace.services.models import DocumentIn
 from rowspace.vectors import as_vector
 from rowspace.wire.encode import storable_json, storable_text
 
-__all__ = ["Batch", "Load", "LoadOptions", "Progress", "Rejects", "atake", "checked_options", "checked_size", "take"]
+__all__ = [
+    "NOT_INDEXED",
+    "Batch",
+    "Load",
+    "LoadOptions",
+    "Progress",
+    "Rejects",
+    "atake",
+    "checked_options",
+    "checked_size",
+    "log",
+    "take",
+]
+
+log = logging.getLogger("rowspace.loads")
+
+#: Logged where a first load is by a role that may not build the indexes.
+NOT_INDEXED = (
+    "The collection %r has no indexes, and this role may not build them, as it does not own the table: searches "
+    "compare every document until its owner runs `rowspace index build` or DocumentService.build_indexes()."
+)
 
 #: Called after each batch with the totals so far.
 Progress = Callable[[LoadReport], None]
@@ -29,6 +50,9 @@ Given = DocumentIn | Mapping[str, Any] | str
 
 T = TypeVar("T")
 
+#: Bytes of an id: an entry of a B-tree has 2,704, those around the id included.
+_MAX_ID = 2_600
+
 
 class LoadOptions(TypedDict, total=False):
     """Options of a load.
@@ -37,7 +61,9 @@ class LoadOptions(TypedDict, total=False):
         batch_size: documents embedded and written at once, at least 1; by default 500.
         commit_batches: commit each batch, so that an interrupted load keeps what it wrote; by default all or none.
         strip_nul: leave NUL bytes out of text, in place of an error.
-        build_indexes: create the indexes after a load into an empty collection; by default it does.
+        build_indexes: create the indexes after a load into an empty collection, and after one with `commit_batches`
+            into a collection that has none, which an interrupted one leaves; by default it does. A role that does not
+            own the table cannot: that is logged, as a warning of `rowspace.loads`.
     """
 
     batch_size: int
@@ -176,6 +202,16 @@ class Batch:
                 embedding = document.embedding if document.embedding is not None else embeddings[id_]
                 yield {"id": id_, "content": document.content, "meta": document.metadata, "embedding": embedding}
 
+    def blamed(self, error: InvalidText) -> InvalidText:
+        """Return what the server said of a text, with the longest one, as it is the one that is too long.
+
+        The server does not tell which row it was, and only it can tell how long a text is in words.
+        """
+        id_, document = max(self.documents.items(), key=lambda item: len(item[1].content))
+        if "tsvector" not in str(error):
+            return error
+        return InvalidText(f"{error} The longest of the batch has {len(document.content):,} characters: id {id_!r}.")
+
     def report(self, written: LoadReport) -> LoadReport:
         """Return the report of the batch, given that of its upsert."""
         unchanged = len(self._unchanged - self._again)
@@ -247,16 +283,25 @@ def _storable(document: DocumentIn, number: int, dimension: int, *, strip_nul: b
     try:
         for field in ("id", "content"):
             clean[field] = storable_text(getattr(document, field) or "", strip_nul=strip_nul)
+        field = "id"
+        _check_id(clean["id"])
         field = "metadata"
         clean[field] = storable_json(document.metadata, strip_nul=strip_nul)
         field = "embedding"
         if document.embedding is not None:
             clean[field] = as_vector(document.embedding, dimension=dimension)
     except RowspaceError as error:
-        message = f"Row {number} (id {document.id!r}), {field}: {error}"
+        message = f"Row {number} (id {document.id!r:.80}), {field}: {error}"
         located = type(error)(message).at("documents", number, field)
         raise located from error
     return document.model_copy(update=clean)
+
+
+def _check_id(id_: str) -> None:
+    size = len(id_.encode())
+    if size > _MAX_ID:
+        message = f"an id has at most {_MAX_ID:,} bytes, got {size:,}: an index holds no more. Hash it, or number them."
+        raise InvalidRow(message)
 
 
 def _id(document: DocumentIn) -> str:

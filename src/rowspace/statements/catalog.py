@@ -16,7 +16,7 @@ from sqlalchemy.sql.selectable import TextualSelect
 from rowspace.diagnosis import BuildProgress, IndexState, IndexStatus
 from rowspace.statements.indexing import PlannedIndex, Shape, cast_of
 
-__all__ = ["PROGRESS", "IndexFact", "all_index_facts", "index_facts", "progress_of", "statuses"]
+__all__ = ["PROGRESS", "IndexFact", "all_index_facts", "index_facts", "is_owned", "progress_of", "statuses"]
 
 _COLUMNS: dict[str, Any] = {
     "schema": Text,
@@ -131,6 +131,16 @@ def index_facts(table: str, schema: str | None) -> TextualSelect:
 def all_index_facts() -> TextualSelect:
     """Select the facts of every index of every table with a vector column."""
     return _select(_OF_VECTORS)
+
+
+def is_owned(table: str) -> TextualSelect:
+    """Select whether the role may do what the owner of a table may, such as to build indexes.
+
+    Args:
+        table: its name as SQL, quoted where it has to be.
+    """
+    statement = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:name)")
+    return statement.bindparams(name=table).columns(owned=Boolean)
 
 
 def facts_of(rows: Iterable[Any]) -> list[IndexFact]:

@@ -13,7 +13,7 @@ from sqlalchemy import Text, TextClause, text
 from sqlalchemy.sql.selectable import TextualSelect
 
 from rowspace.errors import ConfigurationError
-from rowspace.statements.indexing import quote
+from rowspace.statements.identifiers import qualified
 from rowspace.tuning import Tuning
 
 __all__ = ["comment_of", "comment_on", "comments", "tunings_in", "with_tuning"]
@@ -51,7 +51,7 @@ def comment_on(index: str, schema: str, comment: str) -> TextClause:
     literal = comment.replace("'", "''")
     # A backslash is one whatever `standard_conforming_strings` says, as in PostgreSQL's quote_literal.
     literal = " E'{}'".format(literal.replace("\\", "\\\\")) if "\\" in literal else f"'{literal}'"
-    statement = f"COMMENT ON INDEX {quote(schema)}.{quote(index)} IS {literal}"
+    statement = f"COMMENT ON INDEX {qualified(index, schema)} IS {literal}"
     return text(statement.replace(":", r"\:"))
 
 

@@ -91,7 +91,7 @@ def encoder_of(
 
 
 def _ddl(type_: types.TypeEngine[Any], schema: str | None) -> str:
-    dialect: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
+    dialect: Any = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
     dialect.identifier_preparer.schema_for_object = lambda named: named.schema or schema
     return type_.compile(dialect)
 

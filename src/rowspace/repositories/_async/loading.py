@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.errors import mapped_errors, sqlstate_of
+from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, aiter_rows, plan_load, schema_of
 from rowspace.results import LoadReport
 from rowspace.statements.write import Merge
@@ -83,14 +84,14 @@ class _Stage:
 
     async def merge(self, data: EncodedRows) -> tuple[int, int]:
         """Merge rows into the target and return how many were inserted and updated."""
-        execute = self._connection.exec_driver_sql
-        await execute(self._merge.clear_stage() if self._made else self._merge.create_stage())
+        ready = self._merge.clear_stage() if self._made else self._merge.create_stage()
+        await run_verbatim(self._connection, [ready])
         self._made = True
         await copy_in_async(self._connection, self._merge.to_stage(), data)
-        counts: Any = (await execute(self._merge.merge())).one()
+        counts: Any = (await run_verbatim(self._connection, [self._merge.merge()])).one()
         return counts[0], counts[1]
 
     async def drop(self) -> None:
         """Drop the table, if it was made."""
         if self._made:
-            await self._connection.exec_driver_sql(self._merge.drop_stage())
+            await run_verbatim(self._connection, [self._merge.drop_stage()])

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
+from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.reading import Reading
 from rowspace.repositories.subjects import Conditions, Subject
 from rowspace.wire.copy import copy_out
@@ -38,7 +39,7 @@ def _parts(
 ) -> Generator[Any, None, None]:
     connection = session.connection(bind_arguments={"mapper": subject.target.model})
     if reading.export.selection is not None:
-        connection.exec_driver_sql(reading.export.create_selection())
+        run_verbatim(connection, [reading.export.create_selection()])
         selected = connection.execute(reading.selection(subject, conditions), dict(conditions.parameters))
         rows: int | None = selected.rowcount
     else:

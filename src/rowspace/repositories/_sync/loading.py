@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors, sqlstate_of
+from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, iter_rows, plan_load, schema_of
 from rowspace.results import LoadReport
 from rowspace.statements.write import Merge
@@ -83,14 +84,14 @@ class _Stage:
 
     def merge(self, data: EncodedRows) -> tuple[int, int]:
         """Merge rows into the target and return how many were inserted and updated."""
-        execute = self._connection.exec_driver_sql
-        execute(self._merge.clear_stage() if self._made else self._merge.create_stage())
+        ready = self._merge.clear_stage() if self._made else self._merge.create_stage()
+        run_verbatim(self._connection, [ready])
         self._made = True
         copy_in(self._connection, self._merge.to_stage(), data)
-        counts: Any = (execute(self._merge.merge())).one()
+        counts: Any = (run_verbatim(self._connection, [self._merge.merge()])).one()
         return counts[0], counts[1]
 
     def drop(self) -> None:
         """Drop the table, if it was made."""
         if self._made:
-            self._connection.exec_driver_sql(self._merge.drop_stage())
+            run_verbatim(self._connection, [self._merge.drop_stage()])

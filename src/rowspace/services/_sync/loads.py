@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from rowspace.errors import ConfigurationError
+from rowspace.errors import ConfigurationError, InvalidText
 from rowspace.repositories import CollectionRepository, DocumentRepository
 from rowspace.repositories._sync.progress import ProgressRepository
 from rowspace.repositories.batches import iter_rows
 from rowspace.results import LoadReport
 from rowspace.services.embedding import Embedder, check_dimension, check_embedder, embed_texts, embedder_name
-from rowspace.services.loading import Batch, Given, Load, LoadOptions, checked_options, take
+from rowspace.services.loading import NOT_INDEXED, Batch, Given, Load, LoadOptions, checked_options, log, take
 
 __all__ = ["Loader", "open_documents"]
 
@@ -85,7 +85,10 @@ class Loader:
             # After the texts are embedded, which may take long: another first load waits from here on.
             builds = self._options["build_indexes"]
             load.was_empty = repository.begin_first_load() if builds else repository.is_empty()
-        written = repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
+        try:
+            written = repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
+        except InvalidText as error:
+            raise batch.blamed(error) from error
         repository.replace_metadata(batch.metadata_changes())
         report = batch.report(written)
         if resume is not None:
@@ -113,10 +116,25 @@ class Loader:
         return {id_: made[text] for id_, text in texts.items()}
 
     def _finish(self, repository: DocumentRepository, resume: str | None = None) -> None:
-        if self._options["build_indexes"] and self._load.was_empty and self._load.report.written:
-            repository.create_indexes()
+        if self._options["build_indexes"] and self._wants_indexes(repository):
+            self._build_indexes(repository)
         if resume is not None:
             ProgressRepository(repository.session, repository.collection).forget(resume)
+
+    def _build_indexes(self, repository: DocumentRepository) -> None:
+        # The rows are what the load is for: a role that may write them and no more has them searched without an index.
+        if CollectionRepository(repository.session).is_owned(repository.collection):
+            repository.create_indexes()
+        else:
+            log.warning(NOT_INDEXED, self._collection)
+
+    def _wants_indexes(self, repository: DocumentRepository) -> bool:
+        """Tell whether this was the first load; or, of one that keeps its batches, another try at it."""
+        if self._load.was_empty:
+            return self._load.report.written > 0
+        if not self._options["commit_batches"] or not self._load.report.received:
+            return False
+        return not CollectionRepository(repository.session).is_indexed(repository.collection)
 
 
 def open_documents(session: Session, collection: str) -> DocumentRepository:
