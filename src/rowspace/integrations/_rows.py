@@ -18,10 +18,10 @@ from rowspace.integrations._metadata import ID, is_json
 from rowspace.integrations._read import META, PREFIX
 from rowspace.models import Collection, Document
 from rowspace.repositories import TableRepository
-from rowspace.vectors import as_matrix
+from rowspace.vectors import fault_of, sound_rows
 from rowspace.wire.columns import Kind, kind_of
 
-__all__ = ["Rows", "plain_values", "vectors_of"]
+__all__ = ["Rows", "check_vector_type", "is_text", "plain_values", "sound_vectors", "vectors_of"]
 
 pa: Any = require("pyarrow", extra="arrow")
 
@@ -97,7 +97,7 @@ class Rows:
                 raise InvalidRow(message)
         for name, column in self.columns.items():
             if kind_of(column.type) is Kind.VECTOR:
-                _check_vector_type(name, self.types[name], self._dimension_of_column(name))
+                check_vector_type(name, self.types[name], self._dimension_of_column(name))
             elif not _may_become(self.types[name], column, is_key=name in self.keys):
                 message = f"The column {name!r} is {self.types[name]}; {column.type!r} takes {arrow_type(column.type)}."
                 raise InvalidRow(message)
@@ -123,7 +123,7 @@ class Rows:
     def kept(self) -> dict[str, Any]:
         """Return the types of the columns that will be JSON or text in the database."""
         kept = {key: self.types[name] for name, key in self.metadata.items() if name not in self.json}
-        if not _is_text(self.types["id"]):
+        if not is_text(self.types["id"]):
             kept[ID] = self.types["id"]
         return kept
 
@@ -180,8 +180,8 @@ class Rows:
         kind = kind_of(column.type)
         try:
             if kind is Kind.VECTOR:
-                return vectors_of(array, self._dimension_of_column(name), number)
-            if kind is Kind.TEXT and name in self.keys and not _is_text(array.type):
+                return vectors_of(array, self._dimension_of_column(name), number, name)
+            if kind is Kind.TEXT and name in self.keys and not is_text(array.type):
                 array = _plain(array).cast(pa.string())
             elif kind not in {Kind.TEXT, Kind.JSON, Kind.ARRAY}:
                 array = _plain(array).cast(arrow_type(column.type))
@@ -232,12 +232,19 @@ def _key(name: str, reserved: set[str]) -> str:
     return inner if inner in reserved else name
 
 
-def _check_vector_type(name: str, type_: Any, dimension: int | None) -> None:
+def check_vector_type(name: str, type_: Any, dimension: int | None) -> None:
+    """Look at the type of a column of vectors; one that is all null has none.
+
+    Raises:
+        InvalidVector, DimensionMismatch: it is no list of numbers, or all of them are of another dimension.
+    """
     check = pa.types
+    if check.is_null(type_):
+        return
     is_list = check.is_list(type_) or check.is_large_list(type_) or check.is_fixed_size_list(type_)
     storage = getattr(type_, "storage_type", type_)
     if storage is not type_:
-        _check_vector_type(name, storage, dimension)
+        check_vector_type(name, storage, dimension)
         return
     if not is_list or not (check.is_floating(type_.value_type) or check.is_integer(type_.value_type)):
         message = f"The column {name!r} is {type_}; expected FixedSizeList<float32>, or lists of numbers."
@@ -254,11 +261,12 @@ def _may_become(type_: Any, column: Column[Any], *, is_key: bool) -> bool:
         return True
     plain = type_.value_type if pa.types.is_dictionary(type_) else type_
     if column.type._type_affinity is not None and kind is Kind.TEXT:  # noqa: SLF001 -- text, or a type of its own
-        return is_key or _is_text(plain) or not issubclass(column.type.python_type, str)
-    return not _is_text(plain) and not pa.types.is_nested(plain)
+        return is_key or is_text(plain) or not issubclass(column.type.python_type, str)
+    return not is_text(plain) and not pa.types.is_nested(plain)
 
 
-def _is_text(type_: Any) -> bool:
+def is_text(type_: Any) -> bool:
+    """Tell whether a type is text, also where it is a dictionary of texts."""
     check = pa.types
     plain = type_.value_type if check.is_dictionary(type_) else type_
     return bool(check.is_string(plain) or check.is_large_string(plain) or check.is_string_view(plain))
@@ -283,35 +291,59 @@ def _parsed(value: Any) -> Any:
         raise InvalidRow(message) from error
 
 
-def vectors_of(array: Any, dimension: int | None = None, number: int = 0) -> Any:
-    """Return the vectors of a list array as the rows of one matrix, None where there is none."""
+def vectors_of(array: Any, dimension: int | None = None, number: int = 0, name: str = "embedding") -> Any:
+    """Return the vectors of a list array as the rows of one matrix, None where there is none.
+
+    Args:
+        array: lists of numbers, by the rows.
+        dimension: numbers in a vector; by default those of the first one.
+        number: that of the first row, for messages.
+        name: that of the column, for messages.
+
+    Raises:
+        InvalidVector, DimensionMismatch: the message names the row; or the array is none of lists of numbers.
+    """
+    vectors, errors = sound_vectors(array, dimension, name)
+    if errors:
+        at = min(errors)
+        message = f"Row {number + at}: {errors[at]}"
+        raise type(errors[at])(message) from errors[at]
+    return vectors
+
+
+def sound_vectors(
+    array: Any, dimension: int | None = None, name: str = "embedding"
+) -> tuple[Any, dict[int, InvalidVector]]:
+    """Return the vectors of a list array, and by its position what is wrong with each row that holds a bad one.
+
+    They are one matrix, or, where rows are null or wrong, a list with None for those.
+
+    Raises:
+        InvalidVector, DimensionMismatch: it is no array of lists of numbers, or all of them are of another dimension.
+    """
     array = getattr(array, "storage", array)
-    _check_vector_type("embedding", array.type, dimension)
+    check_vector_type(name, array.type, dimension)
+    if pa.types.is_null(array.type):
+        return [None] * len(array), {}
     valid = ~array.is_null().to_numpy(zero_copy_only=False)
-    present = array if valid.all() else array.drop_null()
-    sizes = np.diff(_ends(present))
-    wrong = np.flatnonzero(sizes != (dimension if dimension is not None else sizes[:1]))
-    if len(wrong):
-        row = number + int(np.flatnonzero(valid)[wrong[0]])
-        message = f"Row {row}: expected {dimension or sizes[0]} dimensions, got {sizes[wrong[0]]}."
-        raise DimensionMismatch(message)
-    numbers = present.flatten()
-    if numbers.null_count:
-        message = f"Rows from {number}: a vector holds a null."
-        raise InvalidVector(message)
-    width = int(sizes[0]) if len(sizes) else 1
-    try:
-        matrix = as_matrix(numbers.to_numpy(zero_copy_only=False).reshape(-1, width))
-    except InvalidVector as error:
-        message = f"Rows from {number}: {error}"
-        raise InvalidVector(message) from error
-    if valid.all():
-        return matrix
+    sizes = np.where(valid, _sizes(array), -1)
+    known = dimension or next((int(size) for size in sizes if size > 0), None)
+    fits = sizes == known
+    present = array if fits.all() else array.filter(pa.array(fits))
+    # A null inside of a vector comes as a NaN.
+    matrix, unsound = sound_rows(present.flatten().to_numpy(zero_copy_only=False).reshape(-1, known or 1))
+    if fits.all() and not unsound:
+        return matrix, {}
+    wrong = [*np.flatnonzero(valid & ~fits), *np.flatnonzero(fits)[unsound]]
+    faults = {int(at): fault_of(array[int(at)].as_py(), dimension=known) for at in wrong}
     rows = iter(matrix)
-    return [next(rows) if there else None for there in valid]
+    vectors = [next(rows) if there else None for there in fits]
+    for at in faults:
+        vectors[at] = None
+    return vectors, {at: fault for at, fault in faults.items() if fault is not None}
 
 
-def _ends(array: Any) -> Any:
+def _sizes(array: Any) -> Any:
     if pa.types.is_fixed_size_list(array.type):
-        return np.arange(len(array) + 1) * array.type.list_size
-    return array.offsets.to_numpy()
+        return np.full(len(array), array.type.list_size)
+    return np.diff(array.offsets.to_numpy())

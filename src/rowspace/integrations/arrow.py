@@ -27,6 +27,9 @@ __all__ = ["Over", "export_parquet", "load_parquet", "read_batches", "read_table
 
 pa: Any = require("pyarrow", extra="arrow")
 
+#: Bytes of a column that are read from a Parquet file at once.
+_BUFFER = 1 << 20
+
 #: The name of a collection, a collection, or a declarative class with a vector column.
 Over: TypeAlias = str | Collection | type[Any]
 
@@ -157,8 +160,19 @@ def export_parquet(
     return rows
 
 
+def open_parquet(path: str | Path) -> Any:
+    """Return a `ParquetFile` that is read bit by bit, however large its row groups are.
+
+    Raises:
+        pyarrow.ArrowException, OSError: it cannot be read.
+    """
+    parquet: Any = require("pyarrow.parquet", extra="arrow")
+    # Else a column of a row group is read at once: pandas writes row groups of a million rows.
+    return parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
+
+
 def parquet_batches(file: Any, rows: int) -> Iterator[Any]:
-    """Yield record batches of at most so many rows from an open `ParquetFile`, in the memory of one row group."""
+    """Yield record batches of at most so many rows from an open `ParquetFile`."""
     for group in range(file.num_row_groups):
         # Over all groups at once, Arrow would read ahead of what is taken.
         yield from file.iter_batches(batch_size=rows, row_groups=[group])
@@ -169,7 +183,6 @@ def load_parquet(session: Session, over: Over, path: str | Path, **options: Any)
 
     The file is read part by part.
     """
-    parquet: Any = require("pyarrow.parquet", extra="arrow")
-    with parquet.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         batches = parquet_batches(file, options.get("chunksize", 5_000))
         return write_table(session, over, pa.RecordBatchReader.from_batches(file.schema_arrow, batches), **options)

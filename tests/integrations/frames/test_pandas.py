@@ -92,7 +92,7 @@ def test_habits_of_to_sql(session, frame):
         (
             lambda f: f.assign(embedding=[[1.0], *[[1.0, 2.0]] * 5]),
             InvalidVector,
-            "Row 1: expected 1 dimensions, got 2",
+            "Row 1: Expected 1 dimensions, got 2",
         ),
         (lambda f: f.assign(embedding=[None, *VECTORS[1:]]), InvalidRow, "Row 0: 'embedding' is null"),
         (lambda f: f.assign(embedding="x"), InvalidVector, "expected FixedSizeList"),
