@@ -106,7 +106,7 @@ def fields_of(
         message = f"metadata is one of {', '.join(_MODES)}, got {metadata!r}."
         raise ConfigurationError(message)
     schema = kept_schema(over.meta if isinstance(over, Collection) else {})
-    kept = {field.name: field.type for field in schema}
+    kept = {field.name: field for field in schema}
     id_ = kept.pop(ID, None)
     chosen, keys = _chosen(tables, over, columns)
     in_columns = META in chosen and isinstance(tables.columns[META].type, JSONB) and metadata == "columns"
@@ -121,7 +121,8 @@ def fields_of(
         known = tables.metadata_kinds(where=where)
         # In the order of the frame that was written, and its columns also where they are all null.
         found = {key: field_of_key(key, known.get(key, ()), kept.get(key)) for key in (keys or {**kept, **known})}
-    return Fields(kinds, types, {"id": id_} if id_ is not None and "id" in chosen else {}, found, schema.metadata or {})
+    ids = {"id": id_.type} if id_ is not None and "id" in chosen else {}
+    return Fields(kinds, types, ids, found, schema.metadata or {})
 
 
 def _chosen(

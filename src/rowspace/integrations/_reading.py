@@ -14,7 +14,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rowspace.errors import InvalidRow
 from rowspace.integrations._formats import Format
 from rowspace.integrations._lines import METADATA, Rejected, Watch, numbered_rows
 from rowspace.integrations._tables import Row, matrix_rows, parquet_rows
@@ -164,27 +163,13 @@ def _vector(value: Any, dimension: int | None) -> Any:
 
 
 def _check_text(document: DocumentIn, fields: Fields) -> None:
-    _check_json(document.metadata)
+    to_json(document.metadata)  # refuses NaN and infinity
     for text in (document.content, document.id or "", *_texts(document.metadata)):
         if "\0" in text and not fields.strip_nul:
             hint = ", or give --strip-nul" if fields.hints else ""
             message = f"a NUL byte in {text!r:.60}, which PostgreSQL cannot store. Remove it{hint}."
             raise ValueError(message)
         to_text(text.replace("\0", ""))
-
-
-def _check_json(metadata: dict[str, Any]) -> None:
-    """Refuse what has no form in JSON, such as NaN, infinity and bytes."""
-    try:
-        to_json(metadata)
-    except (ValueError, TypeError, ArithmeticError, RecursionError):
-        for key, value in metadata.items():
-            try:
-                to_json({key: value})
-            except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
-                message = f"{key!r} is {value!r:.60}, which has no form in JSON. Leave it out, or make it text."
-                raise InvalidRow(message) from error
-        raise
 
 
 def _texts(value: Any) -> Iterator[str]:

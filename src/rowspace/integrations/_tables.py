@@ -98,7 +98,8 @@ class _Columns:
         Raises:
             InvalidRow: one that is named is missing or comes twice, or is no vector.
         """
-        from rowspace.integrations._rows import check_vector_type, is_text
+        from rowspace.integrations._values import is_text
+        from rowspace.integrations._vectors import check_vector_type
 
         _check_names(schema.names, fields)
         names, vector = list(schema.names), fields.embedding
@@ -113,10 +114,10 @@ class _Columns:
 
     def rows(self, batch: Any, number: int, watch: Watch) -> Iterator[Row]:
         """Yield the rows of a batch, whose first has a number; those with a bad vector are refused."""
-        from rowspace.integrations._rows import plain_values
+        from rowspace.integrations._rows import json_values
 
         vectors, faults = self._vectors(batch)
-        columns = [(name, plain_values(batch, name), name in self._named) for name in self._others]
+        columns = [(name, json_values(batch, name), name in self._named) for name in self._others]
         for at in range(len(batch)):
             row = {name: values[at] for name, values, named in columns if named or values[at] is not None}
             if at in faults:
@@ -126,7 +127,7 @@ class _Columns:
                 yield number + at, row, None if vectors is None else vectors[at]
 
     def _vectors(self, batch: Any) -> tuple[Any, dict[int, str]]:
-        from rowspace.integrations._rows import sound_vectors
+        from rowspace.integrations._vectors import sound_vectors
 
         if self._vector is None:
             return None, {}

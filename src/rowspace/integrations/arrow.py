@@ -21,7 +21,7 @@ from rowspace.integrations._read import Fields, fields_of, selected
 from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, TableRepository
 from rowspace.repositories.subjects import Where
-from rowspace.results import LoadReport
+from rowspace.results import LoadReport, Reject
 
 __all__ = ["Over", "export_parquet", "load_parquet", "read_batches", "read_table", "write_table"]
 
@@ -94,6 +94,7 @@ def write_table(
     chunksize: int = 5_000,
     create: Mapping[str, Any] | None = None,
     build_indexes: bool = True,
+    rejects: Callable[[Reject], Any] | None = None,
 ) -> LoadReport:
     """Write rows to a collection or a table, by COPY in binary: all of them or none, in the session's transaction.
 
@@ -111,13 +112,15 @@ def write_table(
         chunksize: rows sent at once.
         create: options of `CollectionRepository.create` for a new collection.
         build_indexes: create the indexes of a collection that was empty, after the load.
+        rejects: called with each row that has a bad vector, or a null where there may be none, in place of an error;
+            the report counts them.
 
     Raises:
         CollectionExists: the collection is there, or the table has rows, and `if_exists` is `fail`.
         InvalidRow: a column is missing, unknown or of a wrong type, a null or an id that comes twice.
         InvalidVector, DimensionMismatch: embeddings that are no numbers, or of another dimension.
     """
-    loading = Loading(if_exists, names or {}, chunksize, create or {}, build_indexes)
+    loading = Loading(if_exists, names or {}, chunksize, create or {}, build_indexes, rejects)
     return load(session, over, data, loading)
 
 

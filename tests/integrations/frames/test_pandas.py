@@ -97,7 +97,7 @@ def test_habits_of_to_sql(session, frame):
         (lambda f: f.assign(embedding=[None, *VECTORS[1:]]), InvalidRow, "Row 0: 'embedding' is null"),
         (lambda f: f.assign(embedding="x"), InvalidVector, "expected FixedSizeList"),
         (lambda f: pd.concat([f, f]), InvalidRow, "Row 6: the key '10' is that of row 0"),
-        (lambda f: f.assign(mixed=[1, "x", None, {}, [], 2]), InvalidRow, "values that Arrow cannot take"),
+        (lambda f: f.assign(mixed=[1, "x", None, {}, [], 2j]), InvalidRow, "'mixed' cannot be written: complex 2j"),
         (lambda f: f.to_dict(), InvalidRow, "Expected a DataFrame, got dict"),
     ],
 )
