@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
@@ -19,7 +19,17 @@ from rowspace.integrations._formats import Format
 if TYPE_CHECKING:
     from rowspace.integrations._reading import Fields
 
-__all__ = ["METADATA", "Numbered", "Rejected", "Watch", "decoded", "json_row", "numbered_rows"]
+__all__ = [
+    "METADATA",
+    "Numbered",
+    "Rejected",
+    "Watch",
+    "decoded",
+    "json_row",
+    "numbered_rows",
+    "separator_hint",
+    "whole_metadata",
+]
 
 Numbered: TypeAlias = tuple[int, dict[str, Any]]
 
@@ -28,6 +38,9 @@ Rejected: TypeAlias = Callable[[int, str, Any], None]
 
 #: The field with the whole metadata of a document.
 METADATA = "metadata"
+
+#: What else may be between the names of columns, as an option takes it.
+_SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +157,10 @@ def _csv_rows(lines: Iterable[str], format_: Format, fields: Fields, watch: Watc
         if not header:
             header = _header(row, began)
         elif len(row) == len(header):
-            yield began, _whole_metadata(_csv_row(header, row, detect_types=fields.detect_types))
+            yield began, whole_metadata(_csv_row(header, row, detect_types=fields.detect_types))
         elif row:
-            watch.refuse(began, f"{len(row)} cells under {len(header)} column names.", row)
+            hint = (fields.hints and separator_hint(header)) or ""
+            watch.refuse(began, f"{len(row)} cells under {len(header)} column names.{hint and ' '}{hint}", row)
 
 
 def _delimiter(format_: Format, fields: Fields) -> str:
@@ -156,6 +170,12 @@ def _delimiter(format_: Format, fields: Fields) -> str:
 def _csv_reason(error: csv.Error) -> str:
     # What the module says of it is about how a file is opened in Python.
     return "a carriage return that ends no line" if "new-line character" in str(error) else str(error)
+
+
+def separator_hint(names: Sequence[str]) -> str | None:
+    """Return what to do about a header that is one cell for want of the right separator."""
+    found = next((shown for mark, shown in _SEPARATORS.items() if len(names) == 1 and mark in names[0]), None)
+    return found and f"What is between the columns is told by --delimiter {found}."
 
 
 def _header(row: list[str], number: int) -> list[str]:
@@ -173,8 +193,8 @@ def _csv_row(header: list[str], row: list[str], *, detect_types: bool) -> dict[s
     return {name: _detected(cell) for name, cell in zip(header, row, strict=True) if cell}
 
 
-def _whole_metadata(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row with the metadata that `rowspace export` wrote into one cell as the object that it is."""
+def whole_metadata(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the metadata that is a JSON object in one cell as the object that it is."""
     cell = row.get(METADATA)
     if isinstance(cell, str) and cell.startswith("{"):
         with suppress(ValueError, RecursionError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from rowspace._optional import require
@@ -19,13 +19,16 @@ from rowspace.wire.encode import to_json
 __all__ = [
     "ID",
     "IS_JSON",
+    "PREFIX",
     "SCHEMA",
+    "column_of",
     "columns_of_metadata",
     "field_of_key",
     "field_with_categories",
     "is_json",
     "keep_schema",
     "kept_schema",
+    "key_of",
 ]
 
 pa: Any = require("pyarrow", extra="arrow")
@@ -34,6 +37,9 @@ pa: Any = require("pyarrow", extra="arrow")
 SCHEMA = "ARROW:schema"
 #: What the type of the ids is kept as, which are text.
 ID = "$id"
+
+#: In front of a metadata key that is called like another column, or like one with this in front.
+PREFIX = "metadata."
 
 #: What the fields of columns of JSON text are marked with, so that they can be written back as what they were.
 IS_JSON = {b"rowspace": b"json"}
@@ -50,6 +56,22 @@ _JSON_TYPES = {
     "unsigned": pa.uint64(),
     "number": pa.float64(),
 }
+
+
+def column_of(key: str, others: Container[str]) -> str:
+    """Return what the column of a metadata key is called beside other columns; `key_of` is the way back."""
+    return PREFIX + key if _without_prefixes(key) in others else key
+
+
+def key_of(column: str, others: Container[str]) -> str:
+    """Return the metadata key of a column that is none of the others."""
+    return column.removeprefix(PREFIX) if _without_prefixes(column) in others else column
+
+
+def _without_prefixes(name: str) -> str:
+    while name.startswith(PREFIX):
+        name = name.removeprefix(PREFIX)
+    return name
 
 
 def kept_schema(metadata: Mapping[str, Any]) -> Any:

@@ -7,7 +7,7 @@ No I/O of its own and no database: it takes an open file, or lines from any iter
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -15,16 +15,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from rowspace.integrations._formats import Format
-from rowspace.integrations._lines import METADATA, Rejected, Watch, numbered_rows
+from rowspace.integrations._lines import METADATA, Rejected, Watch, numbered_rows, separator_hint
 from rowspace.integrations._tables import Row, matrix_rows, parquet_rows
 from rowspace.services import DocumentIn
 from rowspace.types import Vector
 from rowspace.wire.encode import to_json, to_text
 
 __all__ = ["Fields", "read"]
-
-#: Of the names of fields in a message, which may be a header with the wrong separator.
-_SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +126,8 @@ def _required(row: dict[str, Any], name: str, option: str, *, hints: bool) -> An
         raise ValueError(message)
     message = f"there is no {name!r}, only {', '.join(map(repr, row)) or 'nothing'}."
     if hints:
-        message += f" {_separator_hint(row) or f'Name the field: {option} FIELD.'}"
+        message += f" {separator_hint([*row]) or f'Name the field: {option} FIELD.'}"
     raise ValueError(message)
-
-
-def _separator_hint(row: Iterable[str]) -> str | None:
-    """Return what to do about a header that was one cell for want of the right separator."""
-    names = list(row)
-    found = next((shown for mark, shown in _SEPARATORS.items() if len(names) == 1 and mark in names[0]), None)
-    return found and f"What is between the columns is told by --delimiter {found}."
 
 
 def _id(value: Any) -> str | None:

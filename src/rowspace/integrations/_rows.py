@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from rowspace._optional import require
 from rowspace.errors import InvalidRow, RowspaceError
 from rowspace.integrations._arrow import arrow_type
-from rowspace.integrations._metadata import ID, field_with_categories, is_json
-from rowspace.integrations._read import META, PREFIX
+from rowspace.integrations._metadata import ID, field_with_categories, is_json, key_of
+from rowspace.integrations._read import META
 from rowspace.integrations._values import is_text, parsed, plain, to_python
 from rowspace.integrations._vectors import check_vector_type, sound_vectors, vectors_of
 from rowspace.models import Collection, Document
@@ -78,7 +78,7 @@ class Rows:
         keys = ("id",) if tables is None else tables.keys
         vector = "embedding" if tables is None else tables.vector
         dimension = over.dimension if isinstance(over, Collection) else tables.dimension if tables else None
-        metadata = {name: _key(name, {*known, "metadata"}) for name in others}
+        metadata = {name: key_of(name, {*known, "metadata"}) for name in others}
         types = {field.name: field.type for field in schema}
         text = frozenset(field.name for field in schema if is_json(field))
         rows = cls(columns, metadata, objects, keys, vector, dimension, types, schema.metadata or {}, text)
@@ -271,11 +271,6 @@ def json_values(batch: Any, name: str, number: int = 0, *, always: bool = False)
 def _documents() -> dict[str, Column[Any]]:
     columns = inspect(Document).columns
     return {name: columns[name] for name in DOCUMENT}
-
-
-def _key(name: str, reserved: set[str]) -> str:
-    inner = name.removeprefix(PREFIX)
-    return inner if inner in reserved else name
 
 
 def _may_become(type_: Any, column: Column[Any], *, is_key: bool) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeAlias
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeAlias
 import numpy as np
 
 from rowspace.errors import InvalidRow, InvalidVector
-from rowspace.integrations._lines import Watch, decoded, json_row
+from rowspace.integrations._lines import METADATA, Watch, decoded, json_row, whole_metadata
 from rowspace.vectors import fault_of, sound_rows
 
 if TYPE_CHECKING:
@@ -85,11 +85,16 @@ class _Columns:
     """The columns of a table of documents: the vectors, where they are lists, apart from all others."""
 
     def __init__(self, others: list[str], vector: str | None, fields: Fields) -> None:
+        from rowspace.integrations._metadata import key_of
+
         self._others = others
         self._vector = vector
         self._dimension = fields.dimension
         # What is null there is told as null, and not as missing.
         self._named = {fields.content, fields.id}
+        keys = {name: key_of(name, {"id", "content", "embedding", METADATA}) for name in others}
+        # Keys of the metadata that are called like another column, in what `rowspace export` writes.
+        self._inner = {name: key for name, key in keys.items() if name != key and name not in self._named}
 
     @classmethod
     def of(cls, schema: Any, fields: Fields) -> Self:
@@ -120,6 +125,10 @@ class _Columns:
         columns = [(name, json_values(batch, name), name in self._named) for name in self._others]
         for at in range(len(batch)):
             row = {name: values[at] for name, values, named in columns if named or values[at] is not None}
+            row = whole_metadata(row)
+            if self._inner and isinstance(row.get(METADATA, {}), Mapping):
+                inner = {key: row.pop(name) for name, key in self._inner.items() if name in row}
+                row[METADATA] = {**row.get(METADATA, {}), **inner}
             if at in faults:
                 vector = batch.column(self._vector)[at].as_py()
                 watch.refuse(number + at, faults[at], {**row, str(self._vector): vector})

@@ -153,7 +153,7 @@ def export_parquet(
     with (
         complete(path, overwrite=overwrite) as unfinished,
         read_batches(session, over, **options) as reader,
-        parquet.ParquetWriter(unfinished, reader.schema) as writer,
+        parquet.ParquetWriter(unfinished, reader.schema, use_dictionary=_repeating(reader.schema)) as writer,
     ):
         for batch in reader:
             writer.write_batch(batch)
@@ -161,6 +161,11 @@ def export_parquet(
             if progress is not None:
                 progress(rows)
     return rows
+
+
+def _repeating(schema: Any) -> list[str] | bool:
+    """Return the columns whose values may come more than once: a dictionary of the numbers of vectors is of no use."""
+    return [field.name for field in schema if not pa.types.is_fixed_size_list(field.type)] or False
 
 
 def open_parquet(path: str | Path) -> Any:

@@ -198,3 +198,127 @@ def test_a_load_with_rejects_that_ctrl_c_ended_goes_on_where_it_stopped(cli, tmp
     assert "3 " in said.splitlines()[-1]
     assert len(rejects.read_text().splitlines()) == 3
     assert stored(cli, "rows") == {f"r{at}": vector for at, vector in enumerate(matrix.tolist()) if at not in BAD}
+
+
+KEYS = [
+    {"id": 1, "content": "c", "embedding": [1], "metadata": {"x": 1}, "metadata.id": 3, "metadata.metadata.id": 4},
+    {"metadata": 5, "": 2, "$x": 1, "a.b": {"c": [None]}},
+    {"mixed": 1, "tags": ["x"], "flag": True, "unsigned": 2**64 - 1},
+    {"mixed": "1", "text": "数\u2028\"'\\\r\n\t", "json": '{"k": 1}', "number": "007", "ratio": -1.5e-300},
+    {},
+]
+CONTENTS = ["x", "", "a\r\nb", "\ufeffmark", '"q", ;']
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_no_key_and_no_text_is_changed_on_its_way_through_a_file(cli, tmp_path, suffix):
+    documents = [{"id": f"d{at}", "content": CONTENTS[at], "metadata": meta} for at, meta in enumerate(KEYS)]
+    cli("ingest", "-", "--format", "jsonl", "-c", "before", given=lines(documents))
+    cli("export", "before", tmp_path / f"x.{suffix}")
+    cli("ingest", tmp_path / f"x.{suffix}", "-c", "after", "--embedding", "embedding")
+    shown = cli("export", "after", "-", "--no-embeddings").stdout.split("\n")
+    found = sorted((json.loads(line) for line in shown if line), key=lambda one: one["id"])
+    assert found == documents
+
+
+def test_parquet_of_other_people(cli, tmp_path):
+    table = pa.table({
+        "uid": pa.array([b"\0" * 15 + bytes([n]) for n in range(2)], pa.binary(16)).cast(pa.uuid()),
+        "text": pa.array(["one", "二"]).dictionary_encode(),
+        "vector": ["[1, 2]", "[3, 4.5]"],
+        "metadata": ['{"a": 1}', None],
+        "took": pa.array([1_500_000, None], pa.duration("us")),
+        "at": pa.array([1, 2_000], pa.timestamp("ns", "UTC")),
+        "day": pa.array([0, 1], pa.date32()),
+        "price": pa.array(["1.50", "2"]).cast(pa.decimal128(5, 2)),
+        "pairs": pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())),
+        "nothing": pa.nulls(2),
+    })  # fmt: skip
+    pq.write_table(table, tmp_path / "x.parquet")
+    cli("ingest", tmp_path / "x.parquet", "-c", "x", "--id", "uid", "--content", "text", "--embedding", "vector")
+    found = [json.loads(line) for line in cli("export", "x", "-").stdout.splitlines()]
+    first, second = sorted(found, key=lambda one: one["id"])
+    common = {"content": "one", "embedding": [1, 2]}
+    assert first == {"id": "00000000-0000-0000-0000-000000000000", **common, "metadata": {
+        "a": 1, "took": "PT1.5S", "at": "1970-01-01T00:00:00.000000001+00:00", "day": "1970-01-01", "price": 1.5,
+        "pairs": {"k": 1},
+    }}  # fmt: skip
+    assert (second["content"], second["embedding"]) == ("二", [3, 4.5])
+    assert second["metadata"] == {"at": "1970-01-01T00:00:00.000002000+00:00", "day": "1970-01-02", "price": 2}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--content", "body"], "there is no 'body', only 'content', 'v'. Name the field: --content FIELD."),
+        (["--id", "isbn"], "there is no 'isbn', only 'content', 'v'. Name the field: --id FIELD."),
+        (["--embedding", "w"], "there is no 'w', only 'content', 'v'. Name the field: --embedding FIELD."),
+        (["--embedding", "t"], "row 1: an embedding is a JSON array of numbers, got 'x'."),
+        (["--embedding", "bin"], "The column 'bin' is binary; expected FixedSizeList<float32>, or lists of numbers."),
+        ([], "row 1: 'bin' is b'\\x00', which has no form in JSON. Leave it out, or make it text."),
+    ],
+)
+def test_mistakes_about_a_parquet_file(cli, tmp_path, options, message):
+    columns = {"content": ["x"], "v": [[1.0]]}
+    others = {"bin": [b"\0"]} if "bin" in message else {"t": ["x"]} if "JSON array" in message else {}
+    pq.write_table(pa.table(columns | others), tmp_path / "x.parquet")
+    said = cli("ingest", tmp_path / "x.parquet", "-c", "x", *options, code=1).stderr
+    assert said == f"Error: {tmp_path / 'x.parquet'}, {message} Nothing was written.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["x.jsonl", "--ids", "ids.txt"], "--ids goes with .npy; this is jsonl."),
+        (["x.parquet", "--detect-types"], "--detect-types goes with CSV and TSV; this is parquet."),
+        (["x.jsonl", "--delimiter", ";"], "--delimiter goes with CSV and TSV; this is jsonl."),
+        (["x.csv", "--delimiter", ";;"], "--delimiter is one character, or tab, got ';;'."),
+        (["x.csv", "--delimiter", '"'], "--delimiter is one character, or tab, got '\"'."),
+        (["-", "--format", "parquet"], "Standard input is JSON Lines, CSV or TSV; this is parquet."),
+        (["x.npz"], "'x.npz' does not tell the format"),
+        (["x.csv", "--processes", "0"], "greater than or equal to 1"),
+    ],
+)
+def test_options_that_do_not_go_together(cli, options, message):
+    assert message in cli("ingest", *options, code=2).stderr
+
+
+def test_damaged_files_are_named(cli, tmp_path, matrix):
+    whole = write(tmp_path / "whole.parquet", matrix).read_bytes()
+    (tmp_path / "short.parquet").write_bytes(whole[: len(whole) // 2])
+    assert "short.parquet, not a Parquet file: " in cli("ingest", tmp_path / "short.parquet", code=1).stderr
+    at = whole.index(b"text 0")
+    (tmp_path / "rotten.parquet").write_bytes(whole[: at - 20] + bytes(64) + whole[at + 44 :])
+    said = cli("ingest", tmp_path / "rotten.parquet", "-c", "x", code=1).stderr
+    assert "rotten.parquet, the file cannot be read on: " in said
+    npy = write(tmp_path / "x.npy", matrix)
+    npy.write_bytes(npy.read_bytes()[:-8])
+    assert "x.npy, not a matrix in NumPy's format: " in cli("ingest", npy, code=1).stderr
+
+
+@pytest.mark.parametrize("kind", ["fortran", "big-endian", "whole numbers", "float64"])
+def test_a_matrix_in_any_layout(cli, tmp_path, kind):
+    matrix = np.arange(10.0).reshape(5, 2)
+    kinds = {"fortran": np.asfortranarray, "big-endian": lambda m: m.astype(">f4"), "float64": lambda m: m}
+    np.save(tmp_path / "m.npy", kinds.get(kind, lambda m: m.astype(np.int16))(matrix))
+    (tmp_path / "ids.txt").write_text("a\nb\nc\nd\ne\n")
+    cli("ingest", tmp_path / "m.npy", "-c", "m", "--ids", tmp_path / "ids.txt")
+    assert stored(cli, "m") == dict(zip("abcde", matrix.tolist(), strict=True))
+
+
+CSV = {
+    "semicolons and a byte order mark": ("\ufeffid;content\r\n1;a, b\r\n", ["--delimiter", ";"]),
+    "tabs by name": ("id\tcontent\n1\ta, b\n", ["--delimiter", "tab"]),
+    "bars": ("id|content\n1|a, b\n", ["--delimiter", "|"]),
+}
+
+
+@pytest.mark.parametrize("name", CSV)
+def test_csv_with_another_delimiter(cli, tmp_path, name):
+    text, options = CSV[name]
+    (tmp_path / "x.csv").write_text(text, newline="")
+    said = cli("ingest", tmp_path / "x.csv", "-c", "x", code=1).stderr
+    assert f"What is between the columns is told by --delimiter {'tab' if 'tab' in name else repr(options[1])}." in said
+    cli("ingest", tmp_path / "x.csv", "-c", "x", *options)
+    (row,) = map(json.loads, cli("export", "x", "-", "--no-embeddings").stdout.splitlines())
+    assert row == {"id": "1", "content": "a, b", "metadata": {}}
