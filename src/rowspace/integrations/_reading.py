@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from pydantic import ValidationError
-
 from rowspace.integrations._formats import Format
 from rowspace.integrations._lines import METADATA, Rejected, Watch, numbered_rows, separator_hint
 from rowspace.integrations._tables import Row, matrix_rows, parquet_rows
@@ -77,11 +75,6 @@ def read(
     for number, row, vector in _rows(lines, format_, fields, watch):
         try:
             document = _document(dict(row), fields, vector)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            watch.refuse(number, f"{where}: {first['msg']}, got {first['input']!r:.60}.", _whole(row, fields, vector))
-            continue
         except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
             watch.refuse(number, str(error), _whole(row, fields, vector))
             continue
@@ -112,10 +105,10 @@ def _document(row: dict[str, Any], fields: Fields, vector: Any) -> DocumentIn:
     nested = row.pop(METADATA, None)
     nested = {} if nested is None else nested
     metadata = {**nested, **row} if isinstance(nested, Mapping) else {**row, METADATA: nested}
-    document = DocumentIn(content=_text(content), id=_id(id_), metadata=metadata)
+    # What pydantic would look at is known by now, and a vector stays an array: a list would be an object a number.
+    document = DocumentIn.model_construct(content=_text(content), id=_id(id_), metadata=metadata, embedding=vector)
     _check_text(document, fields)
-    # As the array that it is: a list of numbers would be a Python object for each.
-    return document if vector is None else document.model_copy(update={"embedding": vector})
+    return document
 
 
 def _required(row: dict[str, Any], name: str, option: str, *, hints: bool) -> Any:
@@ -153,13 +146,24 @@ def _vector(value: Any, dimension: int | None) -> Any:
 
 
 def _check_text(document: DocumentIn, fields: Fields) -> None:
-    to_json(document.metadata)  # refuses NaN and infinity
+    # All in one, which tells whether anything is wrong, before it is looked for. A NaN or an infinity is refused here.
+    whole = f"{document.content}{document.id or ''}{to_json(document.metadata) if document.metadata else ''}"
+    if "\0" not in whole and "\\u0000" not in whole and _is_unicode(whole):
+        return
     for text in (document.content, document.id or "", *_texts(document.metadata)):
         if "\0" in text and not fields.strip_nul:
             hint = ", or give --strip-nul" if fields.hints else ""
             message = f"a NUL byte in {text!r:.60}, which PostgreSQL cannot store. Remove it{hint}."
             raise ValueError(message)
         to_text(text.replace("\0", ""))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _texts(value: Any) -> Iterator[str]:

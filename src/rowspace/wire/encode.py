@@ -295,7 +295,10 @@ def storable_text(value: Any, *, strip_nul: bool = False) -> str:
     Raises:
         InvalidText: as in `to_text`.
     """
-    return (_strip_nul if strip_nul else to_text)(value).decode()
+    if strip_nul:
+        return _strip_nul(value).decode()
+    to_text(value)
+    return str(value)
 
 
 def storable_json(value: Any, *, strip_nul: bool = False) -> Any:
@@ -306,7 +309,8 @@ def storable_json(value: Any, *, strip_nul: bool = False) -> Any:
         InvalidRow: a NaN, an infinity, or a value that has no form in JSON.
     """
     try:
-        return json.loads(_json(value, strip_nul=strip_nul))
+        # As text: of bytes, the module would guess the encoding first.
+        return json.loads(_json(value, strip_nul=strip_nul).decode())
     except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
         if isinstance(error, InvalidText):
             raise
