@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from rowspace.cli.console import plural, print_rows
+from rowspace.cli.console import print_rows
 from rowspace.cli.process import confirm, say
 from rowspace.cli.session import service, settings_of
+from rowspace.integrations._progress import plural
 
 __all__ = ["app"]
 
