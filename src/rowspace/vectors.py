@@ -24,9 +24,11 @@ __all__ = [
     "bits_from_text",
     "bits_to_binary",
     "bits_to_text",
+    "fault_of",
     "from_binary",
     "from_text",
     "matrix_to_binary",
+    "sound_rows",
     "to_binary",
     "to_text",
 ]
@@ -78,6 +80,34 @@ def as_matrix(value: Any, *, dimension: int | None = None) -> Float32:
         raise InvalidVector(message)
     _check_dimension(array.shape[1], dimension)
     return _finite(array, np.float32)
+
+
+def sound_rows(value: Any) -> tuple[Float32, list[int]]:
+    """Return `value` as a float32 array of shape (rows, n), and which of its rows hold a NaN or an infinity.
+
+    A matrix that is fine costs one pass over it; its rows are looked at only where something is wrong.
+
+    Raises:
+        InvalidVector: not two-dimensional, or not numeric.
+    """
+    array = _numeric(value)
+    try:
+        return as_matrix(array), []
+    except InvalidVector:
+        if array.ndim != 2:
+            raise
+    with np.errstate(over="ignore"):
+        out = np.ascontiguousarray(array, np.float32)
+    return out, np.flatnonzero(~np.isfinite(out).all(axis=1)).tolist()
+
+
+def fault_of(value: Any, *, dimension: int | None = None) -> InvalidVector | None:
+    """Return why a value is no vector, as `as_vector` says it; None where it is one."""
+    try:
+        as_vector(value, dimension=dimension)
+    except InvalidVector as error:
+        return error
+    return None
 
 
 def as_bits(value: Any, *, dimension: int | None = None) -> Bits:

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from rowspace.cli.console import plural, print_rows
+from rowspace.cli.console import print_rows
 from rowspace.cli.process import confirm, say
-from rowspace.cli.session import service, settings_of, tell_choice
+from rowspace.cli.session import service, settings_of
+from rowspace.integrations._progress import plural
 
 __all__ = ["app"]
 
@@ -81,7 +82,8 @@ def create(
         spec = _spec(index, distance, quantize)
         made = documents.create_collection(name, dimension, distance=distance, index=spec, language=language)
     say(f"Created {name!r}.")
-    tell_choice(made, asked=quantize)
+    if made.index.get("quantize") != quantize:
+        say(f"{made.dimension:,} dimensions are more than an index of vector holds: its index is built on halfvec.")
 
 
 def _spec(index: str, distance: str, quantize: str | None) -> Any:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rowspace.cli.console import Stopwatch, plural, progress_of
+from rowspace.cli.console import Stopwatch, progress_of
 from rowspace.cli.formats import Format, format_of
 from rowspace.cli.process import say
 from rowspace.cli.search import json_option
 from rowspace.cli.session import open_database, settings_of, suggestions
+from rowspace.integrations._progress import plural
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

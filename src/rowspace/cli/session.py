@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from rowspace.cli.process import say, unhurried
+from rowspace.cli.process import unhurried
 from rowspace.cli.settings import Settings
 from rowspace.errors import CollectionNotFound
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from rowspace import Database, DocumentService
-    from rowspace.services import CollectionInfo
 
 __all__ = [
     "collection_hint",
@@ -29,7 +28,6 @@ __all__ = [
     "service",
     "settings_of",
     "suggestions",
-    "tell_choice",
 ]
 
 
@@ -115,13 +113,6 @@ def suggestions(database: Database) -> Iterator[None]:
             names = [collection.name for collection in CollectionRepository(session).list()]
         message = f"{error} {collection_hint(str(error), names)}"
         raise CollectionNotFound(message) from error
-
-
-def tell_choice(made: CollectionInfo, *, asked: str | None = None) -> None:
-    """Say what the index of a new collection holds, where nobody asked for it."""
-    held = made.index.get("quantize")
-    if held != asked:
-        say(f"{made.dimension:,} dimensions are more than an index of vector holds: its index is built on {held}.")
 
 
 class OneTransaction:

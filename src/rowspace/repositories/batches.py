@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.repositories.given import several
+from rowspace.repositories.marks import Marks
 from rowspace.statements.write import Merge
 from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of
 
@@ -170,10 +171,10 @@ class Batcher:
         self._size = size
         # By key, with the number of each in the load.
         self._rows: dict[Any, tuple[int, Row]] = {}
-        self._seen: set[int] = set()
+        self._seen = Marks()
         #: Rows handed over so far.
         self.received = 0
-        #: Of those, rows whose key had come before in this load.
+        #: Of those, rows whose key had come before in this load, up to the last batch that was taken.
         self.duplicates = 0
         #: Of those, rows whose key had been merged with an earlier batch.
         self.again = 0
@@ -194,20 +195,18 @@ class Batcher:
             InvalidRow: it has other attributes than the first row, or a key that cannot be one.
         """
         key = self._plan.key_of(row, self.received)
-        mark = _mark(key)
         if key in self._rows:
             self.duplicates += 1
             # To the end, so that the batch keeps the order in which the last ones came.
             del self._rows[key]
-        elif mark in self._seen:
-            self.duplicates += 1
-            self.again += 1
-        self._seen.add(mark)
         self._rows[key] = (self.received, row)
         self.received += 1
 
     def take(self) -> EncodedRows:
         """Return the batch as a binary stream and start the next one."""
+        again = len(self._seen.add(map(_mark, self._rows)))
+        self.again += again
+        self.duplicates += again
         taken, self._rows = self._rows.values(), {}
         return self._plan.encode([row for _, row in taken], [number for number, _ in taken])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
 from typing import Any, TypedDict, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, TypedDict, TypeVar
 from pydantic import ValidationError
 
 from rowspace.errors import ConfigurationError, InvalidRow, InvalidText, RowspaceError
+from rowspace.repositories.marks import Marks
 from rowspace.results import LoadReport, Reject
 from rowspace.services.models import DocumentIn
 from rowspace.vectors import as_vector
@@ -90,8 +91,8 @@ class Load:
         self._progress = progress
         self._rejects = rejects
         # One hash an id and one a text is all that a load remembers of the rows that have gone by.
-        self._seen: set[int] = set()
-        self._texts: set[int] = set()
+        self._seen = Marks()
+        self._texts = Marks()
 
     def batch(self, given: list[Given], dimension: int) -> Batch:
         """Return the next documents of the load as a batch, checked before anything is embedded, which costs most.
@@ -112,9 +113,8 @@ class Load:
                 if self._rejects is None:
                     raise
                 self._rejects(Reject(number, str(error), item))
-        batch = Batch(documents, self._seen, rejected=len(given) - len(documents))
-        self._seen.update(map(hash, batch.documents))
-        batch.count_repeats(self._texts)
+        batch = Batch(documents, rejected=len(given) - len(documents))
+        batch.look_back(self._seen, self._texts)
         return batch
 
     def sign(self, batch: Batch) -> str:
@@ -158,7 +158,7 @@ class Load:
 class Batch:
     """Some documents of a load, to be compared with what is stored, embedded and written."""
 
-    def __init__(self, documents: list[DocumentIn], seen: Container[int], *, rejected: int = 0) -> None:
+    def __init__(self, documents: list[DocumentIn], *, rejected: int = 0) -> None:
         #: In their order.
         self.given = documents
         #: By id: of documents with one id the last counts.
@@ -167,9 +167,19 @@ class Batch:
         self._rejected = rejected
         self._repeated = 0
         # Ids that came in an earlier batch: whatever becomes of them now, they are duplicates.
-        self._again = {id_ for id_ in self.documents if hash(id_) in seen}
+        self._again: set[str] = set()
         self._unchanged: set[str] = set()
         self._same_text: set[str] = set()
+
+    @property
+    def comparable(self) -> list[str]:
+        """The ids of documents that may be stored already; one that brings its vector is written in any case."""
+        return [id_ for id_, document in self.documents.items() if document.embedding is None]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no id has come before in the load."""
+        return not self._again
 
     def compare(self, stored: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
         """Set aside what is stored already: `stored` has the SHA-256 of the content and the metadata by id."""
@@ -178,13 +188,13 @@ class Batch:
             if document.embedding is None and _sha256(document.content) == digest:
                 (self._unchanged if document.metadata == metadata else self._same_text).add(id_)
 
-    def count_repeats(self, texts: set[int]) -> None:
-        """Count the documents whose text has come under another id, and add the others to the texts that have."""
-        for id_, document in self.documents.items():
-            if id_ not in self._again:
-                mark = hash(document.content)
-                self._repeated += mark in texts
-                texts.add(mark)
+    def look_back(self, ids: Marks, texts: Marks) -> None:
+        """Find the ids that have come before in the load, and count the texts that came under another one."""
+        seen = ids.add(map(hash, self.documents))
+        self._again = {id_ for id_ in self.documents if hash(id_) in seen} if seen else set()
+        marks = [hash(one.content) for id_, one in self.documents.items() if id_ not in self._again]
+        earlier = texts.add(marks)
+        self._repeated = len(marks) - len(set(marks) - earlier)
 
     def to_embed(self) -> dict[str, str]:
         """Return the texts that need an embedding, by id."""
@@ -294,7 +304,7 @@ def _storable(document: DocumentIn, number: int, dimension: int, *, strip_nul: b
         message = f"Row {number} (id {document.id!r:.80}), {field}: {error}"
         located = type(error)(message).at("documents", number, field)
         raise located from error
-    return document.model_copy(update=clean)
+    return DocumentIn.model_construct(**clean)
 
 
 def _check_id(id_: str) -> None:

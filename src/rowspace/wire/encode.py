@@ -308,7 +308,10 @@ def storable_text(value: Any, *, strip_nul: bool = False) -> str:
     Raises:
         InvalidText: as in `to_text`.
     """
-    return (_strip_nul if strip_nul else to_text)(value).decode()
+    if strip_nul:
+        return _strip_nul(value).decode()
+    to_text(value)
+    return str(value)
 
 
 def storable_json(value: Any, *, strip_nul: bool = False) -> Any:
@@ -319,7 +322,8 @@ def storable_json(value: Any, *, strip_nul: bool = False) -> Any:
         InvalidRow: a NaN, an infinity, or a value that has no form in JSON.
     """
     try:
-        return json.loads(_json(value, strip_nul=strip_nul))
+        # As text: of bytes, the module would guess the encoding first.
+        return json.loads(_json(value, strip_nul=strip_nul).decode())
     except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
         if isinstance(error, InvalidText):
             raise
@@ -330,10 +334,26 @@ def to_json(value: Any) -> str:
     """Return JSON text; dates, UUIDs, decimals and NumPy values become what JSON has for them.
 
     Raises:
-        TypeError: a value that has no form in JSON.
+        TypeError: a value that has no form in JSON; of an object, the message names the key.
         ValueError: a NaN or an infinity.
     """
-    return _dumps(value)
+    try:
+        return _dumps(value)
+    except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                message = _fault_in_json(key, inner)
+                if message is not None:
+                    raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from error
+        raise
+
+
+def _fault_in_json(key: Any, value: Any) -> str | None:
+    try:
+        _dumps({key: value})
+    except (TypeError, ValueError, ArithmeticError, RecursionError):
+        return f"{key!r} is {value!r:.60}, which has no form in JSON. Leave it out, or make it text."
+    return None
 
 
 def _json(value: Any, *, strip_nul: bool) -> bytes:

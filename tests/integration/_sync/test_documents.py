@@ -76,7 +76,11 @@ def test_texts_of_any_script_come_back(documents):
         ({"content": "a\0"}, InvalidText, "Row 2 (id 'x2'), column 'content': PostgreSQL cannot store a NUL byte"),
         ({"meta": {"a": ["\0"]}}, InvalidText, "Row 2 (id 'x2'), column 'metadata': PostgreSQL cannot store a NUL"),
         ({"embedding": [1, 2, 3]}, DimensionMismatch, "Row 2 (id 'x2'), column 'embedding': Expected 2 dimensions"),
-        ({"meta": {"a": {1}}}, InvalidRow, "Row 2 (id 'x2'), column 'metadata': set {1} has no form in JSON."),
+        (
+            {"meta": {"a": {1}}},
+            InvalidRow,
+            "Row 2 (id 'x2'), column 'metadata': 'a' is {1}, which has no",
+        ),
     ],
 )
 def test_a_bad_row_is_named(documents, bad, kind, message):

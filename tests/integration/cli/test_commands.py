@@ -314,6 +314,7 @@ def test_a_matrix_with_a_list_of_ids(scratch, tmp_path):
     failed = load("-c", "n", code=1)
     assert "the matrix has 3 rows, and there are fewer ids" in failed.stderr
     np.save(tmp_path / "m.npy", np.array([[1, np.nan]]))
+    (tmp_path / "ids.txt").write_text("a\n")
     assert "NaN" in load(code=1).stderr
     (tmp_path / "m.npy").write_text("no matrix")
     assert "not a matrix" in load(code=1).stderr
@@ -324,8 +325,7 @@ def test_a_bad_parquet_file(cli, tmp_path):
     file.write_text("no Parquet")
     assert "not a Parquet file" in cli("ingest", str(file), code=1).stderr
     pq.write_table(pa.table({"content": ["x", "y"], "v": [[1.0], [1.0, 2.0]]}), file)
-    assert "there is no 'w', only content, v" in cli("ingest", str(file), "--embedding", "w", code=1).stderr
-    assert (
-        "Row 2: expected 1 dimensions, got 2" in cli("ingest", str(file), "--embedding", "v", "-c", "z", code=1).stderr
-    )
+    assert "there is no 'w', only 'content', 'v'" in cli("ingest", str(file), "--embedding", "w", code=1).stderr
+    said = cli("ingest", str(file), "--embedding", "v", "-c", "z", code=1).stderr
+    assert "row 2: Expected 1 dimensions, got 2" in said
     assert "z" not in cli.collections()

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from rowspace.cli.console import Pace
 from rowspace.cli.embedders import embedder_of
-from rowspace.cli.rejects import Rejects
 from rowspace.errors import ConfigurationError
+from rowspace.integrations._progress import Pace
 from rowspace.integrations._reading import Fields, Format, read
+from rowspace.integrations._rejects import Rejects
 from rowspace.testing import HashingEmbedder
 
 

@@ -11,8 +11,9 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from rowspace.cli.app import app
-from rowspace.cli.console import first_line, plural
+from rowspace.cli.console import first_line
 from rowspace.cli.session import collection_hint
+from rowspace.integrations._progress import plural
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -74,8 +75,11 @@ def test_version(run):
         (["search", "x", "--mode", "both"], "'vector', 'mmr', 'text' or 'hybrid', got 'both'."),
         (["search", "x", "--k", "0"], "greater than or equal to 1"),
         (["search", "x", "--mode", "text", "--max-distance", "1"], "max_distance goes with the modes vector, mmr."),
-        (["ingest", "file.txt"], "'file.txt' does not tell the format: say jsonl, csv, tsv, parquet, npy."),
-        (["ingest", "file.json"], "jq -c '.[]' file.json | rowspace ingest - --format jsonl"),
+        (
+            ["ingest", "file.txt"],
+            "'file.txt' does not tell the format: say --format, one of jsonl, csv,",
+        ),
+        (["ingest", "file.json"], "jq -c '.[]' file.json > lines.jsonl"),
         (["ingest", "-"], "'-' does not tell the format"),
         (["ingest", "-", "--format", "xml"], "expected one of jsonl, csv, tsv, parquet, npy, got 'xml'."),
         (["db", "downgrade", "base"], "Say --yes, as there is nobody to ask."),

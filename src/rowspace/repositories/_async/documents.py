@@ -50,6 +50,7 @@ class AsyncDocumentRepository:
         *,
         batch_size: int = 5_000,
         strip_nul: bool = False,
+        fresh: bool = False,
     ) -> LoadReport:
         """Insert documents, and update those whose id is there already, by COPY in binary.
 
@@ -60,6 +61,8 @@ class AsyncDocumentRepository:
             rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.
             batch_size: rows held in memory and sent at once.
             strip_nul: leave NUL bytes out of text, in place of an error.
+            fresh: most likely no id is there yet, so that a collection that is not empty is loaded like an empty one;
+                an id that is there after all is updated.
 
         Raises:
             DimensionMismatch, InvalidVector, InvalidText, InvalidRow: the message names the row; nothing of the
@@ -74,7 +77,7 @@ class AsyncDocumentRepository:
             constants={"collection_id": self.collection.id},
             dimension=self.collection.dimension,
             strip_nul=strip_nul,
-            empty=await self.is_empty(),
+            empty=fresh or await self.is_empty(),
         )
 
     async def get(self, ids: Iterable[str]) -> list[Document]:

@@ -51,6 +51,7 @@ class DocumentRepository:
         *,
         batch_size: int = 5_000,
         strip_nul: bool = False,
+        fresh: bool = False,
     ) -> LoadReport:
         """Insert documents, and update those whose id is there already, by COPY in binary.
 
@@ -61,6 +62,8 @@ class DocumentRepository:
             rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.
             batch_size: rows held in memory and sent at once.
             strip_nul: leave NUL bytes out of text, in place of an error.
+            fresh: most likely no id is there yet, so that a collection that is not empty is loaded like an empty one;
+                an id that is there after all is updated.
 
         Raises:
             DimensionMismatch, InvalidVector, InvalidText, InvalidRow: the message names the row; nothing of the
@@ -75,7 +78,7 @@ class DocumentRepository:
             constants={"collection_id": self.collection.id},
             dimension=self.collection.dimension,
             strip_nul=strip_nul,
-            empty=self.is_empty(),
+            empty=fresh or self.is_empty(),
         )
 
     def get(self, ids: Iterable[str]) -> list[Document]:

@@ -78,14 +78,15 @@ class AsyncLoader:
     async def _write(self, repository: AsyncDocumentRepository, given: list[Given], resume: str | None = None) -> None:
         load = self._load
         batch = load.batch(given, repository.collection.dimension)
-        batch.compare(await repository.fingerprints(list(batch.documents)))
+        batch.compare(await repository.fingerprints(batch.comparable) if batch.comparable else {})
         embeddings = await self._embed(repository, batch)
         if load.was_empty is None:
             # After the texts are embedded, which may take long: another first load waits from here on.
             builds = self._options["build_indexes"]
             load.was_empty = await (repository.begin_first_load() if builds else repository.is_empty())
+        rows, fresh = batch.rows(embeddings), load.was_empty and batch.is_new
         try:
-            written = await repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
+            written = await repository.upsert(rows, batch_size=len(batch.documents), fresh=fresh)
         except InvalidText as error:
             raise batch.blamed(error) from error
         await repository.replace_metadata(batch.metadata_changes())

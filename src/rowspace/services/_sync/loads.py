@@ -79,14 +79,15 @@ class Loader:
     def _write(self, repository: DocumentRepository, given: list[Given], resume: str | None = None) -> None:
         load = self._load
         batch = load.batch(given, repository.collection.dimension)
-        batch.compare(repository.fingerprints(list(batch.documents)))
+        batch.compare(repository.fingerprints(batch.comparable) if batch.comparable else {})
         embeddings = self._embed(repository, batch)
         if load.was_empty is None:
             # After the texts are embedded, which may take long: another first load waits from here on.
             builds = self._options["build_indexes"]
             load.was_empty = repository.begin_first_load() if builds else repository.is_empty()
+        rows, fresh = batch.rows(embeddings), load.was_empty and batch.is_new
         try:
-            written = repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
+            written = repository.upsert(rows, batch_size=len(batch.documents), fresh=fresh)
         except InvalidText as error:
             raise batch.blamed(error) from error
         repository.replace_metadata(batch.metadata_changes())

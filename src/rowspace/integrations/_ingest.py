@@ -1,0 +1,244 @@
+"""Documents from a file into a collection: what `rowspace ingest` and `manage.py rowspace_ingest` share.
+
+A command brings its options, a service, and who is told of the progress; the rest is here, the words included.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+from rowspace.errors import ConfigurationError, InvalidRow
+from rowspace.integrations._formats import Format, format_of
+from rowspace.integrations._progress import Advance, plural
+from rowspace.integrations._reading import Fields, read
+from rowspace.integrations._rejects import Rejects
+from rowspace.integrations._tables import documents_beside
+from rowspace.results import LoadReport
+from rowspace.services import DocumentIn, DocumentService
+
+__all__ = ["Ingest", "Source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """A file and how it is loaded.
+
+    Args:
+        file: its path, or `-` for standard input.
+        format: how it is written.
+        fields: which field is what.
+        rejects: where rows go that cannot be stored; None for an error in place of them.
+        commit_batches: commit each batch.
+        resume: commit each batch with its progress, and go on where a load of the file was interrupted.
+
+    Raises:
+        ConfigurationError: options that do not go together.
+    """
+
+    file: str
+    format: Format
+    fields: Fields
+    rejects: Path | None = None
+    commit_batches: bool = False
+    resume: bool = False
+
+    @classmethod
+    def of(cls, file: str, options: Mapping[str, Any]) -> Self:
+        """Return the load of a file with the options of a command, by their names in `OPTIONS`.
+
+        Raises:
+            ConfigurationError: options that cannot be, or that do not go together.
+        """
+        if options.get("processes", 1) < 1:
+            message = f"--processes is at least 1, got {options['processes']}."
+            raise ConfigurationError(message)
+        kind = _format_of(file, options["format"])
+        fields = Fields(
+            options["content"],
+            options["id"],
+            # A matrix has no fields, and is nothing but vectors.
+            "embedding" if kind is Format.NPY else options["embedding"],
+            detect_types=options["detect_types"],
+            delimiter=_delimiter(options["delimiter"]),
+            strip_nul=options["strip_nul"],
+            ids=options["ids"],
+        )
+        rejects = None if options["rejects"] is None else Path(options["rejects"])
+        return cls(file, kind, fields, rejects, options["commit_batches"], options["resume"])
+
+    def __post_init__(self) -> None:
+        fields, kind = self.fields, self.format
+        for given, goes, option in (
+            (fields.ids is not None, kind is Format.NPY, "--ids goes with .npy"),
+            (fields.detect_types, kind.is_csv, "--detect-types goes with CSV and TSV"),
+            (fields.delimiter is not None, kind.is_csv, "--delimiter goes with CSV and TSV"),
+            (self.file == "-", kind.is_lines, "Standard input is JSON Lines, CSV or TSV"),
+        ):
+            if given and not goes:
+                message = f"{option}; this is {kind}."
+                raise ConfigurationError(message)
+        if self.rejects is not None and any(self.rejects.resolve() == path.resolve() for path in self._read_from()):
+            message = f"--rejects: {self.rejects} is what is read."
+            raise ConfigurationError(message)
+
+    def _read_from(self) -> Iterator[Path]:
+        if self.file != "-":
+            yield Path(self.file)
+        if self.format is Format.NPY:
+            yield documents_beside(Path(self.file), self.fields.ids)
+
+    @property
+    def in_one_transaction(self) -> bool:
+        """Whether an error is to leave nothing behind."""
+        return not (self.commit_batches or self.resume)
+
+    @property
+    def kept(self) -> str:
+        """What to say of an error."""
+        return (
+            "Nothing was written." if self.in_one_transaction else "Complete batches are kept; run it again to go on."
+        )
+
+    @contextmanager
+    def opened(self) -> Iterator[Source]:
+        """Yield the source, open with the file of its rejects.
+
+        Raises:
+            OSError: one of them cannot be opened.
+            InvalidRow: a bad row; the message says what is kept.
+        """
+        try:
+            with _opened(self.file) as lines, Rejects(self.rejects) as rejects:
+                yield Source(self, lines, rejects)
+        except InvalidRow as error:
+            message = f"{error} {self.kept}"
+            raise InvalidRow(message) from error
+
+
+def _format_of(file: str, given: str | None) -> Format:
+    try:
+        return format_of(file, given)
+    except ConfigurationError as error:
+        if "json" not in {given, Path(file).suffix.lower().removeprefix(".")}:
+            raise
+        message = f"{error} For one JSON array: jq -c '.[]' {file} > lines.jsonl"
+        raise ConfigurationError(message) from error
+
+
+def _delimiter(given: str | None) -> str | None:
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(given or "", given)
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        message = f"--delimiter is one character, or tab, got {given!r}."
+        raise ConfigurationError(message)
+    return delimiter
+
+
+class Source:
+    """An open file of documents, and how far it was read."""
+
+    def __init__(self, ingest: Ingest, lines: BinaryIO, rejects: Rejects) -> None:
+        self._ingest = ingest
+        self._name = "standard input" if ingest.file == "-" else ingest.file
+        self._lines = lines
+        self._size = _size(lines) if ingest.format.is_lines else 0
+        self._rejects = rejects
+        self._rows = 0
+        #: How many rows there are, where the file tells it.
+        self.total: int | None = None
+
+    @property
+    def share(self) -> float | None:
+        """The share of it that was read, or None where its size is not known."""
+        if self.total is not None:
+            return min(1.0, (self._rows + self._rejects.count) / max(1, self.total))
+        return min(1.0, self._lines.tell() / self._size) if self._size else None
+
+    def load(self, service: DocumentService, collection: str, progress: Callable[[int | None], Advance]) -> LoadReport:
+        """Write the documents, into a new collection where there is none of that name, and return the report.
+
+        Args:
+            service: writes them.
+            collection: the name.
+            progress: called with the number of rows, where it is known; returns what is told how far it is.
+        """
+        known = {one.name: one.dimension for one in service.collections()}
+        fields = self._ingest.fields
+        if fields.embedding is not None:
+            fields = replace(fields, dimension=known.get(collection))
+        found = self._read(fields)
+        first = next(found, None)
+        if first is None:
+            return LoadReport()
+        if collection not in known:
+            service.create_collection(collection, None if first.embedding is None else len(first.embedding))
+        advance = progress(self.total)
+        return service.add(
+            collection,
+            chain([first], found),
+            commit_batches=True,  # if the sessions of the service commit
+            resume=self._key if self._ingest.resume else None,
+            strip_nul=fields.strip_nul,
+            progress=lambda report: advance(report.received, self.share),
+        )
+
+    def summary(self, report: LoadReport, collection: str) -> str:
+        """Return in words what was done."""
+        return (
+            f"{plural(report.received, 'document')} into {collection!r}: {report.inserted:,} new, "
+            f"{report.updated:,} updated, {report.unchanged:,} unchanged, {report.duplicates:,} duplicates"
+        )
+
+    @property
+    def rejected(self) -> str | None:
+        """In words, how many rows were rejected; None where there was none."""
+        count, path = self._rejects.count, self._ingest.rejects
+        return f"{plural(count, self._ingest.format.unit)} rejected: see {path}." if count else None
+
+    @property
+    def _key(self) -> str:
+        """What an interrupted load of it is known by."""
+        return self._ingest.file if self._ingest.file == "-" else str(Path(self._ingest.file).resolve())
+
+    def _read(self, fields: Fields) -> Iterator[DocumentIn]:
+        rejected = None if self._ingest.rejects is None else self._rejects
+        try:
+            for document in read(self._lines, self._ingest.format, fields, rejected=rejected, counted=self._counted):
+                self._rows += 1
+                yield document
+        except InvalidRow as error:
+            message = f"{self._name}, {error}"
+            raise InvalidRow(message) from error
+
+    def _counted(self, rows: int) -> None:
+        self.total = rows
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        yield _standard_input()
+        return
+    with Path(file).open("rb") as lines:
+        yield lines
+
+
+def _standard_input() -> BinaryIO:
+    return sys.stdin.buffer
+
+
+def _size(lines: Any) -> int:
+    """Return the bytes of an open file; 0 for a pipe."""
+    try:
+        status = os.fstat(lines.fileno())
+    except OSError:
+        # In a test or a notebook, standard input may be no file at all.
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
