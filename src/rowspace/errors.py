@@ -7,7 +7,8 @@ The driver's own exception class says little: a dimension mismatch is `DataError
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
 from typing import Any, Self
@@ -151,8 +152,6 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "40001": TransactionConflict,
     "40P01": TransactionConflict,
     "42501": PermissionDenied,
-    "42704": SchemaNotReady,
-    "42883": SchemaNotReady,
     "42P01": SchemaNotReady,
     "42P05": ConfigurationError,
     "53300": StoreUnavailable,
@@ -162,6 +161,16 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
 }
 
 _DRIVERS = {"asyncpg", "psycopg", "psycopg2", "sqlalchemy"}
+
+# Between a value and a column of another type; no migration makes that operator.
+_ODD_OPERATOR = re.compile(r"operator does not exist: (?!.*\b(?:vector|halfvec|sparsevec)\b)")
+
+_BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
+    "22000": lambda message: DimensionMismatch if "dimensions" in message else InvalidVector,
+    "42704": lambda message: ConfigurationError if "text search configuration" in message else SchemaNotReady,
+    "42883": lambda message: None if _ODD_OPERATOR.match(message) else SchemaNotReady,
+    "54000": lambda message: InvalidText if "tsvector" in message else None,
+}
 
 # What lies between a driver and the socket.
 _PLUMBING = {"asyncio", "selectors", "socket", "ssl", "uvloop"}
@@ -212,12 +221,8 @@ def map_error(error: Any) -> RowspaceError | None:
 def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError] | None:
     if sqlstate is None:
         return StoreUnavailable if _lost_connection(error) else None
-    if sqlstate == "22000":
-        return DimensionMismatch if "dimensions" in message else InvalidVector
-    if sqlstate == "42704" and "text search configuration" in message:
-        return ConfigurationError
-    if sqlstate == "54000":
-        return InvalidText if "tsvector" in message else None
+    if sqlstate in _BY_MESSAGE:
+        return _BY_MESSAGE[sqlstate](message)
     if sqlstate.startswith("08"):
         return StoreUnavailable
     return _BY_SQLSTATE.get(sqlstate)

@@ -83,6 +83,12 @@ def test_a_pooler_between_transactions_is_named_with_what_it_needs(sqlstate):
     assert '"statement_cache_size": 0' in message
 
 
+def test_an_operator_that_no_migration_makes_stays_as_it_is():
+    assert map_error(wrapped("operator does not exist: text = integer", "42883")) is None
+    missing = map_error(wrapped("operator does not exist: public.vector <=> public.vector", "42883"))
+    assert type(missing) is errors.SchemaNotReady
+
+
 def test_a_text_too_long_for_its_index_is_told_from_other_limits():
     text = wrapped("string is too long for tsvector (3979800 bytes, max 1048575 bytes)", "54000")
     assert type(map_error(text)) is errors.InvalidText

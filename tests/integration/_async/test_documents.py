@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 
 import pytest
 from sqlalchemy import inspect, select, text
@@ -127,6 +128,14 @@ async def test_delete(documents):
         with pytest.raises(ConfigurationError, match="delete takes ids or conditions that are not empty"):
             await documents.delete(**wrong)
     assert await documents.count() == 1
+
+
+@pytest.mark.parametrize("one", [Document.id == "1", Document.id > "1", "id = 1"], ids=["equal", "greater", "text"])
+async def test_one_condition_is_not_taken_for_none(documents, one):
+    for call in (documents.count, documents.delete, partial(documents.update_metadata, {"n": 0})):
+        with pytest.raises(ConfigurationError, match="Expected where as a list of conditions or a filter"):
+            await call(where=one)
+    assert await documents.count(where=[Document.id == "1"]) == 1
 
 
 async def test_one_id_is_not_taken_for_its_letters(documents):

@@ -19,7 +19,7 @@ from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.verbatim import run_verbatim
-from rowspace.repositories.given import several
+from rowspace.repositories.given import conditions, several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -101,18 +101,19 @@ class DocumentRepository:
             where: a metadata filter, or conditions on `Document`.
 
         Raises:
-            ConfigurationError: both are given, or conditions that are empty, or one text in place of several ids.
+            ConfigurationError: both are given, or conditions that are empty; or one text in place of several ids, or
+                one condition in place of several.
             InvalidFilter: the filter is malformed.
         """
-        wanted = list(several(ids, "ids"))
-        if bool(wanted) == bool(where):
+        wanted, matching = list(several(ids, "ids")), self._where(where)
+        if bool(wanted) == bool(matching):
             message = "delete takes ids or conditions that are not empty; to delete everything, drop the collection."
             if wanted or where is not None:
                 raise ConfigurationError(message)
             return 0
         if wanted:
             return self._change(statements.delete_ids(self.collection.id, wanted))
-        return self._change(statements.delete_matching(self.collection.id, self._where(where)))
+        return self._change(statements.delete_matching(self.collection.id, matching))
 
     def update_metadata(self, changes: Mapping[str, Any], *, where: Where | None) -> int:
         """Set keys of the metadata of the documents that match and return how many there were.
@@ -241,7 +242,7 @@ class DocumentRepository:
 
     def _where(self, where: Where | None) -> list[ColumnElement[bool]]:
         if where is not None and not isinstance(where, Mapping):
-            return [*where]
+            return [*conditions(where)]
         condition = compile_filter(where, _METADATA)
         return [] if condition is None else [condition]
 
