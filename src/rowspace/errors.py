@@ -166,9 +166,11 @@ _DRIVERS = {"asyncpg", "psycopg", "psycopg2", "sqlalchemy"}
 _ODD_OPERATOR = re.compile(r"operator does not exist: (?!.*\b(?:vector|halfvec|sparsevec)\b)")
 
 _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
-    "22000": lambda message: DimensionMismatch if "dimensions" in message else InvalidVector,
+    "22000": lambda message: (
+        DimensionMismatch if "dimensions" in message else InvalidVector if "vec" in message else None
+    ),
     "42704": lambda message: ConfigurationError if "text search configuration" in message else SchemaNotReady,
-    "42883": lambda message: None if _ODD_OPERATOR.match(message) else SchemaNotReady,
+    "42883": lambda message: None if _ODD_OPERATOR.search(message) else SchemaNotReady,
     "54000": lambda message: InvalidText if "tsvector" in message else None,
 }
 

@@ -59,6 +59,9 @@ def test_other_conditions_stay_as_they_are(sqlstate):
 def test_a_dimension_mismatch_is_told_from_other_data():
     assert type(map_error(wrapped("expected 3 dimensions, not 2", "22000"))) is DimensionMismatch
     assert type(map_error(wrapped("NaN not allowed in vector", "22000"))) is errors.InvalidVector
+    assert type(map_error(wrapped("infinite value not allowed in halfvec", "22000"))) is errors.InvalidVector
+    # asyncpg's own, of an argument of the wrong type.
+    assert map_error(wrapped("invalid input for query argument $2: 1 (expected str, got int)", "22000")) is None
 
 
 @pytest.mark.parametrize(
