@@ -65,16 +65,20 @@ def create_app(
     add_problem_handlers(app)
     app.include_router(router_of(backend))
     if settings.cors_origins:
-        from fastapi.middleware.cors import CORSMiddleware
-
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=METHODS,
-            allow_headers=ALLOWED_HEADERS,
-            expose_headers=EXPOSED_HEADERS,
-        )
+        _allow(app, settings.cors_origins)
     return app
+
+
+def _allow(app: FastAPI, origins: tuple[str, ...]) -> None:
+    from fastapi.middleware.cors import CORSMiddleware
+
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=METHODS,
+        allow_headers=ALLOWED_HEADERS,
+        expose_headers=EXPOSED_HEADERS,
+    )
 
 
 class _Application(FastAPI):

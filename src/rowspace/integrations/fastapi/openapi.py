@@ -97,7 +97,8 @@ def described(
 def with_ndjson(keywords: dict[str, Any]) -> dict[str, Any]:
     """Return the keywords of an endpoint that takes NDJSON beside JSON."""
     example = '{"id": "a", "content": "First."}\n{"id": "b", "content": "Second."}\n'
-    stream = {"schema": {"type": "string", "description": "A document a line."}, "example": example}
+    # No `example` of its own: tools that send examples send them as JSON.
+    stream = {"schema": {"type": "string", "description": f"A document a line, such as:\n\n{example}"}}
     body = keywords["openapi_extra"]["requestBody"]
     content = {**body["content"], NDJSON[0]: stream}
     return {**keywords, "openapi_extra": {"requestBody": {"required": True, "content": content}}}

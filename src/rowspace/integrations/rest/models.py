@@ -121,7 +121,8 @@ class DeleteBody(Body):
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
-        if bool(self.ids) == bool(self.filter):
+        given = [name for name in ("ids", "filter") if name in self.model_fields_set]
+        if len(given) != 1 or not getattr(self, given[0]):
             message = "give ids or a filter, and not both; to delete everything, delete the collection"
             raise ValueError(message)
         return self

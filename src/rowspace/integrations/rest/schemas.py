@@ -1,6 +1,6 @@
 """JSON schemas of what pydantic alone cannot describe: JSON as PostgreSQL stores it, and the filter language.
 
-So that generated clients and fuzzers know it too. Nesting is written out to a few levels.
+So that generated clients and fuzzers know it too. Of a filter, nesting is written out to a few levels.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from inspect import cleandoc
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, TypeAdapter, WithJsonSchema
 from typing_extensions import TypeAliasType
 
 __all__ = ["KEY", "NO_NUL", "Filter", "Metadata", "arguments"]
@@ -47,14 +47,22 @@ def _array(items: Schema, **more: Any) -> Schema:
     return {"type": "array", "items": items, **more}
 
 
-def _json(depth: int) -> Schema:
-    """Return the schema of any JSON value without NUL characters."""
-    return {"anyOf": [_SCALAR, _array(_json(depth - 1)), _object(depth)]} if depth else {}
+class _NamesWithoutNul:
+    """Says of a type of objects that no key of theirs holds a NUL."""
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: GetJsonSchemaHandler) -> Schema:
+        return {**handler(core_schema), "propertyNames": {"pattern": NO_NUL}}
 
 
-def _object(depth: int, **more: Any) -> Schema:
-    names = {"propertyNames": {"pattern": NO_NUL}, "additionalProperties": _json(depth - 1)}
-    return {"type": "object", **names, **more}
+class _DescribedAs:
+    """Describes a type as another one, which is not what it is validated by: that would look at each value anew."""
+
+    def __init__(self, other: Any) -> None:
+        self._other = other
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: GetJsonSchemaHandler) -> Schema:
+        del core_schema
+        return handler(TypeAdapter(self._other).core_schema)
 
 
 def _operators() -> Schema:
@@ -97,5 +105,9 @@ def _plain_arrays(value: Any) -> Any:
     return value
 
 
-Metadata = TypeAliasType("Metadata", Annotated[dict[str, Any], WithJsonSchema(_object(3))])
+_Text = Annotated[str, Field(pattern=NO_NUL)]
+_Object = Annotated[dict[str, "Json"], _NamesWithoutNul()]
+#: Any JSON without NUL characters.
+Json = TypeAliasType("Json", "_Text | float | bool | list[Json] | _Object | None")
+Metadata = TypeAliasType("Metadata", Annotated[dict[str, Any], _DescribedAs(_Object)])
 Filter = TypeAliasType("Filter", Annotated[dict[str, Any], AfterValidator(_plain_arrays), WithJsonSchema(_filter())])
