@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypeAlias
 
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.integrations._formats import Format, format_of
@@ -25,6 +25,11 @@ from rowspace.results import LoadReport
 from rowspace.services import DocumentIn, DocumentService
 
 __all__ = ["Ingest", "Source"]
+
+#: What follows the last row of a load into a new collection.
+_INDEXING = "Building the indexes"
+
+Beginning: TypeAlias = Callable[[int | None, str | None], Advance]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Ingest:
         rejects: where rows go that cannot be stored; None for an error in place of them.
         commit_batches: commit each batch.
         resume: commit each batch with its progress, and go on where a load of the file was interrupted.
+        indexes: create the indexes of a collection that was empty, after the load.
 
     Raises:
         ConfigurationError: options that do not go together.
@@ -49,6 +55,7 @@ class Ingest:
     rejects: Path | None = None
     commit_batches: bool = False
     resume: bool = False
+    indexes: bool = True
 
     @classmethod
     def of(cls, file: str, options: Mapping[str, Any]) -> Self:
@@ -72,7 +79,8 @@ class Ingest:
             ids=options["ids"],
         )
         rejects = None if options["rejects"] is None else Path(options["rejects"])
-        return cls(file, kind, fields, rejects, options["commit_batches"], options["resume"])
+        keeps = options["commit_batches"], options["resume"]
+        return cls(file, kind, fields, rejects, *keeps, indexes=not options["no_indexes"])
 
     def __post_init__(self) -> None:
         fields, kind = self.fields, self.format
@@ -161,13 +169,14 @@ class Source:
             return min(1.0, (self._rows + self._rejects.count) / max(1, self.total))
         return min(1.0, self._lines.tell() / self._size) if self._size else None
 
-    def load(self, service: DocumentService, collection: str, progress: Callable[[int | None], Advance]) -> LoadReport:
+    def load(self, service: DocumentService, collection: str, progress: Beginning) -> LoadReport:
         """Write the documents, into a new collection where there is none of that name, and return the report.
 
         Args:
             service: writes them.
             collection: the name.
-            progress: called with the number of rows, where it is known; returns what is told how far it is.
+            progress: called with the number of rows, where it is known, and what comes after the last one; returns
+                what is told how far it is.
         """
         known = {one.name: one.dimension for one in service.collections()}
         fields = self._ingest.fields
@@ -179,13 +188,14 @@ class Source:
             return LoadReport()
         if collection not in known:
             service.create_collection(collection, None if first.embedding is None else len(first.embedding))
-        advance = progress(self.total)
+        advance = progress(self.total, _INDEXING if collection not in known and self._ingest.indexes else None)
         return service.add(
             collection,
             chain([first], found),
             commit_batches=True,  # if the sessions of the service commit
             resume=self._key if self._ingest.resume else None,
             strip_nul=fields.strip_nul,
+            build_indexes=self._ingest.indexes,
             progress=lambda report: advance(report.received, self.share),
         )
 

@@ -53,6 +53,11 @@ def stored(cli, name):
     return dict(zip(found.keys, found.vectors.tolist(), strict=True))
 
 
+def methods(cli):
+    found = json.loads(cli("index", "status", "rows", "--json").stdout)
+    return sorted(one["method"] for one in found if one["state"] == "valid")
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_speed_and_time_left_are_told_for_every_format(cli, tmp_path, monkeypatch, matrix, suffix):
     monkeypatch.setattr("rowspace.integrations._progress._REPORT_EVERY", 0)
@@ -63,7 +68,18 @@ def test_speed_and_time_left_are_told_for_every_format(cli, tmp_path, monkeypatc
     for line, pattern in zip(said, wanted, strict=False):
         assert re.fullmatch(pattern, line), said
     assert re.fullmatch(rf"Loading: 1,200{total}, [\d,]+/s, 0:00 left", said[2])
-    assert said[3].startswith("1,200 documents into 'rows': 1,200 new")
+    assert said[3] == "Building the indexes ..."
+    assert said[4].startswith("1,200 documents into 'rows': 1,200 new")
+    assert methods(cli) == ["btree", "gin", "gin", "hnsw"]
+
+
+def test_indexes_can_be_left_for_later(cli, tmp_path, monkeypatch, matrix):
+    monkeypatch.setattr("rowspace.integrations._progress._REPORT_EVERY", 0)
+    said = cli("ingest", write(tmp_path / "rows.npy", matrix), "-c", "rows", "--no-indexes").stderr
+    assert "Building the indexes" not in said
+    assert methods(cli) == ["btree"]
+    cli("index", "build", "rows")
+    assert methods(cli) == ["btree", "gin", "gin", "hnsw"]
 
 
 def test_standard_input_that_is_a_file_has_an_end(cli, tmp_path, monkeypatch):

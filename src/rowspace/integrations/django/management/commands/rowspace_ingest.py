@@ -62,8 +62,8 @@ class Command(RowspaceCommand):
                 self.stdout.write(source.rejected)
 
     def _progress(self, verbosity: int) -> Any:
-        def begin(total: int | None) -> Advance:
-            return ProgressLines("Loading", Pace(total), self.stderr.write if verbosity else lambda _: None)
+        def begin(total: int | None, then: str | None) -> Advance:
+            return ProgressLines("Loading", Pace(total), self.stderr.write if verbosity else lambda _: None, then)
 
         return begin
 
