@@ -102,5 +102,5 @@ def _run(wanted: Ingest, settings: Settings, collection: str | None, processes: 
             DocumentService(sessions, embedder), name, lambda *told: bar.enter_context(progress_of("Loading", *told))
         )
     say(f"{source.summary(report, name)}, in {watch}.")
-    if source.rejected:
-        say(source.rejected)
+    for remark in source.remarks:
+        say(remark)

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Any, TypedDict, TypeVar
 
 from pydantic import ValidationError
 
-from rowspace.errors import ConfigurationError, InvalidRow, RowspaceError
+from rowspace.errors import ConfigurationError, InvalidRow, InvalidText, RowspaceError
 from rowspace.repositories.marks import Marks
 from rowspace.results import LoadReport, Reject
 from rowspace.services.models import DocumentIn
 from rowspace.vectors import as_vector
 from rowspace.wire.encode import storable_json, storable_text
 
-__all__ = ["Batch", "Load", "LoadOptions", "Progress", "Rejects", "atake", "checked_options", "checked_size", "take"]
+__all__ = [
+    "Batch",
+    "Load",
+    "LoadOptions",
+    "Progress",
+    "Rejects",
+    "atake",
+    "checked_options",
+    "checked_size",
+    "long_texts",
+    "take",
+]
 
 #: Called after each batch with the totals so far.
 Progress = Callable[[LoadReport], None]
@@ -29,6 +40,11 @@ Rejects = Callable[[Reject], None]
 Given = DocumentIn | Mapping[str, Any] | str
 
 T = TypeVar("T")
+
+#: Characters; of fewer, no tsvector can be too long.
+_LONG = 100_000
+#: Bytes; an entry of a B-tree has 2,704, the number of the collection included.
+_LONGEST_ID = 2_500
 
 
 class LoadOptions(TypedDict, total=False):
@@ -68,12 +84,13 @@ class Load:
         self._seen = Marks()
         self._texts = Marks()
 
-    def batch(self, given: list[Given], dimension: int) -> Batch:
+    def batch(self, given: list[Given], dimension: int, refused: Mapping[int, str] | None = None) -> Batch:
         """Return the next documents of the load as a batch, checked before anything is embedded, which costs most.
 
         Args:
             given: the documents.
             dimension: what an embedding must have.
+            refused: by position, what is wrong with the content of some.
 
         Raises:
             InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row; rows with such an
@@ -82,6 +99,7 @@ class Load:
         documents = []
         for number, item in enumerate(given, self.report.received):
             try:
+                _check_refused(item, number, (refused or {}).get(number - self.report.received))
                 documents.append(_storable(_document(item, number), number, dimension, strip_nul=self._strip_nul))
             except RowspaceError as error:
                 if self._rejects is None:
@@ -195,6 +213,16 @@ class Batch:
         return LoadReport(self.received, *counts)
 
 
+def long_texts(given: Sequence[Given]) -> dict[int, str]:
+    """Return by position the texts that may be too long to be searched by keyword, which the server can tell."""
+    found = {}
+    for at, item in enumerate(given):
+        text = item.get("content") if isinstance(item, Mapping) else getattr(item, "content", item)
+        if isinstance(text, str) and len(text) > _LONG and "\0" not in text:
+            found[at] = text
+    return found
+
+
 def checked_options(options: LoadOptions) -> LoadOptions:
     """Return the options of a load with their defaults.
 
@@ -237,6 +265,14 @@ async def atake(source: AsyncIterator[T], count: int) -> list[T]:
     return taken
 
 
+def _check_refused(given: Given, number: int, reason: str | None) -> None:
+    if reason is not None:
+        id_ = given.get("id") if isinstance(given, Mapping) else getattr(given, "id", None)
+        message = f"Row {number} (id {id_!r:.60}), content: {reason}"
+        located = InvalidText(message).at("documents", number, "content")
+        raise located
+
+
 def _document(given: Given, number: int) -> DocumentIn:
     if isinstance(given, DocumentIn):
         return given
@@ -257,6 +293,8 @@ def _storable(document: DocumentIn, number: int, dimension: int, *, strip_nul: b
     try:
         for field in ("id", "content"):
             clean[field] = storable_text(getattr(document, field) or "", strip_nul=strip_nul)
+        field = "id"
+        _check_id(clean["id"])
         field = "metadata"
         clean[field] = storable_json(document.metadata, strip_nul=strip_nul)
         field = "embedding"
@@ -267,6 +305,12 @@ def _storable(document: DocumentIn, number: int, dimension: int, *, strip_nul: b
         located = type(error)(message).at("documents", number, field)
         raise located from error
     return DocumentIn.model_construct(**clean)
+
+
+def _check_id(id_: str) -> None:
+    if len(id_) > _LONGEST_ID // 4 and len(id_.encode()) > _LONGEST_ID:
+        message = f"an id has at most {_LONGEST_ID:,} bytes, for it is indexed; this one has {len(id_.encode()):,}."
+        raise InvalidText(message)
 
 
 def _id(document: DocumentIn) -> str:
