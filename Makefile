@@ -28,6 +28,7 @@ lint: $(VENV)/.dev ## check style, format, layers and what is generated
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/unasync.py --check
 	@$(BIN)/python tools/cli_help.py --check
+	@$(BIN)/python tools/openapi.py --check
 
 types: $(VENV)/.dev ## check the types
 	@$(BIN)/mypy

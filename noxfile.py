@@ -53,6 +53,7 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports", "--no-logo")
     session.run("python", "tools/unasync.py", "--check")
     session.run("python", "tools/cli_help.py", "--check")
+    session.run("python", "tools/openapi.py", "--check")
 
 
 @nox.session

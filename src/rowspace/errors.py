@@ -81,7 +81,7 @@ class InvalidSetting(RowspaceError, ValueError):
 
 
 class InvalidText(RowspaceError, ValueError):
-    """Text that PostgreSQL cannot take: a NUL byte, a lone surrogate, too long a query; a load names the row."""
+    """Text that PostgreSQL cannot take: a NUL byte, a lone surrogate, too long a text; a load names the row."""
 
 
 class InvalidRow(RowspaceError, ValueError):
@@ -113,7 +113,7 @@ class SchemaNotReady(RowspaceError):
 
 
 class PermissionDenied(RowspaceError):
-    """The database role may not do this."""
+    """The database role may not do this, or the server or transaction only reads."""
 
 
 class TransactionConflict(RowspaceError):
@@ -143,6 +143,8 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "22021": InvalidText,
     "22023": InvalidSetting,
     "22P05": InvalidText,
+    "25006": PermissionDenied,
+    "26000": ConfigurationError,
     "28000": StoreUnavailable,
     "28P01": StoreUnavailable,
     "3D000": StoreUnavailable,
@@ -152,6 +154,7 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "42704": SchemaNotReady,
     "42883": SchemaNotReady,
     "42P01": SchemaNotReady,
+    "42P05": ConfigurationError,
     "53300": StoreUnavailable,
     "57P01": StoreUnavailable,
     "57P02": StoreUnavailable,
@@ -168,6 +171,20 @@ _FIX: dict[type[RowspaceError], str] = {
     StoreUnavailable: "Check that the server runs, and the host, port, user and password in the URL.",
     PermissionDenied: "Grant the right to this role, or connect with one that has it.",
     TransactionConflict: "Roll back and run the whole transaction again.",
+}
+
+_PREPARED = (
+    "A pooler such as PgBouncer gives each transaction another connection, without its prepared statements. Open the "
+    'database with connect_args={"prepare_threshold": None} for psycopg, {"statement_cache_size": 0, '
+    '"prepared_statement_cache_size": 0} for asyncpg.'
+)
+
+# What helps where the kind of error does not tell.
+_FIX_BY_SQLSTATE = {
+    "25006": "The server is a standby, or the transaction may only read: connect to the primary.",
+    "26000": _PREPARED,
+    "42P05": _PREPARED,
+    "54000": "A text may hold 1 MB of distinct words: cut it into parts.",
 }
 
 
@@ -188,7 +205,8 @@ def map_error(error: Any) -> RowspaceError | None:
     kind = _kind(sqlstate, message, error)
     if kind is None:
         return None
-    return kind(" ".join(filter(None, [_sentence(message), _FIX.get(kind)])))
+    fix = _FIX_BY_SQLSTATE.get(sqlstate or "") or _FIX.get(kind)
+    return kind(" ".join(filter(None, [_sentence(message), fix])))
 
 
 def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError] | None:
@@ -198,6 +216,8 @@ def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError]
         return DimensionMismatch if "dimensions" in message else InvalidVector
     if sqlstate == "42704" and "text search configuration" in message:
         return ConfigurationError
+    if sqlstate == "54000":
+        return InvalidText if "tsvector" in message else None
     if sqlstate.startswith("08"):
         return StoreUnavailable
     return _BY_SQLSTATE.get(sqlstate)

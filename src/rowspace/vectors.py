@@ -123,6 +123,7 @@ def as_bits(value: Any, *, dimension: int | None = None) -> Bits:
     """
     if isinstance(value, str):
         value = _digits(value)
+    _refuse_masked(value)
     array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
     array = _one_dimensional(array, dimension)
     if array.dtype.kind not in "biuf" or not bool(np.isin(array, (0, 1)).all()):
@@ -186,6 +187,7 @@ def _numeric(value: Any) -> NDArray[Any]:
     if isinstance(value, str | bytes | dict | set):
         message = f"Expected a vector of numbers, got {_brief(value)}."
         raise InvalidVector(message)
+    _refuse_masked(value)
     # pgvector's Vector and HalfVector, a pandas Series and a torch tensor on the CPU all know the way to NumPy.
     convert = getattr(value, "to_numpy", None)
     try:
@@ -199,6 +201,13 @@ def _numeric(value: Any) -> NDArray[Any]:
         message = f"Expected a vector of numbers, got {_brief(value)} of dtype {array.dtype}."
         raise InvalidVector(message)
     return array
+
+
+def _refuse_masked(value: Any) -> None:
+    # As a plain array it would hold whatever lies under the mask.
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        message = f"A vector has a number at every index, got {_brief(value)}: fill the masked ones, or leave it out."
+        raise InvalidVector(message)
 
 
 def _from_objects(array: NDArray[Any], value: Any) -> NDArray[Any]:

@@ -24,6 +24,8 @@ STATES = {
     "08P01": errors.StoreUnavailable,
     "22021": errors.InvalidText,
     "22P05": errors.InvalidText,
+    "25006": errors.PermissionDenied,
+    "26000": errors.ConfigurationError,
     "22023": errors.InvalidSetting,
     "28000": errors.StoreUnavailable,
     "28P01": errors.StoreUnavailable,
@@ -34,6 +36,7 @@ STATES = {
     "42704": errors.SchemaNotReady,
     "42883": errors.SchemaNotReady,
     "42P01": errors.SchemaNotReady,
+    "42P05": errors.ConfigurationError,
     "53300": errors.StoreUnavailable,
     "57P01": errors.StoreUnavailable,
     "57P02": errors.StoreUnavailable,
@@ -63,12 +66,28 @@ def test_a_dimension_mismatch_is_told_from_other_data():
     [
         ("deadlock\nDETAIL: a lot", "40P01", "deadlock. Roll back and run the whole transaction again."),
         ("expected 3 dimensions, not 2", "22000", "expected 3 dimensions, not 2."),
+        ("no writing", "25006", f"no writing. {errors._FIX_BY_SQLSTATE['25006']}"),
         ("Why?", "42501", "Why? Grant the right to this role, or connect with one that has it."),
         ("  ", "42P01", "DriverError. Run the migrations: `rowspace db upgrade` or `alembic upgrade head`."),
     ],
 )
 def test_messages_say_what_and_the_fix(message, sqlstate, expected):
     assert str(map_error(wrapped(message, sqlstate))) == expected
+
+
+@pytest.mark.parametrize("sqlstate", ["26000", "42P05"])
+def test_a_pooler_between_transactions_is_named_with_what_it_needs(sqlstate):
+    message = str(map_error(wrapped('prepared statement "_pg3_1" already exists', sqlstate)))
+    assert "PgBouncer" in message
+    assert '{"prepare_threshold": None} for psycopg' in message
+    assert '"statement_cache_size": 0' in message
+
+
+def test_a_text_too_long_for_its_index_is_told_from_other_limits():
+    text = wrapped("string is too long for tsvector (3979800 bytes, max 1048575 bytes)", "54000")
+    assert type(map_error(text)) is errors.InvalidText
+    assert str(map_error(text)).endswith("cut it into parts.")
+    assert map_error(wrapped("column cannot have more than 2000 dimensions for hnsw index", "54000")) is None
 
 
 def test_every_error_is_a_rowspace_error_and_of_a_builtin_kind():

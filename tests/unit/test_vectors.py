@@ -77,6 +77,7 @@ REFUSED = {
     "dates": (np.array(["2024-01-01"], "M8[D]"), "of dtype datetime64[D]"),
     "none": ([1, None], "with None in it"),
     "string among": (np.array([1, "2"], object), "with '2' in it"),
+    "masked": (np.ma.array([1.0, 2.0], mask=[0, 1]), "A vector has a number at every index, got MaskedArray"),
     "ragged": ([[1], [1, 2]], "inhomogeneous"),
     "generator": ((x for x in [1]), "got generator"),
     "object": ([object()], "got list [<object"),
@@ -93,6 +94,10 @@ def test_what_is_no_vector_is_refused_with_the_reason(value, message):
     with pytest.raises(InvalidVector) as refused:
         vectors.as_vector(value)
     assert message in str(refused.value)
+
+
+def test_a_masked_array_that_masks_nothing_is_an_array():
+    assert vectors.as_vector(np.ma.array([1.0, 2.0])).tolist() == [1, 2]
 
 
 def test_long_values_are_shown_in_brief():
@@ -153,7 +158,7 @@ def test_bits_from_any_form(value):
     assert vectors.as_bits(value).tolist() == [True, False, True]
 
 
-@pytest.mark.parametrize("value", ["102", [0, 2], [0.5], "", [None], [], [[1]]])
+@pytest.mark.parametrize("value", ["102", [0, 2], [0.5], "", [None], [], [[1]], np.ma.array([1, 0], mask=[0, 1])])
 def test_what_is_no_bits_is_refused(value):
     with pytest.raises(InvalidVector):
         vectors.as_bits(value)

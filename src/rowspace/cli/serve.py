@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import multiprocessing
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import SecretStr
@@ -20,9 +22,9 @@ from rowspace.cli.session import embedded_url, open_database, settings_of
 if TYPE_CHECKING:
     from rowspace.cli.settings import Settings
 
-__all__ = ["serve"]
+__all__ = ["serve", "worker"]
 
-_FACTORY = "rowspace.integrations.fastapi:create_app"
+_FACTORY = f"{__name__}:worker"
 
 #: Seconds for the requests at hand, once it is to stop.
 _GRACE = 30
@@ -76,6 +78,18 @@ def serve(
         )
 
 
+def worker() -> Any:
+    """Return the application of one of several processes, which stops when the one that started it is gone."""
+    threading.Thread(target=_stop_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+    return require("rowspace.integrations.fastapi", extra="fastapi").create_app()
+
+
+def _stop_with(parent: Any) -> None:
+    # A supervisor that is killed tells nobody: its workers would keep the port.
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 @contextmanager
 def _environment(settings: Settings, embedder: str | None, workers: int) -> Iterator[None]:
     """Hand the options on as variables: the workers are processes of their own."""
@@ -90,7 +104,8 @@ def _environment(settings: Settings, embedder: str | None, workers: int) -> Iter
             # Any driver's URL will do; asyncpg is taken as it is.
             given_url = settings.database_url.get_secret_value()
             url = make_url(given_url) if given_url.startswith("postgresql+asyncpg:") else migration_url(given_url)
-        counts = stack.enter_context(tempfile.TemporaryDirectory(prefix="rowspace")) if workers > 1 else None
+        shared = workers > 1 and not os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        counts = stack.enter_context(tempfile.TemporaryDirectory(prefix="rowspace")) if shared else None
         given = {
             "ROWSPACE_DATABASE_URL": url.render_as_string(hide_password=False),
             "ROWSPACE_SCHEMA": settings.database_schema,

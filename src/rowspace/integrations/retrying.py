@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-__all__ = ["Retry", "is_transient", "retry_after"]
+__all__ = ["Retry", "is_transient", "retry_after", "status_of"]
 
 #: Answers that say "later": a request that took too long, too many requests, a server in trouble or overloaded.
 _STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
@@ -33,7 +34,7 @@ def is_transient(error: BaseException) -> bool:
     answer at all: a `ConnectionError`, a `TimeoutError`, or what aiohttp, httpx and requests raise in their place,
     also as the cause of another error.
     """
-    status = _status(error)
+    status = status_of(error)
     if status is not None:
         return status in _STATUSES
     return any(
@@ -48,7 +49,7 @@ def retry_after(error: BaseException) -> float | None:
     names = {str(name).lower(): value for name, value in dict(headers).items()}
     try:
         if "retry-after-ms" in names:
-            return max(0.0, float(names["retry-after-ms"]) / 1_000)
+            return _bounded(float(names["retry-after-ms"]) / 1_000)
         given = str(names["retry-after"]).strip()
     except (KeyError, ValueError):
         return None
@@ -93,7 +94,8 @@ class Retry:
         return random.uniform(0, min(self.longest, self.first * 2 ** (state.attempt_number - 1)))  # noqa: S311
 
 
-def _status(error: BaseException) -> int | None:
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status that an error of a client tells of, on itself or on its `response`; else None."""
     for owner in (error, getattr(error, "response", None)):
         for name in ("status_code", "status"):
             value = getattr(owner, name, None)
@@ -117,11 +119,16 @@ def _kinds(error: BaseException) -> set[tuple[str, str]]:
 
 def _seconds(given: str) -> float | None:
     try:
-        return max(0.0, float(given))
+        return _bounded(float(given))
     except ValueError:
         pass
     try:
-        moment = parsedate_to_datetime(given)
-    except ValueError:
+        # A date without a zone counts as one here.
+        return _bounded(parsedate_to_datetime(given).timestamp() - time.time())
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _bounded(seconds: float) -> float | None:
+    """Return seconds that somebody could wait: none for a moment that is past, None for what is no number of them."""
+    return max(0.0, seconds) if math.isfinite(seconds) else None

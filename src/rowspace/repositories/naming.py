@@ -28,7 +28,11 @@ def check_collection(
         raise ConfigurationError(message)
     metric = _distance(distance)
     spec = _index(index, metric)
-    return metric, None if spec is None else spec.fit("vector", dimension)
+    try:
+        return metric, None if spec is None else spec.fit("vector", dimension)
+    except ConfigurationError as error:
+        error.at("index")
+        raise
 
 
 def check_language(language: str, known: Sequence[str]) -> None:
@@ -39,7 +43,8 @@ def check_language(language: str, known: Sequence[str]) -> None:
     """
     if language not in known:
         message = f"This server has no text-search configuration {language!r}; it has {', '.join(known)}."
-        raise ConfigurationError(message)
+        located = ConfigurationError(message).at("language")
+        raise located
 
 
 def _distance(distance: Distance | str) -> Distance:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
@@ -19,6 +20,7 @@ from rowspace.vectors import as_vector
 from rowspace.wire.encode import storable_json, storable_text
 
 __all__ = [
+    "NOT_INDEXED",
     "Batch",
     "Load",
     "LoadOptions",
@@ -27,9 +29,18 @@ __all__ = [
     "atake",
     "checked_options",
     "checked_size",
+    "log",
     "long_texts",
     "take",
 ]
+
+log = logging.getLogger("rowspace.loads")
+
+#: Logged where a first load is by a role that may not build the indexes.
+NOT_INDEXED = (
+    "The collection %r has no indexes, and this role may not build them, as it does not own the table: searches "
+    "compare every document until its owner runs `rowspace index build` or DocumentService.build_indexes()."
+)
 
 #: Called after each batch with the totals so far.
 Progress = Callable[[LoadReport], None]
@@ -42,9 +53,9 @@ Given = DocumentIn | Mapping[str, Any] | str
 T = TypeVar("T")
 
 #: Characters; of fewer, no tsvector can be too long.
-_LONG = 100_000
-#: Bytes; an entry of a B-tree has 2,704, the number of the collection included.
-_LONGEST_ID = 2_500
+_LONG = 50_000
+#: Bytes of an id: an entry of a B-tree has 2,704, those around the id included.
+_MAX_ID = 2_600
 
 
 class LoadOptions(TypedDict, total=False):
@@ -54,7 +65,9 @@ class LoadOptions(TypedDict, total=False):
         batch_size: documents embedded and written at once, at least 1; by default 500.
         commit_batches: commit each batch, so that an interrupted load keeps what it wrote; by default all or none.
         strip_nul: leave NUL bytes out of text, in place of an error.
-        build_indexes: create the indexes after a load into an empty collection; by default it does.
+        build_indexes: create the indexes after a load into an empty collection, and after one with `commit_batches`
+            into a collection that has none, which an interrupted one leaves; by default it does. A role that does not
+            own the table cannot: that is logged, as a warning of `rowspace.loads`.
     """
 
     batch_size: int
@@ -301,16 +314,17 @@ def _storable(document: DocumentIn, number: int, dimension: int, *, strip_nul: b
         if document.embedding is not None:
             clean[field] = as_vector(document.embedding, dimension=dimension)
     except RowspaceError as error:
-        message = f"Row {number} (id {document.id!r}), {field}: {error}"
+        message = f"Row {number} (id {document.id!r:.80}), {field}: {error}"
         located = type(error)(message).at("documents", number, field)
         raise located from error
     return DocumentIn.model_construct(**clean)
 
 
 def _check_id(id_: str) -> None:
-    if len(id_) > _LONGEST_ID // 4 and len(id_.encode()) > _LONGEST_ID:
-        message = f"an id has at most {_LONGEST_ID:,} bytes, for it is indexed; this one has {len(id_.encode()):,}."
-        raise InvalidText(message)
+    size = len(id_.encode())
+    if size > _MAX_ID:
+        message = f"an id has at most {_MAX_ID:,} bytes, got {size:,}: an index holds no more. Hash it, or number them."
+        raise InvalidRow(message)
 
 
 def _id(document: DocumentIn) -> str:

@@ -46,7 +46,7 @@ class DocumentIn(_Model):
 
     Args:
         content: the text.
-        id: the caller's id; without one, a hash of the content, so that the same text is not stored twice.
+        id: the caller's id, at most 2,600 bytes; without one, a hash of the text, so that it is not stored twice.
         metadata: a JSON object.
         embedding: numbers of the collection's dimension; without them the service's embedder makes them.
     """

@@ -16,7 +16,17 @@ from sqlalchemy.sql.selectable import TextualSelect
 from rowspace.diagnosis import BuildProgress, IndexState, IndexStatus
 from rowspace.statements.indexing import PlannedIndex, Shape, cast_of
 
-__all__ = ["PROGRESS", "IndexFact", "all_index_facts", "index_facts", "progress_of", "statuses"]
+__all__ = [
+    "PROGRESS",
+    "IndexFact",
+    "all_index_facts",
+    "facts_of",
+    "index_facts",
+    "invalid_partition_index_facts",
+    "is_owned",
+    "progress_of",
+    "statuses",
+]
 
 _COLUMNS: dict[str, Any] = {
     "schema": Text,
@@ -36,12 +46,19 @@ _COLUMNS: dict[str, Any] = {
 }
 
 # An index has an entry in the progress view from the moment it exists; before that, its build is known by its table.
+# Who may not read other roles' statistics sees no more of the entry than its pid: a build in the background is then
+# known by the lock that it holds on the table all the time, which only VACUUM and ANALYZE take beside it.
 _FACTS = """
     SELECT n.nspname AS schema, tc.relname AS table, ic.relname AS name, am.amname AS method,
            pg_get_indexdef(i.indexrelid) AS definition, o.opcname AS opclass,
            coalesce(ic.reloptions, '{{}}') AS options, i.indpred IS NOT NULL AS partial,
            i.indisvalid AS is_valid, i.indisunique AS is_unique,
-           EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) AS is_building,
+           EXISTS (SELECT FROM pg_stat_progress_create_index p
+                    WHERE p.index_relid = i.indexrelid
+                       OR (p.index_relid IS NULL AND EXISTS (
+                           SELECT FROM pg_locks l
+                            WHERE l.pid = p.pid AND l.relation = i.indrelid AND l.database = p.datid
+                              AND l.mode = 'ShareUpdateExclusiveLock'))) AS is_building,
            pg_relation_size(ic.oid) AS size, greatest(ic.reltuples, 0) AS rows, coalesce(s.idx_scan, 0) AS scans
       FROM pg_index i
       JOIN pg_class ic ON ic.oid = i.indexrelid
@@ -61,6 +78,14 @@ _OF_TABLE = """tc.relname = :table_name AND
 _OF_VECTORS = """EXISTS (
     SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
      WHERE a.attrelid = tc.oid AND t.typname IN ('vector', 'halfvec', 'sparsevec') AND NOT a.attisdropped)
+"""
+
+_INVALID_OF_PARTITIONS = """NOT i.indisvalid AND i.indrelid IN (
+    SELECT h.inhrelid
+      FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
+     WHERE p.relname = :table_name AND
+           CASE WHEN CAST(:schema AS text) IS NULL THEN pg_table_is_visible(p.oid)
+                ELSE pn.nspname = CAST(:schema AS text) END)
 """
 
 #: The backend that builds, of the connection that it is asked on.
@@ -131,6 +156,21 @@ def index_facts(table: str, schema: str | None) -> TextualSelect:
 def all_index_facts() -> TextualSelect:
     """Select the facts of every index of every table with a vector column."""
     return _select(_OF_VECTORS)
+
+
+def is_owned(table: str) -> TextualSelect:
+    """Select whether the role may do what the owner of a table may, such as to build indexes.
+
+    Args:
+        table: its name as SQL, quoted where it has to be.
+    """
+    statement = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:name)")
+    return statement.bindparams(name=table).columns(owned=Boolean)
+
+
+def invalid_partition_index_facts(table: str, schema: str | None) -> TextualSelect:
+    """Select the facts of every index of a table's partitions that is not valid: left behind, or being built."""
+    return _select(_INVALID_OF_PARTITIONS).bindparams(table_name=table, schema=schema)
 
 
 def facts_of(rows: Iterable[Any]) -> list[IndexFact]:

@@ -173,12 +173,17 @@ def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Sequence[
     Costs a scan of the text index and one tsvector for each row that matches, unless the model stores them.
     """
     query = select(text_query(target.language)).scalar_subquery()
+    loosened = _loosened(text_query(target.language))
+    if not where:
+        # Out of the planner's sight: it would plan anew for every text, at the price of the search, to choose the text
+        # index each time. With other conditions the choice is one.
+        loosened = select(loosened).scalar_subquery()
     # OFFSET 0 keeps the planner from writing the tsvector out, and so computing it, once for every use.
     found = (
         select(*target.keys, target.vector.label("rowspace_vector"))
         .where(
             *target.target.in_scope(planned_once=not where),
-            _match(target.vector, _loosened(text_query(target.language))),
+            _match(target.vector, loosened),
             *where,
         )
         .offset(literal_column("0"))

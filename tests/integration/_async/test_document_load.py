@@ -89,6 +89,15 @@ async def test_a_bad_row_leaves_the_transaction_usable(documents):
     assert (await documents.upsert([row("a")])).inserted == 1
 
 
+async def test_a_bad_row_behind_many_that_were_sent_leaves_nothing_of_them(documents):
+    good = [row(f"{number:05d}", "text " * 50) for number in range(3_000)]
+    for stored in (0, 1):  # into an empty collection straight, into one with rows by way of the staging table
+        with pytest.raises(InvalidText, match=r"^Row 3000 "):
+            await documents.upsert([*good, row("b", "\0")])
+        assert await documents.count() == stored
+        await documents.upsert([row("a")])
+
+
 async def test_rows_that_are_most_likely_new_are_copied_beside_others(documents, stages):
     await documents.upsert([row("a")])
     assert (await documents.upsert([row("b"), row("c")], fresh=True)).inserted == 2

@@ -129,6 +129,14 @@ async def test_delete(documents):
     assert await documents.count() == 1
 
 
+async def test_one_id_is_not_taken_for_its_letters(documents):
+    await documents.upsert([{"id": "12", "content": "c", "embedding": [1, 2]}])
+    for call in (documents.get, documents.delete):
+        with pytest.raises(ConfigurationError, match=r"Expected ids as a list or another iterable, got str '12'"):
+            await call("12")
+    assert [document.id for document in await documents.get(["1", "2", "12"])] == ["1", "2", "12"]
+
+
 async def test_update_metadata(documents):
     changes = {"kind": None, "n": 7, "at": dt.date(2024, 2, 29), "deep": {"kept": None}, "它": "它"}
     assert await documents.update_metadata(changes, where={"kind": {"$exists": True}}) == 3

@@ -90,6 +90,15 @@ def test_a_bad_row_leaves_the_transaction_usable(documents):
     assert (documents.upsert([row("a")])).inserted == 1
 
 
+def test_a_bad_row_behind_many_that_were_sent_leaves_nothing_of_them(documents):
+    good = [row(f"{number:05d}", "text " * 50) for number in range(3_000)]
+    for stored in (0, 1):  # into an empty collection straight, into one with rows by way of the staging table
+        with pytest.raises(InvalidText, match=r"^Row 3000 "):
+            documents.upsert([*good, row("b", "\0")])
+        assert documents.count() == stored
+        documents.upsert([row("a")])
+
+
 def test_rows_that_are_most_likely_new_are_copied_beside_others(documents, stages):
     documents.upsert([row("a")])
     assert (documents.upsert([row("b"), row("c")], fresh=True)).inserted == 2

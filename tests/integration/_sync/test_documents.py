@@ -130,6 +130,14 @@ def test_delete(documents):
     assert documents.count() == 1
 
 
+def test_one_id_is_not_taken_for_its_letters(documents):
+    documents.upsert([{"id": "12", "content": "c", "embedding": [1, 2]}])
+    for call in (documents.get, documents.delete):
+        with pytest.raises(ConfigurationError, match=r"Expected ids as a list or another iterable, got str '12'"):
+            call("12")
+    assert [document.id for document in documents.get(["1", "2", "12"])] == ["1", "2", "12"]
+
+
 def test_update_metadata(documents):
     changes = {"kind": None, "n": 7, "at": dt.date(2024, 2, 29), "deep": {"kept": None}, "它": "它"}
     assert documents.update_metadata(changes, where={"kind": {"$exists": True}}) == 3

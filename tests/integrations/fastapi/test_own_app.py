@@ -1,13 +1,6 @@
-"""What is FastAPI's own: the router in somebody's application, sessions, and `rowspace serve`."""
+"""What is FastAPI's own: the router in somebody's application, and sessions."""
 
 from __future__ import annotations
-
-import json
-import os
-import signal
-import subprocess
-import sys
-import urllib.request
 
 import httpx
 import pytest
@@ -87,18 +80,3 @@ def test_an_embedder_that_there_is_not():
 async def test_an_application_that_was_not_started_says_so(url):
     async with client_of(create_app(ServerSettings(database_url=url, embedder="none"))) as client:
         assert (await client.get("/readyz")).json()["status"] == 409
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serve_listens_on_loopback_and_stops_when_told(url, number):
-    command = [sys.executable, "-m", "rowspace", "serve", "--port", "0", "--embedder", "none"]
-    environment = {**os.environ, "ROWSPACE_DATABASE_URL": url}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        line = next(line for line in process.stderr if "running on" in line)
-        address = line.partition("http://")[2].split()[0]
-        assert address.startswith("127.0.0.1:")
-        with urllib.request.urlopen(f"http://{address}/readyz", timeout=20) as answer:
-            assert json.load(answer) == {"status": "ready"}
-        process.send_signal(number)
-        process.stderr.read()
-    assert process.returncode == 0

@@ -8,6 +8,7 @@ import logging
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from rowspace.errors import (
     InvalidFilter,
     InvalidRow,
     InvalidSetting,
+    InvalidText,
 )
 from rowspace.integrations.langchain import DistanceStrategy, RowspaceRetriever, RowspaceVectorStore
 from rowspace.settings import SearchSettings
@@ -214,6 +216,33 @@ def test_ids(store):
     assert (one, len(two)) == ("1", 36)
     assert store.add_documents(documents, ids=["x", "y"]) == ["x", "y"]
     assert store.add_documents([]) == store.add_texts(iter([])) == []
+
+
+async def test_ids_that_are_no_texts_but_stand_for_some(store):
+    """Numbers for ids are what the pages about PGVector show."""
+    key = UUID("0b0e2f4c-6c1b-4b38-9a35-0a2f6a1c9f11")
+    assert store.add_documents([Document("one"), Document("two")], ids=[1, key]) == ["1", str(key)]
+    assert await store.aadd_texts(["three"], [{}], [3]) == ["3"]
+    assert ids(store.get_by_ids([3, key, 1])) == ids(await store.aget_by_ids([3, key, 1])) == ["3", str(key), "1"]
+    store.delete([3, key])
+    await store.adelete([1])
+    assert store.get_by_ids([1, 3, key]) == []
+    for call in (store.get_by_ids, store.delete, lambda given: store.add_texts(["a", "b"], ids=given)):
+        with pytest.raises(ConfigurationError, match="got the text 'db'"):
+            call("db")
+
+
+async def test_nul_bytes_are_refused_or_stripped(store):
+    with pytest.raises(InvalidText, match="strip_nul=True"):
+        store.add_texts(["a\0b"])
+    assert store.add_texts(["a\0b"], ids=["1"], strip_nul=True) == ["1"]
+    await store.aadd_documents([Document("c\0d", id="2")], strip_nul=True)
+    assert [document.page_content for document in store.get_by_ids(["1", "2"])] == ["ab", "cd"]
+
+
+def test_a_url_of_its_parts():
+    url = RowspaceVectorStore.connection_string_from_db_params("psycopg", "db", 5433, "app", "me", "p@ss/word")
+    assert url == "postgresql+psycopg://me:p%40ss%2Fword@db:5433/app"
 
 
 def test_another_embedder_is_refused(store, url):

@@ -9,7 +9,7 @@ from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
 from rowspace.errors import ModelError, ModelUnavailable
 from rowspace.integrations.langchain import RowspaceVectorStore
-from rowspace.integrations.rag import AnswerService
+from rowspace.integrations.rag import Answer, AnswerService
 from rowspace.testing import HashingEmbedder
 
 KEY = "sk-never-in-a-message"
@@ -88,6 +88,45 @@ async def test_streaming(make, stub):
     assert "".join(tokens) == events[-1].answer.text == "By hot water [1]. 热水。"
     assert [event async for event in service.astream("hot water", k=1)] == events
     assert stub.requests[0][1]["stream"] is True
+
+
+async def test_a_follow_up(make, stub):
+    history = [{"role": "user", "content": "What is tea made with?"}, {"role": "assistant", "content": "水 [1]."}]
+    options = {"history": history, "k": 1, "filter": {"kind": "food"}}
+    service = make()
+
+    async def astreamed():
+        return [event async for event in service.astream("And then?", **options)][-1].answer
+
+    ways = (
+        lambda: service.answer("And then?", **options),
+        lambda: list(service.stream("And then?", **options))[-1].answer,
+        lambda: service.aanswer("And then?", **options),
+        astreamed,
+    )
+    for way in ways:
+        stub.requests.clear()
+        stub.replies = ["How long does tea with hot water draw?", "Three minutes [1]."]
+        answer = way()
+        answer = answer if isinstance(answer, Answer) else await answer
+        assert answer.searched_for == "How long does tea with hot water draw?"
+        assert (answer.text, [source.id for source in answer.sources]) == ("Three minutes [1].", ["tea"])
+        condensing, answering = (body["messages"] for _, body in stub.requests)
+        assert [message["role"] for message in condensing] == ["system", "user"]
+        assert "user: What is tea made with?\n\nassistant: 水 [1]." in condensing[1]["content"]
+        assert [message["role"] for message in answering] == ["system", "user", "assistant", "user"]
+    stub.replies = ["How long does tea draw?", "Three minutes [1]."]
+    assert service.answer("And then?", **options).usage == {"input_tokens": 22, "output_tokens": 14, "total_tokens": 36}
+
+
+async def test_a_model_that_is_away_for_the_question_to_search_for(make, stub):
+    stub.replies = [(429, {"retry-after": "7"}, "{}")]
+    service, history = make(), [{"role": "user", "content": "hi"}]
+    with pytest.raises(ModelUnavailable) as raised:
+        service.answer("And then?", history=history)
+    with pytest.raises(ModelUnavailable) as araised:
+        await service.aanswer("And then?", history=history)
+    assert (raised.value.retry_after, araised.value.retry_after) == (7, 7)
 
 
 async def test_embeddings(make, stub, url):

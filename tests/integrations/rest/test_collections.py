@@ -78,3 +78,18 @@ def test_a_language_that_the_server_does_not_have(client, name, problem_of):
         client.post("/api/collections", json={"name": name, "dimension": 2, "language": "x'; --"}), 409
     )
     assert "text-search configuration" in problem["detail"]
+    assert problem["errors"][0]["pointer"] == "/language"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"dimension": 4, "distance": "l1", "index": "ivfflat"}, "/index"),
+        ({"dimension": 16_000}, "/index"),
+        ({}, "/dimension"),
+    ],
+)
+def test_what_does_not_go_together_has_its_place(start, name, problem_of, body, pointer):
+    bare = start(without_embedder=True)
+    problem = problem_of(bare.post("/api/collections", json={"name": name, **body}), 409)
+    assert [fault["pointer"] for fault in problem["errors"]] == [pointer]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 
 import pytest
 
@@ -153,3 +155,36 @@ def test_no_body_and_no_collection(client, collection, problem_of):
     problem_of(client.post(f"/api/collections/{collection}/documents"), 422)
     problem_of(client.post("/api/collections/nope/documents", json={"documents": []}), 404)
     problem_of(client.post("/api/collections/nope/documents", content=b"", headers=NDJSON), 404)
+
+
+@pytest.mark.parametrize(
+    ("second", "status", "fault"),
+    [
+        ('{"content": "b", "embedding": [1]}', 409, {"line": 3, "pointer": "/embedding"}),
+        ('{"content": 5}', 422, {"line": 3, "pointer": "/content"}),
+        ('{"content": "b"', 400, {"line": 3}),
+    ],
+)
+def test_a_line_at_fault_is_counted_from_1_with_the_empty_ones(client, collection, problem_of, second, status, fault):
+    path = f"/api/collections/{collection}"
+    body = f'{{"id": "first", "content": "a"}}\n\n{second}\n{{"content": "c"}}\n'.encode()
+    problem = problem_of(client.post(f"{path}/documents", content=body, headers=NDJSON), status)
+    assert problem["detail"].startswith("Line 3")
+    (found,) = problem["errors"]
+    assert {key: value for key, value in found.items() if key != "detail"} == fault
+    assert client.post(f"{path}/count", json={}).json() == {"count": 3}
+
+
+@pytest.mark.parametrize("kind", ["application/x-ndjson", "application/json"])
+def test_who_hangs_up_in_the_middle_is_no_failure_of_the_server(start, collection, caplog, kind):
+    """Nothing is stored, and nothing is logged but for a request that was bad."""
+    server = start()
+    path = f"/api/collections/{collection}"
+    head = f"POST {path}/documents HTTP/1.1\r\nHost: here\r\nContent-Type: {kind}\r\nContent-Length: 9999\r\n\r\n"
+    with socket.create_connection((server.base_url.host, server.base_url.port)) as connection:
+        connection.sendall(head.encode() + b'{"id": "first", "content": "a"}\n')
+    counted = 'route="/api/collections/{name}/documents",status="400"} 1.0'
+    while counted not in server.get("/metrics").text:
+        threading.Event().wait(0.01)
+    assert [record for record in caplog.records if record.name == "rowspace.http"] == []
+    assert server.post(f"{path}/count", json={}).json() == {"count": 3}

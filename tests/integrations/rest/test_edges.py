@@ -67,6 +67,11 @@ def test_unknown_paths_and_methods(client, problem_of):
     assert {*refused.headers["allow"].split(", ")} - {"HEAD", "OPTIONS"} == {"GET", "POST"}
 
 
+def test_a_slash_too_many_is_another_path(client, problem_of):
+    """A redirect would name the host that a proxy calls, and would not be followed with the key."""
+    problem_of(client.get("/api/collections/"), 404)
+
+
 def test_no_page_of_another_origin_may_call(client, start):
     origin = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
     assert "access-control-allow-origin" not in client.options("/api/search", headers=origin).headers

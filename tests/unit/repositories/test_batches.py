@@ -91,7 +91,7 @@ def test_a_plan_that_cannot_be(model, attributes, message):
 def test_the_last_of_several_wins_inside_a_batch():
     batch = batcher(1, 2, 1)
     assert counts(batch) == (3, 2, 1, 0)
-    data = batch.take()
+    data = b"".join(batch.take())
     assert data.index(b"\x00\x00\x00\x02") < data.rindex(b"\x00\x00\x00\x01")
     assert b"\x00\x00\x00\x012" in data
     assert b"\x00\x00\x00\x010" not in data
@@ -145,7 +145,7 @@ def test_errors_name_the_row_of_the_load_whatever_was_left_out():
     for id_ in (5, 5, 6):
         batch.add({"id": id_, "title": "a\0" if id_ == 6 else ""})
     with pytest.raises(InvalidText, match=r"^Row 4 \(id 6\), column 'headline': PostgreSQL cannot store a NUL"):
-        batch.take()
+        list(batch.take())
 
 
 def test_a_row_with_other_attributes_is_refused():

@@ -83,6 +83,7 @@ def test_reports_of_a_load_add_up_and_are_told():
         ({"content": 5}, InvalidRow, "Row 2, content: Input should be a valid string, got 5."),
         ({"content": "a", "text": "b"}, InvalidRow, "Row 2, text: Extra inputs are not permitted, got 'b'."),
         ({"content": "a", "id": ""}, InvalidRow, "Row 2, id: String should have at least 1 character, got ''."),
+        ({"content": "a", "id": "é" * 1301}, InvalidRow, f"Row 2 (id '{'é' * 79}), id: an id has at most 2,600"),
         (5, InvalidRow, "Row 2, document: Input should be a valid dictionary or instance of DocumentIn, got 5."),
         ({"content": "a\0", "id": "x"}, InvalidText, "Row 2 (id 'x'), content: PostgreSQL cannot store a NUL byte"),
         ({"content": "a", "id": "x\0"}, InvalidText, r"Row 2 (id 'x\x00'), id: PostgreSQL cannot store a NUL byte"),

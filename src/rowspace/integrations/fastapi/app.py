@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI
 
 from rowspace.engine import AsyncDatabase
 from rowspace.integrations.fastapi.backend import Backend
+from rowspace.integrations.fastapi.openapi import TAGS
+from rowspace.integrations.fastapi.pages import add_pages
 from rowspace.integrations.fastapi.problems import add_problem_handlers
 from rowspace.integrations.fastapi.router import router_of
 from rowspace.integrations.rest.databases import database_url, engine_options
+from rowspace.integrations.rest.description import installed_version, tidied
 from rowspace.integrations.rest.embedders import embedder_of
 from rowspace.integrations.rest.origins import ALLOWED_HEADERS, EXPOSED_HEADERS, METHODS
 from rowspace.integrations.rest.settings import ServerSettings
@@ -38,18 +40,28 @@ def create_app(
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
 
     Raises:
-        ConfigurationError, MissingExtra: there is no such embedder; it is not installed.
+        ConfigurationError: there is no such embedder, or a file of the pages' assets is not there.
+        MissingExtra: the embedder is not installed.
     """
     settings = settings or ServerSettings()
     backend = Backend(settings, embedder if embedder is not None else embedder_of(settings.embedder), answers=answers)
-    described: dict[str, Any] = {} if settings.docs else {"docs_url": None, "redoc_url": None, "openapi_url": None}
-    app = FastAPI(
+    app = _Application(
         title="Rowspace",
         summary="Documents and vectors in PostgreSQL + pgvector.",
-        version=_version(),
+        version=installed_version(),
+        openapi_tags=TAGS,
+        # For clients that are made of the description: `put_documents`, without the path.
+        generate_unique_id_function=lambda route: route.name,
         lifespan=_lifespan(backend, database),
-        **described,
+        # FastAPI's own pages load everything from elsewhere.
+        docs_url=None,
+        # A path with a slash too many is none, as in Flask: a redirect would name the host that a proxy calls.
+        redirect_slashes=False,
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs else None,
     )
+    if settings.docs:
+        add_pages(app, settings)
     add_problem_handlers(app)
     app.include_router(router_of(backend))
     if settings.cors_origins:
@@ -63,6 +75,14 @@ def create_app(
             expose_headers=EXPOSED_HEADERS,
         )
     return app
+
+
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Return the description, made when it is first asked for."""
+        if self.openapi_schema is None:
+            self.openapi_schema = tidied(super().openapi())
+        return self.openapi_schema
 
 
 def _lifespan(backend: Backend, database: AsyncDatabase | None) -> Any:
@@ -81,10 +101,3 @@ def _lifespan(backend: Backend, database: AsyncDatabase | None) -> Any:
 async def _opened(settings: ServerSettings, stack: AsyncExitStack) -> AsyncDatabase:
     database = AsyncDatabase.open(database_url(settings, stack), **engine_options(settings))
     return await stack.enter_async_context(database)
-
-
-def _version() -> str:
-    try:
-        return version("rowspace")
-    except PackageNotFoundError:
-        return "0"

@@ -7,6 +7,7 @@ from typing import Any
 from rowspace.engine import AsyncDatabase
 from rowspace.errors import ConfigurationError
 from rowspace.integrations.rag import AnswerService
+from rowspace.integrations.rest.embedders import guarded
 from rowspace.integrations.rest.keys import Keyring
 from rowspace.integrations.rest.metrics import Metrics
 from rowspace.integrations.rest.settings import ServerSettings
@@ -27,6 +28,7 @@ class Backend:
     def __init__(self, settings: ServerSettings, embedder: Embedder | None = None, *, answers: Any = None) -> None:
         self.settings = settings
         self.embedder = embedder
+        self._guarded = guarded(embedder)
         self.answers: Any = answers
         self.keyring = Keyring(settings.api_keys)
         self.metrics = Metrics()
@@ -35,11 +37,11 @@ class Backend:
     def connect(self, database: AsyncDatabase, *, own: bool = False) -> None:
         """Serve a database from now on; `own` says that nobody else has hooks on its sessions."""
         self._database = database
-        self.documents = AsyncDocumentService(database, self.embedder)
-        self.searches = AsyncSearchService(database, self.embedder)
+        self.documents = AsyncDocumentService(database, self._guarded)
+        self.searches = AsyncSearchService(database, self._guarded)
         if self.answers is None:
             self.answers = AnswerService(database, self.embedder, model=self.settings.chat_model)
-        self.search = (AsyncQuickSearch(database, self.embedder) if own else self.searches).search
+        self.search = (AsyncQuickSearch(database, self._guarded) if own else self.searches).search
 
     @property
     def database(self) -> AsyncDatabase:

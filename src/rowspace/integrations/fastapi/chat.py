@@ -10,13 +10,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from rowspace.integrations.fastapi.backend import Backend
-from rowspace.integrations.fastapi.openapi import problems
+from rowspace.integrations.fastapi.openapi import described
 from rowspace.integrations.fastapi.routes import access_of
 from rowspace.integrations.rag.models import Answer, AnswerEvent
 from rowspace.integrations.rest.bodies import JSON
 from rowspace.integrations.rest.events import EVENT_HEADERS, EVENTS, event_text, failure_text
 from rowspace.integrations.rest.ids import HEADER, request_id
-from rowspace.integrations.rest.models import ChatBody
+from rowspace.integrations.rest.queries import ChatBody
 
 __all__ = ["add_chat"]
 
@@ -30,7 +30,7 @@ def add_chat(router: APIRouter, backend: Backend) -> None:
         tags=["chat"],
         summary="Answer a question",
         response_model=Answer,
-        responses={200: {"content": {EVENTS: stream}}, **problems(400, 404, 409, 413, 415, 422, 502)},
+        **described("chat", 400, 404, 409, 413, 415, 422, 502, content={EVENTS: stream}),
     )
     async def chat(body: ChatBody, request: Request) -> Response:
         """Return an answer from the documents with its numbered sources, whole or as server-sent events.

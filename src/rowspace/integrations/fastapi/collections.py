@@ -8,7 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Request, Response
 
 from rowspace.integrations.fastapi.backend import Backend
-from rowspace.integrations.fastapi.openapi import problems
+from rowspace.integrations.fastapi.openapi import described
 from rowspace.integrations.fastapi.routes import access_of
 from rowspace.integrations.rest.models import CollectionBody, Collections
 from rowspace.integrations.rest.schemas import NO_NUL
@@ -16,7 +16,16 @@ from rowspace.services import CollectionInfo
 
 __all__ = ["Name", "add_collections"]
 
-Name = Annotated[str, Path(pattern=NO_NUL, description="The name of a collection.", examples=["articles"])]
+Name = Annotated[
+    str,
+    Path(
+        pattern=NO_NUL,
+        description="The name of a collection.",
+        openapi_examples={"articles": {"value": "articles"}},
+    ),
+]
+
+_LOCATION = {"Location": {"description": "Where it is.", "schema": {"type": "string"}}}
 
 
 def add_collections(router: APIRouter, backend: Backend) -> None:
@@ -31,7 +40,7 @@ def _add_to_all(router: APIRouter, backend: Backend) -> None:
         tags=["collections"],
         summary="List collections",
         response_model=Collections,
-        responses=problems(),
+        **described("list_collections"),
     )
     async def list_collections(request: Request) -> Collections:
         """Return the collections that the caller may see, by name."""
@@ -44,10 +53,7 @@ def _add_to_all(router: APIRouter, backend: Backend) -> None:
         summary="Create a collection",
         status_code=201,
         response_model=CollectionInfo,
-        responses={
-            201: {"headers": {"Location": {"description": "Where it is.", "schema": {"type": "string"}}}},
-            **problems(400, 409, 413, 415, 422),
-        },
+        **described("create_collection", 400, 409, 413, 415, 422, 502, status=201, headers=_LOCATION),
     )
     async def create_collection(body: CollectionBody, request: Request, response: Response) -> CollectionInfo:
         """Create an empty collection."""
@@ -70,7 +76,7 @@ def _add_to_one(router: APIRouter, backend: Backend) -> None:
         tags=["collections"],
         summary="Show a collection",
         response_model=CollectionInfo,
-        responses=problems(404, 422),
+        **described("get_collection", 404, 422),
     )
     async def get_collection(name: Name, request: Request) -> CollectionInfo:
         """Return a collection."""
@@ -83,7 +89,7 @@ def _add_to_one(router: APIRouter, backend: Backend) -> None:
         summary="Delete a collection",
         status_code=204,
         response_class=Response,
-        responses=problems(404, 422),
+        **described("delete_collection", 404, 422),
     )
     async def delete_collection(name: Name, request: Request) -> None:
         """Delete a collection with all its documents."""

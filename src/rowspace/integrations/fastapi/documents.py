@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request
 
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.collections import Name
-from rowspace.integrations.fastapi.openapi import ndjson_body, problems
+from rowspace.integrations.fastapi.openapi import described, with_ndjson
 from rowspace.integrations.fastapi.routes import LimitedRequest, access_of
 from rowspace.integrations.rest.bodies import LineReader
 from rowspace.integrations.rest.checks import check_number, no_documents, one_document
@@ -32,7 +32,14 @@ __all__ = ["add_documents"]
 _NO_DOCUMENTS = DocumentsBody(documents=[])
 _PATH = "/api/collections/{name}"
 
-Id = Annotated[str, Path(pattern=NO_NUL, description="The id of a document; it may hold slashes.", examples=["a"])]
+Id = Annotated[
+    str,
+    Path(
+        pattern=NO_NUL,
+        description="The id of a document; it may hold slashes.",
+        openapi_examples={"a": {"value": "a"}},
+    ),
+]
 
 
 def add_documents(router: APIRouter, backend: Backend) -> None:
@@ -49,8 +56,7 @@ def _add_writes(router: APIRouter, backend: Backend) -> None:
         tags=["documents"],
         summary="Add or update documents",
         response_model=LoadResult,
-        responses=problems(400, 404, 408, 409, 413, 415, 422),
-        openapi_extra=ndjson_body(),
+        **with_ndjson(described("put_documents", 400, 404, 408, 409, 413, 415, 422, 502)),
     )
     async def put_documents(name: Name, request: Request, body: DocumentsBody = _NO_DOCUMENTS) -> LoadResult:
         """Add documents, and update those whose id is there: all of them, or none where one is at fault.
@@ -64,15 +70,16 @@ def _add_writes(router: APIRouter, backend: Backend) -> None:
                 raise no_documents()
             check_number(len(body.documents), limits)
             return LoadResult.from_report(await backend.documents.add(name, body.documents))
-        streamed = _lines(limited, LineReader(limits.max_line))
-        return LoadResult.from_report(await backend.documents.add(name, streamed))
+        reader = LineReader(limits.max_line)
+        with reader.lines_named():
+            return LoadResult.from_report(await backend.documents.add(name, _lines(limited, reader)))
 
     @router.post(
         _PATH + "/delete",
         tags=["documents"],
         summary="Delete documents",
         response_model=Deleted,
-        responses=problems(400, 404, 413, 415, 422),
+        **described("delete_documents", 400, 404, 413, 415, 422),
     )
     async def delete_documents(name: Name, body: DeleteBody, request: Request) -> Deleted:
         """Delete documents by id or by filter, and say how many there were."""
@@ -86,7 +93,7 @@ def _add_reads(router: APIRouter, backend: Backend) -> None:
         tags=["documents"],
         summary="Show a document",
         response_model=DocumentOut,
-        responses=problems(404, 422),
+        **described("get_document", 404, 422),
     )
     async def get_document(name: Name, document_id: Id, request: Request) -> DocumentOut:
         """Return a document."""
@@ -98,7 +105,7 @@ def _add_reads(router: APIRouter, backend: Backend) -> None:
         tags=["documents"],
         summary="Count documents",
         response_model=Count,
-        responses=problems(400, 404, 413, 415, 422),
+        **described("count_documents", 400, 404, 413, 415, 422),
     )
     async def count_documents(name: Name, body: CountBody, request: Request) -> Count:
         """Return how many documents match a filter."""
@@ -110,7 +117,7 @@ def _add_reads(router: APIRouter, backend: Backend) -> None:
         tags=["documents"],
         summary="Page through documents",
         response_model=DocumentPage,
-        responses=problems(400, 404, 413, 415, 422),
+        **described("scroll_documents", 400, 404, 413, 415, 422),
     )
     async def scroll_documents(name: Name, body: ScrollBody, request: Request) -> DocumentPage:
         """Return a page of documents, and the cursor of the next: null after the last."""

@@ -1,13 +1,24 @@
-"""What the OpenAPI description says of every endpoint: the problems that it may answer with."""
+"""What the OpenAPI description says of every endpoint: examples, and the problems that it may answer with."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
 
-from rowspace.integrations.rest.problems import MEDIA_TYPE
+from rowspace.integrations.rest.bodies import JSON, NDJSON
+from rowspace.integrations.rest.examples import ANSWERS, PROBLEMS, REQUESTS
+from rowspace.integrations.rest.problems import MEDIA_TYPE, title_of
 
-__all__ = ["ndjson_body", "problems"]
+__all__ = ["TAGS", "described", "with_ndjson"]
+
+#: The groups of endpoints, in the order in which a reader needs them.
+TAGS = [
+    {"name": "collections", "description": "Documents live in collections, each with one dimension and one distance."},
+    {"name": "documents", "description": "Texts with metadata and an embedding."},
+    {"name": "search", "description": "By meaning, by keyword, or both."},
+    {"name": "chat", "description": "Answers with numbered sources."},
+    {"name": "operations", "description": "For whatever runs and watches the server. They need no key."},
+]
 
 _PROBLEM: dict[str, Any] = {
     "title": "Problem",
@@ -26,37 +37,82 @@ _PROBLEM: dict[str, Any] = {
                 "type": "object",
                 "required": ["detail"],
                 "properties": {
-                    "pointer": {"type": "string", "description": "A JSON pointer into the body."},
+                    "pointer": {"type": "string", "description": "A JSON pointer into the body, or into the line."},
+                    "line": {"type": "integer", "description": "A line of an NDJSON body; the first is 1."},
                     "parameter": {"type": "string", "description": "A parameter of the path or the query."},
                     "detail": {"type": "string"},
                 },
             },
         },
+        "checks": {
+            "type": "object",
+            "description": "Of /readyz: what each check found; null where all is well.",
+            "additionalProperties": {"type": ["string", "null"]},
+        },
     },
+}
+
+_SECONDS = {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}}
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"description": "How to send a key.", "schema": {"type": "string"}}},
+    429: {"Retry-After": _SECONDS},
+    503: {"Retry-After": _SECONDS},
 }
 
 #: What any endpoint under `/api` may answer with.
 _ALWAYS = (401, 403, 429, 500, 503)
 
 
-def problems(*statuses: int, always: bool = True) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of an endpoint for the statuses of its problems."""
-    return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": _PROBLEM, "example": _example(status)}},
-        }
-        for status in sorted({*statuses, *(_ALWAYS if always else ())})
+def described(
+    name: str,
+    *problems: int,
+    status: int = 200,
+    headers: dict[str, Any] | None = None,
+    content: dict[str, Any] | None = None,
+    always: bool = True,
+) -> dict[str, Any]:
+    """Return the keywords of an endpoint's decorator that describe it.
+
+    Args:
+        name: the endpoint, by which its examples are known.
+        problems: the statuses of its problems.
+        status: that of a good answer.
+        headers: those of a good answer.
+        content: what a good answer may be beside JSON, by its media type.
+        always: whether it may also have the problems of every endpoint under `/api`.
+    """
+    answers: dict[int | str, dict[str, Any]] = {
+        one: _problem(one) for one in sorted({*problems, *(_ALWAYS if always else ())})
     }
+    if name in ANSWERS:
+        answers[status] = {"content": {JSON: {"example": ANSWERS[name]}, **(content or {})}}
+    if headers is not None:
+        answers[status]["headers"] = headers
+    if name not in REQUESTS:
+        return {"responses": answers}
+    examples = {title: {"value": value} for title, value in REQUESTS[name].items()}
+    return {"responses": answers, "openapi_extra": {"requestBody": {"content": {JSON: {"examples": examples}}}}}
 
 
-def _example(status: int) -> dict[str, Any]:
-    phrase = HTTPStatus(status).phrase
-    return {"type": "about:blank", "title": phrase, "status": status, "detail": f"{phrase}.", "request_id": "5f1c"}
-
-
-def ndjson_body() -> dict[str, Any]:
-    """Return the `openapi_extra` of an endpoint that takes NDJSON beside JSON."""
+def with_ndjson(keywords: dict[str, Any]) -> dict[str, Any]:
+    """Return the keywords of an endpoint that takes NDJSON beside JSON."""
     example = '{"id": "a", "content": "First."}\n{"id": "b", "content": "Second."}\n'
-    stream = {"schema": {"type": "string", "description": f"A document a line, such as:\n\n{example}"}}
-    return {"requestBody": {"required": True, "content": {"application/x-ndjson": stream}}}
+    stream = {"schema": {"type": "string", "description": "A document a line."}, "example": example}
+    body = keywords["openapi_extra"]["requestBody"]
+    content = {**body["content"], NDJSON[0]: stream}
+    return {**keywords, "openapi_extra": {"requestBody": {"required": True, "content": content}}}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    example = {
+        "type": "about:blank",
+        "title": title_of(status),
+        "status": status,
+        "detail": PROBLEMS[status],
+        "request_id": "5f1c",
+    }
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        example["errors"] = [{"pointer": "/k", "detail": "Input should be greater than or equal to 1"}]
+    content = {MEDIA_TYPE: {"schema": _PROBLEM, "example": example}}
+    headers = {"headers": _HEADERS[status]} if status in _HEADERS else {}
+    return {"description": title_of(status), "content": content, **headers}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from rowspace.integrations.fastapi.backend import Backend
-from rowspace.integrations.fastapi.openapi import problems
+from rowspace.integrations.fastapi.openapi import described
 from rowspace.integrations.fastapi.routes import route_class
 from rowspace.integrations.rest.metrics import CONTENT_TYPE
 from rowspace.integrations.rest.probes import Alive, Ready
@@ -19,12 +19,12 @@ def probes_router(backend: Backend) -> APIRouter:
     """Return the router of the probes and the metrics."""
     router = APIRouter(route_class=route_class(backend, guarded=False), tags=["operations"])
 
-    @router.get("/healthz", summary="Liveness", response_model=Alive)
+    @router.get("/healthz", summary="Liveness", response_model=Alive, **described("healthz", always=False))
     async def healthz() -> Alive:
         """Answer, without a look at the database."""
         return Alive()
 
-    @router.get("/readyz", summary="Readiness", response_model=Ready, responses=problems(503, always=False))
+    @router.get("/readyz", summary="Readiness", response_model=Ready, **described("readyz", 503, always=False))
     async def readyz() -> Ready:
         """Tell whether the database answers, is at the newest migration, and has no INVALID index."""
         found = await areadiness(backend.database)

@@ -13,12 +13,13 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.problems import answer_to
 from rowspace.integrations.rest.bodies import NDJSON, Meter, media_type, read_json
 from rowspace.integrations.rest.checks import check_media_type
-from rowspace.integrations.rest.errors import RequestFault
+from rowspace.integrations.rest.errors import RequestFault, broken_off
 from rowspace.integrations.rest.ids import HEADER, request_id
 from rowspace.integrations.rest.keys import Access
 from rowspace.integrations.rest.settings import ServerSettings
@@ -91,17 +92,20 @@ class LimitedRequest(Request):
         """Yield the body in chunks.
 
         Raises:
-            RequestFault: it is too large, or nothing came for too long.
+            RequestFault: it is too large, breaks off, or nothing came for too long.
         """
         meter = Meter(self._settings.max_upload if self.streamed else self._settings.max_body)
         meter.announced(self.headers.get("content-length"))
         chunks = super().stream()
-        async for chunk in self._impatient(chunks) if self.streamed else chunks:
-            try:
-                yield meter.read(chunk)
-            except RequestFault:
-                await _drain(chunks)
-                raise
+        try:
+            async for chunk in self._impatient(chunks) if self.streamed else chunks:
+                try:
+                    yield meter.read(chunk)
+                except RequestFault:
+                    await _drain(chunks)
+                    raise
+        except ClientDisconnect as error:
+            raise broken_off() from error
 
     async def _impatient(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield chunks, none of which may take long: a connection to the database waits for them."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from rowspace.integrations.fastapi.backend import Backend
-from rowspace.integrations.fastapi.openapi import problems
+from rowspace.integrations.fastapi.openapi import described
 from rowspace.integrations.fastapi.routes import access_of
 from rowspace.integrations.rest.bodies import JSON
 from rowspace.integrations.rest.checks import check_search
-from rowspace.integrations.rest.models import BatchBody, Search, SearchResult, SearchResults
+from rowspace.integrations.rest.queries import BatchBody, Search, SearchResult, SearchResults
 
 __all__ = ["add_search"]
 
@@ -23,7 +23,7 @@ def add_search(router: APIRouter, backend: Backend) -> None:
         tags=["search"],
         summary="Search",
         response_model=SearchResult | SearchResults,
-        responses=problems(400, 404, 409, 413, 415, 422),
+        **described("search", 400, 404, 409, 413, 415, 422, 502),
     )
     async def search(body: Search, request: Request) -> Response:
         """Return the documents nearest to a text or a vector, best first; with `queries`, those of each."""

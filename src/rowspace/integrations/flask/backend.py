@@ -14,8 +14,10 @@ from rowspace.engine import Database
 from rowspace.errors import ConfigurationError
 from rowspace.integrations.rag import AnswerService
 from rowspace.integrations.rest.databases import database_url, engine_options
+from rowspace.integrations.rest.embedders import guarded
 from rowspace.integrations.rest.keys import Keyring
 from rowspace.integrations.rest.metrics import Metrics
+from rowspace.integrations.rest.pages import Assets
 from rowspace.integrations.rest.settings import ServerSettings
 from rowspace.services import DocumentService, Embedder, QuickSearch, SearchService
 
@@ -45,8 +47,10 @@ class Backend:
     ) -> None:
         self.settings = settings
         self.embedder = embedder
+        self._guarded = guarded(embedder)
         self.keyring = Keyring(settings.api_keys)
         self.metrics = Metrics()
+        self.assets = Assets(settings.docs_assets)
         #: Flask-SQLAlchemy, where its session is that of the requests.
         self.sqlalchemy: Any = None
         self._answers = answers
@@ -76,17 +80,17 @@ class Backend:
     @cached_property
     def documents(self) -> DocumentService:
         """Documents, each call in a transaction of its own."""
-        return DocumentService(self.database, self.embedder)
+        return DocumentService(self.database, self._guarded)
 
     @cached_property
     def searches(self) -> SearchService:
         """Searches and listings, each call in a transaction of its own."""
-        return SearchService(self.database, self.embedder)
+        return SearchService(self.database, self._guarded)
 
     @cached_property
     def quick(self) -> SearchService | QuickSearch:
         """Searches as fast as the database's owner allows: nobody else has hooks on what was opened here."""
-        return self.searches if self._given is not None else QuickSearch(self.database, self.embedder)
+        return self.searches if self._given is not None else QuickSearch(self.database, self._guarded)
 
     @cached_property
     def answers(self) -> Any:

@@ -6,11 +6,13 @@ from flask import Blueprint
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
-from rowspace.integrations.flask import views
+from rowspace.integrations.flask import pages, views
 from rowspace.integrations.flask.backend import NAME
 from rowspace.integrations.flask.calls import View, served
 from rowspace.integrations.flask.chat import chat
 from rowspace.integrations.flask.probes import healthz, metrics, readyz
+from rowspace.integrations.rest.description import FILE
+from rowspace.integrations.rest.pages import PREFIX
 
 __all__ = ["make_blueprint"]
 
@@ -36,6 +38,13 @@ _PROBES: tuple[tuple[str, View], ...] = (
     ("/metrics", metrics),
 )
 
+_PAGES: tuple[tuple[str, View], ...] = (
+    (f"/{FILE}", pages.openapi),
+    ("/docs", pages.swagger),
+    ("/redoc", pages.redoc),
+    (f"/{PREFIX}/<name>", pages.asset),
+)
+
 
 class _Id(BaseConverter):
     """Any document's id: slashes may be anywhere in it, which Werkzeug's `path` does not allow."""
@@ -44,7 +53,7 @@ class _Id(BaseConverter):
     part_isolating = False
 
 
-def make_blueprint(name: str = NAME, *, probes: bool = True) -> Blueprint:
+def make_blueprint(name: str = NAME, *, probes: bool = True, docs: bool = True) -> Blueprint:
     """Return a blueprint with the REST contract, for `app.register_blueprint(..., url_prefix=...)`.
 
     It serves the `Rowspace` of the application that a request is for.
@@ -52,6 +61,7 @@ def make_blueprint(name: str = NAME, *, probes: bool = True) -> Blueprint:
     Args:
         name: what Flask calls it, for `url_for`.
         probes: whether `/healthz`, `/readyz` and `/metrics` are part of it.
+        docs: whether `/openapi.json`, `/docs` and `/redoc` are.
     """
     blueprint = Blueprint(name, __name__)
 
@@ -61,6 +71,6 @@ def make_blueprint(name: str = NAME, *, probes: bool = True) -> Blueprint:
     blueprint.record(add_converter)
     for method, path, view in _ENDPOINTS:
         blueprint.add_url_rule(path, view.__name__, served(view), methods=[method])
-    for path, view in _PROBES if probes else ():
+    for path, view in (*(_PROBES if probes else ()), *(_PAGES if docs else ())):
         blueprint.add_url_rule(path, view.__name__, served(view, guarded=False))
     return blueprint

@@ -21,7 +21,7 @@ from rowspace.integrations.flask.backend import Backend, current_backend
 from rowspace.integrations.flask.problems import answer_to, own_request_id
 from rowspace.integrations.rest.bodies import JSON, NDJSON, Meter, media_type, read_json
 from rowspace.integrations.rest.checks import check_media_type
-from rowspace.integrations.rest.errors import RequestFault, body_too_large
+from rowspace.integrations.rest.errors import RequestFault, body_too_large, broken_off
 from rowspace.integrations.rest.ids import HEADER
 from rowspace.integrations.rest.keys import Access, Keyring
 
@@ -148,8 +148,7 @@ def _measured(limit: int) -> Iterator[Meter]:
         _drain(request.content_length or 0)
         raise body_too_large(limit) from error
     except (ClientDisconnected, OSError) as error:
-        detail = "The body broke off: nothing of it was stored."
-        raise RequestFault(HTTPStatus.BAD_REQUEST, detail) from error
+        raise broken_off() from error
     finally:
         request.max_content_length = given
 

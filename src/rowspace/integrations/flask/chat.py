@@ -11,7 +11,7 @@ from flask import Response, request
 from rowspace.integrations.flask.calls import Call, answer, body_of
 from rowspace.integrations.rag.models import AnswerEvent
 from rowspace.integrations.rest.events import EVENT_HEADERS, EVENTS, event_text, failure_text
-from rowspace.integrations.rest.models import ChatBody
+from rowspace.integrations.rest.queries import ChatBody
 
 __all__ = ["chat"]
 

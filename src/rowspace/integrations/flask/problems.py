@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from rowspace.errors import RowspaceError, map_error
 from rowspace.integrations.rest.ids import HEADER, request_id
-from rowspace.integrations.rest.problems import MEDIA_TYPE, Problem, log_failure, problem_of
+from rowspace.integrations.rest.problems import MEDIA_TYPE, Problem, log_failure, problem_of, title_of
 
 __all__ = ["add_problem_handlers", "answer_to", "own_request_id"]
 
@@ -64,4 +64,4 @@ def _of_http(error: HTTPException) -> Problem:
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     # Allow, Retry-After, WWW-Authenticate; the page that they come with is replaced.
     headers = {key: value for key, value in error.get_headers() if key.lower() != "content-type"}
-    return Problem(status, error.description or status.phrase, headers=headers)
+    return Problem(status, error.description or title_of(status), headers=headers)

@@ -13,7 +13,6 @@ from rowspace.integrations.flask.calls import Call, answer, body_of, chunks_of, 
 from rowspace.integrations.rest.bodies import LineReader
 from rowspace.integrations.rest.checks import check_number, check_search, no_documents, one_document
 from rowspace.integrations.rest.models import (
-    BatchBody,
     CollectionBody,
     Collections,
     Count,
@@ -24,10 +23,8 @@ from rowspace.integrations.rest.models import (
     DocumentsBody,
     LoadResult,
     ScrollBody,
-    Search,
-    SearchResult,
-    SearchResults,
 )
+from rowspace.integrations.rest.queries import BatchBody, Search, SearchResult, SearchResults
 
 __all__ = [
     "count_documents",
@@ -86,7 +83,9 @@ def put_documents(call: Call, name: str) -> Response:
     """Add documents, and update those whose id is there: all of them, or none where one is at fault."""
     call.access.check(name, "write")
     if is_streamed():
-        report = call.backend.documents.add(name, _lines(call.backend))
+        reader = LineReader(call.backend.settings.max_line)
+        with reader.lines_named():
+            report = call.backend.documents.add(name, _lines(call.backend, reader))
     else:
         if not data_of(call.backend):
             raise no_documents()
@@ -96,8 +95,7 @@ def put_documents(call: Call, name: str) -> Response:
     return answer(LoadResult.from_report(report))
 
 
-def _lines(backend: Backend) -> Iterator[DocumentBody]:
-    reader = LineReader(backend.settings.max_line)
+def _lines(backend: Backend, reader: LineReader) -> Iterator[DocumentBody]:
     for chunk in chunks_of(backend):
         yield from reader.feed(chunk)
     yield from reader.end()

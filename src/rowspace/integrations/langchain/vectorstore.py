@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from sqlalchemy import URL
 
 from rowspace.integrations.langchain.retriever import RowspaceRetriever
 from rowspace.integrations.langchain.variety import VarietyStore
@@ -29,6 +30,14 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
         """Return a retriever; `search_type` is `similarity`, `similarity_score_threshold`, `mmr` or `hybrid`."""
         tags = [*(options.pop("tags", None) or []), *self._get_retriever_tags()]
         return RowspaceRetriever(vectorstore=self, tags=tags, **options)
+
+    @staticmethod
+    def connection_string_from_db_params(
+        driver: str, host: str, port: int, database: str, user: str, password: str
+    ) -> str:
+        """Return a URL of its parts, whatever characters are in them."""
+        url = URL.create(f"postgresql+{driver}", user, password, host, port, database)
+        return url.render_as_string(hide_password=False)
 
     @classmethod
     def from_texts(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import repeat
-from typing import Any
-from uuid import uuid4
+from typing import Any, TypeAlias
+from uuid import UUID, uuid4
 
 from langchain_core.documents import Document
 
@@ -16,6 +16,10 @@ from rowspace.repositories.subjects import Where
 from rowspace.services import DocumentIn, DocumentOut
 
 __all__ = ["WritingStore"]
+
+#: Who comes from PGVector may have numbers or UUIDs for ids.
+Id: TypeAlias = str | int | UUID
+Ids: TypeAlias = Sequence[Id | None]
 
 
 class WritingStore(StoreBase):
@@ -29,9 +33,10 @@ class WritingStore(StoreBase):
         self,
         texts: Iterable[str],
         metadatas: list[dict[str, Any]] | None = None,
+        ids: Ids | None = None,
         *,
-        ids: Sequence[str | None] | None = None,
         batch_size: int = 500,
+        strip_nul: bool = False,
         **unknown: Any,
     ) -> list[str]:
         """Embed texts and add them, all or none, and return their ids in the order of the texts.
@@ -39,8 +44,9 @@ class WritingStore(StoreBase):
         Args:
             texts: the texts, read once.
             metadatas: one a text.
-            ids: one a text; None, or a None among them, for a random one.
+            ids: one a text; None, or a None among them, for a random one. A number or a UUID counts as its text.
             batch_size: texts embedded and written at once.
+            strip_nul: remove NUL bytes, which PostgreSQL cannot store, in place of an error.
             unknown: refused.
 
         Raises:
@@ -49,51 +55,54 @@ class WritingStore(StoreBase):
             InvalidText, InvalidRow: a text or metadata that cannot be stored; the message names the row.
         """
         refuse_unknown(unknown)
-        return self._add(_rows(texts, metadatas, ids), batch_size)
+        return self._add(_rows(texts, metadatas, ids), batch_size=batch_size, strip_nul=strip_nul)
 
     async def aadd_texts(
         self,
         texts: Iterable[str],
         metadatas: list[dict[str, Any]] | None = None,
+        ids: Ids | None = None,
         *,
-        ids: Sequence[str | None] | None = None,
         batch_size: int = 500,
+        strip_nul: bool = False,
         **unknown: Any,
     ) -> list[str]:
         """Embed texts and add them; see `add_texts`."""
         refuse_unknown(unknown)
-        return await self._aadd(_rows(texts, metadatas, ids), batch_size)
+        return await self._aadd(_rows(texts, metadatas, ids), batch_size=batch_size, strip_nul=strip_nul)
 
     def add_documents(
         self,
         documents: list[Document],
         *,
-        ids: Sequence[str | None] | None = None,
+        ids: Ids | None = None,
         batch_size: int = 500,
+        strip_nul: bool = False,
         **unknown: Any,
     ) -> list[str]:
         """Embed documents and add them, all or none, and return their ids; `ids` goes before the documents' own."""
         refuse_unknown(unknown)
-        return self._add(_rows_of(documents, ids), batch_size)
+        return self._add(_rows_of(documents, ids), batch_size=batch_size, strip_nul=strip_nul)
 
     async def aadd_documents(
         self,
         documents: list[Document],
         *,
-        ids: Sequence[str | None] | None = None,
+        ids: Ids | None = None,
         batch_size: int = 500,
+        strip_nul: bool = False,
         **unknown: Any,
     ) -> list[str]:
         """Embed documents and add them; see `add_documents`."""
         refuse_unknown(unknown)
-        return await self._aadd(_rows_of(documents, ids), batch_size)
+        return await self._aadd(_rows_of(documents, ids), batch_size=batch_size, strip_nul=strip_nul)
 
     def add_embeddings(
         self,
         texts: Sequence[str],
         embeddings: Sequence[Any],
         metadatas: list[dict[str, Any]] | None = None,
-        ids: Sequence[str | None] | None = None,
+        ids: Ids | None = None,
     ) -> list[str]:
         """Add texts with embeddings that are there already, all or none, and return their ids.
 
@@ -101,19 +110,19 @@ class WritingStore(StoreBase):
             ConfigurationError: not as many embeddings, metadatas or ids as texts.
             InvalidVector, DimensionMismatch: an embedding that does not fit; the message names the row.
         """
-        return self._add(_rows(texts, metadatas, ids, embeddings), 500)
+        return self._add(_rows(texts, metadatas, ids, embeddings))
 
     async def aadd_embeddings(
         self,
         texts: Sequence[str],
         embeddings: Sequence[Any],
         metadatas: list[dict[str, Any]] | None = None,
-        ids: Sequence[str | None] | None = None,
+        ids: Ids | None = None,
     ) -> list[str]:
         """Add texts with embeddings that are there already; see `add_embeddings`."""
-        return await self._aadd(_rows(texts, metadatas, ids, embeddings), 500)
+        return await self._aadd(_rows(texts, metadatas, ids, embeddings))
 
-    def delete(self, ids: list[str] | None = None, *, filter: Where | None = None, **unknown: Any) -> bool:
+    def delete(self, ids: Sequence[Id] | None = None, *, filter: Where | None = None, **unknown: Any) -> bool:
         """Delete documents by id or by a metadata filter; ids that are not there are no error.
 
         `collection_only` is taken for compatibility: an id is one of this collection.
@@ -124,7 +133,7 @@ class WritingStore(StoreBase):
         refuse_unknown(unknown, known={"collection_only"})
         _one_of(ids, filter)
         self._ready()
-        self._service.delete(self.collection_name, ids or (), where=filter)  # type: ignore[arg-type]
+        self._service.delete(self.collection_name, _texts(ids or ()), where=filter)  # type: ignore[arg-type]
         return True
 
     async def adelete(self, ids: list[str] | None = None, *, filter: Where | None = None, **unknown: Any) -> bool:
@@ -132,32 +141,33 @@ class WritingStore(StoreBase):
         refuse_unknown(unknown, known={"collection_only"})
         _one_of(ids, filter)
         await self._aready()
-        await self._aservice.delete(self.collection_name, ids or (), where=filter)  # type: ignore[arg-type]
+        await self._aservice.delete(self.collection_name, _texts(ids or ()), where=filter)  # type: ignore[arg-type]
         return True
 
-    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+    def get_by_ids(self, ids: Sequence[Id], /) -> list[Document]:
         """Return documents by id, in the order of the ids; those that are not there are left out."""
         self._ready()
-        return [_document(found) for found in self._service.get(self.collection_name, ids)]
+        return [_document(found) for found in self._service.get(self.collection_name, _texts(ids))]
 
-    async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+    async def aget_by_ids(self, ids: Sequence[Id], /) -> list[Document]:
         """Return documents by id, in the order of the ids; those that are not there are left out."""
         await self._aready()
-        return [_document(found) for found in await self._aservice.get(self.collection_name, ids)]
+        return [_document(found) for found in await self._aservice.get(self.collection_name, _texts(ids))]
 
-    def _add(self, rows: list[DocumentIn], batch_size: int) -> list[str]:
+    def _add(self, rows: list[DocumentIn], **options: Any) -> list[str]:
         self._ready(_dimension(rows))
-        self._service.add(self.collection_name, rows, batch_size=batch_size)
+        self._service.add(self.collection_name, rows, **options)
         return [str(row.id) for row in rows]
 
-    async def _aadd(self, rows: list[DocumentIn], batch_size: int) -> list[str]:
+    async def _aadd(self, rows: list[DocumentIn], **options: Any) -> list[str]:
         await self._aready(_dimension(rows))
-        await self._aservice.add(self.collection_name, rows, batch_size=batch_size)
+        await self._aservice.add(self.collection_name, rows, **options)
         return [str(row.id) for row in rows]
 
 
 def _rows(texts: Iterable[str], metadatas: Any, ids: Any, embeddings: Any = None) -> list[DocumentIn]:
     contents = list(texts)
+    ids = None if ids is None else _texts(ids)
     for name, given in (("metadatas", metadatas), ("ids", ids), ("embeddings", embeddings)):
         if given is not None and len(given) != len(contents):
             message = f"Expected one of {name} a text, got {len(given)} for {len(contents)} texts."
@@ -175,6 +185,18 @@ def _rows_of(documents: Iterable[Document], ids: Any) -> list[DocumentIn]:
     return _rows([document.page_content for document in given], [document.metadata for document in given], own)
 
 
+def _texts(ids: Ids) -> list[Any]:
+    if isinstance(ids, str):
+        # Each of its letters would be an id.
+        message = f"ids is a list of ids, got the text {ids!r:.60}."
+        raise ConfigurationError(message)
+    return [_text(id_) for id_ in ids]
+
+
+def _text(id_: Any) -> Any:
+    return str(id_) if isinstance(id_, int | UUID) else id_
+
+
 def _dimension(rows: list[DocumentIn]) -> int | None:
     return len(rows[0].embedding) if rows and rows[0].embedding is not None else None
 
@@ -183,7 +205,7 @@ def _document(found: DocumentOut) -> Document:
     return Document(id=found.id, page_content=found.content, metadata=found.metadata)
 
 
-def _one_of(ids: list[str] | None, where: Where | None) -> None:
+def _one_of(ids: Sequence[Id] | None, where: Where | None) -> None:
     if (ids is None) == (where is None):
         message = "delete takes ids or a filter, and not both; delete_collection() deletes everything."
         raise ConfigurationError(message)

@@ -7,13 +7,12 @@ to the cause: it may repeat a part of the key.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import aclosing, closing, contextmanager
-from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from rowspace.errors import ModelError, ModelUnavailable, RowspaceError
+from rowspace.integrations.retrying import retry_after, status_of
 
 __all__ = ["aguarded", "guarded", "model_errors"]
 
@@ -68,9 +67,9 @@ async def aguarded(chunks: AsyncIterator[T], what: str) -> AsyncGenerator[T, Non
 
 
 def _mapped(error: Exception, what: str) -> RowspaceError | None:
-    name, status = type(error).__name__, _status(error)
+    name, status = type(error).__name__, status_of(error)
     if status is not None and (status in _LATER or status >= 500):
-        wait = _retry_after(error)
+        wait = retry_after(error)
         when = "later" if wait is None else f"in {math.ceil(wait)} s"
         return ModelUnavailable(f"The {what} answered with HTTP {status} ({name}). Try again {when}.", retry_after=wait)
     if status is not None and status >= 400:
@@ -81,25 +80,3 @@ def _mapped(error: Exception, what: str) -> RowspaceError | None:
     if isinstance(error, _MALFORMED) or hasattr(error, "response") or hasattr(error, "body"):
         return ModelError(f"The {what} returned something that cannot be read as an answer ({name}).")
     return None
-
-
-def _status(error: Any) -> int | None:
-    for status in (getattr(error, "status_code", None), getattr(getattr(error, "response", None), "status_code", None)):
-        if isinstance(status, int):
-            return status
-    return None
-
-
-def _retry_after(error: Any) -> float | None:
-    headers = getattr(getattr(error, "response", None), "headers", None)
-    given = headers.get("retry-after") if headers is not None else None
-    if given is None:
-        return None
-    try:
-        return max(0.0, float(given))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(given).timestamp() - time.time())
-    except ValueError:
-        return None

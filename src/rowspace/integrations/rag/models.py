@@ -27,9 +27,11 @@ class AnswerRequest(_Model):
     """One question.
 
     Args:
-        question: what is asked; it is also what is searched for.
+        question: what is asked, and searched for.
         collection: where to look; by default the service's own.
-        history: earlier messages, oldest first. The model sees them, the search does not.
+        history: earlier messages, oldest first, which the model sees.
+        condense: with a history, let the model first make a question that can be understood without it, and search for
+            that; without a model, or with False, the question is searched for as it stands.
         k: passages to retrieve.
         mode: `vector` by distance, `text` by keyword, `hybrid` by both, `mmr` by distance but not all alike.
         filter: a metadata filter.
@@ -42,6 +44,7 @@ class AnswerRequest(_Model):
     question: str = Field(min_length=1, max_length=10_000, pattern=r"\S")
     collection: str | None = Field(default=None, min_length=1)
     history: tuple[Turn, ...] = Field(default=(), max_length=100)
+    condense: bool = True
     k: int = Field(default=6, ge=1, le=100)
     mode: Literal["vector", "text", "hybrid", "mmr"] = "vector"
     filter: dict[str, Any] | None = None
@@ -86,8 +89,9 @@ class Source(_Model):
 class Answer(_Model):
     """An answer with its numbered sources.
 
-    `notice` is a sentence for the reader: that the answer is extractive, that nothing was found, or that the model
-    stopped at its limit. `usage` has the tokens that the model counted, where it did.
+    `searched_for` is what was searched for in place of the question, where the model made it of the history. `notice`
+    is a sentence for the reader: that the answer is extractive, that nothing was found, or that the model stopped at
+    its limit. `usage` has the tokens that the model counted, where it did, for both of its replies where it gave two.
     """
 
     question: str
@@ -95,6 +99,7 @@ class Answer(_Model):
     kind: AnswerKind
     collection: str
     sources: tuple[Source, ...] = ()
+    searched_for: str | None = None
     notice: str | None = None
     model: str | None = None
     usage: dict[str, int] | None = None

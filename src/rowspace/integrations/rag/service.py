@@ -11,17 +11,18 @@ from rowspace.integrations._retrieval import Retrieval, aembedded, embedded
 from rowspace.integrations._sides import Connection, Sides
 from rowspace.integrations.rag import extractive
 from rowspace.integrations.rag.chat import Chat, Reply
+from rowspace.integrations.rag.condensing import Sought
 from rowspace.integrations.rag.failures import model_errors
 from rowspace.integrations.rag.models import Answer, AnswerEvent, AnswerRequest, Source
 from rowspace.integrations.rag.packing import TokenCounter, pack
-from rowspace.integrations.rag.prompting import SYSTEM_PROMPT, cited, messages_for
+from rowspace.integrations.rag.prompting import SYSTEM_PROMPT, cited, condensing_messages_for, messages_for
 from rowspace.integrations.rag.sentences import approximate_tokens
 from rowspace.services.embedding import Embedder, aembed_query, aembed_texts, embed_query, embed_texts
 
 __all__ = ["AnswerService"]
 
 _NOTHING = "Nothing was found in the collection {!r} that could answer this."
-_NOTHING_NOTICE = "The search found no document, so no model was asked."
+_NOTHING_NOTICE = "The search found no document, so no model was asked to answer."
 
 
 class AnswerService:
@@ -75,8 +76,8 @@ class AnswerService:
 
         Args:
             question: an `AnswerRequest`; or a text, with the fields of one as keywords.
-            options: `collection`, `history`, `k`, `mode`, `filter`, `max_distance`, `fetch_k`, `lambda_mult`,
-                `token_budget`.
+            options: `collection`, `history`, `condense`, `k`, `mode`, `filter`, `max_distance`, `fetch_k`,
+                `lambda_mult`, `token_budget`.
 
         Raises:
             CollectionNotFound, EmbedderMismatch, InvalidFilter: as in a search.
@@ -85,43 +86,47 @@ class AnswerService:
             ConfigurationError: there is no collection to look in, or no embedder.
         """
         request = self._request(question, options)
-        sources = self.retrieve(request)
+        sought = self._sought(request)
+        sources = self._found(request, sought)
         if not sources:
-            return self._nothing(request)
+            return self._nothing(request, sought)
         if self._chat is None:
             return self._extracted(request, sources)
-        return self._finished(request, sources, self._chat.ask(self._messages(request, sources)))
+        return self._finished(request, sources, self._chat.ask(self._messages(request, sources)), sought)
 
     async def aanswer(self, question: AnswerRequest | str, **options: Any) -> Answer:
         """Return the answer to a question; see `answer`."""
         request = self._request(question, options)
-        sources = await self.aretrieve(request)
+        sought = await self._asought(request)
+        sources = await self._afound(request, sought)
         if not sources:
-            return self._nothing(request)
+            return self._nothing(request, sought)
         if self._chat is None:
             return await self._aextracted(request, sources)
-        return self._finished(request, sources, await self._chat.aask(self._messages(request, sources)))
+        return self._finished(request, sources, await self._chat.aask(self._messages(request, sources)), sought)
 
     def stream(self, question: AnswerRequest | str, **options: Any) -> Iterator[AnswerEvent]:
         """Yield the sources, then the text as it comes, then the whole answer; the arguments are those of `answer`."""
         request = self._request(question, options)
-        sources = self.retrieve(request)
+        sought = self._sought(request)
+        sources = self._found(request, sought)
         yield AnswerEvent(type="sources", sources=tuple(sources))
         if sources and self._chat is not None:
             reply = Reply()
             for chunk in self._chat.chunks(self._messages(request, sources)):
                 if text := reply.add(chunk):
                     yield AnswerEvent(type="token", token=text)
-            yield AnswerEvent(type="answer", answer=self._finished(request, sources, reply))
+            yield AnswerEvent(type="answer", answer=self._finished(request, sources, reply, sought))
             return
-        answer = self._extracted(request, sources) if sources else self._nothing(request)
+        answer = self._extracted(request, sources) if sources else self._nothing(request, sought)
         yield AnswerEvent(type="token", token=answer.text)
         yield AnswerEvent(type="answer", answer=answer)
 
     async def astream(self, question: AnswerRequest | str, **options: Any) -> AsyncIterator[AnswerEvent]:
         """Yield the sources, then the text as it comes, then the whole answer; the arguments are those of `answer`."""
         request = self._request(question, options)
-        sources = await self.aretrieve(request)
+        sought = await self._asought(request)
+        sources = await self._afound(request, sought)
         yield AnswerEvent(type="sources", sources=tuple(sources))
         if sources and self._chat is not None:
             reply = Reply()
@@ -130,29 +135,24 @@ class AnswerService:
                 async for chunk in chunks:
                     if text := reply.add(chunk):
                         yield AnswerEvent(type="token", token=text)
-            yield AnswerEvent(type="answer", answer=self._finished(request, sources, reply))
+            yield AnswerEvent(type="answer", answer=self._finished(request, sources, reply, sought))
             return
-        answer = await self._aextracted(request, sources) if sources else self._nothing(request)
+        answer = await self._aextracted(request, sources) if sources else self._nothing(request, sought)
         yield AnswerEvent(type="token", token=answer.text)
         yield AnswerEvent(type="answer", answer=answer)
 
     def retrieve(self, question: AnswerRequest | str, **options: Any) -> list[Source]:
-        """Return the sources that a question is answered from, packed into its budget, without asking the model."""
+        """Return the sources that a question is answered from, packed into its budget, without an answer.
+
+        A model is asked for nothing but the question to search for, where there is a history.
+        """
         request = self._request(question, options)
-        with model_errors("embedder"):
-            fields = embedded(self._embedder, request.question, request.mode)
-        retrieval = Retrieval(**fields, **_options(request))
-        hits = self._sides.run(lambda session: retrieval.find(session, self._name(request)))
-        return pack(hits, request.token_budget, self._count)
+        return self._found(request, self._sought(request))
 
     async def aretrieve(self, question: AnswerRequest | str, **options: Any) -> list[Source]:
-        """Return the sources that a question is answered from, packed into its budget, without asking the model."""
+        """Return the sources that a question is answered from, packed into its budget; see `retrieve`."""
         request = self._request(question, options)
-        with model_errors("embedder"):
-            fields = await aembedded(self._embedder, request.question, request.mode)
-        retrieval = Retrieval(**fields, **_options(request))
-        hits = await self._sides.arun(lambda session: retrieval.find(session, self._name(request)))
-        return pack(hits, request.token_budget, self._count)
+        return await self._afound(request, await self._asought(request))
 
     def as_runnable(self) -> Any:
         """Return a LangChain `Runnable` from a question, a dict or an `AnswerRequest` to an `Answer`, for a chain."""
@@ -183,11 +183,12 @@ class AnswerService:
 
     def _request(self, question: AnswerRequest | str, options: dict[str, Any]) -> AnswerRequest:
         if isinstance(question, AnswerRequest):
-            if not options:
-                return question
             given = {name: getattr(question, name) for name in question.model_fields_set}
-            return AnswerRequest(**{**given, **options})
-        return AnswerRequest(question=question, **options)
+            request = AnswerRequest(**{**given, **options}) if options else question
+        else:
+            request = AnswerRequest(question=question, **options)
+        self._name(request)  # before a model is asked
+        return request
 
     def _name(self, request: AnswerRequest) -> str:
         name = request.collection or self._collection
@@ -196,14 +197,38 @@ class AnswerService:
             raise ConfigurationError(message)
         return name
 
+    def _sought(self, request: AnswerRequest) -> Sought:
+        if self._chat is None or not (request.history and request.condense):
+            return Sought(request.question)
+        return Sought.from_reply(self._chat.ask(condensing_messages_for(request)))
+
+    async def _asought(self, request: AnswerRequest) -> Sought:
+        if self._chat is None or not (request.history and request.condense):
+            return Sought(request.question)
+        return Sought.from_reply(await self._chat.aask(condensing_messages_for(request)))
+
+    def _found(self, request: AnswerRequest, sought: Sought) -> list[Source]:
+        with model_errors("embedder"):
+            fields = embedded(self._embedder, sought.text, request.mode)
+        retrieval = Retrieval(**fields, **_options(request))
+        hits = self._sides.run(lambda session: retrieval.find(session, self._name(request)))
+        return pack(hits, request.token_budget, self._count)
+
+    async def _afound(self, request: AnswerRequest, sought: Sought) -> list[Source]:
+        with model_errors("embedder"):
+            fields = await aembedded(self._embedder, sought.text, request.mode)
+        retrieval = Retrieval(**fields, **_options(request))
+        hits = await self._sides.arun(lambda session: retrieval.find(session, self._name(request)))
+        return pack(hits, request.token_budget, self._count)
+
     def _messages(self, request: AnswerRequest, sources: Sequence[Source]) -> list[tuple[str, str]]:
         return messages_for(request, sources, system=self._system, keys=self._keys)
 
-    def _finished(self, request: AnswerRequest, sources: Sequence[Source], reply: Reply) -> Answer:
+    def _finished(self, request: AnswerRequest, sources: Sequence[Source], reply: Reply, sought: Sought) -> Answer:
         assert self._chat is not None  # noqa: S101 -- there was a reply
-        text = reply.text()
-        more = {"kind": "generated", "notice": reply.notice, "model": self._chat.name, "usage": reply.usage}
-        return self._made(request, sources, text, cited(text), **more)
+        text, usage = reply.text(), sought.usage_with(reply)
+        more = {"kind": "generated", "notice": reply.notice, "model": self._chat.name, "usage": usage}
+        return self._made(request, sources, text, cited(text), **more, **_shown(sought))
 
     def _extracted(self, request: AnswerRequest, sources: Sequence[Source]) -> Answer:
         given = extractive.candidates(sources)
@@ -232,15 +257,19 @@ class AnswerService:
         numbers = {one.number for one in best}
         return self._made(request, sources, text, numbers, kind="extractive", notice=extractive.NOTICE)
 
-    def _nothing(self, request: AnswerRequest) -> Answer:
-        name = self._name(request)
-        return self._made(request, (), _NOTHING.format(name), set(), kind="nothing_found", notice=_NOTHING_NOTICE)
+    def _nothing(self, request: AnswerRequest, sought: Sought) -> Answer:
+        more = {"kind": "nothing_found", "notice": _NOTHING_NOTICE, "usage": sought.usage, **_shown(sought)}
+        return self._made(request, (), _NOTHING.format(self._name(request)), set(), **more)
 
     def _made(
         self, request: AnswerRequest, sources: Sequence[Source], text: str, numbers: set[int], **more: Any
     ) -> Answer:
         marked = tuple(source.model_copy(update={"cited": source.number in numbers}) for source in sources)
         return Answer(question=request.question, text=text, collection=self._name(request), sources=marked, **more)
+
+
+def _shown(sought: Sought) -> dict[str, Any]:
+    return {"searched_for": sought.text if sought.condensed else None}
 
 
 def _options(request: AnswerRequest) -> dict[str, Any]:

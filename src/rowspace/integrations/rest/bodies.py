@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from rowspace.errors import RowspaceError
 from rowspace.integrations.rest.errors import RequestFault, body_too_large, not_json
 from rowspace.integrations.rest.models import DocumentBody
-from rowspace.integrations.rest.problems import pointer_to
+from rowspace.integrations.rest.problems import pointer_to, problem_of, said_of
 
 __all__ = ["JSON", "NDJSON", "LineReader", "Meter", "media_type", "read_json"]
 
@@ -19,6 +23,8 @@ JSON = "application/json"
 
 #: The media types of newline-delimited JSON; the first is the one in the documentation.
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+
+_REMEMBERED = 100_000
 
 
 def media_type(content_type: str | None) -> str:
@@ -84,6 +90,32 @@ class LineReader:
         self._max_line = max_line
         self._rest = bytearray()
         self._line = 0
+        # Of the last documents: a load looks at some thousand at once, and ends with the first that is at fault.
+        self._lines: deque[int] = deque(maxlen=_REMEMBERED)
+        self._documents = 0
+
+    @contextmanager
+    def lines_named(self) -> Iterator[None]:
+        """Raise an error about a row of the load as one about its line.
+
+        Raises:
+            RequestFault: a document cannot be stored; the message names its line.
+        """
+        try:
+            yield
+        except RowspaceError as error:
+            line = self._line_of(error)
+            if line is None:
+                raise
+            detail = re.sub(r"^Row \d+", f"Line {line}", str(error))
+            pointer = pointer_to(error.place[2:])
+            raise RequestFault(problem_of(error).status, detail, line=line, pointer=pointer) from error
+
+    def _line_of(self, error: RowspaceError) -> int | None:
+        if error.place[:1] != ("documents",):
+            return None
+        index = int(error.place[1]) - (self._documents - len(self._lines))
+        return self._lines[index] if 0 <= index < len(self._lines) else None
 
     def feed(self, chunk: bytes) -> Iterator[DocumentBody]:
         """Yield the documents of the lines that a chunk completes.
@@ -114,15 +146,20 @@ class LineReader:
             value = from_json(bytes(line), allow_inf_nan=False)
         except ValueError as error:
             message = f"Line {self._line} is not JSON: {error}."
-            raise RequestFault(HTTPStatus.BAD_REQUEST, message) from error
+            raise RequestFault(HTTPStatus.BAD_REQUEST, message, line=self._line) from error
         try:
-            yield DocumentBody.model_validate(value)
+            document = DocumentBody.model_validate(value)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             pointer = pointer_to(first["loc"])
-            message = f"Line {self._line}{pointer and ', '}{pointer}: {first['msg']}."
-            raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, message) from error
+            message = f"Line {self._line}{pointer and ', '}{pointer}: {said_of(first)}."
+            unfit = HTTPStatus.UNPROCESSABLE_ENTITY
+            raise RequestFault(unfit, message, line=self._line, pointer=pointer) from error
+        self._lines.append(self._line)
+        self._documents += 1
+        yield document
 
     def _too_long(self, number: int) -> RequestFault:
         detail = f"Line {number} is longer than the {self._max_line:,} bytes that are taken."
-        return RequestFault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, headers={"Connection": "close"})
+        closing = {"Connection": "close"}
+        return RequestFault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, line=number, headers=closing)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from rowspace.errors import RowNotFound
 from rowspace.integrations.rest.bodies import JSON, media_type
 from rowspace.integrations.rest.errors import RequestFault
-from rowspace.integrations.rest.models import BatchBody, SearchBody
+from rowspace.integrations.rest.queries import BatchBody, SearchBody
 from rowspace.integrations.rest.settings import Limits
 from rowspace.services import DocumentOut
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from rowspace.errors import RowspaceError
 
-__all__ = ["RequestFault", "body_too_large", "not_json"]
+__all__ = ["RequestFault", "body_too_large", "broken_off", "not_json"]
 
 
 class RequestFault(RowspaceError, ValueError):
@@ -17,6 +17,7 @@ class RequestFault(RowspaceError, ValueError):
         detail: what was received, what was expected, and the fix.
         pointer: a JSON pointer to the part of the body that is at fault.
         parameter: the part of the path that is at fault.
+        line: the line of an NDJSON body that is at fault; the pointer is into it.
         headers: headers that the answer needs.
     """
 
@@ -27,12 +28,14 @@ class RequestFault(RowspaceError, ValueError):
         *,
         pointer: str | None = None,
         parameter: str | None = None,
+        line: int | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.pointer = pointer
         self.parameter = parameter
+        self.line = line
         self.headers = headers or {}
 
 
@@ -41,6 +44,11 @@ def body_too_large(limit: int) -> RequestFault:
     detail = f"The body is larger than the {limit:,} bytes that are taken: send it in parts."
     # What is left of the body is not read, so the connection cannot be used again.
     return RequestFault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, headers={"Connection": "close"})
+
+
+def broken_off() -> RequestFault:
+    """Return the fault of a body whose sender hung up; who still listens is told."""
+    return RequestFault(HTTPStatus.BAD_REQUEST, "The body broke off: nothing of it was stored.")
 
 
 def not_json(error: ValueError) -> RequestFault:

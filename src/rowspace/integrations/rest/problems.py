@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -19,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from rowspace import errors
 from rowspace.errors import RowspaceError, sqlstate_of
 from rowspace.integrations.rest.errors import RequestFault
-from rowspace.integrations.rest.models import KINDS
+from rowspace.integrations.rest.queries import KINDS
 from rowspace.services import Readiness
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "log_failure",
     "pointer_to",
     "problem_of",
+    "said_of",
+    "title_of",
     "unready",
     "validation_problem",
 ]
@@ -47,19 +50,29 @@ class Problem:
 
     status: HTTPStatus
     detail: str
-    errors: Sequence[Mapping[str, str]] = ()
+    errors: Sequence[Mapping[str, Any]] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def body(self, request_id: str) -> dict[str, Any]:
         """Return the members of the problem document."""
-        about = {"type": "about:blank", "title": self.status.phrase, "status": int(self.status), "detail": self.detail}
+        about = {
+            "type": "about:blank",
+            "title": title_of(self.status),
+            "status": int(self.status),
+            "detail": self.detail,
+        }
         faults = {"errors": [*self.errors]} if self.errors else {}
         return {**about, **faults, **self.more, "request_id": request_id}
 
     def content(self, request_id: str) -> bytes:
         """Return the problem document as it is sent."""
         return json.dumps(self.body(request_id), ensure_ascii=False).encode("utf-8", "replace")
+
+
+def title_of(status: int) -> str:
+    """Return the name of a status as RFC 9110 has it, which Python's own has since 3.13."""
+    return {413: "Content Too Large", 422: "Unprocessable Content"}.get(status, HTTPStatus(status).phrase)
 
 
 class ProblemError(RowspaceError):
@@ -104,8 +117,17 @@ _UNEXPLAINED: dict[type[RowspaceError], tuple[HTTPStatus, str, str | None]] = {
         "The database is not at the migration of this version of Rowspace.",
         _LATER,
     ),
-    errors.ModelUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The language model cannot be reached.", _LATER),
-    errors.ModelError: (HTTPStatus.BAD_GATEWAY, "The language model failed, or gave no answer that can be read.", None),
+    errors.ModelUnavailable: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The language model or the embedder is away, or has too much to do. Try again.",
+        _LATER,
+    ),
+    errors.ModelError: (
+        HTTPStatus.BAD_GATEWAY,
+        "The language model or the embedder failed, or gave no answer that can be read.",
+        None,
+    ),
+    errors.EmbedderFailed: (HTTPStatus.SERVICE_UNAVAILABLE, "A process that embeds has ended. Try again.", _LATER),
     errors.TransactionConflict: (HTTPStatus.CONFLICT, "Another transaction was in the way. Try again.", _SOON),
     errors.PermissionDenied: (HTTPStatus.FORBIDDEN, "The server's role in the database may not do this.", None),
 }
@@ -124,20 +146,21 @@ def problem_of(error: BaseException) -> Problem:
     if isinstance(error, ProblemError):
         return error.problem
     if isinstance(error, RequestFault):
-        place = _at(error.pointer, error)
-        if error.parameter is not None:
-            place = [{"parameter": error.parameter, "detail": str(error)}]
-        return Problem(error.status, str(error), place, error.headers)
+        given = {"line": error.line, "parameter": error.parameter, "pointer": error.pointer}
+        place = {key: value for key, value in given.items() if value is not None}
+        return Problem(error.status, str(error), [{**place, "detail": str(error)}] if place else [], error.headers)
     if isinstance(error, ValidationError):
         return validation_problem(error.errors(include_url=False, include_context=False))
     return _of_server(error) or _of_caller(error) or Problem(HTTPStatus.INTERNAL_SERVER_ERROR, _INTERNAL)
 
 
 def log_failure(error: Exception, problem: Problem, request_id: str) -> None:
-    """Log a fault of the server with the request's id, and with its traceback where nobody foresaw it."""
+    """Log a fault of the server with the request's id and why, and with its traceback where nobody foresaw it."""
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         unforeseen = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
-        _log.error("request %s: %s", request_id, type(error).__name__, exc_info=error if unforeseen else None)
+        # The rest of a driver's message is the statement.
+        why = str(error).partition("\n")[0]
+        _log.error("request %s: %s: %s", request_id, type(error).__name__, why, exc_info=error if unforeseen else None)
 
 
 def _of_server(error: BaseException) -> Problem | None:
@@ -147,7 +170,9 @@ def _of_server(error: BaseException) -> Problem | None:
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, _SLOW, headers={"Retry-After": _LATER})
     for kind, (status, detail, retry) in _UNEXPLAINED.items():
         if isinstance(error, kind):
-            return Problem(status, detail, headers={} if retry is None else {"Retry-After": retry})
+            wait = getattr(error, "retry_after", None)
+            asked = retry if wait is None else str(math.ceil(wait))
+            return Problem(status, detail, headers={} if asked is None else {"Retry-After": asked})
     return None
 
 
@@ -166,11 +191,18 @@ def _at(pointer: str | None, error: BaseException) -> list[dict[str, str]]:
 
 def validation_problem(faults: Sequence[Any]) -> Problem:
     """Return the problem of a request that a model refused, with the place of each fault."""
-    found = [_fault(fault["loc"], fault["msg"].removeprefix("Value error, ")) for fault in faults]
+    found = [_fault(fault["loc"], said_of(fault)) for fault in faults]
     first = found[0]
     place = first.get("pointer") or first.get("parameter") or "the body"
     detail = f"{place}: {first['detail']}."
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, found)
+
+
+def said_of(fault: Any) -> str:
+    """Return what a model says of a fault, without words of Python's."""
+    if fault.get("type") in {"model_type", "model_attributes_type", "dict_type"}:
+        return "Input should be an object"
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _fault(place: Sequence[Any], message: str) -> dict[str, str]:

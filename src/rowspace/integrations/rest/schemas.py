@@ -5,12 +5,14 @@ So that generated clients and fuzzers know it too. Nesting is written out to a f
 
 from __future__ import annotations
 
+import re
+from inspect import cleandoc
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, WithJsonSchema
 from typing_extensions import TypeAliasType
 
-__all__ = ["KEY", "NO_NUL", "Filter", "Metadata"]
+__all__ = ["KEY", "NO_NUL", "Filter", "Metadata", "arguments"]
 
 Schema = dict[str, Any]
 
@@ -22,11 +24,23 @@ _FIRST, _NEXT = r"(?:[^\\.$\x00]|\\[\\.$])", r"(?:[^\\.\x00]|\\[\\.$])*"
 #: A key of a filter: names with dots between them; a backslash takes the meaning from what follows.
 KEY = rf"^{_FIRST}{_NEXT}(?:\.{_FIRST}{_NEXT})*$"
 
+_ARGUMENT = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
+
 _STRING = {"type": "string", "pattern": NO_NUL}
 _NUMBER = {"type": "number"}
 _SCALAR = {"anyOf": [_STRING, _NUMBER, {"type": "boolean"}, {"type": "null"}]}
 _ORDERED = {"anyOf": [_STRING, _NUMBER]}
 _PATTERN = {"type": "string", "maxLength": 1_000, "pattern": r"^(?:[^\\\x00]|\\[^\x00])*$"}
+
+
+def arguments(*docstrings: str | None) -> dict[str, str]:
+    """Return what docstrings say under `Args:` of each argument; of two that know one, the first."""
+    found: dict[str, str] = {}
+    for docstring in docstrings:
+        _, _, section = cleandoc(docstring or "").partition("\nArgs:\n")
+        for name, about in _ARGUMENT.findall(section.partition("\n\n")[0]):
+            found.setdefault(name, " ".join(about.split()))
+    return found
 
 
 def _array(items: Schema, **more: Any) -> Schema:

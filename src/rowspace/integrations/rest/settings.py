@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from rowspace._optional import require
+from rowspace.integrations.rest.fields import MAX_DOCUMENTS, MAX_K, MAX_QUERIES
 from rowspace.integrations.rest.keys import ApiKey
-from rowspace.integrations.rest.models import MAX_DOCUMENTS, MAX_K, MAX_QUERIES
 
 require("pydantic_settings", extra="fastapi")
 
@@ -61,6 +61,8 @@ class ServerSettings(Limits):
         pool_timeout: seconds to wait for a connection before a request is refused.
         metrics: whether there is `/metrics`.
         docs: whether there are `/docs`, `/redoc` and `/openapi.json`.
+        docs_assets: where the scripts of the two pages are: a directory, which is served with them, or an http(s) URL;
+            by default a public CDN.
     """
 
     database_url: SecretStr | None = None
@@ -76,3 +78,4 @@ class ServerSettings(Limits):
     pool_timeout: float = Field(default=5, gt=0)
     metrics: bool = True
     docs: bool = True
+    docs_assets: str | None = None

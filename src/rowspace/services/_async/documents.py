@@ -209,5 +209,6 @@ class AsyncDocumentService:
     async def _dimension(self) -> int:
         if self._embedder is None:
             message = "A new collection needs a dimension, or a service with an embedder that knows it."
-            raise ConfigurationError(message)
+            located = ConfigurationError(message).at("dimension")
+            raise located
         return len(await aembed_query(self._embedder, "dimension"))

@@ -14,7 +14,17 @@ from rowspace.repositories._async.progress import AsyncProgressRepository
 from rowspace.repositories.batches import aiter_rows
 from rowspace.results import LoadReport
 from rowspace.services.embedding import Embedder, aembed_texts, check_dimension, check_embedder, embedder_name
-from rowspace.services.loading import Batch, Given, Load, LoadOptions, atake, checked_options, long_texts
+from rowspace.services.loading import (
+    NOT_INDEXED,
+    Batch,
+    Given,
+    Load,
+    LoadOptions,
+    atake,
+    checked_options,
+    log,
+    long_texts,
+)
 
 __all__ = ["AsyncLoader", "open_documents"]
 
@@ -126,10 +136,25 @@ class AsyncLoader:
         return {id_: made[text] for id_, text in texts.items()}
 
     async def _finish(self, repository: AsyncDocumentRepository, resume: str | None = None) -> None:
-        if self._options["build_indexes"] and self._load.was_empty and self._load.report.written:
-            await repository.create_indexes()
+        if self._options["build_indexes"] and await self._wants_indexes(repository):
+            await self._build_indexes(repository)
         if resume is not None:
             await AsyncProgressRepository(repository.session, repository.collection).forget(resume)
+
+    async def _build_indexes(self, repository: AsyncDocumentRepository) -> None:
+        # The rows are what the load is for: a role that may write them and no more has them searched without an index.
+        if await AsyncCollectionRepository(repository.session).is_owned(repository.collection):
+            await repository.create_indexes()
+        else:
+            log.warning(NOT_INDEXED, self._collection)
+
+    async def _wants_indexes(self, repository: AsyncDocumentRepository) -> bool:
+        """Tell whether this was the first load; or, of one that keeps its batches, another try at it."""
+        if self._load.was_empty:
+            return self._load.report.written > 0
+        if not self._options["commit_batches"] or not self._load.report.received:
+            return False
+        return not await AsyncCollectionRepository(repository.session).is_indexed(repository.collection)
 
 
 async def open_documents(session: AsyncSession, collection: str) -> AsyncDocumentRepository:

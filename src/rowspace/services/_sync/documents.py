@@ -206,5 +206,6 @@ class DocumentService:
     def _dimension(self) -> int:
         if self._embedder is None:
             message = "A new collection needs a dimension, or a service with an embedder that knows it."
-            raise ConfigurationError(message)
+            located = ConfigurationError(message).at("dimension")
+            raise located
         return len(embed_query(self._embedder, "dimension"))

@@ -15,7 +15,17 @@ from rowspace.repositories._sync.progress import ProgressRepository
 from rowspace.repositories.batches import iter_rows
 from rowspace.results import LoadReport
 from rowspace.services.embedding import Embedder, check_dimension, check_embedder, embed_texts, embedder_name
-from rowspace.services.loading import Batch, Given, Load, LoadOptions, checked_options, long_texts, take
+from rowspace.services.loading import (
+    NOT_INDEXED,
+    Batch,
+    Given,
+    Load,
+    LoadOptions,
+    checked_options,
+    log,
+    long_texts,
+    take,
+)
 
 __all__ = ["Loader", "open_documents"]
 
@@ -127,10 +137,25 @@ class Loader:
         return {id_: made[text] for id_, text in texts.items()}
 
     def _finish(self, repository: DocumentRepository, resume: str | None = None) -> None:
-        if self._options["build_indexes"] and self._load.was_empty and self._load.report.written:
-            repository.create_indexes()
+        if self._options["build_indexes"] and self._wants_indexes(repository):
+            self._build_indexes(repository)
         if resume is not None:
             ProgressRepository(repository.session, repository.collection).forget(resume)
+
+    def _build_indexes(self, repository: DocumentRepository) -> None:
+        # The rows are what the load is for: a role that may write them and no more has them searched without an index.
+        if CollectionRepository(repository.session).is_owned(repository.collection):
+            repository.create_indexes()
+        else:
+            log.warning(NOT_INDEXED, self._collection)
+
+    def _wants_indexes(self, repository: DocumentRepository) -> bool:
+        """Tell whether this was the first load; or, of one that keeps its batches, another try at it."""
+        if self._load.was_empty:
+            return self._load.report.written > 0
+        if not self._options["commit_batches"] or not self._load.report.received:
+            return False
+        return not CollectionRepository(repository.session).is_indexed(repository.collection)
 
 
 def open_documents(session: Session, collection: str) -> DocumentRepository:

@@ -82,6 +82,8 @@ def _show(answer: Answer) -> None:
         st.text(answer.question)
     with st.chat_message("assistant"):
         st.html(answer_html(answer.text, answer.sources))
+        if answer.searched_for:
+            st.caption(f"Searched for: {state.quoted(answer.searched_for)}")
         if answer.notice:
             st.caption(answer.notice)
         if answer.sources:

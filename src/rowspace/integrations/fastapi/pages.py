@@ -1,0 +1,35 @@
+"""The pages that show the description of the contract."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import FileResponse, HTMLResponse
+
+from rowspace.integrations.rest.pages import PREFIX, Assets, redoc_page, swagger_page
+from rowspace.integrations.rest.settings import ServerSettings
+
+__all__ = ["add_pages"]
+
+
+def add_pages(app: FastAPI, settings: ServerSettings) -> None:
+    """Add `/docs` and `/redoc`, and their assets where they are in a directory.
+
+    Raises:
+        ConfigurationError: one of these is not there.
+    """
+    assets = Assets(settings.docs_assets)
+
+    @app.get("/docs", include_in_schema=False)
+    async def swagger() -> HTMLResponse:
+        return HTMLResponse(swagger_page(assets))
+
+    @app.get("/redoc", include_in_schema=False)
+    async def redoc() -> HTMLResponse:
+        return HTMLResponse(redoc_page(assets))
+
+    @app.get(f"/{PREFIX}/{{name}}", include_in_schema=False)
+    async def asset(name: str) -> FileResponse:
+        path = assets.path(name)
+        if path is None:
+            raise HTTPException(404)
+        return FileResponse(path)

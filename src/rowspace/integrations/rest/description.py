@@ -1,0 +1,62 @@
+"""The OpenAPI description of the contract, for frameworks that make none: a file that `tools/openapi.py` writes."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from typing import Any
+
+from rowspace.integrations.rest.bodies import JSON
+from rowspace.integrations.rest.problems import MEDIA_TYPE
+from rowspace.integrations.rest.settings import ServerSettings
+
+__all__ = ["FILE", "description_text", "installed_version", "tidied"]
+
+FILE = "openapi.json"
+
+#: What every problem's schema refers to.
+_SHARED = {"$ref": "#/components/schemas/Problem"}
+
+
+def description_text(settings: ServerSettings, *, server: str = "") -> str:
+    """Return the description of a server, as JSON.
+
+    Args:
+        settings: whether there are metrics, and whether there are keys.
+        server: the path below which the endpoints are.
+    """
+    document: dict[str, Any] = json.loads(files(__package__).joinpath(FILE).read_text("utf-8"))
+    document["info"]["version"] = installed_version()
+    if server:
+        document["servers"] = [{"url": server}]
+    if not settings.metrics:
+        del document["paths"]["/metrics"]
+    if not settings.api_keys:
+        del document["components"]["securitySchemes"]
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                operation.pop("security", None)
+    return json.dumps(document, ensure_ascii=False)
+
+
+def tidied(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a description that FastAPI has just made, with one schema for all problems, and without a default body."""
+    schemas = document["components"]["schemas"]
+    for operation in (one for operations in document["paths"].values() for one in operations.values()):
+        for answer in operation["responses"].values():
+            problem = answer.get("content", {}).get(MEDIA_TYPE)
+            if problem is not None:
+                schemas["Problem"], problem["schema"] = problem["schema"], _SHARED
+        # It stands for a body that is streamed.
+        operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema", {}).pop("default", None)
+    document["components"]["schemas"] = dict(sorted(schemas.items()))
+    return document
+
+
+def installed_version() -> str:
+    """Return the version of Rowspace, 0 where it runs from its sources."""
+    try:
+        return version("rowspace")
+    except PackageNotFoundError:
+        return "0"

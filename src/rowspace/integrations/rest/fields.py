@@ -1,0 +1,85 @@
+"""What the bodies of the contract are made of: numbers and texts with their bounds, and strict models of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+
+from rowspace.integrations.rest.schemas import NO_NUL, arguments
+
+__all__ = [
+    "MAX_DOCUMENTS",
+    "MAX_IDS",
+    "MAX_K",
+    "MAX_QUERIES",
+    "Body",
+    "Budget",
+    "Candidates",
+    "Described",
+    "Dimension",
+    "Id",
+    "K",
+    "Name",
+    "Passages",
+    "Query",
+    "Text",
+    "Thousand",
+    "Vector",
+    "given",
+]
+
+#: The most that one request may ask for; a server's settings can lower them.
+MAX_DOCUMENTS, MAX_IDS, MAX_K, MAX_QUERIES = 5_000, 10_000, 1_000, 100
+
+# The largest float32; a number beyond it has no place in a vector.
+_LARGEST = 3.4028234663852886e38
+
+Text = Annotated[str, Field(pattern=NO_NUL)]
+# As long as the primary key's index takes in any alphabet.
+Id = Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NUL)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL, examples=["articles"])]
+Query = Annotated[str, Field(min_length=1, max_length=1_000, pattern=NO_NUL, examples=["vector index"])]
+Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
+Vector = Annotated[list[Number], Field(min_length=1, max_length=16_000, examples=[[0.1, 0.2, 0.3, 0.4]])]
+
+
+def _whole(value: Any) -> Any:
+    """Let 10.0 stand for 10, as JSON Schema does."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# The bounds stand within, where they are part of the description.
+Dimension = Annotated[int, Field(ge=1, le=16_000), BeforeValidator(_whole)]
+Thousand = Annotated[int, Field(ge=1, le=1_000), BeforeValidator(_whole)]
+Passages = Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)]
+Budget = Annotated[int, Field(ge=50, le=1_000_000), BeforeValidator(_whole)]
+Candidates = Annotated[int, Field(ge=100, le=10_000), BeforeValidator(_whole)]
+K = Annotated[int, Field(ge=1, le=MAX_K), BeforeValidator(_whole)]
+
+
+def given(*names: str, **properties: Any) -> dict[str, Any]:
+    """Return the schema of an object that has some keys, not null, and properties as they are given."""
+    return {"required": [*names], "properties": {**{name: {"not": {"type": "null"}} for name in names}, **properties}}
+
+
+class Described(BaseModel):
+    """Describes each field by the line under `Args:` that its docstring, or that of a base, has for it."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> Any:
+        schema = handler(core_schema)
+        found = handler.resolve_ref_schema(schema)
+        about = arguments(*(base.__doc__ for base in cls.__mro__))
+        for name, field in found.get("properties", {}).items():
+            if name in about:
+                field.setdefault("description", about[name][:1].upper() + about[name][1:])
+        if "description" in found:
+            found["description"] = found["description"].partition("\n\nArgs:")[0]
+        return schema
+
+
+class Body(Described):
+    """A body or an answer: strict, and without keys that nobody knows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

@@ -1,0 +1,171 @@
+"""Bodies and answers of searches and of questions: what goes with what is part of their description."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Discriminator, Field, Tag
+
+from rowspace.integrations.rag.models import AnswerRequest, Turn
+from rowspace.integrations.rest.fields import (
+    MAX_QUERIES,
+    Body,
+    Budget,
+    Candidates,
+    Described,
+    K,
+    Name,
+    Passages,
+    Query,
+    Thousand,
+    Vector,
+    given,
+)
+from rowspace.integrations.rest.schemas import Filter
+from rowspace.services import SearchFields, SearchHit, SearchRequest
+
+__all__ = ["KINDS", "BatchBody", "ChatBody", "Search", "SearchBody", "SearchResult", "SearchResults"]
+
+
+def _modes() -> list[Any]:
+    """Return the schema of what goes with each mode of a search; each excludes the others."""
+    null = {"type": "null"}
+    no = {"enum": [False]}
+    vector = {"mode": {"enum": ["vector"]}, "fetch_k": null, "lambda_mult": null, "highlight": no}
+    mmr = {"mode": {"enum": ["mmr"]}, "min_distance": null, "highlight": no}
+    neither = dict.fromkeys(("max_distance", "min_distance", "fetch_k", "lambda_mult"), null)
+    return [
+        given("text", **vector, vector=null),
+        given("vector", **vector, text=null),
+        given("text", "mode", **mmr, vector=null),
+        given("vector", "mode", **mmr, text=null),
+        given("text", "mode", mode={"enum": ["text"]}, vector=null, **neither),
+        given("text", "mode", mode={"enum": ["hybrid"]}, **neither),
+    ]
+
+
+def _batch_modes() -> list[Any]:
+    """Return the same for many searches: each may be a text or a vector, or has to be a text."""
+    null, no = {"type": "null"}, {"enum": [False]}
+    neither = dict.fromkeys(("max_distance", "min_distance", "fetch_k", "lambda_mult"), null)
+    texts = {"type": "array", "items": {"type": "string"}}
+    mmr_only = {"fetch_k": null, "lambda_mult": null}
+    return [
+        {"properties": {"mode": {"enum": ["vector"]}, "highlight": no, **mmr_only}},
+        given("mode", mode={"enum": ["mmr"]}, highlight=no, min_distance=null),
+        given("mode", mode={"enum": ["text", "hybrid"]}, queries=texts, **neither),
+    ]
+
+
+class _Search(Described, SearchFields):
+    """What all searches have.
+
+    Args:
+        collection: where to look.
+        fetch_k: in mode `mmr`: candidates, k where that is more; four times k and at least 20 by default.
+    """
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    collection: Name
+    k: K = 10
+    ef_search: Thousand | None = None
+    fetch_k: K | None = None
+    filter: Filter | None = None
+
+
+#: The parts of the description of a search that exclude each other.
+_EITHER: list[Any] = [{"properties": {"recall": {"type": "null"}}}, {"properties": {"ef_search": {"type": "null"}}}]
+
+
+class SearchBody(_Search, SearchRequest):
+    """One search: `text` or `vector`; the modes `text` and `hybrid` need a text."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": _modes()}, {"anyOf": _EITHER}]})
+
+    text: Query | None = None
+    vector: Vector | None = None
+
+
+class BatchBody(_Search):
+    """Many searches that differ in their query alone.
+
+    Args:
+        queries: each is a text or a vector.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": _batch_modes()}, {"anyOf": _EITHER}]})
+
+    queries: list[Query | Vector] = Field(min_length=1, max_length=MAX_QUERIES)
+
+    def options(self) -> dict[str, Any]:
+        """Return what the searches share."""
+        return {name: getattr(self, name) for name in self.model_fields_set - {"collection", "queries"}}
+
+
+def _kind(body: Any) -> str:
+    return "batch" if isinstance(body, dict) and "queries" in body else "search"
+
+
+#: The names of the two kinds of search, which pydantic puts into the place of a fault.
+KINDS = ("search", "batch")
+
+Search = Annotated[Annotated[SearchBody, Tag("search")] | Annotated[BatchBody, Tag("batch")], Discriminator(_kind)]
+
+
+#: Text that is not all white space.
+_SAID = r"^[^\x00]*[^\x00\s][^\x00]*$"
+
+_CHAT_MODES: list[Any] = [
+    {"required": ["mode"], "properties": {"mode": {"enum": ["mmr"]}}},
+    {"properties": {"mode": {"enum": ["vector"]}, "fetch_k": {"type": "null"}}},
+    {
+        "required": ["mode"],
+        "properties": {
+            "mode": {"enum": ["text", "hybrid"]},
+            "fetch_k": {"type": "null"},
+            "max_distance": {"type": "null"},
+        },
+    },
+]
+
+
+class ChatBody(Described, AnswerRequest):
+    """One question, and how its answer is sent.
+
+    Args:
+        collection: where to look.
+        stream: send server-sent events: the sources, the text as it comes, the whole answer.
+    """
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, json_schema_extra={"anyOf": _CHAT_MODES})
+
+    question: Annotated[
+        str,
+        Field(min_length=1, max_length=1_000, pattern=_SAID, examples=["What is an index?"]),
+    ]
+    collection: Name
+    history: Annotated[list[Turn], Field(max_length=100)] = Field(default_factory=list)  # type: ignore[assignment]
+    filter: Filter | None = None
+    k: Passages = 6
+    token_budget: Budget = 3_000
+    # From the largest k on: it is never below the k that is asked for.
+    fetch_k: Candidates | None = None
+    stream: bool = False
+
+    def request(self) -> AnswerRequest:
+        """Return the request of the answer service."""
+        given = {name: getattr(self, name) for name in self.model_fields_set - {"stream"}}
+        return AnswerRequest(**given)
+
+
+class SearchResult(Body):
+    """The hits of a search, best first."""
+
+    hits: list[SearchHit]
+
+
+class SearchResults(Body):
+    """The results of many searches, in the order of their queries."""
+
+    results: list[SearchResult]

@@ -1,0 +1,141 @@
+"""`rowspace serve` as a process: by one worker and by two, on a database that is there and on the embedded server."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+
+@pytest.fixture(scope="session")
+def url(new_database):
+    return new_database()
+
+
+class Served:
+    """A server that runs: its process, those of its workers, and a client."""
+
+    def __init__(self, process, workers):
+        self.process = process
+        self.address, self.pids = None, []
+        while self.address is None or len(self.pids) < workers:
+            line = process.stderr.readline()
+            assert line, "it has ended before it began"
+            if found := re.search(r"running on http://(\S+)", line):
+                self.address = found[1]
+            if found := re.search(r"Started server process \[(\d+)\]", line):
+                self.pids.append(int(found[1]))
+        # A connection a request, so that any worker may take it.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self.client = httpx.Client(base_url=f"http://{self.address}", limits=limits, timeout=20, trust_env=False)
+
+    def counted(self, route):
+        pattern = rf'^rowspace_http_requests_total{{method="GET",route="{route}",status="200"}} (\S+)$'
+        found = re.search(pattern, self.client.get("/metrics").text, re.MULTILINE)
+        return int(float(found[1])) if found else 0
+
+
+@contextmanager
+def serving(*options, workers=1, **variables):
+    command = [sys.executable, "-m", "rowspace", "serve", "--port", "0", "--embedder", "none", *options]
+    if workers > 1:
+        command += ["--workers", str(workers)]
+    environment = {**os.environ, **variables}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            served = Served(process, workers)
+            with served.client:
+                yield served
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            process.stderr.read()
+
+
+def is_there(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def gone(*pids):
+    """Wait for processes that are told to end, but not for ever."""
+    deadline = time.monotonic() + 20
+    while any(is_there(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not any(is_there(pid) for pid in pids)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_listens_on_loopback_and_stops_when_told(url, number):
+    with serving(ROWSPACE_DATABASE_URL=url) as served:
+        assert served.address.startswith("127.0.0.1:")
+        assert served.client.get("/readyz").json() == {"status": "ready"}
+        served.process.send_signal(number)
+        served.process.wait(20)
+    assert served.process.returncode == 0
+
+
+def test_two_workers_answer_and_count_as_one(url, tmp_path):
+    def both_have_answered():
+        return len([*tmp_path.glob("rowspace*/counter_*.db")]) == 2
+
+    with serving(workers=2, ROWSPACE_DATABASE_URL=url, TMPDIR=str(tmp_path)) as served:
+        sent = 0
+        with ThreadPoolExecutor(4) as pool:
+            while not both_have_answered() and sent < 4_000:
+                statuses = [answer.status_code for answer in pool.map(served.client.get, ["/healthz"] * 8)]
+                assert statuses == [200] * 8
+                sent += 8
+        assert both_have_answered()
+        assert served.client.get("/readyz").json() == {"status": "ready"}
+        # Whichever worker is asked says what all of them did.
+        assert [served.counted("/healthz") for _ in range(4)] == [sent] * 4
+
+        os.kill(served.pids[0], signal.SIGKILL)
+        assert "died" in next(line for line in served.process.stderr if "Child process" in line)
+        assert served.counted("/healthz") == sent
+        served.process.send_signal(signal.SIGTERM)
+        output = served.process.stderr.read()
+        served.process.wait(20)
+    assert served.process.returncode == 0
+    assert "Traceback" not in output
+    pids = [*served.pids, *map(int, re.findall(r"process \[(\d+)\]", output))]
+    assert len({*pids}) >= 4
+    assert gone(*pids)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_two_workers_on_the_embedded_server_which_stops_with_them(tmp_path):
+    data = tmp_path / "pg"
+    with serving(workers=2, ROWSPACE_DATABASE_URL="", ROWSPACE_DATA_DIR=str(data)) as served:
+        assert served.client.get("/readyz").json() == {"status": "ready"}
+        made = served.client.post("/api/collections", json={"name": "notes", "dimension": 2})
+        assert made.status_code == 201
+        with ThreadPoolExecutor(4) as pool:
+            seen = {answer.text for answer in pool.map(served.client.get, ["/api/collections/notes"] * 16)}
+        assert len(seen) == 1
+        postgres = int((data / "postmaster.pid").read_text().split()[0])
+        assert is_there(postgres)
+        served.process.send_signal(signal.SIGTERM)
+        served.process.stderr.read()
+        served.process.wait(20)
+    assert served.process.returncode == 0
+    assert gone(*served.pids, postgres)
+
+
+def test_workers_end_with_the_process_that_started_them(url):
+    with serving(workers=2, ROWSPACE_DATABASE_URL=url) as served:
+        served.process.kill()
+        served.process.wait(20)
+        assert gone(*served.pids)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+
+from rowspace.errors import ConfigurationError, ModelError, ModelUnavailable
+from rowspace.integrations.rest.embedders import embedder_of, guarded
+from rowspace.testing import HashingEmbedder
+
+MADE = HashingEmbedder(4)
+
+
+@pytest.fixture(autouse=True)
+def module(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "embedders_of_mine", sys.modules[__name__])
+
+
+def test_one_is_named_or_made_or_none():
+    assert embedder_of("none") is None
+    assert embedder_of("embedders_of_mine:MADE") is MADE
+    assert len(embedder_of("embedders_of_mine:make").embed_query("a")) == 3
+    assert embedder_of("local").dimension == 512
+
+
+def make():
+    return HashingEmbedder(3)
+
+
+@pytest.mark.parametrize("name", ["", "nowhere", "nowhere:at_all", "embedders_of_mine:nothing", ":x"])
+def test_what_is_none_is_named(name):
+    with pytest.raises(ConfigurationError, match=r"module:attribute|There is no embedder"):
+        embedder_of(name)
+
+
+class Failing:
+    model = "hosted-1"
+
+    def __init__(self, error):
+        self.error = error
+
+    def embed_documents(self, texts):
+        raise self.error
+
+    def embed_query(self, text):
+        raise self.error
+
+
+async def test_the_errors_of_an_embedder_are_those_of_a_model():
+    away, broken = guarded(Failing(ConnectionError("sk-secret"))), guarded(Failing(ValueError("sk-secret")))
+    with pytest.raises(ModelUnavailable, match=r"^The embedder did not answer"):
+        away.embed_query("a")
+    with pytest.raises(ModelUnavailable):
+        await away.aembed_query("a")
+    with pytest.raises(ModelError, match="cannot be read"):
+        broken.embed_documents(["a"])
+    with pytest.raises(ModelError):
+        await broken.aembed_documents(["a"])
+    assert away.name == "hosted-1"
+
+
+async def test_one_that_works_is_as_it_was():
+    one = guarded(MADE)
+    assert one.name == MADE.name
+    assert list(one.embed_query("a")) == list(MADE.embed_query("a")) == list(await one.aembed_query("a"))
+    assert len(one.embed_documents(["a", "b"])) == len(await one.aembed_documents(["a", "b"])) == 2
+    assert guarded(None) is None

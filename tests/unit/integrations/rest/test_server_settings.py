@@ -1,0 +1,56 @@
+"""Settings come from variables, and say where they cannot be."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+from pydantic import ValidationError
+
+from rowspace.integrations.rest.databases import database_url, engine_options
+from rowspace.integrations.rest.settings import ServerSettings
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch):
+    for name in ("DATABASE_URL", "SCHEMA", "DATA_DIR", "API_KEYS", "MAX_K"):
+        monkeypatch.delenv(f"ROWSPACE_{name}", raising=False)
+
+
+def test_variables(monkeypatch):
+    given = {
+        "DATABASE_URL": "postgresql://me:s3cret@db/app",
+        "SCHEMA": "vectors",
+        "API_KEYS": '[{"sha256": "%s", "collections": ["a"], "write": true}]' % ("0" * 64),
+        "CORS_ORIGINS": '["https://example.org"]',
+        "MAX_K": "50",
+        "METRICS": "false",
+        "CHAT_MODEL": "",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(f"ROWSPACE_{name}", value)
+    settings = ServerSettings()
+    assert (settings.database_schema, settings.max_k, settings.metrics) == ("vectors", 50, False)
+    assert settings.api_keys[0].collections == {"a"}
+    assert settings.cors_origins == ("https://example.org",)
+    assert settings.chat_model is None
+    assert "s3cret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MAX_K", "1001"), ("MAX_K", "0"), ("MAX_DOCUMENTS", "5001"), ("POOL_SIZE", "0"), ("API_KEYS", '[{"key": "a"}]')],
+)
+def test_limits_can_only_be_lowered_and_nonsense_is_refused(monkeypatch, name, value):
+    monkeypatch.setenv(f"ROWSPACE_{name}", value)
+    with pytest.raises(ValidationError):
+        ServerSettings()
+
+
+def test_the_database_of_the_settings():
+    with ExitStack() as stack:
+        assert database_url(ServerSettings(), stack) is None
+        url = database_url(ServerSettings(database_url="postgresql://me:s3cret@db/app"), stack)
+    assert (url.host, url.database) == ("db", "app")
+    options = engine_options(ServerSettings(pool_size=3, pool_timeout=0.5))
+    assert (options["pool_size"], options["max_overflow"], options["pool_timeout"]) == (3, 0, 0.5)
