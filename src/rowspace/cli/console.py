@@ -120,11 +120,14 @@ def step(label: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def progress_of(label: str, total: int | None = None) -> Iterator[Advance]:
-    """Yield a function that is told how many are done: a bar on a terminal, now and then a line elsewhere."""
+def progress_of(label: str, total: int | None = None, then: str | None = None) -> Iterator[Advance]:
+    """Yield a function that is told how many are done: a bar on a terminal, now and then a line elsewhere.
+
+    `then` is the label after the last one, where something else is done.
+    """
     pace = Pace(total)
     if not sys.stderr.isatty():
-        yield ProgressLines(label, pace, say)
+        yield ProgressLines(label, pace, say, then)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[pace]}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -132,6 +135,9 @@ def progress_of(label: str, total: int | None = None) -> Iterator[Advance]:
 
         def advance(done: int, share: float | None = None, /) -> None:
             words, reached = pace.at(done, share), pace.share
-            progress.update(task, completed=reached or 0, total=None if reached is None else 1.0, pace=words)
+            is_over = then is not None and (reached or 0) >= 1
+            # A bar without an end moves to and fro.
+            end = None if reached is None or is_over else 1.0
+            progress.update(task, completed=reached or 0, total=end, pace=words, description=then if is_over else label)
 
         yield advance

@@ -43,6 +43,7 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
     strip_nul: Annotated[bool, _option("strip_nul")] = False,
     commit_batches: Annotated[bool, _option("commit_batches")] = False,
     resume: Annotated[bool, _option("resume")] = False,
+    no_indexes: Annotated[bool, _option("no_indexes")] = False,
     rejects: Annotated[str | None, _option("rejects")] = None,
     processes: Annotated[int, _option("processes", min=1)] = 1,
 ) -> None:
@@ -69,7 +70,7 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
     options = {
         "format": format_, "content": content, "id": id_, "embedding": embedding, "ids": ids, "delimiter": delimiter,
         "detect_types": detect_types, "strip_nul": strip_nul, "commit_batches": commit_batches, "resume": resume,
-        "rejects": rejects,
+        "rejects": rejects, "no_indexes": no_indexes,
     }  # fmt: skip
     try:
         wanted = Ingest.of(file, options)
@@ -98,8 +99,8 @@ def _run(wanted: Ingest, settings: Settings, collection: str | None, processes: 
         ExitStack() as bar,
     ):
         report = source.load(
-            DocumentService(sessions, embedder), name, lambda total: bar.enter_context(progress_of("Loading", total))
+            DocumentService(sessions, embedder), name, lambda *told: bar.enter_context(progress_of("Loading", *told))
         )
     say(f"{source.summary(report, name)}, in {watch}.")
-    if source.rejected:
-        say(source.rejected)
+    for remark in source.remarks:
+        say(remark)

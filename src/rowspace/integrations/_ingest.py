@@ -8,23 +8,33 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypeAlias
 
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.integrations._formats import Format, format_of
+from rowspace.integrations._lines import Watch
 from rowspace.integrations._progress import Advance, plural
-from rowspace.integrations._reading import Fields, read
+from rowspace.integrations._reading import Fields, numbered_documents
 from rowspace.integrations._rejects import Rejects
 from rowspace.integrations._tables import documents_beside
-from rowspace.results import LoadReport
+from rowspace.results import LoadReport, Reject
 from rowspace.services import DocumentIn, DocumentService
 
 __all__ = ["Ingest", "Source"]
+
+#: Documents that are embedded and written at once.
+_BATCH = 500
+
+#: What follows the last row of a load into a new collection.
+_INDEXING = "Building the indexes"
+
+Beginning: TypeAlias = Callable[[int | None, str | None], Advance]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,7 @@ class Ingest:
         rejects: where rows go that cannot be stored; None for an error in place of them.
         commit_batches: commit each batch.
         resume: commit each batch with its progress, and go on where a load of the file was interrupted.
+        indexes: create the indexes of a collection that was empty, after the load.
 
     Raises:
         ConfigurationError: options that do not go together.
@@ -49,6 +60,7 @@ class Ingest:
     rejects: Path | None = None
     commit_batches: bool = False
     resume: bool = False
+    indexes: bool = True
 
     @classmethod
     def of(cls, file: str, options: Mapping[str, Any]) -> Self:
@@ -72,7 +84,8 @@ class Ingest:
             ids=options["ids"],
         )
         rejects = None if options["rejects"] is None else Path(options["rejects"])
-        return cls(file, kind, fields, rejects, options["commit_batches"], options["resume"])
+        keeps = options["commit_batches"], options["resume"]
+        return cls(file, kind, fields, rejects, *keeps, indexes=not options["no_indexes"])
 
     def __post_init__(self) -> None:
         fields, kind = self.fields, self.format
@@ -150,7 +163,10 @@ class Source:
         self._lines = lines
         self._size = _size(lines) if ingest.format.is_lines else 0
         self._rejects = rejects
-        self._rows = 0
+        # Documents read, rows that were none, and the numbers of the rows of the last documents.
+        self._documents = self._refused = 0
+        self._numbers: deque[int] = deque(maxlen=_BATCH)
+        self._left_out: str | None = None
         #: How many rows there are, where the file tells it.
         self.total: int | None = None
 
@@ -158,49 +174,54 @@ class Source:
     def share(self) -> float | None:
         """The share of it that was read, or None where its size is not known."""
         if self.total is not None:
-            return min(1.0, (self._rows + self._rejects.count) / max(1, self.total))
+            return min(1.0, (self._documents + self._refused) / max(1, self.total))
         return min(1.0, self._lines.tell() / self._size) if self._size else None
 
-    def load(self, service: DocumentService, collection: str, progress: Callable[[int | None], Advance]) -> LoadReport:
+    def load(self, service: DocumentService, collection: str, progress: Beginning) -> LoadReport:
         """Write the documents, into a new collection where there is none of that name, and return the report.
 
         Args:
             service: writes them.
             collection: the name.
-            progress: called with the number of rows, where it is known; returns what is told how far it is.
+            progress: called with the number of rows, where it is known, and what comes after the last one; returns
+                what is told how far it is.
         """
         known = {one.name: one.dimension for one in service.collections()}
-        fields = self._ingest.fields
-        if fields.embedding is not None:
-            fields = replace(fields, dimension=known.get(collection))
-        found = self._read(fields)
+        found = self._read(replace(self._ingest.fields, dimension=known.get(collection)))
         first = next(found, None)
         if first is None:
             return LoadReport()
         if collection not in known:
             service.create_collection(collection, None if first.embedding is None else len(first.embedding))
-        advance = progress(self.total)
+        advance = progress(self.total, _INDEXING if collection not in known and self._ingest.indexes else None)
         return service.add(
             collection,
             chain([first], found),
             commit_batches=True,  # if the sessions of the service commit
             resume=self._key if self._ingest.resume else None,
-            strip_nul=fields.strip_nul,
+            strip_nul=self._ingest.fields.strip_nul,
+            build_indexes=self._ingest.indexes,
+            rejects=self._reject,
+            batch_size=_BATCH,
             progress=lambda report: advance(report.received, self.share),
         )
 
     def summary(self, report: LoadReport, collection: str) -> str:
         """Return in words what was done."""
         return (
-            f"{plural(report.received, 'document')} into {collection!r}: {report.inserted:,} new, "
+            f"{plural(report.received - report.rejected, 'document')} into {collection!r}: {report.inserted:,} new, "
             f"{report.updated:,} updated, {report.unchanged:,} unchanged, {report.duplicates:,} duplicates"
         )
 
     @property
-    def rejected(self) -> str | None:
-        """In words, how many rows were rejected; None where there was none."""
-        count, path = self._rejects.count, self._ingest.rejects
-        return f"{plural(count, self._ingest.format.unit)} rejected: see {path}." if count else None
+    def remarks(self) -> list[str]:
+        """What else is to be said, in sentences: of rows that were rejected, and of vectors that were left out."""
+        said, count = [], self._rejects.count
+        if count:
+            said.append(f"{plural(count, self._ingest.format.unit)} rejected: see {self._ingest.rejects}.")
+        if name := self._left_out:
+            said.append(f"The vectors in {name!r} were left out, as the texts were embedded: --embedding takes them.")
+        return said
 
     @property
     def _key(self) -> str:
@@ -208,17 +229,34 @@ class Source:
         return self._ingest.file if self._ingest.file == "-" else str(Path(self._ingest.file).resolve())
 
     def _read(self, fields: Fields) -> Iterator[DocumentIn]:
-        rejected = None if self._ingest.rejects is None else self._rejects
+        rejected = None if self._ingest.rejects is None else self._refuse
+        watch = Watch(self._ingest.format.unit, rejected, self._count, self._leave_out)
         try:
-            for document in read(self._lines, self._ingest.format, fields, rejected=rejected, counted=self._counted):
-                self._rows += 1
+            for number, document in numbered_documents(self._lines, self._ingest.format, fields, watch):
+                self._numbers.append(number)
+                self._documents += 1
                 yield document
         except InvalidRow as error:
             message = f"{self._name}, {error}"
             raise InvalidRow(message) from error
 
-    def _counted(self, rows: int) -> None:
+    def _refuse(self, number: int, reason: str, row: Any) -> None:
+        self._refused += 1
+        self._rejects(number, reason, row)
+
+    def _reject(self, reject: Reject) -> None:
+        """Take a document that only the service found to be bad, which counts them from 0."""
+        number, reason = self._numbers[reject.number - self._documents], reject.reason.partition(", ")[2]
+        if self._ingest.rejects is None:
+            message = f"{self._name}, {self._ingest.format.unit} {number}: {reason}"
+            raise InvalidRow(message)
+        self._rejects(number, reason, reject.row.model_dump(exclude={"embedding"}, exclude_none=True))
+
+    def _count(self, rows: int) -> None:
         self.total = rows
+
+    def _leave_out(self, name: str) -> None:
+        self._left_out = name
 
 
 @contextmanager

@@ -40,6 +40,7 @@ OPTIONS: Mapping[str, Option] = {
     "strip_nul": Option("Leave NUL bytes out."),
     "commit_batches": Option("Commit as it goes, so that an interruption loses little."),
     "resume": Option("Commit as it goes, and go on where an interrupted load stopped."),
+    "no_indexes": Option("Leave the indexes of a new collection to `rowspace index build`."),
     "rejects": Option("Write bad rows here, with the reason, and go on.", "REJECTS"),
     "processes": Option("Processes that embed.", "N", 1),
 }

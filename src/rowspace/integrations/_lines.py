@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rowspace.integrations._reading import Fields
 
 __all__ = [
+    "EMBEDDING",
     "METADATA",
     "Numbered",
     "Rejected",
@@ -38,6 +39,8 @@ Rejected: TypeAlias = Callable[[int, str, Any], None]
 
 #: The field with the whole metadata of a document.
 METADATA = "metadata"
+#: The field with the vector in what `rowspace export` writes.
+EMBEDDING = "embedding"
 
 #: What else may be between the names of columns, as an option takes it.
 _SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'"}
@@ -51,11 +54,13 @@ class Watch:
         unit: what a row is called in a message: `line` or `row`.
         rejected: takes bad rows, in place of an error.
         counted: called with the number of rows before the first one, where the file tells it.
+        left_out: called with the name of a field of vectors that nobody asked for.
     """
 
     unit: str = "line"
     rejected: Rejected | None = None
     counted: Callable[[int], Any] = lambda _: None
+    left_out: Callable[[str], Any] = lambda _: None
 
     def refuse(self, number: int, reason: str, row: Any) -> None:
         """Hand over a bad row.

@@ -67,10 +67,13 @@ class ProgressLines:
         label: what is being done.
         pace: what puts it in words.
         say: takes a line.
+        then: what is being done after that.
     """
 
-    def __init__(self, label: str, pace: Pace, say: Callable[[str], None]) -> None:
+    def __init__(self, label: str, pace: Pace, say: Callable[[str], None], then: str | None = None) -> None:
         self._label = label
+        self._then = then
+        self._spoke = False
         self._pace = pace
         self._say = say
         self._due = monotonic() + _REPORT_EVERY
@@ -80,6 +83,10 @@ class ProgressLines:
         if monotonic() >= self._due:
             self._due = monotonic() + _REPORT_EVERY
             self._say(f"{self._label}: {words}")
+            self._spoke = True
+        if self._then and self._spoke and (self._pace.share or 0) >= 1:
+            self._say(f"{self._then} ...")
+            self._then = None
 
 
 def plural(count: int, noun: str) -> str:

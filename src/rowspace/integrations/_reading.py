@@ -7,19 +7,19 @@ No I/O of its own and no database: it takes an open file, or lines from any iter
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
 from rowspace.integrations._formats import Format
-from rowspace.integrations._lines import METADATA, Rejected, Watch, numbered_rows, separator_hint
+from rowspace.integrations._lines import EMBEDDING, METADATA, Rejected, Watch, numbered_rows, separator_hint
 from rowspace.integrations._tables import Row, matrix_rows, parquet_rows
 from rowspace.services import DocumentIn
 from rowspace.types import Vector
 from rowspace.wire.encode import to_json, to_text
 
-__all__ = ["Fields", "read"]
+__all__ = ["Fields", "numbered_documents", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,7 @@ class Fields:
     hints: bool = True
 
 
-def read(
-    lines: Any,
-    format_: Format,
-    fields: Fields,
-    *,
-    rejected: Rejected | None = None,
-    counted: Callable[[int], Any] = lambda _: None,
-) -> Iterator[DocumentIn]:
+def read(lines: Any, format_: Format, fields: Fields, *, rejected: Rejected | None = None) -> Iterator[DocumentIn]:
     """Yield the documents in lines of UTF-8, or in an open file; vectors have one dimension.
 
     It is that of the fields, or else that of the first one.
@@ -66,21 +59,24 @@ def read(
         format_: how they are written.
         fields: which field is what.
         rejected: takes the rows that are no document, in place of an error.
-        counted: called with the number of rows before the first one, where the file tells it.
 
     Raises:
         InvalidRow: a row that is none; the message begins with its number, which is 1 for the first.
     """
-    watch = Watch(format_.unit, rejected, counted)
+    return (document for _, document in numbered_documents(lines, format_, fields, Watch(format_.unit, rejected)))
+
+
+def numbered_documents(lines: Any, format_: Format, fields: Fields, watch: Watch) -> Iterator[tuple[int, DocumentIn]]:
+    """Yield the documents, each with the number of its row; see `read`."""
     for number, row, vector in _rows(lines, format_, fields, watch):
         try:
-            document = _document(dict(row), fields, vector)
+            document = _document(dict(row), fields, vector, watch)
         except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
             watch.refuse(number, str(error), _whole(row, fields, vector))
             continue
         if fields.dimension is None and document.embedding is not None:
             fields = replace(fields, dimension=len(document.embedding))
-        yield document
+        yield number, document
 
 
 def _rows(lines: Any, format_: Format, fields: Fields, watch: Watch) -> Iterator[Row]:
@@ -96,12 +92,16 @@ def _whole(row: dict[str, Any], fields: Fields, vector: Any) -> dict[str, Any]:
     return row if vector is None else {**row, str(fields.embedding): vector}
 
 
-def _document(row: dict[str, Any], fields: Fields, vector: Any) -> DocumentIn:
+def _document(row: dict[str, Any], fields: Fields, vector: Any, watch: Watch) -> DocumentIn:
     """Return the document in a row; an array that is its vector has been checked."""
     content = _required(row, fields.content, "--content", hints=fields.hints)
     id_ = _required(row, fields.id, "--id", hints=fields.hints) if fields.id else row.pop("id", None)
     if fields.embedding and vector is None:
         vector = _vector(_required(row, fields.embedding, "--embedding", hints=fields.hints), fields.dimension)
+    if fields.embedding is None and _is_vector(row.get(EMBEDDING)):
+        # Of no use as metadata, where each number would be indexed.
+        del row[EMBEDDING]
+        watch.left_out(EMBEDDING)
     nested = row.pop(METADATA, None)
     nested = {} if nested is None else nested
     metadata = {**nested, **row} if isinstance(nested, Mapping) else {**row, METADATA: nested}
@@ -121,6 +121,16 @@ def _required(row: dict[str, Any], name: str, option: str, *, hints: bool) -> An
     if hints:
         message += f" {separator_hint([*row]) or f'Name the field: {option} FIELD.'}"
     raise ValueError(message)
+
+
+def _is_vector(value: Any) -> bool:
+    """Tell whether a value is a list of numbers, or the text of one in CSV, as an export has it."""
+    if isinstance(value, str) and value.startswith("["):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return False
+    return isinstance(value, list) and len(value) > 1 and all(type(one) in {int, float} for one in value)
 
 
 def _id(value: Any) -> str | None:

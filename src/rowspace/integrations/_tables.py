@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeAlias
 import numpy as np
 
 from rowspace.errors import InvalidRow, InvalidVector
-from rowspace.integrations._lines import METADATA, Watch, decoded, json_row, whole_metadata
+from rowspace.integrations._lines import EMBEDDING, METADATA, Watch, decoded, json_row, whole_metadata
 from rowspace.vectors import fault_of, sound_rows
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def parquet_rows(file: BinaryIO, fields: Fields, watch: Watch) -> Iterator[Row]:
         table = open_parquet(path)
     with table:
         watch.counted(table.metadata.num_rows)
-        columns = _Columns.of(table.schema_arrow, fields)
+        columns = _Columns.of(table.schema_arrow, fields, watch)
         number = 1
         for batch in _batches(table):
             yield from columns.rows(batch, number, watch)
@@ -97,17 +97,20 @@ class _Columns:
         self._inner = {name: key for name, key in keys.items() if name != key and name not in self._named}
 
     @classmethod
-    def of(cls, schema: Any, fields: Fields) -> Self:
+    def of(cls, schema: Any, fields: Fields, watch: Watch) -> Self:
         """Return the columns of a schema.
 
         Raises:
             InvalidRow: one that is named is missing or comes twice, or is no vector.
         """
         from rowspace.integrations._values import is_text
-        from rowspace.integrations._vectors import check_vector_type
+        from rowspace.integrations._vectors import check_vector_type, is_numbers
 
         _check_names(schema.names, fields)
         names, vector = list(schema.names), fields.embedding
+        if vector is None and EMBEDDING in names and is_numbers(schema.field(EMBEDDING).type):
+            watch.left_out(EMBEDDING)
+            names.remove(EMBEDDING)
         # JSON text is read as in any other format.
         if vector is None or is_text(schema.field(vector).type):
             return cls(names, None, fields)

@@ -10,7 +10,7 @@ from rowspace._optional import require
 from rowspace.errors import DimensionMismatch, InvalidVector
 from rowspace.vectors import fault_of, sound_rows
 
-__all__ = ["check_vector_type", "sound_vectors", "vectors_of"]
+__all__ = ["check_vector_type", "is_numbers", "sound_vectors", "vectors_of"]
 
 pa: Any = require("pyarrow", extra="arrow")
 
@@ -21,20 +21,22 @@ def check_vector_type(name: str, type_: Any, dimension: int | None) -> None:
     Raises:
         InvalidVector, DimensionMismatch: it is no list of numbers, or all of them are of another dimension.
     """
-    check = pa.types
-    if check.is_null(type_):
+    if pa.types.is_null(type_):
         return
-    is_list = check.is_list(type_) or check.is_large_list(type_) or check.is_fixed_size_list(type_)
-    storage = getattr(type_, "storage_type", type_)
-    if storage is not type_:
-        check_vector_type(name, storage, dimension)
-        return
-    if not is_list or not (check.is_floating(type_.value_type) or check.is_integer(type_.value_type)):
+    if not is_numbers(type_):
         message = f"The column {name!r} is {type_}; expected FixedSizeList<float32>, or lists of numbers."
         raise InvalidVector(message)
-    if check.is_fixed_size_list(type_) and dimension is not None and type_.list_size != dimension:
-        message = f"The column {name!r} has vectors of {type_.list_size} dimensions, expected {dimension}."
+    kind = getattr(type_, "storage_type", type_)
+    if pa.types.is_fixed_size_list(kind) and dimension is not None and kind.list_size != dimension:
+        message = f"The column {name!r} has vectors of {kind.list_size} dimensions, expected {dimension}."
         raise DimensionMismatch(message)
+
+
+def is_numbers(type_: Any) -> bool:
+    """Tell whether a type is a list of numbers, of any kind of either."""
+    check, kind = pa.types, getattr(type_, "storage_type", type_)
+    is_list = check.is_list(kind) or check.is_large_list(kind) or check.is_fixed_size_list(kind)
+    return bool(is_list and (check.is_floating(kind.value_type) or check.is_integer(kind.value_type)))
 
 
 def vectors_of(array: Any, dimension: int | None = None, number: int = 0, name: str = "embedding") -> Any:

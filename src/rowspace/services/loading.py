@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Any, TypedDict, TypeVar
@@ -30,6 +30,7 @@ __all__ = [
     "checked_options",
     "checked_size",
     "log",
+    "long_texts",
     "take",
 ]
 
@@ -51,6 +52,8 @@ Given = DocumentIn | Mapping[str, Any] | str
 
 T = TypeVar("T")
 
+#: Characters; of fewer, no tsvector can be too long.
+_LONG = 50_000
 #: Bytes of an id: an entry of a B-tree has 2,704, those around the id included.
 _MAX_ID = 2_600
 
@@ -94,12 +97,13 @@ class Load:
         self._seen = Marks()
         self._texts = Marks()
 
-    def batch(self, given: list[Given], dimension: int) -> Batch:
+    def batch(self, given: list[Given], dimension: int, refused: Mapping[int, str] | None = None) -> Batch:
         """Return the next documents of the load as a batch, checked before anything is embedded, which costs most.
 
         Args:
             given: the documents.
             dimension: what an embedding must have.
+            refused: by position, what is wrong with the content of some.
 
         Raises:
             InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row; rows with such an
@@ -108,6 +112,7 @@ class Load:
         documents = []
         for number, item in enumerate(given, self.report.received):
             try:
+                _check_refused(item, number, (refused or {}).get(number - self.report.received))
                 documents.append(_storable(_document(item, number), number, dimension, strip_nul=self._strip_nul))
             except RowspaceError as error:
                 if self._rejects is None:
@@ -212,16 +217,6 @@ class Batch:
                 embedding = document.embedding if document.embedding is not None else embeddings[id_]
                 yield {"id": id_, "content": document.content, "meta": document.metadata, "embedding": embedding}
 
-    def blamed(self, error: InvalidText) -> InvalidText:
-        """Return what the server said of a text, with the longest one, as it is the one that is too long.
-
-        The server does not tell which row it was, and only it can tell how long a text is in words.
-        """
-        id_, document = max(self.documents.items(), key=lambda item: len(item[1].content))
-        if "tsvector" not in str(error):
-            return error
-        return InvalidText(f"{error} The longest of the batch has {len(document.content):,} characters: id {id_!r}.")
-
     def report(self, written: LoadReport) -> LoadReport:
         """Return the report of the batch, given that of its upsert."""
         unchanged = len(self._unchanged - self._again)
@@ -229,6 +224,16 @@ class Batch:
         updated = len(self.given) - written.inserted - unchanged - duplicates
         counts = (written.inserted, updated, unchanged, duplicates, self._rejected, self._repeated)
         return LoadReport(self.received, *counts)
+
+
+def long_texts(given: Sequence[Given]) -> dict[int, str]:
+    """Return by position the texts that may be too long to be searched by keyword, which the server can tell."""
+    found = {}
+    for at, item in enumerate(given):
+        text = item.get("content") if isinstance(item, Mapping) else getattr(item, "content", item)
+        if isinstance(text, str) and len(text) > _LONG and "\0" not in text:
+            found[at] = text
+    return found
 
 
 def checked_options(options: LoadOptions) -> LoadOptions:
@@ -271,6 +276,14 @@ async def atake(source: AsyncIterator[T], count: int) -> list[T]:
         except StopAsyncIteration:
             break
     return taken
+
+
+def _check_refused(given: Given, number: int, reason: str | None) -> None:
+    if reason is not None:
+        id_ = given.get("id") if isinstance(given, Mapping) else getattr(given, "id", None)
+        message = f"Row {number} (id {id_!r:.60}), content: {reason}"
+        located = InvalidText(message).at("documents", number, "content")
+        raise located
 
 
 def _document(given: Given, number: int) -> DocumentIn:

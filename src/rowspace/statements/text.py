@@ -46,6 +46,7 @@ __all__ = [
     "text_candidates",
     "text_parameters",
     "text_vector",
+    "word_count",
 ]
 
 M = TypeVar("M")
@@ -81,6 +82,11 @@ def text_vector(language: str, document: ColumnElement[Any] | Any) -> ColumnElem
     # `\&` is the character that matched; without a group the regular expression is a fifth faster.
     words = func.regexp_replace(document, _constant(CHARACTERS), _constant(r" \& "), _constant("g"))
     return func.to_tsvector(configuration(language), words, type_=TSVECTOR())
+
+
+def word_count(language: str, document: str) -> Select[Any]:
+    """Select how many words the tsvector of a text has; the server refuses what is too long for one."""
+    return select(func.length(text_vector(language, bindparam(None, document, type_=Text()))))
 
 
 def text_vector_ddl(language: str, name: str = "content") -> str:

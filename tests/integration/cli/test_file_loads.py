@@ -53,6 +53,11 @@ def stored(cli, name):
     return dict(zip(found.keys, found.vectors.tolist(), strict=True))
 
 
+def methods(cli):
+    found = json.loads(cli("index", "status", "rows", "--json").stdout)
+    return sorted(one["method"] for one in found if one["state"] == "valid")
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_speed_and_time_left_are_told_for_every_format(cli, tmp_path, monkeypatch, matrix, suffix):
     monkeypatch.setattr("rowspace.integrations._progress._REPORT_EVERY", 0)
@@ -63,7 +68,18 @@ def test_speed_and_time_left_are_told_for_every_format(cli, tmp_path, monkeypatc
     for line, pattern in zip(said, wanted, strict=False):
         assert re.fullmatch(pattern, line), said
     assert re.fullmatch(rf"Loading: 1,200{total}, [\d,]+/s, 0:00 left", said[2])
-    assert said[3].startswith("1,200 documents into 'rows': 1,200 new")
+    assert said[3] == "Building the indexes ..."
+    assert said[4].startswith("1,200 documents into 'rows': 1,200 new")
+    assert methods(cli) == ["btree", "gin", "gin", "hnsw"]
+
+
+def test_indexes_can_be_left_for_later(cli, tmp_path, monkeypatch, matrix):
+    monkeypatch.setattr("rowspace.integrations._progress._REPORT_EVERY", 0)
+    said = cli("ingest", write(tmp_path / "rows.npy", matrix), "-c", "rows", "--no-indexes").stderr
+    assert "Building the indexes" not in said
+    assert methods(cli) == ["btree"]
+    cli("index", "build", "rows")
+    assert methods(cli) == ["btree", "gin", "gin", "hnsw"]
 
 
 def test_standard_input_that_is_a_file_has_an_end(cli, tmp_path, monkeypatch):
@@ -322,3 +338,35 @@ def test_csv_with_another_delimiter(cli, tmp_path, name):
     cli("ingest", tmp_path / "x.csv", "-c", "x", *options)
     (row,) = map(json.loads, cli("export", "x", "-", "--no-embeddings").stdout.splitlines())
     assert row == {"id": "1", "content": "a, b", "metadata": {}}
+
+
+def test_what_only_the_server_knows_to_be_bad_is_rejected_too(cli, tmp_path):
+    # More distinct words than a tsvector holds: the index of the collection could not be built.
+    book = " ".join(f"{at:07x}" for at in range(150_000))
+    long, longer = {"id": "long", "content": book}, {"id": "é" * 1_301, "content": "y"}
+    rows = [{"id": "a", "content": "x"}, "nonsense", long, longer]
+    source, rejects = tmp_path / "x.jsonl", tmp_path / "bad.jsonl"
+    source.write_text(lines(rows))
+    said = cli("ingest", source, "-c", "x", "--rejects", rejects).stderr
+    assert "1 document into 'x': 1 new" in said
+    assert "3 lines rejected" in said
+    found = [json.loads(line) for line in rejects.read_text().splitlines()]
+    assert [one["line"] for one in found] == [2, 3, 4]
+    assert found[1]["reason"].startswith("content: the text has more distinct words than PostgreSQL can index")
+    assert found[1]["row"] == {"id": "long", "content": book, "metadata": {}}
+    assert found[2]["reason"].startswith("id: an id has at most 2,600 bytes, got 2,602")
+    source.write_text(lines(rows[:1] + rows[2:]))
+    said = cli("ingest", source, "-c", "y", "--resume", code=1).stderr
+    assert "x.jsonl, line 2: content: the text has more distinct words" in said
+    assert said.endswith("Complete batches are kept; run it again to go on.\n")
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "tsv", "parquet"])
+def test_vectors_that_nobody_asked_for_do_not_become_metadata(cli, tmp_path, matrix, suffix):
+    file = write(tmp_path / f"x.{suffix}", matrix[:5])
+    said = cli("ingest", file, "-c", "x").stderr.splitlines()
+    assert said[-1] == "The vectors in 'embedding' were left out, as the texts were embedded: --embedding takes them."
+    shown = [json.loads(line) for line in cli("export", "x", "-").stdout.splitlines()]
+    assert all((one["metadata"], len(one["embedding"])) == ({}, 64) for one in shown)
+    cli("ingest", "-", "--format", "jsonl", "-c", "y", given='{"content": "x", "embedding": "by hand"}\n')
+    assert json.loads(cli("export", "y", "-", "--no-embeddings").stdout)["metadata"] == {"embedding": "by hand"}

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.errors import mapped_errors, sqlstate_of
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, aiter_rows, plan_load, schema_of
 from rowspace.results import LoadReport
+from rowspace.statements.text import word_count
 from rowspace.statements.write import Merge
 from rowspace.wire.copy import copy_in_async
 from rowspace.wire.encode import EncodedRows
 
-__all__ = ["upsert_rows"]
+__all__ = ["unsearchable", "upsert_rows"]
+
+#: "program_limit_exceeded"
+_TOO_LONG = "54000"
 
 
 async def upsert_rows(
@@ -72,6 +77,26 @@ async def _copy_new(connection: AsyncConnection, merge: Merge, data: EncodedRows
             raise
         return False
     return True
+
+
+async def unsearchable(session: AsyncSession, language: str, texts: Mapping[int, str]) -> dict[int, str]:
+    """Return why texts cannot be found by keyword, for those that are too long for it, by what they are known by.
+
+    Costs the making of a tsvector of each text.
+    """
+    found = {}
+    for known_by, text in texts.items():
+        try:
+            async with session.begin_nested():
+                await session.execute(word_count(language, text))
+        except DBAPIError as error:
+            if sqlstate_of(error.orig) != _TOO_LONG:
+                raise
+            found[known_by] = (
+                "the text has more distinct words than PostgreSQL can index, which is about 1 MB of them. Split it "
+                f"into passages; it has {len(text):,} characters."
+            )
+    return found
 
 
 class _Stage:

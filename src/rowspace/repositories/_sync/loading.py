@@ -7,17 +7,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors, sqlstate_of
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, iter_rows, plan_load, schema_of
 from rowspace.results import LoadReport
+from rowspace.statements.text import word_count
 from rowspace.statements.write import Merge
 from rowspace.wire.copy import copy_in
 from rowspace.wire.encode import EncodedRows
 
-__all__ = ["upsert_rows"]
+__all__ = ["unsearchable", "upsert_rows"]
+
+#: "program_limit_exceeded"
+_TOO_LONG = "54000"
 
 
 def upsert_rows(
@@ -72,6 +77,26 @@ def _copy_new(connection: Connection, merge: Merge, data: EncodedRows) -> bool:
             raise
         return False
     return True
+
+
+def unsearchable(session: Session, language: str, texts: Mapping[int, str]) -> dict[int, str]:
+    """Return why texts cannot be found by keyword, for those that are too long for it, by what they are known by.
+
+    Costs the making of a tsvector of each text.
+    """
+    found = {}
+    for known_by, text in texts.items():
+        try:
+            with session.begin_nested():
+                session.execute(word_count(language, text))
+        except DBAPIError as error:
+            if sqlstate_of(error.orig) != _TOO_LONG:
+                raise
+            found[known_by] = (
+                "the text has more distinct words than PostgreSQL can index, which is about 1 MB of them. Split it "
+                f"into passages; it has {len(text):,} characters."
+            )
+    return found
 
 
 class _Stage:

@@ -7,13 +7,24 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace.errors import ConfigurationError, InvalidText
+from rowspace.errors import ConfigurationError
 from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository
+from rowspace.repositories._async.loading import unsearchable
 from rowspace.repositories._async.progress import AsyncProgressRepository
 from rowspace.repositories.batches import aiter_rows
 from rowspace.results import LoadReport
 from rowspace.services.embedding import Embedder, aembed_texts, check_dimension, check_embedder, embedder_name
-from rowspace.services.loading import NOT_INDEXED, Batch, Given, Load, LoadOptions, atake, checked_options, log
+from rowspace.services.loading import (
+    NOT_INDEXED,
+    Batch,
+    Given,
+    Load,
+    LoadOptions,
+    atake,
+    checked_options,
+    log,
+    long_texts,
+)
 
 __all__ = ["AsyncLoader", "open_documents"]
 
@@ -67,7 +78,12 @@ class AsyncLoader:
         left = found.state["report"]["received"]
         while left and (given := await atake(source, min(self._options["batch_size"], left))):
             left -= len(given)
-            self._load.passed_over(self._load.batch(given, collection.dimension))
+            if long_texts(given):
+                async with self._sessions.begin() as session:
+                    batch = await self._batch(await open_documents(session, self._collection), given)
+            else:
+                batch = self._load.batch(given, collection.dimension)
+            self._load.passed_over(batch)
         try:
             self._load.continue_from(found.state, found.digest)
         except ConfigurationError:
@@ -77,7 +93,7 @@ class AsyncLoader:
 
     async def _write(self, repository: AsyncDocumentRepository, given: list[Given], resume: str | None = None) -> None:
         load = self._load
-        batch = load.batch(given, repository.collection.dimension)
+        batch = await self._batch(repository, given)
         batch.compare(await repository.fingerprints(batch.comparable) if batch.comparable else {})
         embeddings = await self._embed(repository, batch)
         if load.was_empty is None:
@@ -85,10 +101,7 @@ class AsyncLoader:
             builds = self._options["build_indexes"]
             load.was_empty = await (repository.begin_first_load() if builds else repository.is_empty())
         rows, fresh = batch.rows(embeddings), load.was_empty and batch.is_new
-        try:
-            written = await repository.upsert(rows, batch_size=len(batch.documents), fresh=fresh)
-        except InvalidText as error:
-            raise batch.blamed(error) from error
+        written = await repository.upsert(rows, batch_size=len(batch.documents), fresh=fresh)
         await repository.replace_metadata(batch.metadata_changes())
         report = batch.report(written)
         if resume is not None:
@@ -96,6 +109,13 @@ class AsyncLoader:
             progress = AsyncProgressRepository(repository.session, repository.collection)
             await progress.record(resume, before, after, load.state(report))
         load.done(report)
+
+    async def _batch(self, repository: AsyncDocumentRepository, given: list[Given]) -> Batch:
+        """Return the next documents, without a text that the index could not hold: the whole load would fail at it."""
+        collection, long, refused = repository.collection, long_texts(given), {}
+        if long:
+            refused = await unsearchable(repository.session, collection.language, long)
+        return self._load.batch(given, collection.dimension, refused)
 
     async def _embed(self, repository: AsyncDocumentRepository, batch: Batch) -> dict[str, Any]:
         texts = batch.to_embed()

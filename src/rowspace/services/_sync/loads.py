@@ -8,13 +8,24 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from rowspace.errors import ConfigurationError, InvalidText
+from rowspace.errors import ConfigurationError
 from rowspace.repositories import CollectionRepository, DocumentRepository
+from rowspace.repositories._sync.loading import unsearchable
 from rowspace.repositories._sync.progress import ProgressRepository
 from rowspace.repositories.batches import iter_rows
 from rowspace.results import LoadReport
 from rowspace.services.embedding import Embedder, check_dimension, check_embedder, embed_texts, embedder_name
-from rowspace.services.loading import NOT_INDEXED, Batch, Given, Load, LoadOptions, checked_options, log, take
+from rowspace.services.loading import (
+    NOT_INDEXED,
+    Batch,
+    Given,
+    Load,
+    LoadOptions,
+    checked_options,
+    log,
+    long_texts,
+    take,
+)
 
 __all__ = ["Loader", "open_documents"]
 
@@ -68,7 +79,12 @@ class Loader:
         left = found.state["report"]["received"]
         while left and (given := take(source, min(self._options["batch_size"], left))):
             left -= len(given)
-            self._load.passed_over(self._load.batch(given, collection.dimension))
+            if long_texts(given):
+                with self._sessions.begin() as session:
+                    batch = self._batch(open_documents(session, self._collection), given)
+            else:
+                batch = self._load.batch(given, collection.dimension)
+            self._load.passed_over(batch)
         try:
             self._load.continue_from(found.state, found.digest)
         except ConfigurationError:
@@ -78,7 +94,7 @@ class Loader:
 
     def _write(self, repository: DocumentRepository, given: list[Given], resume: str | None = None) -> None:
         load = self._load
-        batch = load.batch(given, repository.collection.dimension)
+        batch = self._batch(repository, given)
         batch.compare(repository.fingerprints(batch.comparable) if batch.comparable else {})
         embeddings = self._embed(repository, batch)
         if load.was_empty is None:
@@ -86,10 +102,7 @@ class Loader:
             builds = self._options["build_indexes"]
             load.was_empty = repository.begin_first_load() if builds else repository.is_empty()
         rows, fresh = batch.rows(embeddings), load.was_empty and batch.is_new
-        try:
-            written = repository.upsert(rows, batch_size=len(batch.documents), fresh=fresh)
-        except InvalidText as error:
-            raise batch.blamed(error) from error
+        written = repository.upsert(rows, batch_size=len(batch.documents), fresh=fresh)
         repository.replace_metadata(batch.metadata_changes())
         report = batch.report(written)
         if resume is not None:
@@ -97,6 +110,13 @@ class Loader:
             progress = ProgressRepository(repository.session, repository.collection)
             progress.record(resume, before, after, load.state(report))
         load.done(report)
+
+    def _batch(self, repository: DocumentRepository, given: list[Given]) -> Batch:
+        """Return the next documents, without a text that the index could not hold: the whole load would fail at it."""
+        collection, long, refused = repository.collection, long_texts(given), {}
+        if long:
+            refused = unsearchable(repository.session, collection.language, long)
+        return self._load.batch(given, collection.dimension, refused)
 
     def _embed(self, repository: DocumentRepository, batch: Batch) -> dict[str, Any]:
         texts = batch.to_embed()

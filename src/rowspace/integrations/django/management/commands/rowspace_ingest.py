@@ -58,12 +58,12 @@ class Command(RowspaceCommand):
             report = source.load(document_service(using, embed=embedder), name, self._progress(options["verbosity"]))
         if options["verbosity"]:
             self.stdout.write(f"{source.summary(report, name)}.")
-            if source.rejected:
-                self.stdout.write(source.rejected)
+            for remark in source.remarks:
+                self.stdout.write(remark)
 
     def _progress(self, verbosity: int) -> Any:
-        def begin(total: int | None) -> Advance:
-            return ProgressLines("Loading", Pace(total), self.stderr.write if verbosity else lambda _: None)
+        def begin(total: int | None, then: str | None) -> Advance:
+            return ProgressLines("Loading", Pace(total), self.stderr.write if verbosity else lambda _: None, then)
 
         return begin
 
