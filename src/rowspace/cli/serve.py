@@ -71,6 +71,7 @@ def serve(
             factory=workers > 1,
             host=host,
             port=port,
+            http=require("rowspace.integrations.fastapi.protocol", extra="fastapi").PromptProtocol,
             workers=workers,
             log_level=log_level,
             server_header=False,

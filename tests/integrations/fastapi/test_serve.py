@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
 import pytest
+import uvicorn
+from fastapi import FastAPI
+from typer.testing import CliRunner
+
+from rowspace.cli.app import app
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +121,37 @@ def test_two_workers_answer_and_count_as_one(url, tmp_path):
     assert len({*pids}) >= 4
     assert gone(*pids)
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_wait_for_no_acknowledgement_in_the_middle_of_an_answer(monkeypatch, url, workers):
+    """The socket of several workers is uvicorn's, and of a kind whose connections asyncio leaves as they are."""
+    began, options = [], {}
+    monkeypatch.setattr("uvicorn.run", lambda *_, **given: options.update(given))
+    # Those of this process, which the command sets for its workers.
+    for name in ("ROWSPACE_DATABASE_URL", "ROWSPACE_EMBEDDER", "PROMETHEUS_MULTIPROC_DIR"):
+        monkeypatch.setenv(name, "")
+    before = signal.getsignal(signal.SIGTERM)
+    run = CliRunner().invoke(app, ["--url", url, "serve", "--embedder", "none", "--workers", str(workers)])
+    signal.signal(signal.SIGTERM, before)
+    assert run.exit_code == 0, run.output
+
+    class Seen(options["http"]):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            connection = transport.get_extra_info("socket")
+            began.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    config = uvicorn.Config(FastAPI(), http=Seen, log_config=None, ws="none")
+    server = uvicorn.Server(config)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        httpx.get(f"http://127.0.0.1:{listener.getsockname()[1]}/openapi.json", trust_env=False, timeout=20)
+        server.should_exit = True
+        thread.join()
+    assert began == [1]
 
 
 def test_two_workers_on_the_embedded_server_which_stops_with_them(tmp_path):

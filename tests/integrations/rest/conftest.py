@@ -30,7 +30,8 @@ def serve_fastapi(settings: ServerSettings, embedder: Any = None) -> Iterator[st
 
     config = uvicorn.Config(create_app(settings, embedder=embedder), log_config=None, ws="none")
     server = uvicorn.Server(config)
-    with socket.socket() as listener:
+    # With the protocol, by which asyncio knows connections that must not wait before they send.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
