@@ -267,4 +267,6 @@ def mapped_errors() -> Iterator[None]:
         mapped = map_error(error)
         if mapped is None:
             raise
+        for note in getattr(error, "__notes__", ()):
+            mapped.add_note(note)
         raise mapped from error

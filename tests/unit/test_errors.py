@@ -99,6 +99,14 @@ def test_a_text_too_long_for_its_index_is_told_from_other_limits():
     assert map_error(wrapped("column cannot have more than 2000 dimensions for hnsw index", "54000")) is None
 
 
+def test_what_was_noted_of_an_error_is_kept():
+    original = wrapped("terminating connection", "57P01")
+    original.add_note("It was in the middle of something.")
+    with pytest.raises(StoreUnavailable) as mapped, mapped_errors():
+        raise original
+    assert mapped.value.__notes__ == ["It was in the middle of something."]
+
+
 def test_every_error_is_a_rowspace_error_and_of_a_builtin_kind():
     kinds = [getattr(errors, name) for name in errors.__all__ if name[0].isupper()]
     assert all(issubclass(kind, RowspaceError) for kind in kinds)

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from rowspace.cli.app import app
 from rowspace.cli.console import first_line
 from rowspace.cli.session import collection_hint
+from rowspace.errors import RowspaceError
 from rowspace.integrations._progress import plural
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -115,6 +116,24 @@ def test_debug_adds_the_traceback(run):
     assert done.exit_code == 3
     assert "Traceback (most recent call last)" in done.stderr
     assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (RowspaceError("It broke."), 1, "Error: It broke. It is half done.\n"),
+        (KeyboardInterrupt(), 130, "Interrupted. It is half done.\n"),
+    ],
+    ids=["error", "Ctrl-C"],
+)
+def test_what_was_noted_on_the_way_is_said(run, monkeypatch, error, code, said):
+    def fail(_settings):
+        error.add_note("It is half done.")
+        raise error
+
+    monkeypatch.setattr("rowspace.cli.doctor.open_database", fail)
+    done = run("doctor")
+    assert (done.exit_code, done.stderr) == (code, said)
 
 
 def test_offline_sql_needs_no_database(run):

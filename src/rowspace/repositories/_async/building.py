@@ -181,7 +181,10 @@ class AsyncIndexBuilder:
             )
         except BaseException as error:
             if step.builds:
-                error.add_note(f"The build of {step.index} did not finish and may have left it INVALID: repair() it.")
+                error.add_note(
+                    f"The build of {step.index} did not finish and may have left it INVALID: `rowspace index repair` "
+                    "or IndexBuilder.repair() mends that."
+                )
             raise
 
     async def _aside(self, statement: Any) -> list[Any]:
