@@ -44,6 +44,7 @@ def main() -> None:
         _measure("export to Parquet", lambda: _export(database, file))
         print(f"  {file.stat().st_size / 1e6:,.0f} MB")
         _measure("ingest of Parquet", lambda: _ingest(database, file))
+        _check(database, options.rows)
 
 
 def _load(database: Database, collection: Collection, rows: int, dimension: int) -> int:
@@ -58,15 +59,26 @@ def _stream(database: Database, collection: Collection) -> int:
 
 def _export(database: Database, file: Path) -> int:
     _rowspace(database, "export", "million", str(file))
+    return _rows_in(file)
+
+
+def _ingest(database: Database, file: Path) -> int:
+    _rowspace(database, "ingest", str(file), "-c", "million by file", "--embedding", "embedding", "--no-indexes")
+    return _rows_in(file)
+
+
+def _rows_in(file: Path) -> int:
     with pq.ParquetFile(file) as written:
         return int(written.metadata.num_rows)
 
 
-def _ingest(database: Database, file: Path) -> int:
-    name = "million by file"
-    _rowspace(database, "ingest", str(file), "-c", name, "--embedding", "embedding", "--no-indexes")
+def _check(database: Database, rows: int) -> None:
+    """Refuse a run in which rows were lost on the way."""
     with database.session() as session:
-        return DocumentRepository(session, CollectionRepository(session).get(name)).count()
+        found = DocumentRepository(session, CollectionRepository(session).get("million by file")).count()
+    if found != rows:
+        message = f"{rows:,} rows went out, and {found:,} came in."
+        raise RuntimeError(message)
 
 
 def _rowspace(database: Database, *arguments: str) -> None:

@@ -64,6 +64,8 @@ def export(
     with open_database(settings_of(context)) as database, suggestions(database), database.begin() as session:
         from rowspace import CollectionRepository, DocumentRepository
 
+        # What the columns are is found out first: nobody may change it until the rows are read.
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         found = CollectionRepository(session).get(collection)
         wanted = _Export(session, found, where or (), embeddings)
         with progress_of("Exporting", DocumentRepository(session, found).count(where=where)) as advance:

@@ -11,7 +11,7 @@ from tempfile import NamedTemporaryFile
 
 from rowspace.errors import RowspaceError
 
-__all__ = ["complete"]
+__all__ = ["complete", "naming"]
 
 #: What a disk or a directory may have against a file; a lost connection is another matter.
 _OF_FILES = {
@@ -31,7 +31,7 @@ def complete(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     # What a link points to is written, and the link stays.
     target = Path(path).resolve()
     _check(target, overwrite=overwrite)
-    with _named(path):
+    with naming(path):
         with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False) as file:
             unfinished = Path(file.name)
         try:
@@ -45,8 +45,12 @@ def complete(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def _named(path: str | Path) -> Iterator[None]:
-    """Give errors of the disk the name that the caller knows: those of Arrow have none, others the temporary one."""
+def naming(path: str | Path) -> Iterator[None]:
+    """Give errors of the disk the name that the caller knows: some have none, others that of a temporary file.
+
+    Raises:
+        OSError: the same error, with the name.
+    """
     try:
         yield
     except OSError as error:

@@ -28,6 +28,9 @@ from rowspace.services import DocumentIn, DocumentService
 
 __all__ = ["Ingest", "Source"]
 
+#: What unpacks a file, by its suffix.
+_PACKED = {"gz": "gzip -dc", "bz2": "bzip2 -dc", "xz": "xz -dc", "zst": "zstd -dc"}
+
 #: Documents that are embedded and written at once.
 _BATCH = 500
 
@@ -140,9 +143,14 @@ def _format_of(file: str, given: str | None) -> Format:
     try:
         return format_of(file, given)
     except ConfigurationError as error:
-        if "json" not in {given, Path(file).suffix.lower().removeprefix(".")}:
+        suffix = Path(file).suffix.lower().removeprefix(".")
+        if "json" in {given, suffix}:
+            message = f"{error} For one JSON array: jq -c '.[]' {file} > lines.jsonl"
+        elif given is None and suffix in _PACKED:
+            inner = Path(Path(file).stem).suffix.removeprefix(".") or "jsonl"
+            message = f"{error} Unpack it, as in: {_PACKED[suffix]} {file} | rowspace ingest - --format {inner}"
+        else:
             raise
-        message = f"{error} For one JSON array: jq -c '.[]' {file} > lines.jsonl"
         raise ConfigurationError(message) from error
 
 

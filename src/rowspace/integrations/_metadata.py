@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ __all__ = [
     "field_of_key",
     "field_with_categories",
     "is_json",
+    "is_row_number",
     "keep_schema",
     "kept_schema",
     "key_of",
@@ -152,6 +154,11 @@ def field_of_key(key: str, kinds: Iterable[str], kept: Any = None) -> Any:
         return pa.field(key, pa.string())
     type_ = _JSON_TYPES.get(next(iter(found))) if len(found) == 1 else None
     return pa.field(key, pa.string(), metadata=IS_JSON) if type_ is None else pa.field(key, type_)
+
+
+def is_row_number(column: str) -> bool:
+    """Tell whether a column is an index without a name, as pandas writes one to Parquet."""
+    return re.fullmatch(r"__index_level_\d+__", column) is not None
 
 
 def is_json(field: Any) -> bool:

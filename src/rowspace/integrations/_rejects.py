@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from math import isfinite
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+
+from rowspace.integrations._files import naming
 
 __all__ = ["Rejects"]
 
@@ -31,7 +33,9 @@ class Rejects:
     def __call__(self, line: int, reason: str, row: Any) -> None:
         """Write a row: what is no text, such as a byte that is not UTF-8, as an escape."""
         self.count += 1
-        self._file.write(json.dumps({"line": line, "reason": reason, "row": _shown(row)}, allow_nan=False) + "\n")
+        text = json.dumps({"line": line, "reason": reason, "row": _shown(row)}, allow_nan=False)
+        with self._naming():
+            self._file.write(text + "\n")
 
     def __enter__(self) -> Self:
         if self._path is not None:
@@ -39,7 +43,11 @@ class Rejects:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._open.close()
+        with self._naming():
+            self._open.close()
+
+    def _naming(self) -> AbstractContextManager[None]:
+        return naming(str(self._path))
 
 
 def _shown(value: Any) -> Any:

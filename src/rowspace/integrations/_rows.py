@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from rowspace._optional import require
 from rowspace.errors import InvalidRow, RowspaceError
 from rowspace.integrations._arrow import arrow_type
-from rowspace.integrations._metadata import ID, field_with_categories, is_json, key_of
+from rowspace.integrations._metadata import ID, field_with_categories, is_json, is_row_number, key_of
 from rowspace.integrations._read import META
 from rowspace.integrations._values import is_text, parsed, plain, to_python
 from rowspace.integrations._vectors import check_vector_type, sound_vectors, vectors_of
@@ -71,7 +71,7 @@ class Rows:
         columns = {name: known[name] for name in names if name in known and not (has_meta and name == META)}
         whole = ("metadata", META) if has_meta else ()
         objects = next((name for name in whole if name in names and name not in columns), None)
-        others = [name for name in names if name not in columns and name != objects]
+        others = [name for name in names if name not in columns and name != objects and not is_row_number(name)]
         if others and not has_meta:
             message = f"There is no column {others[0]!r} to write to; there are {', '.join(known)}."
             raise InvalidRow(message)

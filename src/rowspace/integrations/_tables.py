@@ -103,11 +103,12 @@ class _Columns:
         Raises:
             InvalidRow: one that is named is missing or comes twice, or is no vector.
         """
+        from rowspace.integrations._metadata import is_row_number
         from rowspace.integrations._values import is_text
         from rowspace.integrations._vectors import check_vector_type, is_numbers
 
         _check_names(schema.names, fields)
-        names, vector = list(schema.names), fields.embedding
+        names, vector = [name for name in schema.names if not is_row_number(name)], fields.embedding
         if vector is None and EMBEDDING in names and is_numbers(schema.field(EMBEDDING).type):
             watch.left_out(EMBEDDING)
             names.remove(EMBEDDING)

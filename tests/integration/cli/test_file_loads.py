@@ -7,11 +7,12 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rowspace import CollectionRepository, Database, MatrixRepository
+from rowspace import CollectionRepository, Database, DocumentService, MatrixRepository, TableRepository
 
 FORMATS = ["jsonl", "csv", "tsv", "parquet", "npy"]
 ROWS = 1_200
@@ -370,3 +371,29 @@ def test_vectors_that_nobody_asked_for_do_not_become_metadata(cli, tmp_path, mat
     assert all((one["metadata"], len(one["embedding"])) == ({}, 64) for one in shown)
     cli("ingest", "-", "--format", "jsonl", "-c", "y", given='{"content": "x", "embedding": "by hand"}\n')
     assert json.loads(cli("export", "y", "-", "--no-embeddings").stdout)["metadata"] == {"embedding": "by hand"}
+
+
+def test_the_index_of_a_frame_does_not_become_metadata(cli, tmp_path):
+    frame = pd.DataFrame({"content": ["a", "b", "c", "d"], "year": [1, 2, 3, 4]})
+    frame[frame.year != 3].to_parquet(tmp_path / "x.parquet")
+    assert "__index_level_0__" in pq.read_schema(tmp_path / "x.parquet").names
+    cli("ingest", tmp_path / "x.parquet", "-c", "x")
+    shown = [json.loads(line) for line in cli("export", "x", "-", "--no-embeddings").stdout.splitlines()]
+    assert sorted(one["metadata"]["year"] for one in shown) == [1, 2, 4]
+    assert all(one["metadata"].keys() == {"year"} for one in shown)
+
+
+def test_an_export_is_of_one_moment(cli, tmp_path, monkeypatch):
+    cli("ingest", "-", "--format", "jsonl", "-c", "x", given=lines([{"content": "a", "year": 1}]))
+    read = TableRepository.metadata_kinds
+
+    def written_meanwhile(self, **options):
+        found = read(self, **options)
+        with Database.open(cli.url) as database:
+            later = {"content": "b", "metadata": {"year": "of another type"}, "embedding": [1] * 64}
+            DocumentService(database).add("x", [later])
+        return found
+
+    monkeypatch.setattr(TableRepository, "metadata_kinds", written_meanwhile)
+    cli("export", "x", tmp_path / "x.parquet")
+    assert pq.read_table(tmp_path / "x.parquet").column("year").to_pylist() == [1]

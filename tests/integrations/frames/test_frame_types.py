@@ -203,3 +203,11 @@ def test_objects_and_missing_vectors_in_a_model(session):
 def test_a_matrix_needs_a_vector_of_each_row(session, frame):
     with pytest.raises(InvalidVector, match="Row 2 has no vector"):
         to_matrix([[1.0], [2.0], None])
+
+
+def test_an_index_without_a_name_in_a_file_is_no_column(session, frame, tmp_path):
+    frame.iloc[[0, 1, 3]].drop(columns="embedding").assign(embedding=[[1.0], [2.0], [3.0]]).to_parquet(
+        tmp_path / "x.parquet"
+    )
+    load_parquet(session, "x", tmp_path / "x.parquet")
+    assert read_frame(session, "x").columns.tolist() == ["id", "content", "embedding"]

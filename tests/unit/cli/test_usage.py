@@ -81,6 +81,7 @@ def test_version(run):
             "'file.txt' does not tell the format: say --format, one of jsonl, csv,",
         ),
         (["ingest", "file.json"], "jq -c '.[]' file.json > lines.jsonl"),
+        (["ingest", "file.csv.gz"], "gzip -dc file.csv.gz | rowspace ingest - --format csv"),
         (["ingest", "-"], "'-' does not tell the format"),
         (["ingest", "-", "--format", "xml"], "expected one of jsonl, csv, tsv, parquet, npy, got 'xml'."),
         (["db", "downgrade", "base"], "Say --yes, as there is nobody to ask."),
