@@ -10,13 +10,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import SecretStr
 
 from rowspace._optional import require
-from rowspace.cli.process import say
+from rowspace.cli.process import ExitCode, say
 from rowspace.cli.session import embedded_url, open_database, settings_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ _FACTORY = f"{__name__}:worker"
 
 #: Seconds for the requests at hand, once it is to stop.
 _GRACE = 30
+
+
+class LogLevel(Enum):
+    """What uvicorn logs, and what is worse."""
+
+    CRITICAL = "critical"
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+    DEBUG = "debug"
 
 
 def serve(
@@ -42,7 +53,9 @@ def serve(
     migrate: Annotated[
         bool, typer.Option("--migrate", help="Bring the database to the newest migration first.")
     ] = False,
-    log_level: Annotated[str, typer.Option(metavar="LEVEL", help="critical, error, warning, info or debug.")] = "info",
+    log_level: Annotated[
+        LogLevel, typer.Option(metavar="LEVEL", help="critical, error, warning, info or debug.")
+    ] = LogLevel.INFO,
 ) -> None:
     """Serve collections, documents and searches over HTTP, with their description at /docs.
 
@@ -64,19 +77,26 @@ def serve(
         # Made here too where the workers make their own: what is wrong with the settings is said once, in a sentence.
         app = fastapi.create_app()
         _warn(host)
-        # Uvicorn raises the signal again when it is done, and done is what was asked for.
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        options: dict[str, Any] = {"host": host, "port": port, "workers": workers, "log_level": log_level.value}
+        _run(uvicorn, app if workers == 1 else _FACTORY, factory=workers > 1, **options)
+
+
+def _run(uvicorn: Any, app: Any, **options: Any) -> None:
+    # Uvicorn raises the signal again when it is done, and done is what was asked for.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
         uvicorn.run(
-            app if workers == 1 else _FACTORY,
-            factory=workers > 1,
-            host=host,
-            port=port,
+            app,
             http=require("rowspace.integrations.fastapi.protocol", extra="fastapi").PromptProtocol,
-            workers=workers,
-            log_level=log_level,
             server_header=False,
             timeout_graceful_shutdown=_GRACE,
+            **options,
         )
+    except SystemExit as ended:
+        # It has said why: a port that is taken. Its own codes mean other things here.
+        if ended.code:
+            raise typer.Exit(ExitCode.ERROR) from ended
+        raise
 
 
 def worker() -> Any:
@@ -126,9 +146,9 @@ def _migrate(settings: Settings) -> None:
 
 
 def _warn(host: str) -> None:
-    from rowspace.integrations.rest.settings import ServerSettings
+    from rowspace.integrations.rest.settings import read_settings
 
-    if not ServerSettings().api_keys and not _is_loopback(host):
+    if not read_settings().api_keys and not _is_loopback(host):
         say(f"Warning: whoever reaches {host} may read and change everything, as ROWSPACE_API_KEYS holds no key.")
 
 

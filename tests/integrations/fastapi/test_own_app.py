@@ -5,12 +5,14 @@ from __future__ import annotations
 import httpx
 import pytest
 from fastapi import FastAPI, HTTPException
+from fastapi.testclient import TestClient
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace import AsyncDatabase
 from rowspace.errors import CollectionNotFound, ConfigurationError
 from rowspace.integrations.fastapi import add_problem_handlers, create_app, make_router, session_of
+from rowspace.integrations.flask import create_app as flask_app
 from rowspace.integrations.rest.settings import ServerSettings
 from rowspace.testing import HashingEmbedder
 
@@ -75,6 +77,20 @@ async def test_a_session_is_committed_once_or_rolled_back(database):
 def test_an_embedder_that_there_is_not():
     with pytest.raises(ConfigurationError, match="nowhere:at_all"):
         create_app(ServerSettings(embedder="nowhere:at_all"))
+
+
+@pytest.mark.parametrize("framework", [create_app, flask_app], ids=["fastapi", "flask"])
+def test_a_model_that_there_is_not_is_an_error_when_the_application_is_made(framework):
+    with pytest.raises(ConfigurationError, match="knows no model 'nobody:nothing'"):
+        framework(ServerSettings(embedder="none", chat_model="nobody:nothing"))
+
+
+def test_an_application_may_be_started_again(url):
+    app = create_app(ServerSettings(database_url=url), embedder=HashingEmbedder(8))
+    for _ in range(2):
+        with TestClient(app) as client:
+            client.post("/api/collections", json={"name": "again"})
+            assert client.post("/api/chat", json={"collection": "again", "question": "a"}).status_code == 200
 
 
 async def test_an_application_that_was_not_started_says_so(url):

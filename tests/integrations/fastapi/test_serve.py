@@ -177,3 +177,23 @@ def test_workers_end_with_the_process_that_started_them(url):
         served.process.kill()
         served.process.wait(20)
         assert gone(*served.pids)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_port_that_is_taken(url, workers):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [sys.executable, "-m", "rowspace", "serve", "--embedder", "none", "--workers", workers]
+        command += ["--port", str(taken.getsockname()[1])]
+        ended = subprocess.run(
+            command, env={**os.environ, "ROWSPACE_DATABASE_URL": url}, capture_output=True, text=True, check=False
+        )
+    assert (ended.returncode, "ddress already in use" in ended.stderr) == (1, True)
+
+
+def test_what_is_wrong_with_the_settings_is_one_line_and_no_key(url):
+    keys = '[{"key": "sk-secret"}]'
+    environment = {**os.environ, "ROWSPACE_DATABASE_URL": url, "ROWSPACE_API_KEYS": keys}
+    command = [sys.executable, "-m", "rowspace", "serve", "--embedder", "none"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: ROWSPACE_API_KEYS cannot be read: 0.sha256: Field required.\n"

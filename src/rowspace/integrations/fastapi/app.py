@@ -18,7 +18,7 @@ from rowspace.integrations.rest.databases import database_url, engine_options
 from rowspace.integrations.rest.description import installed_version, tidied
 from rowspace.integrations.rest.embedders import embedder_of
 from rowspace.integrations.rest.origins import ALLOWED_HEADERS, EXPOSED_HEADERS, METHODS
-from rowspace.integrations.rest.settings import ServerSettings
+from rowspace.integrations.rest.settings import ServerSettings, read_settings
 from rowspace.services import Embedder
 
 __all__ = ["create_app"]
@@ -40,10 +40,10 @@ def create_app(
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
 
     Raises:
-        ConfigurationError: there is no such embedder, or a file of the pages' assets is not there.
-        MissingExtra: the embedder is not installed.
+        ConfigurationError: a setting that cannot be, or there is no such embedder, model or asset of the pages.
+        MissingExtra: one of these is not installed.
     """
-    settings = settings or ServerSettings()
+    settings = settings or read_settings()
     backend = Backend(settings, embedder if embedder is not None else embedder_of(settings.embedder), answers=answers)
     app = _Application(
         title="Rowspace",

@@ -7,6 +7,7 @@ from typing import Any
 from rowspace.engine import AsyncDatabase
 from rowspace.errors import ConfigurationError
 from rowspace.integrations.rag import AnswerService
+from rowspace.integrations.rag.chat import model_of
 from rowspace.integrations.rest.embedders import guarded
 from rowspace.integrations.rest.keys import Keyring
 from rowspace.integrations.rest.metrics import Metrics
@@ -29,7 +30,9 @@ class Backend:
         self.settings = settings
         self.embedder = embedder
         self._guarded = guarded(embedder)
-        self.answers: Any = answers
+        self._answers = answers
+        # Here, so that a model that cannot be is an error of whoever starts the server.
+        self._model = None if answers is not None else model_of(settings.chat_model)
         self.keyring = Keyring(settings.api_keys)
         self.metrics = Metrics()
         self._database: AsyncDatabase | None = None
@@ -39,8 +42,7 @@ class Backend:
         self._database = database
         self.documents = AsyncDocumentService(database, self._guarded)
         self.searches = AsyncSearchService(database, self._guarded)
-        if self.answers is None:
-            self.answers = AnswerService(database, self.embedder, model=self.settings.chat_model)
+        self.answers: Any = self._answers or AnswerService(database, self.embedder, model=self._model)
         self.search = (AsyncQuickSearch(database, self._guarded) if own else self.searches).search
 
     @property

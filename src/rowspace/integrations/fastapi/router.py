@@ -15,7 +15,7 @@ from rowspace.integrations.fastapi.documents import add_documents
 from rowspace.integrations.fastapi.probes import probes_router
 from rowspace.integrations.fastapi.routes import route_class
 from rowspace.integrations.fastapi.search import add_search
-from rowspace.integrations.rest.settings import ServerSettings
+from rowspace.integrations.rest.settings import ServerSettings, read_settings
 from rowspace.services import Embedder
 
 __all__ = ["make_router", "router_of"]
@@ -38,7 +38,7 @@ def make_router(
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
         probes: whether `/healthz`, `/readyz` and `/metrics` are part of it.
     """
-    backend = Backend(settings or ServerSettings(), embedder, answers=answers)
+    backend = Backend(settings or read_settings(), embedder, answers=answers)
     backend.connect(database)
     return router_of(backend, probes=probes)
 

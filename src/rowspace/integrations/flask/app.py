@@ -11,7 +11,7 @@ from rowspace.integrations.flask.blueprint import make_blueprint
 from rowspace.integrations.flask.extension import Rowspace
 from rowspace.integrations.flask.problems import add_problem_handlers, answer_to, own_request_id
 from rowspace.integrations.rest.origins import origin_headers
-from rowspace.integrations.rest.settings import ServerSettings
+from rowspace.integrations.rest.settings import ServerSettings, read_settings
 from rowspace.services import Embedder
 
 __all__ = ["create_app"]
@@ -33,9 +33,10 @@ def create_app(
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
 
     Raises:
-        ConfigurationError, MissingExtra: there is no such embedder; it is not installed.
+        ConfigurationError: a setting that cannot be, or there is no such embedder, model or asset of the pages.
+        MissingExtra: one of these is not installed.
     """
-    settings = settings if settings is not None else ServerSettings()
+    settings = settings if settings is not None else read_settings()
     app = Flask("rowspace", static_folder=None, template_folder=None)
     Rowspace(embedder=embedder, answers=answers).init_app(app, settings=settings, database=database)
     add_problem_handlers(app)

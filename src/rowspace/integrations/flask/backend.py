@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from rowspace.engine import Database
 from rowspace.errors import ConfigurationError
 from rowspace.integrations.rag import AnswerService
+from rowspace.integrations.rag.chat import model_of
 from rowspace.integrations.rest.databases import database_url, engine_options
 from rowspace.integrations.rest.embedders import guarded
 from rowspace.integrations.rest.keys import Keyring
@@ -54,6 +55,8 @@ class Backend:
         #: Flask-SQLAlchemy, where its session is that of the requests.
         self.sqlalchemy: Any = None
         self._answers = answers
+        # Here, so that a model that cannot be is an error of whoever starts the server.
+        self._model = None if answers is not None else model_of(settings.chat_model)
         self._given = database
         self._opened: Database | None = None
         self._opening = Lock()
@@ -97,7 +100,7 @@ class Backend:
         """The answer service."""
         if self._answers is not None:
             return self._answers
-        return AnswerService(self.database, self.embedder, model=self.settings.chat_model)
+        return AnswerService(self.database, self.embedder, model=self._model)
 
     def close(self) -> None:
         """Close what was opened here; the next one who asks for the database opens it again."""

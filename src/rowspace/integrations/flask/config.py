@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from rowspace.errors import ConfigurationError
-from rowspace.integrations.rest.settings import ServerSettings
+from rowspace.integrations.rest.settings import ServerSettings, read_settings, variable_of
 
 __all__ = ["settings_from"]
 
@@ -24,7 +22,7 @@ def settings_from(config: Mapping[str, Any]) -> ServerSettings:
     """
     given = {key: value for key, value in config.items() if key.startswith(_PREFIX) and value is not None}
     known = {
-        (field.validation_alias or _PREFIX + name.upper()): (field.validation_alias or name)
+        (field.validation_alias or variable_of(name)): (field.validation_alias or name)
         for name, field in ServerSettings.model_fields.items()
     }
     unknown = sorted(given.keys() - known.keys())
@@ -32,10 +30,4 @@ def settings_from(config: Mapping[str, Any]) -> ServerSettings:
         names = ", ".join(sorted(map(str, known)))
         message = f"app.config has {', '.join(unknown)}, which Rowspace does not know. It knows {names}."
         raise ConfigurationError(message)
-    try:
-        return ServerSettings(**{str(known[key]): value for key, value in given.items()})
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        name = ".".join(str(part) for part in fault["loc"]).upper()
-        message = f"{name if name.startswith(_PREFIX) else _PREFIX + name} cannot be read: {fault['msg']}."
-        raise ConfigurationError(message) from None
+    return read_settings({str(known[key]): value for key, value in given.items()})

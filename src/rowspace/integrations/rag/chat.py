@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
+from pydantic import ValidationError
+
 from rowspace._optional import require
 from rowspace.errors import ConfigurationError, MissingExtra, ModelError
 from rowspace.integrations.rag.failures import aguarded, guarded, model_errors
 
-__all__ = ["Chat", "Reply"]
+__all__ = ["Chat", "Reply", "model_of"]
 
 _WHAT = "chat model"
 _CUT = "The model stopped at its limit of tokens: the answer is cut off."
@@ -69,7 +71,7 @@ class Chat:
     """
 
     def __init__(self, model: Any) -> None:
-        self._model = _named(model) if isinstance(model, str) else model
+        self._model = model_of(model)
         base = require("langchain_core.language_models", extra="langchain").BaseChatModel
         if not isinstance(self._model, base):
             message = f"The model is a LangChain chat model or the name of one, got {type(model).__name__}."
@@ -115,7 +117,15 @@ def _replied(message: Any) -> Reply:
     return reply
 
 
-def _named(model: str) -> Any:
+def model_of(model: Any) -> Any:
+    """Return the chat model of a name, as `init_chat_model` of LangChain takes it; what is no name stays what it is.
+
+    Raises:
+        MissingExtra: `langchain`, or the package of the provider, is not installed.
+        ConfigurationError: there is none of that name, or it cannot be set up.
+    """
+    if not isinstance(model, str):
+        return model
     try:
         from langchain.chat_models import init_chat_model
     except ModuleNotFoundError as error:
@@ -128,6 +138,15 @@ def _named(model: str) -> Any:
     except ImportError as error:
         message = f"The model {model!r} needs a package that is not installed: {error}"
         raise MissingExtra(message, name=error.name) from error
+    except ValidationError as error:
+        # It would repeat what it was given, a key among it.
+        message = f"The model {model!r} cannot be set up ({type(error).__name__})."
+        raise ConfigurationError(message) from error
     except ValueError as error:
-        message = f"LangChain knows no model {model!r}; a name is such as 'openai:gpt-4o-mini'. {error}"
+        why = str(error).partition("\n")[0]
+        message = f"LangChain knows no model {model!r}; a name is such as 'openai:gpt-4o-mini'. {why}"
+        raise ConfigurationError(message) from error
+    except Exception as error:
+        why = str(error).partition("\n")[0]
+        message = f"The model {model!r} cannot be set up: {why}"
         raise ConfigurationError(message) from error

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 
 from rowspace._optional import require
+from rowspace.errors import ConfigurationError
 from rowspace.integrations.rest.fields import MAX_DOCUMENTS, MAX_K, MAX_QUERIES
 from rowspace.integrations.rest.keys import ApiKey
 
 require("pydantic_settings", extra="fastapi")
 
-from pydantic_settings import BaseSettings, SettingsConfigDict  # noqa: E402 -- after the word about the extra
+from pydantic_settings import (  # noqa: E402 -- after the word about the extra
+    BaseSettings,
+    SettingsConfigDict,
+    SettingsError,
+)
 
-__all__ = ["Limits", "ServerSettings"]
+__all__ = ["Limits", "ServerSettings", "read_settings", "variable_of"]
 
 _MIB = 2**20
+_PREFIX = "ROWSPACE_"
+
+#: The settings that are JSON, by example.
+_JSON = {"api_keys": '[{"name": "site", "sha256": "5e88..."}]', "cors_origins": '["https://example.org"]'}
 
 
 class Limits(BaseSettings):
@@ -32,7 +43,14 @@ class Limits(BaseSettings):
         upload_idle: seconds that a streamed body may pause before it is given up.
     """
 
-    model_config = SettingsConfigDict(env_prefix="ROWSPACE_", env_ignore_empty=True, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        # A key in place of its hash, or a URL with a password, is not to be repeated.
+        hide_input_in_errors=True,
+    )
 
     max_body: int = Field(default=16 * _MIB, ge=1_024)
     max_upload: int = Field(default=1_024 * _MIB, ge=1_024)
@@ -79,3 +97,27 @@ class ServerSettings(Limits):
     metrics: bool = True
     docs: bool = True
     docs_assets: str | None = None
+
+
+def read_settings(given: Mapping[str, Any] | None = None) -> ServerSettings:
+    """Return the settings that are given, and those of the environment for the others.
+
+    Raises:
+        ConfigurationError: one cannot be read; the message does not repeat it, as it may hold a password or a key.
+    """
+    try:
+        return ServerSettings(**(given or {}))
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name, *within = (str(part) for part in fault["loc"])
+        message = f"{variable_of(name)} cannot be read: {': '.join(filter(None, ['.'.join(within), fault['msg']]))}."
+    except SettingsError as error:
+        # The name is all that it says.
+        name = next((name for name in _JSON if f'"{name}"' in str(error)), "a setting")
+        message = f"{variable_of(name)} cannot be read: it is JSON, such as {_JSON.get(name, '[]')}."
+    raise ConfigurationError(message)
+
+
+def variable_of(name: str) -> str:
+    """Return the variable of a setting."""
+    return name if name.startswith(_PREFIX) else _PREFIX + name.upper()

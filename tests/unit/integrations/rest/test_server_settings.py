@@ -7,8 +7,9 @@ from contextlib import ExitStack
 import pytest
 from pydantic import ValidationError
 
+from rowspace.errors import ConfigurationError
 from rowspace.integrations.rest.databases import database_url, engine_options
-from rowspace.integrations.rest.settings import ServerSettings
+from rowspace.integrations.rest.settings import ServerSettings, read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +46,31 @@ def test_limits_can_only_be_lowered_and_nonsense_is_refused(monkeypatch, name, v
     monkeypatch.setenv(f"ROWSPACE_{name}", value)
     with pytest.raises(ValidationError):
         ServerSettings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("API_KEYS", '[{"key": "sk-secret"}]', "ROWSPACE_API_KEYS cannot be read: 0.sha256: Field required."),
+        ("API_KEYS", '[{"sha256": "sk-secret"}]', "ROWSPACE_API_KEYS cannot be read: 0.sha256: String should match"),
+        ("API_KEYS", "sk-secret", "ROWSPACE_API_KEYS cannot be read: it is JSON, such as [{"),
+        ("CORS_ORIGINS", "https://sk-secret", 'it is JSON, such as ["https://'),
+        ("MAX_K", "sk-secret", "ROWSPACE_MAX_K cannot be read: Input should be a valid integer"),
+    ],
+)
+def test_what_cannot_be_read_is_named_and_not_repeated(monkeypatch, name, value, said):
+    monkeypatch.setenv(f"ROWSPACE_{name}", value)
+    with pytest.raises(ConfigurationError) as raised:
+        read_settings()
+    assert said in str(raised.value)
+    for error in (raised.value, raised.value.__cause__, raised.value.__context__):
+        assert "sk-secret" not in str(error)
+
+
+def test_what_is_given_goes_before_the_variables(monkeypatch):
+    monkeypatch.setenv("ROWSPACE_MAX_K", "50")
+    assert read_settings({"max_k": 20}).max_k == 20
+    assert read_settings().max_k == 50
 
 
 def test_the_database_of_the_settings():
