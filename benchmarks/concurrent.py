@@ -13,7 +13,7 @@ from sqlalchemy import URL
 
 from benchmarks.database import Filled
 from benchmarks.harness import Measure, interleave_async
-from benchmarks.searching import raw_sql
+from benchmarks.searching import RUN, raw_sql
 from rowspace import AsyncDatabase, AsyncDocumentRepository, AsyncRepository
 
 __all__ = ["measure_async"]
@@ -35,7 +35,7 @@ async def _measure(url: URL, filled: Filled, turns: int) -> list[Measure]:
             own, documents = AsyncRepository(session, filled.model), AsyncDocumentRepository(session, filled.collection)
             for repository in (own, documents):
                 raw = await _raw_search(url, filled, stack, documents=repository is documents)
-                times = await interleave_async(_variants(raw, repository.nearest, filled), turns, warmup=20)
+                times = await interleave_async(_variants(raw, repository.nearest, filled), turns, warmup=2, run=RUN)
                 name = f"{type(repository).__name__} on {driver}, {filled.dimension}-d"
                 detail = times.milliseconds("raw", "nearest")
                 measures.append(Measure("async", name, times.ratio("nearest", "raw"), detail=detail))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from random import Random
 from statistics import median
 from time import perf_counter
 
-__all__ = ["Measure", "Times", "interleave", "interleave_async", "warming"]
+__all__ = ["Measure", "Times", "interleave", "interleave_async"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of every turn, by variant; the n-th turns of all variants were taken one after the other."""
+    """Seconds of every call, by variant; the n-th calls of all variants were with the same number."""
 
     seconds: Mapping[str, list[float]]
 
@@ -56,7 +57,7 @@ class Times:
         return median(self.seconds[variant])
 
     def ratio(self, variant: str, to: str) -> float:
-        """Return the median over the turns of the time of one variant by that of another."""
+        """Return the median over the calls of the time of one variant by that of another."""
         return median(a / b for a, b in zip(self.seconds[variant], self.seconds[to], strict=True))
 
     def milliseconds(self, *variants: str) -> str:
@@ -69,42 +70,42 @@ def interleave(
     turns: int,
     *,
     warmup: int = 0,
+    run: int = 1,
     before: Callable[[int], object] = lambda _: None,
 ) -> Times:
-    """Call every variant with the number of the turn, `turns` times, and time each call.
+    """Call every variant with the numbers from 0 to `turns`, and time each call.
 
-    The order is turned around from one turn to the next: whoever is second finds the data of the turn in the caches.
-    `before` may see to it that whoever is first finds it there too; it is not timed.
+    Each turn is a `run` of calls one after the other, as an application makes them: whoever has just taken over finds
+    the processor's caches full of another server process. The order of the variants is drawn anew for each turn.
+    `before` runs once a turn and is not timed, nor is what comes in the first `warmup` turns.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for turn in range(-warmup, turns):
+    for turn in range(-warmup, -(-turns // run)):
         before(turn)
-        for name in _order(list(variants), turn):
-            began = perf_counter()
-            variants[name](turn)
-            seconds[name].append(perf_counter() - began)
-    return Times({name: values[warmup:] for name, values in seconds.items()})
-
-
-def warming(variants: Mapping[str, Callable[[int], object]]) -> Callable[[int], object]:
-    """Return what runs every variant once: each has a server process of its own, with caches of its own."""
-    return lambda turn: [variant(turn) for variant in variants.values()]
+        for name in _order(variants, turn):
+            for number in range(turn * run, (turn + 1) * run):
+                began = perf_counter()
+                variants[name](number)
+                seconds[name].append(perf_counter() - began)
+    return Times({name: values[warmup * run :] for name, values in seconds.items()})
 
 
 async def interleave_async(
-    variants: Mapping[str, Callable[[int], Awaitable[object]]], turns: int, *, warmup: int = 0
+    variants: Mapping[str, Callable[[int], Awaitable[object]]], turns: int, *, warmup: int = 0, run: int = 1
 ) -> Times:
-    """Do the same with coroutines, one at a time; before each turn every variant runs once without being timed."""
+    """Do the same with coroutines, one at a time."""
     seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for turn in range(-warmup, turns):
-        for variant in variants.values():
-            await variant(turn)
-        for name in _order(list(variants), turn):
-            began = perf_counter()
-            await variants[name](turn)
-            seconds[name].append(perf_counter() - began)
-    return Times({name: values[warmup:] for name, values in seconds.items()})
+    for turn in range(-warmup, -(-turns // run)):
+        for name in _order(variants, turn):
+            for number in range(turn * run, (turn + 1) * run):
+                began = perf_counter()
+                await variants[name](number)
+                seconds[name].append(perf_counter() - began)
+    return Times({name: values[warmup * run :] for name, values in seconds.items()})
 
 
-def _order(names: list[str], turn: int) -> list[str]:
-    return names[::-1] if turn % 2 else names
+def _order(names: Iterable[str], turn: int) -> list[str]:
+    ordered = list(names)
+    # The same orders in every run; nothing here is a secret.
+    Random(turn).shuffle(ordered)  # noqa: S311
+    return ordered

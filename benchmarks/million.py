@@ -1,44 +1,89 @@
 """A million rows in and out, and the memory of the client meanwhile: `python -m benchmarks.million`.
 
 The rows are made as they are asked for, by a generator, and their vectors are random: what is measured is how much the
-client holds, not what the server finds. There is no vector index.
+client holds, not what the server finds. There are no indexes but the primary key's. Files go out and in by the commands
+`rowspace export` and `rowspace ingest`, run in this process.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
+from typer.main import get_command
 
 from benchmarks.database import open_database
 from benchmarks.memory import forget_peak, memory
-from rowspace import CollectionRepository, DocumentRepository, MatrixRepository
+from rowspace import Collection, CollectionRepository, Database, DocumentRepository, MatrixRepository
+from rowspace.cli.app import app
 
 #: Vectors that are made at once.
 _BLOCK = 10_000
 
 
 def main() -> None:
-    """Load, stream back, print."""
+    """Load, stream back, export, ingest, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.million", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--dimension", type=int, default=384)
+    parser.add_argument("--directory", help="where the Parquet file goes, 1.6 kB a row")
     options = parser.parse_args()
-    with open_database() as database:
+    with open_database() as database, tempfile.TemporaryDirectory(dir=options.directory) as directory:
         with database.begin() as session:
             collection = CollectionRepository(session).create("million", options.dimension, index=None)
-        base, began = forget_peak(), perf_counter()
-        with database.begin() as session:
-            report = DocumentRepository(session, collection).upsert(_rows(options.rows, options.dimension))
-        _print("load", report.written, perf_counter() - began, base)
-        base, began, rows = forget_peak(), perf_counter(), 0
-        with database.session() as session, MatrixRepository(session, collection).stream() as parts:
-            for part in parts:
-                rows += len(part.keys)
-        _print("stream", rows, perf_counter() - began, base)
+            CollectionRepository(session).create("million by file", options.dimension, index=None)
+        file = Path(directory) / "million.parquet"
+        _measure("load", lambda: _load(database, collection, options.rows, options.dimension))
+        _measure("stream", lambda: _stream(database, collection))
+        _measure("export to Parquet", lambda: _export(database, file))
+        print(f"  {file.stat().st_size / 1e6:,.0f} MB")
+        _measure("ingest of Parquet", lambda: _ingest(database, file))
+        _check(database, options.rows)
+
+
+def _load(database: Database, collection: Collection, rows: int, dimension: int) -> int:
+    with database.begin() as session:
+        return DocumentRepository(session, collection).upsert(_rows(rows, dimension)).written
+
+
+def _stream(database: Database, collection: Collection) -> int:
+    with database.session() as session, MatrixRepository(session, collection).stream() as parts:
+        return sum(len(part.keys) for part in parts)
+
+
+def _export(database: Database, file: Path) -> int:
+    _rowspace(database, "export", "million", str(file))
+    return _rows_in(file)
+
+
+def _ingest(database: Database, file: Path) -> int:
+    _rowspace(database, "ingest", str(file), "-c", "million by file", "--embedding", "embedding", "--no-indexes")
+    return _rows_in(file)
+
+
+def _rows_in(file: Path) -> int:
+    with pq.ParquetFile(file) as written:
+        return int(written.metadata.num_rows)
+
+
+def _check(database: Database, rows: int) -> None:
+    """Refuse a run in which rows were lost on the way."""
+    with database.session() as session:
+        found = DocumentRepository(session, CollectionRepository(session).get("million by file")).count()
+    if found != rows:
+        message = f"{rows:,} rows went out, and {found:,} came in."
+        raise RuntimeError(message)
+
+
+def _rowspace(database: Database, *arguments: str) -> None:
+    url = database.engine.url.render_as_string(hide_password=False)
+    get_command(app).main(["--url", url, *arguments], prog_name="rowspace", standalone_mode=False)
 
 
 def _rows(count: int, dimension: int) -> Iterator[dict[str, Any]]:
@@ -49,8 +94,11 @@ def _rows(count: int, dimension: int) -> Iterator[dict[str, Any]]:
             yield {"id": f"row-{number:07d}", "content": f"The text of row {number}.", "embedding": vector}
 
 
-def _print(name: str, rows: int, seconds: float, base: float) -> None:
-    peak = memory("VmHWM")
+def _measure(name: str, work: Callable[[], int]) -> None:
+    """Print how many rows there were, how fast it went, and what the peak of the client's memory was."""
+    base, began = forget_peak(), perf_counter()
+    rows = work()
+    seconds, peak = perf_counter() - began, memory("VmHWM")
     print(f"{name}: {rows:,} rows in {seconds:.0f} s, {rows / seconds:,.0f} a second; "
           f"peak of the client {peak:.0f} MB, of which {peak - base:.0f} MB for this", flush=True)  # fmt: skip
 

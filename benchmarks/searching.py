@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from benchmarks.database import Filled, connect
-from benchmarks.harness import Measure, interleave, warming
+from benchmarks.harness import Measure, interleave
 from rowspace import Database, DocumentRepository, Repository
 from rowspace.repositories.targets import target_of
 from rowspace.statements.documents import target_of as collection_target
 from rowspace.statements.search import Nearest, nearest, parameters
 
-__all__ = ["K", "measure_filter", "measure_search", "raw_sql"]
+__all__ = ["RUN", "K", "measure_filter", "measure_search", "raw_sql"]
 
 #: Rows asked for: what `nearest` returns by default.
 K = 10
+
+#: Searches of a variant in a row, before the turn of another.
+RUN = 20
 
 #: What a Document is made of, without the embedding.
 COLUMNS = "collection_id, id, content, metadata, created_at, updated_at"
@@ -68,7 +71,7 @@ def measure_search(database: Database, filled: Filled, turns: int) -> list[Measu
                 "statement": _statement(session, filled, documents=repository is documents),
             }
             variants = {name: _over(filled.corpus.queries, search) for name, search in searches.items()}
-            times = interleave(variants, turns, warmup=20, before=warming(variants))
+            times = interleave(variants, turns, warmup=2, run=RUN)
             name, detail = f"{type(repository).__name__}, {filled.dimension}-d", times.milliseconds("raw", "nearest")
             measures.append(Measure("search", name, times.ratio("nearest", "raw"), at_most=1.3, detail=detail))
             name, detail = f"the same by SQLAlchemy alone, {filled.dimension}-d", times.milliseconds("statement")
@@ -99,7 +102,7 @@ def measure_filter(database: Database, filled: Filled, turns: int) -> list[Measu
             return [hit.entity.id for hit in hits]
 
         variants: dict[str, Callable[[int], object]] = {"raw unfiltered": _over(queries, raw), "filtered": filtered}
-        times = interleave(variants, turns, warmup=20, before=warming(variants))
+        times = interleave(variants, turns, warmup=2, run=RUN)
         found = [(filtered(turn), filtered(turn, exact=True)) for turn in range(min(turns, 200))]
     fewest = min(len(hits) for hits, _ in found)
     recall = sum(len({*hits} & {*exact}) / len(exact) for hits, exact in found) / len(found)

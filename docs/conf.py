@@ -1,5 +1,7 @@
 """Sphinx's configuration: Markdown through MyST, docstrings through autodoc, the furo theme."""
 
+import logging
+import warnings
 from importlib.metadata import version as version_of
 
 project = "Rowspace"
@@ -11,6 +13,11 @@ exclude_patterns = ["_build"]
 # Every reference to a name of Rowspace has to resolve. Other libraries' names do not: their inventories
 # are on the network, and the build needs none.
 nitpick_ignore_regex = [("py:.*", r"(?!rowspace\.).*"), ("py:class", r"rowspace\..*\.[MT]")]  # type variables
+
+# It says of each of its parts, while it is imported, that it is there.
+logging.getLogger("alembic").setLevel(logging.WARNING)
+# autodoc looks at every attribute of a mixin, which SQLAlchemy advises against.
+warnings.filterwarnings("ignore", message="Unmanaged access of declarative attribute")
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3

@@ -53,7 +53,7 @@ def _panel(axis: Any, values: dict[str, float | None], title: str) -> None:
 
 
 def _colour(peer: str) -> str:
-    return OURS if peer == "Rowspace" else FLOOR if peer.startswith("raw") else THEIRS
+    return OURS if peer.startswith("Rowspace") else FLOOR if peer.startswith("raw") else THEIRS
 
 
 def _number(value: float) -> str:

@@ -7,7 +7,8 @@ The driver's own exception class says little: a dimension mismatch is `DataError
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
 from typing import Any, Self
@@ -81,7 +82,7 @@ class InvalidSetting(RowspaceError, ValueError):
 
 
 class InvalidText(RowspaceError, ValueError):
-    """Text that PostgreSQL cannot take: a NUL byte, a lone surrogate, too long a query; a load names the row."""
+    """Text that PostgreSQL cannot take: a NUL byte, a lone surrogate, too long a text; a load names the row."""
 
 
 class InvalidRow(RowspaceError, ValueError):
@@ -113,7 +114,7 @@ class SchemaNotReady(RowspaceError):
 
 
 class PermissionDenied(RowspaceError):
-    """The database role may not do this."""
+    """The database role may not do this, or the server or transaction only reads."""
 
 
 class TransactionConflict(RowspaceError):
@@ -143,15 +144,16 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "22021": InvalidText,
     "22023": InvalidSetting,
     "22P05": InvalidText,
+    "25006": PermissionDenied,
+    "26000": ConfigurationError,
     "28000": StoreUnavailable,
     "28P01": StoreUnavailable,
     "3D000": StoreUnavailable,
     "40001": TransactionConflict,
     "40P01": TransactionConflict,
     "42501": PermissionDenied,
-    "42704": SchemaNotReady,
-    "42883": SchemaNotReady,
     "42P01": SchemaNotReady,
+    "42P05": ConfigurationError,
     "53300": StoreUnavailable,
     "57P01": StoreUnavailable,
     "57P02": StoreUnavailable,
@@ -159,6 +161,18 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
 }
 
 _DRIVERS = {"asyncpg", "psycopg", "psycopg2", "sqlalchemy"}
+
+# Between a value and a column of another type; no migration makes that operator.
+_ODD_OPERATOR = re.compile(r"operator does not exist: (?!.*\b(?:vector|halfvec|sparsevec)\b)")
+
+_BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
+    "22000": lambda message: (
+        DimensionMismatch if "dimensions" in message else InvalidVector if "vec" in message else None
+    ),
+    "42704": lambda message: ConfigurationError if "text search configuration" in message else SchemaNotReady,
+    "42883": lambda message: None if _ODD_OPERATOR.search(message) else SchemaNotReady,
+    "54000": lambda message: InvalidText if "tsvector" in message else None,
+}
 
 # What lies between a driver and the socket.
 _PLUMBING = {"asyncio", "selectors", "socket", "ssl", "uvloop"}
@@ -168,6 +182,20 @@ _FIX: dict[type[RowspaceError], str] = {
     StoreUnavailable: "Check that the server runs, and the host, port, user and password in the URL.",
     PermissionDenied: "Grant the right to this role, or connect with one that has it.",
     TransactionConflict: "Roll back and run the whole transaction again.",
+}
+
+_PREPARED = (
+    "A pooler such as PgBouncer gives each transaction another connection, without its prepared statements. Open the "
+    'database with connect_args={"prepare_threshold": None} for psycopg, {"statement_cache_size": 0, '
+    '"prepared_statement_cache_size": 0} for asyncpg.'
+)
+
+# What helps where the kind of error does not tell.
+_FIX_BY_SQLSTATE = {
+    "25006": "The server is a standby, or the transaction may only read: connect to the primary.",
+    "26000": _PREPARED,
+    "42P05": _PREPARED,
+    "54000": "A text may hold 1 MB of distinct words: cut it into parts.",
 }
 
 
@@ -188,16 +216,15 @@ def map_error(error: Any) -> RowspaceError | None:
     kind = _kind(sqlstate, message, error)
     if kind is None:
         return None
-    return kind(" ".join(filter(None, [_sentence(message), _FIX.get(kind)])))
+    fix = _FIX_BY_SQLSTATE.get(sqlstate or "") or _FIX.get(kind)
+    return kind(" ".join(filter(None, [_sentence(message), fix])))
 
 
 def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError] | None:
     if sqlstate is None:
         return StoreUnavailable if _lost_connection(error) else None
-    if sqlstate == "22000":
-        return DimensionMismatch if "dimensions" in message else InvalidVector
-    if sqlstate == "42704" and "text search configuration" in message:
-        return ConfigurationError
+    if sqlstate in _BY_MESSAGE:
+        return _BY_MESSAGE[sqlstate](message)
     if sqlstate.startswith("08"):
         return StoreUnavailable
     return _BY_SQLSTATE.get(sqlstate)
@@ -240,4 +267,6 @@ def mapped_errors() -> Iterator[None]:
         mapped = map_error(error)
         if mapped is None:
             raise
+        for note in getattr(error, "__notes__", ()):
+            mapped.add_note(note)
         raise mapped from error

@@ -101,7 +101,7 @@ class Tuning:
     def settings(self, recall: float | None = None) -> SearchSettings:
         """Return settings for a search that reaches a recall, by default the one that was asked for or the best.
 
-        For a model of one's own: `repository.nearest(query, settings=tuning.settings())`.
+        Searches do this by themselves once the index was tuned: `nearest(query, recall=0.95)`.
 
         Raises:
             InvalidSetting: no setting that was measured has it.
@@ -139,10 +139,7 @@ def tuned(settings: SearchSettings | None, tuning: Tuning | None) -> SearchSetti
             return given
         return with_setting(given, tuning.name, tuning.chosen.setting)
     if tuning is None:
-        message = (
-            f"recall={given.recall:g} needs a measured curve. IndexAdvisor.tune() makes it: a collection keeps it, "
-            "for a model pass settings=tuning.settings(recall)."
-        )
+        message = f"recall={given.recall:g} needs a measured curve. IndexAdvisor.tune() makes and keeps it."
         raise InvalidSetting(message)
     return with_setting(replace(given, recall=None), tuning.name, tuning.point(given.recall).setting)
 

@@ -24,9 +24,11 @@ __all__ = [
     "bits_from_text",
     "bits_to_binary",
     "bits_to_text",
+    "fault_of",
     "from_binary",
     "from_text",
     "matrix_to_binary",
+    "sound_rows",
     "to_binary",
     "to_text",
 ]
@@ -80,6 +82,34 @@ def as_matrix(value: Any, *, dimension: int | None = None) -> Float32:
     return _finite(array, np.float32)
 
 
+def sound_rows(value: Any) -> tuple[Float32, list[int]]:
+    """Return `value` as a float32 array of shape (rows, n), and which of its rows hold a NaN or an infinity.
+
+    A matrix that is fine costs one pass over it; its rows are looked at only where something is wrong.
+
+    Raises:
+        InvalidVector: not two-dimensional, or not numeric.
+    """
+    array = _numeric(value)
+    try:
+        return as_matrix(array), []
+    except InvalidVector:
+        if array.ndim != 2:
+            raise
+    with np.errstate(over="ignore"):
+        out = np.ascontiguousarray(array, np.float32)
+    return out, np.flatnonzero(~np.isfinite(out).all(axis=1)).tolist()
+
+
+def fault_of(value: Any, *, dimension: int | None = None) -> InvalidVector | None:
+    """Return why a value is no vector, as `as_vector` says it; None where it is one."""
+    try:
+        as_vector(value, dimension=dimension)
+    except InvalidVector as error:
+        return error
+    return None
+
+
 def as_bits(value: Any, *, dimension: int | None = None) -> Bits:
     """Return `value` as a bool array of shape (n,).
 
@@ -93,6 +123,7 @@ def as_bits(value: Any, *, dimension: int | None = None) -> Bits:
     """
     if isinstance(value, str):
         value = _digits(value)
+    _refuse_masked(value)
     array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
     array = _one_dimensional(array, dimension)
     if array.dtype.kind not in "biuf" or not bool(np.isin(array, (0, 1)).all()):
@@ -156,6 +187,7 @@ def _numeric(value: Any) -> NDArray[Any]:
     if isinstance(value, str | bytes | dict | set):
         message = f"Expected a vector of numbers, got {_brief(value)}."
         raise InvalidVector(message)
+    _refuse_masked(value)
     # pgvector's Vector and HalfVector, a pandas Series and a torch tensor on the CPU all know the way to NumPy.
     convert = getattr(value, "to_numpy", None)
     try:
@@ -169,6 +201,13 @@ def _numeric(value: Any) -> NDArray[Any]:
         message = f"Expected a vector of numbers, got {_brief(value)} of dtype {array.dtype}."
         raise InvalidVector(message)
     return array
+
+
+def _refuse_masked(value: Any) -> None:
+    # As a plain array it would hold whatever lies under the mask.
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        message = f"A vector has a number at every index, got {_brief(value)}: fill the masked ones, or leave it out."
+        raise InvalidVector(message)
 
 
 def _from_objects(array: NDArray[Any], value: Any) -> NDArray[Any]:

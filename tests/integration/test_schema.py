@@ -8,11 +8,20 @@ import pytest
 from sqlalchemy import Enum, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from rowspace import CollectionRepository, Database, DocumentRepository, DocumentService, LoadReport, Repository, Vector
+from rowspace import (
+    CollectionRepository,
+    Database,
+    DocumentRepository,
+    DocumentService,
+    LoadReport,
+    MatrixRepository,
+    Repository,
+    Vector,
+)
 from rowspace.migrations import upgrade
 from rowspace.testing import HashingEmbedder
 
-SCHEMA = 'My "odd" schema'
+SCHEMA = 'My "odd" schema: 100 % of v1.0'
 
 
 class Base(DeclarativeBase):
@@ -69,6 +78,7 @@ def test_collections_live_in_the_schema(database):
         assert documents.upsert([row]) == LoadReport(1, inserted=1)
         assert documents.upsert([row]) == LoadReport(1, updated=1)
         documents.create_indexes()
+        assert MatrixRepository(session, collection).read(where={"a": 1}).vectors.tolist() == [[3, 4]]
         (hit,) = documents.nearest([0, 0], where={"a": 1}, with_embedding=True)
         assert (hit.distance, hit.entity.embedding.tolist()) == (5, [3, 4])
         assert tables(session, SCHEMA) == {collection.partition}

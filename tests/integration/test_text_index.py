@@ -75,6 +75,29 @@ def test_a_hybrid_search_uses_both_indexes(session):
     assert "Seq Scan" not in plan
 
 
+SEARCHES = {
+    "nearest": lambda documents, _, turn: documents.nearest([1, turn, 0, 0]),
+    "text": lambda _, both, turn: both.text(f"number{turn}"),
+    "hybrid": lambda _, both, turn: both.hybrid(f"number{turn}", [1, turn, 0, 0]),
+}
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_a_search_without_conditions_is_planned_once(database, search):
+    # On a connection of its own: what another test prepared would be counted too.
+    with database.engine.connect() as connection, Session(connection) as session:
+        collection = CollectionRepository(session).get("simple")
+        repositories = DocumentRepository(session, collection), HybridRepository(session, collection)
+        session.execute(text("DEALLOCATE ALL"))
+        connection.connection.driver_connection.prepare_threshold = 0
+        for turn in range(12):
+            SEARCHES[search](*repositories, turn)
+        plans = "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement LIKE '%documents%'"
+        # PostgreSQL's manual, PREPARE: five times for the values, then once for any.
+        assert (5, 7) in session.execute(text(plans)).all()
+        connection.detach()
+
+
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.text(st.sampled_from("ab \"-'!&|()<>:*\\数据検ー한，。「」“”－\0\ud800or ") | st.characters(), max_size=80),

@@ -24,6 +24,8 @@ STATES = {
     "08P01": errors.StoreUnavailable,
     "22021": errors.InvalidText,
     "22P05": errors.InvalidText,
+    "25006": errors.PermissionDenied,
+    "26000": errors.ConfigurationError,
     "22023": errors.InvalidSetting,
     "28000": errors.StoreUnavailable,
     "28P01": errors.StoreUnavailable,
@@ -34,6 +36,7 @@ STATES = {
     "42704": errors.SchemaNotReady,
     "42883": errors.SchemaNotReady,
     "42P01": errors.SchemaNotReady,
+    "42P05": errors.ConfigurationError,
     "53300": errors.StoreUnavailable,
     "57P01": errors.StoreUnavailable,
     "57P02": errors.StoreUnavailable,
@@ -56,6 +59,9 @@ def test_other_conditions_stay_as_they_are(sqlstate):
 def test_a_dimension_mismatch_is_told_from_other_data():
     assert type(map_error(wrapped("expected 3 dimensions, not 2", "22000"))) is DimensionMismatch
     assert type(map_error(wrapped("NaN not allowed in vector", "22000"))) is errors.InvalidVector
+    assert type(map_error(wrapped("infinite value not allowed in halfvec", "22000"))) is errors.InvalidVector
+    # asyncpg's own, of an argument of the wrong type.
+    assert map_error(wrapped("invalid input for query argument $2: 1 (expected str, got int)", "22000")) is None
 
 
 @pytest.mark.parametrize(
@@ -63,12 +69,42 @@ def test_a_dimension_mismatch_is_told_from_other_data():
     [
         ("deadlock\nDETAIL: a lot", "40P01", "deadlock. Roll back and run the whole transaction again."),
         ("expected 3 dimensions, not 2", "22000", "expected 3 dimensions, not 2."),
+        ("no writing", "25006", f"no writing. {errors._FIX_BY_SQLSTATE['25006']}"),
         ("Why?", "42501", "Why? Grant the right to this role, or connect with one that has it."),
         ("  ", "42P01", "DriverError. Run the migrations: `rowspace db upgrade` or `alembic upgrade head`."),
     ],
 )
 def test_messages_say_what_and_the_fix(message, sqlstate, expected):
     assert str(map_error(wrapped(message, sqlstate))) == expected
+
+
+@pytest.mark.parametrize("sqlstate", ["26000", "42P05"])
+def test_a_pooler_between_transactions_is_named_with_what_it_needs(sqlstate):
+    message = str(map_error(wrapped('prepared statement "_pg3_1" already exists', sqlstate)))
+    assert "PgBouncer" in message
+    assert '{"prepare_threshold": None} for psycopg' in message
+    assert '"statement_cache_size": 0' in message
+
+
+def test_an_operator_that_no_migration_makes_stays_as_it_is():
+    assert map_error(wrapped("operator does not exist: text = integer", "42883")) is None
+    missing = map_error(wrapped("operator does not exist: public.vector <=> public.vector", "42883"))
+    assert type(missing) is errors.SchemaNotReady
+
+
+def test_a_text_too_long_for_its_index_is_told_from_other_limits():
+    text = wrapped("string is too long for tsvector (3979800 bytes, max 1048575 bytes)", "54000")
+    assert type(map_error(text)) is errors.InvalidText
+    assert str(map_error(text)).endswith("cut it into parts.")
+    assert map_error(wrapped("column cannot have more than 2000 dimensions for hnsw index", "54000")) is None
+
+
+def test_what_was_noted_of_an_error_is_kept():
+    original = wrapped("terminating connection", "57P01")
+    original.add_note("It was in the middle of something.")
+    with pytest.raises(StoreUnavailable) as mapped, mapped_errors():
+        raise original
+    assert mapped.value.__notes__ == ["It was in the middle of something."]
 
 
 def test_every_error_is_a_rowspace_error_and_of_a_builtin_kind():

@@ -77,6 +77,7 @@ REFUSED = {
     "dates": (np.array(["2024-01-01"], "M8[D]"), "of dtype datetime64[D]"),
     "none": ([1, None], "with None in it"),
     "string among": (np.array([1, "2"], object), "with '2' in it"),
+    "masked": (np.ma.array([1.0, 2.0], mask=[0, 1]), "A vector has a number at every index, got MaskedArray"),
     "ragged": ([[1], [1, 2]], "inhomogeneous"),
     "generator": ((x for x in [1]), "got generator"),
     "object": ([object()], "got list [<object"),
@@ -93,6 +94,10 @@ def test_what_is_no_vector_is_refused_with_the_reason(value, message):
     with pytest.raises(InvalidVector) as refused:
         vectors.as_vector(value)
     assert message in str(refused.value)
+
+
+def test_a_masked_array_that_masks_nothing_is_an_array():
+    assert vectors.as_vector(np.ma.array([1.0, 2.0])).tolist() == [1, 2]
 
 
 def test_long_values_are_shown_in_brief():
@@ -127,12 +132,33 @@ def test_a_matrix_names_row_and_index():
         vectors.as_matrix([[1, 2]], dimension=3)
 
 
+def test_only_the_bad_rows_of_a_matrix_are_named():
+    given = np.array([[1, 2], [np.nan, 1], [1, 1e39], [3, 4]])
+    matrix, bad = vectors.sound_rows(given)
+    assert (matrix.dtype, bad) == (np.float32, [1, 2])
+    assert matrix[[0, 3]].tolist() == [[1, 2], [3, 4]]
+    assert str(vectors.fault_of(given[1])) == "A vector cannot hold NaN, which is at index 0."
+    assert "1e+39 at index 1 is beyond the range" in str(vectors.fault_of(given[2]))
+    assert vectors.fault_of(given[0]) is None
+    assert isinstance(vectors.fault_of([1, 2], dimension=3), DimensionMismatch)
+    for wrong in (np.ones(3), np.array([["a"]]), [[1, None]]):
+        with pytest.raises(InvalidVector):
+            vectors.sound_rows(wrong)
+
+
+def test_a_matrix_that_is_fine_is_taken_as_it_is():
+    given = np.ones((3, 2), np.float32)
+    matrix, bad = vectors.sound_rows(given)
+    assert np.shares_memory(matrix, given)
+    assert bad == []
+
+
 @pytest.mark.parametrize("value", ["101", [True, False, True], [1, 0, 1], [1.0, 0.0, 1.0], np.array([1, 0, 1], "u1")])
 def test_bits_from_any_form(value):
     assert vectors.as_bits(value).tolist() == [True, False, True]
 
 
-@pytest.mark.parametrize("value", ["102", [0, 2], [0.5], "", [None], [], [[1]]])
+@pytest.mark.parametrize("value", ["102", [0, 2], [0.5], "", [None], [], [[1]], np.ma.array([1, 0], mask=[0, 1])])
 def test_what_is_no_bits_is_refused(value):
     with pytest.raises(InvalidVector):
         vectors.as_bits(value)

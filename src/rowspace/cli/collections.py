@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from rowspace.cli.console import plural, print_rows
+from rowspace.cli.console import print_rows
 from rowspace.cli.process import confirm, say
 from rowspace.cli.session import service, settings_of
+from rowspace.integrations._progress import plural
 
 __all__ = ["app"]
 
@@ -79,8 +80,10 @@ def create(
     settings = settings_of(context)
     with service(settings, embedder_of(settings.embedder) if dimension is None else None) as documents:
         spec = _spec(index, distance, quantize)
-        documents.create_collection(name, dimension, distance=distance, index=spec, language=language)
+        made = documents.create_collection(name, dimension, distance=distance, index=spec, language=language)
     say(f"Created {name!r}.")
+    if made.index.get("quantize") != quantize:
+        say(f"{made.dimension:,} dimensions are more than an index of vector holds: its index is built on halfvec.")
 
 
 def _spec(index: str, distance: str, quantize: str | None) -> Any:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len, set_cell_size
@@ -17,17 +16,16 @@ from rich.table import Table
 from rich.text import Text
 
 from rowspace.cli.process import say
+from rowspace.integrations._progress import Advance, Pace, ProgressLines
 
 if TYPE_CHECKING:
     from rowspace.services import SearchHit
 
 __all__ = [
-    "Pace",
     "Stopwatch",
     "first_line",
     "measure",
     "output",
-    "plural",
     "print_hits",
     "print_rows",
     "progress_of",
@@ -36,21 +34,8 @@ __all__ = [
 
 # A terminal has a width of its own; a file or a pipe is read at leisure.
 _PIPE_WIDTH = 120
-# Seconds between two lines of progress where there is no terminal to draw a bar on.
-_REPORT_EVERY = 5.0
-
 # The least that is worth it for the text of a hit.
 _LEAST_ROOM = 16
-
-#: Seconds of the past that the present speed is taken from, at least.
-_WINDOW = 10.0
-
-
-class Advance(Protocol):
-    """What is told how many are done, and which share of the whole that is where it is known."""
-
-    def __call__(self, done: int, share: float | None = None, /) -> None:
-        """Show it."""
 
 
 def output() -> Console:
@@ -110,11 +95,6 @@ def first_line(text: str, width: int = 100) -> str:
     return line if cell_len(line) <= width else set_cell_size(line, width - 3).rstrip() + "..."
 
 
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 class Stopwatch:
     """Seconds since it was made."""
 
@@ -140,11 +120,14 @@ def step(label: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def progress_of(label: str, total: int | None = None) -> Iterator[Advance]:
-    """Yield a function that is told how many are done: a bar on a terminal, now and then a line elsewhere."""
+def progress_of(label: str, total: int | None = None, then: str | None = None) -> Iterator[Advance]:
+    """Yield a function that is told how many are done: a bar on a terminal, now and then a line elsewhere.
+
+    `then` is the label after the last one, where something else is done.
+    """
     pace = Pace(total)
     if not sys.stderr.isatty():
-        yield _Lines(label, pace)
+        yield ProgressLines(label, pace, say, then)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[pace]}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -152,56 +135,9 @@ def progress_of(label: str, total: int | None = None) -> Iterator[Advance]:
 
         def advance(done: int, share: float | None = None, /) -> None:
             words, reached = pace.at(done, share), pace.share
-            progress.update(task, completed=reached or 0, total=None if reached is None else 1.0, pace=words)
+            is_over = then is not None and (reached or 0) >= 1
+            # A bar without an end moves to and fro.
+            end = None if reached is None or is_over else 1.0
+            progress.update(task, completed=reached or 0, total=end, pace=words, description=then if is_over else label)
 
         yield advance
-
-
-class Pace:
-    """How many are done, how fast it goes, and when it will be over.
-
-    Args:
-        total: how many there are, where it is known.
-        clock: the time in seconds.
-    """
-
-    def __init__(self, total: int | None = None, clock: Callable[[], float] = monotonic) -> None:
-        self.share: float | None = None
-        self._total = total
-        self._clock = clock
-        self._marks: deque[tuple[float, int, float | None]] = deque([(clock(), 0, 0.0)])
-
-    def at(self, done: int, share: float | None = None) -> str:
-        """Return in words where it is."""
-        self.share = done / self._total if share is None and self._total else share
-        now = self._clock()
-        # The last mark that is older than the window stays, so that there is always something to compare with.
-        while len(self._marks) > 1 and self._marks[1][0] <= now - _WINDOW:
-            self._marks.popleft()
-        then, before, reached = self._marks[0]
-        self._marks.append((now, done, self.share))
-        words = [f"{done:,}" if self._total is None else f"{done:,} of {self._total:,}"]
-        if now > then:
-            words.append(f"{(done - before) / (now - then):,.0f}/s")
-            if self.share is not None and reached is not None and self.share > reached:
-                words.append(f"{_duration((1 - self.share) * (now - then) / (self.share - reached))} left")
-        return ", ".join(words)
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-class _Lines:
-    def __init__(self, label: str, pace: Pace) -> None:
-        self._label = label
-        self._pace = pace
-        self._due = monotonic() + _REPORT_EVERY
-
-    def __call__(self, done: int, share: float | None = None, /) -> None:
-        words = self._pace.at(done, share)
-        if monotonic() >= self._due:
-            self._due = monotonic() + _REPORT_EVERY
-            say(f"{self._label}: {words}")

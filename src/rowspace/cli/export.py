@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rowspace.cli.console import Stopwatch, plural, progress_of
+from rowspace.cli.console import Stopwatch, progress_of
 from rowspace.cli.formats import Format, format_of
 from rowspace.cli.process import say
 from rowspace.cli.search import json_option
 from rowspace.cli.session import open_database, settings_of, suggestions
+from rowspace.integrations._progress import plural
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -63,6 +64,8 @@ def export(
     with open_database(settings_of(context)) as database, suggestions(database), database.begin() as session:
         from rowspace import CollectionRepository, DocumentRepository
 
+        # What the columns are is found out first: nobody may change it until the rows are read.
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         found = CollectionRepository(session).get(collection)
         wanted = _Export(session, found, where or (), embeddings)
         with progress_of("Exporting", DocumentRepository(session, found).count(where=where)) as advance:

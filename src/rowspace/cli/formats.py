@@ -1,12 +1,11 @@
-"""Which format a file of documents has."""
+"""Which format a file of documents has, as an option of a command."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import typer
 
-from rowspace.integrations._formats import Format
+from rowspace.errors import ConfigurationError
+from rowspace.integrations._formats import Format, format_of as named_format
 
 __all__ = ["Format", "format_of"]
 
@@ -17,13 +16,7 @@ def format_of(file: str, given: str | None) -> Format:
     Raises:
         BadParameter: neither is one.
     """
-    suffix = Path(file).suffix.lower().removeprefix(".")
-    name = given or {"ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
-    if name in list(Format):
-        return Format(name)
-    message = f"expected one of {', '.join(Format)}, got {given!r}."
-    if given is None:
-        message = f"{file!r} does not tell the format: say {', '.join(Format)}."
-    if name == "json":
-        message += f" For one JSON array: jq -c '.[]' {file} | rowspace ingest - --format jsonl"
-    raise typer.BadParameter(message, param_hint="--format")
+    try:
+        return named_format(file, given)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error), param_hint="--format") from error

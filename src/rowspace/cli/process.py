@@ -97,8 +97,8 @@ class Program(TyperGroup):
 def _outcome(ctx: Any) -> Iterator[None]:
     try:
         yield
-    except KeyboardInterrupt:
-        say("Interrupted.")
+    except KeyboardInterrupt as error:
+        say(" ".join(["Interrupted.", *_notes(error)]))
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     except BrokenPipeError:
         # Nobody reads on, as in `rowspace search ... | head`; the interpreter would complain when it flushes.
@@ -109,7 +109,12 @@ def _outcome(ctx: Any) -> Iterator[None]:
             raise
         if ctx.params.get("debug"):
             traceback.print_exc()
-        fail(sentence_of(error), _code(error))
+        fail(" ".join([sentence_of(error), *_notes(error)]), _code(error))
+
+
+def _notes(error: BaseException) -> list[str]:
+    # What was known where the error passed by, such as what it left behind.
+    return getattr(error, "__notes__", [])
 
 
 def _code(error: Exception) -> ExitCode:

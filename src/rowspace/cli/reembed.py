@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from rowspace.cli.console import plural, progress_of
+from rowspace.cli.console import progress_of
 from rowspace.cli.embedders import embedder_of
 from rowspace.cli.process import ExitCode, say
 from rowspace.cli.session import open_database, settings_of, suggestions
+from rowspace.integrations._progress import plural
 
 __all__ = ["reembed"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from sqlalchemy import true
 from sqlalchemy.orm import Session
@@ -17,7 +17,7 @@ from rowspace.integrations._metadata import keep_schema
 from rowspace.integrations._rows import Rows
 from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, DocumentRepository, Repository, TableRepository
-from rowspace.results import LoadReport
+from rowspace.results import LoadReport, Reject
 
 __all__ = ["Existing", "Loading", "load"]
 
@@ -35,13 +35,14 @@ class Loading:
     chunksize: int
     create: Mapping[str, Any]
     build_indexes: bool
+    rejects: Callable[[Reject], Any] | None = None
 
     def __post_init__(self) -> None:
         if self.if_exists not in {"fail", "append", "replace"}:
             message = f"if_exists is one of fail, append, replace, got {self.if_exists!r}."
             raise ConfigurationError(message)
-        if self.chunksize < 1:
-            message = f"chunksize is at least 1, got {self.chunksize}."
+        if type(self.chunksize) is not int or self.chunksize < 1:
+            message = f"chunksize is a whole number of at least 1, got {self.chunksize!r}."
             raise ConfigurationError(message)
 
 
@@ -62,7 +63,18 @@ def load(session: Session, over: Any, data: Any, loading: Loading) -> LoadReport
     documents = isinstance(over, str | Collection)
     known = _known(session, over) if documents else None
     rows = Rows.of(schema, known, None if documents else TableRepository(session, over))
-    if isinstance(batches, list):
+    rejected = 0
+
+    def reject(bad: Reject) -> None:
+        nonlocal rejected
+        rejected += 1
+        cast("Callable[[Reject], Any]", loading.rejects)(bad)
+
+    is_list = isinstance(batches, list)
+    if loading.rejects is not None:
+        sound = rows.sound(batches, reject)
+        batches = list(sound) if is_list else sound
+    if is_list:
         rows = rows.checked(batches)
     given = _Data(batches, rows)
     # A savepoint: an error leaves nothing behind, also where the caller catches it and commits.
@@ -74,7 +86,7 @@ def load(session: Session, over: Any, data: Any, loading: Loading) -> LoadReport
         if report.duplicates:
             message = f"{report.duplicates} rows have a key that came before in the same data; each key comes once."
             raise InvalidRow(message)
-    return report
+    return report + LoadReport(received=rejected, rejected=rejected)
 
 
 def _batches(data: Any, names: Mapping[str, str]) -> tuple[Any, Any]:
@@ -118,10 +130,11 @@ def _load_documents(session: Session, over: str | Collection, data: _Data, loadi
     first = next((batch for batch in source if len(batch)), None)
     dimension = data.rows.dimension_of(first)
     collection = _collection(session, over, dimension, loading)
-    collection.meta = keep_schema(collection.meta, data.rows.kept(), data.rows.notes)
+    found = [] if first is None else [first]
+    shown = data.batches if isinstance(data.batches, list) else found
+    collection.meta = keep_schema(collection.meta, data.rows.kept(shown), data.rows.notes)
     repository = DocumentRepository(session, collection)
     was_empty = repository.begin_first_load()
-    found = [] if first is None else [first]
     rows = _Data(chain(found, source), data.rows).of_dimension(collection.dimension)
     report = repository.upsert(rows, batch_size=loading.chunksize)
     if was_empty and report.written and loading.build_indexes:

@@ -14,21 +14,27 @@ from sqlalchemy.orm import Session
 from rowspace._optional import require
 from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.integrations._arrow import array_of, arrow_type, as_type, stacked
-from rowspace.integrations._metadata import ID, IS_JSON, columns_of_metadata, field_of_key, kept_schema
+from rowspace.integrations._metadata import (
+    ID,
+    IS_JSON,
+    PREFIX,
+    column_of,
+    columns_of_metadata,
+    field_of_key,
+    kept_schema,
+)
 from rowspace.models import Collection
 from rowspace.repositories import TableRepository
 from rowspace.repositories.subjects import Where
 from rowspace.wire.columns import Kind, RawColumn, kind_of
 from rowspace.wire.encode import to_json
 
-__all__ = ["META", "PREFIX", "Fields", "fields_of", "selected"]
+__all__ = ["META", "Fields", "fields_of", "selected"]
 
 pa: Any = require("pyarrow", extra="arrow")
 
 #: The attribute with the metadata, and what its column is called in a frame when it is one.
 META = "meta"
-#: In front of a metadata key that is called like another column.
-PREFIX = "metadata."
 
 _MODES = ("columns", "json")
 _TIMES = {"created_at", "updated_at"}
@@ -82,7 +88,7 @@ class Fields:
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def _named(self, key: str) -> str:
-        return PREFIX + key if key in {_shown(name) for name in self.types} else key
+        return column_of(key, {_shown(name) for name in self.types})
 
 
 def _shown(attribute: str) -> str:
@@ -106,7 +112,7 @@ def fields_of(
         message = f"metadata is one of {', '.join(_MODES)}, got {metadata!r}."
         raise ConfigurationError(message)
     schema = kept_schema(over.meta if isinstance(over, Collection) else {})
-    kept = {field.name: field.type for field in schema}
+    kept = {field.name: field for field in schema}
     id_ = kept.pop(ID, None)
     chosen, keys = _chosen(tables, over, columns)
     in_columns = META in chosen and isinstance(tables.columns[META].type, JSONB) and metadata == "columns"
@@ -121,7 +127,8 @@ def fields_of(
         known = tables.metadata_kinds(where=where)
         # In the order of the frame that was written, and its columns also where they are all null.
         found = {key: field_of_key(key, known.get(key, ()), kept.get(key)) for key in (keys or {**kept, **known})}
-    return Fields(kinds, types, {"id": id_} if id_ is not None and "id" in chosen else {}, found, schema.metadata or {})
+    ids = {"id": id_.type} if id_ is not None and "id" in chosen else {}
+    return Fields(kinds, types, ids, found, schema.metadata or {})
 
 
 def _chosen(

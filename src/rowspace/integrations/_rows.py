@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,20 +11,23 @@ from sqlalchemy import Column, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace._optional import require
-from rowspace.errors import DimensionMismatch, InvalidRow, InvalidVector, RowspaceError
+from rowspace.errors import InvalidRow, RowspaceError
 from rowspace.integrations._arrow import arrow_type
-from rowspace.integrations._metadata import ID, is_json
-from rowspace.integrations._read import META, PREFIX
+from rowspace.integrations._metadata import ID, field_with_categories, is_json, is_row_number, key_of
+from rowspace.integrations._read import META
+from rowspace.integrations._values import is_text, parsed, plain, to_python
+from rowspace.integrations._vectors import check_vector_type, sound_vectors, vectors_of
 from rowspace.models import Collection, Document
 from rowspace.repositories import TableRepository
-from rowspace.vectors import as_matrix
+from rowspace.results import Reject
 from rowspace.wire.columns import Kind, kind_of
 
-__all__ = ["Rows", "plain_values", "vectors_of"]
+__all__ = ["DOCUMENT", "Rows", "json_values"]
 
 pa: Any = require("pyarrow", extra="arrow")
 
-_DOCUMENT = ("id", "content", "embedding")
+#: The columns of a collection that are not metadata.
+DOCUMENT = ("id", "content", "embedding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,14 @@ class Rows:
         columns = {name: known[name] for name in names if name in known and not (has_meta and name == META)}
         whole = ("metadata", META) if has_meta else ()
         objects = next((name for name in whole if name in names and name not in columns), None)
-        others = [name for name in names if name not in columns and name != objects]
+        others = [name for name in names if name not in columns and name != objects and not is_row_number(name)]
         if others and not has_meta:
             message = f"There is no column {others[0]!r} to write to; there are {', '.join(known)}."
             raise InvalidRow(message)
         keys = ("id",) if tables is None else tables.keys
         vector = "embedding" if tables is None else tables.vector
         dimension = over.dimension if isinstance(over, Collection) else tables.dimension if tables else None
-        metadata = {name: _key(name, {*known, "metadata"}) for name in others}
+        metadata = {name: key_of(name, {*known, "metadata"}) for name in others}
         types = {field.name: field.type for field in schema}
         text = frozenset(field.name for field in schema if is_json(field))
         rows = cls(columns, metadata, objects, keys, vector, dimension, types, schema.metadata or {}, text)
@@ -97,7 +99,7 @@ class Rows:
                 raise InvalidRow(message)
         for name, column in self.columns.items():
             if kind_of(column.type) is Kind.VECTOR:
-                _check_vector_type(name, self.types[name], self._dimension_of_column(name))
+                check_vector_type(name, self.types[name], self._dimension_of_column(name))
             elif not _may_become(self.types[name], column, is_key=name in self.keys):
                 message = f"The column {name!r} is {self.types[name]}; {column.type!r} takes {arrow_type(column.type)}."
                 raise InvalidRow(message)
@@ -120,12 +122,15 @@ class Rows:
         first = next((value for value in batch.column(self.vector) if value.is_valid), None)
         return None if first is None else len(first)
 
-    def kept(self) -> dict[str, Any]:
-        """Return the types of the columns that will be JSON or text in the database."""
-        kept = {key: self.types[name] for name, key in self.metadata.items() if name not in self.json}
-        if not _is_text(self.types["id"]):
-            kept[ID] = self.types["id"]
-        return kept
+    def kept(self, batches: Iterable[Any]) -> list[Any]:
+        """Return the fields of the columns that will be JSON or text in the database; categories are in `batches`."""
+        shown = list(batches)
+        kept = [
+            field_with_categories(key, self.types[name], [batch.column(name) for batch in shown])
+            for name, key in self.metadata.items()
+            if name not in self.json
+        ]
+        return kept if is_text(self.types["id"]) else [*kept, pa.field(ID, self.types["id"])]
 
     def checked(self, batches: Iterable[Any]) -> Rows:
         """Look at all rows before any is written, and return this with the dimension of the vectors.
@@ -146,6 +151,38 @@ class Rows:
                     raise InvalidRow(message)
             number += len(batch)
         return rows
+
+    def sound(self, batches: Iterable[Any], rejected: Callable[[Reject], Any]) -> Iterator[Any]:
+        """Yield the batches without the rows that have a bad vector, or a null where there may be none.
+
+        Raises:
+            InvalidVector, DimensionMismatch: a column that holds no vectors at all.
+        """
+        rows, number = self, 0
+        for batch in batches:
+            if rows.dimension is None and (dimension := rows.dimension_of(batch)) is not None:
+                rows = rows.of_dimension(dimension)
+            faults = rows.faults(batch)
+            for at in sorted(faults):
+                rejected(Reject(number + at, f"Row {number + at}: {faults[at]}", batch.slice(at, 1).to_pylist()[0]))
+            number += len(batch)
+            yield batch.filter(pa.array([at not in faults for at in range(len(batch))])) if faults else batch
+
+    def faults(self, batch: Any) -> dict[int, str]:
+        """Return by position what is wrong with rows of a batch: a null where there may be none, or a bad vector."""
+        faults: dict[int, str] = {}
+        for name, column in self.columns.items():
+            array = batch.column(name)
+            if kind_of(column.type) is Kind.VECTOR:
+                _, errors = sound_vectors(array, self._dimension_of_column(name), name)
+                faults |= {at: f"{name!r}: {error}" for at, error in errors.items()}
+            if array.null_count and self._is_needed(name):
+                nulls = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)).tolist()
+                faults |= dict.fromkeys(nulls, _null(name))
+        return faults
+
+    def _is_needed(self, name: str) -> bool:
+        return not self.columns[name].nullable or name in self.keys
 
     def of_batches(self, batches: Iterable[Any]) -> Iterator[dict[str, Any]]:
         """Yield the rows of batches; errors are those of `of_batch`."""
@@ -173,18 +210,18 @@ class Rows:
 
     def _column(self, array: Any, name: str, number: int) -> Any:
         column = self.columns[name]
-        if array.null_count and (not column.nullable or name in self.keys):
+        if array.null_count and self._is_needed(name):
             at = int(np.argmax(array.is_null().to_numpy(zero_copy_only=False)))
-            message = f"Row {number + at}: {name!r} is null, and every row needs one."
+            message = f"Row {number + at}: {_null(name)}"
             raise InvalidRow(message)
         kind = kind_of(column.type)
         try:
             if kind is Kind.VECTOR:
-                return vectors_of(array, self._dimension_of_column(name), number)
-            if kind is Kind.TEXT and name in self.keys and not _is_text(array.type):
-                array = _plain(array).cast(pa.string())
+                return vectors_of(array, self._dimension_of_column(name), number, name)
+            if kind is Kind.TEXT and name in self.keys and not is_text(array.type):
+                array = plain(array).cast(pa.string())
             elif kind not in {Kind.TEXT, Kind.JSON, Kind.ARRAY}:
-                array = _plain(array).cast(arrow_type(column.type))
+                array = plain(array).cast(arrow_type(column.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             message = f"The column {name!r} cannot be written: {error}."
             raise InvalidRow(message) from error
@@ -192,14 +229,14 @@ class Rows:
             message = f"The column {name!r}: {error}"
             raise type(error)(message) from error
         values = array.to_pylist()
-        return [_parsed(value) for value in values] if kind is Kind.JSON else values
+        return parsed(values, name, number) if kind is Kind.JSON else values
 
     def _metadata(self, batch: Any, number: int) -> Iterator[dict[str, Any]]:
         keys = list(self.metadata.values())
-        columns = [plain_values(batch, name) for name in self.metadata]
-        objects = [{}] * len(batch) if self.objects is None else batch.column(self.objects).to_pylist()
+        columns = [json_values(batch, name, number) for name in self.metadata]
+        objects = [{}] * len(batch) if self.objects is None else json_values(batch, self.objects, number, always=True)
         for at, whole in enumerate(objects, number):
-            given = {} if whole is None else _parsed(whole)
+            given = {} if whole is None else whole
             if not isinstance(given, Mapping):
                 message = f"Row {at}: {self.objects!r} is {whole!r:.60}, which is no JSON object."
                 raise InvalidRow(message)
@@ -207,44 +244,33 @@ class Rows:
             yield {**given, **{key: value for key, value in zip(keys, values, strict=True) if value is not None}}
 
 
-def plain_values(batch: Any, name: str) -> list[Any]:
+def _null(name: str) -> str:
+    return f"{name!r} is null, and every row needs one."
+
+
+def json_values(batch: Any, name: str, number: int = 0, *, always: bool = False) -> list[Any]:
     """Return the values of a column of a batch in Python's types; JSON text, where it is marked as such, parsed.
 
+    Args:
+        batch: a record batch.
+        name: the column.
+        number: that of the first row, for messages.
+        always: take any text for JSON.
+
     Raises:
-        InvalidRow: a time in nanoseconds that are none of a microsecond.
+        InvalidRow: a value that cannot be written; the message names the column.
     """
-    field = batch.schema.field(name)
     try:
-        values: list[Any] = _plain(batch.column(name)).to_pylist()
-    except pa.ArrowInvalid as error:
-        message = f"The column {name!r} cannot be written: {error}."
+        values = to_python(batch.column(name))
+    except InvalidRow as error:
+        message = f"The column {name!r} {error}"
         raise InvalidRow(message) from error
-    return [_parsed(value) for value in values] if is_json(field) else values
+    return parsed(values, name, number) if always or is_json(batch.schema.field(name)) else values
 
 
 def _documents() -> dict[str, Column[Any]]:
     columns = inspect(Document).columns
-    return {name: columns[name] for name in _DOCUMENT}
-
-
-def _key(name: str, reserved: set[str]) -> str:
-    inner = name.removeprefix(PREFIX)
-    return inner if inner in reserved else name
-
-
-def _check_vector_type(name: str, type_: Any, dimension: int | None) -> None:
-    check = pa.types
-    is_list = check.is_list(type_) or check.is_large_list(type_) or check.is_fixed_size_list(type_)
-    storage = getattr(type_, "storage_type", type_)
-    if storage is not type_:
-        _check_vector_type(name, storage, dimension)
-        return
-    if not is_list or not (check.is_floating(type_.value_type) or check.is_integer(type_.value_type)):
-        message = f"The column {name!r} is {type_}; expected FixedSizeList<float32>, or lists of numbers."
-        raise InvalidVector(message)
-    if check.is_fixed_size_list(type_) and dimension is not None and type_.list_size != dimension:
-        message = f"The column {name!r} has vectors of {type_.list_size} dimensions, expected {dimension}."
-        raise DimensionMismatch(message)
+    return {name: columns[name] for name in DOCUMENT}
 
 
 def _may_become(type_: Any, column: Column[Any], *, is_key: bool) -> bool:
@@ -252,66 +278,7 @@ def _may_become(type_: Any, column: Column[Any], *, is_key: bool) -> bool:
     kind = kind_of(column.type)
     if kind in {Kind.JSON, Kind.ARRAY} or pa.types.is_null(type_):
         return True
-    plain = type_.value_type if pa.types.is_dictionary(type_) else type_
+    inner = type_.value_type if pa.types.is_dictionary(type_) else type_
     if column.type._type_affinity is not None and kind is Kind.TEXT:  # noqa: SLF001 -- text, or a type of its own
-        return is_key or _is_text(plain) or not issubclass(column.type.python_type, str)
-    return not _is_text(plain) and not pa.types.is_nested(plain)
-
-
-def _is_text(type_: Any) -> bool:
-    check = pa.types
-    plain = type_.value_type if check.is_dictionary(type_) else type_
-    return bool(check.is_string(plain) or check.is_large_string(plain) or check.is_string_view(plain))
-
-
-def _plain(array: Any) -> Any:
-    """Return an array without a dictionary, and with times in microseconds: nanoseconds have no type in Python."""
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
-        return array.cast(pa.timestamp("us", array.type.tz))
-    return array
-
-
-def _parsed(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError as error:
-        message = f"expected JSON, got {value!r:.60}: {error}."
-        raise InvalidRow(message) from error
-
-
-def vectors_of(array: Any, dimension: int | None = None, number: int = 0) -> Any:
-    """Return the vectors of a list array as the rows of one matrix, None where there is none."""
-    array = getattr(array, "storage", array)
-    _check_vector_type("embedding", array.type, dimension)
-    valid = ~array.is_null().to_numpy(zero_copy_only=False)
-    present = array if valid.all() else array.drop_null()
-    sizes = np.diff(_ends(present))
-    wrong = np.flatnonzero(sizes != (dimension if dimension is not None else sizes[:1]))
-    if len(wrong):
-        row = number + int(np.flatnonzero(valid)[wrong[0]])
-        message = f"Row {row}: expected {dimension or sizes[0]} dimensions, got {sizes[wrong[0]]}."
-        raise DimensionMismatch(message)
-    numbers = present.flatten()
-    if numbers.null_count:
-        message = f"Rows from {number}: a vector holds a null."
-        raise InvalidVector(message)
-    width = int(sizes[0]) if len(sizes) else 1
-    try:
-        matrix = as_matrix(numbers.to_numpy(zero_copy_only=False).reshape(-1, width))
-    except InvalidVector as error:
-        message = f"Rows from {number}: {error}"
-        raise InvalidVector(message) from error
-    if valid.all():
-        return matrix
-    rows = iter(matrix)
-    return [next(rows) if there else None for there in valid]
-
-
-def _ends(array: Any) -> Any:
-    if pa.types.is_fixed_size_list(array.type):
-        return np.arange(len(array) + 1) * array.type.list_size
-    return array.offsets.to_numpy()
+        return is_key or is_text(inner) or not issubclass(column.type.python_type, str)
+    return not is_text(inner) and not pa.types.is_nested(inner)

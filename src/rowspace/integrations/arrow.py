@@ -21,11 +21,14 @@ from rowspace.integrations._read import Fields, fields_of, selected
 from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, TableRepository
 from rowspace.repositories.subjects import Where
-from rowspace.results import LoadReport
+from rowspace.results import LoadReport, Reject
 
 __all__ = ["Over", "export_parquet", "load_parquet", "read_batches", "read_table", "write_table"]
 
 pa: Any = require("pyarrow", extra="arrow")
+
+#: Bytes of a column that are read from a Parquet file at once.
+_BUFFER = 1 << 20
 
 #: The name of a collection, a collection, or a declarative class with a vector column.
 Over: TypeAlias = str | Collection | type[Any]
@@ -91,6 +94,7 @@ def write_table(
     chunksize: int = 5_000,
     create: Mapping[str, Any] | None = None,
     build_indexes: bool = True,
+    rejects: Callable[[Reject], Any] | None = None,
 ) -> LoadReport:
     """Write rows to a collection or a table, by COPY in binary: all of them or none, in the session's transaction.
 
@@ -108,13 +112,15 @@ def write_table(
         chunksize: rows sent at once.
         create: options of `CollectionRepository.create` for a new collection.
         build_indexes: create the indexes of a collection that was empty, after the load.
+        rejects: called with each row that has a bad vector, or a null where there may be none, in place of an error;
+            the report counts them.
 
     Raises:
         CollectionExists: the collection is there, or the table has rows, and `if_exists` is `fail`.
         InvalidRow: a column is missing, unknown or of a wrong type, a null or an id that comes twice.
         InvalidVector, DimensionMismatch: embeddings that are no numbers, or of another dimension.
     """
-    loading = Loading(if_exists, names or {}, chunksize, create or {}, build_indexes)
+    loading = Loading(if_exists, names or {}, chunksize, create or {}, build_indexes, rejects)
     return load(session, over, data, loading)
 
 
@@ -147,7 +153,7 @@ def export_parquet(
     with (
         complete(path, overwrite=overwrite) as unfinished,
         read_batches(session, over, **options) as reader,
-        parquet.ParquetWriter(unfinished, reader.schema) as writer,
+        parquet.ParquetWriter(unfinished, reader.schema, use_dictionary=_repeating(reader.schema)) as writer,
     ):
         for batch in reader:
             writer.write_batch(batch)
@@ -157,8 +163,24 @@ def export_parquet(
     return rows
 
 
+def _repeating(schema: Any) -> list[str] | bool:
+    """Return the columns whose values may come more than once: a dictionary of the numbers of vectors is of no use."""
+    return [field.name for field in schema if not pa.types.is_fixed_size_list(field.type)] or False
+
+
+def open_parquet(path: str | Path) -> Any:
+    """Return a `ParquetFile` that is read bit by bit, however large its row groups are.
+
+    Raises:
+        pyarrow.ArrowException, OSError: it cannot be read.
+    """
+    parquet: Any = require("pyarrow.parquet", extra="arrow")
+    # Else a column of a row group is read at once: pandas writes row groups of a million rows.
+    return parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
+
+
 def parquet_batches(file: Any, rows: int) -> Iterator[Any]:
-    """Yield record batches of at most so many rows from an open `ParquetFile`, in the memory of one row group."""
+    """Yield record batches of at most so many rows from an open `ParquetFile`."""
     for group in range(file.num_row_groups):
         # Over all groups at once, Arrow would read ahead of what is taken.
         yield from file.iter_batches(batch_size=rows, row_groups=[group])
@@ -169,7 +191,6 @@ def load_parquet(session: Session, over: Over, path: str | Path, **options: Any)
 
     The file is read part by part.
     """
-    parquet: Any = require("pyarrow.parquet", extra="arrow")
-    with parquet.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         batches = parquet_batches(file, options.get("chunksize", 5_000))
         return write_table(session, over, pa.RecordBatchReader.from_batches(file.schema_arrow, batches), **options)

@@ -6,21 +6,28 @@ The embedding is an Arrow column, `fixed_size_list<float>[n]`: one block of floa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
-from sqlalchemy import Select
+from sqlalchemy import Select, inspect
 from sqlalchemy.orm import Session
 
 from rowspace._optional import require
 from rowspace.errors import ConfigurationError, InvalidRow, InvalidVector
-from rowspace.results import LoadReport
+from rowspace.models import Collection
+from rowspace.results import LoadReport, Reject
+from rowspace.wire.columns import Kind, kind_of
+from rowspace.wire.encode import to_json
 
 pd: Any = require("pandas", extra="pandas")
 pa: Any = require("pyarrow", extra="pandas")
 
 # After what they need is known to be there, so that a missing one is asked for by this extra.
 from rowspace.integrations._load import Existing  # noqa: E402
+from rowspace.integrations._metadata import IS_JSON, is_json  # noqa: E402
+from rowspace.integrations._rows import DOCUMENT  # noqa: E402
+from rowspace.integrations._vectors import vectors_of  # noqa: E402
 from rowspace.integrations.arrow import Over, read_batches, read_table, write_table  # noqa: E402
 
 __all__ = ["read_frame", "read_frames", "to_matrix", "write_frame"]
@@ -96,6 +103,7 @@ def write_frame(
     names: Mapping[str, str] | None = None,
     chunksize: int = 5_000,
     create: Mapping[str, Any] | None = None,
+    rejects: Callable[[Reject], Any] | None = None,
 ) -> LoadReport:
     """Write a frame to a collection or a table, by COPY in binary: all rows or none, in the session's transaction.
 
@@ -112,19 +120,79 @@ def write_frame(
         names: what a column of the frame is called here, such as `{"isbn": "id"}`.
         chunksize: rows sent at once.
         create: options of `CollectionRepository.create` for a new collection.
+        rejects: called with each row that has a bad vector, or a missing value where there may be none.
     """
     if not isinstance(frame, pd.DataFrame):
         message = f"Expected a DataFrame, got {type(frame).__name__}."
         raise InvalidRow(message)
-    levels = [name for name in frame.index.names if index and name is not None]
-    plain = frame.reset_index(levels).reset_index(drop=True) if levels else frame.reset_index(drop=True)
-    try:
-        table = pa.Table.from_pandas(plain, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        message = f"The frame has values that Arrow cannot take: {error}."
-        raise InvalidRow(message) from error
     options: dict[str, Any] = {"if_exists": if_exists, "names": names, "chunksize": chunksize, "create": create}
-    return write_table(session, over, table, **options)
+    table = _table(_with_index(frame) if index else frame, names or {}, over)
+    return write_table(session, over, table, rejects=rejects, **options)
+
+
+def _with_index(frame: Any) -> Any:
+    """Return a frame with the levels of its index that have a name as columns."""
+    levels = [name for name in frame.index.names if name is not None]
+    if twice := [name for name in levels if name in frame.columns]:
+        message = f"The index {twice[0]!r} is called like a column: rename one, or leave it out with index=False."
+        raise InvalidRow(message)
+    return frame.reset_index(levels) if levels else frame
+
+
+def _table(frame: Any, names: Mapping[str, str], over: Over) -> Any:
+    """Return a frame as an Arrow table, with JSON text for objects, and for values of several types in one column."""
+    _check_columns(frame)
+    plain = frame.reset_index(drop=True)
+    texts = {
+        name: text
+        for name, dtype in plain.dtypes.items()
+        if dtype.kind == "O"
+        and _takes_json(names.get(name, name), over)
+        and (text := _as_json(plain[name])) is not None
+    }
+    try:
+        table = pa.Table.from_pandas(plain.assign(**texts), preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError) as error:
+        message = f"The frame has values that Arrow cannot take: {str(error).rstrip('.')}."
+        raise InvalidRow(message) from error
+    fields = [field.with_metadata(IS_JSON) if field.name in texts else field for field in table.schema]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields, metadata=table.schema.metadata))
+
+
+def _check_columns(frame: Any) -> None:
+    if not frame.columns.is_unique:
+        message = f"More than one column is called {frame.columns[frame.columns.duplicated()][0]!r}."
+        raise InvalidRow(message)
+    for name, dtype in frame.dtypes.items():
+        if isinstance(dtype, pd.PeriodDtype):
+            # To Arrow it is a number, of no use to anybody who does not know the frequency.
+            message = f"The column {name!r} is {dtype}, which has no form here: make it text, as by .astype(str)."
+            raise InvalidRow(message)
+
+
+def _takes_json(name: Any, over: Over) -> bool:
+    """Tell whether a column becomes metadata, or is JSON in a model."""
+    if not isinstance(name, str) or isinstance(over, str | Collection):
+        return isinstance(name, str) and name not in DOCUMENT
+    columns = inspect(over).columns
+    return name not in columns or kind_of(columns[name].type) is Kind.JSON
+
+
+def _as_json(values: Any) -> list[str | None] | None:
+    """Return values as JSON text, or None where Arrow has a type for all of them."""
+    with suppress(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        if not _has_objects(pa.array(values, from_pandas=True).type):
+            return None
+    try:
+        return [None if pd.api.types.is_scalar(one) and pd.isna(one) else to_json(one) for one in values]
+    except (TypeError, ValueError, ArithmeticError) as error:
+        message = f"The column {values.name!r} cannot be written: {error}"
+        raise InvalidRow(message) from error
+
+
+def _has_objects(type_: Any) -> bool:
+    check = pa.types
+    return bool(check.is_struct(type_) or (hasattr(type_, "value_type") and _has_objects(type_.value_type)))
 
 
 def to_matrix(embeddings: Any) -> Any:
@@ -135,14 +203,15 @@ def to_matrix(embeddings: Any) -> Any:
     Raises:
         InvalidVector, DimensionMismatch: one is missing or is no vector, or they are not of one dimension.
     """
-    from rowspace.integrations._rows import vectors_of
-
     try:
         array = pa.array(embeddings, from_pandas=True)
         array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         message = f"Expected a column of vectors: {error}."
         raise InvalidVector(message) from error
+    if array.null_count:
+        message = f"Row {array.is_null().to_numpy(zero_copy_only=False).argmax()} has no vector."
+        raise InvalidVector(message)
     return vectors_of(array)
 
 
@@ -151,7 +220,12 @@ def _frame(table: Any, index_col: str | Sequence[str] | None, backend: Backend) 
         message = f"dtype_backend is numpy or pyarrow, got {backend!r}."
         raise ConfigurationError(message)
     noted = _noted(table.schema.metadata or {})
-    columns = {name: _series(table.column(name), backend, noted.get(name)) for name in table.schema.names}
+    columns = {
+        field.name: _objects(table.column(field.name))
+        if backend == "numpy" and is_json(field) and field.name != "metadata"
+        else _series(table.column(field.name), backend, noted.get(field.name))
+        for field in table.schema
+    }
     frame = pd.DataFrame(columns)
     return frame if index_col is None else frame.set_index(index_col)
 
@@ -160,6 +234,11 @@ def _noted(metadata: Mapping[bytes, bytes]) -> dict[str, str]:
     """Return the types that pandas noted for the columns of a frame."""
     columns = json.loads(metadata.get(b"pandas", b"{}")).get("columns", [])
     return {str(column["name"]): column["numpy_type"] for column in columns}
+
+
+def _objects(column: Any) -> Any:
+    """Return JSON text as what it says: objects and arrays, or values of several types."""
+    return pd.Series([None if text is None else json.loads(text) for text in column.to_pylist()], dtype=object)
 
 
 def _series(column: Any, backend: Backend, noted: str | None) -> Any:

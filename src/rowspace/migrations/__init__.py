@@ -7,7 +7,7 @@ importing this package adds `op.create_extension` and `op.drop_extension`.
 """
 
 from rowspace.migrations.autogenerate import configure_options
-from rowspace.migrations.environment import VERSION_TABLE
+from rowspace.migrations.environment import VERSION_TABLE, is_rowspace_table
 from rowspace.migrations.operations import CreateExtensionOp, DropExtensionOp
 from rowspace.migrations.runner import at_head, current, downgrade, head, upgrade
 
@@ -20,5 +20,6 @@ __all__ = [
     "current",
     "downgrade",
     "head",
+    "is_rowspace_table",
     "upgrade",
 ]

@@ -7,6 +7,7 @@ runner hands over a connection and a schema in `config.attributes` and nothing e
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from configparser import InterpolationError
 from logging.config import fileConfig
@@ -14,7 +15,7 @@ from typing import Any
 
 from alembic import context
 from alembic.util import CommandError
-from sqlalchemy import Connection, MetaData, NullPool, create_engine, func, inspect, select
+from sqlalchemy import Connection, MetaData, NullPool, create_engine, func, inspect, quoted_name, select
 from sqlalchemy.schema import CreateSchema, SchemaItem
 
 from rowspace.errors import ConfigurationError, RowspaceError, mapped_errors
@@ -22,7 +23,7 @@ from rowspace.migrations.autogenerate import configure_options
 from rowspace.migrations.urls import migration_url
 from rowspace.models import Base, Collection, Document, LoadProgress
 
-__all__ = ["VERSION_TABLE", "prepare", "run"]
+__all__ = ["VERSION_TABLE", "is_rowspace_table", "prepare", "run"]
 
 #: Rowspace's own version table, beside an application's `alembic_version`.
 VERSION_TABLE = "rowspace_alembic_version"
@@ -30,10 +31,17 @@ VERSION_TABLE = "rowspace_alembic_version"
 # One upgrade at a time in a database, whatever the schema: the extension is the database's. "rowspace" as a number.
 _LOCK = int.from_bytes(b"rowspace")
 _TABLES = {model.__tablename__ for model in (Collection, Document, LoadProgress)}
+# A collection's partition, and what re-embedding puts beside it.
+_PARTITION = re.compile(r"documents_\d+(?:_next|_changes)?")
 _NO_URL = (
     "No database URL. Give one of: -x url=postgresql://user@host/name, "
     "the environment variable ROWSPACE_DATABASE_URL, or sqlalchemy.url in alembic.ini."
 )
+
+
+def is_rowspace_table(name: str | None) -> bool:
+    """Tell whether a table is one of Rowspace's, for the `include_name` and `include_object` of an application."""
+    return name is not None and (name in {*_TABLES, VERSION_TABLE} or _PARTITION.fullmatch(name) is not None)
 
 
 def run() -> None:
@@ -132,7 +140,8 @@ def _configure(schema: str | None, *, connection: Connection | None = None, **ta
         connection=connection,
         target_metadata=_target(compared),
         version_table=VERSION_TABLE,
-        version_table_schema=schema,
+        # Whole: Alembic takes what stands before a dot for a database.
+        version_table_schema=None if schema is None else quoted_name(schema, quote="." in schema or None),
         include_schemas=compared is not None,
         include_name=include_name,
         include_object=_include_object,
@@ -143,7 +152,7 @@ def _configure(schema: str | None, *, connection: Connection | None = None, **ta
 
 
 def _target(schema: str | None) -> MetaData:
-    """Return Rowspace's two tables alone: an application may have put its own on the same base."""
+    """Return Rowspace's tables alone: an application may have put its own on the same base."""
     target = MetaData(naming_convention=Base.metadata.naming_convention)
     for name in sorted(_TABLES):
         table = Base.metadata.tables[name]

@@ -10,8 +10,10 @@ from sqlalchemy import Column, Connection, Engine, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rowspace.errors import ConfigurationError, InvalidRow
+from rowspace.repositories.given import several
+from rowspace.repositories.marks import Marks
 from rowspace.statements.write import Merge
-from rowspace.wire.encode import ColumnEncoder, encode_rows, encoder_of
+from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of
 
 __all__ = ["Batcher", "Plan", "aiter_rows", "iter_rows", "plan_load", "schema_of"]
 
@@ -21,17 +23,25 @@ T = TypeVar("T")
 
 
 def iter_rows(rows: Iterable[T]) -> Iterator[T]:
-    """Iterate over rows."""
-    return iter(rows)
+    """Iterate over rows.
+
+    Raises:
+        ConfigurationError: one text or one row in place of several.
+    """
+    return iter(several(rows, "rows"))
 
 
 async def aiter_rows(rows: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
-    """Iterate over rows from a plain or an async iterable."""
+    """Iterate over rows from a plain or an async iterable.
+
+    Raises:
+        ConfigurationError: one text or one row in place of several.
+    """
     if isinstance(rows, AsyncIterable):
         async for row in rows:
             yield row
     else:
-        for row in rows:
+        for row in several(rows, "rows"):
             yield row
 
 
@@ -78,9 +88,9 @@ class Plan:
                 raise InvalidRow(message)
         return values[0] if len(values) == 1 else values
 
-    def encode(self, rows: Iterable[Row], numbers: Iterable[int]) -> bytes:
+    def encode(self, rows: Iterable[Row], numbers: Iterable[int]) -> EncodedRows:
         """Return rows as one binary stream; `numbers` are theirs in the load."""
-        return encode_rows(self.encoders, rows, keys=list(self._names), constants=self._constants, numbers=numbers)
+        return EncodedRows(self.encoders, rows, list(self._names), self._constants, numbers)
 
 
 def plan_load(
@@ -161,10 +171,10 @@ class Batcher:
         self._size = size
         # By key, with the number of each in the load.
         self._rows: dict[Any, tuple[int, Row]] = {}
-        self._seen: set[int] = set()
+        self._seen = Marks()
         #: Rows handed over so far.
         self.received = 0
-        #: Of those, rows whose key had come before in this load.
+        #: Of those, rows whose key had come before in this load, up to the last batch that was taken.
         self.duplicates = 0
         #: Of those, rows whose key had been merged with an earlier batch.
         self.again = 0
@@ -185,24 +195,20 @@ class Batcher:
             InvalidRow: it has other attributes than the first row, or a key that cannot be one.
         """
         key = self._plan.key_of(row, self.received)
-        mark = _mark(key)
         if key in self._rows:
             self.duplicates += 1
             # To the end, so that the batch keeps the order in which the last ones came.
             del self._rows[key]
-        elif mark in self._seen:
-            self.duplicates += 1
-            self.again += 1
-        self._seen.add(mark)
         self._rows[key] = (self.received, row)
         self.received += 1
 
-    def take(self) -> bytes:
+    def take(self) -> EncodedRows:
         """Return the batch as a binary stream and start the next one."""
-        numbers, rows = zip(*self._rows.values(), strict=True)
-        data = self._plan.encode(rows, numbers)
-        self._rows = {}
-        return data
+        again = len(self._seen.add(map(_mark, self._rows)))
+        self.again += again
+        self.duplicates += again
+        taken, self._rows = self._rows.values(), {}
+        return self._plan.encode([row for _, row in taken], [number for number, _ in taken])
 
 
 def _mark(key: Any) -> int:

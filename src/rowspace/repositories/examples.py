@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rowspace.errors import ConfigurationError, InvalidSetting
+from rowspace.repositories.given import several
 from rowspace.repositories.subjects import Subject
 from rowspace.results import Hit
 from rowspace.statements.search import Nearest
@@ -31,8 +32,10 @@ class Examples:
         """Return the examples with every bare key as a tuple.
 
         Raises:
-            ConfigurationError: no positive example, an unknown strategy, or an average of bit vectors.
+            ConfigurationError: no positive example, one in place of several, an unknown strategy, or an average of bit
+                vectors.
         """
+        _check_several(positive, negative)
         if strategy not in _STRATEGIES:
             message = f"strategy is one of {', '.join(_STRATEGIES)}, got {strategy!r}."
             raise ConfigurationError(message)
@@ -88,6 +91,13 @@ def checked_candidates(k: int, fetch_k: int | None, lambda_mult: Any) -> int:
         message = f"fetch_k is at least k, got {fetch_k} for k={k}."
         raise InvalidSetting(message)
     return candidates
+
+
+def _check_several(*given: Any) -> None:
+    for some in given:
+        if getattr(several(some, "examples"), "ndim", None) == 1 and some.dtype.kind == "f":
+            message = f"Expected examples as a list, got one vector of {len(some)} dimensions: write [vector]."
+            raise ConfigurationError(message)
 
 
 def _sorted_out(subject: Subject[Any], example: Any) -> Any:

@@ -31,14 +31,17 @@ class Reading:
     keys: tuple[Column[Any], ...]
     #: Numbers in a vector, for a matrix; None for columns.
     dimension: int | None = None
-    #: Bytes of the stream that are decoded at once.
-    at_once: int = 4 << 20
+    #: Bytes of the stream that are handed on together; None hands on everything at the end.
+    at_once: int | None = 4 << 20
 
-    def decoder(self) -> Any:
-        """Return a decoder for the stream of the COPY statement."""
+    def decoder(self, rows: int | None) -> Any:
+        """Return a decoder for the stream of the COPY statement, with room for about so many rows."""
         if self.dimension is None:
             return ColumnsDecoder(len(self.export.columns))
-        return MatrixDecoder(self.dimension, [key_decoder(key.type) or bytes.decode for key in self.keys])
+        if self.at_once is not None:
+            rows = self.at_once // (4 * self.dimension)
+        decoders = [key_decoder(key.type) or bytes.decode for key in self.keys]
+        return MatrixDecoder(self.dimension, decoders, expected=(rows or 0) + (rows or 0) // 16)
 
     def selection(self, subject: Subject[Any], conditions: Conditions) -> Insert:
         """Return the statement that collects the keys of the rows that meet the conditions."""
@@ -116,4 +119,4 @@ def _export(
 
 
 def _ddl(column: Column[Any]) -> str:
-    return column.type.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
+    return column.type.compile(postgresql.dialect(paramstyle="named"))  # type: ignore[no-untyped-call]

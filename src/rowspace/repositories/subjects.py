@@ -23,7 +23,7 @@ from rowspace.statements import documents
 from rowspace.statements.batch import key_names
 from rowspace.statements.grouping import GroupKey
 from rowspace.statements.search import Target
-from rowspace.tuning import tuned, tuning_of
+from rowspace.tuning import Tuning, tuned, tuning_of
 
 __all__ = ["Conditions", "Subject", "Where", "subject_of"]
 
@@ -54,6 +54,8 @@ class Subject(Generic[M]):
     method: str | None = None
     #: The collection, for documents.
     collection: Collection | None = None
+    #: The tuning of a model's index, once it was looked up; a collection keeps its own.
+    measured: Tuning | None = None
 
     def conditions(self, where: Where | None) -> Conditions:
         """Return what `where` asks for: a mapping is a metadata filter, a sequence holds SQLAlchemy conditions.
@@ -69,12 +71,12 @@ class Subject(Generic[M]):
         return Conditions(clauses, keep=not clauses)
 
     def settings(self, given: SearchSettings | None) -> SearchSettings:
-        """Return the settings of a search, with what the collection's index was tuned to where nothing else is said.
+        """Return the settings of a search, with what its index was tuned to where nothing else is said.
 
         Raises:
             InvalidSetting: a recall is asked for, and the index was not tuned or did not reach it.
         """
-        return tuned(given, tuning_of(self.collection.index) if self.collection is not None else None)
+        return tuned(given, self.measured if self.collection is None else tuning_of(self.collection.index))
 
     def load_options(self) -> dict[str, Any]:
         """Return the keywords of `plan_load`: for documents, the partition and what it fixes."""

@@ -4,20 +4,43 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Any, TypedDict, TypeVar
 
 from pydantic import ValidationError
 
-from rowspace.errors import ConfigurationError, InvalidRow, RowspaceError
+from rowspace.errors import ConfigurationError, InvalidRow, InvalidText, RowspaceError
+from rowspace.repositories.marks import Marks
 from rowspace.results import LoadReport, Reject
 from rowspace.services.models import DocumentIn
 from rowspace.vectors import as_vector
 from rowspace.wire.encode import storable_json, storable_text
 
-__all__ = ["Batch", "Load", "LoadOptions", "Progress", "Rejects", "atake", "checked_options", "checked_size", "take"]
+__all__ = [
+    "NOT_INDEXED",
+    "Batch",
+    "Load",
+    "LoadOptions",
+    "Progress",
+    "Rejects",
+    "atake",
+    "checked_options",
+    "checked_size",
+    "log",
+    "long_texts",
+    "take",
+]
+
+log = logging.getLogger("rowspace.loads")
+
+#: Logged where a first load is by a role that may not build the indexes.
+NOT_INDEXED = (
+    "The collection %r has no indexes, and this role may not build them, as it does not own the table: searches "
+    "compare every document until its owner runs `rowspace index build` or DocumentService.build_indexes()."
+)
 
 #: Called after each batch with the totals so far.
 Progress = Callable[[LoadReport], None]
@@ -29,6 +52,11 @@ Given = DocumentIn | Mapping[str, Any] | str
 
 T = TypeVar("T")
 
+#: Characters; of fewer, no tsvector can be too long.
+_LONG = 50_000
+#: Bytes of an id: an entry of a B-tree has 2,704, those around the id included.
+_MAX_ID = 2_600
+
 
 class LoadOptions(TypedDict, total=False):
     """Options of a load.
@@ -37,7 +65,9 @@ class LoadOptions(TypedDict, total=False):
         batch_size: documents embedded and written at once, at least 1; by default 500.
         commit_batches: commit each batch, so that an interrupted load keeps what it wrote; by default all or none.
         strip_nul: leave NUL bytes out of text, in place of an error.
-        build_indexes: create the indexes after a load into an empty collection; by default it does.
+        build_indexes: create the indexes after a load into an empty collection, and after one with `commit_batches`
+            into a collection that has none, which an interrupted one leaves; by default it does. A role that does not
+            own the table cannot: that is logged, as a warning of `rowspace.loads`.
     """
 
     batch_size: int
@@ -64,15 +94,16 @@ class Load:
         self._progress = progress
         self._rejects = rejects
         # One hash an id and one a text is all that a load remembers of the rows that have gone by.
-        self._seen: set[int] = set()
-        self._texts: set[int] = set()
+        self._seen = Marks()
+        self._texts = Marks()
 
-    def batch(self, given: list[Given], dimension: int) -> Batch:
+    def batch(self, given: list[Given], dimension: int, refused: Mapping[int, str] | None = None) -> Batch:
         """Return the next documents of the load as a batch, checked before anything is embedded, which costs most.
 
         Args:
             given: the documents.
             dimension: what an embedding must have.
+            refused: by position, what is wrong with the content of some.
 
         Raises:
             InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row; rows with such an
@@ -81,14 +112,14 @@ class Load:
         documents = []
         for number, item in enumerate(given, self.report.received):
             try:
+                _check_refused(item, number, (refused or {}).get(number - self.report.received))
                 documents.append(_storable(_document(item, number), number, dimension, strip_nul=self._strip_nul))
             except RowspaceError as error:
                 if self._rejects is None:
                     raise
                 self._rejects(Reject(number, str(error), item))
-        batch = Batch(documents, self._seen, rejected=len(given) - len(documents))
-        self._seen.update(map(hash, batch.documents))
-        batch.count_repeats(self._texts)
+        batch = Batch(documents, rejected=len(given) - len(documents))
+        batch.look_back(self._seen, self._texts)
         return batch
 
     def sign(self, batch: Batch) -> str:
@@ -132,7 +163,7 @@ class Load:
 class Batch:
     """Some documents of a load, to be compared with what is stored, embedded and written."""
 
-    def __init__(self, documents: list[DocumentIn], seen: Container[int], *, rejected: int = 0) -> None:
+    def __init__(self, documents: list[DocumentIn], *, rejected: int = 0) -> None:
         #: In their order.
         self.given = documents
         #: By id: of documents with one id the last counts.
@@ -141,9 +172,19 @@ class Batch:
         self._rejected = rejected
         self._repeated = 0
         # Ids that came in an earlier batch: whatever becomes of them now, they are duplicates.
-        self._again = {id_ for id_ in self.documents if hash(id_) in seen}
+        self._again: set[str] = set()
         self._unchanged: set[str] = set()
         self._same_text: set[str] = set()
+
+    @property
+    def comparable(self) -> list[str]:
+        """The ids of documents that may be stored already; one that brings its vector is written in any case."""
+        return [id_ for id_, document in self.documents.items() if document.embedding is None]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no id has come before in the load."""
+        return not self._again
 
     def compare(self, stored: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
         """Set aside what is stored already: `stored` has the SHA-256 of the content and the metadata by id."""
@@ -152,13 +193,13 @@ class Batch:
             if document.embedding is None and _sha256(document.content) == digest:
                 (self._unchanged if document.metadata == metadata else self._same_text).add(id_)
 
-    def count_repeats(self, texts: set[int]) -> None:
-        """Count the documents whose text has come under another id, and add the others to the texts that have."""
-        for id_, document in self.documents.items():
-            if id_ not in self._again:
-                mark = hash(document.content)
-                self._repeated += mark in texts
-                texts.add(mark)
+    def look_back(self, ids: Marks, texts: Marks) -> None:
+        """Find the ids that have come before in the load, and count the texts that came under another one."""
+        seen = ids.add(map(hash, self.documents))
+        self._again = {id_ for id_ in self.documents if hash(id_) in seen} if seen else set()
+        marks = [hash(one.content) for id_, one in self.documents.items() if id_ not in self._again]
+        earlier = texts.add(marks)
+        self._repeated = len(marks) - len(set(marks) - earlier)
 
     def to_embed(self) -> dict[str, str]:
         """Return the texts that need an embedding, by id."""
@@ -183,6 +224,16 @@ class Batch:
         updated = len(self.given) - written.inserted - unchanged - duplicates
         counts = (written.inserted, updated, unchanged, duplicates, self._rejected, self._repeated)
         return LoadReport(self.received, *counts)
+
+
+def long_texts(given: Sequence[Given]) -> dict[int, str]:
+    """Return by position the texts that may be too long to be searched by keyword, which the server can tell."""
+    found = {}
+    for at, item in enumerate(given):
+        text = item.get("content") if isinstance(item, Mapping) else getattr(item, "content", item)
+        if isinstance(text, str) and len(text) > _LONG and "\0" not in text:
+            found[at] = text
+    return found
 
 
 def checked_options(options: LoadOptions) -> LoadOptions:
@@ -227,6 +278,14 @@ async def atake(source: AsyncIterator[T], count: int) -> list[T]:
     return taken
 
 
+def _check_refused(given: Given, number: int, reason: str | None) -> None:
+    if reason is not None:
+        id_ = given.get("id") if isinstance(given, Mapping) else getattr(given, "id", None)
+        message = f"Row {number} (id {id_!r:.60}), content: {reason}"
+        located = InvalidText(message).at("documents", number, "content")
+        raise located
+
+
 def _document(given: Given, number: int) -> DocumentIn:
     if isinstance(given, DocumentIn):
         return given
@@ -247,16 +306,25 @@ def _storable(document: DocumentIn, number: int, dimension: int, *, strip_nul: b
     try:
         for field in ("id", "content"):
             clean[field] = storable_text(getattr(document, field) or "", strip_nul=strip_nul)
+        field = "id"
+        _check_id(clean["id"])
         field = "metadata"
         clean[field] = storable_json(document.metadata, strip_nul=strip_nul)
         field = "embedding"
         if document.embedding is not None:
             clean[field] = as_vector(document.embedding, dimension=dimension)
     except RowspaceError as error:
-        message = f"Row {number} (id {document.id!r}), {field}: {error}"
+        message = f"Row {number} (id {document.id!r:.80}), {field}: {error}"
         located = type(error)(message).at("documents", number, field)
         raise located from error
-    return document.model_copy(update=clean)
+    return DocumentIn.model_construct(**clean)
+
+
+def _check_id(id_: str) -> None:
+    size = len(id_.encode())
+    if size > _MAX_ID:
+        message = f"an id has at most {_MAX_ID:,} bytes, got {size:,}: an index holds no more. Hash it, or number them."
+        raise InvalidRow(message)
 
 
 def _id(document: DocumentIn) -> str:

@@ -46,7 +46,7 @@ class DocumentIn(_Model):
 
     Args:
         content: the text.
-        id: the caller's id; without one, a hash of the content, so that the same text is not stored twice.
+        id: the caller's id, at most 2,600 bytes; without one, a hash of the text, so that it is not stored twice.
         metadata: a JSON object.
         embedding: numbers of the collection's dimension; without them the service's embedder makes them.
     """
@@ -108,18 +108,18 @@ class SearchFields(_Model):
         min_distance: in mode `vector`: leave out what is nearer.
         fetch_k: in mode `mmr`: candidates, k where that is more; four times k and at least 20 by default.
         lambda_mult: in mode `mmr`: from 1 for the nearest alone to 0 for variety alone; 0.5 by default.
-        exact: compare with every document that matches, without the vector index.
-        ef_search: pgvector's setting for this search.
-        recall: the share of the true nearest that is to be found, in place of `ef_search`, in a collection that was
-            tuned.
+        exact: but in mode `text`: compare with every document that matches, without the vector index.
+        ef_search: but in mode `text`: pgvector's setting for this search.
+        recall: but in mode `text`: the share of the true nearest that is to be found, in place of `ef_search`, in a
+            collection that was tuned.
     """
 
     k: int = Field(default=10, ge=1, le=10_000)
     filter: dict[str, Any] | None = None
     mode: Literal["vector", "mmr", "text", "hybrid"] = "vector"
     highlight: bool = False
-    max_distance: float | None = None
-    min_distance: float | None = None
+    max_distance: float | None = Field(default=None, allow_inf_nan=False)
+    min_distance: float | None = Field(default=None, allow_inf_nan=False)
     fetch_k: int | None = Field(default=None, ge=1, le=10_000)
     lambda_mult: float | None = Field(default=None, ge=0, le=1)
     exact: bool = False
@@ -153,6 +153,7 @@ _MODES = {
     "min_distance": ("vector",),
     "fetch_k": ("mmr",),
     "lambda_mult": ("mmr",),
+    **dict.fromkeys(("exact", "ef_search", "recall"), ("vector", "mmr", "hybrid")),
 }
 
 
@@ -174,7 +175,7 @@ def _fault_of_options(request: SearchFields) -> str | None:
     for option, modes in _MODES.items():
         given = getattr(request, option)
         if given is not None and given is not False and request.mode not in modes:
-            return f"{option} goes with the mode{'s' * (len(modes) > 1)} {' and '.join(modes)}"
+            return f"{option} goes with the mode{'s' * (len(modes) > 1)} {', '.join(modes)}"
     return None
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rowspace.indexes import MAX_INDEXED, Spec
-from rowspace.statements.indexing import PlannedIndex, planned_vector, quote as _quote
+from rowspace.statements.identifiers import qualified, quote
+from rowspace.statements.indexing import PlannedIndex, planned_vector
 from rowspace.statements.text import text_vector_ddl
 
 __all__ = ["Partition"]
@@ -47,6 +48,11 @@ class Partition:
         """The name of the table with its schema, quoted."""
         return self._in_schema(self.name)
 
+    @property
+    def key(self) -> str:
+        """The name of its primary key and the index of that, not quoted."""
+        return f"pk_{self.name}"
+
     def create(self) -> list[str]:
         """Return the statements that make the partition: built apart and then attached.
 
@@ -65,8 +71,8 @@ class Partition:
         parent, table = self._in_schema("documents"), self.qualified
         parts = (
             f"LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE",
-            f"CONSTRAINT {_quote(f'ck_{self.name}_dimension')} CHECK (vector_dims(embedding) = {self.dimension:d})",
-            f"CONSTRAINT {_quote(f'pk_{self.name}')} PRIMARY KEY (collection_id, id)",
+            f"CONSTRAINT {quote(f'ck_{self.name}_dimension')} CHECK (vector_dims(embedding) = {self.dimension:d})",
+            f"CONSTRAINT {quote(self.key)} PRIMARY KEY (collection_id, id)",
         )
         return [
             f"CREATE TABLE {table} ({', '.join(parts)})",
@@ -117,4 +123,4 @@ class Partition:
         return f"ANALYZE {self._in_schema(self.name)}"
 
     def _in_schema(self, name: str) -> str:
-        return _quote(name) if self.schema is None else f"{_quote(self.schema)}.{_quote(name)}"
+        return qualified(name, self.schema)

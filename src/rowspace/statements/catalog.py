@@ -23,6 +23,7 @@ __all__ = [
     "facts_of",
     "index_facts",
     "invalid_partition_index_facts",
+    "is_owned",
     "progress_of",
     "statuses",
 ]
@@ -155,6 +156,16 @@ def index_facts(table: str, schema: str | None) -> TextualSelect:
 def all_index_facts() -> TextualSelect:
     """Select the facts of every index of every table with a vector column."""
     return _select(_OF_VECTORS)
+
+
+def is_owned(table: str) -> TextualSelect:
+    """Select whether the role may do what the owner of a table may, such as to build indexes.
+
+    Args:
+        table: its name as SQL, quoted where it has to be.
+    """
+    statement = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:name)")
+    return statement.bindparams(name=table).columns(owned=Boolean)
 
 
 def invalid_partition_index_facts(table: str, schema: str | None) -> TextualSelect:

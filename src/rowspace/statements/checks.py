@@ -12,7 +12,8 @@ from operator import attrgetter
 from rowspace.diagnosis import Finding, Severity
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.health import Asked, Facts, TableFact
-from rowspace.statements.indexing import VECTOR_METHODS, PlannedIndex, quote
+from rowspace.statements.identifiers import qualified
+from rowspace.statements.indexing import VECTOR_METHODS, PlannedIndex
 
 __all__ = ["CHECKS", "SEVERITIES", "UNSEARCHABLE", "check", "recall_finding"]
 
@@ -153,7 +154,7 @@ def duplicate_indexes(facts: Facts) -> Iterator[Finding]:
                 other[3],
                 f"{other[3]} on {other[1]} is the same index as {one[3]}.",
                 "It is written and held in memory twice.",
-                f"DROP INDEX CONCURRENTLY {quote(other[0])}.{quote(other[3])};",
+                f"DROP INDEX CONCURRENTLY {qualified(other[3], other[0])};",
             )
 
 
@@ -220,7 +221,7 @@ def statistics(facts: Facts) -> Iterator[Finding]:
                 if not table.analyzed
                 else f"{table.modified} rows of {table.name} changed since the last ANALYZE ({share:.0%}).",
                 "The planner decides between the vector index and the conditions by its statistics.",
-                f"ANALYZE {quote(table.schema)}.{quote(table.name)};",
+                f"ANALYZE {qualified(table.name, table.schema)};",
             )
 
 
@@ -283,7 +284,7 @@ def _repair(facts: Facts, index: IndexFact) -> str:
     command = _command(facts, index)
     if command is not None:
         return f"rowspace index repair {command}"
-    name = f"{quote(index.schema)}.{quote(index.name)}"
+    name = f"{qualified(index.name, index.schema)}"
     return f"REINDEX INDEX CONCURRENTLY {name}; or DROP INDEX CONCURRENTLY {name};"
 
 

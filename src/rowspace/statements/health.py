@@ -33,11 +33,19 @@ SERVER = text("""
     counting_since=Float,
 )
 
-#: The modifier of a pgvector type is its dimension, -1 without one.
+#: The modifier of a pgvector type is its dimension, -1 without one. The server counts the rows of a load that ends with
+#: ANALYZE as changed when it commits: so no more changes are taken than rows that came since, and rows that were ever
+#: updated or deleted. A standby, and a server whose counters were reset, know no time of the last ANALYZE: there the
+#: statistics themselves are looked for.
 TABLES = text("""
     SELECT n.nspname AS schema, c.relname AS name, coalesce(nullif(c.reltuples, -1), s.n_live_tup, 0) AS rows,
-           coalesce(s.n_mod_since_analyze, 0) AS modified,
-           s.last_analyze IS NOT NULL OR s.last_autoanalyze IS NOT NULL AS analyzed, v.dimensions
+           coalesce(least(
+               s.n_mod_since_analyze,
+               CAST(greatest(s.n_live_tup - greatest(c.reltuples, 0), 0) AS bigint) + s.n_tup_upd + 2 * s.n_tup_del
+           ), 0) AS modified,
+           s.last_analyze IS NOT NULL OR s.last_autoanalyze IS NOT NULL OR EXISTS (
+               SELECT FROM pg_stats p WHERE p.schemaname = n.nspname AND p.tablename = c.relname
+           ) AS analyzed, v.dimensions
       FROM pg_class c
       JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN (SELECT a.attrelid, json_object_agg(a.attname, a.atttypmod) AS dimensions

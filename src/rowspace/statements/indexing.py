@@ -19,12 +19,12 @@ from sqlalchemy.schema import CreateIndex
 from rowspace.errors import ConfigurationError, InvalidSetting
 from rowspace.filters import compile_filter
 from rowspace.indexes import IVFFlat, Spec
+from rowspace.statements.identifiers import qualified, quote
 
 __all__ = ["VECTOR_METHODS", "PlannedIndex", "Shape", "build_settings", "planned", "planned_vector"]
 
 # Named parameters, of which there are none: with any other style a % of the text would come out doubled.
 _dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-quote = _dialect.identifier_preparer.quote
 
 _METADATA = Table("documents", MetaData(), Column("metadata", JSONB)).c.metadata
 
@@ -141,7 +141,7 @@ class PlannedIndex:
         return f"ANALYZE {self._qualified(self.table)}"
 
     def _qualified(self, name: str) -> str:
-        return quote(name) if self.schema is None else f"{quote(self.schema)}.{quote(name)}"
+        return qualified(name, self.schema)
 
 
 def planned(index: Index, schema: str | None = None) -> PlannedIndex:

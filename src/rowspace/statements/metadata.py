@@ -14,7 +14,7 @@ __all__ = ["key_kinds"]
 
 
 def key_kinds(target: Target[Any], metadata: Any, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
-    """Select each key, the kind of its values, and whether all of them are whole numbers of 64 bits.
+    """Select each key, the kind of its values, and whether all are whole numbers of 64 bits, with or without a sign.
 
     Kinds are those of `jsonb_typeof`; a key has a row for each of its kinds. In the order of the keys. Costs a pass
     over the rows that match.
@@ -25,11 +25,15 @@ def key_kinds(target: Target[Any], metadata: Any, where: Sequence[ColumnElement[
     pairs = each.table_valued(column("key", Text), column("value", JSONB)).alias("rowspace_pairs")
     kind = func.jsonb_typeof(pairs.c.value, type_=Text()).label("kind")
     number = cast(pairs.c.value, Numeric)
-    whole = and_(func.scale(number) == 0, func.abs(number) < literal_column("9223372036854775808"))
     is_number = func.jsonb_typeof(pairs.c.value) == literal_column("'number'")
-    all_whole = func.bool_and(case((is_number, whole), else_=literal_column("false")))
+
+    def all_whole(lowest: str, highest: str) -> ColumnElement[bool]:
+        whole = and_(func.scale(number) == 0, number.between(literal_column(lowest), literal_column(highest)))
+        return func.bool_and(case((is_number, whole), else_=literal_column("false")))
+
+    signed, unsigned = all_whole("-9223372036854775808", "9223372036854775807"), all_whole("0", "18446744073709551615")
     return (
-        select(pairs.c.key, kind, all_whole)
+        select(pairs.c.key, kind, signed, unsigned)
         .select_from(target.model)
         .join(pairs, literal_column("true"))
         .where(*target.in_scope(), *where)

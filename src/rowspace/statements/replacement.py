@@ -15,7 +15,7 @@ from sqlalchemy import ARRAY, BigInteger, Text, TextClause, bindparam, text
 from rowspace.indexes import Spec
 from rowspace.models import Document
 from rowspace.statements.admin import Partition
-from rowspace.statements.indexing import quote
+from rowspace.statements.identifiers import qualified, quote
 
 __all__ = ["Replacement", "carry_over", "obstacles"]
 
@@ -147,7 +147,7 @@ class Replacement:
         return [
             f"DROP TABLE {self.old.qualified}, {self._changes}",
             f"ALTER TABLE {self.new.qualified} RENAME TO {quote(final.name)}",
-            f"{rename} {quote(f'pk_{self.new.name}')} TO {quote(f'pk_{final.name}')}",
+            f"{rename} {quote(self.new.key)} TO {quote(final.key)}",
             f"{rename} {quote(f'ck_{self.new.name}_dimension')} TO {quote(f'ck_{final.name}_dimension')}",
             *(f"ALTER INDEX {self._in_schema(new.name)} RENAME TO {quote(old.name)}" for new, old in indexes),
             final.attach(),
@@ -162,7 +162,7 @@ class Replacement:
         return f"{prefix}collection_id = {self.old.collection_id:d}"
 
     def _in_schema(self, name: str) -> str:
-        return quote(name) if self.old.schema is None else f"{quote(self.old.schema)}.{quote(name)}"
+        return qualified(name, self.old.schema)
 
 
 def obstacles(old: Partition) -> TextClause:

@@ -46,6 +46,7 @@ __all__ = [
     "text_candidates",
     "text_parameters",
     "text_vector",
+    "word_count",
 ]
 
 M = TypeVar("M")
@@ -81,6 +82,11 @@ def text_vector(language: str, document: ColumnElement[Any] | Any) -> ColumnElem
     # `\&` is the character that matched; without a group the regular expression is a fifth faster.
     words = func.regexp_replace(document, _constant(CHARACTERS), _constant(r" \& "), _constant("g"))
     return func.to_tsvector(configuration(language), words, type_=TSVECTOR())
+
+
+def word_count(language: str, document: str) -> Select[Any]:
+    """Select how many words the tsvector of a text has; the server refuses what is too long for one."""
+    return select(func.length(text_vector(language, bindparam(None, document, type_=Text()))))
 
 
 def text_vector_ddl(language: str, name: str = "content") -> str:
@@ -167,12 +173,17 @@ def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Sequence[
     Costs a scan of the text index and one tsvector for each row that matches, unless the model stores them.
     """
     query = select(text_query(target.language)).scalar_subquery()
+    loosened = _loosened(text_query(target.language))
+    if not where:
+        # Out of the planner's sight: it would plan anew for every text, at the price of the search, to choose the text
+        # index each time. With other conditions the choice is one.
+        loosened = select(loosened).scalar_subquery()
     # OFFSET 0 keeps the planner from writing the tsvector out, and so computing it, once for every use.
     found = (
         select(*target.keys, target.vector.label("rowspace_vector"))
         .where(
             *target.target.in_scope(planned_once=not where),
-            _match(target.vector, _loosened(text_query(target.language))),
+            _match(target.vector, loosened),
             *where,
         )
         .offset(literal_column("0"))

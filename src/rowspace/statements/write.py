@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy.dialects import postgresql
+from rowspace.statements.identifiers import qualified, quote
 
 __all__ = ["Copy", "Merge", "StagedColumn"]
-
-_quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,8 @@ class Copy:
 
     def statement(self) -> str:
         """Return the COPY statement."""
-        columns = ", ".join(map(_quote, self.columns))
-        return f"COPY {_qualified(self.table, self.schema)} ({columns}) FROM STDIN (FORMAT BINARY)"
+        columns = ", ".join(map(quote, self.columns))
+        return f"COPY {qualified(self.table, self.schema)} ({columns}) FROM STDIN (FORMAT BINARY)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +64,16 @@ class Merge:
     @property
     def target(self) -> str:
         """The quoted name of the target."""
-        return _qualified(self.table, self.schema)
+        return qualified(self.table, self.schema)
 
     @property
     def staged(self) -> str:
         """The quoted name of the staging table."""
-        return _qualified(self.stage, "pg_temp")
+        return qualified(self.stage, "pg_temp")
 
     def create_stage(self) -> str:
         """Return the DDL of the staging table, which goes with the transaction."""
-        columns = ", ".join(f"{_quote(column.name)} {column.staged_as}" for column in self.columns)
+        columns = ", ".join(f"{quote(column.name)} {column.staged_as}" for column in self.columns)
         return f"CREATE TEMPORARY TABLE {self.staged} ({columns}) ON COMMIT DROP"
 
     def drop_stage(self) -> str:
@@ -100,7 +98,7 @@ class Merge:
         A row that was inserted has no earlier version, which shows as `xmax = 0`. Through a partitioned table a system
         column cannot be seen: there the keys that are known already are counted, in the same statement.
         """
-        names = ", ".join([*(_quote(name) for name, _ in self.constants), self._names()])
+        names = ", ".join([*(quote(name) for name, _ in self.constants), self._names()])
         values = ", ".join([*(f"{value:d}" for _, value in self.constants), *map(self._value, self.columns)])
         insert = (
             f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {self.staged} "
@@ -122,31 +120,27 @@ class Merge:
     def update(self) -> str:
         """Return the statement that sets the loaded columns of rows that are there, and inserts none."""
         loaded = [column for column in self.columns if column.name not in self.keys]
-        sets = [f"{_quote(column.name)} = {self._value(column, 's.')}" for column in loaded]
-        sets += [f"{_quote(name)} = now()" for name in self.touched]
+        sets = [f"{quote(column.name)} = {self._value(column, 's.')}" for column in loaded]
+        sets += [f"{quote(name)} = now()" for name in self.touched]
         return f"UPDATE {self.target} t SET {', '.join(sets)} FROM {self.staged} s WHERE {self._same()}"
 
     def _same(self) -> str:
         """Return the condition that a row `t` of the target has the key of a staged row `s`."""
-        same = [f"t.{_quote(c.name)} = {self._value(c, 's.')}" for c in self.columns if c.name in self.keys]
-        return " AND ".join([*same, *(f"t.{_quote(name)} = {value:d}" for name, value in self.constants)])
+        same = [f"t.{quote(c.name)} = {self._value(c, 's.')}" for c in self.columns if c.name in self.keys]
+        return " AND ".join([*same, *(f"t.{quote(name)} = {value:d}" for name, value in self.constants)])
 
     def _names(self) -> str:
-        return ", ".join(_quote(column.name) for column in self.columns)
+        return ", ".join(quote(column.name) for column in self.columns)
 
     def _keys(self) -> str:
-        return ", ".join(map(_quote, self.keys))
+        return ", ".join(map(quote, self.keys))
 
     def _value(self, column: StagedColumn, prefix: str = "") -> str:
-        name = prefix + _quote(column.name)
+        name = prefix + quote(column.name)
         return f"CAST({name} AS {column.cast_to})" if column.cast_to else name
 
     def _update(self) -> str:
-        loaded: Sequence[str] = [_quote(column.name) for column in self.columns if column.name not in self.keys]
+        loaded: Sequence[str] = [quote(column.name) for column in self.columns if column.name not in self.keys]
         sets = [f"{name} = excluded.{name}" for name in loaded]
-        sets += [f"{_quote(name)} = now()" for name in self.touched]
+        sets += [f"{quote(name)} = now()" for name in self.touched]
         return f"DO UPDATE SET {', '.join(sets)}" if loaded else "DO NOTHING"
-
-
-def _qualified(name: str, schema: str | None) -> str:
-    return _quote(name) if schema is None else f"{_quote(schema)}.{_quote(name)}"

@@ -80,9 +80,10 @@ class MatrixDecoder(StreamDecoder):
     Args:
         dimension: numbers a vector.
         keys: the decoders of the key columns.
+        expected: rows to make room for at a time; more are taken too, at the price of a copy.
     """
 
-    def __init__(self, dimension: int, keys: Sequence[Decode]) -> None:
+    def __init__(self, dimension: int, keys: Sequence[Decode], expected: int = 0) -> None:
         super().__init__()
         self._dimension = dimension
         self._keys = tuple(keys)
@@ -90,36 +91,38 @@ class MatrixDecoder(StreamDecoder):
         self._begin = struct.pack(">hihh", 1 + len(keys), 4 + 4 * dimension, dimension, 0)
         #: Rows to be taken one by one before looking again whether many are alike.
         self._one_by_one = 0
+        self._found: list[Any] = []
+        self._matrix = _GrowingMatrix(dimension, expected)
 
-    def take(self) -> tuple[list[Any], NDArray[np.float32]]:
-        """Return the keys and the (rows, dimension) matrix of the rows that are complete.
+    def feed(self, chunk: bytes | memoryview) -> None:
+        """Take a chunk of the stream, of any size, and decode the rows that are complete.
 
         Raises:
             DimensionMismatch: a vector of another dimension, or none.
         """
+        super().feed(chunk)
         data, at = self._fed()
-        keys: list[Any] = []
-        vectors: list[bytes] = []
-        first, last = len(self._begin), len(self._begin) + 4 * self._dimension
         while data.startswith(self._begin, at):
             spans = self._spans(data, at)
             if spans is None:
                 break
-            size = spans[-1][1]
-            rows = self._alike(data, at, spans)
-            if rows == 1:
-                keys.append(self._joined([data[at + start : at + end] for start, end in spans]))
-                vectors.append(data[at + first : at + last])
-            else:
-                block = np.frombuffer(data, np.uint8, rows * size, at).reshape(rows, size)
-                keys += map(self._joined, zip(*(_cut(block[:, start:end]) for start, end in spans), strict=True))
-                vectors.append(block[:, first:last].tobytes())
+            rows, size = self._alike(data, at, spans), spans[-1][1]
+            block = np.frombuffer(data, np.uint8, rows * size, at).reshape(rows, size)
+            columns = [
+                _values(decode, block[:, start:end]) for decode, (start, end) in zip(self._keys, spans, strict=True)
+            ]
+            self._found += columns[0] if len(columns) == 1 else zip(*columns, strict=True)
+            # From the stream into its place in one pass, the order of the bytes turned on the way.
+            self._matrix.add(np.ndarray((rows, self._dimension), ">f4", data, at + len(self._begin), (size, 4)))
             at += rows * size
         else:
             self._check_end(data, at)
-        self._hold(data[at:])
-        matrix = np.frombuffer(b"".join(vectors), ">f4").reshape(-1, self._dimension)
-        return keys, matrix.astype(np.float32)
+        self._chunks = [data[at:]]
+
+    def take(self) -> tuple[list[Any], NDArray[np.float32]]:
+        """Return the keys and the (rows, dimension) matrix of the rows since the last time."""
+        keys, self._found, self.pending = self._found, [], len(self._chunks[0]) if self._chunks else 0
+        return keys, self._matrix.take()
 
     def _spans(self, data: bytes, at: int) -> list[tuple[int, int]] | None:
         """Return where the keys of a row begin and end, counted from the row; None while it is not complete."""
@@ -149,11 +152,6 @@ class MatrixDecoder(StreamDecoder):
             self._one_by_one = 8 * _FEW
         return found
 
-    def _joined(self, parts: Sequence[bytes]) -> Any:
-        if len(parts) == 1:
-            return self._keys[0](parts[0])
-        return tuple(decode(part) for decode, part in zip(self._keys, parts, strict=True))
-
     def _check_end(self, data: bytes, at: int) -> None:
         """Tell the end of the stream and a row that has not arrived from a row of another dimension."""
         rest = data[at : at + len(self._begin)]
@@ -167,7 +165,37 @@ class MatrixDecoder(StreamDecoder):
         raise DimensionMismatch(message)
 
 
-def _cut(column: NDArray[np.uint8]) -> list[bytes]:
-    """Return the rows of a matrix of bytes, each as bytes."""
-    data, size = column.tobytes(), column.shape[1]
-    return [data[start : start + size] for start in range(0, len(data), size)] if size else [b""] * len(column)
+class _GrowingMatrix:
+    """Rows in one piece of memory, of which the part that is not written to costs nothing."""
+
+    def __init__(self, dimension: int, expected: int) -> None:
+        self._shape = max(1, expected), dimension
+        self._rows: NDArray[np.float32] = np.empty((0, dimension), np.float32)
+        self._count = 0
+
+    def add(self, block: NDArray[Any]) -> None:
+        count = self._count + len(block)
+        if count > len(self._rows):
+            larger = np.empty((max(count, self._shape[0], 2 * len(self._rows)), self._shape[1]), np.float32)
+            larger[: self._count] = self._rows[: self._count]
+            self._rows = larger
+        self._rows[self._count : count] = block
+        self._count = count
+
+    def take(self) -> NDArray[np.float32]:
+        taken = self._rows[: self._count]
+        taken = taken.copy() if 2 * self._count < len(self._rows) else taken
+        self._rows, self._count = self._rows[:0], 0
+        return taken
+
+
+def _values(decode: Decode, column: NDArray[np.uint8]) -> list[Any]:
+    """Return the rows of a matrix of bytes, each decoded."""
+    data, (rows, size) = column.tobytes(), column.shape
+    if decode is _integer and size in {2, 4, 8}:
+        numbers: list[int] = np.frombuffer(data, f">i{size}").tolist()
+        return numbers
+    if decode is bytes.decode and data.isascii():
+        text = data.decode()
+        return [text[at : at + size] for at in range(0, rows * size, size)] if size else [""] * rows
+    return [decode(data[at : at + size]) for at in range(0, rows * size, size)] if size else [decode(b"")] * rows

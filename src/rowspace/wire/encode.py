@@ -13,7 +13,7 @@ import json
 import re
 import struct
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,7 +32,7 @@ from rowspace.types import Vector, VectorType, vector_type_of
 
 __all__ = [
     "ColumnEncoder",
-    "encode_rows",
+    "EncodedRows",
     "encoder_of",
     "storable_json",
     "storable_text",
@@ -51,8 +51,9 @@ _CHARACTERS = re.compile(r"\b(?:VARCHAR|CHAR|NVARCHAR|NCHAR)\b(?:\(\d+\))?")
 _BIT = re.compile(r"\bBIT(?: VARYING)?\(\d+\)")
 _COLLATION = re.compile(r' COLLATE "(?:[^"]|"")*"')
 
-#: Rows that are encoded column by column: enough to pay for NumPy, few enough to stay in the processor's cache.
-_AT_ONCE = 500
+#: Rows that are encoded column by column, at first and at most, and the bytes that are aimed at: enough to pay for
+#: NumPy, few enough to stay in the processor's cache.
+_FIRST, _AT_ONCE, _BLOCK = 32, 500, 1 << 17
 
 Encode = Callable[[Any], bytes]
 
@@ -90,7 +91,7 @@ def encoder_of(
 
 
 def _ddl(type_: types.TypeEngine[Any], schema: str | None) -> str:
-    dialect: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
+    dialect: Any = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
     dialect.identifier_preparer.schema_for_object = lambda named: named.schema or schema
     return type_.compile(dialect)
 
@@ -177,15 +178,11 @@ class _Adapters:
             self.adapters.register_dumper(kind, Bytes)
 
 
-def encode_rows(
-    columns: Sequence[ColumnEncoder],
-    rows: Iterable[Mapping[str, Any]],
-    *,
-    keys: Sequence[str] | None = None,
-    constants: Sequence[bytes] = (),
-    numbers: Iterable[int] | None = None,
-) -> bytes:
-    """Return rows as one complete stream with its header and trailer.
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedRows:
+    """Rows as the blocks of one stream with its header and trailer; they are encoded while it is read.
+
+    A block is about 128 KiB: a server reads one while the next is encoded, and a socket's buffer holds more than one.
 
     Args:
         columns: one encoder a column, in the order of the COPY statement.
@@ -198,17 +195,33 @@ def encode_rows(
         InvalidVector, InvalidText, InvalidRow: a value that cannot be stored; the message starts with the row and the
             column.
     """
-    named = list(zip([column.staged.name for column in columns] if keys is None else keys, columns, strict=True))
-    numbered = zip(itertools.count() if numbers is None else numbers, rows, strict=False)
-    lead = _COUNT(len(constants) + len(columns)) + b"".join(_LENGTH(len(value)) + value for value in constants)
-    parts = [HEADER]
-    while some := list(itertools.islice(numbered, _AT_ONCE)):
-        try:
-            parts.append(_by_columns(lead, named, [row for _, row in some]))
-        except Exception:  # noqa: BLE001 -- one at a time, the row that it was is known, or none is wrong after all
-            parts.append(_by_rows(lead, named, some))
-    parts.append(TRAILER)
-    return b"".join(parts)
+
+    columns: Sequence[ColumnEncoder]
+    rows: Iterable[Mapping[str, Any]]
+    keys: Sequence[str] | None = None
+    constants: Sequence[bytes] = ()
+    numbers: Iterable[int] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        keys = [column.staged.name for column in self.columns] if self.keys is None else self.keys
+        named = list(zip(keys, self.columns, strict=True))
+        numbered = zip(itertools.count() if self.numbers is None else self.numbers, self.rows, strict=False)
+        values = b"".join(_LENGTH(len(value)) + value for value in self.constants)
+        lead = _COUNT(len(self.constants) + len(self.columns)) + values
+        yield HEADER
+        at_once = _FIRST
+        while some := list(itertools.islice(numbered, at_once)):
+            block = _block(lead, named, some)
+            yield block
+            at_once = max(1, min(_AT_ONCE, at_once * _BLOCK // len(block)))
+        yield TRAILER
+
+
+def _block(lead: bytes, named: Sequence[tuple[str, ColumnEncoder]], rows: Sequence[tuple[int, Any]]) -> bytes:
+    try:
+        return _by_columns(lead, named, [row for _, row in rows])
+    except Exception:  # noqa: BLE001 -- one at a time, the row that it was is known, or none is wrong after all
+        return _by_rows(lead, named, rows)
 
 
 def _by_columns(lead: bytes, columns: Sequence[tuple[str, ColumnEncoder]], rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -295,7 +308,10 @@ def storable_text(value: Any, *, strip_nul: bool = False) -> str:
     Raises:
         InvalidText: as in `to_text`.
     """
-    return (_strip_nul if strip_nul else to_text)(value).decode()
+    if strip_nul:
+        return _strip_nul(value).decode()
+    to_text(value)
+    return str(value)
 
 
 def storable_json(value: Any, *, strip_nul: bool = False) -> Any:
@@ -306,7 +322,8 @@ def storable_json(value: Any, *, strip_nul: bool = False) -> Any:
         InvalidRow: a NaN, an infinity, or a value that has no form in JSON.
     """
     try:
-        return json.loads(_json(value, strip_nul=strip_nul))
+        # As text: of bytes, the module would guess the encoding first.
+        return json.loads(_json(value, strip_nul=strip_nul).decode())
     except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
         if isinstance(error, InvalidText):
             raise
@@ -317,10 +334,26 @@ def to_json(value: Any) -> str:
     """Return JSON text; dates, UUIDs, decimals and NumPy values become what JSON has for them.
 
     Raises:
-        TypeError: a value that has no form in JSON.
+        TypeError: a value that has no form in JSON; of an object, the message names the key.
         ValueError: a NaN or an infinity.
     """
-    return _dumps(value)
+    try:
+        return _dumps(value)
+    except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                message = _fault_in_json(key, inner)
+                if message is not None:
+                    raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from error
+        raise
+
+
+def _fault_in_json(key: Any, value: Any) -> str | None:
+    try:
+        _dumps({key: value})
+    except (TypeError, ValueError, ArithmeticError, RecursionError):
+        return f"{key!r} is {value!r:.60}, which has no form in JSON. Leave it out, or make it text."
+    return None
 
 
 def _json(value: Any, *, strip_nul: bool) -> bytes:

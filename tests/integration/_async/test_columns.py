@@ -57,7 +57,7 @@ class Everything(Base):
     tags: Mapped[list[str | None] | None] = mapped_column(ARRAY(Text))
     grid: Mapped[list[list[int]] | None] = mapped_column(ARRAY(SmallInteger, dimensions=2))
     price: Mapped[Decimal | None] = mapped_column(Numeric(12, 3))
-    ratio: Mapped[float | None] = mapped_column(Double)
+    ratio: Mapped[float | None] = mapped_column("ratio in %", Double)
     at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
     local: Mapped[dt.datetime | None] = mapped_column(DateTime)
     day: Mapped[dt.date | None] = mapped_column(Date)

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
-from rowspace import AsyncCollectionRepository, AsyncDatabase, AsyncDocumentRepository
+from rowspace import AsyncCollectionRepository, AsyncDatabase, AsyncDocumentRepository, AsyncDocumentService
 from rowspace.errors import InvalidText
 
 
@@ -87,3 +87,34 @@ async def test_a_bad_row_leaves_the_transaction_usable(documents):
     with pytest.raises(InvalidText, match=r"^Row 1 "):
         await documents.upsert([row("a"), row("b", "\0")])
     assert (await documents.upsert([row("a")])).inserted == 1
+
+
+async def test_a_bad_row_behind_many_that_were_sent_leaves_nothing_of_them(documents):
+    good = [row(f"{number:05d}", "text " * 50) for number in range(3_000)]
+    for stored in (0, 1):  # into an empty collection straight, into one with rows by way of the staging table
+        with pytest.raises(InvalidText, match=r"^Row 3000 "):
+            await documents.upsert([*good, row("b", "\0")])
+        assert await documents.count() == stored
+        await documents.upsert([row("a")])
+
+
+async def test_rows_that_are_most_likely_new_are_copied_beside_others(documents, stages):
+    await documents.upsert([row("a")])
+    assert (await documents.upsert([row("b"), row("c")], fresh=True)).inserted == 2
+    assert stages == []
+    report = await documents.upsert([row("a", "new"), row("d")], fresh=True)
+    assert (report.inserted, report.updated, len(stages)) == (1, 1, 1)
+    assert [found.content for found in await documents.get(["a", "d"])] == ["new", "x"]
+
+
+async def test_a_first_load_in_batches_is_copied_until_an_id_comes_again(database, stages):
+    service = AsyncDocumentService(database)
+    await service.create_collection("loaded", 2)
+    rows = [{"id": str(at), "content": "x", "embedding": [at, 1]} for at in range(9)]
+    report = await service.add("loaded", rows, batch_size=4, build_indexes=False)
+    assert (report.inserted, stages) == (9, [])
+    await service.create_collection("again", 2)
+    rows = [*rows, {"id": "3", "content": "last", "embedding": [3, 1]}]
+    report = await service.add("again", rows, batch_size=4, commit_batches=True, build_indexes=False)
+    assert (report.inserted, report.duplicates, len(stages)) == (9, 1, 1)
+    assert [found.content for found in await service.get("again", ["3"])] == ["last"]

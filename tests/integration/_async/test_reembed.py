@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from rowspace import AsyncCollectionRepository, AsyncDatabase, AsyncDocumentService, AsyncReembedRepository
+from rowspace import HNSW, AsyncCollectionRepository, AsyncDatabase, AsyncDocumentService, AsyncReembedRepository
 from rowspace.errors import ConfigurationError, DimensionMismatch, EmbedderMismatch, TransactionConflict
 from rowspace.repositories import AsyncDocumentRepository, AsyncMatrixRepository
 from rowspace.testing import HashingEmbedder
@@ -74,6 +74,15 @@ async def test_everything_is_as_before_but_the_embeddings(service, database):
     with pytest.raises(EmbedderMismatch):
         await service.search("news", "text 7")
     await renewed.drop_collection("news")
+
+
+async def test_the_condition_of_a_partial_index_may_hold_a_percent_sign(database):
+    service = AsyncDocumentService(database, OLD)
+    await service.create_collection("sale", index=HNSW(where={"share": "50%"}))
+    await service.add("sale", documents(range(20), share="50%"))
+    info = await service.reembed("sale", NEW)
+    assert (info.dimension, info.index["where"]) == (24, {"share": "50%"})
+    assert await service.count("sale", where={"share": "50%"}) == 20
 
 
 class Meddling(HashingEmbedder):

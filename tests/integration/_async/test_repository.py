@@ -157,6 +157,13 @@ async def test_delete(articles, session):
     assert await articles.delete_where(true()) == 2
 
 
+async def test_one_key_is_not_taken_for_its_letters(articles):
+    for call in (articles.get_many, articles.delete):
+        with pytest.raises(ConfigurationError, match=r"Expected keys as a list or another iterable, got str '12'"):
+            await call("12")
+    assert await articles.count() == 5
+
+
 async def test_count(articles):
     assert await articles.count() == 5
     assert await articles.count(Article.year > 2022, Article.title != "t4") == 2

@@ -201,6 +201,15 @@ async def test_bad_rows_are_named_by_their_number_in_the_load(service, embedder)
     assert await service.count("news") == 0
 
 
+async def test_a_text_too_long_for_its_index_is_named(service):
+    await service.add("news", ["a"])
+    words = " ".join(f"{at:09}" for at in range(90_000))
+    long = {"id": "long", "content": words, "embedding": [1] * 32}
+    with pytest.raises(InvalidText, match=r"^Row 1 \(id 'long'\), content: the text has more distinct words than"):
+        await service.add("news", [{"id": "b", "content": "short"}, long])
+    assert await service.count("news") == 1
+
+
 async def test_nul_is_stripped_when_asked_in_every_way_of_a_row(service):
     rows = [{"id": "x", "content": "a\0b", "metadata": {"k\0": "v\0", "n": n}} for n in (1, 2)]
     assert await service.add("news", rows[:1], strip_nul=True) == LoadReport(1, inserted=1)
@@ -226,20 +235,39 @@ async def test_what_is_not_there(service):
             await getattr(service, name)(*arguments)
 
 
-async def test_indexes_come_after_the_first_load(service, database):
+async def count_indexes(database):
     indexes = "SELECT count(*) FROM pg_indexes WHERE tablename ~ '^documents_' AND indexname ~ '^ix_'"
+    async with database.begin() as session:
+        return (await (await session.connection()).exec_driver_sql(indexes)).scalar()
 
-    async def count():
-        async with database.begin() as session:
-            return (await (await session.connection()).exec_driver_sql(indexes)).scalar()
 
+async def test_indexes_come_after_the_first_load(service, database):
     await service.add("news", ["a"], build_indexes=False)
-    assert await count() == 0
+    assert await count_indexes(database) == 0
     await service.create_collection("more")
     await service.add("more", ["a", "b"])
-    assert await count() == 3
+    assert await count_indexes(database) == 3
     await service.build_indexes("news")
-    assert await count() == 6
+    assert await count_indexes(database) == 6
+
+
+@pytest.mark.parametrize("texts", [["text 0", "text 1"], ["text 0", "more"]], ids=["nothing new", "something new"])
+async def test_indexes_come_after_the_end_of_a_load_that_was_interrupted(service, database, texts):
+    with pytest.raises(RuntimeError, match="the source broke"):
+        await service.add("news", failing(2), batch_size=2, commit_batches=True)
+    assert await count_indexes(database) == 0
+    await service.add("news", texts, commit_batches=True, build_indexes=False)
+    assert await count_indexes(database) == 0
+    await service.add("news", texts, commit_batches=True)
+    assert await count_indexes(database) == 3
+
+
+@pytest.mark.parametrize("one", ["a text", b"bytes", {"id": "a", "content": "a text"}])
+@pytest.mark.parametrize("commit_batches", [False, True])
+async def test_one_document_is_not_taken_for_its_letters_or_fields(service, one, commit_batches):
+    with pytest.raises(ConfigurationError, match="Expected rows as a list or another iterable, got"):
+        await service.add("news", one, commit_batches=commit_batches)
+    assert await service.count("news") == 0
 
 
 async def test_no_documents(service):

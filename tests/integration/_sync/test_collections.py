@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from sqlalchemy import inspect, select, text
 
-from rowspace import HNSW, Collection, CollectionRepository, Distance, DocumentRepository, IVFFlat
+from rowspace import (
+    HNSW,
+    Collection,
+    CollectionRepository,
+    Distance,
+    DocumentRepository,
+    IndexAdvisor,
+    IVFFlat,
+)
 from rowspace.errors import CollectionExists, CollectionNotFound, ConfigurationError, InvalidRow, InvalidText
 from rowspace.indexes import from_dict
 
@@ -91,7 +99,7 @@ def test_a_name_that_is_taken_leaves_the_transaction_usable(collections, session
         ({"language": "it's"}, ConfigurationError, 'no text-search configuration "it\'s"'),
         ({"distance": "hamming"}, ConfigurationError, "got 'hamming'"),
         ({"metadata": {"a": "\0"}}, InvalidText, "NUL"),
-        ({"metadata": {"a": float("nan")}}, InvalidRow, "not JSON compliant"),
+        ({"metadata": {"a": float("nan")}}, InvalidRow, "has no form in JSON"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_made(collections, session, options, kind, message):
@@ -159,6 +167,17 @@ def test_indexes(collections, session, index, method):
     nearest = repository.nearest(vectors[7], 5)
     by_cosine = np.argsort(-(vectors @ vectors[7]) / np.linalg.norm(vectors, axis=1))[:5]
     assert [int(hit.entity.id) for hit in nearest] == by_cosine.tolist()
+
+
+@pytest.mark.parametrize("value", ["50%", "%s %(a)s", "it's", ':x \\ "', "$1 {}"])
+def test_the_condition_of_a_partial_index_may_hold_any_text(collections, session, value):
+    made = collections.create("news", 2, index=HNSW(where={"share": value}))
+    repository = DocumentRepository(session, made)
+    repository.upsert([{"id": "a", "content": "c", "embedding": [1, 2], "meta": {"share": value}}])
+    repository.create_indexes()
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    plan = IndexAdvisor(session, made).explain([1, 2], where={"share": value})
+    assert (plan.index, plan.rows_returned) == (f"ix_{made.partition}_embedding", 1)
 
 
 def test_the_embedder_is_kept_when_it_becomes_known(collections, session):

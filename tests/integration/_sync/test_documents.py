@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 
 import pytest
 from sqlalchemy import inspect, select, text
@@ -76,7 +77,11 @@ def test_texts_of_any_script_come_back(documents):
         ({"content": "a\0"}, InvalidText, "Row 2 (id 'x2'), column 'content': PostgreSQL cannot store a NUL byte"),
         ({"meta": {"a": ["\0"]}}, InvalidText, "Row 2 (id 'x2'), column 'metadata': PostgreSQL cannot store a NUL"),
         ({"embedding": [1, 2, 3]}, DimensionMismatch, "Row 2 (id 'x2'), column 'embedding': Expected 2 dimensions"),
-        ({"meta": {"a": {1}}}, InvalidRow, "Row 2 (id 'x2'), column 'metadata': set {1} has no form in JSON."),
+        (
+            {"meta": {"a": {1}}},
+            InvalidRow,
+            "Row 2 (id 'x2'), column 'metadata': 'a' is {1}, which has no",
+        ),
     ],
 )
 def test_a_bad_row_is_named(documents, bad, kind, message):
@@ -124,6 +129,22 @@ def test_delete(documents):
         with pytest.raises(ConfigurationError, match="delete takes ids or conditions that are not empty"):
             documents.delete(**wrong)
     assert documents.count() == 1
+
+
+@pytest.mark.parametrize("one", [Document.id == "1", Document.id > "1", "id = 1"], ids=["equal", "greater", "text"])
+def test_one_condition_is_not_taken_for_none(documents, one):
+    for call in (documents.count, documents.delete, partial(documents.update_metadata, {"n": 0})):
+        with pytest.raises(ConfigurationError, match="Expected where as a list of conditions or a filter"):
+            call(where=one)
+    assert documents.count(where=[Document.id == "1"]) == 1
+
+
+def test_one_id_is_not_taken_for_its_letters(documents):
+    documents.upsert([{"id": "12", "content": "c", "embedding": [1, 2]}])
+    for call in (documents.get, documents.delete):
+        with pytest.raises(ConfigurationError, match=r"Expected ids as a list or another iterable, got str '12'"):
+            call("12")
+    assert [document.id for document in documents.get(["1", "2", "12"])] == ["1", "2", "12"]
 
 
 def test_update_metadata(documents):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from rowspace import CollectionRepository, Database, DocumentService, ReembedRepository
+from rowspace import HNSW, CollectionRepository, Database, DocumentService, ReembedRepository
 from rowspace.errors import ConfigurationError, DimensionMismatch, EmbedderMismatch, TransactionConflict
 from rowspace.repositories import DocumentRepository, MatrixRepository
 from rowspace.testing import HashingEmbedder
@@ -75,6 +75,15 @@ def test_everything_is_as_before_but_the_embeddings(service, database):
     with pytest.raises(EmbedderMismatch):
         service.search("news", "text 7")
     renewed.drop_collection("news")
+
+
+def test_the_condition_of_a_partial_index_may_hold_a_percent_sign(database):
+    service = DocumentService(database, OLD)
+    service.create_collection("sale", index=HNSW(where={"share": "50%"}))
+    service.add("sale", documents(range(20), share="50%"))
+    info = service.reembed("sale", NEW)
+    assert (info.dimension, info.index["where"]) == (24, {"share": "50%"})
+    assert service.count("sale", where={"share": "50%"}) == 20
 
 
 class Meddling(HashingEmbedder):

@@ -158,6 +158,13 @@ def test_delete(articles, session):
     assert articles.delete_where(true()) == 2
 
 
+def test_one_key_is_not_taken_for_its_letters(articles):
+    for call in (articles.get_many, articles.delete):
+        with pytest.raises(ConfigurationError, match=r"Expected keys as a list or another iterable, got str '12'"):
+            call("12")
+    assert articles.count() == 5
+
+
 def test_count(articles):
     assert articles.count() == 5
     assert articles.count(Article.year > 2022, Article.title != "t4") == 2

@@ -177,3 +177,34 @@ def test_a_batch_size_that_cannot_be(service):
         service.add("news", [], batch_size=0)
     with pytest.raises(TypeError, match="A load has no option 'size'; it has batch_size, "):
         service.add("news", [], size=3)
+
+
+BOOK = " ".join(f"{at:07x}" for at in range(150_000))
+LONG = ["one", {"id": "book", "content": BOOK}, {"id": "é" * 1_301, "content": "x"}, "two", "x" * 2_000_000]
+
+
+def test_a_text_that_the_index_could_not_hold_is_one_bad_row(service, embedder):
+    with pytest.raises(InvalidText, match=r"^Row 1 \(id 'book'\), content: the text has more distinct words than"):
+        service.add("news", LONG)
+    assert (service.count("news"), embedder.texts) == (0, [])
+    rejects = []
+    report = service.add("news", LONG, rejects=rejects.append, batch_size=2)
+    assert report == LoadReport(5, inserted=3, rejected=2)
+    assert [one.number for one in rejects] == [1, 2]
+    assert "an id has at most 2,600 bytes, got 2,602" in rejects[1].reason
+
+
+def test_a_text_that_was_rejected_is_rejected_again_after_an_interruption(service):
+    rejects = []
+
+    def source(until=None):
+        for at, one in enumerate([*LONG, "three", "four"]):
+            if at == until:
+                raise KeyboardInterrupt
+            yield one
+
+    with pytest.raises(KeyboardInterrupt):
+        service.add("news", source(until=5), resume="k", batch_size=2, rejects=rejects.append)
+    report = service.add("news", source(), resume="k", batch_size=2, rejects=rejects.append)
+    assert report == LoadReport(7, inserted=5, rejected=2)
+    assert [one.number for one in rejects] == [1, 2, 1, 2]

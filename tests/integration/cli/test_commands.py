@@ -157,6 +157,12 @@ def test_collections(scratch):
     made = {one["name"]: one["index"] for one in json.loads(scratch("collections", "--json").stdout)}
     assert (made["small"]["quantize"], made["small"]["distance"]) == ("bit", "l2")
     assert "halfvec" in scratch("collections", "create", "x", "--quantize", "byte", code=1).stderr
+    said = scratch("collections", "create", "long", "--dimension", "2001").stderr
+    assert said.endswith("2,001 dimensions are more than an index of vector holds: its index is built on halfvec.\n")
+    asked = scratch("collections", "create", "half", "--dimension", "2001", "--quantize", "halfvec").stderr
+    assert asked == "Created 'half'.\n"
+    for name in ("long", "half"):
+        scratch("collections", "drop", name, "--yes")
     assert (
         "--index none" in scratch("collections", "create", "x", "--quantize", "bit", "--index", "none", code=2).stderr
     )
@@ -308,6 +314,7 @@ def test_a_matrix_with_a_list_of_ids(scratch, tmp_path):
     failed = load("-c", "n", code=1)
     assert "the matrix has 3 rows, and there are fewer ids" in failed.stderr
     np.save(tmp_path / "m.npy", np.array([[1, np.nan]]))
+    (tmp_path / "ids.txt").write_text("a\n")
     assert "NaN" in load(code=1).stderr
     (tmp_path / "m.npy").write_text("no matrix")
     assert "not a matrix" in load(code=1).stderr
@@ -318,8 +325,7 @@ def test_a_bad_parquet_file(cli, tmp_path):
     file.write_text("no Parquet")
     assert "not a Parquet file" in cli("ingest", str(file), code=1).stderr
     pq.write_table(pa.table({"content": ["x", "y"], "v": [[1.0], [1.0, 2.0]]}), file)
-    assert "there is no 'w', only content, v" in cli("ingest", str(file), "--embedding", "w", code=1).stderr
-    assert (
-        "Row 2: expected 1 dimensions, got 2" in cli("ingest", str(file), "--embedding", "v", "-c", "z", code=1).stderr
-    )
+    assert "there is no 'w', only 'content', 'v'" in cli("ingest", str(file), "--embedding", "w", code=1).stderr
+    said = cli("ingest", str(file), "--embedding", "v", "-c", "z", code=1).stderr
+    assert "row 2: Expected 1 dimensions, got 2" in said
     assert "z" not in cli.collections()

@@ -12,8 +12,10 @@ from pgvector.sqlalchemy import VECTOR
 from sqlalchemy import Column, Index, Integer, MetaData, Table, Text, cast, func, text
 from sqlalchemy.dialects.postgresql import BIT
 
+from rowspace import Base, CollectionRepository, Database, ReembedRepository
 from rowspace.distance import Distance
 from rowspace.indexes import HNSW, IVFFlat
+from rowspace.migrations import is_rowspace_table, upgrade
 from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 ENV = """
@@ -292,6 +294,25 @@ def test_an_extension_outside_of_the_search_path_is_recognised(application):
             "remove_index",
             "add_index",
         ]
+
+
+def test_rowspaces_tables_beside_the_applications_are_left_alone(application, scratch):
+    application.migrate(*embedded(HNSW()))
+    upgrade(scratch.engine)
+    with Database.open(scratch.url()) as database, database.begin() as session:
+        made = CollectionRepository(session).create("news", 3)
+        ReembedRepository(session, made).begin("another", 4, None)
+    assert "remove_table" in application.differences(*embedded(HNSW()))
+    options = {
+        "include_name": lambda name, kind, parents: kind != "table" or not is_rowspace_table(name),
+        "include_object": lambda item, name, kind, *_: kind != "table" or not is_rowspace_table(name),
+    }
+    assert application.differences(*embedded(HNSW()), options=options) == []
+    metadata = articles(*embedded(HNSW()))
+    # Other tests have models on this base too.
+    for table in filter(lambda table: is_rowspace_table(table.name), Base.metadata.tables.values()):
+        table.to_metadata(metadata)
+    command.check(application.config(metadata, options))
 
 
 def test_an_index_that_the_application_excludes_is_left_alone(application):

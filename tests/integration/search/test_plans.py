@@ -25,13 +25,15 @@ def repository(request, session, world):
 
 
 @pytest.fixture
-def sent(session, repository) -> Iterator[list[tuple[str, object]]]:
+def sent(session, repository, world) -> Iterator[list[tuple[str, object]]]:
     """Collect the statements that are sent, with their parameters."""
     statements: list[tuple[str, object]] = []
 
     def collect(_connection, _cursor, statement, values, _context, _many):
         statements.append((statement, values))
 
+    # The first search of a model asks for the tuning of its index.
+    repository.nearest_many(world.queries[:1])
     engine = session.get_bind()
     event.listen(engine, "before_cursor_execute", collect)
     yield statements

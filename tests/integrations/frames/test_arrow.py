@@ -238,7 +238,7 @@ BAD = {
     "a ragged embedding": (
         lambda t: t.set_column(11, "embedding", pa.array([[1.0] * (3 if n == 1700 else 2) for n in range(len(t))])),
         DimensionMismatch,
-        "Row 1700: expected 2 dimensions, got 3",
+        "Row 1700: Expected 2 dimensions, got 3",
     ),
     "a null embedding": (
         lambda t: t.set_column(11, "embedding", pa.array([None if n == 2500 else [1.0] for n in range(len(t))])),
@@ -248,12 +248,12 @@ BAD = {
     "a NaN": (
         lambda t: t.set_column(11, "embedding", pa.array([[float("nan") if n == 7 else 1.0] for n in range(len(t))])),
         InvalidVector,
-        "NaN, which is at row 7",
+        "Row 7: A vector cannot hold NaN, which is at index 0",
     ),
     "a null in a vector": (
         lambda t: t.set_column(11, "embedding", pa.array([[1.0, None]] * len(t))),
         InvalidVector,
-        "a vector holds a null",
+        r"Row 0: Expected a vector of numbers, got list \[1.0, None\]",
     ),
     "an id twice": (
         lambda t: t.set_column(0, "id", pa.array([str(n % 2999) for n in range(len(t))])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,12 @@ POEMS = [
     {"id": "中", "content": "数据库存储很多行数据", "metadata": {"kind": "tech", "tags": ["中文"]}},
     {"id": "evil", "content": "<script>alert('row')</script> a row of rows", "metadata": {"kind": "<b>bad</b>"}},
 ]
+
+
+@pytest.fixture(autouse=True)
+def main_module(monkeypatch):
+    """Give `__main__` back: AppTest leaves its script there, and a process that is spawned later would run it."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture(scope="module")

@@ -125,7 +125,8 @@ def test_a_chat_model_answers_where_one_is_named(open_app, url, poems, monkeypat
             asked.append(messages)
             return super()._stream(messages, *arguments, **options)
 
-    model = Model(responses=["Rows <b>of</b> data [1].", "A cat [1]."])
+    # The second answer is that to the conversation: a question that stands by itself.
+    model = Model(responses=["Rows <b>of</b> data [1].", "Who sleeps on a sofa?", "A cat [1]."])
     monkeypatch.setattr("langchain.chat_models.init_chat_model", lambda _: model)
     app = open_app(url, "ask", model="fake:model")
     app.chat_input[0].set_value("What does a database store?").run()

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from rowspace.cli.console import Pace
 from rowspace.cli.embedders import embedder_of
-from rowspace.cli.rejects import Rejects
 from rowspace.errors import ConfigurationError
+from rowspace.integrations._progress import Pace
 from rowspace.integrations._reading import Fields, Format, read
+from rowspace.integrations._rejects import Rejects
 from rowspace.testing import HashingEmbedder
 
 
@@ -97,6 +100,21 @@ def test_the_file_of_rejects(tmp_path):
     ]
     with Rejects(None) as nothing:
         assert nothing.count == 0
+
+
+def test_values_that_json_has_no_form_for_are_text_in_the_file_of_rejects(tmp_path):
+    row = {"n": float("nan"), "i": [float("-inf")], "b": b"x", "d": dt.date(2026, 1, 2), "v": np.ones(2), 1: None}
+    with Rejects(tmp_path / "bad.jsonl") as rejects:
+        rejects(1, "because", row)
+    found = json.loads((tmp_path / "bad.jsonl").read_text(), parse_constant=pytest.fail)
+    shown = {"n": "nan", "i": ["-inf"], "b": "b'x'", "d": "2026-01-02", "v": [1, 1], "1": None}
+    assert found["row"] == shown
+
+
+def test_a_full_disk_names_the_file_of_rejects():
+    with pytest.raises(OSError, match="No space left") as caught, Rejects(Path("/dev/full")) as rejects:
+        rejects(1, "because", "row")
+    assert caught.value.filename == "/dev/full"
 
 
 def test_embedders_by_name():

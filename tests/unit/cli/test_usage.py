@@ -11,8 +11,10 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from rowspace.cli.app import app
-from rowspace.cli.console import first_line, plural
+from rowspace.cli.console import first_line
 from rowspace.cli.session import collection_hint
+from rowspace.errors import RowspaceError
+from rowspace.integrations._progress import plural
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -73,9 +75,13 @@ def test_version(run):
         (["search", "x", "--filter", "[1]"], "expected an object, as in '{\"year\": 2020}', got '[1]'."),
         (["search", "x", "--mode", "both"], "'vector', 'mmr', 'text' or 'hybrid', got 'both'."),
         (["search", "x", "--k", "0"], "greater than or equal to 1"),
-        (["search", "x", "--mode", "text", "--max-distance", "1"], "max_distance goes with the modes vector and mmr."),
-        (["ingest", "file.txt"], "'file.txt' does not tell the format: say jsonl, csv, tsv, parquet, npy."),
-        (["ingest", "file.json"], "jq -c '.[]' file.json | rowspace ingest - --format jsonl"),
+        (["search", "x", "--mode", "text", "--max-distance", "1"], "max_distance goes with the modes vector, mmr."),
+        (
+            ["ingest", "file.txt"],
+            "'file.txt' does not tell the format: say --format, one of jsonl, csv,",
+        ),
+        (["ingest", "file.json"], "jq -c '.[]' file.json > lines.jsonl"),
+        (["ingest", "file.csv.gz"], "gzip -dc file.csv.gz | rowspace ingest - --format csv"),
         (["ingest", "-"], "'-' does not tell the format"),
         (["ingest", "-", "--format", "xml"], "expected one of jsonl, csv, tsv, parquet, npy, got 'xml'."),
         (["db", "downgrade", "base"], "Say --yes, as there is nobody to ask."),
@@ -111,6 +117,24 @@ def test_debug_adds_the_traceback(run):
     assert done.exit_code == 3
     assert "Traceback (most recent call last)" in done.stderr
     assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (RowspaceError("It broke."), 1, "Error: It broke. It is half done.\n"),
+        (KeyboardInterrupt(), 130, "Interrupted. It is half done.\n"),
+    ],
+    ids=["error", "Ctrl-C"],
+)
+def test_what_was_noted_on_the_way_is_said(run, monkeypatch, error, code, said):
+    def fail(_settings):
+        error.add_note("It is half done.")
+        raise error
+
+    monkeypatch.setattr("rowspace.cli.doctor.open_database", fail)
+    done = run("doctor")
+    assert (done.exit_code, done.stderr) == (code, said)
 
 
 def test_offline_sql_needs_no_database(run):

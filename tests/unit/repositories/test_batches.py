@@ -91,7 +91,7 @@ def test_a_plan_that_cannot_be(model, attributes, message):
 def test_the_last_of_several_wins_inside_a_batch():
     batch = batcher(1, 2, 1)
     assert counts(batch) == (3, 2, 1, 0)
-    data = batch.take()
+    data = b"".join(batch.take())
     assert data.index(b"\x00\x00\x00\x02") < data.rindex(b"\x00\x00\x00\x01")
     assert b"\x00\x00\x00\x012" in data
     assert b"\x00\x00\x00\x010" not in data
@@ -102,7 +102,9 @@ def test_duplicates_of_earlier_batches_are_counted_once_a_batch():
     batch.take()
     for id_ in (2, 3, 2, 2):
         batch.add({"id": id_, "title": ""})
-    assert counts(batch) == (6, 2, 3, 1)
+    assert len(batch) == 2
+    batch.take()
+    assert counts(batch) == (6, 0, 3, 1)
 
 
 @given(st.lists(st.integers(-3, 3) | st.sampled_from([2**31 - 1, -(2**31)]), min_size=1), st.integers(1, 4))
@@ -117,6 +119,7 @@ def test_counts_agree_with_a_set(ids, size):
             batch.take()
         batch.add({"id": id_})
     again += len(merged & batch._rows.keys())
+    batch.take()
     assert batch.received == len(ids)
     assert batch.duplicates == len(ids) - len(set(ids))
     assert batch.again == again
@@ -127,7 +130,8 @@ def test_numbers_with_one_hash_are_two_keys():
     batch = batcher(-1)
     batch.take()
     batch.add({"id": -2, "title": ""})
-    assert counts(batch) == (2, 1, 0, 0)
+    batch.take()
+    assert counts(batch) == (2, 0, 0, 0)
 
 
 def test_full():
@@ -141,7 +145,7 @@ def test_errors_name_the_row_of_the_load_whatever_was_left_out():
     for id_ in (5, 5, 6):
         batch.add({"id": id_, "title": "a\0" if id_ == 6 else ""})
     with pytest.raises(InvalidText, match=r"^Row 4 \(id 6\), column 'headline': PostgreSQL cannot store a NUL"):
-        batch.take()
+        list(batch.take())
 
 
 def test_a_row_with_other_attributes_is_refused():

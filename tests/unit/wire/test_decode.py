@@ -58,6 +58,46 @@ def test_rows_that_are_alike_and_rows_that_are_not() -> None:
         np.testing.assert_array_equal(matrix, vectors)
 
 
+@pytest.mark.parametrize("expected", [0, 1, 99, 100, 101, 5_000])
+def test_more_rows_than_expected_and_fewer(expected: int) -> None:
+    vectors = np.random.default_rng(2).standard_normal((100, 3)).astype(np.float32)
+    rows = [row(vector, b"%d" % number) for number, vector in enumerate(vectors)]
+    decoder = MatrixDecoder(3, [bytes.decode], expected=expected)
+    for part in [HEADER, *rows[:60]]:
+        decoder.feed(part)
+    first = decoder.take()
+    for part in [*rows[60:], TRAILER]:
+        decoder.feed(part)
+    keys, matrix = (
+        a + b if isinstance(a, list) else np.concatenate([a, b]) for a, b in zip(first, decoder.take(), strict=True)
+    )
+    assert keys == [str(number) for number in range(100)]
+    np.testing.assert_array_equal(matrix, vectors)
+    np.testing.assert_array_equal(first[1], vectors[:60])
+
+
+def test_what_was_fed_and_not_taken_is_counted() -> None:
+    decoder = MatrixDecoder(3, [bytes.decode])
+    whole = row(np.ones(3), b"a")
+    decoder.feed(HEADER + whole + whole[:7])
+    assert decoder.pending == len(HEADER) + len(whole) + 7
+    decoder.take()
+    assert decoder.pending == 7
+
+
+@pytest.mark.parametrize("names", [["é", "ü", "ñ"] * 9, ["数", "据", "库"] * 9, ["a", "é"] * 9, [""] * 20])
+def test_keys_that_are_not_ascii_or_are_empty(names: list[str]) -> None:
+    stream = HEADER + b"".join(row(np.ones(3), name.encode()) for name in names) + TRAILER
+    assert decoded(stream, [])[0] == names
+
+
+@pytest.mark.parametrize("code", [">h", ">i", ">q"])
+def test_whole_numbers_of_each_size(code: str) -> None:
+    decoder = MatrixDecoder(1, [key_decoder(Integer())])
+    decoder.feed(HEADER + b"".join(row(np.ones(1), struct.pack(code, number)) for number in range(-20, 20)) + TRAILER)
+    assert decoder.take()[0] == list(range(-20, 20))
+
+
 def test_several_keys_are_a_tuple() -> None:
     decoder = MatrixDecoder(1, [key_decoder(Integer()), key_decoder(Uuid())])
     name = uuid.uuid4()

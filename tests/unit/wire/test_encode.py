@@ -34,7 +34,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSON, JSONB
 
 from rowspace import Bit, HalfVector, SparseVector, Vector
 from rowspace.errors import DimensionMismatch, InvalidRow, InvalidText, InvalidVector
-from rowspace.wire.encode import encode_rows, encoder_of
+from rowspace.wire.encode import EncodedRows, encoder_of
 
 
 def decode(stream):
@@ -55,7 +55,7 @@ def decode(stream):
 
 def encoded(type_, value, **options):
     encoder = encoder_of(Column("c", type_), **options)
-    ((field,),) = decode(encode_rows([encoder], [{"c": value}]))
+    ((field,),) = decode(b"".join(EncodedRows([encoder], [{"c": value}])))
     return field
 
 
@@ -93,7 +93,7 @@ def test_what_goes_in_comes_out(rows):
     readers = {name: read for name, (_, _, read) in COLUMNS.items()}
     out = [
         {name: None if field is None else readers[name](field) for name, field in zip(COLUMNS, row, strict=True)}
-        for row in decode(encode_rows(encoders, rows))
+        for row in decode(b"".join(EncodedRows(encoders, rows)))
     ]
     assert out == rows
 
@@ -273,7 +273,7 @@ def test_json_forms_are_those_that_filters_compare_with():
 def test_a_value_of_the_wrong_type_is_named(type_, value, kind):
     encoders = [encoder_of(Column("id", Integer())), encoder_of(Column("c", type_))]
     with pytest.raises(kind, match=r"^Row 11 \(id 6\), column 'c': \S"):
-        encode_rows(encoders, [{"id": 5, "c": None}, {"id": 6, "c": value}], numbers=[10, 11])
+        list(EncodedRows(encoders, [{"id": 5, "c": None}, {"id": 6, "c": value}], numbers=[10, 11]))
 
 
 def test_numpy_scalars_are_numbers():
@@ -285,4 +285,20 @@ def test_numpy_scalars_are_numbers():
 
 def test_a_missing_column_is_named():
     with pytest.raises(InvalidRow, match=r"^Row 0, column 'c': is missing\.$"):
-        encode_rows([encoder_of(Column("c", Text()))], [{}])
+        list(EncodedRows([encoder_of(Column("c", Text()))], [{}]))
+
+
+@pytest.mark.parametrize("size", [1, 100, 5_000, 400_000])
+def test_blocks_are_of_about_the_same_size_whatever_the_rows(size):
+    rows = [{"c": "x" * size}] * max(4, 2_000_000 // size)
+    blocks = list(EncodedRows([encoder_of(Column("c", Text()))], rows))
+    assert len(decode(b"".join(blocks))) == len(rows)
+    inner = [len(block) for block in blocks[2:-2]]
+    # No fewer than a row, and no more than is worth encoding together.
+    assert all(size < block <= max(size + 6, 1 << 17) for block in inner)
+    assert all(block > min((1 << 17) - size - 6, 500 * size) for block in inner)
+
+
+def test_each_reading_encodes_anew():
+    stream = EncodedRows([encoder_of(Column("c", Text()))], [{"c": "a"}, {"c": "b"}])
+    assert b"".join(stream) == b"".join(stream)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
-from django.conf import settings
+import django
+from django.conf import ENVIRONMENT_VARIABLE, settings
 from django.db import DEFAULT_DB_ALIAS
 from django.utils.module_loading import import_string
 
 from rowspace.errors import ConfigurationError
 from rowspace.services import Embedder
 
-__all__ = ["alias_of", "embedder", "problems"]
+__all__ = ["alias_of", "embedder", "parallel_embedder", "problems"]
 
 _KEYS = ("DATABASE", "EMBEDDER")
 
@@ -35,6 +37,21 @@ def embedder() -> Embedder | None:
     return None if path is None else _made(path)
 
 
+def parallel_embedder(processes: int) -> Any:
+    """Return a `ParallelEmbedder` of so many processes, each with an embedder of the setting `ROWSPACE["EMBEDDER"]`.
+
+    Raises:
+        ConfigurationError: there is none, or the path leads nowhere.
+    """
+    from rowspace.integrations.embedding import ParallelEmbedder
+
+    path = _given().get("EMBEDDER")
+    if path is None:
+        message = "ROWSPACE['EMBEDDER'] is not set, so there is nothing to embed by processes."
+        raise ConfigurationError(message)
+    return ParallelEmbedder(partial(_in_process, path), processes=processes)
+
+
 def problems() -> list[str]:
     """Return in words what is wrong with the setting."""
     given = getattr(settings, "ROWSPACE", {})
@@ -49,6 +66,13 @@ def problems() -> list[str]:
 def _given() -> Mapping[str, Any]:
     given = getattr(settings, "ROWSPACE", {})
     return given if isinstance(given, Mapping) else {}
+
+
+def _in_process(path: str) -> Embedder:
+    """Return the embedder of a path in a process of its own, where Django is not set up yet."""
+    if ENVIRONMENT_VARIABLE in os.environ:
+        django.setup()
+    return _made(path)
 
 
 @lru_cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any
@@ -26,8 +27,8 @@ from rowspace.integrations.rest.settings import ServerSettings
 
 __all__ = ["LimitedRequest", "access_of", "route_class"]
 
-#: Bytes beyond the limit that are read and thrown away.
-_DRAINED = 2**20
+#: Bytes beyond the limit that are read and thrown away, and for how many seconds.
+_DRAINED, _DRAINING = 2**20, 1.0
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -73,10 +74,12 @@ def access_of(request: Request) -> Access:
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
     """Read on for a while: who is still sending when the connection is closed does not get to see why."""
     read = 0
-    async for chunk in chunks:
-        read += len(chunk)
-        if read > _DRAINED:
-            return
+    with suppress(TimeoutError):  # who sends nothing reads the answer
+        async with asyncio.timeout(_DRAINING):
+            async for chunk in chunks:
+                read += len(chunk)
+                if read > _DRAINED:
+                    return
 
 
 class LimitedRequest(Request):
@@ -95,15 +98,15 @@ class LimitedRequest(Request):
             RequestFault: it is too large, breaks off, or nothing came for too long.
         """
         meter = Meter(self._settings.max_upload if self.streamed else self._settings.max_body)
-        meter.announced(self.headers.get("content-length"))
         chunks = super().stream()
         try:
-            async for chunk in self._impatient(chunks) if self.streamed else chunks:
-                try:
+            try:
+                meter.announced(self.headers.get("content-length"))
+                async for chunk in self._impatient(chunks) if self.streamed else chunks:
                     yield meter.read(chunk)
-                except RequestFault:
-                    await _drain(chunks)
-                    raise
+            except RequestFault:
+                await _drain(chunks)
+                raise
         except ClientDisconnect as error:
             raise broken_off() from error
 

@@ -34,12 +34,13 @@ def _modes() -> list[Any]:
     vector = {"mode": {"enum": ["vector"]}, "fetch_k": null, "lambda_mult": null, "highlight": no}
     mmr = {"mode": {"enum": ["mmr"]}, "min_distance": null, "highlight": no}
     neither = dict.fromkeys(("max_distance", "min_distance", "fetch_k", "lambda_mult"), null)
+    by_index = {"ef_search": null, "recall": null, "exact": no}
     return [
         given("text", **vector, vector=null),
         given("vector", **vector, text=null),
         given("text", "mode", **mmr, vector=null),
         given("vector", "mode", **mmr, text=null),
-        given("text", "mode", mode={"enum": ["text"]}, vector=null, **neither),
+        given("text", "mode", mode={"enum": ["text"]}, vector=null, **neither, **by_index),
         given("text", "mode", mode={"enum": ["hybrid"]}, **neither),
     ]
 
@@ -48,12 +49,14 @@ def _batch_modes() -> list[Any]:
     """Return the same for many searches: each may be a text or a vector, or has to be a text."""
     null, no = {"type": "null"}, {"enum": [False]}
     neither = dict.fromkeys(("max_distance", "min_distance", "fetch_k", "lambda_mult"), null)
+    by_index = {"ef_search": null, "recall": null, "exact": no}
     texts = {"type": "array", "items": {"type": "string"}}
     mmr_only = {"fetch_k": null, "lambda_mult": null}
     return [
         {"properties": {"mode": {"enum": ["vector"]}, "highlight": no, **mmr_only}},
         given("mode", mode={"enum": ["mmr"]}, highlight=no, min_distance=null),
-        given("mode", mode={"enum": ["text", "hybrid"]}, queries=texts, **neither),
+        given("mode", mode={"enum": ["text"]}, queries=texts, **neither, **by_index),
+        given("mode", mode={"enum": ["hybrid"]}, queries=texts, **neither),
     ]
 
 

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.integrations._formats import Format
-from rowspace.integrations._reading import Fields, numbered_rows, read
+from rowspace.integrations._lines import numbered_rows
+from rowspace.integrations._reading import Fields, read
 from rowspace.services import DocumentIn
 
 __all__ = ["SUFFIXES", "Upload", "guessed", "passages"]

@@ -16,6 +16,7 @@ from rowspace.projection import Covariance
 from rowspace.repositories._async.examples import fetch_embeddings
 from rowspace.repositories._async.many import Many, run_many
 from rowspace.repositories._async.matrix import AsyncMatrixRepository
+from rowspace.repositories._async.tunings import with_tuning
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.neighbours import Edges, Progress, check_numeric, parts_of
 from rowspace.repositories.searches import Search
@@ -116,7 +117,7 @@ class AsyncAnalysisRepository:
         shape = Nearest(Nearest(k).k + 1, exact=exact)
         keys = await self._keys(where)
         edges = Edges(keys)
-        search = self._search(shape, where, settings)
+        search = await self._search(shape, where, settings)
         for part in parts_of(keys):
             edges.add(part, await self._near(search, part), k)
             if progress is not None:
@@ -146,7 +147,7 @@ class AsyncAnalysisRepository:
         edges = Edges(keys)
         pending, k = keys, _FIRST
         while pending:
-            search = self._search(Nearest(k, max_distance=True, exact=exact), where, settings, limit)
+            search = await self._search(Nearest(k, max_distance=True, exact=exact), where, settings, limit)
             last = k >= min(_MOST, len(keys))
             short: list[tuple[Any, ...]] = []
             for part in parts_of(pending):
@@ -185,7 +186,7 @@ class AsyncAnalysisRepository:
                 points.append(axes.transform(part.vectors))
         return Projection(keys, np.concatenate(points), axes)
 
-    def _search(
+    async def _search(
         self, shape: Nearest, where: Where, settings: SearchSettings | None, limit: float | None = None
     ) -> Search[Any]:
         conditions = self._subject.conditions(where)
@@ -194,7 +195,7 @@ class AsyncAnalysisRepository:
             shape=shape,
             parameters={**conditions.parameters, **parameters(None, max_distance=limit)},
             where=conditions.clauses,
-            settings=self._subject.settings(settings),
+            settings=(await with_tuning(self.session, self._subject)).settings(settings),
             method=self._subject.method,
         )
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from rowspace.diagnosis import IndexStatus, WatchBuild
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
+from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.background import arun_watched
 from rowspace.repositories.batches import schema_of
 from rowspace.repositories.building import Step, creation, planned_for, removal, renewal, repair
@@ -27,9 +28,6 @@ __all__ = ["AsyncIndexBuilder"]
 
 #: Seconds between two looks at a build.
 _EVERY = 0.5
-
-# A % in the condition of a partial index is no parameter.
-_AS_IT_IS = {"no_parameters": True}
 
 
 class AsyncIndexBuilder:
@@ -92,7 +90,10 @@ class AsyncIndexBuilder:
     async def repair(
         self, *, concurrently: bool = True, maintenance_work_mem: str | None = None, progress: WatchBuild | None = None
     ) -> list[IndexStatus]:
-        """Build INVALID indexes anew, drop what a failed REINDEX left behind, make nothing else; return the status."""
+        """Build INVALID indexes anew, drop what a failed REINDEX left behind, make nothing else; return the status.
+
+        Costs what `create` does, for each of them. The arguments are those of `create`.
+        """
         settings = build_settings(maintenance_work_mem, None)
         with mapped_errors():
             steps = repair(await self._wanted(), await self._facts(), concurrently=concurrently)
@@ -108,6 +109,8 @@ class AsyncIndexBuilder:
         progress: WatchBuild | None = None,
     ) -> list[IndexStatus]:
         """Build vector indexes anew as they are, after many rows changed; searches go on with the old one meanwhile.
+
+        Costs what `create` does, and the room of a second index meanwhile.
 
         Args:
             names: which ones; by default every vector index that is wanted.
@@ -127,6 +130,8 @@ class AsyncIndexBuilder:
 
     async def drop(self, *names: str, concurrently: bool = True) -> None:
         """Drop vector indexes, by default every one that is wanted; one that is not there is no error.
+
+        Costs a wait for the searches that use it. From then on a search is a pass over the rows that match.
 
         Raises:
             ConfigurationError: a name that is not wanted.
@@ -151,8 +156,7 @@ class AsyncIndexBuilder:
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             try:
-                for statement in settings:
-                    await connection.exec_driver_sql(statement)
+                await run_verbatim(connection, settings)
                 for step in steps:
                     await self._watch(connection, step, progress)
             finally:
@@ -170,14 +174,17 @@ class AsyncIndexBuilder:
 
         try:
             await arun_watched(
-                partial(connection.exec_driver_sql, step.statement, execution_options=_AS_IT_IS),
+                partial(run_verbatim, connection, [step.statement]),
                 look,
                 cancel=partial(self._aside, catalog.CANCEL.bindparams(pid=pid)),
                 every=self._every,
             )
         except BaseException as error:
             if step.builds:
-                error.add_note(f"The build of {step.index} did not finish and may have left it INVALID: repair() it.")
+                error.add_note(
+                    f"The build of {step.index} did not finish and may have left it INVALID: `rowspace index repair` "
+                    "or IndexBuilder.repair() mends that."
+                )
             raise
 
     async def _aside(self, statement: Any) -> list[Any]:

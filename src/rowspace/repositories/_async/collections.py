@@ -13,10 +13,12 @@ from rowspace.distance import Distance
 from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
 from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
+from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import schema_of
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
+from rowspace.statements.catalog import facts_of, index_facts, is_owned
 from rowspace.statements.replacement import Replacement
 from rowspace.wire.encode import storable_json
 
@@ -46,6 +48,8 @@ class AsyncCollectionRepository:
     ) -> Collection:
         """Create a collection and its partition of `documents`; readers and writers of others are not held up.
 
+        Costs a row, and a table with its primary key.
+
         Args:
             name: 1 to 200 characters.
             dimension: numbers in each embedding, 1 to 16000.
@@ -73,8 +77,7 @@ class AsyncCollectionRepository:
         with mapped_errors():
             await self._check_language(language)
             await self._insert(collection)
-            for statement in self.partition_of(collection).create():
-                await (await self._connection()).exec_driver_sql(statement)
+            await run_verbatim(await self._connection(), self.partition_of(collection).create())
         return collection
 
     async def _check_language(self, language: str) -> None:
@@ -92,7 +95,7 @@ class AsyncCollectionRepository:
             raise CollectionExists(message) from error
 
     async def get(self, name: str) -> Collection:
-        """Return the collection of a name.
+        """Return the collection of a name; costs one row.
 
         Raises:
             CollectionNotFound: there is none.
@@ -105,12 +108,12 @@ class AsyncCollectionRepository:
         return found
 
     async def list(self) -> list[Collection]:
-        """Return all collections by name."""
+        """Return all collections by name; costs a row each."""
         with mapped_errors():
             return [*await self.session.scalars(statements.collections())]
 
     async def rename(self, name: str, new_name: str) -> Collection:
-        """Give a collection another name.
+        """Give a collection another name; costs one row, as nothing else has the name.
 
         Raises:
             CollectionNotFound: there is none of that name.
@@ -139,15 +142,29 @@ class AsyncCollectionRepository:
             await self.session.flush()
 
     async def drop_tables(self, collection: Collection) -> None:
-        """Drop the partition of a collection and what re-embedding put beside it; its row is the caller's to delete."""
+        """Drop the partition of a collection and what re-embedding put beside it; its row is the caller's to delete.
+
+        Costs one DROP TABLE, or two.
+        """
         partition = self.partition_of(collection)
         beside = [] if collection.reembedding is None else Replacement(partition).drop()
         with mapped_errors():
-            for statement in (partition.drop(), *beside):
-                await (await self._connection()).exec_driver_sql(statement)
+            await run_verbatim(await self._connection(), [partition.drop(), *beside])
+
+    async def is_owned(self, collection: Collection) -> bool:
+        """Return whether this role owns the table of a collection, and so may build its indexes; costs one row."""
+        with mapped_errors():
+            return bool(await self.session.scalar(is_owned(self.partition_of(collection).qualified)))
+
+    async def is_indexed(self, collection: Collection) -> bool:
+        """Return whether any index is there beside that of the ids; costs a look into the catalogs."""
+        partition = self.partition_of(collection)
+        with mapped_errors():
+            rows = await self.session.execute(index_facts(partition.name, partition.schema))
+            return any(fact.name != partition.key for fact in facts_of(rows))
 
     def partition_of(self, collection: Collection) -> Partition:
-        """Return the partition that holds a collection's documents."""
+        """Return the partition that holds a collection's documents; costs no statement."""
         schema = inspect(Document).local_table.schema or schema_of(self.session.get_bind(mapper=Document))
         return Partition(collection.id, collection.dimension, schema)
 

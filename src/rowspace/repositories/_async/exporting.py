@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
+from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.reading import Reading
 from rowspace.repositories.subjects import Conditions, Subject
 from rowspace.wire.copy import copy_out_async
@@ -37,12 +38,15 @@ async def _parts(
 ) -> AsyncGenerator[Any, None]:
     connection = await session.connection(bind_arguments={"mapper": subject.target.model})
     if reading.export.selection is not None:
-        await connection.exec_driver_sql(reading.export.create_selection())
-        await connection.execute(reading.selection(subject, conditions), dict(conditions.parameters))
-    decoder = reading.decoder()
+        await run_verbatim(connection, [reading.export.create_selection()])
+        selected = await connection.execute(reading.selection(subject, conditions), dict(conditions.parameters))
+        rows: int | None = selected.rowcount
+    else:
+        rows = None if reading.at_once else await connection.scalar(reading.export.estimate())
+    decoder = reading.decoder(rows)
     async with aclosing(copy_out_async(connection, reading.export.copy())) as chunks:
         async for chunk in chunks:
             decoder.feed(chunk)
-            if decoder.pending >= reading.at_once:
+            if reading.at_once is not None and decoder.pending >= reading.at_once:
                 yield decoder.take()
     yield decoder.take()

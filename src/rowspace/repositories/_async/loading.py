@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.errors import mapped_errors, sqlstate_of
+from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, aiter_rows, plan_load, schema_of
 from rowspace.results import LoadReport
+from rowspace.statements.text import word_count
 from rowspace.statements.write import Merge
 from rowspace.wire.copy import copy_in_async
+from rowspace.wire.encode import EncodedRows
 
-__all__ = ["upsert_rows"]
+__all__ = ["unsearchable", "upsert_rows"]
+
+#: "program_limit_exceeded"
+_TOO_LONG = "54000"
 
 
 async def upsert_rows(
@@ -59,11 +66,10 @@ async def _load(
     return LoadReport(batcher.received, inserted, updated - batcher.again, 0, batcher.duplicates)
 
 
-async def _copy_new(connection: AsyncConnection, merge: Merge, data: bytes) -> bool:
+async def _copy_new(connection: AsyncConnection, merge: Merge, data: EncodedRows) -> bool:
     """Copy rows straight into the target and return True, or False where that has to be left to a merge."""
     try:
-        async with connection.begin_nested():
-            await copy_in_async(connection, merge.to_target(), data)
+        await copy_in_async(connection, merge.to_target(), data)
     except Exception as error:
         # A constraint: somebody else was faster with one of the keys, or the merge will say what is wrong as it says
         # it of any row. Or policies on the rows, which COPY cannot obey.
@@ -71,6 +77,26 @@ async def _copy_new(connection: AsyncConnection, merge: Merge, data: bytes) -> b
             raise
         return False
     return True
+
+
+async def unsearchable(session: AsyncSession, language: str, texts: Mapping[int, str]) -> dict[int, str]:
+    """Return why texts cannot be found by keyword, for those that are too long for it, by what they are known by.
+
+    Costs the making of a tsvector of each text.
+    """
+    found = {}
+    for known_by, text in texts.items():
+        try:
+            async with session.begin_nested():
+                await session.execute(word_count(language, text))
+        except DBAPIError as error:
+            if sqlstate_of(error.orig) != _TOO_LONG:
+                raise
+            found[known_by] = (
+                "the text has more distinct words than PostgreSQL can index, which is about 1 MB of them. Split it "
+                f"into passages; it has {len(text):,} characters."
+            )
+    return found
 
 
 class _Stage:
@@ -81,16 +107,16 @@ class _Stage:
         self._merge = merge
         self._made = False
 
-    async def merge(self, data: bytes) -> tuple[int, int]:
+    async def merge(self, data: EncodedRows) -> tuple[int, int]:
         """Merge rows into the target and return how many were inserted and updated."""
-        execute = self._connection.exec_driver_sql
-        await execute(self._merge.clear_stage() if self._made else self._merge.create_stage())
+        ready = self._merge.clear_stage() if self._made else self._merge.create_stage()
+        await run_verbatim(self._connection, [ready])
         self._made = True
         await copy_in_async(self._connection, self._merge.to_stage(), data)
-        counts: Any = (await execute(self._merge.merge())).one()
+        counts: Any = (await run_verbatim(self._connection, [self._merge.merge()])).one()
         return counts[0], counts[1]
 
     async def drop(self) -> None:
         """Drop the table, if it was made."""
         if self._made:
-            await self._connection.exec_driver_sql(self._merge.drop_stage())
+            await run_verbatim(self._connection, [self._merge.drop_stage()])

@@ -14,6 +14,8 @@ from rowspace.errors import mapped_errors
 from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
+from rowspace.repositories._async.tunings import with_tuning
+from rowspace.repositories.given import several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -55,12 +57,18 @@ class AsyncRepository(Generic[M]):
         self._subject: Subject[M] = subject_of(model, column, distance)
 
     async def add(self, entity: M) -> M:
-        """Add one entity to the session and flush it, so that the server's defaults and errors come now."""
+        """Add one entity to the session and flush it, so that the server's defaults and errors come now.
+
+        Costs one INSERT.
+        """
         await self.add_all([entity])
         return entity
 
     async def add_all(self, entities: Iterable[M]) -> None:
-        """Add entities to the session and flush them. For thousands of rows `upsert` is 20 times faster."""
+        """Add entities to the session and flush them.
+
+        Costs an INSERT for each thousand of them; for thousands of rows `upsert` is 20 times faster.
+        """
         with mapped_errors():
             self.session.add_all(entities)
             await self.session.flush()
@@ -69,6 +77,8 @@ class AsyncRepository(Generic[M]):
         self, rows: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]], *, batch_size: int = 5_000
     ) -> LoadReport:
         """Insert rows, and update those whose primary key is there already, by COPY in binary.
+
+        Costs a COPY into a staging table and a statement that merges it, for each batch.
 
         Args:
             rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time. A column
@@ -83,13 +93,19 @@ class AsyncRepository(Generic[M]):
         return await upsert_rows(self.session, self.model, rows, batch_size=batch_size)
 
     async def get(self, key: Any) -> M | None:
-        """Return the entity of a primary key (a tuple where it has several columns), or None."""
+        """Return the entity of a primary key (a tuple where it has several columns), or None.
+
+        Costs one row, or nothing where the session holds the entity.
+        """
         with mapped_errors():
             return await self.session.get(self.model, statements.as_key(self.model, key))
 
     async def get_many(self, keys: Iterable[Any]) -> list[M | None]:
-        """Return the entities of primary keys, in the order of the keys, None where there is no such row."""
-        wanted = [statements.as_key(self.model, key) for key in keys]
+        """Return the entities of primary keys, in the order of the keys, None where there is no such row.
+
+        Costs one statement for each 10,000 keys.
+        """
+        wanted = [statements.as_key(self.model, key) for key in several(keys, "keys")]
         identify = inspect(self.model).primary_key_from_instance
         found: dict[tuple[Any, ...], M] = {}
         with mapped_errors():
@@ -99,15 +115,18 @@ class AsyncRepository(Generic[M]):
         return [found.get(key) for key in wanted]
 
     async def delete(self, keys: Iterable[Any]) -> int:
-        """Delete the rows of primary keys and return how many there were."""
-        wanted = [statements.as_key(self.model, key) for key in keys]
+        """Delete the rows of primary keys and return how many there were.
+
+        Costs one statement for each 10,000 keys.
+        """
+        wanted = [statements.as_key(self.model, key) for key in several(keys, "keys")]
         deleted = 0
         for start in range(0, len(wanted), _KEYS_AT_ONCE):
             deleted += await self._delete(statements.delete_keys(self.model, wanted[start : start + _KEYS_AT_ONCE]))
         return deleted
 
     async def delete_where(self, *where: ColumnElement[bool]) -> int:
-        """Delete the rows that meet every condition and return how many there were.
+        """Delete the rows that meet every condition and return how many there were; costs a pass over them.
 
         Raises:
             ConfigurationError: there is no condition.
@@ -150,7 +169,8 @@ class AsyncRepository(Generic[M]):
             InvalidSetting: k or a setting is out of range; a recall is asked for, and there is no curve that has it.
             TypeError: an option that does not exist.
         """
-        return await run_search(self.session, plan_search(self._subject, k, where, options, query=query))
+        subject = await with_tuning(self.session, self._subject)
+        return await run_search(self.session, plan_search(subject, k, where, options, query=query))
 
     async def stream(
         self,

@@ -12,14 +12,12 @@ from rowspace.errors import ConfigurationError, mapped_errors, sqlstate_of
 from rowspace.indexes import IVFFlat, Spec, from_dict, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.collections import AsyncCollectionRepository
+from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.statements.replacement import Replacement, carry_over, obstacles
 from rowspace.wire.copy import copy_in_async
 
 __all__ = ["AsyncReembedRepository"]
-
-#: What the server made is executed as it is: a % in the name of a role is no parameter.
-_AS_IT_IS = {"no_parameters": True}
 
 
 class AsyncReembedRepository:
@@ -42,6 +40,8 @@ class AsyncReembedRepository:
     async def begin(self, embedder: str, dimension: int, index: Spec | None) -> None:
         """Make the table for the new embeddings and begin to note what changes, or take up what was begun.
 
+        Costs two empty tables and a wait for the collection's writers; from then on each write also notes an id.
+
         Raises:
             ConfigurationError: the collection is being re-embedded by another embedder; or somebody has made a policy,
                 a trigger or an index on its partition, which would be lost.
@@ -56,22 +56,24 @@ class AsyncReembedRepository:
                 return
             self._aim, self._tables = aim, Replacement(self._tables.old, dimension)
             await self._check_obstacles()
-            for statement in self._tables.begin():
-                await (await self._connection()).exec_driver_sql(statement)
+            await run_verbatim(await self._connection(), self._tables.begin())
             self.collection.reembedding = aim
             await self.session.flush()
 
     async def counts(self) -> tuple[int, int]:
-        """Return how many documents have their new embedding, and how many there are."""
+        """Return how many documents have their new embedding, and how many there are; costs a pass over both."""
         ((done, total),) = await self._rows(self._tables.counts())
         return done, total
 
     async def rest(self, limit: int) -> list[tuple[str, str]]:
-        """Return id and content of the next documents to embed; none when all have been."""
+        """Return id and content of the next documents to embed; none when all have been. Costs a range of the ids."""
         return [tuple(row) for row in await self._rows(self._tables.rest(limit))]
 
     async def changed(self, limit: int) -> tuple[list[tuple[int, str]], list[tuple[str, str]]]:
-        """Return changes that are not yet taken over, and id and content of the documents among them to embed."""
+        """Return changes that are not yet taken over, and id and content of the documents among them to embed.
+
+        Costs two statements over `limit` rows.
+        """
         changes = [(seq, id_) for seq, id_ in await self._rows(self._tables.changed(limit))]
         if not changes:
             return [], []
@@ -81,6 +83,8 @@ class AsyncReembedRepository:
 
     async def store(self, rows: Sequence[tuple[str, str]], embeddings: Any) -> None:
         """Store new embeddings of documents whose content is still what was embedded; the others are left alone.
+
+        Costs a COPY into a staging table and a statement that joins it.
 
         Args:
             rows: id and content of each.
@@ -94,34 +98,39 @@ class AsyncReembedRepository:
         given = [dict(zip(names, (*row, vector), strict=True)) for row, vector in zip(rows, embeddings, strict=True)]
         with mapped_errors():
             connection = await self._connection()
-            await connection.exec_driver_sql(plan.merge.create_stage())
+            await run_verbatim(connection, [plan.merge.create_stage()])
             await copy_in_async(connection, plan.merge.to_stage(), plan.encode(given, range(len(given))))
-            await connection.exec_driver_sql(tables.store(plan.merge.staged))
-            await connection.exec_driver_sql(plan.merge.drop_stage())
+            await run_verbatim(connection, [tables.store(plan.merge.staged), plan.merge.drop_stage()])
 
     async def settle(self, changes: Sequence[tuple[int, str]]) -> None:
-        """Take over what needs no embedding of some changes, such as deletions, and forget them."""
+        """Take over what needs no embedding of some changes, such as deletions, and forget them.
+
+        Costs three statements over these rows.
+        """
         with mapped_errors():
             for statement in self._tables.settle(changes):
                 await self.session.execute(statement)
 
     async def create_indexes(self) -> None:
-        """Create the indexes of the new table that are missing; searches and writers do not notice."""
+        """Create the indexes of the new table that are missing; searches and writers do not notice.
+
+        Costs what `DocumentRepository.create_indexes` does.
+        """
         with mapped_errors():
             connection = await self._connection()
-            for statement in self._tables.new.create_indexes(await self._sized(), self.collection.language):
-                await connection.exec_driver_sql(statement)
-            await connection.exec_driver_sql(self._tables.new.analyze())
+            indexes = self._tables.new.create_indexes(await self._sized(), self.collection.language)
+            await run_verbatim(connection, [*indexes, self._tables.new.analyze()])
 
     async def lock(self) -> bool:
         """Keep everybody out of the collection until the transaction ends; False where that cannot be had at once.
 
-        The transaction has failed then, and has to be rolled back.
+        The transaction has failed then, and has to be rolled back. Costs half a second for each of two locks at most,
+        in which all searches of all collections may wait.
         """
         connection = await self._connection()
         for statement in self._tables.locks():
             try:
-                await connection.exec_driver_sql(statement)
+                await run_verbatim(connection, [statement])
             except Exception as error:
                 origin = getattr(error, "orig", error)
                 if sqlstate_of(origin) not in {"55P03", "40P01"}:
@@ -131,13 +140,12 @@ class AsyncReembedRepository:
         return True
 
     async def swap(self) -> None:
-        """Put the new embeddings in the place of the old ones; call it after `lock`."""
+        """Put the new embeddings in the place of the old ones; call it after `lock`. Costs no look at any row."""
         with mapped_errors():
             connection = await self._connection()
             carried = [row[0] for row in await self._rows(carry_over(self._tables.old, self._tables.new))]
             swaps = self._tables.swap(from_dict(self._aim["index"]), self.collection.language)
-            for statement in (*carried, *swaps):
-                await connection.exec_driver_sql(statement, execution_options=_AS_IT_IS)
+            await run_verbatim(connection, [*carried, *swaps])
             self.collection.dimension = self._aim["dimension"]
             self.collection.embedder = self._aim["embedder"]
             self.collection.index = self._aim["index"]
@@ -145,12 +153,14 @@ class AsyncReembedRepository:
             await self.session.flush()
 
     async def abandon(self) -> None:
-        """Drop what a re-embedding has made so far; the collection stays as it is. None that was begun is no error."""
+        """Drop what a re-embedding has made so far; the collection stays as it is. None that was begun is no error.
+
+        Costs two DROP TABLE, and a wait for the collection's writers.
+        """
         if self.collection.reembedding is None:
             return
         with mapped_errors():
-            for statement in self._tables.abandon():
-                await (await self._connection()).exec_driver_sql(statement)
+            await run_verbatim(await self._connection(), self._tables.abandon())
             self.collection.reembedding = None
             await self.session.flush()
 

@@ -15,9 +15,10 @@ from rowspace.repositories._async.examples import fetch_embeddings
 from rowspace.repositories._async.grouping import GroupedSearch, run_grouped
 from rowspace.repositories._async.many import Many, run_many
 from rowspace.repositories._async.searching import run_search
+from rowspace.repositories._async.tunings import with_tuning
 from rowspace.repositories.examples import Examples, checked_candidates, merged
 from rowspace.repositories.searches import SearchOptions, plan_search
-from rowspace.repositories.subjects import Where, subject_of
+from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Group, Hit
 from rowspace.statements.examples import far_from, nearer_to, without
 from rowspace.statements.grouping import Grouping
@@ -82,7 +83,7 @@ class AsyncSearchRepository(Generic[M]):
             ConfigurationError: `max_distance` and `min_similarity` are both given.
             TypeError: an option that does not exist.
         """
-        search = plan_search(self._subject, k, where, options)
+        search = plan_search(await self._tuned(), k, where, options)
         return await run_many(self.session, Many(search, self._subject.vectors(queries)))
 
     async def similar_to(
@@ -107,7 +108,8 @@ class AsyncSearchRepository(Generic[M]):
             RowNotFound: there is no such row, or it has no embedding.
             InvalidSetting, InvalidFilter, ConfigurationError: as in `nearest_many`.
         """
-        search, parts = plan_search(self._subject, k, where, options), self._subject.key(key)
+        parts = self._subject.key(key)
+        search = plan_search(await self._tuned(), k, where, options)
         hits = (await run_many(self.session, Many(search, [parts], stored=True)))[0]
         if not hits:
             await fetch_embeddings(self.session, self._subject, [parts])
@@ -158,10 +160,12 @@ class AsyncSearchRepository(Generic[M]):
             more += nearer_to(self._target, *vectors)
             if options.get("min_distance") is not None:
                 more += far_from(self._target, vectors[0])
-            search = plan_search(self._subject, k, where, options, more=more)
+            search = plan_search(await self._tuned(), k, where, options, more=more)
             return merged(await run_many(self.session, Many(search, vectors[0])), k)
         query = average_query(*vectors, distance=self._target.distance)
-        return await run_search(self.session, plan_search(self._subject, k, where, options, query=query, more=more))
+        return await run_search(
+            self.session, plan_search(await self._tuned(), k, where, options, query=query, more=more)
+        )
 
     async def diverse(
         self,
@@ -192,7 +196,7 @@ class AsyncSearchRepository(Generic[M]):
         """
         candidates = checked_candidates(k, fetch_k, lambda_mult)
         options["with_embedding"] = True
-        hits = await run_search(self.session, plan_search(self._subject, candidates, where, options, query=query))
+        hits = await run_search(self.session, plan_search(await self._tuned(), candidates, where, options, query=query))
         chosen = mmr(
             [hit.similarity for hit in hits],
             [getattr(hit.entity, self._target.column) for hit in hits],
@@ -233,5 +237,8 @@ class AsyncSearchRepository(Generic[M]):
             InvalidVector, InvalidFilter: as in `nearest_many`, also for a path.
         """
         grouping, key = Grouping(groups, per_group), self._subject.group_key(by)
-        search = plan_search(self._subject, groups, where, options, query=query)
+        search = plan_search(await self._tuned(), groups, where, options, query=query)
         return await run_grouped(self.session, GroupedSearch(search, key, grouping))
+
+    async def _tuned(self) -> Subject[M]:
+        return await with_tuning(self.session, self._subject)

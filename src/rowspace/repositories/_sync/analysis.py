@@ -17,6 +17,7 @@ from rowspace.projection import Covariance
 from rowspace.repositories._sync.examples import fetch_embeddings
 from rowspace.repositories._sync.many import Many, run_many
 from rowspace.repositories._sync.matrix import MatrixRepository
+from rowspace.repositories._sync.tunings import with_tuning
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.neighbours import Edges, Progress, check_numeric, parts_of
 from rowspace.repositories.searches import Search
@@ -195,7 +196,7 @@ class AnalysisRepository:
             shape=shape,
             parameters={**conditions.parameters, **parameters(None, max_distance=limit)},
             where=conditions.clauses,
-            settings=self._subject.settings(settings),
+            settings=(with_tuning(self.session, self._subject)).settings(settings),
             method=self._subject.method,
         )
 

@@ -18,6 +18,8 @@ from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
+from rowspace.repositories._sync.verbatim import run_verbatim
+from rowspace.repositories.given import conditions, several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -49,15 +51,19 @@ class DocumentRepository:
         *,
         batch_size: int = 5_000,
         strip_nul: bool = False,
+        fresh: bool = False,
     ) -> LoadReport:
         """Insert documents, and update those whose id is there already, by COPY in binary.
 
-        A load into an empty collection is copied straight into it; any other goes through a staging table.
+        A load into an empty collection is copied straight into it; any other goes through a staging table. Costs a
+        COPY a batch, and for the latter a statement that merges it.
 
         Args:
             rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.
             batch_size: rows held in memory and sent at once.
             strip_nul: leave NUL bytes out of text, in place of an error.
+            fresh: most likely no id is there yet, so that a collection that is not empty is loaded like an empty one;
+                an id that is there after all is updated.
 
         Raises:
             DimensionMismatch, InvalidVector, InvalidText, InvalidRow: the message names the row; nothing of the
@@ -72,12 +78,15 @@ class DocumentRepository:
             constants={"collection_id": self.collection.id},
             dimension=self.collection.dimension,
             strip_nul=strip_nul,
-            empty=self.is_empty(),
+            empty=fresh or self.is_empty(),
         )
 
     def get(self, ids: Iterable[str]) -> list[Document]:
-        """Return the documents of ids, in the order of the ids; those that are not there are left out."""
-        wanted = list(ids)
+        """Return the documents of ids, in the order of the ids; those that are not there are left out.
+
+        Costs one statement.
+        """
+        wanted = list(several(ids, "ids"))
         with mapped_errors():
             found = {d.id: d for d in self.session.scalars(statements.by_ids(self.collection.id, wanted))}
         return [found[id_] for id_ in wanted if id_ in found]
@@ -85,26 +94,31 @@ class DocumentRepository:
     def delete(self, ids: Iterable[str] = (), *, where: Where | None = None) -> int:
         """Delete documents by id or by conditions and return how many there were.
 
+        Costs one statement; by conditions a pass over the documents that match, and their keys are read back.
+
         Args:
             ids: the ids.
             where: a metadata filter, or conditions on `Document`.
 
         Raises:
-            ConfigurationError: both are given, or conditions that are empty.
+            ConfigurationError: both are given, or conditions that are empty; or one text in place of several ids, or
+                one condition in place of several.
             InvalidFilter: the filter is malformed.
         """
-        wanted = list(ids)
-        if bool(wanted) == bool(where):
+        wanted, matching = list(several(ids, "ids")), self._where(where)
+        if bool(wanted) == bool(matching):
             message = "delete takes ids or conditions that are not empty; to delete everything, drop the collection."
             if wanted or where is not None:
                 raise ConfigurationError(message)
             return 0
         if wanted:
             return self._change(statements.delete_ids(self.collection.id, wanted))
-        return self._change(statements.delete_matching(self.collection.id, self._where(where)))
+        return self._change(statements.delete_matching(self.collection.id, matching))
 
     def update_metadata(self, changes: Mapping[str, Any], *, where: Where | None) -> int:
         """Set keys of the metadata of the documents that match and return how many there were.
+
+        Costs a new version of each row, with its vector, and an entry of it in each index.
 
         Args:
             changes: keys to set at the top level; None removes a key.
@@ -118,7 +132,10 @@ class DocumentRepository:
         return self._change(statements.merge_metadata(self.collection.id, stored, self._where(where)))
 
     def replace_metadata(self, metadata: Mapping[str, Mapping[str, Any]]) -> None:
-        """Replace the metadata of documents by id; ids that are not there are an error of the session."""
+        """Replace the metadata of documents by id; ids that are not there are an error of the session.
+
+        Costs an UPDATE for each document.
+        """
         rows = [{"collection_id": self.collection.id, "id": id_, "meta": dict(meta)} for id_, meta in metadata.items()]
         if rows:
             with mapped_errors():
@@ -138,7 +155,7 @@ class DocumentRepository:
         """Return whether there is no document; if so, other first loads wait until this transaction ends.
 
         A first load creates the indexes at its end, which waits for everybody who has written: two of them would wait
-        for each other.
+        for each other. Costs one row, and the wait.
         """
         if not self.is_empty():
             return False
@@ -147,7 +164,10 @@ class DocumentRepository:
         return self.is_empty()
 
     def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Return the SHA-256 of the content, as hexadecimal text, and the metadata of those ids that are there."""
+        """Return the SHA-256 of the content, as hexadecimal text, and the metadata of those ids that are there.
+
+        Costs one statement, in which the server reads each of the texts.
+        """
         with mapped_errors():
             rows = self.session.execute(statements.fingerprints(self.collection.id, ids))
             return {id_: (digest, meta) for id_, digest, meta in rows}
@@ -155,8 +175,8 @@ class DocumentRepository:
     def create_indexes(self) -> None:
         """Create the indexes that are missing: on the vectors, the metadata and the text; then ANALYZE.
 
-        Run it after the rows are loaded. It holds off writers to this collection, not readers, until the transaction
-        ends.
+        Run it after the rows are loaded. Costs the builds, of which that of an HNSW index takes by far the longest. It
+        holds off writers to this collection, not readers, until the transaction ends.
         """
         spec = from_dict(self.collection.index)
         if isinstance(spec, IVFFlat):
@@ -165,9 +185,8 @@ class DocumentRepository:
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
             self.session.execute(statements.lock_first_load(self.collection.id))
             connection = self.session.connection(bind_arguments={"mapper": Document})
-            for statement in self._partition.create_indexes(spec, self.collection.language):
-                connection.exec_driver_sql(statement)
-            connection.exec_driver_sql(self._partition.analyze())
+            indexes = self._partition.create_indexes(spec, self.collection.language)
+            run_verbatim(connection, [*indexes, self._partition.analyze()])
 
     def nearest(
         self,
@@ -177,7 +196,7 @@ class DocumentRepository:
         where: Where | None = None,
         **options: Unpack[SearchOptions],
     ) -> list[Hit[Document]]:
-        """Return the k nearest documents to a vector, nearest first; see `Repository.nearest`.
+        """Return the k nearest documents to a vector, nearest first; at the cost of `Repository.nearest`.
 
         Args:
             query: a 1-d array-like of the collection's dimension.
@@ -223,7 +242,7 @@ class DocumentRepository:
 
     def _where(self, where: Where | None) -> list[ColumnElement[bool]]:
         if where is not None and not isinstance(where, Mapping):
-            return [*where]
+            return [*conditions(where)]
         condition = compile_filter(where, _METADATA)
         return [] if condition is None else [condition]
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
+from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.reading import Reading
 from rowspace.repositories.subjects import Conditions, Subject
 from rowspace.wire.copy import copy_out
@@ -38,12 +39,15 @@ def _parts(
 ) -> Generator[Any, None, None]:
     connection = session.connection(bind_arguments={"mapper": subject.target.model})
     if reading.export.selection is not None:
-        connection.exec_driver_sql(reading.export.create_selection())
-        connection.execute(reading.selection(subject, conditions), dict(conditions.parameters))
-    decoder = reading.decoder()
+        run_verbatim(connection, [reading.export.create_selection()])
+        selected = connection.execute(reading.selection(subject, conditions), dict(conditions.parameters))
+        rows: int | None = selected.rowcount
+    else:
+        rows = None if reading.at_once else connection.scalar(reading.export.estimate())
+    decoder = reading.decoder(rows)
     with closing(copy_out(connection, reading.export.copy())) as chunks:
         for chunk in chunks:
             decoder.feed(chunk)
-            if decoder.pending >= reading.at_once:
+            if reading.at_once is not None and decoder.pending >= reading.at_once:
                 yield decoder.take()
     yield decoder.take()

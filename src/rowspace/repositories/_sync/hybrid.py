@@ -14,6 +14,7 @@ from rowspace.distance import Distance
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.searching import apply_settings
+from rowspace.repositories._sync.tunings import with_tuning
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.repositories.texts import hybrid_hit, marker_of, text_hit, text_target_of
@@ -148,7 +149,8 @@ class HybridRepository(Generic[M]):
         marker = marker_of(highlight, self._target, text)
         values = {**fused.parameters, **text_parameters(text), **(marker.parameters if marker else {})}
         options: SearchOptions = {"exact": exact, "settings": settings}
-        search = plan_search(self._subject, fused.fetch(k), where, options, query=vector, values=values)
+        subject = with_tuning(self.session, self._subject)
+        search = plan_search(subject, fused.fetch(k), where, options, query=vector, values=values)
         shape = HybridSearch(
             k,
             search.shape.k,

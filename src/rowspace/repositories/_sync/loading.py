@@ -7,15 +7,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors, sqlstate_of
+from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, iter_rows, plan_load, schema_of
 from rowspace.results import LoadReport
+from rowspace.statements.text import word_count
 from rowspace.statements.write import Merge
 from rowspace.wire.copy import copy_in
+from rowspace.wire.encode import EncodedRows
 
-__all__ = ["upsert_rows"]
+__all__ = ["unsearchable", "upsert_rows"]
+
+#: "program_limit_exceeded"
+_TOO_LONG = "54000"
 
 
 def upsert_rows(
@@ -59,11 +66,10 @@ def _load(connection: Connection, plan: Plan, batcher: Batcher, source: Iterator
     return LoadReport(batcher.received, inserted, updated - batcher.again, 0, batcher.duplicates)
 
 
-def _copy_new(connection: Connection, merge: Merge, data: bytes) -> bool:
+def _copy_new(connection: Connection, merge: Merge, data: EncodedRows) -> bool:
     """Copy rows straight into the target and return True, or False where that has to be left to a merge."""
     try:
-        with connection.begin_nested():
-            copy_in(connection, merge.to_target(), data)
+        copy_in(connection, merge.to_target(), data)
     except Exception as error:
         # A constraint: somebody else was faster with one of the keys, or the merge will say what is wrong as it says
         # it of any row. Or policies on the rows, which COPY cannot obey.
@@ -71,6 +77,26 @@ def _copy_new(connection: Connection, merge: Merge, data: bytes) -> bool:
             raise
         return False
     return True
+
+
+def unsearchable(session: Session, language: str, texts: Mapping[int, str]) -> dict[int, str]:
+    """Return why texts cannot be found by keyword, for those that are too long for it, by what they are known by.
+
+    Costs the making of a tsvector of each text.
+    """
+    found = {}
+    for known_by, text in texts.items():
+        try:
+            with session.begin_nested():
+                session.execute(word_count(language, text))
+        except DBAPIError as error:
+            if sqlstate_of(error.orig) != _TOO_LONG:
+                raise
+            found[known_by] = (
+                "the text has more distinct words than PostgreSQL can index, which is about 1 MB of them. Split it "
+                f"into passages; it has {len(text):,} characters."
+            )
+    return found
 
 
 class _Stage:
@@ -81,16 +107,16 @@ class _Stage:
         self._merge = merge
         self._made = False
 
-    def merge(self, data: bytes) -> tuple[int, int]:
+    def merge(self, data: EncodedRows) -> tuple[int, int]:
         """Merge rows into the target and return how many were inserted and updated."""
-        execute = self._connection.exec_driver_sql
-        execute(self._merge.clear_stage() if self._made else self._merge.create_stage())
+        ready = self._merge.clear_stage() if self._made else self._merge.create_stage()
+        run_verbatim(self._connection, [ready])
         self._made = True
         copy_in(self._connection, self._merge.to_stage(), data)
-        counts: Any = (execute(self._merge.merge())).one()
+        counts: Any = (run_verbatim(self._connection, [self._merge.merge()])).one()
         return counts[0], counts[1]
 
     def drop(self) -> None:
         """Drop the table, if it was made."""
         if self._made:
-            self._connection.exec_driver_sql(self._merge.drop_stage())
+            run_verbatim(self._connection, [self._merge.drop_stage()])

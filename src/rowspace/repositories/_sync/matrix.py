@@ -5,17 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from sqlalchemy.orm import Session
 
 from rowspace.errors import InvalidVector, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.exporting import copied
 from rowspace.repositories.batches import plan_load, schema_of
-from rowspace.repositories.reading import plan_reading
-from rowspace.repositories.subjects import Where, subject_of
+from rowspace.repositories.reading import Reading, plan_reading
+from rowspace.repositories.subjects import Conditions, Where, subject_of
 from rowspace.results import Matrix
 from rowspace.statements.batch import key_names
 from rowspace.vectors import as_matrix
@@ -41,7 +41,8 @@ class MatrixRepository:
     def read(self, where: Where = ()) -> Matrix:
         """Return the keys and vectors of the rows that match, in no particular order, by COPY in binary.
 
-        Costs a pass over the rows and twice their size in memory; with conditions, a temporary table of their keys.
+        Costs a pass over the rows and little more memory than they fill; with conditions, a temporary table of their
+        keys.
 
         Args:
             where: a metadata filter, or conditions on the model; nothing means all rows.
@@ -49,12 +50,10 @@ class MatrixRepository:
         Raises:
             DimensionMismatch: a row has no vector, or one of another dimension.
         """
-        with self.stream(where) as stream:
-            parts = [part for part in stream]
-        if not parts:
-            dimension = self._subject.target.type.dimension or 0
-            return Matrix([], np.empty((0, dimension), np.float32))
-        return Matrix([key for part in parts for key in part.keys], np.concatenate([part.vectors for part in parts]))
+        conditions, reading = self._plan(where)
+        at_the_end = replace(reading, at_once=None)
+        with copied(self.session, self._subject, conditions, at_the_end) as parts:
+            return Matrix(*next(parts))
 
     @contextmanager
     def stream(self, where: Where = ()) -> Iterator[Iterator[Matrix]]:
@@ -62,10 +61,14 @@ class MatrixRepository:
 
         The session's connection is busy until the block ends, which may be before the last part.
         """
-        conditions = self._subject.conditions(where)
-        reading = plan_reading(self._subject, conditions, schema_of(self.session.get_bind(mapper=self._model)))
+        conditions, reading = self._plan(where)
         with copied(self.session, self._subject, conditions, reading) as parts:
             yield _matrices(parts)
+
+    def _plan(self, where: Where) -> tuple[Conditions, Reading]:
+        conditions = self._subject.conditions(where)
+        schema = schema_of(self.session.get_bind(mapper=self._model))
+        return conditions, plan_reading(self._subject, conditions, schema)
 
     def update(self, keys: Sequence[Any], vectors: Any) -> int:
         """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.

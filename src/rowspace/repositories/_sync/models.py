@@ -15,6 +15,8 @@ from rowspace.errors import mapped_errors
 from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
+from rowspace.repositories._sync.tunings import with_tuning
+from rowspace.repositories.given import several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -56,18 +58,26 @@ class Repository(Generic[M]):
         self._subject: Subject[M] = subject_of(model, column, distance)
 
     def add(self, entity: M) -> M:
-        """Add one entity to the session and flush it, so that the server's defaults and errors come now."""
+        """Add one entity to the session and flush it, so that the server's defaults and errors come now.
+
+        Costs one INSERT.
+        """
         self.add_all([entity])
         return entity
 
     def add_all(self, entities: Iterable[M]) -> None:
-        """Add entities to the session and flush them. For thousands of rows `upsert` is 20 times faster."""
+        """Add entities to the session and flush them.
+
+        Costs an INSERT for each thousand of them; for thousands of rows `upsert` is 20 times faster.
+        """
         with mapped_errors():
             self.session.add_all(entities)
             self.session.flush()
 
     def upsert(self, rows: Iterable[Mapping[str, Any]], *, batch_size: int = 5_000) -> LoadReport:
         """Insert rows, and update those whose primary key is there already, by COPY in binary.
+
+        Costs a COPY into a staging table and a statement that merges it, for each batch.
 
         Args:
             rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time. A column
@@ -82,13 +92,19 @@ class Repository(Generic[M]):
         return upsert_rows(self.session, self.model, rows, batch_size=batch_size)
 
     def get(self, key: Any) -> M | None:
-        """Return the entity of a primary key (a tuple where it has several columns), or None."""
+        """Return the entity of a primary key (a tuple where it has several columns), or None.
+
+        Costs one row, or nothing where the session holds the entity.
+        """
         with mapped_errors():
             return self.session.get(self.model, statements.as_key(self.model, key))
 
     def get_many(self, keys: Iterable[Any]) -> list[M | None]:
-        """Return the entities of primary keys, in the order of the keys, None where there is no such row."""
-        wanted = [statements.as_key(self.model, key) for key in keys]
+        """Return the entities of primary keys, in the order of the keys, None where there is no such row.
+
+        Costs one statement for each 10,000 keys.
+        """
+        wanted = [statements.as_key(self.model, key) for key in several(keys, "keys")]
         identify = inspect(self.model).primary_key_from_instance
         found: dict[tuple[Any, ...], M] = {}
         with mapped_errors():
@@ -98,15 +114,18 @@ class Repository(Generic[M]):
         return [found.get(key) for key in wanted]
 
     def delete(self, keys: Iterable[Any]) -> int:
-        """Delete the rows of primary keys and return how many there were."""
-        wanted = [statements.as_key(self.model, key) for key in keys]
+        """Delete the rows of primary keys and return how many there were.
+
+        Costs one statement for each 10,000 keys.
+        """
+        wanted = [statements.as_key(self.model, key) for key in several(keys, "keys")]
         deleted = 0
         for start in range(0, len(wanted), _KEYS_AT_ONCE):
             deleted += self._delete(statements.delete_keys(self.model, wanted[start : start + _KEYS_AT_ONCE]))
         return deleted
 
     def delete_where(self, *where: ColumnElement[bool]) -> int:
-        """Delete the rows that meet every condition and return how many there were.
+        """Delete the rows that meet every condition and return how many there were; costs a pass over them.
 
         Raises:
             ConfigurationError: there is no condition.
@@ -149,7 +168,8 @@ class Repository(Generic[M]):
             InvalidSetting: k or a setting is out of range; a recall is asked for, and there is no curve that has it.
             TypeError: an option that does not exist.
         """
-        return run_search(self.session, plan_search(self._subject, k, where, options, query=query))
+        subject = with_tuning(self.session, self._subject)
+        return run_search(self.session, plan_search(subject, k, where, options, query=query))
 
     def stream(
         self,

@@ -13,14 +13,12 @@ from rowspace.errors import ConfigurationError, mapped_errors, sqlstate_of
 from rowspace.indexes import IVFFlat, Spec, from_dict, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.collections import CollectionRepository
+from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.statements.replacement import Replacement, carry_over, obstacles
 from rowspace.wire.copy import copy_in
 
 __all__ = ["ReembedRepository"]
-
-#: What the server made is executed as it is: a % in the name of a role is no parameter.
-_AS_IT_IS = {"no_parameters": True}
 
 
 class ReembedRepository:
@@ -43,6 +41,8 @@ class ReembedRepository:
     def begin(self, embedder: str, dimension: int, index: Spec | None) -> None:
         """Make the table for the new embeddings and begin to note what changes, or take up what was begun.
 
+        Costs two empty tables and a wait for the collection's writers; from then on each write also notes an id.
+
         Raises:
             ConfigurationError: the collection is being re-embedded by another embedder; or somebody has made a policy,
                 a trigger or an index on its partition, which would be lost.
@@ -57,22 +57,24 @@ class ReembedRepository:
                 return
             self._aim, self._tables = aim, Replacement(self._tables.old, dimension)
             self._check_obstacles()
-            for statement in self._tables.begin():
-                (self._connection()).exec_driver_sql(statement)
+            run_verbatim(self._connection(), self._tables.begin())
             self.collection.reembedding = aim
             self.session.flush()
 
     def counts(self) -> tuple[int, int]:
-        """Return how many documents have their new embedding, and how many there are."""
+        """Return how many documents have their new embedding, and how many there are; costs a pass over both."""
         ((done, total),) = self._rows(self._tables.counts())
         return done, total
 
     def rest(self, limit: int) -> list[tuple[str, str]]:
-        """Return id and content of the next documents to embed; none when all have been."""
+        """Return id and content of the next documents to embed; none when all have been. Costs a range of the ids."""
         return [tuple(row) for row in self._rows(self._tables.rest(limit))]
 
     def changed(self, limit: int) -> tuple[list[tuple[int, str]], list[tuple[str, str]]]:
-        """Return changes that are not yet taken over, and id and content of the documents among them to embed."""
+        """Return changes that are not yet taken over, and id and content of the documents among them to embed.
+
+        Costs two statements over `limit` rows.
+        """
         changes = [(seq, id_) for seq, id_ in self._rows(self._tables.changed(limit))]
         if not changes:
             return [], []
@@ -82,6 +84,8 @@ class ReembedRepository:
 
     def store(self, rows: Sequence[tuple[str, str]], embeddings: Any) -> None:
         """Store new embeddings of documents whose content is still what was embedded; the others are left alone.
+
+        Costs a COPY into a staging table and a statement that joins it.
 
         Args:
             rows: id and content of each.
@@ -95,34 +99,39 @@ class ReembedRepository:
         given = [dict(zip(names, (*row, vector), strict=True)) for row, vector in zip(rows, embeddings, strict=True)]
         with mapped_errors():
             connection = self._connection()
-            connection.exec_driver_sql(plan.merge.create_stage())
+            run_verbatim(connection, [plan.merge.create_stage()])
             copy_in(connection, plan.merge.to_stage(), plan.encode(given, range(len(given))))
-            connection.exec_driver_sql(tables.store(plan.merge.staged))
-            connection.exec_driver_sql(plan.merge.drop_stage())
+            run_verbatim(connection, [tables.store(plan.merge.staged), plan.merge.drop_stage()])
 
     def settle(self, changes: Sequence[tuple[int, str]]) -> None:
-        """Take over what needs no embedding of some changes, such as deletions, and forget them."""
+        """Take over what needs no embedding of some changes, such as deletions, and forget them.
+
+        Costs three statements over these rows.
+        """
         with mapped_errors():
             for statement in self._tables.settle(changes):
                 self.session.execute(statement)
 
     def create_indexes(self) -> None:
-        """Create the indexes of the new table that are missing; searches and writers do not notice."""
+        """Create the indexes of the new table that are missing; searches and writers do not notice.
+
+        Costs what `DocumentRepository.create_indexes` does.
+        """
         with mapped_errors():
             connection = self._connection()
-            for statement in self._tables.new.create_indexes(self._sized(), self.collection.language):
-                connection.exec_driver_sql(statement)
-            connection.exec_driver_sql(self._tables.new.analyze())
+            indexes = self._tables.new.create_indexes(self._sized(), self.collection.language)
+            run_verbatim(connection, [*indexes, self._tables.new.analyze()])
 
     def lock(self) -> bool:
         """Keep everybody out of the collection until the transaction ends; False where that cannot be had at once.
 
-        The transaction has failed then, and has to be rolled back.
+        The transaction has failed then, and has to be rolled back. Costs half a second for each of two locks at most,
+        in which all searches of all collections may wait.
         """
         connection = self._connection()
         for statement in self._tables.locks():
             try:
-                connection.exec_driver_sql(statement)
+                run_verbatim(connection, [statement])
             except Exception as error:
                 origin = getattr(error, "orig", error)
                 if sqlstate_of(origin) not in {"55P03", "40P01"}:
@@ -132,13 +141,12 @@ class ReembedRepository:
         return True
 
     def swap(self) -> None:
-        """Put the new embeddings in the place of the old ones; call it after `lock`."""
+        """Put the new embeddings in the place of the old ones; call it after `lock`. Costs no look at any row."""
         with mapped_errors():
             connection = self._connection()
             carried = [row[0] for row in self._rows(carry_over(self._tables.old, self._tables.new))]
             swaps = self._tables.swap(from_dict(self._aim["index"]), self.collection.language)
-            for statement in (*carried, *swaps):
-                connection.exec_driver_sql(statement, execution_options=_AS_IT_IS)
+            run_verbatim(connection, [*carried, *swaps])
             self.collection.dimension = self._aim["dimension"]
             self.collection.embedder = self._aim["embedder"]
             self.collection.index = self._aim["index"]
@@ -146,12 +154,14 @@ class ReembedRepository:
             self.session.flush()
 
     def abandon(self) -> None:
-        """Drop what a re-embedding has made so far; the collection stays as it is. None that was begun is no error."""
+        """Drop what a re-embedding has made so far; the collection stays as it is. None that was begun is no error.
+
+        Costs two DROP TABLE, and a wait for the collection's writers.
+        """
         if self.collection.reembedding is None:
             return
         with mapped_errors():
-            for statement in self._tables.abandon():
-                (self._connection()).exec_driver_sql(statement)
+            run_verbatim(self._connection(), self._tables.abandon())
             self.collection.reembedding = None
             self.session.flush()
 

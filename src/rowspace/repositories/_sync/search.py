@@ -16,9 +16,10 @@ from rowspace.repositories._sync.examples import fetch_embeddings
 from rowspace.repositories._sync.grouping import GroupedSearch, run_grouped
 from rowspace.repositories._sync.many import Many, run_many
 from rowspace.repositories._sync.searching import run_search
+from rowspace.repositories._sync.tunings import with_tuning
 from rowspace.repositories.examples import Examples, checked_candidates, merged
 from rowspace.repositories.searches import SearchOptions, plan_search
-from rowspace.repositories.subjects import Where, subject_of
+from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Group, Hit
 from rowspace.statements.examples import far_from, nearer_to, without
 from rowspace.statements.grouping import Grouping
@@ -83,7 +84,7 @@ class SearchRepository(Generic[M]):
             ConfigurationError: `max_distance` and `min_similarity` are both given.
             TypeError: an option that does not exist.
         """
-        search = plan_search(self._subject, k, where, options)
+        search = plan_search(self._tuned(), k, where, options)
         return run_many(self.session, Many(search, self._subject.vectors(queries)))
 
     def similar_to(
@@ -108,7 +109,8 @@ class SearchRepository(Generic[M]):
             RowNotFound: there is no such row, or it has no embedding.
             InvalidSetting, InvalidFilter, ConfigurationError: as in `nearest_many`.
         """
-        search, parts = plan_search(self._subject, k, where, options), self._subject.key(key)
+        parts = self._subject.key(key)
+        search = plan_search(self._tuned(), k, where, options)
         hits = (run_many(self.session, Many(search, [parts], stored=True)))[0]
         if not hits:
             fetch_embeddings(self.session, self._subject, [parts])
@@ -159,10 +161,10 @@ class SearchRepository(Generic[M]):
             more += nearer_to(self._target, *vectors)
             if options.get("min_distance") is not None:
                 more += far_from(self._target, vectors[0])
-            search = plan_search(self._subject, k, where, options, more=more)
+            search = plan_search(self._tuned(), k, where, options, more=more)
             return merged(run_many(self.session, Many(search, vectors[0])), k)
         query = average_query(*vectors, distance=self._target.distance)
-        return run_search(self.session, plan_search(self._subject, k, where, options, query=query, more=more))
+        return run_search(self.session, plan_search(self._tuned(), k, where, options, query=query, more=more))
 
     def diverse(
         self,
@@ -193,7 +195,7 @@ class SearchRepository(Generic[M]):
         """
         candidates = checked_candidates(k, fetch_k, lambda_mult)
         options["with_embedding"] = True
-        hits = run_search(self.session, plan_search(self._subject, candidates, where, options, query=query))
+        hits = run_search(self.session, plan_search(self._tuned(), candidates, where, options, query=query))
         chosen = mmr(
             [hit.similarity for hit in hits],
             [getattr(hit.entity, self._target.column) for hit in hits],
@@ -234,5 +236,8 @@ class SearchRepository(Generic[M]):
             InvalidVector, InvalidFilter: as in `nearest_many`, also for a path.
         """
         grouping, key = Grouping(groups, per_group), self._subject.group_key(by)
-        search = plan_search(self._subject, groups, where, options, query=query)
+        search = plan_search(self._tuned(), groups, where, options, query=query)
         return run_grouped(self.session, GroupedSearch(search, key, grouping))
+
+    def _tuned(self) -> Subject[M]:
+        return with_tuning(self.session, self._subject)

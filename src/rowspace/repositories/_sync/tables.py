@@ -78,8 +78,8 @@ class TableRepository:
         """Return the keys of the metadata at the top level in order, and the kinds of their values.
 
         Kinds are `string`, `boolean`, `array`, `object`, `null`, and for numbers `integer` where all of them are whole
-        and fit into 64 bits, else `number`. A model without a JSONB attribute `meta` has none. Costs a pass over the
-        rows that match.
+        and fit into 64 bits, `unsigned` where they do so without a sign, else `number`. A model without a JSONB
+        attribute `meta` has none. Costs a pass over the rows that match.
         """
         metadata = self.columns.get("meta")
         if metadata is None or not isinstance(metadata.type, JSONB):
@@ -88,8 +88,8 @@ class TableRepository:
         statement = key_kinds(self._subject.target, metadata, conditions.clauses)
         kinds: dict[str, set[str]] = {}
         with mapped_errors():
-            for key, kind, whole in self.session.execute(statement, dict(conditions.parameters)):
-                kinds.setdefault(key, set()).add("integer" if whole else kind)
+            for key, kind, signed, unsigned in self.session.execute(statement, dict(conditions.parameters)):
+                kinds.setdefault(key, set()).add("integer" if signed else "unsigned" if unsigned else kind)
         return kinds
 
 

@@ -9,11 +9,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import ConfigurationError
 from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository
+from rowspace.repositories._async.loading import unsearchable
 from rowspace.repositories._async.progress import AsyncProgressRepository
 from rowspace.repositories.batches import aiter_rows
 from rowspace.results import LoadReport
 from rowspace.services.embedding import Embedder, aembed_texts, check_dimension, check_embedder, embedder_name
-from rowspace.services.loading import Batch, Given, Load, LoadOptions, atake, checked_options
+from rowspace.services.loading import (
+    NOT_INDEXED,
+    Batch,
+    Given,
+    Load,
+    LoadOptions,
+    atake,
+    checked_options,
+    log,
+    long_texts,
+)
 
 __all__ = ["AsyncLoader", "open_documents"]
 
@@ -67,7 +78,12 @@ class AsyncLoader:
         left = found.state["report"]["received"]
         while left and (given := await atake(source, min(self._options["batch_size"], left))):
             left -= len(given)
-            self._load.passed_over(self._load.batch(given, collection.dimension))
+            if long_texts(given):
+                async with self._sessions.begin() as session:
+                    batch = await self._batch(await open_documents(session, self._collection), given)
+            else:
+                batch = self._load.batch(given, collection.dimension)
+            self._load.passed_over(batch)
         try:
             self._load.continue_from(found.state, found.digest)
         except ConfigurationError:
@@ -77,14 +93,15 @@ class AsyncLoader:
 
     async def _write(self, repository: AsyncDocumentRepository, given: list[Given], resume: str | None = None) -> None:
         load = self._load
-        batch = load.batch(given, repository.collection.dimension)
-        batch.compare(await repository.fingerprints(list(batch.documents)))
+        batch = await self._batch(repository, given)
+        batch.compare(await repository.fingerprints(batch.comparable) if batch.comparable else {})
         embeddings = await self._embed(repository, batch)
         if load.was_empty is None:
             # After the texts are embedded, which may take long: another first load waits from here on.
             builds = self._options["build_indexes"]
             load.was_empty = await (repository.begin_first_load() if builds else repository.is_empty())
-        written = await repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
+        rows, fresh = batch.rows(embeddings), load.was_empty and batch.is_new
+        written = await repository.upsert(rows, batch_size=len(batch.documents), fresh=fresh)
         await repository.replace_metadata(batch.metadata_changes())
         report = batch.report(written)
         if resume is not None:
@@ -92,6 +109,13 @@ class AsyncLoader:
             progress = AsyncProgressRepository(repository.session, repository.collection)
             await progress.record(resume, before, after, load.state(report))
         load.done(report)
+
+    async def _batch(self, repository: AsyncDocumentRepository, given: list[Given]) -> Batch:
+        """Return the next documents, without a text that the index could not hold: the whole load would fail at it."""
+        collection, long, refused = repository.collection, long_texts(given), {}
+        if long:
+            refused = await unsearchable(repository.session, collection.language, long)
+        return self._load.batch(given, collection.dimension, refused)
 
     async def _embed(self, repository: AsyncDocumentRepository, batch: Batch) -> dict[str, Any]:
         texts = batch.to_embed()
@@ -112,10 +136,25 @@ class AsyncLoader:
         return {id_: made[text] for id_, text in texts.items()}
 
     async def _finish(self, repository: AsyncDocumentRepository, resume: str | None = None) -> None:
-        if self._options["build_indexes"] and self._load.was_empty and self._load.report.written:
-            await repository.create_indexes()
+        if self._options["build_indexes"] and await self._wants_indexes(repository):
+            await self._build_indexes(repository)
         if resume is not None:
             await AsyncProgressRepository(repository.session, repository.collection).forget(resume)
+
+    async def _build_indexes(self, repository: AsyncDocumentRepository) -> None:
+        # The rows are what the load is for: a role that may write them and no more has them searched without an index.
+        if await AsyncCollectionRepository(repository.session).is_owned(repository.collection):
+            await repository.create_indexes()
+        else:
+            log.warning(NOT_INDEXED, self._collection)
+
+    async def _wants_indexes(self, repository: AsyncDocumentRepository) -> bool:
+        """Tell whether this was the first load; or, of one that keeps its batches, another try at it."""
+        if self._load.was_empty:
+            return self._load.report.written > 0
+        if not self._options["commit_batches"] or not self._load.report.received:
+            return False
+        return not await AsyncCollectionRepository(repository.session).is_indexed(repository.collection)
 
 
 async def open_documents(session: AsyncSession, collection: str) -> AsyncDocumentRepository:

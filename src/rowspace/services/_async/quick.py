@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import inspect
+from sqlalchemy import Engine, Select, inspect
+from sqlalchemy.util import greenlet_spawn
 
 from rowspace.engine import AsyncDatabase
 from rowspace.errors import mapped_errors
-from rowspace.models import Collection
+from rowspace.models import Collection, Document
 from rowspace.services._async.searching import AsyncSearchService
 from rowspace.services.embedding import Embedder, aembed_query, check_embedder
 from rowspace.services.models import SearchHit, SearchRequest
 from rowspace.services.requests import is_plain
 from rowspace.statements.documents import target_of
 from rowspace.statements.known import NAME, VERSION, nearest_known, with_version
-from rowspace.statements.search import parameters
+from rowspace.statements.search import Target, parameters
 
 __all__ = ["AsyncQuickSearch"]
 
@@ -26,6 +28,7 @@ class _Known:
     """A collection as it was when it was looked up."""
 
     collection: Collection
+    target: Target[Document]
     version: str
 
 
@@ -59,14 +62,13 @@ class AsyncQuickSearch:
         return await self._searches.search(collection, request)
 
     async def _look_up(self, name: str) -> _Known | None:
-        with mapped_errors():
-            async with self._engine.connect() as connection:
-                row = (await connection.execute(with_version(name))).one_or_none()
-        if row is None:
+        rows = await self._rows(with_version(name), {})
+        if not rows:
             return None
-        *columns, version = row
+        *columns, version = rows[0]
         keys = [attribute.key for attribute in inspect(Collection).column_attrs]
-        known = self._known[name] = _Known(Collection(**dict(zip(keys, columns, strict=True))), version)
+        collection = Collection(**dict(zip(keys, columns, strict=True)))
+        known = self._known[name] = _Known(collection, target_of(collection), version)
         return known
 
     async def _nearest(self, known: _Known, request: SearchRequest) -> list[SearchHit]:
@@ -74,10 +76,17 @@ class AsyncQuickSearch:
         if request.text is not None:
             check_embedder(known.collection, self._embedder)
             vector = await aembed_query(self._embedder, request.text)
-        target = target_of(known.collection)
         values = {**parameters(vector), NAME: known.collection.name, VERSION: known.version}
-        with mapped_errors():
-            async with self._engine.connect() as connection:
-                rows = (await connection.execute(nearest_known(target, request.k), values)).all()
-        similarity = target.distance.similarity
+        rows = await self._rows(nearest_known(known.target, request.k), values)
+        similarity = known.target.distance.similarity
         return [SearchHit.from_row(rank, row, similarity=similarity(row[3])) for rank, row in enumerate(rows, 1)]
+
+    async def _rows(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+        # At once: each await of a connection's own is a greenlet, and leaving its block a task besides.
+        with mapped_errors():
+            return await greenlet_spawn(_fetched, self._engine.sync_engine, statement, values)
+
+
+def _fetched(engine: Engine, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+    with engine.connect() as connection:
+        return connection.execute(statement, values).all()

@@ -10,11 +10,22 @@ from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError
 from rowspace.repositories import CollectionRepository, DocumentRepository
+from rowspace.repositories._sync.loading import unsearchable
 from rowspace.repositories._sync.progress import ProgressRepository
 from rowspace.repositories.batches import iter_rows
 from rowspace.results import LoadReport
 from rowspace.services.embedding import Embedder, check_dimension, check_embedder, embed_texts, embedder_name
-from rowspace.services.loading import Batch, Given, Load, LoadOptions, checked_options, take
+from rowspace.services.loading import (
+    NOT_INDEXED,
+    Batch,
+    Given,
+    Load,
+    LoadOptions,
+    checked_options,
+    log,
+    long_texts,
+    take,
+)
 
 __all__ = ["Loader", "open_documents"]
 
@@ -68,7 +79,12 @@ class Loader:
         left = found.state["report"]["received"]
         while left and (given := take(source, min(self._options["batch_size"], left))):
             left -= len(given)
-            self._load.passed_over(self._load.batch(given, collection.dimension))
+            if long_texts(given):
+                with self._sessions.begin() as session:
+                    batch = self._batch(open_documents(session, self._collection), given)
+            else:
+                batch = self._load.batch(given, collection.dimension)
+            self._load.passed_over(batch)
         try:
             self._load.continue_from(found.state, found.digest)
         except ConfigurationError:
@@ -78,14 +94,15 @@ class Loader:
 
     def _write(self, repository: DocumentRepository, given: list[Given], resume: str | None = None) -> None:
         load = self._load
-        batch = load.batch(given, repository.collection.dimension)
-        batch.compare(repository.fingerprints(list(batch.documents)))
+        batch = self._batch(repository, given)
+        batch.compare(repository.fingerprints(batch.comparable) if batch.comparable else {})
         embeddings = self._embed(repository, batch)
         if load.was_empty is None:
             # After the texts are embedded, which may take long: another first load waits from here on.
             builds = self._options["build_indexes"]
             load.was_empty = repository.begin_first_load() if builds else repository.is_empty()
-        written = repository.upsert(batch.rows(embeddings), batch_size=len(batch.documents))
+        rows, fresh = batch.rows(embeddings), load.was_empty and batch.is_new
+        written = repository.upsert(rows, batch_size=len(batch.documents), fresh=fresh)
         repository.replace_metadata(batch.metadata_changes())
         report = batch.report(written)
         if resume is not None:
@@ -93,6 +110,13 @@ class Loader:
             progress = ProgressRepository(repository.session, repository.collection)
             progress.record(resume, before, after, load.state(report))
         load.done(report)
+
+    def _batch(self, repository: DocumentRepository, given: list[Given]) -> Batch:
+        """Return the next documents, without a text that the index could not hold: the whole load would fail at it."""
+        collection, long, refused = repository.collection, long_texts(given), {}
+        if long:
+            refused = unsearchable(repository.session, collection.language, long)
+        return self._load.batch(given, collection.dimension, refused)
 
     def _embed(self, repository: DocumentRepository, batch: Batch) -> dict[str, Any]:
         texts = batch.to_embed()
@@ -113,10 +137,25 @@ class Loader:
         return {id_: made[text] for id_, text in texts.items()}
 
     def _finish(self, repository: DocumentRepository, resume: str | None = None) -> None:
-        if self._options["build_indexes"] and self._load.was_empty and self._load.report.written:
-            repository.create_indexes()
+        if self._options["build_indexes"] and self._wants_indexes(repository):
+            self._build_indexes(repository)
         if resume is not None:
             ProgressRepository(repository.session, repository.collection).forget(resume)
+
+    def _build_indexes(self, repository: DocumentRepository) -> None:
+        # The rows are what the load is for: a role that may write them and no more has them searched without an index.
+        if CollectionRepository(repository.session).is_owned(repository.collection):
+            repository.create_indexes()
+        else:
+            log.warning(NOT_INDEXED, self._collection)
+
+    def _wants_indexes(self, repository: DocumentRepository) -> bool:
+        """Tell whether this was the first load; or, of one that keeps its batches, another try at it."""
+        if self._load.was_empty:
+            return self._load.report.written > 0
+        if not self._options["commit_batches"] or not self._load.report.received:
+            return False
+        return not CollectionRepository(repository.session).is_indexed(repository.collection)
 
 
 def open_documents(session: Session, collection: str) -> DocumentRepository:

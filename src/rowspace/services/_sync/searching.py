@@ -50,6 +50,7 @@ class SearchService:
             CollectionNotFound: there is no such collection.
             EmbedderMismatch: the collection was filled by another embedder.
             InvalidFilter: the filter is malformed.
+            pydantic.ValidationError: an option that does not exist, is out of range, or does not go with the mode.
         """
         request = request_of(query, options)
         with self._sessions.begin() as session:

@@ -51,6 +51,35 @@ async def test_a_collection_with_its_index_is_well(session, vectors):
     assert about(await AsyncDoctor(session).check(recall=0.5, queries=5), documents) == {}
 
 
+async def test_a_first_load_leaves_nothing_to_find(index_url, vectors):
+    # Counters reach the server's statistics some time after a commit, unless they are told to.
+    counted = text("SELECT pg_stat_force_next_flush()")
+    async with AsyncDatabase.open(index_url) as database:
+        async with database.begin() as session:
+            documents = await fill(session, vectors, HNSW())
+            await documents.create_indexes()
+            await session.execute(counted)
+        async with database.begin() as session:
+            assert about(await AsyncDoctor(session).check(), documents) == {}
+            more = ({"id": f"more {n}", "content": "text", "embedding": v} for n, v in enumerate(vectors))
+            await AsyncDocumentRepository(session, documents.collection).upsert(more)
+            await session.execute(counted)
+        async with database.begin() as session:
+            found = about(await AsyncDoctor(session).check(), documents)
+        assert {name: finding.what for name, finding in found.items()} == {
+            "stale-statistics": f"2000 rows of {documents.collection.partition} changed since the last ANALYZE (100%)."
+        }
+
+
+async def test_statistics_count_where_their_time_was_forgotten(session, vectors):
+    documents = await fill(session, vectors, HNSW())
+    await documents.create_indexes()
+    await session.execute(
+        text(f"SELECT pg_stat_reset_single_table_counters('{documents.collection.partition}'::regclass)")
+    )
+    assert about(await AsyncDoctor(session).check(), documents) == {}
+
+
 async def test_a_collection_without_its_index(session, vectors):
     documents = await fill(session, vectors, HNSW())
     await session.execute(text(f"ANALYZE {documents.collection.partition}"))

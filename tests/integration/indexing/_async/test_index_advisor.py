@@ -17,13 +17,15 @@ from rowspace import (
     AsyncDocumentRepository,
     AsyncIndexAdvisor,
     AsyncRepository,
+    AsyncSearchRepository,
     Distance,
     IVFFlat,
     SearchSettings,
     Vector,
 )
 from rowspace.errors import ConfigurationError, InvalidSetting
-from rowspace.tuning import tuning_of
+from rowspace.statements.tunings import comment_of, comment_on, tunings_in
+from rowspace.tuning import Tuning, tuning_of
 
 ROWS, DIMENSION = 2_000, 96
 KINDS = [HNSW(quantize="halfvec"), HNSW(quantize="bit"), IVFFlat(lists=8, quantize="bit"), HNSW("l2", quantize="bit")]
@@ -149,8 +151,49 @@ async def test_a_model_with_a_bit_index(session, vectors):
     settings = tuning.settings()
     assert settings.ef_search == tuning.chosen.setting
     assert await advisor.recall(queries=asked, settings=settings) == pytest.approx(tuning.chosen.recall)
-    with pytest.raises(InvalidSetting, match="for a model pass settings"):
-        await repository.nearest(query, recall=0.9)
+
+
+async def test_a_model_keeps_its_tuning_in_the_comment_of_its_index(session, vectors):
+    class Own(DeclarativeBase):
+        pass
+
+    class Place(Own):
+        __tablename__ = f"Places {uuid4().hex[:8]}"
+        __table_args__ = (HNSW(m=4, ef_construction=16).index("embedding"),)
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(DIMENSION))
+
+    table, (index,) = Place.__table__, Place.__table__.indexes
+    await session.execute(CreateTable(table))
+    repository = AsyncRepository(session, Place)
+    await repository.upsert({"id": n, "embedding": vector} for n, vector in enumerate(vectors))
+    await session.execute(CreateIndex(index))
+    written = "Ours:\nit's 50 % \\ done, see :name"
+    await session.execute(comment_on(index.name, "public", written))
+    await session.execute(text("SET LOCAL enable_seqscan = off"))
+    with pytest.raises(InvalidSetting, match="needs a measured curve"):
+        await repository.nearest(vectors[0], recall=0.9)
+
+    advisor = AsyncIndexAdvisor(session, Place)
+    assert (await advisor.tune(0.97, queries=30)).reached
+    tuning = await advisor.tune(0.96, queries=30)
+    comment = await session.scalar(comment_of(index.name, "public"))
+    assert comment.startswith(f"{written}\nrowspace tuning: ")
+    assert comment.count("rowspace tuning") == 1
+    assert tunings_in([comment]) == {("embedding", "cosine"): Tuning.from_dict(tuning.to_dict())}
+
+    async def ef_search_of(search, **options):
+        await session.execute(text("SET LOCAL hnsw.ef_search = 1"))
+        await search(vectors[0], **options)
+        return int(await session.scalar(text("SHOW hnsw.ef_search")))
+
+    chosen, lowest = tuning.chosen.setting, tuning.points[0]
+    assert await ef_search_of(repository.nearest) == chosen
+    assert await ef_search_of(repository.nearest, settings=SearchSettings(ef_search=33)) == 33
+    assert await ef_search_of(repository.nearest, recall=lowest.recall - 0.01) == lowest.setting
+    assert await ef_search_of(AsyncSearchRepository(session, Place).grouped, by=Place.id) == chosen
+    # Another distance has no index, and no curve.
+    assert await ef_search_of(AsyncRepository(session, Place, distance="l2").nearest) == 1
 
 
 async def test_a_partial_index_serves_searches_with_its_filter(fill, session, vectors):

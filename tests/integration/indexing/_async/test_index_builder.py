@@ -5,19 +5,20 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Integer, make_url, text
+from sqlalchemy import Integer, NullPool, create_engine, make_url, text
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from rowspace import (
     HNSW,
     AsyncCollectionRepository,
     AsyncDatabase,
+    AsyncDoctor,
     AsyncDocumentRepository,
     AsyncIndexBuilder,
     IVFFlat,
     Vector,
 )
-from rowspace.errors import ConfigurationError, InvalidSetting
+from rowspace.errors import ConfigurationError, InvalidSetting, StoreUnavailable
 
 DIMENSION = 96
 #: Slow enough to be seen and stopped.
@@ -68,6 +69,13 @@ async def stopped_build(database, collection):
     return builder, seen, stopped
 
 
+def note_of(collection):
+    return (
+        f"The build of ix_{collection.partition}_embedding did not finish and may have left it INVALID: "
+        "`rowspace index repair` or IndexBuilder.repair() mends that."
+    )
+
+
 async def test_create_makes_what_is_missing_and_tells_how_far_it_is(database, fill):
     collection = await fill(SLOW)
     seen = []
@@ -90,12 +98,31 @@ async def test_create_makes_what_is_missing_and_tells_how_far_it_is(database, fi
 async def test_a_build_that_was_stopped_leaves_an_invalid_index_that_create_repairs(database, fill):
     collection = await fill(SLOW)
     builder, seen, stopped = await stopped_build(database, collection)
-    assert stopped.value.__notes__ == [
-        f"The build of ix_{collection.partition}_embedding did not finish and may have left it INVALID: repair() it."
-    ]
+    assert stopped.value.__notes__ == [note_of(collection)]
     assert seen[-1].phase == "building index: loading tuples"
     assert states(await builder.status())["embedding"] == "invalid"
     assert states(await builder.create())["embedding"] == "valid"
+
+
+async def test_a_build_whose_server_process_is_killed_is_found_and_repaired(database, index_url, fill):
+    collection = await fill(SLOW)
+    kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index WHERE relid = CAST(:table AS regclass)"
+    admin = create_engine(index_url, poolclass=NullPool)
+
+    def stop(progress):
+        if progress.phase.startswith("building index"):
+            with admin.connect() as connection:
+                connection.execute(text(kill), {"table": collection.partition})
+
+    builder = AsyncIndexBuilder(database.engine, collection, every=0.02)
+    with pytest.raises(StoreUnavailable) as lost:
+        await builder.create(progress=stop, parallel_workers=0)
+    assert lost.value.__notes__ == [note_of(collection)]
+    assert states(await builder.status())["embedding"] == "invalid"
+    async with database.begin() as session:
+        found = {one.subject: one for one in await AsyncDoctor(session).check()}
+    assert found[f"ix_{collection.partition}_embedding"].fix == f"rowspace index repair {collection.name}"
+    assert states(await builder.repair())["embedding"] == "valid"
 
 
 async def test_repair_makes_only_invalid_indexes_anew(database, fill):

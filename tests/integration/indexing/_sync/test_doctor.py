@@ -52,6 +52,33 @@ def test_a_collection_with_its_index_is_well(session, vectors):
     assert about(Doctor(session).check(recall=0.5, queries=5), documents) == {}
 
 
+def test_a_first_load_leaves_nothing_to_find(index_url, vectors):
+    # Counters reach the server's statistics some time after a commit, unless they are told to.
+    counted = text("SELECT pg_stat_force_next_flush()")
+    with Database.open(index_url) as database:
+        with database.begin() as session:
+            documents = fill(session, vectors, HNSW())
+            documents.create_indexes()
+            session.execute(counted)
+        with database.begin() as session:
+            assert about(Doctor(session).check(), documents) == {}
+            more = ({"id": f"more {n}", "content": "text", "embedding": v} for n, v in enumerate(vectors))
+            DocumentRepository(session, documents.collection).upsert(more)
+            session.execute(counted)
+        with database.begin() as session:
+            found = about(Doctor(session).check(), documents)
+        assert {name: finding.what for name, finding in found.items()} == {
+            "stale-statistics": f"2000 rows of {documents.collection.partition} changed since the last ANALYZE (100%)."
+        }
+
+
+def test_statistics_count_where_their_time_was_forgotten(session, vectors):
+    documents = fill(session, vectors, HNSW())
+    documents.create_indexes()
+    session.execute(text(f"SELECT pg_stat_reset_single_table_counters('{documents.collection.partition}'::regclass)"))
+    assert about(Doctor(session).check(), documents) == {}
+
+
 def test_a_collection_without_its_index(session, vectors):
     documents = fill(session, vectors, HNSW())
     session.execute(text(f"ANALYZE {documents.collection.partition}"))

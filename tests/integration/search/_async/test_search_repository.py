@@ -339,7 +339,12 @@ async def test_recommend_by_a_key_that_is_not_there(repository, world):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"positive": []}, "at least one positive"), ({"positive": [1], "strategy": "sum_scores"}, "strategy is one of")],
+    [
+        ({"positive": []}, "at least one positive"),
+        ({"positive": [1], "strategy": "sum_scores"}, "strategy is one of"),
+        ({"positive": "12"}, "Expected examples as a list or another iterable, got str '12'"),
+        ({"positive": [1], "negative": np.ones(24)}, r"got one vector of 24 dimensions: write \[vector\]"),
+    ],
 )
 async def test_recommend_refuses(repository, options, message):
     with pytest.raises(ConfigurationError, match=message):

@@ -1,0 +1,290 @@
+"""Documents from a file into a collection: what `rowspace ingest` and `manage.py rowspace_ingest` share.
+
+A command brings its options, a service, and who is told of the progress; the rest is here, the words included.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, Self, TypeAlias
+
+from rowspace.errors import ConfigurationError, InvalidRow
+from rowspace.integrations._formats import Format, format_of
+from rowspace.integrations._lines import Watch
+from rowspace.integrations._progress import Advance, plural
+from rowspace.integrations._reading import Fields, numbered_documents
+from rowspace.integrations._rejects import Rejects
+from rowspace.integrations._tables import documents_beside
+from rowspace.results import LoadReport, Reject
+from rowspace.services import DocumentIn, DocumentService
+
+__all__ = ["Ingest", "Source"]
+
+#: What unpacks a file, by its suffix.
+_PACKED = {"gz": "gzip -dc", "bz2": "bzip2 -dc", "xz": "xz -dc", "zst": "zstd -dc"}
+
+#: Documents that are embedded and written at once.
+_BATCH = 500
+
+#: What follows the last row of a load into a new collection.
+_INDEXING = "Building the indexes"
+
+Beginning: TypeAlias = Callable[[int | None, str | None], Advance]
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """A file and how it is loaded.
+
+    Args:
+        file: its path, or `-` for standard input.
+        format: how it is written.
+        fields: which field is what.
+        rejects: where rows go that cannot be stored; None for an error in place of them.
+        commit_batches: commit each batch.
+        resume: commit each batch with its progress, and go on where a load of the file was interrupted.
+        indexes: create the indexes of a collection that was empty, after the load.
+
+    Raises:
+        ConfigurationError: options that do not go together.
+    """
+
+    file: str
+    format: Format
+    fields: Fields
+    rejects: Path | None = None
+    commit_batches: bool = False
+    resume: bool = False
+    indexes: bool = True
+
+    @classmethod
+    def of(cls, file: str, options: Mapping[str, Any]) -> Self:
+        """Return the load of a file with the options of a command, by their names in `OPTIONS`.
+
+        Raises:
+            ConfigurationError: options that cannot be, or that do not go together.
+        """
+        if options.get("processes", 1) < 1:
+            message = f"--processes is at least 1, got {options['processes']}."
+            raise ConfigurationError(message)
+        kind = _format_of(file, options["format"])
+        fields = Fields(
+            options["content"],
+            options["id"],
+            # A matrix has no fields, and is nothing but vectors.
+            "embedding" if kind is Format.NPY else options["embedding"],
+            detect_types=options["detect_types"],
+            delimiter=_delimiter(options["delimiter"]),
+            strip_nul=options["strip_nul"],
+            ids=options["ids"],
+        )
+        rejects = None if options["rejects"] is None else Path(options["rejects"])
+        keeps = options["commit_batches"], options["resume"]
+        return cls(file, kind, fields, rejects, *keeps, indexes=not options["no_indexes"])
+
+    def __post_init__(self) -> None:
+        fields, kind = self.fields, self.format
+        for given, goes, option in (
+            (fields.ids is not None, kind is Format.NPY, "--ids goes with .npy"),
+            (fields.detect_types, kind.is_csv, "--detect-types goes with CSV and TSV"),
+            (fields.delimiter is not None, kind.is_csv, "--delimiter goes with CSV and TSV"),
+            (self.file == "-", kind.is_lines, "Standard input is JSON Lines, CSV or TSV"),
+        ):
+            if given and not goes:
+                message = f"{option}; this is {kind}."
+                raise ConfigurationError(message)
+        if self.rejects is not None and any(self.rejects.resolve() == path.resolve() for path in self._read_from()):
+            message = f"--rejects: {self.rejects} is what is read."
+            raise ConfigurationError(message)
+
+    def _read_from(self) -> Iterator[Path]:
+        if self.file != "-":
+            yield Path(self.file)
+        if self.format is Format.NPY:
+            yield documents_beside(Path(self.file), self.fields.ids)
+
+    @property
+    def in_one_transaction(self) -> bool:
+        """Whether an error is to leave nothing behind."""
+        return not (self.commit_batches or self.resume)
+
+    @property
+    def kept(self) -> str:
+        """What to say of an error."""
+        return (
+            "Nothing was written." if self.in_one_transaction else "Complete batches are kept; run it again to go on."
+        )
+
+    @contextmanager
+    def opened(self) -> Iterator[Source]:
+        """Yield the source, open with the file of its rejects.
+
+        Raises:
+            OSError: one of them cannot be opened.
+            InvalidRow: a bad row; the message says what is kept.
+        """
+        try:
+            with _opened(self.file) as lines, Rejects(self.rejects) as rejects:
+                yield Source(self, lines, rejects)
+        except InvalidRow as error:
+            message = f"{error} {self.kept}"
+            raise InvalidRow(message) from error
+
+
+def _format_of(file: str, given: str | None) -> Format:
+    try:
+        return format_of(file, given)
+    except ConfigurationError as error:
+        suffix = Path(file).suffix.lower().removeprefix(".")
+        if "json" in {given, suffix}:
+            message = f"{error} For one JSON array: jq -c '.[]' {file} > lines.jsonl"
+        elif given is None and suffix in _PACKED:
+            inner = Path(Path(file).stem).suffix.removeprefix(".") or "jsonl"
+            message = f"{error} Unpack it, as in: {_PACKED[suffix]} {file} | rowspace ingest - --format {inner}"
+        else:
+            raise
+        raise ConfigurationError(message) from error
+
+
+def _delimiter(given: str | None) -> str | None:
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(given or "", given)
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        message = f"--delimiter is one character, or tab, got {given!r}."
+        raise ConfigurationError(message)
+    return delimiter
+
+
+class Source:
+    """An open file of documents, and how far it was read."""
+
+    def __init__(self, ingest: Ingest, lines: BinaryIO, rejects: Rejects) -> None:
+        self._ingest = ingest
+        self._name = "standard input" if ingest.file == "-" else ingest.file
+        self._lines = lines
+        self._size = _size(lines) if ingest.format.is_lines else 0
+        self._rejects = rejects
+        # Documents read, rows that were none, and the numbers of the rows of the last documents.
+        self._documents = self._refused = 0
+        self._numbers: deque[int] = deque(maxlen=_BATCH)
+        self._left_out: str | None = None
+        #: How many rows there are, where the file tells it.
+        self.total: int | None = None
+
+    @property
+    def share(self) -> float | None:
+        """The share of it that was read, or None where its size is not known."""
+        if self.total is not None:
+            return min(1.0, (self._documents + self._refused) / max(1, self.total))
+        return min(1.0, self._lines.tell() / self._size) if self._size else None
+
+    def load(self, service: DocumentService, collection: str, progress: Beginning) -> LoadReport:
+        """Write the documents, into a new collection where there is none of that name, and return the report.
+
+        Args:
+            service: writes them.
+            collection: the name.
+            progress: called with the number of rows, where it is known, and what comes after the last one; returns
+                what is told how far it is.
+        """
+        known = {one.name: one.dimension for one in service.collections()}
+        found = self._read(replace(self._ingest.fields, dimension=known.get(collection)))
+        first = next(found, None)
+        if first is None:
+            return LoadReport()
+        if collection not in known:
+            service.create_collection(collection, None if first.embedding is None else len(first.embedding))
+        advance = progress(self.total, _INDEXING if collection not in known and self._ingest.indexes else None)
+        return service.add(
+            collection,
+            chain([first], found),
+            commit_batches=True,  # if the sessions of the service commit
+            resume=self._key if self._ingest.resume else None,
+            strip_nul=self._ingest.fields.strip_nul,
+            build_indexes=self._ingest.indexes,
+            rejects=self._reject,
+            batch_size=_BATCH,
+            progress=lambda report: advance(report.received, self.share),
+        )
+
+    def summary(self, report: LoadReport, collection: str) -> str:
+        """Return in words what was done."""
+        return (
+            f"{plural(report.received - report.rejected, 'document')} into {collection!r}: {report.inserted:,} new, "
+            f"{report.updated:,} updated, {report.unchanged:,} unchanged, {report.duplicates:,} duplicates"
+        )
+
+    @property
+    def remarks(self) -> list[str]:
+        """What else is to be said, in sentences: of rows that were rejected, and of vectors that were left out."""
+        said, count = [], self._rejects.count
+        if count:
+            said.append(f"{plural(count, self._ingest.format.unit)} rejected: see {self._ingest.rejects}.")
+        if name := self._left_out:
+            said.append(f"The vectors in {name!r} were left out, as the texts were embedded: --embedding takes them.")
+        return said
+
+    @property
+    def _key(self) -> str:
+        """What an interrupted load of it is known by."""
+        return self._ingest.file if self._ingest.file == "-" else str(Path(self._ingest.file).resolve())
+
+    def _read(self, fields: Fields) -> Iterator[DocumentIn]:
+        rejected = None if self._ingest.rejects is None else self._refuse
+        watch = Watch(self._ingest.format.unit, rejected, self._count, self._leave_out)
+        try:
+            for number, document in numbered_documents(self._lines, self._ingest.format, fields, watch):
+                self._numbers.append(number)
+                self._documents += 1
+                yield document
+        except InvalidRow as error:
+            message = f"{self._name}, {error}"
+            raise InvalidRow(message) from error
+
+    def _refuse(self, number: int, reason: str, row: Any) -> None:
+        self._refused += 1
+        self._rejects(number, reason, row)
+
+    def _reject(self, reject: Reject) -> None:
+        """Take a document that only the service found to be bad, which counts them from 0."""
+        number, reason = self._numbers[reject.number - self._documents], reject.reason.partition(", ")[2]
+        if self._ingest.rejects is None:
+            message = f"{self._name}, {self._ingest.format.unit} {number}: {reason}"
+            raise InvalidRow(message)
+        self._rejects(number, reason, reject.row.model_dump(exclude={"embedding"}, exclude_none=True))
+
+    def _count(self, rows: int) -> None:
+        self.total = rows
+
+    def _leave_out(self, name: str) -> None:
+        self._left_out = name
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        yield _standard_input()
+        return
+    with Path(file).open("rb") as lines:
+        yield lines
+
+
+def _standard_input() -> BinaryIO:
+    return sys.stdin.buffer
+
+
+def _size(lines: Any) -> int:
+    """Return the bytes of an open file; 0 for a pipe."""
+    try:
+        status = os.fstat(lines.fileno())
+    except OSError:
+        # In a test or a notebook, standard input may be no file at all.
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0

@@ -1,0 +1,158 @@
+"""Values of Arrow arrays as what JSON has a form for, and back to the types that they had.
+
+JSON has no times: a date, a time and a timestamp are ISO 8601 there, a duration is `PT1.5S`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from rowspace._optional import require
+from rowspace.errors import InvalidRow
+from rowspace.integrations._arrow import as_type
+
+__all__ = ["array_of_json", "is_text", "parsed", "plain", "to_python"]
+
+pa: Any = require("pyarrow", extra="arrow")
+
+_NANOSECONDS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+_DURATION = re.compile(r"(-?)PT(\d+)(?:\.(\d{1,9}))?S")
+
+
+def is_text(type_: Any) -> bool:
+    """Tell whether a type is text, also where it is a dictionary of texts."""
+    check = pa.types
+    plain = type_.value_type if check.is_dictionary(type_) else type_
+    return bool(check.is_string(plain) or check.is_large_string(plain) or check.is_string_view(plain))
+
+
+def plain(array: Any) -> Any:
+    """Return an array without a dictionary, and with times in microseconds: nanoseconds have no type in Python."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
+        return array.cast(pa.timestamp("us", array.type.tz))
+    return array
+
+
+def to_python(array: Any) -> list[Any]:
+    """Return the values of an array in types that `rowspace.wire.encode.to_json` knows, but for bytes.
+
+    Objects come without their nulls.
+
+    Raises:
+        InvalidRow: a value that Python has no type for.
+    """
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    try:
+        if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
+            return _moments(array)
+        if pa.types.is_duration(array.type):
+            factor = _NANOSECONDS[array.type.unit]
+            return [None if one is None else _iso_duration(one * factor) for one in array.view(pa.int64()).to_pylist()]
+        values: list[Any] = array.to_pylist()
+    except (pa.ArrowInvalid, ValueError) as error:
+        message = f"cannot be written: {error}."
+        raise InvalidRow(message) from error
+    if pa.types.is_map(array.type) and is_text(array.type.key_type):
+        return [None if pairs is None else dict(pairs) for pairs in values]
+    return [_present(value) for value in values] if pa.types.is_nested(array.type) else values
+
+
+def _present(value: Any) -> Any:
+    """Return a value without the nulls of its objects: each row of a struct has all keys that any row has."""
+    if isinstance(value, dict):
+        return {key: _present(inner) for key, inner in value.items() if inner is not None}
+    return [_present(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _moments(array: Any) -> list[Any]:
+    """Return times in nanoseconds as those of Python, which have microseconds, or as text where that loses some."""
+    microseconds = pa.timestamp("us", array.type.tz)
+    times: list[Any] = array.cast(microseconds, safe=False).to_pylist()
+    counts = array.view(pa.int64()).to_pylist()
+    if all(count is None or count % 1_000 == 0 for count in counts):
+        return times
+    floors = pa.array([None if count is None else count // 1_000 for count in counts], pa.int64()).view(microseconds)
+    shown = [time and time.isoformat(timespec="microseconds") for time in floors.to_pylist()]
+    return [
+        None if count is None else f"{text[:26]}{count % 1_000:03}{text[26:]}"
+        for count, text in zip(counts, shown, strict=True)
+    ]
+
+
+def _iso_duration(nanoseconds: int) -> str:
+    seconds, rest = divmod(abs(nanoseconds), 1_000_000_000)
+    fraction = f".{rest:09}".rstrip("0") if rest else ""
+    return f"{'-' if nanoseconds < 0 else ''}PT{seconds}{fraction}S"
+
+
+def array_of_json(values: Sequence[Any], type_: Any, categories: Sequence[Any] = ()) -> Any:
+    """Return values that came from JSON as an array of a type.
+
+    Args:
+        values: the values, None for null.
+        type_: the type, which may be a dictionary.
+        categories: the first ones of the dictionary, in their order.
+
+    Raises:
+        InvalidRow: a value that the type cannot hold.
+    """
+    check = pa.types
+    if check.is_dictionary(type_):
+        return _encoded(values, type_, categories)
+    try:
+        if check.is_floating(type_):
+            # Python's whole numbers may be larger than Arrow's, and are not larger than a float.
+            return pa.array([None if value is None else float(value) for value in values], type_)
+        if check.is_time(type_):
+            return pa.array([None if value is None else dt.time.fromisoformat(value) for value in values], type_)
+        if check.is_duration(type_):
+            factor = _NANOSECONDS[type_.unit]
+            return pa.array([None if value is None else _nanoseconds(value) // factor for value in values], type_)
+        if check.is_temporal(type_):
+            return as_type(pa.array(values, pa.string()), type_)
+        return pa.array(values, type_)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, TypeError, ValueError) as error:
+        if isinstance(error, InvalidRow):
+            raise
+        message = f"cannot be read as {type_}: {error}."
+        raise InvalidRow(message) from error
+
+
+def _encoded(values: Sequence[Any], type_: Any, categories: Sequence[Any]) -> Any:
+    distinct = dict.fromkeys([*categories, *(value for value in values if value is not None)])
+    places = {value: at for at, value in enumerate(distinct)}
+    indices = pa.array([None if value is None else places[value] for value in values], type_.index_type)
+    dictionary = array_of_json([*distinct], type_.value_type)
+    return pa.DictionaryArray.from_arrays(indices, dictionary, ordered=type_.ordered)
+
+
+def _nanoseconds(text: Any) -> int:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        message = f"{text!r:.60} is no duration such as PT1.5S"
+        raise ValueError(message)
+    sign, seconds, fraction = found.groups()
+    return (-1 if sign else 1) * (int(seconds) * 1_000_000_000 + int((fraction or "").ljust(9, "0")))
+
+
+def parsed(values: Sequence[Any], name: str, number: int = 0) -> list[Any]:
+    """Return what is in a column of JSON text; `number` is that of its first row.
+
+    Raises:
+        InvalidRow: a text that is no JSON; the message names the row.
+    """
+    found = []
+    for at, value in enumerate(values, number):
+        try:
+            found.append(json.loads(value) if isinstance(value, str) else value)
+        except ValueError as error:
+            message = f"Row {at}: {name!r} is {value!r:.60}, which is no JSON: {error}."
+            raise InvalidRow(message) from error
+    return found

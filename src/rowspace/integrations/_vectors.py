@@ -1,0 +1,97 @@
+"""Vectors in Arrow arrays: a matrix where all of them are fine, else what is wrong with which row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rowspace._optional import require
+from rowspace.errors import DimensionMismatch, InvalidVector
+from rowspace.vectors import fault_of, sound_rows
+
+__all__ = ["check_vector_type", "is_numbers", "sound_vectors", "vectors_of"]
+
+pa: Any = require("pyarrow", extra="arrow")
+
+
+def check_vector_type(name: str, type_: Any, dimension: int | None) -> None:
+    """Look at the type of a column of vectors; one that is all null has none.
+
+    Raises:
+        InvalidVector, DimensionMismatch: it is no list of numbers, or all of them are of another dimension.
+    """
+    if pa.types.is_null(type_):
+        return
+    if not is_numbers(type_):
+        message = f"The column {name!r} is {type_}; expected FixedSizeList<float32>, or lists of numbers."
+        raise InvalidVector(message)
+    kind = getattr(type_, "storage_type", type_)
+    if pa.types.is_fixed_size_list(kind) and dimension is not None and kind.list_size != dimension:
+        message = f"The column {name!r} has vectors of {kind.list_size} dimensions, expected {dimension}."
+        raise DimensionMismatch(message)
+
+
+def is_numbers(type_: Any) -> bool:
+    """Tell whether a type is a list of numbers, of any kind of either."""
+    check, kind = pa.types, getattr(type_, "storage_type", type_)
+    is_list = check.is_list(kind) or check.is_large_list(kind) or check.is_fixed_size_list(kind)
+    return bool(is_list and (check.is_floating(kind.value_type) or check.is_integer(kind.value_type)))
+
+
+def vectors_of(array: Any, dimension: int | None = None, number: int = 0, name: str = "embedding") -> Any:
+    """Return the vectors of a list array as the rows of one matrix, None where there is none.
+
+    Args:
+        array: lists of numbers, by the rows.
+        dimension: numbers in a vector; by default those of the first one.
+        number: that of the first row, for messages.
+        name: that of the column, for messages.
+
+    Raises:
+        InvalidVector, DimensionMismatch: the message names the row; or the array is none of lists of numbers.
+    """
+    vectors, errors = sound_vectors(array, dimension, name)
+    if errors:
+        at = min(errors)
+        message = f"Row {number + at}: {errors[at]}"
+        raise type(errors[at])(message) from errors[at]
+    return vectors
+
+
+def sound_vectors(
+    array: Any, dimension: int | None = None, name: str = "embedding"
+) -> tuple[Any, dict[int, InvalidVector]]:
+    """Return the vectors of a list array, and by its position what is wrong with each row that holds a bad one.
+
+    They are one matrix, or, where rows are null or wrong, a list with None for those.
+
+    Raises:
+        InvalidVector, DimensionMismatch: it is no array of lists of numbers, or all of them are of another dimension.
+    """
+    array = getattr(array, "storage", array)
+    check_vector_type(name, array.type, dimension)
+    if pa.types.is_null(array.type):
+        return [None] * len(array), {}
+    valid = ~array.is_null().to_numpy(zero_copy_only=False)
+    sizes = np.where(valid, _sizes(array), -1)
+    known = dimension or next((int(size) for size in sizes if size > 0), None)
+    fits = sizes == known
+    present = array if fits.all() else array.filter(pa.array(fits))
+    # A null inside of a vector comes as a NaN.
+    matrix, unsound = sound_rows(present.flatten().to_numpy(zero_copy_only=False).reshape(-1, known or 1))
+    if fits.all() and not unsound:
+        return matrix, {}
+    wrong = [*np.flatnonzero(valid & ~fits), *np.flatnonzero(fits)[unsound]]
+    faults = {int(at): fault_of(array[int(at)].as_py(), dimension=known) for at in wrong}
+    rows = iter(matrix)
+    vectors = [next(rows) if there else None for there in fits]
+    for at in faults:
+        vectors[at] = None
+    return vectors, {at: fault for at, fault in faults.items() if fault is not None}
+
+
+def _sizes(array: Any) -> Any:
+    if pa.types.is_fixed_size_list(array.type):
+        return np.full(len(array), array.type.list_size)
+    return np.diff(array.offsets.to_numpy())

@@ -1,0 +1,53 @@
+"""The tuning of a model's index: kept in the index's comment, and read when a search first needs it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.errors import mapped_errors
+from rowspace.repositories import tunings
+from rowspace.repositories.batches import schema_of
+from rowspace.repositories.sampling import table_of
+from rowspace.repositories.subjects import Subject
+from rowspace.statements import tunings as statements
+from rowspace.statements.catalog import IndexFact
+from rowspace.tuning import Tuning
+
+__all__ = ["keep_tuning", "with_tuning"]
+
+M = TypeVar("M")
+
+
+async def with_tuning(session: AsyncSession, subject: Subject[M]) -> Subject[M]:
+    """Return a model with the tuning of its index; a collection has its own with it.
+
+    Costs a look into the catalogs once a minute for a model and a pool of connections.
+    """
+    if subject.collection is not None:
+        return subject
+    bind = session.get_bind(mapper=subject.target.model)
+    table = table_of(subject, schema_of(bind))
+    found = tunings.known(bind, table)
+    if found is None:
+        with mapped_errors():
+            comments = await session.scalars(statements.comments(*table))
+            found = tunings.remember(bind, table, statements.tunings_in(comments))
+    target = subject.target
+    return replace(subject, measured=found.get((target.column, target.distance.value)))
+
+
+async def keep_tuning(session: AsyncSession, subject: Subject[Any], index: IndexFact, tuning: Tuning) -> None:
+    """Keep the tuning of a model's index in its comment.
+
+    Raises:
+        PermissionDenied: the role does not own the index.
+    """
+    bind, target = session.get_bind(mapper=subject.target.model), subject.target
+    with mapped_errors():
+        comment = await session.scalar(statements.comment_of(index.name, index.schema))
+        kept = statements.with_tuning(comment, tuning, column=target.column, distance=target.distance.value)
+        await session.execute(statements.comment_on(index.name, index.schema, kept))
+    tunings.forget(bind, table_of(subject, schema_of(bind)))

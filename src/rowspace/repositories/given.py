@@ -1,0 +1,44 @@
+"""What a caller hands over as several: rows, keys, ids, conditions. One alone would be taken for something else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.sql.elements import SQLCoreOperations
+
+from rowspace.errors import ConfigurationError
+
+__all__ = ["conditions", "several"]
+
+G = TypeVar("G", bound=Iterable[Any] | AsyncIterable[Any])
+
+
+def several(given: G, what: str) -> G:
+    """Return what was given, unless it is one of the things and not several.
+
+    Raises:
+        ConfigurationError: it is a text, of which each character would be taken for one, or a mapping.
+    """
+    if isinstance(given, str | bytes | Mapping):
+        message = (
+            f"Expected {what} as a list or another iterable, got {type(given).__name__} {given!r:.60}: write [...]."
+        )
+        raise ConfigurationError(message)
+    return given
+
+
+def conditions(where: Any) -> tuple[ColumnElement[bool], ...]:
+    """Return conditions on a model, none for None.
+
+    Raises:
+        ConfigurationError: one condition in place of several. SQLAlchemy takes `Article.year == 2020` for false where
+            Python asks, and no condition would be left.
+    """
+    if where is None:
+        return ()
+    if isinstance(where, str | bytes | SQLCoreOperations):
+        message = f"Expected where as a list of conditions or a filter as a dict, got {where!s:.60}: write [...]."
+        raise ConfigurationError(message)
+    return tuple(where)
