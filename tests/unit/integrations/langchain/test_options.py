@@ -56,9 +56,9 @@ def test_what_is_no_distance(given):
 @pytest.mark.parametrize("distance", [Distance.COSINE, Distance.L2, Distance.L1, Distance.INNER_PRODUCT])
 def test_relevance_is_from_0_to_1_and_falls(distance):
     score = relevance(distance)
-    scores = [
-        score(value) for value in (-5.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 5.0) if distance.value != "l2" or value >= 0
-    ]
+    # Only an inner product is a distance below zero.
+    least = -5.0 if distance is Distance.INNER_PRODUCT else 0.0
+    scores = [score(value) for value in (-5.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 5.0) if value >= least]
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= one <= 1 for one in scores)
     assert score(math.nan) == 0
