@@ -25,6 +25,8 @@ __all__ = ["VECTOR_METHODS", "PlannedIndex", "Shape", "build_settings", "planned
 
 # Named parameters, of which there are none: with any other style a % of the text would come out doubled.
 _dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+# SQLAlchemy 2.0 doubles a backslash in a literal until it has asked a server, and no server since 9.1 wants that.
+_dialect._backslash_escapes = False  # noqa: SLF001
 
 _METADATA = Table("documents", MetaData(), Column("metadata", JSONB)).c.metadata
 
