@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack, closing, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,22 +66,25 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
       rowspace ingest large.jsonl --resume --rejects bad.jsonl --processes 4
       curl -s https://example.org/notes.jsonl | rowspace ingest - --format jsonl
     """  # noqa: D301
-    from rowspace.integrations._ingest import Ingest
-
-    options = {
+    wanted = _wanted(file, {
         "format": format_, "content": content, "id": id_, "embedding": embedding, "ids": ids, "delimiter": delimiter,
         "detect_types": detect_types, "strip_nul": strip_nul, "commit_batches": commit_batches, "resume": resume,
         "rejects": rejects, "no_indexes": no_indexes,
-    }  # fmt: skip
-    try:
-        wanted = Ingest.of(file, options)
-    except ConfigurationError as error:
-        raise typer.BadParameter(str(error)) from error
+    })  # fmt: skip
     try:
         _run(wanted, settings_of(context), collection, processes)
     except KeyboardInterrupt:
         say(f"Interrupted. {wanted.kept}")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _wanted(file: str, options: Mapping[str, Any]) -> Ingest:
+    from rowspace.integrations._ingest import Ingest
+
+    try:
+        return Ingest.of(file, options)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _run(wanted: Ingest, settings: Settings, collection: str | None, processes: int) -> None:
