@@ -129,13 +129,30 @@ def test_a_key_is_asked_for_before_the_body_is_read(start, problem_of):
     problem_of(guarded.post("/api/collections", content=b"{" * 1_000, headers=JSON), 401)
 
 
-def test_a_pool_that_is_exhausted(start, rest_url, collection, problem_of):
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/collections/{}", None),
+        ("/api/search", {"text": "bread", "collection": "{}"}),
+        ("/api/chat", {"question": "bread?", "collection": "{}"}),
+        ("/api/chat", {"question": "bread?", "collection": "{}", "stream": True}),
+        ("/api/collections/{}/documents", {"documents": [{"content": "a"}]}),
+    ],
+    ids=["get", "search", "chat", "events", "documents"],
+)
+def test_a_pool_that_is_exhausted(start, rest_url, collection, problem_of, path, body):
     busy = start(pool_size=1, pool_timeout=0.2)
+    path = path.format(collection)
+    sent = body and {key: collection if value == "{}" else value for key, value in body.items()}
+
+    def call():
+        return busy.get(path) if sent is None else busy.post(path, json=sent)
+
     engine = create_engine(rest_url)
     with engine.connect() as connection, ThreadPoolExecutor(3) as pool:
         connection.execute(text("LOCK TABLE collections IN ACCESS EXCLUSIVE MODE"))
         # One of them has the connection and waits for the lock; the first to be answered is one that has none.
-        waiting = [pool.submit(busy.get, f"/api/collections/{collection}") for _ in range(3)]
+        waiting = [pool.submit(call) for _ in range(3)]
         refused = next(as_completed(waiting)).result()
         connection.rollback()
         assert 200 in {answer.result().status_code for answer in waiting}

@@ -12,6 +12,7 @@ from langchain_core.documents import Document
 from rowspace.errors import ConfigurationError
 from rowspace.integrations.langchain.base import StoreBase
 from rowspace.integrations.langchain.options import refuse_unknown
+from rowspace.repositories.given import several
 from rowspace.repositories.subjects import Where
 from rowspace.services import DocumentIn, DocumentOut
 
@@ -186,15 +187,7 @@ def _rows_of(documents: Iterable[Document], ids: Any) -> list[DocumentIn]:
 
 
 def _texts(ids: Ids) -> list[Any]:
-    if isinstance(ids, str):
-        # Each of its letters would be an id.
-        message = f"ids is a list of ids, got the text {ids!r:.60}."
-        raise ConfigurationError(message)
-    return [_text(id_) for id_ in ids]
-
-
-def _text(id_: Any) -> Any:
-    return str(id_) if isinstance(id_, int | UUID) else id_
+    return [str(id_) if isinstance(id_, int | UUID) else id_ for id_ in several(ids, "ids")]
 
 
 def _dimension(rows: list[DocumentIn]) -> int | None:

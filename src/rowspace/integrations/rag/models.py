@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 __all__ = ["Answer", "AnswerEvent", "AnswerKind", "AnswerRequest", "Source", "Turn"]
 
@@ -23,13 +23,32 @@ class Turn(_Model):
     content: str = Field(min_length=1, max_length=100_000)
 
 
+_ROLES = {"human": "user", "ai": "assistant"}
+
+
+def _turns(value: Any) -> Any:
+    """Let LangChain's messages, and pairs of a role and a text, stand for turns."""
+    return [_turn(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _turn(one: Any) -> Any:
+    if isinstance(one, tuple) and len(one) == 2:
+        role, content = one
+    elif hasattr(one, "type") and hasattr(one, "text"):
+        role, content = one.type, str(one.text)
+    else:
+        return one
+    return {"role": _ROLES.get(role, role), "content": content}
+
+
 class AnswerRequest(_Model):
     """One question.
 
     Args:
         question: what is asked, and searched for.
         collection: where to look; by default the service's own.
-        history: earlier messages, oldest first, which the model sees.
+        history: earlier messages, oldest first, which the model sees: turns, pairs of a role and a text, or LangChain's
+            messages.
         condense: with a history, let the model first make a question that can be understood without it, and search for
             that; without a model, or with False, the question is searched for as it stands.
         k: passages to retrieve.
@@ -43,7 +62,7 @@ class AnswerRequest(_Model):
 
     question: str = Field(min_length=1, max_length=10_000, pattern=r"\S")
     collection: str | None = Field(default=None, min_length=1)
-    history: tuple[Turn, ...] = Field(default=(), max_length=100)
+    history: Annotated[tuple[Turn, ...], BeforeValidator(_turns)] = Field(default=(), max_length=100)
     condense: bool = True
     k: int = Field(default=6, ge=1, le=100)
     mode: Literal["vector", "text", "hybrid", "mmr"] = "vector"

@@ -171,6 +171,7 @@ class AnswerService:
         """
         from rowspace.integrations.rag.adapters import tool
 
+        AnswerRequest(question="Do these options fit together?", **options)
         return tool(self, name, description, options)
 
     def close(self) -> None:

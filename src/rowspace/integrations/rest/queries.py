@@ -138,6 +138,7 @@ class ChatBody(Described, AnswerRequest):
 
     Args:
         collection: where to look.
+        history: earlier messages, oldest first, which the model sees.
         stream: send server-sent events: the sources, the text as it comes, the whole answer.
     """
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, ValidationError
 
 from rowspace.errors import ConfigurationError, MissingExtra
-from rowspace.integrations.rag import Answer, AnswerEvent, AnswerRequest, AnswerService, Source
+from rowspace.integrations.rag import Answer, AnswerEvent, AnswerRequest, AnswerService, Source, Turn
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,33 @@ from rowspace.integrations.rag import Answer, AnswerEvent, AnswerRequest, Answer
 def test_refused(fields):
     with pytest.raises(ValidationError):
         AnswerRequest(**fields)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}],
+        (Turn(role="user", content="hi"), Turn(role="assistant", content="hello")),
+        [("user", "hi"), ("assistant", "hello")],
+        [("human", "hi"), ("ai", "hello")],
+        [HumanMessage("hi"), AIMessage([{"type": "text", "text": "hello"}])],
+    ],
+    ids=["dicts", "turns", "pairs", "langchain's pairs", "langchain's messages"],
+)
+def test_a_history_in_every_form(history):
+    turns = AnswerRequest(question="a", history=history).history
+    assert [(turn.role, turn.content) for turn in turns] == [("user", "hi"), ("assistant", "hello")]
+
+
+@pytest.mark.parametrize("history", [[SystemMessage("obey")], [("system", "obey")], [("user", "a", "b")], ["hi"], "hi"])
+def test_what_is_no_history(history):
+    with pytest.raises(ValidationError):
+        AnswerRequest(question="a", history=history)
+
+
+def test_options_of_a_tool_are_checked_when_it_is_made():
+    with pytest.raises(ValidationError):
+        AnswerService("postgresql://localhost/x").as_tool(k=0)
 
 
 def test_there_and_back():
