@@ -12,6 +12,11 @@ nox.options.error_on_missing_interpreters = False
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 # The oldest release that the dependency allows, and the newest 2.1: Select[...] and the default driver differ.
 SQLALCHEMY = ["sqlalchemy[asyncio]==2.0.40", "sqlalchemy[asyncio]>=2.1,<2.2"]
+# The oldest of everything else that the core and its drivers allow; of psycopg 3.2.0 there is no binary.
+OLDEST = [
+    *(SQLALCHEMY[0], "alembic==1.18.0", "psycopg[binary]==3.2.1", "pgvector==0.3.6", "numpy==1.26.0"),
+    *("pydantic==2.7.0", "asyncpg==0.29.0", "psycopg2-binary==2.9.9"),
+]
 CONSTRAINED = ["--constraint", "constraints.txt"]
 
 
@@ -35,6 +40,15 @@ def sqlalchemy(session: nox.Session, sqlalchemy: str) -> None:
     """Run the tests on both ends of SQLAlchemy."""
     install(session, "test", sqlalchemy)
     session.run("pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def oldest(session: nox.Session) -> None:
+    """Run the tests of the core on the oldest release of each dependency."""
+    tools = ("hypothesis", "pytest", "pytest-asyncio", "pytest-randomly")
+    session.install("--editable", ".[asyncpg,embedded,psycopg2]", *tools, *OLDEST)
+    folders = ("_async", "_sync", "migrations", "search/_async", "search/_sync", "indexing/_async", "indexing/_sync")
+    session.run("pytest", *(f"tests/integration/{folder}" for folder in folders), *session.posargs)
 
 
 @nox.session(python="3.12")

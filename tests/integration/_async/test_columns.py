@@ -9,7 +9,6 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from pgvector import SparseVector as SparseValue
 from sqlalchemy import (
     ARRAY,
     Boolean,
@@ -37,6 +36,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, undefer_group
 
 from rowspace import AsyncRepository, Bit, HalfVector, SparseVector, Vector
 from rowspace.results import LoadReport
+from rowspace.types import SparseValue
 
 
 class Base(DeclarativeBase):

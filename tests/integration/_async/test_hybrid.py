@@ -154,6 +154,19 @@ async def test_what_a_query_finds(session, some, query, found):
     assert len(hits) == len(found)
 
 
+async def test_a_repository_remembers_no_query(session, some):
+    """Of one repository each search is about its own text, vector, filter and fusion."""
+    hybrid = AsyncHybridRepository(session, some)
+    first = await hybrid.hybrid("postgresql", np.ones(DIMENSION), 1, highlight=True)
+    second = await hybrid.hybrid("天气", np.ones(DIMENSION), 1, fusion="weighted", highlight=True)
+    assert "PostgreSQL" in first[0].highlight
+    assert (second[0].entity.id, second[0].text_rank is not None) == ("weather", True)
+    assert "<mark>天气</mark>" in second[0].highlight
+    assert await hybrid.hybrid("postgresql", np.ones(DIMENSION), 1, highlight=True) == first
+    assert {hit.entity.id for hit in await hybrid.text("database")} == {"en", "long"}
+    assert {hit.entity.id for hit in await hybrid.text("検索")} == {"ja"}
+
+
 async def test_a_language_finds_other_forms_and_leaves_out_stop_words(session):
     rows = [{"id": id_, "content": content, "embedding": np.ones(DIMENSION)} for id_, content in TEXTS.items()]
     collection = await fill(session, "english", rows, language="english")

@@ -154,6 +154,19 @@ def test_what_a_query_finds(session, some, query, found):
     assert len(hits) == len(found)
 
 
+def test_a_repository_remembers_no_query(session, some):
+    """Of one repository each search is about its own text, vector, filter and fusion."""
+    hybrid = HybridRepository(session, some)
+    first = hybrid.hybrid("postgresql", np.ones(DIMENSION), 1, highlight=True)
+    second = hybrid.hybrid("天气", np.ones(DIMENSION), 1, fusion="weighted", highlight=True)
+    assert "PostgreSQL" in first[0].highlight
+    assert (second[0].entity.id, second[0].text_rank is not None) == ("weather", True)
+    assert "<mark>天气</mark>" in second[0].highlight
+    assert hybrid.hybrid("postgresql", np.ones(DIMENSION), 1, highlight=True) == first
+    assert {hit.entity.id for hit in hybrid.text("database")} == {"en", "long"}
+    assert {hit.entity.id for hit in hybrid.text("検索")} == {"ja"}
+
+
 def test_a_language_finds_other_forms_and_leaves_out_stop_words(session):
     rows = [{"id": id_, "content": content, "embedding": np.ones(DIMENSION)} for id_, content in TEXTS.items()]
     collection = fill(session, "english", rows, language="english")

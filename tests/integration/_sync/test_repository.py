@@ -180,6 +180,14 @@ def test_upsert_inserts_updates_and_counts(articles, session):
     assert (session.scalar(select(Article.embedding).where(Article.id == 4))).tolist() == [4, 1]
 
 
+def test_one_batch_has_more_values_than_a_statement_has_parameters(session):
+    parts, count = Repository(session, Part), 25_000
+    for counted in ({"inserted": count}, {"updated": count}):
+        rows = ({"tenant": "a", "number": at, "embedding": [at, 1]} for at in range(count))
+        assert parts.upsert(rows, batch_size=count) == LoadReport(count, **counted)
+    assert parts.count() == count
+
+
 def test_the_last_of_one_key_wins_across_batches(session):
     repository = Repository(session, Article)
     keys = [1, 2, 1, 3, 3, 1, 4]

@@ -1,0 +1,59 @@
+"""Sync code is sync and async code is async: no event loop and no thread of Rowspace's own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from sqlalchemy import make_url
+
+from rowspace import AsyncDatabase, AsyncDocumentService, Database, DocumentService
+from rowspace.testing import HashingEmbedder
+
+TEXTS = ["vector database", "apple pie"]
+
+
+@pytest.fixture(scope="module")
+def url(new_database):
+    return make_url(new_database())
+
+
+def in_sync(url, name):
+    with Database.open(url) as database:
+        service = DocumentService(database, HashingEmbedder())
+        service.create_collection(name)
+        service.add(name, TEXTS)
+        return service.search(name, "database", k=1)[0].content, threading.enumerate()
+
+
+async def in_async(url, name):
+    async with AsyncDatabase.open(url) as database:
+        service = AsyncDocumentService(database, HashingEmbedder())
+        await service.create_collection(name)
+        await service.add(name, TEXTS)
+        hits = await service.search(name, "database", k=1)
+        return hits[0].content, asyncio.all_tasks() - {asyncio.current_task()}
+
+
+def test_sync_code_starts_no_thread(url):
+    before = threading.enumerate()
+    assert in_sync(url, "alone") == ("vector database", before)
+
+
+def test_sync_code_runs_where_an_event_loop_runs_already(url):
+    async def notebook():
+        loop, before = asyncio.get_running_loop(), threading.enumerate()
+        assert in_sync(url, "notebook") == ("vector database", before)
+        assert asyncio.get_running_loop() is loop
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(notebook())
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_async_code_runs_in_one_loop_after_the_other(url, driver):
+    there = url.set(drivername=f"postgresql+{driver}")
+    for name in ("first", "second"):
+        # asyncio.run closes the loop; what had stayed in it would be an error of the next one.
+        assert asyncio.run(in_async(there, f"{name} {driver}")) == ("vector database", set())
