@@ -97,11 +97,13 @@ class Merge:
 
         A row that was inserted has no earlier version, which shows as `xmax = 0`. Through a partitioned table a system
         column cannot be seen: there the keys that are known already are counted, in the same statement.
+
+        In the order of the keys: loads of the same rows at once wait for each other, and not in a circle.
         """
         names = ", ".join([*(quote(name) for name, _ in self.constants), self._names()])
         values = ", ".join([*(f"{value:d}" for _, value in self.constants), *map(self._value, self.columns)])
         insert = (
-            f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {self.staged} "
+            f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {self.staged} ORDER BY {self._order()} "
             f"ON CONFLICT ({self._keys()}) {self._update()} RETURNING"
         )
         if not self.partitioned:
@@ -131,6 +133,9 @@ class Merge:
 
     def _names(self) -> str:
         return ", ".join(quote(column.name) for column in self.columns)
+
+    def _order(self) -> str:
+        return ", ".join(quote(column.name) for column in self.columns if column.name in self.keys)
 
     def _keys(self) -> str:
         return ", ".join(map(quote, self.keys))

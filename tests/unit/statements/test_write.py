@@ -30,7 +30,7 @@ def test_rows_that_can_only_be_new_are_copied_straight_into_the_target():
 
 def test_a_merge_counts_inserted_and_updated():
     assert PLAIN.merge() == (
-        "WITH merged AS (INSERT INTO articles (id, title) SELECT id, title FROM pg_temp.stage_1 "
+        "WITH merged AS (INSERT INTO articles (id, title) SELECT id, title FROM pg_temp.stage_1 ORDER BY id "
         "ON CONFLICT (id) DO UPDATE SET title = excluded.title RETURNING (xmax = 0) AS inserted) "
         "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
     )
@@ -41,7 +41,7 @@ def test_odd_names_are_quoted_and_constants_and_casts_come_in():
     assert ODD.to_stage().statement() == 'COPY pg_temp.stage_1 ("Key", "select") FROM STDIN (FORMAT BINARY)'
     assert ODD.merge().startswith(
         'WITH merged AS (INSERT INTO "Schema"."Odd ""table""" (tenant, "Key", "select") '
-        'SELECT 5, CAST("Key" AS UUID), CAST("select" AS mood"s) FROM pg_temp.stage_1 '
+        'SELECT 5, CAST("Key" AS UUID), CAST("select" AS mood"s) FROM pg_temp.stage_1 ORDER BY "Key" '
         'ON CONFLICT (tenant, "Key") DO UPDATE SET "select" = excluded."select", updated_at = now() RETURNING'
     )
 

@@ -136,7 +136,9 @@ class DocumentRepository:
 
         Costs an UPDATE for each document.
         """
-        rows = [{"collection_id": self.collection.id, "id": id_, "meta": dict(meta)} for id_, meta in metadata.items()]
+        # In the order of the ids, as an upsert: two of these at once wait for each other, and not in a circle.
+        given = sorted(metadata.items())
+        rows = [{"collection_id": self.collection.id, "id": id_, "meta": dict(meta)} for id_, meta in given]
         if rows:
             with mapped_errors():
                 self.session.execute(update(Document), rows)
