@@ -17,6 +17,7 @@ from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError, InvalidVector
 from rowspace.filters import Filter, filter_predicate, filter_values, parse_path
 from rowspace.models import Collection
+from rowspace.repositories.given import conditions
 from rowspace.repositories.targets import target_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import documents
@@ -62,12 +63,13 @@ class Subject(Generic[M]):
 
         Raises:
             InvalidFilter: the metadata filter is malformed.
-            ConfigurationError: a metadata filter on a model without a JSONB attribute `meta`.
+            ConfigurationError: a metadata filter on a model without a JSONB attribute `meta`; or one condition in place
+                of several.
         """
         if isinstance(where, Mapping):
             values = filter_values(where)
             return Conditions((filter_predicate(self._metadata(), tuple(values)),), values) if values else Conditions()
-        clauses = tuple(where or ())
+        clauses = conditions(where)
         return Conditions(clauses, keep=not clauses)
 
     def settings(self, given: SearchSettings | None) -> SearchSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,17 @@ import pytest
 from sqlalchemy import Integer, Text, func, inspect, select, text, true
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from rowspace import HNSW, AsyncRepository, Distance, SearchSettings, Vector
+from rowspace import (
+    HNSW,
+    AsyncBrowseRepository,
+    AsyncIndexAdvisor,
+    AsyncMatrixRepository,
+    AsyncRepository,
+    AsyncSearchRepository,
+    Distance,
+    SearchSettings,
+    Vector,
+)
 from rowspace.errors import (
     ConfigurationError,
     DimensionMismatch,
@@ -155,6 +166,25 @@ async def test_delete(articles, session):
     with pytest.raises(ConfigurationError, match="needs at least one condition"):
         await articles.delete_where()
     assert await articles.delete_where(true()) == 2
+
+
+@pytest.mark.parametrize("one", [Article.year == 2022, Article.year > 2022], ids=["equal", "greater"])
+async def test_one_condition_is_not_taken_for_none(articles, session, one):
+    """SQLAlchemy takes `Article.year == 2022` for false where Python asks: every row was found."""
+    browse, advisor = AsyncBrowseRepository(session, Article), AsyncIndexAdvisor(session, Article)
+    search, matrix = AsyncSearchRepository(session, Article), AsyncMatrixRepository(session, Article)
+    for call in (
+        partial(articles.nearest, [1, 1]),
+        partial(search.nearest_many, [[1, 1]]),
+        partial(search.grouped, [1, 1], Article.title),
+        partial(advisor.explain, [1, 1]),
+        browse.scroll,
+        partial(browse.facets, Article.title),
+        matrix.read,
+    ):
+        with pytest.raises(ConfigurationError, match="Expected where as a list of conditions or a filter as a dict"):
+            await call(where=one)
+    assert len(await articles.nearest([1, 1], where=[one])) < 5
 
 
 async def test_one_key_is_not_taken_for_its_letters(articles):

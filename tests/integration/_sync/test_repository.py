@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,17 @@ import pytest
 from sqlalchemy import Integer, Text, func, inspect, select, text, true
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from rowspace import HNSW, Distance, Repository, SearchSettings, Vector
+from rowspace import (
+    HNSW,
+    BrowseRepository,
+    Distance,
+    IndexAdvisor,
+    MatrixRepository,
+    Repository,
+    SearchRepository,
+    SearchSettings,
+    Vector,
+)
 from rowspace.errors import (
     ConfigurationError,
     DimensionMismatch,
@@ -156,6 +167,25 @@ def test_delete(articles, session):
     with pytest.raises(ConfigurationError, match="needs at least one condition"):
         articles.delete_where()
     assert articles.delete_where(true()) == 2
+
+
+@pytest.mark.parametrize("one", [Article.year == 2022, Article.year > 2022], ids=["equal", "greater"])
+def test_one_condition_is_not_taken_for_none(articles, session, one):
+    """SQLAlchemy takes `Article.year == 2022` for false where Python asks: every row was found."""
+    browse, advisor = BrowseRepository(session, Article), IndexAdvisor(session, Article)
+    search, matrix = SearchRepository(session, Article), MatrixRepository(session, Article)
+    for call in (
+        partial(articles.nearest, [1, 1]),
+        partial(search.nearest_many, [[1, 1]]),
+        partial(search.grouped, [1, 1], Article.title),
+        partial(advisor.explain, [1, 1]),
+        browse.scroll,
+        partial(browse.facets, Article.title),
+        matrix.read,
+    ):
+        with pytest.raises(ConfigurationError, match="Expected where as a list of conditions or a filter as a dict"):
+            call(where=one)
+    assert len(articles.nearest([1, 1], where=[one])) < 5
 
 
 def test_one_key_is_not_taken_for_its_letters(articles):
