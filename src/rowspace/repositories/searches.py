@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isnan
+from numbers import Real
 from typing import Any, Generic, Literal, TypedDict, TypeVar
 
 from sqlalchemy import ColumnElement, Select
 
+from rowspace.errors import InvalidSetting, InvalidVector
 from rowspace.repositories.subjects import Subject, Where
 from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
 from rowspace.statements import quantized
@@ -18,6 +21,9 @@ __all__ = ["Scan", "Search", "SearchOptions", "plan_search"]
 M = TypeVar("M")
 
 Scan = Literal["plain", "iterative", "exact"]
+
+#: In place of a query that the statement brings.
+LATER = object()
 
 
 class SearchOptions(TypedDict, total=False):
@@ -98,7 +104,7 @@ def plan_search(
     where: Where | None,
     options: SearchOptions,
     *,
-    query: Any = None,
+    query: Any = LATER,
     more: Sequence[ColumnElement[bool]] = (),
     values: Mapping[str, Any] | None = None,
 ) -> Search[M]:
@@ -109,17 +115,18 @@ def plan_search(
         k: rows wanted.
         where: the caller's conditions.
         options: the caller's options.
-        query: a vector.
+        query: a vector; by default it comes from the statement.
         more: conditions of the search's own.
         values: the parameters of these.
 
     Raises:
         TypeError: an option that does not exist.
-        InvalidSetting: k, a setting or the recall is out of range.
+        InvalidVector: there is no query.
+        InvalidSetting: k, a setting, a limit or the recall is out of range.
         InvalidFilter: the metadata filter is malformed.
         ConfigurationError: `max_distance` and `min_similarity` are both given.
     """
-    _check_names(options)
+    _check(options, query)
     nearest, farthest = options.get("min_distance"), options.get("max_distance")
     farthest = subject.limit(farthest, options.get("min_similarity"))
     shape = Nearest(
@@ -130,7 +137,7 @@ def plan_search(
         options.get("exact", False),
     )
     conditions = subject.conditions(where)
-    bound = parameters(query, max_distance=farthest, min_distance=nearest)
+    bound = parameters(None if query is LATER else query, max_distance=farthest, min_distance=nearest)
     return Search(
         target=subject.target,
         shape=shape,
@@ -140,6 +147,27 @@ def plan_search(
         settings=subject.settings(_settings(options)),
         method=subject.method,
     )
+
+
+def _check(options: Mapping[str, Any], query: Any) -> None:
+    if query is None:
+        message = "A search by distance needs a vector, got None."
+        raise InvalidVector(message)
+    if options:
+        _check_names(options)
+        _check_values(options)
+
+
+def _check_values(options: Mapping[str, Any]) -> None:
+    for name in ("max_distance", "min_distance", "min_similarity"):
+        value = options.get(name)
+        if value is not None and (not isinstance(value, Real) or isnan(value)):
+            message = f"{name} is a number, got {value!r}."
+            raise InvalidSetting(message)
+    settings = options.get("settings")
+    if settings is not None and not isinstance(settings, SearchSettings):
+        message = f"settings is a SearchSettings, as in SearchSettings(ef_search=100), got {settings!r:.60}."
+        raise InvalidSetting(message)
 
 
 def _check_names(options: Mapping[str, Any]) -> None:

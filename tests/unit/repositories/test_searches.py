@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import SearchSettings, Vector
-from rowspace.errors import ConfigurationError, InvalidSetting
+from rowspace.errors import ConfigurationError, InvalidSetting, InvalidVector
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import subject_of
 from rowspace.statements.search import MAX_DISTANCE, MIN_DISTANCE, QUERY, Nearest
@@ -34,6 +34,24 @@ def test_options_become_shape_and_parameters(subject):
     assert search.shape == Nearest(3, max_distance=True, min_distance=True, with_embedding=True)
     assert search.parameters == {QUERY: [1, 2], MAX_DISTANCE: 0.75, MIN_DISTANCE: 0}
     assert search.keep
+
+
+def test_a_search_without_a_query_is_refused(subject):
+    with pytest.raises(InvalidVector, match="needs a vector, got None"):
+        plan_search(subject, 3, None, {}, query=None)
+    assert QUERY not in plan_search(subject, 3, None, {}).parameters
+
+
+@pytest.mark.parametrize("value", [float("nan"), "1", [1]])
+@pytest.mark.parametrize("name", ["max_distance", "min_distance", "min_similarity"])
+def test_a_limit_is_a_number(subject, name, value):
+    with pytest.raises(InvalidSetting, match=f"^{name} is a number, got "):
+        plan_search(subject, 3, None, {name: value}, query=[1, 2])
+
+
+def test_settings_are_settings(subject):
+    with pytest.raises(InvalidSetting, match=r"^settings is a SearchSettings, .*, got \{'ef_search': 9\}"):
+        plan_search(subject, 3, None, {"settings": {"ef_search": 9}}, query=[1, 2])
 
 
 def test_none_is_as_good_as_not_given(subject):
