@@ -78,7 +78,9 @@ def test_collections_live_in_the_schema(database):
         assert documents.upsert([row]) == LoadReport(1, inserted=1)
         assert documents.upsert([row]) == LoadReport(1, updated=1)
         documents.create_indexes()
-        assert MatrixRepository(session, collection).read(where={"a": 1}).vectors.tolist() == [[3, 4]]
+        matrices = MatrixRepository(session, collection)
+        assert matrices.read(where={"a": 1}).vectors.tolist() == [[3, 4]]
+        assert matrices.update(["1"], [[3, 4]]) == 1
         (hit,) = documents.nearest([0, 0], where={"a": 1}, with_embedding=True)
         assert (hit.distance, hit.entity.embedding.tolist()) == (5, [3, 4])
         assert tables(session, SCHEMA) == {collection.partition}

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import InvalidVector, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.exporting import copied
+from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load, schema_of
 from rowspace.repositories.reading import Reading, plan_reading
 from rowspace.repositories.subjects import Conditions, Where, subject_of
@@ -58,7 +59,8 @@ class AsyncMatrixRepository:
     async def stream(self, where: Where = ()) -> AsyncIterator[AsyncIterator[Matrix]]:
         """Return a context with an iterator over the rows that match, in parts of about 4 MiB.
 
-        The session's connection is busy until the block ends, which may be before the last part.
+        The session's connection is busy until the block ends, which may be before the last part. Costs what `read`
+        does, but for the memory.
         """
         conditions, reading = self._plan(where)
         async with copied(self.session, self._subject, conditions, reading) as parts:
@@ -71,6 +73,8 @@ class AsyncMatrixRepository:
 
     async def update(self, keys: Sequence[Any], vectors: Any) -> int:
         """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.
+
+        Costs a COPY into a staging table, a new version of each row, and an entry of it in each index.
 
         Args:
             keys: one key a row: the id of a document, or the primary key of the model.
@@ -88,14 +92,14 @@ class AsyncMatrixRepository:
             connection = await self.session.connection(bind_arguments={"mapper": self._model})
             schema = schema_of(self.session.get_bind(mapper=self._model))
             plan = plan_load(self._model, names, schema=schema, **self._subject.load_options())
-            await connection.exec_driver_sql(plan.merge.create_stage())
+            await run_verbatim(connection, [plan.merge.create_stage()])
             rows = (
                 dict(zip(names, (*self._subject.key(key), row), strict=True))
                 for key, row in zip(keys, matrix, strict=True)
             )
             await copy_in_async(connection, plan.merge.to_stage(), plan.encode(rows, range(len(matrix))))
-            updated = (await connection.exec_driver_sql(plan.merge.update())).rowcount
-            await connection.exec_driver_sql(plan.merge.drop_stage())
+            updated: int = (await run_verbatim(connection, [plan.merge.update()])).rowcount
+            await run_verbatim(connection, [plan.merge.drop_stage()])
         return updated
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from rowspace.errors import InvalidVector, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.exporting import copied
+from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load, schema_of
 from rowspace.repositories.reading import Reading, plan_reading
 from rowspace.repositories.subjects import Conditions, Where, subject_of
@@ -59,7 +60,8 @@ class MatrixRepository:
     def stream(self, where: Where = ()) -> Iterator[Iterator[Matrix]]:
         """Return a context with an iterator over the rows that match, in parts of about 4 MiB.
 
-        The session's connection is busy until the block ends, which may be before the last part.
+        The session's connection is busy until the block ends, which may be before the last part. Costs what `read`
+        does, but for the memory.
         """
         conditions, reading = self._plan(where)
         with copied(self.session, self._subject, conditions, reading) as parts:
@@ -72,6 +74,8 @@ class MatrixRepository:
 
     def update(self, keys: Sequence[Any], vectors: Any) -> int:
         """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.
+
+        Costs a COPY into a staging table, a new version of each row, and an entry of it in each index.
 
         Args:
             keys: one key a row: the id of a document, or the primary key of the model.
@@ -89,14 +93,14 @@ class MatrixRepository:
             connection = self.session.connection(bind_arguments={"mapper": self._model})
             schema = schema_of(self.session.get_bind(mapper=self._model))
             plan = plan_load(self._model, names, schema=schema, **self._subject.load_options())
-            connection.exec_driver_sql(plan.merge.create_stage())
+            run_verbatim(connection, [plan.merge.create_stage()])
             rows = (
                 dict(zip(names, (*self._subject.key(key), row), strict=True))
                 for key, row in zip(keys, matrix, strict=True)
             )
             copy_in(connection, plan.merge.to_stage(), plan.encode(rows, range(len(matrix))))
-            updated = (connection.exec_driver_sql(plan.merge.update())).rowcount
-            connection.exec_driver_sql(plan.merge.drop_stage())
+            updated: int = (run_verbatim(connection, [plan.merge.update()])).rowcount
+            run_verbatim(connection, [plan.merge.drop_stage()])
         return updated
 
 
