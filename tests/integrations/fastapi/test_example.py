@@ -1,6 +1,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
 from pathlib import Path
 
 import httpx
@@ -28,3 +34,18 @@ async def test_the_example_searches_answers_and_uses_a_session(new_database):
             )
             assert "rings" in asked.json()["text"]
             await client.aclose()
+
+
+def test_one_command():
+    with tempfile.TemporaryDirectory(prefix="rs", ignore_cleanup_errors=True) as directory:
+        environment = {**os.environ, "ROWSPACE_DATABASE_URL": "", "TMPDIR": directory}
+        command = [sys.executable, EXAMPLE, "--port", "0"]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            line = next(line for line in process.stderr if "running on" in line)
+            address = line.partition("http://")[2].split()[0]
+            with urllib.request.urlopen(f"http://{address}/openapi.json", timeout=30) as answer:
+                assert answer.status == 200
+            process.send_signal(signal.SIGTERM)
+            process.stderr.read()
+        assert process.returncode == 0
+        assert not list(Path(directory).glob("rs*"))
