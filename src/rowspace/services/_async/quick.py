@@ -16,6 +16,7 @@ from rowspace.services._async.searching import AsyncSearchService
 from rowspace.services.embedding import Embedder, aembed_query, check_embedder
 from rowspace.services.models import SearchHit, SearchRequest
 from rowspace.services.requests import is_plain
+from rowspace.services.slots import AsyncSlots
 from rowspace.statements.documents import target_of
 from rowspace.statements.known import NAME, VERSION, nearest_known, with_version
 from rowspace.statements.search import Target, parameters
@@ -46,6 +47,7 @@ class AsyncQuickSearch:
 
     def __init__(self, database: AsyncDatabase, embedder: Embedder | None = None) -> None:
         self._engine = database.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._slots = AsyncSlots(self._engine.pool)
         self._embedder = embedder
         self._searches = AsyncSearchService(database, embedder)
         self._known: dict[str, _Known] = {}
@@ -84,7 +86,8 @@ class AsyncQuickSearch:
     async def _rows(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
         # At once: each await of a connection's own is a greenlet, and leaving its block a task besides.
         with mapped_errors():
-            return await greenlet_spawn(_fetched, self._engine.sync_engine, statement, values)
+            async with self._slots:
+                return await greenlet_spawn(_fetched, self._engine.sync_engine, statement, values)
 
 
 def _fetched(engine: Engine, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:

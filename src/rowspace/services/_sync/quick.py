@@ -16,6 +16,7 @@ from rowspace.services._sync.searching import SearchService
 from rowspace.services.embedding import Embedder, check_embedder, embed_query
 from rowspace.services.models import SearchHit, SearchRequest
 from rowspace.services.requests import is_plain
+from rowspace.services.slots import Slots
 from rowspace.statements.documents import target_of
 from rowspace.statements.known import NAME, VERSION, nearest_known, with_version
 from rowspace.statements.search import Target, parameters
@@ -46,6 +47,7 @@ class QuickSearch:
 
     def __init__(self, database: Database, embedder: Embedder | None = None) -> None:
         self._engine = database.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._slots = Slots(self._engine.pool)
         self._embedder = embedder
         self._searches = SearchService(database, embedder)
         self._known: dict[str, _Known] = {}
@@ -84,7 +86,8 @@ class QuickSearch:
     def _rows(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
         # At once: each await of a connection's own is a greenlet, and leaving its block a task besides.
         with mapped_errors():
-            return _fetched(self._engine, statement, values)
+            with self._slots:
+                return _fetched(self._engine, statement, values)
 
 
 def _fetched(engine: Engine, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
