@@ -105,6 +105,7 @@ class SearchFields(_Model):
         mode: `vector` by distance, `mmr` the same but not all alike, `text` by keyword, `hybrid` by both.
         highlight: in modes `text` and `hybrid`: return an excerpt with the words marked, escaped for HTML.
         max_distance: in modes `vector` and `mmr`: leave out what is farther.
+        min_similarity: the same limit as `max_distance`, as a similarity: give one of them.
         min_distance: in mode `vector`: leave out what is nearer.
         fetch_k: in mode `mmr`: candidates, k where that is more; four times k and at least 20 by default.
         lambda_mult: in mode `mmr`: from 1 for the nearest alone to 0 for variety alone; 0.5 by default.
@@ -119,6 +120,7 @@ class SearchFields(_Model):
     mode: Literal["vector", "mmr", "text", "hybrid"] = "vector"
     highlight: bool = False
     max_distance: float | None = Field(default=None, allow_inf_nan=False)
+    min_similarity: float | None = Field(default=None, allow_inf_nan=False)
     min_distance: float | None = Field(default=None, allow_inf_nan=False)
     fetch_k: int | None = Field(default=None, ge=1, le=10_000)
     lambda_mult: float | None = Field(default=None, ge=0, le=1)
@@ -150,6 +152,7 @@ class SearchRequest(SearchFields):
 _MODES = {
     "highlight": ("text", "hybrid"),
     "max_distance": ("vector", "mmr"),
+    "min_similarity": ("vector", "mmr"),
     "min_distance": ("vector",),
     "fetch_k": ("mmr",),
     "lambda_mult": ("mmr",),
@@ -172,6 +175,8 @@ def _fault_of(request: SearchRequest) -> str | None:
 def _fault_of_options(request: SearchFields) -> str | None:
     if request.recall is not None and request.ef_search is not None:
         return "recall chooses ef_search: give one of them"
+    if request.max_distance is not None and request.min_similarity is not None:
+        return "max_distance and min_similarity are two words for one limit: give one of them"
     for option, modes in _MODES.items():
         given = getattr(request, option)
         if given is not None and given is not False and request.mode not in modes:

@@ -43,7 +43,7 @@ class AsyncSearchService:
         Args:
             collection: its name.
             query: a `SearchRequest`; or a text or a vector, with the fields of a `SearchRequest` as keywords.
-            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `exact`, `ef_search`, `recall` and the others.
+            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `min_similarity`, `exact` and the others.
 
         Raises:
             CollectionNotFound: there is no such collection.
