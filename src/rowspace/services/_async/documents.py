@@ -19,7 +19,8 @@ from rowspace.services._async.searching import AsyncSearchService
 from rowspace.services._async.sessions import AsyncSessions
 from rowspace.services.embedding import Embedder, aembed_query, embedder_name
 from rowspace.services.html import HtmlList
-from rowspace.services.loading import Given, Load, LoadOptions, Progress, Rejects, checked_size
+from rowspace.services.incoming import Given
+from rowspace.services.loading import Load, LoadOptions, Progress, Rejects, checked_size
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.reembedding import WatchReembedding, new_index
 

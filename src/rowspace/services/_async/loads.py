@@ -14,16 +14,15 @@ from rowspace.repositories._async.progress import AsyncProgressRepository
 from rowspace.repositories.batches import aiter_rows
 from rowspace.results import LoadReport
 from rowspace.services.embedding import Embedder, aembed_texts, check_dimension, check_embedder, embedder_name
+from rowspace.services.incoming import Given, long_texts
 from rowspace.services.loading import (
     NOT_INDEXED,
     Batch,
-    Given,
     Load,
     LoadOptions,
     atake,
     checked_options,
     log,
-    long_texts,
 )
 
 __all__ = ["AsyncLoader", "open_documents"]

@@ -20,7 +20,8 @@ from rowspace.services._sync.searching import SearchService
 from rowspace.services._sync.sessions import Sessions
 from rowspace.services.embedding import Embedder, embed_query, embedder_name
 from rowspace.services.html import HtmlList
-from rowspace.services.loading import Given, Load, LoadOptions, Progress, Rejects, checked_size
+from rowspace.services.incoming import Given
+from rowspace.services.loading import Load, LoadOptions, Progress, Rejects, checked_size
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.reembedding import WatchReembedding, new_index
 

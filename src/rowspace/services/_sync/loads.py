@@ -15,15 +15,14 @@ from rowspace.repositories._sync.progress import ProgressRepository
 from rowspace.repositories.batches import iter_rows
 from rowspace.results import LoadReport
 from rowspace.services.embedding import Embedder, check_dimension, check_embedder, embed_texts, embedder_name
+from rowspace.services.incoming import Given, long_texts
 from rowspace.services.loading import (
     NOT_INDEXED,
     Batch,
-    Given,
     Load,
     LoadOptions,
     checked_options,
     log,
-    long_texts,
     take,
 )
 
