@@ -44,11 +44,13 @@ def instrument(engine: Engine | AsyncEngine) -> None:
 
 
 def _psycopg(engine: Engine, dialect: Any) -> None:
-    from rowspace.wire.psycopg import VectorDumper, WireValue
+    from rowspace.wire.psycopg import ArrayDumper, VectorDumper, WireValue
 
     @event.listens_for(engine, "checkout")
     def register(connection: Any, record: Any, _proxy: Any) -> None:
         if _READY not in record.info:
+            connection.adapters.register_dumper(WireValue, ArrayDumper)
+            # Last, as that is the one that psycopg prefers.
             connection.adapters.register_dumper(WireValue, VectorDumper)
             record.info[_READY] = True
 

@@ -6,11 +6,15 @@ server calls that type's receive function.
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from psycopg import pq
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 
-__all__ = ["VectorDumper", "WireValue"]
+from rowspace.errors import ConfigurationError
+
+__all__ = ["ArrayDumper", "VectorDumper", "WireValue"]
 
 
 class WireValue:
@@ -23,6 +27,18 @@ class WireValue:
 
     def __repr__(self) -> str:
         return f"<{len(self.data)} bytes in binary>"
+
+
+class ArrayDumper(Dumper):
+    """Refuse a `WireValue` in an array, the only place where it is asked for as text."""
+
+    def dump(self, obj: WireValue) -> NoReturn:
+        """Raise an error that says what to do."""
+        message = (
+            f"Expected one vector for a parameter, got an array of vectors, with {obj!r} in it: psycopg cannot send it "
+            "in binary. Write it with Repository.upsert(), or use asyncpg."
+        )
+        raise ConfigurationError(message)
 
 
 class VectorDumper(Dumper):
