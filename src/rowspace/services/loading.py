@@ -51,7 +51,8 @@ class LoadOptions(TypedDict, total=False):
 
     Args:
         batch_size: documents embedded and written at once, at least 1; by default 500.
-        commit_batches: commit each batch, so that an interrupted load keeps what it wrote; by default all or none.
+        commit_batches: commit each batch, so that an interrupted load keeps what it wrote, and no transaction is open
+            while a batch is embedded; by default all or none.
         strip_nul: leave NUL bytes out of text, in place of an error.
         build_indexes: create the indexes after a load into an empty collection, and after one with `commit_batches`
             into a collection that has none, which an interrupted one leaves; by default it does. A role that does not
