@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, TypeAdapter, model_validator
 
+from rowspace.distance import Distance
 from rowspace.models import Collection, Document
 from rowspace.results import Hit, HybridHit, Page, TextHit
 from rowspace.services.html import table
@@ -194,7 +195,8 @@ class SearchHit(_Model):
     rank: int
     id: str
     content: str
-    metadata: dict[str, Any]
+    # As it is stored: somebody else may have put another JSON value there.
+    metadata: SkipValidation[dict[str, Any]]
     distance: float | None = None
     similarity: float | None = None
     text_rank: float | None = None
@@ -218,23 +220,28 @@ class SearchHit(_Model):
         )
 
     @classmethod
-    def from_row(cls, rank: int, row: Sequence[Any], *, similarity: float) -> Self:
-        """Return the model of a row of id, content, metadata and distance."""
-        return cls.model_construct(
-            _HIT_FIELDS,
-            rank=rank,
-            id=row[0],
-            content=row[1],
-            metadata=row[2],
-            distance=row[3],
-            similarity=similarity,
-            text_rank=None,
-            score=None,
-            highlight=None,
+    def from_rows(cls, rows: Sequence[Any], distance: Distance) -> list[SearchHit]:
+        """Return the models of rows of id, content, metadata and distance, nearest first; ranks begin at 1."""
+        # Together, in pydantic's core: one by one takes more than twice as long, and a third of a search.
+        return _HITS.validate_python(
+            [
+                {
+                    **_NEITHER,
+                    "rank": rank,
+                    "id": id_,
+                    "content": content,
+                    "metadata": metadata,
+                    "distance": farness,
+                    "similarity": distance.similarity(farness),
+                }
+                for rank, (id_, content, metadata, farness) in enumerate(rows, 1)
+            ]
         )
 
 
-_HIT_FIELDS = set(SearchHit.model_fields)
+_HITS = TypeAdapter(list[SearchHit])
+#: What a search by distance alone has not.
+_NEITHER = {"text_rank": None, "score": None, "highlight": None}
 
 
 class CollectionInfo(_Model):

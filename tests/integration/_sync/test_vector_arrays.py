@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from sqlalchemy import ARRAY, Integer, func, insert, select
+from sqlalchemy import ARRAY, Integer, func, select
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.schema import CreateTable
 
@@ -71,14 +71,3 @@ def test_vectors_that_are_gathered_into_an_array(session, driver):
         return
     with pytest.raises(ConfigurationError, match="got that of an array of vectors, which this driver does not take"):
         session.scalar(gathered)
-
-
-def test_an_array_as_a_parameter_is_sent_or_refused(session, driver, request):
-    row = {"id": 2, "pages": ROW["pages"]}
-    if driver == "psycopg" and "binary" in request.node.callspec.id:
-        with pytest.raises(ConfigurationError, match=r"psycopg cannot send it in binary\. Write it with Repository"):
-            session.execute(insert(Album).values(row))
-        return
-    session.execute(insert(Album).values(row))
-    found = select(func.unnest(Album.pages, type_=Vector(2))).where(Album.id == 2)
-    assert [listed(one) for one in session.scalars(found)] == ROW["pages"]
