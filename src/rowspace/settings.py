@@ -7,11 +7,12 @@ workers of Citus: what is left is a literal `SET LOCAL`, so every value is check
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from numbers import Integral
+from typing import Any, Literal, get_args
 
 from rowspace.errors import InvalidSetting
 
-__all__ = ["DEFAULT_EF_SEARCH", "MAX_EF_SEARCH", "IterativeScan", "SearchSettings"]
+__all__ = ["DEFAULT_EF_SEARCH", "MAX_EF_SEARCH", "IterativeScan", "SearchSettings", "check_count"]
 
 IterativeScan = Literal["off", "strict_order", "relaxed_order"]
 
@@ -53,9 +54,7 @@ class SearchSettings:
         self._check_recall()
         for name, (_, low, high) in {**_NUMBERS, "oversample": ("", 1, 1_000)}.items():
             value = getattr(self, name)
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high
-            ):
+            if value is not None and not _is_whole(value, low, high):
                 message = f"{name} is a whole number from {low} to {high}, got {value!r}."
                 raise InvalidSetting(message)
         if self.iterative_scan is not None and self.iterative_scan not in get_args(IterativeScan):
@@ -93,3 +92,19 @@ _NUMBERS = {
     "max_scan_tuples": ("hnsw.max_scan_tuples", 1, 2_147_483_647),
     "scan_mem_multiplier": ("hnsw.scan_mem_multiplier", 1, 1_000),
 }
+
+
+def check_count(name: str, value: Any) -> int:
+    """Return a whole number of at least 1 as an int, also NumPy's.
+
+    Raises:
+        InvalidSetting: it is not.
+    """
+    if not _is_whole(value, 1, 2**31 - 1):
+        message = f"{name} is a whole number of at least 1, got {value!r}."
+        raise InvalidSetting(message)
+    return int(value)
+
+
+def _is_whole(value: Any, low: int, high: int) -> bool:
+    return type(value) is not bool and isinstance(value, Integral) and low <= int(value) <= high

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Select, Subquery, Text, and_, func, inspect, literal, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 
-from rowspace.errors import InvalidSetting
+from rowspace.settings import check_count
 from rowspace.statements.quantized import approximate_distance
 from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, distance_to, first_of, loading
 
@@ -41,10 +41,7 @@ class Grouping:
 
     def __post_init__(self) -> None:
         for name in ("groups", "per_group"):
-            value = getattr(self, name)
-            if type(value) is not int or not 1 <= value < 2**31:
-                message = f"{name} is a whole number of at least 1, got {value!r}."
-                raise InvalidSetting(message)
+            object.__setattr__(self, name, check_count(name, getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from sqlalchemy import CTE, ColumnElement, Double, Select, bindparam, case, func
 from sqlalchemy.orm import defer
 
 from rowspace.errors import InvalidSetting
+from rowspace.settings import check_count
 from rowspace.statements.quantized import approximate_distance
 from rowspace.statements.search import DISTANCE, distance_to, first_of
 from rowspace.statements.text import (
@@ -24,7 +25,6 @@ from rowspace.statements.text import (
     TEXT_RANK,
     TextSearch,
     TextTarget,
-    check_count,
     excerpt,
     number,
     same_key,

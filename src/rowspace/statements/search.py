@@ -26,8 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, aliased, defer, undefer
 
 from rowspace.distance import Distance
-from rowspace.errors import InvalidSetting
 from rowspace.indexes import Quantize
+from rowspace.settings import check_count
 from rowspace.types import VectorType, vector_type_of
 
 __all__ = [
@@ -148,9 +148,7 @@ class Nearest:
     iterative: bool = False
 
     def __post_init__(self) -> None:
-        if type(self.k) is not int or not 1 <= self.k < 2**31:
-            message = f"k is a whole number of at least 1, got {self.k!r}."
-            raise InvalidSetting(message)
+        object.__setattr__(self, "k", check_count("k", self.k))
 
 
 def distance_to(target: Target[Any], query: Any = None) -> ColumnElement[float]:

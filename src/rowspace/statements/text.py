@@ -32,7 +32,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 from sqlalchemy.orm import defer
 
-from rowspace.errors import InvalidSetting, InvalidText
+from rowspace.errors import InvalidText
+from rowspace.settings import check_count
 from rowspace.statements.highlight import headline
 from rowspace.statements.search import Target
 from rowspace.statements.websearch import CHARACTERS, web_query
@@ -154,17 +155,6 @@ class TextSearch:
         check_count("k", self.k)
         if self.max_ranked is not None:
             check_count("max_ranked", self.max_ranked)
-
-
-def check_count(name: str, value: Any) -> None:
-    """Refuse what is not a whole number of at least 1.
-
-    Raises:
-        InvalidSetting: it is not.
-    """
-    if type(value) is not int or not 1 <= value < 2**31:
-        message = f"{name} is a whole number of at least 1, got {value!r}."
-        raise InvalidSetting(message)
 
 
 def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Sequence[ColumnElement[bool]]) -> Select[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import psycopg
@@ -126,6 +127,11 @@ def test_each_distance(distance):
 def test_k_is_a_number_of_at_least_one(k):
     with pytest.raises(InvalidSetting, match="k is a whole number of at least 1"):
         Nearest(k)
+
+
+def test_k_may_be_a_number_of_numpys():
+    assert sql(nearest(ARTICLES, Nearest(np.int64(7)))).endswith("LIMIT 7")
+    assert sql(nearest(ARTICLES, Nearest(np.int8(100), iterative=True))).endswith("LIMIT 100")
 
 
 def test_counting_candidates_leaves_the_upper_end_out():

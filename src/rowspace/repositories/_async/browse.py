@@ -15,9 +15,9 @@ from rowspace.repositories.cursors import read_cursor, write_cursor
 from rowspace.repositories.keys import KeyLike, key_of, named_keys
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import FacetCount, Page, Stats
+from rowspace.settings import check_count
 from rowspace.statements import browse as statements
 from rowspace.statements.browse import After, Listing
-from rowspace.statements.text import check_count
 
 __all__ = ["AsyncBrowseRepository"]
 

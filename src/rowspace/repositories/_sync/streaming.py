@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from rowspace.errors import mapped_errors
 from rowspace.repositories.searches import Search
 from rowspace.results import Hit
+from rowspace.settings import check_count
 from rowspace.statements.search import QUERY, in_order
-from rowspace.statements.text import check_count
 
 __all__ = ["stream_hits", "stream_rows"]
 
