@@ -83,6 +83,18 @@ async def test_searches_embed_before_their_transaction(database, service, embedd
     assert embedder.held == [0] * 9
 
 
+async def test_a_query_is_embedded_as_one_and_once(database, service, embedder, monkeypatch):
+    await service.add("news", ["tea", "coffee"])
+    embedder.held.clear()
+    monkeypatch.delattr(type(embedder), "embed_documents", raising=False)
+    monkeypatch.delattr(type(embedder), "aembed_documents", raising=False)
+    # Only two documents are there, so the quick search is not the last word.
+    hits = await AsyncQuickSearch(database, embedder).search("news", SearchRequest(text="tea", k=3))
+    assert ([hit.content for hit in hits], len(embedder.held)) == (["tea", "coffee"], 1)
+    both = await AsyncSearchService(database, embedder).search_many("news", ["tea", "coffee"], k=1)
+    assert [hit.content for (hit,) in both] == ["tea", "coffee"]
+
+
 async def test_what_cannot_be_searched_is_refused_as_before(database, service, embedder):
     plain, other = AsyncSearchService(database), AsyncSearchService(database, HashingEmbedder(9))
     for mode in ("vector", "mmr", "hybrid"):

@@ -17,7 +17,7 @@ from rowspace.repositories import (
     AsyncSearchRepository,
 )
 from rowspace.services._async.sessions import AsyncSessions
-from rowspace.services.embedding import Embedder, aembed_query, aembed_texts, check_embedder
+from rowspace.services.embedding import Embedder, aembed_query, check_embedder
 from rowspace.services.html import HtmlList
 from rowspace.services.models import DocumentPage, SearchHit, SearchRequest
 from rowspace.services.requests import batch_of, request_of, search_options
@@ -52,7 +52,14 @@ class AsyncSearchService:
             pydantic.ValidationError: an option that does not exist, is out of range, or does not go with the mode.
         """
         request = request_of(query, options)
-        vector = await self._vector(request)
+        return await self.search_with(collection, request, await query_vector(self._embedder, request))
+
+    async def search_with(self, collection: str, request: SearchRequest, vector: Any) -> list[SearchHit]:
+        """Return the same for a request whose text was embedded before: `vector` is what came of it, or None.
+
+        Raises:
+            CollectionNotFound, EmbedderMismatch, InvalidFilter: as in `search`.
+        """
         async with self._sessions.begin() as session:
             found = await AsyncCollectionRepository(session).get(collection)
             return _numbered(await self._search(session, found, request, vector))
@@ -62,7 +69,8 @@ class AsyncSearchService:
     ) -> list[list[SearchHit]]:
         """Return the hits of many texts or vectors: one list a query, in their order.
 
-        In mode `vector` they are one statement, as in `AsyncSearchRepository.nearest_many`; in others one each.
+        In mode `vector` they are one statement, as in `AsyncSearchRepository.nearest_many`; in others one each. Texts
+        are embedded one by one: embedders have no other way for queries, which some treat unlike documents.
 
         Args:
             collection: its name.
@@ -75,7 +83,7 @@ class AsyncSearchService:
         """
         requests = batch_of(queries, options)
         at_once = bool(requests) and requests[0].mode == "vector"
-        vectors = await self._vectors(requests) if at_once else [await self._vector(request) for request in requests]
+        vectors = [await query_vector(self._embedder, request) for request in requests]
         async with self._sessions.begin() as session:
             found = await AsyncCollectionRepository(session).get(collection)
             if not at_once:
@@ -132,19 +140,12 @@ class AsyncSearchService:
             return await AsyncSearchRepository(session, collection).diverse(vector, request.k, **options)
         return await AsyncDocumentRepository(session, collection).nearest(vector, request.k, **options)
 
-    async def _vector(self, request: SearchRequest) -> Any:
-        """Return the vector of a request, before a transaction is open; None where nobody can make it or needs it."""
-        if request.vector is not None or request.text is None or request.mode == "text" or self._embedder is None:
-            return request.vector
-        return await aembed_query(self._embedder, request.text)
 
-    async def _vectors(self, requests: Sequence[SearchRequest]) -> list[Any]:
-        """Return the vectors of requests in mode `vector`; their texts are embedded together."""
-        texts = [request.text for request in requests if request.text is not None]
-        if not texts or self._embedder is None:
-            return [request.vector for request in requests]
-        embedded = iter(await aembed_texts(self._embedder, texts))
-        return [request.vector if request.text is None else next(embedded) for request in requests]
+async def query_vector(embedder: Embedder | None, request: SearchRequest) -> Any:
+    """Return the vector of a request, before a transaction is open; None where nobody can make it or needs it."""
+    if request.vector is not None or request.text is None or request.mode == "text" or embedder is None:
+        return request.vector
+    return await aembed_query(embedder, request.text)
 
 
 def _numbered(hits: Sequence[Any]) -> list[SearchHit]:

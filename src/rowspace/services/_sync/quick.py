@@ -12,9 +12,9 @@ from sqlalchemy import Engine, Select, inspect
 from rowspace.engine import Database
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
-from rowspace.services._sync.searching import SearchService
+from rowspace.services._sync.searching import SearchService, query_vector
 from rowspace.services.direct import fetch, fetch_kept
-from rowspace.services.embedding import Embedder, check_embedder, embed_query
+from rowspace.services.embedding import Embedder, check_embedder
 from rowspace.services.models import SearchHit, SearchRequest
 from rowspace.services.requests import is_plain
 from rowspace.services.slots import Slots
@@ -59,11 +59,15 @@ class QuickSearch:
         """Return what `SearchService.search` returns, and raise what it raises."""
         known = self._known.get(collection) or self._look_up(collection)
         if known is not None and is_plain(request, known.collection):
-            hits = self._nearest(known, request)
+            if request.vector is None:
+                check_embedder(known.collection, self._embedder)
+            vector = query_vector(self._embedder, request)
+            hits = self._nearest(known, request.k, vector)
             if len(hits) == request.k:
                 return hits
             # It may have been changed, or it has fewer documents.
             self._known.pop(collection, None)
+            return self._searches.search_with(collection, request, vector)
         return self._searches.search(collection, request)
 
     def _look_up(self, name: str) -> _Known | None:
@@ -76,13 +80,9 @@ class QuickSearch:
         known = self._known[name] = _Known(collection, target_of(collection), version)
         return known
 
-    def _nearest(self, known: _Known, request: SearchRequest) -> list[SearchHit]:
-        vector: Any = request.vector
-        if request.text is not None:
-            check_embedder(known.collection, self._embedder)
-            vector = embed_query(self._embedder, request.text)
+    def _nearest(self, known: _Known, k: int, vector: Any) -> list[SearchHit]:
         values = {**parameters(vector), NAME: known.collection.name, VERSION: known.version}
-        rows = self._rows(fetch_kept, nearest_known(known.target, request.k), values)
+        rows = self._rows(fetch_kept, nearest_known(known.target, k), values)
         return SearchHit.from_rows(rows, known.target.distance)
 
     def _rows(self, fetched: _Fetch, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:

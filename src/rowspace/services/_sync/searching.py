@@ -18,7 +18,7 @@ from rowspace.repositories import (
     SearchRepository,
 )
 from rowspace.services._sync.sessions import Sessions
-from rowspace.services.embedding import Embedder, check_embedder, embed_query, embed_texts
+from rowspace.services.embedding import Embedder, check_embedder, embed_query
 from rowspace.services.html import HtmlList
 from rowspace.services.models import DocumentPage, SearchHit, SearchRequest
 from rowspace.services.requests import batch_of, request_of, search_options
@@ -53,7 +53,14 @@ class SearchService:
             pydantic.ValidationError: an option that does not exist, is out of range, or does not go with the mode.
         """
         request = request_of(query, options)
-        vector = self._vector(request)
+        return self.search_with(collection, request, query_vector(self._embedder, request))
+
+    def search_with(self, collection: str, request: SearchRequest, vector: Any) -> list[SearchHit]:
+        """Return the same for a request whose text was embedded before: `vector` is what came of it, or None.
+
+        Raises:
+            CollectionNotFound, EmbedderMismatch, InvalidFilter: as in `search`.
+        """
         with self._sessions.begin() as session:
             found = CollectionRepository(session).get(collection)
             return _numbered(self._search(session, found, request, vector))
@@ -63,7 +70,8 @@ class SearchService:
     ) -> list[list[SearchHit]]:
         """Return the hits of many texts or vectors: one list a query, in their order.
 
-        In mode `vector` they are one statement, as in `SearchRepository.nearest_many`; in others one each.
+        In mode `vector` they are one statement, as in `SearchRepository.nearest_many`; in others one each. Texts
+        are embedded one by one: embedders have no other way for queries, which some treat unlike documents.
 
         Args:
             collection: its name.
@@ -76,7 +84,7 @@ class SearchService:
         """
         requests = batch_of(queries, options)
         at_once = bool(requests) and requests[0].mode == "vector"
-        vectors = self._vectors(requests) if at_once else [self._vector(request) for request in requests]
+        vectors = [query_vector(self._embedder, request) for request in requests]
         with self._sessions.begin() as session:
             found = CollectionRepository(session).get(collection)
             if not at_once:
@@ -131,19 +139,12 @@ class SearchService:
             return SearchRepository(session, collection).diverse(vector, request.k, **options)
         return DocumentRepository(session, collection).nearest(vector, request.k, **options)
 
-    def _vector(self, request: SearchRequest) -> Any:
-        """Return the vector of a request, before a transaction is open; None where nobody can make it or needs it."""
-        if request.vector is not None or request.text is None or request.mode == "text" or self._embedder is None:
-            return request.vector
-        return embed_query(self._embedder, request.text)
 
-    def _vectors(self, requests: Sequence[SearchRequest]) -> list[Any]:
-        """Return the vectors of requests in mode `vector`; their texts are embedded together."""
-        texts = [request.text for request in requests if request.text is not None]
-        if not texts or self._embedder is None:
-            return [request.vector for request in requests]
-        embedded = iter(embed_texts(self._embedder, texts))
-        return [request.vector if request.text is None else next(embedded) for request in requests]
+def query_vector(embedder: Embedder | None, request: SearchRequest) -> Any:
+    """Return the vector of a request, before a transaction is open; None where nobody can make it or needs it."""
+    if request.vector is not None or request.text is None or request.mode == "text" or embedder is None:
+        return request.vector
+    return embed_query(embedder, request.text)
 
 
 def _numbered(hits: Sequence[Any]) -> list[SearchHit]:
