@@ -136,8 +136,10 @@ def _candidates(
 ) -> Subquery:
     distance = distance_to(target)
     keys = [key.label(_key(index)) for index, key in enumerate(inspect(target.model).primary_key)]
-    found = select(*keys, by.value.label(_GROUP), distance.label(DISTANCE)).where(
-        *target.conditions(), *where, *by.known()
+    found = (
+        select(*keys, by.value.label(_GROUP), distance.label(DISTANCE))
+        .select_from(target.model)
+        .where(*target.conditions(), *where, *by.known())
     )
     if grouping.candidates is not None:
         order = distance if target.quantize is None else approximate_distance(target)

@@ -164,8 +164,10 @@ def _vector_side(target: TextTarget[Any], shape: HybridSearch, where: Sequence[C
 
 def _nearest(target: TextTarget[Any], shape: HybridSearch, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     distance = distance_to(target.target)
-    found = select(*target.keys, distance.label(DISTANCE)).where(
-        *target.target.conditions(planned_once=not where), *where
+    found = (
+        select(*target.keys, distance.label(DISTANCE))
+        .select_from(target.target.model)
+        .where(*target.target.conditions(planned_once=not where), *where)
     )
     if shape.exact:
         # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.

@@ -181,6 +181,7 @@ def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Sequence[
     # OFFSET 0 keeps the planner from writing the tsvector out, and so computing it, once for every use.
     found = (
         select(*target.keys, target.vector.label("rowspace_vector"))
+        .select_from(target.target.model)
         .where(
             *target.target.in_scope(planned_once=not where),
             _match(target.vector, loosened),

@@ -118,6 +118,9 @@ class AsyncRepository(Generic[M]):
         """Delete the rows of primary keys and return how many there were.
 
         Costs one statement for each 10,000 keys.
+
+        Raises:
+            ConfigurationError: the model is mapped to several tables, as in joined inheritance.
         """
         wanted = [statements.as_key(self.model, key) for key in several(keys, "keys")]
         deleted = 0
@@ -129,7 +132,7 @@ class AsyncRepository(Generic[M]):
         """Delete the rows that meet every condition and return how many there were; costs a pass over them.
 
         Raises:
-            ConfigurationError: there is no condition.
+            ConfigurationError: there is no condition, or the model is mapped to several tables.
         """
         return await self._delete(statements.delete_where(self.model, where))
 
