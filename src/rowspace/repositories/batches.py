@@ -154,11 +154,10 @@ def plan_load(
 
 
 def _column(model: type[Any], attribute: str) -> Column[Any]:
-    columns = inspect(model).columns
+    columns = {name: column for name, column in inspect(model).columns.items() if isinstance(column, Column)}
     if attribute in columns:
-        column: Column[Any] = columns[attribute]
-        return column
-    message = f"{model.__name__} has no attribute {attribute!r}; it has {', '.join(columns.keys())}."
+        return columns[attribute]
+    message = f"{model.__name__} has no attribute {attribute!r}; it has {', '.join(columns)}."
     raise ConfigurationError(message)
 
 

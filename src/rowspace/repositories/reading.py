@@ -92,7 +92,9 @@ def plan_columns(
 def columns_of(subject: Subject[Any]) -> dict[str, Column[Any]]:
     """Return the columns of a subject by attribute, without what its scope fixes."""
     fixed = dict(subject.target.scope)
-    return {name: column for name, column in inspect(subject.target.model).columns.items() if name not in fixed}
+    columns = inspect(subject.target.model).columns.items()
+    # A `column_property` of an expression is no column of the table.
+    return {name: column for name, column in columns if name not in fixed and isinstance(column, Column)}
 
 
 def first_vector(over: Any) -> str | None:

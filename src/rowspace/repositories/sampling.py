@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from typing import Any
 
 from sqlalchemy import Select, Table, func, inspect, literal_column, select
@@ -55,6 +56,9 @@ def found_of(found: Sequence[float], nearest: Sequence[float]) -> float:
     """
     if not nearest:
         return 1.0
+    if isnan(nearest[-1]):
+        # The cosine distance of a vector of zeros: it is the farthest, and any row is as near.
+        return min(len(found), len(nearest)) / len(nearest)
     farthest = nearest[-1] + _TOLERANCE * max(1.0, abs(nearest[-1]))
     return min(sum(distance <= farthest for distance in found), len(nearest)) / len(nearest)
 

@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import defer, undefer
 
+from rowspace.statements.eager import apart
 from rowspace.statements.search import Target
 from rowspace.statements.text import number
 
@@ -130,7 +131,7 @@ def rows(listing: Listing[M], where: Sequence[ColumnElement[bool]]) -> Select[M]
         select(listing.target.model)
         .where(*listing.target.in_scope(), *where)
         .order_by(*_order(listing))
-        .options(undefer(attribute) if listing.with_embedding else defer(attribute))
+        .options(undefer(attribute) if listing.with_embedding else defer(attribute), *apart(listing.target.model))
     )
 
 
@@ -149,7 +150,7 @@ def scroll(listing: Listing[M], limit: int, after: After | None, where: Sequence
         .where(*listing.target.in_scope(), *where, *([] if after is None else [_beyond(listing, after)]))
         .order_by(*_order(listing))
         .limit(number(limit))
-        .options(undefer(attribute) if listing.with_embedding else defer(attribute))
+        .options(undefer(attribute) if listing.with_embedding else defer(attribute), *apart(listing.target.model))
     )
 
 

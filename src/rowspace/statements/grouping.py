@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Select, Subquery, Text, and_, func, inspec
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace.errors import InvalidSetting
+from rowspace.statements.eager import apart
 from rowspace.statements.quantized import approximate_distance
 from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, distance_to, loading
 
@@ -108,7 +109,7 @@ def grouped(
         .join_from(best, target.model, same)
         .where(*target.conditions(), best.c.place <= literal_column(f"{grouping.groups:d}"))
         .order_by(best.c.place, best.c[DISTANCE])
-        .options(loading(target.attribute, shape))
+        .options(loading(target.attribute, shape), *apart(target.model))
     )
 
 

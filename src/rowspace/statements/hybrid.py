@@ -17,6 +17,7 @@ from sqlalchemy import CTE, ColumnElement, Double, Select, bindparam, case, func
 from sqlalchemy.orm import defer
 
 from rowspace.errors import InvalidSetting
+from rowspace.statements.eager import apart
 from rowspace.statements.quantized import approximate_distance
 from rowspace.statements.search import DISTANCE, distance_to
 from rowspace.statements.text import (
@@ -138,7 +139,7 @@ def hybrid(target: TextTarget[M], shape: HybridSearch, where: Sequence[ColumnEle
         .join(best, same_key(target.keys, best))
         .where(*target.target.in_scope(planned_once=not where))
         .order_by(best.c.place)
-        .options(defer(target.target.attribute))
+        .options(defer(target.target.attribute), *apart(target.target.model))
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Delete, Select, Table, delete, func, inspect, select, tuple_
 
 from rowspace.errors import ConfigurationError
+from rowspace.statements.eager import apart
 
 __all__ = ["as_key", "by_keys", "count", "delete_where", "key_columns", "table_of_one"]
 
@@ -60,7 +61,7 @@ def _has_key(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> ColumnElement
 
 def by_keys(model: type[M], keys: Sequence[tuple[Any, ...]]) -> Select[M]:
     """Select the rows with one of the primary keys, in no particular order."""
-    return select(model).where(_has_key(model, keys))
+    return select(model).where(_has_key(model, keys)).options(*apart(model))
 
 
 def delete_keys(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Delete:

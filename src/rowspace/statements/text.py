@@ -33,6 +33,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 from sqlalchemy.orm import defer
 
 from rowspace.errors import InvalidSetting, InvalidText
+from rowspace.statements.eager import apart
 from rowspace.statements.highlight import headline
 from rowspace.statements.search import Target
 from rowspace.statements.websearch import CHARACTERS, web_query
@@ -209,7 +210,7 @@ def by_text(target: TextTarget[M], shape: TextSearch, where: Sequence[ColumnElem
         .join(best, same_key(target.keys, best))
         .where(*target.target.in_scope(planned_once=not where))
         .order_by(best.c[TEXT_RANK].desc(), *target.keys)
-        .options(defer(target.target.attribute))
+        .options(defer(target.target.attribute), *apart(target.target.model))
     )
 
 
