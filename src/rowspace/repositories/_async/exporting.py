@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import mapped_errors
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.criteria import may_hide
+from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.reading import Reading
 from rowspace.repositories.subjects import Conditions, Subject
 from rowspace.wire.copy import copy_out_async
@@ -48,9 +49,11 @@ async def _parts(
     else:
         rows = None if reading.at_once else await connection.scalar(reading.export.estimate())
     decoder = reading.decoder(rows)
-    async with aclosing(copy_out_async(connection, reading.export.copy())) as chunks:
-        async for chunk in chunks:
-            decoder.feed(chunk)
-            if reading.at_once is not None and decoder.pending >= reading.at_once:
-                yield decoder.take()
+    copy = reading.export.copy()
+    with as_sqlalchemy(copy):
+        async with aclosing(copy_out_async(connection, copy)) as chunks:
+            async for chunk in chunks:
+                decoder.feed(chunk)
+                if reading.at_once is not None and decoder.pending >= reading.at_once:
+                    yield decoder.take()
     yield decoder.take()

@@ -12,6 +12,7 @@ from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, aiter_rows, plan_load, schema_of
 from rowspace.repositories.criteria import may_hide
+from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.results import LoadReport
 from rowspace.statements.text import word_count
 from rowspace.statements.visible import staged_visible
@@ -68,12 +69,14 @@ async def _load(stage: _Stage, plan: Plan, batcher: Batcher, source: AsyncIterat
 
 async def _copy_new(connection: AsyncConnection, merge: Merge, data: EncodedRows) -> bool:
     """Copy rows straight into the target and return True, or False where that has to be left to a merge."""
+    into = merge.to_target()
     try:
-        await copy_in_async(connection, merge.to_target(), data)
-    except Exception as error:
+        with as_sqlalchemy(into.statement()):
+            await copy_in_async(connection, into, data)
+    except DBAPIError as error:
         # A constraint: somebody else was faster with one of the keys, or the merge will say what is wrong as it says
         # it of any row. Or policies on the rows, which COPY cannot obey.
-        if (sqlstate_of(error) or "")[:2] not in {"23", "0A"}:
+        if (sqlstate_of(error.orig) or "")[:2] not in {"23", "0A"}:
             raise
         return False
     return True
@@ -115,7 +118,9 @@ class _Stage:
         ready = self._merge.clear_stage() if self._made else self._merge.create_stage()
         await run_verbatim(self.connection, [ready])
         self._made = True
-        await copy_in_async(self.connection, self._merge.to_stage(), data)
+        into = self._merge.to_stage()
+        with as_sqlalchemy(into.statement()):
+            await copy_in_async(self.connection, into, data)
         if self._guarded:
             await self._refuse_hidden()
         counts: Any = (await run_verbatim(self.connection, [self._merge.merge()])).one()

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from rowspace.errors import mapped_errors
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.criteria import may_hide
+from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.reading import Reading
 from rowspace.repositories.subjects import Conditions, Subject
 from rowspace.wire.copy import copy_out
@@ -49,9 +50,11 @@ def _parts(
     else:
         rows = None if reading.at_once else connection.scalar(reading.export.estimate())
     decoder = reading.decoder(rows)
-    with closing(copy_out(connection, reading.export.copy())) as chunks:
-        for chunk in chunks:
-            decoder.feed(chunk)
-            if reading.at_once is not None and decoder.pending >= reading.at_once:
-                yield decoder.take()
+    copy = reading.export.copy()
+    with as_sqlalchemy(copy):
+        with closing(copy_out(connection, copy)) as chunks:
+            for chunk in chunks:
+                decoder.feed(chunk)
+                if reading.at_once is not None and decoder.pending >= reading.at_once:
+                    yield decoder.take()
     yield decoder.take()

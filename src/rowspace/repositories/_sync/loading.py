@@ -14,6 +14,7 @@ from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, iter_rows, plan_load, schema_of
 from rowspace.repositories.criteria import may_hide
+from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.results import LoadReport
 from rowspace.statements.text import word_count
 from rowspace.statements.visible import staged_visible
@@ -70,12 +71,14 @@ def _load(stage: _Stage, plan: Plan, batcher: Batcher, source: Iterator[Mapping[
 
 def _copy_new(connection: Connection, merge: Merge, data: EncodedRows) -> bool:
     """Copy rows straight into the target and return True, or False where that has to be left to a merge."""
+    into = merge.to_target()
     try:
-        copy_in(connection, merge.to_target(), data)
-    except Exception as error:
+        with as_sqlalchemy(into.statement()):
+            copy_in(connection, into, data)
+    except DBAPIError as error:
         # A constraint: somebody else was faster with one of the keys, or the merge will say what is wrong as it says
         # it of any row. Or policies on the rows, which COPY cannot obey.
-        if (sqlstate_of(error) or "")[:2] not in {"23", "0A"}:
+        if (sqlstate_of(error.orig) or "")[:2] not in {"23", "0A"}:
             raise
         return False
     return True
@@ -117,7 +120,9 @@ class _Stage:
         ready = self._merge.clear_stage() if self._made else self._merge.create_stage()
         run_verbatim(self.connection, [ready])
         self._made = True
-        copy_in(self.connection, self._merge.to_stage(), data)
+        into = self._merge.to_stage()
+        with as_sqlalchemy(into.statement()):
+            copy_in(self.connection, into, data)
         if self._guarded:
             self._refuse_hidden()
         counts: Any = (run_verbatim(self.connection, [self._merge.merge()])).one()
