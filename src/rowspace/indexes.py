@@ -23,6 +23,7 @@ __all__ = [
     "MAX_INDEXED",
     "IVFFlat",
     "Quantize",
+    "declared_distances",
     "declared_index",
     "from_dict",
     "quantized",
@@ -222,23 +223,37 @@ def quantized(vector: ColumnElement[Any], quantize: Quantize, dimension: int) ->
     return cast(func.binary_quantize(vector), Bit(dimension))
 
 
-def declared_index(table: Table, column: str) -> tuple[Distance | None, Quantize | None, str | None]:
+def declared_index(
+    table: Table, column: str, distance: Distance | None = None
+) -> tuple[Distance | None, Quantize | None, str | None]:
     """Return the distance, the quantization and the method of the vector index that a table declares on a column.
 
-    Where there are several, one that holds the full numbers counts before one that holds fewer. All are None without
-    an index; the distance is None too where only an index on bits, made by other means than `index`, tells it.
+    Where there are several, one by the distance that is given counts before the others, and one that holds the full
+    numbers before one that holds fewer. All are None without an index; the distance is None too where only an index on
+    bits, made by other means than `index`, tells it.
 
     Raises:
-        ConfigurationError: there are indexes by several distances.
+        ConfigurationError: there are indexes by several distances, and none is given.
     """
-    found = [_declared(index, table.c[column]) for index in table.indexes if column in _opclasses(index)]
+    every = _indexes_on(table, column)
+    found = [kind for kind in every if distance in {None, kind[0]}] or every
     distances = {distance for distance, _, _ in found if distance is not None}
-    if len(distances) > 1:
+    if len(distances) > 1 and distance is None:
         names = ", ".join(sorted(distances))
         message = f"{table.name}.{column} is indexed by several distances ({names}): say which one, distance=..."
         raise ConfigurationError(message)
     _, quantize, method = min(found, key=lambda kind: (None, "halfvec", "bit").index(kind[1]), default=(None,) * 3)
-    return (distances.pop() if distances else None), quantize, method
+    return (distance if distance in distances else min(distances, default=None)), quantize, method
+
+
+def declared_distances(table: Table, column: str) -> list[Distance | None]:
+    """Return the distances of the vector indexes that a table declares on a column; None where none of them tells."""
+    found = {distance for distance, _, _ in _indexes_on(table, column)}
+    return [distance for distance in Distance if distance in found] or [*found]
+
+
+def _indexes_on(table: Table, column: str) -> list[tuple[Distance | None, Quantize | None, str | None]]:
+    return [_declared(index, table.c[column]) for index in table.indexes if column in _opclasses(index)]
 
 
 def _declared(index: Index, column: ColumnElement[Any]) -> tuple[Distance | None, Quantize | None, str | None]:

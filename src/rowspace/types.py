@@ -248,7 +248,9 @@ class Bit(VectorType[NDArray[np.bool_]]):
     def decode(self, value: Any) -> NDArray[np.bool_]:
         if isinstance(value, bytes | memoryview):
             return vectors.bits_from_binary(value)
-        return vectors.bits_from_text(value) if isinstance(value, str) else vectors.as_bits(_plain_bits(value))
+        if isinstance(value, str):
+            return vectors.bits_from_text(_text_of_one(value))
+        return vectors.as_bits(_plain_bits(value))
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
         """Return the function that turns a value into a parameter."""
@@ -300,7 +302,7 @@ class SparseVector(VectorType[SparseValue]):
     def decode(self, value: Any) -> SparseValue:
         if isinstance(value, bytes | memoryview):
             return SparseValue.from_binary(value)
-        return SparseValue.from_text(value) if isinstance(value, str) else value
+        return SparseValue.from_text(_text_of_one(value)) if isinstance(value, str) else value
 
 
 def _checked_dimension(dimension: Any, of: VectorType[Any]) -> int:
@@ -316,9 +318,24 @@ def _decode(value: Any, dtype: type[Any]) -> NDArray[Any]:
     if isinstance(value, bytes | memoryview):
         return vectors.from_binary(value, dtype)
     if isinstance(value, str):
-        return vectors.from_text(value, dtype)
+        return vectors.from_text(_text_of_one(value), dtype)
     # An adapter that the application registered (pgvector.psycopg.register_vector) was there first.
     return np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value, dtype)
+
+
+def _text_of_one(value: str) -> str:
+    """Return the text of a value, but not the brace or bracket at which the text of an array begins.
+
+    psycopg and psycopg2 hand arrays of these types over as text, and SQLAlchemy takes each character for an element.
+    """
+    if value in {"{", "["}:
+        message = (
+            "Expected the text of one vector, got that of an array of vectors, which this driver does not take apart. "
+            "Select its elements as rows, as in select(func.unnest(column, type_=Vector(3))), select the rows in place "
+            "of array_agg, read many vectors with MatrixRepository.read(), or use asyncpg."
+        )
+        raise ConfigurationError(message)
+    return value
 
 
 def _plain_bits(value: Any) -> Any:

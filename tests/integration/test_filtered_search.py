@@ -6,6 +6,7 @@ the rows that match, where an index scan that does not go on finds nothing.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +21,13 @@ from rowspace import (
     Document,
     DocumentRepository,
     Repository,
+    SearchRepository,
     SearchSettings,
     Vector,
 )
+from rowspace.repositories.subjects import subject_of
+from rowspace.statements.plans import Explain
+from rowspace.statements.search import Nearest, nearest, parameters
 
 ROWS, DIMENSION, CLUSTERS, QUERIES = 20_000, 64, 50, 50
 # A graph that misses next to nothing without a filter: what is missed is then the filter's doing. With
@@ -206,3 +211,35 @@ def test_rows_that_were_deleted_cost_no_hit_and_no_order(world, search, session)
         ids = checked(world, search(query, k), query)
         assert len(ids) == k
         assert not np.isin(ids, gone).any()
+
+
+def plans(session, world, where, **shape):
+    """Return the plan of an iterative search of documents, as the server has it for this filter."""
+    subject = subject_of(CollectionRepository(session).get("items"))
+    conditions = subject.conditions(where)
+    statement = nearest(subject.target, Nearest(10, iterative=True, **shape), conditions.clauses)
+    found = session.execute(Explain(statement), {**parameters(world.queries[0]), **conditions.parameters})
+    return json.dumps(found.scalar())
+
+
+def test_few_rows_are_compared_one_by_one_and_many_are_left_to_the_index(world, session):
+    # For 200 rows of 20,000 the index scan would have to come by 2,000.
+    assert "ix_documents_1_embedding" not in plans(session, world, {"hundredth": 1})
+    assert "ix_documents_1_embedding" in plans(session, world, {"half": 1})
+
+
+def test_the_rows_of_a_scan_in_relaxed_order_are_sorted_again(world, session):
+    # The planner takes them for sorted, and would leave it out.
+    for where in (None, {"half": 1}):
+        plan = plans(session, world, where)
+        assert "ix_documents_1_embedding" in plan
+        assert '"Node Type": "Sort"' in plan
+
+
+@pytest.mark.parametrize("mark", ["half", "hundredth"])
+def test_many_queries_find_what_each_finds_by_itself(world, session, mark):
+    documents = CollectionRepository(session).get("items")
+    one, many = DocumentRepository(session, documents), SearchRepository(session, documents)
+    for query, together in zip(world.queries, many.nearest_many(world.queries, 10, where={mark: 1}), strict=True):
+        alone = one.nearest(query, 10, where={mark: 1})
+        assert [hit.entity.id for hit in together] == [hit.entity.id for hit in alone]

@@ -11,7 +11,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 from pgvector import Bit as PgBit, SparseVector as PgSparse
-from sqlalchemy import Column, Integer, MetaData, Table, bindparam, cast, insert, literal, select
+from sqlalchemy import ARRAY, Column, Integer, MetaData, Table, bindparam, cast, insert, literal, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg, psycopg, psycopg2
 from sqlalchemy.schema import CreateTable
@@ -275,3 +275,12 @@ def test_a_distance_by_name():
 def test_a_negative_distance_and_its_order_keep_their_operands_together():
     order = select(table.c.id).order_by((-table.c.v.max_inner_product([1, 2, 3])).desc())
     assert sql(order).endswith("ORDER BY -(t.v <#> %(v_1)s::VECTOR(3)) DESC")
+
+
+@pytest.mark.parametrize("type_", [Vector(3), HalfVector(3), Bit(3), SparseVector(3)], ids=str)
+@pytest.mark.parametrize("text", ['{"[1,0,1]",NULL}', '[2:2]={"[1,0,1]"}'])
+def test_the_text_of_an_array_is_not_taken_for_vectors(type_, text):
+    dialect = psycopg2.dialect()
+    read = ARRAY(type_).dialect_impl(dialect).result_processor(dialect, None)
+    with pytest.raises(ConfigurationError, match=r"got that of an array of vectors.*MatrixRepository\.read\(\)"):
+        read(text)

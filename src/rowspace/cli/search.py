@@ -39,6 +39,7 @@ def search(  # noqa: PLR0913 -- each is an option of the command
     ] = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, max=10_000, metavar="N", help="Hits wanted.")] = 10,
     max_distance: Annotated[float | None, typer.Option(metavar="X", help="Leave out what is farther.")] = None,
+    min_similarity: Annotated[float | None, typer.Option(metavar="X", help="Leave out what is less similar.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare with every document, without the index.")] = False,
     ef_search: Annotated[
         int | None, typer.Option(min=1, max=1_000, metavar="N", help="pgvector's hnsw.ef_search.")
@@ -75,6 +76,7 @@ def search(  # noqa: PLR0913 -- each is an option of the command
         filter=json_option(filter_, dict, "--filter"),
         mode=mode,
         max_distance=max_distance,
+        min_similarity=min_similarity,
         exact=exact,
         ef_search=ef_search,
         recall=recall,

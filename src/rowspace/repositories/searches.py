@@ -94,8 +94,13 @@ class Search(Generic[M]):
         """Return the statement of one scan."""
         if self.candidates is not None and scan != "exact":
             return quantized.built(self.target, self.shape, self.candidates, self.where, keep=self.keep)
-        shape = replace(self.shape, exact=True) if scan == "exact" else self.shape
-        return built(self.target, shape, self.where, iterative=scan == "iterative", keep=self.keep)
+        return built(self.target, self.shape_of(scan), self.where, keep=self.keep)
+
+    def shape_of(self, scan: Scan) -> Nearest:
+        """Return the shape of the statement of one scan."""
+        return (
+            self.shape if scan == "plain" else replace(self.shape, exact=scan == "exact", iterative=scan == "iterative")
+        )
 
 
 def plan_search(

@@ -1,4 +1,4 @@
-"""Which vector column of a model is searched, and by which distance."""
+"""Which vector columns of a model are searched, and by which distance."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sqlalchemy.exc import NoInspectionAvailable
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
-from rowspace.indexes import declared_index
+from rowspace.indexes import declared_distances, declared_index
 from rowspace.statements.search import Target
 from rowspace.types import Bit, vector_type_of
 
-__all__ = ["mapper_of", "target_of"]
+__all__ = ["mapper_of", "searches_of", "target_of"]
 
 M = TypeVar("M")
 
@@ -32,18 +32,39 @@ def target_of(model: type[M], column: str | None, distance: Distance | str | Non
 
 @lru_cache(512)
 def _target_of(model: Any, column: str | None, distance: Distance | str | None) -> Target[Any]:
-    mapper = mapper_of(model)
-    vectors = {attribute.key: attribute.columns[0] for attribute in mapper.column_attrs if _is_vector(attribute)}
+    vectors = _vectors_of(model)
     key = _choose(model, column, list(vectors))
     found = vectors[key]
-    declared, quantize, _ = declared_index(found.table, found.key) if isinstance(found.table, Table) else (None,) * 3
+    given = None if distance is None else Distance(distance)
+    is_table = isinstance(found.table, Table)
+    declared, quantize, _ = declared_index(found.table, found.key, given) if is_table else (None,) * 3
     is_bit = isinstance(vector_type_of(found.type), Bit)
     fallback = Distance.HAMMING if is_bit else Distance.COSINE
-    chosen = Distance(distance) if distance is not None else declared or fallback
+    chosen = given or declared or fallback
     if chosen.for_bits != is_bit:
         message = f"{chosen.value} distance does not compare {found.type!r}, the type of {model.__name__}.{key}."
         raise ConfigurationError(message)
     return Target(model, key, chosen, quantize=quantize)
+
+
+def searches_of(model: Any) -> list[tuple[str, Distance | None]]:
+    """Return what a model is searched by: each indexed vector column, with each distance of its indexes.
+
+    Of a model with one vector column this is that column in any case; None is the distance of `target_of`.
+    """
+    vectors = _vectors_of(model)
+    if len(vectors) == 1:
+        [column] = vectors.values()
+        return [(key, distance) for key in vectors for distance in _distances_of(column) or [None]]
+    return [(key, distance) for key, column in vectors.items() for distance in _distances_of(column)]
+
+
+def _distances_of(column: Any) -> list[Distance | None]:
+    return declared_distances(column.table, column.key) if isinstance(column.table, Table) else []
+
+
+def _vectors_of(model: Any) -> dict[str, Any]:
+    return {one.key: one.columns[0] for one in mapper_of(model).column_attrs if _is_vector(one)}
 
 
 def mapper_of(model: Any) -> Any:

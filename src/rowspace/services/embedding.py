@@ -68,13 +68,13 @@ def check_embedder(collection: Collection, embedder: Any) -> None:
         raise EmbedderMismatch(message)
 
 
-def check_dimension(collection: Collection, embedder: Any, vectors: Float32) -> None:
-    """Refuse embeddings that do not fit into the collection, before a row is blamed for them.
+def check_dimension(collection: Collection, embedder: Any, vector: Float32) -> None:
+    """Refuse an embedding that does not fit into the collection, before a row is blamed for it.
 
     Raises:
         DimensionMismatch: the embedder makes vectors of another dimension.
     """
-    made = vectors.shape[1]
+    made = len(vector)
     if made != collection.dimension:
         message = (
             f"The embedder {embedder_name(embedder)!r} makes {made} dimensions, the collection {collection.name!r} has "

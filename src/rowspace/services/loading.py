@@ -1,23 +1,19 @@
-"""What sync and async loads of documents share: batches, ids, and which texts need no new embedding."""
+"""What sync and async loads of documents share: options, counts, batches, and which texts need no new embedding."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
 from typing import Any, TypedDict, TypeVar
 
-from pydantic import ValidationError
-
-from rowspace.errors import ConfigurationError, InvalidRow, InvalidText, RowspaceError
+from rowspace.errors import ConfigurationError, RowspaceError
 from rowspace.repositories.marks import Marks
 from rowspace.results import LoadReport, Reject
+from rowspace.services.incoming import Given, bytes_of, checked, id_of, sha256
 from rowspace.services.models import DocumentIn
-from rowspace.vectors import as_vector
-from rowspace.wire.encode import storable_json, storable_text
 
 __all__ = [
     "NOT_INDEXED",
@@ -30,7 +26,6 @@ __all__ = [
     "checked_options",
     "checked_size",
     "log",
-    "long_texts",
     "take",
 ]
 
@@ -48,14 +43,7 @@ Progress = Callable[[LoadReport], None]
 #: Called with each row that cannot be stored.
 Rejects = Callable[[Reject], None]
 
-Given = DocumentIn | Mapping[str, Any] | str
-
 T = TypeVar("T")
-
-#: Characters; of fewer, no tsvector can be too long.
-_LONG = 50_000
-#: Bytes of an id: an entry of a B-tree has 2,704, those around the id included.
-_MAX_ID = 2_600
 
 
 class LoadOptions(TypedDict, total=False):
@@ -63,7 +51,8 @@ class LoadOptions(TypedDict, total=False):
 
     Args:
         batch_size: documents embedded and written at once, at least 1; by default 500.
-        commit_batches: commit each batch, so that an interrupted load keeps what it wrote; by default all or none.
+        commit_batches: commit each batch, so that an interrupted load keeps what it wrote, and no transaction is open
+            while a batch is embedded; by default all or none.
         strip_nul: leave NUL bytes out of text, in place of an error.
         build_indexes: create the indexes after a load into an empty collection, and after one with `commit_batches`
             into a collection that has none, which an interrupted one leaves; by default it does. A role that does not
@@ -112,8 +101,8 @@ class Load:
         documents = []
         for number, item in enumerate(given, self.report.received):
             try:
-                _check_refused(item, number, (refused or {}).get(number - self.report.received))
-                documents.append(_storable(_document(item, number), number, dimension, strip_nul=self._strip_nul))
+                fault = (refused or {}).get(number - self.report.received)
+                documents.append(checked(item, number, dimension, refused=fault, strip_nul=self._strip_nul))
             except RowspaceError as error:
                 if self._rejects is None:
                     raise
@@ -125,7 +114,7 @@ class Load:
     def sign(self, batch: Batch) -> str:
         """Return the digest after a batch; the same documents have the same one, however they are cut into batches."""
         for document in batch.given:
-            self.digest = hashlib.sha256(self.digest.encode() + _bytes_of(document)).hexdigest()
+            self.digest = hashlib.sha256(self.digest.encode() + bytes_of(document)).hexdigest()
         return self.digest
 
     def state(self, report: LoadReport) -> dict[str, Any]:
@@ -167,7 +156,7 @@ class Batch:
         #: In their order.
         self.given = documents
         #: By id: of documents with one id the last counts.
-        self.documents = {_id(document): document for document in documents}
+        self.documents = {id_of(document): document for document in documents}
         self.received = len(documents) + rejected
         self._rejected = rejected
         self._repeated = 0
@@ -190,7 +179,7 @@ class Batch:
         """Set aside what is stored already: `stored` has the SHA-256 of the content and the metadata by id."""
         for id_, (digest, metadata) in stored.items():
             document = self.documents[id_]
-            if document.embedding is None and _sha256(document.content) == digest:
+            if document.embedding is None and sha256(document.content) == digest:
                 (self._unchanged if document.metadata == metadata else self._same_text).add(id_)
 
     def look_back(self, ids: Marks, texts: Marks) -> None:
@@ -224,16 +213,6 @@ class Batch:
         updated = len(self.given) - written.inserted - unchanged - duplicates
         counts = (written.inserted, updated, unchanged, duplicates, self._rejected, self._repeated)
         return LoadReport(self.received, *counts)
-
-
-def long_texts(given: Sequence[Given]) -> dict[int, str]:
-    """Return by position the texts that may be too long to be searched by keyword, which the server can tell."""
-    found = {}
-    for at, item in enumerate(given):
-        text = item.get("content") if isinstance(item, Mapping) else getattr(item, "content", item)
-        if isinstance(text, str) and len(text) > _LONG and "\0" not in text:
-            found[at] = text
-    return found
 
 
 def checked_options(options: LoadOptions) -> LoadOptions:
@@ -276,66 +255,3 @@ async def atake(source: AsyncIterator[T], count: int) -> list[T]:
         except StopAsyncIteration:
             break
     return taken
-
-
-def _check_refused(given: Given, number: int, reason: str | None) -> None:
-    if reason is not None:
-        id_ = given.get("id") if isinstance(given, Mapping) else getattr(given, "id", None)
-        message = f"Row {number} (id {id_!r:.60}), content: {reason}"
-        located = InvalidText(message).at("documents", number, "content")
-        raise located
-
-
-def _document(given: Given, number: int) -> DocumentIn:
-    if isinstance(given, DocumentIn):
-        return given
-    try:
-        return DocumentIn.model_validate({"content": given} if isinstance(given, str) else given)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "document"
-        message = f"Row {number}, {where}: {first['msg']}, got {first['input']!r:.80}."
-        located = InvalidRow(message).at("documents", number, *first["loc"])
-        raise located from error
-
-
-def _storable(document: DocumentIn, number: int, dimension: int, *, strip_nul: bool) -> DocumentIn:
-    """Return a document as it will come back, so that it can be compared with what is stored."""
-    clean: dict[str, Any] = {}
-    field = ""
-    try:
-        for field in ("id", "content"):
-            clean[field] = storable_text(getattr(document, field) or "", strip_nul=strip_nul)
-        field = "id"
-        _check_id(clean["id"])
-        field = "metadata"
-        clean[field] = storable_json(document.metadata, strip_nul=strip_nul)
-        field = "embedding"
-        if document.embedding is not None:
-            clean[field] = as_vector(document.embedding, dimension=dimension)
-    except RowspaceError as error:
-        message = f"Row {number} (id {document.id!r:.80}), {field}: {error}"
-        located = type(error)(message).at("documents", number, field)
-        raise located from error
-    return DocumentIn.model_construct(**clean)
-
-
-def _check_id(id_: str) -> None:
-    size = len(id_.encode())
-    if size > _MAX_ID:
-        message = f"an id has at most {_MAX_ID:,} bytes, got {size:,}: an index holds no more. Hash it, or number them."
-        raise InvalidRow(message)
-
-
-def _id(document: DocumentIn) -> str:
-    return document.id or hashlib.sha256(document.content.encode()).hexdigest()[:32]
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _bytes_of(document: DocumentIn) -> bytes:
-    vector: Any = document.embedding
-    texts = [document.id, document.content, document.metadata]
-    return json.dumps(texts, sort_keys=True).encode() + (b"" if vector is None else vector.tobytes())

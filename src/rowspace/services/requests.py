@@ -43,6 +43,7 @@ def is_plain(request: SearchRequest, collection: Collection) -> bool:
         and request.k <= DEFAULT_EF_SEARCH
         and request.filter is None
         and request.max_distance is None
+        and request.min_similarity is None
         and request.min_distance is None
         and request.ef_search is None
         and request.recall is None
@@ -63,7 +64,7 @@ def search_options(request: SearchRequest) -> dict[str, Any]:
     }
     if request.mode == "hybrid":
         return {**options, "highlight": request.highlight}
-    options["max_distance"] = request.max_distance
+    options |= {"max_distance": request.max_distance, "min_similarity": request.min_similarity}
     if request.mode == "vector":
         return {**options, "min_distance": request.min_distance}
     lambda_mult = 0.5 if request.lambda_mult is None else request.lambda_mult

@@ -30,7 +30,7 @@ from sqlalchemy.orm import aliased
 
 from rowspace.statements.arrays import vectors_parameter
 from rowspace.statements.quantized import nearest_of
-from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, at_most, distance_to, loading
+from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, at_most, distance_to, loading, scanned
 
 __all__ = ["QUERIES", "count_many", "key_names", "key_parameters", "nearest_keys", "nearest_many", "similar_to"]
 
@@ -72,7 +72,7 @@ def similar_to(target: Target[M], shape: Nearest, where: Where = ()) -> Select[i
     The parameters are those of `key_parameters`. The embedding stays in the server.
     Costs one row by its primary key and one index scan.
     """
-    return _hits(_stored(target), target, shape, (*where, not_(_is_key(target, target.model))))
+    return _hits(_stored(target), target, shape, where, but_for=[not_(_is_key(target, target.model))])
 
 
 def count_many(target: Target[Any], shape: Nearest, where: Where = (), *, stored: bool = False) -> Select[int, int]:
@@ -81,8 +81,8 @@ def count_many(target: Target[Any], shape: Nearest, where: Where = (), *, stored
     Fewer than k means that the scan gave up, not the range. With `stored` for `similar_to`, else for `nearest_many`.
     """
     queries = _stored(target) if stored else _given(target)
-    where = (*where, not_(_is_key(target, target.model))) if stored else where
-    inner = _nearest(queries, target, shape, where).lateral("rowspace_hits")
+    itself = [not_(_is_key(target, target.model))] if stored else []
+    inner = _nearest(queries, target, shape, where, but_for=itself).lateral("rowspace_hits")
     return (
         select(queries.c.position, func.count(inner.c[DISTANCE]))
         .select_from(queries.outerjoin(inner, true()))
@@ -141,8 +141,10 @@ def _is_key(target: Target[Any], entity: Any) -> ColumnElement[bool]:
     return and_(*(getattr(entity, name) == bindparam(_KEY + name) for name in key_names(target)))
 
 
-def _hits(queries: FromClause, target: Target[M], shape: Nearest, where: Where) -> Select[int, M, float]:
-    inner = _nearest(queries, target, shape, where).lateral("rowspace_hits")
+def _hits(
+    queries: FromClause, target: Target[M], shape: Nearest, where: Where, *, but_for: Where = ()
+) -> Select[int, M, float]:
+    inner = _nearest(queries, target, shape, where, but_for=but_for).lateral("rowspace_hits")
     entity: Any = aliased(target.model, inner)
     embedding, distance = getattr(entity, target.column), inner.c[DISTANCE]
     return (
@@ -154,10 +156,10 @@ def _hits(queries: FromClause, target: Target[M], shape: Nearest, where: Where) 
     )
 
 
-def _nearest(queries: FromClause, target: Target[Any], shape: Nearest, where: Where) -> Select[Any]:
+def _nearest(
+    queries: FromClause, target: Target[Any], shape: Nearest, where: Where, *, but_for: Where = ()
+) -> Select[Any]:
     distance = distance_to(target, queries.c.query)
-    rows = select(*inspect(target.model).selectable.c, distance.label(DISTANCE)).where(
-        *target.conditions(), *where, *at_least(distance, shape)
-    )
-    query = queries.c.query
-    return nearest_of(rows.correlate(queries), target, shape.k, query=query, exact=shape.exact).correlate(queries)
+    rows = scanned(target, distance).where(*target.conditions(), *where, *but_for, *at_least(distance, shape))
+    found = nearest_of(rows.correlate(queries), target, shape, query=queries.c.query, filtered=bool(where))
+    return found.correlate(queries)

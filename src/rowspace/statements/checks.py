@@ -255,17 +255,28 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
 )
 
 
-def recall_finding(asked: Asked, recall: float, target: float) -> Finding | None:
-    """Return the finding of a measured recall below the target, or None."""
+def recall_finding(asked: Asked, recall: float, target: float, **searched: str) -> Finding | None:
+    """Return the finding of a measured recall below the target, or None.
+
+    Args:
+        asked: the collection or model.
+        recall: what was measured.
+        target: what is wanted.
+        searched: `column` and `distance`, where the model has several.
+    """
     if recall >= target:
         return None
+    name = ".".join((asked.name, *([searched["column"]] if searched else [])))
+    name += f" by {searched['distance']}" if "distance" in searched else ""
+    options = "".join(f", {option}={value!r}" for option, value in searched.items())
+    by_hand = f"IndexAdvisor(session, {asked.name}{options}).tune()" if searched else "IndexAdvisor.tune()"
     return Finding(
         "recall",
         "warning",
-        asked.name,
-        f"Searches in {asked.name} find {recall:.1%} of the true nearest, {target:.1%} are wanted.",
+        name,
+        f"Searches in {name} find {recall:.1%} of the true nearest, {target:.1%} are wanted.",
         "What is not found cannot be shown.",
-        f"rowspace tune {asked.command} --recall {target:g}" if asked.command else "IndexAdvisor.tune()",
+        f"rowspace tune {asked.command} --recall {target:g}" if asked.command else by_hand,
     )
 
 

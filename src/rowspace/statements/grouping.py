@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from rowspace.errors import InvalidSetting
 from rowspace.statements.eager import apart
 from rowspace.statements.quantized import approximate_distance
-from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, distance_to, loading
+from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, distance_to, first_of, loading
 
 __all__ = ["GroupKey", "Grouping", "grouped"]
 
@@ -144,5 +144,5 @@ def _candidates(
     )
     if grouping.candidates is not None:
         order = distance if target.quantize is None else approximate_distance(target)
-        found = found.order_by(order).limit(literal_column(f"{grouping.candidates:d}"))
+        found = first_of(found, order, grouping.candidates, filtered=bool(where))
     return found.subquery("rowspace_candidates")

@@ -19,7 +19,7 @@ from sqlalchemy.orm import defer
 from rowspace.errors import InvalidSetting
 from rowspace.statements.eager import apart
 from rowspace.statements.quantized import approximate_distance
-from rowspace.statements.search import DISTANCE, distance_to
+from rowspace.statements.search import DISTANCE, distance_to, first_of
 from rowspace.statements.text import (
     MAX_RANKED,
     TEXT_RANK,
@@ -174,8 +174,9 @@ def _nearest(target: TextTarget[Any], shape: HybridSearch, where: Sequence[Colum
         # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.
         return found.order_by(distance + literal_column("0.0")).limit(number(shape.fetch_k))
     if shape.candidates is None:
-        return found.order_by(distance).limit(number(shape.fetch_k))
-    rough = found.order_by(approximate_distance(target.target)).limit(number(shape.candidates)).subquery()
+        return first_of(found, distance, shape.fetch_k, filtered=bool(where))
+    order = approximate_distance(target.target)
+    rough = first_of(found, order, shape.candidates, filtered=bool(where)).subquery()
     return select(*rough.c).order_by(rough.c[DISTANCE], *_keys(target, rough)).limit(number(shape.fetch_k))
 
 

@@ -25,10 +25,13 @@ from rowspace.statements.search import (
     Target,
     at_least,
     at_most,
+    beyond,
     distance_to,
+    first_of,
     loading,
     number,
     parameter,
+    scanned,
 )
 
 __all__ = ["OVERSAMPLE", "candidates", "count_candidates", "covering", "nearest_of", "nearest_quantized"]
@@ -85,21 +88,25 @@ def count_candidates(
 
 
 def nearest_of(
-    rows: Select[Any], target: Target[Any], k: int, *, query: ColumnElement[Any] | None = None, exact: bool = False
+    rows: Select[Any], target: Target[Any], shape: Nearest, *, query: ColumnElement[Any], filtered: bool
 ) -> Select[Any]:
     """Return the k nearest of `rows`, which selects the distance under its label, for a statement around it.
 
-    With a quantized index it is re-ranked from as many candidates as `OVERSAMPLE` says. `query` is a column in place of
-    the parameter `rowspace_query`.
+    With a quantized index it is re-ranked from as many candidates as `OVERSAMPLE` says. `query` is a column.
     """
     distance = distance_to(target, query)
-    if exact or target.quantize is None:
+    if shape.exact:
         # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.
-        order = distance + literal_column("0.0") if exact else distance
-        return rows.order_by(order).limit(number(k))
-    count = candidates(target.quantize, k, SearchSettings())
-    found = rows.order_by(approximate_distance(target, query)).limit(number(count)).lateral("rowspace_found")
-    return select(*found.c).order_by(found.c[DISTANCE]).limit(number(k))
+        return rows.order_by(distance + literal_column("0.0")).limit(number(shape.k))
+    if target.quantize is not None:
+        count = candidates(target.quantize, shape.k, SearchSettings())
+        found = first_of(rows, approximate_distance(target, query), count, filtered=filtered)
+    elif shape.iterative:
+        found = first_of(rows, distance, beyond(shape.k), filtered=filtered)
+    else:
+        return rows.order_by(distance).limit(number(shape.k))
+    inner = found.lateral("rowspace_ranked")
+    return select(*inner.c).order_by(inner.c[DISTANCE] + literal_column("0.0")).limit(number(shape.k))
 
 
 def approximate_distance(target: Target[Any], query: ColumnElement[Any] | None = None) -> ColumnElement[float]:
@@ -134,9 +141,7 @@ def built(
 
 def _found(target: Target[Any], shape: Nearest, count: int, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     distance = distance_to(target)
-    return (
-        select(*inspect(target.model).selectable.c, distance.label(DISTANCE))
-        .where(*target.conditions(planned_once=not where), *where, *at_least(distance, shape))
-        .order_by(approximate_distance(target))
-        .limit(number(count))
+    rows = scanned(target, distance).where(
+        *target.conditions(planned_once=not where), *where, *at_least(distance, shape)
     )
+    return first_of(rows, approximate_distance(target), count, filtered=bool(where))

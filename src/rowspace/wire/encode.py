@@ -319,7 +319,7 @@ def storable_json(value: Any, *, strip_nul: bool = False) -> Any:
 
     Raises:
         InvalidText: as in `to_text`.
-        InvalidRow: a NaN, an infinity, or a value that has no form in JSON.
+        InvalidRow: a NaN, an infinity, a decimal that a float cannot hold, or a value that has no form in JSON.
     """
     try:
         # As text: of bytes, the module would guess the encoding first.
@@ -335,7 +335,7 @@ def to_json(value: Any) -> str:
 
     Raises:
         TypeError: a value that has no form in JSON; of an object, the message names the key.
-        ValueError: a NaN or an infinity.
+        ValueError: a NaN or an infinity; a decimal that a float cannot hold.
     """
     try:
         return _dumps(value)
@@ -351,6 +351,8 @@ def to_json(value: Any) -> str:
 def _fault_in_json(key: Any, value: Any) -> str | None:
     try:
         _dumps({key: value})
+    except _Inexact as error:
+        return f"{key!r}: {error}"
     except (TypeError, ValueError, ArithmeticError, RecursionError):
         return f"{key!r} is {value!r:.60}, which has no form in JSON. Leave it out, or make it text."
     return None
@@ -376,6 +378,19 @@ def _without_nul(value: Any) -> Any:
     return value
 
 
+class _Inexact(ValueError):
+    """A decimal has digits that a float has not."""
+
+
+def _float(value: decimal.Decimal) -> float:
+    # JSONB would keep every digit, but Python reads its numbers as floats: they would be lost on the way out.
+    number = float(value)
+    if value.is_finite() and decimal.Decimal(repr(number)) != value:
+        message = f"{value!r:.60} has digits that would be lost, as JSON is read as floats. Make it text, or a float."
+        raise _Inexact(message)
+    return number
+
+
 def _jsonable(value: Any) -> Any:
     """Turn what JSON has no word for into what a filter would compare with: ISO text, numbers."""
     if isinstance(value, dt.date | dt.time):
@@ -385,7 +400,7 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, decimal.Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        return int(value) if value == value.to_integral_value() else _float(value)
     message = f"{type(value).__name__} {value!r:.60} has no form in JSON."
     raise TypeError(message)
 

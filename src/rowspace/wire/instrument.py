@@ -44,12 +44,12 @@ def instrument(engine: Engine | AsyncEngine) -> None:
 
 
 def _psycopg(engine: Engine, dialect: Any) -> None:
-    from rowspace.wire.psycopg import VectorDumper, WireValue
+    from rowspace.wire.psycopg import WireValue, prepare
 
     @event.listens_for(engine, "checkout")
-    def register(connection: Any, record: Any, _proxy: Any) -> None:
+    def register(_connection: Any, record: Any, _proxy: Any) -> None:
         if _READY not in record.info:
-            connection.adapters.register_dumper(WireValue, VectorDumper)
+            prepare(record.driver_connection)
             record.info[_READY] = True
 
     dialect.rowspace_wrap = WireValue

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
 from rowspace import AsyncCollectionRepository, AsyncDatabase, AsyncDocumentRepository, AsyncDocumentService
-from rowspace.errors import InvalidText
+from rowspace.errors import InvalidRow, InvalidText
 
 
 @pytest.fixture
@@ -118,3 +120,24 @@ async def test_a_first_load_in_batches_is_copied_until_an_id_comes_again(databas
     report = await service.add("again", rows, batch_size=4, commit_batches=True, build_indexes=False)
     assert (report.inserted, report.duplicates, len(stages)) == (9, 1, 1)
     assert [found.content for found in await service.get("again", ["3"])] == ["last"]
+
+
+async def test_a_decimal_in_metadata_is_the_same_number_or_refused(database):
+    service = AsyncDocumentService(database)
+    await service.create_collection("prices", 1)
+    rows = [
+        {"id": text, "content": "x", "embedding": [1], "metadata": {"price": Decimal(text)}} for text in ("1.10", "7")
+    ]
+    await service.add("prices", rows)
+    assert [found.metadata for found in await service.get("prices", ["1.10", "7"])] == [{"price": 1.1}, {"price": 7}]
+    assert await service.count("prices", where={"price": Decimal("1.10")}) == 1
+    long = {"price": Decimal("1.1000000000000000000001")}
+    with pytest.raises(InvalidRow, match=r"^Row 1 \(id 'long'\), metadata: 'price': Decimal\('1.1000.*would be lost"):
+        await service.add("prices", [rows[0], {**rows[0], "id": "long", "metadata": long}])
+    with pytest.raises(InvalidRow, match=r"^'price': Decimal.*would be lost"):
+        await service.update_metadata("prices", long, where=None)
+    async with database.begin() as session:
+        documents = AsyncDocumentRepository(session, await AsyncCollectionRepository(session).get("prices"))
+        with pytest.raises(InvalidRow, match=r"^Row 0 \(id 'a'\), column 'metadata': 'price': Decimal.*would be lost"):
+            await documents.upsert([{**row("a"), "embedding": [1], "meta": long}])
+    assert await service.count("prices") == 2

@@ -55,6 +55,21 @@ def test_the_quick_search_answers_as_the_other(database, documents, k):
         assert quick.search("points", request) == searches.search("points", request)
 
 
+@pytest.mark.parametrize("mode", ["vector", "mmr"])
+def test_a_limit_of_similarity_is_that_of_distance(database, documents, mode):
+    quick, searches = QuickSearch(database), SearchService(database)
+    query = {"vector": [1.0, 7.0], "mode": mode, "k": 3}
+    [*_, last] = sorted(searches.search("points", SearchRequest(**query)), key=lambda hit: hit.distance)
+    middle = last.similarity + 1e-9
+    similar = SearchRequest(**query, min_similarity=middle)
+    found = searches.search("points", similar)
+    assert found == searches.search("points", SearchRequest(**query, max_distance=1 - middle))
+    assert found == quick.search("points", similar)
+    assert last.id not in ids(found)
+    assert min(hit.similarity for hit in found) >= middle
+    assert [found] == searches.search_many("points", [[1.0, 7.0]], k=3, mode=mode, min_similarity=middle)
+
+
 def test_the_quick_search_notices_what_became_of_a_collection(database, documents):
     quick, request = QuickSearch(database), SearchRequest(vector=[1.0, 7.0], k=2)
     assert ids(quick.search("points", request)) == ["7", "8"]

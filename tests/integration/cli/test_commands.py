@@ -83,6 +83,8 @@ def test_filter_mode_and_limits(cli, animals):
     assert found("--mode", "hybrid")[0] == "db"
     assert found("--exact", "--k", "1") == ["db"]
     assert found("--max-distance", "0.0001") == []
+    assert found("--min-similarity", "0.9999") == []
+    assert "db" in found("--min-similarity", "-1")
 
 
 def test_no_hit_is_no_error(cli, animals):

@@ -76,6 +76,7 @@ async def test_an_answer_with_numbered_sources(make, model):
         ({"mode": "mmr", "fetch_k": 4, "lambda_mult": 1}, "tea"),
         ({"filter": {"kind": "db"}}, "pg"),
         ({"max_distance": 0.7}, "tea"),
+        ({"mode": "mmr", "min_similarity": 0.3}, "tea"),
     ],
     ids=str,
 )
@@ -114,7 +115,9 @@ async def test_without_a_model_the_answer_is_extractive_and_says_so(make):
 
 
 @pytest.mark.parametrize(
-    "options", [{"filter": {"kind": "none"}}, {"collection": "empty"}, {"max_distance": 0.0}], ids=str
+    "options",
+    [{"filter": {"kind": "none"}}, {"collection": "empty"}, {"max_distance": 0.0}, {"min_similarity": 1}],
+    ids=str,
 )
 async def test_when_nothing_is_found_the_model_is_not_asked(make, model, options):
     service = make(model=model)

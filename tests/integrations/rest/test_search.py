@@ -36,6 +36,10 @@ def test_range(client, collection):
     nearer = search(client, collection, vector=VECTOR, max_distance=middle - 1e-6)
     farther = search(client, collection, vector=VECTOR, min_distance=middle + 1e-6)
     assert (ids(nearer), ids(farther)) == ([hits[0]["id"]], [hits[2]["id"]])
+    similar = hits[1]["similarity"] + 1e-6
+    assert ids(search(client, collection, vector=VECTOR, min_similarity=similar)) == [hits[0]["id"]]
+    [many] = search(client, collection, queries=[VECTOR], min_similarity=similar).json()["results"]
+    assert [hit["id"] for hit in many["hits"]] == [hits[0]["id"]]
 
 
 def test_by_keyword_and_hybrid(client, collection):
@@ -76,6 +80,8 @@ def test_batch_of_texts_and_vectors(client, collection):
         ({}, ""),
         ({"text": "a", "vector": VECTOR}, ""),
         ({"text": "a", "mode": "hybrid", "max_distance": 1}, ""),
+        ({"vector": VECTOR, "max_distance": 1, "min_similarity": 0}, ""),
+        ({"queries": ["a"], "max_distance": 1, "min_similarity": 0}, ""),
         ({"text": ""}, "/text"),
         ({"text": "a\0"}, "/text"),
         ({"vector": [1e39] * 64}, "/vector"),

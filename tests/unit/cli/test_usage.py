@@ -77,6 +77,10 @@ def test_version(run):
         (["search", "x", "--k", "0"], "greater than or equal to 1"),
         (["search", "x", "--mode", "text", "--max-distance", "1"], "max_distance goes with the modes vector, mmr."),
         (
+            ["search", "x", "--max-distance", "1", "--min-similarity", "0"],
+            "max_distance and min_similarity are two words for one limit: give one of them.",
+        ),
+        (
             ["ingest", "file.txt"],
             "'file.txt' does not tell the format: say --format, one of jsonl, csv,",
         ),

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from rowspace import HNSW, Bit, Distance, HalfVector, Vector
+from rowspace import HNSW, Bit, Distance, HalfVector, IVFFlat, Vector
 from rowspace.errors import ConfigurationError
-from rowspace.repositories.targets import target_of
+from rowspace.repositories.targets import searches_of, target_of
 
 
 class Base(DeclarativeBase):
@@ -29,6 +29,28 @@ class Several(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[object] = mapped_column(HalfVector(3))
     bits: Mapped[object] = mapped_column(Bit(8))
+
+
+class Twice(Base):
+    __tablename__ = "twice"
+    __table_args__ = (
+        HNSW("l2").index("vec", name="by_l2"),
+        IVFFlat("cosine").index("vec", name="by_cosine"),
+        HNSW("cosine", quantize="bit").index("title"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding: Mapped[object] = mapped_column("vec", Vector(3))
+    title: Mapped[object] = mapped_column(Vector(3))
+    plain: Mapped[object] = mapped_column(Vector(3))
+
+
+def test_what_a_model_is_searched_by():
+    assert searches_of(Plain) == searches_of(Several) == []
+    assert searches_of(One) == [("embedding", Distance.L2)]
+    twice = [("embedding", Distance.L2), ("embedding", Distance.COSINE), ("title", Distance.COSINE)]
+    assert searches_of(Twice) == twice
+    assert [target_of(Twice, *search).distance for search in twice] == [distance for _, distance in twice]
+    assert target_of(Twice, "embedding", "l1").distance is Distance.L1
 
 
 def test_the_distance_is_that_of_the_index_else_cosine():

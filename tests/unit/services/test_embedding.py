@@ -115,4 +115,4 @@ def test_a_wrong_number_of_vectors_is_named():
 
 def test_a_wrong_dimension_is_named_with_the_embedder():
     with pytest.raises(DimensionMismatch, match=r"The embedder 'mine' makes 2 dimensions, .*'news' has 3"):
-        check_dimension(Collection(name="news", dimension=3), Embedder(name="mine"), embed_texts(Embedder(), ["a"]))
+        check_dimension(Collection(name="news", dimension=3), Embedder(name="mine"), embed_query(Embedder(), "a"))

@@ -62,6 +62,7 @@ def test_options_of_a_search():
     assert search_options(request) == {
         "where": {"k": 1},
         "max_distance": 0.5,
+        "min_similarity": None,
         "min_distance": None,
         "exact": True,
         "settings": SearchSettings(ef_search=80),

@@ -23,9 +23,12 @@ DOCUMENT = Document(id="a", content="text", meta={"n": 1})
         ({"mode": "text"}, "mode text takes a text"),
         ({"text": "a", "vector": [1], "mode": "text"}, "mode text takes no vector"),
         ({"text": "a", "mode": "text", "max_distance": 1}, "max_distance goes with"),
+        ({"text": "a", "mode": "hybrid", "min_similarity": 0.5}, "min_similarity goes with"),
+        ({"text": "a", "max_distance": 0, "min_similarity": 0}, "are two words for one limit: give one of them"),
         *(({"text": "a", "mode": "text", name: 1}, f"{name} goes with") for name in ("exact", "ef_search", "recall")),
         ({"text": "a", "max_distance": float("nan")}, "a finite number"),
         ({"text": "a", "min_distance": float("inf")}, "a finite number"),
+        ({"text": "a", "min_similarity": float("nan")}, "a finite number"),
         ({"text": "a", "mode": "keyword"}, "'vector', 'mmr', 'text' or 'hybrid'"),
     ],
 )

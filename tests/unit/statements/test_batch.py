@@ -19,7 +19,7 @@ from rowspace.statements.arrays import VectorArray
 from rowspace.statements.batch import built_many, count_many, key_names, key_parameters, nearest_many, similar_to
 from rowspace.statements.examples import embeddings_of, nearer_to, without
 from rowspace.statements.grouping import Grouping, GroupKey, grouped
-from rowspace.statements.search import Nearest, Target, nearest, nearest_iterative
+from rowspace.statements.search import Nearest, Target, nearest
 from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 
@@ -92,7 +92,7 @@ def test_an_exact_search_keeps_off_the_index():
     assert "ORDER BY (notes.embedding <-> rowspace_queries.query) + 0.0" in text
 
 
-@pytest.mark.parametrize("statement", [nearest, nearest_iterative, nearest_many, similar_to])
+@pytest.mark.parametrize("statement", [nearest, nearest_many, similar_to])
 def test_rows_without_a_vector_are_left_out_where_there_may_be_such(statement):
     drafts = Target(Draft, "embedding", Distance.L2)
     assert "drafts.embedding IS NOT NULL" in sql(statement(drafts, Nearest(5)))

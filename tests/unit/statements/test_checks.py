@@ -151,3 +151,16 @@ def test_a_measured_recall():
         "Searches in the collection 'news' find 90.0% of the true nearest, 95.0% are wanted.",
     )
     assert found.fix == "rowspace tune news --recall 0.95"
+
+
+def test_a_measured_recall_of_a_model():
+    model = replace(ASKED, command=None, name="Article")
+    found = [
+        recall_finding(model, 0.9, 0.95, **searched)
+        for searched in ({}, {"column": "title"}, {"column": "title", "distance": "l2"})
+    ]
+    assert [(one.subject, one.fix) for one in found] == [
+        ("Article", "IndexAdvisor.tune()"),
+        ("Article.title", "IndexAdvisor(session, Article, column='title').tune()"),
+        ("Article.title by l2", "IndexAdvisor(session, Article, column='title', distance='l2').tune()"),
+    ]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from rowspace import Bit, Distance, Document, Vector
 from rowspace.errors import InvalidSetting
 from rowspace.statements import search
-from rowspace.statements.search import Nearest, Target, distance_to, nearest, nearest_iterative
+from rowspace.statements.search import Nearest, Target, distance_to, nearest
 
 
 class Base(DeclarativeBase):
@@ -63,18 +63,33 @@ def test_the_embedding_is_selected_when_asked_for():
 
 
 def test_an_iterative_search_sorts_again_and_applies_the_upper_end_outside():
-    statement = nearest_iterative(ARTICLES, Nearest(5, max_distance=True, min_distance=True), [Article.year > 2020])
-    inner, _, outer = sql(statement).partition(") AS anon_1 ")
+    shape = Nearest(5, max_distance=True, min_distance=True, iterative=True)
+    inner, _, outer = sql(nearest(ARTICLES, shape, [Article.year > 2020])).partition(") AS anon_1 ")
+    assert outer == (
+        "WHERE anon_1.rowspace_distance <= %(rowspace_max_distance)s ORDER BY anon_1.rowspace_distance + 0.0 LIMIT 5"
+    )
+    assert inner.startswith(
+        "SELECT anon_1.id, anon_1.year, anon_1.rowspace_distance FROM (WITH rowspace_found AS MATERIALIZED "
+        "(SELECT articles.id AS id,"
+    )
     assert (
-        outer == "WHERE anon_1.rowspace_distance <= %(rowspace_max_distance)s ORDER BY anon_1.rowspace_distance LIMIT 5"
-    )
-    assert inner.startswith("SELECT anon_1.id, anon_1.year, anon_1.rowspace_distance FROM (SELECT articles.id AS id,")
-    assert inner.endswith(
         f"FROM articles WHERE articles.year > %(year_1)s::INTEGER AND (articles.embedding <=> {QUERY}) >= "
-        f"%(rowspace_min_distance)s ORDER BY articles.embedding <=> {QUERY} LIMIT 10"
+        f"%(rowspace_min_distance)s ORDER BY articles.embedding <=> {QUERY} LIMIT 80) SELECT rowspace_found.id" in inner
     )
-    for k, asked in ((30, 60), (500, 600)):
-        assert sql(nearest_iterative(ARTICLES, Nearest(k))).count(f" LIMIT {asked})") == 1
+    assert inner.endswith("FROM rowspace_found LIMIT 10")
+
+
+@pytest.mark.parametrize(("k", "taken"), [(5, 10), (30, 60), (500, 600)])
+def test_an_iterative_search_takes_more_rows_than_it_returns(k, taken):
+    text = sql(nearest(ARTICLES, Nearest(k, iterative=True)))
+    assert f" LIMIT {taken}) AS anon_1 ORDER BY anon_1.rowspace_distance + 0.0 LIMIT {k}" in text
+    assert "WITH" not in text
+
+
+@pytest.mark.parametrize(("count", "planned"), [(1, 8), (10, 80), (20, 160), (200, 340)])
+def test_a_filtered_search_is_planned_for_more_rows_than_it_takes(count, planned):
+    text = sql(search.first_of(select(Article.id), distance_to(ARTICLES), count, filtered=True))
+    assert f" LIMIT {planned}) SELECT rowspace_found.id FROM rowspace_found LIMIT {count}" in text
 
 
 def test_a_collection_is_a_scope_and_a_cast():
@@ -115,8 +130,8 @@ def test_k_is_a_number_of_at_least_one(k):
 
 def test_counting_candidates_leaves_the_upper_end_out():
     statement = sql(search.count_candidates(ARTICLES, Nearest(5, max_distance=True), [Article.year > 2020]))
-    assert statement.startswith("SELECT count(*) AS count_1 FROM (SELECT articles.id")
-    assert statement.endswith(f"ORDER BY articles.embedding <=> {QUERY} LIMIT 10) AS anon_1")
+    assert statement.startswith("SELECT count(*) AS count_1 FROM (WITH rowspace_found AS MATERIALIZED (SELECT articles")
+    assert statement.endswith("FROM rowspace_found LIMIT 10) AS anon_1")
     assert "max_distance" not in statement
 
 
@@ -131,16 +146,18 @@ def test_a_statement_can_be_extended():
 
 def test_statements_of_one_shape_are_built_once_and_cached():
     def built(k=5, **options):
-        return search.built(ARTICLES, Nearest(k, **options), (), iterative=True, keep=True)
+        return search.built(ARTICLES, Nearest(k, iterative=True, **options), (), keep=True)
 
     assert built() is built()
     assert built() is not built(k=6)
-    other = nearest_iterative(ARTICLES, Nearest(5))
-    assert other._generate_cache_key() == nearest_iterative(ARTICLES, Nearest(5))._generate_cache_key() is not None
+    other = nearest(ARTICLES, Nearest(5, iterative=True))
+    assert (
+        other._generate_cache_key() == nearest(ARTICLES, Nearest(5, iterative=True))._generate_cache_key() is not None
+    )
 
 
 def test_conditions_that_will_not_come_again_are_not_kept():
-    one, two = (search.built(ARTICLES, Nearest(5), (Article.year > 1,), iterative=False, keep=False) for _ in "ab")
+    one, two = (search.built(ARTICLES, Nearest(5), (Article.year > 1,), keep=False) for _ in "ab")
     assert one is not two
     assert sql(one) == sql(two)
 

@@ -223,6 +223,19 @@ def test_json_has_no_nan(value):
     assert refused(InvalidRow, JSONB(), {"a": [value]}).startswith("Row 0, column 'c': ")
 
 
+@pytest.mark.parametrize("text", ["1.10", "-0.1", "12345678901234567890", "1E+400", "5e-324", "1234567.12345678"])
+def test_a_decimal_in_json_is_the_same_number_when_it_is_read(text):
+    read = json.loads(encoded(JSONB(), {"price": Decimal(text)})[1:])["price"]
+    assert Decimal(repr(read)) == Decimal(text)
+
+
+@pytest.mark.parametrize("text", ["0.1234567890123456789", "12345678901234567.5", "1e-400", "1.7976931348623159e-300"])
+def test_a_decimal_in_json_that_would_lose_digits_is_refused(text):
+    message = refused(InvalidRow, JSONB(), {"kind": "tea", "price": {"net": Decimal(text)}})
+    assert message.startswith(f"Row 0, column 'c': 'price': {Decimal(text)!r} has digits that would be lost")
+    assert message.endswith("Make it text, or a float.")
+
+
 @pytest.mark.parametrize("value", [{1, 2}, b"bytes", object(), {(1, 2): 3}])
 def test_what_json_has_no_form_for_is_refused(value):
     assert refused(InvalidRow, JSONB(), {"a": value}).startswith("Row 0, column 'c': ")

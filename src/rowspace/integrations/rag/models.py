@@ -55,6 +55,7 @@ class AnswerRequest(_Model):
         mode: `vector` by distance, `text` by keyword, `hybrid` by both, `mmr` by distance but not all alike.
         filter: a metadata filter.
         max_distance: in modes `vector` and `mmr`: leave out what is farther.
+        min_similarity: the same limit as `max_distance`, as a similarity: give one of them.
         fetch_k: in mode `mmr`: candidates, at least k; four times k and at least 20 by default.
         lambda_mult: in mode `mmr`: from 1 for the nearest alone to 0 for variety alone.
         token_budget: tokens of all passages together that the model is shown.
@@ -68,14 +69,19 @@ class AnswerRequest(_Model):
     mode: Literal["vector", "text", "hybrid", "mmr"] = "vector"
     filter: dict[str, Any] | None = None
     max_distance: float | None = None
+    min_similarity: float | None = None
     fetch_k: int | None = Field(default=None, ge=1, le=10_000)
     lambda_mult: float = Field(default=0.5, ge=0, le=1)
     token_budget: int = Field(default=3_000, ge=50, le=1_000_000)
 
     @model_validator(mode="after")
     def _fits_mode(self) -> Self:
-        if self.max_distance is not None and self.mode in {"text", "hybrid"}:
-            message = "max_distance goes with the modes vector and mmr"
+        limits = [name for name in ("max_distance", "min_similarity") if getattr(self, name) is not None]
+        if limits and self.mode in {"text", "hybrid"}:
+            message = f"{limits[0]} goes with the modes vector and mmr"
+            raise ValueError(message)
+        if len(limits) > 1:
+            message = "max_distance and min_similarity are two words for one limit: give one of them"
             raise ValueError(message)
         if self.fetch_k is not None and self.mode != "mmr":
             message = "fetch_k goes with the mode mmr"

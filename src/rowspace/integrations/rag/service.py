@@ -274,10 +274,11 @@ def _shown(sought: Sought) -> dict[str, Any]:
 
 
 def _options(request: AnswerRequest) -> dict[str, Any]:
+    limits = {"max_distance": request.max_distance, "min_similarity": request.min_similarity}
     return {
         "k": request.k,
         "where": request.filter,
-        "options": {} if request.max_distance is None else {"max_distance": request.max_distance},
+        "options": {name: limit for name, limit in limits.items() if limit is not None},
         "fetch_k": request.fetch_k,
         "lambda_mult": request.lambda_mult,
     }

@@ -57,6 +57,7 @@ REQUESTS: dict[str, Examples] = {
         "By keyword and meaning": {"collection": "articles", "text": "index", "mode": "hybrid", "highlight": True},
         "Not all alike": {"collection": "articles", "text": "index", "mode": "mmr", "lambda_mult": 0.3},
         "In a range": {"collection": "articles", "text": "index", "max_distance": 0.8},
+        "Similar enough": {"collection": "articles", "text": "index", "min_similarity": 0.2},
         "By a vector": {"collection": "vectors", "vector": [0.1, 0.2, 0.3, 0.4]},
         "Many at once": {"collection": "articles", "queries": ["index", "bread"], "k": 1},
     },

@@ -33,7 +33,7 @@ def _modes() -> list[Any]:
     no = {"enum": [False]}
     vector = {"mode": {"enum": ["vector"]}, "fetch_k": null, "lambda_mult": null, "highlight": no}
     mmr = {"mode": {"enum": ["mmr"]}, "min_distance": null, "highlight": no}
-    neither = dict.fromkeys(("max_distance", "min_distance", "fetch_k", "lambda_mult"), null)
+    neither = dict.fromkeys(("max_distance", "min_similarity", "min_distance", "fetch_k", "lambda_mult"), null)
     by_index = {"ef_search": null, "recall": null, "exact": no}
     return [
         given("text", **vector, vector=null),
@@ -48,7 +48,7 @@ def _modes() -> list[Any]:
 def _batch_modes() -> list[Any]:
     """Return the same for many searches: each may be a text or a vector, or has to be a text."""
     null, no = {"type": "null"}, {"enum": [False]}
-    neither = dict.fromkeys(("max_distance", "min_distance", "fetch_k", "lambda_mult"), null)
+    neither = dict.fromkeys(("max_distance", "min_similarity", "min_distance", "fetch_k", "lambda_mult"), null)
     by_index = {"ef_search": null, "recall": null, "exact": no}
     texts = {"type": "array", "items": {"type": "string"}}
     mmr_only = {"fetch_k": null, "lambda_mult": null}
@@ -77,14 +77,19 @@ class _Search(Described, SearchFields):
     filter: Filter | None = None
 
 
+def _not_both(one: str, other: str) -> dict[str, Any]:
+    return {"anyOf": [{"properties": {name: {"type": "null"}}} for name in (one, other)]}
+
+
 #: The parts of the description of a search that exclude each other.
-_EITHER: list[Any] = [{"properties": {"recall": {"type": "null"}}}, {"properties": {"ef_search": {"type": "null"}}}]
+_ONE_LIMIT = _not_both("max_distance", "min_similarity")
+_EITHER = [_not_both("recall", "ef_search"), _ONE_LIMIT]
 
 
 class SearchBody(_Search, SearchRequest):
     """One search: `text` or `vector`; the modes `text` and `hybrid` need a text."""
 
-    model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": _modes()}, {"anyOf": _EITHER}]})
+    model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": _modes()}, *_EITHER]})
 
     text: Query | None = None
     vector: Vector | None = None
@@ -97,7 +102,7 @@ class BatchBody(_Search):
         queries: each is a text or a vector.
     """
 
-    model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": _batch_modes()}, {"anyOf": _EITHER}]})
+    model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": _batch_modes()}, *_EITHER]})
 
     queries: list[Query | Vector] = Field(min_length=1, max_length=MAX_QUERIES)
 
@@ -128,6 +133,7 @@ _CHAT_MODES: list[Any] = [
             "mode": {"enum": ["text", "hybrid"]},
             "fetch_k": {"type": "null"},
             "max_distance": {"type": "null"},
+            "min_similarity": {"type": "null"},
         },
     },
 ]
@@ -142,7 +148,9 @@ class ChatBody(Described, AnswerRequest):
         stream: send server-sent events: the sources, the text as it comes, the whole answer.
     """
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False, json_schema_extra={"anyOf": _CHAT_MODES})
+    model_config = ConfigDict(
+        strict=True, allow_inf_nan=False, json_schema_extra={"allOf": [{"anyOf": _CHAT_MODES}, _ONE_LIMIT]}
+    )
 
     question: Annotated[
         str,

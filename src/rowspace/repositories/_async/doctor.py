@@ -14,6 +14,7 @@ from rowspace.models import Collection, Document
 from rowspace.repositories._async.advising import AsyncIndexAdvisor
 from rowspace.repositories.batches import schema_of
 from rowspace.repositories.building import asked_for
+from rowspace.repositories.targets import searches_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import catalog, documents
 from rowspace.statements.checks import SEVERITIES, UNSEARCHABLE, check, recall_finding
@@ -37,12 +38,12 @@ class AsyncDoctor:
     async def check(self, *, recall: float | None = None, queries: int = 20) -> list[Finding]:
         """Return what every check finds, the worst first; empty when all is well.
 
-        Costs a few looks into the catalogs; with `recall` two searches a query in each collection and model, one of
-        them exact.
+        Costs a few looks into the catalogs; with `recall` two searches a query in each collection, and by each indexed
+        vector column of each model, one of them exact.
 
         Args:
             recall: measure the recall too, and find fault below this share, above 0 and at most 1.
-            queries: how many stored rows to search by, in each collection and model.
+            queries: how many stored rows to search by, in each collection and by each column.
 
         Raises:
             SchemaNotReady: Rowspace's tables are not there.
@@ -70,9 +71,25 @@ class AsyncDoctor:
         return Facts(ServerFact(**server), tables, indexes, asked)
 
     async def _probed(self, over: type[Any] | Collection, asked: Asked, recall: float, queries: int) -> list[Finding]:
-        try:
-            measured = await AsyncIndexAdvisor(self.session, over).recall(queries=queries)
-        except ConfigurationError:
-            return []  # no rows, or several vector columns: there is nothing to measure
-        finding = recall_finding(asked, measured, recall)
-        return [] if finding is None else [finding]
+        found = []
+        for options, named in _searches(over):
+            advisor = AsyncIndexAdvisor(self.session, over, **options)
+            try:
+                measured = await advisor.recall(queries=queries)
+            except ConfigurationError:
+                continue  # no rows: there is nothing to measure
+            found.append(recall_finding(asked, measured, recall, **named))
+        return [finding for finding in found if finding is not None]
+
+
+def _searches(over: type[Any] | Collection) -> list[tuple[dict[str, Any], dict[str, str]]]:
+    """Return the options of an advisor for each search, and of them those that tell it from the others."""
+    if isinstance(over, Collection):
+        return [({}, {})]
+    searches = searches_of(over)
+    columns = [column for column, _ in searches]
+    options = [{"column": column, "distance": distance} for column, distance in searches]
+    if len(searches) < 2:
+        return [(one, {}) for one in options]
+    names = ["column", "distance"] if len(set(columns)) < len(columns) else ["column"]
+    return [(one, {name: str(one[name]) for name in names if one[name]}) for one in options]

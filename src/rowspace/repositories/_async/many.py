@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -70,7 +70,7 @@ async def run_many(session: AsyncSession, many: Many[M]) -> list[list[Hit[M]]]:
 
 async def _fetch(session: AsyncSession, many: Many[M], scan: Scan, part: Sequence[int]) -> list[list[Hit[M]]]:
     search = many.search
-    shape = replace(search.shape, exact=scan == "exact")
+    shape = search.shape_of(scan)
     if many.keys_only:
         statement: Any = nearest_keys(search.target, shape, search.where)
     else:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy.orm import Session
@@ -71,7 +71,7 @@ def run_many(session: Session, many: Many[M]) -> list[list[Hit[M]]]:
 
 def _fetch(session: Session, many: Many[M], scan: Scan, part: Sequence[int]) -> list[list[Hit[M]]]:
     search = many.search
-    shape = replace(search.shape, exact=scan == "exact")
+    shape = search.shape_of(scan)
     if many.keys_only:
         statement: Any = nearest_keys(search.target, shape, search.where)
     else:

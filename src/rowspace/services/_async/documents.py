@@ -1,11 +1,14 @@
-"""The service for documents: each method is one transaction."""
+"""The service for documents: each method is one transaction, and none is open while the embedder works.
+
+But for a load that is all or nothing: it is one transaction from its first batch to its last.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any, Unpack
 
-from rowspace.errors import ConfigurationError
+from rowspace.errors import CollectionExists, ConfigurationError
 from rowspace.filters import Filter
 from rowspace.indexes import HNSW, IVFFlat
 from rowspace.repositories import AsyncCollectionRepository
@@ -16,7 +19,8 @@ from rowspace.services._async.searching import AsyncSearchService
 from rowspace.services._async.sessions import AsyncSessions
 from rowspace.services.embedding import Embedder, aembed_query, embedder_name
 from rowspace.services.html import HtmlList
-from rowspace.services.loading import Given, Load, LoadOptions, Progress, Rejects, checked_size
+from rowspace.services.incoming import Given
+from rowspace.services.loading import Load, LoadOptions, Progress, Rejects, checked_size
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.reembedding import WatchReembedding, new_index
 
@@ -52,13 +56,18 @@ class AsyncDocumentService:
         """
         if self._embedder is not None:
             options.setdefault("embedder", embedder_name(self._embedder))
+        if exist_ok and (known := await self._known(name)):
+            return known
+        size = dimension if dimension is not None else await self._dimension()
         async with self._sessions.begin() as session:
             repository = AsyncCollectionRepository(session)
-            known = {c.name: c for c in await repository.list()} if exist_ok else {}
-            if name in known:
-                return CollectionInfo.from_collection(known[name])
-            size = dimension if dimension is not None else await self._dimension()
-            return CollectionInfo.from_collection(await repository.create(name, size, **options))
+            try:
+                return CollectionInfo.from_collection(await repository.create(name, size, **options))
+            except CollectionExists:
+                if not exist_ok:
+                    raise
+                # Somebody else was quicker.
+                return CollectionInfo.from_collection(await repository.get(name))
 
     async def collections(self) -> list[CollectionInfo]:
         """Return all collections by name."""
@@ -205,6 +214,9 @@ class AsyncDocumentService:
         await work.run(dimension, spec)
         async with self._sessions.begin() as session:
             return CollectionInfo.from_collection(await AsyncCollectionRepository(session).get(collection))
+
+    async def _known(self, name: str) -> CollectionInfo | None:
+        return next((known for known in await self.collections() if known.name == name), None)
 
     async def _dimension(self) -> int:
         if self._embedder is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,16 +14,15 @@ from rowspace.repositories._async.progress import AsyncProgressRepository
 from rowspace.repositories.batches import aiter_rows
 from rowspace.results import LoadReport
 from rowspace.services.embedding import Embedder, aembed_texts, check_dimension, check_embedder, embedder_name
+from rowspace.services.incoming import Given, long_texts
 from rowspace.services.loading import (
     NOT_INDEXED,
     Batch,
-    Given,
     Load,
     LoadOptions,
     atake,
     checked_options,
     log,
-    long_texts,
 )
 
 __all__ = ["AsyncLoader", "open_documents"]
@@ -56,15 +55,15 @@ class AsyncLoader:
             await self._pass_over(source, resume)
         if resume is not None or self._options["commit_batches"]:
             while given := await atake(source, size):
-                async with self._sessions.begin() as session:
-                    await self._write(await open_documents(session, self._collection), given, resume)
+                await self._commit(given, resume)
             async with self._sessions.begin() as session:
                 await self._finish(await open_documents(session, self._collection), resume)
         else:
             async with self._sessions.begin() as session:
                 repository = await open_documents(session, self._collection)
                 while given := await atake(source, size):
-                    await self._write(repository, given)
+                    batch = await self._compared(repository, given)
+                    await self._write(repository, batch, await self._embed(batch))
                 await self._finish(repository)
         return self._load.report
 
@@ -91,11 +90,36 @@ class AsyncLoader:
                 await AsyncProgressRepository(session, collection).forget(key)
             raise
 
-    async def _write(self, repository: AsyncDocumentRepository, given: list[Given], resume: str | None = None) -> None:
-        load = self._load
+    async def _commit(self, given: list[Given], resume: str | None) -> None:
+        """Write documents in a transaction of their own; none is open while they are embedded."""
+        async with self._sessions.begin() as session:
+            repository = await open_documents(session, self._collection)
+            batch = await self._compared(repository, given)
+            if not batch.to_embed():
+                await self._write(repository, batch, {}, resume)
+                return
+        embeddings = await self._embed(batch)
+        async with self._sessions.begin() as session:
+            await self._write(await open_documents(session, self._collection), batch, embeddings, resume)
+
+    async def _compared(self, repository: AsyncDocumentRepository, given: list[Given]) -> Batch:
+        """Return the next documents as a batch that knows what is stored, and that it can be embedded."""
         batch = await self._batch(repository, given)
         batch.compare(await repository.fingerprints(batch.comparable) if batch.comparable else {})
-        embeddings = await self._embed(repository, batch)
+        if batch.to_embed():
+            check_embedder(repository.collection, self._embedder)
+        return batch
+
+    async def _write(
+        self,
+        repository: AsyncDocumentRepository,
+        batch: Batch,
+        embeddings: Mapping[str, Any],
+        resume: str | None = None,
+    ) -> None:
+        load = self._load
+        if embeddings:
+            await self._claim(repository, embeddings)
         if load.was_empty is None:
             # After the texts are embedded, which may take long: another first load waits from here on.
             builds = self._options["build_indexes"]
@@ -117,23 +141,25 @@ class AsyncLoader:
             refused = await unsearchable(repository.session, collection.language, long)
         return self._load.batch(given, collection.dimension, refused)
 
-    async def _embed(self, repository: AsyncDocumentRepository, batch: Batch) -> dict[str, Any]:
+    async def _embed(self, batch: Batch) -> dict[str, Any]:
         texts = batch.to_embed()
         if not texts:
             return {}
-        collection = repository.collection
-        check_embedder(collection, self._embedder)
         # A text that comes under several ids is embedded once.
         unique = list(dict.fromkeys(texts.values()))
-        vectors = await aembed_texts(self._embedder, unique)
-        check_dimension(collection, self._embedder, vectors)
+        made = dict(zip(unique, await aembed_texts(self._embedder, unique), strict=True))
+        return {id_: made[text] for id_, text in texts.items()}
+
+    async def _claim(self, repository: AsyncDocumentRepository, embeddings: Mapping[str, Any]) -> None:
+        """Make sure that the embeddings belong into the collection, and that it knows their embedder."""
+        collection = repository.collection
+        check_embedder(collection, self._embedder)
+        check_dimension(collection, self._embedder, next(iter(embeddings.values())))
         if collection.embedder is None:
             # Locked: another load of the same new collection may have been first, with another embedder.
             await repository.session.refresh(collection, ["embedder"], with_for_update=True)
             check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
-        made = dict(zip(unique, vectors, strict=True))
-        return {id_: made[text] for id_, text in texts.items()}
 
     async def _finish(self, repository: AsyncDocumentRepository, resume: str | None = None) -> None:
         if self._options["build_indexes"] and await self._wants_indexes(repository):

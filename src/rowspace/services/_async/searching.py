@@ -1,4 +1,4 @@
-"""The service for searches and listings: it reads, and each method is one transaction."""
+"""The service for searches and listings: it reads, and each method is one transaction, after the embedder is done."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AsyncSearchService:
         Args:
             collection: its name.
             query: a `SearchRequest`; or a text or a vector, with the fields of a `SearchRequest` as keywords.
-            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `exact`, `ef_search`, `recall` and the others.
+            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `min_similarity`, `exact` and the others.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -52,9 +52,10 @@ class AsyncSearchService:
             pydantic.ValidationError: an option that does not exist, is out of range, or does not go with the mode.
         """
         request = request_of(query, options)
+        vector = await self._vector(request)
         async with self._sessions.begin() as session:
             found = await AsyncCollectionRepository(session).get(collection)
-            return _numbered(await self._search(session, found, request))
+            return _numbered(await self._search(session, found, request, vector))
 
     async def search_many(
         self, collection: str, queries: Sequence[str | Sequence[float]], **options: Any
@@ -73,14 +74,18 @@ class AsyncSearchService:
             CollectionNotFound, EmbedderMismatch, InvalidFilter: as in `search`.
         """
         requests = batch_of(queries, options)
+        at_once = bool(requests) and requests[0].mode == "vector"
+        vectors = await self._vectors(requests) if at_once else [await self._vector(request) for request in requests]
         async with self._sessions.begin() as session:
             found = await AsyncCollectionRepository(session).get(collection)
-            if requests and requests[0].mode == "vector":
-                shared = search_options(requests[0])
-                vectors = await self._vectors(found, requests)
-                repository: AsyncSearchRepository[Document] = AsyncSearchRepository(session, found)
-                return [_numbered(hits) for hits in await repository.nearest_many(vectors, requests[0].k, **shared)]
-            return [_numbered(await self._search(session, found, request)) for request in requests]
+            if not at_once:
+                each = zip(requests, vectors, strict=True)
+                return [_numbered(await self._search(session, found, request, vector)) for request, vector in each]
+            if any(request.text is not None for request in requests):
+                check_embedder(found, self._embedder)
+            shared = search_options(requests[0])
+            repository: AsyncSearchRepository[Document] = AsyncSearchRepository(session, found)
+            return [_numbered(hits) for hits in await repository.nearest_many(vectors, requests[0].k, **shared)]
 
     async def scroll(
         self,
@@ -112,28 +117,33 @@ class AsyncSearchService:
             repository = AsyncBrowseRepository(session, await AsyncCollectionRepository(session).get(collection))
             return DocumentPage.from_page(await repository.scroll(limit, where=where, **order))
 
-    async def _search(self, session: AsyncSession, collection: Collection, request: SearchRequest) -> Sequence[Any]:
+    async def _search(
+        self, session: AsyncSession, collection: Collection, request: SearchRequest, vector: Any
+    ) -> Sequence[Any]:
         options = search_options(request)
         by_text = AsyncHybridRepository(session, collection)
         if request.mode == "text":
             return await by_text.text(request.text or "", request.k, **options)
-        vector: Any = request.vector
-        if vector is None and request.text is not None:
+        if request.vector is None:
             check_embedder(collection, self._embedder)
-            vector = await aembed_query(self._embedder, request.text)
         if request.mode == "hybrid":
             return await by_text.hybrid(request.text or "", vector, request.k, **options)
         if request.mode == "mmr":
             return await AsyncSearchRepository(session, collection).diverse(vector, request.k, **options)
         return await AsyncDocumentRepository(session, collection).nearest(vector, request.k, **options)
 
-    async def _vectors(self, collection: Collection, requests: Sequence[SearchRequest]) -> list[Any]:
-        """Return the vectors of requests; their texts are embedded together."""
+    async def _vector(self, request: SearchRequest) -> Any:
+        """Return the vector of a request, before a transaction is open; None where nobody can make it or needs it."""
+        if request.vector is not None or request.text is None or request.mode == "text" or self._embedder is None:
+            return request.vector
+        return await aembed_query(self._embedder, request.text)
+
+    async def _vectors(self, requests: Sequence[SearchRequest]) -> list[Any]:
+        """Return the vectors of requests in mode `vector`; their texts are embedded together."""
         texts = [request.text for request in requests if request.text is not None]
-        embedded: Any = iter(())
-        if texts:
-            check_embedder(collection, self._embedder)
-            embedded = iter(await aembed_texts(self._embedder, texts))
+        if not texts or self._embedder is None:
+            return [request.vector for request in requests]
+        embedded = iter(await aembed_texts(self._embedder, texts))
         return [request.vector if request.text is None else next(embedded) for request in requests]
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -15,15 +15,14 @@ from rowspace.repositories._sync.progress import ProgressRepository
 from rowspace.repositories.batches import iter_rows
 from rowspace.results import LoadReport
 from rowspace.services.embedding import Embedder, check_dimension, check_embedder, embed_texts, embedder_name
+from rowspace.services.incoming import Given, long_texts
 from rowspace.services.loading import (
     NOT_INDEXED,
     Batch,
-    Given,
     Load,
     LoadOptions,
     checked_options,
     log,
-    long_texts,
     take,
 )
 
@@ -57,15 +56,15 @@ class Loader:
             self._pass_over(source, resume)
         if resume is not None or self._options["commit_batches"]:
             while given := take(source, size):
-                with self._sessions.begin() as session:
-                    self._write(open_documents(session, self._collection), given, resume)
+                self._commit(given, resume)
             with self._sessions.begin() as session:
                 self._finish(open_documents(session, self._collection), resume)
         else:
             with self._sessions.begin() as session:
                 repository = open_documents(session, self._collection)
                 while given := take(source, size):
-                    self._write(repository, given)
+                    batch = self._compared(repository, given)
+                    self._write(repository, batch, self._embed(batch))
                 self._finish(repository)
         return self._load.report
 
@@ -92,11 +91,36 @@ class Loader:
                 ProgressRepository(session, collection).forget(key)
             raise
 
-    def _write(self, repository: DocumentRepository, given: list[Given], resume: str | None = None) -> None:
-        load = self._load
+    def _commit(self, given: list[Given], resume: str | None) -> None:
+        """Write documents in a transaction of their own; none is open while they are embedded."""
+        with self._sessions.begin() as session:
+            repository = open_documents(session, self._collection)
+            batch = self._compared(repository, given)
+            if not batch.to_embed():
+                self._write(repository, batch, {}, resume)
+                return
+        embeddings = self._embed(batch)
+        with self._sessions.begin() as session:
+            self._write(open_documents(session, self._collection), batch, embeddings, resume)
+
+    def _compared(self, repository: DocumentRepository, given: list[Given]) -> Batch:
+        """Return the next documents as a batch that knows what is stored, and that it can be embedded."""
         batch = self._batch(repository, given)
         batch.compare(repository.fingerprints(batch.comparable) if batch.comparable else {})
-        embeddings = self._embed(repository, batch)
+        if batch.to_embed():
+            check_embedder(repository.collection, self._embedder)
+        return batch
+
+    def _write(
+        self,
+        repository: DocumentRepository,
+        batch: Batch,
+        embeddings: Mapping[str, Any],
+        resume: str | None = None,
+    ) -> None:
+        load = self._load
+        if embeddings:
+            self._claim(repository, embeddings)
         if load.was_empty is None:
             # After the texts are embedded, which may take long: another first load waits from here on.
             builds = self._options["build_indexes"]
@@ -118,23 +142,25 @@ class Loader:
             refused = unsearchable(repository.session, collection.language, long)
         return self._load.batch(given, collection.dimension, refused)
 
-    def _embed(self, repository: DocumentRepository, batch: Batch) -> dict[str, Any]:
+    def _embed(self, batch: Batch) -> dict[str, Any]:
         texts = batch.to_embed()
         if not texts:
             return {}
-        collection = repository.collection
-        check_embedder(collection, self._embedder)
         # A text that comes under several ids is embedded once.
         unique = list(dict.fromkeys(texts.values()))
-        vectors = embed_texts(self._embedder, unique)
-        check_dimension(collection, self._embedder, vectors)
+        made = dict(zip(unique, embed_texts(self._embedder, unique), strict=True))
+        return {id_: made[text] for id_, text in texts.items()}
+
+    def _claim(self, repository: DocumentRepository, embeddings: Mapping[str, Any]) -> None:
+        """Make sure that the embeddings belong into the collection, and that it knows their embedder."""
+        collection = repository.collection
+        check_embedder(collection, self._embedder)
+        check_dimension(collection, self._embedder, next(iter(embeddings.values())))
         if collection.embedder is None:
             # Locked: another load of the same new collection may have been first, with another embedder.
             repository.session.refresh(collection, ["embedder"], with_for_update=True)
             check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
-        made = dict(zip(unique, vectors, strict=True))
-        return {id_: made[text] for id_, text in texts.items()}
 
     def _finish(self, repository: DocumentRepository, resume: str | None = None) -> None:
         if self._options["build_indexes"] and self._wants_indexes(repository):

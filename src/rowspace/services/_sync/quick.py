@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from rowspace.engine import Database
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.services._sync.searching import SearchService
+from rowspace.services.direct import fetch, fetch_kept
 from rowspace.services.embedding import Embedder, check_embedder, embed_query
 from rowspace.services.models import SearchHit, SearchRequest
 from rowspace.services.requests import is_plain
@@ -22,6 +23,8 @@ from rowspace.statements.known import NAME, VERSION, nearest_known, with_version
 from rowspace.statements.search import Target, parameters
 
 __all__ = ["QuickSearch"]
+
+_Fetch = Callable[[Engine, Select[Any], Mapping[str, Any]], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,8 @@ class QuickSearch:
     """Searches as `SearchService` does, with the same answers, and plain ones with less ado.
 
     A plain search, by distance alone and for no more hits than an index scan gives, is one statement without a
-    transaction. The collection is remembered; the statement itself finds out whether it was changed since, and whatever
-    comes back short is searched again in full.
+    transaction, on the driver's own cursor (`rowspace.services.direct`). The collection is remembered; the statement
+    itself finds out whether it was changed since, and whatever comes back short is searched again in full.
 
     Args:
         database: one without hooks of its own on sessions, such as those that name a tenant: plain searches have none.
@@ -46,7 +49,7 @@ class QuickSearch:
     """
 
     def __init__(self, database: Database, embedder: Embedder | None = None) -> None:
-        self._engine = database.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = database.engine
         self._slots = Slots(self._engine.pool)
         self._embedder = embedder
         self._searches = SearchService(database, embedder)
@@ -64,7 +67,7 @@ class QuickSearch:
         return self._searches.search(collection, request)
 
     def _look_up(self, name: str) -> _Known | None:
-        rows = self._rows(with_version(name), {})
+        rows = self._rows(fetch, with_version(name), {})
         if not rows:
             return None
         *columns, version = rows[0]
@@ -79,17 +82,11 @@ class QuickSearch:
             check_embedder(known.collection, self._embedder)
             vector = embed_query(self._embedder, request.text)
         values = {**parameters(vector), NAME: known.collection.name, VERSION: known.version}
-        rows = self._rows(nearest_known(known.target, request.k), values)
-        similarity = known.target.distance.similarity
-        return [SearchHit.from_row(rank, row, similarity=similarity(row[3])) for rank, row in enumerate(rows, 1)]
+        rows = self._rows(fetch_kept, nearest_known(known.target, request.k), values)
+        return SearchHit.from_rows(rows, known.target.distance)
 
-    def _rows(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+    def _rows(self, fetched: _Fetch, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
         # At once: each await of a connection's own is a greenlet, and leaving its block a task besides.
         with mapped_errors():
             with self._slots:
-                return _fetched(self._engine, statement, values)
-
-
-def _fetched(engine: Engine, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
-    with engine.connect() as connection:
-        return connection.execute(statement, values).all()
+                return fetched(self._engine, statement, values)

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Integer, text
 from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from rowspace import (
     HNSW,
@@ -16,6 +17,7 @@ from rowspace import (
     Doctor,
     DocumentRepository,
     IVFFlat,
+    Repository,
     Vector,
 )
 
@@ -108,6 +110,40 @@ def test_a_recall_that_is_too_low(session, vectors):
     found = about(Doctor(session).check(recall=0.99, queries=10), documents)
     assert set(found) == {"recall"}
     assert found["recall"].fix == f"rowspace tune {documents.collection.name} --recall 0.99"
+
+
+def test_the_recall_of_each_indexed_column(session, vectors):
+    class Own(DeclarativeBase):
+        pass
+
+    table = f"clips_{uuid4().hex[:8]}"
+
+    class Clip(Own):
+        __tablename__ = table
+        id = mapped_column(Integer, primary_key=True)
+        image = mapped_column(Vector(DIMENSION))
+        caption = mapped_column(Vector(DIMENSION))
+        plain = mapped_column(Vector(DIMENSION))
+        unused = mapped_column(Vector(DIMENSION))
+        __table_args__ = (
+            HNSW("l2").index("image", name=f"{table}_image"),
+            IVFFlat("cosine", lists=200).index("caption", name=f"{table}_cosine"),
+            IVFFlat("l2", lists=200).index("caption", name=f"{table}_l2"),
+            HNSW().index("unused", name=f"{table}_unused"),
+        )
+
+    rows = [{"id": n, "image": v, "caption": v, "plain": v} for n, v in enumerate(vectors)]
+    connection = session.connection()
+    connection.execute(CreateTable(Clip.__table__))
+    Repository(session, Clip, column="image").upsert(rows)
+    for index in Clip.__table__.indexes:
+        connection.execute(CreateIndex(index))
+    session.execute(text(f"ANALYZE {table}"))
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    found = [f for f in Doctor(session, [Clip]).check(recall=0.9, queries=10) if f.check == "recall"]
+    assert [finding.subject for finding in found] == ["Clip.caption by l2", "Clip.caption by cosine"]
+    assert found[1].fix == "IndexAdvisor(session, Clip, column='caption', distance='cosine').tune()"
+    assert not [f for f in Doctor(session, [Clip]).check(recall=0.01, queries=5) if f.check == "recall"]
 
 
 def test_a_model_whose_column_is_another(session):

@@ -1,0 +1,149 @@
+"""Searches over models that are more than a table: with a parent, one of several in a table, seen by one tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from sqlalchemy import ForeignKey, event, func, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, mapped_column, with_loader_criteria
+
+from rowspace import HNSW, Database, Repository, SearchRepository, SearchSettings, Vector
+
+ROWS, DIMENSION = 300, 4
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Media(Base):
+    __tablename__ = "media"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    tenant: Mapped[int]
+    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_on": "kind", "polymorphic_identity": "media"}
+
+
+class Picture(Media):
+    """A table of its own, joined to that of its parent."""
+
+    __tablename__ = "pictures"
+    __table_args__ = (HNSW("l2").index("Vektor 100%", name="ix_pictures"),)
+    id: Mapped[int] = mapped_column(ForeignKey("media.id"), primary_key=True)
+    width: Mapped[int]
+    vector: Mapped[Any] = mapped_column("Vektor 100%", Vector(DIMENSION), deferred=True)
+    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "picture"}
+
+
+class Note(Base):
+    """The parent of several in one table, with a column that is computed."""
+
+    __tablename__ = "notes"
+    __table_args__ = (HNSW("l2", quantize="halfvec").index("vector", name="ix_notes"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    tenant: Mapped[int]
+    width: Mapped[int]
+    vector: Mapped[Any] = mapped_column(Vector(DIMENSION))
+    dimensions: Mapped[int] = column_property(func.vector_dims(vector.column))
+    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_on": "kind", "polymorphic_identity": "note"}
+
+
+class Picnote(Note):
+    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "picture"}
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Any:
+    return np.random.default_rng(5).normal(size=(ROWS, DIMENSION)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def database(new_database, vectors) -> Iterator[Database]:
+    with Database.open(new_database()) as opened:
+        with opened.engine.begin() as connection:
+            Base.metadata.create_all(connection)
+        with opened.begin() as session:
+            for number, vector in enumerate(vectors):
+                same = {"id": number, "tenant": number % 3, "width": number % 5, "vector": vector}
+                session.add(Picture(**same))
+                session.add((Picnote if number % 2 else Note)(**same))
+        yield opened
+
+
+@pytest.fixture
+def session(database) -> Iterator[Session]:
+    with database.session() as opened:
+        yield opened
+
+
+@pytest.fixture(params=[Picture, Note, Picnote])
+def model(request) -> type[Any]:
+    return request.param
+
+
+def expected(vectors, query, model, among=lambda _: True) -> list[int]:
+    order = np.argsort(np.linalg.norm(vectors - query, axis=1), kind="stable")
+    return [int(row) for row in order if (model is not Picnote or row % 2) and among(row)]
+
+
+def ids(hits) -> list[int]:
+    return [hit.entity.id for hit in hits]
+
+
+WIDE = {"settings": SearchSettings(ef_search=400)}
+
+
+def test_each_search_finds_the_rows_of_its_model(session, vectors, model):
+    one, many = Repository(session, model), SearchRepository(session, model)
+    for query in vectors[:5]:
+        all_of_them = expected(vectors, query, model)
+        assert ids(one.nearest(query, 7, **WIDE)) == all_of_them[:7]
+        assert ids(one.nearest(query, 60, **WIDE)) == all_of_them[:60]
+        wide = expected(vectors, query, model, lambda row: row % 5 == 1)
+        assert ids(one.nearest(query, 7, where=[model.width == 1], **WIDE)) == wide[:7]
+        assert ids(many.nearest_many([query], 7, where=[model.width == 1], **WIDE)[0]) == wide[:7]
+        assert ids(many.nearest_many([query], 60, **WIDE)[0]) == all_of_them[:60]
+        first = all_of_them[0]
+        like = expected(vectors, vectors[first], model, lambda row: row % 5 == 1 and row != first)  # noqa: B023
+        assert ids(many.similar_to(first, 7, where=[model.width == 1], **WIDE)) == like[:7]
+
+
+def test_entities_are_whole(session, vectors, model):
+    (hit,) = Repository(session, model).nearest(vectors[1], 1, where=[model.width == 1], with_embedding=True)
+    assert type(hit.entity) is (Picnote if model is not Picture else Picture)
+    assert (hit.entity.id, hit.entity.kind, hit.entity.tenant, hit.entity.width) == (1, "picture", 1, 1)
+    np.testing.assert_array_equal(hit.entity.vector, vectors[1])
+    assert model is Picture or hit.entity.dimensions == DIMENSION
+    assert session.scalar(select(func.count()).select_from(model)) == (ROWS // 2 if model is Picnote else ROWS)
+
+
+def test_a_tenant_sees_its_own_rows_alone_and_all_of_them(database, vectors, model):
+    base = Note if issubclass(model, Note) else Media
+    with database.session() as session:
+
+        @event.listens_for(session, "do_orm_execute")
+        def separate(state):
+            if state.is_select and not state.is_column_load:
+                state.statement = state.statement.options(
+                    with_loader_criteria(base, base.tenant == 2, include_aliases=True)
+                )
+
+        one, many = Repository(session, model), SearchRepository(session, model)
+        for query in vectors[:5]:
+            own = expected(vectors, query, model, lambda row: row % 3 == 2)
+            assert ids(one.nearest(query, 20, **WIDE)) == own[:20]
+            assert ids(one.nearest(query, 45, exact=True)) == own[:45]
+            wide = [row for row in own if row % 5 == 1]
+            assert ids(one.nearest(query, 8, where=[model.width == 1], **WIDE)) == wide[:8]
+            assert ids(many.nearest_many([query], 8, where=[model.width == 1], **WIDE)[0]) == wide[:8]
+            assert ids(many.nearest_many([query], 20, **WIDE)[0]) == own[:20]
+            assert ids(many.diverse(query, 8, lambda_mult=1.0, **WIDE)) == own[:8]
+            groups = many.grouped(query, model.width, groups=5, per_group=2, **WIDE)
+            assert {hit.entity.tenant for group in groups for hit in group.hits} == {2}
+            assert ids(group.hits[0] for group in groups) == [
+                next(row for row in own if row % 5 == width) for width in dict.fromkeys(row % 5 for row in own)
+            ]

@@ -1,0 +1,70 @@
+"""What an instrumented engine's cursors say of a result is what psycopg says, however often it is asked for."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from psycopg import ClientCursor
+from sqlalchemy import create_engine, make_url
+
+from rowspace import AsyncDatabase, Database
+
+QUERIES = [
+    "SELECT 1 AS one, 'b'::varchar(7) AS \"zwei 2\", now() AS ä, NULL::numeric(5, 2)",
+    "SELECT 1::bigint AS one, 'b'::varchar(8) AS \"zwei 2\", now() AS ä, NULL::numeric(5, 1)",
+    "SELECT '[1,2]'::vector(2) AS v, ARRAY[1, 2] AS a",
+]
+
+
+def told(cursor) -> list[tuple[object, ...]] | None:
+    return cursor.description and [(*column, repr(column), column.type_display) for column in cursor.description]
+
+
+@pytest.fixture
+def expected(new_database) -> tuple[str, list[object]]:
+    url = new_database()
+    with psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)) as plain:
+        return url, [told(plain.execute(query)) for query in QUERIES]
+
+
+def test_a_result_is_described_as_by_psycopg(expected):
+    url, descriptions = expected
+    with Database.open(url) as database, database.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        for _ in range(3):
+            assert [told(driver.execute(query)) for query in QUERIES] == descriptions
+        assert told(driver.execute("SET statement_timeout = 0")) is None
+        assert driver.execute("SELECT").description == []
+        # A list of one's own.
+        cursor = driver.execute(QUERIES[0])
+        cursor.description.clear()
+        assert told(cursor) == descriptions[0]
+
+
+async def test_an_async_result_is_too(expected):
+    url, descriptions = expected
+    target = make_url(url).set(drivername="postgresql+psycopg")
+    async with AsyncDatabase.open(target) as database, database.engine.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        for _ in range(2):
+            assert [told(await driver.execute(query)) for query in QUERIES] == descriptions
+
+
+def test_a_cursor_of_ones_own_remains(new_database):
+    engine = create_engine(
+        make_url(new_database()).set(drivername="postgresql+psycopg"), connect_args={"cursor_factory": ClientCursor}
+    )
+    with Database(engine).session() as session:
+        assert type(session.connection().connection.cursor()) is ClientCursor
+    engine.dispose()
+
+
+def test_shapes_are_not_kept_for_ever(new_database, monkeypatch):
+    from rowspace.wire import psycopg as wire
+
+    monkeypatch.setattr(wire, "_SHAPES", 2)
+    with Database.open(new_database()) as database, database.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        for number in range(9):
+            assert driver.execute(f"SELECT 1 AS c{number}").description[0].name == f"c{number}"
+        assert len(wire._DESCRIBED[driver]) <= 2

@@ -1,0 +1,109 @@
+"""The quick search works on the driver's cursor: what SQLAlchemy's connection would have seen to is seen to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from sqlalchemy import event, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from rowspace import AsyncDatabase, AsyncDocumentService, Collection
+from rowspace.errors import StoreUnavailable
+from rowspace.services import AsyncQuickSearch, SearchRequest, direct
+
+REQUEST = SearchRequest(vector=[1.0, 7.0], k=2)
+
+
+@pytest.fixture(params=["psycopg", "asyncpg"])
+async def database(request, new_database):
+    """A database with one connection, so that whoever is next gets what the last one left."""
+    url = make_url(new_database()).set(drivername=f"postgresql+{request.param}")
+    async with AsyncDatabase.open(url, pool_size=1, max_overflow=0, pool_timeout=2) as opened:
+        service = AsyncDocumentService(opened)
+        await service.create_collection("points", 2)
+        rows = [{"id": str(x), "content": f"point {x}", "metadata": {"x": x}, "embedding": [1, x]} for x in range(20)]
+        await service.add("points", rows)
+        yield opened
+
+
+@pytest.fixture
+async def quick(database):
+    opened = AsyncQuickSearch(database)
+    await opened.search("points", REQUEST)
+    return opened
+
+
+async def found(quick) -> list[str]:
+    return [hit.id for hit in await quick.search("points", REQUEST)]
+
+
+async def test_it_keeps_off_sqlalchemys_connection(quick, monkeypatch):
+    monkeypatch.delattr(direct, "fetch")
+    assert await found(quick) == ["7", "8"]
+
+
+@pytest.mark.parametrize("name", ["before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute"])
+async def test_who_listens_hears_of_it(database, quick, name):
+    heard = []
+    event.listen(database.engine.sync_engine, name, lambda *arguments: heard.append(arguments))
+    assert await found(quick) == ["7", "8"]
+    assert len(heard) == 1
+
+
+async def test_who_logs_sees_it(new_database, database, caplog):
+    caplog.set_level(logging.INFO, "sqlalchemy.engine")
+    async with AsyncDatabase.open(database.engine.url, echo=True) as loud:
+        assert await found(AsyncQuickSearch(loud)) == ["7", "8"]
+    assert "collections.xmin AS TEXT" in caplog.text
+
+
+async def test_the_next_transaction_is_one(database, quick):
+    await found(quick)
+    async with database.session() as session:
+        session.add(Collection(name="gone", dimension=2, distance="cosine"))
+        await session.flush()
+        await session.rollback()
+    async with database.session() as session:
+        assert await session.scalar(text("SELECT count(*) FROM collections WHERE name = 'gone'")) == 0
+    assert await found(quick) == ["7", "8"]
+
+
+async def test_a_connection_that_broke_is_said_to_have_and_replaced(database, quick):
+    # Without the pool's ping, which would notice before the search does.
+    async with AsyncDatabase.open(database.engine.url, pool_size=1, pool_pre_ping=False) as unchecked:
+        broken = AsyncQuickSearch(unchecked)
+        await found(broken)
+        async with database.begin() as session:
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            await session.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
+        with pytest.raises(StoreUnavailable) as caught:
+            await found(broken)
+        assert "7.0" not in f"{caught.value} {caught.value.__cause__}"
+        assert await found(broken) == ["7", "8"]
+        assert unchecked.engine.pool.checkedout() == 0
+
+
+async def test_an_error_is_sqlalchemys_and_costs_no_connection(database, quick):
+    async with database.begin() as session:
+        await session.execute(text("ALTER TABLE documents RENAME COLUMN content TO body"))
+    with pytest.raises(DBAPIError, match="content"):
+        await found(quick)
+    async with database.begin() as session:
+        await session.execute(text("ALTER TABLE documents RENAME COLUMN body TO content"))
+    assert await found(quick) == ["7", "8"]
+    assert database.engine.pool.checkedout() == 0
+
+
+async def test_a_search_that_was_cancelled_costs_no_connection(database, quick):
+    async with AsyncDatabase.open(database.engine.url) as other, other.begin() as session:
+        await session.execute(text("LOCK TABLE documents"))
+        search = asyncio.create_task(found(quick))
+        while not await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        search.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await search
+    assert database.engine.pool.checkedout() == 0
+    assert await found(quick) == ["7", "8"]
