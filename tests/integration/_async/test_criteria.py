@@ -24,7 +24,7 @@ from rowspace import (
     AsyncTableRepository,
     Vector,
 )
-from rowspace.errors import ConfigurationError, PermissionDenied
+from rowspace.errors import ConfigurationError, PermissionDenied, RowNotFound
 
 HIDDEN, ROWS = 3, 60
 
@@ -170,7 +170,8 @@ async def test_a_model_of_several_tables_is_searched_and_not_written_in_bulk(ses
     session.add_all([Cat(id=number, lives=9, embedding=[number, 0, 1]) for number in range(3)])
     await session.flush()
     cats = AsyncRepository(session, Cat)
-    assert [hit.entity.id for hit in await cats.nearest([2, 0, 1], exact=True)] == [2, 1, 0]
+    assert [hit.entity.id for hit in await cats.nearest([2, 0, 1])] == [2, 1, 0]
+    assert [hit.entity.id for hit in await cats.nearest([2, 0, 1], where=[Cat.lives == 9])] == [2, 1, 0]
     several = "works on a model of one table; Cat is mapped to animals, cats"
     with pytest.raises(ConfigurationError, match=several):
         # It took every cat.
@@ -182,3 +183,34 @@ async def test_a_model_of_several_tables_is_searched_and_not_written_in_bulk(ses
     with pytest.raises(ConfigurationError, match=several):
         await AsyncMatrixRepository(session, Cat).read()
     assert await cats.count() == 3
+
+
+async def test_searches_that_select_from_a_subquery(rows):
+    session, model = rows
+    repository, many = AsyncRepository(session, model), AsyncSearchRepository(session, model)
+    assert ids(await repository.nearest(QUERY, ROWS)) == SEEN
+    assert ids(await repository.nearest(QUERY, len(SEEN), where=[model.id >= 0])) == SEEN
+    assert ids(await repository.nearest(QUERY, 10, where={"of": {"$ne": "nobody"}}, max_distance=2.0)) == ids(
+        await repository.nearest(QUERY, 10, exact=True)
+    )
+    assert ids((await many.nearest_many([QUERY], len(SEEN)))[0]) == SEEN
+    assert ids((await many.nearest_many([QUERY], ROWS, exact=True))[0]) == SEEN
+    assert ids(await many.similar_to(0, ROWS)) == SEEN[1:]
+    assert ids(await many.recommend([0, 2], [4], k=ROWS)) == SEEN[3:]
+    assert ids(await many.diverse(QUERY, ROWS, fetch_k=ROWS)) == SEEN
+    graph = await AsyncAnalysisRepository(session, model).neighbours(3)
+    assert (graph.keys, len(graph)) == (SEEN, 3 * len(SEEN))
+
+
+async def test_a_row_that_the_session_does_not_show_is_no_example(rows):
+    session, model = rows
+    with pytest.raises(RowNotFound, match=f"has no row {HIDDEN}"):
+        await AsyncSearchRepository(session, model).similar_to(HIDDEN)
+
+
+async def test_vectors_are_replaced_of_rows_that_the_session_shows(rows):
+    session, model = rows
+    matrices = AsyncMatrixRepository(session, model)
+    assert await matrices.update([0, HIDDEN, 2], np.full((3, 3), 5.0)) == 2
+    stored = select(Note.__table__.c.Vec).where(Note.__table__.c.Key == HIDDEN)
+    assert (await session.scalar(stored)).tolist() != [5, 5, 5]

@@ -110,3 +110,16 @@ async def test_an_expression_is_no_column_to_read_or_write(books):
     assert len((await AsyncMatrixRepository(books, Book).read([Book.double > 4])).keys) == BOOKS - 3
     with pytest.raises(ConfigurationError, match="no attribute 'double'; it has id, title, author_id, embedding"):
         await AsyncRepository(books, Book).upsert([{"id": 1, "double": 2}])
+
+
+async def test_searches_bring_the_collections(books):
+    repository, many = AsyncRepository(books, Book, distance="l2"), AsyncSearchRepository(books, Book, distance="l2")
+    for options in ({"exact": True}, {"where": [Book.double >= 0]}, {}):
+        assert whole([hit.entity for hit in await repository.nearest([0, 1], 4, **options)]) == [0, 1, 2, 3]
+        assert whole([hit.entity for hit in (await many.nearest_many([[0, 1]], 4, **options))[0]]) == [0, 1, 2, 3]
+    assert whole([hit.entity for hit in await many.similar_to(0, 3)]) == [1, 2, 3]
+
+
+async def test_vectors_are_replaced_of_rows_that_were_not_flushed(books):
+    books.add(Book(id=BOOKS, title="one title", author_id=1, embedding=[0, 1]))
+    assert await AsyncMatrixRepository(books, Book).update([BOOKS], [[5, 5]]) == 1

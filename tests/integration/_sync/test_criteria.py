@@ -25,7 +25,7 @@ from rowspace import (
     TableRepository,
     Vector,
 )
-from rowspace.errors import ConfigurationError, PermissionDenied
+from rowspace.errors import ConfigurationError, PermissionDenied, RowNotFound
 
 HIDDEN, ROWS = 3, 60
 
@@ -171,7 +171,8 @@ def test_a_model_of_several_tables_is_searched_and_not_written_in_bulk(session):
     session.add_all([Cat(id=number, lives=9, embedding=[number, 0, 1]) for number in range(3)])
     session.flush()
     cats = Repository(session, Cat)
-    assert [hit.entity.id for hit in cats.nearest([2, 0, 1], exact=True)] == [2, 1, 0]
+    assert [hit.entity.id for hit in cats.nearest([2, 0, 1])] == [2, 1, 0]
+    assert [hit.entity.id for hit in cats.nearest([2, 0, 1], where=[Cat.lives == 9])] == [2, 1, 0]
     several = "works on a model of one table; Cat is mapped to animals, cats"
     with pytest.raises(ConfigurationError, match=several):
         # It took every cat.
@@ -183,3 +184,34 @@ def test_a_model_of_several_tables_is_searched_and_not_written_in_bulk(session):
     with pytest.raises(ConfigurationError, match=several):
         MatrixRepository(session, Cat).read()
     assert cats.count() == 3
+
+
+def test_searches_that_select_from_a_subquery(rows):
+    session, model = rows
+    repository, many = Repository(session, model), SearchRepository(session, model)
+    assert ids(repository.nearest(QUERY, ROWS)) == SEEN
+    assert ids(repository.nearest(QUERY, len(SEEN), where=[model.id >= 0])) == SEEN
+    assert ids(repository.nearest(QUERY, 10, where={"of": {"$ne": "nobody"}}, max_distance=2.0)) == ids(
+        repository.nearest(QUERY, 10, exact=True)
+    )
+    assert ids((many.nearest_many([QUERY], len(SEEN)))[0]) == SEEN
+    assert ids((many.nearest_many([QUERY], ROWS, exact=True))[0]) == SEEN
+    assert ids(many.similar_to(0, ROWS)) == SEEN[1:]
+    assert ids(many.recommend([0, 2], [4], k=ROWS)) == SEEN[3:]
+    assert ids(many.diverse(QUERY, ROWS, fetch_k=ROWS)) == SEEN
+    graph = AnalysisRepository(session, model).neighbours(3)
+    assert (graph.keys, len(graph)) == (SEEN, 3 * len(SEEN))
+
+
+def test_a_row_that_the_session_does_not_show_is_no_example(rows):
+    session, model = rows
+    with pytest.raises(RowNotFound, match=f"has no row {HIDDEN}"):
+        SearchRepository(session, model).similar_to(HIDDEN)
+
+
+def test_vectors_are_replaced_of_rows_that_the_session_shows(rows):
+    session, model = rows
+    matrices = MatrixRepository(session, model)
+    assert matrices.update([0, HIDDEN, 2], np.full((3, 3), 5.0)) == 2
+    stored = select(Note.__table__.c.Vec).where(Note.__table__.c.Key == HIDDEN)
+    assert (session.scalar(stored)).tolist() != [5, 5, 5]

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import mapped_errors
 from rowspace.repositories.searches import Search
 from rowspace.results import Hit
-from rowspace.statements.eager import apart
 from rowspace.statements.search import QUERY, in_order
 from rowspace.statements.text import check_count
 
@@ -25,7 +24,7 @@ async def stream_hits(session: AsyncSession, search: Search[M], chunk_size: int)
     """Yield every row that matches as a hit, nearest first."""
     # Before the cursor is there: SQLAlchemy would leave it open where a parameter is refused.
     values = {**search.parameters, QUERY: search.target.type.coerce(search.parameters[QUERY])}
-    statement: Any = in_order(search.target, search.shape, search.where).options(*apart(search.target.model))
+    statement: Any = in_order(search.target, search.shape, search.where)
     similarity = search.target.distance.similarity
     async with aclosing(stream_rows(session, statement, values, chunk_size)) as rows:
         async for entity, distance in rows:
