@@ -145,6 +145,7 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "22023": InvalidSetting,
     "22P05": InvalidText,
     "25006": PermissionDenied,
+    "25P01": ConfigurationError,
     "26000": ConfigurationError,
     "28000": StoreUnavailable,
     "28P01": StoreUnavailable,
@@ -193,6 +194,7 @@ _PREPARED = (
 # What helps where the kind of error does not tell.
 _FIX_BY_SQLSTATE = {
     "25006": "The server is a standby, or the transaction may only read: connect to the primary.",
+    "25P01": "The session is in AUTOCOMMIT: streams and bulk reads and writes need a transaction.",
     "26000": _PREPARED,
     "42P05": _PREPARED,
     "54000": "A text may hold 1 MB of distinct words: cut it into parts.",

@@ -52,7 +52,8 @@ def mmr(
     """
     if not len(relevance):
         return []
-    relevant, rows = np.asarray(relevance, np.float64), _rows(embeddings)
+    # The cosine similarity of a vector of zeros is NaN, which argmax takes for the largest: it is the least here.
+    relevant, rows = np.nan_to_num(np.asarray(relevance, np.float64), nan=-1.0), _rows(embeddings)
     chosen = [int(np.argmax(relevant))]
     redundancy = similarities(rows[chosen[0]], rows, distance=distance)
     while len(chosen) < min(k, len(rows)):

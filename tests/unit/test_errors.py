@@ -25,6 +25,7 @@ STATES = {
     "22021": errors.InvalidText,
     "22P05": errors.InvalidText,
     "25006": errors.PermissionDenied,
+    "25P01": errors.ConfigurationError,
     "26000": errors.ConfigurationError,
     "22023": errors.InvalidSetting,
     "28000": errors.StoreUnavailable,

@@ -66,6 +66,11 @@ def test_mmr_is_its_definition(seed, distance, m, k, lambda_mult):
     assert len(chosen) == len(set(chosen)) == min(k, m)
 
 
+def test_a_vector_of_zeros_comes_last_by_mmr():
+    rows = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+    assert mmr([math.nan, 0.9, 0.8], rows, 3, distance=Distance.COSINE, lambda_mult=0.9) == [1, 2, 0]
+
+
 def test_mmr_for_relevance_alone_keeps_the_order():
     rows = np.eye(4)
     assert mmr([0.9, 0.8, 0.7, 0.6], rows, 4, distance=Distance.COSINE, lambda_mult=1) == [0, 1, 2, 3]

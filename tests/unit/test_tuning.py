@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from math import nan
 
 import pytest
 
@@ -90,6 +91,9 @@ def test_the_curve_goes_on_beyond_the_target():
         ([0.1, 0.2, 0.2], [0.1, 0.2], 1.0),
         ([-5.0, -4.0], [-5.0, -4.0], 1.0),
         ([0.1], [], 1.0),
+        # Vectors of zeros, the farthest by cosine.
+        ([0.1, nan], [0.1, nan], 1.0),
+        ([0.1], [0.1, nan], 0.5),
     ],
 )
 def test_recall_of_one_search(found, nearest, recall):

@@ -16,9 +16,10 @@ from rowspace._optional import require
 from rowspace.errors import InvalidRow
 from rowspace.wire.columns import Kind, RawColumn, kind_of
 
-__all__ = ["array_of", "arrow_type", "as_type", "stacked", "vectors_array"]
+__all__ = ["array_of", "arrow_type", "as_type", "plain", "plain_type", "stacked", "vectors_array"]
 
 pa: Any = require("pyarrow", extra="arrow")
+pc: Any = require("pyarrow.compute", extra="arrow")
 
 #: From the year 1970, which Arrow counts from, to 2000, which PostgreSQL counts from.
 _DAYS = 10_957
@@ -102,6 +103,30 @@ def as_type(array: Any, type_: Any) -> Any:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         message = f"cannot be read as {type_}: {error}."
         raise InvalidRow(message) from error
+
+
+def plain_type(type_: Any) -> Any:
+    """Return the type that says the same without a layout of its own: lists for list views, values for their runs."""
+    if pa.types.is_run_end_encoded(type_):
+        return plain_type(type_.value_type)
+    if pa.types.is_list_view(type_):
+        return pa.list_(type_.value_field)
+    return pa.large_list(type_.value_field) if pa.types.is_large_list_view(type_) else type_
+
+
+def plain(array: Any, type_: Any) -> Any:
+    """Return an array in the layout of a type of `plain_type`."""
+    if pa.types.is_run_end_encoded(array.type):
+        return plain(pc.run_end_decode(array), type_)
+    if array.type.equals(type_):
+        return array
+    # Not a cast: where a view is null or sliced, that makes an invalid array (pyarrow 26).
+    sizes = np.where(array.is_valid(), array.sizes, 0).astype(np.int64)
+    ends = sizes.cumsum()
+    taken = np.repeat(np.asarray(array.offsets) - ends + sizes, sizes) + np.arange(sizes.sum())
+    offsets = pa.array(np.concatenate([[0], ends]), pa.int32() if pa.types.is_list(type_) else pa.int64())
+    made = pa.ListArray if pa.types.is_list(type_) else pa.LargeListArray
+    return made.from_arrays(offsets, array.values.take(pa.array(taken)), type=type_, mask=array.is_null())
 
 
 def _moment(raw: RawColumn, dtype: str, epoch: int) -> Any:

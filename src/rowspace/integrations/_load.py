@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from rowspace._optional import require
 from rowspace.errors import CollectionExists, CollectionNotFound, ConfigurationError, InvalidRow
 from rowspace.indexes import from_dict
+from rowspace.integrations._arrow import plain, plain_type
 from rowspace.integrations._metadata import keep_schema
 from rowspace.integrations._rows import Rows
 from rowspace.models import Collection
@@ -100,8 +101,13 @@ def _batches(data: Any, names: Mapping[str, str]) -> tuple[Any, Any]:
         data = pa.RecordBatchReader.from_stream(data)
     schema = _renamed(data.schema, names)
     if isinstance(data, pa.Table):
-        return [pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in data.to_batches()], schema
-    return (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in data), schema
+        return [_batch(batch, schema) for batch in data.to_batches()], schema
+    return (_batch(batch, schema) for batch in data), schema
+
+
+def _batch(batch: Any, schema: Any) -> Any:
+    columns = zip(batch.columns, schema.types, strict=True)
+    return pa.RecordBatch.from_arrays([plain(array, type_) for array, type_ in columns], schema=schema)
 
 
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
@@ -112,7 +118,9 @@ def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
     if twice := sorted({name for name in renamed if renamed.count(name) > 1}):
         message = f"More than one column is called {twice[0]!r}."
         raise InvalidRow(message)
-    fields = [field.with_name(name) for field, name in zip(schema, renamed, strict=True)]
+    fields = [
+        field.with_name(name).with_type(plain_type(field.type)) for field, name in zip(schema, renamed, strict=True)
+    ]
     return pa.schema(fields, metadata=schema.metadata)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.repositories.given import several
 from rowspace.repositories.marks import Marks
+from rowspace.statements.models import table_of_one
 from rowspace.statements.write import Merge
 from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of
 
@@ -117,10 +118,11 @@ def plan_load(
         empty: the table has no rows: they may be copied straight into it, where the server's types are the model's.
 
     Raises:
-        ConfigurationError: an attribute that is no column, or a primary key column that is missing.
+        ConfigurationError: an attribute that is no column, or a primary key column that is missing; or the model is
+            mapped to several tables.
     """
     constants = dict(constants or {})
-    table = inspect(model).local_table
+    table = table_of_one(model, "A bulk load")
     columns = {attribute: _column(model, attribute) for attribute in attributes}
     names = {column.name for column in columns.values()}
     keys = tuple(column.name for column in table.primary_key.columns)
@@ -152,11 +154,10 @@ def plan_load(
 
 
 def _column(model: type[Any], attribute: str) -> Column[Any]:
-    columns = inspect(model).columns
+    columns = {name: column for name, column in inspect(model).columns.items() if isinstance(column, Column)}
     if attribute in columns:
-        column: Column[Any] = columns[attribute]
-        return column
-    message = f"{model.__name__} has no attribute {attribute!r}; it has {', '.join(columns.keys())}."
+        return columns[attribute]
+    message = f"{model.__name__} has no attribute {attribute!r}; it has {', '.join(columns)}."
     raise ConfigurationError(message)
 
 

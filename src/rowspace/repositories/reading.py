@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Column, MetaData, Table, inspect, select
+from sqlalchemy import Column, Select, inspect
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.sql.dml import Insert
 
 from rowspace.errors import ConfigurationError
 from rowspace.models import Collection
 from rowspace.repositories.subjects import Conditions, Subject
 from rowspace.repositories.targets import mapper_of
+from rowspace.statements.models import table_of_one
 from rowspace.statements.read import Export, ExportColumn, ExportKey
+from rowspace.statements.visible import collect
 from rowspace.types import Vector, VectorType
 from rowspace.wire.columns import ColumnsDecoder, export_column, kind_of
 from rowspace.wire.decode import MatrixDecoder, key_decoder
@@ -43,20 +44,23 @@ class Reading:
         decoders = [key_decoder(key.type) or bytes.decode for key in self.keys]
         return MatrixDecoder(self.dimension, decoders, expected=(rows or 0) + (rows or 0) // 16)
 
-    def selection(self, subject: Subject[Any], conditions: Conditions) -> Insert:
-        """Return the statement that collects the keys of the rows that meet the conditions."""
-        columns = [Column(key.name, key.type) for key in self.keys]
-        table = Table(str(self.export.selection), MetaData(), *columns, schema="pg_temp")
+    def selection(self, subject: Subject[Any], conditions: Conditions) -> Select[int]:
+        """Return the statement that collects the keys of the rows that meet the conditions, and counts them."""
         scope = subject.target.in_scope() if self.dimension is None else subject.target.conditions()
-        rows = select(*self.keys).where(*scope, *conditions.clauses)
-        return table.insert().from_select([key.name for key in self.keys], rows)
+        where = [*scope, *conditions.clauses]
+        return collect(subject.target.model, self.keys, str(self.export.selection), where)
+
+    def selecting(self) -> Reading:
+        """Return the same read by way of a selection."""
+        return self if self.export.selection else replace(self, export=replace(self.export, selection=_selection()))
 
 
 def plan_reading(subject: Subject[Any], conditions: Conditions, schema: str | None) -> Reading:
     """Plan a bulk read of keys and vectors of the rows that meet the conditions.
 
     Raises:
-        ConfigurationError: the vector column is not a `Vector` with a dimension.
+        ConfigurationError: the vector column is not a `Vector` with a dimension; or the model is mapped to several
+            tables.
     """
     vector = inspect(subject.target.model).columns[subject.target.column]
     if not isinstance(subject.target.type, Vector) or subject.target.type.dimension is None:
@@ -74,7 +78,7 @@ def plan_columns(
     """Plan a bulk read of columns of the rows that meet the conditions.
 
     Raises:
-        ConfigurationError: the model has no such attribute.
+        ConfigurationError: the model has no such attribute, or is mapped to several tables.
     """
     columns = columns_of(subject)
     for name in attributes:
@@ -88,7 +92,9 @@ def plan_columns(
 def columns_of(subject: Subject[Any]) -> dict[str, Column[Any]]:
     """Return the columns of a subject by attribute, without what its scope fixes."""
     fixed = dict(subject.target.scope)
-    return {name: column for name, column in inspect(subject.target.model).columns.items() if name not in fixed}
+    columns = inspect(subject.target.model).columns.items()
+    # A `column_property` of an expression is no column of the table.
+    return {name: column for name, column in columns if name not in fixed and isinstance(column, Column)}
 
 
 def first_vector(over: Any) -> str | None:
@@ -107,15 +113,19 @@ def _keys(subject: Subject[Any]) -> tuple[Column[Any], ...]:
 def _export(
     subject: Subject[Any], conditions: Conditions, schema: str | None, columns: tuple[ExportColumn, ...]
 ) -> Export:
-    table = inspect(subject.target.model).local_table
+    table = table_of_one(subject.target.model, "A bulk read")
     partition = subject.collection.partition if subject.collection is not None else None
     return Export(
         table=partition or table.name,
         schema=table.schema or schema,
         columns=columns,
         keys=tuple(ExportKey(key.name, _ddl(key)) for key in _keys(subject)),
-        selection=f"rowspace_{uuid4().hex[:12]}" if conditions.clauses else None,
+        selection=_selection() if conditions.clauses else None,
     )
+
+
+def _selection() -> str:
+    return f"rowspace_{uuid4().hex[:12]}"
 
 
 def _ddl(column: Column[Any]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from typing import Any
 
-from sqlalchemy import Select, func, inspect, literal_column, select
+from sqlalchemy import Select, Table, func, inspect, literal_column, select
 
 from rowspace.errors import ConfigurationError
 from rowspace.repositories.subjects import Subject
@@ -30,7 +31,8 @@ def sample(target: Target[Any], count: int) -> Select[Any]:
         message = f"queries is at least 1, got {count}."
         raise ConfigurationError(message)
     vector = inspect(target.model).c[target.column]
-    return select(vector).where(*target.conditions()).order_by(func.random()).limit(literal_column(f"{count:d}"))
+    rows = select(vector).select_from(target.model).where(*target.conditions())
+    return rows.order_by(func.random()).limit(literal_column(f"{count:d}"))
 
 
 def as_queries(subject: Subject[Any], given: Any) -> list[Any]:
@@ -54,6 +56,9 @@ def found_of(found: Sequence[float], nearest: Sequence[float]) -> float:
     """
     if not nearest:
         return 1.0
+    if isnan(nearest[-1]):
+        # The cosine distance of a vector of zeros: it is the farthest, and any row is as near.
+        return min(len(found), len(nearest)) / len(nearest)
     farthest = nearest[-1] + _TOLERANCE * max(1.0, abs(nearest[-1]))
     return min(sum(distance <= farthest for distance in found), len(nearest)) / len(nearest)
 
@@ -79,6 +84,8 @@ def described(subject: Subject[Any], search: Any) -> Searched:
 
 def table_of(subject: Subject[Any], schema: str | None) -> tuple[str, str | None]:
     """Return the table that holds the rows, and its schema; `schema` is that of tables without one."""
-    table = inspect(subject.target.model).local_table
+    mapper = inspect(subject.target.model)
+    table = mapper.columns[subject.target.column].table
+    table = table if isinstance(table, Table) else mapper.local_table
     name = subject.collection.partition if subject.collection is not None else table.name
     return name, table.schema or schema

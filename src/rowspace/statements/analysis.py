@@ -20,7 +20,7 @@ Where = Sequence[ColumnElement[bool]]
 def keys(target: Target[Any], where: Where = ()) -> Select[Any]:
     """Select the key of each row that has a vector, in their order."""
     columns = _keys(target)
-    return select(*columns).where(*target.conditions(), *where).order_by(*columns)
+    return select(*columns).select_from(target.model).where(*target.conditions(), *where).order_by(*columns)
 
 
 def distances(target: Target[Any], where: Where = ()) -> Select[Any]:
@@ -28,7 +28,8 @@ def distances(target: Target[Any], where: Where = ()) -> Select[Any]:
 
     Costs a pass over the rows that match.
     """
-    return select(*_keys(target), distance_to(target).label(DISTANCE)).where(*target.conditions(), *where)
+    found = select(*_keys(target), distance_to(target).label(DISTANCE)).select_from(target.model)
+    return found.where(*target.conditions(), *where)
 
 
 def statistics(target: Target[Any], key: Key, where: Where = ()) -> Select[Any]:
@@ -40,6 +41,7 @@ def statistics(target: Target[Any], key: Key, where: Where = ()) -> Select[Any]:
     vector = cast(target.expression, Vector(target.type.dimension))
     rows = (
         select(key.present().label("value"), vector.label("vector"))
+        .select_from(target.model)
         .where(*target.conditions(), *where)
         .subquery("rowspace_rows")
     )

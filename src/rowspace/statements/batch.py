@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from rowspace.statements.arrays import vectors_parameter
+from rowspace.statements.eager import apart
 from rowspace.statements.quantized import nearest_of
 from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, at_most, distance_to, loading, scanned
 
@@ -124,7 +125,8 @@ def _given(target: Target[Any]) -> FromClause:
 
 
 def _stored(target: Target[Any]) -> FromClause:
-    row = aliased(target.model, name="rowspace_example")
+    # No alias: `with_loader_criteria` passes by aliases, unless it is told not to.
+    row = target.model
     embedding: Any = getattr(row, target.column)
     query = embedding if target.dimension is None else cast(embedding, target.type)
     scope = [getattr(row, name) == value for name, value in target.scope]
@@ -152,7 +154,7 @@ def _hits(
         .select_from(queries.join(inner, true()))
         .where(*at_most(distance, shape))
         .order_by(queries.c.position, distance)
-        .options(loading(embedding, shape))
+        .options(loading(embedding, shape), *apart(entity))
     )
 
 

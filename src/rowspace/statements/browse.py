@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import defer, undefer
 
+from rowspace.statements.eager import apart
 from rowspace.statements.search import Target
 from rowspace.statements.text import number
 
@@ -130,7 +131,7 @@ def rows(listing: Listing[M], where: Sequence[ColumnElement[bool]]) -> Select[M]
         select(listing.target.model)
         .where(*listing.target.in_scope(), *where)
         .order_by(*_order(listing))
-        .options(undefer(attribute) if listing.with_embedding else defer(attribute))
+        .options(undefer(attribute) if listing.with_embedding else defer(attribute), *apart(listing.target.model))
     )
 
 
@@ -149,7 +150,7 @@ def scroll(listing: Listing[M], limit: int, after: After | None, where: Sequence
         .where(*listing.target.in_scope(), *where, *([] if after is None else [_beyond(listing, after)]))
         .order_by(*_order(listing))
         .limit(number(limit))
-        .options(undefer(attribute) if listing.with_embedding else defer(attribute))
+        .options(undefer(attribute) if listing.with_embedding else defer(attribute), *apart(listing.target.model))
     )
 
 
@@ -198,7 +199,6 @@ def _value(text: str, column: Column[Any]) -> ColumnElement[Any]:
 
 def _values(target: Target[Any], key: Key, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     """Select the values of a key: an array's elements, each once a row, but no null."""
-    table = inspect(target.model).local_table
     conditions = [*target.in_scope(), *where]
     if key.is_json:
         # In lax mode `$[*]` is each element of an array, and anything else as it is.
@@ -206,10 +206,11 @@ def _values(target: Target[Any], key: Key, where: Sequence[ColumnElement[bool]])
     elif isinstance(key.column.type, ARRAY):
         each = func.unnest(key.expression, type_=key.column.type.item_type)
     else:
-        return select(key.expression.label("value")).where(*conditions, key.expression.is_not(None))
-    found = select(each.label("value")).distinct().correlate(table).lateral("rowspace_elements")
+        plain = select(key.expression.label("value")).select_from(target.model)
+        return plain.where(*conditions, key.expression.is_not(None))
+    found = select(each.label("value")).distinct().correlate(target.model).lateral("rowspace_elements")
     null = found.c.value == _NULL if key.is_json else found.c.value.is_(None)
-    return select(found.c.value).select_from(table).join(found, true()).where(*conditions, ~null)
+    return select(found.c.value).select_from(target.model).join(found, true()).where(*conditions, ~null)
 
 
 def facet(target: Target[Any], key: Key, limit: int, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
@@ -241,5 +242,4 @@ def stats(target: Target[Any], key: Key, where: Sequence[ColumnElement[bool]] = 
     present = func.count(key.present())
     counts = [present, func.count() - present, select(func.count()).select_from(different).scalar_subquery()]
     ends = [select(value).order_by(order).limit(number(1)).scalar_subquery() for order in (value, value.desc())]
-    table = inspect(target.model).local_table
-    return select(*counts, *ends).select_from(table).where(*target.in_scope(), *where)
+    return select(*counts, *ends).select_from(target.model).where(*target.in_scope(), *where)

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Select, Subquery, Text, and_, func, inspec
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace.settings import check_count
+from rowspace.statements.eager import apart
 from rowspace.statements.quantized import approximate_distance
 from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, distance_to, first_of, loading
 
@@ -105,7 +106,7 @@ def grouped(
         .join_from(best, target.model, same)
         .where(*target.conditions(), best.c.place <= literal_column(f"{grouping.groups:d}"))
         .order_by(best.c.place, best.c[DISTANCE])
-        .options(loading(target.attribute, shape))
+        .options(loading(target.attribute, shape), *apart(target.model))
     )
 
 
@@ -133,8 +134,10 @@ def _candidates(
 ) -> Subquery:
     distance = distance_to(target)
     keys = [key.label(_key(index)) for index, key in enumerate(inspect(target.model).primary_key)]
-    found = select(*keys, by.value.label(_GROUP), distance.label(DISTANCE)).where(
-        *target.conditions(), *where, *by.known()
+    found = (
+        select(*keys, by.value.label(_GROUP), distance.label(DISTANCE))
+        .select_from(target.model)
+        .where(*target.conditions(), *where, *by.known())
     )
     if grouping.candidates is not None:
         order = distance if target.quantize is None else approximate_distance(target)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import defer
 
 from rowspace.errors import InvalidSetting
 from rowspace.settings import check_count
+from rowspace.statements.eager import apart
 from rowspace.statements.quantized import approximate_distance
 from rowspace.statements.search import DISTANCE, distance_to, first_of
 from rowspace.statements.text import (
@@ -138,7 +139,7 @@ def hybrid(target: TextTarget[M], shape: HybridSearch, where: Sequence[ColumnEle
         .join(best, same_key(target.keys, best))
         .where(*target.target.in_scope(planned_once=not where))
         .order_by(best.c.place)
-        .options(defer(target.target.attribute))
+        .options(defer(target.target.attribute), *apart(target.target.model))
     )
 
 
@@ -164,8 +165,10 @@ def _vector_side(target: TextTarget[Any], shape: HybridSearch, where: Sequence[C
 
 def _nearest(target: TextTarget[Any], shape: HybridSearch, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     distance = distance_to(target.target)
-    found = select(*target.keys, distance.label(DISTANCE)).where(
-        *target.target.conditions(planned_once=not where), *where
+    found = (
+        select(*target.keys, distance.label(DISTANCE))
+        .select_from(target.target.model)
+        .where(*target.target.conditions(planned_once=not where), *where)
     )
     if shape.exact:
         # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.

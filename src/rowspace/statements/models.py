@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Delete, Select, delete, func, inspect, select, tuple_
+from sqlalchemy import ColumnElement, Delete, Select, Table, delete, func, inspect, select, tuple_
 
 from rowspace.errors import ConfigurationError
+from rowspace.statements.eager import apart
 
-__all__ = ["as_key", "by_keys", "count", "delete_where", "key_columns"]
+__all__ = ["as_key", "by_keys", "count", "delete_where", "key_columns", "table_of_one"]
 
 M = TypeVar("M")
 
@@ -17,6 +18,23 @@ M = TypeVar("M")
 def key_columns(model: type[Any]) -> tuple[ColumnElement[Any], ...]:
     """Return the primary key columns of a model."""
     return tuple(inspect(model).primary_key)
+
+
+def table_of_one(model: type[Any], doing: str) -> Table:
+    """Return the table of a model that has one; `doing` is what several are too many for.
+
+    Raises:
+        ConfigurationError: it is mapped to several, by joined inheritance or a join, or to a subquery.
+    """
+    mapped = inspect(model).persist_selectable
+    if isinstance(mapped, Table):
+        return mapped
+    tables = ", ".join(table.fullname for table in inspect(model).tables) or "a subquery"
+    message = (
+        f"{doing} works on a model of one table; {model.__name__} is mapped to {tables}. "
+        "Take the session: add() and delete() write such entities, scalars(select(...)) reads them."
+    )
+    raise ConfigurationError(message)
 
 
 def as_key(model: type[Any], key: Any) -> tuple[Any, ...]:
@@ -43,11 +61,17 @@ def _has_key(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> ColumnElement
 
 def by_keys(model: type[M], keys: Sequence[tuple[Any, ...]]) -> Select[M]:
     """Select the rows with one of the primary keys, in no particular order."""
-    return select(model).where(_has_key(model, keys))
+    return select(model).where(_has_key(model, keys)).options(*apart(model))
 
 
 def delete_keys(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Delete:
-    """Delete the rows with one of the primary keys."""
+    """Delete the rows with one of the primary keys.
+
+    Raises:
+        ConfigurationError: the model is mapped to several tables.
+    """
+    # A DELETE of a class of joined inheritance leaves out how its tables are joined, and takes every row.
+    table_of_one(model, "A delete by key")
     return delete(model).where(_has_key(model, keys))
 
 
@@ -55,8 +79,10 @@ def delete_where(model: type[Any], where: Sequence[ColumnElement[bool]]) -> Dele
     """Delete the rows that meet every condition.
 
     Raises:
-        ConfigurationError: there is no condition, which would delete every row.
+        ConfigurationError: there is no condition, which would delete every row; or the model is mapped to several
+            tables.
     """
+    table_of_one(model, "A delete by conditions")
     if not where:
         message = f"delete_where of {model.__name__} needs at least one condition; to delete every row, pass true()."
         raise ConfigurationError(message)

@@ -18,6 +18,7 @@ from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import Quantize, quantized
 from rowspace.settings import DEFAULT_EF_SEARCH, MAX_EF_SEARCH, SearchSettings
+from rowspace.statements.eager import apart
 from rowspace.statements.search import (
     DISTANCE,
     QUERY,
@@ -76,7 +77,7 @@ def nearest_quantized(
         .where(*at_most(distance, shape))
         .order_by(distance)
         .limit(number(shape.k))
-        .options(loading(getattr(entity, target.column), shape))
+        .options(loading(getattr(entity, target.column), shape), *apart(entity))
     )
 
 

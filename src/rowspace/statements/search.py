@@ -28,6 +28,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased, defer, undefer
 from rowspace.distance import Distance
 from rowspace.indexes import Quantize
 from rowspace.settings import check_count
+from rowspace.statements.eager import apart
 from rowspace.types import VectorType, vector_type_of
 
 __all__ = [
@@ -180,7 +181,7 @@ def nearest(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[boo
         )
         .order_by(order)
         .limit(number(shape.k))
-        .options(loading(target.attribute, shape))
+        .options(loading(target.attribute, shape), *apart(target.model))
     )
 
 
@@ -242,7 +243,7 @@ def _sorted_again(target: Target[M], shape: Nearest, where: Sequence[ColumnEleme
         # The planner believes that the rows come in order, and would leave the sort out.
         .order_by(distance + _ZERO)
         .limit(number(shape.k))
-        .options(loading(getattr(entity, target.column), shape))
+        .options(loading(getattr(entity, target.column), shape), *apart(entity))
     )
 
 

@@ -34,6 +34,7 @@ from sqlalchemy.orm import defer
 
 from rowspace.errors import InvalidText
 from rowspace.settings import check_count
+from rowspace.statements.eager import apart
 from rowspace.statements.highlight import headline
 from rowspace.statements.search import Target
 from rowspace.statements.websearch import CHARACTERS, web_query
@@ -171,6 +172,7 @@ def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Sequence[
     # OFFSET 0 keeps the planner from writing the tsvector out, and so computing it, once for every use.
     found = (
         select(*target.keys, target.vector.label("rowspace_vector"))
+        .select_from(target.target.model)
         .where(
             *target.target.in_scope(planned_once=not where),
             _match(target.vector, loosened),
@@ -198,7 +200,7 @@ def by_text(target: TextTarget[M], shape: TextSearch, where: Sequence[ColumnElem
         .join(best, same_key(target.keys, best))
         .where(*target.target.in_scope(planned_once=not where))
         .order_by(best.c[TEXT_RANK].desc(), *target.keys)
-        .options(defer(target.target.attribute))
+        .options(defer(target.target.attribute), *apart(target.target.model))
     )
 
 

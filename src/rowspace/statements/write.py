@@ -113,11 +113,14 @@ class Merge:
             )
         # Rows of nothing but a key are left as they are, and then none is returned for them.
         updates = len(self.columns) + len(self.constants) > len(self.keys)
-        known = f"SELECT count(*) AS rows FROM {self.target} t JOIN {self.staged} s ON {self._same()} AND {updates}"
         return (
-            f"WITH known AS ({known}), merged AS ({insert} 1) "
+            f"WITH known AS ({self.known()} AND {updates}), merged AS ({insert} 1) "
             "SELECT (SELECT count(*) FROM merged) - rows, rows FROM known"
         )
+
+    def known(self) -> str:
+        """Return the statement that counts the staged rows that are there already."""
+        return f"SELECT count(*) AS rows FROM {self.target} t JOIN {self.staged} s ON {self._same()}"
 
     def update(self) -> str:
         """Return the statement that sets the loaded columns of rows that are there, and inserts none."""

@@ -165,3 +165,11 @@ async def test_nothing_there(session):
     assert len(await empty.neighbours()) == 0
     assert (await empty.duplicates()).groups() == []
     assert await session.scalar(text("SELECT 1")) == 1
+
+
+async def test_a_vector_of_zeros_is_the_farthest_by_cosine(session, cells):
+    del cells
+    found = await AsyncAnalysisRepository(session, Cell, distance="cosine").distances([0, 1])
+    assert found.keys[-2:] == [(0, "b"), (0, "a")]
+    assert np.isnan(found.distances[-1])
+    assert found.distances[:-1].tolist() == [0, 0, 1]

@@ -5,11 +5,12 @@ from datetime import date
 import numpy as np
 import pytest
 from sqlalchemy import Date, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
 from rowspace import AsyncCollectionRepository, AsyncDatabase, AsyncDocumentRepository, AsyncMatrixRepository, Vector
-from rowspace.errors import DimensionMismatch, InvalidVector
+from rowspace.errors import DimensionMismatch, InvalidVector, sqlstate_of
 
 ROWS, DIMENSION = 3_000, 24
 VECTORS = np.random.default_rng(7).normal(size=(ROWS, DIMENSION)).astype(np.float32)
@@ -111,3 +112,44 @@ async def test_a_model_with_a_composite_key_of_any_types(database):
         session.add(Reading(station=2, day=days[0], signal=None))
         with pytest.raises(DimensionMismatch, match="a row has none"):
             await repository.read()
+
+
+class Broken(DeclarativeBase):
+    pass
+
+
+class Quotient(Broken):
+    """A view that cannot be read: what is wrong shows in the COPY."""
+
+    __tablename__ = "quotients"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    vector: Mapped[np.ndarray] = mapped_column(Vector(2))
+
+
+async def test_an_error_in_a_copy_is_one_of_sqlalchemys_as_in_any_statement(database):
+    rows = "SELECT id, (ARRAY[1, 1 / (id - 1)])::vector(2) AS vector FROM generate_series(1, 2) id"
+    async with database.sessions() as session:
+        await session.execute(text(f"CREATE VIEW quotients AS {rows}"))
+        with pytest.raises(DBAPIError, match="division by zero") as raised:
+            await AsyncMatrixRepository(session, Quotient).read()
+        assert sqlstate_of(raised.value.orig) == "22012"
+        assert "COPY" in str(raised.value)
+        # The transaction goes on, as after any read that breaks off.
+        assert (await AsyncMatrixRepository(session, Quotient).read([Quotient.id == 2])).keys == [2]
+
+
+async def test_an_error_in_a_load_by_copy_is_one_of_sqlalchemys_too(database, collection):
+    async with database.sessions() as session:
+        found = await session.merge(collection)
+        await session.execute(text("SET LOCAL statement_timeout = '300ms'"))
+
+        async def rows():
+            yield {"id": "a", "content": "a", "embedding": VECTORS[0]}
+            # Whoever waits for it finds the table locked: there is somebody else.
+            await other.execute(text(f"LOCK TABLE {found.partition} IN ACCESS EXCLUSIVE MODE"))
+
+        async with database.sessions() as other:
+            with pytest.raises(DBAPIError, match="canceling statement due to statement timeout") as raised:
+                await AsyncDocumentRepository(session, found).upsert(rows(), fresh=True)
+        assert sqlstate_of(raised.value.orig) == "57014"

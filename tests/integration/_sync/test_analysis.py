@@ -166,3 +166,11 @@ def test_nothing_there(session):
     assert len(empty.neighbours()) == 0
     assert (empty.duplicates()).groups() == []
     assert session.scalar(text("SELECT 1")) == 1
+
+
+def test_a_vector_of_zeros_is_the_farthest_by_cosine(session, cells):
+    del cells
+    found = AnalysisRepository(session, Cell, distance="cosine").distances([0, 1])
+    assert found.keys[-2:] == [(0, "b"), (0, "a")]
+    assert np.isnan(found.distances[-1])
+    assert found.distances[:-1].tolist() == [0, 0, 1]

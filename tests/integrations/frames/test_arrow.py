@@ -315,3 +315,22 @@ def test_names_and_unknown_columns(session, parts, table):
         write_table(session, parts, pa.table({"line": [1], "code": ["x"], "small": [3.5]}), if_exists="append")
     with pytest.raises(ConfigurationError, match="no column 'nothing'"):
         read_table(session, parts, columns=["nothing"])
+
+
+@pytest.mark.parametrize("view", [pa.list_view, pa.large_list_view])
+@pytest.mark.parametrize("part", [slice(0, 4), slice(1, 4), slice(3, 4)])
+def test_list_views_and_runs_are_read_as_what_they_stand_for(session, view, part):
+    Base.metadata.create_all(session.connection())
+    numbers = [1, 2, 3, 4]
+    lists = [["a", None], None, [], ["b", "c"]]
+    shapes = [[1, 2, 3], None, [4, 5, 6], [7, 8, 9]]
+    table = pa.table({
+        "line": numbers,
+        "code": pa.RunEndEncodedArray.from_arrays([3, 4], ["x", "y"]),
+        "labels": pa.array(lists, view(pa.string())),
+        "shape": pa.array(shapes, view(pa.float64())),
+    }).slice(part.start)  # fmt: skip
+    assert write_table(session, Part, table).inserted == len(numbers[part])
+    rows = session.execute(select(Part.line, Part.code, Part.labels, Part.shape).order_by(Part.line)).all()
+    found = [(line, code, labels, None if shape is None else shape.tolist()) for line, code, labels, shape in rows]
+    assert found == list(zip(numbers, "xxxy", lists, shapes, strict=True))[part]

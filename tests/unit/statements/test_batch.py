@@ -95,8 +95,10 @@ def test_an_exact_search_keeps_off_the_index():
 @pytest.mark.parametrize("statement", [nearest, nearest_many, similar_to])
 def test_rows_without_a_vector_are_left_out_where_there_may_be_such(statement):
     drafts = Target(Draft, "embedding", Distance.L2)
-    assert "drafts.embedding IS NOT NULL" in sql(statement(drafts, Nearest(5)))
-    assert "notes.embedding IS NOT NULL" not in sql(statement(NOTES, Nearest(5)))
+    # The row that is the example has to have one, whatever the column says.
+    example = int(statement is similar_to)
+    assert sql(statement(drafts, Nearest(5))).count("drafts.embedding IS NOT NULL") == 1 + example
+    assert sql(statement(NOTES, Nearest(5))).count("notes.embedding IS NOT NULL") == example
 
 
 def test_the_range_ends_outside_of_the_scan():
@@ -115,9 +117,9 @@ def test_the_embedding_is_selected_when_asked():
 def test_like_a_row_reads_its_vector_in_the_server():
     text = sql(similar_to(TILES, Nearest(5)))
     assert (
-        "FROM (SELECT 1 AS position, rowspace_example.embedding AS query FROM tiles AS rowspace_example "
-        "WHERE rowspace_example.x = %(rowspace_key_x)s::INTEGER AND rowspace_example.y = %(rowspace_key_y)s::INTEGER "
-        "AND rowspace_example.embedding IS NOT NULL LIMIT ALL OFFSET 0) AS rowspace_queries"
+        "FROM (SELECT 1 AS position, tiles.embedding AS query FROM tiles "
+        "WHERE tiles.x = %(rowspace_key_x)s::INTEGER AND tiles.y = %(rowspace_key_y)s::INTEGER "
+        "AND tiles.embedding IS NOT NULL LIMIT ALL OFFSET 0) AS rowspace_queries"
     ) in text
     assert (
         "WHERE NOT (tiles.x = %(rowspace_key_x)s::INTEGER AND tiles.y = %(rowspace_key_y)s::INTEGER) "

@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
 from rowspace.repositories._async.verbatim import run_verbatim
+from rowspace.repositories.criteria import may_hide
+from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.reading import Reading
 from rowspace.repositories.subjects import Conditions, Subject
 from rowspace.wire.copy import copy_out_async
@@ -36,17 +38,22 @@ async def copied(
 async def _parts(
     session: AsyncSession, subject: Subject[Any], conditions: Conditions, reading: Reading
 ) -> AsyncGenerator[Any, None]:
+    if may_hide(session, subject.target.model):
+        reading = reading.selecting()
     connection = await session.connection(bind_arguments={"mapper": subject.target.model})
     if reading.export.selection is not None:
         await run_verbatim(connection, [reading.export.create_selection()])
-        selected = await connection.execute(reading.selection(subject, conditions), dict(conditions.parameters))
-        rows: int | None = selected.rowcount
+        selection, mapped = reading.selection(subject, conditions), {"mapper": subject.target.model}
+        # Through the session, for what it lets through.
+        rows: int | None = await session.scalar(selection, dict(conditions.parameters), bind_arguments=mapped)
     else:
         rows = None if reading.at_once else await connection.scalar(reading.export.estimate())
     decoder = reading.decoder(rows)
-    async with aclosing(copy_out_async(connection, reading.export.copy())) as chunks:
-        async for chunk in chunks:
-            decoder.feed(chunk)
-            if reading.at_once is not None and decoder.pending >= reading.at_once:
-                yield decoder.take()
+    copy = reading.export.copy()
+    with as_sqlalchemy(copy):
+        async with aclosing(copy_out_async(connection, copy)) as chunks:
+            async for chunk in chunks:
+                decoder.feed(chunk)
+                if reading.at_once is not None and decoder.pending >= reading.at_once:
+                    yield decoder.take()
     yield decoder.take()

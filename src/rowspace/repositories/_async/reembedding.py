@@ -14,6 +14,7 @@ from rowspace.models import Collection, Document
 from rowspace.repositories._async.collections import AsyncCollectionRepository
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
+from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.statements.replacement import Replacement, carry_over, obstacles
 from rowspace.wire.copy import copy_in_async
 
@@ -99,7 +100,9 @@ class AsyncReembedRepository:
         with mapped_errors():
             connection = await self._connection()
             await run_verbatim(connection, [plan.merge.create_stage()])
-            await copy_in_async(connection, plan.merge.to_stage(), plan.encode(given, range(len(given))))
+            into = plan.merge.to_stage()
+            with as_sqlalchemy(into.statement()):
+                await copy_in_async(connection, into, plan.encode(given, range(len(given))))
             await run_verbatim(connection, [tables.store(plan.merge.staged), plan.merge.drop_stage()])
 
     async def settle(self, changes: Sequence[tuple[int, str]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import compress
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,8 @@ class AnalysisRepository:
             InvalidFilter: the filter is malformed.
         """
         rows = self._rows(statements.distances, where=where, values=parameters(query))
-        rows.sort(key=lambda row: row[-1])
+        # NaN, the cosine distance of a vector of zeros, is the farthest, as for the server.
+        rows.sort(key=lambda row: (isnan(row[-1]), row[-1]))
         return Distances([_key(row[:-1]) for row in rows], np.array([row[-1] for row in rows], np.float64))
 
     def statistics(self, by: KeyLike, *, where: Where = ()) -> list[Category]:

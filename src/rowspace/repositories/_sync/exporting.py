@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
 from rowspace.repositories._sync.verbatim import run_verbatim
+from rowspace.repositories.criteria import may_hide
+from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.reading import Reading
 from rowspace.repositories.subjects import Conditions, Subject
 from rowspace.wire.copy import copy_out
@@ -37,17 +39,22 @@ def copied(
 def _parts(
     session: Session, subject: Subject[Any], conditions: Conditions, reading: Reading
 ) -> Generator[Any, None, None]:
+    if may_hide(session, subject.target.model):
+        reading = reading.selecting()
     connection = session.connection(bind_arguments={"mapper": subject.target.model})
     if reading.export.selection is not None:
         run_verbatim(connection, [reading.export.create_selection()])
-        selected = connection.execute(reading.selection(subject, conditions), dict(conditions.parameters))
-        rows: int | None = selected.rowcount
+        selection, mapped = reading.selection(subject, conditions), {"mapper": subject.target.model}
+        # Through the session, for what it lets through.
+        rows: int | None = session.scalar(selection, dict(conditions.parameters), bind_arguments=mapped)
     else:
         rows = None if reading.at_once else connection.scalar(reading.export.estimate())
     decoder = reading.decoder(rows)
-    with closing(copy_out(connection, reading.export.copy())) as chunks:
-        for chunk in chunks:
-            decoder.feed(chunk)
-            if reading.at_once is not None and decoder.pending >= reading.at_once:
-                yield decoder.take()
+    copy = reading.export.copy()
+    with as_sqlalchemy(copy):
+        with closing(copy_out(connection, copy)) as chunks:
+            for chunk in chunks:
+                decoder.feed(chunk)
+                if reading.at_once is not None and decoder.pending >= reading.at_once:
+                    yield decoder.take()
     yield decoder.take()

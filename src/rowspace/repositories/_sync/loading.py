@@ -10,11 +10,14 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from rowspace.errors import mapped_errors, sqlstate_of
+from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, iter_rows, plan_load, schema_of
+from rowspace.repositories.criteria import may_hide
+from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.results import LoadReport
 from rowspace.statements.text import word_count
+from rowspace.statements.visible import staged_visible
 from rowspace.statements.write import Merge
 from rowspace.wire.copy import copy_in
 from rowspace.wire.encode import EncodedRows
@@ -44,12 +47,12 @@ def upsert_rows(
         connection = session.connection(bind_arguments={"mapper": model})
         plan = plan_load(model, list(first), schema=schema_of(session.get_bind(mapper=model)), **options)
         batcher = Batcher(plan, first, size=batch_size)
-        return _load(connection, plan, batcher, source)
+        stage = _Stage(session, connection, model, plan.merge)
+        return _load(stage, plan, batcher, source)
 
 
-def _load(connection: Connection, plan: Plan, batcher: Batcher, source: Iterator[Mapping[str, Any]]) -> LoadReport:
+def _load(stage: _Stage, plan: Plan, batcher: Batcher, source: Iterator[Mapping[str, Any]]) -> LoadReport:
     inserted = updated = 0
-    stage = _Stage(connection, plan.merge)
     copies = plan.copies
     while True:
         while not batcher.full and (row := next(source, None)) is not None:
@@ -58,7 +61,7 @@ def _load(connection: Connection, plan: Plan, batcher: Batcher, source: Iterator
             break
         rows, data = len(batcher), batcher.take()
         # A row that came in an earlier batch is in the table by now.
-        copies = copies and not batcher.again and _copy_new(connection, plan.merge, data)
+        copies = copies and not batcher.again and _copy_new(stage.connection, plan.merge, data)
         new, old = (rows, 0) if copies else stage.merge(data)
         inserted, updated = inserted + new, updated + old
     stage.drop()
@@ -68,12 +71,14 @@ def _load(connection: Connection, plan: Plan, batcher: Batcher, source: Iterator
 
 def _copy_new(connection: Connection, merge: Merge, data: EncodedRows) -> bool:
     """Copy rows straight into the target and return True, or False where that has to be left to a merge."""
+    into = merge.to_target()
     try:
-        copy_in(connection, merge.to_target(), data)
-    except Exception as error:
+        with as_sqlalchemy(into.statement()):
+            copy_in(connection, into, data)
+    except DBAPIError as error:
         # A constraint: somebody else was faster with one of the keys, or the merge will say what is wrong as it says
         # it of any row. Or policies on the rows, which COPY cannot obey.
-        if (sqlstate_of(error) or "")[:2] not in {"23", "0A"}:
+        if (sqlstate_of(error.orig) or "")[:2] not in {"23", "0A"}:
             raise
         return False
     return True
@@ -102,21 +107,40 @@ def unsearchable(session: Session, language: str, texts: Mapping[int, str]) -> d
 class _Stage:
     """The staging table of a load, made when it is first needed."""
 
-    def __init__(self, connection: Connection, merge: Merge) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, connection: Connection, model: type[Any], merge: Merge) -> None:
+        self._session = session
+        self.connection = connection
+        self._model = model
         self._merge = merge
         self._made = False
+        self._guarded = may_hide(session, model)
 
     def merge(self, data: EncodedRows) -> tuple[int, int]:
         """Merge rows into the target and return how many were inserted and updated."""
         ready = self._merge.clear_stage() if self._made else self._merge.create_stage()
-        run_verbatim(self._connection, [ready])
+        run_verbatim(self.connection, [ready])
         self._made = True
-        copy_in(self._connection, self._merge.to_stage(), data)
-        counts: Any = (run_verbatim(self._connection, [self._merge.merge()])).one()
+        into = self._merge.to_stage()
+        with as_sqlalchemy(into.statement()):
+            copy_in(self.connection, into, data)
+        if self._guarded:
+            self._refuse_hidden()
+        counts: Any = (run_verbatim(self.connection, [self._merge.merge()])).one()
         return counts[0], counts[1]
+
+    def _refuse_hidden(self) -> None:
+        """Refuse to update rows that the session would not show."""
+        there: int = (run_verbatim(self.connection, [self._merge.known()])).scalar_one()
+        statement = staged_visible(self._model, self._merge.stage, self._merge.constants)
+        seen = self._session.scalar(statement, bind_arguments={"mapper": self._model})
+        if there != seen:
+            message = (
+                f"{there - (seen or 0)} of the rows have the key of a row of {self._merge.table} that this session "
+                "does not show, by its criteria (do_orm_execute) or the model's inheritance: it is not updated."
+            )
+            raise PermissionDenied(message)
 
     def drop(self) -> None:
         """Drop the table, if it was made."""
         if self._made:
-            run_verbatim(self._connection, [self._merge.drop_stage()])
+            run_verbatim(self.connection, [self._merge.drop_stage()])

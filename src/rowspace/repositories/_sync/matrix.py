@@ -15,10 +15,13 @@ from rowspace.models import Collection
 from rowspace.repositories._sync.exporting import copied
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load, schema_of
+from rowspace.repositories.criteria import may_hide
+from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.reading import Reading, plan_reading
 from rowspace.repositories.subjects import Conditions, Where, subject_of
 from rowspace.results import Matrix
 from rowspace.statements.batch import key_names
+from rowspace.statements.visible import discard_hidden
 from rowspace.vectors import as_matrix
 from rowspace.wire.copy import copy_in
 
@@ -90,6 +93,8 @@ class MatrixRepository:
             raise InvalidVector(message)
         names = [*key_names(self._subject.target), self._subject.target.column]
         with mapped_errors():
+            # The keys may be of rows that the session is about to add.
+            self.session.flush()
             connection = self.session.connection(bind_arguments={"mapper": self._model})
             schema = schema_of(self.session.get_bind(mapper=self._model))
             plan = plan_load(self._model, names, schema=schema, **self._subject.load_options())
@@ -98,7 +103,12 @@ class MatrixRepository:
                 dict(zip(names, (*self._subject.key(key), row), strict=True))
                 for key, row in zip(keys, matrix, strict=True)
             )
-            copy_in(connection, plan.merge.to_stage(), plan.encode(rows, range(len(matrix))))
+            into = plan.merge.to_stage()
+            with as_sqlalchemy(into.statement()):
+                copy_in(connection, into, plan.encode(rows, range(len(matrix))))
+            if may_hide(self.session, self._model):
+                hidden = discard_hidden(self._model, plan.merge.stage, plan.merge.constants)
+                self.session.execute(hidden, bind_arguments={"mapper": self._model})
             updated: int = (run_verbatim(connection, [plan.merge.update()])).rowcount
             run_verbatim(connection, [plan.merge.drop_stage()])
         return updated

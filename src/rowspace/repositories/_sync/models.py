@@ -77,7 +77,8 @@ class Repository(Generic[M]):
     def upsert(self, rows: Iterable[Mapping[str, Any]], *, batch_size: int = 5_000) -> LoadReport:
         """Insert rows, and update those whose primary key is there already, by COPY in binary.
 
-        Costs a COPY into a staging table and a statement that merges it, for each batch.
+        Costs a COPY into a staging table and a statement that merges it, for each batch. Entities that the session
+        holds keep their values until they are refreshed.
 
         Args:
             rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time. A column
@@ -117,6 +118,9 @@ class Repository(Generic[M]):
         """Delete the rows of primary keys and return how many there were.
 
         Costs one statement for each 10,000 keys.
+
+        Raises:
+            ConfigurationError: the model is mapped to several tables, as in joined inheritance.
         """
         wanted = [statements.as_key(self.model, key) for key in several(keys, "keys")]
         deleted = 0
@@ -128,7 +132,7 @@ class Repository(Generic[M]):
         """Delete the rows that meet every condition and return how many there were; costs a pass over them.
 
         Raises:
-            ConfigurationError: there is no condition.
+            ConfigurationError: there is no condition, or the model is mapped to several tables.
         """
         return self._delete(statements.delete_where(self.model, where))
 

@@ -15,6 +15,7 @@ from rowspace.models import Collection, Document
 from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
+from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.statements.replacement import Replacement, carry_over, obstacles
 from rowspace.wire.copy import copy_in
 
@@ -100,7 +101,9 @@ class ReembedRepository:
         with mapped_errors():
             connection = self._connection()
             run_verbatim(connection, [plan.merge.create_stage()])
-            copy_in(connection, plan.merge.to_stage(), plan.encode(given, range(len(given))))
+            into = plan.merge.to_stage()
+            with as_sqlalchemy(into.statement()):
+                copy_in(connection, into, plan.encode(given, range(len(given))))
             run_verbatim(connection, [tables.store(plan.merge.staged), plan.merge.drop_stage()])
 
     def settle(self, changes: Sequence[tuple[int, str]]) -> None:
