@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["not_in_force"]
+from rowspace.errors import ConfigurationError
+
+__all__ = ["not_in_force", "refuse_autocommit"]
 
 #: Where it is kept in `Session.info`.
 _KEY = "rowspace_settings"
@@ -31,6 +33,22 @@ def not_in_force(session: Any, model: type[Any], statements: list[str]) -> list[
     needed = [s for s in statements if not s.endswith(_REMEMBERED) or sent.get((model, _name(s))) != s]
     sent.update({(model, _name(statement)): statement for statement in needed})
     return needed
+
+
+def refuse_autocommit(connection: Any, statements: list[str]) -> None:
+    """Refuse settings that a connection in AUTOCOMMIT would not keep.
+
+    Raises:
+        ConfigurationError: there are some, but for those that Rowspace decides by itself and does without.
+    """
+    inner: Any = getattr(connection, "sync_connection", connection)
+    lost = [statement for statement in statements if not statement.endswith(_REMEMBERED)]
+    if lost and getattr(inner.connection.dbapi_connection, "autocommit", False):
+        message = (
+            f"Settings of a search hold until its transaction ends, and in AUTOCOMMIT there is none: {'; '.join(lost)} "
+            "would do nothing. Search in a session with another isolation level."
+        )
+        raise ConfigurationError(message)
 
 
 def _name(statement: str) -> str:

@@ -16,7 +16,13 @@ from rowspace import (
     SearchSettings,
     Vector,
 )
-from rowspace.errors import CollectionExists, EmbedderMismatch, StoreUnavailable, TransactionConflict
+from rowspace.errors import (
+    CollectionExists,
+    ConfigurationError,
+    EmbedderMismatch,
+    StoreUnavailable,
+    TransactionConflict,
+)
 from rowspace.testing import HashingEmbedder
 
 
@@ -64,6 +70,21 @@ async def test_settings_do_not_leak_through_the_pool(database):
     async with database.session() as session:
         assert await backend(session) == pid
         assert [await setting(session, name) for name in names] == before
+
+
+async def test_settings_that_autocommit_would_drop_are_refused(database):
+    async with database.begin() as session:
+        await AsyncRepository(session, Article).upsert(
+            [{"id": number, "embedding": [1, number]} for number in range(9)]
+        )
+    async with database.session() as session:
+        await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        articles = AsyncRepository(session, Article)
+        # What Rowspace sets by itself it can do without.
+        hits = await articles.nearest([1, 2], 4, where=[Article.id > 4])
+        assert [hit.entity.id for hit in hits] == [5, 6, 7, 8]
+        with pytest.raises(ConfigurationError, match=r"none: SET LOCAL hnsw.ef_search = 99 would"):
+            await articles.nearest([1, 2], settings=SearchSettings(ef_search=99))
 
 
 async def test_begin_commits_and_an_error_rolls_back(database):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
-from rowspace.repositories.in_force import not_in_force
+from rowspace.repositories.in_force import not_in_force, refuse_autocommit
 from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
 from rowspace.statements import quantized
@@ -42,6 +42,7 @@ async def apply_settings(session: AsyncSession, search: Search[Any], scan: Scan)
     if not statements:
         return
     connection = await session.connection(bind_arguments={"mapper": model})
+    refuse_autocommit(connection, statements)
     for statement in statements:
         await connection.exec_driver_sql(statement)
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
-from rowspace.repositories.in_force import not_in_force
+from rowspace.repositories.in_force import not_in_force, refuse_autocommit
 from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
 from rowspace.statements import quantized
@@ -43,6 +43,7 @@ def apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
     if not statements:
         return
     connection = session.connection(bind_arguments={"mapper": model})
+    refuse_autocommit(connection, statements)
     for statement in statements:
         connection.exec_driver_sql(statement)
 
