@@ -153,7 +153,6 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "40001": TransactionConflict,
     "40P01": TransactionConflict,
     "42501": PermissionDenied,
-    "42P01": SchemaNotReady,
     "42P05": ConfigurationError,
     "53300": StoreUnavailable,
     "57P01": StoreUnavailable,
@@ -166,7 +165,11 @@ _DRIVERS = {"asyncpg", "psycopg", "psycopg2", "sqlalchemy"}
 # Between a value and a column of another type; no migration makes that operator.
 _ODD_OPERATOR = re.compile(r"operator does not exist: (?!.*\b(?:vector|halfvec|sparsevec)\b)")
 
+# The partition of a collection, which no migration makes.
+_PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+" does not exist')
+
 _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
+    "42P01": lambda message: CollectionNotFound if _PARTITION.search(message) else SchemaNotReady,
     "22000": lambda message: (
         DimensionMismatch if "dimensions" in message else InvalidVector if "vec" in message else None
     ),
@@ -179,6 +182,7 @@ _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
 _PLUMBING = {"asyncio", "selectors", "socket", "ssl", "uvloop"}
 
 _FIX: dict[type[RowspaceError], str] = {
+    CollectionNotFound: "The collection was dropped or replaced since it was looked up: get it again.",
     SchemaNotReady: "Run the migrations: `rowspace db upgrade` or `alembic upgrade head`.",
     StoreUnavailable: "Check that the server runs, and the host, port, user and password in the URL.",
     PermissionDenied: "Grant the right to this role, or connect with one that has it.",

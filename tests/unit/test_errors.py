@@ -87,6 +87,14 @@ def test_a_pooler_between_transactions_is_named_with_what_it_needs(sqlstate):
     assert '"statement_cache_size": 0' in message
 
 
+@pytest.mark.parametrize("table", ["documents_12", "app.documents_7"])
+def test_a_partition_that_is_gone_is_no_matter_of_migrations(table):
+    gone = map_error(wrapped(f'relation "{table}" does not exist', "42P01"))
+    assert type(gone) is errors.CollectionNotFound
+    assert "dropped or replaced" in str(gone)
+    assert type(map_error(wrapped('relation "documents" does not exist', "42P01"))) is errors.SchemaNotReady
+
+
 def test_an_operator_that_no_migration_makes_stays_as_it_is():
     assert map_error(wrapped("operator does not exist: text = integer", "42883")) is None
     missing = map_error(wrapped("operator does not exist: public.vector <=> public.vector", "42883"))

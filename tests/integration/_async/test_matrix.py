@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
 from rowspace import AsyncCollectionRepository, AsyncDatabase, AsyncDocumentRepository, AsyncMatrixRepository, Vector
-from rowspace.errors import DimensionMismatch, InvalidVector, sqlstate_of
+from rowspace.errors import CollectionNotFound, DimensionMismatch, InvalidVector, sqlstate_of
 
 ROWS, DIMENSION = 3_000, 24
 VECTORS = np.random.default_rng(7).normal(size=(ROWS, DIMENSION)).astype(np.float32)
@@ -70,6 +70,23 @@ async def test_a_reader_that_stops_early_leaves_the_transaction_usable(database,
             first = await anext(parts)
             assert len(first.keys) == len(first.vectors)
         assert await session.scalar(text("SELECT count(*) FROM witness")) == 0
+
+
+async def test_an_update_of_nothing_is_none(database, collection):
+    async with database.begin() as session:
+        assert await AsyncMatrixRepository(session, collection).update([], []) == 0
+
+
+async def test_a_collection_that_was_replaced_is_said_to_be_gone(database, collection):
+    async with database.begin() as session:
+        collections = AsyncCollectionRepository(session)
+        old = await collections.create("replaced", DIMENSION)
+        session.expunge(old)
+        await collections.drop("replaced")
+        await collections.create("replaced", DIMENSION)
+    async with database.session() as session:
+        with pytest.raises(CollectionNotFound, match="dropped or replaced since"):
+            await AsyncMatrixRepository(session, old).read()
 
 
 async def test_update_writes_only_the_rows_that_are_there(database, collection):

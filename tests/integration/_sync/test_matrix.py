@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
 from rowspace import CollectionRepository, Database, DocumentRepository, MatrixRepository, Vector
-from rowspace.errors import DimensionMismatch, InvalidVector, sqlstate_of
+from rowspace.errors import CollectionNotFound, DimensionMismatch, InvalidVector, sqlstate_of
 
 ROWS, DIMENSION = 3_000, 24
 VECTORS = np.random.default_rng(7).normal(size=(ROWS, DIMENSION)).astype(np.float32)
@@ -71,6 +71,23 @@ def test_a_reader_that_stops_early_leaves_the_transaction_usable(database, colle
             first = next(parts)
             assert len(first.keys) == len(first.vectors)
         assert session.scalar(text("SELECT count(*) FROM witness")) == 0
+
+
+def test_an_update_of_nothing_is_none(database, collection):
+    with database.begin() as session:
+        assert MatrixRepository(session, collection).update([], []) == 0
+
+
+def test_a_collection_that_was_replaced_is_said_to_be_gone(database, collection):
+    with database.begin() as session:
+        collections = CollectionRepository(session)
+        old = collections.create("replaced", DIMENSION)
+        session.expunge(old)
+        collections.drop("replaced")
+        collections.create("replaced", DIMENSION)
+    with database.session() as session:
+        with pytest.raises(CollectionNotFound, match="dropped or replaced since"):
+            MatrixRepository(session, old).read()
 
 
 def test_update_writes_only_the_rows_that_are_there(database, collection):

@@ -87,6 +87,8 @@ class MatrixRepository:
         Raises:
             InvalidVector, DimensionMismatch: a shape that does not fit, NaN or infinity; nothing was written.
         """
+        if not len(keys) and not len(vectors):
+            return 0
         matrix = as_matrix(vectors, dimension=self._subject.target.type.dimension)
         if len(matrix) != len(keys):
             message = f"Expected one vector a key, got {len(matrix)} vectors for {len(keys)} keys."
