@@ -141,10 +141,16 @@ async def test_the_recall_of_each_indexed_column(session, vectors):
         await connection.execute(CreateIndex(index))
     await session.execute(text(f"ANALYZE {table}"))
     await session.execute(text("SET LOCAL enable_seqscan = off"))
-    found = [f for f in await AsyncDoctor(session, [Clip]).check(recall=0.9, queries=10) if f.check == "recall"]
+
+    async def low(recall, queries):
+        findings = await AsyncDoctor(session, [Clip]).check(recall=recall, queries=queries)
+        # Other tests leave collections in this database, which have a recall of their own.
+        return [f for f in findings if f.check == "recall" and f.subject.startswith("Clip.")]
+
+    found = await low(0.9, 10)
     assert [finding.subject for finding in found] == ["Clip.caption by l2", "Clip.caption by cosine"]
     assert found[1].fix == "IndexAdvisor(session, Clip, column='caption', distance='cosine').tune()"
-    assert not [f for f in await AsyncDoctor(session, [Clip]).check(recall=0.01, queries=5) if f.check == "recall"]
+    assert not await low(0.01, 5)
 
 
 async def test_a_model_whose_column_is_another(session):
