@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import NullPool, create_engine, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from rowspace import AsyncDatabase, Database
-from rowspace.engine import resolve_url
+from rowspace.engine import read_json, resolve_url
 from rowspace.errors import ConfigurationError, MissingExtra, StoreUnavailable
 
 SECRET = "hunter2hunter2"
@@ -157,3 +158,18 @@ async def test_an_async_engine_may_be_handed_in():
     database = AsyncDatabase(engine, schema="tenant")
     assert database.engine.get_execution_options() == {"schema_translate_map": {None: "tenant"}}
     assert engine.dialect.rowspace_wrap is bytes
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": [1, 2.5, "ä", null]}', ' \n {"b": {}} ', "true", '"x"', "12345678901234567890", "NaN"]
+)
+def test_json_is_read_as_by_the_module(text):
+    expected = repr(json.loads(text))
+    assert repr(read_json(text)) == repr(read_json(text.encode())) == expected
+
+
+def test_a_reader_of_json_of_ones_own():
+    with Database.open("postgresql://nowhere", json_deserializer=json.loads) as database:
+        assert database.engine.dialect._json_deserializer is json.loads
+    with Database.open("postgresql://nowhere") as database:
+        assert database.engine.dialect._json_deserializer is read_json
