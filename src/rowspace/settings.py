@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from rowspace.errors import InvalidSetting
 
-__all__ = ["DEFAULT_EF_SEARCH", "MAX_EF_SEARCH", "IterativeScan", "SearchSettings", "check_count"]
+__all__ = ["DEFAULT_EF_SEARCH", "MAX_EF_SEARCH", "NO_SETTINGS", "IterativeScan", "SearchSettings", "check_count"]
 
 IterativeScan = Literal["off", "strict_order", "relaxed_order"]
 
@@ -73,6 +73,8 @@ class SearchSettings:
 
     def statements(self, method: str | None = None) -> list[str]:
         """Return one `SET LOCAL` statement a setting; with an index method, only the settings of that method."""
+        if self is NO_SETTINGS:
+            return []
         out = [
             f"SET LOCAL {guc} = {getattr(self, name):d}"
             for name, (guc, _, _) in _NUMBERS.items()
@@ -92,6 +94,9 @@ _NUMBERS = {
     "max_scan_tuples": ("hnsw.max_scan_tuples", 1, 2_147_483_647),
     "scan_mem_multiplier": ("hnsw.scan_mem_multiplier", 1, 1_000),
 }
+
+#: What most searches have.
+NO_SETTINGS = SearchSettings()
 
 
 def check_count(name: str, value: Any) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from rowspace.errors import InvalidSetting
-from rowspace.settings import MAX_EF_SEARCH, SearchSettings
+from rowspace.settings import MAX_EF_SEARCH, NO_SETTINGS, SearchSettings
 
 __all__ = ["TUNING", "SettingName", "Tuning", "TuningPoint", "enough", "ladder", "tuned", "tuning_of", "with_setting"]
 
@@ -133,7 +133,7 @@ def tuned(settings: SearchSettings | None, tuning: Tuning | None) -> SearchSetti
     Raises:
         InvalidSetting: a recall without a curve, or above its end.
     """
-    given = settings or SearchSettings()
+    given = settings or NO_SETTINGS
     if given.recall is None:
         if tuning is None or given.ef_search is not None or given.probes is not None:
             return given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import isnan
 from numbers import Real
 from typing import Any, Generic, Literal, TypedDict, TypeVar
@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select
 
 from rowspace.errors import InvalidSetting, InvalidVector
 from rowspace.repositories.subjects import Subject, Where
-from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
+from rowspace.settings import DEFAULT_EF_SEARCH, NO_SETTINGS, SearchSettings
 from rowspace.statements import quantized
 from rowspace.statements.search import Nearest, Target, built, parameters
 
@@ -59,7 +59,7 @@ class Search(Generic[M]):
     where: tuple[ColumnElement[bool], ...] = ()
     #: Whether the conditions are objects that will come again, so that the statement is worth keeping.
     keep: bool = False
-    settings: SearchSettings = field(default_factory=SearchSettings)
+    settings: SearchSettings = NO_SETTINGS
     #: The method of the index, where it is known: the other method's settings are left alone.
     method: str | None = None
 

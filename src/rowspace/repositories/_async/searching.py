@@ -38,7 +38,8 @@ async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
 async def apply_settings(session: AsyncSession, search: Search[Any], scan: Scan) -> None:
     """Set what a scan needs, until the transaction ends."""
     model = search.target.model
-    statements = not_in_force(session, model, search.settings_for(scan).statements(search.method))
+    wanted = search.settings_for(scan).statements(search.method)
+    statements = wanted and not_in_force(session, model, wanted)
     if not statements:
         return
     connection = await session.connection(bind_arguments={"mapper": model})

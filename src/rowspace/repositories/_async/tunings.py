@@ -35,8 +35,8 @@ async def with_tuning(session: AsyncSession, subject: Subject[M]) -> Subject[M]:
         with mapped_errors():
             comments = await session.scalars(statements.comments(*table))
             found = tunings.remember(bind, table, statements.tunings_in(comments))
-    target = subject.target
-    return replace(subject, measured=found.get((target.column, target.distance.value)))
+    measured = found.get((subject.target.column, subject.target.distance.value))
+    return subject if measured is None else replace(subject, measured=measured)
 
 
 async def keep_tuning(session: AsyncSession, subject: Subject[Any], index: IndexFact, tuning: Tuning) -> None:

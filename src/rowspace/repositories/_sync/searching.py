@@ -39,7 +39,8 @@ def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
 def apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
     """Set what a scan needs, until the transaction ends."""
     model = search.target.model
-    statements = not_in_force(session, model, search.settings_for(scan).statements(search.method))
+    wanted = search.settings_for(scan).statements(search.method)
+    statements = wanted and not_in_force(session, model, wanted)
     if not statements:
         return
     connection = session.connection(bind_arguments={"mapper": model})

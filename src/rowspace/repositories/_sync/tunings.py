@@ -36,8 +36,8 @@ def with_tuning(session: Session, subject: Subject[M]) -> Subject[M]:
         with mapped_errors():
             comments = session.scalars(statements.comments(*table))
             found = tunings.remember(bind, table, statements.tunings_in(comments))
-    target = subject.target
-    return replace(subject, measured=found.get((target.column, target.distance.value)))
+    measured = found.get((subject.target.column, subject.target.distance.value))
+    return subject if measured is None else replace(subject, measured=measured)
 
 
 def keep_tuning(session: Session, subject: Subject[Any], index: IndexFact, tuning: Tuning) -> None:
