@@ -59,9 +59,10 @@ class Distance(StrEnum):
         Cosine and jaccard: `1 - distance`, in [-1, 1] and [0, 1]. Inner product: its sign turned, unbounded.
         L2, L1 and hamming: `1 / (1 + distance)`, in (0, 1].
         """
-        if self in {Distance.COSINE, Distance.JACCARD}:
+        # Once a hit: the names of the module are found in a third of the time of those of an enumeration.
+        if self is _COSINE or self is _JACCARD:
             return 1.0 - distance
-        if self is Distance.INNER_PRODUCT:
+        if self is _INNER_PRODUCT:
             return -distance
         return 1.0 / (1.0 + distance)
 
@@ -76,6 +77,8 @@ class Distance(StrEnum):
             return -similarity
         return 1.0 / similarity - 1.0 if similarity > 0 else math.inf
 
+
+_COSINE, _JACCARD, _INNER_PRODUCT = Distance.COSINE, Distance.JACCARD, Distance.INNER_PRODUCT
 
 _OPERATOR = {
     Distance.L2: "<->",

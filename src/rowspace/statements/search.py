@@ -149,7 +149,8 @@ class Nearest:
     iterative: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "k", check_count("k", self.k))
+        if type(self.k) is not int or not 1 <= self.k < 2**31:
+            object.__setattr__(self, "k", check_count("k", self.k))
 
 
 def distance_to(target: Target[Any], query: Any = None) -> ColumnElement[float]:
