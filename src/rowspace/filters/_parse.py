@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, TypeAlias
@@ -49,12 +49,12 @@ class _Place:
     depth: int = 0
 
     def inside(self, name: str) -> _Place:
-        return replace(self, where=f"{self.where}{name}")
+        return _Place(self.path, f"{self.where}{name}", self.depth)
 
     def deeper(self, value: object) -> _Place:
         if self.depth >= _MAX_DEPTH or len(self.path) > _MAX_DEPTH:
             raise invalid(self.where, value, f"at most {_MAX_DEPTH} levels", "Write a flatter filter.")
-        return replace(self, depth=self.depth + 1)
+        return _Place(self.path, self.where, self.depth + 1)
 
 
 def parse(filter_: Filter | None, /) -> Condition | None:
@@ -124,7 +124,7 @@ def _entry(key: object, operand: object, at: _Place) -> Condition:
     inner = at.inside(f".{name}" if name is key else name)
     if _is_operator(key):
         return _operation(key, operand, inner)
-    below = replace(inner, path=at.path + _segments(text(key, inner.where), inner.where))
+    below = _Place(at.path + _segments(text(key, inner.where), inner.where), inner.where, inner.depth)
     return _mapping(operand, below) if isinstance(operand, Mapping) else _equal(operand, below.deeper(operand))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import isnan
 from numbers import Real
 from typing import Any, Generic, Literal, TypedDict, TypeVar
@@ -73,7 +74,7 @@ class Search(Generic[M]):
     def settings_for(self, scan: Scan) -> SearchSettings:
         """Return the settings of one scan."""
         settings = self.settings if self.candidates is None else quantized.covering(self.settings, self.candidates)
-        return replace(settings, iterative_scan="relaxed_order") if scan == "iterative" else settings
+        return _iterating(settings) if scan == "iterative" else settings
 
     def scans(self) -> tuple[Scan, ...]:
         """Return the scans to try, each for when the one before came back with fewer rows than there are.
@@ -98,9 +99,18 @@ class Search(Generic[M]):
 
     def shape_of(self, scan: Scan) -> Nearest:
         """Return the shape of the statement of one scan."""
-        return (
-            self.shape if scan == "plain" else replace(self.shape, exact=scan == "exact", iterative=scan == "iterative")
-        )
+        return self.shape if scan == "plain" else _shaped(self.shape, scan)
+
+
+# Few come again and again, and to make one costs as much as all else that a search is planned for.
+@lru_cache(256)
+def _shaped(shape: Nearest, scan: Scan) -> Nearest:
+    return replace(shape, exact=scan == "exact", iterative=scan == "iterative")
+
+
+@lru_cache(256)
+def _iterating(settings: SearchSettings) -> SearchSettings:
+    return replace(settings, iterative_scan="relaxed_order")
 
 
 def plan_search(
