@@ -1,15 +1,23 @@
-"""Errors of statements that go to the driver without SQLAlchemy, as SQLAlchemy raises those of its own."""
+"""Statements that go to the driver without SQLAlchemy: whether they may, what is sent, and its errors as SQLAlchemy's.
+
+Between statement and rows SQLAlchemy makes a context and a result, each of them anew: about a third of what a search
+costs the client. Where somebody listens to the statements or logs them, they run by SQLAlchemy as ever.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import exc
+from sqlalchemy import Connection, Dialect, Engine, Select, exc
+from sqlalchemy.pool import PoolProxiedConnection
 
 from rowspace.errors import sqlstate_of
 
-__all__ = ["as_sqlalchemy"]
+__all__ = ["Prepared", "as_sqlalchemy", "is_observed", "prepared", "run"]
 
 _KINDS: dict[str, type[exc.DBAPIError]] = {
     kind.__name__: kind
@@ -22,6 +30,121 @@ _KINDS: dict[str, type[exc.DBAPIError]] = {
         exc.ProgrammingError,
     )
 }
+
+
+def is_observed(source: Engine | Connection) -> bool:
+    """Tell whether somebody wants to see the statements of an engine or a connection, or to change them."""
+    seen: Any = source.dispatch
+    of_dialect: Any = source.dialect.dispatch
+    return bool(
+        seen.before_cursor_execute
+        or seen.after_cursor_execute
+        or seen.before_execute
+        or seen.after_execute
+        or of_dialect.do_execute
+        or of_dialect.do_execute_no_params
+        or of_dialect.handle_error
+        or source.get_execution_options()
+        or source.engine.logger.isEnabledFor(logging.INFO)
+    )
+
+
+class Prepared:
+    """A statement that comes again: its text, what makes its parameters, and what its types make of the rows.
+
+    Args:
+        dialect: of the connections that it runs on.
+        statement: without lists of values, whose text is another for each length.
+    """
+
+    def __init__(self, dialect: Dialect, statement: Select[Any]) -> None:
+        made: Any = statement.compile(dialect=dialect)
+        self.dialect, self.text = dialect, str(made)
+        #: Whether it can be run at all; else each run has a text of its own.
+        self.is_fixed = not (made.post_compile_params or made.literal_execute_params)
+        self._values, self._order = made.construct_params, made.positiontup
+        self._bound = [(name, _to_driver(dialect, bound.type)) for bound, name in made.bind_names.items()]
+        self._types = [column.type for column in statement.selected_columns]
+        self._converted: _Converters | None = None
+
+    def parameters(self, values: Mapping[str, Any]) -> Any:
+        """Return the driver's parameters, a mapping or a sequence."""
+        given = self._values(values)
+        named = {name: convert(given[name]) if convert else given[name] for name, convert in self._bound}
+        return [named[name] for name in self._order] if self._order else named
+
+    def rows(self, cursor: Any) -> Sequence[Sequence[Any]]:
+        """Return what the cursor holds after the statement."""
+        rows: Sequence[Sequence[Any]] = cursor.fetchall()
+        if self._converted is None:
+            codes = [column[1] for column in cursor.description]
+            self._converted = _from_driver(self.dialect, self._types, codes)
+        return [_converted(row, self._converted) for row in rows] if self._converted else rows
+
+
+_Converters = list[tuple[int, Callable[[Any], Any]]]
+
+#: The last ones, so that a statement is prepared once.
+prepared = lru_cache(512)(Prepared)
+
+
+def _to_driver(dialect: Dialect, type_: Any) -> Callable[[Any], Any] | None:
+    convert: Callable[[Any], Any] | None = type_.dialect_impl(dialect).bind_processor(dialect)
+    return convert
+
+
+def _from_driver(dialect: Dialect, types: Sequence[Any], codes: Sequence[Any]) -> _Converters:
+    found = [
+        type_.dialect_impl(dialect).result_processor(dialect, code) for type_, code in zip(types, codes, strict=True)
+    ]
+    return [(position, convert) for position, convert in enumerate(found) if convert is not None]
+
+
+def _converted(row: Sequence[Any], converters: _Converters) -> Sequence[Any]:
+    values = [*row]
+    for position, convert in converters:
+        values[position] = convert(values[position])
+    return values
+
+
+def run(
+    proxied: PoolProxiedConnection,
+    statement: Prepared,
+    parameters: Any,
+    *,
+    invalidate: Callable[[BaseException], object] = lambda _: None,
+) -> Sequence[Sequence[Any]]:
+    """Return the rows of a statement.
+
+    Args:
+        proxied: a connection of the pool's.
+        statement: prepared for its dialect.
+        parameters: as the statement makes them.
+        invalidate: is called with the error where the connection can no longer be used; by default nothing is done.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: as SQLAlchemy raises it, but without the parameters: they hold an embedding.
+    """
+    cursor, dialect = None, statement.dialect
+    kind = dialect.loaded_dbapi.Error
+    try:
+        cursor = proxied.cursor()
+        cursor.execute(statement.text, parameters)
+        rows = statement.rows(cursor)
+        cursor.close()
+    except kind as error:
+        broken = dialect.is_disconnect(error, proxied.dbapi_connection, cursor)
+        if broken:
+            invalidate(error)
+        raise exc.DBAPIError.instance(
+            statement.text, None, error, kind, connection_invalidated=broken, dialect=dialect
+        ) from error
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            # Cancelled: nobody knows what the connection is at.
+            invalidate(error)
+        raise
+    return rows
 
 
 @contextmanager

@@ -91,21 +91,23 @@ class Search(Generic[M]):
             return ("iterative", "exact")
         return ("plain", "iterative", "exact")
 
-    def statement(self, scan: Scan) -> Select[M, float]:
-        """Return the statement of one scan."""
+    def statement(self, scan: Scan, *, columns: bool = False) -> Select[M, float]:
+        """Return the statement of one scan, of objects of the model or of the columns of `Nearest.columns`."""
+        shape = self.shape_of(scan, columns=columns)
         if self.candidates is not None and scan != "exact":
-            return quantized.built(self.target, self.shape, self.candidates, self.where, keep=self.keep)
-        return built(self.target, self.shape_of(scan), self.where, keep=self.keep)
+            return quantized.built(self.target, shape, self.candidates, self.where, keep=self.keep)
+        return built(self.target, shape, self.where, keep=self.keep)
 
-    def shape_of(self, scan: Scan) -> Nearest:
+    def shape_of(self, scan: Scan, *, columns: bool = False) -> Nearest:
         """Return the shape of the statement of one scan."""
-        return self.shape if scan == "plain" else _shaped(self.shape, scan)
+        return self.shape if scan == "plain" and not columns else _shaped(self.shape, scan, columns=columns)
 
 
 # Few come again and again, and to make one costs as much as all else that a search is planned for.
 @lru_cache(256)
-def _shaped(shape: Nearest, scan: Scan) -> Nearest:
-    return replace(shape, exact=scan == "exact", iterative=scan == "iterative")
+def _shaped(shape: Nearest, scan: Scan, *, columns: bool) -> Nearest:
+    exact = shape.exact if scan == "plain" else scan == "exact"
+    return replace(shape, exact=exact, iterative=scan == "iterative", columns=columns)
 
 
 @lru_cache(256)

@@ -29,9 +29,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from rowspace.statements.arrays import vectors_parameter
-from rowspace.statements.eager import apart
 from rowspace.statements.quantized import nearest_of
-from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, at_most, distance_to, loading, scanned
+from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, at_most, distance_to, scanned, select_hits
 
 __all__ = ["QUERIES", "count_many", "key_names", "key_parameters", "nearest_keys", "nearest_many", "similar_to"]
 
@@ -148,20 +147,20 @@ def _hits(
 ) -> Select[int, M, float]:
     inner = _nearest(queries, target, shape, where, but_for=but_for).lateral("rowspace_hits")
     entity: Any = aliased(target.model, inner)
-    embedding, distance = getattr(entity, target.column), inner.c[DISTANCE]
-    return (
-        select(queries.c.position, entity, distance)
+    distance = inner.c[DISTANCE]
+    statement: Select[int, M, float] = (
+        select_hits(target, entity, shape, distance, queries.c.position)
         .select_from(queries.join(inner, true()))
         .where(*at_most(distance, shape))
         .order_by(queries.c.position, distance)
-        .options(loading(embedding, shape), *apart(entity))
     )
+    return statement
 
 
 def _nearest(
     queries: FromClause, target: Target[Any], shape: Nearest, where: Where, *, but_for: Where = ()
 ) -> Select[Any]:
     distance = distance_to(target, queries.c.query)
-    rows = scanned(target, distance).where(*target.conditions(), *where, *but_for, *at_least(distance, shape))
+    rows = scanned(target, distance, shape).where(*target.conditions(), *where, *but_for, *at_least(distance, shape))
     found = nearest_of(rows.correlate(queries), target, shape, query=queries.c.query, filtered=bool(where))
     return found.correlate(queries)

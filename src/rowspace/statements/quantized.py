@@ -18,7 +18,6 @@ from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import Quantize, quantized
 from rowspace.settings import DEFAULT_EF_SEARCH, MAX_EF_SEARCH, SearchSettings
-from rowspace.statements.eager import apart
 from rowspace.statements.search import (
     DISTANCE,
     QUERY,
@@ -29,10 +28,10 @@ from rowspace.statements.search import (
     beyond,
     distance_to,
     first_of,
-    loading,
     number,
     parameter,
     scanned,
+    select_hits,
 )
 
 __all__ = ["OVERSAMPLE", "candidates", "count_candidates", "covering", "nearest_of", "nearest_quantized"]
@@ -73,11 +72,10 @@ def nearest_quantized(
     entity: Any = aliased(target.model, inner)
     distance: ColumnElement[float] = inner.c[DISTANCE]
     return (
-        select(entity, distance)
+        select_hits(target, entity, shape, distance)
         .where(*at_most(distance, shape))
         .order_by(distance)
         .limit(number(shape.k))
-        .options(loading(getattr(entity, target.column), shape), *apart(entity))
     )
 
 
@@ -142,7 +140,7 @@ def built(
 
 def _found(target: Target[Any], shape: Nearest, count: int, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     distance = distance_to(target)
-    rows = scanned(target, distance).where(
+    rows = scanned(target, distance, shape).where(
         *target.conditions(planned_once=not where), *where, *at_least(distance, shape)
     )
     return first_of(rows, approximate_distance(target), count, filtered=bool(where))

@@ -39,7 +39,9 @@ __all__ = [
     "distance_to",
     "first_of",
     "in_order",
+    "loaded",
     "nearest",
+    "select_hits",
 ]
 
 M = TypeVar("M")
@@ -139,6 +141,7 @@ class Nearest:
         with_embedding: load the embedding too.
         exact: do not use the vector index.
         iterative: the index scan goes on in `relaxed_order`, which is not quite the order of the distances.
+        columns: select what is loaded of the model, see `loaded`, in place of its objects.
     """
 
     k: int = 10
@@ -147,6 +150,7 @@ class Nearest:
     with_embedding: bool = False
     exact: bool = False
     iterative: bool = False
+    columns: bool = False
 
     def __post_init__(self) -> None:
         if type(self.k) is not int or not 1 <= self.k < 2**31:
@@ -176,13 +180,12 @@ def nearest(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[boo
     # Adding zero is what keeps the planner from the vector index, and nothing else.
     order = distance + _ZERO if shape.exact else distance
     return (
-        select(target.model, distance.label(DISTANCE))
+        select_hits(target, target.model, shape, distance.label(DISTANCE))
         .where(
             *target.conditions(planned_once=not where), *where, *at_least(distance, shape), *at_most(distance, shape)
         )
         .order_by(order)
         .limit(number(shape.k))
-        .options(loading(target.attribute, shape), *apart(target.model))
     )
 
 
@@ -239,27 +242,49 @@ def _sorted_again(target: Target[M], shape: Nearest, where: Sequence[ColumnEleme
     entity: Any = aliased(target.model, inner)
     distance: ColumnElement[float] = inner.c[DISTANCE]
     return (
-        select(entity, distance)
+        select_hits(target, entity, shape, distance)
         .where(*at_most(distance, shape))
         # The planner believes that the rows come in order, and would leave the sort out.
         .order_by(distance + _ZERO)
         .limit(number(shape.k))
-        .options(loading(getattr(entity, target.column), shape), *apart(entity))
     )
 
 
 def _candidates(target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     distance = distance_to(target)
-    rows = scanned(target, distance).where(
+    rows = scanned(target, distance, shape).where(
         *target.conditions(planned_once=not where), *where, *at_least(distance, shape)
     )
     return first_of(rows, distance, beyond(shape.k), filtered=bool(where))
 
 
-def scanned(target: Target[Any], distance: ColumnElement[float]) -> Select[Any]:
+def select_hits(
+    target: Target[Any], entity: Any, shape: Nearest, distance: ColumnElement[float], *before: Any
+) -> Select[Any]:
+    """Select what a search returns: columns `before`, then `entity`, the model or an alias of it, then the distance."""
+    if shape.columns:
+        return select(*before, *[getattr(entity, name) for name in loaded(target, shape)], distance)
+    options = [loading(getattr(entity, target.column), shape), *apart(entity)]
+    return select(*before, entity, distance).options(*options)
+
+
+def scanned(target: Target[Any], distance: ColumnElement[float], shape: Nearest) -> Select[Any]:
     """Select the rows and their distance, for a statement around it."""
-    # The model, not the columns of its tables: it brings the join of its parents and the criteria of the session.
-    return select(target.model, distance.label(DISTANCE))
+    mapper = inspect(target.model)
+    # The model or its attributes, not the columns of its tables: they bring the join of its parents and the criteria of
+    # the session. Without the vectors, which nobody reads from here, what is sorted is a fifth as large.
+    is_one_of_several = mapper.inherits is not None or mapper.polymorphic_on is not None
+    names = loaded(target, shape)
+    rows = [target.model] if is_one_of_several else [getattr(target.model, name) for name in names]
+    return select(*rows, distance.label(DISTANCE))
+
+
+@lru_cache(512)
+def loaded(target: Target[Any], shape: Nearest) -> tuple[str, ...]:
+    """Return the keys of the attributes that come with each row, in their order."""
+    attributes = inspect(target.model).column_attrs
+    wanted = [one.key for one in attributes if (shape.with_embedding if one.key == target.column else not one.deferred)]
+    return tuple(wanted)
 
 
 def beyond(k: int) -> int:

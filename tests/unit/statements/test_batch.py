@@ -62,7 +62,7 @@ def test_many_queries_are_one_lateral_join():
         "rowspace_hits.rowspace_distance "
         "FROM unnest((SELECT CAST(%(rowspace_queries)s AS VECTOR(3)[]) AS anon_1)) WITH ORDINALITY "
         "AS rowspace_queries(query, position) JOIN LATERAL ("
-        "SELECT notes.id AS id, notes.kind AS kind, notes.embedding AS embedding, notes.metadata AS metadata, "
+        "SELECT notes.id AS id, notes.kind AS kind, notes.metadata AS metadata, "
         "notes.embedding <-> rowspace_queries.query AS rowspace_distance "
         "FROM notes ORDER BY notes.embedding <-> rowspace_queries.query LIMIT 5) AS rowspace_hits ON true "
         "ORDER BY rowspace_queries.position, rowspace_hits.rowspace_distance"

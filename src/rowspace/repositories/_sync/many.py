@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
-from rowspace.repositories._sync.searching import apply_settings
+from rowspace.repositories._sync.searching import apply_settings, fetch_rows
 from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
 from rowspace.statements.batch import QUERIES, built_many, count_many, key_parameters, nearest_keys
@@ -50,6 +52,11 @@ class Many(Generic[M]):
         queries = key_parameters(self.search.target, given[0]) if self.stored else {QUERIES: given}
         return {**self.search.parameters, **queries}
 
+    def statement(self, scan: Scan, *, columns: bool) -> Select[int, M, float]:
+        """Return the statement of one scan; see `Search.statement`."""
+        search, shape = self.search, self.search.shape_of(scan, columns=columns)
+        return built_many(search.target, shape, search.where, stored=self.stored, keep=search.keep)
+
 
 def run_many(session: Session, many: Many[M]) -> list[list[Hit[M]]]:
     """Return the hits of each query, nearest first: k of them where k rows match."""
@@ -70,16 +77,16 @@ def run_many(session: Session, many: Many[M]) -> list[list[Hit[M]]]:
 
 
 def _fetch(session: Session, many: Many[M], scan: Scan, part: Sequence[int]) -> list[list[Hit[M]]]:
-    search = many.search
-    shape = search.shape_of(scan)
+    similarity = many.search.target.distance.similarity
+    parameters = many.parameters(part)
     if many.keys_only:
-        statement: Any = nearest_keys(search.target, shape, search.where)
+        keys = nearest_keys(many.search.target, many.search.shape_of(scan), many.search.where)
+        found = [(at, tuple(key), distance) for at, *key, distance in session.execute(keys, parameters)]
+        rows: Iterable[Sequence[Any]] = found
     else:
-        statement = built_many(search.target, shape, search.where, stored=many.stored, keep=search.keep)
-    similarity = search.target.distance.similarity
+        rows = fetch_rows(session, many.search, partial(many.statement, scan), parameters)
     hits: list[list[Hit[M]]] = [[] for _ in part]
-    for position, *row, distance in session.execute(statement, many.parameters(part)):
-        entity: Any = tuple(row) if many.keys_only else row[0]
+    for position, entity, distance in rows:
         hits[position - 1].append(Hit(entity, distance, similarity(distance)))
     return hits
 

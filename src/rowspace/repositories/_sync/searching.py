@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
+from rowspace.repositories.entities import Statement, fetch, plain_session
 from rowspace.repositories.in_force import not_in_force, refuse_autocommit
 from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
 from rowspace.statements import quantized
 from rowspace.statements.search import count_candidates
 
-__all__ = ["apply_settings", "run_search"]
+__all__ = ["apply_settings", "fetch_rows", "run_search"]
 
 M = TypeVar("M")
 
@@ -51,11 +54,22 @@ def apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
 
 def _fetch(session: Session, search: Search[M], scan: Scan) -> list[Hit[M]]:
     similarity = search.target.distance.similarity
-    rows = session.execute(search.statement(scan), search.parameters)
+    rows = fetch_rows(session, search, partial(search.statement, scan), search.parameters)
     hits = [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
     # An earlier search of the transaction may have left the iterative scan on, whose order is relaxed.
     hits.sort(key=_distance)
     return hits
+
+
+def fetch_rows(
+    session: Session, search: Search[Any], statement: Statement, parameters: Mapping[str, Any]
+) -> Iterable[Sequence[Any]]:
+    """Return the rows of a statement with an object of the session in each, by the shortest way that there is."""
+    own = plain_session(session, search)
+    if own is None:
+        return session.execute(statement(columns=False), parameters)
+    rows: Iterable[Sequence[Any]] = fetch(own, search, statement, parameters)
+    return rows
 
 
 def _gave_up(session: Session, search: Search[Any]) -> bool:

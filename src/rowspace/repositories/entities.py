@@ -1,0 +1,164 @@
+"""The hits of a search as objects of the session, made out of the rows of the driver's own cursor.
+
+The ORM can do more on the way from a statement to its objects than a search asks for, and the way costs the client more
+than all else. Where none of that is in use, the objects are made here as the ORM makes them: what the session has is
+returned as it is, what it has not becomes one of its persistent objects, and what was not selected is loaded when it is
+asked for. Events, inheritance, eager relationships, something to flush: whatever there is of it, and the ORM runs the
+search. It also runs the first of each shape, and what it leaves on an object besides the values is put on ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Column, Connection, Select, Table, inspect
+from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm.attributes import instance_dict, instance_state
+
+from rowspace.repositories.driver import is_observed, prepared, run
+from rowspace.repositories.searches import Search
+from rowspace.statements.search import Target, loaded
+
+__all__ = ["Statement", "fetch", "plain_session"]
+
+#: Relationships of these kinds leave nothing on an object until they are asked for.
+_LATER = {"select", True, "raise", "raise_on_sql", "write_only", "dynamic"}
+
+
+class _Way(NamedTuple):
+    """How the objects of a statement are made: of which columns, and with what the ORM leaves on the state of each."""
+
+    columns: Select[Any]
+    mapper: Mapper[Any]
+    #: Of a row the columns before the object; after it comes the distance.
+    before: int
+    names: tuple[str, ...]
+    complete: frozenset[str]
+    primary_key: Callable[[Sequence[Any]], tuple[Any, ...]]
+    load_options: Any
+    load_path: Any
+    callables: dict[str, Any]
+
+
+#: By the statement that the ORM runs.
+_ways: WeakKeyDictionary[Select[Any], _Way] = WeakKeyDictionary()
+
+
+#: Returns a statement of `rowspace.statements.search.select_hits`; with `columns=True` that of the columns.
+Statement = Callable[..., Any]
+
+
+def plain_session(session: Any, search: Search[Any]) -> Session | None:
+    """Return the `Session` that is `session` or within it, None where the ORM has more to do than to load the rows."""
+    own: Any = getattr(session, "sync_session", session)
+    kinds: Any = type(session), type(own)
+    if not (search.keep and all(map(_is_genuine, kinds)) and _is_plain(search.target)):
+        return None
+    listened = own.dispatch.do_orm_execute or own.dispatch.loaded_as_persistent
+    to_flush = own.autoflush and (own.new or own.deleted or own.dirty)
+    return None if listened or to_flush or getattr(own, "execution_options", None) else own
+
+
+def fetch(
+    session: Session, search: Search[Any], statement: Statement, parameters: Mapping[str, Any]
+) -> Iterable[Sequence[Any]]:
+    """Return the rows of a statement with an object in each, of a session that `plain_session` returned."""
+    objects = statement(columns=False)
+    way = _ways.get(objects)
+    if way is None:
+        return _fetch_and_learn(session, search, statement, parameters)
+    connection = session.connection(bind_arguments={"mapper": way.mapper, "clause": objects})
+    columns = prepared(connection.dialect, way.columns)
+    found = None
+    if columns.is_fixed and not _is_watched(connection, way.mapper):
+        values = columns.parameters(parameters)
+        rows = run(connection.connection, columns, values, invalidate=connection.invalidate)
+        found = _with_objects(session, way, rows)
+    return session.execute(objects, parameters) if found is None else found
+
+
+def _is_watched(connection: Connection, mapper: Mapper[Any]) -> bool:
+    loads: Any = mapper.class_manager.dispatch
+    return bool(loads.load or connection.invalidated or not connection.in_transaction() or is_observed(connection))
+
+
+def _fetch_and_learn(
+    session: Session, search: Search[Any], statement: Statement, parameters: Mapping[str, Any]
+) -> Iterable[Sequence[Any]]:
+    objects = statement(columns=False)
+    known = set(session.identity_map.keys())
+    rows = session.execute(objects, parameters).all()
+    for row in rows:
+        state = instance_state(row[-2])
+        if state.key not in known:
+            names = loaded(search.target, search.shape)
+            before = len(row) - 2
+            _ways[objects] = _Way(
+                columns=statement(columns=True),
+                mapper=state.mapper,
+                before=before,
+                names=names,
+                complete=frozenset(names),
+                primary_key=_primary_key(state.mapper, names, before),
+                load_options=state.load_options,
+                load_path=state.load_path,
+                callables=dict(state.callables),
+            )
+            break
+    return rows
+
+
+def _primary_key(
+    mapper: Mapper[Any], names: tuple[str, ...], before: int
+) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """Return what takes the primary key out of a row."""
+    places = [before + names.index(mapper.get_property_by_column(column).key) for column in mapper.primary_key]
+    return itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
+
+
+def _with_objects(session: Session, way: _Way, rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]] | None:
+    """Return the rows with objects in place of their columns, None where the session has one of these in part."""
+    known, model, new = session.identity_map, way.mapper.class_, way.mapper.class_manager.new_instance
+    found = []
+    for row in rows:
+        # The class, the primary key, and the token of a horizontally sharded session, which this is not.
+        key = model, way.primary_key(row), None
+        entity = known.get(key)
+        if entity is None:
+            entity = new()
+            state = instance_state(entity)
+            state.key, state.session_id = key, session.hash_key
+            state.load_options, state.load_path = way.load_options, way.load_path
+            if way.callables:
+                state.callables = dict(way.callables)
+            instance_dict(entity).update(zip(way.names, row[way.before :], strict=False))
+            known.add(state)
+        elif not instance_dict(entity).keys() >= way.complete:
+            return None
+        found.append((*row[: way.before], entity, row[-1]))
+    return found
+
+
+@lru_cache(512)
+def _is_plain(target: Target[Any]) -> bool:
+    """Tell whether a model is a table of columns and nothing else, as far as loading it goes."""
+    mapper: Any = inspect(target.model)
+    return (
+        isinstance(mapper.local_table, Table)
+        and mapper.inherits is None
+        and mapper.polymorphic_on is None
+        and not mapper.always_refresh
+        and not any(column.nullable for column in mapper.primary_key)
+        and all(isinstance(column, Column) for one in mapper.column_attrs for column in one.columns)
+        and all(one.lazy in _LATER for one in mapper.relationships)
+    )
+
+
+@lru_cache(64)
+def _is_genuine(kind: Any) -> bool:
+    """Tell whether `execute` is SQLAlchemy's own, not a subclass's or a proxy's."""
+    return kind.execute.__module__ in {"sqlalchemy.orm.session", "sqlalchemy.ext.asyncio.session"}
