@@ -165,6 +165,25 @@ async def test_a_connection_that_the_server_ended_is_unavailable_and_then_replac
         assert await AsyncRepository(session, Article).count() == 0
 
 
+async def test_a_search_whose_connection_is_gone_is_unavailable_and_the_session_goes_on(database, engine_url):
+    admin = create_engine(engine_url, poolclass=NullPool)
+    async with database.session() as session:
+        articles = AsyncRepository(session, Article)
+        await articles.upsert([{"id": 1, "embedding": [1, 2]}])
+        await session.commit()
+        # By the ORM, and by the driver's cursor.
+        assert [len(await articles.nearest([1, 2])) for _ in range(2)] == [1, 1]
+        session.expunge_all()
+        pid = await backend(session)
+        with admin.connect() as connection:
+            connection.execute(text(f"SELECT pg_terminate_backend({pid}, 5000)"))
+        with pytest.raises(StoreUnavailable, match="Check that the server runs"):
+            await articles.nearest([1, 2])
+        await session.rollback()
+        assert len(await articles.nearest([1, 2])) == 1
+        assert await backend(session) != pid
+
+
 async def test_a_name_taken_in_another_transaction(url):
     async with AsyncDatabase.open(url) as database, database.session() as first, database.session() as second:
         await AsyncCollectionRepository(first).create("news", 3)

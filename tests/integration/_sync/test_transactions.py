@@ -163,6 +163,25 @@ def test_a_connection_that_the_server_ended_is_unavailable_and_then_replaced(dat
         assert Repository(session, Article).count() == 0
 
 
+def test_a_search_whose_connection_is_gone_is_unavailable_and_the_session_goes_on(database, engine_url):
+    admin = create_engine(engine_url, poolclass=NullPool)
+    with database.session() as session:
+        articles = Repository(session, Article)
+        articles.upsert([{"id": 1, "embedding": [1, 2]}])
+        session.commit()
+        # By the ORM, and by the driver's cursor.
+        assert [len(articles.nearest([1, 2])) for _ in range(2)] == [1, 1]
+        session.expunge_all()
+        pid = backend(session)
+        with admin.connect() as connection:
+            connection.execute(text(f"SELECT pg_terminate_backend({pid}, 5000)"))
+        with pytest.raises(StoreUnavailable, match="Check that the server runs"):
+            articles.nearest([1, 2])
+        session.rollback()
+        assert len(articles.nearest([1, 2])) == 1
+        assert backend(session) != pid
+
+
 def test_a_name_taken_in_another_transaction(url):
     with Database.open(url) as database, database.session() as first, database.session() as second:
         CollectionRepository(first).create("news", 3)
