@@ -8,9 +8,10 @@ The driver's own exception class says little: a dimension mismatch is `DataError
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from traceback import walk_tb
+from types import TracebackType
 from typing import Any, Self
 
 __all__ = [
@@ -258,21 +259,30 @@ def _sentence(message: str) -> str:
     return message if message.endswith((".", "!", "?")) else message + "."
 
 
-@contextmanager
-def mapped_errors() -> Iterator[None]:
+def mapped_errors() -> AbstractContextManager[None]:
     """Raise the Rowspace error in place of the driver's, with the original as its cause."""
-    try:
-        yield
-    except RowspaceError:
-        raise
-    except Exception as error:
+    return _MAPPED
+
+
+class _Mapped(AbstractContextManager[None]):
+    # Not a generator: it is entered for every search.
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Raise the error that stands for the one that came, if there is one."""
+        if not isinstance(error, Exception) or isinstance(error, RowspaceError):
+            return
         origin = getattr(error, "orig", None)
         if isinstance(origin, RowspaceError):
             # A column type refused the value: SQLAlchemy wraps what it says in a statement that was never sent.
             raise origin from None
         mapped = map_error(error)
         if mapped is None:
-            raise
+            return
         for note in getattr(error, "__notes__", ()):
             mapped.add_note(note)
         raise mapped from error
+
+
+_MAPPED = _Mapped()

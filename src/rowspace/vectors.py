@@ -247,7 +247,8 @@ def _finite(array: NDArray[Any], dtype: type[Any]) -> NDArray[Any]:
     else:
         with np.errstate(over="ignore"):
             out = np.ascontiguousarray(array, dtype)
-    if _suspect(out) and not np.isfinite(out).all():
+    # In half the time of `all`, which is a function in Python.
+    if _suspect(out) and np.count_nonzero(np.isfinite(out)) < out.size:
         raise InvalidVector(_not_finite(array, out))
     return out
 
