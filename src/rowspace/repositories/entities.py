@@ -56,7 +56,7 @@ def plain_session(session: Any, search: Search[Any]) -> Session | None:
     """Return the `Session` that is `session` or within it, None where the ORM has more to do than to load the rows."""
     own: Any = getattr(session, "sync_session", session)
     kinds: Any = type(session), type(own)
-    if not (search.keep and all(map(_is_genuine, kinds)) and _is_plain(search.target)):
+    if not (search.keep and all(map(_is_genuine, kinds))):
         return None
     listened = own.dispatch.do_orm_execute or own.dispatch.loaded_as_persistent
     to_flush = own.autoflush and (own.new or own.deleted or own.dirty)
@@ -92,7 +92,7 @@ def _fetch_and_learn(
     objects = statement(columns=False)
     known = set(session.identity_map.keys())
     rows = session.execute(objects, parameters).all()
-    for row in rows:
+    for row in rows if _is_plain(search.target) else ():
         state = instance_state(row[-2])
         if state.key not in known:
             names = loaded(search.target, search.shape)

@@ -103,7 +103,9 @@ class Search(Generic[M]):
         return self.shape if scan == "plain" and not columns else _shaped(self.shape, scan, columns=columns)
 
 
-# Few come again and again, and to make one costs as much as all else that a search is planned for.
+_nearest = lru_cache(256)(Nearest)
+
+
 @lru_cache(256)
 def _shaped(shape: Nearest, scan: Scan, *, columns: bool) -> Nearest:
     exact = shape.exact if scan == "plain" else scan == "exact"
@@ -146,7 +148,8 @@ def plan_search(
     _check(options, query)
     nearest, farthest = options.get("min_distance"), options.get("max_distance")
     farthest = subject.limit(farthest, options.get("min_similarity"))
-    shape = Nearest(
+    # Few shapes come again and again, and to make one costs as much as all else here.
+    shape = (_nearest if type(k) is int else Nearest)(
         k,
         farthest is not None,
         nearest is not None,

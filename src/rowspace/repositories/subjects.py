@@ -46,6 +46,9 @@ class Conditions:
     keep: bool = True
 
 
+_NO_CONDITIONS = Conditions()
+
+
 @dataclass(frozen=True, slots=True)
 class Subject(Generic[M]):
     """A model of one's own, or the documents of a collection."""
@@ -66,6 +69,8 @@ class Subject(Generic[M]):
             ConfigurationError: a metadata filter on a model without a JSONB attribute `meta`; or one condition in place
                 of several.
         """
+        if where is None:
+            return _NO_CONDITIONS
         if isinstance(where, Mapping):
             values = filter_values(where)
             return Conditions((filter_predicate(self._metadata(), tuple(values)),), values) if values else Conditions()

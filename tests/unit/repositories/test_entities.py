@@ -18,7 +18,7 @@ from sqlalchemy.orm import (
     sessionmaker,
 )
 
-from rowspace.repositories.entities import plain_session
+from rowspace.repositories.entities import _is_plain, plain_session
 from rowspace.repositories.searches import plan_search
 from rowspace.repositories.subjects import Subject
 from rowspace.repositories.targets import target_of
@@ -84,9 +84,13 @@ def test_an_async_session_has_one_within():
     assert plain_session(session, search()) is session.sync_session
 
 
+def test_a_model_that_is_a_table():
+    assert _is_plain(search(Note).target)
+
+
 @pytest.mark.parametrize("model", [Draft, Counted, Kind, Special])
 def test_models_that_are_more_than_a_table(model):
-    assert plain_session(Session(), search(model)) is None
+    assert not _is_plain(search(model).target)
 
 
 def test_conditions_that_will_not_come_again():
