@@ -37,6 +37,7 @@ _MAX_DEPTH = 64
 # PostgreSQL's regex compiler takes 0.1 s for the worst pattern of this length and gives up at the five-fold.
 _MAX_LIKE_LENGTH = 1_000
 _PLAIN_KEY = re.compile(r"[\w.$-]{1,64}")
+_ESCAPED = re.compile(r"\\(.)")
 _SEGMENT = re.compile(r"(?:[^\\.]|\\[\\.$])*")
 
 
@@ -129,6 +130,8 @@ def _entry(key: object, operand: object, at: _Place) -> Condition:
 
 
 def _segments(key: str, where: str) -> Path:
+    if "." not in key and "\\" not in key:
+        return (_segment(key, key, where),)
     parts: list[str] = []
     position = 0
     while True:
@@ -148,7 +151,7 @@ def _segment(raw: str, key: str, where: str) -> str:
     if raw.startswith("$"):
         fix = 'A name that begins with $ is written \\$; an operator goes into a dict: {"year": {"$gt": 5}}.'
         raise invalid(where, key, "a name that does not begin with $", fix)
-    return re.sub(r"\\(.)", r"\1", raw)
+    return _ESCAPED.sub(r"\1", raw) if "\\" in raw else raw
 
 
 def _operation(name: str, operand: object, at: _Place) -> Condition:

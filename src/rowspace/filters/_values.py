@@ -23,6 +23,10 @@ _MAX_WHOLE_DIGITS = 131_072
 _MAX_FRACTION_DIGITS = 16_383
 # No integer of more bits has as few as _MAX_WHOLE_DIGITS digits.
 _MAX_BITS = 435_412
+# Most have no more; Python prints them without a limit.
+_FEW_BITS = 64
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def invalid(where: str, received: object, expected: str, fix: str) -> InvalidFilter:
@@ -65,6 +69,8 @@ def scalar(value: Any, where: str) -> Scalar:
         return value
     if isinstance(value, str):
         return text(value, where)
+    if type(value) is int and value.bit_length() <= _FEW_BITS:
+        return value
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, UUID):
@@ -120,7 +126,9 @@ def _is_finite(value: Any) -> bool:
 
 def _fits(number: int | Decimal) -> bool:
     if isinstance(number, int):
-        return number.bit_length() <= _MAX_BITS and Decimal(number).adjusted() < _MAX_WHOLE_DIGITS
+        return number.bit_length() <= _FEW_BITS or (
+            number.bit_length() <= _MAX_BITS and Decimal(number).adjusted() < _MAX_WHOLE_DIGITS
+        )
     exponent = number.as_tuple().exponent
     in_scale = isinstance(exponent, int) and exponent >= -_MAX_FRACTION_DIGITS
     return number.is_zero() or (in_scale and number.adjusted() < _MAX_WHOLE_DIGITS)
@@ -129,12 +137,12 @@ def _fits(number: int | Decimal) -> bool:
 def to_json(value: Scalar | Mapping[str, Any]) -> str:
     """Return the JSON text of a scalar or of nested dicts of scalars; a scalar's is also its jsonpath literal.
 
-    `json.dumps` alone cannot do it: Decimal and integers of more than 4,300 digits have to stay exact.
+    `json` alone cannot do it: Decimal and integers of more than 4,300 digits have to stay exact.
     """
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{to_json(key)}: {to_json(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(Decimal(value))
-    return json.dumps(value, ensure_ascii=False)
+        return str(value if value.bit_length() <= _FEW_BITS else Decimal(value))
+    return _encode(value)
