@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Dialect, Engine, Select, exc
 from sqlalchemy.pool import PoolProxiedConnection
@@ -112,6 +113,7 @@ def run(
     statement: Prepared,
     parameters: Any,
     *,
+    keep_cursor: bool = False,
     invalidate: Callable[[BaseException], object] = lambda _: None,
 ) -> Sequence[Sequence[Any]]:
     """Return the rows of a statement.
@@ -120,6 +122,8 @@ def run(
         proxied: a connection of the pool's.
         statement: prepared for its dialect.
         parameters: as the statement makes them.
+        keep_cursor: use the cursor of the statement before, as long as the connection is checked out. A new one has to
+            look for the way to read each type.
         invalidate: is called with the error where the connection can no longer be used; by default nothing is done.
 
     Raises:
@@ -128,10 +132,9 @@ def run(
     cursor, dialect = None, statement.dialect
     kind = dialect.loaded_dbapi.Error
     try:
-        cursor = proxied.cursor()
+        cursor = _kept(proxied) if keep_cursor else proxied.cursor()
         cursor.execute(statement.text, parameters)
         rows = statement.rows(cursor)
-        cursor.close()
     except kind as error:
         broken = dialect.is_disconnect(error, proxied.dbapi_connection, cursor)
         if broken:
@@ -145,6 +148,16 @@ def run(
             invalidate(error)
         raise
     return rows
+
+
+_cursors: WeakKeyDictionary[PoolProxiedConnection, Any] = WeakKeyDictionary()
+
+
+def _kept(proxied: PoolProxiedConnection) -> Any:
+    cursor = _cursors.get(proxied)
+    if cursor is None:
+        cursor = _cursors[proxied] = proxied.cursor()
+    return cursor
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def fetch(
     found = None
     if columns.is_fixed and not _is_watched(connection, way.mapper):
         values = columns.parameters(parameters)
-        rows = run(connection.connection, columns, values, invalidate=connection.invalidate)
+        rows = run(connection.connection, columns, values, keep_cursor=True, invalidate=connection.invalidate)
         found = _with_objects(session, way, rows)
     return session.execute(objects, parameters) if found is None else found
 
