@@ -73,8 +73,6 @@ class SearchSettings:
 
     def statements(self, method: str | None = None) -> list[str]:
         """Return one `SET LOCAL` statement a setting; with an index method, only the settings of that method."""
-        if self is NO_SETTINGS:
-            return []
         out = [
             f"SET LOCAL {guc} = {getattr(self, name):d}"
             for name, (guc, _, _) in _NUMBERS.items()

@@ -108,6 +108,10 @@ def _converted(row: Sequence[Any], converters: _Converters) -> Sequence[Any]:
     return values
 
 
+#: Those that nobody uses: whoever takes one has it alone, if two threads share a session against its rules.
+_cursors: WeakKeyDictionary[PoolProxiedConnection, Any] = WeakKeyDictionary()
+
+
 def run(
     proxied: PoolProxiedConnection,
     statement: Prepared,
@@ -132,9 +136,13 @@ def run(
     cursor, dialect = None, statement.dialect
     kind = dialect.loaded_dbapi.Error
     try:
-        cursor = _kept(proxied) if keep_cursor else proxied.cursor()
+        cursor = _cursors.pop(proxied, None) if keep_cursor else None
+        if cursor is None:
+            cursor = proxied.cursor()
         cursor.execute(statement.text, parameters)
         rows = statement.rows(cursor)
+        if keep_cursor:
+            _cursors[proxied] = cursor
     except kind as error:
         broken = dialect.is_disconnect(error, proxied.dbapi_connection, cursor)
         if broken:
@@ -148,16 +156,6 @@ def run(
             invalidate(error)
         raise
     return rows
-
-
-_cursors: WeakKeyDictionary[PoolProxiedConnection, Any] = WeakKeyDictionary()
-
-
-def _kept(proxied: PoolProxiedConnection) -> Any:
-    cursor = _cursors.get(proxied)
-    if cursor is None:
-        cursor = _cursors[proxied] = proxied.cursor()
-    return cursor
 
 
 @contextmanager

@@ -123,23 +123,24 @@ def _primary_key(
 def _with_objects(session: Session, way: _Way, rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]] | None:
     """Return the rows with objects in place of their columns, None where the session has one of these in part."""
     known, model, new = session.identity_map, way.mapper.class_, way.mapper.class_manager.new_instance
-    found = []
+    _, _, before, names, complete, primary_key, load_options, load_path, callables = way
+    found: list[tuple[Any, ...]] = []
     for row in rows:
         # The class, the primary key, and the token of a horizontally sharded session, which this is not.
-        key = model, way.primary_key(row), None
+        key = model, primary_key(row), None
         entity = known.get(key)
         if entity is None:
             entity = new()
             state = instance_state(entity)
             state.key, state.session_id = key, session.hash_key
-            state.load_options, state.load_path = way.load_options, way.load_path
-            if way.callables:
-                state.callables = dict(way.callables)
-            instance_dict(entity).update(zip(way.names, row[way.before :], strict=False))
+            state.load_options, state.load_path = load_options, load_path
+            if callables:
+                state.callables = dict(callables)
+            instance_dict(entity).update(zip(names, row[before:], strict=False))
             known.add(state)
-        elif not instance_dict(entity).keys() >= way.complete:
+        elif not instance_dict(entity).keys() >= complete:
             return None
-        found.append((*row[: way.before], entity, row[-1]))
+        found.append((*row[:before], entity, row[-1]) if before else (entity, row[-1]))
     return found
 
 

@@ -73,7 +73,8 @@ class Search(Generic[M]):
 
     def settings_for(self, scan: Scan) -> SearchSettings:
         """Return the settings of one scan."""
-        settings = self.settings if self.candidates is None else quantized.covering(self.settings, self.candidates)
+        candidates = self.candidates
+        settings = self.settings if candidates is None else quantized.covering(self.settings, candidates)
         return _iterating(settings) if scan == "iterative" else settings
 
     def scans(self) -> tuple[Scan, ...]:

@@ -15,6 +15,7 @@ from rowspace.repositories.entities import Statement, fetch, plain_session
 from rowspace.repositories.in_force import not_in_force, refuse_autocommit
 from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
+from rowspace.settings import NO_SETTINGS
 from rowspace.statements import quantized
 from rowspace.statements.search import count_candidates
 
@@ -42,8 +43,10 @@ async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
 async def apply_settings(session: AsyncSession, search: Search[Any], scan: Scan) -> None:
     """Set what a scan needs, until the transaction ends."""
     model = search.target.model
-    wanted = search.settings_for(scan).statements(search.method)
-    statements = wanted and not_in_force(session, model, wanted)
+    settings = search.settings_for(scan)
+    if settings is NO_SETTINGS:
+        return
+    statements = not_in_force(session, model, settings.statements(search.method))
     if not statements:
         return
     connection = await session.connection(bind_arguments={"mapper": model})
