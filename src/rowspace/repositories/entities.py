@@ -153,13 +153,18 @@ def _is_plain(target: Target[Any]) -> bool:
         and mapper.inherits is None
         and mapper.polymorphic_on is None
         and not mapper.always_refresh
-        and not any(column.nullable for column in mapper.primary_key)
+        and not any(column.nullable or _is_deferred(mapper, column) for column in mapper.primary_key)
         and all(isinstance(column, Column) for one in mapper.column_attrs for column in one.columns)
         and all(one.lazy in _LATER for one in mapper.relationships)
     )
 
 
+def _is_deferred(mapper: Mapper[Any], column: Any) -> bool:
+    return bool(mapper.get_property_by_column(column).deferred)
+
+
 @lru_cache(64)
 def _is_genuine(kind: Any) -> bool:
     """Tell whether `execute` is SQLAlchemy's own, not a subclass's or a proxy's."""
-    return kind.execute.__module__ in {"sqlalchemy.orm.session", "sqlalchemy.ext.asyncio.session"}
+    execute = getattr(kind, "execute", None)
+    return getattr(execute, "__module__", None) in {"sqlalchemy.orm.session", "sqlalchemy.ext.asyncio.session"}

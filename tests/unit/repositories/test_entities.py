@@ -61,6 +61,14 @@ class Kind(Base):
     __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_on": "kind", "polymorphic_identity": "kind"}
 
 
+class Keyless(Base):
+    """Its key comes later than its rows."""
+
+    __tablename__ = "keyless"
+    id: Mapped[int] = mapped_column(primary_key=True, deferred=True)
+    vector: Mapped[Any] = mapped_column(Vector(2))
+
+
 class Special(Kind):
     __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "special"}
 
@@ -68,6 +76,13 @@ class Special(Kind):
 class OwnSession(Session):
     def execute(self, *arguments: Any, **options: Any) -> Any:
         return super().execute(*arguments, **options)
+
+
+class Proxy:
+    """Stands for a session that is looked up when it is asked for something."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(Session(), name)
 
 
 def search(model: Any = Note, where: Any = None) -> Any:
@@ -88,7 +103,7 @@ def test_a_model_that_is_a_table():
     assert _is_plain(search(Note).target)
 
 
-@pytest.mark.parametrize("model", [Draft, Counted, Kind, Special])
+@pytest.mark.parametrize("model", [Draft, Counted, Keyless, Kind, Special])
 def test_models_that_are_more_than_a_table(model):
     assert not _is_plain(search(model).target)
 
@@ -97,7 +112,7 @@ def test_conditions_that_will_not_come_again():
     assert plain_session(Session(), search(where=[Note.id > 3])) is None
 
 
-@pytest.mark.parametrize("session", [OwnSession(), scoped_session(sessionmaker())])
+@pytest.mark.parametrize("session", [OwnSession(), scoped_session(sessionmaker()), Proxy()])
 def test_sessions_with_an_execute_of_their_own(session):
     assert plain_session(session, search()) is None
 
