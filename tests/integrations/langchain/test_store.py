@@ -362,7 +362,8 @@ def test_event_loops_that_ended_without_closing_are_forgotten(url, name, embedde
         warnings.simplefilter("ignore", ResourceWarning)
         for _ in range(3):
             assert asyncio.run(many()) == [[]] * 3
-        assert len(store._sides._by_loop) == 1
+            # The last one, unless the garbage collector has been there before.
+            assert len(store._sides._by_loop) <= 1
         asyncio.run(store.aclose())
         store._sides._forget_dead_loops()
         gc.collect()
