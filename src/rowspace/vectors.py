@@ -7,6 +7,7 @@ numbers big-endian.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ __all__ = [
 #: The most dimensions that pgvector stores in one `vector` or `halfvec`.
 MAX_DIMENSION = 16_000
 
+_IS_BIG_ENDIAN = sys.byteorder == "big"
+
 Float32 = NDArray[np.float32]
 Float16 = NDArray[np.float16]
 Bits = NDArray[np.bool_]
@@ -52,7 +55,9 @@ def as_vector(value: Any, *, dimension: int | None = None) -> Float32:
         InvalidVector: not one-dimensional, empty, not numeric, or with a NaN or an infinity.
         DimensionMismatch: not of the required dimension.
     """
-    array = _one_dimensional(_numeric(value), dimension)
+    # What most searches have needs no look at what else it may be.
+    plain = type(value) is np.ndarray and value.dtype == np.float32 and value.shape == (dimension,)
+    array = value if plain else _one_dimensional(_numeric(value), dimension)
     return _finite(array, np.float32)
 
 
@@ -134,7 +139,8 @@ def as_bits(value: Any, *, dimension: int | None = None) -> Bits:
 
 def to_binary(array: Float32 | Float16) -> bytes:
     """Return the binary form of a checked vector: int16 dimension, int16 zero, big-endian numbers."""
-    return len(array).to_bytes(2, "big") + b"\0\0" + array.astype(array.dtype.newbyteorder(">")).tobytes()
+    numbers = array if _IS_BIG_ENDIAN else array.byteswap()
+    return len(array).to_bytes(2, "big") + b"\0\0" + numbers.tobytes()
 
 
 def matrix_to_binary(matrix: Float32) -> NDArray[np.uint8]:

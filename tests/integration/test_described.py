@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 from psycopg import ClientCursor
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine, event, make_url, text
 
 from rowspace import AsyncDatabase, Database
 
@@ -68,3 +68,30 @@ def test_shapes_are_not_kept_for_ever(new_database, monkeypatch):
         for number in range(9):
             assert driver.execute(f"SELECT 1 AS c{number}").description[0].name == f"c{number}"
         assert len(wire._DESCRIBED[driver]) <= 2
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/St_Johns"])
+def test_timestamps_are_in_the_sessions_time_zone_as_psycopg_has_them(expected, zone):
+    query = (
+        "SELECT moment FROM unnest(ARRAY[now(), now(), '1883-11-18 12:00:01+00', '2026-07-01']::timestamptz[]) moment"
+    )
+    with Database.open(expected[0]) as database, database.engine.begin() as connection:
+        connection.exec_driver_sql(f"SET LOCAL TIME ZONE '{zone}'")
+        driver = connection.connection.driver_connection
+        read = [moment for (moment,) in driver.execute(query).fetchall()]
+        plain = psycopg.Cursor(driver)
+        plain.adapters.register_loader("timestamptz", psycopg.adapters.get_loader(1184, psycopg.pq.Format.TEXT))
+        assert read == [moment for (moment,) in plain.execute(query).fetchall()]
+        assert {moment.tzinfo.key for moment in read} == {zone}
+
+
+def test_a_loader_of_ones_own_stays(expected):
+    class AsText(psycopg.adapt.Loader):
+        def load(self, data):
+            return bytes(data).decode()
+
+    engine = create_engine(make_url(expected[0]))
+    event.listen(engine, "connect", lambda driver, _: driver.adapters.register_loader("timestamptz", AsText))
+    with Database(engine).session() as session:
+        assert session.scalar(text("SELECT '2026-01-01 00:00:00+00'::timestamptz")).startswith("202")
+    engine.dispose()

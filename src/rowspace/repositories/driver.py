@@ -35,19 +35,23 @@ _KINDS: dict[str, type[exc.DBAPIError]] = {
 
 def is_observed(source: Engine | Connection) -> bool:
     """Tell whether somebody wants to see the statements of an engine or a connection, or to change them."""
-    seen: Any = source.dispatch
-    of_dialect: Any = source.dialect.dispatch
     return bool(
-        seen.before_cursor_execute
-        or seen.after_cursor_execute
-        or seen.before_execute
-        or seen.after_execute
-        or of_dialect.do_execute
-        or of_dialect.do_execute_no_params
-        or of_dialect.handle_error
+        _any_listens(source, _STATEMENTS)
+        or _any_listens(source.dialect, _EXECUTIONS)
         or source.get_execution_options()
         or source.engine.logger.isEnabledFor(logging.INFO)
     )
+
+
+_STATEMENTS = ("before_cursor_execute", "after_cursor_execute", "before_execute", "after_execute")
+_EXECUTIONS = ("do_execute", "do_execute_no_params", "handle_error")
+
+
+def _any_listens(source: Any, events: Sequence[str]) -> bool:
+    # SQLAlchemy's own sign that there was ever a listener. Asking each event costs as much as making five parameters.
+    if not getattr(source, "_has_events", True) and not getattr(getattr(source, "engine", None), "_has_events", False):
+        return False
+    return any(getattr(source.dispatch, event) for event in events)
 
 
 class Prepared:
@@ -63,24 +67,35 @@ class Prepared:
         self.dialect, self.text = dialect, str(made)
         #: Whether it can be run at all; else each run has a text of its own.
         self.is_fixed = not (made.post_compile_params or made.literal_execute_params)
-        self._values, self._order = made.construct_params, made.positiontup
-        self._bound = [(name, _to_driver(dialect, bound.type)) for bound, name in made.bind_names.items()]
+        self._order = made.positiontup
+        self._bound = [(name, bound, _to_driver(dialect, bound.type)) for bound, name in made.bind_names.items()]
         self._types = [column.type for column in statement.selected_columns]
-        self._converted: _Converters | None = None
+        self._converters: _Converters | None = None
 
     def parameters(self, values: Mapping[str, Any]) -> Any:
         """Return the driver's parameters, a mapping or a sequence."""
-        given = self._values(values)
-        named = {name: convert(given[name]) if convert else given[name] for name, convert in self._bound}
+        named = {}
+        for name, bound, convert in self._bound:
+            value = values[bound.key] if bound.required or bound.key in values else bound.effective_value
+            named[name] = convert(value) if convert else value
         return [named[name] for name in self._order] if self._order else named
 
     def rows(self, cursor: Any) -> Sequence[Sequence[Any]]:
         """Return what the cursor holds after the statement."""
         rows: Sequence[Sequence[Any]] = cursor.fetchall()
-        if self._converted is None:
+        if self._converters is None:
             codes = [column[1] for column in cursor.description]
-            self._converted = _from_driver(self.dialect, self._types, codes)
-        return [_converted(row, self._converted) for row in rows] if self._converted else rows
+            self._converters = _from_driver(self.dialect, self._types, codes)
+        return self.converted(rows)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was run before, so that `converted` knows what the driver gives."""
+        return self._converters is not None
+
+    def converted(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """Return rows of the driver's with the values that the types of the columns make of them."""
+        return [_converted(row, self._converters) for row in rows] if self._converters else rows
 
 
 _Converters = list[tuple[int, Callable[[Any], Any]]]

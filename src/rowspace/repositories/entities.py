@@ -59,7 +59,7 @@ def plain_session(session: Any, search: Search[Any]) -> Session | None:
     if not (search.keep and all(map(_is_genuine, kinds))):
         return None
     listened = own.dispatch.do_orm_execute or own.dispatch.loaded_as_persistent
-    to_flush = own.autoflush and (own.new or own.deleted or own.dirty)
+    to_flush = own.autoflush and (own.identity_map.check_modified() or own.new or own.deleted)
     return None if listened or to_flush or getattr(own, "execution_options", None) else own
 
 
@@ -124,6 +124,7 @@ def _with_objects(session: Session, way: _Way, rows: Sequence[Sequence[Any]]) ->
     """Return the rows with objects in place of their columns, None where the session has one of these in part."""
     known, model, new = session.identity_map, way.mapper.class_, way.mapper.class_manager.new_instance
     _, _, before, names, complete, primary_key, load_options, load_path, callables = way
+    session_id = session.hash_key
     found: list[tuple[Any, ...]] = []
     for row in rows:
         # The class, the primary key, and the token of a horizontally sharded session, which this is not.
@@ -132,11 +133,12 @@ def _with_objects(session: Session, way: _Way, rows: Sequence[Sequence[Any]]) ->
         if entity is None:
             entity = new()
             state = instance_state(entity)
-            state.key, state.session_id = key, session.hash_key
+            state.key, state.session_id = key, session_id
             state.load_options, state.load_path = load_options, load_path
             if callables:
                 state.callables = dict(callables)
-            instance_dict(entity).update(zip(names, row[before:], strict=False))
+            # The columns of the object, whose names end before the distance.
+            instance_dict(entity).update(zip(names, row[before:] if before else row, strict=False))
             known.add(state)
         elif not instance_dict(entity).keys() >= complete:
             return None

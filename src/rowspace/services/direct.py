@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, Select
+from sqlalchemy.pool import PoolProxiedConnection
 
 from rowspace.repositories.driver import is_observed, prepared, run
 
-__all__ = ["fetch", "fetch_kept"]
+__all__ = ["fetch", "fetch_kept", "shut", "without_transactions"]
 
 
 def fetch(engine: Engine, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
@@ -30,17 +31,39 @@ def fetch_kept(engine: Engine, statement: Select[Any], values: Mapping[str, Any]
     """
     if is_observed(engine):
         return fetch(engine, statement, values)
-    dialect = engine.dialect
-    kept = prepared(dialect, statement)
+    kept = prepared(engine.dialect, statement)
     parameters = kept.parameters(values)
-    proxied = engine.raw_connection()
-    connection: Any = proxied.dbapi_connection
+    proxied = without_transactions(engine)
     try:
-        dialect.set_isolation_level(connection, "AUTOCOMMIT")
         rows = run(proxied, kept, parameters)
-        dialect.reset_isolation_level(connection)
     except BaseException as error:
         proxied.invalidate(error)
         raise
-    proxied.close()
+    shut(engine, proxied)
     return rows
+
+
+def without_transactions(engine: Engine) -> PoolProxiedConnection:
+    """Return a connection of the pool's on which each statement stands for itself; `shut` gives it back."""
+    proxied = engine.raw_connection()
+    try:
+        engine.dialect.set_isolation_level(_dbapi(proxied), "AUTOCOMMIT")
+    except BaseException as error:
+        proxied.invalidate(error)
+        raise
+    return proxied
+
+
+def shut(engine: Engine, proxied: PoolProxiedConnection) -> None:
+    """Give a connection back to the pool as it was, unless it was said to be broken."""
+    if proxied.is_valid:
+        try:
+            engine.dialect.reset_isolation_level(_dbapi(proxied))
+        except BaseException as error:
+            proxied.invalidate(error)
+            raise
+    proxied.close()
+
+
+def _dbapi(proxied: PoolProxiedConnection) -> Any:
+    return proxied.dbapi_connection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import Select, Text, bindparam, cast, exists, inspect, literal_column, select
@@ -18,10 +18,11 @@ NAME, VERSION = "rowspace_name", "rowspace_version"
 _XMIN: Any = cast(literal_column("collections.xmin"), Text)
 
 
-def with_version(name: str) -> Select[Any]:
-    """Select the columns of the collection of a name, and last what `nearest_known` knows its state by."""
+@cache
+def with_version() -> Select[Any]:
+    """Select the columns of the collection called `rowspace_name`, and last what `nearest_known` knows its state by."""
     columns = [getattr(Collection, attribute.key) for attribute in inspect(Collection).column_attrs]
-    return select(*columns, _XMIN).where(Collection.name == name)
+    return select(*columns, _XMIN).where(Collection.name == bindparam(NAME, type_=Text()))
 
 
 @lru_cache(512)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from sqlalchemy import column, create_engine, event, select
+from sqlalchemy import bindparam, column, create_engine, event, select
 from sqlalchemy.dialects.postgresql import asyncpg, psycopg
 from sqlalchemy.types import Enum, Integer
 
@@ -50,6 +50,18 @@ def test_parameters_by_name():
     statement = Prepared(psycopg.dialect(), STATEMENT)
     assert "%(rowspace_query)s::VECTOR(2)" in statement.text
     assert statement.parameters(VALUES) == {QUERY: "[1,2]", NAME: "points", VERSION: "9"}
+
+
+def test_a_parameter_with_a_value_of_its_own_need_not_be_given():
+    x, least = column("x", Integer), bindparam("least", 7)
+    statement = Prepared(psycopg.dialect(), select(x).where(x > least, x < 9))
+    assert statement.parameters({}) == {"least": 7, "x_1": 9}
+    assert statement.parameters({"least": 8}) == {"least": 8, "x_1": 9}
+
+
+def test_a_parameter_that_is_missing_is_an_error():
+    with pytest.raises(KeyError, match=NAME):
+        Prepared(psycopg.dialect(), STATEMENT).parameters({QUERY: [1, 2], VERSION: "9"})
 
 
 def test_parameters_by_position():

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Select, inspect
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy import inspect
 
 from rowspace.engine import AsyncDatabase
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.services._async.searching import AsyncSearchService, query_vector
-from rowspace.services.direct import fetch, fetch_kept
 from rowspace.services.embedding import Embedder, check_embedder
+from rowspace.services.lanes import AsyncLanes
 from rowspace.services.models import SearchHit, SearchRequest
 from rowspace.services.requests import is_plain
-from rowspace.services.slots import AsyncSlots
 from rowspace.statements.documents import target_of
 from rowspace.statements.known import NAME, VERSION, nearest_known, with_version
 from rowspace.statements.search import Target, parameters
 
 __all__ = ["AsyncQuickSearch"]
-
-_Fetch = Callable[[Engine, Select[Any], Mapping[str, Any]], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +44,7 @@ class AsyncQuickSearch:
     """
 
     def __init__(self, database: AsyncDatabase, embedder: Embedder | None = None) -> None:
-        self._engine = database.engine
-        self._slots = AsyncSlots(self._engine.pool)
+        self._lanes = AsyncLanes(database.engine)
         self._embedder = embedder
         self._searches = AsyncSearchService(database, embedder)
         self._known: dict[str, _Known] = {}
@@ -71,7 +65,8 @@ class AsyncQuickSearch:
         return await self._searches.search(collection, request)
 
     async def _look_up(self, name: str) -> _Known | None:
-        rows = await self._rows(fetch, with_version(name), {})
+        with mapped_errors():
+            rows = await self._lanes.fetch(with_version(), {NAME: name})
         if not rows:
             return None
         *columns, version = rows[0]
@@ -82,11 +77,6 @@ class AsyncQuickSearch:
 
     async def _nearest(self, known: _Known, k: int, vector: Any) -> list[SearchHit]:
         values = {**parameters(vector), NAME: known.collection.name, VERSION: known.version}
-        rows = await self._rows(fetch_kept, nearest_known(known.target, k), values)
-        return SearchHit.from_rows(rows, known.target.distance)
-
-    async def _rows(self, fetched: _Fetch, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
-        # At once: each await of a connection's own is a greenlet, and leaving its block a task besides.
         with mapped_errors():
-            async with self._slots:
-                return await greenlet_spawn(fetched, self._engine.sync_engine, statement, values)
+            rows = await self._lanes.fetch(nearest_known(known.target, k), values)
+        return SearchHit.from_rows(rows, known.target.distance)

@@ -3,28 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Select, inspect
+from sqlalchemy import inspect
 
 from rowspace.engine import Database
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.services._sync.searching import SearchService, query_vector
-from rowspace.services.direct import fetch, fetch_kept
 from rowspace.services.embedding import Embedder, check_embedder
+from rowspace.services.lanes import Lanes
 from rowspace.services.models import SearchHit, SearchRequest
 from rowspace.services.requests import is_plain
-from rowspace.services.slots import Slots
 from rowspace.statements.documents import target_of
 from rowspace.statements.known import NAME, VERSION, nearest_known, with_version
 from rowspace.statements.search import Target, parameters
 
 __all__ = ["QuickSearch"]
-
-_Fetch = Callable[[Engine, Select[Any], Mapping[str, Any]], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +45,7 @@ class QuickSearch:
     """
 
     def __init__(self, database: Database, embedder: Embedder | None = None) -> None:
-        self._engine = database.engine
-        self._slots = Slots(self._engine.pool)
+        self._lanes = Lanes(database.engine)
         self._embedder = embedder
         self._searches = SearchService(database, embedder)
         self._known: dict[str, _Known] = {}
@@ -71,7 +66,8 @@ class QuickSearch:
         return self._searches.search(collection, request)
 
     def _look_up(self, name: str) -> _Known | None:
-        rows = self._rows(fetch, with_version(name), {})
+        with mapped_errors():
+            rows = self._lanes.fetch(with_version(), {NAME: name})
         if not rows:
             return None
         *columns, version = rows[0]
@@ -82,11 +78,6 @@ class QuickSearch:
 
     def _nearest(self, known: _Known, k: int, vector: Any) -> list[SearchHit]:
         values = {**parameters(vector), NAME: known.collection.name, VERSION: known.version}
-        rows = self._rows(fetch_kept, nearest_known(known.target, k), values)
-        return SearchHit.from_rows(rows, known.target.distance)
-
-    def _rows(self, fetched: _Fetch, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
-        # At once: each await of a connection's own is a greenlet, and leaving its block a task besides.
         with mapped_errors():
-            with self._slots:
-                return fetched(self._engine, statement, values)
+            rows = self._lanes.fetch(nearest_known(known.target, k), values)
+        return SearchHit.from_rows(rows, known.target.distance)

@@ -1,0 +1,164 @@
+"""Connections for thousands of searches a second: as many at once as the pool keeps, and each goes to who is next.
+
+Who waits in SQLAlchemy's async pool is overtaken by whoever comes as a connection is returned, and goes to the end of
+the queue again: with 64 callers on 20 connections one in a hundred waited nine times as long as half of them. Here the
+turns come in their order. While somebody waits, a connection is handed over as it is: the way through the pool and back
+costs the client as much as the rest of a search.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any, NamedTuple
+
+from sqlalchemy import Engine, Select, exc
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.util import greenlet_spawn
+
+from rowspace.errors import sqlstate_of
+from rowspace.repositories.driver import Prepared, as_sqlalchemy, is_observed, prepared, run
+from rowspace.services.direct import fetch, fetch_kept, shut, without_transactions
+from rowspace.wire.alive import IDLE_SECONDS
+
+__all__ = ["AsyncLanes", "Lanes"]
+
+Rows = Sequence[Sequence[Any]]
+
+
+class _Lane(NamedTuple):
+    """A connection without a transaction, and when it came out of the pool."""
+
+    proxied: PoolProxiedConnection
+    since: float
+
+
+class AsyncLanes:
+    """The connections of an async engine, for statements that need no transaction.
+
+    Args:
+        engine: one whose pool has no size has no end of turns.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine.sync_engine
+        pool: Any = self._engine.pool
+        sized = hasattr(pool, "size") and hasattr(pool, "timeout")
+        #: Turns that nobody has; None where there is no end of them.
+        self._free: int | None = (pool.size() or None) if sized else None
+        self._seconds: float | None = pool.timeout() if sized else None
+        self._waiting: deque[asyncio.Future[_Lane | None]] = deque()
+
+    async def fetch(self, statement: Select[Any], values: Mapping[str, Any]) -> Rows:
+        """Return the rows of a statement that comes again as the same object.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: as SQLAlchemy raises it.
+            sqlalchemy.exc.TimeoutError: no turn came in time, as where the pool is exhausted.
+        """
+        lane = await self._turn()
+        try:
+            if is_observed(self._engine):
+                await self._close(lane)
+                lane = None
+                rows: Rows = await greenlet_spawn(fetch, self._engine, statement, values)
+            else:
+                lane = lane or _Lane(await greenlet_spawn(without_transactions, self._engine), monotonic())
+                rows = await _run(lane.proxied, prepared(self._engine.dialect, statement), values)
+        except BaseException as error:
+            if lane is not None and not isinstance(error, Exception):
+                # Cancelled: nobody knows what the connection is at.
+                await greenlet_spawn(lane.proxied.invalidate, error)
+            await self._end(lane)
+            raise
+        if lane is None or not self._hand_over(lane):
+            await self._end(lane)
+        return rows
+
+    async def _turn(self) -> _Lane | None:
+        """Wait for a turn, and return the connection that came with it."""
+        if self._free is None:
+            return None
+        if self._free:
+            self._free -= 1
+            return None
+        mine: asyncio.Future[_Lane | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(mine)
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await mine
+        except BaseException as error:
+            if mine.done() and not mine.cancelled():
+                # It came, and so did the end of the wait.
+                await self._end(mine.result())
+            if isinstance(error, TimeoutError):
+                message = f"No connection of the pool came free within {self._seconds:g} seconds."
+                raise exc.TimeoutError(message) from error
+            raise
+
+    def _hand_over(self, lane: _Lane) -> bool:
+        """Give the connection to who waits next, unless it has been out of the pool, with its checks, for a while."""
+        return bool(self._waiting) and monotonic() - lane.since < IDLE_SECONDS and self._give(lane)
+
+    async def _end(self, lane: _Lane | None) -> None:
+        """Return the connection to the pool, and the turn to who waits next."""
+        try:
+            await self._close(lane)
+        finally:
+            if not self._give(None) and self._free is not None:
+                self._free += 1
+
+    def _give(self, lane: _Lane | None) -> bool:
+        """Give the turn to who waits next, and tell whether somebody did."""
+        while self._waiting:
+            mine = self._waiting.popleft()
+            if not mine.done():
+                mine.set_result(lane)
+                return True
+        return False
+
+    async def _close(self, lane: _Lane | None) -> None:
+        if lane is not None:
+            await greenlet_spawn(shut, self._engine, lane.proxied)
+
+
+class Lanes:
+    """The connections of an engine: threads wait in its pool, which keeps their order."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def fetch(self, statement: Select[Any], values: Mapping[str, Any]) -> Rows:
+        """Return the rows of a statement that comes again as the same object.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: as SQLAlchemy raises it, its `TimeoutError` where the pool is exhausted.
+        """
+        return fetch_kept(self._engine, statement, values)
+
+
+async def _run(proxied: PoolProxiedConnection, statement: Prepared, values: Mapping[str, Any]) -> Rows:
+    """Return the rows of a statement, from the second time on by the driver's own coroutines."""
+    parameters = statement.parameters(values)
+    if statement.is_known:
+        try:
+            return statement.converted(await _by_driver(proxied.driver_connection, statement.text, parameters))
+        except Exception as error:
+            if sqlstate_of(error) is not None:
+                with as_sqlalchemy(statement.text):
+                    raise
+        # What is not the server's error is told by running it once more, where SQLAlchemy knows what it means.
+    rows: Rows = await greenlet_spawn(run, proxied, statement, parameters, invalidate=proxied.invalidate)
+    return rows
+
+
+async def _by_driver(connection: Any, text: str, parameters: Any) -> Rows:
+    if hasattr(connection, "fetch"):
+        rows: Rows = await connection.fetch(text, *parameters)
+        return rows
+    cursor = await connection.execute(text, parameters)
+    found: Rows = await cursor.fetchall()
+    return found
