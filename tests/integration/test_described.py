@@ -7,7 +7,8 @@ import pytest
 from psycopg import ClientCursor
 from sqlalchemy import create_engine, event, make_url, text
 
-from rowspace import AsyncDatabase, Database
+from rowspace import AsyncDatabase, CollectionRepository, Database, DocumentRepository
+from rowspace.migrations import upgrade
 
 QUERIES = [
     "SELECT 1 AS one, 'b'::varchar(7) AS \"zwei 2\", now() AS ä, NULL::numeric(5, 2)",
@@ -95,3 +96,18 @@ def test_a_loader_of_ones_own_stays(expected):
     with Database(engine).session() as session:
         assert session.scalar(text("SELECT '2026-01-01 00:00:00+00'::timestamptz")).startswith("202")
     engine.dispose()
+
+
+def test_a_change_of_the_time_zone_is_seen_by_the_next_search(expected):
+    with Database.open(expected[0], pool_size=1) as database, database.begin() as session:
+        upgrade(database.engine)
+        collection = CollectionRepository(session).create("clocks", 2)
+        documents = DocumentRepository(session, collection)
+        documents.upsert([{"id": "a", "content": "a", "embedding": [1, 0]}])
+        for zone in ("UTC", "Asia/Tokyo", "UTC"):
+            session.execute(text(f"SET LOCAL TIME ZONE '{zone}'"))
+            session.expunge_all()
+            for _ in range(2):
+                [hit] = documents.nearest([1, 0])
+                assert str(hit.entity.created_at.tzinfo) == zone
+                session.expunge_all()

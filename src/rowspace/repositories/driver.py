@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Dialect, Engine, Select, exc
 from sqlalchemy.pool import PoolProxiedConnection
@@ -123,8 +122,12 @@ def _converted(row: Sequence[Any], converters: _Converters) -> Sequence[Any]:
     return values
 
 
-#: Those that nobody uses: whoever takes one has it alone, if two threads share a session against its rules.
-_cursors: WeakKeyDictionary[PoolProxiedConnection, Any] = WeakKeyDictionary()
+#: Where a connection keeps a cursor that nobody uses: whoever takes it has it alone, if two threads share a session
+#: against its rules.
+_CURSOR = "rowspace_cursor"
+
+#: A cursor keeps its last rows too.
+_FEW = 100
 
 
 def run(
@@ -141,8 +144,8 @@ def run(
         proxied: a connection of the pool's.
         statement: prepared for its dialect.
         parameters: as the statement makes them.
-        keep_cursor: use the cursor of the statement before, as long as the connection is checked out. A new one has to
-            look for the way to read each type.
+        keep_cursor: use the cursor of the statement before on the same connection. A new one has to look for the way to
+            read each type.
         invalidate: is called with the error where the connection can no longer be used; by default nothing is done.
 
     Raises:
@@ -151,13 +154,13 @@ def run(
     cursor, dialect = None, statement.dialect
     kind = dialect.loaded_dbapi.Error
     try:
-        cursor = _cursors.pop(proxied, None) if keep_cursor else None
+        cursor = proxied.info.pop(_CURSOR, None) if keep_cursor else None
         if cursor is None:
             cursor = proxied.cursor()
         cursor.execute(statement.text, parameters)
         rows = statement.rows(cursor)
-        if keep_cursor:
-            _cursors[proxied] = cursor
+        if keep_cursor and len(rows) <= _FEW:
+            proxied.info[_CURSOR] = cursor
     except kind as error:
         broken = dialect.is_disconnect(error, proxied.dbapi_connection, cursor)
         if broken:

@@ -54,12 +54,16 @@ class TimestampLoader(Loader):
 
     def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
         super().__init__(oid, context)
-        # The loader of the moment knows the session's time zone; both live as long as the cursor.
-        self._read = _psycopgs_loader()(oid, context).load
         self._known: dict[bytes, Any] = {}
+        self._zone: bytes | None = None
+        self._read: Callable[[Buffer], Any] | None = None
 
     def load(self, data: Buffer) -> Any:
-        """Return the datetime."""
+        """Return the datetime, in the time zone of the session."""
+        # psycopg's loader knows the zone of the moment when it was made; a cursor that is kept may see another.
+        zone = self.connection.pgconn.parameter_status(b"TimeZone") if self.connection else None
+        if self._read is None or zone != self._zone:
+            self._zone, self._known, self._read = zone, {}, _psycopgs_loader()(self.oid, self.connection).load
         text = bytes(data)
         known = self._known.get(text)
         if known is None:
