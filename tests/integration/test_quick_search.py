@@ -107,3 +107,25 @@ async def test_a_search_that_was_cancelled_costs_no_connection(database, quick):
             await search
     assert database.engine.pool.checkedout() == 0
     assert await found(quick) == ["7", "8"]
+
+
+async def test_an_engine_in_autocommit_stays_so(database):
+    async with AsyncDatabase.open(database.engine.url, pool_size=1, isolation_level="AUTOCOMMIT") as opened:
+        quick = AsyncQuickSearch(opened)
+        for _ in range(2):
+            assert await found(quick) == ["7", "8"]
+        async with opened.engine.connect() as connection:
+            await connection.execute(text("CREATE TABLE kept ()"))
+        async with opened.engine.connect() as connection:
+            assert await connection.scalar(text("SELECT to_regclass('kept') IS NOT NULL"))
+
+
+async def test_many_at_once_share_what_connections_there_are(database):
+    async with AsyncDatabase.open(database.engine.url, pool_size=2, max_overflow=0) as opened:
+        quick = AsyncQuickSearch(opened)
+        requests = [SearchRequest(vector=[1.0, float(x)], k=1) for x in range(20)] * 5
+        hits = await asyncio.gather(*(quick.search("points", request) for request in requests))
+        assert [hit.id for [hit] in hits] == [str(x) for x in range(20)] * 5
+        assert opened.engine.pool.checkedout() == 0
+        async with opened.session() as session:
+            assert await session.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'")) == 0

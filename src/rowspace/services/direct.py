@@ -39,31 +39,36 @@ def fetch_kept(engine: Engine, statement: Select[Any], values: Mapping[str, Any]
     except BaseException as error:
         proxied.invalidate(error)
         raise
-    shut(engine, proxied)
+    shut(proxied)
     return rows
 
 
 def without_transactions(engine: Engine) -> PoolProxiedConnection:
     """Return a connection of the pool's on which each statement stands for itself; `shut` gives it back."""
     proxied = engine.raw_connection()
+    connection: Any = proxied.dbapi_connection
+    # Not by the dialect's isolation levels, which set what stays the same too.
+    proxied.info[_TRANSACTIONS] = not connection.autocommit
+    return _switch(proxied, autocommit=True)
+
+
+def shut(proxied: PoolProxiedConnection) -> None:
+    """Give a connection back to the pool as it was, unless it was said to be broken."""
+    if proxied.is_valid:
+        _switch(proxied, autocommit=False)
+    proxied.close()
+
+
+#: Where a connection notes that it has transactions when it is not `without_transactions`.
+_TRANSACTIONS = "rowspace_transactions"
+
+
+def _switch(proxied: PoolProxiedConnection, *, autocommit: bool) -> PoolProxiedConnection:
+    connection: Any = proxied.dbapi_connection
     try:
-        engine.dialect.set_isolation_level(_dbapi(proxied), "AUTOCOMMIT")
+        if proxied.info[_TRANSACTIONS]:
+            connection.autocommit = autocommit
     except BaseException as error:
         proxied.invalidate(error)
         raise
     return proxied
-
-
-def shut(engine: Engine, proxied: PoolProxiedConnection) -> None:
-    """Give a connection back to the pool as it was, unless it was said to be broken."""
-    if proxied.is_valid:
-        try:
-            engine.dialect.reset_isolation_level(_dbapi(proxied))
-        except BaseException as error:
-            proxied.invalidate(error)
-            raise
-    proxied.close()
-
-
-def _dbapi(proxied: PoolProxiedConnection) -> Any:
-    return proxied.dbapi_connection

@@ -28,6 +28,9 @@ __all__ = ["AsyncLanes", "Lanes"]
 
 Rows = Sequence[Sequence[Any]]
 
+#: Errors with which a connection ends. Source: PostgreSQL's manual, "PostgreSQL Error Codes", classes 08 and 57.
+_ENDS = ("08", "57P")
+
 
 class _Lane(NamedTuple):
     """A connection without a transaction, and when it came out of the pool."""
@@ -122,7 +125,7 @@ class AsyncLanes:
 
     async def _close(self, lane: _Lane | None) -> None:
         if lane is not None:
-            await greenlet_spawn(shut, self._engine, lane.proxied)
+            await greenlet_spawn(shut, lane.proxied)
 
 
 class Lanes:
@@ -147,7 +150,10 @@ async def _run(proxied: PoolProxiedConnection, statement: Prepared, values: Mapp
         try:
             return statement.converted(await _by_driver(proxied.driver_connection, statement.text, parameters))
         except Exception as error:
-            if sqlstate_of(error) is not None:
+            sqlstate = sqlstate_of(error)
+            if sqlstate is not None:
+                if sqlstate.startswith(_ENDS):
+                    await greenlet_spawn(proxied.invalidate, error)
                 with as_sqlalchemy(statement.text):
                     raise
         # What is not the server's error is told by running it once more, where SQLAlchemy knows what it means.

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import NullPool, QueuePool
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 
 from rowspace.services import lanes
 from rowspace.services.lanes import AsyncLanes, Lanes
@@ -29,7 +29,7 @@ class Connections:
     def invalidate(self, _error):
         self.invalidated += 1
 
-    def close(self, _engine, _proxied):
+    def close(self, _proxied):
         self.shut += 1
 
     @property
@@ -204,3 +204,48 @@ async def test_a_pool_without_a_size_has_no_end_of_turns(connections, run, pool)
 def test_threads_wait_in_the_pool(monkeypatch):
     monkeypatch.setattr(lanes, "fetch_kept", lambda *arguments: list(arguments))
     assert Lanes("engine").fetch("statement", {"a": 1}) == ["engine", "statement", {"a": 1}]
+
+
+class ServerError(Exception):
+    def __init__(self, sqlstate):
+        super().__init__(sqlstate)
+        self.sqlstate = sqlstate
+
+
+class Driver:
+    """asyncpg's way to run a statement."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    async def fetch(self, _text, *parameters):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return [(*parameters, self.answer)]
+
+
+STATEMENT = SimpleNamespace(
+    parameters=lambda values: list(values.values()), is_known=True, text="SELECT", converted=lambda rows: rows
+)
+
+
+def proxied_of(answer, invalidated):
+    return SimpleNamespace(driver_connection=Driver(answer), invalidate=invalidated.append)
+
+
+async def test_a_known_statement_runs_by_the_drivers_own_coroutines():
+    assert await lanes._run(proxied_of(2, []), STATEMENT, {"a": 1}) == [(1, 2)]
+
+
+@pytest.mark.parametrize(("sqlstate", "ends"), [("57P01", True), ("08006", True), ("57014", False), ("42703", False)])
+async def test_an_error_of_the_servers_is_sqlalchemys_and_may_end_the_connection(sqlstate, ends):
+    invalidated = []
+    with pytest.raises(DBAPIError, match=sqlstate) as caught:
+        await lanes._run(proxied_of(ServerError(sqlstate), invalidated), STATEMENT, {})
+    assert bool(invalidated) is ends
+    assert caught.value.params is None
+
+
+async def test_an_error_of_the_drivers_is_told_by_sqlalchemy(monkeypatch):
+    monkeypatch.setattr(lanes, "run", lambda _proxied, _statement, parameters, invalidate: [parameters])
+    assert await lanes._run(proxied_of(OSError("closed"), []), STATEMENT, {"a": 1}) == [[1]]
