@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,8 +16,8 @@ from rowspace import Database, MatrixRepository
 
 __all__ = ["measure_matrix"]
 
-#: Rows that pandas gets: it is slow enough to be timed with fewer.
-FRAME_ROWS = 1_000
+#: Turns of pandas, which takes seconds for one.
+FRAMES = 3
 
 
 def measure_matrix(database: Database, filled: Filled, turns: int) -> list[Measure]:
@@ -30,22 +31,32 @@ def measure_matrix(database: Database, filled: Filled, turns: int) -> list[Measu
             with connection.cursor().copy(sql) as copy:
                 return sum(map(len, copy))
 
-        frame = partial(_by_pandas, database, f"SELECT id, embedding::text FROM {table} LIMIT {FRAME_ROWS}")  # noqa: S608
-        variants: dict[str, Any] = {"drain": drain, "read": lambda _: matrices.read(), "pandas": frame}
-        times = interleave(variants, turns, warmup=2)
-    rows = len(filled.corpus.texts)
-    scale = rows / min(rows, FRAME_ROWS)
-    name, detail = f"{filled.dimension}-d", times.milliseconds(*variants)
+        read = partial(_without_turn, matrices.read)
+        times = interleave({"drain": drain, "read": read}, turns, warmup=2)
+        # The same rows, all at once: millions of Python's floats are slower to make than a few thousand.
+        frame = partial(_by_pandas, database, f"SELECT id, embedding::text FROM {table}")  # noqa: S608
+        frames = interleave({"pandas": frame, "read": read}, FRAMES, warmup=1)
+    name = f"{filled.dimension}-d"
     return [
         Measure(
             "matrix",
             f"rate, by that of draining COPY, {name}",
             times.ratio("drain", "read"),
             at_least=0.8,
-            detail=detail,
+            detail=times.milliseconds("drain", "read"),
         ),
-        Measure("matrix", f"rate, by that of pandas, {name}", times.ratio("pandas", "read") * scale, at_least=30),
+        Measure(
+            "matrix",
+            f"rate, by that of pandas, {name}",
+            frames.ratio("pandas", "read"),
+            at_least=30,
+            detail=frames.milliseconds("pandas", "read"),
+        ),
     ]
+
+
+def _without_turn(read: Callable[[], Any], _turn: int) -> Any:
+    return read()
 
 
 def _by_pandas(database: Database, sql: str, _turn: int) -> Any:

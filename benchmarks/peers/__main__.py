@@ -45,6 +45,7 @@ class Peer:
 PEERS = (
     Peer("raw psycopg, asyncpg", "raw"),
     Peer("Rowspace", "rowspace_store"),
+    Peer("Rowspace, one session", "rowspace_session"),
     Peer("Rowspace, QuickSearch", "rowspace_quick"),
     Peer("SQLAlchemy + pgvector by hand", "by_hand"),
     Peer("langchain-postgres PGVector", "langchain_pgvector", ("langchain-postgres==0.0.19",)),
