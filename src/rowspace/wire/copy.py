@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import aclosing
-from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
@@ -22,9 +21,6 @@ from rowspace.statements.write import Copy
 __all__ = ["copy_in", "copy_in_async", "copy_out", "copy_out_async"]
 
 _CHUNK = 1 << 20
-#: The server sends each row as a message of its own; they are handed on in blocks of about so many bytes, which stay in
-#: the processor's cache.
-_BLOCK = 1 << 17
 
 
 def copy_in(connection: Connection, into: Copy, blocks: Iterable[bytes]) -> None:
@@ -66,37 +62,37 @@ async def _awaited(blocks: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
 def copy_out(connection: Connection, statement: str) -> Generator[bytes, None, None]:
     """Yield the chunks of a `COPY ... TO STDOUT (FORMAT BINARY)` statement, on psycopg or psycopg2."""
     driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor:
-        if hasattr(cursor, "copy_expert"):
-            # psycopg2 pushes where the others are pulled: what does not fit in memory goes to a file.
-            with SpooledTemporaryFile(max_size=64 * _CHUNK) as spool:
-                cursor.copy_expert(statement, spool)
-                spool.seek(0)
-                yield from iter(lambda: spool.read(_CHUNK), b"")
-            return
-        with cursor.copy(statement) as copy:
-            yield from _joined(iter(copy))
+    if not hasattr(driver, "pgconn"):
+        yield from _spooled(driver, statement)
+        return
+    from rowspace.wire.messages import blocks
+
+    yield from blocks(driver, statement)
 
 
-def _joined(messages: Iterator[Any]) -> Generator[bytes, None, None]:
-    at_once = 1
-    while block := b"".join(islice(messages, at_once)):
-        yield block
-        at_once = min(max(1, at_once * _BLOCK // len(block)), 4 * at_once)
+def _spooled(driver: Any, statement: str) -> Generator[bytes, None, None]:
+    # psycopg2 pushes where the others are pulled: what does not fit in memory goes to a file.
+    with driver.cursor() as cursor, SpooledTemporaryFile(max_size=64 * _CHUNK) as spool:
+        cursor.copy_expert(statement, spool)
+        spool.seek(0)
+        yield from iter(lambda: spool.read(_CHUNK), b"")
 
 
 async def copy_out_async(connection: AsyncConnection, statement: str) -> AsyncGenerator[bytes, None]:
     """Yield the chunks of a `COPY ... TO STDOUT (FORMAT BINARY)` statement, on psycopg or asyncpg."""
     raw = await connection.get_raw_connection()
     driver: Any = raw.driver_connection
-    if hasattr(driver, "copy_from_query"):
-        async with aclosing(_pulled(driver, statement)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-        return
-    async with driver.cursor() as cursor, cursor.copy(statement) as copy:
-        async for chunk in copy:
+    async with aclosing(_chunks(driver, statement)) as chunks:
+        async for chunk in chunks:
             yield chunk
+
+
+def _chunks(driver: Any, statement: str) -> AsyncGenerator[bytes, None]:
+    if hasattr(driver, "copy_from_query"):
+        return _pulled(driver, statement)
+    from rowspace.wire.messages import blocks_async
+
+    return blocks_async(driver, statement)
 
 
 async def _pulled(driver: Any, statement: str) -> AsyncGenerator[bytes, None]:

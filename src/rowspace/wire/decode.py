@@ -112,8 +112,7 @@ class MatrixDecoder(StreamDecoder):
                 _values(decode, block[:, start:end]) for decode, (start, end) in zip(self._keys, spans, strict=True)
             ]
             self._found += columns[0] if len(columns) == 1 else zip(*columns, strict=True)
-            # From the stream into its place in one pass, the order of the bytes turned on the way.
-            self._matrix.add(np.ndarray((rows, self._dimension), ">f4", data, at + len(self._begin), (size, 4)))
+            self._matrix.add(np.ndarray((rows, self._dimension), ">u4", data, at + len(self._begin), (size, 4)))
             at += rows * size
         else:
             self._check_end(data, at)
@@ -166,20 +165,22 @@ class MatrixDecoder(StreamDecoder):
 
 
 class _GrowingMatrix:
-    """Rows in one piece of memory, of which the part that is not written to costs nothing."""
+    """Rows of float32 in one piece of memory, of which the part that is not written to costs nothing."""
 
     def __init__(self, dimension: int, expected: int) -> None:
         self._shape = max(1, expected), dimension
         self._rows: NDArray[np.float32] = np.empty((0, dimension), np.float32)
         self._count = 0
 
-    def add(self, block: NDArray[Any]) -> None:
+    def add(self, block: NDArray[np.uint32]) -> None:
         count = self._count + len(block)
         if count > len(self._rows):
             larger = np.empty((max(count, self._shape[0], 2 * len(self._rows)), self._shape[1]), np.float32)
             larger[: self._count] = self._rows[: self._count]
             self._rows = larger
-        self._rows[self._count : count] = block
+        # From the stream into its place in one pass, the order of the bytes turned on the way; as whole numbers, which
+        # takes two thirds of the time that it takes as floats.
+        self._rows[self._count : count].view(np.uint32)[:] = block
         self._count = count
 
     def take(self) -> NDArray[np.float32]:
