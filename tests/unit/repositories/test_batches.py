@@ -60,8 +60,9 @@ def test_stages_have_names_of_their_own():
 
 
 def test_a_schema_is_for_tables_that_name_none():
-    assert plan_load(Article, ["id"], schema="tenant").merge.target == "tenant.articles"
-    assert plan_load(Part, ["tenant", "number"], schema="tenant").merge.target == "own.parts"
+    assert plan_load(Article, ["id"], schemas={None: "tenant"}).merge.target == "tenant.articles"
+    assert plan_load(Part, ["tenant", "number"], schemas={None: "tenant"}).merge.target == "own.parts"
+    assert plan_load(Part, ["tenant", "number"], schemas={"own": "tenant"}).merge.target == "tenant.parts"
 
 
 def test_a_partition_and_its_constant():

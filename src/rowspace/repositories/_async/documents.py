@@ -42,7 +42,6 @@ class AsyncDocumentRepository:
         self.session = session
         self.collection = collection
         self._subject = subject_of(collection)
-        self._partition = AsyncCollectionRepository(session).partition_of(collection)
 
     async def upsert(
         self,
@@ -73,7 +72,7 @@ class AsyncDocumentRepository:
             Document,
             rows,
             batch_size=batch_size,
-            partition=self._partition.name,
+            partition=self.collection.partition,
             constants={"collection_id": self.collection.id},
             dimension=self.collection.dimension,
             strip_nul=strip_nul,
@@ -186,8 +185,9 @@ class AsyncDocumentRepository:
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
             await self.session.execute(statements.lock_first_load(self.collection.id))
             connection = await self.session.connection(bind_arguments={"mapper": Document})
-            indexes = self._partition.create_indexes(spec, self.collection.language)
-            await run_verbatim(connection, [*indexes, self._partition.analyze()])
+            partition = await AsyncCollectionRepository(self.session).partition_of(self.collection)
+            indexes = partition.create_indexes(spec, self.collection.language)
+            await run_verbatim(connection, [*indexes, partition.analyze()])
 
     async def nearest(
         self,

@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
 from rowspace.repositories._async.verbatim import run_verbatim
-from rowspace.repositories.batches import Batcher, Plan, aiter_rows, plan_load, schema_of
+from rowspace.repositories.batches import Batcher, Plan, aiter_rows, plan_load
 from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
+from rowspace.repositories.schemas import schemas_of
 from rowspace.results import LoadReport
 from rowspace.statements.text import word_count
 from rowspace.statements.visible import staged_visible
@@ -43,7 +44,7 @@ async def upsert_rows(
         # What the session has not flushed comes first: the load may be meant for rows that it is about to add.
         await session.flush()
         connection = await session.connection(bind_arguments={"mapper": model})
-        plan = plan_load(model, list(first), schema=schema_of(session.get_bind(mapper=model)), **options)
+        plan = plan_load(model, list(first), schemas=schemas_of(connection), **options)
         batcher = Batcher(plan, first, size=batch_size)
         stage = _Stage(session, connection, model, plan.merge)
         return await _load(stage, plan, batcher, source)

@@ -43,7 +43,6 @@ class DocumentRepository:
         self.session = session
         self.collection = collection
         self._subject = subject_of(collection)
-        self._partition = CollectionRepository(session).partition_of(collection)
 
     def upsert(
         self,
@@ -74,7 +73,7 @@ class DocumentRepository:
             Document,
             rows,
             batch_size=batch_size,
-            partition=self._partition.name,
+            partition=self.collection.partition,
             constants={"collection_id": self.collection.id},
             dimension=self.collection.dimension,
             strip_nul=strip_nul,
@@ -187,8 +186,9 @@ class DocumentRepository:
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
             self.session.execute(statements.lock_first_load(self.collection.id))
             connection = self.session.connection(bind_arguments={"mapper": Document})
-            indexes = self._partition.create_indexes(spec, self.collection.language)
-            run_verbatim(connection, [*indexes, self._partition.analyze()])
+            partition = CollectionRepository(self.session).partition_of(self.collection)
+            indexes = partition.create_indexes(spec, self.collection.language)
+            run_verbatim(connection, [*indexes, partition.analyze()])
 
     def nearest(
         self,
