@@ -1,7 +1,7 @@
 """Statements of a bulk load: a staging table, COPY into it, and the merge into the target.
 
 COPY has no ON CONFLICT, so rows that may be there already are copied into a temporary table first. Identifiers come
-from the models and are quoted by SQLAlchemy; no value is in these texts.
+from the models and are quoted by SQLAlchemy; no value of a row is in these texts.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Merge:
         columns: what is loaded.
         keys: the columns of its primary key.
         constants: columns that have one value in every row, with their SQL literal of trusted numbers.
-        touched: columns that an update sets to the time of the transaction.
+        touched: columns that an update sets by itself, and the SQL of what to.
         stage: the name of the staging table.
         partitioned: the target has partitions, and is none itself.
     """
@@ -57,7 +57,7 @@ class Merge:
     columns: tuple[StagedColumn, ...]
     keys: tuple[str, ...]
     constants: tuple[tuple[str, int], ...] = ()
-    touched: tuple[str, ...] = ()
+    touched: tuple[tuple[str, str], ...] = ()
     stage: str = "rowspace_stage"
     partitioned: bool = False
 
@@ -126,7 +126,7 @@ class Merge:
         """Return the statement that sets the loaded columns of rows that are there, and inserts none."""
         loaded = [column for column in self.columns if column.name not in self.keys]
         sets = [f"{quote(column.name)} = {self._value(column, 's.')}" for column in loaded]
-        sets += [f"{quote(name)} = now()" for name in self.touched]
+        sets += [f"{quote(name)} = {value}" for name, value in self.touched]
         return f"UPDATE {self.target} t SET {', '.join(sets)} FROM {self.staged} s WHERE {self._same()}"
 
     def _same(self) -> str:
@@ -150,5 +150,5 @@ class Merge:
     def _update(self) -> str:
         loaded: Sequence[str] = [quote(column.name) for column in self.columns if column.name not in self.keys]
         sets = [f"{name} = excluded.{name}" for name in loaded]
-        sets += [f"{quote(name)} = now()" for name in self.touched]
+        sets += [f"{quote(name)} = {value}" for name, value in self.touched]
         return f"DO UPDATE SET {', '.join(sets)}" if loaded else "DO NOTHING"

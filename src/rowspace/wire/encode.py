@@ -35,6 +35,7 @@ __all__ = [
     "ColumnEncoder",
     "EncodedRows",
     "encoder_of",
+    "literal_of",
     "storable_json",
     "storable_text",
     "to_json",
@@ -93,6 +94,17 @@ def encoder_of(
         encode_many = partial(_matrix, type_.dimension) if type(type_) is Vector else None
         return ColumnEncoder(StagedColumn(str(column.name), ddl), encode, encode_many)
     return ColumnEncoder(StagedColumn(str(column.name), "TEXT", _uncut(ddl)), _text_encoder(type_, strip_nul=strip_nul))
+
+
+def literal_of(column: Column[Any], value: Any, *, schemas: Mapping[str | None, str | None]) -> str:
+    """Return a value of a column as SQL text; arguments as in `encoder_of`."""
+    if value is None:
+        return "NULL"
+    type_ = vector_type_of(column.type) or column.type
+    text = _text_encoder(type_, strip_nul=False)(value).decode()
+    # By escapes, which mean the same whatever `standard_conforming_strings` is.
+    quoted = text.replace("\\", r"\\").replace("'", "''")
+    return f"CAST(E'{quoted}' AS {_uncut(_ddl(type_, schemas))})"
 
 
 def _ddl(type_: types.TypeEngine[Any], schemas: Mapping[str | None, str | None]) -> str:

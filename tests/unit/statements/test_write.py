@@ -11,7 +11,7 @@ ODD = Merge(
     (StagedColumn("Key", "TEXT", "UUID"), StagedColumn("select", "TEXT", 'mood"s')),
     ("tenant", "Key"),
     constants=(("tenant", 5),),
-    touched=("updated_at",),
+    touched=(("updated_at", "now()"),),
     stage="stage_1",
 )
 
@@ -47,5 +47,5 @@ def test_odd_names_are_quoted_and_constants_and_casts_come_in():
 
 
 def test_rows_of_keys_alone_are_only_inserted():
-    keys = Merge("tags", None, (StagedColumn("id", "INTEGER"),), ("id",), touched=("updated_at",))
+    keys = Merge("tags", None, (StagedColumn("id", "INTEGER"),), ("id",), touched=(("updated_at", "now()"),))
     assert "ON CONFLICT (id) DO NOTHING RETURNING" in keys.merge()

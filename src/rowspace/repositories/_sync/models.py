@@ -82,7 +82,8 @@ class Repository(Generic[M]):
 
         Args:
             rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time. A column
-                that they leave out keeps its value, and has to be nullable or to have a default of the server's.
+                that they leave out keeps its value or is set to its `onupdate`, and has to be nullable or to have a
+                default of the server's.
             batch_size: rows held in memory and sent at once.
 
         Raises:
