@@ -85,6 +85,9 @@ class Database(_Opened):
     """
 
     def __init__(self, engine: Engine, *, schema: str | None = None) -> None:
+        if isinstance(engine, AsyncEngine):
+            message = "Database takes an Engine, got an AsyncEngine, which goes with AsyncDatabase."
+            raise ConfigurationError(message)
         instrument(engine)
         self.engine: Engine = _in_schema(engine, schema)
         self.sessions = sessionmaker(self.engine, expire_on_commit=False)
@@ -142,6 +145,9 @@ class AsyncDatabase(_Opened):
     """
 
     def __init__(self, engine: AsyncEngine, *, schema: str | None = None) -> None:
+        if isinstance(engine, Engine):
+            message = "AsyncDatabase takes an AsyncEngine, got an Engine, which goes with Database."
+            raise ConfigurationError(message)
         instrument(engine)
         self.engine: AsyncEngine = _in_schema(engine, schema)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)

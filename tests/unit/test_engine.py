@@ -196,3 +196,15 @@ def test_a_reader_of_json_of_ones_own():
         assert database.engine.dialect._json_deserializer is json.loads
     with Database.open("postgresql://nowhere") as database:
         assert database.engine.dialect._json_deserializer is read_json
+
+
+def test_what_is_no_engine_of_its_kind_is_refused():
+    engine, async_engine = create_engine("postgresql+psycopg://"), create_async_engine("postgresql+psycopg://")
+    with pytest.raises(ConfigurationError, match="got an AsyncEngine, which goes with AsyncDatabase"):
+        Database(async_engine)
+    with pytest.raises(ConfigurationError, match="got an Engine, which goes with Database"):
+        AsyncDatabase(engine)
+    for kind in (Database, AsyncDatabase):
+        with pytest.raises(ConfigurationError, match=r"got str; a URL goes to Database\.open\(\)") as refused:
+            kind(f"postgresql://me:{SECRET}@h/db")
+        assert SECRET not in str(refused.value)

@@ -14,6 +14,7 @@ from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
 from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.verbatim import run_verbatim
+from rowspace.repositories.given import is_text
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.statements import documents as statements
@@ -100,8 +101,10 @@ class AsyncCollectionRepository:
         Raises:
             CollectionNotFound: there is none.
         """
-        with mapped_errors():
-            found = await self.session.scalar(statements.collection_by_name(name))
+        found = None
+        if is_text(name):
+            with mapped_errors():
+                found = await self.session.scalar(statements.collection_by_name(name))
         if found is None:
             message = f"There is no collection {name!r}."
             raise CollectionNotFound(message)

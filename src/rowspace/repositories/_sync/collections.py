@@ -15,6 +15,7 @@ from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
 from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.verbatim import run_verbatim
+from rowspace.repositories.given import is_text
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.statements import documents as statements
@@ -101,8 +102,10 @@ class CollectionRepository:
         Raises:
             CollectionNotFound: there is none.
         """
-        with mapped_errors():
-            found = self.session.scalar(statements.collection_by_name(name))
+        found = None
+        if is_text(name):
+            with mapped_errors():
+                found = self.session.scalar(statements.collection_by_name(name))
         if found is None:
             message = f"There is no collection {name!r}."
             raise CollectionNotFound(message)
