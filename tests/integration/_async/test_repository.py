@@ -416,3 +416,11 @@ async def test_a_key_is_what_the_server_takes_for_it(session):
     with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant is a UUID, got 'nonsense'\."):
         await words.get_many([("nonsense", "Ada")])
     assert await words.delete(keys[:2]) == 2
+
+
+async def test_keys_that_are_one_to_the_server_alone_are_refused_in_words(session):
+    tenant = uuid.UUID(int=6)
+    rows = [{"tenant": tenant, "word": word, "embedding": [1, 2]} for word in ("Ada", "ada")]
+    with pytest.raises(InvalidRow, match="have keys that are one to words_by_key, such as 'A' and 'a' of a citext"):
+        async with session.begin_nested():
+            await AsyncRepository(session, Word).upsert(rows)
