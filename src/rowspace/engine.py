@@ -85,9 +85,7 @@ class Database(_Opened):
     """
 
     def __init__(self, engine: Engine, *, schema: str | None = None) -> None:
-        if isinstance(engine, AsyncEngine):
-            message = "Database takes an Engine, got an AsyncEngine, which goes with AsyncDatabase."
-            raise ConfigurationError(message)
+        _check_kind(engine, Engine)
         instrument(engine)
         self.engine: Engine = _in_schema(engine, schema)
         self.sessions = sessionmaker(self.engine, expire_on_commit=False)
@@ -145,9 +143,7 @@ class AsyncDatabase(_Opened):
     """
 
     def __init__(self, engine: AsyncEngine, *, schema: str | None = None) -> None:
-        if isinstance(engine, Engine):
-            message = "AsyncDatabase takes an AsyncEngine, got an Engine, which goes with Database."
-            raise ConfigurationError(message)
+        _check_kind(engine, AsyncEngine)
         instrument(engine)
         self.engine: AsyncEngine = _in_schema(engine, schema)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
@@ -197,6 +193,16 @@ class AsyncDatabase(_Opened):
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _check_kind(engine: Any, kind: type[Engine | AsyncEngine]) -> None:
+    if not isinstance(engine, kind):
+        # Not what it is: it may be a URL with a password.
+        message = (
+            f"Expected a SQLAlchemy {kind.__name__}, got {type(engine).__name__}: Database takes an Engine, "
+            "AsyncDatabase an AsyncEngine, and a URL goes to the method open of either."
+        )
+        raise ConfigurationError(message)
 
 
 def _target(url: str | URL | None, flavour: str) -> tuple[URL, EmbeddedServer | None]:

@@ -32,12 +32,8 @@ def instrument(engine: Engine | AsyncEngine) -> None:
     The engine stays its owner's: nothing is opened, and closing it remains their business.
 
     Raises:
-        ConfigurationError: it is no engine, not for PostgreSQL, or its driver is none of psycopg, asyncpg, psycopg2.
+        ConfigurationError: the engine is not for PostgreSQL, or its driver is none of psycopg, asyncpg, psycopg2.
     """
-    if not isinstance(engine, Engine | AsyncEngine):
-        # Not the value: it may be a URL with a password.
-        message = f"Expected a SQLAlchemy engine, got {type(engine).__name__}; a URL goes to Database.open()."
-        raise ConfigurationError(message)
     sync_engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
     dialect: Any = sync_engine.dialect
     if dialect.name != "postgresql" or dialect.driver not in _SETUP:
