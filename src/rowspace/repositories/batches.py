@@ -13,7 +13,7 @@ from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.repositories.given import several
 from rowspace.repositories.marks import Marks
 from rowspace.repositories.schemas import Schemas, schema_in
-from rowspace.repositories.touched import touched
+from rowspace.repositories.touched import discriminator, touched
 from rowspace.statements.models import table_of_one
 from rowspace.statements.write import Merge
 from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of
@@ -136,6 +136,7 @@ def plan_load(
         columns=tuple(encoder.staged for encoder in (*fixed.values(), *encoders)),
         keys=keys,
         constants=() if empty else tuple(constants.items()),
+        defaults=tuple(discriminator(model, names, schemas)),
         touched=tuple(touched(table, names, schemas)),
         stage=f"rowspace_{uuid4().hex[:12]}",
         partitioned=partition is None and bool(table.dialect_options["postgresql"]["partition_by"]),

@@ -1,18 +1,26 @@
-"""What an UPDATE by SQLAlchemy sets by itself, the `onupdate` of columns, for statements that are written as text."""
+"""What SQLAlchemy sets by itself, for statements that are written as text: `onupdate`, and the class of a new row."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Table, inspect
 from sqlalchemy.dialects import postgresql
 
 from rowspace.errors import ConfigurationError
 from rowspace.repositories.schemas import Schemas
 from rowspace.wire.encode import literal_of
 
-__all__ = ["touched"]
+__all__ = ["discriminator", "touched"]
+
+
+def discriminator(model: type[Any], loaded: Collection[str], schemas: Schemas) -> Iterator[tuple[str, str]]:
+    """Yield the column that tells the classes of a table apart, unless it is loaded, and the SQL of this class's."""
+    mapper = inspect(model)
+    column = mapper.polymorphic_on
+    if isinstance(column, Column) and column.name not in loaded and mapper.polymorphic_identity is not None:
+        yield column.name, literal_of(column, mapper.polymorphic_identity, schemas=schemas)
 
 
 def touched(table: Table, loaded: Collection[str], schemas: Schemas) -> Iterator[tuple[str, str]]:

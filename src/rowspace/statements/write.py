@@ -47,6 +47,7 @@ class Merge:
         columns: what is loaded.
         keys: the columns of its primary key.
         constants: columns that have one value in every row, with their SQL literal of trusted numbers.
+        defaults: columns that only an insert sets, and the SQL of what to.
         touched: columns that an update sets by itself, and the SQL of what to.
         stage: the name of the staging table.
         partitioned: the target has partitions, and is none itself.
@@ -57,6 +58,7 @@ class Merge:
     columns: tuple[StagedColumn, ...]
     keys: tuple[str, ...]
     constants: tuple[tuple[str, int], ...] = ()
+    defaults: tuple[tuple[str, str], ...] = ()
     touched: tuple[tuple[str, str], ...] = ()
     stage: str = "rowspace_stage"
     partitioned: bool = False
@@ -100,8 +102,9 @@ class Merge:
 
         In the order of the keys: loads of the same rows at once wait for each other, and not in a circle.
         """
-        names = ", ".join([*(quote(name) for name, _ in self.constants), self._names()])
-        values = ", ".join([*(f"{value:d}" for _, value in self.constants), *map(self._value, self.columns)])
+        fixed = [*((name, f"{value:d}") for name, value in self.constants), *self.defaults]
+        names = ", ".join([*(quote(name) for name, _ in fixed), self._names()])
+        values = ", ".join([*(value for _, value in fixed), *map(self._value, self.columns)])
         insert = (
             f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {self.staged} ORDER BY {self._order()} "
             f"ON CONFLICT ({self._keys()}) {self._update()} RETURNING"
