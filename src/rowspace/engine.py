@@ -13,13 +13,13 @@ from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import URL, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from rowspace.embedded import EmbeddedServer
 from rowspace.errors import ConfigurationError, MissingExtra, mapped_errors
+from rowspace.urls import read_url, shown
 from rowspace.wire import instrument
 from rowspace.wire.alive import check_at_checkout
 
@@ -41,25 +41,7 @@ def resolve_url(url: str | URL | None = None) -> URL | None:
         ConfigurationError: it is not a URL. The message does not repeat it, as it may hold a password.
     """
     given = url if url is not None else os.environ.get(URL_VARIABLE) or None
-    if given is None:
-        return None
-    try:
-        url = make_url(given)
-    except (ArgumentError, ValueError):
-        url = None
-    if url is None or _misread(url):
-        message = (
-            "The database URL cannot be read; expected postgresql://user:password@host:port/database, with "
-            "@ : / ? # and % in the user and the password written as %40 %3A %2F %3F %23 %25."
-        )
-        # Without the cause: some versions of SQLAlchemy print the text, password and all.
-        raise ConfigurationError(message)
-    return url
-
-
-def _misread(url: URL) -> bool:
-    """Tell whether a part of the password has become one of the host or the database, where it would be shown."""
-    return "@" in (url.host or "") or {":", "@"} <= set(url.database or "")
+    return None if given is None else read_url(given)
 
 
 class _Opened:
@@ -71,9 +53,7 @@ class _Opened:
     engine: Any
 
     def __repr__(self) -> str:
-        url: URL = self.engine.url
-        shown = url.difference_update_query([key for key in url.query if "password" in key])
-        return f"{type(self).__name__}({shown.render_as_string(hide_password=True)!r})"
+        return f"{type(self).__name__}({shown(self.engine.url)!r})"
 
     @property
     def opened_with(self) -> dict[str, Any] | None:
@@ -105,6 +85,7 @@ class Database(_Opened):
     """
 
     def __init__(self, engine: Engine, *, schema: str | None = None) -> None:
+        _check_kind(engine, Engine)
         instrument(engine)
         self.engine: Engine = _in_schema(engine, schema)
         self.sessions = sessionmaker(self.engine, expire_on_commit=False)
@@ -162,6 +143,7 @@ class AsyncDatabase(_Opened):
     """
 
     def __init__(self, engine: AsyncEngine, *, schema: str | None = None) -> None:
+        _check_kind(engine, AsyncEngine)
         instrument(engine)
         self.engine: AsyncEngine = _in_schema(engine, schema)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
@@ -211,6 +193,16 @@ class AsyncDatabase(_Opened):
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _check_kind(engine: Any, kind: type[Engine | AsyncEngine]) -> None:
+    if not isinstance(engine, kind):
+        # Not what it is: it may be a URL with a password.
+        message = (
+            f"Expected a SQLAlchemy {kind.__name__}, got {type(engine).__name__}: Database takes an Engine, "
+            "AsyncDatabase an AsyncEngine, and a URL goes to the method open of either."
+        )
+        raise ConfigurationError(message)
 
 
 def _target(url: str | URL | None, flavour: str) -> tuple[URL, EmbeddedServer | None]:

@@ -169,11 +169,15 @@ _ODD_OPERATOR = re.compile(r"operator does not exist: (?!.*\b(?:vector|halfvec|s
 # The partition of a collection, which no migration makes.
 _PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+" does not exist')
 
+# Every use of a collection begins with its row: of a column that a later migration adds, this is what is found missing.
+_OWN_COLUMN = re.compile(r'column (?:\w+\.)?collections\.\w+ does not exist|of relation "collections" does not exist')
+
 _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
     "42P01": lambda message: CollectionNotFound if _PARTITION.search(message) else SchemaNotReady,
     "22000": lambda message: (
         DimensionMismatch if "dimensions" in message else InvalidVector if "vec" in message else None
     ),
+    "42703": lambda message: SchemaNotReady if _OWN_COLUMN.search(message) else None,
     "42704": lambda message: ConfigurationError if "text search configuration" in message else SchemaNotReady,
     "42883": lambda message: None if _ODD_OPERATOR.search(message) else SchemaNotReady,
     "54000": lambda message: InvalidText if "tsvector" in message else None,

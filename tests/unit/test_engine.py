@@ -7,7 +7,7 @@ import traceback
 
 import pytest
 from hypothesis import example, given, strategies as st
-from sqlalchemy import NullPool, create_engine, make_url
+from sqlalchemy import URL, NullPool, create_engine, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from rowspace import AsyncDatabase, Database
@@ -42,6 +42,12 @@ def test_no_url_is_the_embedded_server(monkeypatch, value):
         f"postgresql://me:{SECRET}@h:54a32/db",
         f"postgresql://me:{SECRET}",
         f"postgresql://me:a@{SECRET}@h/db",
+        f"postgresql://me:a@{SECRET}/b@h/db",
+        f"postgresql://me:a@{SECRET}:5/b@h/db",
+        f"postgresql://me:a@b/{SECRET}@h/db",
+        f"postgresql://me:a@{SECRET}?b@h/db",
+        f"postgresql://me:a@b?{SECRET}=c@h",
+        f"postgresql://me:a@b/c?d={SECRET}@h/db",
         f"{SECRET}",
         "",
         5,
@@ -89,12 +95,29 @@ def test_repr_hides_the_password(kind):
     assert SECRET not in repr(kind.open(f"postgresql://h/db?password={SECRET}&sslpassword={SECRET}"))
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ada@server:a/b?c#d@h:5432/db?application_name=me@h",
+        "postgresql://me:a%40b%2Fc@h/db%40x?options=-c%20x%3Da@b",
+        "postgresql:///db?host=/run/a%40b/c",
+    ],
+)
+def test_what_can_be_read_is_read(url):
+    assert resolve_url(url) == make_url(url)
+
+
+def test_a_url_object_may_have_any_database():
+    assert "at@home" in repr(Database.open(URL.create("postgresql", database="at@home"))).replace("%40", "@")
+
+
 odd = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)
 
 
 @given(odd, odd, odd, odd, st.sampled_from(["", "postgresql://", "postgresql+asyncpg://", "x://"]))
 @example("me", "a@", "", "h", "postgresql://")
 @example("m/e", "", "", "h", "postgresql://")
+@example("me", "a@", "/b", "h", "postgresql://")
 @example("me", "?", "#", "h:1", "postgresql://")
 @example("me", "", "", "h?a=b", "postgresql+asyncpg://")
 def test_no_url_whatever_shows_its_password(user, before, after, host, scheme):
@@ -173,3 +196,15 @@ def test_a_reader_of_json_of_ones_own():
         assert database.engine.dialect._json_deserializer is json.loads
     with Database.open("postgresql://nowhere") as database:
         assert database.engine.dialect._json_deserializer is read_json
+
+
+def test_what_is_no_engine_of_its_kind_is_refused():
+    engine, async_engine = create_engine("postgresql+psycopg://"), create_async_engine("postgresql+psycopg://")
+    with pytest.raises(ConfigurationError, match="Expected a SQLAlchemy Engine, got AsyncEngine: "):
+        Database(async_engine)
+    with pytest.raises(ConfigurationError, match="Expected a SQLAlchemy AsyncEngine, got Engine: "):
+        AsyncDatabase(engine)
+    for kind in (Database, AsyncDatabase):
+        with pytest.raises(ConfigurationError, match=r"got str: .* a URL goes to the method open of either") as refused:
+            kind(f"postgresql://me:{SECRET}@h/db")
+        assert SECRET not in str(refused.value)

@@ -95,6 +95,20 @@ def test_a_partition_that_is_gone_is_no_matter_of_migrations(table):
     assert type(map_error(wrapped('relation "documents" does not exist', "42P01"))) is errors.SchemaNotReady
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "column collections.reembedding does not exist",
+        'column "reembedding" of relation "collections" does not exist',
+    ],
+)
+def test_a_column_that_a_later_migration_adds_is_a_matter_of_migrations(message):
+    missing = map_error(wrapped(message, "42703"))
+    assert type(missing) is errors.SchemaNotReady
+    assert "Run the migrations" in str(missing)
+    assert map_error(wrapped(message.replace("collections", "articles"), "42703")) is None
+
+
 def test_an_operator_that_no_migration_makes_stays_as_it_is():
     assert map_error(wrapped("operator does not exist: text = integer", "42883")) is None
     missing = map_error(wrapped("operator does not exist: public.vector <=> public.vector", "42883"))

@@ -147,7 +147,9 @@ def _print(hits: list[SearchHit], mode: str, *, as_json: bool) -> None:
     if as_json:
         # As ASCII where the terminal or the locale may have no other letters.
         ascii_ = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-        lines = (json.dumps(hit.model_dump(exclude_none=True), ensure_ascii=ascii_) for hit in hits)
+        # By pydantic first: JSON has no NaN, the cosine distance to a vector of zeros, and there it is null.
+        found = (json.loads(hit.model_dump_json(exclude_none=True)) for hit in hits)
+        lines = (json.dumps(hit, ensure_ascii=ascii_) for hit in found)
         print("[" + ",\n ".join(lines) + "]")  # noqa: T201
     elif not hits:
         say("No document matches.")

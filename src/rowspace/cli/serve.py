@@ -114,9 +114,8 @@ def _stop_with(parent: Any) -> None:
 @contextmanager
 def _environment(settings: Settings, embedder: str | None, workers: int) -> Iterator[None]:
     """Hand the options on as variables: the workers are processes of their own."""
-    from sqlalchemy import make_url
-
     from rowspace.migrations.urls import migration_url
+    from rowspace.urls import read_url
 
     with ExitStack() as stack:
         if settings.database_url is None:
@@ -124,7 +123,7 @@ def _environment(settings: Settings, embedder: str | None, workers: int) -> Iter
         else:
             # Any driver's URL will do; asyncpg is taken as it is.
             given_url = settings.database_url.get_secret_value()
-            url = make_url(given_url) if given_url.startswith("postgresql+asyncpg:") else migration_url(given_url)
+            url = read_url(given_url) if given_url.startswith("postgresql+asyncpg:") else migration_url(given_url)
         shared = workers > 1 and not os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         counts = stack.enter_context(tempfile.TemporaryDirectory(prefix="rowspace")) if shared else None
         given = {

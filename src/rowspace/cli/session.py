@@ -88,8 +88,9 @@ def place_of(settings: Settings) -> str:
         return f"the embedded PostgreSQL in {settings.data_dir or default_data_dir()}"
 
     from rowspace.migrations.urls import migration_url
+    from rowspace.urls import shown
 
-    return migration_url(settings.database_url.get_secret_value()).render_as_string(hide_password=True)
+    return shown(migration_url(settings.database_url.get_secret_value()))
 
 
 @contextmanager

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
 
 from rowspace.errors import ConfigurationError
+from rowspace.urls import read_url
 
 __all__ = ["migration_url"]
 
@@ -19,7 +19,7 @@ def migration_url(value: str | URL) -> URL:
     Raises:
         ConfigurationError: not a URL, or not PostgreSQL's. The message leaves the value out: it may hold a password.
     """
-    url = _parsed(value)
+    url = read_url(value)
     dialect, _, driver = url.drivername.partition("+")
     if dialect not in {"postgresql", "postgres"}:
         message = f"Rowspace needs a PostgreSQL URL (postgresql://user@host/name), got one for {dialect!r}."
@@ -27,15 +27,6 @@ def migration_url(value: str | URL) -> URL:
     if driver == "asyncpg":
         url = _from_asyncpg(url)
     return url.set(drivername="postgresql+psycopg")
-
-
-def _parsed(value: str | URL) -> URL:
-    try:
-        return make_url(value)
-    except (ArgumentError, ValueError):
-        # `from None`: SQLAlchemy's own message may quote the value.
-        message = "The database URL cannot be read. It looks like postgresql://user:password@host:5432/name."
-        raise ConfigurationError(message) from None
 
 
 def _from_asyncpg(url: URL) -> URL:

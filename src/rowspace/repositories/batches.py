@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import Column, Connection, Engine, inspect
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Column, inspect
 
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.repositories.given import several
 from rowspace.repositories.marks import Marks
+from rowspace.repositories.schemas import Schemas, schema_in
+from rowspace.repositories.touched import discriminator, touched
 from rowspace.statements.models import table_of_one
 from rowspace.statements.write import Merge
 from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of
 
-__all__ = ["Batcher", "Plan", "aiter_rows", "iter_rows", "plan_load", "schema_of"]
+__all__ = ["Batcher", "Plan", "aiter_rows", "iter_rows", "plan_load"]
 
 Row = Mapping[str, Any]
 
@@ -44,13 +46,6 @@ async def aiter_rows(rows: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
     else:
         for row in several(rows, "rows"):
             yield row
-
-
-def schema_of(bind: Engine | AsyncEngine | Connection) -> str | None:
-    """Return the schema that stands for tables without one on an engine or a connection."""
-    translation = bind.get_execution_options().get("schema_translate_map") or {}
-    schema: str | None = translation.get(None)
-    return schema
 
 
 class Plan:
@@ -98,7 +93,7 @@ def plan_load(
     model: type[Any],
     attributes: Sequence[str],
     *,
-    schema: str | None = None,
+    schemas: Schemas = MappingProxyType({}),
     partition: str | None = None,
     constants: Mapping[str, int] | None = None,
     dimension: int | None = None,
@@ -110,7 +105,7 @@ def plan_load(
     Args:
         model: a mapped class of one table.
         attributes: what the first row brings.
-        schema: the schema to use for a table that names none.
+        schemas: what stands for the schemas that the model and its types name.
         partition: the name of the table to write to, where it is a partition of the model's.
         constants: columns that have one value in every row.
         dimension: what vectors must have where their column does not say.
@@ -130,21 +125,19 @@ def plan_load(
     if absent:
         message = f"A load of {model.__name__} needs its primary key; the rows lack {', '.join(sorted(absent))}."
         raise ConfigurationError(message)
-    schema = table.schema or schema
     encoders = [
-        encoder_of(column, dimension=dimension, schema=schema, strip_nul=strip_nul) for column in columns.values()
+        encoder_of(column, dimension=dimension, schemas=schemas, strip_nul=strip_nul) for column in columns.values()
     ]
     # To be copied they have to be in the stream; a merge adds them by itself.
     fixed = {name: encoder_of(table.c[name]) for name in constants} if empty else {}
     merge = Merge(
         table=partition or table.name,
-        schema=schema,
+        schema=schema_in(schemas, table),
         columns=tuple(encoder.staged for encoder in (*fixed.values(), *encoders)),
         keys=keys,
         constants=() if empty else tuple(constants.items()),
-        touched=tuple(
-            column.name for column in table.columns if column.onupdate is not None and column.name not in names
-        ),
+        defaults=tuple(discriminator(model, names, schemas)),
+        touched=tuple(touched(table, names, schemas)),
         stage=f"rowspace_{uuid4().hex[:12]}",
         partitioned=partition is None and bool(table.dialect_options["postgresql"]["partition_by"]),
     )

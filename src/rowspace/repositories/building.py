@@ -12,6 +12,7 @@ from sqlalchemy import inspect
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import from_dict
 from rowspace.models import Collection, Document
+from rowspace.repositories.schemas import Schemas, schema_in
 from rowspace.repositories.targets import mapper_of
 from rowspace.statements.admin import Partition
 from rowspace.statements.catalog import IndexFact
@@ -37,16 +38,16 @@ class Step:
     builds: bool = True
 
 
-def planned_for(over: type[Any] | Collection, schema: str | None) -> list[PlannedIndex]:
-    """Return the indexes that a collection or a model asks for; `schema` is that of tables without one.
+def planned_for(over: type[Any] | Collection, schemas: Schemas) -> list[PlannedIndex]:
+    """Return the indexes that a collection or a model asks for.
 
     Raises:
         ConfigurationError: a model without a vector index, or with one that has no name.
     """
     if isinstance(over, Collection):
-        partition = Partition(over.id, over.dimension, inspect(Document).local_table.schema or schema)
+        partition = Partition(over.id, over.dimension, schema_in(schemas, inspect(Document).local_table))
         return partition.indexes(from_dict(over.index), over.language)
-    found = _declared_by(over, schema)
+    found = _declared_by(over, schemas)
     if not found:
         message = f'{over.__name__} declares no vector index: add HNSW().index("...") to its __table_args__.'
         raise ConfigurationError(message)
@@ -147,21 +148,22 @@ def _check_same(plan: PlannedIndex, fact: IndexFact) -> None:
         raise ConfigurationError(message)
 
 
-def _declared_by(model: type[Any], schema: str | None) -> list[PlannedIndex]:
-    indexes = [index for index in mapper_of(model).local_table.indexes if _method(index) in VECTOR_METHODS]
-    return sorted((planned(index, schema) for index in indexes), key=lambda plan: plan.name)
+def _declared_by(model: type[Any], schemas: Schemas) -> list[PlannedIndex]:
+    table = mapper_of(model).local_table
+    indexes = [index for index in table.indexes if _method(index) in VECTOR_METHODS]
+    return sorted((planned(index, schema_in(schemas, table)) for index in indexes), key=lambda plan: plan.name)
 
 
 def _method(index: Any) -> str:
     return str(index.dialect_options["postgresql"]["using"] or "").lower()
 
 
-def asked_for(over: type[Any] | Collection, schema: str | None) -> Asked:
-    """Return what a collection or a model asks for; `schema` is that of tables without one."""
+def asked_for(over: type[Any] | Collection, schemas: Schemas) -> Asked:
+    """Return what a collection or a model asks for."""
     if isinstance(over, Collection):
-        plans = planned_for(over, schema)
+        plans = planned_for(over, schemas)
         return Asked(f"the collection {over.name!r}", over.partition, plans, command=over.name, schema=plans[0].schema)
     table = mapper_of(over).local_table
     vectors = {column.name: vector_type_of(column.type) for column in table.c}
     declared = {name: type_.dimension for name, type_ in vectors.items() if type_ and type_.dimension is not None}
-    return Asked(over.__name__, table.name, _declared_by(over, schema), declared, schema=table.schema or schema)
+    return Asked(over.__name__, table.name, _declared_by(over, schemas), declared, schema=schema_in(schemas, table))

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from rowspace.errors import ConfigurationError
+from rowspace.errors import ConfigurationError, InvalidText
 
-__all__ = ["conditions", "several"]
+__all__ = ["conditions", "ids_of", "is_text", "several"]
 
 G = TypeVar("G", bound=Iterable[Any] | AsyncIterable[Any])
 
@@ -27,6 +27,32 @@ def several(given: G, what: str) -> G:
         )
         raise ConfigurationError(message)
     return given
+
+
+def is_text(value: Any) -> bool:
+    """Tell whether a value is text that PostgreSQL can hold; drivers say in different ways, or not, that it is none."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def ids_of(given: Iterable[str]) -> list[str]:
+    """Return the ids of documents.
+
+    Raises:
+        ConfigurationError: one text in place of several.
+        InvalidText: one that cannot be an id, such as a number: some drivers would look for its text, others not.
+    """
+    ids = list(several(given, "ids"))
+    for id_ in ids:
+        if not is_text(id_):
+            message = f"The id of a document is text without NUL bytes and lone surrogates, got {id_!r:.60}."
+            raise InvalidText(message)
+    return ids
 
 
 def conditions(where: Any) -> tuple[ColumnElement[bool], ...]:

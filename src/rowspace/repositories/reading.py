@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from rowspace.errors import ConfigurationError
 from rowspace.models import Collection
+from rowspace.repositories.schemas import Schemas, schema_in
 from rowspace.repositories.subjects import Conditions, Subject
 from rowspace.repositories.targets import mapper_of
 from rowspace.statements.models import table_of_one
@@ -55,7 +56,7 @@ class Reading:
         return self if self.export.selection else replace(self, export=replace(self.export, selection=_selection()))
 
 
-def plan_reading(subject: Subject[Any], conditions: Conditions, schema: str | None) -> Reading:
+def plan_reading(subject: Subject[Any], conditions: Conditions, schemas: Schemas) -> Reading:
     """Plan a bulk read of keys and vectors of the rows that meet the conditions.
 
     Raises:
@@ -68,13 +69,11 @@ def plan_reading(subject: Subject[Any], conditions: Conditions, schema: str | No
         raise ConfigurationError(message)
     keys = _keys(subject)
     columns = [ExportColumn(key.name, None if key_decoder(key.type) else "text") for key in keys]
-    export = _export(subject, conditions, schema, (ExportColumn(vector.name, "vector"), *columns))
+    export = _export(subject, conditions, schemas, (ExportColumn(vector.name, "vector"), *columns))
     return Reading(export, keys, subject.target.type.dimension)
 
 
-def plan_columns(
-    subject: Subject[Any], attributes: Sequence[str], conditions: Conditions, schema: str | None
-) -> Reading:
+def plan_columns(subject: Subject[Any], attributes: Sequence[str], conditions: Conditions, schemas: Schemas) -> Reading:
     """Plan a bulk read of columns of the rows that meet the conditions.
 
     Raises:
@@ -86,7 +85,7 @@ def plan_columns(
             message = f"{subject.target.model.__name__} has no column {name!r}; it has {', '.join(columns)}."
             raise ConfigurationError(message)
     exported = tuple(export_column(str(columns[name].name), kind_of(columns[name].type)) for name in attributes)
-    return Reading(_export(subject, conditions, schema, exported), _keys(subject))
+    return Reading(_export(subject, conditions, schemas, exported), _keys(subject))
 
 
 def columns_of(subject: Subject[Any]) -> dict[str, Column[Any]]:
@@ -111,13 +110,13 @@ def _keys(subject: Subject[Any]) -> tuple[Column[Any], ...]:
 
 
 def _export(
-    subject: Subject[Any], conditions: Conditions, schema: str | None, columns: tuple[ExportColumn, ...]
+    subject: Subject[Any], conditions: Conditions, schemas: Schemas, columns: tuple[ExportColumn, ...]
 ) -> Export:
     table = table_of_one(subject.target.model, "A bulk read")
     partition = subject.collection.partition if subject.collection is not None else None
     return Export(
         table=partition or table.name,
-        schema=table.schema or schema,
+        schema=schema_in(schemas, table),
         columns=columns,
         keys=tuple(ExportKey(key.name, _ddl(key)) for key in _keys(subject)),
         selection=_selection() if conditions.clauses else None,

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Select, Table, func, inspect, literal_column, select
 
 from rowspace.errors import ConfigurationError
+from rowspace.repositories.schemas import Schemas, schema_in
 from rowspace.repositories.subjects import Subject
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.plans import Searched
@@ -82,10 +83,10 @@ def described(subject: Subject[Any], search: Any) -> Searched:
     )
 
 
-def table_of(subject: Subject[Any], schema: str | None) -> tuple[str, str | None]:
-    """Return the table that holds the rows, and its schema; `schema` is that of tables without one."""
+def table_of(subject: Subject[Any], schemas: Schemas) -> tuple[str, str | None]:
+    """Return the table that holds the rows, and its schema."""
     mapper = inspect(subject.target.model)
     table = mapper.columns[subject.target.column].table
     table = table if isinstance(table, Table) else mapper.local_table
     name = subject.collection.partition if subject.collection is not None else table.name
-    return name, table.schema or schema
+    return name, schema_in(schemas, table)

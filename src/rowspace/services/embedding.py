@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = [
     "aembed_texts",
     "check_dimension",
     "check_embedder",
+    "checked_embedder",
     "embed_query",
     "embed_texts",
     "embedder_name",
@@ -38,6 +40,26 @@ class Embedder(Protocol):
 
     def embed_query(self, text: str, /) -> Any:
         """Return the vector of a query, of shape (dimension,)."""
+
+
+def checked_embedder(embedder: Embedder | None) -> Embedder | None:
+    """Return what a service was given as its embedder, if it can be one.
+
+    Raises:
+        ConfigurationError: it has not the methods of one, or is the class. Its name would be recorded all the same.
+    """
+    if embedder is None or (not isinstance(embedder, type) and all(map(partial(_has, embedder), _METHODS))):
+        return embedder
+    what = f"the class {embedder.__name__}" if isinstance(embedder, type) else f"{embedder!r:.60}"
+    message = f"An embedder is an object with embed_documents and embed_query, as LangChain's Embeddings, got {what}."
+    raise ConfigurationError(message)
+
+
+_METHODS = ("embed_documents", "embed_query")
+
+
+def _has(embedder: Any, method: str) -> bool:
+    return hasattr(embedder, method) or hasattr(embedder, f"a{method}")
 
 
 def embedder_name(embedder: Any) -> str:

@@ -147,7 +147,7 @@ class PlannedIndex:
 
 
 def planned(index: Index, schema: str | None = None) -> PlannedIndex:
-    """Return the index of a model's table; `schema` is for a table that names none.
+    """Return the index of a model's table, which is in `schema`; None is the search path's.
 
     Raises:
         ConfigurationError: it has no table yet.
@@ -159,7 +159,7 @@ def planned(index: Index, schema: str | None = None) -> PlannedIndex:
         raise ConfigurationError(message)
     sql = str(CreateIndex(index).compile(dialect=_dialect))
     definition = sql.split(" USING ", 1)[1] if " USING " in sql else f"btree {sql[sql.index('(') :]}"
-    return PlannedIndex(str(name), table.name, definition, table.schema or schema, bool(index.unique))
+    return PlannedIndex(str(name), table.name, definition, schema, bool(index.unique))
 
 
 def planned_vector(spec: Spec, dimension: int) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Delete, Select, Table, delete, func, inspect, select, tuple_
+from sqlalchemy import ColumnElement, Delete, Select, Table, Uuid, delete, func, inspect, select, tuple_
 
 from rowspace.errors import ConfigurationError
 from rowspace.statements.eager import apart
@@ -41,7 +42,7 @@ def as_key(model: type[Any], key: Any) -> tuple[Any, ...]:
     """Return a primary key as a tuple: a bare value is taken for a key of one column.
 
     Raises:
-        ConfigurationError: it has not as many values as the primary key has columns.
+        ConfigurationError: it has not as many values as the primary key has columns, or a text that is no UUID.
     """
     parts = tuple(key) if isinstance(key, tuple | list) else (key,)
     columns = key_columns(model)
@@ -49,7 +50,18 @@ def as_key(model: type[Any], key: Any) -> tuple[Any, ...]:
         names = ", ".join(column.key or "?" for column in columns)
         message = f"The primary key of {model.__name__} is ({names}), got {key!r}."
         raise ConfigurationError(message)
-    return parts
+    return tuple(map(_typed, columns, parts))
+
+
+def _typed(column: ColumnElement[Any], part: Any) -> Any:
+    """Return a part of a key as rows have it, where that is a UUID and its text was given."""
+    if not (isinstance(part, str) and isinstance(column.type, Uuid) and column.type.as_uuid):
+        return part
+    try:
+        return UUID(part)
+    except ValueError:
+        message = f"{column} is a UUID, got {part!r:.60}."
+        raise ConfigurationError(message) from None
 
 
 def _has_key(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:

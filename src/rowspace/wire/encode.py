@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ __all__ = [
     "ColumnEncoder",
     "EncodedRows",
     "encoder_of",
+    "literal_of",
     "storable_json",
     "storable_text",
     "to_json",
@@ -69,20 +71,24 @@ class ColumnEncoder:
 
 
 def encoder_of(
-    column: Column[Any], *, dimension: int | None = None, schema: str | None = None, strip_nul: bool = False
+    column: Column[Any],
+    *,
+    dimension: int | None = None,
+    schemas: Mapping[str | None, str | None] = MappingProxyType({}),
+    strip_nul: bool = False,
 ) -> ColumnEncoder:
     """Return the encoder of a column: binary for vectors, text, JSON and numbers, text for any other type.
 
     Args:
         column: a column of a mapped table.
         dimension: what vectors must have where the column does not say.
-        schema: where an enum type that names no schema lives; None is the search path's.
+        schemas: what stands for the schema that an enum type names.
         strip_nul: leave NUL bytes out of text and JSON, in place of an error.
     """
     type_ = vector_type_of(column.type) or column.type
     if isinstance(type_, VectorType) and type_.dimension is None and dimension is not None:
         type_ = type(type_)(dimension)
-    ddl = _ddl(type_, schema)
+    ddl = _ddl(type_, schemas)
     encode = _binary_encoder(type_, strip_nul=strip_nul)
     if encode is not None:
         encode_many = partial(_matrix, type_.dimension) if type(type_) is Vector else None
@@ -90,9 +96,20 @@ def encoder_of(
     return ColumnEncoder(StagedColumn(str(column.name), "TEXT", _uncut(ddl)), _text_encoder(type_, strip_nul=strip_nul))
 
 
-def _ddl(type_: types.TypeEngine[Any], schema: str | None) -> str:
+def literal_of(column: Column[Any], value: Any, *, schemas: Mapping[str | None, str | None]) -> str:
+    """Return a value of a column as SQL text; arguments as in `encoder_of`."""
+    if value is None:
+        return "NULL"
+    type_ = vector_type_of(column.type) or column.type
+    text = _text_encoder(type_, strip_nul=False)(value).decode()
+    # By escapes, which mean the same whatever `standard_conforming_strings` is.
+    quoted = text.replace("\\", r"\\").replace("'", "''")
+    return f"CAST(E'{quoted}' AS {_uncut(_ddl(type_, schemas))})"
+
+
+def _ddl(type_: types.TypeEngine[Any], schemas: Mapping[str | None, str | None]) -> str:
     dialect: Any = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-    dialect.identifier_preparer.schema_for_object = lambda named: named.schema or schema
+    dialect.identifier_preparer.schema_for_object = lambda named: schemas.get(named.schema, named.schema)
     return type_.compile(dialect)
 
 

@@ -186,3 +186,10 @@ async def test_the_embedder_is_kept_when_it_becomes_known(collections, session):
     await session.flush()
     assert "updated_at" not in inspect(made).unloaded
     assert await session.scalar(select(Collection.embedder)) == "e"
+
+
+@pytest.mark.parametrize("name", ["a\0", "\ud800", 5, None])
+async def test_what_cannot_be_a_name_is_that_of_no_collection(collections, name):
+    with pytest.raises(CollectionNotFound, match="There is no collection "):
+        await collections.get(name)
+    assert await collections.list() == []

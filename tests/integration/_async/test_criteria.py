@@ -22,6 +22,7 @@ from rowspace import (
     AsyncRepository,
     AsyncSearchRepository,
     AsyncTableRepository,
+    LoadReport,
     Vector,
 )
 from rowspace.errors import ConfigurationError, PermissionDenied, RowNotFound
@@ -51,6 +52,20 @@ class Mine(Note):
 
 class Yours(Note):
     __mapper_args__: ClassVar = {"polymorphic_identity": "yours"}
+
+
+class Entry(Base):
+    __tablename__ = "entries_of_a_kind"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str | None] = mapped_column("Kind of it", Text)
+    embedding: Mapped[object] = mapped_column(Vector(3))
+
+    __mapper_args__: ClassVar = {"polymorphic_on": "kind", "polymorphic_identity": "it's one"}
+
+
+class Memo(Entry):
+    __mapper_args__: ClassVar = {"polymorphic_identity": "memo"}
 
 
 class Animal(Base):
@@ -164,6 +179,19 @@ async def test_a_load_updates_no_row_that_the_session_does_not_show(rows):
             await repository.upsert([row(2, "mine"), row(HIDDEN, "mine")])
         await savepoint.rollback()
     assert await session.scalar(select(Note.__table__.c["its tenant"]).where(Note.__table__.c.Key == HIDDEN)) == "yours"
+
+
+async def test_a_new_row_is_of_the_class_that_is_loaded_and_a_known_one_stays_of_its_own(session):
+    def load(model, *keys):
+        return AsyncRepository(session, model).upsert([{"id": key, "embedding": [key, 0, 1]} for key in keys])
+
+    async def of(model):
+        return [*await session.scalars(select(model.id).order_by(model.id))]
+
+    assert await load(Memo, 1, 2) == LoadReport(2, inserted=2)
+    assert await load(Entry, 2, 3) == LoadReport(2, inserted=1, updated=1)
+    assert (await of(Memo), await of(Entry)) == ([1, 2], [1, 2, 3])
+    assert type(await session.get(Entry, 3)) is Entry
 
 
 async def test_a_model_of_several_tables_is_searched_and_not_written_in_bulk(session):

@@ -31,6 +31,15 @@ def ids(hits):
     return [hit.entity.id for hit in hits]
 
 
+@pytest.mark.parametrize("id_", [1, 1.5, None, b"bytes", "1\0", "\ud800"])
+async def test_what_cannot_be_an_id_is_refused_on_every_driver(documents, id_):
+    with pytest.raises(InvalidText, match="The id of a document is text without NUL bytes and lone surrogates, got "):
+        await documents.get(["1", id_])
+    with pytest.raises(InvalidText, match="The id of a document is text"):
+        await documents.delete(["1", id_])
+    assert await documents.count() == 4
+
+
 async def test_get_keeps_the_order_and_leaves_out_gaps(documents):
     assert [document.id for document in await documents.get(["3", "none", "1", "3"])] == ["3", "1", "3"]
     assert await documents.get([]) == []

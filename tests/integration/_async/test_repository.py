@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import uuid
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sqlalchemy import Integer, Text, func, inspect, select, text, true
+from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import (
@@ -383,3 +385,42 @@ async def test_nothing_commits(engine, articles, session):
     assert await articles.count() == 5
     await session.rollback()
     assert await articles.count() == 0
+
+
+class Word(Base):
+    __tablename__ = "words_by_key"
+
+    tenant: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    word: Mapped[str] = mapped_column(CITEXT, primary_key=True)
+    embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
+
+    def __bool__(self):
+        return False
+
+
+async def test_a_key_is_what_the_server_takes_for_it(session):
+    words, tenant = AsyncRepository(session, Word), uuid.UUID(int=5)
+    for word in ("Ada", "Bob"):
+        await words.add(Word(tenant=tenant, word=word, embedding=[1, 2]))
+    session.expunge_all()
+    keys = [
+        (tenant, "bob"),
+        (str(tenant), "Ada"),
+        (tenant.hex, "nobody"),
+        (str(tenant).upper(), "ADA"),
+        (tenant, "Ada"),
+    ]
+    found = await words.get_many(keys)
+    assert [None if one is None else one.word for one in found] == ["Bob", "Ada", None, "Ada", "Ada"]
+    assert (await words.get([tenant.hex, "BOB"])) is found[0]
+    with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant is a UUID, got 'nonsense'\."):
+        await words.get_many([("nonsense", "Ada")])
+    assert await words.delete(keys[:2]) == 2
+
+
+async def test_keys_that_are_one_to_the_server_alone_are_refused_in_words(session):
+    tenant = uuid.UUID(int=6)
+    rows = [{"tenant": tenant, "word": word, "embedding": [1, 2]} for word in ("Ada", "ada")]
+    with pytest.raises(InvalidRow, match="have keys that are one to words_by_key, such as 'A' and 'a' of a citext"):
+        async with session.begin_nested():
+            await AsyncRepository(session, Word).upsert(rows)

@@ -187,3 +187,10 @@ def test_the_embedder_is_kept_when_it_becomes_known(collections, session):
     session.flush()
     assert "updated_at" not in inspect(made).unloaded
     assert session.scalar(select(Collection.embedder)) == "e"
+
+
+@pytest.mark.parametrize("name", ["a\0", "\ud800", 5, None])
+def test_what_cannot_be_a_name_is_that_of_no_collection(collections, name):
+    with pytest.raises(CollectionNotFound, match="There is no collection "):
+        collections.get(name)
+    assert collections.list() == []

@@ -92,6 +92,15 @@ def test_no_hit_is_no_error(cli, animals):
     assert (done.stdout, done.stderr) == ("", "No document matches.\n")
 
 
+def test_a_distance_that_is_no_number_is_null_in_json(cli):
+    rows = jsonl({"id": "z", "content": "zero", "e": [0, 0]}, {"id": "o", "content": "one", "e": [0, 2]})
+    cli("ingest", "-", "--format", "jsonl", "-c", "zeros", "--embedding", "e", given=rows)
+    printed = cli("search", "--vector", "[0, 1]", "-c", "zeros", "--json").stdout
+    one, zero = json.loads(printed, parse_constant=pytest.fail)
+    assert (one["id"], one["distance"], one["similarity"]) == ("o", 0, 1)
+    assert (zero["id"], zero["distance"], zero["similarity"]) == ("z", None, None)
+
+
 def test_output_of_search_is_input_of_ingest(cli, animals):
     printed = cli("search", "x", "-c", animals, "--json").stdout
     lines = jsonl(*json.loads(printed))

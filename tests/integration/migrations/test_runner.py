@@ -9,6 +9,7 @@ from sqlalchemy import NullPool, insert, select
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
+from rowspace import CollectionRepository, Database
 from rowspace.errors import PermissionDenied, SchemaNotReady
 from rowspace.migrations import VERSION_TABLE, at_head, current, downgrade, head, upgrade
 from rowspace.models import Base, Collection, Document, LoadProgress
@@ -26,6 +27,14 @@ def test_up_down_and_up_again(scratch):
     upgrade(engine, "0001")
     upgrade(engine)
     assert at_head(engine)
+
+
+def test_what_an_older_database_lacks_is_a_matter_of_migrations(scratch):
+    upgrade(scratch.engine, "0001")
+    with Database(scratch.engine).begin() as session, pytest.raises(SchemaNotReady, match="rowspace db upgrade"):
+        CollectionRepository(session).list()
+    with Database(scratch.engine).begin() as session, pytest.raises(SchemaNotReady, match="rowspace db upgrade"):
+        CollectionRepository(session).create("a", 2)
 
 
 def test_the_migrations_make_what_the_models_declare(scratch, new_scratch):

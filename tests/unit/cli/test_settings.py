@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from rowspace.cli.session import place_of
 from rowspace.cli.settings import Settings
 
 
@@ -37,3 +38,9 @@ def test_an_empty_variable_is_none(monkeypatch):
 def test_the_password_is_not_shown(monkeypatch, show):
     monkeypatch.setenv("ROWSPACE_DATABASE_URL", "postgresql://me:secret@db/app")
     assert "secret" not in show(Settings())
+
+
+def test_a_place_is_named_without_a_password():
+    url = "postgresql+asyncpg://me:secret@h/db?password=secret&application_name=x"
+    place = place_of(Settings(database_url=url))
+    assert place == "postgresql+psycopg://me:***@h/db?application_name=x"

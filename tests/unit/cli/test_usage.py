@@ -104,7 +104,7 @@ def test_a_mistake_of_usage(run, arguments, hint):
     [
         ("postgresql://me:secret@127.0.0.1:1/none", 3, "Connection refused"),
         ("mysql://me:secret@127.0.0.1/none", 1, "Rowspace needs a PostgreSQL URL"),
-        ("nothing:secret", 1, "The database URL cannot be read."),
+        ("nothing:secret", 1, "The database URL cannot be read; expected"),
     ],
 )
 def test_a_database_that_is_none(run, url, code, message):

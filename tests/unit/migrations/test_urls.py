@@ -24,7 +24,15 @@ def test_what_only_asyncpg_understands_is_translated():
     assert dict(url.query) == {"sslmode": "require", "application_name": "x"}
 
 
-@pytest.mark.parametrize("given", ["mysql://ada:s3cret@db/app", "s3cret", "postgresql://ada:s3cret@db:port/app"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "mysql://ada:s3cret@db/app",
+        "s3cret",
+        "postgresql://ada:s3cret@db:port/app",
+        "postgresql://ada:p@s3cret/x@db/app",
+    ],
+)
 def test_an_unusable_url_is_refused_without_its_password(given):
     with pytest.raises(ConfigurationError) as caught:
         migration_url(given)

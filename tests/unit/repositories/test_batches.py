@@ -51,7 +51,7 @@ def test_a_plan_is_the_merge_of_the_columns_that_the_rows_have():
     merge = plan_load(Article, ["title", "id"]).merge
     assert merge.target == "articles"
     assert [column.name for column in merge.columns] == ["headline", "id"]
-    assert (merge.keys, merge.touched) == (("id",), ("changed",))
+    assert (merge.keys, merge.touched) == (("id",), (("changed", "now()"),))
     assert plan_load(Article, ["id", "changed"]).merge.touched == ()
 
 
@@ -60,8 +60,9 @@ def test_stages_have_names_of_their_own():
 
 
 def test_a_schema_is_for_tables_that_name_none():
-    assert plan_load(Article, ["id"], schema="tenant").merge.target == "tenant.articles"
-    assert plan_load(Part, ["tenant", "number"], schema="tenant").merge.target == "own.parts"
+    assert plan_load(Article, ["id"], schemas={None: "tenant"}).merge.target == "tenant.articles"
+    assert plan_load(Part, ["tenant", "number"], schemas={None: "tenant"}).merge.target == "own.parts"
+    assert plan_load(Part, ["tenant", "number"], schemas={"own": "tenant"}).merge.target == "tenant.parts"
 
 
 def test_a_partition_and_its_constant():

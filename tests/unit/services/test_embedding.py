@@ -5,17 +5,20 @@ import threading
 import numpy as np
 import pytest
 
-from rowspace import Collection
+from rowspace import Collection, DocumentService
 from rowspace.errors import ConfigurationError, DimensionMismatch, EmbedderMismatch, InvalidVector
+from rowspace.services import SearchService
 from rowspace.services.embedding import (
     aembed_query,
     aembed_texts,
     check_dimension,
     check_embedder,
+    checked_embedder,
     embed_query,
     embed_texts,
     embedder_name,
 )
+from rowspace.testing import HashingEmbedder
 
 
 class Embedder:
@@ -116,3 +119,20 @@ def test_a_wrong_number_of_vectors_is_named():
 def test_a_wrong_dimension_is_named_with_the_embedder():
     with pytest.raises(DimensionMismatch, match=r"The embedder 'mine' makes 2 dimensions, .*'news' has 3"):
         check_dimension(Collection(name="news", dimension=3), Embedder(name="mine"), embed_query(Embedder(), "a"))
+
+
+class Later:
+    async def aembed_documents(self, texts):
+        return [[1.0]] * len(texts)
+
+    async def aembed_query(self, text):
+        return [1.0]
+
+
+def test_an_embedder_is_an_object_with_its_methods():
+    for one in (None, HashingEmbedder(8), Later()):
+        assert checked_embedder(one) is one
+    for one, shown in {"local": "'local'", HashingEmbedder: "the class HashingEmbedder", len: "<built-in"}.items():
+        for service in (DocumentService, SearchService):
+            with pytest.raises(ConfigurationError, match=f"embed_documents and embed_query, .* got {shown}"):
+                service(None, one)

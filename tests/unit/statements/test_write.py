@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rowspace.statements.write import Merge, StagedColumn
 
 PLAIN = Merge(
@@ -11,7 +13,7 @@ ODD = Merge(
     (StagedColumn("Key", "TEXT", "UUID"), StagedColumn("select", "TEXT", 'mood"s')),
     ("tenant", "Key"),
     constants=(("tenant", 5),),
-    touched=("updated_at",),
+    touched=(("updated_at", "now()"),),
     stage="stage_1",
 )
 
@@ -47,5 +49,11 @@ def test_odd_names_are_quoted_and_constants_and_casts_come_in():
 
 
 def test_rows_of_keys_alone_are_only_inserted():
-    keys = Merge("tags", None, (StagedColumn("id", "INTEGER"),), ("id",), touched=("updated_at",))
+    keys = Merge("tags", None, (StagedColumn("id", "INTEGER"),), ("id",), touched=(("updated_at", "now()"),))
     assert "ON CONFLICT (id) DO NOTHING RETURNING" in keys.merge()
+
+
+def test_defaults_are_for_inserts_alone():
+    merge = replace(PLAIN, defaults=(("kind", "CAST(E'a' AS TEXT)"),)).merge()
+    assert "INSERT INTO articles (kind, id, title) SELECT CAST(E'a' AS TEXT), id, title FROM" in merge
+    assert "kind =" not in merge

@@ -179,9 +179,11 @@ def test_bytes_and_uuids_are_binary():
 
 
 def test_an_enum_of_a_translated_schema_is_cast_there():
-    assert encoder_of(Column("c", Enum(Mood, name="mood")), schema="My").staged.cast_to == '"My".mood'
-    assert encoder_of(Column("c", Enum(Mood, name="mood", schema="own")), schema="My").staged.cast_to == "own.mood"
-    assert encoder_of(Column("c", ARRAY(Enum(Mood, name="mood"))), schema="My").staged.cast_to == '"My".mood[]'
+    assert encoder_of(Column("c", Enum(Mood, name="mood")), schemas={None: "My"}).staged.cast_to == '"My".mood'
+    own = Enum(Mood, name="mood", schema="own")
+    assert encoder_of(Column("c", own), schemas={None: "My"}).staged.cast_to == "own.mood"
+    assert encoder_of(Column("c", own), schemas={"own": "tenant"}).staged.cast_to == "tenant.mood"
+    assert encoder_of(Column("c", ARRAY(Enum(Mood, name="mood"))), schemas={None: "My"}).staged.cast_to == '"My".mood[]'
 
 
 # What cannot be stored

@@ -19,8 +19,8 @@ from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.background import arun_watched
-from rowspace.repositories.batches import schema_of
 from rowspace.repositories.building import Step, creation, planned_for, removal, renewal, repair
+from rowspace.repositories.schemas import schemas_of
 from rowspace.statements import catalog
 from rowspace.statements.indexing import PlannedIndex, build_settings
 
@@ -49,7 +49,7 @@ class AsyncIndexBuilder:
 
     def __init__(self, engine: AsyncEngine, over: type[Any] | Collection, *, every: float = _EVERY) -> None:
         self._engine = engine
-        self._planned = planned_for(over, schema_of(engine))
+        self._planned = planned_for(over, schemas_of(engine))
         self._every = every
 
     async def status(self) -> list[IndexStatus]:

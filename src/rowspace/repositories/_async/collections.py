@@ -14,8 +14,9 @@ from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
 from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.verbatim import run_verbatim
-from rowspace.repositories.batches import schema_of
+from rowspace.repositories.given import is_text
 from rowspace.repositories.naming import check_collection, check_language
+from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
 from rowspace.statements.catalog import facts_of, index_facts, is_owned
@@ -77,7 +78,7 @@ class AsyncCollectionRepository:
         with mapped_errors():
             await self._check_language(language)
             await self._insert(collection)
-            await run_verbatim(await self._connection(), self.partition_of(collection).create())
+            await run_verbatim(await self._connection(), (await self.partition_of(collection)).create())
         return collection
 
     async def _check_language(self, language: str) -> None:
@@ -100,8 +101,10 @@ class AsyncCollectionRepository:
         Raises:
             CollectionNotFound: there is none.
         """
-        with mapped_errors():
-            found = await self.session.scalar(statements.collection_by_name(name))
+        found = None
+        if is_text(name):
+            with mapped_errors():
+                found = await self.session.scalar(statements.collection_by_name(name))
         if found is None:
             message = f"There is no collection {name!r}."
             raise CollectionNotFound(message)
@@ -146,27 +149,28 @@ class AsyncCollectionRepository:
 
         Costs one DROP TABLE, or two.
         """
-        partition = self.partition_of(collection)
-        beside = [] if collection.reembedding is None else Replacement(partition).drop()
         with mapped_errors():
+            partition = await self.partition_of(collection)
+            beside = [] if collection.reembedding is None else Replacement(partition).drop()
             await run_verbatim(await self._connection(), [partition.drop(), *beside])
 
     async def is_owned(self, collection: Collection) -> bool:
         """Return whether this role owns the table of a collection, and so may build its indexes; costs one row."""
         with mapped_errors():
-            return bool(await self.session.scalar(is_owned(self.partition_of(collection).qualified)))
+            partition = await self.partition_of(collection)
+            return bool(await self.session.scalar(is_owned(partition.qualified)))
 
     async def is_indexed(self, collection: Collection) -> bool:
         """Return whether any index is there beside that of the ids; costs a look into the catalogs."""
-        partition = self.partition_of(collection)
         with mapped_errors():
+            partition = await self.partition_of(collection)
             rows = await self.session.execute(index_facts(partition.name, partition.schema))
             return any(fact.name != partition.key for fact in facts_of(rows))
 
-    def partition_of(self, collection: Collection) -> Partition:
+    async def partition_of(self, collection: Collection) -> Partition:
         """Return the partition that holds a collection's documents; costs no statement."""
-        schema = inspect(Document).local_table.schema or schema_of(self.session.get_bind(mapper=Document))
-        return Partition(collection.id, collection.dimension, schema)
+        schemas = schemas_of(await self._connection())
+        return Partition(collection.id, collection.dimension, schema_in(schemas, inspect(Document).local_table))
 
     async def _connection(self) -> Any:
         return await self.session.connection(bind_arguments={"mapper": Document})

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.diagnosis import Finding
 from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.advising import AsyncIndexAdvisor
-from rowspace.repositories.batches import schema_of
 from rowspace.repositories.building import asked_for
+from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.targets import searches_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import catalog, documents
@@ -51,7 +50,7 @@ class AsyncDoctor:
         SearchSettings(recall=recall)
         with mapped_errors():
             collections = [*await self.session.scalars(documents.collections())]
-            facts = await self._facts([self._asked(over) for over in (*collections, *self._models)])
+            facts = await self._facts([await self._asked(over) for over in (*collections, *self._models)])
         found = check(facts)
         if recall is not None:
             unsearchable = {finding.subject for finding in found if finding.check in UNSEARCHABLE}
@@ -60,9 +59,9 @@ class AsyncDoctor:
                     found += await self._probed(over, asked, recall, queries)
         return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
-    def _asked(self, over: type[Any] | Collection) -> Asked:
+    async def _asked(self, over: type[Any] | Collection) -> Asked:
         model = Document if isinstance(over, Collection) else over
-        return asked_for(over, inspect(model).local_table.schema or schema_of(self.session.get_bind(mapper=model)))
+        return asked_for(over, schemas_of(await self.session.connection(bind_arguments={"mapper": model})))
 
     async def _facts(self, asked: Sequence[Asked]) -> Facts:
         server = (await self.session.execute(SERVER)).mappings().one()

@@ -18,7 +18,7 @@ from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.verbatim import run_verbatim
-from rowspace.repositories.given import conditions, several
+from rowspace.repositories.given import conditions, ids_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -42,7 +42,6 @@ class AsyncDocumentRepository:
         self.session = session
         self.collection = collection
         self._subject = subject_of(collection)
-        self._partition = AsyncCollectionRepository(session).partition_of(collection)
 
     async def upsert(
         self,
@@ -73,7 +72,7 @@ class AsyncDocumentRepository:
             Document,
             rows,
             batch_size=batch_size,
-            partition=self._partition.name,
+            partition=self.collection.partition,
             constants={"collection_id": self.collection.id},
             dimension=self.collection.dimension,
             strip_nul=strip_nul,
@@ -84,8 +83,12 @@ class AsyncDocumentRepository:
         """Return the documents of ids, in the order of the ids; those that are not there are left out.
 
         Costs one statement.
+
+        Raises:
+            ConfigurationError: one text in place of several ids.
+            InvalidText: an id that is no text.
         """
-        wanted = list(several(ids, "ids"))
+        wanted = ids_of(ids)
         with mapped_errors():
             found = {d.id: d for d in await self.session.scalars(statements.by_ids(self.collection.id, wanted))}
         return [found[id_] for id_ in wanted if id_ in found]
@@ -102,9 +105,10 @@ class AsyncDocumentRepository:
         Raises:
             ConfigurationError: both are given, or conditions that are empty; or one text in place of several ids, or
                 one condition in place of several.
+            InvalidText: an id that is no text.
             InvalidFilter: the filter is malformed.
         """
-        wanted, matching = list(several(ids, "ids")), self._where(where)
+        wanted, matching = ids_of(ids), self._where(where)
         if bool(wanted) == bool(matching):
             message = "delete takes ids or conditions that are not empty; to delete everything, drop the collection."
             if wanted or where is not None:
@@ -186,8 +190,9 @@ class AsyncDocumentRepository:
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
             await self.session.execute(statements.lock_first_load(self.collection.id))
             connection = await self.session.connection(bind_arguments={"mapper": Document})
-            indexes = self._partition.create_indexes(spec, self.collection.language)
-            await run_verbatim(connection, [*indexes, self._partition.analyze()])
+            partition = await AsyncCollectionRepository(self.session).partition_of(self.collection)
+            indexes = partition.create_indexes(spec, self.collection.language)
+            await run_verbatim(connection, [*indexes, partition.analyze()])
 
     async def nearest(
         self,

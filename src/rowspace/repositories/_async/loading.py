@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
+from rowspace.errors import InvalidRow, PermissionDenied, mapped_errors, sqlstate_of
 from rowspace.repositories._async.verbatim import run_verbatim
-from rowspace.repositories.batches import Batcher, Plan, aiter_rows, plan_load, schema_of
+from rowspace.repositories.batches import Batcher, Plan, aiter_rows, plan_load
 from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
+from rowspace.repositories.schemas import schemas_of
 from rowspace.results import LoadReport
 from rowspace.statements.text import word_count
 from rowspace.statements.visible import staged_visible
@@ -22,8 +23,8 @@ from rowspace.wire.encode import EncodedRows
 
 __all__ = ["unsearchable", "upsert_rows"]
 
-#: "program_limit_exceeded"
-_TOO_LONG = "54000"
+#: "program_limit_exceeded", "cardinality_violation"
+_TOO_LONG, _TWICE = "54000", "21000"
 
 
 async def upsert_rows(
@@ -43,7 +44,7 @@ async def upsert_rows(
         # What the session has not flushed comes first: the load may be meant for rows that it is about to add.
         await session.flush()
         connection = await session.connection(bind_arguments={"mapper": model})
-        plan = plan_load(model, list(first), schema=schema_of(session.get_bind(mapper=model)), **options)
+        plan = plan_load(model, list(first), schemas=schemas_of(connection), **options)
         batcher = Batcher(plan, first, size=batch_size)
         stage = _Stage(session, connection, model, plan.merge)
         return await _load(stage, plan, batcher, source)
@@ -123,7 +124,16 @@ class _Stage:
             await copy_in_async(self.connection, into, data)
         if self._guarded:
             await self._refuse_hidden()
-        counts: Any = (await run_verbatim(self.connection, [self._merge.merge()])).one()
+        try:
+            counts: Any = (await run_verbatim(self.connection, [self._merge.merge()])).one()
+        except DBAPIError as error:
+            if sqlstate_of(error.orig) != _TWICE:
+                raise
+            message = (
+                f"Two rows of a batch have keys that are one to {self._merge.table}, such as 'A' and 'a' of a citext, "
+                "or a UUID and its text: write each key in one way, and the last row of it counts."
+            )
+            raise InvalidRow(message) from error
         return counts[0], counts[1]
 
     async def _refuse_hidden(self) -> None:

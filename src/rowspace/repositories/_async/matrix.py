@@ -13,10 +13,11 @@ from rowspace.errors import InvalidVector, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.exporting import copied
 from rowspace.repositories._async.verbatim import run_verbatim
-from rowspace.repositories.batches import plan_load, schema_of
+from rowspace.repositories.batches import plan_load
 from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.reading import Reading, plan_reading
+from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Conditions, Where, subject_of
 from rowspace.results import Matrix
 from rowspace.statements.batch import key_names
@@ -53,7 +54,7 @@ class AsyncMatrixRepository:
         Raises:
             DimensionMismatch: a row has no vector, or one of another dimension.
         """
-        conditions, reading = self._plan(where)
+        conditions, reading = await self._plan(where)
         at_the_end = replace(reading, at_once=None)
         async with copied(self.session, self._subject, conditions, at_the_end) as parts:
             return Matrix(*await anext(parts))
@@ -65,14 +66,15 @@ class AsyncMatrixRepository:
         The session's connection is busy until the block ends, which may be before the last part. Costs what `read`
         does, but for the memory.
         """
-        conditions, reading = self._plan(where)
+        conditions, reading = await self._plan(where)
         async with copied(self.session, self._subject, conditions, reading) as parts:
             yield _matrices(parts)
 
-    def _plan(self, where: Where) -> tuple[Conditions, Reading]:
+    async def _plan(self, where: Where) -> tuple[Conditions, Reading]:
         conditions = self._subject.conditions(where)
-        schema = schema_of(self.session.get_bind(mapper=self._model))
-        return conditions, plan_reading(self._subject, conditions, schema)
+        with mapped_errors():
+            connection = await self.session.connection(bind_arguments={"mapper": self._model})
+        return conditions, plan_reading(self._subject, conditions, schemas_of(connection))
 
     async def update(self, keys: Sequence[Any], vectors: Any) -> int:
         """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.
@@ -97,8 +99,7 @@ class AsyncMatrixRepository:
             # The keys may be of rows that the session is about to add.
             await self.session.flush()
             connection = await self.session.connection(bind_arguments={"mapper": self._model})
-            schema = schema_of(self.session.get_bind(mapper=self._model))
-            plan = plan_load(self._model, names, schema=schema, **self._subject.load_options())
+            plan = plan_load(self._model, names, schemas=schemas_of(connection), **self._subject.load_options())
             await run_verbatim(connection, [plan.merge.create_stage()])
             rows = (
                 dict(zip(names, (*self._subject.key(key), row), strict=True))

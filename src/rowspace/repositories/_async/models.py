@@ -83,7 +83,8 @@ class AsyncRepository(Generic[M]):
 
         Args:
             rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time. A column
-                that they leave out keeps its value, and has to be nullable or to have a default of the server's.
+                that they leave out keeps its value or is set to its `onupdate`, and has to be nullable or to have a
+                default of the server's.
             batch_size: rows held in memory and sent at once.
 
         Raises:
@@ -104,15 +105,18 @@ class AsyncRepository(Generic[M]):
     async def get_many(self, keys: Iterable[Any]) -> list[M | None]:
         """Return the entities of primary keys, in the order of the keys, None where there is no such row.
 
-        Costs one statement for each 10,000 keys.
+        Costs one statement for each 10,000 keys; and one for each that is not as the row has it, where some are the
+        same to the server alone, such as another case of a `citext`.
         """
         wanted = [statements.as_key(self.model, key) for key in several(keys, "keys")]
         identify = inspect(self.model).primary_key_from_instance
-        found: dict[tuple[Any, ...], M] = {}
+        found: dict[tuple[Any, ...], M | None] = {}
         with mapped_errors():
             for start in range(0, len(wanted), _KEYS_AT_ONCE):
                 part = statements.by_keys(self.model, wanted[start : start + _KEYS_AT_ONCE])
                 found |= {tuple(identify(entity)): entity for entity in await self.session.scalars(part)}
+            if found.keys() - set(wanted):
+                found |= {key: found[key] if key in found else await self.get(key) for key in dict.fromkeys(wanted)}
         return [found.get(key) for key in wanted]
 
     async def delete(self, keys: Iterable[Any]) -> int:

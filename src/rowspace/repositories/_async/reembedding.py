@@ -15,6 +15,7 @@ from rowspace.repositories._async.collections import AsyncCollectionRepository
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.repositories.driver import as_sqlalchemy
+from rowspace.repositories.schemas import schemas_of
 from rowspace.statements.replacement import Replacement, carry_over, obstacles
 from rowspace.wire.copy import copy_in_async
 
@@ -35,8 +36,6 @@ class AsyncReembedRepository:
         self.session = session
         self.collection = collection
         self._aim: Mapping[str, Any] = collection.reembedding or {}
-        partition = AsyncCollectionRepository(session).partition_of(collection)
-        self._tables = Replacement(partition, self._aim.get("dimension", 1))
 
     async def begin(self, embedder: str, dimension: int, index: Spec | None) -> None:
         """Make the table for the new embeddings and begin to note what changes, or take up what was begun.
@@ -55,31 +54,32 @@ class AsyncReembedRepository:
             if self.collection.reembedding is not None:
                 self._check_aim(self.collection.reembedding, embedder, dimension)
                 return
-            self._aim, self._tables = aim, Replacement(self._tables.old, dimension)
+            self._aim = aim
             await self._check_obstacles()
-            await run_verbatim(await self._connection(), self._tables.begin())
+            await run_verbatim(await self._connection(), (await self._tables()).begin())
             self.collection.reembedding = aim
             await self.session.flush()
 
     async def counts(self) -> tuple[int, int]:
         """Return how many documents have their new embedding, and how many there are; costs a pass over both."""
-        ((done, total),) = await self._rows(self._tables.counts())
+        ((done, total),) = await self._rows((await self._tables()).counts())
         return done, total
 
     async def rest(self, limit: int) -> list[tuple[str, str]]:
         """Return id and content of the next documents to embed; none when all have been. Costs a range of the ids."""
-        return [tuple(row) for row in await self._rows(self._tables.rest(limit))]
+        return [tuple(row) for row in await self._rows((await self._tables()).rest(limit))]
 
     async def changed(self, limit: int) -> tuple[list[tuple[int, str]], list[tuple[str, str]]]:
         """Return changes that are not yet taken over, and id and content of the documents among them to embed.
 
         Costs two statements over `limit` rows.
         """
-        changes = [(seq, id_) for seq, id_ in await self._rows(self._tables.changed(limit))]
+        tables = await self._tables()
+        changes = [(seq, id_) for seq, id_ in await self._rows(tables.changed(limit))]
         if not changes:
             return [], []
         # Read after the changes: every one of them can be seen by now.
-        rows = await self._rows(self._tables.unembedded([id_ for _, id_ in changes]))
+        rows = await self._rows(tables.unembedded([id_ for _, id_ in changes]))
         return changes, [tuple(row) for row in rows]
 
     async def store(self, rows: Sequence[tuple[str, str]], embeddings: Any) -> None:
@@ -93,12 +93,13 @@ class AsyncReembedRepository:
         """
         if not rows:
             return
-        names, tables = ("id", "content", "embedding"), self._tables
+        names, tables = ("id", "content", "embedding"), await self._tables()
         options: dict[str, Any] = {"constants": {"collection_id": self.collection.id}, "dimension": tables.dimension}
-        plan = plan_load(Document, names, schema=tables.old.schema, partition=tables.new.name, **options)
         given = [dict(zip(names, (*row, vector), strict=True)) for row, vector in zip(rows, embeddings, strict=True)]
         with mapped_errors():
             connection = await self._connection()
+            schemas = schemas_of(connection)
+            plan = plan_load(Document, names, schemas=schemas, partition=tables.new.name, **options)
             await run_verbatim(connection, [plan.merge.create_stage()])
             into = plan.merge.to_stage()
             with as_sqlalchemy(into.statement()):
@@ -111,7 +112,7 @@ class AsyncReembedRepository:
         Costs three statements over these rows.
         """
         with mapped_errors():
-            for statement in self._tables.settle(changes):
+            for statement in (await self._tables()).settle(changes):
                 await self.session.execute(statement)
 
     async def create_indexes(self) -> None:
@@ -121,8 +122,9 @@ class AsyncReembedRepository:
         """
         with mapped_errors():
             connection = await self._connection()
-            indexes = self._tables.new.create_indexes(await self._sized(), self.collection.language)
-            await run_verbatim(connection, [*indexes, self._tables.new.analyze()])
+            new = (await self._tables()).new
+            indexes = new.create_indexes(await self._sized(), self.collection.language)
+            await run_verbatim(connection, [*indexes, new.analyze()])
 
     async def lock(self) -> bool:
         """Keep everybody out of the collection until the transaction ends; False where that cannot be had at once.
@@ -131,7 +133,7 @@ class AsyncReembedRepository:
         in which all searches of all collections may wait.
         """
         connection = await self._connection()
-        for statement in self._tables.locks():
+        for statement in (await self._tables()).locks():
             try:
                 await run_verbatim(connection, [statement])
             except Exception as error:
@@ -146,8 +148,9 @@ class AsyncReembedRepository:
         """Put the new embeddings in the place of the old ones; call it after `lock`. Costs no look at any row."""
         with mapped_errors():
             connection = await self._connection()
-            carried = [row[0] for row in await self._rows(carry_over(self._tables.old, self._tables.new))]
-            swaps = self._tables.swap(from_dict(self._aim["index"]), self.collection.language)
+            tables = await self._tables()
+            carried = [row[0] for row in await self._rows(carry_over(tables.old, tables.new))]
+            swaps = tables.swap(from_dict(self._aim["index"]), self.collection.language)
             await run_verbatim(connection, [*carried, *swaps])
             self.collection.dimension = self._aim["dimension"]
             self.collection.embedder = self._aim["embedder"]
@@ -163,7 +166,7 @@ class AsyncReembedRepository:
         if self.collection.reembedding is None:
             return
         with mapped_errors():
-            await run_verbatim(await self._connection(), self._tables.abandon())
+            await run_verbatim(await self._connection(), (await self._tables()).abandon())
             self.collection.reembedding = None
             await self.session.flush()
 
@@ -177,12 +180,13 @@ class AsyncReembedRepository:
             raise ConfigurationError(message)
 
     async def _check_obstacles(self) -> None:
-        own = self._tables.old.indexes(from_dict(self.collection.index), self.collection.language)
-        known = {plan.name for plan in own} | {f"ix_{self._tables.old.name}_embedding"}
-        found = [f"{kind} {name}" for kind, name in await self._rows(obstacles(self._tables.old)) if name not in known]
+        partition = (await self._tables()).old
+        own = partition.indexes(from_dict(self.collection.index), self.collection.language)
+        known = {plan.name for plan in own} | {f"ix_{partition.name}_embedding"}
+        found = [f"{kind} {name}" for kind, name in await self._rows(obstacles(partition)) if name not in known]
         if found:
             message = (
-                f"The partition {self._tables.old.name} of {self.collection.name!r} has what the new one would not: "
+                f"The partition {partition.name} of {self.collection.name!r} has what the new one would not: "
                 f"{', '.join(sorted(found))}. Drop it, re-embed, and make it again."
             )
             raise ConfigurationError(message)
@@ -190,6 +194,11 @@ class AsyncReembedRepository:
     async def _sized(self) -> Spec | None:
         spec = from_dict(self._aim["index"])
         return spec.sized((await self.counts())[0]) if isinstance(spec, IVFFlat) else spec
+
+    async def _tables(self) -> Replacement:
+        with mapped_errors():
+            partition = await AsyncCollectionRepository(self.session).partition_of(self.collection)
+        return Replacement(partition, self._aim.get("dimension", 1))
 
     async def _rows(self, statement: Any) -> list[Any]:
         with mapped_errors():

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.exporting import copied
-from rowspace.repositories.batches import schema_of
 from rowspace.repositories.reading import columns_of, first_vector, plan_columns
+from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.statements.batch import key_names
 from rowspace.statements.metadata import key_kinds
@@ -70,8 +70,9 @@ class AsyncTableRepository:
             InvalidFilter: the filter is malformed.
         """
         conditions = self._subject.conditions(where)
-        schema = schema_of(self.session.get_bind(mapper=self._subject.target.model))
-        reading = plan_columns(self._subject, columns, conditions, schema)
+        with mapped_errors():
+            connection = await self.session.connection(bind_arguments={"mapper": self._subject.target.model})
+        reading = plan_columns(self._subject, columns, conditions, schemas_of(connection))
         async with copied(self.session, self._subject, conditions, reading) as parts:
             yield _named(parts, columns)
 

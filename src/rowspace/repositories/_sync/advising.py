@@ -18,8 +18,8 @@ from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.searching import apply_settings, run_search
 from rowspace.repositories._sync.tunings import keep_tuning, with_tuning
-from rowspace.repositories.batches import schema_of
 from rowspace.repositories.sampling import as_queries, described, found_of, sample, steps_for, table_of
+from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.settings import SearchSettings
@@ -210,5 +210,6 @@ class IndexAdvisor:
         return [hit.distance for hit in hits], perf_counter() - began
 
     def _facts(self) -> list[catalog.IndexFact]:
-        table, schema = table_of(self._subject, schema_of(self.session.get_bind(mapper=self._subject.target.model)))
+        connection = self.session.connection(bind_arguments={"mapper": self._subject.target.model})
+        table, schema = table_of(self._subject, schemas_of(connection))
         return catalog.facts_of(self.session.execute(catalog.index_facts(table, schema)))

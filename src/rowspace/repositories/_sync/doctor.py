@@ -6,15 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from rowspace.diagnosis import Finding
 from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.advising import IndexAdvisor
-from rowspace.repositories.batches import schema_of
 from rowspace.repositories.building import asked_for
+from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.targets import searches_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import catalog, documents
@@ -63,7 +62,7 @@ class Doctor:
 
     def _asked(self, over: type[Any] | Collection) -> Asked:
         model = Document if isinstance(over, Collection) else over
-        return asked_for(over, inspect(model).local_table.schema or schema_of(self.session.get_bind(mapper=model)))
+        return asked_for(over, schemas_of(self.session.connection(bind_arguments={"mapper": model})))
 
     def _facts(self, asked: Sequence[Asked]) -> Facts:
         server = (self.session.execute(SERVER)).mappings().one()

@@ -19,7 +19,7 @@ from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.verbatim import run_verbatim
-from rowspace.repositories.given import conditions, several
+from rowspace.repositories.given import conditions, ids_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -43,7 +43,6 @@ class DocumentRepository:
         self.session = session
         self.collection = collection
         self._subject = subject_of(collection)
-        self._partition = CollectionRepository(session).partition_of(collection)
 
     def upsert(
         self,
@@ -74,7 +73,7 @@ class DocumentRepository:
             Document,
             rows,
             batch_size=batch_size,
-            partition=self._partition.name,
+            partition=self.collection.partition,
             constants={"collection_id": self.collection.id},
             dimension=self.collection.dimension,
             strip_nul=strip_nul,
@@ -85,8 +84,12 @@ class DocumentRepository:
         """Return the documents of ids, in the order of the ids; those that are not there are left out.
 
         Costs one statement.
+
+        Raises:
+            ConfigurationError: one text in place of several ids.
+            InvalidText: an id that is no text.
         """
-        wanted = list(several(ids, "ids"))
+        wanted = ids_of(ids)
         with mapped_errors():
             found = {d.id: d for d in self.session.scalars(statements.by_ids(self.collection.id, wanted))}
         return [found[id_] for id_ in wanted if id_ in found]
@@ -103,9 +106,10 @@ class DocumentRepository:
         Raises:
             ConfigurationError: both are given, or conditions that are empty; or one text in place of several ids, or
                 one condition in place of several.
+            InvalidText: an id that is no text.
             InvalidFilter: the filter is malformed.
         """
-        wanted, matching = list(several(ids, "ids")), self._where(where)
+        wanted, matching = ids_of(ids), self._where(where)
         if bool(wanted) == bool(matching):
             message = "delete takes ids or conditions that are not empty; to delete everything, drop the collection."
             if wanted or where is not None:
@@ -187,8 +191,9 @@ class DocumentRepository:
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
             self.session.execute(statements.lock_first_load(self.collection.id))
             connection = self.session.connection(bind_arguments={"mapper": Document})
-            indexes = self._partition.create_indexes(spec, self.collection.language)
-            run_verbatim(connection, [*indexes, self._partition.analyze()])
+            partition = CollectionRepository(self.session).partition_of(self.collection)
+            indexes = partition.create_indexes(spec, self.collection.language)
+            run_verbatim(connection, [*indexes, partition.analyze()])
 
     def nearest(
         self,

@@ -14,10 +14,11 @@ from rowspace.errors import InvalidVector, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.exporting import copied
 from rowspace.repositories._sync.verbatim import run_verbatim
-from rowspace.repositories.batches import plan_load, schema_of
+from rowspace.repositories.batches import plan_load
 from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.reading import Reading, plan_reading
+from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Conditions, Where, subject_of
 from rowspace.results import Matrix
 from rowspace.statements.batch import key_names
@@ -72,8 +73,9 @@ class MatrixRepository:
 
     def _plan(self, where: Where) -> tuple[Conditions, Reading]:
         conditions = self._subject.conditions(where)
-        schema = schema_of(self.session.get_bind(mapper=self._model))
-        return conditions, plan_reading(self._subject, conditions, schema)
+        with mapped_errors():
+            connection = self.session.connection(bind_arguments={"mapper": self._model})
+        return conditions, plan_reading(self._subject, conditions, schemas_of(connection))
 
     def update(self, keys: Sequence[Any], vectors: Any) -> int:
         """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.
@@ -98,8 +100,7 @@ class MatrixRepository:
             # The keys may be of rows that the session is about to add.
             self.session.flush()
             connection = self.session.connection(bind_arguments={"mapper": self._model})
-            schema = schema_of(self.session.get_bind(mapper=self._model))
-            plan = plan_load(self._model, names, schema=schema, **self._subject.load_options())
+            plan = plan_load(self._model, names, schemas=schemas_of(connection), **self._subject.load_options())
             run_verbatim(connection, [plan.merge.create_stage()])
             rows = (
                 dict(zip(names, (*self._subject.key(key), row), strict=True))

@@ -16,6 +16,7 @@ from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.repositories.driver import as_sqlalchemy
+from rowspace.repositories.schemas import schemas_of
 from rowspace.statements.replacement import Replacement, carry_over, obstacles
 from rowspace.wire.copy import copy_in
 
@@ -36,8 +37,6 @@ class ReembedRepository:
         self.session = session
         self.collection = collection
         self._aim: Mapping[str, Any] = collection.reembedding or {}
-        partition = CollectionRepository(session).partition_of(collection)
-        self._tables = Replacement(partition, self._aim.get("dimension", 1))
 
     def begin(self, embedder: str, dimension: int, index: Spec | None) -> None:
         """Make the table for the new embeddings and begin to note what changes, or take up what was begun.
@@ -56,31 +55,32 @@ class ReembedRepository:
             if self.collection.reembedding is not None:
                 self._check_aim(self.collection.reembedding, embedder, dimension)
                 return
-            self._aim, self._tables = aim, Replacement(self._tables.old, dimension)
+            self._aim = aim
             self._check_obstacles()
-            run_verbatim(self._connection(), self._tables.begin())
+            run_verbatim(self._connection(), (self._tables()).begin())
             self.collection.reembedding = aim
             self.session.flush()
 
     def counts(self) -> tuple[int, int]:
         """Return how many documents have their new embedding, and how many there are; costs a pass over both."""
-        ((done, total),) = self._rows(self._tables.counts())
+        ((done, total),) = self._rows((self._tables()).counts())
         return done, total
 
     def rest(self, limit: int) -> list[tuple[str, str]]:
         """Return id and content of the next documents to embed; none when all have been. Costs a range of the ids."""
-        return [tuple(row) for row in self._rows(self._tables.rest(limit))]
+        return [tuple(row) for row in self._rows((self._tables()).rest(limit))]
 
     def changed(self, limit: int) -> tuple[list[tuple[int, str]], list[tuple[str, str]]]:
         """Return changes that are not yet taken over, and id and content of the documents among them to embed.
 
         Costs two statements over `limit` rows.
         """
-        changes = [(seq, id_) for seq, id_ in self._rows(self._tables.changed(limit))]
+        tables = self._tables()
+        changes = [(seq, id_) for seq, id_ in self._rows(tables.changed(limit))]
         if not changes:
             return [], []
         # Read after the changes: every one of them can be seen by now.
-        rows = self._rows(self._tables.unembedded([id_ for _, id_ in changes]))
+        rows = self._rows(tables.unembedded([id_ for _, id_ in changes]))
         return changes, [tuple(row) for row in rows]
 
     def store(self, rows: Sequence[tuple[str, str]], embeddings: Any) -> None:
@@ -94,12 +94,13 @@ class ReembedRepository:
         """
         if not rows:
             return
-        names, tables = ("id", "content", "embedding"), self._tables
+        names, tables = ("id", "content", "embedding"), self._tables()
         options: dict[str, Any] = {"constants": {"collection_id": self.collection.id}, "dimension": tables.dimension}
-        plan = plan_load(Document, names, schema=tables.old.schema, partition=tables.new.name, **options)
         given = [dict(zip(names, (*row, vector), strict=True)) for row, vector in zip(rows, embeddings, strict=True)]
         with mapped_errors():
             connection = self._connection()
+            schemas = schemas_of(connection)
+            plan = plan_load(Document, names, schemas=schemas, partition=tables.new.name, **options)
             run_verbatim(connection, [plan.merge.create_stage()])
             into = plan.merge.to_stage()
             with as_sqlalchemy(into.statement()):
@@ -112,7 +113,7 @@ class ReembedRepository:
         Costs three statements over these rows.
         """
         with mapped_errors():
-            for statement in self._tables.settle(changes):
+            for statement in (self._tables()).settle(changes):
                 self.session.execute(statement)
 
     def create_indexes(self) -> None:
@@ -122,8 +123,9 @@ class ReembedRepository:
         """
         with mapped_errors():
             connection = self._connection()
-            indexes = self._tables.new.create_indexes(self._sized(), self.collection.language)
-            run_verbatim(connection, [*indexes, self._tables.new.analyze()])
+            new = (self._tables()).new
+            indexes = new.create_indexes(self._sized(), self.collection.language)
+            run_verbatim(connection, [*indexes, new.analyze()])
 
     def lock(self) -> bool:
         """Keep everybody out of the collection until the transaction ends; False where that cannot be had at once.
@@ -132,7 +134,7 @@ class ReembedRepository:
         in which all searches of all collections may wait.
         """
         connection = self._connection()
-        for statement in self._tables.locks():
+        for statement in (self._tables()).locks():
             try:
                 run_verbatim(connection, [statement])
             except Exception as error:
@@ -147,8 +149,9 @@ class ReembedRepository:
         """Put the new embeddings in the place of the old ones; call it after `lock`. Costs no look at any row."""
         with mapped_errors():
             connection = self._connection()
-            carried = [row[0] for row in self._rows(carry_over(self._tables.old, self._tables.new))]
-            swaps = self._tables.swap(from_dict(self._aim["index"]), self.collection.language)
+            tables = self._tables()
+            carried = [row[0] for row in self._rows(carry_over(tables.old, tables.new))]
+            swaps = tables.swap(from_dict(self._aim["index"]), self.collection.language)
             run_verbatim(connection, [*carried, *swaps])
             self.collection.dimension = self._aim["dimension"]
             self.collection.embedder = self._aim["embedder"]
@@ -164,7 +167,7 @@ class ReembedRepository:
         if self.collection.reembedding is None:
             return
         with mapped_errors():
-            run_verbatim(self._connection(), self._tables.abandon())
+            run_verbatim(self._connection(), (self._tables()).abandon())
             self.collection.reembedding = None
             self.session.flush()
 
@@ -178,12 +181,13 @@ class ReembedRepository:
             raise ConfigurationError(message)
 
     def _check_obstacles(self) -> None:
-        own = self._tables.old.indexes(from_dict(self.collection.index), self.collection.language)
-        known = {plan.name for plan in own} | {f"ix_{self._tables.old.name}_embedding"}
-        found = [f"{kind} {name}" for kind, name in self._rows(obstacles(self._tables.old)) if name not in known]
+        partition = (self._tables()).old
+        own = partition.indexes(from_dict(self.collection.index), self.collection.language)
+        known = {plan.name for plan in own} | {f"ix_{partition.name}_embedding"}
+        found = [f"{kind} {name}" for kind, name in self._rows(obstacles(partition)) if name not in known]
         if found:
             message = (
-                f"The partition {self._tables.old.name} of {self.collection.name!r} has what the new one would not: "
+                f"The partition {partition.name} of {self.collection.name!r} has what the new one would not: "
                 f"{', '.join(sorted(found))}. Drop it, re-embed, and make it again."
             )
             raise ConfigurationError(message)
@@ -191,6 +195,11 @@ class ReembedRepository:
     def _sized(self) -> Spec | None:
         spec = from_dict(self._aim["index"])
         return spec.sized((self.counts())[0]) if isinstance(spec, IVFFlat) else spec
+
+    def _tables(self) -> Replacement:
+        with mapped_errors():
+            partition = CollectionRepository(self.session).partition_of(self.collection)
+        return Replacement(partition, self._aim.get("dimension", 1))
 
     def _rows(self, statement: Any) -> list[Any]:
         with mapped_errors():

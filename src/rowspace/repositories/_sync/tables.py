@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.exporting import copied
-from rowspace.repositories.batches import schema_of
 from rowspace.repositories.reading import columns_of, first_vector, plan_columns
+from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.statements.batch import key_names
 from rowspace.statements.metadata import key_kinds
@@ -69,8 +69,9 @@ class TableRepository:
             InvalidFilter: the filter is malformed.
         """
         conditions = self._subject.conditions(where)
-        schema = schema_of(self.session.get_bind(mapper=self._subject.target.model))
-        reading = plan_columns(self._subject, columns, conditions, schema)
+        with mapped_errors():
+            connection = self.session.connection(bind_arguments={"mapper": self._subject.target.model})
+        reading = plan_columns(self._subject, columns, conditions, schemas_of(connection))
         with copied(self.session, self._subject, conditions, reading) as parts:
             yield _named(parts, columns)
 

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
 from rowspace.repositories import tunings
-from rowspace.repositories.batches import schema_of
 from rowspace.repositories.sampling import table_of
+from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Subject
 from rowspace.statements import tunings as statements
 from rowspace.statements.catalog import IndexFact
@@ -30,7 +30,7 @@ def with_tuning(session: Session, subject: Subject[M]) -> Subject[M]:
     if subject.collection is not None:
         return subject
     bind = session.get_bind(mapper=subject.target.model)
-    table = table_of(subject, schema_of(bind))
+    table = table_of(subject, schemas_of(bind))
     found = tunings.known(bind, table)
     if found is None:
         with mapped_errors():
@@ -51,4 +51,4 @@ def keep_tuning(session: Session, subject: Subject[Any], index: IndexFact, tunin
         comment = session.scalar(statements.comment_of(index.name, index.schema))
         kept = statements.with_tuning(comment, tuning, column=target.column, distance=target.distance.value)
         session.execute(statements.comment_on(index.name, index.schema, kept))
-    tunings.forget(bind, table_of(subject, schema_of(bind)))
+    tunings.forget(bind, table_of(subject, schemas_of(bind)))

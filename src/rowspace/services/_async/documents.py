@@ -17,7 +17,7 @@ from rowspace.services._async.loads import AsyncLoader, open_documents
 from rowspace.services._async.reembedding import AsyncReembedder
 from rowspace.services._async.searching import AsyncSearchService
 from rowspace.services._async.sessions import AsyncSessions
-from rowspace.services.embedding import Embedder, aembed_query, embedder_name
+from rowspace.services.embedding import Embedder, aembed_query, checked_embedder, embedder_name
 from rowspace.services.html import HtmlList
 from rowspace.services.incoming import Given
 from rowspace.services.loading import Load, LoadOptions, Progress, Rejects, checked_size
@@ -33,11 +33,14 @@ class AsyncDocumentService:
     Args:
         sessions: an `AsyncDatabase`, or an `async_sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
         embedder: turns texts into vectors: any LangChain `Embeddings`; one without async methods runs in a thread.
+
+    Raises:
+        ConfigurationError: the embedder is none.
     """
 
     def __init__(self, sessions: AsyncSessions, embedder: Embedder | None = None) -> None:
         self._sessions = sessions
-        self._embedder = embedder
+        self._embedder = checked_embedder(embedder)
 
     async def create_collection(
         self, name: str, dimension: int | None = None, *, exist_ok: bool = False, **options: Any

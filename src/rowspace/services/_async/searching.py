@@ -17,7 +17,7 @@ from rowspace.repositories import (
     AsyncSearchRepository,
 )
 from rowspace.services._async.sessions import AsyncSessions
-from rowspace.services.embedding import Embedder, aembed_query, check_embedder
+from rowspace.services.embedding import Embedder, aembed_query, check_embedder, checked_embedder
 from rowspace.services.html import HtmlList
 from rowspace.services.models import DocumentPage, SearchHit, SearchRequest
 from rowspace.services.requests import batch_of, request_of, search_options
@@ -31,11 +31,14 @@ class AsyncSearchService:
     Args:
         sessions: an `AsyncDatabase`, or an `async_sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
         embedder: turns texts into vectors: any LangChain `Embeddings`; one without async methods runs in a thread.
+
+    Raises:
+        ConfigurationError: the embedder is none.
     """
 
     def __init__(self, sessions: AsyncSessions, embedder: Embedder | None = None) -> None:
         self._sessions = sessions
-        self._embedder = embedder
+        self._embedder = checked_embedder(embedder)
 
     async def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
         """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.

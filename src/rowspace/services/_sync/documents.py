@@ -18,7 +18,7 @@ from rowspace.services._sync.loads import Loader, open_documents
 from rowspace.services._sync.reembedding import Reembedder
 from rowspace.services._sync.searching import SearchService
 from rowspace.services._sync.sessions import Sessions
-from rowspace.services.embedding import Embedder, embed_query, embedder_name
+from rowspace.services.embedding import Embedder, checked_embedder, embed_query, embedder_name
 from rowspace.services.html import HtmlList
 from rowspace.services.incoming import Given
 from rowspace.services.loading import Load, LoadOptions, Progress, Rejects, checked_size
@@ -34,11 +34,14 @@ class DocumentService:
     Args:
         sessions: an `Database`, or an `async_sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
         embedder: turns texts into vectors: any LangChain `Embeddings`; one without async methods runs in a thread.
+
+    Raises:
+        ConfigurationError: the embedder is none.
     """
 
     def __init__(self, sessions: Sessions, embedder: Embedder | None = None) -> None:
         self._sessions = sessions
-        self._embedder = embedder
+        self._embedder = checked_embedder(embedder)
 
     def create_collection(
         self, name: str, dimension: int | None = None, *, exist_ok: bool = False, **options: Any

@@ -6,7 +6,7 @@ from __future__ import annotations
 from rowspace.errors import RowspaceError, SchemaNotReady, mapped_errors
 from rowspace.migrations.version import newest, revision
 from rowspace.models import Document
-from rowspace.repositories.batches import schema_of
+from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.services._sync.sessions import Sessions
 from rowspace.services.models import Readiness
 from rowspace.services.readiness import broken, unmigrated, unreached
@@ -27,7 +27,8 @@ def readiness(sessions: Sessions) -> Readiness:
                 found = session.scalar(revision())
                 if found != newest():
                     return unmigrated(found)
-                schema = schema_of(session.get_bind(mapper=Document))
+                connection = session.connection(bind_arguments={"mapper": Document})
+                schema = schema_in(schemas_of(connection), Document.__table__)
                 rows = session.execute(invalid_partition_index_facts(Document.__tablename__, schema))
                 return broken(facts_of(rows))
     except SchemaNotReady:

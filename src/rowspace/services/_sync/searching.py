@@ -18,7 +18,7 @@ from rowspace.repositories import (
     SearchRepository,
 )
 from rowspace.services._sync.sessions import Sessions
-from rowspace.services.embedding import Embedder, check_embedder, embed_query
+from rowspace.services.embedding import Embedder, check_embedder, checked_embedder, embed_query
 from rowspace.services.html import HtmlList
 from rowspace.services.models import DocumentPage, SearchHit, SearchRequest
 from rowspace.services.requests import batch_of, request_of, search_options
@@ -32,11 +32,14 @@ class SearchService:
     Args:
         sessions: an `Database`, or an `async_sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
         embedder: turns texts into vectors: any LangChain `Embeddings`; one without async methods runs in a thread.
+
+    Raises:
+        ConfigurationError: the embedder is none.
     """
 
     def __init__(self, sessions: Sessions, embedder: Embedder | None = None) -> None:
         self._sessions = sessions
-        self._embedder = embedder
+        self._embedder = checked_embedder(embedder)
 
     def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
         """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.

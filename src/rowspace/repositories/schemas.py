@@ -1,0 +1,29 @@
+"""Which schema a table is in: what `schema_translate_map` makes of its model's, for statements written as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+__all__ = ["Schemas", "schema_in", "schemas_of"]
+
+#: What stands for the schemas that models name, None for those that name none; what is not in it stands for itself.
+Schemas = Mapping[str | None, str | None]
+
+
+def schemas_of(bind: Engine | AsyncEngine | Connection | AsyncConnection) -> Schemas:
+    """Return what stands for the schemas of models on an engine or a connection.
+
+    Of a session ask its connection: an option of the session, or of one transaction, is on that alone.
+    """
+    inner: Any = getattr(bind, "sync_connection", bind)
+    schemas: Schemas = inner.get_execution_options().get("schema_translate_map") or {}
+    return schemas
+
+
+def schema_in(schemas: Schemas, table: Any) -> str | None:
+    """Return the schema of a model's table, None for the search path's."""
+    return schemas.get(table.schema, table.schema)

@@ -1,0 +1,56 @@
+"""What SQLAlchemy sets by itself, for statements that are written as text: `onupdate`, and the class of a new row."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from sqlalchemy import Column, Table, inspect
+from sqlalchemy.dialects import postgresql
+
+from rowspace.errors import ConfigurationError
+from rowspace.repositories.schemas import Schemas
+from rowspace.wire.encode import literal_of
+
+__all__ = ["discriminator", "touched"]
+
+
+def discriminator(model: type[Any], loaded: Collection[str], schemas: Schemas) -> Iterator[tuple[str, str]]:
+    """Yield the column that tells the classes of a table apart, unless it is loaded, and the SQL of this class's."""
+    mapper = inspect(model)
+    column = mapper.polymorphic_on
+    if isinstance(column, Column) and column.name not in loaded and mapper.polymorphic_identity is not None:
+        yield column.name, literal_of(column, mapper.polymorphic_identity, schemas=schemas)
+
+
+def touched(table: Table, loaded: Collection[str], schemas: Schemas) -> Iterator[tuple[str, str]]:
+    """Yield the columns of a table, without those that are loaded, that an update sets by itself, and to what, as SQL.
+
+    Raises:
+        ConfigurationError: it is a function that fails outside of a statement of SQLAlchemy's.
+    """
+    for column in table.columns:
+        if column.onupdate is not None and column.name not in loaded:
+            yield column.name, _expression(column, column.onupdate, schemas)
+
+
+def _expression(column: Column[Any], default: Any, schemas: Schemas) -> str:
+    if default.is_clause_element or default.is_sequence:
+        expression = default.next_value() if default.is_sequence else default.arg
+        dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+        return str(expression.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    return literal_of(column, _value(column, default), schemas=schemas)
+
+
+def _value(column: Column[Any], default: Any) -> Any:
+    if not default.is_callable:
+        return default.arg
+    try:
+        # SQLAlchemy has made it take the context of a statement, of which there is none.
+        return default.arg(None)
+    except Exception as error:
+        message = (
+            f"The onupdate of {column} needs a statement of SQLAlchemy's: {error}. "
+            "Bring the attribute in the rows of the load, or take the session's own statements."
+        )
+        raise ConfigurationError(message) from error
