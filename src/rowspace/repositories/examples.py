@@ -10,6 +10,7 @@ from rowspace.errors import ConfigurationError, InvalidSetting
 from rowspace.repositories.given import several
 from rowspace.repositories.subjects import Subject
 from rowspace.results import Hit
+from rowspace.settings import check_number
 from rowspace.statements.search import Nearest
 
 __all__ = ["Examples", "checked_candidates", "merged"]
@@ -83,9 +84,7 @@ def checked_candidates(k: int, fetch_k: int | None, lambda_mult: Any) -> int:
     Raises:
         InvalidSetting: k, `fetch_k` or `lambda_mult` is out of range.
     """
-    if isinstance(lambda_mult, bool) or not isinstance(lambda_mult, int | float) or not 0 <= lambda_mult <= 1:
-        message = f"lambda_mult is a number from 0 to 1, got {lambda_mult!r}."
-        raise InvalidSetting(message)
+    check_number("lambda_mult", lambda_mult, 0, 1)
     candidates = Nearest(max(4 * Nearest(k).k, 20) if fetch_k is None else fetch_k).k
     if candidates < k:
         message = f"fetch_k is at least k, got {fetch_k} for k={k}."

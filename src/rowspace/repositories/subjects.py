@@ -5,7 +5,7 @@ A `Subject` answers, in plain values, what the statements need to know of either
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
@@ -106,6 +106,9 @@ class Subject(Generic[M]):
         Raises:
             InvalidVector: one is no vector, or not of the right dimension; the message names its index.
         """
+        if not isinstance(values, Iterable):
+            message = f"Expected vectors as an array of shape (q, n) or a list of them, got {values!r:.60}."
+            raise InvalidVector(message)
         checked = []
         for index, value in enumerate(values):
             try:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from sqlalchemy import Column, Index, Integer, MetaData, Table
 
@@ -145,10 +146,13 @@ def test_build_settings(memory):
         f"SET maintenance_work_mem = '{memory}'",
         "SET max_parallel_maintenance_workers = 0",
     ]
+    assert build_settings(None, np.int64(2))[2:] == ["SET max_parallel_maintenance_workers = 2"]
     assert build_settings(None, None) == ["SET statement_timeout = 0", "SET lock_timeout = 0"]
 
 
-@pytest.mark.parametrize("memory", ["1", "1gb", "-1GB", "0MB", "1GB\n", "1GB'; DROP TABLE a; --", "GB", "1 G B", ""])
+@pytest.mark.parametrize(
+    "memory", ["1", "1gb", "-1GB", "0MB", "1GB\n", "1GB'; DROP TABLE a; --", "GB", "1 G B", "", 1024]
+)
 def test_memory_is_a_number_with_a_unit(memory):
     with pytest.raises(InvalidSetting, match="a number with kB, MB, GB or TB"):
         build_settings(memory, None)
