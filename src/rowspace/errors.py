@@ -169,7 +169,11 @@ _ODD_OPERATOR = re.compile(r"operator does not exist: (?!.*\b(?:vector|halfvec|s
 # The partition of a collection, which no migration makes.
 _PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+" does not exist')
 
+# CREATE INDEX and DROP INDEX; REINDEX goes through the partitions.
+_PARTITIONED = re.compile(r"cannot (?:create|drop) .*partitioned .*concurrently")
+
 _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
+    "0A000": lambda message: ConfigurationError if _PARTITIONED.search(message) else None,
     "42P01": lambda message: CollectionNotFound if _PARTITION.search(message) else SchemaNotReady,
     "22000": lambda message: (
         DimensionMismatch if "dimensions" in message else InvalidVector if "vec" in message else None
@@ -198,6 +202,7 @@ _PREPARED = (
 
 # What helps where the kind of error does not tell.
 _FIX_BY_SQLSTATE = {
+    "0A000": "concurrently=False does it, and writers wait meanwhile.",
     "25006": "The server is a standby, or the transaction may only read: connect to the primary.",
     "25P01": "The session is in AUTOCOMMIT: streams and bulk reads and writes need a transaction.",
     "26000": _PREPARED,

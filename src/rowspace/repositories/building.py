@@ -148,8 +148,10 @@ def _check_same(plan: PlannedIndex, fact: IndexFact) -> None:
 
 
 def _declared_by(model: type[Any], schema: str | None) -> list[PlannedIndex]:
-    indexes = [index for index in mapper_of(model).local_table.indexes if _method(index) in VECTOR_METHODS]
-    return sorted((planned(index, schema) for index in indexes), key=lambda plan: plan.name)
+    # A class that inherits over several tables is searched by the index of whichever has the vector; its own is last.
+    tables = reversed(mapper_of(model).tables)
+    indexes = ([index for index in table.indexes if _method(index) in VECTOR_METHODS] for table in tables)
+    return sorted((planned(index, schema) for index in next(filter(None, indexes), [])), key=lambda plan: plan.name)
 
 
 def _method(index: Any) -> str:
@@ -164,4 +166,5 @@ def asked_for(over: type[Any] | Collection, schema: str | None) -> Asked:
     table = mapper_of(over).local_table
     vectors = {column.name: vector_type_of(column.type) for column in table.c}
     declared = {name: type_.dimension for name, type_ in vectors.items() if type_ and type_.dimension is not None}
-    return Asked(over.__name__, table.name, _declared_by(over, schema), declared, schema=table.schema or schema)
+    plans = [plan for plan in _declared_by(over, schema) if plan.table == table.name]
+    return Asked(over.__name__, table.name, plans, declared, schema=table.schema or schema)

@@ -40,6 +40,7 @@ _COLUMNS: dict[str, Any] = {
     "is_valid": Boolean,
     "is_unique": Boolean,
     "is_building": Boolean,
+    "root": Text,
     "size": BigInteger,
     "rows": Float,
     "scans": BigInteger,
@@ -59,6 +60,7 @@ _FACTS = """
                            SELECT FROM pg_locks l
                             WHERE l.pid = p.pid AND l.relation = i.indrelid AND l.database = p.datid
                               AND l.mode = 'ShareUpdateExclusiveLock'))) AS is_building,
+           (SELECT r.relname FROM pg_class r WHERE r.oid = pg_partition_root(ic.oid)) AS root,
            pg_relation_size(ic.oid) AS size, greatest(ic.reltuples, 0) AS rows, coalesce(s.idx_scan, 0) AS scans
       FROM pg_index i
       JOIN pg_class ic ON ic.oid = i.indexrelid
@@ -67,17 +69,27 @@ _FACTS = """
       JOIN pg_namespace n ON n.oid = tc.relnamespace
       JOIN pg_opclass o ON o.oid = i.indclass[0]
       LEFT JOIN pg_stat_all_indexes s ON s.indexrelid = i.indexrelid
-     WHERE ic.relkind = 'i' AND {condition}
+     WHERE ic.relkind IN ('i', 'I') AND {condition}
      ORDER BY n.nspname, tc.relname, ic.relname
 """
 
-_OF_TABLE = """tc.relname = :table_name AND
-    CASE WHEN CAST(:schema AS text) IS NULL THEN pg_table_is_visible(tc.oid) ELSE n.nspname = CAST(:schema AS text) END
+# A table that has no partitions, and is none, has no tree.
+_OF_TABLE = """tc.oid IN (
+    SELECT coalesce(part.relid, w.oid)
+      FROM pg_class w JOIN pg_namespace wn ON wn.oid = w.relnamespace
+      LEFT JOIN LATERAL pg_partition_tree(w.oid) part ON true
+     WHERE w.relname = :table_name AND
+           CASE WHEN CAST(:schema AS text) IS NULL THEN pg_table_is_visible(w.oid)
+                ELSE wn.nspname = CAST(:schema AS text) END)
 """
 
-_OF_VECTORS = """EXISTS (
+# Bits are a type of PostgreSQL's own: what tells a table of them is its index.
+_OF_VECTORS = """(EXISTS (
     SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
      WHERE a.attrelid = tc.oid AND t.typname IN ('vector', 'halfvec', 'sparsevec') AND NOT a.attisdropped)
+    OR EXISTS (
+    SELECT FROM pg_index vi JOIN pg_class vc ON vc.oid = vi.indexrelid JOIN pg_am va ON va.oid = vc.relam
+     WHERE vi.indrelid = tc.oid AND va.amname IN ('hnsw', 'ivfflat')))
 """
 
 _INVALID_OF_PARTITIONS = """NOT i.indisvalid AND i.indrelid IN (
@@ -114,6 +126,8 @@ class IndexFact:
     is_valid: bool = True
     is_unique: bool = False
     is_building: bool = False
+    #: The index of the partitioned table that it is a part of, if it is.
+    root: str | None = None
     size: int = 0
     rows: float = 0
     scans: int = 0
@@ -149,12 +163,15 @@ class IndexFact:
 
 
 def index_facts(table: str, schema: str | None) -> TextualSelect:
-    """Select the facts of every index of a table; costs a look into the catalogs and the size of each index's file."""
+    """Select the facts of every index of a table and of its partitions.
+
+    Costs a look into the catalogs and the size of each index's file.
+    """
     return _select(_OF_TABLE).bindparams(table_name=table, schema=schema)
 
 
 def all_index_facts() -> TextualSelect:
-    """Select the facts of every index of every table with a vector column."""
+    """Select the facts of every index of every table with a vector column or a vector index."""
     return _select(_OF_VECTORS)
 
 

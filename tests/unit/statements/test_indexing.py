@@ -140,6 +140,12 @@ def test_only_vector_indexes_are_dropped_and_rebuilt_unless_named():
     assert statements(renewal([PLAN, text], [fact()], (), concurrently=False)) == ['REINDEX INDEX s."Ix"']
 
 
+def test_a_column_may_be_called_as_an_operator_class():
+    table = Table("t", MetaData(), Column("dev_ops", Vector(3)), HNSW("l2").index("dev_ops", name="ix"))
+    (index,) = table.indexes
+    assert planned(index).shape.opclass == "vector_l2_ops"
+
+
 @pytest.mark.parametrize("memory", ["1GB", "512 MB", "64kB"])
 def test_build_settings(memory):
     assert build_settings(memory, 0)[2:] == [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -36,6 +37,27 @@ def test_a_plan_tells_what_ran():
     assert (found.rows_returned, found.rows_scanned, found.rows_filtered) == (5, 8, 3)
     assert (found.settings, found.advice) == (SETTINGS, ())
     assert found.plan["Node Type"] == "Limit"
+
+
+def test_only_what_reads_the_table_counts():
+    tags = {"Node Type": "Seq Scan", "Relation Name": "tags", "Actual Rows": 5_000, "Actual Loops": 1}
+    keyed = {"Node Type": "Index Scan", "Relation Name": "articles", "Index Name": "pk", "Actual Rows": 2}
+    read = {**keyed, "Actual Loops": 3, "Rows Removed by Filter": 1}
+    joined = {"Node Type": "Nested Loop", "Actual Rows": 6, "Plans": [tags, read]}
+    found = plan([{"Plan": joined, "Planning Time": 0, "Execution Time": 1}], filtered=True)
+    assert (found.index, found.scan, found.rows_scanned, found.rows_filtered) == (None, "Index Scan", 9, 3)
+    assert "the conditions match few rows" in found.advice[0]
+
+
+def test_each_partition_counts():
+    facts = [replace(FACT, table=f"articles_{n}", name=f"ix_{n}", root="ix") for n in range(2)]
+    scans = [
+        {"Node Type": "Index Scan", "Relation Name": fact.table, "Index Name": fact.name, "Actual Rows": 7}
+        for fact in facts
+    ]
+    merged = {"Node Type": "Merge Append", "Actual Rows": 10, "Plans": scans}
+    found = plan([{"Plan": merged, "Planning Time": 0, "Execution Time": 1}], facts=[FACT, *facts])
+    assert (found.index, found.rows_returned, found.rows_scanned, found.advice) == ("ix_0", 10, 14, ())
 
 
 SEQ = explained("Seq Scan", None, 50_000)

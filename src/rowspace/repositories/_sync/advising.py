@@ -181,7 +181,9 @@ class IndexAdvisor:
         if plan.index is None:
             message = f"Searches in {self._subject.name} do not use a vector index. {' '.join(plan.advice)}"
             raise ConfigurationError(message)
-        return next(fact for fact in self._facts() if fact.name == plan.index)
+        facts = {fact.name: fact for fact in self._facts()}
+        used = facts[plan.index]
+        return facts.get(used.root or used.name, used)
 
     def _queries(self, given: Any) -> tuple[list[Any], int]:
         """Return the vectors to search by, and how many hits more than k each search has to find: itself, or none."""
