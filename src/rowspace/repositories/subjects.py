@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
+import numpy as np
 from sqlalchemy import ColumnElement, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.elements import SQLCoreOperations
@@ -129,7 +130,8 @@ class Subject(Generic[M]):
         if len(parts) != len(names):
             message = f"The key of {self.target.model.__name__} is ({', '.join(names)}), got {key!r}."
             raise ConfigurationError(message)
-        return parts
+        # Not every driver takes NumPy's numbers.
+        return tuple(part.item() if isinstance(part, np.generic) else part for part in parts)
 
     def group_key(self, by: Any) -> GroupKey:
         """Return what hits are grouped by: an attribute or an expression, or for a string that path in the metadata.
