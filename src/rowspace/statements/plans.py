@@ -132,10 +132,9 @@ def _of_choice(plan: SearchPlan, searched: Searched, fitting: Sequence[IndexFact
     elif rows < _SMALL:
         yield f"Sequential scan because the table is small ({rows:.0f} rows): that is quick, and exact."
     else:
-        yield (
-            f"Sequential scan although {name} fits: the planner takes it for dearer. Run ANALYZE; on SSDs set "
-            f"random_page_cost to 1.1 (it is {plan.settings.get('random_page_cost', 'unknown')})."
-        )
+        cost = plan.settings.get("random_page_cost", "unknown")
+        on_disks = "" if cost in {"1", "1.1"} else f"; on SSDs set random_page_cost to 1.1 (it is {cost})"
+        yield f"Sequential scan although {name} fits: the planner takes it for dearer. Run ANALYZE{on_disks}."
 
 
 def _of_use(plan: SearchPlan, searched: Searched, used: IndexFact) -> Iterator[str]:

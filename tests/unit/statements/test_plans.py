@@ -92,6 +92,11 @@ def test_the_advice(found, facts, options, words):
     assert words in advice
 
 
+def test_what_is_set_already_is_not_advised():
+    (advice,) = plan(SEQ, settings={"random_page_cost": "1.1"}).advice
+    assert advice.endswith("takes it for dearer. Run ANALYZE.")
+
+
 def test_a_setting_that_forbids_indexes_is_named():
     (advice,) = plan(SEQ, settings={"enable_indexscan": "off"}).advice
     assert advice.startswith("enable_indexscan is off")
