@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,17 @@ from rowspace.statements.health import Asked
 from rowspace.statements.indexing import VECTOR_METHODS, PlannedIndex, planned
 from rowspace.types import vector_type_of
 
-__all__ = ["Step", "asked_for", "creation", "planned_for", "removal", "renewal", "repair"]
+__all__ = [
+    "Decide",
+    "Step",
+    "asked_for",
+    "check_alone",
+    "creation",
+    "planned_for",
+    "removal",
+    "renewal",
+    "repair",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,10 @@ class Step:
     index: str
     statement: str
     builds: bool = True
+
+
+#: What makes steps of the wanted indexes and those that are there.
+Decide = Callable[[Sequence[PlannedIndex], Sequence[IndexFact]], Sequence[Step]]
 
 
 def planned_for(over: type[Any] | Collection, schema: str | None) -> list[PlannedIndex]:
@@ -97,13 +111,26 @@ def renewal(
     return _leftovers(wanted, facts) + [Step(plan.name, plan.reindex(concurrently=concurrently)) for plan in chosen]
 
 
-def removal(wanted: Sequence[PlannedIndex], names: Sequence[str], *, concurrently: bool) -> list[Step]:
-    """Return the steps that drop indexes.
+def removal(
+    wanted: Sequence[PlannedIndex], _: Sequence[IndexFact], names: Sequence[str], *, concurrently: bool
+) -> list[Step]:
+    """Return the steps that drop indexes, whether they are there or not.
 
     Raises:
         ConfigurationError: a name that is not wanted.
     """
     return [Step(plan.name, plan.drop(concurrently=concurrently), builds=False) for plan in _chosen(wanted, names)]
+
+
+def check_alone(table: tuple[str, str | None], *, alone: bool | None) -> None:
+    """Refuse to go on where somebody else builds indexes of a table.
+
+    Raises:
+        ConfigurationError: they do.
+    """
+    if not alone:
+        message = f"Another session is building or dropping indexes of {table[0]}: wait for it."
+        raise ConfigurationError(message)
 
 
 def _chosen(wanted: Sequence[PlannedIndex], names: Sequence[str]) -> list[PlannedIndex]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Float, Integer, Text, text
+from sqlalchemy import BigInteger, Boolean, Float, Integer, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import TextualSelect
 
@@ -20,6 +20,7 @@ __all__ = [
     "PROGRESS",
     "IndexFact",
     "all_index_facts",
+    "build_lock",
     "facts_of",
     "index_facts",
     "invalid_partition_index_facts",
@@ -110,6 +111,11 @@ PROGRESS = text("""
 
 CANCEL = text("SELECT pg_cancel_backend(:pid)")
 
+BUILD_UNLOCK = text("SELECT pg_advisory_unlock_all()")
+
+#: The first half of the advisory locks of those who build indexes; the second is the table.
+_BUILDS = 0x526F7769
+
 
 @dataclass(frozen=True, slots=True)
 class IndexFact:
@@ -168,6 +174,18 @@ def index_facts(table: str, schema: str | None) -> TextualSelect:
     Costs a look into the catalogs and the size of each index's file.
     """
     return _select(_OF_TABLE).bindparams(table_name=table, schema=schema)
+
+
+def build_lock(table: str, schema: str | None) -> TextualSelect:
+    """Select whether the connection is from now on the only one that builds and drops indexes of a table.
+
+    Two CREATE INDEX CONCURRENTLY on one table are a deadlock, and so is to wait for the other in a statement: a build
+    waits for every statement that began before it. `BUILD_UNLOCK` lets go of the lock, and so does the
+    end of the connection.
+    """
+    statement = text("SELECT pg_try_advisory_lock(:builds, hashtext(:table_name)) AS alone")
+    name = table if schema is None else f"{schema}.{table}"
+    return statement.bindparams(bindparam("builds", _BUILDS, type_=Integer), table_name=name).columns(alone=Boolean)
 
 
 def all_index_facts() -> TextualSelect:

@@ -135,8 +135,8 @@ def test_what_repair_does():
 
 def test_only_vector_indexes_are_dropped_and_rebuilt_unless_named():
     text = PlannedIndex("t", "docs", "gin (a)")
-    assert statements(removal([PLAN, text], (), concurrently=False)) == ['DROP INDEX IF EXISTS s."Ix"']
-    assert statements(removal([PLAN, text], ("t",), concurrently=False)) == ["DROP INDEX IF EXISTS t"]
+    assert statements(removal([PLAN, text], [], (), concurrently=False)) == ['DROP INDEX IF EXISTS s."Ix"']
+    assert statements(removal([PLAN, text], [], ("t",), concurrently=False)) == ["DROP INDEX IF EXISTS t"]
     assert statements(renewal([PLAN, text], [fact()], (), concurrently=False)) == ['REINDEX INDEX s."Ix"']
 
 

@@ -24,6 +24,7 @@ from rowspace import (
     Vector,
 )
 from rowspace.errors import ConfigurationError, InvalidSetting, StoreUnavailable
+from rowspace.statements.catalog import build_lock
 
 DIMENSION = 96
 #: Slow enough to be seen and stopped.
@@ -136,6 +137,21 @@ def test_repair_makes_only_invalid_indexes_anew(database, fill):
     builder.drop(f"ix_{collection.partition}_text")
     repaired = states(builder.repair(maintenance_work_mem="64MB"))
     assert (repaired["embedding"], repaired["text"]) == ("valid", "missing")
+
+
+def test_only_one_builder_works_on_a_table(database, index_url, fill):
+    collection = fill(SLOW)
+    builder = IndexBuilder(database.engine, collection, every=0.02)
+    lock, seen = build_lock(collection.partition, None), []
+    # A transaction that stays open would be waited for.
+    with create_engine(index_url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as other:
+        builder.create(progress=lambda _: seen.append(other.scalar(lock)))
+        assert set(seen) == {False}
+        assert other.scalar(lock) is True
+        for work in (builder.create, builder.repair, builder.reindex, builder.drop):
+            with pytest.raises(ConfigurationError, match=f"building or dropping indexes of {collection.partition}"):
+                work()
+    assert states(builder.reindex())["embedding"] == "valid"
 
 
 def test_what_a_stopped_reindex_left_is_dropped(database, fill):
