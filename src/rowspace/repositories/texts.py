@@ -54,7 +54,7 @@ def _choose(model: type[Any], text: str | None) -> str:
     return str(free[0])
 
 
-def marker_of(highlight: Highlight | bool, target: TextTarget[Any], text: str) -> Marker | None:  # noqa: FBT001
+def marker_of(highlight: Any, target: TextTarget[Any], text: str) -> Marker | None:
     """Return how to mark what was found, or None.
 
     Raises:

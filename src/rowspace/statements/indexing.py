@@ -209,7 +209,7 @@ def build_settings(maintenance_work_mem: str | None, parallel_workers: int | Non
     """
     out = ["SET statement_timeout = 0", "SET lock_timeout = 0"]
     if maintenance_work_mem is not None:
-        if not isinstance(maintenance_work_mem, str) or not _MEMORY.fullmatch(maintenance_work_mem):
+        if not _MEMORY.fullmatch(str(maintenance_work_mem)):
             message = (
                 f"maintenance_work_mem is a number with kB, MB, GB or TB, as in '1GB'; got {maintenance_work_mem!r}."
             )

@@ -222,7 +222,7 @@ def excerpt(target: TextTarget[Any], *, wanted: bool) -> list[ColumnElement[Any]
     return [headline(target.document, configuration(target.language), text_query(target.language))]
 
 
-def text_parameters(query: str) -> dict[str, Any]:
+def text_parameters(query: Any) -> dict[str, Any]:
     """Return the value for the parameter of the statements above.
 
     Raises:
