@@ -197,6 +197,34 @@ async def test_a_model_keeps_its_tuning_in_the_comment_of_its_index(session, vec
     assert await ef_search_of(AsyncRepository(session, Place, distance="l2").nearest) == 1
 
 
+async def test_a_tuning_that_is_rolled_back_is_not_used(session, vectors):
+    class Own(DeclarativeBase):
+        pass
+
+    class Place(Own):
+        __tablename__ = f"places_{uuid4().hex[:8]}"
+        __table_args__ = (HNSW().index("embedding"),)
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(DIMENSION))
+
+    await session.execute(CreateTable(Place.__table__))
+    for index in Place.__table__.indexes:
+        await session.execute(CreateIndex(index))
+    repository = AsyncRepository(session, Place)
+    await repository.upsert({"id": n, "embedding": vector} for n, vector in enumerate(vectors[:50]))
+    await session.commit()
+    await session.execute(text("SET LOCAL enable_seqscan = off"))
+    await AsyncIndexAdvisor(session, Place).tune(0.5, queries=3)
+    assert len(await repository.nearest(vectors[0], 3, recall=0.5)) == 3
+    await session.rollback()
+    with pytest.raises(InvalidSetting, match="needs a measured curve"):
+        await repository.nearest(vectors[0], 3, recall=0.5)
+    await session.execute(text("SET LOCAL enable_seqscan = off"))
+    await AsyncIndexAdvisor(session, Place).tune(0.5, queries=3)
+    await session.commit()
+    assert len(await repository.nearest(vectors[0], 3, recall=0.5)) == 3
+
+
 async def test_a_partial_index_serves_searches_with_its_filter(fill, session, vectors):
     documents = await fill(HNSW(quantize="halfvec", where={"rare": True}))
     rare = np.arange(0, ROWS, 40)

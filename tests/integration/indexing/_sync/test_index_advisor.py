@@ -196,6 +196,34 @@ def test_a_model_keeps_its_tuning_in_the_comment_of_its_index(session, vectors):
     assert ef_search_of(Repository(session, Place, distance="l2").nearest) == 1
 
 
+def test_a_tuning_that_is_rolled_back_is_not_used(session, vectors):
+    class Own(DeclarativeBase):
+        pass
+
+    class Place(Own):
+        __tablename__ = f"places_{uuid4().hex[:8]}"
+        __table_args__ = (HNSW().index("embedding"),)
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(DIMENSION))
+
+    session.execute(CreateTable(Place.__table__))
+    for index in Place.__table__.indexes:
+        session.execute(CreateIndex(index))
+    repository = Repository(session, Place)
+    repository.upsert({"id": n, "embedding": vector} for n, vector in enumerate(vectors[:50]))
+    session.commit()
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    IndexAdvisor(session, Place).tune(0.5, queries=3)
+    assert len(repository.nearest(vectors[0], 3, recall=0.5)) == 3
+    session.rollback()
+    with pytest.raises(InvalidSetting, match="needs a measured curve"):
+        repository.nearest(vectors[0], 3, recall=0.5)
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    IndexAdvisor(session, Place).tune(0.5, queries=3)
+    session.commit()
+    assert len(repository.nearest(vectors[0], 3, recall=0.5)) == 3
+
+
 def test_a_partial_index_serves_searches_with_its_filter(fill, session, vectors):
     documents = fill(HNSW(quantize="halfvec", where={"rare": True}))
     rare = np.arange(0, ROWS, 40)
