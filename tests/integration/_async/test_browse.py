@@ -185,6 +185,8 @@ async def test_an_empty_listing_is_one_empty_page(browse):
 
 
 async def test_what_a_listing_refuses(session, browse, events):
+    with pytest.raises(ConfigurationError, match="Event has no column 5; a metadata key is given as text"):
+        await events.scroll(order_by=5)
     cursor = (await browse.scroll(3, order_by="v")).cursor
     with pytest.raises(InvalidCursor, match=r"by meta\.v, this one is of documents:\d+ by meta\.n"):
         await browse.scroll(3, order_by="n", cursor=cursor)
