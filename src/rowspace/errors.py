@@ -172,7 +172,12 @@ _PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+" does not exist')
 # Every use of a collection begins with its row: of a column that a later migration adds, this is what is found missing.
 _OWN_COLUMN = re.compile(r'column (?:\w+\.)?collections\.\w+ does not exist|of relation "collections" does not exist')
 
+# CREATE INDEX and DROP INDEX; REINDEX goes through the partitions.
+_PARTITIONED = re.compile(r"cannot (?:create|drop) .*partitioned .*concurrently")
+
 _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
+    "0A000": lambda message: ConfigurationError if _PARTITIONED.search(message) else None,
+    "22003": lambda message: InvalidVector if "for type halfvec" in message else None,
     "42P01": lambda message: CollectionNotFound if _PARTITION.search(message) else SchemaNotReady,
     "22000": lambda message: (
         DimensionMismatch if "dimensions" in message else InvalidVector if "vec" in message else None
@@ -202,6 +207,8 @@ _PREPARED = (
 
 # What helps where the kind of error does not tell.
 _FIX_BY_SQLSTATE = {
+    "0A000": "concurrently=False does it, and writers wait meanwhile.",
+    "22003": "float16 ends at 65504: scale the vectors, or have an index that holds the numbers themselves.",
     "25006": "The server is a standby, or the transaction may only read: connect to the primary.",
     "25P01": "The session is in AUTOCOMMIT: streams and bulk reads and writes need a transaction.",
     "26000": _PREPARED,

@@ -16,6 +16,7 @@ from sqlalchemy.types import TypeEngine
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
+from rowspace.settings import is_whole
 from rowspace.types import Bit, HalfVector, vector_type_of
 
 __all__ = [
@@ -148,8 +149,9 @@ class HNSW(_Spec):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "distance", Distance(self.distance))
-        _check_range("m", self.m, 2, 100)
-        _check_range("ef_construction", self.ef_construction, max(4, 2 * self.m), 1_000)
+        object.__setattr__(self, "m", _in_range("m", self.m, 2, 100))
+        least = max(4, 2 * self.m)
+        object.__setattr__(self, "ef_construction", _in_range("ef_construction", self.ef_construction, least, 1_000))
         self._check_quantize()
 
     def options(self) -> dict[str, int]:
@@ -176,7 +178,7 @@ class IVFFlat(_Spec):
     def __post_init__(self) -> None:
         object.__setattr__(self, "distance", Distance(self.distance))
         if self.lists is not None:
-            _check_range("lists", self.lists, 1, 32_768)
+            object.__setattr__(self, "lists", _in_range("lists", self.lists, 1, 32_768))
         self._check_quantize()
 
     def options(self) -> dict[str, int]:
@@ -314,7 +316,8 @@ def _too_many(method: str, type_name: str, quantize: Quantize | None, dimension:
     )
 
 
-def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if type(value) is not int or not low <= value <= high:
+def _in_range(name: str, value: Any, low: int, high: int) -> int:
+    if not is_whole(value, low, high):
         message = f"{name} is from {low} to {high}, got {value!r}."
         raise ConfigurationError(message)
+    return int(value)

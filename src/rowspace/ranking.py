@@ -6,6 +6,7 @@ NumPy alone, in float64; nothing here knows the database.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf, isnan
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,14 @@ from numpy.typing import NDArray
 
 from rowspace.distance import Distance
 
-__all__ = ["average_query", "mmr", "similarities"]
+__all__ = ["average_query", "farness", "mmr", "similarities"]
 
 Float64 = NDArray[np.float64]
+
+
+def farness(distance: float) -> float:
+    """Return what hits are sorted by: their distance, and of a vector of zeros, whose cosine is NaN, infinity."""
+    return inf if isnan(distance) else distance
 
 
 def average_query(positive: Sequence[Any], negative: Sequence[Any] = (), *, distance: Distance) -> Float64:

@@ -7,12 +7,22 @@ workers of Citus: what is left is a literal `SET LOCAL`, so every value is check
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from rowspace.errors import InvalidSetting
 
-__all__ = ["DEFAULT_EF_SEARCH", "MAX_EF_SEARCH", "NO_SETTINGS", "IterativeScan", "SearchSettings", "check_count"]
+__all__ = [
+    "DEFAULT_EF_SEARCH",
+    "MAX_EF_SEARCH",
+    "NO_SETTINGS",
+    "IterativeScan",
+    "SearchSettings",
+    "check_count",
+    "check_number",
+    "check_recall",
+    "is_whole",
+]
 
 IterativeScan = Literal["off", "strict_order", "relaxed_order"]
 
@@ -54,7 +64,7 @@ class SearchSettings:
         self._check_recall()
         for name, (_, low, high) in {**_NUMBERS, "oversample": ("", 1, 1_000)}.items():
             value = getattr(self, name)
-            if value is not None and not _is_whole(value, low, high):
+            if value is not None and not is_whole(value, low, high):
                 message = f"{name} is a whole number from {low} to {high}, got {value!r}."
                 raise InvalidSetting(message)
         if self.iterative_scan is not None and self.iterative_scan not in get_args(IterativeScan):
@@ -64,9 +74,7 @@ class SearchSettings:
     def _check_recall(self) -> None:
         if self.recall is None:
             return
-        if type(self.recall) not in {int, float} or not 0 < self.recall <= 1:
-            message = f"recall is above 0 and at most 1, got {self.recall!r}."
-            raise InvalidSetting(message)
+        object.__setattr__(self, "recall", check_recall(self.recall))
         if self.ef_search is not None or self.probes is not None:
             message = "recall chooses ef_search or probes: give one of them."
             raise InvalidSetting(message)
@@ -103,11 +111,40 @@ def check_count(name: str, value: Any) -> int:
     Raises:
         InvalidSetting: it is not.
     """
-    if not _is_whole(value, 1, 2**31 - 1):
+    if not is_whole(value, 1, 2**31 - 1):
         message = f"{name} is a whole number of at least 1, got {value!r}."
         raise InvalidSetting(message)
     return int(value)
 
 
-def _is_whole(value: Any, low: int, high: int) -> bool:
+def check_number(name: str, value: Any, low: float, high: float) -> float:
+    """Return a number from `low` to `high` as a float, also NumPy's.
+
+    Raises:
+        InvalidSetting: it is not.
+    """
+    if not _is_number(value) or not low <= value <= high:
+        message = f"{name} is a number from {low:g} to {high:g}, got {value!r}."
+        raise InvalidSetting(message)
+    return float(value)
+
+
+def check_recall(value: Any) -> float:
+    """Return a recall that is asked for as a float.
+
+    Raises:
+        InvalidSetting: it is no number above 0 and at most 1.
+    """
+    if not _is_number(value) or not 0 < value <= 1:
+        message = f"recall is above 0 and at most 1, got {value!r}."
+        raise InvalidSetting(message)
+    return float(value)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is not bool and isinstance(value, Real)
+
+
+def is_whole(value: Any, low: int, high: int) -> bool:
+    """Tell whether a value is a whole number from `low` to `high`, also one of NumPy's."""
     return type(value) is not bool and isinstance(value, Integral) and low <= int(value) <= high

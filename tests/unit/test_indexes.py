@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table
 from sqlalchemy.dialects import postgresql
@@ -90,6 +93,13 @@ def test_parameters_out_of_range(make, message):
 @pytest.mark.parametrize("spec", [None, HNSW(), HNSW(Distance.L1, m=4, ef_construction=9), IVFFlat(), IVFFlat("l2", 7)])
 def test_json_round_trip(spec):
     assert from_dict(to_dict(spec)) == spec
+
+
+def test_parameters_may_be_numpys():
+    assert json.dumps(to_dict(HNSW(m=np.int64(8), ef_construction=np.int32(32)))) == json.dumps(
+        to_dict(HNSW("cosine", 8, 32))
+    )
+    assert json.dumps(to_dict(IVFFlat(lists=np.int64(7)))) == json.dumps(to_dict(IVFFlat(lists=7)))
 
 
 def test_json_form():

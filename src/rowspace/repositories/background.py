@@ -42,8 +42,13 @@ async def arun_watched(
         while not (await asyncio.wait([running], timeout=every))[0]:
             await watch()
     except BaseException:
-        await cancel()
-        await asyncio.wait([running])
-        running.exception()  # looked at, so that the loop does not report it as lost
+        # Who cancels again, out of patience, does not wait for the end; the work is to end all the same.
+        await asyncio.shield(_stopped(running, cancel))
         raise
     running.result()
+
+
+async def _stopped(running: asyncio.Task[object], cancel: Callable[[], Awaitable[object]]) -> None:
+    await cancel()
+    await asyncio.wait([running])
+    running.exception()  # looked at, so that the loop does not report it as lost

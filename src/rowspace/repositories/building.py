@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,17 @@ from rowspace.statements.health import Asked
 from rowspace.statements.indexing import VECTOR_METHODS, PlannedIndex, planned
 from rowspace.types import vector_type_of
 
-__all__ = ["Step", "asked_for", "creation", "planned_for", "removal", "renewal", "repair"]
+__all__ = [
+    "Decide",
+    "Step",
+    "asked_for",
+    "check_alone",
+    "creation",
+    "planned_for",
+    "removal",
+    "renewal",
+    "repair",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,10 @@ class Step:
     index: str
     statement: str
     builds: bool = True
+
+
+#: What makes steps of the wanted indexes and those that are there.
+Decide = Callable[[Sequence[PlannedIndex], Sequence[IndexFact]], Sequence[Step]]
 
 
 def planned_for(over: type[Any] | Collection, schemas: Schemas) -> list[PlannedIndex]:
@@ -98,13 +112,26 @@ def renewal(
     return _leftovers(wanted, facts) + [Step(plan.name, plan.reindex(concurrently=concurrently)) for plan in chosen]
 
 
-def removal(wanted: Sequence[PlannedIndex], names: Sequence[str], *, concurrently: bool) -> list[Step]:
-    """Return the steps that drop indexes.
+def removal(
+    wanted: Sequence[PlannedIndex], _: Sequence[IndexFact], names: Sequence[str], *, concurrently: bool
+) -> list[Step]:
+    """Return the steps that drop indexes, whether they are there or not.
 
     Raises:
         ConfigurationError: a name that is not wanted.
     """
     return [Step(plan.name, plan.drop(concurrently=concurrently), builds=False) for plan in _chosen(wanted, names)]
+
+
+def check_alone(table: tuple[str, str | None], *, alone: bool | None) -> None:
+    """Refuse to go on where somebody else builds indexes of a table.
+
+    Raises:
+        ConfigurationError: they do.
+    """
+    if not alone:
+        message = f"Another session is building or dropping indexes of {table[0]}: wait for it."
+        raise ConfigurationError(message)
 
 
 def _chosen(wanted: Sequence[PlannedIndex], names: Sequence[str]) -> list[PlannedIndex]:
@@ -149,9 +176,11 @@ def _check_same(plan: PlannedIndex, fact: IndexFact) -> None:
 
 
 def _declared_by(model: type[Any], schemas: Schemas) -> list[PlannedIndex]:
-    table = mapper_of(model).local_table
-    indexes = [index for index in table.indexes if _method(index) in VECTOR_METHODS]
-    return sorted((planned(index, schema_in(schemas, table)) for index in indexes), key=lambda plan: plan.name)
+    # A class that inherits over several tables is searched by the index of whichever has the vector; its own is last.
+    tables = reversed(mapper_of(model).tables)
+    indexes = ([index for index in table.indexes if _method(index) in VECTOR_METHODS] for table in tables)
+    plans = [planned(index, schema_in(schemas, index.table)) for index in next(filter(None, indexes), [])]
+    return sorted(plans, key=lambda plan: plan.name)
 
 
 def _method(index: Any) -> str:
@@ -166,4 +195,5 @@ def asked_for(over: type[Any] | Collection, schemas: Schemas) -> Asked:
     table = mapper_of(over).local_table
     vectors = {column.name: vector_type_of(column.type) for column in table.c}
     declared = {name: type_.dimension for name, type_ in vectors.items() if type_ and type_.dimension is not None}
-    return Asked(over.__name__, table.name, _declared_by(over, schemas), declared, schema=schema_in(schemas, table))
+    plans = [plan for plan in _declared_by(over, schemas) if plan.table == table.name]
+    return Asked(over.__name__, table.name, plans, declared, schema=schema_in(schemas, table))

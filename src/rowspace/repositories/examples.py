@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+
 from rowspace.errors import ConfigurationError, InvalidSetting
+from rowspace.ranking import farness
 from rowspace.repositories.given import several
 from rowspace.repositories.subjects import Subject
 from rowspace.results import Hit
+from rowspace.settings import check_number
 from rowspace.statements.search import Nearest
 
 __all__ = ["Examples", "checked_candidates", "merged"]
@@ -35,14 +39,14 @@ class Examples:
             ConfigurationError: no positive example, one in place of several, an unknown strategy, or an average of bit
                 vectors.
         """
-        _check_several(positive, negative)
+        positive, negative = _several(positive), _several(negative)
         if strategy not in _STRATEGIES:
             message = f"strategy is one of {', '.join(_STRATEGIES)}, got {strategy!r}."
             raise ConfigurationError(message)
         if strategy == "average" and subject.target.distance.for_bits:
             message = "Bit vectors have no average: recommend with strategy='best_score'."
             raise ConfigurationError(message)
-        if not len(positive):
+        if not positive:
             message = "recommend needs at least one positive example: an index finds what is near, not what is far."
             raise ConfigurationError(message)
         return cls(subject, *([_sorted_out(subject, one) for one in some] for some in (positive, negative)))
@@ -72,9 +76,9 @@ def merged(lists: Sequence[Sequence[Hit[M]]], k: int) -> list[Hit[M]]:
     for hit in (hit for hits in lists for hit in hits):
         # The session holds one object a row.
         known = nearest.setdefault(id(hit.entity), hit)
-        if hit.distance < known.distance:
+        if farness(hit.distance) < farness(known.distance):
             nearest[id(hit.entity)] = hit
-    return sorted(nearest.values(), key=lambda hit: hit.distance)[:k]
+    return sorted(nearest.values(), key=lambda hit: farness(hit.distance))[:k]
 
 
 def checked_candidates(k: int, fetch_k: int | None, lambda_mult: Any) -> int:
@@ -83,9 +87,7 @@ def checked_candidates(k: int, fetch_k: int | None, lambda_mult: Any) -> int:
     Raises:
         InvalidSetting: k, `fetch_k` or `lambda_mult` is out of range.
     """
-    if isinstance(lambda_mult, bool) or not isinstance(lambda_mult, int | float) or not 0 <= lambda_mult <= 1:
-        message = f"lambda_mult is a number from 0 to 1, got {lambda_mult!r}."
-        raise InvalidSetting(message)
+    check_number("lambda_mult", lambda_mult, 0, 1)
     candidates = Nearest(max(4 * Nearest(k).k, 20) if fetch_k is None else fetch_k).k
     if candidates < k:
         message = f"fetch_k is at least k, got {fetch_k} for k={k}."
@@ -93,11 +95,12 @@ def checked_candidates(k: int, fetch_k: int | None, lambda_mult: Any) -> int:
     return candidates
 
 
-def _check_several(*given: Any) -> None:
-    for some in given:
-        if getattr(several(some, "examples"), "ndim", None) == 1 and some.dtype.kind == "f":
-            message = f"Expected examples as a list, got one vector of {len(some)} dimensions: write [vector]."
-            raise ConfigurationError(message)
+def _several(given: Any) -> list[Any]:
+    examples = list(several(given, "examples"))
+    if examples and all(isinstance(example, float | np.floating) for example in examples):
+        message = f"Expected examples as a list, got one vector of {len(examples)} dimensions: write [vector]."
+        raise ConfigurationError(message)
+    return examples
 
 
 def _sorted_out(subject: Subject[Any], example: Any) -> Any:

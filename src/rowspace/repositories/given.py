@@ -19,9 +19,10 @@ def several(given: G, what: str) -> G:
     """Return what was given, unless it is one of the things and not several.
 
     Raises:
-        ConfigurationError: it is a text, of which each character would be taken for one, or a mapping.
+        ConfigurationError: it is a text, of which each character would be taken for one, a mapping, or not iterable.
     """
-    if isinstance(given, str | bytes | Mapping):
+    is_iterable = any(hasattr(given, name) for name in ("__iter__", "__aiter__", "__getitem__"))
+    if isinstance(given, str | bytes | Mapping) or not is_iterable:
         message = (
             f"Expected {what} as a list or another iterable, got {type(given).__name__} {given!r:.60}: write [...]."
         )

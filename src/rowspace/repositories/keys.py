@@ -29,9 +29,9 @@ def key_of(model: type[Any], key: KeyLike) -> Key:
     columns = inspect(model).columns
     if not isinstance(key, str):
         name = getattr(key, "key", None)
-        if name in columns and getattr(model, str(name)) is key:
-            return Key(model, str(name))
-        message = f"{model.__name__} has no column {key}; a metadata key is given as text."
+        if isinstance(name, str) and name in columns and getattr(model, name) is key:
+            return Key(model, name)
+        message = f"{model.__name__} has no column {key!s:.60}; a metadata key is given as text."
         raise ConfigurationError(message)
     if "meta" in columns and isinstance(columns["meta"].type, JSONB):
         return Key(model, "meta", key_path(key))

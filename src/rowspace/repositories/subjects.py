@@ -5,10 +5,11 @@ A `Subject` answers, in plain values, what the statements need to know of either
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
+import numpy as np
 from sqlalchemy import ColumnElement, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.elements import SQLCoreOperations
@@ -106,6 +107,9 @@ class Subject(Generic[M]):
         Raises:
             InvalidVector: one is no vector, or not of the right dimension; the message names its index.
         """
+        if not isinstance(values, Iterable):
+            message = f"Expected vectors as an array of shape (q, n) or a list of them, got {values!r:.60}."
+            raise InvalidVector(message)
         checked = []
         for index, value in enumerate(values):
             try:
@@ -126,7 +130,8 @@ class Subject(Generic[M]):
         if len(parts) != len(names):
             message = f"The key of {self.target.model.__name__} is ({', '.join(names)}), got {key!r}."
             raise ConfigurationError(message)
-        return parts
+        # Not every driver takes NumPy's numbers.
+        return tuple(part.item() if isinstance(part, np.generic) else part for part in parts)
 
     def group_key(self, by: Any) -> GroupKey:
         """Return what hits are grouped by: an attribute or an expression, or for a string that path in the metadata.

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import String, inspect
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
-from rowspace.errors import ConfigurationError
+from rowspace.errors import ConfigurationError, InvalidSetting
 from rowspace.repositories.subjects import Subject
 from rowspace.results import HybridHit, TextHit
 from rowspace.statements.highlight import Highlight, Marker
@@ -54,12 +54,16 @@ def _choose(model: type[Any], text: str | None) -> str:
     return str(free[0])
 
 
-def marker_of(highlight: Highlight | bool, target: TextTarget[Any], text: str) -> Marker | None:  # noqa: FBT001
+def marker_of(highlight: Any, target: TextTarget[Any], text: str) -> Marker | None:
     """Return how to mark what was found, or None.
 
     Raises:
         ConfigurationError: the target is a stored tsvector, which has no text to mark.
+        InvalidSetting: `highlight` is neither a truth value nor a `Highlight`.
     """
+    if not isinstance(highlight, Highlight | bool):
+        message = f"highlight is True, False or a Highlight, as in Highlight(max_words=30), got {highlight!r:.60}."
+        raise InvalidSetting(message)
     if highlight is False:
         return None
     if target.stored:

@@ -11,13 +11,16 @@ from sqlalchemy import Connection, Engine
 
 from rowspace.tuning import Tuning
 
-__all__ = ["Tunings", "forget", "known", "remember"]
+__all__ = ["Tunings", "forget", "is_measuring", "known", "measuring", "remember"]
 
 #: The tunings of a table's indexes, by column and distance.
 Tunings = Mapping[tuple[str, str], Tuning]
 
 #: After this a process asks again: another one may have tuned the index.
 _SECONDS = 60.0
+
+#: Where it is kept in `Session.info` which transaction has tuned an index.
+_KEY = "rowspace_tuned"
 
 # By pool: the engines that `execution_options` makes share it.
 _known: WeakKeyDictionary[Any, dict[tuple[str, str | None], tuple[float, Tunings]]] = WeakKeyDictionary()
@@ -29,10 +32,26 @@ def known(bind: Engine | Connection, table: tuple[str, str | None]) -> Tunings |
     return tunings if monotonic() < until else None
 
 
-def remember(bind: Engine | Connection, table: tuple[str, str | None], tunings: Tunings) -> Tunings:
-    """Keep the tunings of a table's indexes for a minute, and return them."""
+def remember(bind: Engine | Connection, table: tuple[str, str | None], tunings: Tunings) -> None:
+    """Keep the tunings of a table's indexes for a minute."""
     _known.setdefault(bind.engine.pool, {})[table] = monotonic() + _SECONDS, tunings
-    return tunings
+
+
+def measuring(session: Any) -> None:
+    """Note that the transaction of a session has tuned an index."""
+    session.info[_KEY] = _transaction(session)
+
+
+def is_measuring(session: Any) -> bool:
+    """Tell whether it has: what it reads of tunings is gone where it is rolled back."""
+    tuned = session.info.get(_KEY)
+    return tuned is not None and tuned is _transaction(session)
+
+
+def _transaction(session: Any) -> Any:
+    # A proxy of a session may lack it.
+    get_transaction = getattr(getattr(session, "sync_session", session), "get_transaction", None)
+    return get_transaction and get_transaction()
 
 
 def forget(bind: Engine | Connection, table: tuple[str, str | None]) -> None:

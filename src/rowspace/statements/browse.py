@@ -142,8 +142,9 @@ def scroll(listing: Listing[M], limit: int, after: After | None, where: Sequence
     primary key). Any other order is a pass over the rows that match, and a sort of those on the page.
     """
     key, keys = listing.key, listing.keys
-    marks: list[Any] = [_as_text(column) for column in keys]
-    value: Any = literal_column("NULL") if key is None else _as_text(key.expression, json=key.is_json)
+    # Labelled: a cast is called as its column, of which there is one already.
+    marks: list[Any] = [_as_text(column).label(f"rowspace_key_{place}") for place, column in enumerate(keys)]
+    value: Any = literal_column("NULL") if key is None else _as_text(key.expression).label("rowspace_value")
     attribute = listing.target.attribute
     return (
         select(listing.target.model, value, *marks)
@@ -184,9 +185,12 @@ def _further(left: Any, right: Any, listing: Listing[Any]) -> ColumnElement[bool
     return compare
 
 
-def _as_text(column: ColumnElement[Any], *, json: bool = False) -> ColumnElement[str]:
+def _as_text(column: ColumnElement[Any]) -> ColumnElement[str]:
+    if isinstance(column.type, JSONB | ARRAY):
+        # An array's JSON is no text that an array is read from.
+        return sql_cast(column, Text)
     # By way of JSON: the plain text of a date depends on the session's DateStyle.
-    return sql_cast(column, Text) if json else func.to_jsonb(column).op("#>>", return_type=Text())(_root())
+    return func.to_jsonb(column).op("#>>", return_type=Text())(_root())
 
 
 def _root() -> ColumnElement[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Float, Integer, Text, text
+from sqlalchemy import BigInteger, Boolean, Float, Integer, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import TextualSelect
 
@@ -20,6 +20,7 @@ __all__ = [
     "PROGRESS",
     "IndexFact",
     "all_index_facts",
+    "build_lock",
     "facts_of",
     "index_facts",
     "invalid_partition_index_facts",
@@ -40,6 +41,7 @@ _COLUMNS: dict[str, Any] = {
     "is_valid": Boolean,
     "is_unique": Boolean,
     "is_building": Boolean,
+    "root": Text,
     "size": BigInteger,
     "rows": Float,
     "scans": BigInteger,
@@ -59,6 +61,7 @@ _FACTS = """
                            SELECT FROM pg_locks l
                             WHERE l.pid = p.pid AND l.relation = i.indrelid AND l.database = p.datid
                               AND l.mode = 'ShareUpdateExclusiveLock'))) AS is_building,
+           (SELECT r.relname FROM pg_class r WHERE r.oid = pg_partition_root(ic.oid)) AS root,
            pg_relation_size(ic.oid) AS size, greatest(ic.reltuples, 0) AS rows, coalesce(s.idx_scan, 0) AS scans
       FROM pg_index i
       JOIN pg_class ic ON ic.oid = i.indexrelid
@@ -67,17 +70,27 @@ _FACTS = """
       JOIN pg_namespace n ON n.oid = tc.relnamespace
       JOIN pg_opclass o ON o.oid = i.indclass[0]
       LEFT JOIN pg_stat_all_indexes s ON s.indexrelid = i.indexrelid
-     WHERE ic.relkind = 'i' AND {condition}
+     WHERE ic.relkind IN ('i', 'I') AND {condition}
      ORDER BY n.nspname, tc.relname, ic.relname
 """
 
-_OF_TABLE = """tc.relname = :table_name AND
-    CASE WHEN CAST(:schema AS text) IS NULL THEN pg_table_is_visible(tc.oid) ELSE n.nspname = CAST(:schema AS text) END
+# A table that has no partitions, and is none, has no tree.
+_OF_TABLE = """tc.oid IN (
+    SELECT coalesce(part.relid, w.oid)
+      FROM pg_class w JOIN pg_namespace wn ON wn.oid = w.relnamespace
+      LEFT JOIN LATERAL pg_partition_tree(w.oid) part ON true
+     WHERE w.relname = :table_name AND
+           CASE WHEN CAST(:schema AS text) IS NULL THEN pg_table_is_visible(w.oid)
+                ELSE wn.nspname = CAST(:schema AS text) END)
 """
 
-_OF_VECTORS = """EXISTS (
+# Bits are a type of PostgreSQL's own: what tells a table of them is its index.
+_OF_VECTORS = """(EXISTS (
     SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
      WHERE a.attrelid = tc.oid AND t.typname IN ('vector', 'halfvec', 'sparsevec') AND NOT a.attisdropped)
+    OR EXISTS (
+    SELECT FROM pg_index vi JOIN pg_class vc ON vc.oid = vi.indexrelid JOIN pg_am va ON va.oid = vc.relam
+     WHERE vi.indrelid = tc.oid AND va.amname IN ('hnsw', 'ivfflat')))
 """
 
 _INVALID_OF_PARTITIONS = """NOT i.indisvalid AND i.indrelid IN (
@@ -98,6 +111,11 @@ PROGRESS = text("""
 
 CANCEL = text("SELECT pg_cancel_backend(:pid)")
 
+BUILD_UNLOCK = text("SELECT pg_advisory_unlock_all()")
+
+#: The first half of the advisory locks of those who build indexes; the second is the table.
+_BUILDS = 0x526F7769
+
 
 @dataclass(frozen=True, slots=True)
 class IndexFact:
@@ -114,6 +132,8 @@ class IndexFact:
     is_valid: bool = True
     is_unique: bool = False
     is_building: bool = False
+    #: The index of the partitioned table that it is a part of, if it is.
+    root: str | None = None
     size: int = 0
     rows: float = 0
     scans: int = 0
@@ -149,12 +169,27 @@ class IndexFact:
 
 
 def index_facts(table: str, schema: str | None) -> TextualSelect:
-    """Select the facts of every index of a table; costs a look into the catalogs and the size of each index's file."""
+    """Select the facts of every index of a table and of its partitions.
+
+    Costs a look into the catalogs and the size of each index's file.
+    """
     return _select(_OF_TABLE).bindparams(table_name=table, schema=schema)
 
 
+def build_lock(table: str, schema: str | None) -> TextualSelect:
+    """Select whether the connection is from now on the only one that builds and drops indexes of a table.
+
+    Two CREATE INDEX CONCURRENTLY on one table are a deadlock, and so is to wait for the other in a statement: a build
+    waits for every statement that began before it. `BUILD_UNLOCK` lets go of the lock, and so does the
+    end of the connection.
+    """
+    statement = text("SELECT pg_try_advisory_lock(:builds, hashtext(:table_name)) AS alone")
+    name = table if schema is None else f"{schema}.{table}"
+    return statement.bindparams(bindparam("builds", _BUILDS, type_=Integer), table_name=name).columns(alone=Boolean)
+
+
 def all_index_facts() -> TextualSelect:
-    """Select the facts of every index of every table with a vector column."""
+    """Select the facts of every index of every table with a vector column or a vector index."""
     return _select(_OF_VECTORS)
 
 

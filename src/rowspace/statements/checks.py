@@ -164,7 +164,8 @@ def unused_indexes(facts: Facts) -> Iterator[Finding]:
     if since is not None and since < _DAY:
         return
     for index in _vector_indexes(facts):
-        if index.is_valid and index.scans == 0 and index.rows >= _MANY:
+        # The index of a partitioned table holds nothing: its parts are searched.
+        if index.is_valid and index.size and index.scans == 0 and index.rows >= _MANY:
             yield Finding(
                 "unused-index",
                 "info",

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Float, Text, text
+from sqlalchemy import JSON, BigInteger, Boolean, Float, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql.selectable import TextualSelect
 
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.indexing import PlannedIndex
 
-__all__ = ["SERVER", "TABLES", "Asked", "Facts", "ServerFact", "TableFact", "tables_of"]
+__all__ = ["SERVER", "Asked", "Facts", "ServerFact", "TableFact", "tables", "tables_of"]
 
 SERVER = text("""
     SELECT (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS extension,
@@ -33,11 +35,11 @@ SERVER = text("""
     counting_since=Float,
 )
 
-#: The modifier of a pgvector type is its dimension, -1 without one. The server counts the rows of a load that ends with
-#: ANALYZE as changed when it commits: so no more changes are taken than rows that came since, and rows that were ever
-#: updated or deleted. A standby, and a server whose counters were reset, know no time of the last ANALYZE: there the
-#: statistics themselves are looked for.
-TABLES = text("""
+# The modifier of a pgvector type is its dimension, -1 without one. The server counts the rows of a load that ends with
+# ANALYZE as changed when it commits: so no more changes are taken than rows that came since, and rows that were ever
+# updated or deleted. A standby, and a server whose counters were reset, know no time of the last ANALYZE: there the
+# statistics themselves are looked for.
+_TABLES = text("""
     SELECT n.nspname AS schema, c.relname AS name, coalesce(nullif(c.reltuples, -1), s.n_live_tup, 0) AS rows,
            coalesce(least(
                s.n_mod_since_analyze,
@@ -45,15 +47,16 @@ TABLES = text("""
            ), 0) AS modified,
            s.last_analyze IS NOT NULL OR s.last_autoanalyze IS NOT NULL OR EXISTS (
                SELECT FROM pg_stats p WHERE p.schemaname = n.nspname AND p.tablename = c.relname
-           ) AS analyzed, v.dimensions
+           ) AS analyzed, coalesce(v.dimensions, '{}') AS dimensions
       FROM pg_class c
       JOIN pg_namespace n ON n.oid = c.relnamespace
-      JOIN (SELECT a.attrelid, json_object_agg(a.attname, a.atttypmod) AS dimensions
+      LEFT JOIN (SELECT a.attrelid, json_object_agg(a.attname, a.atttypmod) AS dimensions
               FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
              WHERE t.typname IN ('vector', 'halfvec', 'sparsevec') AND a.attnum > 0 AND NOT a.attisdropped
              GROUP BY a.attrelid) v ON v.attrelid = c.oid
       LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
-     WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+     WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v') AND c.relpersistence <> 't'
+       AND (v.attrelid IS NOT NULL OR c.relname = ANY(:asked))
      ORDER BY n.nspname, c.relname
 """).columns(schema=Text, name=Text, rows=Float, modified=BigInteger, analyzed=Boolean, dimensions=JSON)
 
@@ -73,7 +76,7 @@ class ServerFact:
 
 @dataclass(frozen=True, slots=True)
 class TableFact:
-    """A table with vector columns: rows as of the last ANALYZE, and what changed since."""
+    """A table: rows as of the last ANALYZE, and what changed since."""
 
     schema: str
     name: str
@@ -127,6 +130,12 @@ class Facts:
         return [index for index in self.indexes if asked.is_of(index.table, index.schema)]
 
 
+def tables(asked: Iterable[Asked]) -> TextualSelect:
+    """Select the facts of every table with a vector column, and of what is asked for, whatever it holds."""
+    names = bindparam("asked", [one.table for one in asked], type_=ARRAY(Text))
+    return _TABLES.bindparams(names)
+
+
 def tables_of(rows: Iterable[Any]) -> list[TableFact]:
-    """Return the rows of `TABLES` as facts."""
+    """Return the rows of `tables` as facts."""
     return [TableFact(**row._mapping) for row in rows]  # noqa: SLF001 -- SQLAlchemy's public name for it

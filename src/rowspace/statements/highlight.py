@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Text, bindparam, func, literal_column
 
 from rowspace.errors import InvalidSetting
+from rowspace.settings import is_whole
 from rowspace.statements.websearch import CHARACTERS, character_runs
 
 __all__ = ["HIGHLIGHT", "Highlight", "Marker", "headline"]
@@ -47,7 +48,9 @@ class Highlight:
     escape: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.min_words < self.max_words <= 10_000 or not 0 <= self.fragments <= 100:
+        numbers = (self.min_words, self.max_words, self.fragments)
+        are_whole = all(is_whole(number, 0, 10_000) for number in numbers)
+        if not (are_whole and 0 < self.min_words < self.max_words and self.fragments <= 100):
             message = (
                 "A highlight needs 0 < min_words < max_words <= 10000 and fragments from 0 to 100, got "
                 f"min_words={self.min_words!r}, max_words={self.max_words!r}, fragments={self.fragments!r}."

@@ -17,7 +17,7 @@ from sqlalchemy import CTE, ColumnElement, Double, Select, bindparam, case, func
 from sqlalchemy.orm import defer
 
 from rowspace.errors import InvalidSetting
-from rowspace.settings import check_count
+from rowspace.settings import check_count, check_number
 from rowspace.statements.eager import apart
 from rowspace.statements.quantized import approximate_distance
 from rowspace.statements.search import DISTANCE, distance_to, first_of
@@ -73,10 +73,7 @@ class Fusion:
             message = f"fusion is one of {', '.join(get_args(FusionMethod))}, got {self.method!r}."
             raise InvalidSetting(message)
         for name in ("vector_weight", "text_weight", "rrf_k"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value <= 1e9:
-                message = f"{name} is a number from 0 to 1e9, got {value!r}."
-                raise InvalidSetting(message)
+            object.__setattr__(self, name, check_number(name, getattr(self, name), 0, 1e9))
         for name in ("fetch_k", "max_ranked"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
@@ -202,10 +199,10 @@ def _share(shape: HybridSearch, value: ColumnElement[float]) -> list[ColumnEleme
 
 
 def _fused(target: TextTarget[Any], shape: HybridSearch, by_vector: CTE, by_text: CTE) -> Select[Any]:
-    keys = [func.coalesce(by_vector.c[k.name], by_text.c[k.name], type_=k.type).label(k.name) for k in target.keys]
+    keys = [func.coalesce(by_vector.c[k.key], by_text.c[k.key], type_=k.type).label(k.key) for k in target.keys]
     score = _weighted(VECTOR_WEIGHT, _part(shape, by_vector)) + _weighted(TEXT_WEIGHT, _part(shape, by_text))
     order = [score.desc(), by_vector.c.place, by_text.c.place]
-    same = same_key([by_vector.c[key.name] for key in target.keys], by_text)
+    same = same_key([by_vector.c[key.key] for key in target.keys], by_text)
     columns = [by_vector.c[DISTANCE], by_text.c[TEXT_RANK], score.label(SCORE)]
     return (
         select(*keys, *columns, func.row_number().over(order_by=order).label("place"))
@@ -228,4 +225,4 @@ def _weighted(name: str, part: ColumnElement[float]) -> ColumnElement[float]:
 
 
 def _keys(target: TextTarget[Any], side: Any) -> list[ColumnElement[Any]]:
-    return [side.c[key.name] for key in target.keys]
+    return [side.c[key.key] for key in target.keys]

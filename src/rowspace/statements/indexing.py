@@ -19,6 +19,7 @@ from sqlalchemy.schema import CreateIndex
 from rowspace.errors import ConfigurationError, InvalidSetting
 from rowspace.filters import compile_filter
 from rowspace.indexes import IVFFlat, Spec
+from rowspace.settings import is_whole
 from rowspace.statements.identifiers import qualified, quote
 
 __all__ = ["VECTOR_METHODS", "PlannedIndex", "Shape", "build_settings", "planned", "planned_vector"]
@@ -30,8 +31,10 @@ _dialect._backslash_escapes = False  # noqa: SLF001
 
 _METADATA = Table("documents", MetaData(), Column("metadata", JSONB)).c.metadata
 
-_OPCLASS = re.compile(r"\b\w+_ops\b")
+# By their beginnings: a column may be called `dev_ops`.
+_OPCLASS = re.compile(r"\b(?:vector|halfvec|bit|sparsevec|jsonb)_\w+_ops\b|\bjsonb_ops\b")
 _CAST = re.compile(r"\b(vector|halfvec|bit|sparsevec)\s*\(\s*(\d+)\s*\)", re.IGNORECASE)
+_MEMORY = re.compile(r"[1-9]\d{0,9} ?(?:kB|MB|GB|TB)")
 _WITH = re.compile(r"\bWITH \(([^)]*)\)")
 
 #: The access methods of pgvector.
@@ -206,14 +209,14 @@ def build_settings(maintenance_work_mem: str | None, parallel_workers: int | Non
     """
     out = ["SET statement_timeout = 0", "SET lock_timeout = 0"]
     if maintenance_work_mem is not None:
-        if not re.fullmatch(r"[1-9]\d{0,9} ?(?:kB|MB|GB|TB)", maintenance_work_mem):
+        if not _MEMORY.fullmatch(str(maintenance_work_mem)):
             message = (
                 f"maintenance_work_mem is a number with kB, MB, GB or TB, as in '1GB'; got {maintenance_work_mem!r}."
             )
             raise InvalidSetting(message)
         out.append(f"SET maintenance_work_mem = '{maintenance_work_mem}'")
     if parallel_workers is not None:
-        if type(parallel_workers) is not int or not 0 <= parallel_workers <= 1_024:
+        if not is_whole(parallel_workers, 0, 1_024):
             message = f"parallel_workers is a whole number from 0 to 1024, got {parallel_workers!r}."
             raise InvalidSetting(message)
         out.append(f"SET max_parallel_maintenance_workers = {parallel_workers:d}")

@@ -76,16 +76,16 @@ def read_plan(found: Any, searched: Searched, facts: Sequence[IndexFact], settin
     """Return what EXPLAIN gave, with the advice that follows from it."""
     whole: dict[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]
     root = whole["Plan"]
-    scan = _scan_of(root)
+    scans = _scans_of(root, {fact.table for fact in facts})
     vector = {fact.name for fact in facts if fact.method in VECTOR_METHODS}
-    used = next((node["Index Name"] for node in _nodes(root) if node.get("Index Name") in vector), None)
-    filtered = scan.get("Rows Removed by Filter", 0) * scan.get("Actual Loops", 1)
+    ordered = next((node for node in _nodes(root) if node.get("Index Name") in vector), None)
+    filtered = sum(_times(node, "Rows Removed by Filter") for node in scans)
     plan = SearchPlan(
-        index=used,
-        scan=scan["Node Type"],
+        index=None if ordered is None else ordered["Index Name"],
+        scan=(ordered or scans[0])["Node Type"],
         milliseconds=whole["Planning Time"] + whole["Execution Time"],
         rows_returned=int(root["Actual Rows"]),
-        rows_scanned=int(scan["Actual Rows"] * scan.get("Actual Loops", 1) + filtered),
+        rows_scanned=int(sum(_times(node, "Actual Rows") for node in scans) + filtered),
         rows_filtered=int(filtered),
         buffers=root.get("Shared Hit Blocks", 0) + root.get("Shared Read Blocks", 0),
         settings=settings,
@@ -132,10 +132,9 @@ def _of_choice(plan: SearchPlan, searched: Searched, fitting: Sequence[IndexFact
     elif rows < _SMALL:
         yield f"Sequential scan because the table is small ({rows:.0f} rows): that is quick, and exact."
     else:
-        yield (
-            f"Sequential scan although {name} fits: the planner takes it for dearer. Run ANALYZE; on SSDs set "
-            f"random_page_cost to 1.1 (it is {plan.settings.get('random_page_cost', 'unknown')})."
-        )
+        cost = plan.settings.get("random_page_cost", "unknown")
+        on_disks = "" if cost in {"1", "1.1"} else f"; on SSDs set random_page_cost to 1.1 (it is {cost})"
+        yield f"Sequential scan although {name} fits: the planner takes it for dearer. Run ANALYZE{on_disks}."
 
 
 def _of_use(plan: SearchPlan, searched: Searched, used: IndexFact) -> Iterator[str]:
@@ -181,6 +180,15 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _nodes(child)
 
 
-def _scan_of(root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the node that reads the table: the first scan, whatever is sorted and limited above it."""
-    return next((node for node in _nodes(root) if node["Node Type"] in _SCANS), root)
+def _scans_of(root: Mapping[str, Any], tables: set[str]) -> Sequence[Mapping[str, Any]]:
+    """Return the nodes that read the table or its partitions, whatever is sorted, joined and limited above them.
+
+    Where nothing tells the table, as it has no index at all, the first scan; without any the root.
+    """
+    scans = [node for node in _nodes(root) if node["Node Type"] in _SCANS]
+    return [node for node in scans if node.get("Relation Name") in tables] or scans[:1] or [root]
+
+
+def _times(node: Mapping[str, Any], counted: str) -> float:
+    # The server tells what each loop gave on average.
+    return float(node.get(counted, 0) * node.get("Actual Loops", 1))

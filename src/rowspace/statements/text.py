@@ -182,13 +182,13 @@ def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Sequence[
         .subquery("rowspace_found")
     )
     vector = found.c.rowspace_vector
-    keys = [found.c[key.name] for key in target.keys]
+    keys = [found.c[key.key] for key in target.keys]
     # 1: divided by the logarithm of the length, so that a long text does not win by its length.
     rank = func.ts_rank_cd(vector, query, literal_column("1"), type_=Float()).label(TEXT_RANK)
     ranked = (
         select(*keys, rank).where(_match(vector, query)).limit(number(shape.max_ranked)).subquery("rowspace_ranked")
     )
-    keys = [ranked.c[key.name] for key in target.keys]
+    keys = [ranked.c[key.key] for key in target.keys]
     return select(*ranked.c).order_by(ranked.c[TEXT_RANK].desc(), *keys).limit(number(shape.k))
 
 
@@ -222,12 +222,15 @@ def excerpt(target: TextTarget[Any], *, wanted: bool) -> list[ColumnElement[Any]
     return [headline(target.document, configuration(target.language), text_query(target.language))]
 
 
-def text_parameters(query: str) -> dict[str, Any]:
+def text_parameters(query: Any) -> dict[str, Any]:
     """Return the value for the parameter of the statements above.
 
     Raises:
-        InvalidText: the query is longer than 1,000 characters.
+        InvalidText: the query is no text, or longer than 1,000 characters.
     """
+    if not isinstance(query, str):
+        message = f"A query by keyword is a text, got {query!r:.60}."
+        raise InvalidText(message)
     if len(query) > MAX_QUERY:
         message = (
             f"A query by keyword has at most {MAX_QUERY:,} characters, got {len(query):,}: pass the words that count."
@@ -238,7 +241,7 @@ def text_parameters(query: str) -> dict[str, Any]:
 
 def same_key(keys: Sequence[ColumnElement[Any]], other: Any) -> Any:
     """Return the condition that rows of two selections are the same."""
-    return and_(*(key == other.c[key.name] for key in keys))
+    return and_(*(key == other.c[key.key] for key in keys))
 
 
 def number(value: int | None) -> ColumnElement[int] | None:

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 import pytest
 from sqlalchemy import ARRAY, BigInteger, Text, make_url, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -41,6 +43,7 @@ class Event(Base):
     token: Mapped[UUID | None]
     weight: Mapped[float | None]
     tags: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    facts: Mapped[Any] = mapped_column(JSONB)
     embedding: Mapped[np.ndarray | None] = mapped_column(Vector(2), deferred=True)
 
 
@@ -86,6 +89,7 @@ async def events(session) -> AsyncBrowseRepository[Event]:
             token=None if number % 4 == 0 else UUID(int=(number * 7) % 5),
             weight=[None, 0.1, 1e-300, float("inf"), float("nan"), -2.5][number % 6],
             tags=[None, [], ["a"], ["a", "b", "a"]][number % 4],
+            facts=[{"a": number % 2}, [1], "b", 2, None][number % 5],
             embedding=[1, number] if number % 7 else None,
         )
         for number in range(40)
@@ -157,7 +161,7 @@ async def test_pages_survive_inserts_and_deletes(session, browse):
     assert [document.id for document in second.items[:3]] == ["d010", "d010x", "d011"]
 
 
-@pytest.mark.parametrize("key", ["at", "token", "weight", "place", "number"])
+@pytest.mark.parametrize("key", ["at", "token", "weight", "place", "number", "tags", "facts"])
 @pytest.mark.parametrize("descending", [False, True])
 async def test_columns_of_a_model(session, events, key, descending):
     column = getattr(Event, key)
@@ -181,6 +185,8 @@ async def test_an_empty_listing_is_one_empty_page(browse):
 
 
 async def test_what_a_listing_refuses(session, browse, events):
+    with pytest.raises(ConfigurationError, match="Event has no column 5; a metadata key is given as text"):
+        await events.scroll(order_by=5)
     cursor = (await browse.scroll(3, order_by="v")).cursor
     with pytest.raises(InvalidCursor, match=r"by meta\.v, this one is of documents:\d+ by meta\.n"):
         await browse.scroll(3, order_by="n", cursor=cursor)

@@ -66,6 +66,30 @@ async def test_watched_in_a_task():
     assert len(seen) >= 3
 
 
+async def test_a_caller_that_is_cancelled_twice_stops_the_work_too():
+    began, stopped, ended = asyncio.Event(), asyncio.Event(), []
+
+    async def work():
+        ended.append(await stopped.wait())
+
+    async def watch():
+        began.set()
+
+    async def cancel():
+        await asyncio.sleep(0.01)
+        stopped.set()
+
+    task = asyncio.create_task(arun_watched(work, watch, cancel=cancel, every=0.001))
+    await began.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0.05)
+    assert ended == [True]
+
+
 async def test_a_cancelled_caller_stops_the_work_and_waits_for_it():
     stopped, ended = asyncio.Event(), []
 

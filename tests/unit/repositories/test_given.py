@@ -9,7 +9,7 @@ from rowspace.errors import ConfigurationError
 from rowspace.repositories.given import conditions, several
 
 
-@pytest.mark.parametrize("one", ["abc", b"bytes", {"a": 1}])
+@pytest.mark.parametrize("one", ["abc", b"bytes", {"a": 1}, 3, None])
 def test_one_thing_is_not_several(one):
     with pytest.raises(ConfigurationError, match=r"^Expected ids as a list or another iterable, got \w+ .*: write"):
         several(one, "ids")

@@ -36,7 +36,9 @@ def test_markers_and_escaping_are_the_callers():
     assert marker.render(marked("{[b]}")) == "<*b*>"
 
 
-@pytest.mark.parametrize("options", [{"min_words": 0}, {"max_words": 5, "min_words": 5}, {"fragments": -1}])
+@pytest.mark.parametrize(
+    "options", [{"min_words": 0}, {"max_words": 5, "min_words": 5}, {"fragments": -1}, {"max_words": "30"}]
+)
 def test_numbers_out_of_range_are_refused(options):
     with pytest.raises(InvalidSetting, match="min_words"):
         Highlight(**options)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from sqlalchemy import Column, Index, Integer, MetaData, Table
 
@@ -134,9 +135,15 @@ def test_what_repair_does():
 
 def test_only_vector_indexes_are_dropped_and_rebuilt_unless_named():
     text = PlannedIndex("t", "docs", "gin (a)")
-    assert statements(removal([PLAN, text], (), concurrently=False)) == ['DROP INDEX IF EXISTS s."Ix"']
-    assert statements(removal([PLAN, text], ("t",), concurrently=False)) == ["DROP INDEX IF EXISTS t"]
+    assert statements(removal([PLAN, text], [], (), concurrently=False)) == ['DROP INDEX IF EXISTS s."Ix"']
+    assert statements(removal([PLAN, text], [], ("t",), concurrently=False)) == ["DROP INDEX IF EXISTS t"]
     assert statements(renewal([PLAN, text], [fact()], (), concurrently=False)) == ['REINDEX INDEX s."Ix"']
+
+
+def test_a_column_may_be_called_as_an_operator_class():
+    table = Table("t", MetaData(), Column("dev_ops", Vector(3)), HNSW("l2").index("dev_ops", name="ix"))
+    (index,) = table.indexes
+    assert planned(index).shape.opclass == "vector_l2_ops"
 
 
 @pytest.mark.parametrize("memory", ["1GB", "512 MB", "64kB"])
@@ -145,10 +152,13 @@ def test_build_settings(memory):
         f"SET maintenance_work_mem = '{memory}'",
         "SET max_parallel_maintenance_workers = 0",
     ]
+    assert build_settings(None, np.int64(2))[2:] == ["SET max_parallel_maintenance_workers = 2"]
     assert build_settings(None, None) == ["SET statement_timeout = 0", "SET lock_timeout = 0"]
 
 
-@pytest.mark.parametrize("memory", ["1", "1gb", "-1GB", "0MB", "1GB\n", "1GB'; DROP TABLE a; --", "GB", "1 G B", ""])
+@pytest.mark.parametrize(
+    "memory", ["1", "1gb", "-1GB", "0MB", "1GB\n", "1GB'; DROP TABLE a; --", "GB", "1 G B", "", 1024]
+)
 def test_memory_is_a_number_with_a_unit(memory):
     with pytest.raises(InvalidSetting, match="a number with kB, MB, GB or TB"):
         build_settings(memory, None)

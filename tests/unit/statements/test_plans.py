@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -38,6 +39,27 @@ def test_a_plan_tells_what_ran():
     assert found.plan["Node Type"] == "Limit"
 
 
+def test_only_what_reads_the_table_counts():
+    tags = {"Node Type": "Seq Scan", "Relation Name": "tags", "Actual Rows": 5_000, "Actual Loops": 1}
+    keyed = {"Node Type": "Index Scan", "Relation Name": "articles", "Index Name": "pk", "Actual Rows": 2}
+    read = {**keyed, "Actual Loops": 3, "Rows Removed by Filter": 1}
+    joined = {"Node Type": "Nested Loop", "Actual Rows": 6, "Plans": [tags, read]}
+    found = plan([{"Plan": joined, "Planning Time": 0, "Execution Time": 1}], filtered=True)
+    assert (found.index, found.scan, found.rows_scanned, found.rows_filtered) == (None, "Index Scan", 9, 3)
+    assert "the conditions match few rows" in found.advice[0]
+
+
+def test_each_partition_counts():
+    facts = [replace(FACT, table=f"articles_{n}", name=f"ix_{n}", root="ix") for n in range(2)]
+    scans = [
+        {"Node Type": "Index Scan", "Relation Name": fact.table, "Index Name": fact.name, "Actual Rows": 7}
+        for fact in facts
+    ]
+    merged = {"Node Type": "Merge Append", "Actual Rows": 10, "Plans": scans}
+    found = plan([{"Plan": merged, "Planning Time": 0, "Execution Time": 1}], facts=[FACT, *facts])
+    assert (found.index, found.rows_returned, found.rows_scanned, found.advice) == ("ix_0", 10, 14, ())
+
+
 SEQ = explained("Seq Scan", None, 50_000)
 
 
@@ -68,6 +90,11 @@ SEQ = explained("Seq Scan", None, 50_000)
 def test_the_advice(found, facts, options, words):
     (advice,) = plan(found, facts, **options).advice
     assert words in advice
+
+
+def test_what_is_set_already_is_not_advised():
+    (advice,) = plan(SEQ, settings={"random_page_cost": "1.1"}).advice
+    assert advice.endswith("takes it for dearer. Run ANALYZE.")
 
 
 def test_a_setting_that_forbids_indexes_is_named():

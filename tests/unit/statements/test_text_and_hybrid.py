@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from sqlalchemy import Column, Computed, Index, Integer, MetaData, Table, Text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy.orm import registry
 from sqlalchemy.schema import CreateIndex
 
 from rowspace.distance import Distance
@@ -19,6 +21,7 @@ from rowspace.statements.admin import Partition
 from rowspace.statements.hybrid import Fusion, HybridSearch, built_hybrid, hybrid
 from rowspace.statements.search import Target
 from rowspace.statements.text import TextSearch, TextTarget, by_text, text_parameters, text_vector, text_vector_ddl
+from rowspace.types import Vector
 
 TARGET = TextTarget(Target(Document, "embedding", Distance.COSINE, 3, (("collection_id", 7),)), "content", "english")
 DIALECT = postgresql.dialect(paramstyle="named")
@@ -99,6 +102,27 @@ def test_statements_are_kept_by_shape():
     assert built_hybrid(TARGET, HybridSearch(10, 41), (), keep=True) is not first
 
 
+def test_columns_that_have_another_key_than_their_name():
+    class Note:
+        pass
+
+    mapped = registry()
+    mapped.map_imperatively(
+        Note,
+        Table(
+            "notes",
+            mapped.metadata,
+            Column("Note Id", Integer, key="id", primary_key=True),
+            Column("Note Part", Integer, key="part", primary_key=True),
+            Column("The Text", Text, key="body"),
+            Column("The Vector", Vector(3), key="vector"),
+        ),
+    )
+    target = TextTarget(Target(Note, "vector", Distance.COSINE), "body")
+    assert 'ON notes."Note Id" = rowspace_best."Note Id" AND' in sql(by_text(target, TextSearch()))
+    assert 'notes."Note Part" = rowspace_best.part' in sql(hybrid(target, HybridSearch(10, 40)))
+
+
 def test_each_fusion_has_its_own_parameters():
     ranked, weighted = (hybrid(TARGET, HybridSearch(10, 40, method=method)) for method in ("rrf", "weighted"))
     for statement, fusion in ((ranked, Fusion()), (weighted, Fusion("weighted"))):
@@ -133,6 +157,18 @@ def test_k_out_of_range_is_refused(k):
         TextSearch(k)
     with pytest.raises(InvalidSetting, match="k is a whole number"):
         Fusion().fetch(k)
+
+
+def test_weights_may_be_numpys():
+    fusion = Fusion(vector_weight=np.float32(0.5), text_weight=np.float64(2), rrf_k=np.int64(3))
+    assert [type(value) for value in fusion.parameters.values()] == [float] * len(fusion.parameters)
+    assert fusion == Fusion(vector_weight=0.5, text_weight=2, rrf_k=3)
+
+
+@pytest.mark.parametrize("query", [None, 3, b"word", ["word"]])
+def test_a_query_is_a_text(query):
+    with pytest.raises(InvalidText, match="A query by keyword is a text, got"):
+        text_parameters(query)
 
 
 def test_a_query_has_a_longest_length():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from numbers import Integral
 from statistics import median
 from time import perf_counter
 from typing import Any, Unpack
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.diagnosis import SearchPlan
 from rowspace.distance import Distance
-from rowspace.errors import ConfigurationError, mapped_errors
+from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.searching import apply_settings, run_search
 from rowspace.repositories._async.tunings import keep_tuning, with_tuning
@@ -21,7 +22,7 @@ from rowspace.repositories.sampling import as_queries, described, found_of, samp
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
-from rowspace.settings import SearchSettings
+from rowspace.settings import SearchSettings, check_count, check_recall
 from rowspace.statements import catalog
 from rowspace.statements.plans import SETTINGS, Explain, read_plan
 from rowspace.statements.search import parameters
@@ -106,6 +107,7 @@ class AsyncIndexAdvisor:
         Raises:
             ConfigurationError: there is no row to search by.
         """
+        k = check_count("k", k)
         vectors, more = await self._queries(queries)
         subject = await with_tuning(self.session, self._subject)
         search = plan_search(subject, k + more, where, {"settings": settings}, query=vectors[0])
@@ -140,7 +142,7 @@ class AsyncIndexAdvisor:
             InvalidSetting: the recall is out of range.
             PermissionDenied: the role does not own the index of the model.
         """
-        SearchSettings(recall=recall)
+        recall, k = check_recall(recall), check_count("k", k)
         vectors, more = await self._queries(queries)
         plain = plan_search(self._subject, k + more, None, {}, query=vectors[0])
         index = await self._index(vectors[0], k + more)
@@ -163,7 +165,11 @@ class AsyncIndexAdvisor:
             await keep_tuning(self.session, self._subject, index, tuning)
             return
         with mapped_errors():
-            collection = await self.session.merge(self._subject.collection)
+            # Not by `merge`: what else changed since the caller's object was loaded would be written back.
+            collection = await self.session.get(Collection, self._subject.collection.id)
+            if collection is None:
+                message = f"{self._subject.name} was dropped since it was looked up."
+                raise CollectionNotFound(message[0].upper() + message[1:])
             collection.index = {**collection.index, TUNING: tuning.to_dict()}
             await self.session.flush()
         if collection is not self._subject.collection:
@@ -174,14 +180,16 @@ class AsyncIndexAdvisor:
         if plan.index is None:
             message = f"Searches in {self._subject.name} do not use a vector index. {' '.join(plan.advice)}"
             raise ConfigurationError(message)
-        return next(fact for fact in await self._facts() if fact.name == plan.index)
+        facts = {fact.name: fact for fact in await self._facts()}
+        used = facts[plan.index]
+        return facts.get(used.root or used.name, used)
 
     async def _queries(self, given: Any) -> tuple[list[Any], int]:
         """Return the vectors to search by, and how many hits more than k each search has to find: itself, or none."""
-        if not isinstance(given, int):
+        if not isinstance(given, Integral):
             return as_queries(self._subject, given), 0
         with mapped_errors():
-            vectors = [*await self.session.scalars(sample(self._subject.target, given))]
+            vectors = [*await self.session.scalars(sample(self._subject.target, int(given)))]
         if not vectors:
             message = f"There is no row in {self._subject.name} to search by."
             raise ConfigurationError(message)

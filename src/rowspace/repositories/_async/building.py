@@ -6,12 +6,14 @@ another connection. So an index builder takes an engine, and uses connections of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import Any
 
 from sqlalchemy import func, select, table as sql_table
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rowspace.diagnosis import IndexStatus, WatchBuild
@@ -19,7 +21,7 @@ from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.background import arun_watched
-from rowspace.repositories.building import Step, creation, planned_for, removal, renewal, repair
+from rowspace.repositories.building import Decide, Step, check_alone, creation, planned_for, removal, renewal, repair
 from rowspace.repositories.schemas import schemas_of
 from rowspace.statements import catalog
 from rowspace.statements.indexing import PlannedIndex, build_settings
@@ -55,7 +57,8 @@ class AsyncIndexBuilder:
     async def status(self) -> list[IndexStatus]:
         """Return every index of the table, and those that are wanted but missing; costs a look into the catalogs."""
         with mapped_errors():
-            return catalog.statuses(await self._facts(), self._planned)
+            async with self._engine.connect() as connection:
+                return catalog.statuses(await self._facts(connection), self._planned)
 
     async def create(
         self,
@@ -78,13 +81,13 @@ class AsyncIndexBuilder:
             progress: called with a `BuildProgress` every half second; an error that it raises cancels the build.
 
         Raises:
-            ConfigurationError: an index of that name is there and is another one, or is being built by somebody else.
+            ConfigurationError: an index of that name is there and is another one, or somebody else is building indexes
+                of the table.
             InvalidSetting: a setting that cannot be.
         """
         settings = build_settings(maintenance_work_mem, parallel_workers)
         with mapped_errors():
-            steps = creation(await self._wanted(), await self._facts(), concurrently=concurrently)
-            await self._run(steps, settings, progress)
+            await self._run(partial(creation, concurrently=concurrently), settings, progress)
         return await self.status()
 
     async def repair(
@@ -96,8 +99,7 @@ class AsyncIndexBuilder:
         """
         settings = build_settings(maintenance_work_mem, None)
         with mapped_errors():
-            steps = repair(await self._wanted(), await self._facts(), concurrently=concurrently)
-            await self._run(steps, settings, progress)
+            await self._run(partial(repair, concurrently=concurrently), settings, progress)
         return await self.status()
 
     async def reindex(
@@ -124,8 +126,7 @@ class AsyncIndexBuilder:
         """
         settings = build_settings(maintenance_work_mem, parallel_workers)
         with mapped_errors():
-            steps = renewal(self._planned, await self._facts(), names, concurrently=concurrently)
-            await self._run(steps, settings, progress)
+            await self._run(partial(renewal, names=names, concurrently=concurrently), settings, progress)
         return await self.status()
 
     async def drop(self, *names: str, concurrently: bool = True) -> None:
@@ -137,31 +138,41 @@ class AsyncIndexBuilder:
             ConfigurationError: a name that is not wanted.
         """
         with mapped_errors():
-            await self._run(removal(self._planned, names, concurrently=concurrently), build_settings(None, None), None)
+            await self._run(partial(removal, names=names, concurrently=concurrently), build_settings(None, None), None)
 
-    async def _facts(self) -> list[catalog.IndexFact]:
-        async with self._engine.connect() as connection:
-            rows = await connection.execute(catalog.index_facts(self._planned[0].table, self._planned[0].schema))
-            return catalog.facts_of(rows)
+    async def _facts(self, connection: Any) -> list[catalog.IndexFact]:
+        return catalog.facts_of(await connection.execute(catalog.index_facts(*self._table)))
 
-    async def _wanted(self) -> list[PlannedIndex]:
+    @property
+    def _table(self) -> tuple[str, str | None]:
+        return self._planned[0].table, self._planned[0].schema
+
+    async def _wanted(self, connection: Any) -> list[PlannedIndex]:
         if not any(plan.unsized for plan in self._planned):
             return self._planned
-        counted = select(func.count()).select_from(sql_table(self._planned[0].table, schema=self._planned[0].schema))
-        async with self._engine.connect() as connection:
-            rows = int(await connection.scalar(counted) or 0)
-        return [plan.sized(rows) if plan.unsized else plan for plan in self._planned]
+        name, schema = self._table
+        rows = await connection.scalar(select(func.count()).select_from(sql_table(name, schema=schema)))
+        return [plan.sized(int(rows or 0)) if plan.unsized else plan for plan in self._planned]
 
-    async def _run(self, steps: Iterable[Step], settings: Sequence[str], progress: WatchBuild | None) -> None:
+    async def _run(self, decide: Decide, settings: Sequence[str], progress: WatchBuild | None) -> None:
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             try:
+                check_alone(self._table, alone=await connection.scalar(catalog.build_lock(*self._table)))
                 await run_verbatim(connection, settings)
-                for step in steps:
+                for step in decide(await self._wanted(connection), await self._facts(connection)):
                     await self._watch(connection, step, progress)
             finally:
-                # The settings must not reach whoever gets this connection from the pool next.
-                await connection.invalidate()
+                await self._close(connection)
+
+    async def _close(self, connection: Any) -> None:
+        """Let go of a connection: its settings and its lock must not reach whoever gets it from the pool next."""
+        try:
+            # The server notices a closed connection a little later, and the next build may come at once.
+            with suppress(SQLAlchemyError):
+                await connection.execute(catalog.BUILD_UNLOCK)
+        finally:
+            await connection.invalidate()
 
     async def _watch(self, connection: Any, step: Step, progress: WatchBuild | None) -> None:
         pid = (await connection.execute(catalog.BACKEND)).scalar_one()

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
+from rowspace.ranking import farness
 from rowspace.repositories._async.searching import apply_settings
 from rowspace.repositories.searches import Search
 from rowspace.results import Group, Hit
@@ -92,7 +93,7 @@ async def _completed(session: AsyncSession, search: GroupedSearch[M], groups: li
     if len(rest.groups) < len(keys):
         return None
     full = [group for group in groups if len(group.hits) == size]
-    return sorted([*full, *rest.groups], key=lambda group: group.hits[0].distance)
+    return sorted([*full, *rest.groups], key=lambda group: farness(group.hits[0].distance))
 
 
 async def _fetch(

@@ -18,7 +18,7 @@ from rowspace.repositories.targets import searches_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import catalog, documents
 from rowspace.statements.checks import SEVERITIES, UNSEARCHABLE, check, recall_finding
-from rowspace.statements.health import SERVER, TABLES, Asked, Facts, ServerFact, tables_of
+from rowspace.statements.health import SERVER, Asked, Facts, ServerFact, tables, tables_of
 
 __all__ = ["Doctor"]
 
@@ -66,9 +66,9 @@ class Doctor:
 
     def _facts(self, asked: Sequence[Asked]) -> Facts:
         server = (self.session.execute(SERVER)).mappings().one()
-        tables = tables_of(self.session.execute(TABLES))
+        found = tables_of(self.session.execute(tables(asked)))
         indexes = catalog.facts_of(self.session.execute(catalog.all_index_facts()))
-        return Facts(ServerFact(**server), tables, indexes, asked)
+        return Facts(ServerFact(**server), found, indexes, asked)
 
     def _probed(self, over: type[Any] | Collection, asked: Asked, recall: float, queries: int) -> list[Finding]:
         found = []

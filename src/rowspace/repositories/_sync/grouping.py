@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
+from rowspace.ranking import farness
 from rowspace.repositories._sync.searching import apply_settings
 from rowspace.repositories.searches import Search
 from rowspace.results import Group, Hit
@@ -93,7 +94,7 @@ def _completed(session: Session, search: GroupedSearch[M], groups: list[Group[M]
     if len(rest.groups) < len(keys):
         return None
     full = [group for group in groups if len(group.hits) == size]
-    return sorted([*full, *rest.groups], key=lambda group: group.hits[0].distance)
+    return sorted([*full, *rest.groups], key=lambda group: farness(group.hits[0].distance))
 
 
 def _fetch(

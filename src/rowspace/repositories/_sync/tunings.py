@@ -35,7 +35,9 @@ def with_tuning(session: Session, subject: Subject[M]) -> Subject[M]:
     if found is None:
         with mapped_errors():
             comments = session.scalars(statements.comments(*table))
-            found = tunings.remember(bind, table, statements.tunings_in(comments))
+            found = statements.tunings_in(comments)
+        if not tunings.is_measuring(session):
+            tunings.remember(bind, table, found)
     measured = found.get((subject.target.column, subject.target.distance.value))
     return subject if measured is None else replace(subject, measured=measured)
 
@@ -51,4 +53,5 @@ def keep_tuning(session: Session, subject: Subject[Any], index: IndexFact, tunin
         comment = session.scalar(statements.comment_of(index.name, index.schema))
         kept = statements.with_tuning(comment, tuning, column=target.column, distance=target.distance.value)
         session.execute(statements.comment_on(index.name, index.schema, kept))
+    tunings.measuring(session)
     tunings.forget(bind, table_of(subject, schemas_of(bind)))

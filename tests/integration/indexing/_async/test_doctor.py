@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Integer, text
+from sqlalchemy import ForeignKey, Integer, Text, text
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -16,6 +17,7 @@ from rowspace import (
     AsyncDoctor,
     AsyncDocumentRepository,
     AsyncRepository,
+    Bit,
     IVFFlat,
     Vector,
 )
@@ -151,6 +153,61 @@ async def test_the_recall_of_each_indexed_column(session, vectors):
     assert [finding.subject for finding in found] == ["Clip.caption by l2", "Clip.caption by cosine"]
     assert found[1].fix == "IndexAdvisor(session, Clip, column='caption', distance='cosine').tune()"
     assert not await low(0.01, 5)
+
+
+async def test_tables_of_every_kind_are_found(session):
+    class Own(DeclarativeBase):
+        pass
+
+    name = f"kinds_{uuid4().hex[:8]}"
+
+    class Bits(Own):
+        __tablename__ = f"{name}_bits"
+        __table_args__ = (HNSW("hamming").index("bits", name=f"{name}_bits_ix"),)
+        id = mapped_column(Integer, primary_key=True)
+        bits = mapped_column(Bit(8))
+
+    class Parted(Own):
+        __tablename__ = f"{name}_parted"
+        __table_args__ = (
+            HNSW().index("embedding", name=f"{name}_parted_ix"),
+            {"postgresql_partition_by": "RANGE (id)"},
+        )
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(3))
+
+    class Parent(Own):
+        __tablename__ = f"{name}_parent"
+        __mapper_args__: ClassVar = {"polymorphic_on": "kind", "polymorphic_identity": "parent"}
+        id = mapped_column(Integer, primary_key=True)
+        kind = mapped_column(Text)
+        embedding = mapped_column(Vector(3))
+
+    class Child(Parent):
+        __tablename__ = f"{name}_child"
+        __mapper_args__: ClassVar = {"polymorphic_identity": "child"}
+        id = mapped_column(ForeignKey(Parent.id), primary_key=True)
+
+    class Nowhere(Own):
+        __tablename__ = f"{name}_nowhere"
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(3))
+
+    async def found():
+        findings = await AsyncDoctor(session, [Bits, Parted, Child, Nowhere]).check()
+        return {(f.check, f.subject) for f in findings if name in str(f) and f.check not in ELSEWHERE}
+
+    for model in (Bits, Parted, Parent, Child):
+        await session.execute(CreateTable(model.__table__))
+        for index in model.__table__.indexes:
+            await session.execute(CreateIndex(index))
+    await session.execute(text(f"CREATE TABLE {name}_p PARTITION OF {name}_parted DEFAULT"))
+    rows = "SELECT n, ARRAY[1, 2, n + 1]::vector FROM generate_series(1, 2000) n"
+    await session.execute(text(f"INSERT INTO {name}_parted (id, embedding) {rows}"))
+    await session.execute(text(f"ANALYZE {name}_parted"))
+    assert await found() == {("missing-table", "Nowhere")}
+    await session.execute(text(f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{name}_bits_ix'::regclass"))
+    assert await found() == {("missing-table", "Nowhere"), ("invalid-index", f"{name}_bits_ix")}
 
 
 async def test_a_model_whose_column_is_another(session):

@@ -13,6 +13,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from rowspace import (
     HNSW,
+    Collection,
     CollectionRepository,
     Database,
     Distance,
@@ -24,7 +25,7 @@ from rowspace import (
     SearchSettings,
     Vector,
 )
-from rowspace.errors import ConfigurationError, InvalidSetting
+from rowspace.errors import CollectionNotFound, ConfigurationError, InvalidSetting, InvalidVector
 from rowspace.statements.tunings import comment_of, comment_on, tunings_in
 from rowspace.tuning import Tuning, tuning_of
 
@@ -195,6 +196,34 @@ def test_a_model_keeps_its_tuning_in_the_comment_of_its_index(session, vectors):
     assert ef_search_of(Repository(session, Place, distance="l2").nearest) == 1
 
 
+def test_a_tuning_that_is_rolled_back_is_not_used(session, vectors):
+    class Own(DeclarativeBase):
+        pass
+
+    class Place(Own):
+        __tablename__ = f"places_{uuid4().hex[:8]}"
+        __table_args__ = (HNSW().index("embedding"),)
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(DIMENSION))
+
+    session.execute(CreateTable(Place.__table__))
+    for index in Place.__table__.indexes:
+        session.execute(CreateIndex(index))
+    repository = Repository(session, Place)
+    repository.upsert({"id": n, "embedding": vector} for n, vector in enumerate(vectors[:50]))
+    session.commit()
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    IndexAdvisor(session, Place).tune(0.5, queries=3)
+    assert len(repository.nearest(vectors[0], 3, recall=0.5)) == 3
+    session.rollback()
+    with pytest.raises(InvalidSetting, match="needs a measured curve"):
+        repository.nearest(vectors[0], 3, recall=0.5)
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    IndexAdvisor(session, Place).tune(0.5, queries=3)
+    session.commit()
+    assert len(repository.nearest(vectors[0], 3, recall=0.5)) == 3
+
+
 def test_a_partial_index_serves_searches_with_its_filter(fill, session, vectors):
     documents = fill(HNSW(quantize="halfvec", where={"rare": True}))
     rare = np.arange(0, ROWS, 40)
@@ -239,6 +268,45 @@ def test_tune_reaches_its_target_is_kept_and_used(fill, session, vectors):
     lowest = tuning.points[0]
     assert ef_search_of(recall=lowest.recall - 0.01) == lowest.setting
     assert ef_search_of(settings=SearchSettings(recall=lowest.recall - 0.01)) == lowest.setting
+
+
+def test_tune_keeps_what_changed_since_the_collection_was_loaded(fill, session):
+    documents = fill(HNSW())
+    stale, name = documents.collection, uuid4().hex
+    session.expunge(stale)
+    renamed = text('UPDATE collections SET name = :name, metadata = \'{"owner": "ada"}\' WHERE id = :id')
+    session.execute(renamed, {"name": name, "id": stale.id})
+    tuning = IndexAdvisor(session, stale).tune(0.5, queries=3)
+    assert tuning_of(stale.index).chosen.setting == tuning.chosen.setting
+    session.expunge_all()
+    kept = session.get(Collection, stale.id)
+    assert (kept.name, kept.meta) == (name, {"owner": "ada"})
+    assert tuning_of(kept.index).chosen.setting == tuning.chosen.setting
+    session.delete(kept)
+    session.flush()
+    with pytest.raises(CollectionNotFound, match="was dropped since it was looked up"):
+        IndexAdvisor(session, stale).tune(0.5, queries=3)
+
+
+def test_tune_takes_numpys_numbers_and_refuses_what_is_none(fill, session):
+    documents = fill(HNSW())
+    advisor = IndexAdvisor(session, documents.collection)
+    tuning = advisor.tune(np.float64(0.5), np.int64(3), queries=np.int64(4))
+    kept = tuning_of(documents.collection.index)
+    assert (kept.target, kept.k, kept.queries) == (tuning.target, tuning.k, tuning.queries) == (0.5, 3, 4)
+    assert len(documents.nearest(np.ones(DIMENSION), 3, recall=np.float32(0.1))) == 3
+    for wrong in (0, "3", 2.5, None):
+        with pytest.raises(InvalidSetting, match="k is a whole number of at least 1"):
+            advisor.tune(0.9, wrong)
+        with pytest.raises(InvalidSetting, match="k is a whole number of at least 1"):
+            advisor.recall(wrong)
+    for wrong in (None, "0.9", True, 0, 1.1):
+        with pytest.raises(InvalidSetting, match="recall is above 0 and at most 1"):
+            advisor.tune(wrong)
+    with pytest.raises(
+        InvalidVector, match=r"Expected vectors as an array of shape \(q, n\) or a list of them, got None"
+    ):
+        advisor.recall(queries=None)
 
 
 def test_tune_of_an_ivfflat_index_varies_probes(fill, session):

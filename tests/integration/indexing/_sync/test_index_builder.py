@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Integer, NullPool, create_engine, make_url, text
+from sqlalchemy import ForeignKey, Integer, NullPool, Text, create_engine, make_url, text
 from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.schema import CreateTable
 
 from rowspace import (
     HNSW,
@@ -15,11 +17,14 @@ from rowspace import (
     Database,
     Doctor,
     DocumentRepository,
+    IndexAdvisor,
     IndexBuilder,
     IVFFlat,
+    Repository,
     Vector,
 )
 from rowspace.errors import ConfigurationError, InvalidSetting, StoreUnavailable
+from rowspace.statements.catalog import build_lock
 
 DIMENSION = 96
 #: Slow enough to be seen and stopped.
@@ -134,6 +139,21 @@ def test_repair_makes_only_invalid_indexes_anew(database, fill):
     assert (repaired["embedding"], repaired["text"]) == ("valid", "missing")
 
 
+def test_only_one_builder_works_on_a_table(database, index_url, fill):
+    collection = fill(SLOW)
+    builder = IndexBuilder(database.engine, collection, every=0.02)
+    lock, seen = build_lock(collection.partition, None), []
+    # A transaction that stays open would be waited for.
+    with create_engine(index_url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as other:
+        builder.create(progress=lambda _: seen.append(other.scalar(lock)))
+        assert set(seen) == {False}
+        assert other.scalar(lock) is True
+        for work in (builder.create, builder.repair, builder.reindex, builder.drop):
+            with pytest.raises(ConfigurationError, match=f"building or dropping indexes of {collection.partition}"):
+                work()
+    assert states(builder.reindex())["embedding"] == "valid"
+
+
 def test_what_a_stopped_reindex_left_is_dropped(database, fill):
     collection = fill(SLOW)
     builder = IndexBuilder(database.engine, collection, every=0.02)
@@ -231,6 +251,68 @@ def test_a_model_of_ones_own(database, vectors):
     assert [status.state for status in builder.status()] == ["missing", "missing"]
     with pytest.raises(ConfigurationError, match="to build anew: create"):
         builder.reindex()
+
+
+def test_a_partitioned_model(database, vectors):
+    class Own(DeclarativeBase):
+        pass
+
+    name = f"parted_{uuid4().hex[:8]}"
+
+    class Parted(Own):
+        __tablename__ = name
+        __table_args__ = (HNSW().index("embedding", name=f"{name}_ix"), {"postgresql_partition_by": "HASH (id)"})
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(DIMENSION))
+
+    with database.begin() as session:
+        session.execute(CreateTable(Parted.__table__))
+        for rest in range(2):
+            part = f"CREATE TABLE {name}_{rest} PARTITION OF {name} FOR VALUES WITH (MODULUS 2, REMAINDER {rest})"
+            session.execute(text(part))
+        Repository(session, Parted).upsert({"id": n, "embedding": v} for n, v in enumerate(vectors[:500]))
+    builder = IndexBuilder(database.engine, Parted)
+    with pytest.raises(ConfigurationError, match=r"partitioned table .* concurrently\. concurrently=False does it"):
+        builder.create()
+    states = {status.name: status.state for status in builder.create(concurrently=False)}
+    assert states[f"{name}_ix"] == states[f"{name}_0_embedding_idx"] == states[f"{name}_1_embedding_idx"] == "valid"
+    assert next(status for status in builder.reindex() if status.name == f"{name}_ix").fits
+    with database.begin() as session:
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+        advisor = IndexAdvisor(session, Parted)
+        plan = advisor.explain(vectors[0], 3)
+        assert plan.index in {f"{name}_0_embedding_idx", f"{name}_1_embedding_idx"}
+        assert (advisor.tune(0.5, 3, queries=3)).reached
+        assert len(Repository(session, Parted).nearest(vectors[0], 3, recall=0.5)) == 3
+    with pytest.raises(ConfigurationError, match=r"partitioned index .* concurrently"):
+        builder.drop()
+    builder.drop(concurrently=False)
+    assert {status.name: status.state for status in builder.status()}[f"{name}_ix"] == "missing"
+
+
+def test_a_class_that_inherits_its_vector_from_another_table(database):
+    class Own(DeclarativeBase):
+        pass
+
+    name = f"inherited_{uuid4().hex[:8]}"
+
+    class Parent(Own):
+        __tablename__ = name
+        __table_args__ = (HNSW().index("embedding", name=f"{name}_ix"),)
+        __mapper_args__: ClassVar = {"polymorphic_on": "kind", "polymorphic_identity": "parent"}
+        id = mapped_column(Integer, primary_key=True)
+        kind = mapped_column(Text)
+        embedding = mapped_column(Vector(3))
+
+    class Child(Parent):
+        __tablename__ = f"{name}_child"
+        __mapper_args__: ClassVar = {"polymorphic_identity": "child"}
+        id = mapped_column(ForeignKey(Parent.id), primary_key=True)
+
+    with database.begin() as session:
+        session.execute(CreateTable(Parent.__table__))
+    (made,) = [status for status in IndexBuilder(database.engine, Child).create() if status.wanted]
+    assert (made.name, made.table, made.fits) == (f"{name}_ix", name, True)
 
 
 def test_a_model_without_a_vector_index_is_refused(database):

@@ -337,11 +337,22 @@ async def test_recommend_by_a_key_that_is_not_there(repository, world):
         await repository.recommend(keys)
 
 
+async def test_a_vector_of_zeros_among_the_examples_changes_nothing(repository, world):
+    key = key_of(repository, world, np.int64(3))
+    expected = rows(await repository.recommend([key], k=8, strategy="best_score", settings=world.wide))
+    zeros = np.zeros(world.vectors.shape[1])
+    for examples in ([zeros, key], [key, zeros]):
+        hits = await repository.recommend(examples, k=8, strategy="best_score", settings=world.wide)
+        assert rows(hits) == expected
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"positive": []}, "at least one positive"),
         ({"positive": [1], "strategy": "sum_scores"}, "strategy is one of"),
+        ({"positive": None}, "Expected examples as a list or another iterable, got NoneType None"),
+        ({"positive": [0.5] * 24}, r"got one vector of 24 dimensions: write \[vector\]"),
         ({"positive": "12"}, "Expected examples as a list or another iterable, got str '12'"),
         ({"positive": [1], "negative": np.ones(24)}, r"got one vector of 24 dimensions: write \[vector\]"),
     ],
