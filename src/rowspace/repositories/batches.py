@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.repositories.given import several
+from rowspace.repositories.implied import inserted_of, updated_of
 from rowspace.repositories.marks import Marks
 from rowspace.statements.models import table_of_one
 from rowspace.statements.write import Merge
@@ -118,8 +119,8 @@ def plan_load(
         empty: the table has no rows: they may be copied straight into it, where the server's types are the model's.
 
     Raises:
-        ConfigurationError: an attribute that is no column, or a primary key column that is missing; or the model is
-            mapped to several tables.
+        ConfigurationError: an attribute that is no column, a primary key column that is missing, or a column without
+            one whose `onupdate` is in Python; or the model is mapped to several tables.
     """
     constants = dict(constants or {})
     table = table_of_one(model, "A bulk load")
@@ -142,9 +143,8 @@ def plan_load(
         columns=tuple(encoder.staged for encoder in (*fixed.values(), *encoders)),
         keys=keys,
         constants=() if empty else tuple(constants.items()),
-        touched=tuple(
-            column.name for column in table.columns if column.onupdate is not None and column.name not in names
-        ),
+        inserted=inserted_of(model, names),
+        touched=updated_of(table, names),
         stage=f"rowspace_{uuid4().hex[:12]}",
         partitioned=partition is None and bool(table.dialect_options["postgresql"]["partition_by"]),
     )

@@ -47,7 +47,8 @@ class Merge:
         columns: what is loaded.
         keys: the columns of its primary key.
         constants: columns that have one value in every row, with their SQL literal of trusted numbers.
-        touched: columns that an update sets to the time of the transaction.
+        inserted: columns that new rows have besides, each with its value as SQL.
+        touched: columns that an update sets besides, each with what to, as SQL.
         stage: the name of the staging table.
         partitioned: the target has partitions, and is none itself.
     """
@@ -57,7 +58,8 @@ class Merge:
     columns: tuple[StagedColumn, ...]
     keys: tuple[str, ...]
     constants: tuple[tuple[str, int], ...] = ()
-    touched: tuple[str, ...] = ()
+    inserted: tuple[tuple[str, str], ...] = ()
+    touched: tuple[tuple[str, str], ...] = ()
     stage: str = "rowspace_stage"
     partitioned: bool = False
 
@@ -100,8 +102,9 @@ class Merge:
 
         In the order of the keys: loads of the same rows at once wait for each other, and not in a circle.
         """
-        names = ", ".join([*(quote(name) for name, _ in self.constants), self._names()])
-        values = ", ".join([*(f"{value:d}" for _, value in self.constants), *map(self._value, self.columns)])
+        fixed = [*((name, f"{value:d}") for name, value in self.constants), *self.inserted]
+        names = ", ".join([*(quote(name) for name, _ in fixed), self._names()])
+        values = ", ".join([*(value for _, value in fixed), *map(self._value, self.columns)])
         insert = (
             f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {self.staged} ORDER BY {self._order()} "
             f"ON CONFLICT ({self._keys()}) {self._update()} RETURNING"
@@ -126,7 +129,7 @@ class Merge:
         """Return the statement that sets the loaded columns of rows that are there, and inserts none."""
         loaded = [column for column in self.columns if column.name not in self.keys]
         sets = [f"{quote(column.name)} = {self._value(column, 's.')}" for column in loaded]
-        sets += [f"{quote(name)} = now()" for name in self.touched]
+        sets += [f"{quote(name)} = {value}" for name, value in self.touched]
         return f"UPDATE {self.target} t SET {', '.join(sets)} FROM {self.staged} s WHERE {self._same()}"
 
     def _same(self) -> str:
@@ -150,5 +153,5 @@ class Merge:
     def _update(self) -> str:
         loaded: Sequence[str] = [quote(column.name) for column in self.columns if column.name not in self.keys]
         sets = [f"{name} = excluded.{name}" for name in loaded]
-        sets += [f"{quote(name)} = now()" for name in self.touched]
+        sets += [f"{quote(name)} = {value}" for name, value in self.touched]
         return f"DO UPDATE SET {', '.join(sets)}" if loaded else "DO NOTHING"

@@ -51,7 +51,7 @@ def test_a_plan_is_the_merge_of_the_columns_that_the_rows_have():
     merge = plan_load(Article, ["title", "id"]).merge
     assert merge.target == "articles"
     assert [column.name for column in merge.columns] == ["headline", "id"]
-    assert (merge.keys, merge.touched) == (("id",), ("changed",))
+    assert (merge.keys, merge.touched) == (("id",), (("changed", "now()"),))
     assert plan_load(Article, ["id", "changed"]).merge.touched == ()
 
 

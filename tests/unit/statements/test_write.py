@@ -11,7 +11,8 @@ ODD = Merge(
     (StagedColumn("Key", "TEXT", "UUID"), StagedColumn("select", "TEXT", 'mood"s')),
     ("tenant", "Key"),
     constants=(("tenant", 5),),
-    touched=("updated_at",),
+    inserted=(("Kind", "'note'"),),
+    touched=(("updated_at", "now()"),),
     stage="stage_1",
 )
 
@@ -40,12 +41,13 @@ def test_odd_names_are_quoted_and_constants_and_casts_come_in():
     assert ODD.target == '"Schema"."Odd ""table"""'
     assert ODD.to_stage().statement() == 'COPY pg_temp.stage_1 ("Key", "select") FROM STDIN (FORMAT BINARY)'
     assert ODD.merge().startswith(
-        'WITH merged AS (INSERT INTO "Schema"."Odd ""table""" (tenant, "Key", "select") '
-        'SELECT 5, CAST("Key" AS UUID), CAST("select" AS mood"s) FROM pg_temp.stage_1 ORDER BY "Key" '
+        'WITH merged AS (INSERT INTO "Schema"."Odd ""table""" (tenant, "Kind", "Key", "select") '
+        "SELECT 5, 'note', "
+        'CAST("Key" AS UUID), CAST("select" AS mood"s) FROM pg_temp.stage_1 ORDER BY "Key" '
         'ON CONFLICT (tenant, "Key") DO UPDATE SET "select" = excluded."select", updated_at = now() RETURNING'
     )
 
 
 def test_rows_of_keys_alone_are_only_inserted():
-    keys = Merge("tags", None, (StagedColumn("id", "INTEGER"),), ("id",), touched=("updated_at",))
+    keys = Merge("tags", None, (StagedColumn("id", "INTEGER"),), ("id",), touched=(("updated_at", "now()"),))
     assert "ON CONFLICT (id) DO NOTHING RETURNING" in keys.merge()
