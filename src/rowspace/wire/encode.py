@@ -33,6 +33,7 @@ from rowspace.types import Vector, VectorType, vector_type_of
 __all__ = [
     "ColumnEncoder",
     "EncodedRows",
+    "ddl_of",
     "encoder_of",
     "storable_json",
     "storable_text",
@@ -82,7 +83,7 @@ def encoder_of(
     type_ = vector_type_of(column.type) or column.type
     if isinstance(type_, VectorType) and type_.dimension is None and dimension is not None:
         type_ = type(type_)(dimension)
-    ddl = _ddl(type_, schema)
+    ddl = ddl_of(type_, schema)
     encode = _binary_encoder(type_, strip_nul=strip_nul)
     if encode is not None:
         encode_many = partial(_matrix, type_.dimension) if type(type_) is Vector else None
@@ -90,7 +91,8 @@ def encoder_of(
     return ColumnEncoder(StagedColumn(str(column.name), "TEXT", _uncut(ddl)), _text_encoder(type_, strip_nul=strip_nul))
 
 
-def _ddl(type_: types.TypeEngine[Any], schema: str | None) -> str:
+def ddl_of(type_: types.TypeEngine[Any], schema: str | None) -> str:
+    """Return a type as DDL; `schema` is that of an enum that names none."""
     dialect: Any = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
     dialect.identifier_preparer.schema_for_object = lambda named: named.schema or schema
     return type_.compile(dialect)
