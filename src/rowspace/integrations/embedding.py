@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rowspace._optional import require
-from rowspace.errors import ConfigurationError, EmbedderFailed
+from rowspace.errors import EmbedderFailed
 from rowspace.integrations.retrying import Retry
+from rowspace.repositories.given import size
 from rowspace.services.embedding import aembed_query, aembed_texts, embed_query, embed_texts, embedder_name
 
 __all__ = ["ConcurrentEmbedder", "ParallelEmbedder", "Retry"]
@@ -50,8 +51,8 @@ class ParallelEmbedder:
     """
 
     def __init__(self, factory: Callable[[], Any], *, processes: int | None = None, chunk_size: int = 32) -> None:
-        self._processes = _at_least_one("processes", processes or os.cpu_count() or 1)
-        self._chunk = _at_least_one("chunk_size", chunk_size)
+        self._processes = size("processes", os.cpu_count() or 1 if processes is None else processes)
+        self._chunk = size("chunk_size", chunk_size)
         self._factory = factory
         self._pool: ProcessPoolExecutor | None = None
         self._name: str | None = None
@@ -137,8 +138,8 @@ class ConcurrentEmbedder:
         asleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         self._embedder = embedder
-        self._limit = _at_least_one("limit", limit)
-        self._chunk = _at_least_one("chunk_size", chunk_size)
+        self._limit = size("limit", limit)
+        self._chunk = size("chunk_size", chunk_size)
         options = (retry or Retry()).options(require("tenacity", extra="langchain"))
         self._options = {**options, **({} if sleep is None else {"sleep": sleep})}
         self._aoptions = {**options, **({} if asleep is None else {"sleep": asleep})}
@@ -208,13 +209,6 @@ class ConcurrentEmbedder:
 
 def _chunks(texts: Sequence[str], size: int) -> list[list[str]]:
     return [list(texts[at : at + size]) for at in range(0, len(texts), size)]
-
-
-def _at_least_one(name: str, value: Any) -> int:
-    if type(value) is not int or value < 1:
-        message = f"{name} is a whole number of at least 1, got {value!r}."
-        raise ConfigurationError(message)
-    return value
 
 
 def _prepare_process(factory: Callable[[], Any]) -> None:

@@ -239,6 +239,14 @@ async def test_a_generator_is_read_once_and_a_batch_at_a_time(session):
     assert sizes == list(range(10))
 
 
+@pytest.mark.parametrize("size", [0, -1, 2.5, "5", None, True])
+async def test_a_batch_has_a_size(session, size):
+    rows = [{"id": at, "embedding": [at, 1]} for at in range(3)]
+    with pytest.raises(ConfigurationError, match="batch_size is a whole number of at least 1"):
+        await AsyncRepository(session, Article).upsert(rows, batch_size=size)
+    assert (await AsyncRepository(session, Article).upsert(rows, batch_size=np.int64(2))).inserted == 3
+
+
 async def test_no_rows(session):
     assert await AsyncRepository(session, Article).upsert([]) == LoadReport()
     assert await AsyncRepository(session, Article).upsert(iter([])) == LoadReport()

@@ -240,6 +240,14 @@ def test_a_generator_is_read_once_and_a_batch_at_a_time(session):
     assert sizes == list(range(10))
 
 
+@pytest.mark.parametrize("size", [0, -1, 2.5, "5", None, True])
+def test_a_batch_has_a_size(session, size):
+    rows = [{"id": at, "embedding": [at, 1]} for at in range(3)]
+    with pytest.raises(ConfigurationError, match="batch_size is a whole number of at least 1"):
+        Repository(session, Article).upsert(rows, batch_size=size)
+    assert (Repository(session, Article).upsert(rows, batch_size=np.int64(2))).inserted == 3
+
+
 def test_no_rows(session):
     assert Repository(session, Article).upsert([]) == LoadReport()
     assert Repository(session, Article).upsert(iter([])) == LoadReport()

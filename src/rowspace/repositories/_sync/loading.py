@@ -15,6 +15,7 @@ from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, iter_rows, plan_load, schema_of
 from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
+from rowspace.repositories.given import size
 from rowspace.results import LoadReport
 from rowspace.statements.text import word_count
 from rowspace.statements.visible import staged_visible
@@ -37,7 +38,7 @@ def upsert_rows(
     **options: Any,
 ) -> LoadReport:
     """Insert or update `rows` by primary key, in the session's transaction; further keywords go to `plan_load`."""
-    source = iter_rows(rows)
+    source, batch_size = iter_rows(rows), size("batch_size", batch_size)
     first = next(source, None)
     if first is None:
         return LoadReport()

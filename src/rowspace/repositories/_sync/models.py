@@ -90,7 +90,7 @@ class Repository(Generic[M]):
             InvalidVector, InvalidText, InvalidRow: a value that cannot be stored, or a row with other attributes than
                 the first one; the message names the row.
             ConfigurationError: the first row has an attribute that is no column, or lacks the primary key or a column
-                whose `onupdate` is a Python function of something other than the time.
+                whose `onupdate` is a Python function of something other than the time; or a batch size below 1.
         """
         return upsert_rows(self.session, self.model, rows, batch_size=batch_size)
 

@@ -125,7 +125,7 @@ class AsyncLoader:
             builds = self._options["build_indexes"]
             load.was_empty = await (repository.begin_first_load() if builds else repository.is_empty())
         rows, fresh = batch.rows(embeddings), load.was_empty and batch.is_new
-        written = await repository.upsert(rows, batch_size=len(batch.documents), fresh=fresh)
+        written = await repository.upsert(rows, batch_size=len(batch.documents) or 1, fresh=fresh)
         await repository.replace_metadata(batch.metadata_changes())
         report = batch.report(written)
         if resume is not None:
