@@ -20,6 +20,7 @@ from rowspace.integrations._vectors import check_vector_type, sound_vectors, vec
 from rowspace.models import Collection, Document
 from rowspace.repositories import TableRepository
 from rowspace.results import Reject
+from rowspace.types import vector_type_of
 from rowspace.wire.columns import Kind, kind_of
 
 __all__ = ["DOCUMENT", "Rows", "json_values"]
@@ -105,8 +106,8 @@ class Rows:
                 raise InvalidRow(message)
 
     def _dimension_of_column(self, name: str) -> int | None:
-        declared: Any = self.columns[name].type
-        return declared.dimension or (self.dimension if name == self.vector else None)
+        declared = vector_type_of(self.columns[name].type)
+        return (declared and declared.dimension) or (self.dimension if name == self.vector else None)
 
     def of_dimension(self, dimension: int) -> Rows:
         """Return the same for vectors of a dimension."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sqlalchemy import Select
+from sqlalchemy import Select, SelectBase
 from sqlalchemy.orm import Session
 
 from rowspace._optional import require
@@ -62,7 +62,7 @@ def read_batches(
         InvalidFilter: the filter is malformed.
         InvalidRow: a value that Arrow cannot hold, such as an infinite date.
     """
-    if isinstance(over, Select):
+    if isinstance(over, SelectBase):
         with selected(session, over, columns=columns, where=where) as reader:
             yield reader
         return

@@ -145,7 +145,8 @@ def _text_of(length: int | None, *, strip_nul: bool) -> Encode:
 
 def _text_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode:
     """Encode through the type's own processing and psycopg's text form, which the server reads by the cast."""
-    dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
+    # A dict of hstore becomes text too: psycopg could take it only on a connection that knows the type.
+    dialect = postgresql.psycopg.dialect(use_native_hstore=False)  # type: ignore[no-untyped-call]
     bind = type_.dialect_impl(dialect).bind_processor(dialect)
     transformer = Transformer(_Adapters(_strip_nul if strip_nul else to_text))
 

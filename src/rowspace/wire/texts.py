@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql
 
 from rowspace.errors import InvalidRow
 
-__all__ = ["stored_type", "value_reader"]
+__all__ = ["psycopg_dialect", "stored_type", "value_reader"]
 
 #: numeric: what the types of SQLAlchemy want to know of a column, and only those of numbers look at.
 _NUMERIC_OID = 1700
@@ -39,7 +39,7 @@ def stored_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
     """Return the type that is in the database: what a `TypeDecorator` decorates."""
     # An Interval decorates for databases that have none.
     while isinstance(type_, types.TypeDecorator) and not isinstance(type_, types.Interval):
-        type_ = type_.load_dialect_impl(_dialect())
+        type_ = type_.load_dialect_impl(psycopg_dialect())
     return type_
 
 
@@ -53,7 +53,7 @@ def value_reader(type_: types.TypeEngine[Any]) -> Callable[[str], Any]:
     parse = next((parse for known, parse in _PARSERS if isinstance(stored, known)), None)
     if parse is None:
         return str
-    dialect = _dialect()
+    dialect = psycopg_dialect()
     process = type_.dialect_impl(dialect).result_processor(dialect, _NUMERIC_OID)
 
     def read(text: str) -> Any:
@@ -67,5 +67,6 @@ def value_reader(type_: types.TypeEngine[Any]) -> Callable[[str], Any]:
     return read
 
 
-def _dialect() -> Any:
+def psycopg_dialect() -> Any:
+    """Return the dialect by whose rules the types process their values."""
     return postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
