@@ -237,9 +237,10 @@ def _array_of(values: Sequence[Any], type_: Any, arrow: Any, name: str) -> Any:
     """
     if _is_vector(type_):
         return stacked(values, arrow.list_size)
-    if kind_of(stored_type(type_)) is Kind.JSON:
+    stored: Any = stored_type(type_)
+    if kind_of(stored) is Kind.JSON:
         return pa.array([None if value is None else to_json(value) for value in values], arrow)
-    label = type_.bind_processor(psycopg_dialect()) if isinstance(type_, Enum) else None
+    label = stored.bind_processor(psycopg_dialect()) if isinstance(type_, Enum) else None
     with _naming(name):
         return array_of_values([_as_text(label(one) if label else one, arrow) for one in values], arrow)
 

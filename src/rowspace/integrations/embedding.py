@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, Self
@@ -155,17 +155,22 @@ class ConcurrentEmbedder:
         """Return the vectors as a matrix of shape (texts, dimension); the last error of a request is raised."""
         if not texts:
             return np.empty((0, 0), np.float32)
+        given_up = threading.Event()
         with ThreadPoolExecutor(self._limit, "rowspace-embed") as pool:
-            parts = [pool.submit(self._try, embed_texts, part) for part in _chunks(texts, self._chunk)]
+            parts = [pool.submit(self._try, embed_texts, part, given_up) for part in _chunks(texts, self._chunk)]
             try:
+                # By any of them: the first may be waiting for its next try.
+                for part in wait(parts, return_when=FIRST_EXCEPTION).done:
+                    part.result()
                 return np.concatenate([part.result() for part in parts])
             except BaseException:
+                given_up.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def embed_query(self, text: str, /) -> Float32:
         """Return the vector of a query, of shape (dimension,)."""
-        vector: Float32 = self._try(embed_query, text)
+        vector: Float32 = self._try(embed_query, text, threading.Event())
         return vector
 
     async def aembed_documents(self, texts: Sequence[str], /) -> Float32:
@@ -186,15 +191,17 @@ class ConcurrentEmbedder:
         vector: Float32 = await self._atry(aembed_query, text)
         return vector
 
-    def _try(self, work: Callable[..., Any], given: Any) -> Any:
+    def _try(self, work: Callable[..., Any], given: Any, given_up: threading.Event) -> Any:
         tenacity = require("tenacity", extra="langchain")
 
         def once() -> Any:
             # Held for the request alone: whoever waits to try again leaves the slot to others.
             with self._slots:
+                if given_up.is_set():
+                    raise CancelledError
                 return work(self._embedder, given)
 
-        return tenacity.Retrying(**self._options)(once)
+        return tenacity.Retrying(**{"sleep": given_up.wait, **self._options})(once)
 
     async def _atry(self, work: Callable[..., Awaitable[Any]], given: Any) -> Any:
         tenacity = require("tenacity", extra="langchain")
