@@ -81,7 +81,9 @@ _quoted = json.JSONEncoder(ensure_ascii=False).encode
 def _csv(part: Part, dimension: int, delimiter: str, *, header: bool) -> bytes:
     text = io.StringIO(newline="")
     # Up to Python 3.12 the module leaves a carriage return without quotes, and then refuses to read it.
-    quoting: Literal[0, 1] = csv.QUOTE_ALL if any(b"\r" in part[name].data for name in ("id", "content")) else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 1] = (
+        csv.QUOTE_ALL if any(b"\r" in part[name].data for name in ("id", "content")) else csv.QUOTE_MINIMAL
+    )
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=quoting)
     if header:
         writer.writerow(["id", "content", "metadata", *(["embedding"] if "embedding" in part else [])])
