@@ -170,6 +170,7 @@ _ODD_OPERATOR = re.compile(r"operator does not exist: (?!.*\b(?:vector|halfvec|s
 _PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+" does not exist')
 
 _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
+    "22003": lambda message: InvalidVector if "halfvec" in message else None,
     "42P01": lambda message: CollectionNotFound if _PARTITION.search(message) else SchemaNotReady,
     "22000": lambda message: (
         DimensionMismatch if "dimensions" in message else InvalidVector if "vec" in message else None
@@ -198,6 +199,7 @@ _PREPARED = (
 
 # What helps where the kind of error does not tell.
 _FIX_BY_SQLSTATE = {
+    "22003": "A halfvec and an index with quantize='halfvec' hold numbers up to 65,504: scale the vectors.",
     "25006": "The server is a standby, or the transaction may only read: connect to the primary.",
     "25P01": "The session is in AUTOCOMMIT: streams and bulk reads and writes need a transaction.",
     "26000": _PREPARED,

@@ -86,13 +86,16 @@ class Load:
         self._seen = Marks()
         self._texts = Marks()
 
-    def batch(self, given: list[Given], dimension: int, refused: Mapping[int, str] | None = None) -> Batch:
+    def batch(
+        self, given: list[Given], dimension: int, refused: Mapping[int, str] | None = None, *, half: bool = False
+    ) -> Batch:
         """Return the next documents of the load as a batch, checked before anything is embedded, which costs most.
 
         Args:
             given: the documents.
             dimension: what an embedding must have.
             refused: by position, what is wrong with the content of some.
+            half: the index holds the numbers of an embedding as float16.
 
         Raises:
             InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row; rows with such an
@@ -102,7 +105,8 @@ class Load:
         for number, item in enumerate(given, self.report.received):
             try:
                 fault = (refused or {}).get(number - self.report.received)
-                documents.append(checked(item, number, dimension, refused=fault, strip_nul=self._strip_nul))
+                options = {"strip_nul": self._strip_nul, "half": half}
+                documents.append(checked(item, number, dimension, refused=fault, **options))
             except RowspaceError as error:
                 if self._rejects is None:
                     raise
