@@ -169,10 +169,10 @@ async def test_a_number_that_the_index_cannot_hold_is_a_bad_row(service, databas
     )
     with pytest.raises(InvalidVector, match="Row 1"):
         await service.add("half", rows)
-    with pytest.raises(InvalidVector, match=r"out of range for type halfvec\. A halfvec and an index with quantize="):
-        async with database.begin() as session:
-            half = await AsyncCollectionRepository(session).get("half")
-            await AsyncDocumentRepository(session, half).upsert(rows)
+    async with database.session() as session:
+        half = AsyncDocumentRepository(session, await AsyncCollectionRepository(session).get("half"))
+        with pytest.raises(InvalidVector, match=r"out of range for type halfvec\. A halfvec and an index with "):
+            await half.upsert(rows)
 
 
 async def test_a_text_under_many_ids_is_embedded_once_a_batch(service, embedder):

@@ -170,10 +170,10 @@ def test_a_number_that_the_index_cannot_hold_is_a_bad_row(service, database):
     )
     with pytest.raises(InvalidVector, match="Row 1"):
         service.add("half", rows)
-    with pytest.raises(InvalidVector, match="out of range for type halfvec. A halfvec and an index with quantize="):
-        with database.begin() as session:
-            half = CollectionRepository(session).get("half")
-            DocumentRepository(session, half).upsert(rows)
+    with database.session() as session:
+        half = DocumentRepository(session, CollectionRepository(session).get("half"))
+        with pytest.raises(InvalidVector, match=r"out of range for type halfvec\. A halfvec and an index with "):
+            half.upsert(rows)
 
 
 def test_a_text_under_many_ids_is_embedded_once_a_batch(service, embedder):
