@@ -170,6 +170,7 @@ _ODD_OPERATOR = re.compile(r"operator does not exist: (?!.*\b(?:vector|halfvec|s
 _PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+" does not exist')
 
 _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
+    "21000": lambda message: InvalidRow if "affect row a second time" in message else None,
     "22003": lambda message: InvalidVector if "halfvec" in message else None,
     "42P01": lambda message: CollectionNotFound if _PARTITION.search(message) else SchemaNotReady,
     "22000": lambda message: (
@@ -199,6 +200,7 @@ _PREPARED = (
 
 # What helps where the kind of error does not tell.
 _FIX_BY_SQLSTATE = {
+    "21000": "Two rows of a batch have keys that are one to the server, as 'A' and 'a' of citext: give one of them.",
     "22003": "A halfvec and an index with quantize='halfvec' hold numbers up to 65,504: scale the vectors.",
     "25006": "The server is a standby, or the transaction may only read: connect to the primary.",
     "25P01": "The session is in AUTOCOMMIT: streams and bulk reads and writes need a transaction.",

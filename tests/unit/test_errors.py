@@ -57,6 +57,12 @@ def test_other_conditions_stay_as_they_are(sqlstate):
     assert map_error(wrapped("what happened", sqlstate, IntegrityError)) is None
 
 
+def test_a_key_that_comes_twice_is_told_from_a_subquery_of_several_rows():
+    twice = "ON CONFLICT DO UPDATE command cannot affect row a second time"
+    assert type(map_error(wrapped(twice, "21000"))) is errors.InvalidRow
+    assert map_error(wrapped("more than one row returned by a subquery used as an expression", "21000")) is None
+
+
 def test_a_dimension_mismatch_is_told_from_other_data():
     assert type(map_error(wrapped("expected 3 dimensions, not 2", "22000"))) is DimensionMismatch
     assert type(map_error(wrapped("NaN not allowed in vector", "22000"))) is errors.InvalidVector

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sqlalchemy import Integer, Text, func, inspect, select, text, true
+from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import (
@@ -46,6 +47,12 @@ class Article(Base):
     title: Mapped[str] = mapped_column(Text, server_default="untitled")
     year: Mapped[int | None] = mapped_column(Integer)
     embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
+
+
+class Word(Base):
+    __tablename__ = "words_of_any_case"
+    id: Mapped[str] = mapped_column(CITEXT, primary_key=True)
+    embedding: Mapped[object] = mapped_column(Vector(2))
 
 
 class Part(Base):
@@ -245,6 +252,12 @@ async def test_a_batch_has_a_size(session, size):
     with pytest.raises(ConfigurationError, match="batch_size is a whole number of at least 1"):
         await AsyncRepository(session, Article).upsert(rows, batch_size=size)
     assert (await AsyncRepository(session, Article).upsert(rows, batch_size=np.int64(2))).inserted == 3
+
+
+async def test_keys_that_are_one_to_the_server_are_said(session):
+    words = AsyncRepository(session, Word)
+    with pytest.raises(InvalidRow, match="Two rows of a batch have keys that are one to the server"):
+        await words.upsert([{"id": "A", "embedding": [1, 1]}, {"id": "a", "embedding": [1, 2]}])
 
 
 async def test_no_rows(session):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sqlalchemy import Integer, Text, func, inspect, select, text, true
+from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import (
@@ -47,6 +48,12 @@ class Article(Base):
     title: Mapped[str] = mapped_column(Text, server_default="untitled")
     year: Mapped[int | None] = mapped_column(Integer)
     embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
+
+
+class Word(Base):
+    __tablename__ = "words_of_any_case"
+    id: Mapped[str] = mapped_column(CITEXT, primary_key=True)
+    embedding: Mapped[object] = mapped_column(Vector(2))
 
 
 class Part(Base):
@@ -246,6 +253,12 @@ def test_a_batch_has_a_size(session, size):
     with pytest.raises(ConfigurationError, match="batch_size is a whole number of at least 1"):
         Repository(session, Article).upsert(rows, batch_size=size)
     assert (Repository(session, Article).upsert(rows, batch_size=np.int64(2))).inserted == 3
+
+
+def test_keys_that_are_one_to_the_server_are_said(session):
+    words = Repository(session, Word)
+    with pytest.raises(InvalidRow, match="Two rows of a batch have keys that are one to the server"):
+        words.upsert([{"id": "A", "embedding": [1, 1]}, {"id": "a", "embedding": [1, 2]}])
 
 
 def test_no_rows(session):
