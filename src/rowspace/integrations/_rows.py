@@ -67,7 +67,8 @@ class Rows:
             InvalidRow, InvalidVector, DimensionMismatch: a column is missing, unknown, or of a wrong type.
         """
         known = _documents() if tables is None else dict(tables.columns)
-        names = list(schema.names)
+        # What the server computes is computed anew.
+        names = [name for name in schema.names if name not in known or known[name].computed is None]
         has_meta = tables is None or (META in known and isinstance(known[META].type, JSONB))
         columns = {name: known[name] for name in names if name in known and not (has_meta and name == META)}
         whole = ("metadata", META) if has_meta else ()

@@ -14,6 +14,7 @@ import pytest
 from pgvector.sqlalchemy import HALFVEC, VECTOR
 from sqlalchemy import (
     ARRAY,
+    Computed,
     Date,
     Double,
     Enum,
@@ -102,6 +103,13 @@ class Thing(Base):
     half: Mapped[Any] = mapped_column(HALFVEC(2), nullable=True)
 
 
+class Doubled(Base):
+    __tablename__ = "doubled_things"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    twice: Mapped[int] = mapped_column(Computed("id * 2"))
+    vector: Mapped[Any] = mapped_column(VECTOR(3), nullable=True)
+
+
 class Priced(Base):
     __tablename__ = "priced_things"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -170,6 +178,14 @@ def test_bytes_in_an_array_are_text(things):
 def test_a_sum_may_be_more_than_what_it_is_of(things):
     Repository(things, Thing, column="vector").upsert([{"id": 2**31 - 1 - at} for at in range(3)])
     assert read_frame(things, select(func.sum(Thing.id).label("sum")))["sum"].tolist() == [3 * (2**31 - 2)]
+
+
+def test_what_the_server_computes_is_left_to_it(things):
+    Repository(things, Doubled).upsert([{"id": 4, "vector": [1, 2, 3]}])
+    table = read_table(things, Doubled)
+    assert table["twice"].to_pylist() == [8]
+    assert write_table(things, Doubled, table, if_exists="replace").inserted == 1
+    assert read_table(things, Doubled) == table
 
 
 def test_several_selects_in_one(things):
