@@ -177,7 +177,8 @@ _PARTITIONED = re.compile(r"cannot (?:create|drop) .*partitioned .*concurrently"
 
 _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
     "0A000": lambda message: ConfigurationError if _PARTITIONED.search(message) else None,
-    "22003": lambda message: InvalidVector if "for type halfvec" in message else None,
+    "21000": lambda message: InvalidRow if "affect row a second time" in message else None,
+    "22003": lambda message: InvalidVector if "halfvec" in message else None,
     "42P01": lambda message: CollectionNotFound if _PARTITION.search(message) else SchemaNotReady,
     "22000": lambda message: (
         DimensionMismatch if "dimensions" in message else InvalidVector if "vec" in message else None
@@ -208,7 +209,8 @@ _PREPARED = (
 # What helps where the kind of error does not tell.
 _FIX_BY_SQLSTATE = {
     "0A000": "concurrently=False does it, and writers wait meanwhile.",
-    "22003": "float16 ends at 65504: scale the vectors, or have an index that holds the numbers themselves.",
+    "21000": "Two rows of a batch have keys that are one to the server, as 'A' and 'a' of citext: give one of them.",
+    "22003": "A halfvec and an index with quantize='halfvec' hold numbers up to 65,504: scale the vectors.",
     "25006": "The server is a standby, or the transaction may only read: connect to the primary.",
     "25P01": "The session is in AUTOCOMMIT: streams and bulk reads and writes need a transaction.",
     "26000": _PREPARED,

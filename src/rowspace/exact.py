@@ -5,6 +5,7 @@ Works in blocks, so that memory does not grow with the rows: one block of distan
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -50,14 +51,12 @@ def exact_nearest(
 
     Raises:
         InvalidVector, DimensionMismatch: not matrices of numbers, or not of one dimension.
-        ConfigurationError: k is below 1, or there is no such distance between rows of numbers.
+        ConfigurationError: k is no whole number of at least 1, or there is no such distance between rows of numbers.
     """
     rows = as_matrix(matrix)
     wanted = as_matrix(np.atleast_2d(queries), dimension=rows.shape[1])
     metric = _metric(distance)
-    if k < 1:
-        message = f"k is a whole number of at least 1, got {k!r}."
-        raise ConfigurationError(message)
+    _check_k(k)
     size = max(1, _AT_ONCE // _ROWS)
     parts = [_nearest(rows, wanted[at : at + size], k, metric) for at in range(0, len(wanted), size)]
     if not parts:
@@ -76,6 +75,12 @@ def recall_of(found: Any, nearest: Any) -> float:
     pairs = [(set(some), set(true)) for some, true in zip(found, nearest, strict=True)]
     total = sum(len(true) for _, true in pairs)
     return sum(len(some & true) for some, true in pairs) / total if total else 1.0
+
+
+def _check_k(k: Any) -> None:
+    if isinstance(k, bool) or not isinstance(k, Integral) or int(k) < 1:
+        message = f"k is a whole number of at least 1, got {k!r}."
+        raise ConfigurationError(message)
 
 
 def _metric(distance: Distance | str) -> Distance:

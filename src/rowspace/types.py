@@ -268,7 +268,8 @@ class Bit(VectorType[NDArray[np.bool_]]):
 class SparseVector(VectorType[SparseValue]):
     """pgvector's `sparsevec(n)`: gives `pgvector.SparseVector`, which has `to_numpy()` and `to_coo()`.
 
-    Takes that, a dense 1-d array-like, a SciPy sparse array, or a dict of 0-based index to number.
+    Takes that, a dense 1-d array-like, a SciPy sparse array, a dict of 0-based index to number, or pgvector's text of
+    one, such as `{1:0.5,3:2}/4`, which frames and Arrow have for it.
     """
 
     name = "sparsevec"
@@ -351,6 +352,8 @@ def _plain_bits(value: Any) -> Any:
 def _sparse(value: Any, dimension: int | None) -> SparseValue:
     if isinstance(value, SparseValue):
         return value
+    if isinstance(value, str):
+        return _sparse_of_text(value)
     if isinstance(value, dict):
         if dimension is None:
             message = "A dict of index to number says no dimension: use a SparseVector(n) column."
@@ -367,6 +370,20 @@ def _sparse(value: Any, dimension: int | None) -> SparseValue:
     if hasattr(value, "tocoo"):
         return SparseValue(value)
     return SparseValue(vectors.as_vector(value, dimension=dimension))
+
+
+def _sparse_of_text(text: str) -> SparseValue:
+    try:
+        entries, size = text.removeprefix("{").split("}/")
+        # Counted from 1 there.
+        pairs = [entry.split(":") for entry in entries.split(",") if entries]
+        numbers, dimension = {int(index) - 1: float(number) for index, number in pairs}, int(size)
+        if len(numbers) == len(pairs) and all(0 <= index < dimension for index in numbers):
+            return SparseValue(numbers, dimension)
+    except ValueError:
+        pass
+    message = f"Expected the text of a sparse vector, such as {{1:0.5,3:2}}/4, got {text!r:.60}."
+    raise InvalidVector(message)
 
 
 def _check_sparse(value: SparseValue) -> None:

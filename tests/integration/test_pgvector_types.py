@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pgvector.asyncpg import register_vector
+from pgvector.psycopg import register_vector_async
 from pgvector.sqlalchemy import HALFVEC, VECTOR
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine, event, make_url
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from rowspace import (
@@ -17,8 +20,10 @@ from rowspace import (
     MatrixRepository,
     Repository,
     SearchRepository,
+    Vector,
 )
 from rowspace.errors import DimensionMismatch
+from rowspace.wire import instrument
 
 ROWS, DIMENSION = 300, 8
 
@@ -38,6 +43,18 @@ class Small(Base):
     __tablename__ = "smalls"
     id: Mapped[int] = mapped_column(primary_key=True)
     embedding: Mapped[object] = mapped_column(HALFVEC(DIMENSION))
+
+
+class Own(DeclarativeBase):
+    pass
+
+
+class Owned(Own):
+    """The same table by a model with Rowspace's type."""
+
+    __tablename__ = "items"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding: Mapped[object] = mapped_column(Vector(DIMENSION))
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +103,35 @@ async def test_async(filled, vectors, driver):
             hits = await AsyncRepository(session, Item).nearest(vectors[3], 5, with_embedding=True)
         np.testing.assert_allclose(np.asarray(list(hits[0].entity.embedding)), vectors[3], atol=1e-6)
         assert [hit.entity.id for hit in hits] == nearest(vectors, vectors[3], 5)
+
+
+@pytest.mark.parametrize("instrumented", [True, False])
+async def test_beside_an_application_that_registers_vectors_on_psycopg(filled, vectors, instrumented):
+    engine = create_async_engine(filled)
+    event.listen(engine.sync_engine, "connect", lambda connection, _: connection.run_async(register_vector_async))
+    if instrumented:
+        instrument(engine)
+    await _search_both(engine, vectors)
+
+
+async def test_beside_an_application_that_registers_vectors_on_asyncpg(filled, vectors):
+    engine = create_async_engine(filled.set(drivername="postgresql+asyncpg"))
+    event.listen(engine.sync_engine, "connect", lambda connection, _: connection.run_async(register_vector))
+    # Its codec takes no text, so that ours has to come after it.
+    instrument(engine)
+    await _search_both(engine, vectors)
+
+
+async def _search_both(engine, vectors):
+    async with AsyncSession(engine) as session:
+        for model, key in ((Item, ROWS + 1), (Owned, ROWS + 2)):
+            hits = await AsyncRepository(session, model, distance="l2").nearest(vectors[3], 5, with_embedding=True)
+            assert [hit.entity.id for hit in hits] == nearest(vectors, vectors[3], 5)
+            np.testing.assert_allclose(np.asarray(list(hits[0].entity.embedding)), vectors[3], atol=1e-6)
+            session.add(model(id=key, embedding=vectors[4]))
+            await session.flush()
+        await session.rollback()
+    await engine.dispose()
 
 
 def test_on_an_engine_that_was_never_instrumented(filled, vectors):

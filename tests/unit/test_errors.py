@@ -57,10 +57,18 @@ def test_other_conditions_stay_as_they_are(sqlstate):
     assert map_error(wrapped("what happened", sqlstate, IntegrityError)) is None
 
 
+def test_a_key_that_comes_twice_is_told_from_a_subquery_of_several_rows():
+    twice = "ON CONFLICT DO UPDATE command cannot affect row a second time"
+    assert type(map_error(wrapped(twice, "21000"))) is errors.InvalidRow
+    assert map_error(wrapped("more than one row returned by a subquery used as an expression", "21000")) is None
+
+
 def test_a_dimension_mismatch_is_told_from_other_data():
     assert type(map_error(wrapped("expected 3 dimensions, not 2", "22000"))) is DimensionMismatch
     assert type(map_error(wrapped("NaN not allowed in vector", "22000"))) is errors.InvalidVector
     assert type(map_error(wrapped("infinite value not allowed in halfvec", "22000"))) is errors.InvalidVector
+    assert type(map_error(wrapped('"1e+06" is out of range for type halfvec', "22003"))) is errors.InvalidVector
+    assert map_error(wrapped("integer out of range", "22003")) is None
     # asyncpg's own, of an argument of the wrong type.
     assert map_error(wrapped("invalid input for query argument $2: 1 (expected str, got int)", "22000")) is None
     assert type(map_error(wrapped('"70000" is out of range for type halfvec', "22003"))) is errors.InvalidVector

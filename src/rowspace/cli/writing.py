@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -80,7 +80,11 @@ _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 def _csv(part: Part, dimension: int, delimiter: str, *, header: bool) -> bytes:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    # Up to Python 3.12 the module leaves a carriage return without quotes, and then refuses to read it.
+    quoting: Literal[0, 1] = (
+        csv.QUOTE_ALL if any(b"\r" in part[name].data for name in ("id", "content")) else csv.QUOTE_MINIMAL
+    )
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=quoting)
     if header:
         writer.writerow(["id", "content", "metadata", *(["embedding"] if "embedding" in part else [])])
     writer.writerows(_rows(part, dimension))

@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from rowspace._optional import require
 from rowspace.errors import InvalidRow
+from rowspace.types import vector_type_of
+from rowspace.vectors import as_vector
 from rowspace.wire.columns import Kind, RawColumn, kind_of
+from rowspace.wire.texts import stored_type
 
-__all__ = ["array_of", "arrow_type", "as_type", "plain", "plain_type", "stacked", "vectors_array"]
+__all__ = ["array_of", "array_of_values", "arrow_type", "as_type", "plain", "plain_type", "stacked", "vectors_array"]
 
 pa: Any = require("pyarrow", extra="arrow")
 pc: Any = require("pyarrow.compute", extra="arrow")
@@ -24,6 +27,9 @@ pc: Any = require("pyarrow.compute", extra="arrow")
 #: From the year 1970, which Arrow counts from, to 2000, which PostgreSQL counts from.
 _DAYS = 10_957
 _MICROSECONDS = _DAYS * 86_400_000_000
+
+#: What Arrow has against a value.
+_REFUSED = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError)
 
 _TYPES: dict[Kind, Any] = {
     Kind.INT16: pa.int16(),
@@ -55,23 +61,36 @@ _MOMENTS = {
 
 def arrow_type(type_: TypeEngine[Any], dimension: int | None = None) -> Any:
     """Return the Arrow type of values of a column type; `dimension` is that of vectors whose type does not say it."""
-    described: Any = type_
-    kind = kind_of(type_)
+    described: Any = vector_type_of(type_) or stored_type(type_)
+    kind = kind_of(described)
+    if isinstance(type_, TypeDecorator) and kind in {Kind.VECTOR, Kind.ARRAY}:
+        # Made by whoever wrote it of what a driver gives, which here is nothing but text.
+        return pa.string()
     if kind is Kind.VECTOR:
         size = described.dimension or dimension
         return pa.list_(pa.float32()) if size is None else pa.list_(pa.float32(), size)
     if kind is Kind.ARRAY:
-        return pa.list_(arrow_type(described.item_type))
+        return _list_type(described)
     if kind is Kind.DECIMAL:
         return pa.decimal128(described.precision, described.scale or 0)
     return _TYPES.get(kind, pa.string())
+
+
+def _list_type(type_: Any) -> Any:
+    # Bytes are text in JSON, by which arrays come.
+    item = arrow_type(type_.item_type)
+    list_ = pa.string() if pa.types.is_binary(item) else item
+    for _ in range(type_.dimensions or 1):
+        list_ = pa.list_(list_)
+    return list_
 
 
 def array_of(raw: RawColumn, kind: Kind, type_: Any) -> Any:
     """Return a column that was read as an Arrow array of a type of `arrow_type`.
 
     Raises:
-        InvalidRow: a date or time that is infinite, or a decimal number that is not a number.
+        InvalidRow: a date or time that is infinite, a decimal number that is not a number, or an array of other
+            dimensions.
         DimensionMismatch: a vector of another dimension.
     """
     if kind is Kind.VECTOR:
@@ -81,9 +100,35 @@ def array_of(raw: RawColumn, kind: Kind, type_: Any) -> Any:
     if kind in _MOMENTS:
         return _moment(raw, *_MOMENTS[kind]).view(type_)
     if kind is Kind.ARRAY:
-        return pa.array([None if text is None else json.loads(text) for text in raw.texts()], type_)
+        return _lists(raw.texts(), type_)
     text = _bytes(raw, pa.binary() if kind is Kind.BYTES else pa.string())
     return as_type(text, type_) if kind is Kind.DECIMAL else text
+
+
+def _lists(texts: Sequence[str | None], type_: Any) -> Any:
+    try:
+        return pa.array([None if text is None else json.loads(text) for text in texts], type_)
+    except _REFUSED:
+        # Dates and the number NaN are text in JSON, and a decimal number has more digits than a float.
+        lists = [None if text is None else json.loads(text, parse_float=str, parse_int=str) for text in texts]
+    return as_type(array_of_values(lists, _of_text(type_)), type_)
+
+
+def _of_text(type_: Any) -> Any:
+    return pa.list_(_of_text(type_.value_type)) if pa.types.is_list(type_) else pa.string()
+
+
+def array_of_values(values: Sequence[Any], type_: Any) -> Any:
+    """Return values of Python's as an array.
+
+    Raises:
+        InvalidRow: a value that the type cannot hold.
+    """
+    try:
+        return pa.array(values, type_)
+    except _REFUSED as error:
+        message = f"cannot be read as {type_}: {error}."
+        raise InvalidRow(message) from error
 
 
 def vectors_array(matrix: Any, valid: Any = None) -> Any:
@@ -133,7 +178,7 @@ def _moment(raw: RawColumn, dtype: str, epoch: int) -> Any:
     numbers = raw.numbers(dtype)
     limits = np.iinfo(numbers.dtype)
     if ((numbers == limits.max) | (numbers == limits.min)).any():
-        message = "A date or time is infinite, which Arrow cannot say: leave those rows out with a condition."
+        message = "holds an infinite date or time, which Arrow cannot say; a condition may leave those rows out."
         raise InvalidRow(message)
     return pa.array(numbers + numbers.dtype.type(epoch), mask=~raw.valid)
 
@@ -146,9 +191,13 @@ def _bytes(raw: RawColumn, type_: Any) -> Any:
 
 
 def stacked(values: Sequence[Any], dimension: int) -> Any:
-    """Return vectors, some of which may be None, as `FixedSizeList<float32>`."""
+    """Return vectors, some of which may be None, as `FixedSizeList<float32>`.
+
+    Raises:
+        DimensionMismatch: one is of another dimension.
+    """
     valid = np.array([value is not None for value in values], np.bool_)
     matrix = np.zeros((len(values), dimension), np.float32)
     for row in np.flatnonzero(valid):
-        matrix[row] = values[int(row)]
+        matrix[row] = as_vector(values[int(row)], dimension=dimension)
     return vectors_array(matrix, valid)

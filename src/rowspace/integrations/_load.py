@@ -18,6 +18,7 @@ from rowspace.integrations._metadata import keep_schema
 from rowspace.integrations._rows import Rows
 from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, DocumentRepository, Repository, TableRepository
+from rowspace.repositories.given import size
 from rowspace.results import LoadReport, Reject
 
 __all__ = ["Existing", "Loading", "load"]
@@ -42,9 +43,7 @@ class Loading:
         if self.if_exists not in {"fail", "append", "replace"}:
             message = f"if_exists is one of fail, append, replace, got {self.if_exists!r}."
             raise ConfigurationError(message)
-        if type(self.chunksize) is not int or self.chunksize < 1:
-            message = f"chunksize is a whole number of at least 1, got {self.chunksize!r}."
-            raise ConfigurationError(message)
+        size("chunksize", self.chunksize)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Column, Enum, Select, TypeDecorator, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from rowspace._optional import require
-from rowspace.errors import ConfigurationError, mapped_errors
-from rowspace.integrations._arrow import array_of, arrow_type, as_type, stacked
+from rowspace.errors import ConfigurationError, InvalidRow, mapped_errors
+from rowspace.integrations._arrow import array_of, array_of_values, arrow_type, as_type, stacked
 from rowspace.integrations._metadata import (
     ID,
     IS_JSON,
@@ -26,8 +26,10 @@ from rowspace.integrations._metadata import (
 from rowspace.models import Collection
 from rowspace.repositories import TableRepository
 from rowspace.repositories.subjects import Where
+from rowspace.vectors import as_vector
 from rowspace.wire.columns import Kind, RawColumn, kind_of
 from rowspace.wire.encode import to_json
+from rowspace.wire.texts import psycopg_dialect, stored_type, value_reader
 
 __all__ = ["META", "Fields", "fields_of", "selected"]
 
@@ -50,12 +52,14 @@ class Fields:
         types: by attribute, the Arrow type; for metadata that is in columns, there is none.
         ids: by attribute, the type that a frame had, where the column is text.
         keys: by metadata key, the Arrow field.
+        columns: by attribute, the column.
     """
 
     kinds: Mapping[str, Kind]
     types: Mapping[str, Any]
     ids: Mapping[str, Any]
     keys: Mapping[str, Any]
+    columns: Mapping[str, Column[Any]]
     #: The metadata of the schema of the frame that was written, where pandas has its own types.
     notes: Mapping[bytes, bytes]
 
@@ -83,9 +87,18 @@ class Fields:
             if name == META and type_ is None:
                 arrays += columns_of_metadata(part[name].texts(), self.keys)
                 continue
-            array = array_of(part[name], self.kinds[name], type_)
+            array = self._array(name, part[name])
             arrays.append(as_type(array, self.ids[name]) if name in self.ids else array)
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _array(self, name: str, raw: RawColumn) -> Any:
+        type_ = self.columns[name].type
+        if not isinstance(type_, TypeDecorator) or stored_type(type_) is type_:
+            with _naming(name):
+                return array_of(raw, self.kinds[name], self.types[name])
+        # As the application sees the values: what is written back goes through the type too.
+        read = value_reader(type_)
+        return _array_of([None if text is None else read(text) for text in raw.texts()], type_, self.types[name], name)
 
     def _named(self, key: str) -> str:
         return column_of(key, {_shown(name) for name in self.types})
@@ -128,7 +141,7 @@ def fields_of(
         # In the order of the frame that was written, and its columns also where they are all null.
         found = {key: field_of_key(key, known.get(key, ()), kept.get(key)) for key in (keys or {**kept, **known})}
     ids = {"id": id_.type} if id_ is not None and "id" in chosen else {}
-    return Fields(kinds, types, ids, found, schema.metadata or {})
+    return Fields(kinds, types, ids, found, tables.columns, schema.metadata or {})
 
 
 def _chosen(
@@ -180,8 +193,28 @@ def selected(session: Session, statement: Select[Any], *, columns: Any, where: W
 
 def _selected_type(type_: Any, values: Sequence[Any]) -> Any:
     # A vector column without a dimension, such as that of the documents, has that of its first vector.
-    dimension = next((len(value) for value in values if value is not None), 0) if kind_of(type_) is Kind.VECTOR else 0
-    return arrow_type(type_, dimension)
+    dimension = next((_length(value) for value in values if value is not None), 0) if _is_vector(type_) else 0
+    arrow = arrow_type(type_, dimension)
+    if isinstance(type_, TypeDecorator) and not _fits(values, arrow):
+        return pa.string()
+    # A sum of integers is an integer to SQLAlchemy, and more than one to PostgreSQL.
+    return pa.int64() if pa.types.is_integer(arrow) and not _fits(values, arrow) else arrow
+
+
+def _is_vector(type_: Any) -> bool:
+    return kind_of(type_) is Kind.VECTOR
+
+
+def _length(vector: Any) -> int:
+    return len(as_vector(vector))
+
+
+def _fits(values: Sequence[Any], type_: Any) -> bool:
+    try:
+        array_of_values(values, type_)
+    except InvalidRow:
+        return False
+    return True
 
 
 def _selected_batches(first: Any, parts: Iterator[Any], types: Mapping[str, Any], schema: Any) -> Iterator[Any]:
@@ -189,19 +222,44 @@ def _selected_batches(first: Any, parts: Iterator[Any], types: Mapping[str, Any]
     while part:
         columns = zip(*part, strict=True)
         arrays = [
-            _selected_array(values, type_, field.type)
+            _array_of(values, type_, field.type, field.name)
             for values, type_, field in zip(columns, types.values(), schema, strict=True)
         ]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
         part = next(parts, [])
 
 
-def _selected_array(values: Sequence[Any], type_: Any, arrow: Any) -> Any:
-    kind = kind_of(type_)
-    if kind is Kind.VECTOR:
+def _array_of(values: Sequence[Any], type_: Any, arrow: Any, name: str) -> Any:
+    """Return values as the application sees them as an array.
+
+    Raises:
+        InvalidRow: a value that the array cannot hold; the message names the column.
+    """
+    if _is_vector(type_):
         return stacked(values, arrow.list_size)
-    if kind is Kind.JSON:
+    stored: Any = stored_type(type_)
+    if kind_of(stored) is Kind.JSON:
         return pa.array([None if value is None else to_json(value) for value in values], arrow)
-    if kind is Kind.TEXT:
-        return pa.array([value if value is None or isinstance(value, str) else str(value) for value in values], arrow)
-    return pa.array(values, arrow)
+    label = stored.bind_processor(psycopg_dialect()) if isinstance(type_, Enum) else None
+    with _naming(name):
+        return array_of_values([_as_text(label(one) if label else one, arrow) for one in values], arrow)
+
+
+def _as_text(value: Any, arrow: Any) -> Any:
+    """Return a value as text where the array is of text, also inside of lists."""
+    if value is None or isinstance(value, str):
+        return value
+    if pa.types.is_list(arrow):
+        return [_as_text(one, arrow.value_type) for one in value]
+    if not pa.types.is_string(arrow):
+        return value
+    return to_json(value) if isinstance(value, dict | list) else str(value)
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except InvalidRow as error:
+        message = f"The column {name!r} {error} Leave it out, or select it cast to another type."
+        raise InvalidRow(message) from error

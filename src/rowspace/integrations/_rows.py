@@ -20,6 +20,7 @@ from rowspace.integrations._vectors import check_vector_type, sound_vectors, vec
 from rowspace.models import Collection, Document
 from rowspace.repositories import TableRepository
 from rowspace.results import Reject
+from rowspace.types import vector_type_of
 from rowspace.wire.columns import Kind, kind_of
 
 __all__ = ["DOCUMENT", "Rows", "json_values"]
@@ -66,7 +67,8 @@ class Rows:
             InvalidRow, InvalidVector, DimensionMismatch: a column is missing, unknown, or of a wrong type.
         """
         known = _documents() if tables is None else dict(tables.columns)
-        names = list(schema.names)
+        # What the server computes is computed anew.
+        names = [name for name in schema.names if name not in known or known[name].computed is None]
         has_meta = tables is None or (META in known and isinstance(known[META].type, JSONB))
         columns = {name: known[name] for name in names if name in known and not (has_meta and name == META)}
         whole = ("metadata", META) if has_meta else ()
@@ -105,8 +107,8 @@ class Rows:
                 raise InvalidRow(message)
 
     def _dimension_of_column(self, name: str) -> int | None:
-        declared: Any = self.columns[name].type
-        return declared.dimension or (self.dimension if name == self.vector else None)
+        declared = vector_type_of(self.columns[name].type)
+        return (declared and declared.dimension) or (self.dimension if name == self.vector else None)
 
     def of_dimension(self, dimension: int) -> Rows:
         """Return the same for vectors of a dimension."""

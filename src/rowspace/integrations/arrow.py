@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sqlalchemy import Select
+from sqlalchemy import Select, SelectBase
 from sqlalchemy.orm import Session
 
 from rowspace._optional import require
@@ -62,7 +62,7 @@ def read_batches(
         InvalidFilter: the filter is malformed.
         InvalidRow: a value that Arrow cannot hold, such as an infinite date.
     """
-    if isinstance(over, Select):
+    if isinstance(over, SelectBase):
         with selected(session, over, columns=columns, where=where) as reader:
             yield reader
         return
@@ -99,8 +99,9 @@ def write_table(
     """Write rows to a collection or a table, by COPY in binary: all of them or none, in the session's transaction.
 
     A collection has the columns `id`, `content` and `embedding`; whatever else there is becomes metadata, but nulls. A
-    model has its attributes, and metadata if it has a JSONB attribute `meta`. What is wrong with a table is found
-    before anything is written; what is wrong with a stream undoes what was written of it.
+    model has its attributes, of which those that the server computes are left out, and metadata if it has a JSONB
+    attribute `meta`. What is wrong with a table is found before anything is written; what is wrong with a stream undoes
+    what was written of it.
 
     Args:
         session: a SQLAlchemy session; nothing is committed.

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, Self
@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rowspace._optional import require
-from rowspace.errors import ConfigurationError, EmbedderFailed
+from rowspace.errors import EmbedderFailed
 from rowspace.integrations.retrying import Retry
+from rowspace.repositories.given import size
 from rowspace.services.embedding import aembed_query, aembed_texts, embed_query, embed_texts, embedder_name
 
 __all__ = ["ConcurrentEmbedder", "ParallelEmbedder", "Retry"]
@@ -50,8 +51,8 @@ class ParallelEmbedder:
     """
 
     def __init__(self, factory: Callable[[], Any], *, processes: int | None = None, chunk_size: int = 32) -> None:
-        self._processes = _at_least_one("processes", processes or os.cpu_count() or 1)
-        self._chunk = _at_least_one("chunk_size", chunk_size)
+        self._processes = size("processes", os.cpu_count() or 1 if processes is None else processes)
+        self._chunk = size("chunk_size", chunk_size)
         self._factory = factory
         self._pool: ProcessPoolExecutor | None = None
         self._name: str | None = None
@@ -137,8 +138,8 @@ class ConcurrentEmbedder:
         asleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         self._embedder = embedder
-        self._limit = _at_least_one("limit", limit)
-        self._chunk = _at_least_one("chunk_size", chunk_size)
+        self._limit = size("limit", limit)
+        self._chunk = size("chunk_size", chunk_size)
         options = (retry or Retry()).options(require("tenacity", extra="langchain"))
         self._options = {**options, **({} if sleep is None else {"sleep": sleep})}
         self._aoptions = {**options, **({} if asleep is None else {"sleep": asleep})}
@@ -154,17 +155,22 @@ class ConcurrentEmbedder:
         """Return the vectors as a matrix of shape (texts, dimension); the last error of a request is raised."""
         if not texts:
             return np.empty((0, 0), np.float32)
+        given_up = threading.Event()
         with ThreadPoolExecutor(self._limit, "rowspace-embed") as pool:
-            parts = [pool.submit(self._try, embed_texts, part) for part in _chunks(texts, self._chunk)]
+            parts = [pool.submit(self._try, embed_texts, part, given_up) for part in _chunks(texts, self._chunk)]
             try:
+                # By any of them: the first may be waiting for its next try.
+                for part in wait(parts, return_when=FIRST_EXCEPTION).done:
+                    part.result()
                 return np.concatenate([part.result() for part in parts])
             except BaseException:
+                given_up.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def embed_query(self, text: str, /) -> Float32:
         """Return the vector of a query, of shape (dimension,)."""
-        vector: Float32 = self._try(embed_query, text)
+        vector: Float32 = self._try(embed_query, text, threading.Event())
         return vector
 
     async def aembed_documents(self, texts: Sequence[str], /) -> Float32:
@@ -185,15 +191,17 @@ class ConcurrentEmbedder:
         vector: Float32 = await self._atry(aembed_query, text)
         return vector
 
-    def _try(self, work: Callable[..., Any], given: Any) -> Any:
+    def _try(self, work: Callable[..., Any], given: Any, given_up: threading.Event) -> Any:
         tenacity = require("tenacity", extra="langchain")
 
         def once() -> Any:
             # Held for the request alone: whoever waits to try again leaves the slot to others.
             with self._slots:
+                if given_up.is_set():
+                    raise CancelledError
                 return work(self._embedder, given)
 
-        return tenacity.Retrying(**self._options)(once)
+        return tenacity.Retrying(**{"sleep": given_up.wait, **self._options})(once)
 
     async def _atry(self, work: Callable[..., Awaitable[Any]], given: Any) -> Any:
         tenacity = require("tenacity", extra="langchain")
@@ -208,13 +216,6 @@ class ConcurrentEmbedder:
 
 def _chunks(texts: Sequence[str], size: int) -> list[list[str]]:
     return [list(texts[at : at + size]) for at in range(0, len(texts), size)]
-
-
-def _at_least_one(name: str, value: Any) -> int:
-    if type(value) is not int or value < 1:
-        message = f"{name} is a whole number of at least 1, got {value!r}."
-        raise ConfigurationError(message)
-    return value
 
 
 def _prepare_process(factory: Callable[[], Any]) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from rowspace._optional import require
 from rowspace.errors import ConfigurationError, InvalidRow, InvalidVector
 from rowspace.models import Collection
+from rowspace.repositories.given import size
 from rowspace.results import LoadReport, Reject
 from rowspace.wire.columns import Kind, kind_of
 from rowspace.wire.encode import to_json
@@ -79,9 +80,7 @@ def read_frames(
 
     Memory holds one frame. The session's connection is busy until the last one, or until the iterator is closed.
     """
-    if chunksize < 1:
-        message = f"chunksize is at least 1, got {chunksize}."
-        raise ConfigurationError(message)
+    chunksize = size("chunksize", chunksize)
     with read_batches(session, over, **options) as reader:
         waiting = reader.schema.empty_table()
         for batch in reader:

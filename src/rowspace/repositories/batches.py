@@ -113,8 +113,8 @@ def plan_load(
         empty: the table has no rows: they may be copied straight into it, where the server's types are the model's.
 
     Raises:
-        ConfigurationError: an attribute that is no column, or a primary key column that is missing; or the model is
-            mapped to several tables.
+        ConfigurationError: an attribute that is no column, a primary key column that is missing, or a column without
+            one whose `onupdate` is in Python; or the model is mapped to several tables.
     """
     constants = dict(constants or {})
     table = table_of_one(model, "A bulk load")

@@ -1,4 +1,7 @@
-"""What a caller hands over as several: rows, keys, ids, conditions. One alone would be taken for something else."""
+"""What a caller hands over: several rows, keys, ids or conditions, as one would be taken for something else.
+
+And how many of them go at once.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from rowspace.errors import ConfigurationError, InvalidText
+from rowspace.errors import ConfigurationError, InvalidSetting, InvalidText
+from rowspace.settings import check_count
 
-__all__ = ["conditions", "ids_of", "is_text", "several"]
+__all__ = ["conditions", "ids_of", "is_text", "several", "size"]
 
 G = TypeVar("G", bound=Iterable[Any] | AsyncIterable[Any])
 
@@ -69,3 +73,15 @@ def conditions(where: Any) -> tuple[ColumnElement[bool], ...]:
         message = f"Expected where as a list of conditions or a filter as a dict, got {where!s:.60}: write [...]."
         raise ConfigurationError(message)
     return tuple(where)
+
+
+def size(name: str, given: Any) -> int:
+    """Return how many go at once, also of NumPy's numbers.
+
+    Raises:
+        ConfigurationError: no whole number of at least 1, with which a load would never come to its end, or at once.
+    """
+    try:
+        return check_count(name, given)
+    except InvalidSetting as error:
+        raise ConfigurationError(str(error)) from None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Column, Select, inspect
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Column, Select, inspect, types
 
 from rowspace.errors import ConfigurationError
 from rowspace.models import Collection
@@ -18,9 +17,11 @@ from rowspace.repositories.targets import mapper_of
 from rowspace.statements.models import table_of_one
 from rowspace.statements.read import Export, ExportColumn, ExportKey
 from rowspace.statements.visible import collect
-from rowspace.types import Vector, VectorType
+from rowspace.types import Vector, vector_type_of
 from rowspace.wire.columns import ColumnsDecoder, export_column, kind_of
 from rowspace.wire.decode import MatrixDecoder, key_decoder
+from rowspace.wire.encode import ddl_of
+from rowspace.wire.texts import value_reader
 
 __all__ = ["Reading", "columns_of", "first_vector", "plan_columns", "plan_reading"]
 
@@ -42,7 +43,7 @@ class Reading:
             return ColumnsDecoder(len(self.export.columns))
         if self.at_once is not None:
             rows = self.at_once // (4 * self.dimension)
-        decoders = [key_decoder(key.type) or bytes.decode for key in self.keys]
+        decoders = [_key_reader(key) for key in self.keys]
         return MatrixDecoder(self.dimension, decoders, expected=(rows or 0) + (rows or 0) // 16)
 
     def selection(self, subject: Subject[Any], conditions: Conditions) -> Select[int]:
@@ -101,12 +102,21 @@ def first_vector(over: Any) -> str | None:
     if isinstance(over, Collection):
         return None
     columns = mapper_of(over).columns.items()
-    return next((str(name) for name, column in columns if isinstance(column.type, VectorType)), None)
+    return next((str(name) for name, column in columns if vector_type_of(column.type) is not None), None)
 
 
 def _keys(subject: Subject[Any]) -> tuple[Column[Any], ...]:
     table = inspect(subject.target.model).local_table
     return tuple(key for key in table.primary_key.columns if key.name not in dict(subject.target.scope))
+
+
+def _key_reader(key: Column[Any]) -> Callable[[bytes], Any]:
+    """Return what makes of the bytes of a key the value that an entity has."""
+    decode = key_decoder(key.type)
+    if decode is not None and not (isinstance(key.type, types.Uuid) and not key.type.as_uuid):
+        return decode
+    read = value_reader(key.type)
+    return lambda data: read(bytes.decode(data) if decode is None else str(decode(data)))
 
 
 def _export(
@@ -118,14 +128,10 @@ def _export(
         table=partition or table.name,
         schema=schema_in(schemas, table),
         columns=columns,
-        keys=tuple(ExportKey(key.name, _ddl(key)) for key in _keys(subject)),
+        keys=tuple(ExportKey(key.name, ddl_of(key.type, schemas)) for key in _keys(subject)),
         selection=_selection() if conditions.clauses else None,
     )
 
 
 def _selection() -> str:
     return f"rowspace_{uuid4().hex[:12]}"
-
-
-def _ddl(column: Column[Any]) -> str:
-    return column.type.compile(postgresql.dialect(paramstyle="named"))  # type: ignore[no-untyped-call]

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Table, inspect
-from sqlalchemy.exc import NoInspectionAvailable
+from sqlalchemy.orm import Mapper
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
@@ -73,11 +73,12 @@ def mapper_of(model: Any) -> Any:
     Raises:
         ConfigurationError: it is not mapped.
     """
-    try:
-        return inspect(model)
-    except NoInspectionAvailable:
-        message = f"Expected a mapped class, got {model!r}."
-        raise ConfigurationError(message) from None
+    # Text as SQL, an instance and an engine can be inspected too.
+    found = inspect(model, raiseerr=False)
+    if not isinstance(found, Mapper):
+        message = f"Expected a mapped class, got {model!r:.200}."
+        raise ConfigurationError(message)
+    return found
 
 
 def _is_vector(attribute: Any) -> bool:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from rowspace.errors import InvalidRow, InvalidText, RowspaceError
 from rowspace.services.models import DocumentIn
-from rowspace.vectors import as_vector
+from rowspace.vectors import as_halfvec, as_vector
 from rowspace.wire.encode import storable_json, storable_text
 
 __all__ = ["Given", "bytes_of", "checked", "id_of", "long_texts", "sha256"]
@@ -24,9 +24,7 @@ _LONG = 50_000
 _MAX_ID = 2_600
 
 
-def checked(
-    given: Given, number: int, dimension: int, *, refused: str | None = None, strip_nul: bool = False
-) -> DocumentIn:
+def checked(given: Given, number: int, dimension: int, *, refused: str | None = None, **options: bool) -> DocumentIn:
     """Return a document as it will come back, so that it can be compared with what is stored.
 
     Args:
@@ -34,13 +32,14 @@ def checked(
         number: that of its row, for messages.
         dimension: what an embedding must have.
         refused: what is wrong with its content, where that is known.
-        strip_nul: leave NUL bytes out of text, in place of an error.
+        options: `strip_nul`: leave NUL bytes out of text, in place of an error; `half`: the index holds the numbers of
+            an embedding as float16.
 
     Raises:
         InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row.
     """
     _check_refused(given, number, refused)
-    return _storable(_document(given, number), number, dimension, strip_nul=strip_nul)
+    return _storable(_document(given, number), number, dimension, **options)
 
 
 def long_texts(given: Sequence[Given]) -> dict[int, str]:
@@ -74,7 +73,9 @@ def _document(given: Given, number: int) -> DocumentIn:
         raise located from error
 
 
-def _storable(document: DocumentIn, number: int, dimension: int, *, strip_nul: bool) -> DocumentIn:
+def _storable(
+    document: DocumentIn, number: int, dimension: int, *, strip_nul: bool = False, half: bool = False
+) -> DocumentIn:
     clean: dict[str, Any] = {}
     field = ""
     try:
@@ -87,6 +88,8 @@ def _storable(document: DocumentIn, number: int, dimension: int, *, strip_nul: b
         field = "embedding"
         if document.embedding is not None:
             clean[field] = as_vector(document.embedding, dimension=dimension)
+            if half:
+                as_halfvec(clean[field])
     except RowspaceError as error:
         message = f"Row {number} (id {document.id!r:.80}), {field}: {error}"
         located = type(error)(message).at("documents", number, field)

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, TypedDict, TypeVar
 
 from rowspace.errors import ConfigurationError, RowspaceError
+from rowspace.repositories.given import size
 from rowspace.repositories.marks import Marks
 from rowspace.results import LoadReport, Reject
 from rowspace.services.incoming import Given, bytes_of, checked, id_of, sha256
@@ -24,7 +25,6 @@ __all__ = [
     "Rejects",
     "atake",
     "checked_options",
-    "checked_size",
     "log",
     "take",
 ]
@@ -86,13 +86,16 @@ class Load:
         self._seen = Marks()
         self._texts = Marks()
 
-    def batch(self, given: list[Given], dimension: int, refused: Mapping[int, str] | None = None) -> Batch:
+    def batch(
+        self, given: list[Given], dimension: int, refused: Mapping[int, str] | None = None, *, half: bool = False
+    ) -> Batch:
         """Return the next documents of the load as a batch, checked before anything is embedded, which costs most.
 
         Args:
             given: the documents.
             dimension: what an embedding must have.
             refused: by position, what is wrong with the content of some.
+            half: the index holds the numbers of an embedding as float16.
 
         Raises:
             InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row; rows with such an
@@ -102,7 +105,8 @@ class Load:
         for number, item in enumerate(given, self.report.received):
             try:
                 fault = (refused or {}).get(number - self.report.received)
-                documents.append(checked(item, number, dimension, refused=fault, strip_nul=self._strip_nul))
+                options = {"strip_nul": self._strip_nul, "half": half}
+                documents.append(checked(item, number, dimension, refused=fault, **options))
             except RowspaceError as error:
                 if self._rejects is None:
                     raise
@@ -225,20 +229,8 @@ def checked_options(options: LoadOptions) -> LoadOptions:
     if unknown := options.keys() - _DEFAULTS.keys():
         message = f"A load has no option {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(_DEFAULTS)}."
         raise TypeError(message)
-    checked_size(options.get("batch_size", 1))
-    return {**_DEFAULTS, **options}
-
-
-def checked_size(batch_size: int) -> int:
-    """Return the size of batches.
-
-    Raises:
-        ConfigurationError: it is no whole number of at least 1.
-    """
-    if type(batch_size) is not int or batch_size < 1:
-        message = f"batch_size is a whole number of at least 1, got {batch_size!r}."
-        raise ConfigurationError(message)
-    return batch_size
+    given: LoadOptions = {**_DEFAULTS, **options}
+    return {**given, "batch_size": size("batch_size", given["batch_size"])}
 
 
 def take(source: Iterator[T], count: int) -> list[T]:

@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql
 
 from rowspace.errors import DimensionMismatch, RowspaceError
 from rowspace.statements.read import ExportColumn
-from rowspace.types import HalfVector, Vector
+from rowspace.types import HalfVector, Vector, vector_type_of
 from rowspace.wire.decode import StreamDecoder
 
 __all__ = ["ColumnsDecoder", "Kind", "RawColumn", "export_column", "kind_of"]
@@ -71,7 +71,8 @@ _KINDS: Mapping[type[Any], Kind] = {
 
 
 def kind_of(type_: types.TypeEngine[Any]) -> Kind:
-    """Return how a column of a type is read."""
+    """Return how a column of a type is read; a `TypeDecorator` makes its values of text."""
+    type_ = vector_type_of(type_) or type_
     if isinstance(type_, types.DateTime):
         return Kind.TIMESTAMP_UTC if type_.timezone else Kind.TIMESTAMP
     # Float is a Numeric too, so the mapping comes first.

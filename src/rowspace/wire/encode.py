@@ -34,6 +34,7 @@ from rowspace.types import Vector, VectorType, vector_type_of
 __all__ = [
     "ColumnEncoder",
     "EncodedRows",
+    "ddl_of",
     "encoder_of",
     "literal_of",
     "storable_json",
@@ -88,7 +89,7 @@ def encoder_of(
     type_ = vector_type_of(column.type) or column.type
     if isinstance(type_, VectorType) and type_.dimension is None and dimension is not None:
         type_ = type(type_)(dimension)
-    ddl = _ddl(type_, schemas)
+    ddl = ddl_of(type_, schemas)
     encode = _binary_encoder(type_, strip_nul=strip_nul)
     if encode is not None:
         encode_many = partial(_matrix, type_.dimension) if type(type_) is Vector else None
@@ -104,10 +105,11 @@ def literal_of(column: Column[Any], value: Any, *, schemas: Mapping[str | None, 
     text = _text_encoder(type_, strip_nul=False)(value).decode()
     # By escapes, which mean the same whatever `standard_conforming_strings` is.
     quoted = text.replace("\\", r"\\").replace("'", "''")
-    return f"CAST(E'{quoted}' AS {_uncut(_ddl(type_, schemas))})"
+    return f"CAST(E'{quoted}' AS {_uncut(ddl_of(type_, schemas))})"
 
 
-def _ddl(type_: types.TypeEngine[Any], schemas: Mapping[str | None, str | None]) -> str:
+def ddl_of(type_: types.TypeEngine[Any], schemas: Mapping[str | None, str | None]) -> str:
+    """Return a type as DDL; arguments as in `encoder_of`."""
     dialect: Any = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
     dialect.identifier_preparer.schema_for_object = lambda named: schemas.get(named.schema, named.schema)
     return type_.compile(dialect)
@@ -160,7 +162,8 @@ def _text_of(length: int | None, *, strip_nul: bool) -> Encode:
 
 def _text_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode:
     """Encode through the type's own processing and psycopg's text form, which the server reads by the cast."""
-    dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
+    # A dict of hstore becomes text too: psycopg could take it only on a connection that knows the type.
+    dialect = postgresql.psycopg.dialect(use_native_hstore=False)  # type: ignore[no-untyped-call]
     bind = type_.dialect_impl(dialect).bind_processor(dialect)
     transformer = Transformer(_Adapters(_strip_nul if strip_nul else to_text))
 

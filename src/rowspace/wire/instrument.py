@@ -9,6 +9,9 @@
 What this leaves on the dialect is what `rowspace.types` looks for: `rowspace_wrap`, which wraps bytes as a parameter
 of the driver, and `rowspace_send`, which asks for `vector_send`. Both are absent on an engine that was never
 instrumented, and then every value is text.
+
+An application may have called pgvector's `register_vector`. On asyncpg that is a codec which takes neither text nor
+bytes: it has to be called before this, in a listener to the engine's `connect` or on connections made before.
 """
 
 from __future__ import annotations

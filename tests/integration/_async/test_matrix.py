@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import enum
 from datetime import date
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Date, text
+from sqlalchemy import Date, Integer, Numeric, TypeDecorator, Uuid, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
@@ -124,11 +127,58 @@ async def test_a_model_with_a_composite_key_of_any_types(database):
         session.add_all(Reading(station=1, day=day, signal=VECTORS[i]) for i, day in enumerate(days))
         repository = AsyncMatrixRepository(session, Reading)
         late = await repository.read([Reading.day > days[6]])
-        assert sorted(late.keys) == [(1, day.isoformat()) for day in days[7:]]
+        assert sorted(late.keys) == [(1, day) for day in days[7:]]
         assert await repository.update([(1, days[0])], [np.zeros(DIMENSION)]) == 1
         session.add(Reading(station=2, day=days[0], signal=None))
         with pytest.raises(DimensionMismatch, match="a row has none"):
             await repository.read()
+
+
+class Own(DeclarativeBase):
+    pass
+
+
+class Colour(enum.Enum):
+    RED = "r"
+
+
+class Shifted(TypeDecorator[int]):
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> int:
+        return value + 1_000
+
+    def process_result_value(self, value: Any, dialect: Any) -> int:
+        return value - 1_000
+
+
+class Sample(Own):
+    __tablename__ = "samples"
+
+    colour: Mapped[Colour] = mapped_column("the colour", primary_key=True)
+    ripe: Mapped[bool] = mapped_column(primary_key=True)
+    size: Mapped[Decimal] = mapped_column(Numeric(8, 2), primary_key=True)
+    number: Mapped[int] = mapped_column(Shifted, primary_key=True)
+    serial: Mapped[str] = mapped_column(Uuid(as_uuid=False), primary_key=True)
+    signal: Mapped[np.ndarray] = mapped_column(Vector(2))
+
+
+async def test_keys_are_those_that_entities_have(database):
+    elsewhere = AsyncDatabase(database.engine, schema="Else where")
+    key = (Colour.RED, True, Decimal("1.50"), 3, "00000000-0000-0000-0000-000000000007")
+    async with elsewhere.begin() as session:
+        await session.execute(text('CREATE SCHEMA "Else where"'))
+        await session.execute(text("""CREATE TYPE "Else where".colour AS ENUM ('RED')"""))
+        await session.execute(CreateTable(Sample.__table__))
+        names = ("colour", "ripe", "size", "number", "serial")
+        session.add(Sample(**dict(zip(names, key, strict=True)), signal=[1, 2]))
+        repository = AsyncMatrixRepository(session, Sample)
+        for where in ((), [Sample.ripe]):
+            keys = (await repository.read(where)).keys
+            assert keys == [key]
+            assert [*map(type, keys[0])] == [*map(type, key)]
+        assert await repository.update(keys, [[3, 4]]) == 1
 
 
 class Broken(DeclarativeBase):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import func, select
 
-from rowspace import AsyncDocumentService, LoadReport
-from rowspace.errors import ConfigurationError, InvalidText, TransactionConflict
+from rowspace import HNSW, AsyncCollectionRepository, AsyncDocumentRepository, AsyncDocumentService, LoadReport
+from rowspace.errors import ConfigurationError, InvalidText, InvalidVector, TransactionConflict
 from rowspace.models import LoadProgress
 from rowspace.testing import HashingEmbedder
 
@@ -157,6 +157,22 @@ async def test_a_batch_of_nothing_but_bad_rows(service):
     rejects = []
     report = await service.add("news", [BAD[1]] * 4, rejects=rejects.append, batch_size=2, resume="k")
     assert (report, len(rejects)) == (LoadReport(4, rejected=4), 4)
+
+
+async def test_a_number_that_the_index_cannot_hold_is_a_bad_row(service, database):
+    await service.create_collection("half", 2, index=HNSW(quantize="halfvec"))
+    rows = [{"id": "a", "content": "x", "embedding": [1, 2]}, {"id": "b", "content": "x", "embedding": [1e6, 2]}]
+    rejects = []
+    assert await service.add("half", rows, rejects=rejects.append) == LoadReport(2, inserted=1, rejected=1)
+    assert rejects[0].reason.startswith(
+        "Row 1 (id 'b'), embedding: The number 1000000.0 at index 0 is beyond the range"
+    )
+    with pytest.raises(InvalidVector, match="Row 1"):
+        await service.add("half", rows)
+    async with database.session() as session:
+        half = AsyncDocumentRepository(session, await AsyncCollectionRepository(session).get("half"))
+        with pytest.raises(InvalidVector, match=r"out of range for type halfvec\. A halfvec and an index with "):
+            await half.upsert(rows)
 
 
 async def test_a_text_under_many_ids_is_embedded_once_a_batch(service, embedder):

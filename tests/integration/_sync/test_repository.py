@@ -242,6 +242,14 @@ def test_a_generator_is_read_once_and_a_batch_at_a_time(session):
     assert sizes == list(range(10))
 
 
+@pytest.mark.parametrize("size", [0, -1, 2.5, "5", None, True])
+def test_a_batch_has_a_size(session, size):
+    rows = [{"id": at, "embedding": [at, 1]} for at in range(3)]
+    with pytest.raises(ConfigurationError, match="batch_size is a whole number of at least 1"):
+        Repository(session, Article).upsert(rows, batch_size=size)
+    assert (Repository(session, Article).upsert(rows, batch_size=np.int64(2))).inserted == 3
+
+
 def test_no_rows(session):
     assert Repository(session, Article).upsert([]) == LoadReport()
     assert Repository(session, Article).upsert(iter([])) == LoadReport()
@@ -422,6 +430,6 @@ def test_a_key_is_what_the_server_takes_for_it(session):
 def test_keys_that_are_one_to_the_server_alone_are_refused_in_words(session):
     tenant = uuid.UUID(int=6)
     rows = [{"tenant": tenant, "word": word, "embedding": [1, 2]} for word in ("Ada", "ada")]
-    with pytest.raises(InvalidRow, match="have keys that are one to words_by_key, such as 'A' and 'a' of a citext"):
+    with pytest.raises(InvalidRow, match="Two rows of a batch have keys that are one to the server, as 'A' and 'a'"):
         with session.begin_nested():
             Repository(session, Word).upsert(rows)

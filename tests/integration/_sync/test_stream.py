@@ -16,7 +16,7 @@ from rowspace import (
     Repository,
     Vector,
 )
-from rowspace.errors import InvalidSetting, InvalidVector
+from rowspace.errors import ConfigurationError, InvalidSetting, InvalidVector
 
 ROWS = 300
 VECTORS = np.random.default_rng(8).normal(size=(ROWS, 4)).astype(np.float32)
@@ -52,6 +52,19 @@ def documents(either_session):
 
 def distances(rows=slice(None)):
     return np.sort(np.linalg.norm(VECTORS[rows] - 1, axis=1))
+
+
+def test_a_transaction_that_ends_in_the_loop_is_said_on_every_driver(session):
+    repository = Repository(session, Streamed)
+    repository.upsert({"id": at, "embedding": vector} for at, vector in enumerate(VECTORS))
+    session.commit()
+    read = 0
+    with pytest.raises(ConfigurationError, match="commit or roll back after the loop"):  # noqa: PT012 -- of the loop
+        for _ in repository.stream(VECTORS[0], chunk_size=5):
+            read += 1
+            if read == 2:
+                session.rollback()
+    assert read < ROWS
 
 
 def test_every_document_comes_nearest_first(documents):

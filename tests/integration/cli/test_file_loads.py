@@ -224,7 +224,7 @@ KEYS = [
     {"mixed": "1", "text": "数\u2028\"'\\\r\n\t", "json": '{"k": 1}', "number": "007", "ratio": -1.5e-300},
     {},
 ]
-CONTENTS = ["x", "", "a\r\nb", "\ufeffmark", '"q", ;']
+CONTENTS = ["x", "", "a\r\nb", "\ufeffmark\rlone", '"q", ;']
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import monotonic
 
 import httpx
 import numpy as np
@@ -110,6 +111,14 @@ def test_vectors_come_in_order_whatever_fails_in_passing(embed, waits):
         assert embedder.name == "hosted"
     assert len(waits) == 4
     assert sum(7 <= one <= 7.7 for one in waits) >= 1
+
+
+def test_an_error_that_stays_is_raised_while_others_wait_to_try_again(embed):
+    with server((429, "30"), (401, None), (429, "30")) as url:
+        began = monotonic()
+        with pytest.raises(httpx.HTTPStatusError, match="401"):
+            embed(ConcurrentEmbedder(Hosted(url), limit=3, chunk_size=1), TEXTS[:3])
+        assert monotonic() - began < 20
 
 
 def test_retry_after_may_be_a_date(embed, waits):

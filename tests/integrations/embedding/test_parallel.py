@@ -74,8 +74,9 @@ def test_processes_that_end_are_an_error_and_are_replaced(embedders):
 def test_what_the_factory_says_is_heard(embedders):
     with ParallelEmbedder(embedders.broken, processes=1) as embedder, pytest.raises(LookupError, match="no model here"):
         embedder.embed_query("a")
-    with pytest.raises(ConfigurationError, match="processes is a whole number of at least 1, got -1"):
-        ParallelEmbedder(embedders.broken, processes=-1)
+    for number in (-1, 0):
+        with pytest.raises(ConfigurationError, match=f"processes is a whole number of at least 1, got {number}"):
+            ParallelEmbedder(embedders.broken, processes=number)
 
 
 KILLED = """

@@ -181,6 +181,10 @@ def test_a_chunksize_is_a_whole_number(session, frame, chunksize):
         write_frame(session, "bad", frame, chunksize=chunksize)
 
 
+def test_a_chunksize_of_numpys_is_one(session, frame):
+    assert write_frame(session, "good", frame, chunksize=np.int64(3)).inserted == 4
+
+
 def test_an_empty_frame_changes_nothing(session, frame):
     write_frame(session, "kept", frame)
     assert write_frame(session, "kept", frame.head(0), if_exists="append").received == 0

@@ -14,7 +14,7 @@ from rowspace.distance import Distance
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.projection import Covariance
-from rowspace.repositories._async.examples import fetch_embeddings
+from rowspace.repositories._async.examples import find_embeddings
 from rowspace.repositories._async.many import Many, run_many
 from rowspace.repositories._async.matrix import AsyncMatrixRepository
 from rowspace.repositories._async.tunings import with_tuning
@@ -202,8 +202,14 @@ class AsyncAnalysisRepository:
         )
 
     async def _near(self, search: Search[Any], keys: Sequence[tuple[Any, ...]]) -> list[list[Hit[Any]]]:
-        embeddings = await fetch_embeddings(self.session, self._subject, keys)
-        return await run_many(self.session, Many(search, [embeddings[key] for key in keys], keys_only=True))
+        """Return what is near each row; nothing is near a row that somebody has deleted since its key was read."""
+        found = await find_embeddings(self.session, self._subject, keys)
+        there = [key for key in keys if found.get(key) is not None]
+        if not there:
+            return [[] for _ in keys]
+        hits = await run_many(self.session, Many(search, [found[key] for key in there], keys_only=True))
+        near = dict(zip(there, hits, strict=True))
+        return [near.get(key, []) for key in keys]
 
     async def _keys(self, where: Where) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in await self._rows(statements.keys, where=where)]

@@ -1,4 +1,4 @@
-"""Fetch the embeddings of rows that serve as examples."""
+"""Fetch the embeddings of rows by their keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ from rowspace.errors import RowNotFound, mapped_errors
 from rowspace.repositories.subjects import Subject
 from rowspace.statements.examples import embeddings_of
 
-__all__ = ["fetch_embeddings"]
+__all__ = ["fetch_embeddings", "find_embeddings"]
+
+
+async def find_embeddings(
+    session: AsyncSession, subject: Subject[Any], keys: Sequence[tuple[Any, ...]]
+) -> dict[tuple[Any, ...], Any]:
+    """Return the embeddings of those rows that are there by their keys, in one statement; None where a row has none."""
+    if not keys:
+        return {}
+    with mapped_errors():
+        rows = await session.execute(embeddings_of(subject.target, keys))
+        return {tuple(key): embedding for *key, embedding in rows}
 
 
 async def fetch_embeddings(
@@ -22,11 +33,7 @@ async def fetch_embeddings(
     Raises:
         RowNotFound: there is no row of a key, or it has no embedding.
     """
-    if not keys:
-        return {}
-    with mapped_errors():
-        rows = await session.execute(embeddings_of(subject.target, keys))
-        found = {tuple(key): embedding for *key, embedding in rows}
+    found = await find_embeddings(session, subject, keys)
     for key in keys:
         if found.get(key) is None:
             shown = repr(key[0] if len(key) == 1 else key)

@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from rowspace.errors import InvalidRow, PermissionDenied, mapped_errors, sqlstate_of
+from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, aiter_rows, plan_load
 from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
+from rowspace.repositories.given import size
 from rowspace.repositories.schemas import schemas_of
 from rowspace.results import LoadReport
 from rowspace.statements.text import word_count
@@ -23,8 +24,8 @@ from rowspace.wire.encode import EncodedRows
 
 __all__ = ["unsearchable", "upsert_rows"]
 
-#: "program_limit_exceeded", "cardinality_violation"
-_TOO_LONG, _TWICE = "54000", "21000"
+#: "program_limit_exceeded"
+_TOO_LONG = "54000"
 
 
 async def upsert_rows(
@@ -36,7 +37,7 @@ async def upsert_rows(
     **options: Any,
 ) -> LoadReport:
     """Insert or update `rows` by primary key, in the session's transaction; further keywords go to `plan_load`."""
-    source = aiter_rows(rows)
+    source, batch_size = aiter_rows(rows), size("batch_size", batch_size)
     first = await anext(source, None)
     if first is None:
         return LoadReport()
@@ -124,16 +125,7 @@ class _Stage:
             await copy_in_async(self.connection, into, data)
         if self._guarded:
             await self._refuse_hidden()
-        try:
-            counts: Any = (await run_verbatim(self.connection, [self._merge.merge()])).one()
-        except DBAPIError as error:
-            if sqlstate_of(error.orig) != _TWICE:
-                raise
-            message = (
-                f"Two rows of a batch have keys that are one to {self._merge.table}, such as 'A' and 'a' of a citext, "
-                "or a UUID and its text: write each key in one way, and the last row of it counts."
-            )
-            raise InvalidRow(message) from error
+        counts: Any = (await run_verbatim(self.connection, [self._merge.merge()])).one()
         return counts[0], counts[1]
 
     async def _refuse_hidden(self) -> None:

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace.errors import mapped_errors
+from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.repositories.searches import Search
+from rowspace.repositories.transactions import ENDED, transaction_of
 from rowspace.results import Hit
 from rowspace.settings import check_count
 from rowspace.statements.search import QUERY, in_order
@@ -34,12 +35,22 @@ async def stream_hits(session: AsyncSession, search: Search[M], chunk_size: int)
 async def stream_rows(
     session: AsyncSession, statement: Select[Any], values: dict[str, Any], chunk_size: int
 ) -> AsyncGenerator[Any, None]:
-    """Yield the rows of a statement, `chunk_size` of them in memory; closes the cursor however the loop ends."""
+    """Yield the rows of a statement, `chunk_size` of them in memory; closes the cursor however the loop ends.
+
+    Raises:
+        ConfigurationError: the transaction was ended within the loop, and there are more rows.
+    """
     check_count("chunk_size", chunk_size)
     with mapped_errors():
         rows = await session.stream(statement, values, execution_options={"yield_per": chunk_size})
+        begun = transaction_of(session)
         try:
             async for row in rows:
                 yield row
+        except Exception as error:
+            # Each driver has an error of its own for it, and asyncpg's comes as it is.
+            if transaction_of(session) is begun:
+                raise
+            raise ConfigurationError(ENDED) from error
         finally:
             await rows.close()

@@ -15,7 +15,7 @@ from rowspace.distance import Distance
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.projection import Covariance
-from rowspace.repositories._sync.examples import fetch_embeddings
+from rowspace.repositories._sync.examples import find_embeddings
 from rowspace.repositories._sync.many import Many, run_many
 from rowspace.repositories._sync.matrix import MatrixRepository
 from rowspace.repositories._sync.tunings import with_tuning
@@ -203,8 +203,14 @@ class AnalysisRepository:
         )
 
     def _near(self, search: Search[Any], keys: Sequence[tuple[Any, ...]]) -> list[list[Hit[Any]]]:
-        embeddings = fetch_embeddings(self.session, self._subject, keys)
-        return run_many(self.session, Many(search, [embeddings[key] for key in keys], keys_only=True))
+        """Return what is near each row; nothing is near a row that somebody has deleted since its key was read."""
+        found = find_embeddings(self.session, self._subject, keys)
+        there = [key for key in keys if found.get(key) is not None]
+        if not there:
+            return [[] for _ in keys]
+        hits = run_many(self.session, Many(search, [found[key] for key in there], keys_only=True))
+        near = dict(zip(there, hits, strict=True))
+        return [near.get(key, []) for key in keys]
 
     def _keys(self, where: Where) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self._rows(statements.keys, where=where)]

@@ -10,11 +10,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from rowspace.errors import InvalidRow, PermissionDenied, mapped_errors, sqlstate_of
+from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, iter_rows, plan_load
 from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
+from rowspace.repositories.given import size
 from rowspace.repositories.schemas import schemas_of
 from rowspace.results import LoadReport
 from rowspace.statements.text import word_count
@@ -25,8 +26,8 @@ from rowspace.wire.encode import EncodedRows
 
 __all__ = ["unsearchable", "upsert_rows"]
 
-#: "program_limit_exceeded", "cardinality_violation"
-_TOO_LONG, _TWICE = "54000", "21000"
+#: "program_limit_exceeded"
+_TOO_LONG = "54000"
 
 
 def upsert_rows(
@@ -38,7 +39,7 @@ def upsert_rows(
     **options: Any,
 ) -> LoadReport:
     """Insert or update `rows` by primary key, in the session's transaction; further keywords go to `plan_load`."""
-    source = iter_rows(rows)
+    source, batch_size = iter_rows(rows), size("batch_size", batch_size)
     first = next(source, None)
     if first is None:
         return LoadReport()
@@ -126,16 +127,7 @@ class _Stage:
             copy_in(self.connection, into, data)
         if self._guarded:
             self._refuse_hidden()
-        try:
-            counts: Any = (run_verbatim(self.connection, [self._merge.merge()])).one()
-        except DBAPIError as error:
-            if sqlstate_of(error.orig) != _TWICE:
-                raise
-            message = (
-                f"Two rows of a batch have keys that are one to {self._merge.table}, such as 'A' and 'a' of a citext, "
-                "or a UUID and its text: write each key in one way, and the last row of it counts."
-            )
-            raise InvalidRow(message) from error
+        counts: Any = (run_verbatim(self.connection, [self._merge.merge()])).one()
         return counts[0], counts[1]
 
     def _refuse_hidden(self) -> None:

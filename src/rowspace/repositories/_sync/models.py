@@ -82,14 +82,15 @@ class Repository(Generic[M]):
 
         Args:
             rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time. A column
-                that they leave out keeps its value or is set to its `onupdate`, and has to be nullable or to have a
-                default of the server's.
+                that they leave out keeps its value, or gets that of its `onupdate`; it has to be nullable or to have a
+                default of the server's, but for the discriminator of an inheritance.
             batch_size: rows held in memory and sent at once.
 
         Raises:
             InvalidVector, InvalidText, InvalidRow: a value that cannot be stored, or a row with other attributes than
                 the first one; the message names the row.
-            ConfigurationError: the first row has an attribute that is no column, or lacks the primary key.
+            ConfigurationError: the first row has an attribute that is no column, or lacks the primary key or a column
+                whose `onupdate` is a Python function of something other than the time; or a batch size below 1.
         """
         return upsert_rows(self.session, self.model, rows, batch_size=batch_size)
 

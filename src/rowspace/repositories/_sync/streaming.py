@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
-from rowspace.errors import mapped_errors
+from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.repositories.searches import Search
+from rowspace.repositories.transactions import ENDED, transaction_of
 from rowspace.results import Hit
 from rowspace.settings import check_count
 from rowspace.statements.search import QUERY, in_order
@@ -35,12 +36,22 @@ def stream_hits(session: Session, search: Search[M], chunk_size: int) -> Generat
 def stream_rows(
     session: Session, statement: Select[Any], values: dict[str, Any], chunk_size: int
 ) -> Generator[Any, None, None]:
-    """Yield the rows of a statement, `chunk_size` of them in memory; closes the cursor however the loop ends."""
+    """Yield the rows of a statement, `chunk_size` of them in memory; closes the cursor however the loop ends.
+
+    Raises:
+        ConfigurationError: the transaction was ended within the loop, and there are more rows.
+    """
     check_count("chunk_size", chunk_size)
     with mapped_errors():
         rows = session.execute(statement, values, execution_options={"yield_per": chunk_size})
+        begun = transaction_of(session)
         try:
             for row in rows:
                 yield row
+        except Exception as error:
+            # Each driver has an error of its own for it, and asyncpg's comes as it is.
+            if transaction_of(session) is begun:
+                raise
+            raise ConfigurationError(ENDED) from error
         finally:
             rows.close()

@@ -12,6 +12,7 @@ from rowspace.errors import CollectionExists, ConfigurationError
 from rowspace.filters import Filter
 from rowspace.indexes import HNSW, IVFFlat
 from rowspace.repositories import AsyncCollectionRepository
+from rowspace.repositories.given import size
 from rowspace.results import LoadReport
 from rowspace.services._async.loads import AsyncLoader, open_documents
 from rowspace.services._async.reembedding import AsyncReembedder
@@ -20,7 +21,7 @@ from rowspace.services._async.sessions import AsyncSessions
 from rowspace.services.embedding import Embedder, aembed_query, checked_embedder, embedder_name
 from rowspace.services.html import HtmlList
 from rowspace.services.incoming import Given
-from rowspace.services.loading import Load, LoadOptions, Progress, Rejects, checked_size
+from rowspace.services.loading import Load, LoadOptions, Progress, Rejects
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.reembedding import WatchReembedding, new_index
 
@@ -212,7 +213,7 @@ class AsyncDocumentService:
         async with self._sessions.begin() as session:
             spec = new_index(await AsyncCollectionRepository(session).get(collection), dimension, index)
         work = AsyncReembedder(
-            self._sessions, collection, embedder, batch_size=checked_size(batch_size), progress=progress
+            self._sessions, collection, embedder, batch_size=size("batch_size", batch_size), progress=progress
         )
         await work.run(dimension, spec)
         async with self._sessions.begin() as session:

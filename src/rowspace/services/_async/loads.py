@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import ConfigurationError
+from rowspace.models import Collection
 from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository
 from rowspace.repositories._async.loading import unsearchable
 from rowspace.repositories._async.progress import AsyncProgressRepository
@@ -81,7 +82,7 @@ class AsyncLoader:
                 async with self._sessions.begin() as session:
                     batch = await self._batch(await open_documents(session, self._collection), given)
             else:
-                batch = self._load.batch(given, collection.dimension)
+                batch = self._load.batch(given, collection.dimension, half=_is_half(collection))
             self._load.passed_over(batch)
         try:
             self._load.continue_from(found.state, found.digest)
@@ -125,7 +126,7 @@ class AsyncLoader:
             builds = self._options["build_indexes"]
             load.was_empty = await (repository.begin_first_load() if builds else repository.is_empty())
         rows, fresh = batch.rows(embeddings), load.was_empty and batch.is_new
-        written = await repository.upsert(rows, batch_size=len(batch.documents), fresh=fresh)
+        written = await repository.upsert(rows, batch_size=len(batch.documents) or 1, fresh=fresh)
         await repository.replace_metadata(batch.metadata_changes())
         report = batch.report(written)
         if resume is not None:
@@ -139,7 +140,7 @@ class AsyncLoader:
         collection, long, refused = repository.collection, long_texts(given), {}
         if long:
             refused = await unsearchable(repository.session, collection.language, long)
-        return self._load.batch(given, collection.dimension, refused)
+        return self._load.batch(given, collection.dimension, refused, half=_is_half(collection))
 
     async def _embed(self, batch: Batch) -> dict[str, Any]:
         texts = batch.to_embed()
@@ -181,6 +182,10 @@ class AsyncLoader:
         if not self._options["commit_batches"] or not self._load.report.received:
             return False
         return not await AsyncCollectionRepository(repository.session).is_indexed(repository.collection)
+
+
+def _is_half(collection: Collection) -> bool:
+    return bool(collection.index.get("quantize") == "halfvec")
 
 
 async def open_documents(session: AsyncSession, collection: str) -> AsyncDocumentRepository:

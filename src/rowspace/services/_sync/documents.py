@@ -13,6 +13,7 @@ from rowspace.errors import CollectionExists, ConfigurationError
 from rowspace.filters import Filter
 from rowspace.indexes import HNSW, IVFFlat
 from rowspace.repositories import CollectionRepository
+from rowspace.repositories.given import size
 from rowspace.results import LoadReport
 from rowspace.services._sync.loads import Loader, open_documents
 from rowspace.services._sync.reembedding import Reembedder
@@ -21,7 +22,7 @@ from rowspace.services._sync.sessions import Sessions
 from rowspace.services.embedding import Embedder, checked_embedder, embed_query, embedder_name
 from rowspace.services.html import HtmlList
 from rowspace.services.incoming import Given
-from rowspace.services.loading import Load, LoadOptions, Progress, Rejects, checked_size
+from rowspace.services.loading import Load, LoadOptions, Progress, Rejects
 from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
 from rowspace.services.reembedding import WatchReembedding, new_index
 
@@ -210,7 +211,9 @@ class DocumentService:
         dimension = len(embed_query(embedder, "dimension"))
         with self._sessions.begin() as session:
             spec = new_index(CollectionRepository(session).get(collection), dimension, index)
-        work = Reembedder(self._sessions, collection, embedder, batch_size=checked_size(batch_size), progress=progress)
+        work = Reembedder(
+            self._sessions, collection, embedder, batch_size=size("batch_size", batch_size), progress=progress
+        )
         work.run(dimension, spec)
         with self._sessions.begin() as session:
             return CollectionInfo.from_collection(CollectionRepository(session).get(collection))

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError
+from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, DocumentRepository
 from rowspace.repositories._sync.loading import unsearchable
 from rowspace.repositories._sync.progress import ProgressRepository
@@ -82,7 +83,7 @@ class Loader:
                 with self._sessions.begin() as session:
                     batch = self._batch(open_documents(session, self._collection), given)
             else:
-                batch = self._load.batch(given, collection.dimension)
+                batch = self._load.batch(given, collection.dimension, half=_is_half(collection))
             self._load.passed_over(batch)
         try:
             self._load.continue_from(found.state, found.digest)
@@ -126,7 +127,7 @@ class Loader:
             builds = self._options["build_indexes"]
             load.was_empty = repository.begin_first_load() if builds else repository.is_empty()
         rows, fresh = batch.rows(embeddings), load.was_empty and batch.is_new
-        written = repository.upsert(rows, batch_size=len(batch.documents), fresh=fresh)
+        written = repository.upsert(rows, batch_size=len(batch.documents) or 1, fresh=fresh)
         repository.replace_metadata(batch.metadata_changes())
         report = batch.report(written)
         if resume is not None:
@@ -140,7 +141,7 @@ class Loader:
         collection, long, refused = repository.collection, long_texts(given), {}
         if long:
             refused = unsearchable(repository.session, collection.language, long)
-        return self._load.batch(given, collection.dimension, refused)
+        return self._load.batch(given, collection.dimension, refused, half=_is_half(collection))
 
     def _embed(self, batch: Batch) -> dict[str, Any]:
         texts = batch.to_embed()
@@ -182,6 +183,10 @@ class Loader:
         if not self._options["commit_batches"] or not self._load.report.received:
             return False
         return not CollectionRepository(repository.session).is_indexed(repository.collection)
+
+
+def _is_half(collection: Collection) -> bool:
+    return bool(collection.index.get("quantize") == "halfvec")
 
 
 def open_documents(session: Session, collection: str) -> DocumentRepository:

@@ -1,0 +1,72 @@
+"""Values from the text that PostgreSQL writes for them, as SQLAlchemy hands them to an application."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import types
+from sqlalchemy.dialects import postgresql
+
+from rowspace.errors import InvalidRow
+
+__all__ = ["psycopg_dialect", "stored_type", "value_reader"]
+
+#: numeric: what the types of SQLAlchemy want to know of a column, and only those of numbers look at.
+_NUMERIC_OID = 1700
+
+#: Makes of a text what the driver would give. Of two that a type is, the first one counts: a Float is a Numeric too.
+_PARSERS: tuple[tuple[type[Any], Callable[[str], Any]], ...] = (
+    (types.String, str),
+    (types.Boolean, lambda text: text == "true"),
+    (types.Integer, int),
+    (types.Float, float),
+    (types.Numeric, decimal.Decimal),
+    (types.DateTime, dt.datetime.fromisoformat),
+    (types.Date, dt.date.fromisoformat),
+    (types.Time, dt.time.fromisoformat),
+    (types.Uuid, uuid.UUID),
+    (types.JSON, json.loads),
+    (types.LargeBinary, lambda text: bytes.fromhex(text.removeprefix("\\x"))),
+)
+
+
+def stored_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
+    """Return the type that is in the database: what a `TypeDecorator` decorates."""
+    # An Interval decorates for databases that have none.
+    while isinstance(type_, types.TypeDecorator) and not isinstance(type_, types.Interval):
+        type_ = type_.load_dialect_impl(psycopg_dialect())
+    return type_
+
+
+def value_reader(type_: types.TypeEngine[Any]) -> Callable[[str], Any]:
+    """Return what makes the value of a column of a text; of a type that is not known here, the text is the value.
+
+    What it returns raises:
+        InvalidRow: a text that Python has no value for, such as an infinite date.
+    """
+    stored = stored_type(type_)
+    parse = next((parse for known, parse in _PARSERS if isinstance(stored, known)), None)
+    if parse is None:
+        return str
+    dialect = psycopg_dialect()
+    process = type_.dialect_impl(dialect).result_processor(dialect, _NUMERIC_OID)
+
+    def read(text: str) -> Any:
+        try:
+            value = parse(text)
+        except ValueError as error:
+            message = f"{text!r:.60} cannot be read as {type_!r}: {error}."
+            raise InvalidRow(message) from error
+        return value if process is None else process(value)
+
+    return read
+
+
+def psycopg_dialect() -> Any:
+    """Return the dialect by whose rules the types process their values."""
+    return postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]

@@ -1,0 +1,216 @@
+"""Columns of whatever types a model has: as the application sees their values, and back to what they were."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import enum
+import uuid
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pgvector.sqlalchemy import HALFVEC, VECTOR
+from sqlalchemy import (
+    ARRAY,
+    Computed,
+    Date,
+    Double,
+    Enum,
+    Integer,
+    Interval,
+    LargeBinary,
+    Numeric,
+    Text,
+    TypeDecorator,
+    Uuid,
+    func,
+    select,
+    text,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import HSTORE
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from rowspace import Repository, SparseVector
+from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidRow
+from rowspace.integrations.arrow import read_table, write_table
+from rowspace.integrations.pandas import read_frame
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Colour(enum.Enum):
+    RED = "r"
+
+
+class Secret(TypeDecorator[str]):
+    """Text that is another one in the database."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> Any:
+        return value and "sealed:" + value
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:
+        return value and value.removeprefix("sealed:")
+
+
+class Shifted(TypeDecorator[int]):
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> Any:
+        return value and value + 1_000
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:
+        return value and value - 1_000
+
+
+class Money(TypeDecorator[complex]):
+    """A number that is an object of a class of one's own: here one that Arrow does not know."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> Any:
+        return int(value.real)
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:
+        return complex(value, 0)
+
+
+class Thing(Base):
+    __tablename__ = "things_of_types"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    secret: Mapped[str | None] = mapped_column(Secret)
+    shifted: Mapped[int | None] = mapped_column(Shifted)
+    colour: Mapped[Colour | None] = mapped_column(Enum(Colour, values_callable=lambda kind: [o.value for o in kind]))
+    days: Mapped[list[dt.date] | None] = mapped_column(ARRAY(Date))
+    serials: Mapped[list[uuid.UUID] | None] = mapped_column(ARRAY(Uuid))
+    prices: Mapped[list[decimal.Decimal] | None] = mapped_column(ARRAY(Numeric(30, 2)))
+    ratios: Mapped[list[float] | None] = mapped_column(ARRAY(Double))
+    grid: Mapped[list[list[int]] | None] = mapped_column(ARRAY(Integer, dimensions=2))
+    blobs: Mapped[list[bytes] | None] = mapped_column(ARRAY(LargeBinary))
+    took: Mapped[dt.timedelta | None] = mapped_column(Interval)
+    pairs: Mapped[dict[str, Any] | None] = mapped_column(HSTORE)
+    sparse: Mapped[Any] = mapped_column(SparseVector(4), nullable=True)
+    vector: Mapped[Any] = mapped_column(VECTOR(3), nullable=True)
+    half: Mapped[Any] = mapped_column(HALFVEC(2), nullable=True)
+
+
+class Doubled(Base):
+    __tablename__ = "doubled_things"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    twice: Mapped[int] = mapped_column(Computed("id * 2"))
+    vector: Mapped[Any] = mapped_column(VECTOR(3), nullable=True)
+
+
+class Priced(Base):
+    __tablename__ = "priced_things"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    price: Mapped[complex] = mapped_column(Money)
+    vector: Mapped[Any] = mapped_column(VECTOR(3), nullable=True)
+
+
+@pytest.fixture
+def things(session):
+    session.execute(text("CREATE EXTENSION hstore"))
+    Base.metadata.create_all(session.connection())
+    return session
+
+
+LARGE = decimal.Decimal("1234567890123456789012345.67")
+
+#: By attribute: the value, its Arrow type, and what is in the table.
+CASES = {
+    "secret": ("open", pa.string(), "open"),
+    "shifted": (3, pa.int32(), 3),
+    "colour": (Colour.RED, pa.string(), "r"),
+    "days": ([dt.date(2026, 1, 2), None], pa.list_(pa.date32()), [dt.date(2026, 1, 2), None]),
+    "serials": ([uuid.UUID(int=7)], pa.list_(pa.string()), [str(uuid.UUID(int=7))]),
+    "prices": ([LARGE], pa.list_(pa.decimal128(30, 2)), [LARGE]),
+    "ratios": ([0.5, float("inf")], pa.list_(pa.float64()), [0.5, float("inf")]),
+    "grid": ([[1, 2], [3, 4]], pa.list_(pa.list_(pa.int32())), [[1, 2], [3, 4]]),
+    "pairs": ({"a": "b"}, pa.string(), '"a"=>"b"'),
+    "sparse": ([0.5, 0, 2, 0], pa.string(), "{1:0.5,3:2}/4"),
+    "vector": ([1, 2, 3], pa.list_(pa.float32(), 3), [1, 2, 3]),
+    "half": ([1, 2], pa.list_(pa.float32(), 2), [1, 2]),
+}
+
+
+def comparable(value):
+    if hasattr(value, "to_text"):
+        return value.to_text()
+    return value.to_list() if hasattr(value, "to_list") else value.tolist() if hasattr(value, "tolist") else value
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_value_is_the_applications_and_comes_back_as_it_was(things, name):
+    value, type_, shown = CASES[name]
+    Repository(things, Thing, column="vector").upsert([{"id": 1, name: value}, {"id": 2, name: None}])
+    before = comparable(getattr(things.get(Thing, 1), name))
+    table = read_table(things, Thing, columns=["id", name]).sort_by("id")
+    assert table.schema.field(name).type == type_
+    assert table.column(name).to_pylist() == [shown, None]
+    assert write_table(things, Thing, table, if_exists="append").updated == 2
+    things.expire_all()
+    assert comparable(getattr(things.get(Thing, 1), name)) == before
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in {"pairs", "sparse"}])
+def test_a_select_says_the_same(things, name):
+    value, type_, shown = CASES[name]
+    Repository(things, Thing, column="vector").upsert([{"id": 1, name: value}, {"id": 2, name: None}])
+    table = read_table(things, select(getattr(Thing, name)).order_by(Thing.id))
+    assert (table.schema.field(name).type, table.column(name).to_pylist()) == (type_, [shown, None])
+
+
+def test_bytes_in_an_array_are_text(things):
+    Repository(things, Thing, column="vector").upsert([{"id": 1, "blobs": [b"\x00'"]}])
+    assert read_table(things, Thing, columns=["blobs"])["blobs"].to_pylist() == [["\\x0027"]]
+
+
+def test_a_sum_may_be_more_than_what_it_is_of(things):
+    Repository(things, Thing, column="vector").upsert([{"id": 2**31 - 1 - at} for at in range(3)])
+    assert read_frame(things, select(func.sum(Thing.id).label("sum")))["sum"].tolist() == [3 * (2**31 - 2)]
+
+
+def test_what_the_server_computes_is_left_to_it(things):
+    Repository(things, Doubled).upsert([{"id": 4, "vector": [1, 2, 3]}])
+    table = read_table(things, Doubled)
+    assert table["twice"].to_pylist() == [8]
+    assert write_table(things, Doubled, table, if_exists="replace").inserted == 1
+    assert read_table(things, Doubled) == table
+
+
+def test_several_selects_in_one(things):
+    Repository(things, Thing, column="vector").upsert([{"id": 1}, {"id": 2}])
+    both = union_all(select(Thing.id), select(Thing.id * 10)).order_by("id")
+    assert read_frame(things, both)["id"].tolist() == [1, 2, 10, 20]
+
+
+def test_what_arrow_cannot_hold_is_named(things):
+    Repository(things, Priced).upsert([{"id": 1, "price": complex(5, 0)}])
+    with pytest.raises(InvalidRow, match=r"The column 'price' cannot be read as int32: .* Leave it out, or select it"):
+        read_table(things, Priced)
+    assert read_table(things, select(Priced.price))["price"].to_pylist() == ["(5+0j)"]
+    things.execute(text("INSERT INTO things_of_types (id, grid) VALUES (9, '{{{1}}}')"))
+    with pytest.raises(InvalidRow, match="The column 'grid' cannot be read as list<item: list<item: "):
+        read_table(things, Thing, columns=["grid"])
+
+
+def test_vectors_of_pgvectors_own_types_are_checked(things):
+    table = pa.table({"id": [1], "vector": np.ones((1, 2)).tolist()})
+    with pytest.raises(DimensionMismatch, match=r"'vector'.*3"):
+        write_table(things, Thing, table, if_exists="append")
+
+
+@pytest.mark.parametrize("over", [text("SELECT 1"), 5, Thing.id, Thing.__table__])
+def test_what_is_neither_a_model_nor_a_select_is_said(things, over):
+    with pytest.raises(ConfigurationError, match="Expected a mapped class, got"):
+        read_frame(things, over)
