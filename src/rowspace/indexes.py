@@ -248,6 +248,13 @@ def declared_index(
     return (distance if distance in distances else min(distances, default=None)), quantize, method
 
 
+def declared_condition(table: Table, column: str) -> Any:
+    """Return the condition of the quantized index that a table declares on a column, None if one holds every row."""
+    on_column = [index for index in table.indexes if column in _opclasses(index)]
+    found = [one.dialect_options["postgresql"]["where"] for one in on_column if _declared(one, table.c[column])[1]]
+    return None if any(condition is None for condition in found) else next(iter(found), None)
+
+
 def declared_distances(table: Table, column: str) -> list[Distance | None]:
     """Return the distances of the vector indexes that a table declares on a column; None where none of them tells."""
     found = {distance for distance, _, _ in _indexes_on(table, column)}

@@ -8,6 +8,7 @@ does not know the drivers: `rowspace.wire` leaves a function on the dialect that
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
@@ -157,7 +158,9 @@ class VectorType(UserDefinedType[T], Generic[T]):
             coerced = self.coerce(value)
             # Looked up at each call: an engine may be instrumented after its first statement.
             wrap = getattr(dialect, "rowspace_wrap", None)
-            return self.to_text(coerced) if wrap is None else wrap(self.to_binary(coerced))
+            if wrap is None:
+                return self.to_text(coerced)
+            return wrap(self.to_binary(coerced), partial(self.to_text, coerced))
 
         return process
 

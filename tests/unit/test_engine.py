@@ -180,7 +180,7 @@ async def test_an_async_engine_may_be_handed_in():
     engine = create_async_engine("postgresql+asyncpg://h/db")
     database = AsyncDatabase(engine, schema="tenant")
     assert database.engine.get_execution_options() == {"schema_translate_map": {None: "tenant"}}
-    assert engine.dialect.rowspace_wrap is bytes
+    assert engine.dialect.rowspace_wrap(b"data", str) == b"data"
 
 
 @pytest.mark.parametrize(

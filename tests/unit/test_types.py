@@ -31,6 +31,10 @@ def instrumented(module, wrap, *, send):
     return dialect
 
 
+def binary(data, _text):
+    return data
+
+
 def sql(statement, dialect=None):
     return " ".join(str(statement.compile(dialect=dialect or psycopg.dialect())).split())
 
@@ -122,6 +126,7 @@ def test_parameters_are_binary_on_an_instrumented_dialect(type_, data):
     value = bound(type_, [1, 0, 1], instrumented(psycopg, WireValue, send=True))
     assert isinstance(value, WireValue)
     assert value.data == bytes.fromhex(data)
+    assert value.text() == type_.to_text(type_.coerce([1, 0, 1]))
     assert repr(value) == f"<{len(value.data)} bytes in binary>"
     assert bound(type_, None, instrumented(psycopg, WireValue, send=True)) is None
 
@@ -130,14 +135,14 @@ def test_a_dialect_may_be_instrumented_after_the_first_statement():
     dialect = psycopg.dialect()
     process = Vector(1).bind_processor(dialect)
     assert process([1]) == "[1]"
-    dialect.rowspace_wrap = bytes
+    dialect.rowspace_wrap = binary
     assert process([1]) == bytes.fromhex("0001 0000 3f800000")
 
 
 def test_asyncpg_has_bit_strings_of_its_own():
     from asyncpg import BitString
 
-    for dialect in (asyncpg.dialect(), instrumented(asyncpg, bytes, send=False)):
+    for dialect in (asyncpg.dialect(), instrumented(asyncpg, binary, send=False)):
         assert bound(Bit(3), [1, 0, 1], dialect) == BitString("101")
         assert bound(Bit(3), None, dialect) is None
         assert bound(Vector(1), [1], dialect) in {"[1]", bytes.fromhex("0001 0000 3f800000")}
@@ -238,7 +243,7 @@ def test_a_selected_column_goes_through_its_send_function_where_rows_are_text():
     assert sql(select(table.c.v)) == "SELECT t.v AS v FROM t"
     binary = instrumented(psycopg, WireValue, send=True)
     assert sql(select(table.c.v, table.c.b), binary) == "SELECT vector_send(t.v) AS v, bit_send(t.b) AS b FROM t"
-    assert sql(select(table.c.v), instrumented(asyncpg, bytes, send=False)) == "SELECT t.v AS v FROM t"
+    assert sql(select(table.c.v), instrumented(asyncpg, binary, send=False)) == "SELECT t.v AS v FROM t"
     subquery = select(table.c.v).subquery("s")
     assert sql(select(subquery.c.v), binary) == ("SELECT vector_send(s.v) AS v FROM (SELECT t.v AS v FROM t) AS s")
     assert "RETURNING vector_send(t.v) AS v" in sql(insert(table).returning(table.c.v), binary)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import isnan
+from math import isnan, nan
 from numbers import Real
 from typing import Any, Generic, Literal, TypedDict, TypeVar
 
@@ -95,22 +95,25 @@ class Search(Generic[M]):
     def statement(self, scan: Scan, *, columns: bool = False) -> Select[M, float]:
         """Return the statement of one scan, of objects of the model or of the columns of `Nearest.columns`."""
         shape = self.shape_of(scan, columns=columns)
-        if self.candidates is not None and scan != "exact":
-            return quantized.built(self.target, shape, self.candidates, self.where, keep=self.keep)
+        if shape.candidates is not None:
+            return quantized.built(self.target, shape, self.where, keep=self.keep)
         return built(self.target, shape, self.where, keep=self.keep)
 
     def shape_of(self, scan: Scan, *, columns: bool = False) -> Nearest:
         """Return the shape of the statement of one scan."""
-        return self.shape if scan == "plain" and not columns else _shaped(self.shape, scan, columns=columns)
+        candidates = None if scan == "exact" else self.candidates
+        if scan == "plain" and not columns and candidates is None:
+            return self.shape
+        return _shaped(self.shape, scan, columns=columns, candidates=candidates)
 
 
 _nearest = lru_cache(256)(Nearest)
 
 
 @lru_cache(256)
-def _shaped(shape: Nearest, scan: Scan, *, columns: bool) -> Nearest:
+def _shaped(shape: Nearest, scan: Scan, *, columns: bool, candidates: int | None) -> Nearest:
     exact = shape.exact if scan == "plain" else scan == "exact"
-    return replace(shape, exact=exact, iterative=scan == "iterative", columns=columns)
+    return replace(shape, exact=exact, iterative=scan == "iterative", columns=columns, candidates=candidates)
 
 
 @lru_cache(256)
@@ -147,8 +150,8 @@ def plan_search(
         ConfigurationError: `max_distance` and `min_similarity` are both given.
     """
     _check(options, query)
-    nearest, farthest = options.get("min_distance"), options.get("max_distance")
-    farthest = subject.limit(farthest, options.get("min_similarity"))
+    nearest = _limit(options, "min_distance")
+    farthest = subject.limit(_limit(options, "max_distance"), _limit(options, "min_similarity"))
     # Few shapes come again and again, and to make one costs as much as all else here.
     shape = (_nearest if type(k) is int else Nearest)(
         k,
@@ -160,7 +163,7 @@ def plan_search(
     conditions = subject.conditions(where)
     bound = parameters(None if query is LATER else query, max_distance=farthest, min_distance=nearest)
     return Search(
-        target=subject.target,
+        target=subject.target_under(where),
         shape=shape,
         parameters={**bound, **conditions.parameters, **(values or {})},
         where=(*conditions.clauses, *more),
@@ -180,15 +183,25 @@ def _check(options: Mapping[str, Any], query: Any) -> None:
 
 
 def _check_values(options: Mapping[str, Any]) -> None:
-    for name in ("max_distance", "min_distance", "min_similarity"):
-        value = options.get(name)
-        if value is not None and (not isinstance(value, Real) or isnan(value)):
-            message = f"{name} is a number, got {value!r}."
-            raise InvalidSetting(message)
     settings = options.get("settings")
     if settings is not None and not isinstance(settings, SearchSettings):
         message = f"settings is a SearchSettings, as in SearchSettings(ef_search=100), got {settings!r:.60}."
         raise InvalidSetting(message)
+
+
+def _limit(options: Mapping[str, Any], name: str) -> float | None:
+    """Return a limit as a float, as which every driver takes it."""
+    value = options.get(name)
+    if value is None:
+        return None
+    try:
+        number = float(value) if not isinstance(value, bool) and isinstance(value, Real) else nan
+    except OverflowError:
+        number = nan
+    if isnan(number):
+        message = f"{name} is a number that a float can hold, got {value!r:.60}."
+        raise InvalidSetting(message)
+    return number
 
 
 def _check_names(options: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ A `Subject` answers, in plain values, what the statements need to know of either
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
@@ -19,11 +19,12 @@ from rowspace.errors import ConfigurationError, InvalidVector
 from rowspace.filters import Filter, filter_predicate, filter_values, parse_path
 from rowspace.models import Collection
 from rowspace.repositories.given import conditions
-from rowspace.repositories.targets import target_of
+from rowspace.repositories.targets import condition_of, target_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import documents
 from rowspace.statements.batch import key_names
 from rowspace.statements.grouping import GroupKey
+from rowspace.statements.indexing import as_sql
 from rowspace.statements.search import Target
 from rowspace.tuning import Tuning, tuned, tuning_of
 
@@ -59,6 +60,8 @@ class Subject(Generic[M]):
     method: str | None = None
     #: The collection, for documents.
     collection: Collection | None = None
+    #: The condition of its quantized index, if that holds only some rows.
+    partial: Any = None
     #: The tuning of a model's index, once it was looked up; a collection keeps its own.
     measured: Tuning | None = None
 
@@ -77,6 +80,16 @@ class Subject(Generic[M]):
             return Conditions((filter_predicate(self._metadata(), tuple(values)),), values) if values else Conditions()
         clauses = conditions(where)
         return Conditions(clauses, keep=not clauses)
+
+    def target_under(self, where: Where | None) -> Target[M]:
+        """Return what a search under conditions is over: by the full numbers where the quantized index cannot serve it.
+
+        An index of some rows alone serves searches that say which. Others compare every row that matches, and the
+        coarse order that the index has would lose rows for nothing.
+        """
+        if self.target.quantize is None or self.partial is None or _carries(where, self.partial):
+            return self.target
+        return replace(self.target, quantize=None)
 
     def settings(self, given: SearchSettings | None) -> SearchSettings:
         """Return the settings of a search, with what its index was tuned to where nothing else is said.
@@ -186,8 +199,16 @@ def subject_of(
         ConfigurationError: the model has no such vector column, or a column or distance is given for a collection.
     """
     if not isinstance(over, Collection):
-        return Subject(target_of(over, column, distance))
+        target = target_of(over, column, distance)
+        return Subject(target, partial=condition_of(target))
     if column is not None or distance is not None:
         message = f"The collection {over.name!r} has one embedding and one distance: leave column and distance out."
         raise ConfigurationError(message)
-    return Subject(documents.target_of(over), over.index.get("method"), over)
+    return Subject(documents.target_of(over), over.index.get("method"), over, partial=over.index.get("where"))
+
+
+def _carries(where: Where | None, condition: Any) -> bool:
+    """Tell whether the conditions of a search contain that of an index as it is."""
+    if isinstance(condition, Mapping):
+        return isinstance(where, Mapping) and all(where.get(key, ...) == one for key, one in condition.items())
+    return not isinstance(where, Mapping) and as_sql(condition) in map(as_sql, where or ())

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Mapper
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
-from rowspace.indexes import declared_distances, declared_index
+from rowspace.indexes import declared_condition, declared_distances, declared_index
 from rowspace.statements.search import Target
 from rowspace.types import Bit, vector_type_of
 
-__all__ = ["mapper_of", "searches_of", "target_of"]
+__all__ = ["condition_of", "mapper_of", "searches_of", "target_of"]
 
 M = TypeVar("M")
 
@@ -45,6 +45,12 @@ def _target_of(model: Any, column: str | None, distance: Distance | str | None) 
         message = f"{chosen.value} distance does not compare {found.type!r}, the type of {model.__name__}.{key}."
         raise ConfigurationError(message)
     return Target(model, key, chosen, quantize=quantize)
+
+
+def condition_of(target: Target[Any]) -> Any:
+    """Return the condition of the quantized index that a target is searched by, None where it holds every row."""
+    column: Any = mapper_of(target.model).columns[target.column]
+    return declared_condition(column.table, column.key) if target.quantize and isinstance(column.table, Table) else None
 
 
 def searches_of(model: Any) -> list[tuple[str, Distance | None]]:

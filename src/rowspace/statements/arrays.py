@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Cast, Dialect, bindparam, cast
@@ -39,7 +40,7 @@ class VectorArray(UserDefinedType[Sequence[Any]]):
             if dialect.driver == "asyncpg":
                 return [one(value) for value in values]
             wrap = getattr(dialect, "rowspace_wrap", None)
-            return self._text(values) if wrap is None else wrap(self._binary(values))
+            return self._text(values) if wrap is None else wrap(self._binary(values), partial(self._text, values))
 
         return process
 

@@ -56,7 +56,7 @@ def nearest_keys(target: Target[Any], shape: Nearest, where: Where = ()) -> Sele
     queries = _given(target)
     inner = _nearest(queries, target, shape, where).lateral("rowspace_hits")
     columns = inspect(target.model).columns
-    keys = [inner.c[columns[name].name] for name in key_names(target)]
+    keys: list[Any] = [inner.corresponding_column(columns[name]) for name in key_names(target)]
     distance = inner.c[DISTANCE]
     return (
         select(queries.c.position, *keys, distance)

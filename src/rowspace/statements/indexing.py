@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Column, Index, MetaData, Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import CompileError
 from sqlalchemy.schema import CreateIndex
 
 from rowspace.errors import ConfigurationError, InvalidSetting
@@ -176,6 +177,14 @@ def planned_vector(spec: Spec, dimension: int) -> str:
     return definition if spec.where is None else f"{definition} WHERE {_predicate(spec.where)}"
 
 
+def as_sql(condition: Any) -> str | None:
+    """Return the condition of an index with its values, without the table; None where a value has no form in SQL."""
+    try:
+        return str(condition.compile(dialect=_dialect, compile_kwargs={"literal_binds": True, "include_table": False}))
+    except CompileError:
+        return None
+
+
 def cast_of(definition: str) -> tuple[str, int] | None:
     """Return the vector type and dimension that an index expression casts to."""
     found = _CAST.search(definition)
@@ -183,8 +192,7 @@ def cast_of(definition: str) -> tuple[str, int] | None:
 
 
 def _predicate(where: Any) -> str:
-    predicate = compile_filter(where, _METADATA)
-    return str(predicate.compile(dialect=_dialect, compile_kwargs={"literal_binds": True, "include_table": False}))  # type: ignore[union-attr]
+    return str(as_sql(compile_filter(where, _METADATA)))
 
 
 def _concurrently(concurrently: bool) -> str:  # noqa: FBT001

@@ -60,15 +60,13 @@ def covering(settings: SearchSettings, count: int) -> SearchSettings:
     return replace(settings, ef_search=min(count, MAX_EF_SEARCH))
 
 
-def nearest_quantized(
-    target: Target[M], shape: Nearest, count: int, where: Sequence[ColumnElement[bool]] = ()
-) -> Select[M, float]:
-    """Select the k nearest of the first `count` rows that the index finds, with their true distance.
+def nearest_quantized(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[M, float]:
+    """Select the k nearest of the first rows that the index finds, with their true distance.
 
-    Costs a scan of the quantized index and `count` vectors read from the table. The order of the inner scan does not
-    matter, so the same statement serves a plain and an iterative one.
+    Costs a scan of the quantized index and `candidates` vectors read from the table. The order of the inner scan does
+    not matter, so the same statement serves a plain and an iterative one.
     """
-    inner = _found(target, shape, count, where).subquery()
+    inner = _found(target, shape, where).subquery()
     entity: Any = aliased(target.model, inner)
     distance: ColumnElement[float] = inner.c[DISTANCE]
     return (
@@ -79,11 +77,9 @@ def nearest_quantized(
     )
 
 
-def count_candidates(
-    target: Target[Any], shape: Nearest, count: int, where: Sequence[ColumnElement[bool]] = ()
-) -> Select[int]:
-    """Select how many rows `nearest_quantized` ranks: fewer than `count` means that the index scan gave up."""
-    return select(func.count()).select_from(_found(target, shape, count, where).subquery())
+def count_candidates(target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[int]:
+    """Select how many rows `nearest_quantized` ranks: fewer than `candidates` means that the index scan gave up."""
+    return select(func.count()).select_from(_found(target, shape, where).subquery())
 
 
 def nearest_of(
@@ -91,15 +87,14 @@ def nearest_of(
 ) -> Select[Any]:
     """Return the k nearest of `rows`, which selects the distance under its label, for a statement around it.
 
-    With a quantized index it is re-ranked from as many candidates as `OVERSAMPLE` says. `query` is a column.
+    With a quantized index it is re-ranked from the candidates of the shape. `query` is a column.
     """
     distance = distance_to(target, query)
     if shape.exact:
         # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.
         return rows.order_by(distance + literal_column("0.0")).limit(number(shape.k))
     if target.quantize is not None:
-        count = candidates(target.quantize, shape.k, SearchSettings())
-        found = first_of(rows, approximate_distance(target, query), count, filtered=filtered)
+        found = first_of(rows, approximate_distance(target, query), _count(target, shape), filtered=filtered)
     elif shape.iterative:
         found = first_of(rows, distance, beyond(shape.k), filtered=filtered)
     else:
@@ -130,17 +125,22 @@ def approximate_distance(target: Target[Any], query: ColumnElement[Any] | None =
 _kept = lru_cache(512)(nearest_quantized)
 
 
-def built(
-    target: Target[M], shape: Nearest, count: int, where: tuple[ColumnElement[bool], ...], *, keep: bool
-) -> Select[M, float]:
+def built(target: Target[M], shape: Nearest, where: tuple[ColumnElement[bool], ...], *, keep: bool) -> Select[M, float]:
     """Return `nearest_quantized`, with `keep` from a cache; see `rowspace.statements.search.built`."""
-    statement: Select[M, float] = (_kept if keep else nearest_quantized)(target, shape, count, where)
+    statement: Select[M, float] = (_kept if keep else nearest_quantized)(target, shape, where)
     return statement
 
 
-def _found(target: Target[Any], shape: Nearest, count: int, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
+def _count(target: Target[Any], shape: Nearest) -> int:
+    """Return the candidates of a shape, by default as many as for a search without settings."""
+    if shape.candidates is not None or target.quantize is None:
+        return shape.candidates or shape.k
+    return candidates(target.quantize, shape.k, SearchSettings())
+
+
+def _found(target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     distance = distance_to(target)
     rows = scanned(target, distance, shape).where(
         *target.conditions(planned_once=not where), *where, *at_least(distance, shape)
     )
-    return first_of(rows, approximate_distance(target), count, filtered=bool(where))
+    return first_of(rows, approximate_distance(target), _count(target, shape), filtered=bool(where))

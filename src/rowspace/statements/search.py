@@ -142,6 +142,7 @@ class Nearest:
         exact: do not use the vector index.
         iterative: the index scan goes on in `relaxed_order`, which is not quite the order of the distances.
         columns: select what is loaded of the model, see `loaded`, in place of its objects.
+        candidates: with a quantized index, rows that are taken from it and re-ranked.
     """
 
     k: int = 10
@@ -151,6 +152,7 @@ class Nearest:
     exact: bool = False
     iterative: bool = False
     columns: bool = False
+    candidates: int | None = None
 
     def __post_init__(self) -> None:
         if type(self.k) is not int or not 1 <= self.k < 2**31:

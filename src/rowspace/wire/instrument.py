@@ -6,9 +6,9 @@
 | asyncpg | binary, by a codec on the connection | `vector_send(column)`: the codec gives pgvector's types text |
 | psycopg2 | text: the driver has nothing else | `vector_send(column)` |
 
-What this leaves on the dialect is what `rowspace.types` looks for: `rowspace_wrap`, which wraps bytes as a parameter
-of the driver, and `rowspace_send`, which asks for `vector_send`. Both are absent on an engine that was never
-instrumented, and then every value is text.
+What this leaves on the dialect is what `rowspace.types` looks for: `rowspace_wrap`, which makes a parameter of the
+driver's of the bytes and of what makes their text, and `rowspace_send`, which asks for `vector_send`. Both are absent
+on an engine that was never instrumented, and then every value is text.
 
 An application may have called pgvector's `register_vector`. On asyncpg that is a codec which takes neither text nor
 bytes: it has to be called before this, in a listener to the engine's `connect` or on connections made before.
@@ -72,7 +72,7 @@ def _asyncpg(engine: Engine, dialect: Any) -> None:
         if not record.info.get(_READY):
             record.info[_READY] = connection.run_async(register_codecs)
 
-    dialect.rowspace_wrap = bytes
+    dialect.rowspace_wrap = lambda data, _text: data
     dialect.rowspace_send = True
 
 

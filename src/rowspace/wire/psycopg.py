@@ -25,12 +25,18 @@ _DESCRIBED: WeakKeyDictionary[Any, dict[tuple[Any, ...], Columns]] = WeakKeyDict
 
 
 class WireValue:
-    """The binary form of a vector, a halfvec, a sparsevec or a bit string, on its way to the server."""
+    """The binary form of a vector, a halfvec, a sparsevec or a bit string, on its way to the server.
 
-    __slots__ = ("data",)
+    Args:
+        data: that form.
+        text: makes the text form, for where psycopg asks for it: within an array.
+    """
 
-    def __init__(self, data: bytes) -> None:
+    __slots__ = ("data", "text")
+
+    def __init__(self, data: bytes, text: Callable[[], str]) -> None:
         self.data = data
+        self.text = text
 
     def __repr__(self) -> str:
         return f"<{len(self.data)} bytes in binary>"
@@ -44,6 +50,14 @@ class VectorDumper(Dumper):
     def dump(self, obj: WireValue) -> Buffer:
         """Return the bytes."""
         return obj.data
+
+
+class TextVectorDumper(Dumper):
+    """Send a `WireValue` as text. psycopg makes arrays of a type without an OID by the texts of what is in them."""
+
+    def dump(self, obj: WireValue) -> Buffer:
+        """Return the text."""
+        return obj.text().encode()
 
 
 class TimestampLoader(Loader):
@@ -93,6 +107,8 @@ class AsyncWireCursor(AsyncCursor[Any]):
 
 def prepare(connection: Any) -> None:
     """Give a connection of psycopg the dumper, and the loader and the cursor unless it has been given others."""
+    connection.adapters.register_dumper(WireValue, TextVectorDumper)
+    # The last one is taken where either will do.
     connection.adapters.register_dumper(WireValue, VectorDumper)
     if connection.adapters.get_loader(_TIMESTAMPTZ, pq.Format.TEXT) is _psycopgs_loader():
         connection.adapters.register_loader(_TIMESTAMPTZ, TimestampLoader)

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from sqlalchemy import ARRAY, Integer, func, select
+from sqlalchemy import ARRAY, Integer, Text, cast, func, select
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.schema import CreateTable
 
@@ -70,3 +70,12 @@ async def test_vectors_that_are_gathered_into_an_array(session, driver):
         return
     with pytest.raises(ConfigurationError, match="got that of an array of vectors, which this driver does not take"):
         await session.scalar(gathered)
+
+
+async def test_the_session_writes_them_as_a_load_does(session):
+    session.add(Album(**{**ROW, "id": 2, "cover": [1, 3]}))
+    await session.flush()
+    for attribute in ARRAYS:
+        column = getattr(Album, attribute)
+        both = select(func.count(func.distinct(cast(column, Text)))).where(column.is_not(None))
+        assert await session.scalar(both) == 1

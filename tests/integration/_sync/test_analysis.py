@@ -41,6 +41,12 @@ class Cell(Base):
     place: Mapped[np.ndarray | None] = mapped_column(Vector(2))
 
 
+class Renamed(Base):
+    __tablename__ = "cells_renamed"
+    x: Mapped[int] = mapped_column("Key", primary_key=True)
+    place: Mapped[np.ndarray] = mapped_column("Where", Vector(2))
+
+
 class Flags(Base):
     __tablename__ = "flags"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -205,3 +211,9 @@ def test_a_vector_of_zeros_is_the_farthest_by_cosine(session, cells):
     assert found.keys[-2:] == [(0, "b"), (0, "a")]
     assert np.isnan(found.distances[-1])
     assert found.distances[:-1].tolist() == [0, 0, 1]
+
+
+def test_the_graph_of_a_model_whose_columns_have_other_names(session):
+    Repository(session, Renamed).upsert({"x": x, "place": [1, x]} for x in range(4))
+    graph = AnalysisRepository(session, Renamed).neighbours(1)
+    assert {(source, target) for source, target, _ in graph.edges()} == {(0, 1), (1, 2), (2, 3), (3, 2)}

@@ -14,7 +14,14 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
 from rowspace import CollectionRepository, Database, DocumentRepository, MatrixRepository, Vector
-from rowspace.errors import CollectionNotFound, DimensionMismatch, InvalidVector, sqlstate_of
+from rowspace.errors import (
+    CollectionNotFound,
+    ConfigurationError,
+    DimensionMismatch,
+    InvalidRow,
+    InvalidVector,
+    sqlstate_of,
+)
 
 ROWS, DIMENSION = 3_000, 24
 VECTORS = np.random.default_rng(7).normal(size=(ROWS, DIMENSION)).astype(np.float32)
@@ -221,3 +228,14 @@ def test_an_error_in_a_load_by_copy_is_one_of_sqlalchemys_too(database, collecti
             with pytest.raises(DBAPIError, match="canceling statement due to statement timeout") as raised:
                 DocumentRepository(session, found).upsert(rows(), fresh=True)
         assert sqlstate_of(raised.value.orig) == "57014"
+
+
+def test_a_key_that_comes_twice_is_refused(database, collection):
+    with database.begin() as session:
+        matrices = MatrixRepository(session, collection)
+        with pytest.raises(InvalidRow, match="Expected each key once, got 'r1' twice"):
+            matrices.update(["r1", "r2", "r1"], VECTORS[:3])
+        with pytest.raises(ConfigurationError, match="Expected keys as a list"):
+            matrices.update("r1", VECTORS[:2])
+        assert matrices.update((key for key in ("r1", "r2")), VECTORS[:2]) == 2
+        assert matrices.update(iter([]), []) == 0

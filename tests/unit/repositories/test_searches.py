@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from rowspace import SearchSettings, Vector
+from rowspace import HNSW, Collection, Document, SearchSettings, Vector
 from rowspace.errors import ConfigurationError, InvalidSetting, InvalidVector
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import subject_of
@@ -20,6 +22,21 @@ class Article(Base):
     __tablename__ = "articles"
     id: Mapped[int] = mapped_column(primary_key=True)
     embedding: Mapped[Any] = mapped_column(Vector(2))
+
+
+class Signs(Base):
+    __tablename__ = "signs"
+    __table_args__ = (HNSW(quantize="bit").index("embedding"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding: Mapped[Any] = mapped_column(Vector(8))
+
+
+class Part(Base):
+    __tablename__ = "parts_of_a_kind"
+    __table_args__ = (HNSW(quantize="bit", where="kind = 'a'").index("embedding"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    embedding: Mapped[Any] = mapped_column(Vector(8))
 
 
 @pytest.fixture
@@ -42,11 +59,53 @@ def test_a_search_without_a_query_is_refused(subject):
     assert QUERY not in plan_search(subject, 3, None, {}).parameters
 
 
-@pytest.mark.parametrize("value", [float("nan"), "1", [1]])
+@pytest.mark.parametrize("value", [float("nan"), "1", [1], True])
 @pytest.mark.parametrize("name", ["max_distance", "min_distance", "min_similarity"])
 def test_a_limit_is_a_number(subject, name, value):
-    with pytest.raises(InvalidSetting, match=f"^{name} is a number, got "):
+    with pytest.raises(InvalidSetting, match=f"^{name} is a number that a float can hold, got "):
         plan_search(subject, 3, None, {name: value}, query=[1, 2])
+
+
+@pytest.mark.parametrize("value", [np.float64(0.25), np.float32(0.5), Fraction(1, 2), 1])
+def test_a_limit_of_any_kind_of_number_is_a_float(subject, value):
+    limits = plan_search(subject, 3, None, {"max_distance": value, "min_distance": value}, query=[1, 2]).parameters
+    assert [type(limits[name]) for name in (MAX_DISTANCE, MIN_DISTANCE)] == [float, float]
+    similar = plan_search(subject, 3, None, {"min_similarity": value}, query=[1, 2]).parameters
+    assert type(similar[MAX_DISTANCE]) is float
+
+
+def test_a_limit_is_within_the_range_of_a_float(subject):
+    with pytest.raises(InvalidSetting, match=r"max_distance is a number that a float can hold, got 10000000"):
+        plan_search(subject, 3, None, {"max_distance": 10**400}, query=[1, 2])
+
+
+def test_candidates_of_a_quantized_index_are_of_the_shape():
+    subject = subject_of(Signs)
+    search = plan_search(subject, 3, None, {"settings": SearchSettings(oversample=4)}, query=[1] * 8)
+    assert [search.shape_of(scan).candidates for scan in ("plain", "iterative", "exact")] == [12, 12, None]
+
+
+@pytest.mark.parametrize(
+    ("where", "quantize"),
+    [(None, None), ([], None), ([Part.kind == "b"], None), ([Part.kind == "a", Part.id > 1], "bit")],
+)
+def test_an_index_of_some_rows_serves_searches_that_say_which(where, quantize):
+    assert plan_search(subject_of(Part), 3, where, {}, query=[1] * 8).target.quantize == quantize
+
+
+@pytest.mark.parametrize(
+    ("where", "quantize"),
+    [
+        (None, None),
+        ({"lang": "de"}, None),
+        ({"lang": "en", "year": {"$gt": 1}}, "halfvec"),
+        ([Document.id > "a"], None),
+    ],
+)
+def test_an_index_of_some_documents_serves_searches_that_say_which(where, quantize):
+    index = {"quantize": "halfvec", "where": {"lang": "en"}}
+    subject = subject_of(Collection(id=1, name="a", dimension=2, distance="cosine", index=index))
+    assert plan_search(subject, 3, where, {}, query=[1, 2]).target.quantize == quantize
 
 
 def test_settings_are_settings(subject):

@@ -25,7 +25,9 @@ def sql(statement):
 
 
 def test_candidates_by_the_half_precision_index_are_ranked_by_the_true_distance():
-    text = sql(quantized.nearest_quantized(target_of(Article, "embedding", None), Nearest(3, max_distance=True), 6))
+    text = sql(
+        quantized.nearest_quantized(target_of(Article, "embedding", None), Nearest(3, max_distance=True, candidates=6))
+    )
     inner = text[text.index("FROM (SELECT") :]
     assert (
         "ORDER BY CAST(quantized_articles.embedding AS HALFVEC(8)) <-> "
@@ -38,7 +40,9 @@ def test_candidates_by_the_half_precision_index_are_ranked_by_the_true_distance(
 
 
 def test_candidates_by_signs_are_ranked_by_the_true_distance():
-    text = sql(quantized.nearest_quantized(target_of(Article, "half", None), Nearest(1), 8, [Article.id > 4]))
+    text = sql(
+        quantized.nearest_quantized(target_of(Article, "half", None), Nearest(1, candidates=8), [Article.id > 4])
+    )
     assert "WHERE quantized_articles.half IS NOT NULL AND quantized_articles.id > %(id_1)s" in text
     assert (
         "ORDER BY CAST(binary_quantize(quantized_articles.half) AS BIT(9)) <~> "
@@ -50,7 +54,7 @@ def test_candidates_by_signs_are_ranked_by_the_true_distance():
 
 def test_a_collection_is_searched_by_the_expression_of_its_index():
     collection = Collection(id=4, name="a", dimension=3, distance="cosine", index={"method": "hnsw", "quantize": "bit"})
-    text = sql(quantized.nearest_quantized(documents.target_of(collection), Nearest(2), 5))
+    text = sql(quantized.nearest_quantized(documents.target_of(collection), Nearest(2, candidates=5)))
     assert "WHERE documents.collection_id = 4 ORDER BY" in text
     # On the column itself: a cast of the cast is not what the index is on.
     assert "ORDER BY CAST(binary_quantize(documents.embedding) AS BIT(3)) <~>" in text
@@ -58,8 +62,8 @@ def test_a_collection_is_searched_by_the_expression_of_its_index():
 
 
 def test_the_lower_end_of_a_range_is_looked_at_inside():
-    shape = Nearest(1, min_distance=True)
-    text = sql(quantized.count_candidates(target_of(Article, "embedding", None), shape, 2))
+    shape = Nearest(1, min_distance=True, candidates=2)
+    text = sql(quantized.count_candidates(target_of(Article, "embedding", None), shape))
     assert " AND (quantized_articles.embedding <-> %(rowspace_query)s::VECTOR(8)) >= %(rowspace_min_distance)s" in text
     assert text.startswith("SELECT count(*)")
 

@@ -68,7 +68,7 @@ async def _by_index(session: AsyncSession, search: GroupedSearch[M]) -> list[Gro
     """Return the groups, or None where an index scan did not come by as many."""
     wanted, limit = search.grouping, search.max_distance
     await apply_settings(session, search.search, "iterative")
-    depth = max(_AT_LEAST, _OVERSAMPLING * wanted.groups * wanted.per_group)
+    depth = max(_AT_LEAST, _OVERSAMPLING * wanted.groups * wanted.per_group, search.search.candidates or 0)
     for candidates in (depth, _DEEPER * depth):
         found = await _fetch(session, search, replace(wanted, candidates=candidates))
         if limit is not None and found.farthest > limit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -91,14 +91,17 @@ async def _fetch(session: AsyncSession, many: Many[M], scan: Scan, part: Sequenc
 
 
 async def _gave_up(session: AsyncSession, many: Many[Any], pending: Sequence[int]) -> Sequence[int]:
-    """Return those queries for which the index had fewer than k candidates, so that the range is not the reason."""
+    """Return those queries for which the index had too few candidates, so that the range is not the reason."""
     search = many.search
     if not search.shape.max_distance:
         return pending
-    statement = count_many(search.target, search.shape, search.where, stored=many.stored)
+    shape = search.shape_of("plain")
+    wanted = shape.candidates or shape.k
+    # All that are ranked, not the k nearest of them.
+    statement = count_many(search.target, replace(shape, k=wanted), search.where, stored=many.stored)
     short = []
     for part in many.parts(pending):
         for position, candidates in await session.execute(statement, many.parameters(part)):
-            if candidates < search.shape.k:
+            if candidates < wanted:
                 short.append(part[position - 1])
     return short

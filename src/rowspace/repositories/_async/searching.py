@@ -79,10 +79,9 @@ async def _gave_up(session: AsyncSession, search: Search[Any]) -> bool:
     """Tell whether the index had fewer than k candidates, where a maximum distance may have taken rows away."""
     if not search.shape.max_distance:
         return True
-    wanted = search.candidates or search.shape.k
-    if search.candidates is None:
-        statement = count_candidates(search.target, search.shape, search.where)
-    else:
-        statement = quantized.count_candidates(search.target, search.shape, search.candidates, search.where)
+    shape = search.shape_of("plain")
+    wanted = shape.candidates or shape.k
+    count = count_candidates if shape.candidates is None else quantized.count_candidates
+    statement = count(search.target, shape, search.where)
     found = await session.scalar(statement, search.parameters)
     return found is not None and found < wanted

@@ -69,7 +69,7 @@ def _by_index(session: Session, search: GroupedSearch[M]) -> list[Group[M]] | No
     """Return the groups, or None where an index scan did not come by as many."""
     wanted, limit = search.grouping, search.max_distance
     apply_settings(session, search.search, "iterative")
-    depth = max(_AT_LEAST, _OVERSAMPLING * wanted.groups * wanted.per_group)
+    depth = max(_AT_LEAST, _OVERSAMPLING * wanted.groups * wanted.per_group, search.search.candidates or 0)
     for candidates in (depth, _DEEPER * depth):
         found = _fetch(session, search, replace(wanted, candidates=candidates))
         if limit is not None and found.farthest > limit:

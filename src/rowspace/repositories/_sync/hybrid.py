@@ -165,12 +165,13 @@ class HybridRepository(Generic[M]):
     def _run(self, search: Search[M], shape: HybridSearch) -> list[Any]:
         """Return the rows of a scan that had all the candidates by vector that there are."""
         rows: list[Any] = []
+        target = replace(self._target, target=search.target)
         with mapped_errors():
             self._plan_for_values(search.where)
             for scan in search.scans():
                 apply_settings(self.session, search, scan)
                 now = replace(shape, exact=scan == "exact")
-                statement = built_hybrid(self._target, now, search.where, keep=search.keep)
+                statement = built_hybrid(target, now, search.where, keep=search.keep)
                 rows = [*self.session.execute(statement, search.parameters)]
                 if rows and rows[0][4] >= shape.fetch_k:
                     break

@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from rowspace.errors import InvalidVector, mapped_errors
+from rowspace.errors import InvalidRow, InvalidVector, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.exporting import copied
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
+from rowspace.repositories.given import several
 from rowspace.repositories.reading import Reading, plan_reading
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Conditions, Where, subject_of
@@ -77,7 +78,7 @@ class MatrixRepository:
             connection = self.session.connection(bind_arguments={"mapper": self._model})
         return conditions, plan_reading(self._subject, conditions, schemas_of(connection))
 
-    def update(self, keys: Sequence[Any], vectors: Any) -> int:
+    def update(self, keys: Iterable[Any], vectors: Any) -> int:
         """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.
 
         Costs a COPY into a staging table, a new version of each row, and an entry of it in each index.
@@ -88,13 +89,19 @@ class MatrixRepository:
 
         Raises:
             InvalidVector, DimensionMismatch: a shape that does not fit, NaN or infinity; nothing was written.
+            InvalidRow: a key comes twice; nothing was written.
         """
-        if not len(keys) and not len(vectors):
+        keys = [self._subject.key(key) for key in several(keys, "keys")]
+        if not keys and not len(vectors):
             return 0
         matrix = as_matrix(vectors, dimension=self._subject.target.type.dimension)
         if len(matrix) != len(keys):
             message = f"Expected one vector a key, got {len(matrix)} vectors for {len(keys)} keys."
             raise InvalidVector(message)
+        if len({*keys}) < len(keys):
+            twice = next(key for at, key in enumerate(keys) if key in keys[:at])
+            message = f"Expected each key once, got {twice[0] if len(twice) == 1 else twice!r} twice."
+            raise InvalidRow(message)
         names = [*key_names(self._subject.target), self._subject.target.column]
         with mapped_errors():
             # The keys may be of rows that the session is about to add.
@@ -102,10 +109,7 @@ class MatrixRepository:
             connection = self.session.connection(bind_arguments={"mapper": self._model})
             plan = plan_load(self._model, names, schemas=schemas_of(connection), **self._subject.load_options())
             run_verbatim(connection, [plan.merge.create_stage()])
-            rows = (
-                dict(zip(names, (*self._subject.key(key), row), strict=True))
-                for key, row in zip(keys, matrix, strict=True)
-            )
+            rows = (dict(zip(names, (*key, row), strict=True)) for key, row in zip(keys, matrix, strict=True))
             into = plan.merge.to_stage()
             with as_sqlalchemy(into.statement()):
                 copy_in(connection, into, plan.encode(rows, range(len(matrix))))

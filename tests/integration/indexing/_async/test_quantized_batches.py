@@ -17,6 +17,7 @@ from rowspace import (
     AsyncSearchRepository,
 )
 from rowspace.exact import exact_nearest
+from rowspace.settings import SearchSettings
 
 DIMENSION = 96
 
@@ -81,3 +82,37 @@ async def test_hybrid(session, collection, vectors):
     assert hits[0].entity.id == "11"
     assert hits[0].distance == pytest.approx(0, abs=1e-6)
     assert await scans_of(session, collection) >= 1
+
+
+@pytest.mark.parametrize("settings", [{"oversample": 1}, {"oversample": 50}, {"ef_search": 300}])
+async def test_settings_count_for_each_query_of_a_batch(session, collection, vectors, settings):
+    options = {"settings": SearchSettings(**settings)}
+    documents, searches = AsyncDocumentRepository(session, collection), AsyncSearchRepository(session, collection)
+    single = [await documents.nearest(query, 5, **options) for query in vectors[:20]]
+    batch = await searches.nearest_many(vectors[:20], 5, **options)
+    assert [ids_of(hits) for hits in batch] == [ids_of(hits) for hits in single]
+    like = await searches.similar_to("7", 5, where={"group": {"$lt": 9}}, **options)
+    assert len(like) == 5
+
+
+async def test_an_index_of_some_rows_orders_those_searches_alone_that_say_which(session, vectors):
+    index = HNSW(quantize="bit", where={"group": 3})
+    collection = await AsyncCollectionRepository(session).create(uuid4().hex, DIMENSION, index=index)
+    documents = AsyncDocumentRepository(session, collection)
+    rows = ({"id": str(n), "content": "", "meta": {"group": n % 10}, "embedding": v} for n, v in enumerate(vectors))
+    await documents.upsert(rows)
+    await documents.create_indexes()
+    assert [ids_of(await documents.nearest(query)) for query in vectors[:20]] == [
+        nearest_of(vectors, query, 10) for query in vectors[:20]
+    ]
+    others = {"group": {"$ne": 3}}
+    for query in vectors[:20]:
+        exact = await documents.nearest(query, where=others, exact=True)
+        assert ids_of(await documents.nearest(query, where=others)) == ids_of(exact)
+    await session.execute(text("SET LOCAL enable_sort = off"))
+    await documents.nearest(vectors[3], where={"group": 3})
+    assert await scans_of(session, collection) == 1
+
+
+def ids_of(hits):
+    return [hit.entity.id for hit in hits]
