@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Column, Connection, Select, Table, inspect
 from sqlalchemy.orm import Mapper, Session
-from sqlalchemy.orm.attributes import instance_dict, instance_state
+from sqlalchemy.orm.attributes import instance_state
 
 from rowspace.repositories.driver import is_observed, prepared, run
 from rowspace.repositories.searches import Search
@@ -124,12 +124,13 @@ def _with_objects(session: Session, way: _Way, rows: Sequence[Sequence[Any]]) ->
     """Return the rows with objects in place of their columns, None where the session has one of these in part."""
     known, model, new = session.identity_map, way.mapper.class_, way.mapper.class_manager.new_instance
     _, _, before, names, complete, primary_key, load_options, load_path, callables = way
-    session_id = session.hash_key
+    session_id, lookup = session.hash_key, known.fast_get_state
     found: list[tuple[Any, ...]] = []
     for row in rows:
         # The class, the primary key, and the token of a horizontally sharded session, which this is not.
         key = model, primary_key(row), None
-        entity = known.get(key)
+        state = lookup(key)
+        entity = None if state is None else state.obj()
         if entity is None:
             entity = new()
             state = instance_state(entity)
@@ -138,9 +139,9 @@ def _with_objects(session: Session, way: _Way, rows: Sequence[Sequence[Any]]) ->
             if callables:
                 state.callables = dict(callables)
             # The columns of the object, whose names end before the distance.
-            instance_dict(entity).update(zip(names, row[before:] if before else row, strict=False))
+            state.dict.update(zip(names, row[before:] if before else row, strict=False))
             known.add(state)
-        elif not instance_dict(entity).keys() >= complete:
+        elif not state.dict.keys() >= complete:
             return None
         found.append((*row[:before], entity, row[-1]) if before else (entity, row[-1]))
     return found
