@@ -131,7 +131,7 @@ def _with_objects(session: Session, way: _Way, rows: Sequence[Sequence[Any]]) ->
         key = model, primary_key(row), None
         state = lookup(key)
         entity = None if state is None else state.obj()
-        if entity is None:
+        if state is None or entity is None:
             entity = new()
             state = instance_state(entity)
             state.key, state.session_id = key, session_id
