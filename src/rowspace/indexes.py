@@ -138,7 +138,7 @@ class HNSW(_Spec):
             beyond 65504 cannot be stored), "bit" its sign (a 32nd of the size), None the number itself, or halfvec
             above 2,000 dimensions. Searches re-rank what a quantized index finds by the true distance.
         where: index only these rows: for a model a condition or its SQL, for a collection a metadata filter. A search
-            uses the index only with the same condition among its own.
+            uses the index only with the same condition among its own; a quantized one only if it is said the same way.
     """
 
     distance: Distance = Distance.COSINE

@@ -10,7 +10,7 @@ from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from rowspace import AsyncDatabase, AsyncDocumentService, Collection
-from rowspace.errors import StoreUnavailable
+from rowspace.errors import CollectionNotFound, StoreUnavailable
 from rowspace.services import AsyncQuickSearch, SearchRequest, direct
 
 REQUEST = SearchRequest(vector=[1.0, 7.0], k=2)
@@ -129,3 +129,9 @@ async def test_many_at_once_share_what_connections_there_are(database):
         assert opened.engine.pool.checkedout() == 0
         async with opened.session() as session:
             assert await session.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'")) == 0
+
+
+@pytest.mark.parametrize("name", ["no\0such", "\ud800", "none"])
+async def test_a_collection_that_cannot_be_is_not_found(quick, name):
+    with pytest.raises(CollectionNotFound):
+        await quick.search(name, REQUEST)

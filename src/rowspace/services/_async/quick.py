@@ -10,6 +10,7 @@ from sqlalchemy import inspect
 from rowspace.engine import AsyncDatabase
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
+from rowspace.repositories.given import is_text
 from rowspace.services._async.searching import AsyncSearchService, query_vector
 from rowspace.services.embedding import Embedder, check_embedder
 from rowspace.services.lanes import AsyncLanes
@@ -65,6 +66,8 @@ class AsyncQuickSearch:
         return await self._searches.search(collection, request)
 
     async def _look_up(self, name: str) -> _Known | None:
+        if not is_text(name):
+            return None
         with mapped_errors():
             rows = await self._lanes.fetch(with_version(), {NAME: name})
         if not rows:

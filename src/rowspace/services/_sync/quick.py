@@ -11,6 +11,7 @@ from sqlalchemy import inspect
 from rowspace.engine import Database
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
+from rowspace.repositories.given import is_text
 from rowspace.services._sync.searching import SearchService, query_vector
 from rowspace.services.embedding import Embedder, check_embedder
 from rowspace.services.lanes import Lanes
@@ -66,6 +67,8 @@ class QuickSearch:
         return self._searches.search(collection, request)
 
     def _look_up(self, name: str) -> _Known | None:
+        if not is_text(name):
+            return None
         with mapped_errors():
             rows = self._lanes.fetch(with_version(), {NAME: name})
         if not rows:
