@@ -38,7 +38,6 @@ CODE_RULES = {
     r"\bsession\.stream\(": "session.execute(",
     r"\bfrom sqlalchemy\.util import greenlet_spawn\n": "",
     r"\bgreenlet_spawn\((\w+), ": r"\1(",
-    r"\.sync_engine\b": "",
     r"\baclosing\b": "closing",
     r"\basync(?=contextmanager\b)": "",
     r"\bcopy_(in|out)_async\b": r"copy_\1",
