@@ -40,12 +40,33 @@ def filter_values(filter_: Filter | None, /) -> dict[str, str]:
     Raises:
         InvalidFilter: as in `compile_filter`.
     """
+    if type(filter_) is dict and all(map(_is_small, filter_, filter_.values())):
+        return {**_kept(tuple(filter_.items()))}
+    return _values(filter_)
+
+
+def _values(filter_: Filter | None) -> dict[str, str]:
     condition = parse(filter_)
     if condition is None:
         return {}
     document, rest = to_containment(condition)
     values = {DOCUMENT: to_json(document)} if document else {}
     return values if rest is None else {**values, PATH: to_jsonpath(rest)}
+
+
+def _is_small(key: Any, value: Any) -> bool:
+    """Tell whether an entry is one that may be kept, as it may come again: a whole number or a short text."""
+    kind = type(value)
+    return type(key) is str and len(key) <= _SHORT and (kind is int or (kind is str and len(value) <= _SHORT))
+
+
+@lru_cache(1_024)
+def _kept(items: tuple[tuple[str, int | str], ...]) -> dict[str, str]:
+    # A tenant, a language: reading the filter again takes twenty times as long. No text equals a number.
+    return _values(dict(items))
+
+
+_SHORT = 64
 
 
 @lru_cache(64)

@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import JSONB, asyncpg, psycopg, psycopg2
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace.errors import InvalidFilter
-from rowspace.filters import compile_filter
+from rowspace.filters import compile_filter, filter_values
+from rowspace.filters._compile import DOCUMENT, _values
 
 META = column("metadata", JSONB())
 CONTAINS = "metadata @> CAST(%(param)s AS JSONB)"
@@ -125,3 +126,24 @@ def test_no_key_or_value_reaches_the_statement(filter_: dict[str, Any]) -> None:
     assert text in SHAPES
     assert all(isinstance(parameter, str) for parameter in parameters)
     assert len(parameters) <= 2
+
+
+def test_a_filter_that_comes_again_is_what_it_was():
+    first = filter_values({"kind": "a", "year": 1})
+    assert first == filter_values({"kind": "a", "year": 1}) == {DOCUMENT: '{"kind": "a", "year": 1}'}
+    first.clear()
+    assert filter_values({"kind": "a", "year": 1}) == {DOCUMENT: '{"kind": "a", "year": 1}'}
+
+
+@pytest.mark.parametrize("value", [True, 1.0, None, "x" * 65, 2**80, [1], {"$eq": 1}])
+def test_filters_that_look_alike_are_told_apart(value):
+    for _ in range(2):
+        kept = [filter_values({"n": one}) for one in (1, "1", value)]
+        read = [_values({"n": one}) for one in (1, "1", value)]
+        assert kept == read
+
+
+def test_a_wrong_filter_is_refused_each_time():
+    for _ in range(2):
+        with pytest.raises(InvalidFilter, match="NUL"):
+            filter_values({"kind": "a\0"})
