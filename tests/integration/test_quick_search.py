@@ -128,7 +128,8 @@ async def test_many_at_once_share_what_connections_there_are(database):
         assert [hit.id for [hit] in hits] == [str(x) for x in range(20)] * 5
         assert opened.engine.pool.checkedout() == 0
         async with opened.session() as session:
-            assert await session.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'")) == 0
+            here = "datname = current_database() AND state LIKE 'idle in%'"
+            assert await session.scalar(text(f"SELECT count(*) FROM pg_stat_activity WHERE {here}")) == 0
 
 
 @pytest.mark.parametrize("name", ["no\0such", "\ud800", "none"])
