@@ -15,9 +15,10 @@ from rowspace.models import Collection, Document
 from rowspace.repositories.schemas import Schemas, schema_in
 from rowspace.repositories.targets import mapper_of
 from rowspace.statements.admin import Partition
+from rowspace.statements.browse import Key
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.health import Asked
-from rowspace.statements.indexing import VECTOR_METHODS, PlannedIndex, planned
+from rowspace.statements.indexing import VECTOR_METHODS, PlannedIndex, clustered, planned
 from rowspace.types import vector_type_of
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Step",
     "asked_for",
     "check_alone",
+    "clustering",
     "creation",
     "planned_for",
     "removal",
@@ -121,6 +123,19 @@ def removal(
         ConfigurationError: a name that is not wanted.
     """
     return [Step(plan.name, plan.drop(concurrently=concurrently), builds=False) for plan in _chosen(wanted, names)]
+
+
+def clustering(wanted: Sequence[PlannedIndex], _: Sequence[IndexFact], key: Key) -> list[Step]:
+    """Return the steps that put the rows of the table into the order of a key.
+
+    Raises:
+        ConfigurationError: the key is in another table.
+    """
+    table, schema = wanted[0].table, wanted[0].schema
+    if key.model is not Document and key.column.table.name != table:
+        message = f"{key.column} is not in {table}, which has the vector index: name a column of {table}."
+        raise ConfigurationError(message)
+    return [Step(table, statement, builds=False) for statement in clustered(table, schema, key)]
 
 
 def check_alone(table: tuple[str, str | None], *, alone: bool | None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Column, Index, MetaData, Table
+from sqlalchemy import Column, Index, MetaData, Numeric, Table, Text, and_, case, cast, func, literal
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import CompileError
@@ -21,14 +21,18 @@ from rowspace.errors import ConfigurationError, InvalidSetting
 from rowspace.filters import compile_filter
 from rowspace.indexes import IVFFlat, Spec
 from rowspace.settings import is_whole
+from rowspace.statements.browse import Key
 from rowspace.statements.identifiers import qualified, quote
 
-__all__ = ["VECTOR_METHODS", "PlannedIndex", "Shape", "build_settings", "planned", "planned_vector"]
+__all__ = ["VECTOR_METHODS", "PlannedIndex", "Shape", "build_settings", "clustered", "planned", "planned_vector"]
 
 # Named parameters, of which there are none: with any other style a % of the text would come out doubled.
 _dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 # SQLAlchemy 2.0 doubles a backslash in a literal until it has asked a server, and no server since 9.1 wants that.
 _dialect._backslash_escapes = False  # noqa: SLF001
+
+#: Characters of a metadata value that rows are ordered by.
+_ORDERED = 200
 
 _METADATA = Table("documents", MetaData(), Column("metadata", JSONB)).c.metadata
 
@@ -175,6 +179,39 @@ def planned_vector(spec: Spec, dimension: int) -> str:
     if spec.options():
         definition += " WITH (" + ", ".join(f"{name} = {value:d}" for name, value in spec.options().items()) + ")"
     return definition if spec.where is None else f"{definition} WHERE {_predicate(spec.where)}"
+
+
+def clustered(table: str, schema: str | None, key: Key) -> list[str]:
+    """Return the statements that rewrite a table in the order of a key: one transaction of their own, then ANALYZE.
+
+    The order is that of an index, which is there for no longer than the transaction. The lock comes first: taken on
+    top of the one that building an index takes, two who also write would wait for each other.
+    """
+    order = PlannedIndex(f"ix_{table}_rowspace_order", table, f"btree ({_order(key)})", schema)
+    name = qualified(table, schema)
+    return [
+        "BEGIN",
+        f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE",
+        order.create(),
+        f"CLUSTER {name} USING {quote(order.name)}",
+        order.drop(),
+        "COMMIT",
+        order.analyze(),
+    ]
+
+
+def _order(key: Key) -> str:
+    """Return the keys of an index that sorts by a column, or by metadata: its numbers, then the rest as text.
+
+    An entry of a btree index holds 2,704 bytes, so no more than the beginning of a long text is in it.
+    """
+    if not key.path:
+        return f"({as_sql(key.column)})"
+    path = postgresql.array([literal(name, Text()) for name in key.path])
+    text = key.column.op("#>>", return_type=Text())(path)
+    kind = func.jsonb_typeof(key.column.op("#>", return_type=JSONB())(path))
+    is_number = and_(kind == literal("number", Text()), func.length(text) <= _ORDERED)
+    return f"({as_sql(case((is_number, cast(text, Numeric))))}), ({as_sql(func.left(text, _ORDERED))})"
 
 
 def as_sql(condition: Any) -> str | None:

@@ -48,6 +48,14 @@ def table(output):
     return [line.split("\t") for line in output.splitlines()]
 
 
+def test_cluster(rowspace, collection):
+    clustered = rowspace("index", "cluster", collection.name, "tenant", "--memory", "64MB")
+    assert (clustered.exit_code, f"ix_{collection.partition}_embedding" in clustered.stdout) == (0, True)
+    refused = rowspace("index", "cluster", collection.name, "a..b")
+    assert refused.exit_code != 0
+    assert "'a..b'" in refused.stderr
+
+
 def test_build_status_reindex_and_drop(rowspace, collection):
     name = f"ix_{collection.partition}_embedding"
     before = rowspace("index", "status", collection.name)

@@ -6,9 +6,11 @@ from sqlalchemy import Column, Index, Integer, MetaData, Table
 
 from rowspace import HNSW, IVFFlat, Vector
 from rowspace.errors import ConfigurationError, InvalidSetting
-from rowspace.repositories.building import creation, removal, renewal, repair
+from rowspace.models import Document
+from rowspace.repositories.building import clustering, creation, removal, renewal, repair
+from rowspace.repositories.keys import key_of
 from rowspace.statements.catalog import IndexFact, progress_of, statuses
-from rowspace.statements.indexing import PlannedIndex, Shape, build_settings, planned, planned_vector
+from rowspace.statements.indexing import PlannedIndex, Shape, build_settings, clustered, planned, planned_vector
 
 PLAN = PlannedIndex("Ix", "docs", planned_vector(HNSW(quantize="bit"), 8), "s")
 DEFINITION = "CREATE INDEX ... USING hnsw (((binary_quantize(embedding))::bit(8)) bit_hamming_ops)"
@@ -144,6 +146,27 @@ def test_a_column_may_be_called_as_an_operator_class():
     table = Table("t", MetaData(), Column("dev_ops", Vector(3)), HNSW("l2").index("dev_ops", name="ix"))
     (index,) = table.indexes
     assert planned(index).shape.opclass == "vector_l2_ops"
+
+
+def test_a_table_in_the_order_of_a_key():
+    begin, lock, index, cluster, drop, commit, analyze = clustered("Docs", "s", key_of(Document, "it's.50%"))
+    number = "jsonb_typeof(metadata #> ARRAY['it''s', '50%']) = 'number'"
+    assert (begin, lock, commit, analyze) == (
+        "BEGIN",
+        'LOCK TABLE s."Docs" IN ACCESS EXCLUSIVE MODE',
+        "COMMIT",
+        'ANALYZE s."Docs"',
+    )
+    assert index.startswith(f'CREATE INDEX "ix_Docs_rowspace_order" ON s."Docs" USING btree ((CASE WHEN ({number} AND ')
+    assert index.endswith(", (left(metadata #>> ARRAY['it''s', '50%'], 200)))")
+    assert cluster == 'CLUSTER s."Docs" USING "ix_Docs_rowspace_order"'
+    assert drop == 'DROP INDEX IF EXISTS s."ix_Docs_rowspace_order"'
+
+
+def test_clustering_builds_nothing_that_could_be_left_invalid():
+    steps = clustering([PLAN], [], key_of(Document, "a"))
+    assert [step.builds for step in steps] == [False] * 7
+    assert "USING btree ((created_at))" in clustering([PLAN], [], key_of(Document, Document.created_at))[2].statement
 
 
 @pytest.mark.parametrize("memory", ["1GB", "512 MB", "64kB"])

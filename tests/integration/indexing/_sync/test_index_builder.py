@@ -23,7 +23,7 @@ from rowspace import (
     Repository,
     Vector,
 )
-from rowspace.errors import ConfigurationError, InvalidSetting, StoreUnavailable
+from rowspace.errors import ConfigurationError, InvalidFilter, InvalidSetting, StoreUnavailable
 from rowspace.statements.catalog import build_lock
 
 DIMENSION = 96
@@ -325,3 +325,70 @@ def test_a_model_without_a_vector_index_is_refused(database):
 
     with pytest.raises(ConfigurationError, match="declares no vector index"):
         IndexBuilder(database.engine, Plain)
+
+
+def pages(database, table, condition):
+    """Return how many pages the rows that match are on."""
+    with database.session() as session:
+        page = "(CAST(CAST(ctid AS text) AS point))[0]"
+        return session.scalar(text(f"SELECT count(DISTINCT {page}) FROM {table} WHERE {condition}"))
+
+
+def test_rows_with_the_same_value_of_a_key_are_put_together(database, vectors):
+    texts = {2: "b" * 5_000, 3: {"inner": [1]}, 4: None}
+    with database.begin() as session:
+        collection = CollectionRepository(session).create(uuid4().hex, DIMENSION)
+        documents = DocumentRepository(session, collection)
+        documents.upsert(
+            {"id": str(n), "content": "text", "embedding": vectors[n], "meta": {"a": {"b": texts.get(n % 20, n % 20)}}}
+            for n in range(1_000)
+        )
+        before = [hit.entity.id for hit in documents.nearest(vectors[0], exact=True, where={"a.b": 7})]
+    matching = """metadata @> '{"a": {"b": 7}}'"""
+    scattered = pages(database, collection.partition, matching)
+    builder = IndexBuilder(database.engine, collection)
+    builder.create()
+    after = builder.cluster("a.b", maintenance_work_mem="65MB")
+    assert states(after) == {"embedding": "valid", "metadata": "valid", "text": "valid"} | states(after)
+    assert not any("order" in status.name for status in after)
+    assert 3 * pages(database, collection.partition, matching) < scattered
+    with database.begin() as session:
+        documents = DocumentRepository(session, collection)
+        assert documents.count() == 1_000
+        assert [hit.entity.id for hit in documents.nearest(vectors[0], where={"a.b": 7})] == before
+
+
+def test_a_malformed_key_is_refused_before_the_server_is_asked(database, fill):
+    collection = fill(None, rows=1)
+    with pytest.raises(InvalidFilter, match="on each side of every dot"):
+        IndexBuilder(database.engine, collection).cluster("a..b")
+
+
+def test_the_rows_of_a_model_in_the_order_of_a_column(database, vectors):
+    class Own(DeclarativeBase):
+        pass
+
+    class Item(Own):
+        __tablename__ = f"items_{uuid4().hex[:8]}"
+        __table_args__ = (HNSW().index("embedding"),)
+        id = mapped_column(Integer, primary_key=True)
+        tenant = mapped_column("Tenant", Text)
+        embedding = mapped_column(Vector(DIMENSION))
+
+    class Special(Item):
+        __tablename__ = f"{Item.__tablename__}_special"
+        id = mapped_column(ForeignKey(Item.id), primary_key=True)
+        kind = mapped_column(Text)
+
+    with database.begin() as session:
+        session.execute(CreateTable(Item.__table__))
+        rows = ({"id": n, "tenant": f"t{n % 20}", "embedding": vectors[n]} for n in range(1_000))
+        Repository(session, Item).upsert(rows)
+    scattered = pages(database, Item.__tablename__, "\"Tenant\" = 't7'")
+    builder = IndexBuilder(database.engine, Item)
+    builder.cluster(Item.tenant)
+    assert 3 * pages(database, Item.__tablename__, "\"Tenant\" = 't7'") < scattered
+    with pytest.raises(ConfigurationError, match="A metadata key needs a JSONB attribute"):
+        builder.cluster("tenant")
+    with pytest.raises(ConfigurationError, match=f"kind is not in {Item.__tablename__}, which has the vector index"):
+        IndexBuilder(database.engine, Special).cluster(Special.kind)
