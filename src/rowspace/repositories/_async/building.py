@@ -156,8 +156,9 @@ class AsyncIndexBuilder:
         """Put rows with the same value of a key next to each other; return the status.
 
         A filter finds its rows by an index and then reads the page of each. Rows of one tenant, file or day that lie
-        together are on few pages, so that a search under a filter on the key reads a fraction of what it read before.
-        Rows that come later are put where there is room: call it again when they have become many.
+        together are on few pages, so that a search under a filter on the key reads a fraction of what it read before:
+        of 256 dimensions seven rows fit in a page, of 1,000 or more one. Rows that come later are put where there is
+        room: call it again when they have become many.
 
         Costs a sort, a rewrite of the table and a build of each of its indexes, and the room of them all beside the
         old ones. Nobody reads or writes the table meanwhile. Source: PostgreSQL's manual, "CLUSTER".
