@@ -7,7 +7,14 @@ A filter's keys and values travel only inside two bound parameters, a JSON docum
 text never depends on them. Filters over ordinary columns are not here: for those, SQLAlchemy is the language.
 """
 
-from rowspace.filters._compile import DOCUMENT, PATH, compile_filter, filter_predicate, filter_values
+from rowspace.filters._compile import (
+    DOCUMENT,
+    PATH,
+    compile_filter,
+    filter_predicate,
+    filter_values,
+    unseen_predicate,
+)
 from rowspace.filters._conditions import Condition
 from rowspace.filters._jsonpath import to_containment, to_jsonpath
 from rowspace.filters._parse import Filter, key_path, parse, parse_path
@@ -25,4 +32,5 @@ __all__ = [
     "parse_path",
     "to_containment",
     "to_jsonpath",
+    "unseen_predicate",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import isnan, nan
@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar
 from sqlalchemy import ColumnElement, Select
 
 from rowspace.errors import InvalidSetting, InvalidVector
+from rowspace.filters import DOCUMENT, PATH
 from rowspace.repositories.subjects import Subject, Where
 from rowspace.settings import DEFAULT_EF_SEARCH, NO_SETTINGS, SearchSettings
 from rowspace.statements import quantized
@@ -21,7 +22,7 @@ __all__ = ["Scan", "Search", "SearchOptions", "plan_search"]
 
 M = TypeVar("M")
 
-Scan = Literal["plain", "iterative", "exact"]
+Scan = Literal["plain", "iterative", "exact", "few"]
 
 #: In place of a query that the statement brings.
 LATER = object()
@@ -63,6 +64,15 @@ class Search(Generic[M]):
     settings: SearchSettings = NO_SETTINGS
     #: The method of the index, where it is known: the other method's settings are left alone.
     method: str | None = None
+    #: The conditions for a plan that is kept, where there are such; see `few`.
+    unseen: ColumnElement[bool] | None = None
+
+    @property
+    def filter(self) -> Hashable | None:
+        """What tells the filter from others in the same rows, None where it is none to be remembered."""
+        if self.unseen is None or not self.keep or self.shape.exact or self.settings.iterative_scan is not None:
+            return None
+        return self.target, self.parameters[DOCUMENT], self.parameters.get(PATH)
 
     @property
     def candidates(self) -> int | None:
@@ -95,13 +105,15 @@ class Search(Generic[M]):
     def statement(self, scan: Scan, *, columns: bool = False) -> Select[M, float]:
         """Return the statement of one scan, of objects of the model or of the columns of `Nearest.columns`."""
         shape = self.shape_of(scan, columns=columns)
+        if scan == "few" and self.unseen is not None:
+            return built(self.target, shape, (self.unseen,), keep=self.keep)
         if shape.candidates is not None:
             return quantized.built(self.target, shape, self.where, keep=self.keep)
         return built(self.target, shape, self.where, keep=self.keep)
 
     def shape_of(self, scan: Scan, *, columns: bool = False) -> Nearest:
         """Return the shape of the statement of one scan."""
-        candidates = None if scan == "exact" else self.candidates
+        candidates = None if scan in {"exact", "few"} else self.candidates
         if scan == "plain" and not columns and candidates is None:
             return self.shape
         return _shaped(self.shape, scan, columns=columns, candidates=candidates)
@@ -112,8 +124,15 @@ _nearest = lru_cache(256)(Nearest)
 
 @lru_cache(256)
 def _shaped(shape: Nearest, scan: Scan, *, columns: bool, candidates: int | None) -> Nearest:
-    exact = shape.exact if scan == "plain" else scan == "exact"
-    return replace(shape, exact=exact, iterative=scan == "iterative", columns=columns, candidates=candidates)
+    exact = shape.exact if scan == "plain" else scan in {"exact", "few"}
+    return replace(
+        shape,
+        exact=exact,
+        iterative=scan == "iterative",
+        planned_once=scan == "few",
+        columns=columns,
+        candidates=candidates,
+    )
 
 
 @lru_cache(256)
@@ -170,6 +189,7 @@ def plan_search(
         keep=conditions.keep and not more,
         settings=subject.settings(_settings(options)),
         method=subject.method,
+        unseen=None if more else conditions.unseen,
     )
 
 

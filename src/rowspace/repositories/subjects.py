@@ -16,7 +16,7 @@ from sqlalchemy.sql.elements import SQLCoreOperations
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError, InvalidVector
-from rowspace.filters import Filter, filter_predicate, filter_values, parse_path
+from rowspace.filters import Filter, filter_predicate, filter_values, parse_path, unseen_predicate
 from rowspace.models import Collection
 from rowspace.repositories.given import conditions
 from rowspace.repositories.targets import condition_of, target_of
@@ -40,12 +40,14 @@ Where = Filter | Sequence[ColumnElement[bool]]
 class Conditions:
     """Conditions of one statement and the values of their parameters.
 
-    `keep` says that the conditions are objects which will come again, so that a statement is worth keeping.
+    `keep` says that the conditions are objects which will come again, so that a statement is worth keeping. `unseen` is
+    the same condition as the clauses for a plan that is kept, where there is one.
     """
 
     clauses: tuple[ColumnElement[bool], ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
     keep: bool = True
+    unseen: ColumnElement[bool] | None = None
 
 
 _NO_CONDITIONS = Conditions()
@@ -77,7 +79,7 @@ class Subject(Generic[M]):
             return _NO_CONDITIONS
         if isinstance(where, Mapping):
             values = filter_values(where)
-            return Conditions((filter_predicate(self._metadata(), tuple(values)),), values) if values else Conditions()
+            return _filtered(self._metadata(), values) if values else Conditions()
         clauses = conditions(where)
         return Conditions(clauses, keep=not clauses)
 
@@ -205,6 +207,11 @@ def subject_of(
         message = f"The collection {over.name!r} has one embedding and one distance: leave column and distance out."
         raise ConfigurationError(message)
     return Subject(documents.target_of(over), over.index.get("method"), over, partial=over.index.get("where"))
+
+
+def _filtered(metadata: ColumnElement[Any], values: Mapping[str, str]) -> Conditions:
+    names = tuple(values)
+    return Conditions((filter_predicate(metadata, names),), values, unseen=unseen_predicate(metadata, names))
 
 
 def _carries(where: Where | None, condition: Any) -> bool:

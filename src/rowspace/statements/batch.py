@@ -161,6 +161,6 @@ def _nearest(
     queries: FromClause, target: Target[Any], shape: Nearest, where: Where, *, but_for: Where = ()
 ) -> Select[Any]:
     distance = distance_to(target, queries.c.query)
-    rows = scanned(target, distance, shape).where(*target.conditions(), *where, *but_for, *at_least(distance, shape))
+    rows = scanned(target, distance, shape).where(*target.under(where), *but_for, *at_least(distance, shape))
     found = nearest_of(rows.correlate(queries), target, shape, query=queries.c.query, filtered=bool(where))
     return found.correlate(queries)

@@ -32,7 +32,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import defer, undefer
 
 from rowspace.statements.eager import apart
-from rowspace.statements.search import Target
+from rowspace.statements.search import Target, planned_for
 from rowspace.statements.text import number
 
 __all__ = ["After", "Key", "Listing", "distinct", "facet", "rows", "scroll", "stats"]
@@ -148,7 +148,7 @@ def scroll(listing: Listing[M], limit: int, after: After | None, where: Sequence
     attribute = listing.target.attribute
     return (
         select(listing.target.model, value, *marks)
-        .where(*listing.target.in_scope(), *where, *([] if after is None else [_beyond(listing, after)]))
+        .where(*listing.target.in_scope(), *planned_for(where), *([] if after is None else [_beyond(listing, after)]))
         .order_by(*_order(listing))
         .limit(number(limit))
         .options(undefer(attribute) if listing.with_embedding else defer(attribute), *apart(listing.target.model))

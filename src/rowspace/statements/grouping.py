@@ -137,7 +137,7 @@ def _candidates(
     found = (
         select(*keys, by.value.label(_GROUP), distance.label(DISTANCE))
         .select_from(target.model)
-        .where(*target.conditions(), *where, *by.known())
+        .where(*target.under(where), *by.known())
     )
     if grouping.candidates is not None:
         order = distance if target.quantize is None else approximate_distance(target)

@@ -165,7 +165,7 @@ def _nearest(target: TextTarget[Any], shape: HybridSearch, where: Sequence[Colum
     found = (
         select(*target.keys, distance.label(DISTANCE))
         .select_from(target.target.model)
-        .where(*target.target.conditions(planned_once=not where), *where)
+        .where(*target.target.under(where))
     )
     if shape.exact:
         # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.

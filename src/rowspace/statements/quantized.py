@@ -140,7 +140,5 @@ def _count(target: Target[Any], shape: Nearest) -> int:
 
 def _found(target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     distance = distance_to(target)
-    rows = scanned(target, distance, shape).where(
-        *target.conditions(planned_once=not where), *where, *at_least(distance, shape)
-    )
+    rows = scanned(target, distance, shape).where(*target.under(where), *at_least(distance, shape))
     return first_of(rows, approximate_distance(target), _count(target, shape), filtered=bool(where))

@@ -36,7 +36,7 @@ from rowspace.errors import InvalidText
 from rowspace.settings import check_count
 from rowspace.statements.eager import apart
 from rowspace.statements.highlight import headline
-from rowspace.statements.search import Target
+from rowspace.statements.search import Target, planned_for
 from rowspace.statements.websearch import CHARACTERS, web_query
 
 __all__ = [
@@ -176,7 +176,7 @@ def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Sequence[
         .where(
             *target.target.in_scope(planned_once=not where),
             _match(target.vector, loosened),
-            *where,
+            *planned_for(where),
         )
         .offset(literal_column("0"))
         .subquery("rowspace_found")

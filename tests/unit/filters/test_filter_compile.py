@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import JSONB, asyncpg, psycopg, psycopg2
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace.errors import InvalidFilter
-from rowspace.filters import compile_filter, filter_values
-from rowspace.filters._compile import DOCUMENT, _values
+from rowspace.filters import DOCUMENT, PATH, compile_filter, filter_values, unseen_predicate
+from rowspace.filters._compile import _values
 
 META = column("metadata", JSONB())
 CONTAINS = "metadata @> CAST(%(param)s AS JSONB)"
@@ -49,6 +49,18 @@ def test_the_three_shapes() -> None:
     assert compiled(compile_filter({"a": {"$gt": 1}}, META)) == (MATCHES, [path])
     both = compiled(compile_filter({"b": "x", "a": {"$gt": 1}}, META))
     assert both == (f"({CONTAINS}) AND ({MATCHES})", ['{"b": "x"}', path])
+
+
+def test_a_plan_that_is_kept_is_shown_no_document_and_takes_no_path_to_the_index() -> None:
+    document = "metadata @> (SELECT CAST(%(rowspace_document)s AS JSONB) AS anon_1)"
+    path = "coalesce(metadata @@ CAST(%(rowspace_jsonpath)s AS JSONPATH), false)"
+
+    def text(*names: str) -> str:
+        return " ".join(str(unseen_predicate(META, names).compile(dialect=psycopg.dialect())).split())  # type: ignore[union-attr]
+
+    assert (text(DOCUMENT), text(DOCUMENT, PATH)) == (document, f"({document}) AND {path}")
+    # The index on the metadata would be read from end to end.
+    assert unseen_predicate(META, (PATH,)) is None
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,38 @@ def test_options_become_shape_and_parameters(subject):
     assert search.keep
 
 
+DOCUMENTS = Collection(id=7, dimension=2, distance="cosine", index={}, language="simple")
+
+
+@pytest.mark.parametrize(
+    ("where", "options", "remembered"),
+    [
+        pytest.param({"a": 1}, {}, True, id="equal"),
+        pytest.param({"a": 1, "b": {"$gt": 2}}, {"max_distance": 1}, True, id="equal and more"),
+        pytest.param({"a": 1}, {"settings": SearchSettings(ef_search=80)}, True, id="a setting of the index"),
+        pytest.param({"b": {"$gt": 2}}, {}, False, id="nothing that the index on the metadata finds"),
+        pytest.param({"a": 1}, {"exact": True}, False, id="exact"),
+        pytest.param({"a": 1}, {"settings": SearchSettings(iterative_scan="strict_order")}, False, id="a scan by hand"),
+        pytest.param([Document.id == "a"], {}, False, id="conditions"),
+        pytest.param(None, {}, False, id="no filter"),
+    ],
+)
+def test_which_filters_are_remembered(where, options, remembered):
+    search = plan_search(subject_of(DOCUMENTS), 3, where, options, query=[1, 2])
+    assert (search.filter is not None) is remembered
+    same = plan_search(subject_of(DOCUMENTS), 5, where, options, query=[3, 4])
+    assert search.filter == same.filter
+
+
+def test_a_search_under_a_filter_that_few_rows_pass_is_exact_and_planned_once():
+    search = plan_search(subject_of(DOCUMENTS), 3, {"a": 1}, {"min_distance": 0.5}, query=[1, 2])
+    other = plan_search(subject_of(DOCUMENTS), 3, {"a": 2}, {"min_distance": 0.5}, query=[1, 2])
+    assert search.filter != other.filter
+    assert search.shape_of("few") == Nearest(3, min_distance=True, exact=True, planned_once=True)
+    assert search.statement("few") is other.statement("few")
+    assert "(SELECT CAST(:rowspace_document AS JSONB)" in str(search.statement("few"))
+
+
 def test_a_search_without_a_query_is_refused(subject):
     with pytest.raises(InvalidVector, match="needs a vector, got None"):
         plan_search(subject, 3, None, {}, query=None)

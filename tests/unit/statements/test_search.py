@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from rowspace import Bit, Distance, Document, Vector
 from rowspace.errors import InvalidSetting
 from rowspace.statements import search
-from rowspace.statements.search import Nearest, Target, distance_to, nearest
+from rowspace.statements.search import Nearest, Target, count_up_to, distance_to, nearest, planned_for
 
 
 class Base(DeclarativeBase):
@@ -29,6 +29,7 @@ class Article(Base):
 ARTICLES = Target(Article, "embedding", Distance.COSINE)
 DOCUMENTS = Target(Document, "embedding", Distance.L2, 3, (("collection_id", 7),))
 QUERY = "%(rowspace_query)s::VECTOR(3)"
+EACH_TIME = "(%(rowspace_planned)s OR (SELECT count(*) FROM generate_series(1, 1000000000)) = 0)"
 
 
 def sql(statement):
@@ -46,10 +47,26 @@ def test_conditions_and_a_range():
     statement = nearest(ARTICLES, Nearest(5, max_distance=True, min_distance=True), [Article.year > 2020])
     distance = f"(articles.embedding <=> {QUERY})"
     assert sql(statement).partition(" WHERE ")[2] == (
-        "articles.year > %(year_1)s::INTEGER "
+        f"articles.year > %(year_1)s::INTEGER AND {EACH_TIME} "
         f"AND {distance} >= %(rowspace_min_distance)s AND {distance} <= %(rowspace_max_distance)s "
         f"ORDER BY articles.embedding <=> {QUERY} LIMIT 5"
     )
+
+
+def test_a_plan_that_is_kept_names_the_collection_and_has_no_condition_of_its_own():
+    text = sql(nearest(DOCUMENTS, Nearest(5, exact=True, planned_once=True), [Document.id == "a"]))
+    assert "WHERE documents.collection_id = 7 AND documents.id = %(id_1)s::VARCHAR ORDER BY (" in text
+
+
+def test_rows_are_counted_up_to_a_limit():
+    assert sql(count_up_to(6, ARTICLES, [Article.year > 2020])) == (
+        "SELECT count(*) AS count_1 FROM (SELECT 1 FROM articles WHERE articles.year > %(year_1)s::INTEGER "
+        f"AND {EACH_TIME} LIMIT 6) AS anon_1"
+    )
+
+
+def test_no_conditions_need_no_plan_of_their_own():
+    assert planned_for([]) == []
 
 
 def test_an_exact_search_keeps_from_the_index_by_its_order_alone():
@@ -74,8 +91,9 @@ def test_an_iterative_search_sorts_again_and_applies_the_upper_end_outside():
         "(SELECT articles.id AS id,"
     )
     assert (
-        f"FROM articles WHERE articles.year > %(year_1)s::INTEGER AND (articles.embedding <=> {QUERY}) >= "
-        f"%(rowspace_min_distance)s ORDER BY articles.embedding <=> {QUERY} LIMIT 80) SELECT rowspace_found.id" in inner
+        f"FROM articles WHERE articles.year > %(year_1)s::INTEGER AND {EACH_TIME} AND (articles.embedding <=> {QUERY}) "
+        f">= %(rowspace_min_distance)s ORDER BY articles.embedding <=> {QUERY} LIMIT 80) SELECT rowspace_found.id"
+        in inner
     )
     assert inner.endswith("FROM rowspace_found LIMIT 10")
 

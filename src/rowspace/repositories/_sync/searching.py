@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 from rowspace.errors import mapped_errors
 from rowspace.repositories.entities import Statement, fetch, plain_session
 from rowspace.repositories.in_force import not_in_force, refuse_autocommit
+from rowspace.repositories.narrow import FEW, is_few, remember
 from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
 from rowspace.settings import NO_SETTINGS
 from rowspace.statements import quantized
-from rowspace.statements.search import count_candidates
+from rowspace.statements.search import count_candidates, count_up_to
 
 __all__ = ["apply_settings", "fetch_rows", "run_search"]
 
@@ -30,14 +31,28 @@ _distance = attrgetter("distance")
 def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
     """Return the hits of a search, nearest first: k of them where k rows match."""
     hits: list[Hit[M]] = []
-    scans = search.scans()
     with mapped_errors():
+        scans = ("few",) if _few_pass(session, search) else search.scans()
         for scan in scans:
             apply_settings(session, search, scan)
             hits = _fetch(session, search, scan)
             if len(hits) >= search.shape.k or scan == scans[-1] or not _gave_up(session, search):
                 break
     return hits
+
+
+def _few_pass(session: Session, search: Search[Any]) -> bool:
+    """Tell whether it is known that few rows pass the filter of a search, and find it out where it comes again."""
+    own = None if search.filter is None else plain_session(session, search)
+    if own is None:
+        return False
+    bind = own.get_bind(search.target.model)
+    few = is_few(bind, search.filter)
+    if few is None:
+        count = session.scalar(count_up_to(FEW + 1, search.target, search.where), search.parameters)
+        few = count is not None and count <= FEW
+        remember(bind, search.filter, few=few)
+    return few
 
 
 def apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
