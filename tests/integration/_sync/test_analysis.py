@@ -67,9 +67,13 @@ def collection(session):
     return made
 
 
-@pytest.fixture
-def cells(session, create_tables):
+@pytest.fixture(scope="module", autouse=True)
+def _tables(create_tables):
     create_tables(Base.metadata)
+
+
+@pytest.fixture
+def cells(session):
     places = [(0, "a", 1, [0, 0]), (0, "b", 1, [1, 0]), (1, "a", 2, [0, 3]), (1, "b", 2, [0, 5]), (9, "n", None, None)]
     session.add_all(Cell(x=x, y=y, layer=layer, place=place) for x, y, layer, place in places)
     session.flush()
