@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar
 from sqlalchemy import ColumnElement, Select
 
 from rowspace.errors import InvalidSetting, InvalidVector
+from rowspace.models import Collection
 from rowspace.repositories.subjects import Subject, Where
 from rowspace.settings import DEFAULT_EF_SEARCH, NO_SETTINGS, SearchSettings
 from rowspace.statements import quantized
@@ -63,6 +64,13 @@ class Search(Generic[M]):
     settings: SearchSettings = NO_SETTINGS
     #: The method of the index, where it is known: the other method's settings are left alone.
     method: str | None = None
+    #: The collection, for documents.
+    collection: Collection | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it may find nothing though there are rows."""
+        return bool(self.where) or self.shape.max_distance or self.shape.min_distance
 
     @property
     def candidates(self) -> int | None:
@@ -170,6 +178,7 @@ def plan_search(
         keep=conditions.keep and not more,
         settings=subject.settings(_settings(options)),
         method=subject.method,
+        collection=subject.collection,
     )
 
 

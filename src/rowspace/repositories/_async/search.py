@@ -32,7 +32,8 @@ class AsyncSearchRepository(Generic[M]):
     """Searches by many queries, by examples, for variety and by group, in the caller's session.
 
     The session and its transaction are the caller's: nothing here commits, rolls back or opens a session. Every search
-    is as complete as `AsyncRepository.nearest`: what the index could not reach is looked for exactly.
+    is as complete as `AsyncRepository.nearest`: what the index could not reach is looked for exactly. One without
+    conditions that finds nothing, as the collection was dropped since it was looked up, is a `CollectionNotFound`.
 
     Args:
         session: a SQLAlchemy async session.

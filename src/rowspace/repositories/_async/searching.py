@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.util import greenlet_spawn
 
 from rowspace.errors import mapped_errors
+from rowspace.repositories._async.dropped import refuse_dropped_under
 from rowspace.repositories.entities import Statement, fetch, plain_session
 from rowspace.repositories.in_force import not_in_force, refuse_autocommit
 from rowspace.repositories.searches import Scan, Search
@@ -37,6 +38,8 @@ async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
             hits = await _fetch(session, search, scan)
             if len(hits) >= search.shape.k or scan == scans[-1] or not await _gave_up(session, search):
                 break
+        if not hits:
+            await refuse_dropped_under(session, search)
     return hits
 
 

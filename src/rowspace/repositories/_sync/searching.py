@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
+from rowspace.repositories._sync.dropped import refuse_dropped_under
 from rowspace.repositories.entities import Statement, fetch, plain_session
 from rowspace.repositories.in_force import not_in_force, refuse_autocommit
 from rowspace.repositories.searches import Scan, Search
@@ -37,6 +38,8 @@ def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
             hits = _fetch(session, search, scan)
             if len(hits) >= search.shape.k or scan == scans[-1] or not _gave_up(session, search):
                 break
+        if not hits:
+            refuse_dropped_under(session, search)
     return hits
 
 
