@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from numbers import Integral
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
@@ -335,10 +336,10 @@ class SparseVector(VectorType[SparseValue]):
 def _checked_dimension(dimension: Any, of: VectorType[Any]) -> int:
     # Reflection hands the digits over as text.
     number = int(dimension) if isinstance(dimension, str) and dimension.isdecimal() else dimension
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= of.max_dimension:
+    if isinstance(number, bool) or not isinstance(number, Integral) or not 1 <= int(number) <= of.max_dimension:
         message = f"{type(of).__name__} takes a dimension from 1 to {of.max_dimension}, got {dimension!r}."
         raise ConfigurationError(message)
-    return number
+    return int(number)
 
 
 def _decode(value: Any, dtype: type[Any]) -> NDArray[Any]:

@@ -81,6 +81,12 @@ def test_a_dimension_is_a_number_in_range(dimension):
         Vector(dimension)
 
 
+def test_a_dimension_of_numpy_is_a_number():
+    assert repr(Vector(np.int64(3))) == "Vector(3)"
+    assert type(HalfVector(np.uint8(3)).dimension) is int
+    assert Vector(np.int64(3))._static_cache_key == Vector(3)._static_cache_key
+
+
 def test_reflection_knows_the_names_and_gives_digits():
     # In a process of its own: pgvector.sqlalchemy, which other tests import, registers its types by the same names.
     program = (
