@@ -107,6 +107,7 @@ class AsyncSearchRepository(Generic[M]):
 
         Raises:
             RowNotFound: there is no such row, or it has no embedding.
+            ConfigurationError, InvalidText: the key is of another type than that of the rows.
             InvalidSetting, InvalidFilter, ConfigurationError: as in `nearest_many`.
         """
         parts = self._subject.key(key)
@@ -151,7 +152,8 @@ class AsyncSearchRepository(Generic[M]):
         Raises:
             RowNotFound: there is no row of a key, or it has no embedding.
             InvalidVector: an example is no vector, or not of the column's dimension.
-            ConfigurationError: no positive example, an unknown strategy, or an average of bit vectors.
+            ConfigurationError: no positive example, an unknown strategy, an average of bit vectors, or a key of another
+                type than that of the rows.
             InvalidSetting, InvalidFilter: as in `nearest_many`.
         """
         examples = Examples.of(self._subject, positive, negative, strategy)
