@@ -107,7 +107,8 @@ class AsyncMatrixRepository:
             # The keys may be of rows that the session is about to add.
             await self.session.flush()
             connection = await self.session.connection(bind_arguments={"mapper": self._model})
-            plan = plan_load(self._model, names, schemas=schemas_of(connection), **self._subject.load_options())
+            options = {"schemas": schemas_of(connection), "inserts": False, **self._subject.load_options()}
+            plan = plan_load(self._model, names, **options)
             await run_verbatim(connection, [plan.merge.create_stage()])
             rows = (dict(zip(names, (*key, row), strict=True)) for key, row in zip(keys, matrix, strict=True))
             into = plan.merge.to_stage()
