@@ -33,6 +33,7 @@ class Page(Base):
     notes = mapped_column(JSONB, server_default="{}", onupdate=lambda: {"by": WHO})
     tags = mapped_column(ARRAY(Text), server_default="{}", onupdate=lambda: [WHO, None])
     gone = mapped_column(Text, server_default="here", onupdate=lambda: None)
+    by = mapped_column(Text, onupdate="the load: 100%")
     number = mapped_column(Integer, server_default="0", onupdate=Sequence("numbers_of_pages", start=50))
     embedding = mapped_column(Vector(2))
 
@@ -74,14 +75,15 @@ def tables(create_tables):
     create_tables(Base.metadata)
 
 
-SET = (AT, WHO, 7, {"by": WHO}, [WHO, None], None)
-COLUMNS = (Page.seen, Page.who, Page.state, Page.notes, Page.tags, Page.gone)
+SET = (AT, WHO, 7, {"by": WHO}, [WHO, None], None, "the load: 100%")
+NEW = ("nobody", 0, {}, [], "here", None)
+COLUMNS = (Page.seen, Page.who, Page.state, Page.notes, Page.tags, Page.gone, Page.by)
 
 
 @pytest.fixture
 async def stored(session):
     await session.execute(insert(Page).values(id=1, embedding=[1, 2]))
-    assert (await session.execute(select(*COLUMNS[1:]))).one() == ("nobody", 0, {}, [], "here")
+    assert (await session.execute(select(*COLUMNS[1:]))).one() == NEW
     return session
 
 
@@ -90,7 +92,7 @@ async def test_an_upsert_sets_them_where_it_updates(stored):
     assert await AsyncRepository(stored, Page).upsert(rows) == LoadReport(2, inserted=1, updated=1)
     assert (await stored.execute(select(*COLUMNS).where(Page.id == 1))).one() == SET
     assert await stored.scalar(select(Page.number).where(Page.id == 1)) >= 50
-    assert (await stored.execute(select(*COLUMNS[1:]).where(Page.id == 2))).one() == ("nobody", 0, {}, [], "here")
+    assert (await stored.execute(select(*COLUMNS[1:]).where(Page.id == 2))).one() == NEW
 
 
 async def test_vectors_that_are_set_by_key_set_them(stored):

@@ -34,6 +34,7 @@ class Page(Base):
     notes = mapped_column(JSONB, server_default="{}", onupdate=lambda: {"by": WHO})
     tags = mapped_column(ARRAY(Text), server_default="{}", onupdate=lambda: [WHO, None])
     gone = mapped_column(Text, server_default="here", onupdate=lambda: None)
+    by = mapped_column(Text, onupdate="the load: 100%")
     number = mapped_column(Integer, server_default="0", onupdate=Sequence("numbers_of_pages", start=50))
     embedding = mapped_column(Vector(2))
 
@@ -75,14 +76,15 @@ def tables(create_tables):
     create_tables(Base.metadata)
 
 
-SET = (AT, WHO, 7, {"by": WHO}, [WHO, None], None)
-COLUMNS = (Page.seen, Page.who, Page.state, Page.notes, Page.tags, Page.gone)
+SET = (AT, WHO, 7, {"by": WHO}, [WHO, None], None, "the load: 100%")
+NEW = ("nobody", 0, {}, [], "here", None)
+COLUMNS = (Page.seen, Page.who, Page.state, Page.notes, Page.tags, Page.gone, Page.by)
 
 
 @pytest.fixture
 def stored(session):
     session.execute(insert(Page).values(id=1, embedding=[1, 2]))
-    assert (session.execute(select(*COLUMNS[1:]))).one() == ("nobody", 0, {}, [], "here")
+    assert (session.execute(select(*COLUMNS[1:]))).one() == NEW
     return session
 
 
@@ -91,7 +93,7 @@ def test_an_upsert_sets_them_where_it_updates(stored):
     assert Repository(stored, Page).upsert(rows) == LoadReport(2, inserted=1, updated=1)
     assert (stored.execute(select(*COLUMNS).where(Page.id == 1))).one() == SET
     assert stored.scalar(select(Page.number).where(Page.id == 1)) >= 50
-    assert (stored.execute(select(*COLUMNS[1:]).where(Page.id == 2))).one() == ("nobody", 0, {}, [], "here")
+    assert (stored.execute(select(*COLUMNS[1:]).where(Page.id == 2))).one() == NEW
 
 
 def test_vectors_that_are_set_by_key_set_them(stored):
