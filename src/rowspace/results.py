@@ -50,6 +50,8 @@ class Hit(Generic[M]):
 class Matrix:
     """Vectors in bulk: the keys of the rows, and a C-contiguous float32 matrix of shape (rows, dimension).
 
+    Numbers of a `HalfVector` column are the same in float32.
+
     A key is the id of a document, or the primary key of a model, a tuple where it has several columns.
     """
 

@@ -1,19 +1,21 @@
 """Column types: `Vector`, `HalfVector`, `Bit` and `SparseVector`.
 
 They take any 1-d array-like, check it before any SQL, and give NumPy arrays back. On an engine that Rowspace made
-or instrumented the value crosses the wire in pgvector's binary form; on any other it is correct text. The type
-does not know the drivers: `rowspace.wire` leaves a function on the dialect that wraps the bytes for its driver.
+or instrumented the value crosses the wire in pgvector's binary form; on any other, and from a SELECT that is ordered
+by a vector itself or by `text()`, it is correct text. The type does not know the drivers: `rowspace.wire` leaves a
+function on the dialect that wraps the bytes for its driver.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from numbers import Integral
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Dialect, Double
+from sqlalchemy import ColumnElement, Dialect, Double, TextClause
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -87,9 +89,31 @@ class _Sent(FunctionElement[Any]):
 @compiles(_Sent)
 def _compile_sent(element: _Sent, compiler: Any, **kw: Any) -> str:
     inner: str = compiler.process(element.clauses, **kw)
-    if not getattr(compiler.dialect, "rowspace_send", False):
+    if not getattr(compiler.dialect, "rowspace_send", False) or any(map(_is_ordered_by_vector, compiler.stack)):
         return inner
     return f"{element.type.name}_send({inner})"
+
+
+def _is_ordered_by_vector(level: dict[str, Any]) -> bool:
+    """Tell whether a SELECT or a UNION that is being compiled has a vector in its ORDER BY.
+
+    Its rows come as text then: the ORDER BY of a DISTINCT has to be what is selected, and that of a label or of a
+    UNION means what is selected, which as bytes is in another order than as vectors.
+    """
+    statement = level["selectable"]
+    return any(_may_be_vector(clause, statement) for clause in getattr(statement, "_order_by_clauses", ()))
+
+
+def _may_be_vector(clause: Any, statement: Any) -> bool:
+    """Tell whether a clause of an ORDER BY is a vector, or SQL text, which may be the label or number of one."""
+    while hasattr(clause, "element"):  # a label, DESC, NULLS LAST
+        clause = clause.element
+    if isinstance(clause, str):
+        clause = statement.selected_columns.get(clause)
+    if isinstance(clause, TextClause) or getattr(clause, "is_literal", False):
+        return True
+    type_ = getattr(clause, "type", None)
+    return isinstance(getattr(type_, "impl_instance", type_), VectorType)
 
 
 class VectorType(UserDefinedType[T], Generic[T]):
@@ -312,10 +336,10 @@ class SparseVector(VectorType[SparseValue]):
 def _checked_dimension(dimension: Any, of: VectorType[Any]) -> int:
     # Reflection hands the digits over as text.
     number = int(dimension) if isinstance(dimension, str) and dimension.isdecimal() else dimension
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= of.max_dimension:
+    if isinstance(number, bool) or not isinstance(number, Integral) or not 1 <= int(number) <= of.max_dimension:
         message = f"{type(of).__name__} takes a dimension from 1 to {of.max_dimension}, got {dimension!r}."
         raise ConfigurationError(message)
-    return number
+    return int(number)
 
 
 def _decode(value: Any, dtype: type[Any]) -> NDArray[Any]:

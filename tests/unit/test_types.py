@@ -11,7 +11,22 @@ from decimal import Decimal
 import numpy as np
 import pytest
 from pgvector import Bit as PgBit, SparseVector as PgSparse
-from sqlalchemy import ARRAY, Column, Integer, MetaData, Table, bindparam, cast, insert, literal, select
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    Integer,
+    MetaData,
+    Table,
+    TypeDecorator,
+    bindparam,
+    cast,
+    insert,
+    literal,
+    literal_column,
+    select,
+    text,
+    union,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg, psycopg, psycopg2
 from sqlalchemy.schema import CreateTable
@@ -64,6 +79,12 @@ def test_a_dimension_is_a_number_in_range(dimension):
         return
     with pytest.raises(ConfigurationError, match=r"^Vector takes a dimension from 1 to 16000, got "):
         Vector(dimension)
+
+
+def test_a_dimension_of_numpy_is_a_number():
+    assert repr(Vector(np.int64(3))) == "Vector(3)"
+    assert type(HalfVector(np.uint8(3)).dimension) is int
+    assert Vector(np.int64(3))._static_cache_key == Vector(3)._static_cache_key
 
 
 def test_reflection_knows_the_names_and_gives_digits():
@@ -247,6 +268,51 @@ def test_a_selected_column_goes_through_its_send_function_where_rows_are_text():
     subquery = select(table.c.v).subquery("s")
     assert sql(select(subquery.c.v), binary) == ("SELECT vector_send(s.v) AS v FROM (SELECT t.v AS v FROM t) AS s")
     assert "RETURNING vector_send(t.v) AS v" in sql(insert(table).returning(table.c.v), binary)
+
+
+class Wrapped(TypeDecorator):
+    impl = Vector
+    cache_ok = True
+
+
+V, X, W = table.c.v, table.c.v.label("x"), Column("w", Wrapped(3))
+NEAR = V.l2_distance([1, 2, 3]).label("distance")
+
+
+@pytest.mark.parametrize(
+    ("statement", "compiled"),
+    [
+        (select(V).distinct().order_by(V), "SELECT DISTINCT t.v AS v FROM t ORDER BY t.v"),
+        (select(W).distinct().order_by(W.desc().nulls_last()), "SELECT DISTINCT w AS w_1 ORDER BY w DESC NULLS LAST"),
+        (select(X).order_by(X.desc()), "SELECT t.v AS x FROM t ORDER BY x DESC"),
+        (select(X).order_by("x"), "SELECT t.v AS x FROM t ORDER BY x"),
+        (select(X).order_by(text("x")), "SELECT t.v AS x FROM t ORDER BY x"),
+        (select(V).order_by(literal_column("1")), "SELECT t.v AS v FROM t ORDER BY 1"),
+        (
+            union(select(V), select(V)).order_by("v"),
+            "SELECT t.v AS v FROM t UNION SELECT t.v AS v FROM t ORDER BY v",
+        ),
+    ],
+)
+def test_what_is_ordered_by_a_vector_is_selected_as_it_is(statement, compiled):
+    # As bytes it would not be what DISTINCT is ordered by, and a label would sort by the bytes.
+    assert sql(statement, instrumented(psycopg, WireValue, send=True)) == compiled
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        select(V).distinct(),
+        select(V, table.c.id).distinct().order_by(table.c.id),
+        select(V, NEAR).order_by(NEAR, table.c.id.desc()),
+        select(V, NEAR).order_by("distance", "id"),
+        union(select(V, table.c.id), select(V, table.c.id)).order_by("id"),
+        select(select(V).order_by(V).limit(1).subquery().c.v),
+    ],
+    ids=str,
+)
+def test_what_is_ordered_by_anything_else_goes_through_the_send_function(statement):
+    assert "vector_send(" in sql(statement, instrumented(psycopg, WireValue, send=True))
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,9 @@ def _fits_json(type_: Any) -> bool:
 
 
 def field_of_key(key: str, kinds: Iterable[str], kept: Any = None) -> Any:
-    """Return the Arrow field of a metadata key, given the kinds of its values; what is mixed or nested is JSON text.
+    """Return the Arrow field of a metadata key, given the kinds of its values.
+
+    What is mixed or nested is JSON text, and so are numbers beyond 64 bits, of which a float would lose digits.
 
     Args:
         key: its name.

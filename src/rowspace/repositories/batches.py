@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import Column, inspect
+from sqlalchemy import Column, Table, inspect
 
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.repositories.given import several
 from rowspace.repositories.marks import Marks
 from rowspace.repositories.schemas import Schemas, schema_in
-from rowspace.repositories.touched import discriminator, touched
+from rowspace.repositories.touched import discriminator, new_by_function, new_by_sql, touched
 from rowspace.statements.models import table_of_one
 from rowspace.statements.write import Merge
 from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of
@@ -49,7 +49,10 @@ async def aiter_rows(rows: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
 
 
 class Plan:
-    """A load into one table: the merge statement, the encoders, and the attribute names of its columns."""
+    """A load into one table: the merge statement, the encoders, and the attribute names of its columns.
+
+    `made` has the columns that the rows do not bring, and what to call for the value of each row.
+    """
 
     def __init__(
         self,
@@ -58,13 +61,18 @@ class Plan:
         names: Mapping[str, str],
         *,
         constants: Sequence[bytes] | None = None,
+        made: Mapping[Column[Any], Callable[[], Any]] = MappingProxyType({}),
     ) -> None:
         self.merge = merge
         #: Whether a batch may be copied straight into the target.
-        self.copies = constants is not None and all(column.cast_to is None for column in merge.columns)
+        self.copies = (
+            constants is not None and not merge.defaults and all(column.cast_to is None for column in merge.columns)
+        )
         self._constants = constants or ()
         self.encoders = encoders
         self._names = names
+        # By a key that no attribute has.
+        self._made = {f"{column.name} by default": make for column, make in made.items()}
         self._keys = [key for key, name in names.items() if name in merge.keys]
 
     def key_of(self, row: Row, number: int) -> Any:
@@ -86,7 +94,10 @@ class Plan:
 
     def encode(self, rows: Iterable[Row], numbers: Iterable[int]) -> EncodedRows:
         """Return rows as one binary stream; `numbers` are theirs in the load."""
-        return EncodedRows(self.encoders, rows, list(self._names), self._constants, numbers)
+        if self._made:
+            # Now, as an error of a function belongs before the COPY.
+            rows = [{**row, **{key: make() for key, make in self._made.items()}} for row in rows]
+        return EncodedRows(self.encoders, rows, [*self._names, *self._made], self._constants, numbers)
 
 
 def plan_load(
@@ -99,6 +110,7 @@ def plan_load(
     dimension: int | None = None,
     strip_nul: bool = False,
     empty: bool = False,
+    inserts: bool = True,
 ) -> Plan:
     """Plan a load of rows that have `attributes` of a model.
 
@@ -111,39 +123,50 @@ def plan_load(
         dimension: what vectors must have where their column does not say.
         strip_nul: leave NUL bytes out of text, in place of an error.
         empty: the table has no rows: they may be copied straight into it, where the server's types are the model's.
+        inserts: there may be new rows, which get the defaults of columns that they do not bring.
 
     Raises:
-        ConfigurationError: an attribute that is no column, a primary key column that is missing, or a column without
-            one whose `onupdate` is in Python; or the model is mapped to several tables.
+        ConfigurationError: an attribute that is no column, a primary key column that is missing, or a column
+            whose `default` or `onupdate` needs a statement of SQLAlchemy's; or the model is mapped to several tables.
     """
     constants = dict(constants or {})
     table = table_of_one(model, "A bulk load")
     columns = {attribute: _column(model, attribute) for attribute in attributes}
     names = {column.name for column in columns.values()}
-    keys = tuple(column.name for column in table.primary_key.columns)
-    absent = set(keys) - names - set(constants)
-    if absent:
-        message = f"A load of {model.__name__} needs its primary key; the rows lack {', '.join(sorted(absent))}."
-        raise ConfigurationError(message)
+    keys = _keys(model, table, {*names, *constants})
     encoders = [
         encoder_of(column, dimension=dimension, schemas=schemas, strip_nul=strip_nul) for column in columns.values()
     ]
     # To be copied they have to be in the stream; a merge adds them by itself.
     fixed = {name: encoder_of(table.c[name]) for name in constants} if empty else {}
+    kinds = tuple(discriminator(model, names, schemas))
+    given = {*names, *constants, *dict(kinds)}
+    made = dict(new_by_function(table, given)) if inserts else {}
+    encoders += [encoder_of(column, schemas=schemas, strip_nul=strip_nul) for column in made]
     merge = Merge(
         table=partition or table.name,
         schema=schema_in(schemas, table),
         columns=tuple(encoder.staged for encoder in (*fixed.values(), *encoders)),
         keys=keys,
         constants=() if empty else tuple(constants.items()),
-        defaults=tuple(discriminator(model, names, schemas)),
+        defaults=(*kinds, *(new_by_sql(table, given, schemas) if inserts else ())),
+        only_new=frozenset(column.name for column in made),
         touched=tuple(touched(table, names, schemas)),
         stage=f"rowspace_{uuid4().hex[:12]}",
         partitioned=partition is None and bool(table.dialect_options["postgresql"]["partition_by"]),
     )
     names_of = {attribute: column.name for attribute, column in columns.items()}
     encoded = [encoder.encode(constants[name]) for name, encoder in fixed.items()]
-    return Plan(merge, encoders, names_of, constants=encoded if empty else None)
+    return Plan(merge, encoders, names_of, constants=encoded if empty else None, made=made)
+
+
+def _keys(model: type[Any], table: Table, given: Collection[str]) -> tuple[str, ...]:
+    keys = tuple(column.name for column in table.primary_key.columns)
+    absent = sorted(set(keys) - set(given))
+    if absent:
+        message = f"A load of {model.__name__} needs its primary key; the rows lack {', '.join(absent)}."
+        raise ConfigurationError(message)
+    return keys
 
 
 def _column(model: type[Any], attribute: str) -> Column[Any]:

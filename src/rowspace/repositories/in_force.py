@@ -6,7 +6,7 @@ from typing import Any
 
 from rowspace.errors import ConfigurationError
 
-__all__ = ["not_in_force", "refuse_autocommit"]
+__all__ = ["is_autocommit", "not_in_force", "refuse_autocommit"]
 
 #: Where it is kept in `Session.info`.
 _KEY = "rowspace_settings"
@@ -41,14 +41,19 @@ def refuse_autocommit(connection: Any, statements: list[str]) -> None:
     Raises:
         ConfigurationError: there are some, but for those that Rowspace decides by itself and does without.
     """
-    inner: Any = getattr(connection, "sync_connection", connection)
     lost = [statement for statement in statements if not statement.endswith(_REMEMBERED)]
-    if lost and getattr(inner.connection.dbapi_connection, "autocommit", False):
+    if lost and is_autocommit(connection):
         message = (
             f"Settings of a search hold until its transaction ends, and in AUTOCOMMIT there is none: {'; '.join(lost)} "
             "would do nothing. Search in a session with another isolation level."
         )
         raise ConfigurationError(message)
+
+
+def is_autocommit(connection: Any) -> bool:
+    """Tell whether each statement on a connection is a transaction of its own."""
+    inner: Any = getattr(connection, "sync_connection", connection)
+    return bool(getattr(inner.connection.dbapi_connection, "autocommit", False))
 
 
 def _name(statement: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import HNSW, IVFFlat, Spec
+from rowspace.settings import is_whole
 from rowspace.vectors import MAX_DIMENSION
 
 __all__ = ["check_collection", "check_language"]
@@ -23,13 +24,13 @@ def check_collection(
     if not 1 <= len(name) <= 200 or not name.isprintable() or name != name.strip():
         message = f"A collection's name is 1 to 200 printable characters without spaces around it, got {name!r:.80}."
         raise ConfigurationError(message)
-    if type(dimension) is not int or not 1 <= dimension <= MAX_DIMENSION:
+    if not is_whole(dimension, 1, MAX_DIMENSION):
         message = f"A collection's dimension is a whole number from 1 to {MAX_DIMENSION}, got {dimension!r}."
         raise ConfigurationError(message)
     metric = _distance(distance)
     spec = _index(index, metric)
     try:
-        return metric, None if spec is None else spec.fit("vector", dimension)
+        return metric, None if spec is None else spec.fit("vector", int(dimension))
     except ConfigurationError as error:
         error.at("index")
         raise

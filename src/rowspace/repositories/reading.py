@@ -17,7 +17,7 @@ from rowspace.repositories.targets import mapper_of
 from rowspace.statements.models import table_of_one
 from rowspace.statements.read import Export, ExportColumn, ExportKey
 from rowspace.statements.visible import collect
-from rowspace.types import Vector, vector_type_of
+from rowspace.types import HalfVector, Vector, vector_type_of
 from rowspace.wire.columns import ColumnsDecoder, export_column, kind_of
 from rowspace.wire.decode import MatrixDecoder, key_decoder
 from rowspace.wire.encode import ddl_of
@@ -61,17 +61,21 @@ def plan_reading(subject: Subject[Any], conditions: Conditions, schemas: Schemas
     """Plan a bulk read of keys and vectors of the rows that meet the conditions.
 
     Raises:
-        ConfigurationError: the vector column is not a `Vector` with a dimension; or the model is mapped to several
-            tables.
+        ConfigurationError: the vector column is no `Vector` or `HalfVector` with a dimension; or the model is mapped to
+            several tables.
     """
     vector = inspect(subject.target.model).columns[subject.target.column]
-    if not isinstance(subject.target.type, Vector) or subject.target.type.dimension is None:
-        message = f"A matrix is read from a Vector column with a dimension, got {subject.target.type!r}."
+    type_ = subject.target.type
+    if not isinstance(type_, Vector | HalfVector) or type_.dimension is None:
+        message = (
+            f"A matrix is read from a Vector or HalfVector column with a dimension, got {type_!r}. TableRepository "
+            "reads columns of any type."
+        )
         raise ConfigurationError(message)
     keys = _keys(subject)
     columns = [ExportColumn(key.name, None if key_decoder(key.type) else "text") for key in keys]
     export = _export(subject, conditions, schemas, (ExportColumn(vector.name, "vector"), *columns))
-    return Reading(export, keys, subject.target.type.dimension)
+    return Reading(export, keys, type_.dimension)
 
 
 def plan_columns(subject: Subject[Any], attributes: Sequence[str], conditions: Conditions, schemas: Schemas) -> Reading:

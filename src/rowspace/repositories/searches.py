@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select
 
 from rowspace.errors import InvalidSetting, InvalidVector
 from rowspace.filters import DOCUMENT, PATH
+from rowspace.models import Collection
 from rowspace.repositories.subjects import Subject, Where
 from rowspace.settings import DEFAULT_EF_SEARCH, NO_SETTINGS, SearchSettings
 from rowspace.statements import quantized
@@ -64,8 +65,10 @@ class Search(Generic[M]):
     settings: SearchSettings = NO_SETTINGS
     #: The method of the index, where it is known: the other method's settings are left alone.
     method: str | None = None
-    #: The conditions for a plan that is kept, where there are such; see `few`.
+    #: The conditions for a plan that is kept, where there are such; see `filter`.
     unseen: ColumnElement[bool] | None = None
+    #: The collection, for documents.
+    collection: Collection | None = None
 
     @property
     def filter(self) -> Hashable | None:
@@ -73,6 +76,11 @@ class Search(Generic[M]):
         if self.unseen is None or not self.keep or self.shape.exact or self.settings.iterative_scan is not None:
             return None
         return self.target, self.parameters[DOCUMENT], self.parameters.get(PATH)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it may find nothing though there are rows."""
+        return bool(self.where) or self.shape.max_distance or self.shape.min_distance
 
     @property
     def candidates(self) -> int | None:
@@ -190,6 +198,7 @@ def plan_search(
         settings=subject.settings(_settings(options)),
         method=subject.method,
         unseen=None if more else conditions.unseen,
+        collection=subject.collection,
     )
 
 

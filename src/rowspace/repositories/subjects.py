@@ -19,6 +19,7 @@ from rowspace.errors import ConfigurationError, InvalidVector
 from rowspace.filters import Filter, filter_predicate, filter_values, parse_path, unseen_predicate
 from rowspace.models import Collection
 from rowspace.repositories.given import conditions
+from rowspace.repositories.key_values import key_value
 from rowspace.repositories.targets import condition_of, target_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import documents
@@ -139,14 +140,16 @@ class Subject(Generic[M]):
         """Return a primary key as a tuple of what the scope leaves open: one value for a document's id.
 
         Raises:
-            ConfigurationError: it has not as many values as the key has columns.
+            ConfigurationError, InvalidText: it has not as many values as the key has columns, or one of another type.
         """
         parts, names = key if isinstance(key, tuple) else (key,), key_names(self.target)
         if len(parts) != len(names):
             message = f"The key of {self.target.model.__name__} is ({', '.join(names)}), got {key!r}."
             raise ConfigurationError(message)
+        columns = inspect(self.target.model).columns
         # Not every driver takes NumPy's numbers.
-        return tuple(part.item() if isinstance(part, np.generic) else part for part in parts)
+        plain = (part.item() if isinstance(part, np.generic) else part for part in parts)
+        return tuple(key_value(columns[name], part) for name, part in zip(names, plain, strict=True))
 
     def group_key(self, by: Any) -> GroupKey:
         """Return what hits are grouped by: an attribute or an expression, or for a string that path in the metadata.

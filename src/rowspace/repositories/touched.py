@@ -1,8 +1,12 @@
-"""What SQLAlchemy sets by itself, for statements that are written as text: `onupdate`, and the class of a new row."""
+"""What SQLAlchemy sets by itself, for statements that are written as text.
+
+`default` and `onupdate` of a column, and the class of a new row.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Column, Table, inspect
@@ -12,7 +16,7 @@ from rowspace.errors import ConfigurationError
 from rowspace.repositories.schemas import Schemas
 from rowspace.wire.encode import literal_of
 
-__all__ = ["discriminator", "touched"]
+__all__ = ["discriminator", "new_by_function", "new_by_sql", "touched"]
 
 
 def discriminator(model: type[Any], loaded: Collection[str], schemas: Schemas) -> Iterator[tuple[str, str]]:
@@ -34,6 +38,23 @@ def touched(table: Table, loaded: Collection[str], schemas: Schemas) -> Iterator
             yield column.name, _expression(column, column.onupdate, schemas)
 
 
+def new_by_sql(table: Table, loaded: Collection[str], schemas: Schemas) -> Iterator[tuple[str, str]]:
+    """Yield the columns with a default that is the same SQL for each new row, and that SQL."""
+    for column in table.columns:
+        if column.name not in loaded and column.default is not None and not column.default.is_callable:
+            yield column.name, _expression(column, column.default, schemas)
+
+
+def new_by_function(table: Table, loaded: Collection[str]) -> Iterator[tuple[Column[Any], Callable[[], Any]]]:
+    """Yield the columns with a default that is a function, and what to call for each new row.
+
+    That raises ConfigurationError where the function needs a statement of SQLAlchemy's.
+    """
+    for column in table.columns:
+        if column.name not in loaded and column.default is not None and column.default.is_callable:
+            yield column, partial(_value, column, column.default)
+
+
 def _expression(column: Column[Any], default: Any, schemas: Schemas) -> str:
     if default.is_clause_element or default.is_sequence:
         expression = default.next_value() if default.is_sequence else default.arg
@@ -49,8 +70,9 @@ def _value(column: Column[Any], default: Any) -> Any:
         # SQLAlchemy has made it take the context of a statement, of which there is none.
         return default.arg(None)
     except Exception as error:
+        name = "onupdate" if default.for_update else "default"
         message = (
-            f"The onupdate of {column} needs a statement of SQLAlchemy's: {error}. "
+            f"The {name} of {column} needs a statement of SQLAlchemy's: {error}. "
             "Bring the attribute in the rows of the load, or take the session's own statements."
         )
         raise ConfigurationError(message) from error

@@ -25,6 +25,7 @@ __all__ = [
     "index_facts",
     "invalid_partition_index_facts",
     "is_owned",
+    "is_there",
     "progress_of",
     "statuses",
 ]
@@ -201,6 +202,11 @@ def is_owned(table: str) -> TextualSelect:
     """
     statement = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:name)")
     return statement.bindparams(name=table).columns(owned=Boolean)
+
+
+def is_there(table: str) -> TextualSelect:
+    """Select whether there is a table, its name as SQL; anybody may ask."""
+    return text("SELECT to_regclass(:name) IS NOT NULL AS there").bindparams(name=table).columns(there=Boolean)
 
 
 def invalid_partition_index_facts(table: str, schema: str | None) -> TextualSelect:

@@ -15,7 +15,7 @@ from rowspace.statements.health import Asked, Facts, TableFact
 from rowspace.statements.identifiers import qualified
 from rowspace.statements.indexing import VECTOR_METHODS, PlannedIndex
 
-__all__ = ["CHECKS", "SEVERITIES", "UNSEARCHABLE", "check", "recall_finding"]
+__all__ = ["CHECKS", "SEVERITIES", "UNSEARCHABLE", "check", "recall_finding", "unreadable_finding"]
 
 #: The worst first.
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
@@ -278,6 +278,19 @@ def recall_finding(asked: Asked, recall: float, target: float, **searched: str) 
         f"Searches in {name} find {recall:.1%} of the true nearest, {target:.1%} are wanted.",
         "What is not found cannot be shown.",
         f"rowspace tune {asked.command} --recall {target:g}" if asked.command else by_hand,
+    )
+
+
+def unreadable_finding(asked: Asked, error: Exception) -> Finding:
+    """Return the finding of a collection or model whose recall the role may not measure."""
+    reason = str(error).partition(". ")[0]
+    return Finding(
+        "unreadable",
+        "warning",
+        asked.name,
+        f"The recall of {asked.name} was not measured: {reason}.",
+        "Nobody knows how many of the true nearest its searches find.",
+        "GRANT SELECT on that table to this role, or look with a role that may read it.",
     )
 
 

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Numeric, Select, Text, and_, case, cast, column, func, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Numeric,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    column,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace.statements.search import Target
@@ -14,10 +28,11 @@ __all__ = ["key_kinds"]
 
 
 def key_kinds(target: Target[Any], metadata: Any, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
-    """Select each key, the kind of its values, and whether all are whole numbers of 64 bits, with or without a sign.
+    """Select each key, the kind of its values, and three truths about those that are numbers.
 
-    Kinds are those of `jsonb_typeof`; a key has a row for each of its kinds. In the order of the keys. Costs a pass
-    over the rows that match.
+    Whether all are whole and fit into 64 bits, whether they do so without a sign, and whether there is a whole one that
+    a float does not hold. Kinds are those of `jsonb_typeof`; a key has a row for each of its kinds. In the order of the
+    keys. Costs a pass over the rows that match.
     """
     is_object = func.jsonb_typeof(metadata) == literal_column("'object'")
     # Not by a condition, which the server may look at after the function has failed on what is no object.
@@ -32,11 +47,25 @@ def key_kinds(target: Target[Any], metadata: Any, where: Sequence[ColumnElement[
         return func.bool_and(case((is_number, whole), else_=literal_column("false")))
 
     signed, unsigned = all_whole("-9223372036854775808", "9223372036854775807"), all_whole("0", "18446744073709551615")
+    beyond = func.bool_or(case((is_number, _is_beyond_floats(number)), else_=literal_column("false")))
     return (
-        select(pairs.c.key, kind, signed, unsigned)
+        select(pairs.c.key, kind, signed, unsigned, beyond)
         .select_from(target.model)
         .join(pairs, literal_column("true"))
         .where(*target.in_scope(), *where)
         .group_by(pairs.c.key, kind)
         .order_by(pairs.c.key, kind)
+    )
+
+
+def _is_beyond_floats(number: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return whether a whole number has digits that a float of 64 bits would lose."""
+    size = func.abs(number)
+    # By way of text: straight to numeric, the server rounds a float to 15 digits.
+    kept = cast(cast(cast(number, Double), Text), Numeric)
+    return case(
+        (or_(func.scale(number) != 0, size <= literal_column("9007199254740992")), literal_column("false")),
+        # The cast would fail.
+        (size > literal_column("1.7976931348623157e308"), literal_column("true")),
+        else_=number != kept,
     )

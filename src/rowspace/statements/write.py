@@ -48,6 +48,7 @@ class Merge:
         keys: the columns of its primary key.
         constants: columns that have one value in every row, with their SQL literal of trusted numbers.
         defaults: columns that only an insert sets, and the SQL of what to.
+        only_new: which of the columns that are loaded only an insert sets.
         touched: columns that an update sets by itself, and the SQL of what to.
         stage: the name of the staging table.
         partitioned: the target has partitions, and is none itself.
@@ -59,6 +60,7 @@ class Merge:
     keys: tuple[str, ...]
     constants: tuple[tuple[str, int], ...] = ()
     defaults: tuple[tuple[str, str], ...] = ()
+    only_new: frozenset[str] = frozenset()
     touched: tuple[tuple[str, str], ...] = ()
     stage: str = "rowspace_stage"
     partitioned: bool = False
@@ -115,7 +117,7 @@ class Merge:
                 "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
             )
         # Rows of nothing but a key are left as they are, and then none is returned for them.
-        updates = len(self.columns) + len(self.constants) > len(self.keys)
+        updates = bool(self._changed())
         return (
             f"WITH known AS ({self.known()} AND {updates}), merged AS ({insert} 1) "
             "SELECT (SELECT count(*) FROM merged) - rows, rows FROM known"
@@ -127,8 +129,7 @@ class Merge:
 
     def update(self) -> str:
         """Return the statement that sets the loaded columns of rows that are there, and inserts none."""
-        loaded = [column for column in self.columns if column.name not in self.keys]
-        sets = [f"{quote(column.name)} = {self._value(column, 's.')}" for column in loaded]
+        sets = [f"{quote(column.name)} = {self._value(column, 's.')}" for column in self._changed()]
         sets += [f"{quote(name)} = {value}" for name, value in self.touched]
         return f"UPDATE {self.target} t SET {', '.join(sets)} FROM {self.staged} s WHERE {self._same()}"
 
@@ -136,6 +137,10 @@ class Merge:
         """Return the condition that a row `t` of the target has the key of a staged row `s`."""
         same = [f"t.{quote(c.name)} = {self._value(c, 's.')}" for c in self.columns if c.name in self.keys]
         return " AND ".join([*same, *(f"t.{quote(name)} = {value:d}" for name, value in self.constants)])
+
+    def _changed(self) -> Sequence[StagedColumn]:
+        """Return the loaded columns that an update sets."""
+        return [column for column in self.columns if column.name not in self.keys and column.name not in self.only_new]
 
     def _names(self) -> str:
         return ", ".join(quote(column.name) for column in self.columns)
@@ -151,7 +156,7 @@ class Merge:
         return f"CAST({name} AS {column.cast_to})" if column.cast_to else name
 
     def _update(self) -> str:
-        loaded: Sequence[str] = [quote(column.name) for column in self.columns if column.name not in self.keys]
+        loaded = [quote(column.name) for column in self._changed()]
         sets = [f"{name} = excluded.{name}" for name in loaded]
         sets += [f"{quote(name)} = {value}" for name, value in self.touched]
         return f"DO UPDATE SET {', '.join(sets)}" if loaded else "DO NOTHING"

@@ -6,6 +6,9 @@
 | asyncpg | binary, by a codec on the connection | `vector_send(column)`: the codec gives pgvector's types text |
 | psycopg2 | text: the driver has nothing else | `vector_send(column)` |
 
+A SELECT that is ordered by a vector itself, not by a distance, or by `text()` selects the column as it is and reads
+text: `ORDER BY` means what is selected where there is `DISTINCT`, a label or a `UNION`, and bytes sort differently.
+
 What this leaves on the dialect is what `rowspace.types` looks for: `rowspace_wrap`, which makes a parameter of the
 driver's of the bytes and of what makes their text, and `rowspace_send`, which asks for `vector_send`. Both are absent
 on an engine that was never instrumented, and then every value is text.

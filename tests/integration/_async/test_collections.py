@@ -52,6 +52,15 @@ async def test_create_and_get(collections, session):
     assert await partitions(session) == {found.partition}
 
 
+async def test_a_dimension_of_numpy(collections, session):
+    vectors = np.eye(3, dtype=np.float32)
+    made = await collections.create("news", np.int64(vectors.shape[1]))
+    assert type(made.dimension) is int
+    rows = [{"id": str(n), "content": "c", "embedding": vector} for n, vector in enumerate(vectors)]
+    await AsyncDocumentRepository(session, made).upsert(rows)
+    assert [hit.entity.id for hit in await AsyncDocumentRepository(session, made).nearest(vectors[1], 1)] == ["1"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 async def test_names(collections, session, name):
     await collections.create(name, 3)

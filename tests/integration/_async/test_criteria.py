@@ -192,6 +192,9 @@ async def test_a_new_row_is_of_the_class_that_is_loaded_and_a_known_one_stays_of
     assert await load(Entry, 2, 3) == LoadReport(2, inserted=1, updated=1)
     assert (await of(Memo), await of(Entry)) == ([1, 2], [1, 2, 3])
     assert type(await session.get(Entry, 3)) is Entry
+    entries, memos = AsyncRepository(session, Entry, distance="l2"), AsyncRepository(session, Memo, distance="l2")
+    assert [type(hit.entity) for hit in await entries.nearest([3, 0, 1])] == [Entry, Memo, Memo]
+    assert [hit.entity.id for hit in await memos.nearest([3, 0, 1])] == [2, 1]
 
 
 async def test_a_model_of_several_tables_is_searched_and_not_written_in_bulk(session):

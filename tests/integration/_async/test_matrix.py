@@ -7,12 +7,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import Date, Integer, Numeric, TypeDecorator, Uuid, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
-from rowspace import AsyncCollectionRepository, AsyncDatabase, AsyncDocumentRepository, AsyncMatrixRepository, Vector
+from rowspace import (
+    AsyncCollectionRepository,
+    AsyncDatabase,
+    AsyncDocumentRepository,
+    AsyncMatrixRepository,
+    AsyncRepository,
+    Bit,
+    HalfVector,
+    Vector,
+)
 from rowspace.errors import (
     CollectionNotFound,
     ConfigurationError,
@@ -186,6 +196,47 @@ async def test_keys_are_those_that_entities_have(database):
             assert keys == [key]
             assert [*map(type, keys[0])] == [*map(type, key)]
         assert await repository.update(keys, [[3, 4]]) == 1
+
+
+class Small(DeclarativeBase):
+    pass
+
+
+class Sketch(Small):
+    """Half the bytes a number, by our type and by pgvector's; and bits, of which there is no matrix."""
+
+    __tablename__ = "sketches"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    half: Mapped[np.ndarray] = mapped_column(HalfVector(3))
+    theirs: Mapped[Any] = mapped_column(HALFVEC(3))
+    bits: Mapped[np.ndarray] = mapped_column(Bit(3))
+
+
+#: The largest, the smallest and some others that float16 holds.
+HALVES = np.array([[65504, -65504, 2**-24], [1.0009765625, -0.0, 1 / 3], [0, 1, 2]], np.float16)
+
+
+@pytest.mark.parametrize("column", ["half", "theirs"])
+async def test_a_matrix_of_halves_is_exact_in_float32(database, column):
+    async with database.begin() as session:
+        await session.execute(CreateTable(Sketch.__table__))
+        rows = [{"id": n, "half": v, "theirs": v, "bits": [1, 0, 1]} for n, v in enumerate(HALVES)]
+        await AsyncRepository(session, Sketch, column="half").upsert(rows)
+        repository = AsyncMatrixRepository(session, Sketch, column=column)
+        matrix = await repository.read()
+        assert matrix.vectors.dtype == np.float32
+        np.testing.assert_array_equal(matrix.vectors, HALVES[matrix.keys].astype(np.float32))
+        assert (await repository.read([Sketch.id == 2])).vectors.tolist() == [[0, 1, 2]]
+        async with repository.stream() as parts:
+            assert [len(part) async for part in parts] == [3]
+        assert await repository.update(matrix.keys, matrix.vectors * np.float32(0.5)) == 3
+        halved = await repository.read()
+        np.testing.assert_array_equal(halved.vectors, (HALVES[halved.keys] / 2).astype(np.float16))
+        with pytest.raises(InvalidVector, match=r"65,?504"):
+            await repository.update([0], [[70_000.0, 0, 0]])
+        with pytest.raises(ConfigurationError, match=r"a Vector or HalfVector column with a dimension, got Bit\(3\)"):
+            await AsyncMatrixRepository(session, Sketch, column="bits").read()
 
 
 class Broken(DeclarativeBase):

@@ -26,6 +26,7 @@ from rowspace import (
     LoadReport,
     Vector,
 )
+from rowspace.errors import InvalidSetting
 from rowspace.migrations import upgrade
 from rowspace.wire import instrument
 
@@ -108,6 +109,19 @@ async def test_indexes_are_looked_up_in_the_schema(session, model):
     assert await AsyncIndexAdvisor(session, model).recall(queries=1) == 1
     found = [finding.check for finding in await AsyncDoctor(session, [model]).check()]
     assert not {"missing-table", "missing-index"} & {*found}
+
+
+@pytest.mark.parametrize("model", [Note, Task])
+async def test_a_recall_is_that_of_the_index_in_the_schema(session, model):
+    vectors = np.random.default_rng(1).normal(size=(100, 2))
+    await AsyncRepository(session, model).upsert({"id": n, "embedding": v} for n, v in enumerate(vectors))
+    await session.execute(text("SET LOCAL enable_seqscan = off"))
+    await AsyncIndexAdvisor(session, model).tune(0.5, queries=3)
+    assert (await AsyncRepository(session, model).nearest(vectors[7], 1, recall=0.5))[0].entity.id == 7
+    async with AsyncSession(session.bind) as other:
+        await other.connection(execution_options={"schema_translate_map": THEIRS})
+        with pytest.raises(InvalidSetting, match="needs a measured curve"):
+            await AsyncRepository(other, model).nearest(vectors[0], recall=0.5)
 
 
 async def test_an_enumeration_is_that_of_the_schema(session):

@@ -53,6 +53,15 @@ def test_create_and_get(collections, session):
     assert partitions(session) == {found.partition}
 
 
+def test_a_dimension_of_numpy(collections, session):
+    vectors = np.eye(3, dtype=np.float32)
+    made = collections.create("news", np.int64(vectors.shape[1]))
+    assert type(made.dimension) is int
+    rows = [{"id": str(n), "content": "c", "embedding": vector} for n, vector in enumerate(vectors)]
+    DocumentRepository(session, made).upsert(rows)
+    assert [hit.entity.id for hit in DocumentRepository(session, made).nearest(vectors[1], 1)] == ["1"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_names(collections, session, name):
     collections.create(name, 3)

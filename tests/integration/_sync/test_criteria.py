@@ -193,6 +193,9 @@ def test_a_new_row_is_of_the_class_that_is_loaded_and_a_known_one_stays_of_its_o
     assert load(Entry, 2, 3) == LoadReport(2, inserted=1, updated=1)
     assert (of(Memo), of(Entry)) == ([1, 2], [1, 2, 3])
     assert type(session.get(Entry, 3)) is Entry
+    entries, memos = Repository(session, Entry, distance="l2"), Repository(session, Memo, distance="l2")
+    assert [type(hit.entity) for hit in entries.nearest([3, 0, 1])] == [Entry, Memo, Memo]
+    assert [hit.entity.id for hit in memos.nearest([3, 0, 1])] == [2, 1]
 
 
 def test_a_model_of_several_tables_is_searched_and_not_written_in_bulk(session):

@@ -8,12 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import Date, Integer, Numeric, TypeDecorator, Uuid, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
-from rowspace import CollectionRepository, Database, DocumentRepository, MatrixRepository, Vector
+from rowspace import (
+    Bit,
+    CollectionRepository,
+    Database,
+    DocumentRepository,
+    HalfVector,
+    MatrixRepository,
+    Repository,
+    Vector,
+)
 from rowspace.errors import (
     CollectionNotFound,
     ConfigurationError,
@@ -187,6 +197,47 @@ def test_keys_are_those_that_entities_have(database):
             assert keys == [key]
             assert [*map(type, keys[0])] == [*map(type, key)]
         assert repository.update(keys, [[3, 4]]) == 1
+
+
+class Small(DeclarativeBase):
+    pass
+
+
+class Sketch(Small):
+    """Half the bytes a number, by our type and by pgvector's; and bits, of which there is no matrix."""
+
+    __tablename__ = "sketches"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    half: Mapped[np.ndarray] = mapped_column(HalfVector(3))
+    theirs: Mapped[Any] = mapped_column(HALFVEC(3))
+    bits: Mapped[np.ndarray] = mapped_column(Bit(3))
+
+
+#: The largest, the smallest and some others that float16 holds.
+HALVES = np.array([[65504, -65504, 2**-24], [1.0009765625, -0.0, 1 / 3], [0, 1, 2]], np.float16)
+
+
+@pytest.mark.parametrize("column", ["half", "theirs"])
+def test_a_matrix_of_halves_is_exact_in_float32(database, column):
+    with database.begin() as session:
+        session.execute(CreateTable(Sketch.__table__))
+        rows = [{"id": n, "half": v, "theirs": v, "bits": [1, 0, 1]} for n, v in enumerate(HALVES)]
+        Repository(session, Sketch, column="half").upsert(rows)
+        repository = MatrixRepository(session, Sketch, column=column)
+        matrix = repository.read()
+        assert matrix.vectors.dtype == np.float32
+        np.testing.assert_array_equal(matrix.vectors, HALVES[matrix.keys].astype(np.float32))
+        assert (repository.read([Sketch.id == 2])).vectors.tolist() == [[0, 1, 2]]
+        with repository.stream() as parts:
+            assert [len(part) for part in parts] == [3]
+        assert repository.update(matrix.keys, matrix.vectors * np.float32(0.5)) == 3
+        halved = repository.read()
+        np.testing.assert_array_equal(halved.vectors, (HALVES[halved.keys] / 2).astype(np.float16))
+        with pytest.raises(InvalidVector, match=r"65,?504"):
+            repository.update([0], [[70_000.0, 0, 0]])
+        with pytest.raises(ConfigurationError, match=r"a Vector or HalfVector column with a dimension, got Bit\(3\)"):
+            MatrixRepository(session, Sketch, column="bits").read()
 
 
 class Broken(DeclarativeBase):

@@ -26,6 +26,7 @@ from rowspace import (
     TableRepository,
     Vector,
 )
+from rowspace.errors import InvalidSetting
 from rowspace.migrations import upgrade
 from rowspace.wire import instrument
 
@@ -108,6 +109,19 @@ def test_indexes_are_looked_up_in_the_schema(session, model):
     assert IndexAdvisor(session, model).recall(queries=1) == 1
     found = [finding.check for finding in Doctor(session, [model]).check()]
     assert not {"missing-table", "missing-index"} & {*found}
+
+
+@pytest.mark.parametrize("model", [Note, Task])
+def test_a_recall_is_that_of_the_index_in_the_schema(session, model):
+    vectors = np.random.default_rng(1).normal(size=(100, 2))
+    Repository(session, model).upsert({"id": n, "embedding": v} for n, v in enumerate(vectors))
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    IndexAdvisor(session, model).tune(0.5, queries=3)
+    assert (Repository(session, model).nearest(vectors[7], 1, recall=0.5))[0].entity.id == 7
+    with Session(session.bind) as other:
+        other.connection(execution_options={"schema_translate_map": THEIRS})
+        with pytest.raises(InvalidSetting, match="needs a measured curve"):
+            Repository(other, model).nearest(vectors[0], recall=0.5)
 
 
 def test_an_enumeration_is_that_of_the_schema(session):

@@ -220,8 +220,8 @@ def test_a_load_with_rejects_that_ctrl_c_ended_goes_on_where_it_stopped(cli, tmp
 KEYS = [
     {"id": 1, "content": "c", "embedding": [1], "metadata": {"x": 1}, "metadata.id": 3, "metadata.metadata.id": 4},
     {"metadata": 5, "": 2, "$x": 1, "a.b": {"c": [None]}},
-    {"mixed": 1, "tags": ["x"], "flag": True, "unsigned": 2**64 - 1},
-    {"mixed": "1", "text": "数\u2028\"'\\\r\n\t", "json": '{"k": 1}', "number": "007", "ratio": -1.5e-300},
+    {"mixed": 1, "tags": ["x"], "flag": True, "unsigned": 2**64 - 1, "huge": 2**64 + 1, "odd": 2**53 + 1},
+    {"mixed": "1", "text": "数\u2028\"'\\\r\n\t", "json": '{"k": 1}', "number": "007", "ratio": -1.5e-300, "odd": 0.5},
     {},
 ]
 CONTENTS = ["x", "", "a\r\nb", "\ufeffmark\rlone", '"q", ;']

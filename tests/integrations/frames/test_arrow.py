@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import json
 import uuid
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import ARRAY, DateTime, Double, LargeBinary, Numeric, SmallInteger, String, select
 from sqlalchemy.dialects.postgresql import JSONB
@@ -149,6 +151,34 @@ def test_keys_of_mixed_kinds_are_text_and_names_that_collide_are_told_apart(sess
     again = DocumentRepository(session, CollectionRepository(session).get("mixed 2")).get(["0", "1", "2"])
     assert [document.meta.get("a") for document in again] == [1, "x", [1]]
     assert again[0].meta["id"] == 9
+
+
+#: Numbers of one key, and whether a float holds them all.
+NUMBERS = {
+    "beyond 64 bits": ([2**64 + 1, 1], False),
+    "below them": ([-(2**63) - 1, 2], False),
+    "beyond any float": ([10**400, 1.5], False),
+    "exact beside a fraction": ([2**53 + 1, 0.5], False),
+    "what floats are": ([2.0**53, 1e22, -1.7976931348623157e308, 1e-7, 2**53], True),
+    "floats that look whole": ([123456789012345678901234.0, 0.1], True),
+}
+
+
+@pytest.mark.parametrize(("numbers", "fit"), NUMBERS.values(), ids=NUMBERS)
+def test_whole_numbers_keep_their_digits(session, tmp_path, numbers, fit):
+    collection = CollectionRepository(session).create("numbers", 1)
+    rows = [{"id": str(n), "content": "", "meta": {"n": n_}, "embedding": [n]} for n, n_ in enumerate(numbers)]
+    DocumentRepository(session, collection).upsert(rows)
+    export_parquet(session, collection, tmp_path / "x.parquet")
+    read = by_id(pq.read_table(tmp_path / "x.parquet"))
+    assert read.schema.field("n").type == (pa.float64() if fit else pa.string())
+    found = read["n"].to_pylist() if fit else [json.loads(text) for text in read["n"].to_pylist()]
+    assert found == numbers
+    load_parquet(session, "again", tmp_path / "x.parquet")
+    again = DocumentRepository(session, CollectionRepository(session).get("again")).get(map(str, range(len(numbers))))
+    stored = [document.meta["n"] for document in again]
+    # JSONB writes a large float with all its digits, which Python reads as a whole number.
+    assert (list(map(float, stored)) if fit else stored) == numbers
 
 
 def test_a_model_of_any_types_comes_back(session, parts):

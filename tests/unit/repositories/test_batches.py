@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import struct
 import uuid
 
 import pytest
@@ -53,6 +55,39 @@ def test_a_plan_is_the_merge_of_the_columns_that_the_rows_have():
     assert [column.name for column in merge.columns] == ["headline", "id"]
     assert (merge.keys, merge.touched) == (("id",), (("changed", "now()"),))
     assert plan_load(Article, ["id", "changed"]).merge.touched == ()
+
+
+def test_what_rows_leave_out_is_made_by_its_default():
+    numbers = itertools.count(1)
+
+    class Own(DeclarativeBase):
+        pass
+
+    class Draft(Own):
+        __tablename__ = "drafts"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        number: Mapped[int] = mapped_column("the number", default=lambda: next(numbers))
+        state: Mapped[str] = mapped_column(Text, default="it's new")
+        made: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), default=func.now())
+        embedding: Mapped[object] = mapped_column(Vector(2))
+
+    plan = plan_load(Draft, ["id"])
+    assert dict(plan.merge.defaults) == {"state": "CAST(E'it''s new' AS TEXT)", "made": "now()"}
+    assert (plan.merge.only_new, [column.name for column in plan.merge.columns]) == (
+        {"the number"},
+        ["id", "the number"],
+    )
+    assert "DO NOTHING" in plan.merge.merge()
+    both = plan_load(Draft, ["id", "state"]).merge
+    assert "DO UPDATE SET state = excluded.state RETURNING" in both.merge()
+    assert both.update().startswith("UPDATE drafts t SET state = s.state FROM ")
+    field = struct.pack(">hiiii", 2, 4, 7, 4, 1), struct.pack(">hiiii", 2, 4, 8, 4, 2)
+    assert b"".join(field) in b"".join(plan.encode([{"id": 7}, {"id": 8}], range(2)))
+    # Nobody is to bring it either.
+    with pytest.raises(InvalidRow, match=r"unknown \['number'\]"):
+        plan.key_of({"id": 7, "number": 1}, 0)
+    assert plan_load(Draft, ["id"], inserts=False).merge.columns == plan.merge.columns[:1]
+    assert plan_load(Draft, ["id", "number", "state", "made"]).merge.defaults == ()
 
 
 def test_stages_have_names_of_their_own():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from rowspace import HNSW, Distance, IVFFlat
@@ -18,6 +19,13 @@ def test_names_that_cannot_be(name):
         ConfigurationError, match="name is 1 to 200 printable characters without spaces around it, got "
     ):
         check_collection(name, 3, "cosine", None)
+
+
+@pytest.mark.parametrize("dimension", [np.int64(3), np.uint16(3), np.int64(16_000)])
+def test_dimensions_of_numpy(dimension):
+    assert check_collection("a", dimension, "l2", None) == (Distance.L2, None)
+    with pytest.raises(ConfigurationError, match="hnsw indexes at most 4000 dimensions of halfvec, got 4001"):
+        check_collection("a", dimension * 0 + 4_001, "l2", "hnsw")
 
 
 @pytest.mark.parametrize(
@@ -44,6 +52,12 @@ def test_indexes(index, distance, spec):
         ((0, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got 0."),
         ((16001, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got 16001."),
         (("3", "l2", None), "A collection's dimension is a whole number from 1 to 16000, got '3'."),
+        ((True, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got True."),
+        ((3.0, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got 3.0."),
+        (
+            (np.float32(3), "l2", None),
+            "A collection's dimension is a whole number from 1 to 16000, got np.float32(3.0).",
+        ),
         ((None, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got None."),
     ],
 )

@@ -172,3 +172,20 @@ def test_conditions_of_its_own_come_beside_those_of_the_caller(subject):
     assert [str(clause) for clause in search.where] == ["articles.id > :id_1", "articles.id < :id_1"]
     assert search.parameters == {"n": 1}
     assert not search.keep
+
+
+@pytest.mark.parametrize(
+    ("where", "options", "limited"),
+    [
+        (None, {}, False),
+        ({}, {"exact": True}, False),
+        ([Article.id > 1], {}, True),
+        (None, {"max_distance": 1.0}, True),
+        (None, {"min_similarity": 0.5}, True),
+        (None, {"min_distance": 0.1}, True),
+    ],
+)
+def test_a_search_is_limited_where_it_may_find_nothing_among_rows(
+    where: Any, options: SearchOptions, limited: bool
+) -> None:
+    assert plan_search(subject_of(Article), 3, where, options, query=[1, 2]).is_limited is limited

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from rowspace import HNSW
+from rowspace.errors import PermissionDenied
 from rowspace.statements.catalog import IndexFact
-from rowspace.statements.checks import check, recall_finding
+from rowspace.statements.checks import check, recall_finding, unreadable_finding
 from rowspace.statements.health import Asked, Facts, ServerFact, TableFact
 from rowspace.statements.indexing import PlannedIndex, planned_vector
 
@@ -164,3 +165,12 @@ def test_a_measured_recall_of_a_model():
         ("Article.title", "IndexAdvisor(session, Article, column='title').tune()"),
         ("Article.title by l2", "IndexAdvisor(session, Article, column='title', distance='l2').tune()"),
     ]
+
+
+def test_what_cannot_be_read_is_named_with_the_reason():
+    denied = PermissionDenied(
+        "permission denied for table docs. Grant the right to this role, or connect with another."
+    )
+    found = unreadable_finding(ASKED, denied)
+    assert (found.check, found.severity, found.subject) == ("unreadable", "warning", "the collection 'news'")
+    assert found.what == ("The recall of the collection 'news' was not measured: permission denied for table docs.")

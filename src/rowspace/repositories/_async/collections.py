@@ -68,7 +68,8 @@ class AsyncCollectionRepository:
         metric, spec = check_collection(name, dimension, distance, index)
         collection = Collection(
             name=name,
-            dimension=dimension,
+            # Whatever whole number it is, also one of NumPy's, which drivers do not take.
+            dimension=int(dimension),
             distance=metric.value,
             language=language,
             index=to_dict(spec),

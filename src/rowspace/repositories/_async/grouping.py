@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
 from rowspace.ranking import farness
+from rowspace.repositories._async.dropped import refuse_dropped_under
 from rowspace.repositories._async.searching import apply_settings
 from rowspace.repositories.searches import Search
 from rowspace.results import Group, Hit
@@ -61,6 +62,8 @@ async def run_grouped(session: AsyncSession, search: GroupedSearch[M]) -> list[G
         groups = None if search.search.shape.exact else await _by_index(session, search)
         if groups is None:
             groups = (await _fetch(session, search, search.grouping)).groups
+        if not groups:
+            await refuse_dropped_under(session, search.search)
     return _within(groups, search.max_distance)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.distance import Distance
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
+from rowspace.repositories._async.dropped import refuse_dropped, refuse_dropped_under
 from rowspace.repositories._async.searching import apply_settings
 from rowspace.repositories._async.tunings import with_tuning
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
@@ -32,7 +33,8 @@ class AsyncHybridRepository(Generic[M]):
     """Searches by keyword, and by vector and keyword at once, in the caller's session and transaction.
 
     A text query is what people type into a search box: words that all have to be there, `"a phrase"`, `or`,
-    `-without`. Chinese, Japanese and Korean are found by any run of characters, on a stock PostgreSQL.
+    `-without`. Chinese, Japanese and Korean are found by any run of characters, on a stock PostgreSQL. A search without
+    conditions that finds nothing, as the collection was dropped since it was looked up, is a `CollectionNotFound`.
 
     Args:
         session: a SQLAlchemy async session.
@@ -110,7 +112,10 @@ class AsyncHybridRepository(Generic[M]):
         values = {**text_parameters(query), **conditions.parameters, **(marker.parameters if marker else {})}
         with mapped_errors():
             await self._plan_for_values(conditions.clauses)
-            return [text_hit(row, marker) for row in await self.session.execute(statement, values)]
+            hits = [text_hit(row, marker) for row in await self.session.execute(statement, values)]
+        if not hits and not conditions.clauses:
+            await refuse_dropped(self.session, self._subject.target.model, self._subject.collection)
+        return hits
 
     async def hybrid(
         self,
@@ -174,6 +179,8 @@ class AsyncHybridRepository(Generic[M]):
                 rows = [*await self.session.execute(statement, search.parameters)]
                 if rows and rows[0][4] >= shape.fetch_k:
                     break
+            if not rows:
+                await refuse_dropped_under(self.session, search)
         return rows
 
     async def _plan_for_values(self, where: Sequence[ColumnElement[bool]]) -> None:

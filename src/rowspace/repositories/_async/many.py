@@ -11,6 +11,7 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
+from rowspace.repositories._async.dropped import refuse_dropped_under
 from rowspace.repositories._async.searching import apply_settings, fetch_rows
 from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
@@ -72,6 +73,8 @@ async def run_many(session: AsyncSession, many: Many[M]) -> list[list[Hit[M]]]:
             if not pending or scan == scans[-1]:
                 break
             pending = await _gave_up(session, many, pending)
+        if many.queries and not any(found):
+            await refuse_dropped_under(session, many.search)
     return found
 
 

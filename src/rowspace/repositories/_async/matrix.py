@@ -34,7 +34,7 @@ class AsyncMatrixRepository:
 
     Args:
         session: a SQLAlchemy async session.
-        over: a declarative class with a `Vector` column, or a collection.
+        over: a declarative class with a `Vector` or `HalfVector` column, or a collection.
         column: the key of that column; needed where the model has several.
     """
 
@@ -46,14 +46,15 @@ class AsyncMatrixRepository:
     async def read(self, where: Where = ()) -> Matrix:
         """Return the keys and vectors of the rows that match, in no particular order, by COPY in binary.
 
-        Costs a pass over the rows and little more memory than they fill; with conditions, a temporary table of their
-        keys.
+        The matrix is float32, of a `HalfVector` column too: each float16 number is one of float32's. Costs a pass over
+        the rows and little more memory than they fill; with conditions, a temporary table of their keys.
 
         Args:
             where: a metadata filter, or conditions on the model; nothing means all rows.
 
         Raises:
             DimensionMismatch: a row has no vector, or one of another dimension.
+            ConfigurationError: the column is a `Bit` or `SparseVector`, or has no dimension.
         """
         conditions, reading = await self._plan(where)
         at_the_end = replace(reading, at_once=None)
@@ -106,7 +107,8 @@ class AsyncMatrixRepository:
             # The keys may be of rows that the session is about to add.
             await self.session.flush()
             connection = await self.session.connection(bind_arguments={"mapper": self._model})
-            plan = plan_load(self._model, names, schemas=schemas_of(connection), **self._subject.load_options())
+            options = {"schemas": schemas_of(connection), "inserts": False, **self._subject.load_options()}
+            plan = plan_load(self._model, names, **options)
             await run_verbatim(connection, [plan.merge.create_stage()])
             rows = (dict(zip(names, (*key, row), strict=True)) for key, row in zip(keys, matrix, strict=True))
             into = plan.merge.to_stage()

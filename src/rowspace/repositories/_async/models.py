@@ -83,15 +83,17 @@ class AsyncRepository(Generic[M]):
 
         Args:
             rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time. A column
-                that they leave out keeps its value, or gets that of its `onupdate`; it has to be nullable or to have a
-                default of the server's, but for the discriminator of an inheritance.
+                that they leave out gets its `default` in a new row, and in one that is there keeps its value or gets
+                its `onupdate`. A function is called for each row as a `default`, and once for the load as an
+                `onupdate`, as for one UPDATE. Without a default, also of the server's, the column has to be nullable,
+                but for the discriminator of an inheritance.
             batch_size: rows held in memory and sent at once.
 
         Raises:
             InvalidVector, InvalidText, InvalidRow: a value that cannot be stored, or a row with other attributes than
                 the first one; the message names the row.
             ConfigurationError: the first row has an attribute that is no column, or lacks the primary key or a column
-                whose `onupdate` is a Python function of something other than the time; or a batch size below 1.
+                whose `default` or `onupdate` is a function that asks for the statement; or a batch size below 1.
         """
         return await upsert_rows(self.session, self.model, rows, batch_size=batch_size)
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.util import greenlet_spawn
 
 from rowspace.errors import mapped_errors
+from rowspace.repositories._async.dropped import refuse_dropped_under
 from rowspace.repositories.entities import Statement, fetch, plain_session
 from rowspace.repositories.in_force import not_in_force, refuse_autocommit
 from rowspace.repositories.narrow import FEW, is_few, remember
@@ -38,20 +39,23 @@ async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
             hits = await _fetch(session, search, scan)
             if len(hits) >= search.shape.k or scan == scans[-1] or not await _gave_up(session, search):
                 break
+        if not hits:
+            await refuse_dropped_under(session, search)
     return hits
 
 
 async def _few_pass(session: AsyncSession, search: Search[Any]) -> bool:
     """Tell whether it is known that few rows pass the filter of a search, and find it out where it comes again."""
-    own = None if search.filter is None else plain_session(session, search)
+    known_by = search.filter
+    own = None if known_by is None else plain_session(session, search)
     if own is None:
         return False
     bind = own.get_bind(search.target.model)
-    few = is_few(bind, search.filter)
+    few = is_few(bind, known_by)
     if few is None:
         count = await session.scalar(count_up_to(FEW + 1, search.target, search.where), search.parameters)
         few = count is not None and count <= FEW
-        remember(bind, search.filter, few=few)
+        remember(bind, known_by, few=few)
     return few
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import ConfigurationError, mapped_errors
+from rowspace.repositories._async.dropped import refuse_dropped_under
 from rowspace.repositories.searches import Search
 from rowspace.repositories.transactions import ENDED, transaction_of
 from rowspace.results import Hit
@@ -28,8 +29,11 @@ async def stream_hits(session: AsyncSession, search: Search[M], chunk_size: int)
     statement: Any = in_order(search.target, search.shape, search.where)
     similarity = search.target.distance.similarity
     async with aclosing(stream_rows(session, statement, values, chunk_size)) as rows:
+        distance: float | None = None
         async for entity, distance in rows:
             yield Hit(entity, distance, similarity(distance))
+    if distance is None:
+        await refuse_dropped_under(session, search)
 
 
 async def stream_rows(

@@ -22,6 +22,9 @@ from rowspace.wire.columns import RawColumn
 
 __all__ = ["AsyncTableRepository"]
 
+#: The kinds of numbers, in the order of what `key_kinds` says of them.
+_NUMBERS = ("integer", "unsigned", "exact")
+
 
 class AsyncTableRepository:
     """Rows of a model or of a collection as columns, in the caller's session and transaction.
@@ -80,8 +83,9 @@ class AsyncTableRepository:
         """Return the keys of the metadata at the top level in order, and the kinds of their values.
 
         Kinds are `string`, `boolean`, `array`, `object`, `null`, and for numbers `integer` where all of them are whole
-        and fit into 64 bits, `unsigned` where they do so without a sign, else `number`. A model without a JSONB
-        attribute `meta` has none. Costs a pass over the rows that match.
+        and fit into 64 bits, `unsigned` where they do so without a sign, `exact` where a whole one among them has
+        digits that a float would lose, else `number`. A model without a JSONB attribute `meta` has none. Costs a pass
+        over the rows that match.
         """
         metadata = self.columns.get("meta")
         if metadata is None or not isinstance(metadata.type, JSONB):
@@ -90,8 +94,9 @@ class AsyncTableRepository:
         statement = key_kinds(self._subject.target, metadata, conditions.clauses)
         kinds: dict[str, set[str]] = {}
         with mapped_errors():
-            for key, kind, signed, unsigned in await self.session.execute(statement, dict(conditions.parameters)):
-                kinds.setdefault(key, set()).add("integer" if signed else "unsigned" if unsigned else kind)
+            for key, kind, *numbers in await self.session.execute(statement, dict(conditions.parameters)):
+                of_numbers = (name for name, is_so in zip(_NUMBERS, numbers, strict=True) if is_so)
+                kinds.setdefault(key, set()).add(next(of_numbers, kind))
         return kinds
 
 

@@ -4,20 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from rowspace.diagnosis import Finding
-from rowspace.errors import ConfigurationError, mapped_errors
+from rowspace.errors import ConfigurationError, PermissionDenied, mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.advising import IndexAdvisor
 from rowspace.repositories.building import asked_for
+from rowspace.repositories.in_force import is_autocommit
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.targets import searches_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import catalog, documents
-from rowspace.statements.checks import SEVERITIES, UNSEARCHABLE, check, recall_finding
+from rowspace.statements.checks import SEVERITIES, UNSEARCHABLE, check, recall_finding, unreadable_finding
 from rowspace.statements.health import SERVER, Asked, Facts, ServerFact, tables, tables_of
 
 __all__ = ["Doctor"]
@@ -39,7 +41,8 @@ class Doctor:
         """Return what every check finds, the worst first; empty when all is well.
 
         Costs a few looks into the catalogs; with `recall` two searches a query in each collection, and by each indexed
-        vector column of each model, one of them exact.
+        vector column of each model, one of them exact. These run in savepoints: what the role may not read is a
+        finding, and the rest goes on.
 
         Args:
             recall: measure the recall too, and find fault below this share, above 0 and at most 1.
@@ -71,15 +74,25 @@ class Doctor:
         return Facts(ServerFact(**server), found, indexes, asked)
 
     def _probed(self, over: type[Any] | Collection, asked: Asked, recall: float, queries: int) -> list[Finding]:
-        found = []
+        found: list[Finding] = []
         for options, named in _searches(over):
             advisor = IndexAdvisor(self.session, over, **options)
             try:
-                measured = advisor.recall(queries=queries)
+                with self._savepoint(over):
+                    measured = advisor.recall(queries=queries)
             except ConfigurationError:
                 continue  # no rows: there is nothing to measure
-            found.append(recall_finding(asked, measured, recall, **named))
-        return [finding for finding in found if finding is not None]
+            except PermissionDenied as error:
+                return [*found, unreadable_finding(asked, error)]
+            finding = recall_finding(asked, measured, recall, **named)
+            found += [] if finding is None else [finding]
+        return found
+
+    def _savepoint(self, over: type[Any] | Collection) -> AbstractContextManager[Any]:
+        """Return what keeps the transaction usable where a statement fails; in AUTOCOMMIT there is none to keep."""
+        model = Document if isinstance(over, Collection) else over
+        connection = self.session.connection(bind_arguments={"mapper": model})
+        return nullcontext() if is_autocommit(connection) else self.session.begin_nested()
 
 
 def _searches(over: type[Any] | Collection) -> list[tuple[dict[str, Any], dict[str, str]]]:

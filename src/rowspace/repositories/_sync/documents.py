@@ -210,6 +210,11 @@ class DocumentRepository:
             k: documents wanted, at least 1.
             where: a metadata filter, such as `{"year": {"$gt": 2020}}`, or conditions on `Document`.
             options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
+
+        Raises:
+            InvalidVector, InvalidSetting, InvalidFilter: as `Repository.nearest`.
+            CollectionNotFound: nothing was found without conditions, as the collection was dropped since it was looked
+                up.
         """
         return run_search(self.session, plan_search(self._subject, k, where, options, query=query))
 

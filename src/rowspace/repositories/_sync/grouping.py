@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
 from rowspace.ranking import farness
+from rowspace.repositories._sync.dropped import refuse_dropped_under
 from rowspace.repositories._sync.searching import apply_settings
 from rowspace.repositories.searches import Search
 from rowspace.results import Group, Hit
@@ -62,6 +63,8 @@ def run_grouped(session: Session, search: GroupedSearch[M]) -> list[Group[M]]:
         groups = None if search.search.shape.exact else _by_index(session, search)
         if groups is None:
             groups = (_fetch(session, search, search.grouping)).groups
+        if not groups:
+            refuse_dropped_under(session, search.search)
     return _within(groups, search.max_distance)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from rowspace.distance import Distance
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
+from rowspace.repositories._sync.dropped import refuse_dropped, refuse_dropped_under
 from rowspace.repositories._sync.searching import apply_settings
 from rowspace.repositories._sync.tunings import with_tuning
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
@@ -33,7 +34,8 @@ class HybridRepository(Generic[M]):
     """Searches by keyword, and by vector and keyword at once, in the caller's session and transaction.
 
     A text query is what people type into a search box: words that all have to be there, `"a phrase"`, `or`,
-    `-without`. Chinese, Japanese and Korean are found by any run of characters, on a stock PostgreSQL.
+    `-without`. Chinese, Japanese and Korean are found by any run of characters, on a stock PostgreSQL. A search without
+    conditions that finds nothing, as the collection was dropped since it was looked up, is a `CollectionNotFound`.
 
     Args:
         session: a SQLAlchemy session.
@@ -111,7 +113,10 @@ class HybridRepository(Generic[M]):
         values = {**text_parameters(query), **conditions.parameters, **(marker.parameters if marker else {})}
         with mapped_errors():
             self._plan_for_values(conditions.clauses)
-            return [text_hit(row, marker) for row in self.session.execute(statement, values)]
+            hits = [text_hit(row, marker) for row in self.session.execute(statement, values)]
+        if not hits and not conditions.clauses:
+            refuse_dropped(self.session, self._subject.target.model, self._subject.collection)
+        return hits
 
     def hybrid(
         self,
@@ -175,6 +180,8 @@ class HybridRepository(Generic[M]):
                 rows = [*self.session.execute(statement, search.parameters)]
                 if rows and rows[0][4] >= shape.fetch_k:
                     break
+            if not rows:
+                refuse_dropped_under(self.session, search)
         return rows
 
     def _plan_for_values(self, where: Sequence[ColumnElement[bool]]) -> None:

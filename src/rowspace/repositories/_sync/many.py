@@ -12,6 +12,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
+from rowspace.repositories._sync.dropped import refuse_dropped_under
 from rowspace.repositories._sync.searching import apply_settings, fetch_rows
 from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
@@ -73,6 +74,8 @@ def run_many(session: Session, many: Many[M]) -> list[list[Hit[M]]]:
             if not pending or scan == scans[-1]:
                 break
             pending = _gave_up(session, many, pending)
+        if many.queries and not any(found):
+            refuse_dropped_under(session, many.search)
     return found
 
 

@@ -33,7 +33,8 @@ class SearchRepository(Generic[M]):
     """Searches by many queries, by examples, for variety and by group, in the caller's session.
 
     The session and its transaction are the caller's: nothing here commits, rolls back or opens a session. Every search
-    is as complete as `Repository.nearest`: what the index could not reach is looked for exactly.
+    is as complete as `Repository.nearest`: what the index could not reach is looked for exactly. One without
+    conditions that finds nothing, as the collection was dropped since it was looked up, is a `CollectionNotFound`.
 
     Args:
         session: a SQLAlchemy session.
@@ -107,6 +108,7 @@ class SearchRepository(Generic[M]):
 
         Raises:
             RowNotFound: there is no such row, or it has no embedding.
+            ConfigurationError, InvalidText: the key is of another type than that of the rows.
             InvalidSetting, InvalidFilter, ConfigurationError: as in `nearest_many`.
         """
         parts = self._subject.key(key)
@@ -151,7 +153,8 @@ class SearchRepository(Generic[M]):
         Raises:
             RowNotFound: there is no row of a key, or it has no embedding.
             InvalidVector: an example is no vector, or not of the column's dimension.
-            ConfigurationError: no positive example, an unknown strategy, or an average of bit vectors.
+            ConfigurationError: no positive example, an unknown strategy, an average of bit vectors, or a key of another
+                type than that of the rows.
             InvalidSetting, InvalidFilter: as in `nearest_many`.
         """
         examples = Examples.of(self._subject, positive, negative, strategy)

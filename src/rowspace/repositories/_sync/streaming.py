@@ -11,6 +11,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError, mapped_errors
+from rowspace.repositories._sync.dropped import refuse_dropped_under
 from rowspace.repositories.searches import Search
 from rowspace.repositories.transactions import ENDED, transaction_of
 from rowspace.results import Hit
@@ -29,8 +30,11 @@ def stream_hits(session: Session, search: Search[M], chunk_size: int) -> Generat
     statement: Any = in_order(search.target, search.shape, search.where)
     similarity = search.target.distance.similarity
     with closing(stream_rows(session, statement, values, chunk_size)) as rows:
+        distance: float | None = None
         for entity, distance in rows:
             yield Hit(entity, distance, similarity(distance))
+    if distance is None:
+        refuse_dropped_under(session, search)
 
 
 def stream_rows(

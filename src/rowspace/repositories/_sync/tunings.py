@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
@@ -29,8 +30,7 @@ def with_tuning(session: Session, subject: Subject[M]) -> Subject[M]:
     """
     if subject.collection is not None:
         return subject
-    bind = session.get_bind(mapper=subject.target.model)
-    table = table_of(subject, schemas_of(bind))
+    bind, table = _bound(session, subject)
     found = tunings.known(bind, table)
     if found is None:
         with mapped_errors():
@@ -48,10 +48,19 @@ def keep_tuning(session: Session, subject: Subject[Any], index: IndexFact, tunin
     Raises:
         PermissionDenied: the role does not own the index.
     """
-    bind, target = session.get_bind(mapper=subject.target.model), subject.target
+    target = subject.target
     with mapped_errors():
         comment = session.scalar(statements.comment_of(index.name, index.schema))
         kept = statements.with_tuning(comment, tuning, column=target.column, distance=target.distance.value)
         session.execute(statements.comment_on(index.name, index.schema, kept))
     tunings.measuring(session)
-    tunings.forget(bind, table_of(subject, schemas_of(bind)))
+    tunings.forget(*_bound(session, subject))
+
+
+def _bound(session: Session, subject: Subject[Any]) -> tuple[Engine | Connection, tuple[str, str | None]]:
+    """Return what a model's statements go to, and the table that they find there."""
+    model = subject.target.model
+    with mapped_errors():
+        # Not the bind: what a transaction or a session has of options is on its connection alone.
+        connection = session.connection(bind_arguments={"mapper": model})
+    return session.get_bind(mapper=model), table_of(subject, schemas_of(connection))

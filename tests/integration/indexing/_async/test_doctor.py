@@ -155,6 +155,59 @@ async def test_the_recall_of_each_indexed_column(session, vectors):
     assert not await low(0.01, 5)
 
 
+async def test_what_the_role_may_not_read_is_a_finding_and_the_rest_goes_on(session, vectors):
+    class Own(DeclarativeBase):
+        pass
+
+    suffix = uuid4().hex[:8]
+
+    class Secret(Own):
+        __tablename__ = f"secrets_{suffix}"
+        __table_args__ = (HNSW().index("embedding", name=f"secrets_{suffix}_ix"),)
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(DIMENSION))
+
+    class Open(Own):
+        __tablename__ = f"open_{suffix}"
+        __table_args__ = (IVFFlat(lists=200).index("embedding", name=f"open_{suffix}_ix"),)
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(DIMENSION))
+
+    for model in (Secret, Open):
+        await session.execute(CreateTable(model.__table__))
+        await AsyncRepository(session, model).upsert({"id": n, "embedding": v} for n, v in enumerate(vectors))
+        for index in model.__table__.indexes:
+            await session.execute(CreateIndex(index))
+        await session.execute(text(f"ANALYZE {model.__tablename__}"))
+    # A collection that nobody may read is no reason to end either.
+    await AsyncCollectionRepository(session).create(f"closed {suffix}", DIMENSION)
+    await session.execute(text(f"CREATE ROLE auditor_{suffix}"))
+    await session.execute(text(f"GRANT SELECT ON collections, open_{suffix} TO auditor_{suffix}"))
+    await session.execute(text("SET LOCAL enable_seqscan = off"))
+    await session.execute(text(f"SET LOCAL ROLE auditor_{suffix}"))
+    findings = await AsyncDoctor(session, [Secret, Open]).check(recall=0.99, queries=10)
+    found = {f.subject: f for f in findings if f.check in {"unreadable", "recall"}}
+    assert found["Open"].check == "recall"
+    assert (found["Secret"].check, found["Secret"].severity) == ("unreadable", "warning")
+    assert found["Secret"].what == (
+        f"The recall of Secret was not measured: permission denied for table secrets_{suffix}."
+    )
+    closed = next(finding for subject, finding in found.items() if f"closed {suffix}" in subject)
+    assert closed.what.endswith("was not measured: permission denied for table documents.")
+    assert await session.scalar(text("SELECT current_user")) == f"auditor_{suffix}"
+    await session.rollback()
+
+
+async def test_the_recall_is_measured_in_autocommit_too(index_url, vectors):
+    async with AsyncDatabase.open(index_url) as database:
+        async with database.begin() as session:
+            documents = await fill(session, vectors, HNSW())
+            await documents.create_indexes()
+        async with database.session() as session:
+            await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            assert about(await AsyncDoctor(session).check(recall=0.5, queries=5), documents) == {}
+
+
 async def test_tables_of_every_kind_are_found(session):
     class Own(DeclarativeBase):
         pass

@@ -19,6 +19,7 @@ from rowspace.errors import (
     DimensionMismatch,
     InvalidFilter,
     InvalidSetting,
+    InvalidText,
     InvalidVector,
     RowNotFound,
 )
@@ -238,6 +239,26 @@ async def test_similar_by_a_key_of_two_columns(session, world):
     wanted = np.sort(np.linalg.norm(colours - colours[12], axis=1))[1:]
     assert [hit.distance for hit in hits] == pytest.approx(wanted, abs=1e-3)
     assert (1, "y2") not in {(hit.entity.x, hit.entity.y) for hit in hits}
+
+
+async def test_a_key_of_another_type_is_refused_before_any_sql(session, passages, documents, world):
+    tiles = AsyncSearchRepository(session, world.tile, column="colour")
+    refused = [
+        (passages, "7", ConfigurationError, "passages.id is Integer.., got '7' of type str"),
+        (passages, 2**40, ConfigurationError, "passages.id is Integer.., got 1099511627776 of type int"),
+        (documents, 7, InvalidText, "documents.id is text .*, got 7"),
+        (tiles, ("1", "b"), ConfigurationError, "tiles.x is Integer.., got '1'"),
+        (tiles, (1, 2), InvalidText, "tiles.y is text .*, got 2"),
+    ]
+    for repository, key, error, message in refused:
+        with pytest.raises(error, match=message):
+            await repository.similar_to(key)
+        with pytest.raises(error, match=message):
+            await repository.recommend([key])
+        with pytest.raises(error, match=message):
+            await repository.recommend([[1.0] * 24], [key])
+    # The transaction goes on.
+    assert len(await passages.similar_to(np.int64(7))) == 10
 
 
 async def test_similar_to_no_row_is_an_error(repository, world):

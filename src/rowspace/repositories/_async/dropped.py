@@ -1,0 +1,44 @@
+"""A search of a collection that is there no more: an error in place of no hits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rowspace.errors import CollectionNotFound, mapped_errors
+from rowspace.models import Collection
+from rowspace.repositories.schemas import schema_in, schemas_of
+from rowspace.repositories.searches import Search
+from rowspace.statements.catalog import is_there
+from rowspace.statements.identifiers import qualified
+
+__all__ = ["refuse_dropped", "refuse_dropped_under"]
+
+
+async def refuse_dropped_under(session: AsyncSession, search: Search[Any]) -> None:
+    """Refuse the collection of a search that found nothing; see `refuse_dropped`.
+
+    A search under conditions is let be: it is expected to find nothing at times, and is not made dearer then.
+    """
+    if not search.is_limited:
+        await refuse_dropped(session, search.target.model, search.collection)
+
+
+async def refuse_dropped(session: AsyncSession, model: type[Any], collection: Collection | None) -> None:
+    """Refuse a collection that was dropped since it was looked up; of a model nothing is asked.
+
+    By its table: the role that searches need not be able to read the row. Costs a look into the catalogs.
+
+    Raises:
+        CollectionNotFound: it was dropped.
+    """
+    if collection is None:
+        return
+    with mapped_errors():
+        connection = await session.connection(bind_arguments={"mapper": model})
+        schema = schema_in(schemas_of(connection), model.__table__)
+        if await session.scalar(is_there(qualified(collection.partition, schema))):
+            return
+    message = f"The collection {collection.name!r} was dropped since it was looked up: get it again."
+    raise CollectionNotFound(message)

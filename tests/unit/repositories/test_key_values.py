@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import uuid
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Enum,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    String,
+    Table,
+    TypeDecorator,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import CITEXT, INET
+
+from rowspace.errors import ConfigurationError, InvalidText
+from rowspace.repositories.key_values import key_value
+
+SEVEN = uuid.UUID(int=7)
+NOON = dt.datetime.fromisoformat("2026-01-02T12:00:00+00:00")
+
+
+class Colour(enum.Enum):
+    RED = "r"
+
+
+class Anything(TypeDecorator[Any]):
+    impl = Integer
+    cache_ok = True
+
+
+def of(type_: Any) -> Any:
+    return Table("notes", MetaData(), Column("id", type_, primary_key=True)).c.id
+
+
+@pytest.mark.parametrize(
+    ("type_", "values"),
+    [
+        (Integer(), [1, -(2**31), 2**31 - 1, 1.0, None]),
+        (SmallInteger(), [2**15 - 1]),
+        (BigInteger(), [2**63 - 1]),
+        (Numeric(8, 2), [Decimal("1.5"), 1.5, 1]),
+        (String(), ["a", ""]),
+        (CITEXT(), ["a"]),
+        (Uuid(), [SEVEN]),
+        (Uuid(as_uuid=False), [str(SEVEN)]),
+        (Date(), [NOON.date()]),
+        (DateTime(timezone=True), [NOON]),
+        (Boolean(), [True]),
+        (LargeBinary(), [b"a"]),
+        (Enum(Colour), [Colour.RED]),
+        (Enum("red", "blue", name="colour"), ["red"]),
+        (Anything(), [1, "text"]),
+        (INET(), ["127.0.0.1", 5]),
+    ],
+    ids=repr,
+)
+def test_what_rows_have_is_taken_as_it_is(type_: Any, values: list[Any]) -> None:
+    assert [key_value(of(type_), value) for value in values] == values
+
+
+def test_a_uuid_may_be_its_text_and_the_other_way_round() -> None:
+    assert key_value(of(Uuid()), str(SEVEN).upper()) == SEVEN
+    assert key_value(of(Uuid(as_uuid=False)), SEVEN) == str(SEVEN)
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        (Integer(), "abc"),
+        (Integer(), "1"),
+        (Integer(), True),
+        (Integer(), 2**31),
+        (Integer(), float("nan")),
+        (SmallInteger(), 2**15),
+        (BigInteger(), -(2**63) - 1),
+        (Numeric(8, 2), "1.5"),
+        (Date(), "2026-01-02"),
+        (DateTime(), NOON.date()),
+        (Boolean(), 1),
+        (LargeBinary(), "a"),
+        (Enum(Colour), "RED"),
+        (Enum("red", "blue", name="colour"), "green"),
+    ],
+)
+def test_what_no_row_has_is_refused(type_: Any, value: Any) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        key_value(of(type_), value)
+    kind = type(value).__name__
+    assert str(refused.value) == f"notes.id is {type_!r}, got {value!r} of type {kind}: give the key as a row has it."
+
+
+@pytest.mark.parametrize("value", [5, b"a", "a\0", "\ud800"])
+def test_what_is_no_text_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidText, match=r"^notes\.id is text without NUL bytes and lone surrogates, got "):
+        key_value(of(String()), value)
+
+
+@pytest.mark.parametrize("value", ["x", 7, b"a"])
+def test_what_is_no_uuid_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^notes\.id is a UUID, got "):
+        key_value(of(Uuid()), value)
