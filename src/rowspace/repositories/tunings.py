@@ -7,7 +7,8 @@ from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rowspace.tuning import Tuning
 
@@ -26,13 +27,13 @@ _KEY = "rowspace_tuned"
 _known: WeakKeyDictionary[Any, dict[tuple[str, str | None], tuple[float, Tunings]]] = WeakKeyDictionary()
 
 
-def known(bind: Engine | Connection, table: tuple[str, str | None]) -> Tunings | None:
+def known(bind: Connection | AsyncConnection, table: tuple[str, str | None]) -> Tunings | None:
     """Return the tunings of a table's indexes, None where they were not asked for within the last minute."""
     until, tunings = _known.get(bind.engine.pool, {}).get(table, (0.0, None))
     return tunings if monotonic() < until else None
 
 
-def remember(bind: Engine | Connection, table: tuple[str, str | None], tunings: Tunings) -> None:
+def remember(bind: Connection | AsyncConnection, table: tuple[str, str | None], tunings: Tunings) -> None:
     """Keep the tunings of a table's indexes for a minute."""
     _known.setdefault(bind.engine.pool, {})[table] = monotonic() + _SECONDS, tunings
 
@@ -54,6 +55,6 @@ def _transaction(session: Any) -> Any:
     return get_transaction and get_transaction()
 
 
-def forget(bind: Engine | Connection, table: tuple[str, str | None]) -> None:
+def forget(bind: Connection | AsyncConnection, table: tuple[str, str | None]) -> None:
     """Have the tunings of a table's indexes asked for again."""
     _known.get(bind.engine.pool, {}).pop(table, None)

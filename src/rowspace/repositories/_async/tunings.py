@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.errors import mapped_errors
 from rowspace.repositories import tunings
@@ -56,10 +55,9 @@ async def keep_tuning(session: AsyncSession, subject: Subject[Any], index: Index
     tunings.forget(*await _bound(session, subject))
 
 
-async def _bound(session: AsyncSession, subject: Subject[Any]) -> tuple[Engine | Connection, tuple[str, str | None]]:
+async def _bound(session: AsyncSession, subject: Subject[Any]) -> tuple[AsyncConnection, tuple[str, str | None]]:
     """Return what a model's statements go to, and the table that they find there."""
-    model = subject.target.model
     with mapped_errors():
         # Not the bind: what a transaction or a session has of options is on its connection alone.
-        connection = await session.connection(bind_arguments={"mapper": model})
-    return session.get_bind(mapper=model), table_of(subject, schemas_of(connection))
+        connection = await session.connection(bind_arguments={"mapper": subject.target.model})
+    return connection, table_of(subject, schemas_of(connection))

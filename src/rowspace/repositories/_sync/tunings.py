@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
@@ -57,10 +57,9 @@ def keep_tuning(session: Session, subject: Subject[Any], index: IndexFact, tunin
     tunings.forget(*_bound(session, subject))
 
 
-def _bound(session: Session, subject: Subject[Any]) -> tuple[Engine | Connection, tuple[str, str | None]]:
+def _bound(session: Session, subject: Subject[Any]) -> tuple[Connection, tuple[str, str | None]]:
     """Return what a model's statements go to, and the table that they find there."""
-    model = subject.target.model
     with mapped_errors():
         # Not the bind: what a transaction or a session has of options is on its connection alone.
-        connection = session.connection(bind_arguments={"mapper": model})
-    return session.get_bind(mapper=model), table_of(subject, schemas_of(connection))
+        connection = session.connection(bind_arguments={"mapper": subject.target.model})
+    return connection, table_of(subject, schemas_of(connection))
