@@ -9,14 +9,15 @@ from math import isnan, nan
 from numbers import Real
 from typing import Any, Generic, Literal, TypedDict, TypeVar
 
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import ColumnElement
 
 from rowspace.errors import InvalidSetting, InvalidVector
-from rowspace.filters import DOCUMENT, PATH
+from rowspace.filters import DOCUMENT
 from rowspace.models import Collection
 from rowspace.repositories.subjects import Subject, Where
 from rowspace.settings import DEFAULT_EF_SEARCH, NO_SETTINGS, SearchSettings
 from rowspace.statements import quantized
+from rowspace.statements.few import nearest_of_few
 from rowspace.statements.search import Nearest, Target, built, parameters
 
 __all__ = ["Scan", "Search", "SearchOptions", "plan_search"]
@@ -65,17 +66,17 @@ class Search(Generic[M]):
     settings: SearchSettings = NO_SETTINGS
     #: The method of the index, where it is known: the other method's settings are left alone.
     method: str | None = None
-    #: The conditions for a plan that is kept, where there are such; see `filter`.
-    unseen: ColumnElement[bool] | None = None
+    #: The conditions for `nearest_of_few`, where there are such.
+    few: tuple[ColumnElement[bool], ...] = ()
     #: The collection, for documents.
     collection: Collection | None = None
 
     @property
-    def filter(self) -> Hashable | None:
-        """What tells the filter from others in the same rows, None where it is none to be remembered."""
-        if self.unseen is None or not self.keep or self.shape.exact or self.settings.iterative_scan is not None:
+    def found_by(self) -> Hashable | None:
+        """What an index finds the rows by, None where it is not to be tried whether they are few."""
+        if not self.few or self.shape.exact or self.settings.iterative_scan is not None:
             return None
-        return self.target, self.parameters[DOCUMENT], self.parameters.get(PATH)
+        return self.target, self.parameters[DOCUMENT]
 
     @property
     def is_limited(self) -> bool:
@@ -110,11 +111,14 @@ class Search(Generic[M]):
             return ("iterative", "exact")
         return ("plain", "iterative", "exact")
 
-    def statement(self, scan: Scan, *, columns: bool = False) -> Select[M, float]:
-        """Return the statement of one scan, of objects of the model or of the columns of `Nearest.columns`."""
+    def statement(self, scan: Scan, *, columns: bool = False) -> Any:
+        """Return the statement of one scan, of objects of the model or of the columns of `Nearest.columns`.
+
+        That of `few` has one column more, the first.
+        """
         shape = self.shape_of(scan, columns=columns)
-        if scan == "few" and self.unseen is not None:
-            return built(self.target, shape, (self.unseen,), keep=self.keep)
+        if scan == "few":
+            return nearest_of_few(self.target, shape, *self.few)
         if shape.candidates is not None:
             return quantized.built(self.target, shape, self.where, keep=self.keep)
         return built(self.target, shape, self.where, keep=self.keep)
@@ -137,7 +141,6 @@ def _shaped(shape: Nearest, scan: Scan, *, columns: bool, candidates: int | None
         shape,
         exact=exact,
         iterative=scan == "iterative",
-        planned_once=scan == "few",
         columns=columns,
         candidates=candidates,
     )
@@ -197,7 +200,7 @@ def plan_search(
         keep=conditions.keep and not more,
         settings=subject.settings(_settings(options)),
         method=subject.method,
-        unseen=None if more else conditions.unseen,
+        few=() if more else conditions.few,
         collection=subject.collection,
     )
 

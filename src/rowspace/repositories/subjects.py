@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
@@ -16,7 +17,7 @@ from sqlalchemy.sql.elements import SQLCoreOperations
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError, InvalidVector
-from rowspace.filters import Filter, filter_predicate, filter_values, parse_path, unseen_predicate
+from rowspace.filters import DOCUMENT, Filter, filter_predicate, filter_values, parse_path, unseen_predicate
 from rowspace.models import Collection
 from rowspace.repositories.given import conditions
 from rowspace.repositories.key_values import key_value
@@ -41,14 +42,14 @@ Where = Filter | Sequence[ColumnElement[bool]]
 class Conditions:
     """Conditions of one statement and the values of their parameters.
 
-    `keep` says that the conditions are objects which will come again, so that a statement is worth keeping. `unseen` is
-    the same condition as the clauses for a plan that is kept, where there is one.
+    `keep` says that the conditions are objects which will come again, so that a statement is worth keeping. `few` is
+    the same in one or two parts, for `nearest_of_few`; nothing where no index serves it.
     """
 
     clauses: tuple[ColumnElement[bool], ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
     keep: bool = True
-    unseen: ColumnElement[bool] | None = None
+    few: tuple[ColumnElement[bool], ...] = ()
 
 
 _NO_CONDITIONS = Conditions()
@@ -80,7 +81,10 @@ class Subject(Generic[M]):
             return _NO_CONDITIONS
         if isinstance(where, Mapping):
             values = filter_values(where)
-            return _filtered(self._metadata(), values) if values else Conditions()
+            if not values:
+                return Conditions()
+            clauses, few = _predicates(self._metadata(), tuple(values))
+            return Conditions(clauses, values, few=few)
         clauses = conditions(where)
         return Conditions(clauses, keep=not clauses)
 
@@ -179,15 +183,8 @@ class Subject(Generic[M]):
         return self.target.distance.distance_at(min_similarity)
 
     def _metadata(self) -> ColumnElement[Any]:
-        columns = inspect(self.target.model).columns
-        if "meta" in columns and isinstance(columns["meta"].type, JSONB):
-            metadata: ColumnElement[Any] = columns["meta"]
-            return metadata
-        name = self.target.model.__name__
-        message = (
-            f"A metadata filter needs a JSONB attribute `meta`, which {name} has not: pass conditions on its columns."
-        )
-        raise ConfigurationError(message)
+        model: Any = self.target.model
+        return _metadata_of(model)
 
 
 def subject_of(
@@ -212,9 +209,28 @@ def subject_of(
     return Subject(documents.target_of(over), over.index.get("method"), over, partial=over.index.get("where"))
 
 
-def _filtered(metadata: ColumnElement[Any], values: Mapping[str, str]) -> Conditions:
-    names = tuple(values)
-    return Conditions((filter_predicate(metadata, names),), values, unseen=unseen_predicate(metadata, names))
+@lru_cache(512)
+def _metadata_of(model: Any) -> ColumnElement[Any]:
+    columns = inspect(model).columns
+    if "meta" in columns and isinstance(columns["meta"].type, JSONB):
+        metadata: ColumnElement[Any] = columns["meta"]
+        return metadata
+    message = (
+        f"A metadata filter needs a JSONB attribute `meta`, which {model.__name__} has not: "
+        "pass conditions on its columns."
+    )
+    raise ConfigurationError(message)
+
+
+@lru_cache(512)
+def _predicates(
+    metadata: ColumnElement[Any], names: tuple[str, ...]
+) -> tuple[tuple[ColumnElement[bool], ...], tuple[ColumnElement[bool], ...]]:
+    """Return the condition of a filter, and the same in one or two parts where an index serves the first."""
+    clauses = (filter_predicate(metadata, names),)
+    if names[0] != DOCUMENT:
+        return clauses, ()
+    return clauses, (unseen_predicate(metadata), *(filter_predicate(metadata, (name,)) for name in names[1:]))
 
 
 def _carries(where: Where | None, condition: Any) -> bool:

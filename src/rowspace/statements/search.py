@@ -38,7 +38,6 @@ __all__ = [
     "Nearest",
     "Target",
     "count_candidates",
-    "count_up_to",
     "distance_to",
     "first_of",
     "in_order",
@@ -156,7 +155,6 @@ class Nearest:
         with_embedding: load the embedding too.
         exact: do not use the vector index.
         iterative: the index scan goes on in `relaxed_order`, which is not quite the order of the distances.
-        planned_once: the plan is to be kept: the conditions do not show their values, see `unseen_predicate`.
         columns: select what is loaded of the model, see `loaded`, in place of its objects.
         candidates: with a quantized index, rows that are taken from it and re-ranked.
     """
@@ -167,7 +165,6 @@ class Nearest:
     with_embedding: bool = False
     exact: bool = False
     iterative: bool = False
-    planned_once: bool = False
     columns: bool = False
     candidates: int | None = None
 
@@ -198,10 +195,9 @@ def nearest(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[boo
     distance = distance_to(target)
     # Adding zero is what keeps the planner from the vector index, and nothing else.
     order = distance + _ZERO if shape.exact else distance
-    conditions = [*target.conditions(planned_once=True), *where] if shape.planned_once else target.under(where)
     return (
         select_hits(target, target.model, shape, distance.label(DISTANCE))
-        .where(*conditions, *at_least(distance, shape), *at_most(distance, shape))
+        .where(*target.under(where), *at_least(distance, shape), *at_most(distance, shape))
         .order_by(order)
         .limit(number(shape.k))
     )
@@ -219,12 +215,6 @@ def in_order(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bo
 def count_candidates(target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[int]:
     """Select how many rows an iterative scan gave: fewer than k means that it gave up, not the range."""
     return select(func.count()).select_from(_candidates(target, shape, where).subquery())
-
-
-def count_up_to(limit: int, target: Target[Any], where: Sequence[ColumnElement[bool]]) -> Select[int]:
-    """Select how many rows pass the conditions, `limit` where it is more: costs no more than so many rows."""
-    rows: Select[Any] = select(literal_column("1")).select_from(target.model).where(*target.under(where))
-    return select(func.count()).select_from(rows.limit(number(limit)).subquery())
 
 
 def planned_for(where: Sequence[ColumnElement[bool]]) -> list[ColumnElement[bool]]:

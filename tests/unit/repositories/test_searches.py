@@ -57,7 +57,7 @@ DOCUMENTS = Collection(id=7, dimension=2, distance="cosine", index={}, language=
 
 
 @pytest.mark.parametrize(
-    ("where", "options", "remembered"),
+    ("where", "options", "tried"),
     [
         pytest.param({"a": 1}, {}, True, id="equal"),
         pytest.param({"a": 1, "b": {"$gt": 2}}, {"max_distance": 1}, True, id="equal and more"),
@@ -69,18 +69,26 @@ DOCUMENTS = Collection(id=7, dimension=2, distance="cosine", index={}, language=
         pytest.param(None, {}, False, id="no filter"),
     ],
 )
-def test_which_filters_are_remembered(where, options, remembered):
+def test_for_which_filters_it_is_tried_whether_few_rows_pass(where, options, tried):
     search = plan_search(subject_of(DOCUMENTS), 3, where, options, query=[1, 2])
-    assert (search.filter is not None) is remembered
+    assert (search.found_by is not None) is tried
     same = plan_search(subject_of(DOCUMENTS), 5, where, options, query=[3, 4])
-    assert search.filter == same.filter
+    assert search.found_by == same.found_by
 
 
-def test_a_search_under_a_filter_that_few_rows_pass_is_exact_and_planned_once():
-    search = plan_search(subject_of(DOCUMENTS), 3, {"a": 1}, {"min_distance": 0.5}, query=[1, 2])
-    other = plan_search(subject_of(DOCUMENTS), 3, {"a": 2}, {"min_distance": 0.5}, query=[1, 2])
-    assert search.filter != other.filter
-    assert search.shape_of("few") == Nearest(3, min_distance=True, exact=True, planned_once=True)
+def test_rows_are_found_by_the_document_of_a_filter_alone():
+    def found_by(where):
+        return plan_search(subject_of(DOCUMENTS), 3, where, {}, query=[1, 2]).found_by
+
+    assert found_by({"a": 1, "b": {"$gt": 2}}) == found_by({"a": 1, "b": {"$gt": 3}}) == found_by({"a": 1})
+    assert found_by({"a": 1}) != found_by({"a": 2})
+
+
+def test_a_search_among_few_rows_is_exact_and_one_statement_for_all_values():
+    search, other = (
+        plan_search(subject_of(DOCUMENTS), 3, {"a": value}, {"min_distance": 0.5}, query=[1, 2]) for value in (1, 2)
+    )
+    assert search.shape_of("few") == Nearest(3, min_distance=True, exact=True)
     assert search.statement("few") is other.statement("few")
     assert "(SELECT CAST(:rowspace_document AS JSONB)" in str(search.statement("few"))
 

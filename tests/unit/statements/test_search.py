@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from rowspace import Bit, Distance, Document, Vector
 from rowspace.errors import InvalidSetting
 from rowspace.statements import search
-from rowspace.statements.search import Nearest, Target, count_up_to, distance_to, nearest, planned_for
+from rowspace.statements.search import Nearest, Target, distance_to, nearest, planned_for
 
 
 class Base(DeclarativeBase):
@@ -50,18 +50,6 @@ def test_conditions_and_a_range():
         f"articles.year > %(year_1)s::INTEGER AND {EACH_TIME} "
         f"AND {distance} >= %(rowspace_min_distance)s AND {distance} <= %(rowspace_max_distance)s "
         f"ORDER BY articles.embedding <=> {QUERY} LIMIT 5"
-    )
-
-
-def test_a_plan_that_is_kept_names_the_collection_and_has_no_condition_of_its_own():
-    text = sql(nearest(DOCUMENTS, Nearest(5, exact=True, planned_once=True), [Document.id == "a"]))
-    assert "WHERE documents.collection_id = 7 AND documents.id = %(id_1)s::VARCHAR ORDER BY (" in text
-
-
-def test_rows_are_counted_up_to_a_limit():
-    assert sql(count_up_to(6, ARTICLES, [Article.year > 2020])) == (
-        "SELECT count(*) AS count_1 FROM (SELECT 1 FROM articles WHERE articles.year > %(year_1)s::INTEGER "
-        f"AND {EACH_TIME} LIMIT 6) AS anon_1"
     )
 
 

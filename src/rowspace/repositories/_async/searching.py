@@ -14,12 +14,13 @@ from rowspace.errors import mapped_errors
 from rowspace.repositories._async.dropped import refuse_dropped_under
 from rowspace.repositories.entities import Statement, fetch, plain_session
 from rowspace.repositories.in_force import not_in_force, refuse_autocommit
-from rowspace.repositories.narrow import FEW, is_few, remember
 from rowspace.repositories.searches import Scan, Search
+from rowspace.repositories.wide import is_wide, remember
 from rowspace.results import Hit
 from rowspace.settings import NO_SETTINGS
 from rowspace.statements import quantized
-from rowspace.statements.search import count_candidates, count_up_to
+from rowspace.statements.few import FEW
+from rowspace.statements.search import count_candidates
 
 __all__ = ["apply_settings", "fetch_rows", "run_search"]
 
@@ -32,8 +33,10 @@ _distance = attrgetter("distance")
 async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
     """Return the hits of a search, nearest first: k of them where k rows match."""
     hits: list[Hit[M]] = []
+    scans = search.scans()
     with mapped_errors():
-        scans = ("few",) if await _few_pass(session, search) else search.scans()
+        if few := await _among_few(session, search):
+            return few
         for scan in scans:
             await apply_settings(session, search, scan)
             hits = await _fetch(session, search, scan)
@@ -44,19 +47,21 @@ async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
     return hits
 
 
-async def _few_pass(session: AsyncSession, search: Search[Any]) -> bool:
-    """Tell whether it is known that few rows pass the filter of a search, and find it out where it comes again."""
-    known_by = search.filter
-    own = None if known_by is None else plain_session(session, search)
+async def _among_few(session: AsyncSession, search: Search[M]) -> list[Hit[M]] | None:
+    """Return the hits among the rows that an index finds, None where these are many, or nothing was found."""
+    found_by = search.found_by
+    own = None if found_by is None else plain_session(session, search)
     if own is None:
-        return False
+        return None
     bind = own.get_bind(search.target.model)
-    few = is_few(bind, known_by)
-    if few is None:
-        count = await session.scalar(count_up_to(FEW + 1, search.target, search.where), search.parameters)
-        few = count is not None and count <= FEW
-        remember(bind, known_by, few=few)
-    return few
+    if is_wide(bind, found_by):
+        return None
+    statement = partial(search.statement, "few")
+    rows: list[Any] = [*await greenlet_spawn(fetch, own, search, statement, search.parameters)]
+    if rows and rows[0][0] > FEW:
+        remember(bind, found_by)
+        return None
+    return _hits(search, (row[1:] for row in rows)) or None
 
 
 async def apply_settings(session: AsyncSession, search: Search[Any], scan: Scan) -> None:
@@ -75,12 +80,16 @@ async def apply_settings(session: AsyncSession, search: Search[Any], scan: Scan)
 
 
 async def _fetch(session: AsyncSession, search: Search[M], scan: Scan) -> list[Hit[M]]:
-    similarity = search.target.distance.similarity
     rows = await fetch_rows(session, search, partial(search.statement, scan), search.parameters)
-    hits = [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
+    hits = _hits(search, rows)
     # An earlier search of the transaction may have left the iterative scan on, whose order is relaxed.
     hits.sort(key=_distance)
     return hits
+
+
+def _hits(search: Search[M], rows: Iterable[Sequence[Any]]) -> list[Hit[M]]:
+    similarity = search.target.distance.similarity
+    return [Hit(entity, distance, similarity(distance)) for entity, distance in rows]
 
 
 async def fetch_rows(

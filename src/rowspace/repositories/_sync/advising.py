@@ -69,8 +69,8 @@ class IndexAdvisor:
     ) -> SearchPlan:
         """Run a search under EXPLAIN (ANALYZE, BUFFERS) and return its plan, with advice in words.
 
-        It is the first scan that `nearest` with the same arguments makes, for a metadata filter the first time. Costs
-        that scan and a look into the catalogs.
+        It is the first scan that `nearest` with the same arguments makes, unless a metadata filter finds so few rows
+        that they are compared at once. Costs that scan and a look into the catalogs.
 
         Args:
             query: a 1-d array-like of the column's dimension.
