@@ -163,8 +163,8 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
 
 _DRIVERS = {"asyncpg", "psycopg", "psycopg2", "sqlalchemy"}
 
-# Between a value and a column of another type; no migration makes that operator.
-_ODD_OPERATOR = re.compile(r"operator does not exist: (?!.*\b(?:vector|halfvec|sparsevec)\b)")
+# Of other types, no migration makes the operator or the function that is missing: it is the caller's.
+_OF_VECTORS = re.compile(r"\b(?:vector|halfvec|sparsevec|binary_quantize|documents_note_change)(?:\b|_)")
 
 # The partition of a collection, which no migration makes.
 _PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+" does not exist')
@@ -185,7 +185,7 @@ _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
     ),
     "42703": lambda message: SchemaNotReady if _OWN_COLUMN.search(message) else None,
     "42704": lambda message: ConfigurationError if "text search configuration" in message else SchemaNotReady,
-    "42883": lambda message: None if _ODD_OPERATOR.search(message) else SchemaNotReady,
+    "42883": lambda message: SchemaNotReady if _OF_VECTORS.search(message) else None,
     "54000": lambda message: InvalidText if "tsvector" in message else None,
 }
 

@@ -35,7 +35,6 @@ STATES = {
     "40P01": errors.TransactionConflict,
     "42501": errors.PermissionDenied,
     "42704": errors.SchemaNotReady,
-    "42883": errors.SchemaNotReady,
     "42P01": errors.SchemaNotReady,
     "42P05": errors.ConfigurationError,
     "53300": errors.StoreUnavailable,
@@ -121,6 +120,10 @@ def test_a_column_that_a_later_migration_adds_is_a_matter_of_migrations(message)
 
 def test_an_operator_that_no_migration_makes_stays_as_it_is():
     assert map_error(wrapped("operator does not exist: text = integer", "42883")) is None
+    assert map_error(wrapped("could not identify an ordering operator for type point", "42883")) is None
+    assert map_error(wrapped("function mine(integer) does not exist", "42883")) is None
+    missing = map_error(wrapped("function vector_send(public.vector) does not exist", "42883"))
+    assert type(missing) is errors.SchemaNotReady
     missing = map_error(wrapped("operator does not exist: public.vector <=> public.vector", "42883"))
     assert type(missing) is errors.SchemaNotReady
 

@@ -128,8 +128,9 @@ class SearchRepository(Generic[M]):
     ) -> list[Hit[M]]:
         """Return k rows that are like the positive examples and unlike the negative ones, without the examples.
 
-        Examples are keys or vectors, mixed as you like: a list or an array is a vector, a tuple is a key of several
-        columns, anything else is a key. The embeddings of keys are fetched first, in one statement.
+        Examples are keys or vectors, mixed as you like: a list, an array or a dict of a sparse vector is a vector, a
+        tuple is a key of several columns, anything else is a key. The embeddings of keys are fetched first, in one
+        statement.
 
         - `average` searches once, for `mean(positive) + (mean(positive) - mean(negative))`, which is computed here;
           distances are to that. For cosine distance each example is first scaled to length one.
