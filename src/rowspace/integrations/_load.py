@@ -61,6 +61,9 @@ def load(session: Session, over: Any, data: Any, loading: Loading) -> LoadReport
     """Write rows to a collection or a table; see `rowspace.integrations.arrow.write_table`."""
     batches, schema = _batches(data, loading.names)
     documents = isinstance(over, str | Collection)
+    if loading.create and not documents:
+        message = f"create is for a new collection, {over!r:.80} has a table: leave it out."
+        raise ConfigurationError(message)
     known = _known(session, over) if documents else None
     rows = Rows.of(schema, known, None if documents else TableRepository(session, over))
     rejected = 0

@@ -25,6 +25,7 @@ from rowspace.statements import documents
 from rowspace.statements.batch import key_names
 from rowspace.statements.grouping import GroupKey
 from rowspace.statements.indexing import as_sql
+from rowspace.statements.models import as_part
 from rowspace.statements.search import Target
 from rowspace.tuning import Tuning, tuned, tuning_of
 
@@ -137,14 +138,16 @@ class Subject(Generic[M]):
         """Return a primary key as a tuple of what the scope leaves open: one value for a document's id.
 
         Raises:
-            ConfigurationError: it has not as many values as the key has columns.
+            ConfigurationError: it has not as many values as the key has columns, or a text that is no UUID.
         """
         parts, names = key if isinstance(key, tuple) else (key,), key_names(self.target)
         if len(parts) != len(names):
             message = f"The key of {self.target.model.__name__} is ({', '.join(names)}), got {key!r}."
             raise ConfigurationError(message)
+        columns = inspect(self.target.model).columns
         # Not every driver takes NumPy's numbers.
-        return tuple(part.item() if isinstance(part, np.generic) else part for part in parts)
+        plain = (part.item() if isinstance(part, np.generic) else part for part in parts)
+        return tuple(as_part(columns[name], part) for name, part in zip(names, plain, strict=True))
 
     def group_key(self, by: Any) -> GroupKey:
         """Return what hits are grouped by: an attribute or an expression, or for a string that path in the metadata.

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Delete, Select, Table, Uuid, delete, func,
 from rowspace.errors import ConfigurationError
 from rowspace.statements.eager import apart
 
-__all__ = ["as_key", "by_keys", "count", "delete_where", "key_columns", "table_of_one"]
+__all__ = ["as_key", "as_part", "by_keys", "count", "delete_where", "key_columns", "table_of_one"]
 
 M = TypeVar("M")
 
@@ -50,11 +50,15 @@ def as_key(model: type[Any], key: Any) -> tuple[Any, ...]:
         names = ", ".join(column.key or "?" for column in columns)
         message = f"The primary key of {model.__name__} is ({names}), got {key!r}."
         raise ConfigurationError(message)
-    return tuple(map(_typed, columns, parts))
+    return tuple(map(as_part, columns, parts))
 
 
-def _typed(column: ColumnElement[Any], part: Any) -> Any:
-    """Return a part of a key as rows have it, where that is a UUID and its text was given."""
+def as_part(column: ColumnElement[Any], part: Any) -> Any:
+    """Return a part of a key as rows have it, where that is a UUID and its text was given.
+
+    Raises:
+        ConfigurationError: it is a text that is no UUID.
+    """
     if not (isinstance(part, str) and isinstance(column.type, Uuid) and column.type.as_uuid):
         return part
     try:

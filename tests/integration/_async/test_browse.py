@@ -199,7 +199,7 @@ async def test_what_a_listing_refuses(session, browse, events):
     with pytest.raises(InvalidCursor, match="as a page gave it"):
         await browse.scroll(3, order_by="v", cursor=cursor[1:])
     listing = Listing(target_of(Event, None, None), key_of(Event, Event.at))
-    for value in ["tomorrow?", "2024-13-13"]:
+    for value in ["never", "2024-13-13"]:
         async with session.begin_nested() as nested:
             with pytest.raises(InvalidCursor, match="as a page gave it"):
                 await events.scroll(3, order_by=Event.at, cursor=write_cursor(listing, After(value, ("p", "1"))))
