@@ -18,7 +18,7 @@ from rowspace.integrations._metadata import keep_schema
 from rowspace.integrations._rows import Rows
 from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, DocumentRepository, Repository, TableRepository
-from rowspace.repositories.given import size
+from rowspace.repositories.given import callback, size
 from rowspace.results import LoadReport, Reject
 
 __all__ = ["Existing", "Loading", "load"]
@@ -44,6 +44,7 @@ class Loading:
             message = f"if_exists is one of fail, append, replace, got {self.if_exists!r}."
             raise ConfigurationError(message)
         size("chunksize", self.chunksize)
+        callback("rejects", self.rejects)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from sqlalchemy.sql.elements import SQLCoreOperations
 from rowspace.errors import ConfigurationError, InvalidSetting, InvalidText
 from rowspace.settings import check_count
 
-__all__ = ["conditions", "ids_of", "is_text", "several", "size"]
+__all__ = ["callback", "conditions", "ids_of", "is_text", "several", "size"]
 
+F = TypeVar("F")
 G = TypeVar("G", bound=Iterable[Any] | AsyncIterable[Any])
 
 
@@ -82,6 +83,18 @@ def conditions(where: Any) -> tuple[ColumnElement[bool], ...]:
             )
             raise ConfigurationError(message)
     return clauses
+
+
+def callback(name: str, given: F) -> F:
+    """Return a function of the caller's, or None, before a load is under way that calls it at last.
+
+    Raises:
+        ConfigurationError: it cannot be called.
+    """
+    if given is not None and not callable(given):
+        message = f"{name} is a function, such as the append of a list, got {type(given).__name__} {given!r:.60}."
+        raise ConfigurationError(message)
+    return given
 
 
 def size(name: str, given: Any) -> int:

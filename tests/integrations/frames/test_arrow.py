@@ -318,6 +318,8 @@ def test_names_and_unknown_columns(session, parts, table):
         write_table(session, parts, pa.table({"line": [1], "code": ["x"], "small": [3.5]}), if_exists="append")
     with pytest.raises(ConfigurationError, match="no column 'nothing'"):
         read_table(session, parts, columns=["nothing"])
+    with pytest.raises(ConfigurationError, match="rejects is a function, such as the append of a list, got list"):
+        write_table(session, "more", table, rejects=[])
     with pytest.raises(ConfigurationError, match=r"create is for a new collection, .*Part"):
         write_table(session, parts, pa.table({"line": [1], "code": ["x"]}), create={"distance": "l2"})
 
