@@ -218,6 +218,23 @@ _FIX_BY_SQLSTATE = {
     "54000": "A text may hold 1 MB of distinct words: cut it into parts.",
 }
 
+_FOREIGN_CODECS = (
+    "pgvector's register_vector has made codecs on this asyncpg connection, which take no text: call "
+    "rowspace.wire.instrument(engine), or hand the engine to an AsyncDatabase, and their place is taken."
+)
+
+# What drivers say by themselves, and what helps.
+_BY_DRIVER = (
+    (re.compile(r"can't use a named cursor outside of transactions"), _FIX_BY_SQLSTATE["25P01"]),
+    (
+        re.compile(
+            r"invalid input for query argument .*"
+            r"\((?:expected list or ndarray|could not convert string to float: '\{')\)$"
+        ),
+        _FOREIGN_CODECS,
+    ),
+)
+
 
 def sqlstate_of(error: Any) -> str | None:
     """Return the SQLSTATE of a driver's error, or None where the server did not send one."""
@@ -236,11 +253,13 @@ def map_error(error: Any) -> RowspaceError | None:
     kind = _kind(sqlstate, message, error)
     if kind is None:
         return None
-    fix = _FIX_BY_SQLSTATE.get(sqlstate or "") or _FIX.get(kind)
+    fix = _fix_by_driver(message) or _FIX_BY_SQLSTATE.get(sqlstate or "") or _FIX.get(kind)
     return kind(" ".join(filter(None, [_sentence(message), fix])))
 
 
 def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError] | None:
+    if _fix_by_driver(message) is not None:
+        return ConfigurationError
     if sqlstate is None:
         return StoreUnavailable if _lost_connection(error) else None
     if sqlstate in _BY_MESSAGE:
@@ -248,6 +267,10 @@ def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError]
     if sqlstate.startswith("08"):
         return StoreUnavailable
     return _BY_SQLSTATE.get(sqlstate)
+
+
+def _fix_by_driver(message: str) -> str | None:
+    return next((fix for said, fix in _BY_DRIVER if said.match(message)), None)
 
 
 def _lost_connection(error: Any) -> bool:

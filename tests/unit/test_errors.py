@@ -74,6 +74,18 @@ def test_a_dimension_mismatch_is_told_from_other_data():
     assert map_error(wrapped("integer out of range", "22003")) is None
 
 
+def test_codecs_that_take_no_text_are_told_from_other_arguments():
+    for message in (
+        "invalid input for query argument $1: '[0.9,... (expected list or ndarray)",
+        "invalid input for query argument $1: ['[0.1,... (expected list or ndarray)",
+        "invalid input for query argument $1: '{1:0.9}/8' (could not convert string to float: '{')",
+    ):
+        mapped = map_error(wrapped(message, "22000"))
+        assert type(mapped) is errors.ConfigurationError
+        assert "call rowspace.wire.instrument(engine)" in str(mapped)
+    assert map_error(wrapped("invalid input for query argument $1: 'a' (expected a number)", "22000")) is None
+
+
 @pytest.mark.parametrize(
     ("message", "sqlstate", "expected"),
     [

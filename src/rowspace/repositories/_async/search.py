@@ -198,9 +198,11 @@ class AsyncSearchRepository(Generic[M]):
         candidates = checked_candidates(k, fetch_k, lambda_mult)
         options["with_embedding"] = True
         hits = await run_search(self.session, plan_search(await self._tuned(), candidates, where, options, query=query))
+        embeddings = [getattr(hit.entity, self._target.column) for hit in hits]
         chosen = mmr(
             [hit.similarity for hit in hits],
-            [getattr(hit.entity, self._target.column) for hit in hits],
+            # Of a column of pgvector's type bits come as text.
+            [self._target.type.decode(one) if isinstance(one, str) else one for one in embeddings],
             k,
             distance=self._target.distance,
             lambda_mult=lambda_mult,
