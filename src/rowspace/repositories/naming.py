@@ -62,6 +62,9 @@ def _index(index: Spec | str | None, distance: Distance) -> Spec | None:
             message = f"A collection's index is one of {', '.join(kinds)}, an HNSW or IVFFlat, or None; got {index!r}."
             raise ConfigurationError(message)
         return kinds[index](distance=distance)
+    if index is not None and not isinstance(index, HNSW | IVFFlat):
+        message = f"A collection's index is one of {', '.join(kinds)}, an HNSW or IVFFlat, or None; got {index!r:.60}."
+        raise ConfigurationError(message)
     if index is not None and index.distance is not distance:
         message = f"The index is by {index.distance.value}, the collection by {distance.value}: no search could use it."
         raise ConfigurationError(message)
