@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
@@ -55,7 +56,7 @@ def _distance(distance: Distance | str) -> Distance:
     raise ConfigurationError(message)
 
 
-def _index(index: Spec | str | None, distance: Distance) -> Spec | None:
+def _index(index: Any, distance: Distance) -> Spec | None:
     kinds: dict[str, type[Spec]] = {"hnsw": HNSW, "ivfflat": IVFFlat}
     if isinstance(index, str):
         if index not in kinds:

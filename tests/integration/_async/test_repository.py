@@ -424,6 +424,8 @@ async def test_a_key_is_what_the_server_takes_for_it(session):
     assert (await words.get([tenant.hex, "BOB"])) is found[0]
     with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant is a UUID, got 'nonsense'\."):
         await words.get_many([("nonsense", "Ada")])
+    with pytest.raises(InvalidRow, match=r"Row 0 is int 5; expected a mapping of attributes to values\."):
+        await words.upsert([5])
     searches = AsyncSearchRepository(session, Word)
     [hit] = await searches.recommend([(str(tenant), "ADA")])
     assert hit.entity is found[0]

@@ -425,6 +425,8 @@ def test_a_key_is_what_the_server_takes_for_it(session):
     assert (words.get([tenant.hex, "BOB"])) is found[0]
     with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant is a UUID, got 'nonsense'\."):
         words.get_many([("nonsense", "Ada")])
+    with pytest.raises(InvalidRow, match=r"Row 0 is int 5; expected a mapping of attributes to values\."):
+        words.upsert([5])
     searches = SearchRepository(session, Word)
     [hit] = searches.recommend([(str(tenant), "ADA")])
     assert hit.entity is found[0]

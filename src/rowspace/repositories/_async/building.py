@@ -147,7 +147,7 @@ class AsyncIndexBuilder:
     def _table(self) -> tuple[str, str | None]:
         return self._planned[0].table, self._planned[0].schema
 
-    async def _steps(self, connection: Any, decide: Decide) -> list[Step]:
+    async def _steps(self, connection: Any, decide: Decide) -> Sequence[Step]:
         """Return what is to be done, with `lists` for the rows that there are where an index is made that leaves it."""
         facts = await self._facts(connection)
         steps = decide(self._planned, facts)

@@ -147,7 +147,7 @@ class IndexBuilder:
     def _table(self) -> tuple[str, str | None]:
         return self._planned[0].table, self._planned[0].schema
 
-    def _steps(self, connection: Any, decide: Decide) -> list[Step]:
+    def _steps(self, connection: Any, decide: Decide) -> Sequence[Step]:
         """Return what is to be done, with `lists` for the rows that there are where an index is made that leaves it."""
         facts = self._facts(connection)
         steps = decide(self._planned, facts)
