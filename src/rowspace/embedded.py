@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import URL, make_url
 
 from rowspace._optional import require
-from rowspace.errors import StoreUnavailable
+from rowspace.errors import StoreUnavailable, mapped_errors
 
 __all__ = ["DATABASE", "EmbeddedServer", "default_data_dir"]
 
@@ -54,9 +54,14 @@ class EmbeddedServer:
 
     @property
     def url(self) -> URL:
-        """The URL of the database, which is created on first use; it holds no password."""
+        """The URL of the database, which is created on first use; it holds no password.
+
+        Raises:
+            StoreUnavailable: the server has ended since it was started.
+        """
         admin = make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
-        _create_database(admin)
+        with mapped_errors():
+            _create_database(admin)
         return admin.set(database=DATABASE)
 
     def stop(self) -> None:

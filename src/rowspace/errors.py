@@ -163,8 +163,8 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
 
 _DRIVERS = {"asyncpg", "psycopg", "psycopg2", "sqlalchemy"}
 
-# Between a value and a column of another type; no migration makes that operator.
-_ODD_OPERATOR = re.compile(r"operator does not exist: (?!.*\b(?:vector|halfvec|sparsevec)\b)")
+# Of other types, no migration makes the operator or the function that is missing: it is the caller's.
+_OF_VECTORS = re.compile(r"\b(?:vector|halfvec|sparsevec|binary_quantize|documents_note_change)(?:\b|_)")
 
 # The partition of a collection, which no migration makes.
 _PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+" does not exist')
@@ -185,7 +185,7 @@ _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
     ),
     "42703": lambda message: SchemaNotReady if _OWN_COLUMN.search(message) else None,
     "42704": lambda message: ConfigurationError if "text search configuration" in message else SchemaNotReady,
-    "42883": lambda message: None if _ODD_OPERATOR.search(message) else SchemaNotReady,
+    "42883": lambda message: SchemaNotReady if _OF_VECTORS.search(message) else None,
     "54000": lambda message: InvalidText if "tsvector" in message else None,
 }
 
@@ -218,6 +218,23 @@ _FIX_BY_SQLSTATE = {
     "54000": "A text may hold 1 MB of distinct words: cut it into parts.",
 }
 
+_FOREIGN_CODECS = (
+    "pgvector's register_vector has made codecs on this asyncpg connection, which take no text: call "
+    "rowspace.wire.instrument(engine), or hand the engine to an AsyncDatabase, and their place is taken."
+)
+
+# What drivers say by themselves, and what helps.
+_BY_DRIVER = (
+    (re.compile(r"can't use a named cursor outside of transactions"), _FIX_BY_SQLSTATE["25P01"]),
+    (
+        re.compile(
+            r"invalid input for query argument .*"
+            r"\((?:expected list or ndarray|could not convert string to float: '\{')\)$"
+        ),
+        _FOREIGN_CODECS,
+    ),
+)
+
 
 def sqlstate_of(error: Any) -> str | None:
     """Return the SQLSTATE of a driver's error, or None where the server did not send one."""
@@ -236,11 +253,13 @@ def map_error(error: Any) -> RowspaceError | None:
     kind = _kind(sqlstate, message, error)
     if kind is None:
         return None
-    fix = _FIX_BY_SQLSTATE.get(sqlstate or "") or _FIX.get(kind)
+    fix = _fix_by_driver(message) or _FIX_BY_SQLSTATE.get(sqlstate or "") or _FIX.get(kind)
     return kind(" ".join(filter(None, [_sentence(message), fix])))
 
 
 def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError] | None:
+    if _fix_by_driver(message) is not None:
+        return ConfigurationError
     if sqlstate is None:
         return StoreUnavailable if _lost_connection(error) else None
     if sqlstate in _BY_MESSAGE:
@@ -248,6 +267,10 @@ def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError]
     if sqlstate.startswith("08"):
         return StoreUnavailable
     return _BY_SQLSTATE.get(sqlstate)
+
+
+def _fix_by_driver(message: str) -> str | None:
+    return next((fix for said, fix in _BY_DRIVER if said.match(message)), None)
 
 
 def _lost_connection(error: Any) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from rowspace.errors import ConfigurationError, InvalidVector
 from rowspace.vectors import as_matrix
 
-__all__ = ["Axes", "Covariance", "principal_axes"]
+__all__ = ["Axes", "Covariance", "check_components", "principal_axes"]
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -87,9 +88,7 @@ class Covariance:
         if self._shift is None:
             message = "There is no row to project."
             raise InvalidVector(message)
-        if not 1 <= components <= len(self._shift):
-            message = f"components is a whole number from 1 to {len(self._shift)}, got {components!r}."
-            raise ConfigurationError(message)
+        components = check_components(components, len(self._shift))
         offset = self._sum / self.rows
         covariance = self._products / self.rows - np.outer(offset, offset)
         variances, vectors = np.linalg.eigh(covariance)
@@ -100,6 +99,18 @@ class Covariance:
         total = max(float(np.maximum(variances, 0).sum()), np.finfo(np.float64).tiny)
         explained = np.maximum(variances[order], 0) / total
         return Axes(self._shift + offset, directions * np.where(largest < 0, -1.0, 1.0), explained)
+
+
+def check_components(components: Any, dimension: int) -> int:
+    """Return how many components are wanted, as an int.
+
+    Raises:
+        ConfigurationError: it is no whole number from 1 to the dimension.
+    """
+    if type(components) is bool or not isinstance(components, Integral) or not 1 <= int(components) <= dimension:
+        message = f"components is a whole number from 1 to {dimension}, got {components!r}."
+        raise ConfigurationError(message)
+    return int(components)
 
 
 def principal_axes(blocks: Iterable[Any], components: int = 2) -> Axes:

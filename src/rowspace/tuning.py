@@ -139,7 +139,8 @@ def tuned(settings: SearchSettings | None, tuning: Tuning | None) -> SearchSetti
             return given
         return with_setting(given, tuning.name, tuning.chosen.setting)
     if tuning is None:
-        message = f"recall={given.recall:g} needs a measured curve. IndexAdvisor.tune() makes and keeps it."
+        wanted = f"recall={given.recall:g} needs a measured curve."
+        message = f"{wanted} IndexAdvisor.tune(), or `rowspace tune`, makes and keeps it."
         raise InvalidSetting(message)
     return with_setting(replace(given, recall=None), tuning.name, tuning.point(given.recall).setting)
 

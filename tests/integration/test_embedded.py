@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,13 @@ def test_a_user_that_was_killed_does_not_keep_it_running(directory):
     assert (directory / "postmaster.pid").exists()
     server.stop()
     assert not (directory / "postmaster.pid").exists()
+
+
+def test_a_server_that_has_ended_is_unavailable(directory):
+    server = EmbeddedServer(directory)
+    os.kill(int((directory / "postmaster.pid").read_text().splitlines()[0]), signal.SIGQUIT)
+    while (directory / "postmaster.pid").exists():
+        time.sleep(0.01)
+    with pytest.raises(StoreUnavailable, match="Check that the server runs"):
+        _ = server.url
+    server.stop()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pgvector.asyncpg import register_vector
 from pgvector.psycopg import register_vector_async
-from pgvector.sqlalchemy import HALFVEC, VECTOR
+from pgvector.sqlalchemy import BIT, HALFVEC, VECTOR
 from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -22,7 +22,7 @@ from rowspace import (
     SearchRepository,
     Vector,
 )
-from rowspace.errors import DimensionMismatch
+from rowspace.errors import ConfigurationError, DimensionMismatch
 from rowspace.wire import instrument
 
 ROWS, DIMENSION = 300, 8
@@ -55,6 +55,13 @@ class Owned(Own):
     __tablename__ = "items"
     id: Mapped[int] = mapped_column(primary_key=True)
     embedding: Mapped[object] = mapped_column(Vector(DIMENSION))
+
+
+class Signs(Base):
+    __tablename__ = "signs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    signs = mapped_column(BIT(DIMENSION))
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +127,26 @@ async def test_beside_an_application_that_registers_vectors_on_asyncpg(filled, v
     # Its codec takes no text, so that ours has to come after it.
     instrument(engine)
     await _search_both(engine, vectors)
+
+
+async def test_codecs_of_asyncpg_on_an_engine_that_was_never_instrumented(filled, vectors):
+    engine = create_async_engine(filled.set(drivername="postgresql+asyncpg"))
+    event.listen(engine.sync_engine, "connect", lambda connection, _: connection.run_async(register_vector))
+    async with AsyncSession(engine) as session:
+        with pytest.raises(ConfigurationError, match=r"call rowspace\.wire\.instrument\(engine\)"):
+            await AsyncRepository(session, Item).nearest(vectors[3])
+    await engine.dispose()
+
+
+def test_bits_of_pgvectors_type_are_chosen_for_variety(filled, vectors):
+    with Database.open(filled) as database, database.session() as session:
+        session.add_all(Signs(id=n, signs="".join("01"[int(x > 0)] for x in v)) for n, v in enumerate(vectors[:40]))
+        session.flush()
+        repository = SearchRepository(session, Signs)
+        nearest = [hit.entity.id for hit in repository.diverse(vectors[3] > 0, 5, lambda_mult=1)]
+        assert len({*nearest}) == 5
+        assert nearest[0] == 3
+        session.rollback()
 
 
 async def _search_both(engine, vectors):

@@ -35,7 +35,6 @@ STATES = {
     "40P01": errors.TransactionConflict,
     "42501": errors.PermissionDenied,
     "42704": errors.SchemaNotReady,
-    "42883": errors.SchemaNotReady,
     "42P01": errors.SchemaNotReady,
     "42P05": errors.ConfigurationError,
     "53300": errors.StoreUnavailable,
@@ -73,6 +72,18 @@ def test_a_dimension_mismatch_is_told_from_other_data():
     assert map_error(wrapped("invalid input for query argument $2: 1 (expected str, got int)", "22000")) is None
     assert type(map_error(wrapped('"70000" is out of range for type halfvec', "22003"))) is errors.InvalidVector
     assert map_error(wrapped("integer out of range", "22003")) is None
+
+
+def test_codecs_that_take_no_text_are_told_from_other_arguments():
+    for message in (
+        "invalid input for query argument $1: '[0.9,... (expected list or ndarray)",
+        "invalid input for query argument $1: ['[0.1,... (expected list or ndarray)",
+        "invalid input for query argument $1: '{1:0.9}/8' (could not convert string to float: '{')",
+    ):
+        mapped = map_error(wrapped(message, "22000"))
+        assert type(mapped) is errors.ConfigurationError
+        assert "call rowspace.wire.instrument(engine)" in str(mapped)
+    assert map_error(wrapped("invalid input for query argument $1: 'a' (expected a number)", "22000")) is None
 
 
 @pytest.mark.parametrize(
@@ -121,6 +132,10 @@ def test_a_column_that_a_later_migration_adds_is_a_matter_of_migrations(message)
 
 def test_an_operator_that_no_migration_makes_stays_as_it_is():
     assert map_error(wrapped("operator does not exist: text = integer", "42883")) is None
+    assert map_error(wrapped("could not identify an ordering operator for type point", "42883")) is None
+    assert map_error(wrapped("function mine(integer) does not exist", "42883")) is None
+    missing = map_error(wrapped("function vector_send(public.vector) does not exist", "42883"))
+    assert type(missing) is errors.SchemaNotReady
     missing = map_error(wrapped("operator does not exist: public.vector <=> public.vector", "42883"))
     assert type(missing) is errors.SchemaNotReady
 

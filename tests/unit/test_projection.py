@@ -9,6 +9,12 @@ from rowspace.projection import Covariance, principal_axes
 RNG = np.random.default_rng(3)
 
 
+@pytest.mark.parametrize("components", [0, 4, 1.5, "x", True, None])
+def test_components_that_cannot_be(components):
+    with pytest.raises(ConfigurationError, match="components is a whole number from 1 to 3, got"):
+        principal_axes([np.eye(3)], components)
+
+
 @pytest.mark.parametrize("offset", [0, 1_000])
 @pytest.mark.parametrize("size", [7, 100, 1_000])
 def test_it_is_the_singular_value_decomposition_whatever_the_blocks(offset, size):

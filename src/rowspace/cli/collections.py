@@ -77,9 +77,9 @@ def create(
     """  # noqa: D301
     from rowspace.cli.embedders import embedder_of
 
+    spec = _spec(index, distance, quantize)
     settings = settings_of(context)
     with service(settings, embedder_of(settings.embedder) if dimension is None else None) as documents:
-        spec = _spec(index, distance, quantize)
         made = documents.create_collection(name, dimension, distance=distance, index=spec, language=language)
     say(f"Created {name!r}.")
     if made.index.get("quantize") != quantize:
@@ -89,10 +89,13 @@ def create(
 def _spec(index: str, distance: str, quantize: str | None) -> Any:
     from rowspace.indexes import from_dict
 
+    if index not in {"hnsw", "ivfflat", "none"}:
+        message = f"expected hnsw, ivfflat or none, got {index!r}."
+        raise typer.BadParameter(message, param_hint="--index")
     if quantize is None:
         return None if index == "none" else index
-    if index not in {"hnsw", "ivfflat"}:
-        message = f"--quantize is about the vector index, which --index {index} does not make."
+    if index == "none":
+        message = "--quantize is about the vector index, which --index none does not make."
         raise typer.BadParameter(message, param_hint="--quantize")
     return from_dict({"method": index, "distance": distance, "quantize": quantize})
 

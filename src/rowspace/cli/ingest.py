@@ -69,7 +69,7 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
     wanted = _wanted(file, {
         "format": format_, "content": content, "id": id_, "embedding": embedding, "ids": ids, "delimiter": delimiter,
         "detect_types": detect_types, "strip_nul": strip_nul, "commit_batches": commit_batches, "resume": resume,
-        "rejects": rejects, "no_indexes": no_indexes,
+        "rejects": rejects, "no_indexes": no_indexes, "processes": processes,
     })  # fmt: skip
     try:
         _run(wanted, settings_of(context), collection, processes)
@@ -91,7 +91,7 @@ def _run(wanted: Ingest, settings: Settings, collection: str | None, processes: 
     from rowspace import DocumentService
     from rowspace.cli.embedders import embedder_of
 
-    name = collection or settings.collection
+    name = settings.collection if collection is None else collection
     embedder = None if wanted.fields.embedding else embedder_of(settings.embedder, processes=processes)
     watch = Stopwatch()
     with (

@@ -41,6 +41,12 @@ def reembed(
     """  # noqa: D301
     from rowspace import CollectionRepository, DocumentService, ReembedRepository
 
+    if index not in {"hnsw", "ivfflat", "none", "same"}:
+        message = f"expected hnsw, ivfflat, none, or same, got {index!r}."
+        raise typer.BadParameter(message, param_hint="--index")
+    if abandon and (embedder is not None or index != "same" or processes > 1):
+        message = "it drops what was made, and makes nothing: leave --embedder, --index and --processes out."
+        raise typer.BadParameter(message, param_hint="--abandon")
     settings = settings_of(context)
     with open_database(settings) as database, suggestions(database):
         if abandon:

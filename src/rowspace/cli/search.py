@@ -68,6 +68,9 @@ def search(  # noqa: PLR0913 -- each is an option of the command
       rowspace search --vector '[0.1, 0.2, 0.3]' -c vectors
       rowspace search indexes -c articles --sql
     """  # noqa: D301
+    if sql and as_json:
+        message = "--sql prints statements and no hits, --json the hits: give one of them."
+        raise typer.BadParameter(message)
     settings = settings_of(context)
     request = _request(
         text=_text(text),
@@ -81,7 +84,7 @@ def search(  # noqa: PLR0913 -- each is an option of the command
         ef_search=ef_search,
         recall=recall,
     )
-    name = collection or settings.collection
+    name = settings.collection if collection is None else collection
     if sql:
         _print_sql(settings, name, request)
         return

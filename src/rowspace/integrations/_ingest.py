@@ -86,6 +86,9 @@ class Ingest:
             strip_nul=options["strip_nul"],
             ids=options["ids"],
         )
+        if fields.embedding is not None and options.get("processes", 1) > 1:
+            message = "--processes embed texts, and this file brings its vectors: leave it out."
+            raise ConfigurationError(message)
         rejects = None if options["rejects"] is None else Path(options["rejects"])
         keeps = options["commit_batches"], options["resume"]
         return cls(file, kind, fields, rejects, *keeps, indexes=not options["no_indexes"])

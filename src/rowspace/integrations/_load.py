@@ -18,7 +18,7 @@ from rowspace.integrations._metadata import keep_schema
 from rowspace.integrations._rows import Rows
 from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, DocumentRepository, Repository, TableRepository
-from rowspace.repositories.given import size
+from rowspace.repositories.given import callback, size
 from rowspace.results import LoadReport, Reject
 
 __all__ = ["Existing", "Loading", "load"]
@@ -44,6 +44,7 @@ class Loading:
             message = f"if_exists is one of fail, append, replace, got {self.if_exists!r}."
             raise ConfigurationError(message)
         size("chunksize", self.chunksize)
+        callback("rejects", self.rejects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,9 @@ def load(session: Session, over: Any, data: Any, loading: Loading) -> LoadReport
     """Write rows to a collection or a table; see `rowspace.integrations.arrow.write_table`."""
     batches, schema = _batches(data, loading.names)
     documents = isinstance(over, str | Collection)
+    if loading.create and not documents:
+        message = f"create is for a new collection, {over!r:.80} has a table: leave it out."
+        raise ConfigurationError(message)
     known = _known(session, over) if documents else None
     rows = Rows.of(schema, known, None if documents else TableRepository(session, over))
     rejected = 0

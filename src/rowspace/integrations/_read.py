@@ -176,7 +176,6 @@ def selected(session: Session, statement: Select[Any], *, columns: Any, where: W
         message = "A select has its own columns and conditions: leave columns and where out."
         raise ConfigurationError(message)
     rows = statement.subquery("rowspace_rows")
-    types = {str(column.name): column.type for column in rows.c}
     options = {"stream_results": True, "yield_per": _ROWS_AT_ONCE}
     with (
         mapped_errors(),
@@ -184,6 +183,8 @@ def selected(session: Session, statement: Select[Any], *, columns: Any, where: W
             select(*rows.c), execution_options=options
         ) as result,
     ):
+        # As the server calls them: two of one name have a number at the end of the second.
+        types = dict(zip(result.keys(), [column.type for column in rows.c], strict=True))
         parts = result.partitions()
         first = next(parts, [])
         schema = pa.schema([(name, _selected_type(type_, [row[at] for row in first])) for at, (name, type_) in

@@ -111,7 +111,7 @@ def write_table(
             key is there, or `replace`.
         names: what a column of the data is called here, such as `{"isbn": "id"}`.
         chunksize: rows sent at once.
-        create: options of `CollectionRepository.create` for a new collection.
+        create: options of `CollectionRepository.create` for a new collection; not with a model.
         build_indexes: create the indexes of a collection that was empty, after the load.
         rejects: called with each row that has a bad vector, or a null where there may be none, in place of an error;
             the report counts them.
@@ -120,6 +120,7 @@ def write_table(
         CollectionExists: the collection is there, or the table has rows, and `if_exists` is `fail`.
         InvalidRow: a column is missing, unknown or of a wrong type, a null or an id that comes twice.
         InvalidVector, DimensionMismatch: embeddings that are no numbers, or of another dimension.
+        ConfigurationError: an option that does not exist, or does not go with `over`.
     """
     loading = Loading(if_exists, names or {}, chunksize, create or {}, build_indexes, rejects)
     return load(session, over, data, loading)

@@ -211,7 +211,7 @@ def to_matrix(embeddings: Any) -> Any:
     if array.null_count:
         message = f"Row {array.is_null().to_numpy(zero_copy_only=False).argmax()} has no vector."
         raise InvalidVector(message)
-    return vectors_of(array)
+    return vectors_of(array, name=getattr(embeddings, "name", None) or "embedding")
 
 
 def _frame(table: Any, index_col: str | Sequence[str] | None, backend: Backend) -> Any:

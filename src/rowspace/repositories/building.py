@@ -109,7 +109,9 @@ def renewal(
     chosen = _chosen(wanted, names)
     missing = [plan.name for plan in chosen if plan.name not in there]
     if missing:
-        message = f"There is no index {', '.join(missing)} to build anew: create() makes it."
+        message = (
+            f"There is no index {', '.join(missing)} to build anew: create(), or `rowspace index build`, makes it."
+        )
         raise ConfigurationError(message)
     return _leftovers(wanted, facts) + [Step(plan.name, plan.reindex(concurrently=concurrently)) for plan in chosen]
 

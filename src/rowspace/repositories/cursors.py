@@ -10,14 +10,21 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from rowspace.errors import InvalidCursor
+from sqlalchemy.exc import DBAPIError
+
+from rowspace.errors import InvalidCursor, sqlstate_of
 from rowspace.statements.browse import After, Listing
 
-__all__ = ["read_cursor", "write_cursor"]
+__all__ = ["read_cursor", "understood", "write_cursor"]
 
 _DIGEST = 6
+
+# What the server says of a text that is no value of a type: not written as one, out of range, no date.
+_NO_VALUE = {"22003", "22007", "22008", "22023", "22P02"}
 
 
 def write_cursor(listing: Listing[Any], after: After) -> str:
@@ -32,26 +39,49 @@ def read_cursor(listing: Listing[Any], cursor: str) -> After:
     Raises:
         InvalidCursor: it was changed, or comes from a listing of other rows or in another order.
     """
-    signature, value, keys = _decoded(cursor)
+    signature, after = _decoded(cursor)
     if signature != listing.signature:
         message = (
             f"The cursor belongs to a listing of {_shown(signature)}, this one is of {_shown(listing.signature)}: "
             "ask for its first page without a cursor."
         )
         raise InvalidCursor(message)
-    return After(value, tuple(keys))
+    if len(after.keys) != len(listing.keys):
+        raise _unknown(cursor)
+    return after
 
 
-def _decoded(cursor: str) -> Any:
+@contextmanager
+def understood(cursor: str | None) -> Iterator[None]:
+    """Raise InvalidCursor where the server does not take what a cursor holds for values of its columns."""
+    try:
+        yield
+    except DBAPIError as error:
+        if cursor is None or sqlstate_of(error.orig) not in _NO_VALUE:
+            raise
+        raise _unknown(cursor) from error
+
+
+def _decoded(cursor: str) -> tuple[list[Any], After]:
     try:
         data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         digest, payload = data[:_DIGEST], data[_DIGEST:]
-        if digest == _digest(payload):
-            return json.loads(payload)
-    except (binascii.Error, TypeError, ValueError):
+        match json.loads(payload) if digest == _digest(payload) else None:
+            case [[str(), list(), list(), bool()] as signature, value, [*keys]] if _are_texts(keys, value):
+                return signature, After(value, tuple(keys))
+    except (binascii.Error, RecursionError, TypeError, ValueError):
         pass
-    message = f"Expected a cursor as a page gave it, got {cursor!r:.80}."
-    raise InvalidCursor(message)
+    raise _unknown(cursor)
+
+
+def _are_texts(keys: list[Any], value: Any) -> bool:
+    texts = keys if value is None else [*keys, value]
+    # No server could have given a NUL, nor half a character, which cannot be encoded.
+    return all(isinstance(text, str) and b"\0" not in text.encode() for text in texts)
+
+
+def _unknown(cursor: Any) -> InvalidCursor:
+    return InvalidCursor(f"Expected a cursor as a page gave it, got {cursor!r:.80}.")
 
 
 def _digest(payload: bytes) -> bytes:
@@ -61,4 +91,4 @@ def _digest(payload: bytes) -> bytes:
 def _shown(signature: Any) -> str:
     table, scope, order, descending = signature
     rows = ":".join(map(str, [table, *scope]))
-    return f"{rows} by {'.'.join(order) or 'primary key'}{' descending' if descending else ''}"
+    return f"{rows} by {'.'.join(map(str, order)) or 'primary key'}{' descending' if descending else ''}"

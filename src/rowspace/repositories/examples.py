@@ -104,7 +104,8 @@ def _several(given: Any) -> list[Any]:
 
 
 def _sorted_out(subject: Subject[Any], example: Any) -> Any:
-    is_vector = isinstance(example, list) or hasattr(example, "__array__") or hasattr(example, "to_numpy")
+    # A sparse vector may be given as a dict.
+    is_vector = isinstance(example, list | Mapping) or hasattr(example, "__array__") or hasattr(example, "to_numpy")
     return example if is_vector and not _is_scalar(example) else subject.key(example)
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement
+import numpy as np
+from sqlalchemy import ClauseElement, ColumnElement
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from rowspace.errors import ConfigurationError, InvalidSetting, InvalidText
 from rowspace.settings import check_count
 
-__all__ = ["conditions", "ids_of", "is_text", "several", "size"]
+__all__ = ["callback", "conditions", "ids_of", "is_text", "several", "size"]
 
+F = TypeVar("F")
 G = TypeVar("G", bound=Iterable[Any] | AsyncIterable[Any])
 
 
@@ -64,15 +66,35 @@ def conditions(where: Any) -> tuple[ColumnElement[bool], ...]:
     """Return conditions on a model, none for None.
 
     Raises:
-        ConfigurationError: one condition in place of several. SQLAlchemy takes `Article.year == 2020` for false where
-            Python asks, and no condition would be left.
+        ConfigurationError: one condition in place of several, or what is none. SQLAlchemy takes `Article.year == 2020`
+            for false where Python asks, and no condition would be left.
     """
     if where is None:
         return ()
-    if isinstance(where, str | bytes | SQLCoreOperations):
+    if isinstance(where, str | bytes | SQLCoreOperations) or not isinstance(where, Iterable):
         message = f"Expected where as a list of conditions or a filter as a dict, got {where!s:.60}: write [...]."
         raise ConfigurationError(message)
-    return tuple(where)
+    clauses = tuple(where)
+    for clause in clauses:
+        if not isinstance(clause, ClauseElement | SQLCoreOperations | bool | np.bool_):
+            message = (
+                f"Expected conditions on the model in where, such as [Article.year > 2020], got {clause!r:.60}; "
+                "a filter is a dict by itself."
+            )
+            raise ConfigurationError(message)
+    return clauses
+
+
+def callback(name: str, given: F) -> F:
+    """Return a function of the caller's, or None, before a load is under way that calls it at last.
+
+    Raises:
+        ConfigurationError: it cannot be called.
+    """
+    if given is not None and not callable(given):
+        message = f"{name} is a function, such as the append of a list, got {type(given).__name__} {given!r:.60}."
+        raise ConfigurationError(message)
+    return given
 
 
 def size(name: str, given: Any) -> int:

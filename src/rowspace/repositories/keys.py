@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import inspect
+from sqlalchemy import JSON, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -24,12 +24,19 @@ def key_of(model: type[Any], key: KeyLike) -> Key:
 
     Raises:
         InvalidFilter: the metadata key is malformed.
-        ConfigurationError: the model has no such column, or no JSONB attribute `meta`.
+        ConfigurationError: the model has no such column, or no JSONB attribute `meta`; or the column is JSON, whose
+            values the server cannot compare.
     """
     columns = inspect(model).columns
     if not isinstance(key, str):
         name = getattr(key, "key", None)
         if isinstance(name, str) and name in columns and getattr(model, name) is key:
+            if isinstance(columns[name].type, JSON) and not isinstance(columns[name].type, JSONB):
+                message = (
+                    f"{model.__name__}.{name} is JSON, whose values PostgreSQL cannot compare: make it JSONB, or name "
+                    "another key."
+                )
+                raise ConfigurationError(message)
             return Key(model, name)
         message = f"{model.__name__} has no column {key!s:.60}; a metadata key is given as text."
         raise ConfigurationError(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
@@ -56,13 +57,16 @@ def _distance(distance: Distance | str) -> Distance:
     raise ConfigurationError(message)
 
 
-def _index(index: Spec | str | None, distance: Distance) -> Spec | None:
+def _index(index: Any, distance: Distance) -> Spec | None:
     kinds: dict[str, type[Spec]] = {"hnsw": HNSW, "ivfflat": IVFFlat}
     if isinstance(index, str):
         if index not in kinds:
             message = f"A collection's index is one of {', '.join(kinds)}, an HNSW or IVFFlat, or None; got {index!r}."
             raise ConfigurationError(message)
         return kinds[index](distance=distance)
+    if index is not None and not isinstance(index, HNSW | IVFFlat):
+        message = f"A collection's index is one of {', '.join(kinds)}, an HNSW or IVFFlat, or None; got {index!r:.60}."
+        raise ConfigurationError(message)
     if index is not None and index.distance is not distance:
         message = f"The index is by {index.distance.value}, the collection by {distance.value}: no search could use it."
         raise ConfigurationError(message)

@@ -75,7 +75,9 @@ def plan_reading(subject: Subject[Any], conditions: Conditions, schemas: Schemas
     keys = _keys(subject)
     columns = [ExportColumn(key.name, None if key_decoder(key.type) else "text") for key in keys]
     export = _export(subject, conditions, schemas, (ExportColumn(vector.name, "vector"), *columns))
-    return Reading(export, keys, type_.dimension)
+    # A row without a vector is left out, as by every search.
+    present = vector.name if vector.nullable and export.selection is None else None
+    return Reading(replace(export, present=present), keys, type_.dimension)
 
 
 def plan_columns(subject: Subject[Any], attributes: Sequence[str], conditions: Conditions, schemas: Schemas) -> Reading:

@@ -80,13 +80,18 @@ def described(subject: Subject[Any], search: Any) -> Searched:
         k=search.candidates or search.shape.k,
         exact=search.shape.exact,
         filtered=bool(search.where),
+        column=None if subject.collection is not None else str(_column_of(subject).name),
     )
+
+
+def _column_of(subject: Subject[Any]) -> Any:
+    return inspect(subject.target.model).columns[subject.target.column]
 
 
 def table_of(subject: Subject[Any], schemas: Schemas) -> tuple[str, str | None]:
     """Return the table that holds the rows, and its schema."""
     mapper = inspect(subject.target.model)
-    table = mapper.columns[subject.target.column].table
+    table = _column_of(subject).table
     table = table if isinstance(table, Table) else mapper.local_table
     name = subject.collection.partition if subject.collection is not None else table.name
     return name, schema_in(schemas, table)

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 from sqlalchemy import ColumnElement, inspect
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from rowspace.distance import Distance
@@ -160,10 +161,14 @@ class Subject(Generic[M]):
 
         Raises:
             InvalidFilter: the string is no dotted path.
-            ConfigurationError: neither, or a string and the model has no JSONB attribute `meta`.
+            ConfigurationError: neither, or a string and the model has no JSONB attribute `meta`; or an attribute of
+                another model, each of whose rows would go with each row of this one.
         """
         if isinstance(by, str):
             return GroupKey.of_metadata(self._metadata(), parse_path(by))
+        if isinstance(by, InstrumentedAttribute) and not _is_of(by, self.target.model):
+            message = f"Hits are grouped by an attribute of {self.target.model.__name__}, got {by}."
+            raise ConfigurationError(message)
         if isinstance(by, SQLCoreOperations):
             return GroupKey(cast("ColumnElement[Any]", by))
         message = f"Hits are grouped by an attribute, such as Article.section, or a path in the metadata, got {by!r}."
@@ -231,6 +236,12 @@ def _predicates(
     if names[0] != DOCUMENT:
         return clauses, ()
     return clauses, (unseen_predicate(metadata), *(filter_predicate(metadata, (name,)) for name in names[1:]))
+
+
+def _is_of(attribute: InstrumentedAttribute[Any], model: type[Any]) -> bool:
+    """Tell whether an attribute is of the tables of a model; it may be one of a class that inherits from it."""
+    columns = getattr(attribute.property, "columns", [])
+    return {getattr(column, "table", None) for column in columns} <= {*inspect(model).tables, None}
 
 
 def _carries(where: Where | None, condition: Any) -> bool:

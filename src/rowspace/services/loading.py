@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, TypedDict, TypeVar
 
 from rowspace.errors import ConfigurationError, RowspaceError
-from rowspace.repositories.given import size
+from rowspace.repositories.given import callback, is_text, size
 from rowspace.repositories.marks import Marks
 from rowspace.results import LoadReport, Reject
 from rowspace.services.incoming import Given, bytes_of, checked, id_of, sha256
@@ -24,6 +24,7 @@ __all__ = [
     "Progress",
     "Rejects",
     "atake",
+    "checked_key",
     "checked_options",
     "log",
     "take",
@@ -44,6 +45,9 @@ Progress = Callable[[LoadReport], None]
 Rejects = Callable[[Reject], None]
 
 T = TypeVar("T")
+
+#: What fits into an entry of the index of the primary key.
+_KEY_BYTES = 2_600
 
 
 class LoadOptions(TypedDict, total=False):
@@ -80,8 +84,8 @@ class Load:
         #: Whether the collection had no document before; None until the first batch looked.
         self.was_empty: bool | None = None
         self._strip_nul = strip_nul
-        self._progress = progress
-        self._rejects = rejects
+        self._progress = callback("progress", progress)
+        self._rejects = callback("rejects", rejects)
         # One hash an id and one a text is all that a load remembers of the rows that have gone by.
         self._seen = Marks()
         self._texts = Marks()
@@ -231,6 +235,19 @@ def checked_options(options: LoadOptions) -> LoadOptions:
         raise TypeError(message)
     given: LoadOptions = {**_DEFAULTS, **options}
     return {**given, "batch_size": size("batch_size", given["batch_size"])}
+
+
+def checked_key(resume: Any) -> str:
+    """Return the key of a load that can be resumed.
+
+    Raises:
+        ConfigurationError: it cannot be the key of a row.
+    """
+    if not is_text(resume) or not 1 <= len(resume.encode()) <= _KEY_BYTES:
+        message = f"resume is the key of the load, a text of 1 to {_KEY_BYTES:,} bytes without NUL, got {resume!r:.60}."
+        raise ConfigurationError(message)
+    key: str = resume
+    return key
 
 
 def take(source: Iterator[T], count: int) -> list[T]:

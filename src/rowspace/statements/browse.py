@@ -235,7 +235,8 @@ def facet(target: Target[Any], key: Key, limit: int, where: Sequence[ColumnEleme
 def distinct(target: Target[Any], key: Key, limit: int, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
     """Select the different values of a key in ascending order; costs a pass over the rows that match."""
     values = _values(target, key, where).subquery("rowspace_values")
-    return select(values.c.value).distinct().order_by(values.c.value).limit(number(limit))
+    # Not DISTINCT, which has to order by what it selects: of a vector that is how it travels.
+    return select(values.c.value).group_by(values.c.value).order_by(values.c.value).limit(number(limit))
 
 
 def stats(target: Target[Any], key: Key, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:

@@ -41,6 +41,9 @@ FusionMethod = Literal["rrf", "weighted"]
 #: The labels of the score, and of how many candidates the vector side had.
 SCORE, FOUND = "rowspace_score", "rowspace_found"
 
+# Within the statement, beside the columns of the primary key, which may have any name.
+_PLACE, _SHARE = "rowspace_place", "rowspace_share"
+
 #: The names of the bound parameters.
 RRF_K, VECTOR_WEIGHT, TEXT_WEIGHT = "rowspace_rrf_k", "rowspace_vector_weight", "rowspace_text_weight"
 
@@ -135,7 +138,7 @@ def hybrid(target: TextTarget[M], shape: HybridSearch, where: Sequence[ColumnEle
         select(target.target.model, *columns, *excerpt(target, wanted=shape.highlight))
         .join(best, same_key(target.keys, best))
         .where(*target.target.in_scope(planned_once=not where))
-        .order_by(best.c.place)
+        .order_by(best.c[_PLACE])
         .options(defer(target.target.attribute), *apart(target.target.model))
     )
 
@@ -157,7 +160,7 @@ def _vector_side(target: TextTarget[Any], shape: HybridSearch, where: Sequence[C
     place = func.row_number().over(order_by=[nearest.c[DISTANCE], *_keys(target, nearest)])
     # The cosine distance to a vector of zeros is NaN, the farthest in PostgreSQL's order.
     value: ColumnElement[float] = -func.nullif(nearest.c[DISTANCE], literal_column("'NaN'::float8"), type_=Double())
-    return select(*nearest.c, place.label("place"), *_share(shape, value)).cte("rowspace_by_vector")
+    return select(*nearest.c, place.label(_PLACE), *_share(shape, value)).cte("rowspace_by_vector")
 
 
 def _nearest(target: TextTarget[Any], shape: HybridSearch, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
@@ -184,7 +187,7 @@ def _text_side(target: TextTarget[Any], shape: HybridSearch, where: Sequence[Col
     rank = matches.c[TEXT_RANK]
     place = func.row_number().over(order_by=[rank.desc(), *_keys(target, matches)])
     # A text of nothing but exclusions ranks all rows 0: that is no order to fuse.
-    listed = select(*matches.c, place.label("place"), *_share(shape, rank)).where(rank > literal_column("0"))
+    listed = select(*matches.c, place.label(_PLACE), *_share(shape, rank)).where(rank > literal_column("0"))
     return listed.cte("rowspace_by_text")
 
 
@@ -195,17 +198,17 @@ def _share(shape: HybridSearch, value: ColumnElement[float]) -> list[ColumnEleme
     low, high = func.min(value).over(), func.max(value).over()
     share = (value - low) / func.nullif(high - low, literal_column("0"), type_=Double())
     alike = case((value.is_(None), literal_column("0")), else_=literal_column("1"))
-    return [func.coalesce(share, alike, type_=Double()).label("share")]
+    return [func.coalesce(share, alike, type_=Double()).label(_SHARE)]
 
 
 def _fused(target: TextTarget[Any], shape: HybridSearch, by_vector: CTE, by_text: CTE) -> Select[Any]:
     keys = [func.coalesce(by_vector.c[k.key], by_text.c[k.key], type_=k.type).label(k.key) for k in target.keys]
     score = _weighted(VECTOR_WEIGHT, _part(shape, by_vector)) + _weighted(TEXT_WEIGHT, _part(shape, by_text))
-    order = [score.desc(), by_vector.c.place, by_text.c.place]
+    order = [score.desc(), by_vector.c[_PLACE], by_text.c[_PLACE]]
     same = same_key([by_vector.c[key.key] for key in target.keys], by_text)
     columns = [by_vector.c[DISTANCE], by_text.c[TEXT_RANK], score.label(SCORE)]
     return (
-        select(*keys, *columns, func.row_number().over(order_by=order).label("place"))
+        select(*keys, *columns, func.row_number().over(order_by=order).label(_PLACE))
         .select_from(by_vector.outerjoin(by_text, same, full=True))
         .order_by(*order)
         .limit(number(shape.k))
@@ -214,8 +217,8 @@ def _fused(target: TextTarget[Any], shape: HybridSearch, by_vector: CTE, by_text
 
 def _part(shape: HybridSearch, side: CTE) -> ColumnElement[float]:
     if shape.method == "weighted":
-        return side.c.share
-    part: Any = literal_column("1.0::float8", Double()) / (bindparam(RRF_K, type_=Double()) + side.c.place)
+        return side.c[_SHARE]
+    part: Any = literal_column("1.0::float8", Double()) / (bindparam(RRF_K, type_=Double()) + side.c[_PLACE])
     return part  # type: ignore[no-any-return]
 
 

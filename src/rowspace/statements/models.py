@@ -54,7 +54,11 @@ def as_key(model: type[Any], key: Any) -> tuple[Any, ...]:
 
 
 def _typed(column: ColumnElement[Any], part: Any) -> Any:
-    """Return a part of a key as rows have it, where that is a UUID and its text was given."""
+    """Return a part of a key as rows have it, where that is a UUID and its text was given.
+
+    Raises:
+        ConfigurationError: it is a text that is no UUID.
+    """
     if not (isinstance(part, str) and isinstance(column.type, Uuid) and column.type.as_uuid):
         return part
     try:

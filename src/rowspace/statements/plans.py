@@ -6,6 +6,7 @@ Source: PostgreSQL's manual, "EXPLAIN" and "Using EXPLAIN"; pgvector's README, "
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from rowspace.distance import Distance
 from rowspace.indexes import Quantize
 from rowspace.settings import DEFAULT_EF_SEARCH
 from rowspace.statements.catalog import IndexFact
+from rowspace.statements.identifiers import quote
 from rowspace.statements.indexing import VECTOR_METHODS
 
 __all__ = ["SETTINGS", "Explain", "Searched", "read_plan"]
@@ -62,6 +64,7 @@ class Searched:
         k: rows wanted.
         exact: the index was not to be used.
         filtered: there were conditions.
+        column: the name of the vector column; None where there is but one.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Searched:
     k: int = 10
     exact: bool = False
     filtered: bool = False
+    column: str | None = None
 
 
 def read_plan(found: Any, searched: Searched, facts: Sequence[IndexFact], settings: Mapping[str, str]) -> SearchPlan:
@@ -104,9 +108,11 @@ def _of_no_index(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact
     if searched.exact:
         yield "The search was asked to be exact: every row that matches was compared."
         return
-    vector = [fact for fact in facts if fact.method in VECTOR_METHODS]
+    every = [fact for fact in facts if fact.method in VECTOR_METHODS]
+    vector = [fact for fact in every if searched.column is None or _is_on(fact, searched.column)]
     if not vector:
-        yield f"No index: {searched.name} has no vector index, every row was compared. IndexBuilder.create() makes it."
+        name = f"{searched.name}.{searched.column}" if every else searched.name
+        yield f"No index: {name} has no vector index, every row was compared. IndexBuilder.create() makes it."
         return
     fitting = [fact for fact in vector if _serves(fact, searched)]
     for fact in vector:
@@ -150,6 +156,11 @@ def _of_use(plan: SearchPlan, searched: Searched, used: IndexFact) -> Iterator[s
             f"The conditions took {share:.0f} % of the {plan.rows_scanned} rows that the index found: a partial index "
             "with the same condition, or a collection of its own, saves reading them."
         )
+
+
+def _is_on(fact: IndexFact, column: str) -> bool:
+    indexed = fact.definition.partition(" USING ")[2].partition(" WHERE ")[0]
+    return re.search(rf'(?<![\w"]){re.escape(quote(column))}(?![\w"])', indexed) is not None
 
 
 def _serves(fact: IndexFact, searched: Searched) -> bool:

@@ -48,6 +48,7 @@ class Export:
         columns: what is read.
         keys: the key columns, which tell the rows of a selection.
         selection: the name of the temporary table with the keys of the rows to read; None reads all rows.
+        present: the name of a column; rows that have none in it are not read.
     """
 
     table: str
@@ -55,6 +56,7 @@ class Export:
     columns: tuple[ExportColumn, ...]
     keys: tuple[ExportKey, ...]
     selection: str | None = None
+    present: str | None = None
 
     def create_selection(self) -> str:
         """Return the DDL of the temporary table of keys."""
@@ -79,8 +81,9 @@ class Export:
         if self.selection is not None:
             using = ", ".join(quote(key.name) for key in self.keys)
             joined = f" JOIN pg_temp.{quote(self.selection)} s USING ({using})"
+        where = "" if self.present is None else f" WHERE t.{quote(self.present)} IS NOT NULL"
         columns = ", ".join(column.sql() for column in self.columns)
-        return f"COPY (SELECT {columns} FROM {self._table()} t{joined}) TO STDOUT (FORMAT BINARY)"
+        return f"COPY (SELECT {columns} FROM {self._table()} t{joined}{where}) TO STDOUT (FORMAT BINARY)"
 
     def _table(self) -> str:
         return qualified(self.table, self.schema)

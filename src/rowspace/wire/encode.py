@@ -268,10 +268,16 @@ def _by_rows(
                 value = row[key]
                 data = b"" if value is None else column.encode(value)
             except Exception as error:
-                what = str(error) if key in row else "is missing."
+                what = _fault(error, column, row[key]) if key in row else "is missing."
                 raise _located(type(error), number, row, f"{column.staged.name!r}: {what}") from error
             parts += (_NULL,) if value is None else (_LENGTH(len(data)), data)
     return b"".join(parts)
+
+
+def _fault(error: Exception, column: ColumnEncoder, value: Any) -> str:
+    # What struct says of a number names neither the value nor the type.
+    told = isinstance(error, struct.error)
+    return f"expected what fits into {column.staged.staged_as}, got {value!r:.60}." if told else str(error)
 
 
 def _located(error: type[Exception], number: int, row: Mapping[str, Any], what: str) -> RowspaceError:

@@ -35,7 +35,9 @@ _READY = "rowspace_wire"
 def instrument(engine: Engine | AsyncEngine) -> None:
     """Give the engine binary vectors, on connections made before and after; a second call does nothing.
 
-    The engine stays its owner's: nothing is opened, and closing it remains their business.
+    The engine stays its owner's: nothing is opened, and closing it remains their business. Every other engine works
+    too, by text, but one on asyncpg where pgvector's `register_vector` was called: its codecs take no text, and this
+    takes their place on the connections made after.
 
     Raises:
         ConfigurationError: the engine is not for PostgreSQL, or its driver is none of psycopg, asyncpg, psycopg2.

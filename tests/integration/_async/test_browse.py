@@ -21,6 +21,10 @@ from rowspace import AsyncDatabase, Database, FacetCount, Stats, Vector
 from rowspace.errors import ConfigurationError, InvalidCursor, InvalidFilter, InvalidSetting
 from rowspace.models import Collection, Document
 from rowspace.repositories import AsyncBrowseRepository, AsyncCollectionRepository, AsyncDocumentRepository
+from rowspace.repositories.cursors import write_cursor
+from rowspace.repositories.keys import key_of
+from rowspace.repositories.targets import target_of
+from rowspace.statements.browse import After, Listing
 
 MISSING = object()
 VALUES = [1, 2, 2, "a", "b", None, True, False, [1, 2, 2], ["a"], {"x": 1}, 1.5, -3, "数", "", 10**40, MISSING]
@@ -194,6 +198,12 @@ async def test_what_a_listing_refuses(session, browse, events):
         await events.scroll(3, order_by=Event.number, cursor=cursor)
     with pytest.raises(InvalidCursor, match="as a page gave it"):
         await browse.scroll(3, order_by="v", cursor=cursor[1:])
+    listing = Listing(target_of(Event, None, None), key_of(Event, Event.at))
+    for value in ["never", "2024-13-13"]:
+        async with session.begin_nested() as nested:
+            with pytest.raises(InvalidCursor, match="as a page gave it"):
+                await events.scroll(3, order_by=Event.at, cursor=write_cursor(listing, After(value, ("p", "1"))))
+            await nested.rollback()
     with pytest.raises(InvalidSetting, match="limit is a whole number"):
         await browse.scroll(0)
     with pytest.raises(InvalidFilter):
@@ -230,6 +240,8 @@ async def test_different_values(browse, events):
     assert values == ["", "a", "b", "数", -3, 1, 1.5, 2, 10**40, False, True, {"x": 1}]
     assert await browse.distinct("v", limit=2) == ["", "a"]
     assert await events.distinct(Event.place, where=[Event.number < 2]) == ["p0", "p1"]
+    vectors = [[*vector] for vector in await events.distinct(Event.embedding)]
+    assert vectors == sorted(vectors) != []
 
 
 async def test_stats(browse, events):

@@ -55,6 +55,17 @@ class Lone(Base):
     embedding: Mapped[np.ndarray] = mapped_column(Vector(2))
 
 
+class Share(Base):
+    """Its keys have the names that one might give a position and a part of a score."""
+
+    __tablename__ = "shares"
+
+    place: Mapped[str] = mapped_column(primary_key=True)
+    share: Mapped[int] = mapped_column(primary_key=True)
+    body: Mapped[str] = mapped_column(Text)
+    embedding: Mapped[np.ndarray] = mapped_column(Vector(2))
+
+
 def make_corpus() -> tuple[list[dict], np.ndarray]:
     chance = random.Random(7)
     vectors = np.random.default_rng(7).normal(size=(600, DIMENSION)).astype(np.float32)
@@ -388,6 +399,14 @@ async def test_a_model_of_ones_own(session, column):
     assert [hit.entity.id for hit in await repository.text("数据库", where=[Article.id > 0])] == [1]
     hits = await repository.hybrid("数据", [1, 0], 2)
     assert [(hit.entity.id, hit.text_rank is None) for hit in hits] == [(1, False), (0, True)]
+
+
+@pytest.mark.parametrize("fusion", ["rrf", "weighted"])
+async def test_a_primary_key_of_any_name(session, fusion):
+    session.add_all(Share(place="x", share=number, body=f"word{number}", embedding=[1, number]) for number in range(3))
+    await session.flush()
+    hits = await AsyncHybridRepository(session, Share).hybrid("word2", [1, 0], fusion=Fusion(fusion, text_weight=3))
+    assert [(hit.entity.place, hit.entity.share) for hit in hits] == [("x", 2), ("x", 0), ("x", 1)]
 
 
 async def test_a_row_without_a_vector_is_found_by_its_text_alone(session):

@@ -31,6 +31,7 @@ from rowspace.errors import (
     InvalidSetting,
     InvalidText,
     InvalidVector,
+    RowNotFound,
     SchemaNotReady,
 )
 from rowspace.results import LoadReport
@@ -423,6 +424,16 @@ async def test_a_key_is_what_the_server_takes_for_it(session):
     assert (await words.get([tenant.hex, "BOB"])) is found[0]
     with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant is a UUID, got 'nonsense'\."):
         await words.get_many([("nonsense", "Ada")])
+    with pytest.raises(InvalidRow, match=r"Row 0 is int 5; expected a mapping of attributes to values\."):
+        await words.upsert([5])
+    searches = AsyncSearchRepository(session, Word)
+    [hit] = await searches.recommend([(str(tenant), "ADA")])
+    assert hit.entity is found[0]
+    assert [hit.entity for hit in await searches.similar_to((tenant.hex, "ADA"))] == [found[0]]
+    with pytest.raises(RowNotFound, match="Word has no row"):
+        await searches.recommend([(tenant, "nobody")])
+    with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant is a UUID, got 'nonsense'\."):
+        await searches.similar_to(("nonsense", "Ada"))
     assert await words.delete(keys[:2]) == 2
 
 

@@ -85,6 +85,8 @@ async def test_settings_that_autocommit_would_drop_are_refused(database):
         assert [hit.entity.id for hit in hits] == [5, 6, 7, 8]
         with pytest.raises(ConfigurationError, match=r"none: SET LOCAL hnsw.ef_search = 99 would"):
             await articles.nearest([1, 2], settings=SearchSettings(ef_search=99))
+        with pytest.raises(ConfigurationError, match="The session is in AUTOCOMMIT"):
+            _ = [hit async for hit in articles.stream([1, 2])]
 
 
 async def test_begin_commits_and_an_error_rolls_back(database):

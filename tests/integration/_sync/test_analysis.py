@@ -196,6 +196,12 @@ def test_what_has_no_mean_or_no_such_number(session, cells):
         AnalysisRepository(session, Flags).statistics(Flags.id)
     with pytest.raises(InvalidSetting, match="at least 1, got 0"):
         cells.neighbours(0)
+    # Every pair would be as similar as that.
+    with pytest.raises(InvalidSetting, match="min_similarity is a number from -inf to inf, got nan"):
+        cells.duplicates(float("nan"))
+    for components in (0, 3, 1.5):
+        with pytest.raises(ConfigurationError, match="components is a whole number from 1 to 2, got"):
+            cells.projection(components)
     with pytest.raises(ConfigurationError, match="which Cell has not"):
         cells.statistics("layer")
 
@@ -217,7 +223,8 @@ def test_a_vector_of_zeros_is_the_farthest_by_cosine(session, cells):
     assert found.distances[:-1].tolist() == [0, 0, 1]
 
 
-def test_the_graph_of_a_model_whose_columns_have_other_names(session):
+def test_the_graph_of_a_model_whose_columns_have_other_names(session, create_tables):
+    create_tables(Base.metadata)
     Repository(session, Renamed).upsert({"x": x, "place": [1, x]} for x in range(4))
     graph = AnalysisRepository(session, Renamed).neighbours(1)
     assert {(source, target) for source, target, _ in graph.edges()} == {(0, 1), (1, 2), (2, 3), (3, 2)}

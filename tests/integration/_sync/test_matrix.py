@@ -15,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
 from rowspace import (
+    AnalysisRepository,
     Bit,
     CollectionRepository,
     Database,
@@ -147,9 +148,21 @@ def test_a_model_with_a_composite_key_of_any_types(database):
         late = repository.read([Reading.day > days[6]])
         assert sorted(late.keys) == [(1, day) for day in days[7:]]
         assert repository.update([(1, days[0])], [np.zeros(DIMENSION)]) == 1
-        session.add(Reading(station=2, day=days[0], signal=None))
-        with pytest.raises(DimensionMismatch, match="a row has none"):
-            repository.read()
+
+
+def test_rows_without_a_vector_are_left_out(database):
+    days = [date(2026, 2, day) for day in range(1, 6)]
+    with database.begin() as session:
+        session.execute(CreateTable(Reading.__table__, if_not_exists=True))
+        signals = [None if place % 2 else VECTORS[place] for place in range(5)]
+        session.add_all(Reading(station=9, day=day, signal=one) for day, one in zip(days, signals, strict=True))
+        session.flush()
+        repository, there = MatrixRepository(session, Reading), [(9, day) for day in days[::2]]
+        assert sorted((repository.read([Reading.station == 9])).keys) == there
+        assert {(9, day) for day in days} & {*(repository.read()).keys} == {*there}
+        with repository.stream() as parts:
+            assert {(9, day) for day in days} & {key for part in parts for key in part.keys} == {*there}
+        assert len((AnalysisRepository(session, Reading).projection()).keys) >= 3
 
 
 class Own(DeclarativeBase):

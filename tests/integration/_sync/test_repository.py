@@ -32,6 +32,7 @@ from rowspace.errors import (
     InvalidSetting,
     InvalidText,
     InvalidVector,
+    RowNotFound,
     SchemaNotReady,
 )
 from rowspace.results import LoadReport
@@ -424,6 +425,16 @@ def test_a_key_is_what_the_server_takes_for_it(session):
     assert (words.get([tenant.hex, "BOB"])) is found[0]
     with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant is a UUID, got 'nonsense'\."):
         words.get_many([("nonsense", "Ada")])
+    with pytest.raises(InvalidRow, match=r"Row 0 is int 5; expected a mapping of attributes to values\."):
+        words.upsert([5])
+    searches = SearchRepository(session, Word)
+    [hit] = searches.recommend([(str(tenant), "ADA")])
+    assert hit.entity is found[0]
+    assert [hit.entity for hit in searches.similar_to((tenant.hex, "ADA"))] == [found[0]]
+    with pytest.raises(RowNotFound, match="Word has no row"):
+        searches.recommend([(tenant, "nobody")])
+    with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant is a UUID, got 'nonsense'\."):
+        searches.similar_to(("nonsense", "Ada"))
     assert words.delete(keys[:2]) == 2
 
 

@@ -54,6 +54,24 @@ def interrupted(service, until=7, key="k", **options):
         service.add("news", Source(until=until), resume=key, batch_size=2, **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"resume": ""}, "resume is the key of the load, a text of 1 to 2,600 bytes without NUL, got ''"),
+        ({"resume": 5}, "got 5"),
+        ({"resume": "a\0"}, "without NUL"),
+        ({"resume": "é" * 1_301}, "1 to 2,600 bytes"),
+        ({"rejects": []}, "rejects is a function, such as the append of a list, got list"),
+        ({"progress": 5}, "progress is a function, .* got int 5"),
+    ],
+)
+def test_what_a_load_refuses_before_it_begins(service, options, message):
+    source = Source()
+    with pytest.raises(ConfigurationError, match=message):
+        service.add("news", source, **options)
+    assert source.read == 0
+
+
 def indexes(database):
     query = "SELECT count(*) FROM pg_indexes WHERE tablename ~ '^documents_' AND indexname ~ '^ix_'"
     with database.begin() as session:

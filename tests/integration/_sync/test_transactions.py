@@ -83,6 +83,8 @@ def test_settings_that_autocommit_would_drop_are_refused(database):
         assert [hit.entity.id for hit in hits] == [5, 6, 7, 8]
         with pytest.raises(ConfigurationError, match=r"none: SET LOCAL hnsw.ef_search = 99 would"):
             articles.nearest([1, 2], settings=SearchSettings(ef_search=99))
+        with pytest.raises(ConfigurationError, match="The session is in AUTOCOMMIT"):
+            _ = [hit for hit in articles.stream([1, 2])]
 
 
 def test_begin_commits_and_an_error_rolls_back(database):

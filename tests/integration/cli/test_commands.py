@@ -340,3 +340,10 @@ def test_a_bad_parquet_file(cli, tmp_path):
     said = cli("ingest", str(file), "--embedding", "v", "-c", "z", code=1).stderr
     assert "row 2: Expected 1 dimensions, got 2" in said
     assert "z" not in cli.collections()
+
+
+def test_an_empty_name_is_none(scratch):
+    given = ("ingest", "-", "--format", "jsonl", "--collection", "")
+    assert "1 to 200 printable characters" in scratch(*given, given=ANIMALS, code=1).stderr
+    assert scratch.collections() == {}
+    assert "no collection ''" in scratch("search", "a cat", "-c", "", code=1).stderr

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import ARRAY, DateTime, Double, LargeBinary, Numeric, SmallInteger, String, select
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
 
 from rowspace import (
     Collection,
@@ -217,6 +217,9 @@ def test_a_select_comes_in_its_order(session, parts, table):
     assert read_table(session, documents)["embedding"].type == pa.list_(pa.float32(), 16)
     with pytest.raises(ConfigurationError, match="leave columns and where out"):
         read_table(session, statement, columns=["code"])
+    other = aliased(Part)
+    pairs = select(Part.line, other.line, Part.code).join(other, other.line == Part.line)
+    assert read_table(session, pairs).schema.names == ["line", "line_1", "code"]
 
 
 def test_if_exists(session, table):
@@ -345,6 +348,10 @@ def test_names_and_unknown_columns(session, parts, table):
         write_table(session, parts, pa.table({"line": [1], "code": ["x"], "small": [3.5]}), if_exists="append")
     with pytest.raises(ConfigurationError, match="no column 'nothing'"):
         read_table(session, parts, columns=["nothing"])
+    with pytest.raises(ConfigurationError, match="rejects is a function, such as the append of a list, got list"):
+        write_table(session, "more", table, rejects=[])
+    with pytest.raises(ConfigurationError, match=r"create is for a new collection, .*Part"):
+        write_table(session, parts, pa.table({"line": [1], "code": ["x"]}), create={"distance": "l2"})
 
 
 @pytest.mark.parametrize("view", [pa.list_view, pa.large_list_view])

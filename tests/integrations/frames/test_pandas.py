@@ -56,7 +56,7 @@ def test_the_matrix_is_not_copied(session, frame):
     assert (matrix.dtype, matrix.shape, matrix.flags.c_contiguous) == (np.float32, (6, 4), True)
     assert np.shares_memory(matrix, to_matrix(column))
     assert np.array_equal(to_matrix(frame["embedding"]), VECTORS)
-    with pytest.raises(InvalidVector, match="expected FixedSizeList"):
+    with pytest.raises(InvalidVector, match=r"The column 'content' is .*; expected FixedSizeList"):
         to_matrix(frame["content"])
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
+
 import pytest
 from hypothesis import given, strategies as st
-from sqlalchemy import Column, Integer
+from sqlalchemy import JSON, Column, Integer
 from sqlalchemy.orm import declarative_base
 
 from rowspace.distance import Distance
@@ -22,9 +26,18 @@ def listing(collection=1, key=None, *, descending=False):
 
 YEAR = Key(Document, "meta", ("year",))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+STORED = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+JSONS = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXT, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner)
+)
 
 
-@given(st.none() | TEXT, TEXT)
+def forged(value):
+    payload = json.dumps(value).encode()
+    return base64.urlsafe_b64encode(hashlib.sha256(payload).digest()[:6] + payload).rstrip(b"=").decode()
+
+
+@given(st.none() | STORED, STORED)
 def test_a_cursor_comes_back_as_it_was(value, key):
     after = After(value, (key,))
     cursor = write_cursor(listing(key=YEAR), after)
@@ -47,6 +60,38 @@ def test_a_changed_cursor_is_refused(at, character):
 def test_no_text_is_taken_for_a_cursor(text):
     with pytest.raises(InvalidCursor):
         read_cursor(listing(), text)
+
+
+@given(JSONS)
+def test_no_json_is_taken_for_a_cursor(value):
+    with pytest.raises(InvalidCursor):
+        read_cursor(listing(), forged(value))
+
+
+@pytest.mark.parametrize(
+    ("value", "keys"),
+    [
+        ("2020", []),
+        ("2020", ["a", "b"]),
+        ("2020", "a"),
+        ("2020", [1]),
+        ("2020", [None]),
+        (2020, ["a"]),
+        ({}, ["a"]),
+        ("\0", ["a"]),
+        ("\ud800", ["a"]),
+        ("2020", ["\0"]),
+    ],
+)
+def test_a_forged_cursor_holds_texts_that_can_be_stored(value, keys):
+    with pytest.raises(InvalidCursor, match="Expected a cursor as a page gave it"):
+        read_cursor(listing(key=YEAR), forged([listing(key=YEAR).signature, value, keys]))
+
+
+@pytest.mark.parametrize("signature", [[], ["a", [], [[]], True, 1], [["a"], [], [], True], ["a", 1, 2, 3], "abcd"])
+def test_a_forged_cursor_of_no_listing(signature):
+    with pytest.raises(InvalidCursor, match="Expected a cursor as a page gave it"):
+        read_cursor(listing(), forged([signature, None, ["a"]]))
 
 
 @pytest.mark.parametrize(
@@ -74,6 +119,7 @@ def test_what_a_key_may_not_be():
     class Plain(declarative_base()):
         __tablename__ = "plain"
         id = Column(Integer, primary_key=True)
+        facts = Column(JSON)
 
     with pytest.raises(InvalidFilter, match="a name on each side of every dot"):
         key_of(Document, "a..b")
@@ -81,3 +127,5 @@ def test_what_a_key_may_not_be():
         key_of(Document, Collection.name)
     with pytest.raises(ConfigurationError, match=r"name a column by its attribute, Plain\.year"):
         key_of(Plain, "year")
+    with pytest.raises(ConfigurationError, match=r"Plain\.facts is JSON, .* make it JSONB"):
+        key_of(Plain, Plain.facts)

@@ -36,6 +36,12 @@ def test_one_condition_is_not_several(one):
         conditions(one)
 
 
+@pytest.mark.parametrize("none", [5, [{"a": 1}], ["a = 1"], [None], [[column("a") == 1]]])
+def test_what_is_no_condition_is_refused(none):
+    with pytest.raises(ConfigurationError, match=r"Expected .*conditions"):
+        conditions(none)
+
+
 def test_conditions_are_a_tuple():
     one = column("a") == 1
     assert conditions(None) == conditions([]) == ()

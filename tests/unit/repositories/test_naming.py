@@ -46,6 +46,7 @@ def test_indexes(index, distance, spec):
     [
         ((3, "hamming", None), "A collection's distance is one of l2, cosine, inner_product, l1, got 'hamming'."),
         ((3, "euclid", None), "got 'euclid'."),
+        ((3, "l2", 5), "an HNSW or IVFFlat, or None; got 5."),
         ((3, "l2", "gin"), "A collection's index is one of hnsw, ivfflat, an HNSW or IVFFlat, or None; got 'gin'."),
         ((3, "l2", HNSW()), "The index is by cosine, the collection by l2: no search could use it."),
         ((4001, "l2", "hnsw"), "hnsw indexes at most 4000 dimensions of halfvec, got 4001."),

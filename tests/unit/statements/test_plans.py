@@ -92,6 +92,22 @@ def test_the_advice(found, facts, options, words):
     assert words in advice
 
 
+def test_indexes_on_other_columns_are_none():
+    other, own = (
+        replace(FACT, name=name, definition=f"CREATE ... USING hnsw ({definition}", opclass=opclass)
+        for name, definition, opclass in [
+            ("other", '"Other" vector_l2_ops) WHERE (embedding > 1)', "vector_l2_ops"),
+            ("own", "((embedding)::halfvec(3)) halfvec_cosine_ops)", "halfvec_cosine_ops"),
+        ]
+    )
+    found = explained("Seq Scan", None)
+    (advice,) = plan(found, facts=[other], column="embedding").advice
+    assert advice.startswith("No index: Article.embedding has no vector index, every row was compared.")
+    (advice,) = plan(found, facts=[other, own], column="embedding", quantize="halfvec").advice
+    assert advice.startswith("Sequential scan although own fits")
+    assert "on l2" in plan(found, facts=[other, own], column="Other").advice[0]
+
+
 def test_what_is_set_already_is_not_advised():
     (advice,) = plan(SEQ, settings={"random_page_cost": "1.1"}).advice
     assert advice.endswith("takes it for dearer. Run ANALYZE.")

@@ -291,6 +291,12 @@ def test_a_value_of_the_wrong_type_is_named(type_, value, kind):
         list(EncodedRows(encoders, [{"id": 5, "c": None}, {"id": 6, "c": value}], numbers=[10, 11]))
 
 
+@pytest.mark.parametrize(("type_", "value"), [(Integer(), 2**31), (Integer(), "1"), (Double(), "x")])
+def test_a_number_that_does_not_fit_is_told_with_its_type(type_, value):
+    ddl = {"Integer": "INTEGER", "Double": "DOUBLE PRECISION"}[type(type_).__name__]
+    assert refused(InvalidRow, type_, value) == f"Row 0, column 'c': expected what fits into {ddl}, got {value!r}."
+
+
 def test_numpy_scalars_are_numbers():
     assert encoded(Integer(), np.int64(5)) == b"\0\0\0\5"
     assert encoded(Double(), np.float32(0.5)) == struct.pack(">d", 0.5)

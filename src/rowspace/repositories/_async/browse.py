@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.streaming import stream_rows
-from rowspace.repositories.cursors import read_cursor, write_cursor
+from rowspace.repositories.cursors import read_cursor, understood, write_cursor
 from rowspace.repositories.keys import KeyLike, key_of, named_keys
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import FacetCount, Page, Stats
@@ -87,7 +87,7 @@ class AsyncBrowseRepository(Generic[M]):
         conditions = self._subject.conditions(where)
         # One more than the page holds tells whether there is another.
         statement = statements.scroll(listing, limit + 1, after, conditions.clauses)
-        with mapped_errors():
+        with mapped_errors(), understood(cursor):
             rows = [*await self.session.execute(statement, dict(conditions.parameters))]
         page = rows[:limit]
         more = write_cursor(listing, After(page[-1][1], tuple(page[-1][2:]))) if len(rows) > limit else None

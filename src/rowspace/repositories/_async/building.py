@@ -35,7 +35,7 @@ from rowspace.repositories.building import (
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.schemas import schemas_of
 from rowspace.statements import catalog
-from rowspace.statements.indexing import PlannedIndex, build_settings
+from rowspace.statements.indexing import build_settings
 
 __all__ = ["AsyncIndexBuilder"]
 
@@ -185,12 +185,18 @@ class AsyncIndexBuilder:
     def _table(self) -> tuple[str, str | None]:
         return self._planned[0].table, self._planned[0].schema
 
-    async def _wanted(self, connection: Any) -> list[PlannedIndex]:
-        if not any(plan.unsized for plan in self._planned):
-            return self._planned
+    async def _steps(self, connection: Any, decide: Decide) -> Sequence[Step]:
+        """Return what is to be done, with `lists` for the rows that there are where an index is made that leaves it."""
+        facts = await self._facts(connection)
+        steps = decide(self._planned, facts)
+        made = {step.index for step in steps if step.builds}
+        # One that is there keeps its lists, however many rows there are by now.
+        if not any(plan.unsized and plan.name in made for plan in self._planned):
+            return steps
         name, schema = self._table
-        rows = await connection.scalar(select(func.count()).select_from(sql_table(name, schema=schema)))
-        return [plan.sized(int(rows or 0)) if plan.unsized else plan for plan in self._planned]
+        rows = int(await connection.scalar(select(func.count()).select_from(sql_table(name, schema=schema))) or 0)
+        sized = [plan.sized(rows) if plan.unsized and plan.name in made else plan for plan in self._planned]
+        return decide(sized, facts)
 
     async def _run(self, decide: Decide, settings: Sequence[str], progress: WatchBuild | None) -> None:
         async with self._engine.connect() as connection:
@@ -198,7 +204,7 @@ class AsyncIndexBuilder:
             try:
                 check_alone(self._table, alone=await connection.scalar(catalog.build_lock(*self._table)))
                 await run_verbatim(connection, settings)
-                for step in decide(await self._wanted(connection), await self._facts(connection)):
+                for step in await self._steps(connection, decide):
                     await self._watch(connection, step, progress)
             finally:
                 await self._close(connection)

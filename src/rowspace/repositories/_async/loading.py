@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
+from rowspace.errors import InvalidRow, PermissionDenied, mapped_errors, sqlstate_of
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, aiter_rows, plan_load
 from rowspace.repositories.criteria import may_hide
@@ -38,9 +38,12 @@ async def upsert_rows(
 ) -> LoadReport:
     """Insert or update `rows` by primary key, in the session's transaction; further keywords go to `plan_load`."""
     source, batch_size = aiter_rows(rows), size("batch_size", batch_size)
-    first = await anext(source, None)
+    first: Any = await anext(source, None)
     if first is None:
         return LoadReport()
+    if not isinstance(first, Mapping):
+        message = f"Row 0 is {type(first).__name__} {first!r:.60}; expected a mapping of attributes to values."
+        raise InvalidRow(message)
     with mapped_errors():
         # What the session has not flushed comes first: the load may be meant for rows that it is about to add.
         await session.flush()

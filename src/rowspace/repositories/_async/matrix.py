@@ -46,14 +46,15 @@ class AsyncMatrixRepository:
     async def read(self, where: Where = ()) -> Matrix:
         """Return the keys and vectors of the rows that match, in no particular order, by COPY in binary.
 
-        The matrix is float32, of a `HalfVector` column too: each float16 number is one of float32's. Costs a pass over
-        the rows and little more memory than they fill; with conditions, a temporary table of their keys.
+        The matrix is float32, of a `HalfVector` column too: each float16 number is one of float32's. Rows without a
+        vector are left out, where the column may be null. Costs a pass over the rows and little more memory than they
+        fill; with conditions, a temporary table of their keys.
 
         Args:
             where: a metadata filter, or conditions on the model; nothing means all rows.
 
         Raises:
-            DimensionMismatch: a row has no vector, or one of another dimension.
+            DimensionMismatch: a row has a vector of another dimension.
             ConfigurationError: the column is a `Bit` or `SparseVector`, or has no dimension.
         """
         conditions, reading = await self._plan(where)

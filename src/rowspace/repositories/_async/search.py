@@ -129,8 +129,9 @@ class AsyncSearchRepository(Generic[M]):
     ) -> list[Hit[M]]:
         """Return k rows that are like the positive examples and unlike the negative ones, without the examples.
 
-        Examples are keys or vectors, mixed as you like: a list or an array is a vector, a tuple is a key of several
-        columns, anything else is a key. The embeddings of keys are fetched first, in one statement.
+        Examples are keys or vectors, mixed as you like: a list, an array or a dict of a sparse vector is a vector, a
+        tuple is a key of several columns, anything else is a key. The embeddings of keys are fetched first, in one
+        statement.
 
         - `average` searches once, for `mean(positive) + (mean(positive) - mean(negative))`, which is computed here;
           distances are to that. For cosine distance each example is first scaled to length one.
@@ -200,9 +201,11 @@ class AsyncSearchRepository(Generic[M]):
         candidates = checked_candidates(k, fetch_k, lambda_mult)
         options["with_embedding"] = True
         hits = await run_search(self.session, plan_search(await self._tuned(), candidates, where, options, query=query))
+        embeddings = [getattr(hit.entity, self._target.column) for hit in hits]
         chosen = mmr(
             [hit.similarity for hit in hits],
-            [getattr(hit.entity, self._target.column) for hit in hits],
+            # Of a column of pgvector's type bits come as text.
+            [self._target.type.decode(one) if isinstance(one, str) else one for one in embeddings],
             k,
             distance=self._target.distance,
             lambda_mult=lambda_mult,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import compress
-from math import isnan
+from math import inf, isnan
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from rowspace.distance import Distance
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
-from rowspace.projection import Covariance
+from rowspace.projection import Covariance, check_components
 from rowspace.repositories._sync.examples import find_embeddings
 from rowspace.repositories._sync.many import Many, run_many
 from rowspace.repositories._sync.matrix import MatrixRepository
@@ -24,7 +24,7 @@ from rowspace.repositories.neighbours import Edges, Progress, check_numeric, par
 from rowspace.repositories.searches import Search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Category, Distances, Graph, Hit, Projection
-from rowspace.settings import SearchSettings
+from rowspace.settings import SearchSettings, check_number
 from rowspace.statements import analysis as statements
 from rowspace.statements.search import Nearest, parameters
 
@@ -144,8 +144,12 @@ class AnalysisRepository:
             where: a metadata filter, or conditions on the model.
             exact: compare with every row, without the vector index.
             settings: pgvector's settings, until the transaction ends.
+
+        Raises:
+            InvalidSetting: the similarity is no number.
+            InvalidFilter: the filter is malformed.
         """
-        limit = self._target.distance.distance_at(min_similarity)
+        limit = self._target.distance.distance_at(check_number("min_similarity", min_similarity, -inf, inf))
         keys = self._keys(where)
         edges = Edges(keys)
         pending, k = keys, _FIRST
@@ -176,6 +180,9 @@ class AnalysisRepository:
             InvalidVector: no row matches.
             ConfigurationError: more components than dimensions, or not a `Vector` column.
         """
+        if self._target.type.dimension is not None:
+            # Before the first pass, which may take long.
+            components = check_components(components, self._target.type.dimension)
         covariance = Covariance()
         with self._matrices.stream(where) as parts:
             for part in parts:

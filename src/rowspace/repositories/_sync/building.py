@@ -35,7 +35,7 @@ from rowspace.repositories.building import (
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.schemas import schemas_of
 from rowspace.statements import catalog
-from rowspace.statements.indexing import PlannedIndex, build_settings
+from rowspace.statements.indexing import build_settings
 
 __all__ = ["IndexBuilder"]
 
@@ -185,12 +185,18 @@ class IndexBuilder:
     def _table(self) -> tuple[str, str | None]:
         return self._planned[0].table, self._planned[0].schema
 
-    def _wanted(self, connection: Any) -> list[PlannedIndex]:
-        if not any(plan.unsized for plan in self._planned):
-            return self._planned
+    def _steps(self, connection: Any, decide: Decide) -> Sequence[Step]:
+        """Return what is to be done, with `lists` for the rows that there are where an index is made that leaves it."""
+        facts = self._facts(connection)
+        steps = decide(self._planned, facts)
+        made = {step.index for step in steps if step.builds}
+        # One that is there keeps its lists, however many rows there are by now.
+        if not any(plan.unsized and plan.name in made for plan in self._planned):
+            return steps
         name, schema = self._table
-        rows = connection.scalar(select(func.count()).select_from(sql_table(name, schema=schema)))
-        return [plan.sized(int(rows or 0)) if plan.unsized else plan for plan in self._planned]
+        rows = int(connection.scalar(select(func.count()).select_from(sql_table(name, schema=schema))) or 0)
+        sized = [plan.sized(rows) if plan.unsized and plan.name in made else plan for plan in self._planned]
+        return decide(sized, facts)
 
     def _run(self, decide: Decide, settings: Sequence[str], progress: WatchBuild | None) -> None:
         with self._engine.connect() as connection:
@@ -198,7 +204,7 @@ class IndexBuilder:
             try:
                 check_alone(self._table, alone=connection.scalar(catalog.build_lock(*self._table)))
                 run_verbatim(connection, settings)
-                for step in decide(self._wanted(connection), self._facts(connection)):
+                for step in self._steps(connection, decide):
                     self._watch(connection, step, progress)
             finally:
                 self._close(connection)

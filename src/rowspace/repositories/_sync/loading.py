@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
+from rowspace.errors import InvalidRow, PermissionDenied, mapped_errors, sqlstate_of
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, iter_rows, plan_load
 from rowspace.repositories.criteria import may_hide
@@ -40,9 +40,12 @@ def upsert_rows(
 ) -> LoadReport:
     """Insert or update `rows` by primary key, in the session's transaction; further keywords go to `plan_load`."""
     source, batch_size = iter_rows(rows), size("batch_size", batch_size)
-    first = next(source, None)
+    first: Any = next(source, None)
     if first is None:
         return LoadReport()
+    if not isinstance(first, Mapping):
+        message = f"Row 0 is {type(first).__name__} {first!r:.60}; expected a mapping of attributes to values."
+        raise InvalidRow(message)
     with mapped_errors():
         # What the session has not flushed comes first: the load may be meant for rows that it is about to add.
         session.flush()

@@ -22,6 +22,7 @@ from rowspace.services.loading import (
     Load,
     LoadOptions,
     atake,
+    checked_key,
     checked_options,
     log,
 )
@@ -53,7 +54,7 @@ class AsyncLoader:
         """Write all documents and return the report."""
         source, size = aiter_rows(documents), self._options["batch_size"]
         if resume is not None:
-            await self._pass_over(source, resume)
+            await self._pass_over(source, checked_key(resume))
         if resume is not None or self._options["commit_batches"]:
             while given := await atake(source, size):
                 await self._commit(given, resume)

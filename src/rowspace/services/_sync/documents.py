@@ -131,7 +131,8 @@ class DocumentService:
             CollectionNotFound: there is no such collection.
             InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row.
             EmbedderMismatch: the collection was filled by another embedder.
-            ConfigurationError: the source does not begin with what the interrupted load of the key has read.
+            ConfigurationError: the source does not begin with what the interrupted load of the key has read; or the key
+                is no text of 1 to 2,600 bytes, or `rejects` or `progress` no function.
             TransactionConflict: another load of the key is running.
         """
         load = Load(strip_nul=options.get("strip_nul", False), progress=progress, rejects=rejects)

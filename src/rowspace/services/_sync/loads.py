@@ -22,6 +22,7 @@ from rowspace.services.loading import (
     Batch,
     Load,
     LoadOptions,
+    checked_key,
     checked_options,
     log,
     take,
@@ -54,7 +55,7 @@ class Loader:
         """Write all documents and return the report."""
         source, size = iter_rows(documents), self._options["batch_size"]
         if resume is not None:
-            self._pass_over(source, resume)
+            self._pass_over(source, checked_key(resume))
         if resume is not None or self._options["commit_batches"]:
             while given := take(source, size):
                 self._commit(given, resume)

@@ -193,10 +193,16 @@ async def test_settings_are_checked(database, fill):
         await builder.create(parallel_workers=-1)
 
 
-async def test_lists_follow_the_rows(database, fill):
+async def test_lists_follow_the_rows(database, fill, vectors):
     collection = await fill(IVFFlat(quantize="halfvec"), rows=2_000)
     (made,) = [s for s in await AsyncIndexBuilder(database.engine, collection).create() if s.method == "ivfflat"]
     assert made.definition.endswith("USING ivfflat (((embedding)::halfvec(96)) halfvec_cosine_ops) WITH (lists='2')")
+    async with database.begin() as session:
+        rows = ({"id": f"more {n}", "content": "", "meta": {}, "embedding": v} for n, v in enumerate(vectors))
+        await AsyncDocumentRepository(session, collection).upsert(rows)
+    # It is what the collection asks for, though it would have other lists if it were made now.
+    (there,) = [s for s in await AsyncIndexBuilder(database.engine, collection).create() if s.method == "ivfflat"]
+    assert (there.definition, there.fits) == (made.definition, True)
     assert made.fits
 
 

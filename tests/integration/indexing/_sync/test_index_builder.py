@@ -194,10 +194,16 @@ def test_settings_are_checked(database, fill):
         builder.create(parallel_workers=-1)
 
 
-def test_lists_follow_the_rows(database, fill):
+def test_lists_follow_the_rows(database, fill, vectors):
     collection = fill(IVFFlat(quantize="halfvec"), rows=2_000)
     (made,) = [s for s in IndexBuilder(database.engine, collection).create() if s.method == "ivfflat"]
     assert made.definition.endswith("USING ivfflat (((embedding)::halfvec(96)) halfvec_cosine_ops) WITH (lists='2')")
+    with database.begin() as session:
+        rows = ({"id": f"more {n}", "content": "", "meta": {}, "embedding": v} for n, v in enumerate(vectors))
+        DocumentRepository(session, collection).upsert(rows)
+    # It is what the collection asks for, though it would have other lists if it were made now.
+    (there,) = [s for s in IndexBuilder(database.engine, collection).create() if s.method == "ivfflat"]
+    assert (there.definition, there.fits) == (made.definition, True)
     assert made.fits
 
 

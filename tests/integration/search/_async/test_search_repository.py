@@ -558,6 +558,8 @@ async def test_grouped_refuses(repository, session, world):
         await repository.grouped(query, "a..b")
     with pytest.raises(ConfigurationError, match="got 5"):
         await repository.grouped(query, 5)
+    with pytest.raises(ConfigurationError, match=r"grouped by an attribute of \w+, got Tile\.y\."):
+        await repository.grouped(query, world.tile.y)
     tiles = AsyncSearchRepository(session, world.tile, column="colour")
     with pytest.raises(ConfigurationError, match="meta"):
         await tiles.grouped(world.colours[0], "kind")

@@ -559,6 +559,8 @@ def test_grouped_refuses(repository, session, world):
         repository.grouped(query, "a..b")
     with pytest.raises(ConfigurationError, match="got 5"):
         repository.grouped(query, 5)
+    with pytest.raises(ConfigurationError, match=r"grouped by an attribute of \w+, got Tile\.y\."):
+        repository.grouped(query, world.tile.y)
     tiles = SearchRepository(session, world.tile, column="colour")
     with pytest.raises(ConfigurationError, match="meta"):
         tiles.grouped(world.colours[0], "kind")
