@@ -99,7 +99,10 @@ async def test_an_index_of_some_rows_orders_those_searches_alone_that_say_which(
     index = HNSW(quantize="bit", where={"group": 3})
     collection = await AsyncCollectionRepository(session).create(uuid4().hex, DIMENSION, index=index)
     documents = AsyncDocumentRepository(session, collection)
-    rows = ({"id": str(n), "content": "", "meta": {"group": n % 10}, "embedding": v} for n, v in enumerate(vectors))
+    rows = (
+        {"id": str(n), "content": "", "meta": {"group": 3 if n % 10 else 4}, "embedding": v}
+        for n, v in enumerate(vectors)
+    )
     await documents.upsert(rows)
     await documents.create_indexes()
     assert [ids_of(await documents.nearest(query)) for query in vectors[:20]] == [

@@ -100,7 +100,10 @@ def test_an_index_of_some_rows_orders_those_searches_alone_that_say_which(sessio
     index = HNSW(quantize="bit", where={"group": 3})
     collection = CollectionRepository(session).create(uuid4().hex, DIMENSION, index=index)
     documents = DocumentRepository(session, collection)
-    rows = ({"id": str(n), "content": "", "meta": {"group": n % 10}, "embedding": v} for n, v in enumerate(vectors))
+    rows = (
+        {"id": str(n), "content": "", "meta": {"group": 3 if n % 10 else 4}, "embedding": v}
+        for n, v in enumerate(vectors)
+    )
     documents.upsert(rows)
     documents.create_indexes()
     assert [ids_of(documents.nearest(query)) for query in vectors[:20]] == [
