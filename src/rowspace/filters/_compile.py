@@ -15,6 +15,9 @@ from rowspace.filters._jsonpath import to_containment, to_jsonpath
 from rowspace.filters._parse import Filter, parse
 from rowspace.filters._values import to_json
 
+#: A filter's entries, each a value or the entries of its operators.
+_Items = tuple[tuple[str, Any], ...]
+
 #: The names of the two parameters.
 DOCUMENT, PATH = "rowspace_document", "rowspace_jsonpath"
 
@@ -40,9 +43,8 @@ def filter_values(filter_: Filter | None, /) -> dict[str, str]:
     Raises:
         InvalidFilter: as in `compile_filter`.
     """
-    if type(filter_) is dict and all(map(_is_small, filter_, filter_.values())):
-        return {**_kept(tuple(filter_.items()))}
-    return _values(filter_)
+    items = _small(filter_) if type(filter_) is dict else None
+    return _values(filter_) if items is None else {**_kept(items)}
 
 
 def _values(filter_: Filter | None) -> dict[str, str]:
@@ -54,16 +56,24 @@ def _values(filter_: Filter | None) -> dict[str, str]:
     return values if rest is None else {**values, PATH: to_jsonpath(rest)}
 
 
-def _is_small(key: Any, value: Any) -> bool:
-    """Tell whether an entry is one that may be kept, as it may come again: a whole number or a short text."""
-    kind = type(value)
-    return type(key) is str and len(key) <= _SHORT and (kind is int or (kind is str and len(value) <= _SHORT))
+def _small(filter_: dict[Any, Any], *, nested: bool = False) -> _Items | None:
+    """Return the entries of a filter that may be kept, as it may come again: of whole numbers and short texts."""
+    items = []
+    for key, value in filter_.items():
+        kind = type(value)
+        kept = _small(value, nested=True) if kind is dict and not nested else value
+        is_small = kind is int or (kind is str and len(value) <= _SHORT) or (kind is dict and not nested)
+        if kept is None or not is_small or type(key) is not str or len(key) > _SHORT:
+            return None
+        items.append((key, kept))
+    return tuple(items)
 
 
 @lru_cache(1_024)
-def _kept(items: tuple[tuple[str, int | str], ...]) -> dict[str, str]:
-    # A tenant, a language: reading the filter again takes twenty times as long. No text equals a number.
-    return _values(dict(items))
+def _kept(items: _Items) -> dict[str, str]:
+    # A tenant, a language: reading the filter again takes twenty times as long. No text equals a number, and no entry
+    # is a tuple but one of operators.
+    return _values({key: dict(value) if type(value) is tuple else value for key, value in items})
 
 
 _SHORT = 64

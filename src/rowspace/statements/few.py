@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, inspect, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, inspect, literal_column, select
 
+from rowspace.statements.identifiers import quote
 from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, at_most, distance_to, number, select_hits
 
 __all__ = ["FEW", "nearest_of_few"]
@@ -37,8 +38,7 @@ def nearest_of_few(
         passing: one more, which only the rows found are tested by.
     """
     distance: ColumnElement[Any] = distance_to(target)
-    keys = [key for key in inspect(target.model).primary_key if key.key not in dict(target.scope)]
-    names = {key: f"rowspace_key_{place}" for place, key in enumerate(keys)}
+    names = {key: f"rowspace_key_{place}" for place, key in enumerate(_keys(target))}
     compared = distance if passing is None else case((passing, distance))
     # Not a number that the planner sees: for the first thousand of many it might take a scan of the table.
     limit = select(number(FEW + 1)).scalar_subquery()
@@ -66,6 +66,16 @@ def nearest_of_few(
         .where(*target.in_scope(planned_once=True))
         .order_by(best.c[DISTANCE])
     )
+
+
+def _keys(target: Target[Any]) -> Sequence[ColumnElement[Any]]:
+    """Return what a row is known by within a statement: the primary key, or where it lies in its one partition."""
+    mapper: Any = inspect(target.model)
+    if target.scope:
+        # Ten looks into the index of the primary key are 40 pages, a tenth of what the rows themselves are.
+        return (literal_column(f"{quote(mapper.local_table.name)}.ctid"),)
+    keys: tuple[ColumnElement[Any], ...] = mapper.primary_key
+    return keys
 
 
 def _passed(nearness: ColumnElement[Any], passing: ColumnElement[bool] | None) -> Sequence[ColumnElement[bool]]:

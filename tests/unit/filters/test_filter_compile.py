@@ -140,6 +140,18 @@ def test_a_filter_that_comes_again_is_what_it_was():
     assert filter_values({"kind": "a", "year": 1}) == {DOCUMENT: '{"kind": "a", "year": 1}'}
 
 
+@pytest.mark.parametrize("value", [{"$gte": 1}, {"$gte": "1"}, {"$gte": 1, "$lt": 9}, {}, {"$eq": {"b": 1}}, {"b": 1}])
+def test_operators_that_come_again_are_what_they_were(value: dict[str, Any]) -> None:
+    def outcome(read: Any) -> Any:
+        try:
+            return read({"a": value, "k": "x"})
+        except InvalidFilter as error:
+            return str(error)
+
+    assert outcome(filter_values) == outcome(filter_values) == outcome(_values)
+    assert filter_values({"a": {"$gte": 1}}) != filter_values({"a": {"$gte": "1"}})
+
+
 @pytest.mark.parametrize("value", [True, 1.0, None, "x" * 65, 2**80, [1], {"$eq": 1}])
 def test_filters_that_look_alike_are_told_apart(value):
     for _ in range(2):

@@ -37,13 +37,13 @@ def test_rows_are_found_counted_and_compared_by_one_statement_for_all_values():
     text = sql(nearest_of_few(DOCUMENTS, Nearest(5, columns=True), Document.content == "a"))
     distance = "CAST(documents.embedding AS VECTOR(3)) <-> %(rowspace_query)s::VECTOR(3)"
     assert text.startswith(
-        f"WITH rowspace_few AS MATERIALIZED (SELECT documents.id AS rowspace_key_0, {distance} AS rowspace_distance "
+        f"WITH rowspace_few AS MATERIALIZED (SELECT documents.ctid AS rowspace_key_0, {distance} AS rowspace_distance "
         "FROM documents WHERE documents.collection_id = 7 AND documents.content = %(content_1)s::VARCHAR "
         "LIMIT (SELECT 1001)) SELECT (SELECT count(*) AS count_1 FROM rowspace_few) AS rowspace_found, "
     )
     assert text.endswith(
         "FROM rowspace_few ORDER BY rowspace_few.rowspace_distance LIMIT 5) AS rowspace_best "
-        "ON documents.id = rowspace_best.rowspace_key_0 WHERE documents.collection_id = 7 "
+        "ON documents.ctid = rowspace_best.rowspace_key_0 WHERE documents.collection_id = 7 "
         "ORDER BY rowspace_best.rowspace_distance"
     )
 
