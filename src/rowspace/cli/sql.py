@@ -17,6 +17,7 @@ from sqlalchemy import event
 from rowspace import Database, DocumentService, SearchRequest
 from rowspace.cli.session import one_transaction
 from rowspace.services import CollectionInfo
+from rowspace.statements.few import FEW
 from rowspace.statements.search import QUERY
 
 __all__ = ["search_sql"]
@@ -24,6 +25,7 @@ __all__ = ["search_sql"]
 _DOCUMENTS = re.compile(r"\bFROM [^\n(]*\bdocuments(?:_\d+)?(?!\S)")
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _FALLBACK = "-- Where that finds fewer than are wanted, the index is scanned further, and then every document compared."
+_MANY = f"-- Where rowspace_found is more than {FEW}, or nothing was found, the vector index is scanned for the filter."
 
 
 def search_sql(database: Database, name: str, request: SearchRequest) -> str:
@@ -41,6 +43,8 @@ def search_sql(database: Database, name: str, request: SearchRequest) -> str:
         parameters[QUERY] = request.vector or f"the embedding of {request.text!r}"
     lines = [f"-- :{key} = {json.dumps(value, ensure_ascii=False, default=str)}" for key, value in parameters.items()]
     lines += ["BEGIN;", *(f"{_named(statement)};" for statement, _ in sent), "COMMIT;"]
+    if sent and "rowspace_few" in sent[-1][0]:
+        lines.append(_MANY)
     return "\n".join(lines if request.exact or request.mode == "text" else [*lines, _FALLBACK])
 
 
