@@ -40,11 +40,12 @@ def session(database) -> Iterator[Session]:
 
 
 def plan_of(session, search) -> str:
-    """Return the plan of the last statement that `search` sends."""
+    """Return the plan of the last statement about documents that `search` sends."""
     sent = []
 
     def keep(_connection, _cursor, statement, parameters, *_):
-        sent.append((statement, parameters))
+        if "FROM documents" in statement:
+            sent.append((statement, parameters))
 
     event.listen(session.get_bind(), "before_cursor_execute", keep)
     search()
