@@ -44,7 +44,7 @@ class Conditions:
     """Conditions of one statement and the values of their parameters.
 
     `keep` says that the conditions are objects which will come again, so that a statement is worth keeping. `few` is
-    the same in one or two parts, for `nearest_of_few`; nothing where no index serves it.
+    the same in one or two parts, for `nearest_of_few`; nothing where none is known to have an index that serves it.
     """
 
     clauses: tuple[ColumnElement[bool], ...] = ()
@@ -85,7 +85,7 @@ class Subject(Generic[M]):
             if not values:
                 return Conditions()
             clauses, few = _predicates(self._metadata(), tuple(values))
-            return Conditions(clauses, values, few=few)
+            return Conditions(clauses, values, few=few if self.collection is not None else ())
         clauses = conditions(where)
         return Conditions(clauses, keep=not clauses)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import HNSW, Collection, Document, SearchSettings, Vector
@@ -74,6 +75,17 @@ def test_for_which_filters_it_is_tried_whether_few_rows_pass(where, options, tri
     assert (search.found_by is not None) is tried
     same = plan_search(subject_of(DOCUMENTS), 5, where, options, query=[3, 4])
     assert search.found_by == same.found_by
+
+
+def test_of_a_model_nobody_knows_an_index_that_finds_rows_by_their_metadata():
+    class Noted(Base):
+        __tablename__ = "noted"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        meta: Mapped[dict[str, Any]] = mapped_column(JSONB)
+        embedding: Mapped[Any] = mapped_column(Vector(2))
+
+    search = plan_search(subject_of(Noted), 3, {"a": 1}, {}, query=[1, 2])
+    assert (len(search.where), search.found_by) == (1, None)
 
 
 def test_rows_are_found_by_the_document_of_a_filter_alone():
