@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from rowspace.errors import ConfigurationError
-from rowspace.integrations._formats import Format, format_of as named_format
+from rowspace.integrations._ingest.formats import Format, format_of as named_format
 
 __all__ = ["Format", "format_of"]
 

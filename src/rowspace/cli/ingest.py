@@ -12,11 +12,11 @@ from rowspace.cli.console import Stopwatch, progress_of
 from rowspace.cli.process import ExitCode, say
 from rowspace.cli.session import one_transaction, open_database, settings_of
 from rowspace.errors import ConfigurationError
-from rowspace.integrations._ingest_options import FILE, OPTIONS
+from rowspace.integrations._ingest.options import FILE, OPTIONS
 
 if TYPE_CHECKING:
     from rowspace.cli.settings import Settings
-    from rowspace.integrations._ingest import Ingest
+    from rowspace.integrations._ingest.load import Ingest
 
 __all__ = ["ingest"]
 
@@ -79,7 +79,7 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
 
 
 def _wanted(file: str, options: Mapping[str, Any]) -> Ingest:
-    from rowspace.integrations._ingest import Ingest
+    from rowspace.integrations._ingest.load import Ingest
 
     try:
         return Ingest.of(file, options)

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from rowspace._optional import require
 from rowspace.integrations._files import complete
-from rowspace.integrations._load import Existing, Loading, load
-from rowspace.integrations._read import Fields, fields_of, selected
+from rowspace.integrations._frames.load import Existing, Loading, load
+from rowspace.integrations._frames.read import Fields, fields_of, selected
 from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, TableRepository
 from rowspace.repositories.subjects import Where

@@ -25,10 +25,10 @@ pd: Any = require("pandas", extra="pandas")
 pa: Any = require("pyarrow", extra="pandas")
 
 # After what they need is known to be there, so that a missing one is asked for by this extra.
-from rowspace.integrations._load import Existing  # noqa: E402
-from rowspace.integrations._metadata import IS_JSON, is_json  # noqa: E402
-from rowspace.integrations._rows import DOCUMENT  # noqa: E402
-from rowspace.integrations._vectors import vectors_of  # noqa: E402
+from rowspace.integrations._frames.load import Existing  # noqa: E402
+from rowspace.integrations._frames.metadata import IS_JSON, is_json  # noqa: E402
+from rowspace.integrations._frames.rows import DOCUMENT  # noqa: E402
+from rowspace.integrations._frames.vectors import vectors_of  # noqa: E402
 from rowspace.integrations.arrow import Over, read_batches, read_table, write_table  # noqa: E402
 
 __all__ = ["read_frame", "read_frames", "to_matrix", "write_frame"]

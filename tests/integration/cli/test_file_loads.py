@@ -87,7 +87,7 @@ def test_standard_input_that_is_a_file_has_an_end(cli, tmp_path, monkeypatch):
     monkeypatch.setattr("rowspace.integrations._progress._REPORT_EVERY", 0)
     file = write(tmp_path / "rows.jsonl", np.ones((3, 2)))
     with file.open("rb") as opened:
-        monkeypatch.setattr("rowspace.integrations._ingest._standard_input", lambda: opened)
+        monkeypatch.setattr("rowspace.integrations._ingest.load._standard_input", lambda: opened)
         assert "0:00 left" in cli("ingest", "-", "--format", "jsonl", "-c", "piped").stderr
 
 

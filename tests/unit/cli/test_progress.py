@@ -9,9 +9,9 @@ import pytest
 
 from rowspace.cli.embedders import embedder_of
 from rowspace.errors import ConfigurationError
+from rowspace.integrations._ingest.documents import Fields, Format, read
+from rowspace.integrations._ingest.rejects import Rejects
 from rowspace.integrations._progress import Pace
-from rowspace.integrations._reading import Fields, Format, read
-from rowspace.integrations._rejects import Rejects
 from rowspace.testing import HashingEmbedder
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from rowspace.integrations._metadata import columns_of_metadata, field_of_key, is_json
+from rowspace.integrations._frames.metadata import columns_of_metadata, field_of_key, is_json
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ import pyarrow as pa
 import pytest
 
 from rowspace.errors import DimensionMismatch, InvalidVector
-from rowspace.integrations import _vectors
-from rowspace.integrations._vectors import sound_vectors, vectors_of
+from rowspace.integrations._frames.vectors import sound_vectors, vectors_of
 
 FINE = {
     "lists": pa.array([[1.0, 2.0], [3.0, 4.0]]),
@@ -19,7 +18,7 @@ FINE = {
 
 @pytest.mark.parametrize("array", FINE.values(), ids=FINE)
 def test_vectors_that_are_all_fine_are_one_matrix_and_are_not_looked_at_one_by_one(monkeypatch, array):
-    monkeypatch.setattr(_vectors, "fault_of", pytest.fail)
+    monkeypatch.setattr("rowspace.integrations._frames.vectors.fault_of", pytest.fail)
     vectors, faults = sound_vectors(array)
     assert isinstance(vectors, np.ndarray)
     assert (vectors.tolist(), vectors.dtype, faults) == ([[1, 2], [3, 4]], np.float32, {})

@@ -11,9 +11,9 @@ from pathlib import PurePath
 from typing import Any, BinaryIO
 
 from rowspace.errors import ConfigurationError, InvalidRow
-from rowspace.integrations._formats import Format
-from rowspace.integrations._lines import numbered_rows
-from rowspace.integrations._reading import Fields, read
+from rowspace.integrations._ingest.documents import Fields, read
+from rowspace.integrations._ingest.formats import Format
+from rowspace.integrations._ingest.lines import numbered_rows
 from rowspace.services import DocumentIn
 
 __all__ = ["SUFFIXES", "Upload", "guessed", "passages"]

@@ -10,7 +10,7 @@ import pytest
 
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.integrations._embedders import embedder_of
-from rowspace.integrations._reading import Fields
+from rowspace.integrations._ingest.documents import Fields
 from rowspace.integrations.rag import Source
 from rowspace.integrations.streamlit.cards import answer_html, cards, excerpt, sources_html
 from rowspace.integrations.streamlit.charts import map_chart

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from rowspace.integrations._reading import Fields
+from rowspace.integrations._ingest.documents import Fields
 from rowspace.integrations.streamlit import state
 from rowspace.integrations.streamlit.loading import Target, load
 from rowspace.integrations.streamlit.uploads import SUFFIXES, Upload, guessed

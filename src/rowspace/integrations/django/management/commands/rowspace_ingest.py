@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
-from rowspace.integrations._ingest import Ingest
-from rowspace.integrations._ingest_options import FILE, OPTIONS, Option
+from rowspace.integrations._ingest.load import Ingest
+from rowspace.integrations._ingest.options import FILE, OPTIONS, Option
 from rowspace.integrations._progress import Advance, Pace, ProgressLines
 from rowspace.integrations.django.conf import parallel_embedder
 from rowspace.integrations.django.management.base import RowspaceCommand

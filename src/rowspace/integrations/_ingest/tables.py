@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeAlias
 import numpy as np
 
 from rowspace.errors import InvalidRow, InvalidVector
-from rowspace.integrations._lines import EMBEDDING, METADATA, Watch, decoded, json_row, whole_metadata
+from rowspace.integrations._ingest.lines import EMBEDDING, METADATA, Watch, decoded, json_row, whole_metadata
 from rowspace.vectors import fault_of, sound_rows
 
 if TYPE_CHECKING:
-    from rowspace.integrations._reading import Fields
+    from rowspace.integrations._ingest.documents import Fields
 
 __all__ = ["Row", "documents_beside", "matrix_rows", "parquet_rows", "path_of"]
 
@@ -85,7 +85,7 @@ class _Columns:
     """The columns of a table of documents: the vectors, where they are lists, apart from all others."""
 
     def __init__(self, others: list[str], vector: str | None, fields: Fields) -> None:
-        from rowspace.integrations._metadata import key_of
+        from rowspace.integrations._frames.metadata import key_of
 
         self._others = others
         self._vector = vector
@@ -103,9 +103,9 @@ class _Columns:
         Raises:
             InvalidRow: one that is named is missing or comes twice, or is no vector.
         """
-        from rowspace.integrations._metadata import is_row_number
-        from rowspace.integrations._values import is_text
-        from rowspace.integrations._vectors import check_vector_type, is_numbers
+        from rowspace.integrations._frames.metadata import is_row_number
+        from rowspace.integrations._frames.values import is_text
+        from rowspace.integrations._frames.vectors import check_vector_type, is_numbers
 
         _check_names(schema.names, fields)
         names, vector = [name for name in schema.names if not is_row_number(name)], fields.embedding
@@ -123,7 +123,7 @@ class _Columns:
 
     def rows(self, batch: Any, number: int, watch: Watch) -> Iterator[Row]:
         """Yield the rows of a batch, whose first has a number; those with a bad vector are refused."""
-        from rowspace.integrations._rows import json_values
+        from rowspace.integrations._frames.rows import json_values
 
         vectors, faults = self._vectors(batch)
         columns = [(name, json_values(batch, name), name in self._named) for name in self._others]
@@ -140,7 +140,7 @@ class _Columns:
                 yield number + at, row, None if vectors is None else vectors[at]
 
     def _vectors(self, batch: Any) -> tuple[Any, dict[int, str]]:
-        from rowspace.integrations._vectors import sound_vectors
+        from rowspace.integrations._frames.vectors import sound_vectors
 
         if self._vector is None:
             return None, {}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from rowspace.errors import InvalidRow
-from rowspace.integrations._reading import Fields, Format, read
+from rowspace.integrations._ingest.documents import Fields, Format, read
 
 
 def rows(text, format_=Format.JSONL, **fields):

@@ -12,11 +12,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace._optional import require
 from rowspace.errors import InvalidRow, RowspaceError
-from rowspace.integrations._arrow import arrow_type
-from rowspace.integrations._metadata import ID, field_with_categories, is_json, is_row_number, key_of
-from rowspace.integrations._read import META
-from rowspace.integrations._values import is_text, parsed, plain, to_python
-from rowspace.integrations._vectors import check_vector_type, sound_vectors, vectors_of
+from rowspace.integrations._frames.columns import arrow_type
+from rowspace.integrations._frames.metadata import ID, field_with_categories, is_json, is_row_number, key_of
+from rowspace.integrations._frames.read import META
+from rowspace.integrations._frames.values import is_text, parsed, plain, to_python
+from rowspace.integrations._frames.vectors import check_vector_type, sound_vectors, vectors_of
 from rowspace.models import Collection, Document
 from rowspace.repositories import TableRepository
 from rowspace.results import Reject

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from rowspace.integrations._formats import Format
-from rowspace.integrations._lines import EMBEDDING, METADATA, Rejected, Watch, numbered_rows, separator_hint
-from rowspace.integrations._tables import Row, matrix_rows, parquet_rows
+from rowspace.integrations._ingest.formats import Format
+from rowspace.integrations._ingest.lines import EMBEDDING, METADATA, Rejected, Watch, numbered_rows, separator_hint
+from rowspace.integrations._ingest.tables import Row, matrix_rows, parquet_rows
 from rowspace.services import DocumentIn
 from rowspace.types import Vector
 from rowspace.wire.encode import to_json, to_text

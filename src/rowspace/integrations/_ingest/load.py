@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeAlias
 
 from rowspace.errors import ConfigurationError, InvalidRow
-from rowspace.integrations._formats import Format, format_of
-from rowspace.integrations._lines import Watch
+from rowspace.integrations._ingest.documents import Fields, numbered_documents
+from rowspace.integrations._ingest.formats import Format, format_of
+from rowspace.integrations._ingest.lines import Watch
+from rowspace.integrations._ingest.rejects import Rejects
+from rowspace.integrations._ingest.tables import documents_beside
 from rowspace.integrations._progress import Advance, plural
-from rowspace.integrations._reading import Fields, numbered_documents
-from rowspace.integrations._rejects import Rejects
-from rowspace.integrations._tables import documents_beside
 from rowspace.results import LoadReport, Reject
 from rowspace.services import DocumentIn, DocumentService
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from rowspace._optional import require
 from rowspace.errors import InvalidRow
-from rowspace.integrations._arrow import as_type
+from rowspace.integrations._frames.columns import as_type
 
 __all__ = ["array_of_json", "is_text", "parsed", "plain", "to_python"]
 

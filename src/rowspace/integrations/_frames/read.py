@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from rowspace._optional import require
 from rowspace.errors import ConfigurationError, InvalidRow, mapped_errors
-from rowspace.integrations._arrow import array_of, array_of_values, arrow_type, as_type, stacked
-from rowspace.integrations._metadata import (
+from rowspace.integrations._frames.columns import array_of, array_of_values, arrow_type, as_type, stacked
+from rowspace.integrations._frames.metadata import (
     ID,
     IS_JSON,
     PREFIX,

@@ -14,10 +14,10 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rowspace.errors import InvalidRow
-from rowspace.integrations._formats import Format
+from rowspace.integrations._ingest.formats import Format
 
 if TYPE_CHECKING:
-    from rowspace.integrations._reading import Fields
+    from rowspace.integrations._ingest.documents import Fields
 
 __all__ = [
     "EMBEDDING",

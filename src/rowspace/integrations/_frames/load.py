@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from rowspace._optional import require
 from rowspace.errors import CollectionExists, CollectionNotFound, ConfigurationError, InvalidRow
 from rowspace.indexes import from_dict
-from rowspace.integrations._arrow import plain, plain_type
-from rowspace.integrations._metadata import keep_schema
-from rowspace.integrations._rows import Rows
+from rowspace.integrations._frames.columns import plain, plain_type
+from rowspace.integrations._frames.metadata import keep_schema
+from rowspace.integrations._frames.rows import Rows
 from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, DocumentRepository, Repository, TableRepository
 from rowspace.repositories.given import callback, size

@@ -14,7 +14,7 @@ from typing import Any
 
 from rowspace._optional import require
 from rowspace.errors import InvalidRow
-from rowspace.integrations._values import array_of_json, to_python
+from rowspace.integrations._frames.values import array_of_json, to_python
 from rowspace.wire.encode import to_json
 
 __all__ = [
