@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes that run tests, each on a server of its own: as many as processors. One where a database is given.
+WORKERS ?= $(if $(ROWSPACE_TEST_DATABASE_URL),0,logical)
 
 # pip's talk is of interest when it fails; --quiet would keep the reason of a conflict to itself.
 define install
@@ -10,7 +12,7 @@ $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check --co
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs wheel check bench guard unasync pins clean
+.PHONY: help demo test coverage lint types docs wheel check bench guard unasync pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -18,7 +20,10 @@ help: ## list the targets
 demo: $(VENV)/.demo ## search Python's own documentation, on a database that it starts itself
 	@$(BIN)/rowspace demo
 
-test: $(VENV)/.dev ## run the tests; PYTEST_ADDOPTS takes options, for example -k or -x
+test: $(VENV)/.dev ## run the tests; PYTEST_ADDOPTS takes options, for example -k or -x; WORKERS=0 is one process
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
+
+coverage: $(VENV)/.dev ## run the tests and tell which lines they do not reach; takes several times as long
 	@$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage report
 

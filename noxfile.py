@@ -31,7 +31,7 @@ def install(session: nox.Session, group: str, *arguments: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on every Python."""
     install(session, "test")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("pytest", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])

@@ -25,22 +25,24 @@ SKIPPING = {
 def run(tmp_path):
     shutil.copy(CONFTEST, tmp_path)
 
-    def run(source: str, no_skip: str) -> tuple[int, str]:
+    def run(source: str, no_skip: str, *options: str) -> tuple[int, str]:
         (tmp_path / "test_sample.py").write_text(source)
         sources = str(Path(rowspace.__file__).parents[1])
         environment = os.environ | {"ROWSPACE_TEST_NO_SKIP": no_skip, "PYTHONPATH": sources}
         environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         environment.pop("PYTEST_ADDOPTS", None)
         command = [sys.executable, "-m", "pytest", "--rootdir=.", "-c", os.devnull, "-p", "no:cacheprovider"]
+        command += options
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout
 
     return run
 
 
+@pytest.mark.parametrize("options", [(), ("-p", "xdist", "--numprocesses=1")], ids=["one process", "workers"])
 @pytest.mark.parametrize("source", SKIPPING.values(), ids=SKIPPING)
-def test_a_skip_fails_the_gate_with_its_reason(run, source):
-    status, output = run(source, "1")
+def test_a_skip_fails_the_gate_with_its_reason(run, source, options):
+    status, output = run(source, "1", *options)
     assert status in {pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED}
     assert "no server (a skip fails because ROWSPACE_TEST_NO_SKIP=1)" in output
 
