@@ -14,13 +14,16 @@ from sqlalchemy import ColumnElement, Select, case, func, inspect, literal_colum
 from rowspace.statements.identifiers import quote
 from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, at_most, distance_to, number, select_hits
 
-__all__ = ["FEW", "nearest_of_few"]
+__all__ = ["COMPARED", "FEW", "nearest_of_few"]
 
 M = TypeVar("M")
 
 #: Rows that are compared whatever else there is. In 15,000 rows or more no walk of a vector index that ends with ten of
 #: them is faster.
 FEW = 1_000
+
+#: The WITH query of the rows that are compared.
+COMPARED = "rowspace_few"
 
 
 @lru_cache(512)
@@ -50,7 +53,7 @@ def nearest_of_few(
         .select_from(target.model)
         .where(*target.conditions(planned_once=True), found)
         .limit(limit)
-        .cte("rowspace_few")
+        .cte(COMPARED)
         .prefix_with("MATERIALIZED")
     )
     nearness = rows.c[DISTANCE]

@@ -19,10 +19,11 @@ from rowspace.distance import Distance
 from rowspace.indexes import Quantize
 from rowspace.settings import DEFAULT_EF_SEARCH
 from rowspace.statements.catalog import IndexFact
+from rowspace.statements.few import COMPARED, FEW
 from rowspace.statements.identifiers import quote
 from rowspace.statements.indexing import VECTOR_METHODS
 
-__all__ = ["SETTINGS", "Explain", "Searched", "read_plan"]
+__all__ = ["SETTINGS", "Explain", "Searched", "are_few", "read_plan"]
 
 #: The settings that decide about a search, as the session has them.
 SETTINGS = text("""
@@ -78,7 +79,7 @@ class Searched:
 
 def read_plan(found: Any, searched: Searched, facts: Sequence[IndexFact], settings: Mapping[str, str]) -> SearchPlan:
     """Return what EXPLAIN gave, with the advice that follows from it."""
-    whole: dict[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]
+    whole = _whole(found)
     root = whole["Plan"]
     scans = _scans_of(root, {fact.table for fact in facts})
     vector = {fact.name for fact in facts if fact.method in VECTOR_METHODS}
@@ -98,6 +99,22 @@ def read_plan(found: Any, searched: Searched, facts: Sequence[IndexFact], settin
     return _advised(plan, searched, facts)
 
 
+def are_few(found: Any) -> bool:
+    """Tell by what EXPLAIN gave of `nearest_of_few` whether its rows are those of the search."""
+    root = _whole(found)["Plan"]
+    compared = _compared(root)
+    return compared is not None and root["Actual Rows"] > 0 and _times(compared, "Actual Rows") <= FEW
+
+
+def _compared(root: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return next((node for node in _nodes(root) if node.get("Subplan Name") == f"CTE {COMPARED}"), None)
+
+
+def _whole(found: Any) -> dict[str, Any]:
+    whole: dict[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]
+    return whole
+
+
 def _advised(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact]) -> SearchPlan:
     used = next((fact for fact in facts if fact.name == plan.index), None)
     advice = _of_no_index(plan, searched, facts) if used is None else _of_use(plan, searched, used)
@@ -107,6 +124,9 @@ def _advised(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact]) -
 def _of_no_index(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact]) -> Iterator[str]:
     if searched.exact:
         yield "The search was asked to be exact: every row that matches was compared."
+        return
+    if _compared(plan.plan) is not None:
+        yield "The conditions match few rows: all of them were compared, which is exact and needs no vector index."
         return
     every = [fact for fact in facts if fact.method in VECTOR_METHODS]
     vector = [fact for fact in every if searched.column is None or _is_on(fact, searched.column)]

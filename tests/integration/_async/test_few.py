@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sqlalchemy import event, text
 
-from rowspace import AsyncCollectionRepository, AsyncDocumentRepository
+from rowspace import AsyncCollectionRepository, AsyncDocumentRepository, AsyncIndexAdvisor
 
 ROWS = 3_000
 VECTORS = np.random.default_rng(9).normal(size=(ROWS, 8)).astype(np.float32)
@@ -117,6 +117,16 @@ async def test_a_session_with_rules_of_its_own_is_planned_for(documents, session
     event.listen(own, "do_orm_execute", lambda _: None)
     await documents.nearest(VECTORS[1], where={"few": True})
     assert statements == ["planned"]
+
+
+async def test_explain_tells_which_of_the_two_it_is(documents, session):
+    advisor = AsyncIndexAdvisor(session, documents.collection)
+    few = await advisor.explain(VECTORS[1], where={"few": True, "at": {"$gte": 500}})
+    assert (few.index, few.rows_returned, few.settings["hnsw.iterative_scan"]) == (None, 10, "off")
+    assert few.advice[0].startswith("The conditions match few rows: all of them were compared")
+    for where in ({"many": True}, {"few": "none"}):
+        planned = await advisor.explain(VECTORS[1], where=where)
+        assert planned.settings["hnsw.iterative_scan"] == "relaxed_order"
 
 
 async def test_no_plan_is_kept_for_filters_that_let_other_shares_pass(documents, session, driver):

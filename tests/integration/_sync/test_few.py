@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sqlalchemy import event, text
 
-from rowspace import CollectionRepository, DocumentRepository
+from rowspace import CollectionRepository, DocumentRepository, IndexAdvisor
 
 ROWS = 3_000
 VECTORS = np.random.default_rng(9).normal(size=(ROWS, 8)).astype(np.float32)
@@ -118,6 +118,16 @@ def test_a_session_with_rules_of_its_own_is_planned_for(documents, session, stat
     event.listen(own, "do_orm_execute", lambda _: None)
     documents.nearest(VECTORS[1], where={"few": True})
     assert statements == ["planned"]
+
+
+def test_explain_tells_which_of_the_two_it_is(documents, session):
+    advisor = IndexAdvisor(session, documents.collection)
+    few = advisor.explain(VECTORS[1], where={"few": True, "at": {"$gte": 500}})
+    assert (few.index, few.rows_returned, few.settings["hnsw.iterative_scan"]) == (None, 10, "off")
+    assert few.advice[0].startswith("The conditions match few rows: all of them were compared")
+    for where in ({"many": True}, {"few": "none"}):
+        planned = advisor.explain(VECTORS[1], where=where)
+        assert planned.settings["hnsw.iterative_scan"] == "relaxed_order"
 
 
 def test_no_plan_is_kept_for_filters_that_let_other_shares_pass(documents, session, driver):

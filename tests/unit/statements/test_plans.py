@@ -7,7 +7,7 @@ import pytest
 
 from rowspace import Distance
 from rowspace.statements.catalog import IndexFact
-from rowspace.statements.plans import Searched, read_plan
+from rowspace.statements.plans import Searched, are_few, read_plan
 
 FACT = IndexFact("public", "articles", "ix", "hnsw", "CREATE ... (embedding)", "vector_cosine_ops", rows=50_000)
 SETTINGS = {"hnsw.ef_search": "40", "random_page_cost": "4"}
@@ -37,6 +37,13 @@ def test_a_plan_tells_what_ran():
     assert (found.rows_returned, found.rows_scanned, found.rows_filtered) == (5, 8, 3)
     assert (found.settings, found.advice) == (SETTINGS, ())
     assert found.plan["Node Type"] == "Limit"
+
+
+@pytest.mark.parametrize(("found", "returned", "few"), [(1_000, 10, True), (1_001, 10, False), (0, 0, False)])
+def test_few_rows_are_told_from_the_first_of_many(found, returned, few):
+    compared = {"Node Type": "Limit", "Subplan Name": "CTE rowspace_few", "Actual Rows": found, "Actual Loops": 1}
+    explained = json.dumps([{"Plan": {"Node Type": "Sort", "Actual Rows": returned, "Plans": [compared]}}])
+    assert are_few(explained) is few
 
 
 def test_only_what_reads_the_table_counts():

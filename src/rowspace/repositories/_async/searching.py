@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
 from rowspace.errors import mapped_errors
@@ -22,7 +23,7 @@ from rowspace.statements import quantized
 from rowspace.statements.few import FEW
 from rowspace.statements.search import count_candidates
 
-__all__ = ["apply_settings", "fetch_rows", "run_search"]
+__all__ = ["apply_settings", "fetch_rows", "run_search", "session_for_few"]
 
 M = TypeVar("M")
 
@@ -49,19 +50,22 @@ async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
 
 async def _among_few(session: AsyncSession, search: Search[M]) -> list[Hit[M]] | None:
     """Return the hits among the rows that an index finds, None where these are many, or nothing was found."""
-    found_by = search.found_by
-    own = None if found_by is None else plain_session(session, search)
+    own = session_for_few(session, search)
     if own is None:
-        return None
-    bind = own.get_bind(search.target.model)
-    if is_wide(bind, found_by):
         return None
     statement = partial(search.statement, "few")
     rows: list[Any] = [*await greenlet_spawn(fetch, own, search, statement, search.parameters)]
     if rows and rows[0][0] > FEW:
-        remember(bind, found_by)
+        remember(own.get_bind(search.target.model), search.found_by)
         return None
     return _hits(search, (row[1:] for row in rows)) or None
+
+
+def session_for_few(session: AsyncSession, search: Search[Any]) -> Session | None:
+    """Return the session to compare in what an index finds, None where that is not tried, or known to be many."""
+    found_by = search.found_by
+    own = None if found_by is None else plain_session(session, search)
+    return None if own is None or is_wide(own.get_bind(search.target.model), found_by) else own
 
 
 async def apply_settings(session: AsyncSession, search: Search[Any], scan: Scan) -> None:

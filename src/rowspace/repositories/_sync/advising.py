@@ -17,7 +17,7 @@ from rowspace.diagnosis import SearchPlan
 from rowspace.distance import Distance
 from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_errors
 from rowspace.models import Collection
-from rowspace.repositories._sync.searching import apply_settings, run_search
+from rowspace.repositories._sync.searching import apply_settings, run_search, session_for_few
 from rowspace.repositories._sync.tunings import keep_tuning, with_tuning
 from rowspace.repositories.sampling import as_queries, described, found_of, sample, steps_for, table_of
 from rowspace.repositories.schemas import schemas_of
@@ -25,7 +25,7 @@ from rowspace.repositories.searches import Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.settings import SearchSettings, check_count, check_recall
 from rowspace.statements import catalog
-from rowspace.statements.plans import SETTINGS, Explain, read_plan
+from rowspace.statements.plans import SETTINGS, Explain, are_few, read_plan
 from rowspace.statements.search import parameters
 from rowspace.tuning import TUNING, Tuning, TuningPoint, enough, with_setting
 
@@ -69,8 +69,8 @@ class IndexAdvisor:
     ) -> SearchPlan:
         """Run a search under EXPLAIN (ANALYZE, BUFFERS) and return its plan, with advice in words.
 
-        It is the first scan that `nearest` with the same arguments makes, unless a metadata filter finds so few rows
-        that they are compared at once. Costs that scan and a look into the catalogs.
+        It is what `nearest` with the same arguments begins with: the comparison of all rows that a metadata filter
+        finds, where they are few, else the first scan. Costs that and a look into the catalogs.
 
         Args:
             query: a 1-d array-like of the column's dimension.
@@ -80,13 +80,22 @@ class IndexAdvisor:
         """
         subject = with_tuning(self.session, self._subject)
         search = plan_search(subject, k, where, options, query=query)
-        scan = search.scans()[0]
         with mapped_errors():
-            apply_settings(self.session, search, scan)
-            found = self.session.scalar(Explain(search.statement(scan)), search.parameters)
+            found = self._found_of_few(search)
+            if found is None:
+                scan = search.scans()[0]
+                apply_settings(self.session, search, scan)
+                found = self.session.scalar(Explain(search.statement(scan)), search.parameters)
             facts = self._facts()
             rows = self.session.execute(SETTINGS)
             return read_plan(found, described(self._subject, search), facts, dict(map(tuple, rows)))
+
+    def _found_of_few(self, search: Search[Any]) -> Any:
+        """Return what EXPLAIN gives of the comparison of few rows, None where that is not how it is searched."""
+        if session_for_few(self.session, search) is None:
+            return None
+        found = self.session.scalar(Explain(search.statement("few")), search.parameters)
+        return found if are_few(found) else None
 
     def recall(
         self,
