@@ -49,7 +49,7 @@ def test_what_is_told_of_a_thing(corpus):
         ("json.JSONDecodeError", "exception"),
         ("math.gcd", "function"),
         ("str.join", "method"),
-        ("pathlib.PurePath.suffix", "property"),
+        ("ipaddress.IPv4Address.packed", "property"),
     ],
 )
 def test_kinds(corpus, name, kind):
