@@ -294,10 +294,12 @@ def _complete(index: Index, table: Table, column: str, spec: Any) -> None:
     name, dimension = _type_of(indexed.type, spec.method)
     fitted = spec.fit(name, dimension)
     index.info[_INFO] = fitted
-    index.dialect_options["postgresql"]["ops"] = {indexed.key: fitted.opclass(name)}
+    # By the name as well, by which a generated migration has the column; and as plain text, as Alembic writes no other.
+    key, opclass = str(indexed.key), fitted.opclass(name)
+    index.dialect_options["postgresql"]["ops"] = {key: opclass, str(indexed.name): opclass}
     if fitted.quantize is not None:
         # `Index` takes an expression only of columns that are there, and in `__table_args__` none is yet.
-        expression = quantized(indexed, fitted.quantize, dimension).label(indexed.key)
+        expression = quantized(indexed, fitted.quantize, dimension).label(key)
         index.expressions = index._table_bound_expressions = [expression]  # noqa: SLF001
 
 
