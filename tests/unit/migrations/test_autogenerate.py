@@ -66,12 +66,14 @@ def test_the_applications_own_plugins_are_kept():
 
 
 @pytest.mark.parametrize(
-    ("quantize", "expected"),
-    [(None, "vec vector_l2_ops"), ("bit", "CAST(binary_quantize(vec) AS BIT(3)) bit_hamming_ops")],
+    ("column", "quantize", "expected"),
+    [
+        (Column("vec", Vector(3), key="embedding"), None, "vec vector_l2_ops"),
+        (Column("embedding", Vector(3)), "bit", "CAST(binary_quantize(embedding) AS BIT(3)) bit_hamming_ops"),
+    ],
 )
-def test_what_is_rendered_for_a_model_runs(quantize, expected):
+def test_what_is_rendered_for_a_model_runs(column, quantize, expected):
     index = HNSW("l2", m=8, ef_construction=32, quantize=quantize).index("embedding", name="ix_articles_embedding")
-    column = Column("vec", Vector(3), key="embedding")
     table = Table("articles", MetaData(), Column("id", Integer, primary_key=True), column, index)
     made = context()
     code = "\n".join(
