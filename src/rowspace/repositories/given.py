@@ -10,15 +10,35 @@ from typing import Any, TypeVar
 
 import numpy as np
 from sqlalchemy import ClauseElement, ColumnElement
+from sqlalchemy.ext.asyncio import async_object_session
+from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.sql.elements import SQLCoreOperations
+from sqlalchemy.util.concurrency import in_greenlet
 
 from rowspace.errors import ConfigurationError, InvalidSetting, InvalidText
+from rowspace.models import Collection
 from rowspace.settings import check_count
 
-__all__ = ["callback", "conditions", "ids_of", "is_text", "several", "size"]
+__all__ = ["at_hand", "callback", "conditions", "ids_of", "is_text", "several", "size"]
 
 F = TypeVar("F")
 G = TypeVar("G", bound=Iterable[Any] | AsyncIterable[Any])
+
+
+def at_hand(collection: Collection) -> Collection:
+    """Return a collection whose attributes can be read.
+
+    Raises:
+        ConfigurationError: its async session has expired them, and could read them again only where it is awaited.
+    """
+    state = instance_state(collection)
+    if state.expired and async_object_session(collection) is not None and not in_greenlet():
+        message = (
+            "The session has expired this collection, as it does with its objects at a rollback: get the collection "
+            "again, or `await session.refresh(collection)`."
+        )
+        raise ConfigurationError(message)
+    return collection
 
 
 def several(given: G, what: str) -> G:
