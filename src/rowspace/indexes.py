@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-from sqlalchemy import ColumnElement, Index, Table, cast, event, func, text
+from sqlalchemy import ClauseElement, ColumnElement, Index, Table, cast, event, func, text
+from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlalchemy.types import TypeEngine
 
 from rowspace.distance import Distance
@@ -105,9 +106,13 @@ class _Spec:
         event.listen(index, "after_parent_attach", lambda index, table: _complete(index, table, column, self))
         return index
 
-    def _check_quantize(self) -> None:
+    def _check_given(self) -> None:
         if self.quantize not in {None, "halfvec", "bit"}:
             message = f"quantize is None, 'halfvec' or 'bit', got {self.quantize!r}."
+            raise ConfigurationError(message)
+        known = Mapping | ClauseElement | SQLCoreOperations | str | None
+        if not isinstance(self.where, known) or (isinstance(self.where, str) and not self.where.strip()):
+            message = f"where is a condition, its SQL, or for a collection a metadata filter, got {self.where!r:.60}."
             raise ConfigurationError(message)
 
     def _check(self, type_name: str, quantize: Quantize | None, dimension: int) -> None:
@@ -152,7 +157,7 @@ class HNSW(_Spec):
         object.__setattr__(self, "m", _in_range("m", self.m, 2, 100))
         least = max(4, 2 * self.m)
         object.__setattr__(self, "ef_construction", _in_range("ef_construction", self.ef_construction, least, 1_000))
-        self._check_quantize()
+        self._check_given()
 
     def options(self) -> dict[str, int]:
         """Return the storage parameters for `WITH (...)`."""
@@ -179,7 +184,7 @@ class IVFFlat(_Spec):
         object.__setattr__(self, "distance", Distance(self.distance))
         if self.lists is not None:
             object.__setattr__(self, "lists", _in_range("lists", self.lists, 1, 32_768))
-        self._check_quantize()
+        self._check_given()
 
     def options(self) -> dict[str, int]:
         """Return the storage parameters for `WITH (...)`."""
