@@ -108,9 +108,9 @@ def _choose(model: Any, column: str | None, known: list[str]) -> str:
 
 def _hint(model: Any, column: str | None) -> str:
     """Return what helps with a `bit(n)` that was reflected, which may as well hold flags."""
-    columns = mapper_of(model).columns
-    type_ = columns[column].type if column in columns else None
+    found = mapper_of(model).columns.get(column)
+    type_ = None if found is None else found.type
     if not isinstance(type_, BIT) or type_.varying:
         return ""
-    declared = f"Table(..., Column({columns[column].name!r}, rowspace.Bit({type_.length})), autoload_with=engine)"
+    declared = f"Table(..., Column({found.name!r}, rowspace.Bit({type_.length})), autoload_with=engine)"
     return f" A bit(n) that was reflected is one once it is declared, as in {declared}."
