@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-from sqlalchemy import ClauseElement, ColumnElement, Index, Table, cast, event, func, text
+from sqlalchemy import ClauseElement, ColumnElement, Index, SQLColumnExpression, Table, cast, event, func, text
 from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlalchemy.types import TypeEngine
 
@@ -51,7 +51,7 @@ class _Spec:
     """What the two kinds share."""
 
     quantize: Quantize | None = None
-    where: Mapping[str, Any] | ColumnElement[bool] | str | None = field(default=None, compare=False)
+    where: Mapping[str, Any] | SQLColumnExpression[bool] | str | None = field(default=None, compare=False)
 
     method = ""
     if TYPE_CHECKING:
@@ -110,8 +110,9 @@ class _Spec:
         if self.quantize not in {None, "halfvec", "bit"}:
             message = f"quantize is None, 'halfvec' or 'bit', got {self.quantize!r}."
             raise ConfigurationError(message)
-        known = Mapping | ClauseElement | SQLCoreOperations | str | None
-        if not isinstance(self.where, known) or (isinstance(self.where, str) and not self.where.strip()):
+        where: Any = self.where
+        known = isinstance(where, str) and where.strip()
+        if not (known or where is None or isinstance(where, Mapping | ClauseElement | SQLCoreOperations)):
             message = f"where is a condition, its SQL, or for a collection a metadata filter, got {self.where!r:.60}."
             raise ConfigurationError(message)
 
@@ -152,6 +153,18 @@ class HNSW(_Spec):
 
     method = "hnsw"
 
+    if TYPE_CHECKING:
+        # What a dataclass would have, but that a distance may be given by its name.
+        def __init__(
+            self,
+            distance: Distance | str = ...,
+            m: int = ...,
+            ef_construction: int = ...,
+            *,
+            quantize: Quantize | None = ...,
+            where: Mapping[str, Any] | SQLColumnExpression[bool] | str | None = ...,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "distance", Distance(self.distance))
         object.__setattr__(self, "m", _in_range("m", self.m, 2, 100))
@@ -179,6 +192,17 @@ class IVFFlat(_Spec):
     lists: int | None = None
 
     method = "ivfflat"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            distance: Distance | str = ...,
+            lists: int | None = ...,
+            *,
+            quantize: Quantize | None = ...,
+            where: Mapping[str, Any] | SQLColumnExpression[bool] | str | None = ...,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "distance", Distance(self.distance))

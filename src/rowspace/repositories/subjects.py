@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
-from sqlalchemy import ColumnElement, inspect
+from sqlalchemy import ColumnElement, SQLColumnExpression, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import SQLCoreOperations
@@ -36,7 +36,7 @@ __all__ = ["Conditions", "Subject", "Where", "subject_of"]
 M = TypeVar("M")
 
 #: A metadata filter as a dict, or SQLAlchemy conditions on the model.
-Where = Filter | Sequence[ColumnElement[bool]]
+Where = Filter | Sequence[SQLColumnExpression[bool]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, Literal, TypeVar, Unpack
+from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from rowspace.distance import Distance
-from rowspace.models import Collection
+from rowspace.models import Collection, Document
 from rowspace.ranking import average_query, mmr
 from rowspace.repositories._async.examples import fetch_embeddings
 from rowspace.repositories._async.grouping import GroupedSearch, run_grouped
@@ -45,6 +45,19 @@ class AsyncSearchRepository(Generic[M]):
         ConfigurationError: no such vector column, several and `column` does not say which, or either option for a
             collection.
     """
+
+    @overload
+    def __init__(self: AsyncSearchRepository[Document], session: AsyncSession, over: Collection) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        session: AsyncSession,
+        over: type[M],
+        *,
+        column: str | None = None,
+        distance: Distance | str | None = None,
+    ) -> None: ...
 
     def __init__(
         self,

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, Literal, TypeVar, Unpack
+from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from rowspace.distance import Distance
-from rowspace.models import Collection
+from rowspace.models import Collection, Document
 from rowspace.ranking import average_query, mmr
 from rowspace.repositories._sync.examples import fetch_embeddings
 from rowspace.repositories._sync.grouping import GroupedSearch, run_grouped
@@ -46,6 +46,19 @@ class SearchRepository(Generic[M]):
         ConfigurationError: no such vector column, several and `column` does not say which, or either option for a
             collection.
     """
+
+    @overload
+    def __init__(self: SearchRepository[Document], session: Session, over: Collection) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        session: Session,
+        over: type[M],
+        *,
+        column: str | None = None,
+        distance: Distance | str | None = None,
+    ) -> None: ...
 
     def __init__(
         self,
