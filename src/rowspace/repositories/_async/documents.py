@@ -18,7 +18,7 @@ from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.verbatim import run_verbatim
-from rowspace.repositories.given import at_hand, conditions, ids_of
+from rowspace.repositories.given import at_hand, conditions, ids_of, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -39,7 +39,7 @@ class AsyncDocumentRepository:
     """
 
     def __init__(self, session: AsyncSession, collection: Collection) -> None:
-        self.session = session
+        self.session = session_of(session, AsyncSession)
         self.collection = collection
         self._subject = subject_of(collection)
 

@@ -15,7 +15,7 @@ from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.tunings import with_tuning
-from rowspace.repositories.given import several
+from rowspace.repositories.given import session_of, several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -52,7 +52,7 @@ class AsyncRepository(Generic[M]):
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session
+        self.session = session_of(session, AsyncSession)
         self.model = model
         self._subject: Subject[M] = subject_of(model, column, distance)
 

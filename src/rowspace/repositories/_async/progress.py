@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import TransactionConflict, mapped_errors
 from rowspace.models import Collection, LoadProgress
-from rowspace.repositories.given import at_hand
+from rowspace.repositories.given import at_hand, session_of
 
 __all__ = ["AsyncProgressRepository"]
 
@@ -23,7 +23,7 @@ class AsyncProgressRepository:
     """
 
     def __init__(self, session: AsyncSession, collection: Collection) -> None:
-        self.session = session
+        self.session = session_of(session, AsyncSession)
         self.collection = collection
 
     async def get(self, key: str) -> LoadProgress | None:

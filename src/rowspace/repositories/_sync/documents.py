@@ -19,7 +19,7 @@ from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.verbatim import run_verbatim
-from rowspace.repositories.given import at_hand, conditions, ids_of
+from rowspace.repositories.given import at_hand, conditions, ids_of, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -40,7 +40,7 @@ class DocumentRepository:
     """
 
     def __init__(self, session: Session, collection: Collection) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self.collection = collection
         self._subject = subject_of(collection)
 

@@ -16,7 +16,7 @@ from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.tunings import with_tuning
-from rowspace.repositories.given import several
+from rowspace.repositories.given import session_of, several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -53,7 +53,7 @@ class Repository(Generic[M]):
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self.model = model
         self._subject: Subject[M] = subject_of(model, column, distance)
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from rowspace.errors import TransactionConflict, mapped_errors
 from rowspace.models import Collection, LoadProgress
-from rowspace.repositories.given import at_hand
+from rowspace.repositories.given import at_hand, session_of
 
 __all__ = ["ProgressRepository"]
 
@@ -24,7 +24,7 @@ class ProgressRepository:
     """
 
     def __init__(self, session: Session, collection: Collection) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self.collection = collection
 
     def get(self, key: str) -> LoadProgress | None:

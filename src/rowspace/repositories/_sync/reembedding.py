@@ -16,7 +16,7 @@ from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.repositories.driver import as_sqlalchemy
-from rowspace.repositories.given import at_hand
+from rowspace.repositories.given import at_hand, session_of
 from rowspace.repositories.schemas import schemas_of
 from rowspace.statements.replacement import Replacement, carry_over, obstacles
 from rowspace.wire.copy import copy_in
@@ -35,7 +35,7 @@ class ReembedRepository:
     """
 
     def __init__(self, session: Session, collection: Collection) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self.collection = collection
         self._aim: Mapping[str, Any] = at_hand(collection).reembedding or {}
 

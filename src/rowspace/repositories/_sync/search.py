@@ -18,6 +18,7 @@ from rowspace.repositories._sync.many import Many, run_many
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.tunings import with_tuning
 from rowspace.repositories.examples import Examples, checked_candidates, merged
+from rowspace.repositories.given import session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Group, Hit
@@ -68,7 +69,7 @@ class SearchRepository(Generic[M]):
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self._subject = subject_of(over, column, distance)
         self._target = self._subject.target
 
