@@ -226,6 +226,7 @@ _FOREIGN_CODECS = (
 # What drivers say by themselves, and what helps.
 _BY_DRIVER = (
     (re.compile(r"can't use a named cursor outside of transactions"), _FIX_BY_SQLSTATE["25P01"]),
+    (re.compile(r"(?:invalid dsn: )?invalid connection option"), "The URL or `connect_args` has it: take it out."),
     (
         re.compile(
             r"invalid input for query argument .*"

@@ -92,6 +92,11 @@ def test_codecs_that_take_no_text_are_told_from_other_arguments():
         ("deadlock\nDETAIL: a lot", "40P01", "deadlock. Roll back and run the whole transaction again."),
         ("expected 3 dimensions, not 2", "22000", "expected 3 dimensions, not 2."),
         ("no writing", "25006", f"no writing. {errors._FIX_BY_SQLSTATE['25006']}"),
+        (
+            'invalid connection option "x"',
+            None,
+            'invalid connection option "x". The URL or `connect_args` has it: take it out.',
+        ),
         ("Why?", "42501", "Why? Grant the right to this role, or connect with one that has it."),
         ("  ", "42P01", "DriverError. Run the migrations: `rowspace db upgrade` or `alembic upgrade head`."),
     ],
