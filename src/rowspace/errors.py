@@ -167,7 +167,7 @@ _DRIVERS = {"asyncpg", "psycopg", "psycopg2", "sqlalchemy"}
 _OF_VECTORS = re.compile(r"\b(?:vector|halfvec|sparsevec|binary_quantize|documents_note_change)(?:\b|_)")
 
 # A type, an access method, an operator class or a setting of the extension; the first name is that of what is missing.
-_OF_EXTENSION = re.compile(r'[^"]*"(?:[^"]*\.)?(?:vector|halfvec|sparsevec|hnsw|ivfflat)')
+_OF_EXTENSION = re.compile(r'(?!data type)[^"]*"(?:[^"]*\.)?(?:vector|halfvec|sparsevec|hnsw|ivfflat)["._]')
 
 # The partition of a collection, which no migration makes.
 _PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+" does not exist')
@@ -236,7 +236,10 @@ _FOREIGN_CODECS = (
 _BY_WORDS = (
     (re.compile(r"can't use a named cursor outside of transactions"), _FIX_BY_SQLSTATE["25P01"]),
     (
-        re.compile(r'data type (?:\S+\.)?(?:vector|halfvec|sparsevec|bit) has no default operator class for access method "(?:hnsw|ivfflat)"'),
+        re.compile(
+            r"data type (?:\S+\.)?(?:vector|halfvec|sparsevec|bit) has no default operator class for access method "
+            r'"(?:hnsw|ivfflat)"'
+        ),
         'Name one, as HNSW("cosine").index("embedding") does, or postgresql_ops={"embedding": "vector_cosine_ops"}.',
     ),
     (re.compile(r"(?:invalid dsn: )?invalid connection option"), "The URL or `connect_args` has it: take it out."),

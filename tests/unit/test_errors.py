@@ -147,6 +147,8 @@ def test_an_operator_that_no_migration_makes_stays_as_it_is():
 def test_an_object_that_no_migration_makes_stays_as_it_is():
     assert map_error(wrapped('role "reader" does not exist', "42704")) is None
     assert map_error(wrapped('operator class "mine" does not exist for access method "hnsw"', "42704")) is None
+    text = 'data type text has no default operator class for access method "hnsw"'
+    assert map_error(wrapped(text, "42704")) is None
     assert map_error(wrapped('index "ix_articles_year" does not exist', "42704")) is None
     for missing in ('type "ext.vector" does not exist', 'access method "hnsw" does not exist'):
         assert type(map_error(wrapped(missing, "42704"))) is errors.SchemaNotReady
