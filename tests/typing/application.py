@@ -1,4 +1,4 @@
-"""What an application writes, as a strict type checker reads it; `make lint` checks this file, nothing runs it."""
+"""What an application writes, as a strict type checker reads it; `make types` checks this file, nothing runs it."""
 
 from __future__ import annotations
 
