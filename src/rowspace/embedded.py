@@ -85,9 +85,14 @@ _quiet = logging.NullHandler()
 
 def _reason(error: Exception, data_dir: Path) -> str:
     try:
+        if not (data_dir / "PG_VERSION").exists() and (data_dir.is_file() or any(data_dir.iterdir())):
+            return "something else is there. Set ROWSPACE_DATA_DIR to a directory that is empty, or not there yet."
         last = (data_dir / "log").read_text("utf-8", "replace").strip().splitlines()[-1:]
     except OSError:
         last = []
+    if " " in str(data_dir) and last == ['Try "postgres --help" for more information.']:
+        # The wheel hands the path over to a shell without quotes.
+        return "its path has a blank. Set ROWSPACE_DATA_DIR to a path without."
     return last[0] if last else " ".join(str(error).split())
 
 

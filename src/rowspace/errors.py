@@ -166,6 +166,9 @@ _DRIVERS = {"asyncpg", "psycopg", "psycopg2", "sqlalchemy"}
 # Of other types, no migration makes the operator or the function that is missing: it is the caller's.
 _OF_VECTORS = re.compile(r"\b(?:vector|halfvec|sparsevec|binary_quantize|documents_note_change)(?:\b|_)")
 
+# A type, an access method, an operator class or a setting of the extension; the first name is that of what is missing.
+_OF_EXTENSION = re.compile(r'(?!data type)[^"]*"(?:[^"]*\.)?(?:vector|halfvec|sparsevec|hnsw|ivfflat)["._]')
+
 # The partition of a collection, which no migration makes.
 _PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+" does not exist')
 
@@ -184,7 +187,13 @@ _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
         DimensionMismatch if "dimensions" in message else InvalidVector if "vec" in message else None
     ),
     "42703": lambda message: SchemaNotReady if _OWN_COLUMN.search(message) else None,
-    "42704": lambda message: ConfigurationError if "text search configuration" in message else SchemaNotReady,
+    "42704": lambda message: (
+        ConfigurationError
+        if "text search configuration" in message
+        else SchemaNotReady
+        if _OF_EXTENSION.match(message)
+        else None
+    ),
     "42883": lambda message: SchemaNotReady if _OF_VECTORS.search(message) else None,
     "54000": lambda message: InvalidText if "tsvector" in message else None,
 }
@@ -223,9 +232,17 @@ _FOREIGN_CODECS = (
     "rowspace.wire.instrument(engine), or hand the engine to an AsyncDatabase, and their place is taken."
 )
 
-# What drivers say by themselves, and what helps.
-_BY_DRIVER = (
+# What drivers and the server say in words alone, and what helps.
+_BY_WORDS = (
     (re.compile(r"can't use a named cursor outside of transactions"), _FIX_BY_SQLSTATE["25P01"]),
+    (
+        re.compile(
+            r"data type (?:\S+\.)?(?:vector|halfvec|sparsevec|bit) has no default operator class for access method "
+            r'"(?:hnsw|ivfflat)"'
+        ),
+        'Name one, as HNSW("cosine").index("embedding") does, or postgresql_ops={"embedding": "vector_cosine_ops"}.',
+    ),
+    (re.compile(r"(?:invalid dsn: )?invalid connection option"), "The URL or `connect_args` has it: take it out."),
     (
         re.compile(
             r"invalid input for query argument .*"
@@ -253,12 +270,12 @@ def map_error(error: Any) -> RowspaceError | None:
     kind = _kind(sqlstate, message, error)
     if kind is None:
         return None
-    fix = _fix_by_driver(message) or _FIX_BY_SQLSTATE.get(sqlstate or "") or _FIX.get(kind)
+    fix = _fix_by_words(message) or _FIX_BY_SQLSTATE.get(sqlstate or "") or _FIX.get(kind)
     return kind(" ".join(filter(None, [_sentence(message), fix])))
 
 
 def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError] | None:
-    if _fix_by_driver(message) is not None:
+    if _fix_by_words(message) is not None:
         return ConfigurationError
     if sqlstate is None:
         return StoreUnavailable if _lost_connection(error) else None
@@ -269,8 +286,8 @@ def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError]
     return _BY_SQLSTATE.get(sqlstate)
 
 
-def _fix_by_driver(message: str) -> str | None:
-    return next((fix for said, fix in _BY_DRIVER if said.match(message)), None)
+def _fix_by_words(message: str) -> str | None:
+    return next((fix for said, fix in _BY_WORDS if said.match(message)), None)
 
 
 def _lost_connection(error: Any) -> bool:

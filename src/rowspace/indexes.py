@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-from sqlalchemy import ColumnElement, Index, Table, cast, event, func, text
+from sqlalchemy import ClauseElement, ColumnElement, Index, SQLColumnExpression, Table, cast, event, func, text
+from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlalchemy.types import TypeEngine
 
 from rowspace.distance import Distance
@@ -50,7 +51,7 @@ class _Spec:
     """What the two kinds share."""
 
     quantize: Quantize | None = None
-    where: Mapping[str, Any] | ColumnElement[bool] | str | None = field(default=None, compare=False)
+    where: Mapping[str, Any] | SQLColumnExpression[bool] | str | None = field(default=None, compare=False)
 
     method = ""
     if TYPE_CHECKING:
@@ -105,9 +106,14 @@ class _Spec:
         event.listen(index, "after_parent_attach", lambda index, table: _complete(index, table, column, self))
         return index
 
-    def _check_quantize(self) -> None:
+    def _check_given(self) -> None:
         if self.quantize not in {None, "halfvec", "bit"}:
             message = f"quantize is None, 'halfvec' or 'bit', got {self.quantize!r}."
+            raise ConfigurationError(message)
+        where: Any = self.where
+        known = isinstance(where, str) and where.strip()
+        if not (known or where is None or isinstance(where, Mapping | ClauseElement | SQLCoreOperations)):
+            message = f"where is a condition, its SQL, or for a collection a metadata filter, got {self.where!r:.60}."
             raise ConfigurationError(message)
 
     def _check(self, type_name: str, quantize: Quantize | None, dimension: int) -> None:
@@ -147,12 +153,24 @@ class HNSW(_Spec):
 
     method = "hnsw"
 
+    if TYPE_CHECKING:
+        # What a dataclass would have, but that a distance may be given by its name.
+        def __init__(
+            self,
+            distance: Distance | str = ...,
+            m: int = ...,
+            ef_construction: int = ...,
+            *,
+            quantize: Quantize | None = ...,
+            where: Mapping[str, Any] | SQLColumnExpression[bool] | str | None = ...,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "distance", Distance(self.distance))
         object.__setattr__(self, "m", _in_range("m", self.m, 2, 100))
         least = max(4, 2 * self.m)
         object.__setattr__(self, "ef_construction", _in_range("ef_construction", self.ef_construction, least, 1_000))
-        self._check_quantize()
+        self._check_given()
 
     def options(self) -> dict[str, int]:
         """Return the storage parameters for `WITH (...)`."""
@@ -175,11 +193,22 @@ class IVFFlat(_Spec):
 
     method = "ivfflat"
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            distance: Distance | str = ...,
+            lists: int | None = ...,
+            *,
+            quantize: Quantize | None = ...,
+            where: Mapping[str, Any] | SQLColumnExpression[bool] | str | None = ...,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "distance", Distance(self.distance))
         if self.lists is not None:
             object.__setattr__(self, "lists", _in_range("lists", self.lists, 1, 32_768))
-        self._check_quantize()
+        self._check_given()
 
     def options(self) -> dict[str, int]:
         """Return the storage parameters for `WITH (...)`."""
@@ -294,10 +323,12 @@ def _complete(index: Index, table: Table, column: str, spec: Any) -> None:
     name, dimension = _type_of(indexed.type, spec.method)
     fitted = spec.fit(name, dimension)
     index.info[_INFO] = fitted
-    index.dialect_options["postgresql"]["ops"] = {indexed.key: fitted.opclass(name)}
+    # By the name as well, by which a generated migration has the column; and as plain text, as Alembic writes no other.
+    key, opclass = str(indexed.key), fitted.opclass(name)
+    index.dialect_options["postgresql"]["ops"] = {key: opclass, str(indexed.name): opclass}
     if fitted.quantize is not None:
         # `Index` takes an expression only of columns that are there, and in `__table_args__` none is yet.
-        expression = quantized(indexed, fitted.quantize, dimension).label(indexed.key)
+        expression = quantized(indexed, fitted.quantize, dimension).label(key)
         index.expressions = index._table_bound_expressions = [expression]  # noqa: SLF001
 
 

@@ -38,6 +38,23 @@ def test_a_place_where_nothing_can_be(tmp_path):
         EmbeddedServer(tmp_path / "file" / "pg")
 
 
+def test_a_place_where_something_else_is(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    for place in (tmp_path, tmp_path / "notes.txt"):
+        with pytest.raises(StoreUnavailable, match="does not start: something else is there"):
+            EmbeddedServer(place)
+    assert [*tmp_path.iterdir()] == [tmp_path / "notes.txt"]
+
+
+def test_a_path_with_a_blank():
+    # Short, for a long one has its socket elsewhere.
+    with (
+        tempfile.TemporaryDirectory(prefix="r s", ignore_cleanup_errors=True) as name,
+        pytest.raises(StoreUnavailable, match="does not start: its path has a blank"),
+    ):
+        EmbeddedServer(Path(name) / "pg")
+
+
 def test_a_user_that_was_killed_does_not_keep_it_running(directory):
     program = (
         "import os, sys, pathlib, rowspace.embedded as e; e.EmbeddedServer(pathlib.Path(sys.argv[1])); os._exit(1)"

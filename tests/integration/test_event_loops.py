@@ -6,9 +6,19 @@ import asyncio
 import threading
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import inspect, make_url
 
-from rowspace import AsyncDatabase, AsyncDocumentService, Database, DocumentService
+from rowspace import (
+    AsyncCollectionRepository,
+    AsyncDatabase,
+    AsyncDocumentRepository,
+    AsyncDocumentService,
+    AsyncSearchRepository,
+    Database,
+    DocumentService,
+    SearchRepository,
+)
+from rowspace.errors import ConfigurationError
 from rowspace.testing import HashingEmbedder
 
 TEXTS = ["vector database", "apple pie"]
@@ -57,3 +67,33 @@ def test_async_code_runs_in_one_loop_after_the_other(url, driver):
     for name in ("first", "second"):
         # asyncio.run closes the loop; what had stayed in it would be an error of the next one.
         assert asyncio.run(in_async(there, f"{name} {driver}")) == ("vector database", set())
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_a_collection_that_a_rollback_has_expired_is_refused_until_it_is_refreshed(url, driver):
+    async def main():
+        async with (
+            AsyncDatabase.open(url.set(drivername=f"postgresql+{driver}")) as database,
+            database.session() as session,
+        ):
+            collection = await AsyncCollectionRepository(session).create(f"expired {driver}", 3)
+            await session.commit()
+            documents = AsyncDocumentRepository(session, collection)
+            assert await documents.count() == 0
+            await session.rollback()
+            assert repr(collection) == f"<Collection {inspect(collection).identity}, not loaded>"
+            with pytest.raises(ConfigurationError, match="has expired this collection"):
+                await documents.nearest([1, 2, 3])
+            with pytest.raises(ConfigurationError, match="has expired"):
+                await documents.count()
+            with pytest.raises(ConfigurationError, match="has expired"):
+                AsyncSearchRepository(session, collection)
+            # What runs in the session's own greenlet can load it.
+            assert await session.run_sync(lambda own: SearchRepository(own, collection).nearest_many([[1, 2, 3]])) == [
+                []
+            ]
+            await session.rollback()
+            await session.refresh(collection)
+            assert await documents.count() == 0
+
+    asyncio.run(main())

@@ -34,7 +34,6 @@ STATES = {
     "40001": errors.TransactionConflict,
     "40P01": errors.TransactionConflict,
     "42501": errors.PermissionDenied,
-    "42704": errors.SchemaNotReady,
     "42P01": errors.SchemaNotReady,
     "42P05": errors.ConfigurationError,
     "53300": errors.StoreUnavailable,
@@ -51,7 +50,7 @@ def test_each_sqlstate_has_its_error(sqlstate, kind, attribute):
     assert type(map_error(DriverError("what happened", sqlstate, attribute=attribute))) is kind
 
 
-@pytest.mark.parametrize("sqlstate", ["23505", "42601", "22P02", "57014", "XX000"])
+@pytest.mark.parametrize("sqlstate", ["23505", "42601", "42704", "22P02", "57014", "XX000"])
 def test_other_conditions_stay_as_they_are(sqlstate):
     assert map_error(wrapped("what happened", sqlstate, IntegrityError)) is None
 
@@ -92,6 +91,11 @@ def test_codecs_that_take_no_text_are_told_from_other_arguments():
         ("deadlock\nDETAIL: a lot", "40P01", "deadlock. Roll back and run the whole transaction again."),
         ("expected 3 dimensions, not 2", "22000", "expected 3 dimensions, not 2."),
         ("no writing", "25006", f"no writing. {errors._FIX_BY_SQLSTATE['25006']}"),
+        (
+            'invalid connection option "x"',
+            None,
+            'invalid connection option "x". The URL or `connect_args` has it: take it out.',
+        ),
         ("Why?", "42501", "Why? Grant the right to this role, or connect with one that has it."),
         ("  ", "42P01", "DriverError. Run the migrations: `rowspace db upgrade` or `alembic upgrade head`."),
     ],
@@ -138,6 +142,19 @@ def test_an_operator_that_no_migration_makes_stays_as_it_is():
     assert type(missing) is errors.SchemaNotReady
     missing = map_error(wrapped("operator does not exist: public.vector <=> public.vector", "42883"))
     assert type(missing) is errors.SchemaNotReady
+
+
+def test_an_object_that_no_migration_makes_stays_as_it_is():
+    assert map_error(wrapped('role "reader" does not exist', "42704")) is None
+    assert map_error(wrapped('operator class "mine" does not exist for access method "hnsw"', "42704")) is None
+    text = 'data type text has no default operator class for access method "hnsw"'
+    assert map_error(wrapped(text, "42704")) is None
+    assert map_error(wrapped('index "ix_articles_year" does not exist', "42704")) is None
+    for missing in ('type "ext.vector" does not exist', 'access method "hnsw" does not exist'):
+        assert type(map_error(wrapped(missing, "42704"))) is errors.SchemaNotReady
+    unnamed = map_error(wrapped('data type vector has no default operator class for access method "hnsw"', "42704"))
+    assert type(unnamed) is errors.ConfigurationError
+    assert 'Name one, as HNSW("cosine")' in str(unnamed)
 
 
 def test_a_text_too_long_for_its_index_is_told_from_other_limits():

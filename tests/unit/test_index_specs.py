@@ -104,6 +104,12 @@ def test_quantize_is_one_of_two(value):
         HNSW(quantize=value)
 
 
+@pytest.mark.parametrize("value", [5, True, b"id > 3", ["id > 3"], " "])
+def test_where_is_a_condition_or_a_filter(value):
+    with pytest.raises(ConfigurationError, match="where is a condition, its SQL"):
+        IVFFlat(where=value)
+
+
 @pytest.mark.parametrize(
     "spec", [HNSW(), HNSW("l2", 8, 32, quantize="bit"), IVFFlat(), IVFFlat(lists=3, where={"lang": "en"})]
 )

@@ -111,7 +111,8 @@ def write_table(
             key is there, or `replace`.
         names: what a column of the data is called here, such as `{"isbn": "id"}`.
         chunksize: rows sent at once.
-        create: options of `CollectionRepository.create` for a new collection; not with a model.
+        create: options of `CollectionRepository.create` for a new collection; `dimension` too where no row tells it;
+            not with a model.
         build_indexes: create the indexes of a collection that was empty, after the load.
         rejects: called with each row that has a bad vector, or a null where there may be none, in place of an error;
             the report counts them.

@@ -118,7 +118,7 @@ def write_frame(
         index: write the levels of the index that have a name as columns; one without a name only counts rows.
         names: what a column of the frame is called here, such as `{"isbn": "id"}`.
         chunksize: rows sent at once.
-        create: options of `CollectionRepository.create` for a new collection.
+        create: options of `CollectionRepository.create` for a new collection; `dimension` too where no row tells it.
         rejects: called with each row that has a bad vector, or a missing value where there may be none.
     """
     if not isinstance(frame, pd.DataFrame):

@@ -19,6 +19,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Text,
     UniqueConstraint,
+    inspect,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -59,6 +60,9 @@ class Collection(MetadataMixin, TimestampMixin, Base):
     reembedding: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True), sort_order=999)
 
     def __repr__(self) -> str:
+        # Reading an attribute that is not loaded is a statement, which async code and a detached object cannot do.
+        if inspect(self).unloaded & {"name", "dimension", "distance"} and inspect(self).identity is not None:
+            return f"<Collection {inspect(self).identity}, not loaded>"
         return f"<Collection {self.name!r}: {self.dimension} dimensions, {self.distance}>"
 
     @property
@@ -88,7 +92,8 @@ class Document(MetadataMixin, TimestampMixin, Base):
     embedding: Mapped[NDArray[np.float32]] = mapped_column(Vector(), deferred=True)
 
     def __repr__(self) -> str:
-        return f"<Document {self.id!r} of collection {self.collection_id}>"
+        collection_id, id_ = inspect(self).identity or (self.collection_id, self.id)
+        return f"<Document {id_!r} of collection {collection_id}>"
 
 
 class LoadProgress(TimestampMixin, Base):

@@ -12,6 +12,7 @@ from sqlalchemy import inspect
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import from_dict
 from rowspace.models import Collection, Document
+from rowspace.repositories.given import at_hand
 from rowspace.repositories.schemas import Schemas, schema_in
 from rowspace.repositories.targets import mapper_of
 from rowspace.statements.admin import Partition
@@ -61,6 +62,7 @@ def planned_for(over: type[Any] | Collection, schemas: Schemas) -> list[PlannedI
         ConfigurationError: a model without a vector index, or with one that has no name.
     """
     if isinstance(over, Collection):
+        at_hand(over)
         partition = Partition(over.id, over.dimension, schema_in(schemas, inspect(Document).local_table))
         return partition.indexes(from_dict(over.index), over.language)
     found = _declared_by(over, schemas)

@@ -11,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import inspect
 
+from rowspace.repositories.transactions import own_session
+
 __all__ = ["may_hide"]
 
 
 def may_hide(session: Any, model: type[Any]) -> bool:
     """Return whether a session may not show every row of a model's table."""
-    inner: Any = getattr(session, "sync_session", session)
-    return bool(inner.dispatch.do_orm_execute) or bool(inspect(model).single)
+    return bool(own_session(session).dispatch.do_orm_execute) or bool(inspect(model).single)

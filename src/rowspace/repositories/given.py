@@ -6,19 +6,59 @@ And how many of them go at once.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
-from typing import Any, TypeVar
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from sqlalchemy import ClauseElement, ColumnElement
+from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
+from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.sql.elements import SQLCoreOperations
+from sqlalchemy.util.concurrency import in_greenlet
 
 from rowspace.errors import ConfigurationError, InvalidSetting, InvalidText
+from rowspace.models import Collection
 from rowspace.settings import check_count
 
-__all__ = ["callback", "conditions", "ids_of", "is_text", "several", "size"]
+__all__ = ["at_hand", "callback", "conditions", "ids_of", "is_text", "session_of", "several", "size"]
 
 F = TypeVar("F")
+S = TypeVar("S")
 G = TypeVar("G", bound=Iterable[Any] | AsyncIterable[Any])
+
+
+def at_hand(collection: Collection) -> Collection:
+    """Return a collection whose attributes can be read.
+
+    Raises:
+        ConfigurationError: its async session has expired them, and could read them again only where it is awaited.
+    """
+    state = instance_state(collection)
+    if state.expired and async_object_session(collection) is not None and not in_greenlet():
+        message = (
+            "The session has expired this collection, as it does with its objects at a rollback: get the collection "
+            "again, or `await session.refresh(collection)`."
+        )
+        raise ConfigurationError(message)
+    return collection
+
+
+def session_of(given: Any, kind: type[S]) -> S:
+    """Return a session, or what stands for one, such as a scoped session.
+
+    Raises:
+        ConfigurationError: it is one of the other side, or what sessions are made by.
+    """
+    if not isinstance(given, kind):
+        flush = getattr(given, "flush", None)
+        if flush is None or iscoroutinefunction(flush) != issubclass(kind, AsyncSession):
+            # Not what it is: it may be a URL with a password.
+            message = (
+                f"Expected a SQLAlchemy {kind.__name__}, got {type(given).__name__}: what is called Async... takes an "
+                "AsyncSession, such as `AsyncDatabase.session()` yields, and the others a Session."
+            )
+            raise ConfigurationError(message)
+    return cast("S", given)
 
 
 def several(given: G, what: str) -> G:

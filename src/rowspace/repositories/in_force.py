@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rowspace.errors import ConfigurationError
+from rowspace.repositories.transactions import own_session
 
 __all__ = ["is_autocommit", "not_in_force", "refuse_autocommit"]
 
@@ -21,7 +22,7 @@ def not_in_force(session: Any, model: type[Any], statements: list[str]) -> list[
 
     A savepoint is a transaction of its own here: what is set in one is gone when it is rolled back.
     """
-    inner: Any = getattr(session, "sync_session", session)
+    inner: Any = own_session(session)
     nested = getattr(inner, "get_nested_transaction", None)
     transaction = nested and (nested() or inner.get_transaction())
     if transaction is None:

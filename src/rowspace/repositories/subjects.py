@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
-from sqlalchemy import ColumnElement, inspect
+from sqlalchemy import ColumnElement, SQLColumnExpression, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import SQLCoreOperations
@@ -20,7 +20,7 @@ from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError, InvalidVector
 from rowspace.filters import DOCUMENT, Filter, filter_predicate, filter_values, parse_path, unseen_predicate
 from rowspace.models import Collection
-from rowspace.repositories.given import conditions
+from rowspace.repositories.given import at_hand, conditions
 from rowspace.repositories.key_values import key_value
 from rowspace.repositories.targets import condition_of, target_of
 from rowspace.settings import SearchSettings
@@ -36,7 +36,7 @@ __all__ = ["Conditions", "Subject", "Where", "subject_of"]
 M = TypeVar("M")
 
 #: A metadata filter as a dict, or SQLAlchemy conditions on the model.
-Where = Filter | Sequence[ColumnElement[bool]]
+Where = Filter | Sequence[SQLColumnExpression[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,21 @@ class Subject(Generic[M]):
     target: Target[M]
     #: The method of its vector index where it is known: `hnsw` or `ivfflat`.
     method: str | None = None
-    #: The collection, for documents.
-    collection: Collection | None = None
+    #: The collection, for documents; `collection` is the same with attributes that can be read.
+    held: Collection | None = None
     #: The condition of its quantized index, if that holds only some rows.
     partial: Any = None
     #: The tuning of a model's index, once it was looked up; a collection keeps its own.
     measured: Tuning | None = None
+
+    @property
+    def collection(self) -> Collection | None:
+        """The collection, for documents.
+
+        Raises:
+            ConfigurationError: its async session has expired it.
+        """
+        return None if self.held is None else at_hand(self.held)
 
     def conditions(self, where: Where | None) -> Conditions:
         """Return what `where` asks for: a mapping is a metadata filter, a sequence holds SQLAlchemy conditions.
@@ -211,6 +220,7 @@ def subject_of(
     if column is not None or distance is not None:
         message = f"The collection {over.name!r} has one embedding and one distance: leave column and distance out."
         raise ConfigurationError(message)
+    at_hand(over)
     return Subject(documents.target_of(over), over.index.get("method"), over, partial=over.index.get("where"))
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Table, inspect
+from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.orm import Mapper
 
 from rowspace.distance import Distance
@@ -97,9 +98,19 @@ def _choose(model: Any, column: str | None, known: list[str]) -> str:
     listed = ", ".join(known) or "none"
     if column is not None or not known:
         wanted = f"no vector column {column!r}" if column else "no vector column"
-        message = f"{model.__name__} has {wanted}; its vector columns: {listed}."
+        message = f"{model.__name__} has {wanted}; its vector columns: {listed}.{_hint(model, column)}"
         raise ConfigurationError(message)
     if len(known) > 1:
         message = f"{model.__name__} has several vector columns ({listed}): say which one, column=..."
         raise ConfigurationError(message)
     return known[0]
+
+
+def _hint(model: Any, column: str | None) -> str:
+    """Return what helps with a `bit(n)` that was reflected, which may as well hold flags."""
+    found = mapper_of(model).columns.get(column)
+    type_ = None if found is None else found.type
+    if not isinstance(type_, BIT) or type_.varying:
+        return ""
+    declared = f"Table(..., Column({found.name!r}, rowspace.Bit({type_.length})), autoload_with=engine)"
+    return f" A bit(n) that was reflected is one once it is declared, as in {declared}."

@@ -1,10 +1,13 @@
-"""Which transaction a session is in, and what to say where it has ended too early."""
+"""Which session is the caller's, which transaction it is in, and what to say where that has ended too early."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["ENDED", "transaction_of"]
+from sqlalchemy.ext.asyncio import async_scoped_session
+from sqlalchemy.orm import scoped_session
+
+__all__ = ["ENDED", "own_session", "transaction_of"]
 
 ENDED = (
     "The transaction has ended in which the stream began, and with it the cursor of the server: commit or roll back "
@@ -12,6 +15,12 @@ ENDED = (
 )
 
 
+def own_session(session: Any) -> Any:
+    """Return the `Session` within an async session or a scoped one, and another as it is."""
+    current = session() if isinstance(session, scoped_session | async_scoped_session) else session
+    return getattr(current, "sync_session", current)
+
+
 def transaction_of(session: Any) -> Any:
     """Return the outermost transaction of a session, None where it is in none."""
-    return getattr(session, "sync_session", session).get_transaction()
+    return own_session(session).get_transaction()

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from rowspace.repositories.transactions import own_session
 from rowspace.tuning import Tuning
 
 __all__ = ["Tunings", "forget", "is_measuring", "known", "measuring", "remember"]
@@ -51,7 +52,7 @@ def is_measuring(session: Any) -> bool:
 
 def _transaction(session: Any) -> Any:
     # A proxy of a session may lack it.
-    get_transaction = getattr(getattr(session, "sync_session", session), "get_transaction", None)
+    get_transaction = getattr(own_session(session), "get_transaction", None)
     return get_transaction and get_transaction()
 
 

@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Delete, Select, Table, Uuid, delete, func, inspect, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Select,
+    SQLColumnExpression,
+    Table,
+    Uuid,
+    delete,
+    func,
+    inspect,
+    select,
+    tuple_,
+)
 
 from rowspace.errors import ConfigurationError
 from rowspace.statements.eager import apart
@@ -91,7 +103,7 @@ def delete_keys(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Delete:
     return delete(model).where(_has_key(model, keys))
 
 
-def delete_where(model: type[Any], where: Sequence[ColumnElement[bool]]) -> Delete:
+def delete_where(model: type[Any], where: Sequence[SQLColumnExpression[bool]]) -> Delete:
     """Delete the rows that meet every condition.
 
     Raises:
@@ -105,6 +117,6 @@ def delete_where(model: type[Any], where: Sequence[ColumnElement[bool]]) -> Dele
     return delete(model).where(*where)
 
 
-def count(model: type[Any], where: Sequence[ColumnElement[bool]] = ()) -> Select[int]:
+def count(model: type[Any], where: Sequence[SQLColumnExpression[bool]] = ()) -> Select[int]:
     """Select the number of rows that meet every condition; costs a pass over them."""
     return select(func.count()).select_from(model).where(*where)

@@ -159,6 +159,16 @@ def test_from_nothing_to_a_changed_index_and_back(application):
             [HNSW(), Vector(4)],
             "hnsw (embedding vector_cosine_ops) WITH (m='16', ef_construction='64')",
         ),
+        (
+            [HNSW(quantize="halfvec")],
+            [HNSW(quantize="bit")],
+            "hnsw (((binary_quantize(embedding))::bit(3)) bit_hamming_ops) WITH (m='16', ef_construction='64')",
+        ),
+        (
+            [HNSW()],
+            [HNSW(where="id > 3")],
+            "hnsw (embedding vector_cosine_ops) WITH (m='16', ef_construction='64') WHERE (id > 3)",
+        ),
     ],
     ids=[
         "to ivfflat",
@@ -169,6 +179,8 @@ def test_from_nothing_to_a_changed_index_and_back(application):
         "from the default distance",
         "type",
         "dimension",
+        "quantization",
+        "predicate",
     ],
 )
 def test_what_changes_is_noticed_done_and_undone(application, before, after, expected):

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import CollectionRepository, DocumentRepository, Vector
-from rowspace.errors import CollectionNotFound, ConfigurationError, InvalidRow, InvalidVector
+from rowspace.errors import CollectionNotFound, ConfigurationError, DimensionMismatch, InvalidRow, InvalidVector
 from rowspace.integrations import polars
 from rowspace.integrations.arrow import export_parquet, load_parquet, read_table, write_table
 from rowspace.integrations.pandas import read_frame, to_matrix, write_frame
@@ -163,7 +163,7 @@ REFUSED = {
     "no JSON": (lambda f: f.assign(metadata=["{}", "{", "{}", "{}"]), "Row 1: 'metadata' is '{', which is no JSON"),
     "no object": (lambda f: f.assign(metadata=["{}", "{}", "[]", "{}"]), "Row 2: 'metadata' is .*, which is no JSON"),
     "no vectors": (lambda f: f.assign(embedding=None), "Row 0: 'embedding' is null, and every row needs one"),
-    "nothing": (lambda f: f.head(0), "no embedding in the data that tells its dimension"),
+    "nothing": (lambda f: f.head(0), "no embedding in the data that tells its dimension: create=.* does"),
 }
 
 
@@ -189,6 +189,14 @@ def test_an_empty_frame_changes_nothing(session, frame):
     write_frame(session, "kept", frame)
     assert write_frame(session, "kept", frame.head(0), if_exists="append").received == 0
     assert len(read_frame(session, "kept")) == 4
+
+
+def test_an_empty_frame_makes_an_empty_collection_of_the_dimension_that_is_said(session, frame):
+    assert write_frame(session, "empty", frame.head(0), create={"dimension": 3}).received == 0
+    assert CollectionRepository(session).get("empty").dimension == 3
+    assert len(read_frame(session, "empty")) == 0
+    with pytest.raises(DimensionMismatch, match=r"Expected 4 dimensions, got \d"):
+        write_frame(session, "other", frame, create={"dimension": 4})
 
 
 def test_objects_and_missing_vectors_in_a_model(session):

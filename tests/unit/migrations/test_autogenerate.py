@@ -6,6 +6,7 @@ from alembic.migration import MigrationContext
 from alembic.operations.ops import CreateIndexOp, CreateTableOp
 from sqlalchemy import ARRAY, Column, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.schema import CreateIndex
 
 from rowspace.indexes import HNSW
 from rowspace.migrations import configure_options
@@ -64,11 +65,16 @@ def test_the_applications_own_plugins_are_kept():
     ]
 
 
-def test_what_is_rendered_for_a_model_runs():
-    index = HNSW(m=8, ef_construction=32).index("embedding", name="ix_articles_embedding")
-    table = Table(
-        "articles", MetaData(), Column("id", Integer, primary_key=True), Column("embedding", Vector(3)), index
-    )
+@pytest.mark.parametrize(
+    ("column", "quantize", "expected"),
+    [
+        (Column("vec", Vector(3), key="embedding"), None, "vec vector_l2_ops"),
+        (Column("embedding", Vector(3)), "bit", "CAST(binary_quantize(embedding) AS BIT(3)) bit_hamming_ops"),
+    ],
+)
+def test_what_is_rendered_for_a_model_runs(column, quantize, expected):
+    index = HNSW("l2", m=8, ef_construction=32, quantize=quantize).index("embedding", name="ix_articles_embedding")
+    table = Table("articles", MetaData(), Column("id", Integer, primary_key=True), column, index)
     made = context()
     code = "\n".join(
         render_op_text(made, op) for op in (CreateTableOp.from_table(table), CreateIndexOp.from_index(index))
@@ -78,9 +84,8 @@ def test_what_is_rendered_for_a_model_runs():
     recorder.f = str
     exec("\n".join(["import sqlalchemy as sa", *made.imports, code]), {"op": recorder})  # noqa: S102
     assert repr(calls[0][1][2].type) == "Vector(3)"
-    assert calls[1][2] == {
-        "unique": False,
-        "postgresql_using": "hnsw",
-        "postgresql_with": {"m": 8, "ef_construction": 32},
-        "postgresql_ops": {"embedding": "vector_cosine_ops"},
-    }
+    (name, table_name, expressions), options = calls[1][1:]
+    made_again = CreateIndexOp(name, table_name, expressions, **options).to_index()
+    assert str(CreateIndex(made_again).compile(dialect=psycopg.dialect())) == (
+        f"CREATE INDEX ix_articles_embedding ON articles USING hnsw ({expected}) WITH (m = 8, ef_construction = 32)"
+    )

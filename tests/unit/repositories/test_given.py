@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import and_, column, true
+from sqlalchemy import and_, column, create_engine, true
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
+from rowspace import AsyncRepository, Database, Repository
 from rowspace.errors import ConfigurationError
-from rowspace.repositories.given import conditions, several
+from rowspace.repositories.given import conditions, session_of, several
 
 
 @pytest.mark.parametrize("one", ["abc", b"bytes", {"a": 1}, 3, None])
@@ -46,3 +49,29 @@ def test_conditions_are_a_tuple():
     one = column("a") == 1
     assert conditions(None) == conditions([]) == ()
     assert conditions([one])[0] is one
+
+
+ENGINE = create_engine("postgresql+psycopg://me:secret@nowhere/db")
+
+
+@pytest.mark.parametrize("given", [AsyncSession(), async_scoped_session(async_sessionmaker(), str)])
+def test_a_session_of_the_other_side_is_refused(given):
+    with pytest.raises(ConfigurationError, match=r"Expected a SQLAlchemy Session, got (AsyncS|async_s)"):
+        Repository(given, object)
+    assert session_of(given, AsyncSession) is given
+
+
+@pytest.mark.parametrize("given", [Session(), scoped_session(sessionmaker())])
+def test_a_session_is_no_async_one(given):
+    with pytest.raises(ConfigurationError, match=r"Expected a SQLAlchemy AsyncSession, got (S|s)"):
+        AsyncRepository(given, object)
+    assert session_of(given, Session) is given
+
+
+@pytest.mark.parametrize(
+    "given", [None, ENGINE, sessionmaker(ENGINE), Database(ENGINE), "postgresql://me:secret@there"]
+)
+def test_what_is_no_session_is_refused_and_not_shown(given):
+    with pytest.raises(ConfigurationError, match="Expected a SQLAlchemy Session, got") as refused:
+        session_of(given, Session)
+    assert "secret" not in str(refused.value)

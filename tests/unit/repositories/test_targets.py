@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import HNSW, Bit, Distance, HalfVector, IVFFlat, Vector
@@ -29,6 +30,12 @@ class Several(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[object] = mapped_column(HalfVector(3))
     bits: Mapped[object] = mapped_column(Bit(8))
+
+
+class Reflected(Base):
+    __tablename__ = "reflected"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    bits: Mapped[object] = mapped_column(BIT(8))
 
 
 class Twice(Base):
@@ -72,6 +79,7 @@ def test_the_column_is_named_by_its_attribute():
         (Plain, None, None, "Plain has no vector column; its vector columns: none."),
         (One, "vec", None, "One has no vector column 'vec'; its vector columns: embedding."),
         (Several, None, None, r"Several has several vector columns \(title, bits\): say which one, column=\.\.\."),
+        (Reflected, "bits", None, r"A bit\(n\) that was reflected is one once .* Column\('bits', rowspace.Bit\(8\)\)"),
         (Several, "bits", "l2", r"l2 distance does not compare Bit\(8\), the type of Several.bits."),
         (Several, "title", "hamming", r"hamming distance does not compare HalfVector\(3\)"),
         (One, None, "euclid", "A distance is one of l2, cosine, .* got 'euclid'."),

@@ -166,8 +166,12 @@ def _collection(session: Session, over: str | Collection, dimension: int | None,
         options = {"distance": over.distance, "language": over.language, "index": from_dict(over.index), **options}
         dimension = over.dimension if dimension is None else dimension
         collections.drop(name)
+    dimension = options.pop("dimension", dimension)
     if dimension is None:
-        message = f"There is no collection {name!r}, and no embedding in the data that tells its dimension."
+        message = (
+            f"There is no collection {name!r}, and no embedding in the data that tells its dimension: "
+            'create={"dimension": ...} does.'
+        )
         raise InvalidRow(message)
     return collections.create(name, dimension, **options)
 

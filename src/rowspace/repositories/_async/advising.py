@@ -18,6 +18,7 @@ from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_error
 from rowspace.models import Collection
 from rowspace.repositories._async.searching import apply_settings, run_search, session_for_few
 from rowspace.repositories._async.tunings import keep_tuning, with_tuning
+from rowspace.repositories.given import session_of
 from rowspace.repositories.sampling import as_queries, described, found_of, sample, steps_for, table_of
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
@@ -55,7 +56,7 @@ class AsyncIndexAdvisor:
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session
+        self.session = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)
 
     async def explain(

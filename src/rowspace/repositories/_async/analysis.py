@@ -18,6 +18,7 @@ from rowspace.repositories._async.examples import find_embeddings
 from rowspace.repositories._async.many import Many, run_many
 from rowspace.repositories._async.matrix import AsyncMatrixRepository
 from rowspace.repositories._async.tunings import with_tuning
+from rowspace.repositories.given import session_of
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.neighbours import Edges, Progress, check_numeric, parts_of
 from rowspace.repositories.searches import Search
@@ -51,7 +52,7 @@ class AsyncAnalysisRepository:
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session
+        self.session = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)
         self._target = self._subject.target
         self._matrices = AsyncMatrixRepository(session, over, column=column)

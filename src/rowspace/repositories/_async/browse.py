@@ -12,6 +12,7 @@ from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.streaming import stream_rows
 from rowspace.repositories.cursors import read_cursor, understood, write_cursor
+from rowspace.repositories.given import session_of
 from rowspace.repositories.keys import KeyLike, key_of, named_keys
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import FacetCount, Page, Stats
@@ -47,7 +48,7 @@ class AsyncBrowseRepository(Generic[M]):
     def __init__(self, session: AsyncSession, over: type[M], *, column: str | None = None) -> None: ...
 
     def __init__(self, session: AsyncSession, over: type[M] | Collection, *, column: str | None = None) -> None:
-        self.session = session
+        self.session = session_of(session, AsyncSession)
         self._subject = subject_of(over, column)
 
     async def scroll(

@@ -13,6 +13,7 @@ from rowspace.errors import ConfigurationError, PermissionDenied, mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.advising import AsyncIndexAdvisor
 from rowspace.repositories.building import asked_for
+from rowspace.repositories.given import session_of
 from rowspace.repositories.in_force import is_autocommit
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.targets import searches_of
@@ -33,7 +34,7 @@ class AsyncDoctor:
     """
 
     def __init__(self, session: AsyncSession, models: Sequence[type[Any]] = ()) -> None:
-        self.session = session
+        self.session = session_of(session, AsyncSession)
         self._models = tuple(models)
 
     async def check(self, *, recall: float | None = None, queries: int = 20) -> list[Finding]:

@@ -18,7 +18,7 @@ from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.verbatim import run_verbatim
-from rowspace.repositories.given import conditions, ids_of
+from rowspace.repositories.given import at_hand, conditions, ids_of, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -39,7 +39,7 @@ class AsyncDocumentRepository:
     """
 
     def __init__(self, session: AsyncSession, collection: Collection) -> None:
-        self.session = session
+        self.session = session_of(session, AsyncSession)
         self.collection = collection
         self._subject = subject_of(collection)
 
@@ -72,9 +72,9 @@ class AsyncDocumentRepository:
             Document,
             rows,
             batch_size=batch_size,
-            partition=self.collection.partition,
-            constants={"collection_id": self.collection.id},
-            dimension=self.collection.dimension,
+            partition=self._collection.partition,
+            constants={"collection_id": self._collection.id},
+            dimension=self._collection.dimension,
             strip_nul=strip_nul,
             empty=fresh or await self.is_empty(),
         )
@@ -90,7 +90,7 @@ class AsyncDocumentRepository:
         """
         wanted = ids_of(ids)
         with mapped_errors():
-            found = {d.id: d for d in await self.session.scalars(statements.by_ids(self.collection.id, wanted))}
+            found = {d.id: d for d in await self.session.scalars(statements.by_ids(self._collection.id, wanted))}
         return [found[id_] for id_ in wanted if id_ in found]
 
     async def delete(self, ids: Iterable[str] = (), *, where: Where | None = None) -> int:
@@ -115,8 +115,8 @@ class AsyncDocumentRepository:
                 raise ConfigurationError(message)
             return 0
         if wanted:
-            return await self._change(statements.delete_ids(self.collection.id, wanted))
-        return await self._change(statements.delete_matching(self.collection.id, matching))
+            return await self._change(statements.delete_ids(self._collection.id, wanted))
+        return await self._change(statements.delete_matching(self._collection.id, matching))
 
     async def update_metadata(self, changes: Mapping[str, Any], *, where: Where | None) -> int:
         """Set keys of the metadata of the documents that match and return how many there were.
@@ -132,7 +132,7 @@ class AsyncDocumentRepository:
             InvalidFilter: the filter is malformed.
         """
         stored = storable_json(dict(changes))
-        return await self._change(statements.merge_metadata(self.collection.id, stored, self._where(where)))
+        return await self._change(statements.merge_metadata(self._collection.id, stored, self._where(where)))
 
     async def replace_metadata(self, metadata: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace the metadata of documents by id; ids that are not there are an error of the session.
@@ -141,7 +141,7 @@ class AsyncDocumentRepository:
         """
         # In the order of the ids, as an upsert: two of these at once wait for each other, and not in a circle.
         given = sorted(metadata.items())
-        rows = [{"collection_id": self.collection.id, "id": id_, "meta": dict(meta)} for id_, meta in given]
+        rows = [{"collection_id": self._collection.id, "id": id_, "meta": dict(meta)} for id_, meta in given]
         if rows:
             with mapped_errors():
                 await self.session.execute(update(Document), rows)
@@ -149,12 +149,12 @@ class AsyncDocumentRepository:
     async def count(self, *, where: Where | None = None) -> int:
         """Return the number of documents that match; costs a pass over them."""
         with mapped_errors():
-            return await self.session.scalar(statements.count(self.collection.id, self._where(where))) or 0
+            return await self.session.scalar(statements.count(self._collection.id, self._where(where))) or 0
 
     async def is_empty(self) -> bool:
         """Return whether there is no document; costs one row."""
         with mapped_errors():
-            return bool(await self.session.scalar(statements.is_empty(self.collection.id)))
+            return bool(await self.session.scalar(statements.is_empty(self._collection.id)))
 
     async def begin_first_load(self) -> bool:
         """Return whether there is no document; if so, other first loads wait until this transaction ends.
@@ -165,7 +165,7 @@ class AsyncDocumentRepository:
         if not await self.is_empty():
             return False
         with mapped_errors():
-            await self.session.execute(statements.lock_first_load(self.collection.id))
+            await self.session.execute(statements.lock_first_load(self._collection.id))
         return await self.is_empty()
 
     async def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -174,7 +174,7 @@ class AsyncDocumentRepository:
         Costs one statement, in which the server reads each of the texts.
         """
         with mapped_errors():
-            rows = await self.session.execute(statements.fingerprints(self.collection.id, ids))
+            rows = await self.session.execute(statements.fingerprints(self._collection.id, ids))
             return {id_: (digest, meta) for id_, digest, meta in rows}
 
     async def create_indexes(self) -> None:
@@ -183,15 +183,15 @@ class AsyncDocumentRepository:
         Run it after the rows are loaded. Costs the builds, of which that of an HNSW index takes by far the longest. It
         holds off writers to this collection, not readers, until the transaction ends.
         """
-        spec = from_dict(self.collection.index)
+        spec = from_dict(self._collection.index)
         if isinstance(spec, IVFFlat):
             spec = spec.sized(await self.count())
         with mapped_errors():
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
-            await self.session.execute(statements.lock_first_load(self.collection.id))
+            await self.session.execute(statements.lock_first_load(self._collection.id))
             connection = await self.session.connection(bind_arguments={"mapper": Document})
-            partition = await AsyncCollectionRepository(self.session).partition_of(self.collection)
-            indexes = partition.create_indexes(spec, self.collection.language)
+            partition = await AsyncCollectionRepository(self.session).partition_of(self._collection)
+            indexes = partition.create_indexes(spec, self._collection.language)
             await run_verbatim(connection, [*indexes, partition.analyze()])
 
     async def nearest(
@@ -261,3 +261,7 @@ class AsyncDocumentRepository:
         with mapped_errors():
             result = cast("CursorResult[Any]", await self.session.execute(statement))
         return result.rowcount
+
+    @property
+    def _collection(self) -> Collection:
+        return at_hand(self.collection)

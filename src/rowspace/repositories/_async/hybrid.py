@@ -15,6 +15,7 @@ from rowspace.models import Collection, Document
 from rowspace.repositories._async.dropped import refuse_dropped, refuse_dropped_under
 from rowspace.repositories._async.searching import apply_settings
 from rowspace.repositories._async.tunings import with_tuning
+from rowspace.repositories.given import session_of
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.repositories.texts import hybrid_hit, marker_of, text_hit, text_target_of
@@ -73,7 +74,7 @@ class AsyncHybridRepository(Generic[M]):
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session
+        self.session = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)
         self._target = text_target_of(self._subject, text, language)
 

@@ -16,7 +16,7 @@ from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
-from rowspace.repositories.given import several
+from rowspace.repositories.given import session_of, several
 from rowspace.repositories.reading import Reading, plan_reading
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Conditions, Where, subject_of
@@ -39,7 +39,7 @@ class AsyncMatrixRepository:
     """
 
     def __init__(self, session: AsyncSession, over: type[Any] | Collection, *, column: str | None = None) -> None:
-        self.session = session
+        self.session = session_of(session, AsyncSession)
         self._subject = subject_of(over, column)
         self._model = self._subject.target.model
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any, Generic, TypeVar, Unpack, cast
 
-from sqlalchemy import ColumnElement, CursorResult, inspect
+from sqlalchemy import CursorResult, SQLColumnExpression, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.distance import Distance
@@ -15,7 +15,7 @@ from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.tunings import with_tuning
-from rowspace.repositories.given import several
+from rowspace.repositories.given import session_of, several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -52,7 +52,7 @@ class AsyncRepository(Generic[M]):
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session
+        self.session = session_of(session, AsyncSession)
         self.model = model
         self._subject: Subject[M] = subject_of(model, column, distance)
 
@@ -136,7 +136,7 @@ class AsyncRepository(Generic[M]):
             deleted += await self._delete(statements.delete_keys(self.model, wanted[start : start + _KEYS_AT_ONCE]))
         return deleted
 
-    async def delete_where(self, *where: ColumnElement[bool]) -> int:
+    async def delete_where(self, *where: SQLColumnExpression[bool]) -> int:
         """Delete the rows that meet every condition and return how many there were; costs a pass over them.
 
         Raises:
@@ -149,7 +149,7 @@ class AsyncRepository(Generic[M]):
             result = cast("CursorResult[Any]", await self.session.execute(statement))
         return result.rowcount
 
-    async def count(self, *where: ColumnElement[bool]) -> int:
+    async def count(self, *where: SQLColumnExpression[bool]) -> int:
         """Return the number of rows that meet every condition; costs a pass over them."""
         with mapped_errors():
             return await self.session.scalar(statements.count(self.model, where)) or 0

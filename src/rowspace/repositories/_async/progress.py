@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import TransactionConflict, mapped_errors
 from rowspace.models import Collection, LoadProgress
+from rowspace.repositories.given import at_hand, session_of
 
 __all__ = ["AsyncProgressRepository"]
 
@@ -22,7 +23,7 @@ class AsyncProgressRepository:
     """
 
     def __init__(self, session: AsyncSession, collection: Collection) -> None:
-        self.session = session
+        self.session = session_of(session, AsyncSession)
         self.collection = collection
 
     async def get(self, key: str) -> LoadProgress | None:
@@ -37,10 +38,10 @@ class AsyncProgressRepository:
         """
         found = await self._get(key, with_for_update=True)
         if (found.digest if found is not None else "") != before:
-            message = f"Another load of {key!r} into {self.collection.name!r} is running: wait for its end."
+            message = f"Another load of {key!r} into {self._collection.name!r} is running: wait for its end."
             raise TransactionConflict(message)
         if found is None:
-            found = LoadProgress(collection_id=self.collection.id, key=key)
+            found = LoadProgress(collection_id=self._collection.id, key=key)
             self.session.add(found)
         found.digest, found.state = after, dict(state)
         with mapped_errors():
@@ -56,4 +57,8 @@ class AsyncProgressRepository:
 
     async def _get(self, key: str, **options: Any) -> LoadProgress | None:
         with mapped_errors():
-            return await self.session.get(LoadProgress, (self.collection.id, key), **options)
+            return await self.session.get(LoadProgress, (self._collection.id, key), **options)
+
+    @property
+    def _collection(self) -> Collection:
+        return at_hand(self.collection)

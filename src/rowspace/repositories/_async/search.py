@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, Literal, TypeVar, Unpack
+from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from rowspace.distance import Distance
-from rowspace.models import Collection
+from rowspace.models import Collection, Document
 from rowspace.ranking import average_query, mmr
 from rowspace.repositories._async.examples import fetch_embeddings
 from rowspace.repositories._async.grouping import GroupedSearch, run_grouped
@@ -17,6 +17,7 @@ from rowspace.repositories._async.many import Many, run_many
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.tunings import with_tuning
 from rowspace.repositories.examples import Examples, checked_candidates, merged
+from rowspace.repositories.given import session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Group, Hit
@@ -46,6 +47,19 @@ class AsyncSearchRepository(Generic[M]):
             collection.
     """
 
+    @overload
+    def __init__(self: AsyncSearchRepository[Document], session: AsyncSession, over: Collection) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        session: AsyncSession,
+        over: type[M],
+        *,
+        column: str | None = None,
+        distance: Distance | str | None = None,
+    ) -> None: ...
+
     def __init__(
         self,
         session: AsyncSession,
@@ -54,7 +68,7 @@ class AsyncSearchRepository(Generic[M]):
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session
+        self.session = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)
         self._target = self._subject.target
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.exporting import copied
+from rowspace.repositories.given import session_of
 from rowspace.repositories.reading import columns_of, first_vector, plan_columns
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Where, subject_of
@@ -35,7 +36,7 @@ class AsyncTableRepository:
     """
 
     def __init__(self, session: AsyncSession, over: type[Any] | Collection) -> None:
-        self.session = session
+        self.session = session_of(session, AsyncSession)
         self._subject = subject_of(over, first_vector(over))
         #: What can be read, by attribute; for a collection without what is the same in all of its documents.
         self.columns: dict[str, Column[Any]] = columns_of(self._subject)

@@ -19,6 +19,7 @@ from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_error
 from rowspace.models import Collection
 from rowspace.repositories._sync.searching import apply_settings, run_search, session_for_few
 from rowspace.repositories._sync.tunings import keep_tuning, with_tuning
+from rowspace.repositories.given import session_of
 from rowspace.repositories.sampling import as_queries, described, found_of, sample, steps_for, table_of
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
@@ -56,7 +57,7 @@ class IndexAdvisor:
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self._subject = subject_of(over, column, distance)
 
     def explain(

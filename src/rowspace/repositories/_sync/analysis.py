@@ -19,6 +19,7 @@ from rowspace.repositories._sync.examples import find_embeddings
 from rowspace.repositories._sync.many import Many, run_many
 from rowspace.repositories._sync.matrix import MatrixRepository
 from rowspace.repositories._sync.tunings import with_tuning
+from rowspace.repositories.given import session_of
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.neighbours import Edges, Progress, check_numeric, parts_of
 from rowspace.repositories.searches import Search
@@ -52,7 +53,7 @@ class AnalysisRepository:
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self._subject = subject_of(over, column, distance)
         self._target = self._subject.target
         self._matrices = MatrixRepository(session, over, column=column)

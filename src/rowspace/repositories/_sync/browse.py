@@ -13,6 +13,7 @@ from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.streaming import stream_rows
 from rowspace.repositories.cursors import read_cursor, understood, write_cursor
+from rowspace.repositories.given import session_of
 from rowspace.repositories.keys import KeyLike, key_of, named_keys
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import FacetCount, Page, Stats
@@ -48,7 +49,7 @@ class BrowseRepository(Generic[M]):
     def __init__(self, session: Session, over: type[M], *, column: str | None = None) -> None: ...
 
     def __init__(self, session: Session, over: type[M] | Collection, *, column: str | None = None) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self._subject = subject_of(over, column)
 
     def scroll(

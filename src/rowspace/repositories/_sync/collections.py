@@ -15,7 +15,7 @@ from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
 from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.verbatim import run_verbatim
-from rowspace.repositories.given import is_text
+from rowspace.repositories.given import is_text, session_of
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.statements import documents as statements
@@ -35,7 +35,7 @@ class CollectionRepository:
     """
 
     def __init__(self, session: Session) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
 
     def create(
         self,

@@ -14,6 +14,7 @@ from rowspace.errors import ConfigurationError, PermissionDenied, mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.advising import IndexAdvisor
 from rowspace.repositories.building import asked_for
+from rowspace.repositories.given import session_of
 from rowspace.repositories.in_force import is_autocommit
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.targets import searches_of
@@ -34,7 +35,7 @@ class Doctor:
     """
 
     def __init__(self, session: Session, models: Sequence[type[Any]] = ()) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self._models = tuple(models)
 
     def check(self, *, recall: float | None = None, queries: int = 20) -> list[Finding]:

@@ -19,7 +19,7 @@ from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.verbatim import run_verbatim
-from rowspace.repositories.given import conditions, ids_of
+from rowspace.repositories.given import at_hand, conditions, ids_of, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -40,7 +40,7 @@ class DocumentRepository:
     """
 
     def __init__(self, session: Session, collection: Collection) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self.collection = collection
         self._subject = subject_of(collection)
 
@@ -73,9 +73,9 @@ class DocumentRepository:
             Document,
             rows,
             batch_size=batch_size,
-            partition=self.collection.partition,
-            constants={"collection_id": self.collection.id},
-            dimension=self.collection.dimension,
+            partition=self._collection.partition,
+            constants={"collection_id": self._collection.id},
+            dimension=self._collection.dimension,
             strip_nul=strip_nul,
             empty=fresh or self.is_empty(),
         )
@@ -91,7 +91,7 @@ class DocumentRepository:
         """
         wanted = ids_of(ids)
         with mapped_errors():
-            found = {d.id: d for d in self.session.scalars(statements.by_ids(self.collection.id, wanted))}
+            found = {d.id: d for d in self.session.scalars(statements.by_ids(self._collection.id, wanted))}
         return [found[id_] for id_ in wanted if id_ in found]
 
     def delete(self, ids: Iterable[str] = (), *, where: Where | None = None) -> int:
@@ -116,8 +116,8 @@ class DocumentRepository:
                 raise ConfigurationError(message)
             return 0
         if wanted:
-            return self._change(statements.delete_ids(self.collection.id, wanted))
-        return self._change(statements.delete_matching(self.collection.id, matching))
+            return self._change(statements.delete_ids(self._collection.id, wanted))
+        return self._change(statements.delete_matching(self._collection.id, matching))
 
     def update_metadata(self, changes: Mapping[str, Any], *, where: Where | None) -> int:
         """Set keys of the metadata of the documents that match and return how many there were.
@@ -133,7 +133,7 @@ class DocumentRepository:
             InvalidFilter: the filter is malformed.
         """
         stored = storable_json(dict(changes))
-        return self._change(statements.merge_metadata(self.collection.id, stored, self._where(where)))
+        return self._change(statements.merge_metadata(self._collection.id, stored, self._where(where)))
 
     def replace_metadata(self, metadata: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace the metadata of documents by id; ids that are not there are an error of the session.
@@ -142,7 +142,7 @@ class DocumentRepository:
         """
         # In the order of the ids, as an upsert: two of these at once wait for each other, and not in a circle.
         given = sorted(metadata.items())
-        rows = [{"collection_id": self.collection.id, "id": id_, "meta": dict(meta)} for id_, meta in given]
+        rows = [{"collection_id": self._collection.id, "id": id_, "meta": dict(meta)} for id_, meta in given]
         if rows:
             with mapped_errors():
                 self.session.execute(update(Document), rows)
@@ -150,12 +150,12 @@ class DocumentRepository:
     def count(self, *, where: Where | None = None) -> int:
         """Return the number of documents that match; costs a pass over them."""
         with mapped_errors():
-            return self.session.scalar(statements.count(self.collection.id, self._where(where))) or 0
+            return self.session.scalar(statements.count(self._collection.id, self._where(where))) or 0
 
     def is_empty(self) -> bool:
         """Return whether there is no document; costs one row."""
         with mapped_errors():
-            return bool(self.session.scalar(statements.is_empty(self.collection.id)))
+            return bool(self.session.scalar(statements.is_empty(self._collection.id)))
 
     def begin_first_load(self) -> bool:
         """Return whether there is no document; if so, other first loads wait until this transaction ends.
@@ -166,7 +166,7 @@ class DocumentRepository:
         if not self.is_empty():
             return False
         with mapped_errors():
-            self.session.execute(statements.lock_first_load(self.collection.id))
+            self.session.execute(statements.lock_first_load(self._collection.id))
         return self.is_empty()
 
     def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -175,7 +175,7 @@ class DocumentRepository:
         Costs one statement, in which the server reads each of the texts.
         """
         with mapped_errors():
-            rows = self.session.execute(statements.fingerprints(self.collection.id, ids))
+            rows = self.session.execute(statements.fingerprints(self._collection.id, ids))
             return {id_: (digest, meta) for id_, digest, meta in rows}
 
     def create_indexes(self) -> None:
@@ -184,15 +184,15 @@ class DocumentRepository:
         Run it after the rows are loaded. Costs the builds, of which that of an HNSW index takes by far the longest. It
         holds off writers to this collection, not readers, until the transaction ends.
         """
-        spec = from_dict(self.collection.index)
+        spec = from_dict(self._collection.index)
         if isinstance(spec, IVFFlat):
             spec = spec.sized(self.count())
         with mapped_errors():
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
-            self.session.execute(statements.lock_first_load(self.collection.id))
+            self.session.execute(statements.lock_first_load(self._collection.id))
             connection = self.session.connection(bind_arguments={"mapper": Document})
-            partition = CollectionRepository(self.session).partition_of(self.collection)
-            indexes = partition.create_indexes(spec, self.collection.language)
+            partition = CollectionRepository(self.session).partition_of(self._collection)
+            indexes = partition.create_indexes(spec, self._collection.language)
             run_verbatim(connection, [*indexes, partition.analyze()])
 
     def nearest(
@@ -262,3 +262,7 @@ class DocumentRepository:
         with mapped_errors():
             result = cast("CursorResult[Any]", self.session.execute(statement))
         return result.rowcount
+
+    @property
+    def _collection(self) -> Collection:
+        return at_hand(self.collection)

@@ -17,7 +17,7 @@ from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
-from rowspace.repositories.given import several
+from rowspace.repositories.given import session_of, several
 from rowspace.repositories.reading import Reading, plan_reading
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Conditions, Where, subject_of
@@ -40,7 +40,7 @@ class MatrixRepository:
     """
 
     def __init__(self, session: Session, over: type[Any] | Collection, *, column: str | None = None) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self._subject = subject_of(over, column)
         self._model = self._subject.target.model
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from typing import Any, Generic, TypeVar, Unpack, cast
 
-from sqlalchemy import ColumnElement, CursorResult, inspect
+from sqlalchemy import CursorResult, SQLColumnExpression, inspect
 from sqlalchemy.orm import Session
 
 from rowspace.distance import Distance
@@ -16,7 +16,7 @@ from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.tunings import with_tuning
-from rowspace.repositories.given import several
+from rowspace.repositories.given import session_of, several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -53,7 +53,7 @@ class Repository(Generic[M]):
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self.model = model
         self._subject: Subject[M] = subject_of(model, column, distance)
 
@@ -135,7 +135,7 @@ class Repository(Generic[M]):
             deleted += self._delete(statements.delete_keys(self.model, wanted[start : start + _KEYS_AT_ONCE]))
         return deleted
 
-    def delete_where(self, *where: ColumnElement[bool]) -> int:
+    def delete_where(self, *where: SQLColumnExpression[bool]) -> int:
         """Delete the rows that meet every condition and return how many there were; costs a pass over them.
 
         Raises:
@@ -148,7 +148,7 @@ class Repository(Generic[M]):
             result = cast("CursorResult[Any]", self.session.execute(statement))
         return result.rowcount
 
-    def count(self, *where: ColumnElement[bool]) -> int:
+    def count(self, *where: SQLColumnExpression[bool]) -> int:
         """Return the number of rows that meet every condition; costs a pass over them."""
         with mapped_errors():
             return self.session.scalar(statements.count(self.model, where)) or 0

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from rowspace.errors import TransactionConflict, mapped_errors
 from rowspace.models import Collection, LoadProgress
+from rowspace.repositories.given import at_hand, session_of
 
 __all__ = ["ProgressRepository"]
 
@@ -23,7 +24,7 @@ class ProgressRepository:
     """
 
     def __init__(self, session: Session, collection: Collection) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self.collection = collection
 
     def get(self, key: str) -> LoadProgress | None:
@@ -38,10 +39,10 @@ class ProgressRepository:
         """
         found = self._get(key, with_for_update=True)
         if (found.digest if found is not None else "") != before:
-            message = f"Another load of {key!r} into {self.collection.name!r} is running: wait for its end."
+            message = f"Another load of {key!r} into {self._collection.name!r} is running: wait for its end."
             raise TransactionConflict(message)
         if found is None:
-            found = LoadProgress(collection_id=self.collection.id, key=key)
+            found = LoadProgress(collection_id=self._collection.id, key=key)
             self.session.add(found)
         found.digest, found.state = after, dict(state)
         with mapped_errors():
@@ -57,4 +58,8 @@ class ProgressRepository:
 
     def _get(self, key: str, **options: Any) -> LoadProgress | None:
         with mapped_errors():
-            return self.session.get(LoadProgress, (self.collection.id, key), **options)
+            return self.session.get(LoadProgress, (self._collection.id, key), **options)
+
+    @property
+    def _collection(self) -> Collection:
+        return at_hand(self.collection)

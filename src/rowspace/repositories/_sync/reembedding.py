@@ -16,6 +16,7 @@ from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.repositories.driver import as_sqlalchemy
+from rowspace.repositories.given import at_hand, session_of
 from rowspace.repositories.schemas import schemas_of
 from rowspace.statements.replacement import Replacement, carry_over, obstacles
 from rowspace.wire.copy import copy_in
@@ -34,9 +35,9 @@ class ReembedRepository:
     """
 
     def __init__(self, session: Session, collection: Collection) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self.collection = collection
-        self._aim: Mapping[str, Any] = collection.reembedding or {}
+        self._aim: Mapping[str, Any] = at_hand(collection).reembedding or {}
 
     def begin(self, embedder: str, dimension: int, index: Spec | None) -> None:
         """Make the table for the new embeddings and begin to note what changes, or take up what was begun.

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, Literal, TypeVar, Unpack
+from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from rowspace.distance import Distance
-from rowspace.models import Collection
+from rowspace.models import Collection, Document
 from rowspace.ranking import average_query, mmr
 from rowspace.repositories._sync.examples import fetch_embeddings
 from rowspace.repositories._sync.grouping import GroupedSearch, run_grouped
@@ -18,6 +18,7 @@ from rowspace.repositories._sync.many import Many, run_many
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.tunings import with_tuning
 from rowspace.repositories.examples import Examples, checked_candidates, merged
+from rowspace.repositories.given import session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Group, Hit
@@ -47,6 +48,19 @@ class SearchRepository(Generic[M]):
             collection.
     """
 
+    @overload
+    def __init__(self: SearchRepository[Document], session: Session, over: Collection) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        session: Session,
+        over: type[M],
+        *,
+        column: str | None = None,
+        distance: Distance | str | None = None,
+    ) -> None: ...
+
     def __init__(
         self,
         session: Session,
@@ -55,7 +69,7 @@ class SearchRepository(Generic[M]):
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self._subject = subject_of(over, column, distance)
         self._target = self._subject.target
 

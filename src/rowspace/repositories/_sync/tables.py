@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.exporting import copied
+from rowspace.repositories.given import session_of
 from rowspace.repositories.reading import columns_of, first_vector, plan_columns
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Where, subject_of
@@ -36,7 +37,7 @@ class TableRepository:
     """
 
     def __init__(self, session: Session, over: type[Any] | Collection) -> None:
-        self.session = session
+        self.session = session_of(session, Session)
         self._subject = subject_of(over, first_vector(over))
         #: What can be read, by attribute; for a collection without what is the same in all of its documents.
         self.columns: dict[str, Column[Any]] = columns_of(self._subject)

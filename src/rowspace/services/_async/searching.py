@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.filters import Filter
-from rowspace.models import Collection, Document
+from rowspace.models import Collection
 from rowspace.repositories import (
     AsyncBrowseRepository,
     AsyncCollectionRepository,
@@ -95,7 +95,7 @@ class AsyncSearchService:
             if any(request.text is not None for request in requests):
                 check_embedder(found, self._embedder)
             shared = search_options(requests[0])
-            repository: AsyncSearchRepository[Document] = AsyncSearchRepository(session, found)
+            repository = AsyncSearchRepository(session, found)
             return [_numbered(hits) for hits in await repository.nearest_many(vectors, requests[0].k, **shared)]
 
     async def scroll(

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from rowspace.filters import Filter
-from rowspace.models import Collection, Document
+from rowspace.models import Collection
 from rowspace.repositories import (
     BrowseRepository,
     CollectionRepository,
@@ -96,7 +96,7 @@ class SearchService:
             if any(request.text is not None for request in requests):
                 check_embedder(found, self._embedder)
             shared = search_options(requests[0])
-            repository: SearchRepository[Document] = SearchRepository(session, found)
+            repository = SearchRepository(session, found)
             return [_numbered(hits) for hits in repository.nearest_many(vectors, requests[0].k, **shared)]
 
     def scroll(
