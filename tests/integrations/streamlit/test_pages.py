@@ -52,6 +52,14 @@ def test_a_search_by_meaning(open_app, url, poems):
     assert "<b>kind</b>tech" in shown
 
 
+def test_a_database_that_is_open_already_is_used_and_stays_open(open_app, url, poems):
+    with Database.open(url) as database:
+        shown = html_of(search(open_app("postgresql://nobody@127.0.0.1:1/none", database=database), "database rows"))
+        assert ">db<" in shown
+        state.connection().reset()
+        assert database.engine.pool.checkedin() > 0
+
+
 @pytest.mark.parametrize("mode", ["text", "hybrid"])
 def test_highlights_are_marked_and_all_else_is_escaped(open_app, url, poems, mode):
     shown = html_of(search(open_app(url), "row", mode))
