@@ -101,8 +101,9 @@ def _load(upload: Upload, target: Target, fields: Fields, longest: int) -> None:
     state.forget()
     st.session_state[state.NEXT] = target.name
     st.success(
-        f"{report.received:,} documents from {upload.name} into {target.name}: {report.inserted:,} new, "
-        f"{report.updated:,} updated, {report.unchanged:,} unchanged, {report.duplicates:,} duplicates.",
+        f"{report.received:,} documents from {state.quoted(upload.name)} into {state.quoted(target.name)}: "
+        f"{report.inserted:,} new, {report.updated:,} updated, {report.unchanged:,} unchanged, "
+        f"{report.duplicates:,} duplicates.",
         icon=":material/check:",
     )
 
