@@ -223,9 +223,14 @@ _FOREIGN_CODECS = (
     "rowspace.wire.instrument(engine), or hand the engine to an AsyncDatabase, and their place is taken."
 )
 
+_TOO_MANY = (
+    "A statement takes so many values and no more: hand them over as one array, column = ANY(array), or as a subquery."
+)
+
 # What drivers say by themselves, and what helps.
 _BY_DRIVER = (
     (re.compile(r"can't use a named cursor outside of transactions"), _FIX_BY_SQLSTATE["25P01"]),
+    (re.compile(r"sending query and params failed: number of parameters|the number of query arguments"), _TOO_MANY),
     (
         re.compile(
             r"invalid input for query argument .*"

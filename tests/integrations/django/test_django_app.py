@@ -328,6 +328,15 @@ def test_the_setting_is_checked(settings_of, setting, message):
     assert found.id == "rowspace.E001"
 
 
+def test_models_that_go_to_another_database_are_found(settings_of):
+    from rowspace.integrations.django.checks import check_settings
+
+    assert check_settings() == []
+    with settings_of(ROWSPACE={"DATABASE": "other"}):
+        (found,) = check_settings()
+    assert (found.id, "RowspaceRouter" in found.hint) == ("rowspace.W004", True)
+
+
 @pytest.mark.parametrize("path", ["nowhere.at.all", "shelf.models.Author"])
 def test_a_wrong_embedder_is_a_clear_error(settings_of, path):
     from rowspace.integrations.django import embedder
