@@ -52,6 +52,20 @@ def test_deleting_by_queryset_drops_partitions_too(collection):
     assert partitions() == set()
 
 
+def test_deleting_by_a_proxy_drops_partitions_too(collection):
+    from django.test.utils import isolate_apps
+
+    with isolate_apps("shelf"):
+
+        class Shelf(type(collection)):
+            class Meta:
+                app_label = "shelf"
+                proxy = True
+
+    Shelf.objects.get(pk=collection.pk).delete()
+    assert partitions() == set()
+
+
 def test_deleting_drops_what_reembedding_made_since(collection):
     from django.db import connection
 

@@ -8,7 +8,6 @@ from django.db import IntegrityError, models, router, transaction
 from django.db.models.functions import Now
 from django.db.models.lookups import Exact
 from django.db.models.signals import post_delete, post_save, pre_save
-from django.dispatch import receiver
 from pgvector.django import VectorField
 from sqlalchemy.orm import Session
 
@@ -77,6 +76,11 @@ class Collection(models.Model):
         managed = False
         db_table = "collections"
         ordering = ("name",)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # Of a proxy, Django sends signals of its own.
+        super().__init_subclass__(**kwargs)
+        _listen(cls)
 
     def __str__(self) -> str:
         return str(self.name)
@@ -159,14 +163,12 @@ class _NameTaken(CollectionExists, IntegrityError):
     """Also Django's own error, by which `get_or_create` knows that somebody else was faster."""
 
 
-@receiver(pre_save, sender=Collection)
 def check_fixture(instance: Any, raw: bool, using: str, **_: Any) -> None:  # noqa: FBT001 -- the signal's signature
     """Refuse a fixture that changes what the partition of a collection is made for."""
     if raw:
         instance.check_changes(using)
 
 
-@receiver(post_save, sender=Collection)
 def create_tables(instance: Any, created: bool, raw: bool, using: str, **_: Any) -> None:  # noqa: FBT001 -- as above
     """Create the partition of a collection that came out of a fixture, past `save`."""
     if raw and created:
@@ -174,12 +176,20 @@ def create_tables(instance: Any, created: bool, raw: bool, using: str, **_: Any)
             CollectionRepository(made).create_tables(made.get_one(rows.Collection, instance.pk))
 
 
-@receiver(post_delete, sender=Collection)
 def drop_tables(instance: Any, using: str, **_: Any) -> None:
     """Drop the partition of a collection that was deleted, with all its documents."""
     with transaction.atomic(using=using), session(using) as made:
         # Nothing of it depends on the rest of the row, which is gone; whether it was being re-embedded, neither.
         CollectionRepository(made).drop_tables(rows.Collection(id=instance.pk, dimension=1, reembedding={}))
+
+
+def _listen(sender: Any) -> None:
+    pre_save.connect(check_fixture, sender)
+    post_save.connect(create_tables, sender)
+    post_delete.connect(drop_tables, sender)
+
+
+_listen(Collection)
 
 
 class DocumentQuerySet(VectorQuerySet):
