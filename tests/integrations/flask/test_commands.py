@@ -63,6 +63,12 @@ def test_migrations_on_the_engine_of_flask_sqlalchemy(flask, new_database):
     assert flask("db", "current", app=app).exit_code == 3
     assert flask("db", "upgrade", app=app).exit_code == 0
     assert migrations.current(engine) == migrations.head()
+    with app.app_context():
+        app.extensions["rowspace"].documents.create_collection("here")
+    assert "BEGIN;" in flask("search", "x", "-c", "here", "--sql", app=app).output
+    # Nothing of a command stays on the engine.
+    with app.app_context():
+        assert app.extensions["rowspace"].documents.search("here", "x") == []
     # Unless another place is asked for.
     assert flask("--schema", "public", "db", "current", app=app).exit_code == 3
     engine.dispose()
