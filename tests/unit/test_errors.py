@@ -86,6 +86,19 @@ def test_codecs_that_take_no_text_are_told_from_other_arguments():
 
 
 @pytest.mark.parametrize(
+    "message",
+    [
+        "sending query and params failed: number of parameters must be between 0 and 65535",
+        "the number of query arguments cannot exceed 32767",
+    ],
+)
+def test_too_many_values_are_no_matter_of_the_connection(message):
+    mapped = map_error(wrapped(message, None))
+    assert type(mapped) is errors.ConfigurationError
+    assert "as one array" in str(mapped)
+
+
+@pytest.mark.parametrize(
     ("message", "sqlstate", "expected"),
     [
         ("deadlock\nDETAIL: a lot", "40P01", "deadlock. Roll back and run the whole transaction again."),

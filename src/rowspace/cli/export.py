@@ -97,10 +97,12 @@ def _write(wanted: _Export, kind: Format, file: str, *, overwrite: bool, advance
     from rowspace.cli.writing import write_lines, write_matrix
     from rowspace.integrations._files import complete
 
-    dimension = wanted.collection.dimension
+    dimension, embeddings = wanted.collection.dimension, wanted.embeddings
     if file == "-":
         with wanted.parts() as parts:
-            return write_lines(sys.stdout.buffer, kind, parts, dimension=dimension, advance=advance)
+            return write_lines(
+                sys.stdout.buffer, kind, parts, dimension=dimension, embeddings=embeddings, advance=advance
+            )
     if kind is Format.PARQUET:
         from rowspace.integrations.arrow import export_parquet
 
@@ -114,4 +116,4 @@ def _write(wanted: _Export, kind: Format, file: str, *, overwrite: bool, advance
             with complete(beside, overwrite=overwrite) as lines, path.open("wb") as matrix, lines.open("wb") as texts:
                 return write_matrix(matrix, texts, parts, dimension=dimension, advance=advance)
         with path.open("wb") as out:
-            return write_lines(out, kind, parts, dimension=dimension, advance=advance)
+            return write_lines(out, kind, parts, dimension=dimension, embeddings=embeddings, advance=advance)

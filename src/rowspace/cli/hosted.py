@@ -14,18 +14,21 @@ from rowspace.cli.settings import Settings
 __all__ = ["run"]
 
 
-def run(arguments: Sequence[str], *, name: str, without: Sequence[str] = (), **settings: Any) -> NoReturn:
+def run(
+    arguments: Sequence[str], *, name: str, without: Sequence[str] = (), database: Any = None, **settings: Any
+) -> NoReturn:
     """Run a command and exit.
 
     Args:
         arguments: its name, options and arguments.
         name: what the program calls these commands, for their help.
         without: commands that make no sense within it.
+        database: the program's `Database`, where it is not to be opened from the settings.
         settings: fields of `Settings` in place of the variables of the environment; None is no value.
     """
     commands: Any = get_command(app)
     for one in without:
         commands.commands.pop(one)
     prepare()
-    commands.main(args=[*arguments], prog_name=name, obj=Settings().overridden(**settings))
+    commands.main(args=[*arguments], prog_name=name, obj=Settings().overridden(**settings).on(database))
     raise AssertionError  # it exits

@@ -77,7 +77,15 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         fail(f"{question} Say --yes, as there is nobody to ask.", ExitCode.USAGE)
-    if not typer.confirm(question, err=True):
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort as error:
+        # It stands for Ctrl-C and for the end of the input, and leaves the line of the question open.
+        say("")
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        agreed = False
+    if not agreed:
         fail("Nothing was done.")
 
 

@@ -117,8 +117,8 @@ def json_option(given: str | None, kind: type[Any], option: str) -> Any:
         return None
     try:
         value = json.loads(_text(given) or "")
-    except ValueError as error:
-        message = f"{given!r} is not JSON: {error}."
+    except (ValueError, RecursionError) as error:
+        message = f"{given!r:.80} is not JSON: {error}."
         raise typer.BadParameter(message, param_hint=option) from None
     if not isinstance(value, kind):
         wanted = "an object, as in '{\"year\": 2020}'" if kind is dict else "an array of numbers"

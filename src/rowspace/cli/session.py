@@ -42,6 +42,10 @@ def open_database(settings: Settings) -> Iterator[Database]:
     """Open the database of the settings; the embedded server, where it is one, stops at the end."""
     from rowspace import Database
 
+    if settings.database is not None:
+        # Of the program around: a URL says nothing of its connections' search path, nor of who makes them.
+        yield settings.database
+        return
     with _url_of(settings) as url:
         options: dict[str, Any] = {"schema": settings.database_schema, "connect_args": _connect_args(url)}
         with Database.open(url, **options) as database:

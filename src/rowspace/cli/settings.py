@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Settings"]
@@ -30,7 +30,24 @@ class Settings(BaseSettings):
     data_dir: Path | None = None
     collection: str = "documents"
     embedder: str = "local"
+    # No field, for which there would be a variable.
+    _database: Any = PrivateAttr(default=None)
+
+    @property
+    def database(self) -> Any:
+        """The open `Database` of the program that the commands are part of, where it has one."""
+        return self._database
 
     def overridden(self, **options: Any) -> Settings:
         """Return the settings with those options that were given."""
-        return self.model_copy(update={name: value for name, value in options.items() if value is not None})
+        given = {name: value for name, value in options.items() if value is not None}
+        made = self.model_copy(update=given)
+        if not given.keys().isdisjoint({"database_url", "database_schema"}):
+            made._database = None  # noqa: SLF001 -- of the same class
+        return made
+
+    def on(self, database: Any) -> Settings:
+        """Return the settings for commands that work on a database that is open already."""
+        made = self.model_copy()
+        made._database = database  # noqa: SLF001 -- of the same class
+        return made

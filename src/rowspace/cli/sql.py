@@ -67,7 +67,11 @@ def _recorded(database: Database) -> Iterator[list[tuple[str, dict[str, Any]]]]:
         return True  # for SQLAlchemy: it is done
 
     event.listen(database.engine, "do_execute", record)
-    yield sent
+    try:
+        yield sent
+    finally:
+        # The engine may be that of a program around, which goes on.
+        event.remove(database.engine, "do_execute", record)
 
 
 def _with_vector(request: SearchRequest, collection: CollectionInfo | None) -> SearchRequest:

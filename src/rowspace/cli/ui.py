@@ -46,7 +46,7 @@ def ui(
     settings = settings_of(context)
     default = UiOptions.from_environment()
     with open_database(settings) as database:
-        if settings.database_url is None:
+        if settings.database_url is None and settings.database is None:
             # It is the user's own, and whoever looks at it for the first time would only be told to do this.
             upgrade(database.engine)
         say(f"Showing {place_of(settings)}. Ctrl-C ends it.")
@@ -56,5 +56,6 @@ def ui(
             schema=settings.database_schema,
             embedder=embedder or settings.embedder,
             model=model or default.model,
+            database=settings.database,
         )
         launch(options, port=port, browser=browser)

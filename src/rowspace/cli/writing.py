@@ -21,18 +21,29 @@ Advance = Callable[[int], None]
 
 
 def write_lines(
-    out: BinaryIO, format_: Format, parts: Iterable[Part], *, dimension: int, advance: Advance = lambda _: None
+    out: BinaryIO,
+    format_: Format,
+    parts: Iterable[Part],
+    *,
+    dimension: int,
+    embeddings: bool = False,
+    advance: Advance = lambda _: None,
 ) -> int:
     """Write documents as UTF-8, part by part, and return how many there were.
 
-    Metadata is a JSON object, in CSV as text; so is an embedding a JSON array.
+    Metadata is a JSON object, in CSV as text; so is an embedding a JSON array. A CSV without documents has its header.
     """
+    delimiter = "\t" if format_ is Format.TSV else ","
+    if format_ is not Format.JSONL:
+        out.write(_csv([["id", "content", "metadata", *(["embedding"] if embeddings else [])]], delimiter))
     rows = 0
     for part in parts:
         if format_ is Format.JSONL:
             out.writelines(_json_line(row).encode() for row in _rows(part, dimension))
         else:
-            out.write(_csv(part, dimension, "\t" if format_ is Format.TSV else ",", header=not rows))
+            # Up to Python 3.12 the module leaves a carriage return without quotes, and then refuses to read it.
+            returns = any(b"\r" in part[name].data for name in ("id", "content"))
+            out.write(_csv(_rows(part, dimension), delimiter, csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL))
         rows += len(part["id"])
         advance(rows)
     return rows
@@ -78,14 +89,7 @@ def _json_line(row: Sequence[str | None]) -> str:
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def _csv(part: Part, dimension: int, delimiter: str, *, header: bool) -> bytes:
+def _csv(rows: Iterable[Sequence[str | None]], delimiter: str, quoting: Literal[0, 1] = csv.QUOTE_MINIMAL) -> bytes:
     text = io.StringIO(newline="")
-    # Up to Python 3.12 the module leaves a carriage return without quotes, and then refuses to read it.
-    quoting: Literal[0, 1] = (
-        csv.QUOTE_ALL if any(b"\r" in part[name].data for name in ("id", "content")) else csv.QUOTE_MINIMAL
-    )
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=quoting)
-    if header:
-        writer.writerow(["id", "content", "metadata", *(["embedding"] if "embedding" in part else [])])
-    writer.writerows(_rows(part, dimension))
+    csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=quoting).writerows(rows)
     return text.getvalue().encode()

@@ -296,6 +296,8 @@ def test_a_part_of_a_collection_to_standard_output(cli, animals):
     assert cli("export", animals, "-", "--format", "tsv", "--no-embeddings").stdout.startswith(
         "id\tcontent\tmetadata\n"
     )
+    none = cli("export", animals, "-", "--format", "csv", "--filter", '{"legs": 99}')
+    assert none.stdout == "id,content,metadata,embedding\n"
     assert "goes to a file" in cli("export", animals, "-", "--format", "parquet", code=2).output
     assert "nothing but the embeddings" in cli("export", animals, "x.npy", "--no-embeddings", code=2).output
 

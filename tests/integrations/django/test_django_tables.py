@@ -81,6 +81,47 @@ def test_inherited_models_and_proxies(isolated):
         assert (table.name, [c.name for c in table.primary_key]) == ("shelf_child", ["parent_ptr_id"])
 
 
+def test_keys_are_those_of_the_instances(isolated):
+    from ipaddress import ip_address
+    from types import SimpleNamespace
+    from uuid import UUID
+
+    from django.db import connection, models
+
+    from rowspace.integrations.django.tables import key_of
+
+    class Coded(models.Field):
+        def from_db_value(self, value, _expression, _connection):
+            return f"code-{value.hex}"
+
+    class Thing(models.Model):
+        id = Coded(primary_key=True)
+
+        class Meta:
+            app_label = "shelf"
+
+    class Host(models.Model):
+        address = models.GenericIPAddressField(primary_key=True)
+
+        class Meta:
+            app_label = "shelf"
+
+    class Part(models.Model):
+        pk = models.CompositePrimaryKey("thing", "number")
+        thing = models.ForeignKey(Thing, models.CASCADE)
+        number = models.IntegerField()
+
+        class Meta:
+            app_label = "shelf"
+
+    def key(model, **row):
+        return key_of(SimpleNamespace(**row), model, connection)
+
+    assert key(Thing, id=UUID(int=1)) == f"code-{1:032x}"
+    assert key(Host, address=ip_address("10.0.0.1")) == "10.0.0.1"
+    assert key(Part, thing_id=UUID(int=1), number=2) == (f"code-{1:032x}", 2)
+
+
 def test_the_text_of_django_keeps_its_meaning(django_project):
     from sqlalchemy.dialects import postgresql
 

@@ -64,12 +64,12 @@ async def test_a_session_is_committed_once_or_rolled_back(database):
     async def add(number: int, session: AsyncSession = one, again: AsyncSession = one, *, fail: bool = False) -> bool:
         await session.execute(text("INSERT INTO notes VALUES (:number)"), {"number": number})
         if fail:
-            raise HTTPException(418)
+            raise HTTPException(499, "no status of HTTP's")
         return session is again
 
     async with client_of(app) as client:
         assert (await client.post("/1")).json() is True
-        assert (await client.post("/2?fail=true")).status_code == 418
+        assert (await client.post("/2?fail=true")).status_code == 499
         # The constraint is checked by the commit, which comes before the answer.
         assert (await client.post("/1")).status_code == 500
     async with database.begin() as session:

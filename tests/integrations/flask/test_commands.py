@@ -11,7 +11,7 @@ import sys
 import pytest
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from rowspace import migrations
 from rowspace.integrations.flask import Rowspace
@@ -46,16 +46,34 @@ def test_load_list_and_search_by_the_embedder_of_the_application(flask, tmp_path
 
 def test_migrations_on_the_engine_of_flask_sqlalchemy(flask, new_database):
     url = new_database()
-    engine = create_engine(url)
-    migrations.downgrade(engine, "base")
+    bare = create_engine(url)
+    migrations.downgrade(bare, "base")
+    bare.dispose()
+    # Nothing that the URL says.
+    connect_args = {"options": "-c search_path=of_the_site,public"}
+    engine = create_engine(url, connect_args=connect_args)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE rowspace_alembic_version"))
+        connection.execute(text("CREATE SCHEMA of_the_site"))
     app, db = Flask("beside"), SQLAlchemy()
     app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"connect_args": connect_args}
     db.init_app(app)
     Rowspace(app, sqlalchemy=db, embedder=HashingEmbedder(4))
     assert flask("db", "current", app=app).exit_code == 3
     assert flask("db", "upgrade", app=app).exit_code == 0
     assert migrations.current(engine) == migrations.head()
+    with app.app_context():
+        app.extensions["rowspace"].documents.create_collection("here")
+    assert "BEGIN;" in flask("search", "x", "-c", "here", "--sql", app=app).output
+    # Nothing of a command stays on the engine.
+    with app.app_context():
+        assert app.extensions["rowspace"].documents.search("here", "x") == []
+    # Unless another place is asked for.
+    assert flask("--schema", "public", "db", "current", app=app).exit_code == 3
     engine.dispose()
+    with app.app_context():
+        db.engine.dispose()
 
 
 def test_an_error_is_one_line_without_a_password(flask, make_app):
@@ -82,6 +100,24 @@ def test_without_the_command_line_the_extra_is_named(flask, monkeypatch):
     result = flask("collections")
     assert result.exit_code == 1
     assert "rowspace[cli]" in result.output
+
+
+def test_threads_of_a_command_have_the_embedder_of_the_application(make_app, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from rowspace.cli import hosted
+    from rowspace.integrations.flask.commands import application_embedder
+
+    embedder = HashingEmbedder(8)
+
+    def run(*_, **settings):
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(application_embedder).result() is embedder
+        raise SystemExit(0)
+
+    monkeypatch.setattr(hosted, "run", run)
+    app = make_app(Rowspace(embedder=embedder))
+    assert app.test_cli_runner().invoke(args=["rowspace", "ui"]).exit_code == 0
 
 
 def test_other_processes_have_no_embedder_of_the_application():

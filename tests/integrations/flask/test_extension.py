@@ -3,7 +3,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from flask import Flask, Response, abort, stream_with_context
+from flask import Flask, Response, abort, request, stream_with_context
 from sqlalchemy import create_engine, event, func, select, text
 
 from rowspace import Database, Document
@@ -104,6 +104,21 @@ def test_a_commit_that_fails_is_an_error_of_the_request(app, rowspace, debug):
     answer = app.test_client().post("/deferred")
     assert (answer.status_code, answer.content_type) == (500, "application/problem+json")
     assert "once" not in answer.text
+
+
+def test_a_request_within_a_request_has_a_transaction_of_its_own(app, rowspace, flask_url, name):
+    @app.get("/outer")
+    def outer():
+        rowspace.documents.create_collection(name)
+        Response.from_app(app, {**request.environ, "PATH_INFO": "/inner"})
+        raise CollectionNotFound(name)
+
+    @app.get("/inner")
+    def inner():
+        return str(rowspace.session.scalar(text("SELECT 1")))
+
+    assert app.test_client().get("/outer").status_code == 404
+    assert not exists(flask_url, name)
 
 
 def test_hooks_of_the_application_still_use_the_session(make_app, rowspace, flask_url, name):

@@ -183,6 +183,23 @@ def test_an_answer_that_somebody_aborts_with_stays_theirs(make_app):
     assert (answer.status_code, answer.text) == (409, "own")
 
 
+def test_a_status_of_the_applications_own(make_app):
+    from werkzeug.exceptions import HTTPException
+
+    class Gone(HTTPException):
+        code = 499
+        description = "The client left."
+
+    def leave():
+        raise Gone
+
+    app: Flask = make_app()
+    add_problem_handlers(app)
+    app.add_url_rule("/", view_func=leave)
+    answer = app.test_client().get("/")
+    assert (answer.status_code, answer.json["status"], answer.json["detail"]) == (499, 499, "The client left.")
+
+
 def test_metrics_can_be_turned_off(make_app):
     for metrics, status in ((True, 200), (False, 404)):
         app = make_app(ROWSPACE_METRICS=metrics)

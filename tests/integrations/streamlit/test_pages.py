@@ -52,6 +52,14 @@ def test_a_search_by_meaning(open_app, url, poems):
     assert "<b>kind</b>tech" in shown
 
 
+def test_a_database_that_is_open_already_is_used_and_stays_open(open_app, url, poems):
+    with Database.open(url) as database:
+        shown = html_of(search(open_app("postgresql://nobody@127.0.0.1:1/none", database=database), "database rows"))
+        assert ">db<" in shown
+        state.connection().reset()
+        assert database.engine.pool.checkedin() > 0
+
+
 @pytest.mark.parametrize("mode", ["text", "hybrid"])
 def test_highlights_are_marked_and_all_else_is_escaped(open_app, url, poems, mode):
     shown = html_of(search(open_app(url), "row", mode))
@@ -150,15 +158,16 @@ def test_a_table_becomes_a_new_collection(open_app, new_database):
     app = quiet(open_app(url))
     assert "There is no collection yet." in texts(app.info)[0]
     app.switch_page("views/load.py").run()
-    quiet(upload(app, "fruit.csv", CSV.encode()))
+    quiet(upload(app, "*fruit*.csv", CSV.encode()))
     assert "text" in [one.value for one in app.selectbox if one.label == "Field with the text"]
     quiet(app.button(key="load_button").click().run())
-    assert texts(app.success) == ["2 documents from fruit.csv into fruit: 2 new, 0 updated, 0 unchanged, 0 duplicates."]
+    said = r"2 documents from \*fruit\*.csv into \*fruit\*: 2 new, 0 updated, 0 unchanged, 0 duplicates."
+    assert texts(app.success) == [said]
     with Database.open(url) as database:
-        (hit,) = DocumentService(database, HashingEmbedder()).search("fruit", "pear", k=1)
+        (hit,) = DocumentService(database, HashingEmbedder()).search("*fruit*", "pear", k=1)
     assert (hit.id, hit.metadata) == ("2", {"year": 2021})
     quiet(app.run())
-    assert app.selectbox(key="collection").value == "fruit", "the next page shows what was loaded"
+    assert app.selectbox(key="collection").value == "*fruit*", "the next page shows what was loaded"
 
 
 def test_texts_go_into_a_collection_of_the_same_embedder_alone(open_app, new_database):
@@ -182,10 +191,14 @@ def test_a_choice_outlives_a_change_of_the_collection(open_app, new_database):
             service.create_collection(name)
             service.add(
                 name,
-                [{"content": f"{kinds[n % 2]} {n}", "metadata": {"k": kinds[n % 2], "n": n / 2}} for n in range(24)],
+                [
+                    {"content": f"{kinds[n % 2]} {n}", "metadata": {"[k](x)": kinds[n % 2], "n": n / 2}}
+                    for n in range(24)
+                ],
             )
     app = open_app(url)
-    app.multiselect(key="filter:first:k").set_value(["a"])
+    assert app.multiselect(key="filter:first:[k](x)").label == r"\[k\](x)"
+    app.multiselect(key="filter:first:[k](x)").set_value(["a"])
     app.slider(key="filter:first:n").set_value((1.0, 3.0)).run()
     assert html_of(search(app, "a")).count('class="rs-hit"') == 3
     app.selectbox(key="collection").set_value("second").run()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from rowspace.cli.app import app
 from rowspace.cli.console import first_line
+from rowspace.cli.process import confirm
 from rowspace.cli.session import collection_hint
 from rowspace.errors import RowspaceError
 from rowspace.integrations._progress import plural
@@ -72,6 +75,7 @@ def test_version(run):
         (["search"], "a search takes a text or a vector, and not both."),
         (["search", "x", "--vector", "[1]"], "a search takes a text or a vector, and not both."),
         (["search", "x", "--filter", "{"], "Invalid value for --filter: '{' is not JSON"),
+        (["search", "x", "--filter", "[" * 5_000], "is not JSON: maximum recursion"),
         (["search", "x", "--filter", "[1]"], "expected an object, as in '{\"year\": 2020}', got '[1]'."),
         (["search", "x", "--mode", "both"], "'vector', 'mmr', 'text' or 'hybrid', got 'both'."),
         (["search", "x", "--k", "0"], "greater than or equal to 1"),
@@ -190,3 +194,18 @@ def test_without_the_extra_the_command_names_it():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "Error: 'typer' is not installed. It comes with: pip install 'rowspace[cli]'\n"
+
+
+# A command that is stopped by Ctrl-C ends with 130, and one that is not let go on with 1.
+@pytest.mark.parametrize(("cause", "raised"), [(KeyboardInterrupt, KeyboardInterrupt), (EOFError, typer.Exit)])
+def test_a_question_that_is_not_answered(monkeypatch, cause, raised):
+    def ask(*_, **__):
+        try:
+            raise cause
+        except (KeyboardInterrupt, EOFError):
+            raise typer.Abort from None
+
+    monkeypatch.setattr("typer.confirm", ask)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    with pytest.raises(raised):
+        confirm("Drop it?", yes=False)

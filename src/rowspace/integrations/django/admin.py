@@ -5,10 +5,11 @@ Documents have a composite primary key, for which the admin has no pages: they a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import PermissionDenied
 from django.db import router, transaction
 from django.http import Http404, HttpRequest
@@ -20,7 +21,7 @@ from django.utils.safestring import mark_safe
 from rowspace.errors import RowspaceError
 from rowspace.integrations.django.models import Collection
 from rowspace.integrations.django.transactions import document_service, session
-from rowspace.repositories.naming import check_collection, check_language
+from rowspace.repositories.naming import check_language
 from rowspace.services import SearchHit, SearchRequest
 from rowspace.statements.documents import languages
 
@@ -30,20 +31,33 @@ _MODES = (("vector", "by meaning"), ("text", "by keyword"), ("hybrid", "by both"
 
 
 class CollectionForm(forms.ModelForm):
-    """A collection; what its documents are stored by cannot change once it is there."""
+    """A collection; what Rowspace would refuse is an error of the form, and not of the server."""
 
-    def clean(self) -> Any:
-        """Refuse what Rowspace would refuse, beside the form and not as an error of the server."""
-        cleaned = super().clean() or {}
-        if self.instance.pk is None and not self.errors:
-            using = router.db_for_write(Collection)
-            try:
-                with transaction.atomic(using=using), session(using) as made:
-                    check_collection(cleaned["name"], cleaned["dimension"], cleaned["distance"], "hnsw")
-                    check_language(cleaned["language"], [*made.scalars(languages())])
-            except RowspaceError as error:
-                raise forms.ValidationError(str(error)) from error
-        return cleaned
+    class Meta:
+        widgets: ClassVar = {"name": AdminTextInputWidget, "language": AdminTextInputWidget}
+
+    def clean_metadata(self) -> Any:
+        """Take an empty field for no metadata."""
+        given = self.cleaned_data["metadata"]
+        return {} if given is None else given
+
+    def _post_clean(self) -> None:
+        # Here the instance has the values, and Django's own errors are known.
+        super()._post_clean()
+        if self.errors:
+            return
+        try:
+            self.instance.check_values()
+            if self.instance.pk is None:
+                _check_language(self.instance.language)
+        except RowspaceError as error:
+            self.add_error(None, str(error))
+
+
+def _check_language(language: str) -> None:
+    using = router.db_for_write(Collection)
+    with transaction.atomic(using=using), session(using) as made:
+        check_language(language, [*made.scalars(languages())])
 
 
 class SearchForm(forms.Form):

@@ -22,7 +22,7 @@ __all__ = ["check_databases", "check_settings"]
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
-    """Check the setting `ROWSPACE`, and that the database is PostgreSQL on psycopg 3."""
+    """Check the setting `ROWSPACE`, that the database is PostgreSQL on psycopg 3, and that the models go to it."""
     found = [checks.Error(problem, id="rowspace.E001") for problem in problems()]
     if found:
         return found
@@ -30,7 +30,17 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         check_backend(connections[alias_of()])
     except ConfigurationError as error:
         return [checks.Error(str(error), id="rowspace.E002")]
-    return []
+    return [*_of_routers()]
+
+
+def _of_routers() -> Iterator[checks.CheckMessage]:
+    from rowspace.integrations.django.models import Collection
+
+    alias, written = alias_of(), router.db_for_write(Collection)
+    if written != alias:
+        message = f"ROWSPACE['DATABASE'] is {alias!r}, and DATABASE_ROUTERS send its models to {written!r}."
+        hint = "Add 'rowspace.integrations.django.routers.RowspaceRouter' to DATABASE_ROUTERS."
+        yield checks.Warning(message, hint=hint, id="rowspace.W004")
 
 
 def check_databases(databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-from django.db import models, router, transaction
+from django.db import IntegrityError, models, router, transaction
 from django.db.models.functions import Now
 from django.db.models.lookups import Exact
 from django.db.models.signals import post_delete, post_save, pre_save
-from django.dispatch import receiver
 from pgvector.django import VectorField
 from sqlalchemy.orm import Session
 
 from rowspace import models as rows
-from rowspace.errors import CollectionNotFound, ConfigurationError
+from rowspace.errors import CollectionExists, CollectionNotFound, ConfigurationError
 from rowspace.indexes import from_dict
 from rowspace.integrations.django.conf import embedder
 from rowspace.integrations.django.querysets import VectorQuerySet
 from rowspace.integrations.django.transactions import session
 from rowspace.repositories import CollectionRepository, DocumentRepository, HybridRepository, SearchOptions
+from rowspace.repositories.naming import check_collection
 from rowspace.results import Hit, HybridHit
 from rowspace.services.embedding import check_embedder, embed_query
+from rowspace.wire.encode import storable_json
 
 __all__ = ["Collection", "Document"]
 
@@ -76,6 +77,11 @@ class Collection(models.Model):
         db_table = "collections"
         ordering = ("name",)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # Of a proxy, Django sends signals of its own.
+        super().__init_subclass__(**kwargs)
+        _listen(cls)
+
     def __str__(self) -> str:
         return str(self.name)
 
@@ -83,11 +89,13 @@ class Collection(models.Model):
         """Save name and metadata; a new collection is made with its partition.
 
         Raises:
-            CollectionExists: there is one of that name.
+            CollectionExists: there is one of that name; for a new one it is a `django.db.IntegrityError` too.
             ConfigurationError: a value out of range, or a change of dimension, distance or language.
+            InvalidRow, InvalidText: the metadata cannot be stored as JSON.
         """
         if not self._state.adding:
-            self._refuse_changes()
+            self.check_values()
+            self.check_changes(self._state.db)
             # What Rowspace itself keeps in the row may have changed since this instance was read.
             kwargs.setdefault("update_fields", _OWN)
             super().save(*args, **kwargs)
@@ -103,19 +111,42 @@ class Collection(models.Model):
 
     def _create(self, made: Session) -> None:
         options = {"index": from_dict(self.index)} if self.index else {}
-        created = CollectionRepository(made).create(
-            self.name,
-            self.dimension,
-            distance=self.distance,
-            language=self.language,
-            embedder=self.embedder,
-            metadata=self.metadata,
-            **options,
-        )
+        self.check_values()
+        try:
+            created = CollectionRepository(made).create(
+                self.name,
+                self.dimension,
+                distance=self.distance,
+                language=self.language,
+                embedder=self.embedder,
+                metadata=self.metadata,
+                **options,
+            )
+        except CollectionExists as error:
+            raise _NameTaken(*error.args) from error
         self.pk = created.id
 
-    def _refuse_changes(self) -> None:
-        stored = type(self).objects.using(self._state.db).filter(pk=self.pk).values(*_FIXED).first() or {}
+    def check_values(self) -> None:
+        """Refuse values that Rowspace would refuse, before they reach the database.
+
+        Raises:
+            ConfigurationError: a value out of range, or metadata that are no JSON object.
+            InvalidRow, InvalidText: the metadata cannot be stored as JSON.
+        """
+        index = (from_dict(self.index) if self.index else "hnsw") if self._state.adding else None
+        check_collection(self.name, self.dimension, self.distance, index)
+        if not isinstance(self.metadata, dict):
+            message = f"The metadata of a collection is a JSON object, got {self.metadata!r:.80}."
+            raise ConfigurationError(message)
+        storable_json(self.metadata)
+
+    def check_changes(self, using: str | None) -> None:
+        """Refuse a change of what the partition is made for.
+
+        Raises:
+            ConfigurationError: dimension, distance or language are not those of the row.
+        """
+        stored = type(self).objects.using(using).filter(pk=self.pk).values(*_FIXED).first() or {}
         changed = [name for name, value in stored.items() if getattr(self, name) != value]
         if changed:
             raise ConfigurationError(_unchangeable(changed))
@@ -128,12 +159,37 @@ def _unchangeable(names: list[str]) -> str:
     )
 
 
-@receiver(post_delete, sender=Collection)
+class _NameTaken(CollectionExists, IntegrityError):
+    """Also Django's own error, by which `get_or_create` knows that somebody else was faster."""
+
+
+def check_fixture(instance: Any, raw: bool, using: str, **_: Any) -> None:  # noqa: FBT001 -- the signal's signature
+    """Refuse a fixture that changes what the partition of a collection is made for."""
+    if raw:
+        instance.check_changes(using)
+
+
+def create_tables(instance: Any, created: bool, raw: bool, using: str, **_: Any) -> None:  # noqa: FBT001 -- as above
+    """Create the partition of a collection that came out of a fixture, past `save`."""
+    if raw and created:
+        with transaction.atomic(using=using), session(using) as made:
+            CollectionRepository(made).create_tables(made.get_one(rows.Collection, instance.pk))
+
+
 def drop_tables(instance: Any, using: str, **_: Any) -> None:
     """Drop the partition of a collection that was deleted, with all its documents."""
     with transaction.atomic(using=using), session(using) as made:
-        row = rows.Collection(id=instance.pk, dimension=instance.dimension, reembedding=instance.reembedding)
-        CollectionRepository(made).drop_tables(row)
+        # Nothing of it depends on the rest of the row, which is gone; whether it was being re-embedded, neither.
+        CollectionRepository(made).drop_tables(rows.Collection(id=instance.pk, dimension=1, reembedding={}))
+
+
+def _listen(sender: Any) -> None:
+    pre_save.connect(check_fixture, sender)
+    post_save.connect(create_tables, sender)
+    post_delete.connect(drop_tables, sender)
+
+
+_listen(Collection)
 
 
 class DocumentQuerySet(VectorQuerySet):

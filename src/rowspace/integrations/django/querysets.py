@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, Unpack
 
 from asgiref.sync import sync_to_async
-from django.db import models
+from django.db import connections, models
 from django.db.models.expressions import Expression
 from django.db.models.query import ModelIterable
 from sqlalchemy.orm import Session
@@ -17,7 +17,7 @@ from rowspace.errors import ConfigurationError
 from rowspace.filters import DOCUMENT, PATH, Filter, filter_values
 from rowspace.integrations.django.conditions import conditions_of
 from rowspace.integrations.django.conf import embedder
-from rowspace.integrations.django.tables import key_names, mapped, vector_names
+from rowspace.integrations.django.tables import key_of, mapped, vector_names
 from rowspace.integrations.django.transactions import in_transaction, session
 from rowspace.repositories import HybridRepository, Repository, SearchOptions
 from rowspace.results import Hit, HybridHit
@@ -163,7 +163,7 @@ class VectorQuerySet(models.QuerySet):
             raise ConfigurationError(message)
         with in_transaction(self.db), session(self.db) as made:
             hits = search(made, conditions_of(self, entity))
-            keys = [_key(hit.entity, key_names(self.model)) for hit in hits]
+            keys = [key_of(hit.entity, self.model, connections[self.db]) for hit in hits]
             instances = self._by_keys(keys, with_vectors=with_vectors)
         # A row that another transaction deleted between the two statements is left out.
         found = zip(hits, keys, strict=True)
@@ -198,8 +198,3 @@ def _vector(query: Any) -> Any:
         )
         raise ConfigurationError(message)
     return embed_query(made, query)
-
-
-def _key(entity: Any, attributes: list[str]) -> Any:
-    key = tuple(getattr(entity, name) for name in attributes)
-    return key if len(key) > 1 else key[0]

@@ -21,7 +21,7 @@ from sqlalchemy.orm import deferred, registry
 
 from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
-__all__ = ["key_names", "mapped", "vector_names"]
+__all__ = ["key_names", "key_of", "mapped", "vector_names"]
 
 # The first that fits counts.
 _TYPES: tuple[tuple[Any, Any], ...] = (
@@ -63,6 +63,20 @@ def mapped(model: Any) -> type[Any]:
 def key_names(model: Any) -> list[str]:
     """Return the attributes of the primary key, in its order."""
     return [field.attname for field in model._meta.pk_fields]
+
+
+def key_of(entity: Any, model: Any, connection: Any) -> Any:
+    """Return the primary key of a mapped row as an instance of the model has it; a tuple, where it is composite."""
+    key = tuple(_as_in_django(getattr(entity, field.attname), field, connection) for field in model._meta.pk_fields)
+    return key if len(key) > 1 else key[0]
+
+
+def _as_in_django(value: Any, field: Any, connection: Any) -> Any:
+    column = field.get_col(field.model._meta.db_table)
+    for convert in column.get_db_converters(connection):
+        value = convert(value, column, connection)
+    # Of what has no converter Django has the driver's text: of an address, for one.
+    return field.to_python(value)
 
 
 def vector_names(model: Any) -> list[str]:

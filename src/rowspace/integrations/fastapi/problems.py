@@ -63,6 +63,5 @@ def _problem_of(error: Exception) -> Problem:
         if isinstance(error.__cause__, RequestFault):
             # FastAPI puts an error of its own around what is raised while it reads a body.
             return problem_of(error.__cause__)
-        status = HTTPStatus(error.status_code)
-        return Problem(status, str(error.detail), headers=error.headers or {})
+        return Problem(error.status_code, str(error.detail), headers=error.headers or {})
     return problem_of(error)

@@ -57,7 +57,7 @@ class Backend:
         self._answers = answers
         # Here, so that a model that cannot be is an error of whoever starts the server.
         self._model = None if answers is not None else model_of(settings.chat_model)
-        self._given = database
+        self.given = database
         self._opened: Database | None = None
         self._opening = Lock()
         self._stack = ExitStack()
@@ -65,15 +65,15 @@ class Backend:
     @property
     def url(self) -> SecretStr | None:
         """The URL of the database; None for the embedded server."""
-        if self._given is None:
+        if self.given is None:
             return self.settings.database_url
-        return SecretStr(self._given.engine.url.render_as_string(hide_password=False))
+        return SecretStr(self.given.engine.url.render_as_string(hide_password=False))
 
     @property
     def database(self) -> Database:
         """The database; opened by the first who asks, so that a command that needs none starts no server."""
-        if self._given is not None:
-            return self._given
+        if self.given is not None:
+            return self.given
         with self._opening:
             if self._opened is None:
                 url = database_url(self.settings, self._stack)
@@ -93,7 +93,7 @@ class Backend:
     @cached_property
     def quick(self) -> SearchService | QuickSearch:
         """Searches as fast as the database's owner allows: nobody else has hooks on what was opened here."""
-        return self.searches if self._given is not None else QuickSearch(self.database, self._guarded)
+        return self.searches if self.given is not None else QuickSearch(self.database, self._guarded)
 
     @cached_property
     def answers(self) -> Any:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from flask import Flask, has_app_context
+from flask import Flask
 
 from rowspace._optional import require
 from rowspace.errors import ConfigurationError, MissingExtra
-from rowspace.integrations.flask.backend import NAME, Backend, current_backend
+from rowspace.integrations.flask.backend import NAME, Backend
 
 __all__ = ["add_commands", "application_embedder"]
 
 #: How the command line finds the embedder that the application was given as an object.
 _EMBEDDER = f"{__name__}:application_embedder"
+
+#: The backends whose commands run. Not the application context: the pages of `rowspace ui` run in threads without one.
+_running: list[Backend] = []
 
 
 def application_embedder() -> Any:
@@ -23,10 +26,10 @@ def application_embedder() -> Any:
     Raises:
         ConfigurationError: this is a process of its own, as `--processes` starts them.
     """
-    if not has_app_context():
+    if not _running:
         message = "The embedder of a Flask application cannot be had by other processes: leave out --processes."
         raise ConfigurationError(message)
-    return current_backend().embedder
+    return _running[-1].embedder
 
 
 def add_commands(app: Flask, backend: Backend, *, own_embedder: bool) -> None:
@@ -47,13 +50,18 @@ def add_commands(app: Flask, backend: Backend, *, own_embedder: bool) -> None:
         except MissingExtra as error:
             raise click.ClickException(str(error)) from error
         given = backend.settings
-        hosted.run(
-            arguments,
-            name=f"flask {NAME}",
-            # Flask serves the application, and Rowspace in it.
-            without=["serve"],
-            database_url=backend.url,
-            database_schema=given.database_schema,
-            data_dir=given.data_dir,
-            embedder=_EMBEDDER if own_embedder else given.embedder,
-        )
+        _running.append(backend)
+        try:
+            hosted.run(
+                arguments,
+                name=f"flask {NAME}",
+                # Flask serves the application, and Rowspace in it.
+                without=["serve"],
+                database=backend.given,
+                database_url=backend.url,
+                database_schema=given.database_schema,
+                data_dir=given.data_dir,
+                embedder=_EMBEDDER if own_embedder else given.embedder,
+            )
+        finally:
+            _running.remove(backend)

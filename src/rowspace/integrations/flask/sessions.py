@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from flask import Flask, Response, g, has_request_context, request
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from rowspace.integrations.flask.problems import answer_to, own_request_id
 
 __all__ = ["add_session_hooks", "current_session"]
 
-_KEY = "rowspace.session"
+_KEY = "_rowspace_session"
 
 
 def current_session(backend: Backend) -> Session:
@@ -21,17 +22,18 @@ def current_session(backend: Backend) -> Session:
     if backend.sqlalchemy is not None:
         shared: Session = backend.sqlalchemy.session()
         return shared
-    # A request within somebody's application context has a session of its own.
-    found: Session | None = request.environ.get(_KEY) if has_request_context() else g.get(_KEY)
+    found: Session | None = getattr(_holder(), _KEY, None)
     return found if found is not None else _opened(backend)
+
+
+def _holder() -> Any:
+    # Not the environment, which a request that is made within a request has a copy of; not `g`, which they may share.
+    return request if has_request_context() else g
 
 
 def _opened(backend: Backend) -> Session:
     session = backend.database.sessions()
-    if has_request_context():
-        request.environ[_KEY] = session
-    else:
-        setattr(g, _KEY, session)
+    setattr(_holder(), _KEY, session)
     return session
 
 
@@ -44,7 +46,7 @@ def add_session_hooks(app: Flask) -> None:
     # The first hook that is registered runs last: those of the application may still use the session.
     @app.after_request
     def finish(response: Response) -> Response:
-        session: Session | None = request.environ.get(_KEY)
+        session: Session | None = getattr(request, _KEY, None)
         if session is None:
             return response
         if response.status_code >= HTTPStatus.BAD_REQUEST:
@@ -59,7 +61,7 @@ def add_session_hooks(app: Flask) -> None:
 
     @app.teardown_request
     def close(_: BaseException | None) -> None:
-        _close(request.environ.pop(_KEY, None))
+        _close(vars(request).pop(_KEY, None))
 
     @app.teardown_appcontext
     def close_outside(_: BaseException | None) -> None:

@@ -48,7 +48,7 @@ _SOON, _LATER = "1", "5"
 class Problem:
     """A problem: its status, what to tell the caller, where in the request it lies, and headers of the answer."""
 
-    status: HTTPStatus
+    status: int
     detail: str
     errors: Sequence[Mapping[str, Any]] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -72,7 +72,9 @@ class Problem:
 
 def title_of(status: int) -> str:
     """Return the name of a status as RFC 9110 has it, which Python's own has since 3.13."""
-    return {413: "Content Too Large", 422: "Unprocessable Content"}.get(status, HTTPStatus(status).phrase)
+    # An application may have statuses of its own, such as 499.
+    known = {one.value: one.phrase for one in HTTPStatus} | {413: "Content Too Large", 422: "Unprocessable Content"}
+    return known.get(status, "Unknown Status")
 
 
 class ProblemError(RowspaceError):

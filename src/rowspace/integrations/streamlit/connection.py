@@ -38,6 +38,9 @@ class RowspaceConnection(BaseConnection[Database]):
         options = {**self._secrets.to_dict(), **{key: value for key, value in given.items() if value is not None}}
         options.pop("type", None)
         self._embedder_name = options.pop("embedder", None) or os.environ.get("ROWSPACE_EMBEDDER") or LOCAL
+        return self._open(options)
+
+    def _open(self, options: dict[str, Any]) -> Database:
         url = resolve_url(options.pop("url", None))
         patience = {} if url is None or "connect_timeout" in url.query else {"connect_timeout": _PATIENCE}
         connect_args = {**patience, **options.pop("connect_args", {})}

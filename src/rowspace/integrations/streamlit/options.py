@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["UiOptions", "current", "given"]
 
@@ -19,12 +20,14 @@ class UiOptions:
         schema: the schema of Rowspace's tables.
         embedder: `local`, `none` or `module:attribute`; None means `ROWSPACE_EMBEDDER`, else `local`.
         model: a chat model by LangChain's name for it; None means extractive answers.
+        database: a `Database` that is open already and stays so, in place of one on the URL.
     """
 
     url: str | None = field(default=None, repr=False)
     schema: str | None = None
     embedder: str | None = None
     model: str | None = None
+    database: Any = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls) -> UiOptions:

@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from rowspace import Database
 from rowspace.errors import SchemaNotReady, StoreUnavailable
 from rowspace.integrations._explained import is_explained, sentence_of
 from rowspace.integrations.rag import AnswerService
@@ -49,11 +50,24 @@ _TTL = 120
 _LOG = logging.getLogger("rowspace.ui")
 
 
+class _Connection(RowspaceConnection):
+    """The connection of the application, on the database that it was started with where that is open already."""
+
+    def _open(self, options: dict[str, Any]) -> Database:
+        given: Database | None = current().database
+        return super()._open(options) if given is None else given
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        if current().database is None:
+            super().close()
+
+
 def connection() -> RowspaceConnection:
     """Return the connection of the application."""
     options = current()
     return st.connection(
-        "rowspace", type=RowspaceConnection, url=options.url, schema=options.schema, embedder=options.embedder
+        "rowspace", type=_Connection, url=options.url, schema=options.schema, embedder=options.embedder
     )
 
 

@@ -79,7 +79,7 @@ class AsyncCollectionRepository:
         with mapped_errors():
             await self._check_language(language)
             await self._insert(collection)
-            await run_verbatim(await self._connection(), (await self.partition_of(collection)).create())
+        await self.create_tables(collection)
         return collection
 
     async def _check_language(self, language: str) -> None:
@@ -144,6 +144,12 @@ class AsyncCollectionRepository:
         with mapped_errors():
             await self.session.delete(collection)
             await self.session.flush()
+
+    async def create_tables(self, collection: Collection) -> None:
+        """Create the partition of a collection whose row is there already; costs a table with its primary key."""
+        with mapped_errors():
+            partition = await self.partition_of(collection)
+            await run_verbatim(await self._connection(), partition.create())
 
     async def drop_tables(self, collection: Collection) -> None:
         """Drop the partition of a collection and what re-embedding put beside it; its row is the caller's to delete.

@@ -80,7 +80,7 @@ class CollectionRepository:
         with mapped_errors():
             self._check_language(language)
             self._insert(collection)
-            run_verbatim(self._connection(), (self.partition_of(collection)).create())
+        self.create_tables(collection)
         return collection
 
     def _check_language(self, language: str) -> None:
@@ -145,6 +145,12 @@ class CollectionRepository:
         with mapped_errors():
             self.session.delete(collection)
             self.session.flush()
+
+    def create_tables(self, collection: Collection) -> None:
+        """Create the partition of a collection whose row is there already; costs a table with its primary key."""
+        with mapped_errors():
+            partition = self.partition_of(collection)
+            run_verbatim(self._connection(), partition.create())
 
     def drop_tables(self, collection: Collection) -> None:
         """Drop the partition of a collection and what re-embedding put beside it; its row is the caller's to delete.

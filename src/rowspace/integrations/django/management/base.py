@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
 from pydantic import ValidationError
 
 from rowspace.errors import RowspaceError
+from rowspace.integrations._explained import sentence_of
 from rowspace.integrations.django.conf import alias_of
 
 __all__ = ["RowspaceCommand"]
@@ -20,7 +22,12 @@ class RowspaceCommand(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add `--database`, as Django's own commands have it."""
-        parser.add_argument("--database", default=None, help="An alias of DATABASES; by default that of ROWSPACE.")
+        parser.add_argument(
+            "--database",
+            choices=[*connections],
+            default=None,
+            help="An alias of DATABASES; by default that of ROWSPACE.",
+        )
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Run the command."""
@@ -37,10 +44,5 @@ class RowspaceCommand(BaseCommand):
 def _sentences() -> Iterator[None]:
     try:
         yield
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        message = f"{where}: {first['msg']}" if where else first["msg"]
-        raise CommandError(message) from error
-    except (RowspaceError, OSError) as error:
-        raise CommandError(str(error)) from error
+    except (ValidationError, RowspaceError, OSError) as error:
+        raise CommandError(sentence_of(error)) from error

@@ -39,7 +39,8 @@ def page() -> None:
 
 def _introduction(collection: CollectionInfo) -> str:
     model = current().model
-    how = f"by the model {model}" if model else "by the sentences of the documents that fit best, as they stand"
+    extracted = "by the sentences of the documents that fit best, as they stand"
+    how = f"by the model {state.quoted(model)}" if model else extracted
     return f"Questions are answered from the {state.size(collection.name):,} documents, {how}; sources are numbered."
 
 
@@ -85,7 +86,7 @@ def _show(answer: Answer) -> None:
         if answer.searched_for:
             st.caption(f"Searched for: {state.quoted(answer.searched_for)}")
         if answer.notice:
-            st.caption(answer.notice)
+            st.caption(state.quoted(answer.notice))
         if answer.sources:
             with st.expander(f"{len(answer.sources)} sources", icon=":material/library_books:"):
                 st.html(sources_html(answer.sources))

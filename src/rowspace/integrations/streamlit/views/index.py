@@ -35,7 +35,7 @@ def page() -> None:
 
 def _summary(collection: CollectionInfo) -> str:
     count = state.size(collection.name)
-    embedder = f", embedder {collection.embedder}" if collection.embedder else ""
+    embedder = f", embedder {state.quoted(collection.embedder)}" if collection.embedder else ""
     return f"{count:,} documents, {collection.dimension:,} dimensions, distance {collection.distance}{embedder}"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from rowspace.integrations._ingest.documents import Fields
+from rowspace.integrations._progress import plural
 from rowspace.integrations.streamlit import state
 from rowspace.integrations.streamlit.loading import Target, load
 from rowspace.integrations.streamlit.uploads import SUFFIXES, Upload, guessed
@@ -101,8 +102,9 @@ def _load(upload: Upload, target: Target, fields: Fields, longest: int) -> None:
     state.forget()
     st.session_state[state.NEXT] = target.name
     st.success(
-        f"{report.received:,} documents from {upload.name} into {target.name}: {report.inserted:,} new, "
-        f"{report.updated:,} updated, {report.unchanged:,} unchanged, {report.duplicates:,} duplicates.",
+        f"{plural(report.received, 'document')} from {state.quoted(upload.name)} into {state.quoted(target.name)}: "
+        f"{report.inserted:,} new, {report.updated:,} updated, {report.unchanged:,} unchanged, "
+        f"{report.duplicates:,} duplicates.",
         icon=":material/check:",
     )
 

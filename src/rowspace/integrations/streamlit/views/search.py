@@ -66,19 +66,19 @@ def _filters(collection: CollectionInfo) -> dict[str, Any] | None:
 
 
 def _widget(facet: Facet, collection: str, column: Any) -> Any:
-    key = f"filter:{collection}:{facet.key}"
+    key, label = f"filter:{collection}:{facet.key}", state.quoted(facet.key)
     if key in st.session_state:
         st.session_state[key] = still(facet, st.session_state[key])
     if facet.kind == "range":
         if key not in st.session_state:
             st.session_state[key] = (facet.low, facet.high)
-        return column.slider(facet.key, facet.low, facet.high, key=key)
+        return column.slider(label, facet.low, facet.high, key=key)
     counts = dict(facet.values)
 
-    def label(value: Any) -> str:
+    def option(value: Any) -> str:
         return label_of(value, counts[value], exact=facet.exact)
 
-    return column.multiselect(facet.key, [*counts], format_func=label, key=key)
+    return column.multiselect(label, [*counts], format_func=option, key=key)
 
 
 def _show(collection: CollectionInfo, query: Query) -> None:

@@ -48,8 +48,8 @@ class Command(RowspaceCommand):
 def _json(given: str | None, option: str) -> Any:
     try:
         return None if given is None else json.loads(given)
-    except ValueError as error:
-        message = f"{option} takes JSON, got {given!r}: {error}"
+    except (ValueError, RecursionError) as error:
+        message = f"{option} takes JSON, got {given!r:.80}: {error}"
         raise CommandError(message) from error
 
 
