@@ -55,6 +55,7 @@ def _served(handler: Handler, backend: Backend, route: str, *, guarded: bool) ->
         try:
             if guarded:
                 request.scope["rowspace.access"] = backend.keyring.access(request.headers.get("authorization"))
+                backend.check_started()
             response = await handler(LimitedRequest(request, backend.settings))
         except Exception as error:  # noqa: BLE001 -- whatever it is, the caller is told in problem+json
             response = answer_to(error, identity)

@@ -61,7 +61,7 @@ def answer_to(error: Exception, identity: str) -> Response:
 
 
 def _of_http(error: HTTPException) -> Problem:
-    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     # Allow, Retry-After, WWW-Authenticate; the page that they come with is replaced.
     headers = {key: value for key, value in error.get_headers() if key.lower() != "content-type"}
     return Problem(status, error.description or title_of(status), headers=headers)

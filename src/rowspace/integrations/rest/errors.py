@@ -23,7 +23,7 @@ class RequestFault(RowspaceError, ValueError):
 
     def __init__(
         self,
-        status: HTTPStatus,
+        status: int,
         detail: str,
         *,
         pointer: str | None = None,

@@ -48,7 +48,7 @@ _SOON, _LATER = "1", "5"
 class Problem:
     """A problem: its status, what to tell the caller, where in the request it lies, and headers of the answer."""
 
-    status: HTTPStatus
+    status: int
     detail: str
     errors: Sequence[Mapping[str, Any]] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -71,8 +71,14 @@ class Problem:
 
 
 def title_of(status: int) -> str:
-    """Return the name of a status as RFC 9110 has it, which Python's own has since 3.13."""
-    return {413: "Content Too Large", 422: "Unprocessable Content"}.get(status, HTTPStatus(status).phrase)
+    """Return the name of a status as RFC 9110 has it, which Python's own has since 3.13, else its number."""
+    named = {413: "Content Too Large", 422: "Unprocessable Content"}.get(status)
+    if named is not None:
+        return named
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"Status {status}"
 
 
 class ProblemError(RowspaceError):
@@ -191,7 +197,7 @@ def _at(pointer: str | None, error: BaseException) -> list[dict[str, str]]:
 
 def validation_problem(faults: Sequence[Any]) -> Problem:
     """Return the problem of a request that a model refused, with the place of each fault."""
-    found = [_fault(fault["loc"], said_of(fault)) for fault in faults]
+    found = [_fault(_place_of(fault), said_of(fault)) for fault in faults]
     first = found[0]
     place = first.get("pointer") or first.get("parameter") or "the body"
     detail = f"{place}: {first['detail']}."
@@ -205,8 +211,13 @@ def said_of(fault: Any) -> str:
     return str(fault["msg"]).removeprefix("Value error, ")
 
 
+def _place_of(fault: Any) -> Sequence[Any]:
+    # Of a body that does not parse FastAPI says at which character.
+    return ("body",) if fault.get("type") == "json_invalid" else fault["loc"]
+
+
 def _fault(place: Sequence[Any], message: str) -> dict[str, str]:
-    if place and place[0] in {"query", "path", "header"}:
+    if place and place[0] in {"query", "path", "header", "cookie"}:
         return {"parameter": str(place[-1]), "detail": message}
     parts = place[1:] if place and place[0] == "body" else place
     parts = parts[1:] if parts and parts[0] in KINDS else parts
