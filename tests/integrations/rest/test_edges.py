@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import socket
@@ -30,6 +31,14 @@ def test_what_is_no_json(client, problem_of, body, said):
 def test_another_media_type_which_a_page_could_send_unasked(client, name, problem_of, kind):
     body = json.dumps({"name": name, "dimension": 2}).encode()
     problem_of(client.post("/api/collections", content=body, headers={"content-type": kind}), 415)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+def test_a_compressed_body(client, collection, problem_of, kind):
+    headers = {"content-type": kind, "content-encoding": "gzip"}
+    body = gzip.compress(b'{"content": "a"}')
+    answer = client.post(f"/api/collections/{collection}/documents", content=body, headers=headers)
+    assert "'gzip'" in problem_of(answer, 415)["detail"]
 
 
 def test_a_body_beyond_the_limit_announced_or_not(client, problem_of):

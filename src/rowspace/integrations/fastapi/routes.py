@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.problems import answer_to
 from rowspace.integrations.rest.bodies import NDJSON, Meter, media_type, read_json
-from rowspace.integrations.rest.checks import check_media_type
+from rowspace.integrations.rest.checks import check_coding, check_media_type
 from rowspace.integrations.rest.errors import RequestFault, broken_off
 from rowspace.integrations.rest.ids import HEADER, request_id
 from rowspace.integrations.rest.keys import Access
@@ -96,12 +96,13 @@ class LimitedRequest(Request):
         """Yield the body in chunks.
 
         Raises:
-            RequestFault: it is too large, breaks off, or nothing came for too long.
+            RequestFault: it is compressed or too large, breaks off, or nothing came for too long.
         """
         meter = Meter(self._settings.max_upload if self.streamed else self._settings.max_body)
         chunks = super().stream()
         try:
             try:
+                check_coding(self.headers.get("content-encoding"))
                 meter.announced(self.headers.get("content-length"))
                 async for chunk in self._impatient(chunks) if self.streamed else chunks:
                     yield meter.read(chunk)

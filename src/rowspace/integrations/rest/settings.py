@@ -38,7 +38,7 @@ class Limits(BaseSettings):
         max_upload: bytes of a streamed NDJSON body.
         max_line: bytes of one line of it.
         max_documents: documents in one JSON body.
-        max_k: hits of one search.
+        max_k: hits of one search, and passages of one question.
         max_queries: searches in one batch.
         upload_idle: seconds that a streamed body may pause before it is given up.
     """
