@@ -73,7 +73,20 @@ def test_unknown_paths_and_methods(client, problem_of):
     refused = client.put("/api/collections")
     problem_of(refused, 405)
     # Flask adds what it answers by itself.
-    assert {*refused.headers["allow"].split(", ")} - {"HEAD", "OPTIONS"} == {"GET", "POST"}
+    assert {*refused.headers["allow"].split(", ")} - {"OPTIONS"} == {"GET", "HEAD", "POST"}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/api/collections", "/docs", "/openapi.json"])
+def test_head_is_get_without_its_body(client, path):
+    """What watches a server from outside often asks so."""
+    asked, read = client.head(path), client.get(path)
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["content-type"] == read.headers["content-type"]
+
+
+def test_head_of_what_is_not_there(client, collection):
+    assert client.head(f"/api/collections/{collection}/documents/a").status_code == 200
+    assert client.head(f"/api/collections/{collection}/documents/nope").status_code == 404
 
 
 def test_a_slash_too_many_is_another_path(client, problem_of):

@@ -50,6 +50,7 @@ def _methods(app: FastAPI, path: str) -> list[str]:
         pattern = "[^/]+".join(re.escape(part) for part in re.split(r"\{[^}]*\}", template))
         if re.fullmatch(pattern, path):
             found.update(method.upper() for method in operations)
+            found.update({"HEAD"} if "get" in operations else ())
     return sorted(found)
 
 

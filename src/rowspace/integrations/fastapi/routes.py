@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
-from fastapi import Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
@@ -25,12 +25,13 @@ from rowspace.integrations.rest.ids import HEADER, request_id
 from rowspace.integrations.rest.keys import Access
 from rowspace.integrations.rest.settings import ServerSettings
 
-__all__ = ["LimitedRequest", "access_of", "route_class"]
+__all__ = ["LimitedRequest", "access_of", "readable", "route_class"]
 
 #: Bytes beyond the limit that are read and thrown away, and for how many seconds.
 _DRAINED, _DRAINING = 2**20, 1.0
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def route_class(backend: Backend, *, guarded: bool = True) -> type[APIRoute]:
@@ -64,6 +65,16 @@ def _served(handler: Handler, backend: Backend, route: str, *, guarded: bool) ->
         return response
 
     return serve
+
+
+def readable(router: APIRouter | FastAPI, path: str, **described: Any) -> Callable[[F], F]:
+    """Return the decorator of an endpoint that answers GET, and HEAD, which FastAPI does not add by itself."""
+
+    def decorate(endpoint: F) -> F:
+        router.get(path, **described)(endpoint)
+        return router.head(path, **{**described, "include_in_schema": False})(endpoint)
+
+    return decorate
 
 
 def access_of(request: Request) -> Access:
