@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from rowspace.errors import ConfigurationError
+from rowspace.repositories.given import size
+
 __all__ = ["Retry", "is_transient", "retry_after", "status_of"]
 
 #: Answers that say "later": a request that took too long, too many requests, a server in trouble or overloaded.
@@ -68,12 +71,24 @@ class Retry:
         first: the most seconds before the second try.
         longest: the most seconds of one wait; an error that asks for more is raised at once.
         on: which errors are tried again.
+
+    Raises:
+        ConfigurationError: no whole number of attempts, or no number of seconds, of which an error would tell later.
     """
 
     attempts: int = 6
     first: float = 1.0
     longest: float = 60.0
     on: Callable[[BaseException], bool] = is_transient
+
+    def __post_init__(self) -> None:
+        size("attempts", self.attempts)
+        for name in ("first", "longest"):
+            given: Any = getattr(self, name)
+            # NaN is not above anything.
+            if not (isinstance(given, int | float) and given >= 0):
+                message = f"{name} is a number of seconds, 0 or more, got {given!r}."
+                raise ConfigurationError(message)
 
     def options(self, tenacity: Any) -> dict[str, Any]:
         """Return the options of `tenacity.Retrying`."""

@@ -233,6 +233,18 @@ def test_how_long_a_server_asks_to_wait(headers, seconds):
     assert retry_after(Failed()) is None
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"attempts": 0}, {"attempts": "3"}, {"first": -1}, {"longest": float("nan")}, {"longest": "60"}],
+    ids=str,
+)
+def test_a_retry_that_cannot_be(options):
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        Retry(**options)
+
+
 def test_a_limit_that_cannot_be():
+    with pytest.raises(ConfigurationError, match="the class HashingEmbedder"):
+        ConcurrentEmbedder(HashingEmbedder)
     with pytest.raises(ConfigurationError, match="limit is a whole number of at least 1, got 0"):
         ConcurrentEmbedder(HashingEmbedder(), limit=0)
