@@ -402,3 +402,22 @@ async def test_conditions_of_sqlalchemy_are_filters_too(store):
     assert ids(await store.amax_marginal_relevance_search("a", filter=tea)) == ["tea"]
     store.delete(filter=tea)
     assert store.similarity_search("a", filter=tea) == []
+
+
+def test_k_documents_whatever_the_filter_and_the_neighbours(url, name):
+    """One row in a hundred passes; another collection has the same ids and another dimension."""
+    numbers = np.random.default_rng(1)
+    texts = [f"text {n}" for n in range(3_000)]
+    metadatas = [{"tenant": "rare" if n % 100 == 0 else "common"} for n in range(3_000)]
+    with (
+        RowspaceVectorStore(Embedder(8), connection=url, collection_name=name) as store,
+        RowspaceVectorStore(Embedder(4), connection=url, collection_name=f"{name}-2") as other,
+    ):
+        for one, dimension in ((store, 8), (other, 4)):
+            vectors = numbers.normal(size=(3_000, dimension))
+            one.add_embeddings(texts, vectors, metadatas, [str(n) for n in range(3_000)])
+        other.add_texts(["changed"], ids=["0"])
+        found = store.similarity_search_by_vector(numbers.normal(size=8), k=25, filter={"tenant": "rare"})
+        assert len(found) == 25
+        assert {document.metadata["tenant"] for document in found} == {"rare"}
+        assert [one.get_by_ids(["0"])[0].page_content for one in (store, other)] == ["text 0", "changed"]
