@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Annotated
 
 import httpx
@@ -148,6 +149,42 @@ async def test_a_stream_that_pauses_for_too_long_is_given_up(database):
         assert (given_up.status_code, given_up.headers["connection"]) == (408, "close")
         assert "0.05 seconds" in given_up.json()["detail"]
         assert (await client.post(f"{path}/count", json={})).json() == {"count": 0}
+
+
+class Endless:
+    """An answer service whose model never answers."""
+
+    def __init__(self):
+        self.ended = False
+
+    async def aanswer(self, _question):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended = True
+
+    async def astream(self, question):
+        yield await self.aanswer(question)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_leaves_before_the_answer_ends_the_question(database, stream):
+    app, answers = FastAPI(), Endless()
+    app.include_router(make_router(database, HashingEmbedder(8), answers=answers))
+    body = json.dumps({"collection": "a", "question": "b", "stream": stream}).encode()
+    received = iter([{"type": "http.request", "body": body}, {"type": "http.disconnect"}])
+
+    async def receive():
+        return next(received)
+
+    async def send(_message):
+        """Nobody is there."""
+
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/api/chat", "query_string": b"", "headers": headers}
+    async with asyncio.timeout(10):
+        await app(scope, receive, send)
+    assert answers.ended
 
 
 @pytest.mark.parametrize("framework", [create_app, flask_app], ids=["fastapi", "flask"])
