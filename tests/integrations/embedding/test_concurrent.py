@@ -211,6 +211,11 @@ def caused(error, cause):
         (caused(Failed(), httpx.ReadTimeout("slow")), True),
         (ValueError("a bug"), False),
         (Failed(response=None), False),
+        # As langchain-google-genai has it, and boto3.
+        (caused(Failed(), Failed(code=429)), True),
+        (caused(Failed(), Failed(code=403)), False),
+        (Failed(response={"ResponseMetadata": {"HTTPStatusCode": 429}}), True),
+        (Failed(code=1006), False),
     ],
 )
 def test_which_errors_pass(error, passes):
@@ -231,6 +236,8 @@ def test_which_errors_pass(error, passes):
 def test_how_long_a_server_asks_to_wait(headers, seconds):
     assert retry_after(Failed(response=httpx.Response(429, headers=headers))) == seconds
     assert retry_after(Failed()) is None
+    assert retry_after(caused(Failed(), Failed(response=httpx.Response(429, headers=headers)))) == seconds
+    assert retry_after(Failed(response={"ResponseMetadata": {"HTTPHeaders": headers}})) == seconds
 
 
 @pytest.mark.parametrize(
