@@ -223,5 +223,5 @@ async def test_an_application_with_a_database_of_ones_own_may_be_mounted(databas
 )
 def test_what_is_no_async_database_is_refused_before_a_request(url, serve):
     for given in (url, Database.open(url)):
-        with pytest.raises(ConfigurationError, match=f"an AsyncDatabase.* got {type(given).__name__}"):
+        with pytest.raises(ConfigurationError, match=rf"made by AsyncDatabase.open.*, got {type(given).__name__}"):
             serve(given)

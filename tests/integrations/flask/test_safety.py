@@ -10,6 +10,7 @@ from flask import Flask, request
 from sqlalchemy import text
 from werkzeug.exceptions import HTTPException
 
+from rowspace.errors import ConfigurationError
 from rowspace.integrations.flask import Rowspace, add_problem_handlers, create_app, make_blueprint
 from rowspace.integrations.rest.settings import ServerSettings
 from rowspace.testing import HashingEmbedder
@@ -189,6 +190,11 @@ def test_metrics_can_be_turned_off(make_app):
         app = make_app(ROWSPACE_METRICS=metrics)
         app.register_blueprint(make_blueprint())
         assert app.test_client().get("/metrics").status_code == status
+
+
+def test_what_is_no_database_is_refused_before_a_request():
+    with pytest.raises(ConfigurationError, match=r"made by Database.open.*, got str"):
+        create_app(ServerSettings(embedder="none"), database="postgresql://localhost/x")
 
 
 def test_an_http_error_of_a_status_without_a_name(make_app):

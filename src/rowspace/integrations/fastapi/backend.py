@@ -6,9 +6,9 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from rowspace.engine import AsyncDatabase
-from rowspace.errors import ConfigurationError
 from rowspace.integrations.rag import AnswerService
 from rowspace.integrations.rag.chat import model_of
+from rowspace.integrations.rest.databases import checked_database
 from rowspace.integrations.rest.embedders import guarded
 from rowspace.integrations.rest.keys import Keyring
 from rowspace.integrations.rest.metrics import Metrics
@@ -16,7 +16,7 @@ from rowspace.integrations.rest.problems import Problem, ProblemError
 from rowspace.integrations.rest.settings import ServerSettings
 from rowspace.services import AsyncDocumentService, AsyncQuickSearch, AsyncSearchService, Embedder
 
-__all__ = ["Backend", "checked_database"]
+__all__ = ["Backend"]
 
 
 class Backend:
@@ -45,7 +45,7 @@ class Backend:
         Raises:
             ConfigurationError: it is no `AsyncDatabase`.
         """
-        self._database = checked_database(database)
+        self._database = checked_database(database, AsyncDatabase)
         self.documents = AsyncDocumentService(database, self._guarded)
         self.searches = AsyncSearchService(database, self._guarded)
         self.answers: Any = self._answers or AnswerService(database, self.embedder, model=self._model)
@@ -73,18 +73,3 @@ class Backend:
         """
         self.check_started()
         return cast("AsyncDatabase", self._database)
-
-
-def checked_database(database: Any) -> AsyncDatabase:
-    """Return a database that can be served, before a request finds out that it cannot.
-
-    Raises:
-        ConfigurationError: it is no `AsyncDatabase`.
-    """
-    if not isinstance(database, AsyncDatabase):
-        message = (
-            "FastAPI is served from an AsyncDatabase, as made by AsyncDatabase.open(url) or AsyncDatabase(engine), got "
-            f"{type(database).__name__}."
-        )
-        raise ConfigurationError(message)
-    return database

@@ -9,7 +9,7 @@ from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.engine import AsyncDatabase
-from rowspace.integrations.fastapi.backend import checked_database
+from rowspace.integrations.rest.databases import checked_database
 
 __all__ = ["session_of"]
 
@@ -24,7 +24,7 @@ def session_of(database: AsyncDatabase) -> Any:
     Raises:
         ConfigurationError: it is no `AsyncDatabase`.
     """
-    checked_database(database)
+    checked_database(database, AsyncDatabase)
 
     async def session() -> AsyncIterator[AsyncSession]:
         async with database.begin() as opened:
