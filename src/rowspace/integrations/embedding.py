@@ -173,17 +173,17 @@ class ConcurrentEmbedder:
         if not texts:
             return np.empty((0, 0), np.float32)
         given_up = threading.Event()
-        with ThreadPoolExecutor(self._limit, "rowspace-embed") as pool:
+        pool = ThreadPoolExecutor(self._limit, "rowspace-embed")
+        try:
             parts = [pool.submit(self._try, embed_texts, part, given_up) for part in _chunks(texts, self._chunk)]
-            try:
-                # By any of them: the first may be waiting for its next try.
-                for part in wait(parts, return_when=FIRST_EXCEPTION).done:
-                    part.result()
-                return np.concatenate([part.result() for part in parts])
-            except BaseException:
-                given_up.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            # By any of them: the first may be waiting for its next try.
+            for part in wait(parts, return_when=FIRST_EXCEPTION).done:
+                part.result()
+            return np.concatenate([part.result() for part in parts])
+        finally:
+            # After an error, or Ctrl-C, nobody waits for requests that are under way.
+            given_up.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def embed_query(self, text: str, /) -> Float32:
         """Return the vector of a query, of shape (dimension,)."""

@@ -177,6 +177,25 @@ def test_the_limit_is_reached_and_kept(embed):
     assert inside.most == 4
 
 
+def test_an_error_does_not_wait_for_requests_under_way():
+    released, under_way = threading.Event(), threading.Event()
+
+    class Slow(HashingEmbedder):
+        def embed_documents(self, texts):
+            if texts == ["wrong"]:
+                under_way.wait(30)
+                raise ValueError
+            under_way.set()
+            released.wait(30)
+            return super().embed_documents(texts)
+
+    began = monotonic()
+    with pytest.raises(ValueError):  # noqa: PT011 -- it says nothing
+        ConcurrentEmbedder(Slow(8), chunk_size=1).embed_documents(["right", "wrong"])
+    assert monotonic() - began < 20
+    released.set()
+
+
 def test_a_query_and_nothing(waits):
     with server((503, None), (503, None)) as url:
         embedder = wrapped(url, waits)
