@@ -24,7 +24,14 @@ from rowspace._optional import require
 from rowspace.errors import EmbedderFailed
 from rowspace.integrations.retrying import Retry
 from rowspace.repositories.given import size
-from rowspace.services.embedding import aembed_query, aembed_texts, embed_query, embed_texts, embedder_name
+from rowspace.services.embedding import (
+    aembed_query,
+    aembed_texts,
+    checked_embedder,
+    embed_query,
+    embed_texts,
+    embedder_name,
+)
 
 __all__ = ["ConcurrentEmbedder", "ParallelEmbedder", "Retry"]
 
@@ -55,6 +62,7 @@ class ParallelEmbedder:
         self._chunk = size("chunk_size", chunk_size)
         self._factory = factory
         self._pool: ProcessPoolExecutor | None = None
+        self._starting = threading.Lock()
         self._name: str | None = None
 
     @property
@@ -81,9 +89,10 @@ class ParallelEmbedder:
 
     def close(self) -> None:
         """End the processes; a later call starts new ones."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        with self._starting:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
 
     def __enter__(self) -> Self:
         return self
@@ -92,20 +101,28 @@ class ParallelEmbedder:
         self.close()
 
     def _run(self, work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(
-                self._processes, context, initializer=_prepare_process, initargs=(self._factory,)
-            )
+        pool = self._started()
         try:
-            return list(self._pool.map(work, items))
+            return list(pool.map(work, items))
         except BrokenProcessPool as error:
-            self._pool = None
+            with self._starting:
+                # Unless somebody else has found out before, and has started others.
+                self._pool = None if self._pool is pool else self._pool
             message = (
                 "A process that embeds has ended: it was killed, for example for want of memory, or crashed, or could "
                 f"not import {self._factory!r}. A script needs `if __name__ == '__main__':` around what it runs."
             )
             raise EmbedderFailed(message) from error
+
+    def _started(self) -> ProcessPoolExecutor:
+        # Threads that come at once, as the requests to a server do, share the processes.
+        with self._starting:
+            if self._pool is None:
+                context = multiprocessing.get_context("spawn")
+                self._pool = ProcessPoolExecutor(
+                    self._processes, context, initializer=_prepare_process, initargs=(self._factory,)
+                )
+            return self._pool
 
 
 class ConcurrentEmbedder:
@@ -123,7 +140,7 @@ class ConcurrentEmbedder:
         asleep: how an async call waits.
 
     Raises:
-        ConfigurationError: a number below 1.
+        ConfigurationError: a number below 1, or what is no embedder.
         MissingExtra: tenacity is not installed.
     """
 
@@ -137,7 +154,7 @@ class ConcurrentEmbedder:
         sleep: Callable[[float], None] | None = None,
         asleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
-        self._embedder = embedder
+        self._embedder = checked_embedder(embedder)
         self._limit = size("limit", limit)
         self._chunk = size("chunk_size", chunk_size)
         options = (retry or Retry()).options(require("tenacity", extra="langchain"))
@@ -156,17 +173,17 @@ class ConcurrentEmbedder:
         if not texts:
             return np.empty((0, 0), np.float32)
         given_up = threading.Event()
-        with ThreadPoolExecutor(self._limit, "rowspace-embed") as pool:
+        pool = ThreadPoolExecutor(self._limit, "rowspace-embed")
+        try:
             parts = [pool.submit(self._try, embed_texts, part, given_up) for part in _chunks(texts, self._chunk)]
-            try:
-                # By any of them: the first may be waiting for its next try.
-                for part in wait(parts, return_when=FIRST_EXCEPTION).done:
-                    part.result()
-                return np.concatenate([part.result() for part in parts])
-            except BaseException:
-                given_up.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            # By any of them: the first may be waiting for its next try.
+            for part in wait(parts, return_when=FIRST_EXCEPTION).done:
+                part.result()
+            return np.concatenate([part.result() for part in parts])
+        finally:
+            # After an error, or Ctrl-C, nobody waits for requests that are under way.
+            given_up.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def embed_query(self, text: str, /) -> Float32:
         """Return the vector of a query, of shape (dimension,)."""

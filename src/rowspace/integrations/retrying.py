@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
+
+from rowspace.errors import ConfigurationError
+from rowspace.repositories.given import size
 
 __all__ = ["Retry", "is_transient", "retry_after", "status_of"]
 
 #: Answers that say "later": a request that took too long, too many requests, a server in trouble or overloaded.
 _STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
+
+#: Where clients have the status and the headers of an answer: most of them, those of Google, and botocore.
+_STATUS, _HEADERS = ("status_code", "status", "code", "HTTPStatusCode"), ("headers", "HTTPHeaders")
 
 #: What the usual HTTP clients raise when there is no answer at all, by the top of their module and their name.
 _NO_ANSWER = frozenset(
@@ -30,9 +37,9 @@ _NO_ANSWER = frozenset(
 def is_transient(error: BaseException) -> bool:
     """Tell whether the same request may succeed later.
 
-    That is an answer of status 408, 425, 429, 500, 502, 503, 504 or 529, on the error or on its `response`. Or it is no
-    answer at all: a `ConnectionError`, a `TimeoutError`, or what aiohttp, httpx and requests raise in their place,
-    also as the cause of another error.
+    That is an answer of status 408, 425, 429, 500, 502, 503, 504 or 529, see `status_of`. Or it is no answer at all: a
+    `ConnectionError`, a `TimeoutError`, or what aiohttp, httpx and requests raise in their place, also as the cause of
+    another error.
     """
     status = status_of(error)
     if status is not None:
@@ -45,7 +52,7 @@ def is_transient(error: BaseException) -> bool:
 
 def retry_after(error: BaseException) -> float | None:
     """Return the seconds that the server asks to wait: its header `Retry-After`, as a number or a date; else None."""
-    headers = getattr(getattr(error, "response", None), "headers", None) or getattr(error, "headers", None) or {}
+    headers: Any = next(filter(None, (_of(one, _HEADERS) for one in _answers(error))), {})
     names = {str(name).lower(): value for name, value in dict(headers).items()}
     try:
         if "retry-after-ms" in names:
@@ -68,12 +75,24 @@ class Retry:
         first: the most seconds before the second try.
         longest: the most seconds of one wait; an error that asks for more is raised at once.
         on: which errors are tried again.
+
+    Raises:
+        ConfigurationError: no whole number of attempts, or no number of seconds, of which an error would tell later.
     """
 
     attempts: int = 6
     first: float = 1.0
     longest: float = 60.0
     on: Callable[[BaseException], bool] = is_transient
+
+    def __post_init__(self) -> None:
+        size("attempts", self.attempts)
+        for name in ("first", "longest"):
+            given: Any = getattr(self, name)
+            # NaN is not above anything.
+            if not (isinstance(given, int | float) and given >= 0):
+                message = f"{name} is a number of seconds, 0 or more, got {given!r}."
+                raise ConfigurationError(message)
 
     def options(self, tenacity: Any) -> dict[str, Any]:
         """Return the options of `tenacity.Retrying`."""
@@ -95,13 +114,26 @@ class Retry:
 
 
 def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status that an error of a client tells of, on itself or on its `response`; else None."""
-    for owner in (error, getattr(error, "response", None)):
-        for name in ("status_code", "status"):
-            value = getattr(owner, name, None)
-            if isinstance(value, int):
-                return value
-    return None
+    """Return the HTTP status that an error of a client tells of, else None.
+
+    It is on the error, on its `response`, or on those of its causes: some integrations for LangChain raise an error of
+    their own around that of the client.
+    """
+    found = (_of(one, (name,)) for one in _answers(error) for name in _STATUS)
+    return next((int(value) for value in found if isinstance(value, int) and 100 <= value < 600), None)
+
+
+def _answers(error: BaseException) -> Iterator[Any]:
+    for one in _causes(error):
+        yield one
+        response = getattr(one, "response", None)
+        # That of botocore is a dict.
+        yield response.get("ResponseMetadata") if isinstance(response, Mapping) else response
+
+
+def _of(answer: Any, names: Iterable[str]) -> Any:
+    has = answer.get if isinstance(answer, Mapping) else partial(getattr, answer)
+    return next(filter(None, (has(name, None) for name in names)), None)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -63,12 +63,16 @@ def _has(embedder: Any, method: str) -> bool:
 
 
 def embedder_name(embedder: Any) -> str:
-    """Return the name to record: `name`, else the model's name, else that of the class."""
-    for attribute in ("name", "model_name", "model"):
+    """Return the name to record: `name`, else the model's name, else that of the class.
+
+    Of LangChain's `CacheBackedEmbeddings` it is that of the embedder inside: the vectors are the same.
+    """
+    for attribute in ("name", "model_name", "model", "model_id"):
         value = getattr(embedder, attribute, None)
         if isinstance(value, str) and value:
             return value
-    return type(embedder).__name__
+    inside = getattr(embedder, "underlying_embeddings", None)
+    return type(embedder).__name__ if inside is None else embedder_name(inside)
 
 
 def check_embedder(collection: Collection, embedder: Any) -> None:

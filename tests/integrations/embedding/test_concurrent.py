@@ -177,6 +177,25 @@ def test_the_limit_is_reached_and_kept(embed):
     assert inside.most == 4
 
 
+def test_an_error_does_not_wait_for_requests_under_way():
+    released, under_way = threading.Event(), threading.Event()
+
+    class Slow(HashingEmbedder):
+        def embed_documents(self, texts):
+            if texts == ["wrong"]:
+                under_way.wait(30)
+                raise ValueError
+            under_way.set()
+            released.wait(30)
+            return super().embed_documents(texts)
+
+    began = monotonic()
+    with pytest.raises(ValueError):  # noqa: PT011 -- it says nothing
+        ConcurrentEmbedder(Slow(8), chunk_size=1).embed_documents(["right", "wrong"])
+    assert monotonic() - began < 20
+    released.set()
+
+
 def test_a_query_and_nothing(waits):
     with server((503, None), (503, None)) as url:
         embedder = wrapped(url, waits)
@@ -211,6 +230,11 @@ def caused(error, cause):
         (caused(Failed(), httpx.ReadTimeout("slow")), True),
         (ValueError("a bug"), False),
         (Failed(response=None), False),
+        # As langchain-google-genai has it, and boto3.
+        (caused(Failed(), Failed(code=429)), True),
+        (caused(Failed(), Failed(code=403)), False),
+        (Failed(response={"ResponseMetadata": {"HTTPStatusCode": 429}}), True),
+        (Failed(code=1006), False),
     ],
 )
 def test_which_errors_pass(error, passes):
@@ -231,8 +255,22 @@ def test_which_errors_pass(error, passes):
 def test_how_long_a_server_asks_to_wait(headers, seconds):
     assert retry_after(Failed(response=httpx.Response(429, headers=headers))) == seconds
     assert retry_after(Failed()) is None
+    assert retry_after(caused(Failed(), Failed(response=httpx.Response(429, headers=headers)))) == seconds
+    assert retry_after(Failed(response={"ResponseMetadata": {"HTTPHeaders": headers}})) == seconds
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"attempts": 0}, {"attempts": "3"}, {"first": -1}, {"longest": float("nan")}, {"longest": "60"}],
+    ids=str,
+)
+def test_a_retry_that_cannot_be(options):
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        Retry(**options)
 
 
 def test_a_limit_that_cannot_be():
+    with pytest.raises(ConfigurationError, match="the class HashingEmbedder"):
+        ConcurrentEmbedder(HashingEmbedder)
     with pytest.raises(ConfigurationError, match="limit is a whole number of at least 1, got 0"):
         ConcurrentEmbedder(HashingEmbedder(), limit=0)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import monotonic, sleep
 
@@ -55,6 +56,12 @@ def test_vectors_come_in_the_order_of_the_texts():
         np.testing.assert_array_equal(vectors, np.float32(HashingEmbedder(16).embed_documents(TEXTS)))
         assert embedder.embed_query("a").tolist() == np.float32(HashingEmbedder(16).embed_query("a")).tolist()
         assert len(embedder.embed_documents([])) == 0
+
+
+def test_threads_that_come_at_once_share_the_processes(embedders):
+    """As the first requests to a server do."""
+    with ParallelEmbedder(embedders.Whose, processes=1) as embedder, ThreadPoolExecutor(6) as threads:
+        assert len({float(vector[0]) for vector in threads.map(embedder.embed_query, "abcdef")}) == 1
 
 
 def test_processes_that_end_are_an_error_and_are_replaced(embedders):

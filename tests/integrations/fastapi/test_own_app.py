@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from typing import Annotated
 
 import httpx
 import pytest
-from fastapi import FastAPI, HTTPException
+from fastapi import Body, Cookie, FastAPI, HTTPException
 from fastapi.testclient import TestClient
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace import AsyncDatabase
+from rowspace import AsyncDatabase, Database
 from rowspace.errors import CollectionNotFound, ConfigurationError
 from rowspace.integrations.fastapi import add_problem_handlers, create_app, make_router, session_of
 from rowspace.integrations.flask import create_app as flask_app
@@ -52,6 +54,56 @@ async def test_the_router_lives_beside_other_endpoints(database):
         made = await client.post("/vectors/api/collections", json={"name": "in_own_app"})
         assert made.headers["location"] == "/vectors/api/collections/in_own_app"
         assert (await client.get("/vectors/healthz")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (HTTPException(404), {"status": 404, "title": "Not Found", "detail": "Not Found"}),
+        (HTTPException(499, "gone"), {"status": 499, "title": "Status 499", "detail": "gone"}),
+        (HTTPException(400, {"code": 1, "status": 2}), {"status": 400, "detail": "Bad Request", "code": 1}),
+        (HTTPException(400, ["a"]), {"status": 400, "detail": '["a"]'}),
+        (HTTPException(304), None),
+    ],
+    ids=str,
+)
+async def test_http_errors_of_other_endpoints(error, expected):
+    app = FastAPI()
+    add_problem_handlers(app)
+
+    @app.get("/")
+    async def fail():
+        raise error
+
+    async with client_of(app) as client:
+        answer = await client.get("/")
+    assert answer.status_code == error.status_code
+    if expected is None:
+        assert answer.content == b""
+    else:
+        assert answer.json().items() >= expected.items()
+
+
+@pytest.mark.parametrize(
+    ("request_", "fault"),
+    [
+        ({"content": b'{"a": nope}', "headers": {"content-type": "application/json"}}, {"pointer": ""}),
+        ({"json": {}, "headers": {"cookie": "n=x"}}, {"parameter": "n"}),
+    ],
+    ids=["no JSON", "cookie"],
+)
+async def test_where_the_faults_of_other_endpoints_lie(request_, fault):
+    app = FastAPI()
+    add_problem_handlers(app)
+
+    @app.post("/")
+    async def take(body: Annotated[dict, Body()], n: Annotated[int, Cookie()] = 1):
+        return body, n
+
+    async with client_of(app) as client:
+        (found,) = (await client.post("/", **request_)).json()["errors"]
+    del found["detail"]
+    assert found == fault
 
 
 async def test_a_session_is_committed_once_or_rolled_back(database):
@@ -99,6 +151,42 @@ async def test_a_stream_that_pauses_for_too_long_is_given_up(database):
         assert (await client.post(f"{path}/count", json={})).json() == {"count": 0}
 
 
+class Endless:
+    """An answer service whose model never answers."""
+
+    def __init__(self):
+        self.ended = False
+
+    async def aanswer(self, _question):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended = True
+
+    async def astream(self, question):
+        yield await self.aanswer(question)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_leaves_before_the_answer_ends_the_question(database, stream):
+    app, answers = FastAPI(), Endless()
+    app.include_router(make_router(database, HashingEmbedder(8), answers=answers))
+    body = json.dumps({"collection": "a", "question": "b", "stream": stream}).encode()
+    received = iter([{"type": "http.request", "body": body}, {"type": "http.disconnect"}])
+
+    async def receive():
+        return next(received)
+
+    async def send(_message):
+        """Nobody is there."""
+
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/api/chat", "query_string": b"", "headers": headers}
+    async with asyncio.timeout(10):
+        await app(scope, receive, send)
+    assert answers.ended
+
+
 @pytest.mark.parametrize("framework", [create_app, flask_app], ids=["fastapi", "flask"])
 def test_a_model_that_there_is_not_is_an_error_when_the_application_is_made(framework):
     with pytest.raises(ConfigurationError, match="knows no model 'nobody:nothing'"):
@@ -115,4 +203,25 @@ def test_an_application_may_be_started_again(url):
 
 async def test_an_application_that_was_not_started_says_so(url):
     async with client_of(create_app(ServerSettings(database_url=url, embedder="none"))) as client:
-        assert (await client.get("/readyz")).json()["status"] == 409
+        for path in ("/readyz", "/api/collections"):
+            problem = (await client.get(path)).json()
+            assert problem["status"] == 503
+            assert "run its lifespan" in problem["detail"]
+
+
+async def test_an_application_with_a_database_of_ones_own_may_be_mounted(database):
+    """Nobody runs the lifespan of what is mounted."""
+    app = FastAPI()
+    app.mount("/vectors", create_app(ServerSettings(embedder="none"), database=database))
+    async with client_of(app) as client:
+        assert (await client.get("/vectors/api/collections")).status_code == 200
+        assert (await client.get("/vectors/readyz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "serve", [make_router, session_of, lambda database: create_app(ServerSettings(embedder="none"), database=database)]
+)
+def test_what_is_no_async_database_is_refused_before_a_request(url, serve):
+    for given in (url, Database.open(url)):
+        with pytest.raises(ConfigurationError, match=rf"made by AsyncDatabase.open.*, got {type(given).__name__}"):
+            serve(given)

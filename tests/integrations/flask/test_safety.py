@@ -8,7 +8,9 @@ import socket
 import pytest
 from flask import Flask, request
 from sqlalchemy import text
+from werkzeug.exceptions import HTTPException
 
+from rowspace.errors import ConfigurationError
 from rowspace.integrations.flask import Rowspace, add_problem_handlers, create_app, make_blueprint
 from rowspace.integrations.rest.settings import ServerSettings
 from rowspace.testing import HashingEmbedder
@@ -205,3 +207,23 @@ def test_metrics_can_be_turned_off(make_app):
         app = make_app(ROWSPACE_METRICS=metrics)
         app.register_blueprint(make_blueprint())
         assert app.test_client().get("/metrics").status_code == status
+
+
+def test_what_is_no_database_is_refused_before_a_request():
+    with pytest.raises(ConfigurationError, match=r"made by Database.open.*, got str"):
+        create_app(ServerSettings(embedder="none"), database="postgresql://localhost/x")
+
+
+def test_an_http_error_of_a_status_without_a_name(make_app):
+    class Gone(HTTPException):
+        code = 499
+        description = "gone"
+
+    def fail():
+        raise Gone
+
+    app: Flask = make_app()
+    add_problem_handlers(app)
+    app.add_url_rule("/own", view_func=fail)
+    answer = app.test_client().get("/own")
+    assert (answer.status_code, answer.json["title"], answer.json["detail"]) == (499, "Status 499", "gone")

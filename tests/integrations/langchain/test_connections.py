@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from sqlalchemy.orm import Session, sessionmaker
 
 from rowspace import AsyncDatabase, Database, DocumentService
-from rowspace.errors import CollectionNotFound, ConfigurationError, SchemaNotReady
+from rowspace.errors import CollectionNotFound, ConfigurationError, PermissionDenied, SchemaNotReady
 from rowspace.integrations.langchain import DistanceStrategy, RowspaceVectorStore
 from rowspace.migrations import downgrade
 from rowspace.testing import HashingEmbedder
@@ -190,6 +190,27 @@ async def test_an_existing_index_has_to_be_there_and_nothing_is_left_open(url, n
         RowspaceVectorStore.from_existing_index(Embedder(16), connection=url, collection_name=name)
     with pytest.raises(CollectionNotFound, match=name):
         await RowspaceVectorStore.afrom_existing_index(Embedder(16), connection=url, collection_name=name)
+
+
+async def test_a_role_that_may_not_create_tables_uses_what_is_there(make, url, name):
+    """As an application that somebody else's migrations and collections serve."""
+    with make(url) as store:
+        use(store)
+    role = name.replace("-", "_")
+    with Database.open(url) as database, database.begin() as session:
+        for statement in (
+            f"CREATE ROLE {role}",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        ):
+            session.execute(text(statement))
+    as_role = make_url(url).update_query_dict({"options": f"-c role={role}"})
+    async with make(as_role) as store:
+        use(store)
+        await ause(store)
+        assert store.delete(["1"])
+        with pytest.raises(PermissionDenied):
+            make(as_role, collection_name=f"{name}-2").create_collection()
 
 
 def test_a_new_collection_is_what_was_asked_for(make, url, name):

@@ -168,6 +168,10 @@ async def test_retrievers(store):
     assert ids(hybrid.invoke("数据库", k=2, filter={"n": {"$ne": 4}}))[0] == "中"
     with pytest.raises(ValueError, match="search_type of nearest not allowed"):
         store.as_retriever(search_type="nearest")
+    # Beside search_kwargs it would be no filter.
+    for mistaken in ({"filter": {"even": False}}, {"search_kwarg": {"filter": {"even": False}}}):
+        with pytest.raises(ValueError, match="Extra inputs are not permitted"):
+            store.as_retriever(**mistaken)
 
 
 async def test_delete_by_ids_and_by_filter(store):
@@ -201,6 +205,12 @@ async def test_what_does_not_fit_is_refused(store):
     for call in (store.similarity_search, store.hybrid_search, store.max_marginal_relevance_search):
         with pytest.raises(ConfigurationError, match="does not know score"):
             call("a", score=1)
+    with pytest.raises(InvalidRow, match=r"Row 1, content: .* got None"):
+        store.add_texts(["a", None])
+    with pytest.raises(InvalidRow, match="Row 0, id: "):
+        await store.aadd_texts(["a"], ids=[""])
+    with pytest.raises(ConfigurationError, match=r"Expected texts as a list .* got str 'abc'"):
+        store.add_texts("abc")
     for write in (store.add_texts, store.add_documents):
         with pytest.raises(ConfigurationError, match="does not know upsert"):
             write([], upsert=True)
@@ -243,6 +253,12 @@ async def test_nul_bytes_are_refused_or_stripped(store):
 def test_a_url_of_its_parts():
     url = RowspaceVectorStore.connection_string_from_db_params("psycopg", "db", 5433, "app", "me", "p@ss/word")
     assert url == "postgresql+psycopg://me:p%40ss%2Fword@db:5433/app"
+
+
+@pytest.mark.parametrize("given", [Embedder, "openai:text-embedding-3-small", 3])
+def test_what_is_no_embedder_is_refused_at_once(url, given):
+    with pytest.raises(ConfigurationError, match="An embedder is an object with embed_documents"):
+        RowspaceVectorStore(given, connection=url)
 
 
 def test_another_embedder_is_refused(store, url):
@@ -386,3 +402,22 @@ async def test_conditions_of_sqlalchemy_are_filters_too(store):
     assert ids(await store.amax_marginal_relevance_search("a", filter=tea)) == ["tea"]
     store.delete(filter=tea)
     assert store.similarity_search("a", filter=tea) == []
+
+
+def test_k_documents_whatever_the_filter_and_the_neighbours(url, name):
+    """One row in a hundred passes; another collection has the same ids and another dimension."""
+    numbers = np.random.default_rng(1)
+    texts = [f"text {n}" for n in range(3_000)]
+    metadatas = [{"tenant": "rare" if n % 100 == 0 else "common"} for n in range(3_000)]
+    with (
+        RowspaceVectorStore(Embedder(8), connection=url, collection_name=name) as store,
+        RowspaceVectorStore(Embedder(4), connection=url, collection_name=f"{name}-2") as other,
+    ):
+        for one, dimension in ((store, 8), (other, 4)):
+            vectors = numbers.normal(size=(3_000, dimension))
+            one.add_embeddings(texts, vectors, metadatas, [str(n) for n in range(3_000)])
+        other.add_texts(["changed"], ids=["0"])
+        found = store.similarity_search_by_vector(numbers.normal(size=8), k=25, filter={"tenant": "rare"})
+        assert len(found) == 25
+        assert {document.metadata["tenant"] for document in found} == {"rare"}
+        assert [one.get_by_ids(["0"])[0].page_content for one in (store, other)] == ["text 0", "changed"]

@@ -40,6 +40,9 @@ def test_no_such_collection_is_a_problem_also_for_events(client, problem_of):
 def test_a_fault_has_its_place(client, collection, problem_of):
     problem = problem_of(ask(client, collection, k=0), 422)
     assert problem["errors"][0]["pointer"] == "/k"
+    # That of this server, as for a search.
+    problem = problem_of(ask(client, collection, mode="mmr", fetch_k=101), 422)
+    assert problem["errors"][0]["pointer"] == "/fetch_k"
 
 
 KEY = "sk-never-in-an-answer"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import socket
@@ -30,6 +31,14 @@ def test_what_is_no_json(client, problem_of, body, said):
 def test_another_media_type_which_a_page_could_send_unasked(client, name, problem_of, kind):
     body = json.dumps({"name": name, "dimension": 2}).encode()
     problem_of(client.post("/api/collections", content=body, headers={"content-type": kind}), 415)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+def test_a_compressed_body(client, collection, problem_of, kind):
+    headers = {"content-type": kind, "content-encoding": "gzip"}
+    body = gzip.compress(b'{"content": "a"}')
+    answer = client.post(f"/api/collections/{collection}/documents", content=body, headers=headers)
+    assert "'gzip'" in problem_of(answer, 415)["detail"]
 
 
 def test_a_body_beyond_the_limit_announced_or_not(client, problem_of):
@@ -64,7 +73,20 @@ def test_unknown_paths_and_methods(client, problem_of):
     refused = client.put("/api/collections")
     problem_of(refused, 405)
     # Flask adds what it answers by itself.
-    assert {*refused.headers["allow"].split(", ")} - {"HEAD", "OPTIONS"} == {"GET", "POST"}
+    assert {*refused.headers["allow"].split(", ")} - {"OPTIONS"} == {"GET", "HEAD", "POST"}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/api/collections", "/docs", "/openapi.json"])
+def test_head_is_get_without_its_body(client, path):
+    """What watches a server from outside often asks so."""
+    asked, read = client.head(path), client.get(path)
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["content-type"] == read.headers["content-type"]
+
+
+def test_head_of_what_is_not_there(client, collection):
+    assert client.head(f"/api/collections/{collection}/documents/a").status_code == 200
+    assert client.head(f"/api/collections/{collection}/documents/nope").status_code == 404
 
 
 def test_a_slash_too_many_is_another_path(client, problem_of):

@@ -53,6 +53,8 @@ class AsyncEmbedder:
         (Embedder(name="mine", model="m"), "mine"),
         (Embedder(name="", model_name="m"), "m"),
         (Embedder(name=5, model="large"), "large"),
+        (Embedder(model_id="amazon.titan-embed-text-v2:0"), "amazon.titan-embed-text-v2:0"),
+        (Embedder(underlying_embeddings=Embedder(model="large")), "large"),
         (Embedder(), "Embedder"),
     ],
 )

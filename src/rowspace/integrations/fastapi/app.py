@@ -35,16 +35,20 @@ def create_app(
 
     Args:
         settings: by default from the variables `ROWSPACE_*`.
-        database: by default that of the settings, opened when the application starts and closed when it stops.
+        database: yours: it is neither opened nor closed here. By default that of the settings, opened when the
+            application starts and closed when it stops.
         embedder: by default that of the settings.
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
 
     Raises:
-        ConfigurationError: a setting that cannot be, or there is no such embedder, model or asset of the pages.
+        ConfigurationError: a setting that cannot be, no `AsyncDatabase`, or there is no such embedder, model or
+            asset of the pages.
         MissingExtra: one of these is not installed.
     """
     settings = settings or read_settings()
     backend = Backend(settings, embedder if embedder is not None else embedder_of(settings.embedder), answers=answers)
+    if database is not None:
+        backend.connect(database)
     app = _Application(
         title="Rowspace",
         summary="Documents and vectors in PostgreSQL + pgvector.",
@@ -52,7 +56,7 @@ def create_app(
         openapi_tags=TAGS,
         # For clients that are made of the description: `put_documents`, without the path.
         generate_unique_id_function=lambda route: route.name,
-        lifespan=_lifespan(backend, database),
+        lifespan=None if database is not None else _lifespan(backend),
         # FastAPI's own pages load everything from elsewhere.
         docs_url=None,
         # A path with a slash too many is none, as in Flask: a redirect would name the host that a proxy calls.
@@ -89,14 +93,11 @@ class _Application(FastAPI):
         return self.openapi_schema
 
 
-def _lifespan(backend: Backend, database: AsyncDatabase | None) -> Any:
+def _lifespan(backend: Backend) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            if database is not None:
-                backend.connect(database)
-            else:
-                backend.connect(await _opened(backend.settings, stack), own=True)
+            backend.connect(await _opened(backend.settings, stack), own=True)
             yield
 
     return lifespan

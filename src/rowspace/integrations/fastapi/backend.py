@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from http import HTTPStatus
+from typing import Any, cast
 
 from rowspace.engine import AsyncDatabase
-from rowspace.errors import ConfigurationError
 from rowspace.integrations.rag import AnswerService
 from rowspace.integrations.rag.chat import model_of
+from rowspace.integrations.rest.databases import checked_database
 from rowspace.integrations.rest.embedders import guarded
 from rowspace.integrations.rest.keys import Keyring
 from rowspace.integrations.rest.metrics import Metrics
+from rowspace.integrations.rest.problems import Problem, ProblemError
 from rowspace.integrations.rest.settings import ServerSettings
 from rowspace.services import AsyncDocumentService, AsyncQuickSearch, AsyncSearchService, Embedder
 
@@ -38,21 +40,36 @@ class Backend:
         self._database: AsyncDatabase | None = None
 
     def connect(self, database: AsyncDatabase, *, own: bool = False) -> None:
-        """Serve a database from now on; `own` says that nobody else has hooks on its sessions."""
-        self._database = database
+        """Serve a database from now on; `own` says that nobody else has hooks on its sessions.
+
+        Raises:
+            ConfigurationError: it is no `AsyncDatabase`.
+        """
+        self._database = checked_database(database, AsyncDatabase)
         self.documents = AsyncDocumentService(database, self._guarded)
         self.searches = AsyncSearchService(database, self._guarded)
         self.answers: Any = self._answers or AnswerService(database, self.embedder, model=self._model)
         self.search = (AsyncQuickSearch(database, self._guarded) if own else self.searches).search
+
+    def check_started(self) -> None:
+        """Refuse to serve without a database.
+
+        Raises:
+            ProblemError: the application was not started.
+        """
+        if self._database is None:
+            detail = (
+                "The application has no database yet: run its lifespan, as uvicorn and a test client do and an "
+                "application that it is mounted in does not, or give create_app a database."
+            )
+            raise ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail))
 
     @property
     def database(self) -> AsyncDatabase:
         """The database.
 
         Raises:
-            ConfigurationError: the application was not started.
+            ProblemError: the application was not started.
         """
-        if self._database is None:
-            message = "The application has no database yet: run its lifespan, as uvicorn and a test client do."
-            raise ConfigurationError(message)
-        return self._database
+        self.check_started()
+        return cast("AsyncDatabase", self._database)

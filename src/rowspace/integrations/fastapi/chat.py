@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -14,11 +15,18 @@ from rowspace.integrations.fastapi.openapi import described
 from rowspace.integrations.fastapi.routes import access_of
 from rowspace.integrations.rag.models import Answer, AnswerEvent
 from rowspace.integrations.rest.bodies import JSON
+from rowspace.integrations.rest.checks import check_search
+from rowspace.integrations.rest.errors import RequestFault
 from rowspace.integrations.rest.events import EVENT_HEADERS, EVENTS, event_text, failure_text
 from rowspace.integrations.rest.ids import HEADER, request_id
 from rowspace.integrations.rest.queries import ChatBody
 
 __all__ = ["add_chat"]
+
+T = TypeVar("T")
+
+#: As nginx counts them; no standard has a status for it.
+_LEFT = 499
 
 
 def add_chat(router: APIRouter, backend: Backend) -> None:
@@ -38,14 +46,39 @@ def add_chat(router: APIRouter, backend: Backend) -> None:
         The events are `sources`, then each `token`, then the whole `answer`; `error` where it fails on the way.
         """
         access_of(request).check(body.collection)
+        check_search(body, backend.settings)
         question = body.request()
         if not body.stream and EVENTS not in request.headers.get("accept", ""):
-            return Response((await backend.answers.aanswer(question)).model_dump_json(), media_type=JSON)
+            answer = await _unless_left(request, backend.answers.aanswer(question))
+            return Response(answer.model_dump_json(), media_type=JSON)
         # Begun here: what fails before the first event is answered as any other problem.
         events = backend.answers.astream(question)
-        first = await anext(events)
+        first = await _unless_left(request, anext(events))
         identity = request_id(request.headers.get(HEADER))
         return StreamingResponse(_sent(first, events, identity), media_type=EVENTS, headers=EVENT_HEADERS)
+
+
+async def _unless_left(request: Request, answer: Awaitable[T]) -> T:
+    """Return what is awaited, and end it where the caller hangs up before: a model is paid for each word.
+
+    Raises:
+        RequestFault: the caller has left; it is for the metrics, as nobody else sees it.
+    """
+    asked, left = asyncio.ensure_future(answer), asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({asked, left}, return_when=asyncio.FIRST_COMPLETED)
+        if not asked.done():
+            raise RequestFault(_LEFT, "The caller has left before the answer.")
+        return asked.result()
+    finally:
+        asked.cancel()
+        left.cancel()
+        await asyncio.gather(asked, left, return_exceptions=True)
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 class _Events(Protocol):

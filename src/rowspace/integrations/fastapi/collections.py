@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.openapi import described
-from rowspace.integrations.fastapi.routes import access_of
+from rowspace.integrations.fastapi.routes import access_of, readable
 from rowspace.integrations.rest.models import CollectionBody, Collections
 from rowspace.integrations.rest.schemas import NO_NUL
 from rowspace.services import CollectionInfo
@@ -35,7 +35,8 @@ def add_collections(router: APIRouter, backend: Backend) -> None:
 
 
 def _add_to_all(router: APIRouter, backend: Backend) -> None:
-    @router.get(
+    @readable(
+        router,
         "/api/collections",
         tags=["collections"],
         summary="List collections",
@@ -71,7 +72,8 @@ def _add_to_all(router: APIRouter, backend: Backend) -> None:
 
 
 def _add_to_one(router: APIRouter, backend: Backend) -> None:
-    @router.get(
+    @readable(
+        router,
         "/api/collections/{name}",
         tags=["collections"],
         summary="Show a collection",

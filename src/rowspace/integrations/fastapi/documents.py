@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Request
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.collections import Name
 from rowspace.integrations.fastapi.openapi import described, with_ndjson
-from rowspace.integrations.fastapi.routes import LimitedRequest, access_of
+from rowspace.integrations.fastapi.routes import LimitedRequest, access_of, readable
 from rowspace.integrations.rest.bodies import LineReader
 from rowspace.integrations.rest.checks import check_number, no_documents, one_document
 from rowspace.integrations.rest.models import (
@@ -88,7 +88,8 @@ def _add_writes(router: APIRouter, backend: Backend) -> None:
 
 
 def _add_reads(router: APIRouter, backend: Backend) -> None:
-    @router.get(
+    @readable(
+        router,
         _PATH + "/documents/{document_id:path}",
         tags=["documents"],
         summary="Show a document",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse, HTMLResponse
 
+from rowspace.integrations.fastapi.routes import readable
 from rowspace.integrations.rest.pages import PREFIX, Assets, redoc_page, swagger_page
 from rowspace.integrations.rest.settings import ServerSettings
 
@@ -19,15 +20,15 @@ def add_pages(app: FastAPI, settings: ServerSettings) -> None:
     """
     assets = Assets(settings.docs_assets)
 
-    @app.get("/docs", include_in_schema=False)
+    @readable(app, "/docs", include_in_schema=False)
     async def swagger() -> HTMLResponse:
         return HTMLResponse(swagger_page(assets))
 
-    @app.get("/redoc", include_in_schema=False)
+    @readable(app, "/redoc", include_in_schema=False)
     async def redoc() -> HTMLResponse:
         return HTMLResponse(redoc_page(assets))
 
-    @app.get(f"/{PREFIX}/{{name}}", include_in_schema=False)
+    @readable(app, f"/{PREFIX}/{{name}}", include_in_schema=False)
     async def asset(name: str) -> FileResponse:
         path = assets.path(name)
         if path is None:

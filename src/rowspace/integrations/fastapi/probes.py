@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.openapi import described
-from rowspace.integrations.fastapi.routes import route_class
+from rowspace.integrations.fastapi.routes import readable, route_class
 from rowspace.integrations.rest.metrics import CONTENT_TYPE
 from rowspace.integrations.rest.probes import Alive, Ready
 from rowspace.integrations.rest.problems import unready
@@ -19,12 +19,12 @@ def probes_router(backend: Backend) -> APIRouter:
     """Return the router of the probes and the metrics."""
     router = APIRouter(route_class=route_class(backend, guarded=False), tags=["operations"])
 
-    @router.get("/healthz", summary="Liveness", response_model=Alive, **described("healthz", always=False))
+    @readable(router, "/healthz", summary="Liveness", response_model=Alive, **described("healthz", always=False))
     async def healthz() -> Alive:
         """Answer, without a look at the database."""
         return Alive()
 
-    @router.get("/readyz", summary="Readiness", response_model=Ready, **described("readyz", 503, always=False))
+    @readable(router, "/readyz", summary="Readiness", response_model=Ready, **described("readyz", 503, always=False))
     async def readyz() -> Ready:
         """Tell whether the database answers, is at the newest migration, and has no INVALID index."""
         found = await areadiness(backend.database)
@@ -35,7 +35,7 @@ def probes_router(backend: Backend) -> APIRouter:
     if backend.settings.metrics:
         text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
-        @router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses={200: text})
+        @readable(router, "/metrics", summary="Prometheus metrics", response_class=Response, responses={200: text})
         async def metrics() -> Response:
             """Return the metrics in Prometheus' text format."""
             return Response(backend.metrics.text(), media_type=CONTENT_TYPE)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
+from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
+from fastapi.utils import is_body_allowed_for_status_code
 from starlette.exceptions import HTTPException
 
 from rowspace.errors import RowspaceError
 from rowspace.integrations.rest.errors import RequestFault
 from rowspace.integrations.rest.ids import HEADER, request_id
-from rowspace.integrations.rest.problems import MEDIA_TYPE, Problem, log_failure, problem_of, validation_problem
+from rowspace.integrations.rest.problems import (
+    MEDIA_TYPE,
+    Problem,
+    log_failure,
+    problem_of,
+    title_of,
+    validation_problem,
+)
 
 __all__ = ["add_problem_handlers", "answer_to", "problem_response"]
 
@@ -40,6 +50,7 @@ def _methods(app: FastAPI, path: str) -> list[str]:
         pattern = "[^/]+".join(re.escape(part) for part in re.split(r"\{[^}]*\}", template))
         if re.fullmatch(pattern, path):
             found.update(method.upper() for method in operations)
+            found.update({"HEAD"} if "get" in operations else ())
     return sorted(found)
 
 
@@ -53,6 +64,8 @@ def answer_to(error: Exception, request: str) -> Response:
 def problem_response(problem: Problem, request: str) -> Response:
     """Return the answer that tells a problem."""
     headers = {**problem.headers, HEADER: request}
+    if not is_body_allowed_for_status_code(problem.status):
+        return Response(status_code=problem.status, headers=headers)
     return Response(problem.content(request), status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
@@ -63,5 +76,13 @@ def _problem_of(error: Exception) -> Problem:
         if isinstance(error.__cause__, RequestFault):
             # FastAPI puts an error of its own around what is raised while it reads a body.
             return problem_of(error.__cause__)
-        return Problem(error.status_code, str(error.detail), headers=error.headers or {})
+        return _of_http(error)
     return problem_of(error)
+
+
+def _of_http(error: HTTPException) -> Problem:
+    """Return the problem of an HTTP error, whose detail may be any JSON: the keys of an object become members."""
+    status, detail, headers = error.status_code, jsonable_encoder(error.detail), error.headers or {}
+    if isinstance(detail, dict):
+        return Problem(status, title_of(status), headers=headers, more={**detail, "status": status})
+    return Problem(status, detail if isinstance(detail, str) else json.dumps(detail), headers=headers)

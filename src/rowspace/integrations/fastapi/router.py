@@ -37,6 +37,9 @@ def make_router(
         settings: limits and API keys; by default from the variables `ROWSPACE_*`.
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
         probes: whether `/healthz`, `/readyz` and `/metrics` are part of it.
+
+    Raises:
+        ConfigurationError: a setting that cannot be, no `AsyncDatabase`, or there is no such model.
     """
     backend = Backend(settings or read_settings(), embedder, answers=answers)
     backend.connect(database)

@@ -10,27 +10,28 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
-from fastapi import Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.problems import answer_to
 from rowspace.integrations.rest.bodies import NDJSON, Meter, media_type, read_json
-from rowspace.integrations.rest.checks import check_media_type
+from rowspace.integrations.rest.checks import check_coding, check_media_type
 from rowspace.integrations.rest.errors import RequestFault, broken_off
 from rowspace.integrations.rest.ids import HEADER, request_id
 from rowspace.integrations.rest.keys import Access
 from rowspace.integrations.rest.settings import ServerSettings
 
-__all__ = ["LimitedRequest", "access_of", "route_class"]
+__all__ = ["LimitedRequest", "access_of", "readable", "route_class"]
 
 #: Bytes beyond the limit that are read and thrown away, and for how many seconds.
 _DRAINED, _DRAINING = 2**20, 1.0
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def route_class(backend: Backend, *, guarded: bool = True) -> type[APIRoute]:
@@ -55,6 +56,7 @@ def _served(handler: Handler, backend: Backend, route: str, *, guarded: bool) ->
         try:
             if guarded:
                 request.scope["rowspace.access"] = backend.keyring.access(request.headers.get("authorization"))
+                backend.check_started()
             response = await handler(LimitedRequest(request, backend.settings))
         except Exception as error:  # noqa: BLE001 -- whatever it is, the caller is told in problem+json
             response = answer_to(error, identity)
@@ -63,6 +65,16 @@ def _served(handler: Handler, backend: Backend, route: str, *, guarded: bool) ->
         return response
 
     return serve
+
+
+def readable(router: APIRouter | FastAPI, path: str, **described: Any) -> Callable[[F], F]:
+    """Return the decorator of an endpoint that answers GET, and HEAD, which FastAPI does not add by itself."""
+
+    def decorate(endpoint: F) -> F:
+        router.get(path, **described)(endpoint)
+        return router.head(path, **{**described, "include_in_schema": False})(endpoint)
+
+    return decorate
 
 
 def access_of(request: Request) -> Access:
@@ -95,12 +107,13 @@ class LimitedRequest(Request):
         """Yield the body in chunks.
 
         Raises:
-            RequestFault: it is too large, breaks off, or nothing came for too long.
+            RequestFault: it is compressed or too large, breaks off, or nothing came for too long.
         """
         meter = Meter(self._settings.max_upload if self.streamed else self._settings.max_body)
         chunks = super().stream()
         try:
             try:
+                check_coding(self.headers.get("content-encoding"))
                 meter.announced(self.headers.get("content-length"))
                 async for chunk in self._impatient(chunks) if self.streamed else chunks:
                     yield meter.read(chunk)

@@ -14,7 +14,7 @@ from rowspace.engine import Database
 from rowspace.errors import ConfigurationError
 from rowspace.integrations.rag import AnswerService
 from rowspace.integrations.rag.chat import model_of
-from rowspace.integrations.rest.databases import database_url, engine_options
+from rowspace.integrations.rest.databases import checked_database, database_url, engine_options
 from rowspace.integrations.rest.embedders import guarded
 from rowspace.integrations.rest.keys import Keyring
 from rowspace.integrations.rest.metrics import Metrics
@@ -36,6 +36,9 @@ class Backend:
         database: the caller's; None opens that of the settings when it is first asked for.
         embedder: turns texts into vectors.
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
+
+    Raises:
+        ConfigurationError: a database, an embedder or a model that is none.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class Backend:
         self._answers = answers
         # Here, so that a model that cannot be is an error of whoever starts the server.
         self._model = None if answers is not None else model_of(settings.chat_model)
-        self.given = database
+        self.given = None if database is None else checked_database(database, Database)
         self._opened: Database | None = None
         self._opening = Lock()
         self._stack = ExitStack()

@@ -20,7 +20,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from rowspace.integrations.flask.backend import Backend, current_backend
 from rowspace.integrations.flask.problems import answer_to, own_request_id
 from rowspace.integrations.rest.bodies import JSON, NDJSON, Meter, media_type, read_json
-from rowspace.integrations.rest.checks import check_media_type
+from rowspace.integrations.rest.checks import check_coding, check_media_type
 from rowspace.integrations.rest.errors import RequestFault, body_too_large, broken_off
 from rowspace.integrations.rest.ids import HEADER
 from rowspace.integrations.rest.keys import Access, Keyring
@@ -134,6 +134,7 @@ def chunks_of(backend: Backend) -> Iterator[bytes]:
 @contextmanager
 def _measured(limit: int) -> Iterator[Meter]:
     """Read a body within a limit, or within that of the whole application where it is lower."""
+    check_coding(request.headers.get("Content-Encoding"))
     given = request.max_content_length
     limit = limit if given is None else min(given, limit)
     # One more: at its limit, Werkzeug takes what has no announced length for complete.

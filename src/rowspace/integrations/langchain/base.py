@@ -20,6 +20,7 @@ from rowspace.integrations._sides import Connection, Sides
 from rowspace.integrations.langchain.options import CollectionOptions, distance_of, relevance, unsupported
 from rowspace.repositories import CollectionRepository
 from rowspace.services import AsyncDocumentService, CollectionInfo, DocumentService, SearchHit
+from rowspace.services.embedding import checked_embedder
 
 __all__ = ["StoreBase", "documents_of", "scored"]
 
@@ -55,7 +56,7 @@ class StoreBase(VectorStore):
         migrate: run Rowspace's migrations before the first use.
 
     Raises:
-        ConfigurationError: an option that Rowspace cannot honour.
+        ConfigurationError: an option that Rowspace cannot honour, or what is no embedder.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class StoreBase(VectorStore):
         unsupported(
             use_jsonb=use_jsonb, create_extension=create_extension, async_mode=async_mode, connection=connection
         )
+        checked_embedder(embeddings)
         self.collection_name = collection_name
         self._options = CollectionOptions(
             collection_name,
@@ -200,7 +202,7 @@ class StoreBase(VectorStore):
             return self._keep(info)
 
     def _make(self, dimension: int | None) -> CollectionInfo:
-        size, keywords = self._options.dimension or dimension, self._options.create_keywords()
+        size, keywords = self._options.size(dimension), self._options.create_keywords()
         try:
             made = self._service.create_collection(self.collection_name, size, **keywords)
         except CollectionExists:
@@ -210,7 +212,7 @@ class StoreBase(VectorStore):
         return made
 
     async def _amake(self, dimension: int | None) -> CollectionInfo:
-        size, keywords = self._options.dimension or dimension, self._options.create_keywords()
+        size, keywords = self._options.size(dimension), self._options.create_keywords()
         try:
             made = await self._aservice.create_collection(self.collection_name, size, **keywords)
         except CollectionExists:

@@ -42,6 +42,9 @@ def distance_of(strategy: Any) -> Distance | None:
     return distance
 
 
+_EXTRA = {"index", "language"}
+
+
 @dataclass(frozen=True, slots=True)
 class CollectionOptions:
     """The collection of a store: its name, and how it is made where it is not there.
@@ -55,6 +58,9 @@ class CollectionOptions:
         extra: further keywords of `DocumentService.create_collection`: `index`, `language`.
         replace: drop the collection before the first use.
         migrate: run the migrations before the first use.
+
+    Raises:
+        ConfigurationError: another keyword among the further ones.
     """
 
     name: str
@@ -65,6 +71,15 @@ class CollectionOptions:
     extra: Mapping[str, Any] | None = None
     replace: bool = False
     migrate: bool = False
+
+    def __post_init__(self) -> None:
+        if not {*(self.extra or ())} <= _EXTRA:
+            message = f"collection_options is a dict with index, language or both, got {self.extra!r:.80}."
+            raise ConfigurationError(message)
+
+    def size(self, given: int | None) -> int | None:
+        """Return the dimension of a new collection: what was asked for, else that of the embeddings that are there."""
+        return given if self.dimension is None else self.dimension
 
     def create_keywords(self) -> dict[str, Any]:
         """Return the keywords of `DocumentService.create_collection`."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStoreRetriever
-from pydantic import model_validator
+from pydantic import ConfigDict, model_validator
 
 __all__ = ["RowspaceRetriever"]
 
@@ -16,8 +16,11 @@ __all__ = ["RowspaceRetriever"]
 class RowspaceRetriever(VectorStoreRetriever):
     """What `as_retriever` returns. Its `search_type` may also be `hybrid`; `search_kwargs` go to that search.
 
-    `k` may stand beside them. Keywords of `invoke` and `ainvoke` go before those in `search_kwargs`.
+    `k` may stand beside them; any other keyword is refused, as a filter that stood there would be no filter. Keywords
+    of `invoke` and `ainvoke` go before those in `search_kwargs`.
     """
+
+    model_config = ConfigDict(extra="forbid")
 
     allowed_search_types: ClassVar[Collection[str]] = (*VectorStoreRetriever.allowed_search_types, "hybrid")
 

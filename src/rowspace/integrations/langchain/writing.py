@@ -7,6 +7,7 @@ from itertools import repeat
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
+import numpy as np
 from langchain_core.documents import Document
 
 from rowspace.errors import ConfigurationError
@@ -14,13 +15,15 @@ from rowspace.integrations.langchain.base import StoreBase
 from rowspace.integrations.langchain.options import refuse_unknown
 from rowspace.repositories.given import several
 from rowspace.repositories.subjects import Where
-from rowspace.services import DocumentIn, DocumentOut
+from rowspace.services import DocumentOut
 
 __all__ = ["WritingStore"]
 
 #: Who comes from PGVector may have numbers or UUIDs for ids.
 Id: TypeAlias = str | int | UUID
 Ids: TypeAlias = Sequence[Id | None]
+#: Fields of documents, for the service to check: it names the row that is at fault.
+Rows: TypeAlias = list[dict[str, Any]]
 
 
 class WritingStore(StoreBase):
@@ -51,7 +54,7 @@ class WritingStore(StoreBase):
             unknown: refused.
 
         Raises:
-            ConfigurationError: an unknown keyword, or not as many metadatas or ids as texts.
+            ConfigurationError: an unknown keyword, not as many metadatas or ids as texts, or one text alone.
             EmbedderMismatch: the collection was filled by another embedder.
             InvalidText, InvalidRow: a text or metadata that cannot be stored; the message names the row.
         """
@@ -155,19 +158,19 @@ class WritingStore(StoreBase):
         await self._aready()
         return [_document(found) for found in await self._aservice.get(self.collection_name, _texts(ids))]
 
-    def _add(self, rows: list[DocumentIn], **options: Any) -> list[str]:
+    def _add(self, rows: Rows, **options: Any) -> list[str]:
         self._ready(_dimension(rows))
         self._service.add(self.collection_name, rows, **options)
-        return [str(row.id) for row in rows]
+        return [row["id"] for row in rows]
 
-    async def _aadd(self, rows: list[DocumentIn], **options: Any) -> list[str]:
+    async def _aadd(self, rows: Rows, **options: Any) -> list[str]:
         await self._aready(_dimension(rows))
         await self._aservice.add(self.collection_name, rows, **options)
-        return [str(row.id) for row in rows]
+        return [row["id"] for row in rows]
 
 
-def _rows(texts: Iterable[str], metadatas: Any, ids: Any, embeddings: Any = None) -> list[DocumentIn]:
-    contents = list(texts)
+def _rows(texts: Iterable[str], metadatas: Any, ids: Any, embeddings: Any = None) -> Rows:
+    contents = list(several(texts, "texts"))
     ids = None if ids is None else _texts(ids)
     for name, given in (("metadatas", metadatas), ("ids", ids), ("embeddings", embeddings)):
         if given is not None and len(given) != len(contents):
@@ -175,12 +178,17 @@ def _rows(texts: Iterable[str], metadatas: Any, ids: Any, embeddings: Any = None
             raise ConfigurationError(message)
     columns = (repeat(None) if given is None else given for given in (metadatas, ids, embeddings))
     return [
-        DocumentIn(content=content, id=id_ or str(uuid4()), metadata=metadata or {}, embedding=embedding)
+        {
+            "content": content,
+            "id": str(uuid4()) if id_ is None else id_,
+            "metadata": {} if metadata is None else metadata,
+            "embedding": embedding,
+        }
         for content, metadata, id_, embedding in zip(contents, *columns, strict=False)
     ]
 
 
-def _rows_of(documents: Iterable[Document], ids: Any) -> list[DocumentIn]:
+def _rows_of(documents: Iterable[Document], ids: Any) -> Rows:
     given = list(documents)
     own = [document.id for document in given] if ids is None else ids
     return _rows([document.page_content for document in given], [document.metadata for document in given], own)
@@ -190,8 +198,9 @@ def _texts(ids: Ids) -> list[Any]:
     return [str(id_) if isinstance(id_, int | UUID) else id_ for id_ in several(ids, "ids")]
 
 
-def _dimension(rows: list[DocumentIn]) -> int | None:
-    return len(rows[0].embedding) if rows and rows[0].embedding is not None else None
+def _dimension(rows: Rows) -> int | None:
+    given = rows[0]["embedding"] if rows else None
+    return None if given is None else np.size(given.to_numpy() if hasattr(given, "to_numpy") else given)
 
 
 def _document(found: DocumentOut) -> Document:

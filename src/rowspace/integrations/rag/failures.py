@@ -12,7 +12,7 @@ from contextlib import aclosing, closing, contextmanager
 from typing import TypeVar, cast
 
 from rowspace.errors import ModelError, ModelUnavailable, RowspaceError
-from rowspace.integrations.retrying import retry_after, status_of
+from rowspace.integrations.retrying import is_transient, retry_after, status_of
 
 __all__ = ["aguarded", "guarded", "model_errors"]
 
@@ -75,7 +75,7 @@ def _mapped(error: Exception, what: str) -> RowspaceError | None:
     if status is not None and status >= 400:
         fix = "Check the key, the model's name and what it may be sent."
         return ModelError(f"The {what} refused the request with HTTP {status} ({name}). {fix}")
-    if isinstance(error, OSError) or _AWAY & {kind.__name__ for kind in type(error).__mro__}:
+    if isinstance(error, OSError) or is_transient(error) or _AWAY & {kind.__name__ for kind in type(error).__mro__}:
         return ModelUnavailable(f"The {what} did not answer ({name}). Check its address, or try again later.")
     if isinstance(error, _MALFORMED) or hasattr(error, "response") or hasattr(error, "body"):
         return ModelError(f"The {what} returned something that cannot be read as an answer ({name}).")

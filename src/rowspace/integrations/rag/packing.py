@@ -14,6 +14,8 @@ TokenCounter = Callable[[str], int]
 
 # Less of a passage than this says nothing.
 _LEAST = 24
+# Characters beyond a cut that are looked at.
+_AFTER = 100
 
 
 def pack(hits: Sequence[SearchHit], budget: int, count: TokenCounter) -> list[Source]:
@@ -52,7 +54,8 @@ def _cut(content: str, left: int, count: TokenCounter) -> str:
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if count(content[:middle]) <= left else (low, middle - 1)
-    ends = [end for _, end in sentence_spans(content) if low // 2 < end <= low]
+    # What follows tells whether a sentence ends; the rest of a book does not.
+    ends = [end for _, end in sentence_spans(content[: low + _AFTER]) if low // 2 < end <= low]
     return content[: ends[-1] if ends else low].rstrip()
 
 

@@ -91,9 +91,22 @@ def _fenced(source: Source, fence: str, keys: Sequence[str]) -> str:
 
 def visible(value: Any) -> str:
     """Return a text without what a reader would not see and a model would: control, format and tag characters."""
-    return "".join(c for c in str(value) if c in "\n\t" or unicodedata.category(c) not in _INVISIBLE or c in _JOINERS)
+    return str(value).translate(_SHOWN)
 
 
 _INVISIBLE = {"Cc", "Cf", "Co", "Cs"}
-# Scripts of India and Persia, and emoji, are not the same without them.
-_JOINERS = {"\u200c", "\u200d"}
+# Scripts of India and Persia, and emoji, are not the same without the two joiners.
+_KEPT = {"\n", "\t", "\u200c", "\u200d"}
+
+
+class _Shown(dict[int, int | None]):
+    """What becomes of each character: itself, or nothing. A history may have ten million, so each is looked up once."""
+
+    def __missing__(self, code: int) -> int | None:
+        character = chr(code)
+        is_shown = character in _KEPT or unicodedata.category(character) not in _INVISIBLE
+        self[code] = code if is_shown else None
+        return self[code]
+
+
+_SHOWN = _Shown()

@@ -8,10 +8,10 @@ __all__ = ["approximate_tokens", "is_whole", "sentence_spans", "sentences"]
 
 # A mark of CJK text ends a sentence wherever it stands; a Latin one where a space or the end follows, closing quotes
 # and brackets included. An empty line always does: what stands above it is a heading or a paragraph. So does a new item
-# of a list.
+# of a list. A run of marks is looked at from its beginning alone: from each of them would be its length squared.
 _END = re.compile(
     r"[。！？｡]+[”’」』）》]*"
-    r"|[.!?…]+[\"'”’)\]]*(?=\s|$)"
+    r"|(?<![.!?…])[.!?…]++[\"'”’)\]]*(?=\s|$)"
     r"|\n\s*\n"
     r"|\n(?=\s*(?:[-*•]|\d{1,3}[.)])\s)"
 )
@@ -19,6 +19,9 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|cf|vs|etc|approx|vol|fig|dr|mr|mrs|ms|prof|jr|sr|inc|ltd|z\.B|u\.a|bzw|ca)|\b[A-Z])\.$",
     re.IGNORECASE,
 )
+# It looks back no farther than this: many of them may follow each other, as in an index ("p. 7, p. 9").
+_LONGEST = 10
+_ITEM = re.compile(r"\s*\d+")
 _WHOLE = re.compile(r"[.!?…。！？｡][\"'”’)\]」』）》]*$")
 _CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")
 
@@ -55,9 +58,9 @@ def _is_abbreviation(text: str, start: int, match: re.Match[str]) -> bool:
     """Tell the point of an abbreviation, of an initial, or of the number of an item from a full stop."""
     if match[0] != "." or match.end() == len(text):
         return False
-    if text[start : match.start()].strip().isdecimal():
+    if _ITEM.fullmatch(text, start, match.start()):
         return True
-    return _ABBREVIATION.search(text, start, match.end()) is not None
+    return _ABBREVIATION.search(text, max(start, match.end() - _LONGEST), match.end()) is not None
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:

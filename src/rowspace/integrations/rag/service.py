@@ -17,7 +17,15 @@ from rowspace.integrations.rag.models import Answer, AnswerEvent, AnswerRequest,
 from rowspace.integrations.rag.packing import TokenCounter, pack
 from rowspace.integrations.rag.prompting import SYSTEM_PROMPT, cited, condensing_messages_for, messages_for
 from rowspace.integrations.rag.sentences import approximate_tokens
-from rowspace.services.embedding import Embedder, aembed_query, aembed_texts, embed_query, embed_texts
+from rowspace.repositories.given import several, size
+from rowspace.services.embedding import (
+    Embedder,
+    aembed_query,
+    aembed_texts,
+    checked_embedder,
+    embed_query,
+    embed_texts,
+)
 
 __all__ = ["AnswerService"]
 
@@ -45,7 +53,8 @@ class AnswerService:
         sentences: how many an extractive answer has at most.
 
     Raises:
-        ConfigurationError: a model or a connection that is none, or a system prompt without `{fence}`.
+        ConfigurationError: a model, an embedder or a connection that is none, a system prompt without `{fence}`, one
+            text for `metadata_keys`, or no whole number of `sentences`.
         MissingExtra: a model, and LangChain is not installed.
     """
 
@@ -65,11 +74,11 @@ class AnswerService:
             message = "The system prompt has to say what {fence} is: without it a document can pass for an instruction."
             raise ConfigurationError(message)
         self._sides = Sides(connection)
-        self._embedder = embedder
+        self._embedder = checked_embedder(embedder)
         self._chat = None if model is None else Chat(model)
         self._collection = collection
-        self._system, self._keys = system_prompt, tuple(metadata_keys)
-        self._count, self._sentences = count_tokens, sentences
+        self._system, self._keys = system_prompt, tuple(several(metadata_keys, "metadata_keys"))
+        self._count, self._sentences = count_tokens, size("sentences", sentences)
 
     def answer(self, question: AnswerRequest | str, **options: Any) -> Answer:
         """Return the answer to a question.

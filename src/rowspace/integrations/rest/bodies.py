@@ -26,6 +26,9 @@ NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 _REMEMBERED = 100_000
 
+#: What some editors and shells write before a text in UTF-8.
+_MARK = b"\xef\xbb\xbf"
+
 
 def media_type(content_type: str | None) -> str:
     """Return the media type of a Content-Type header, without its parameters."""
@@ -40,7 +43,7 @@ def read_json(body: bytes) -> Any:
             are not.
     """
     try:
-        return from_json(body, allow_inf_nan=False)
+        return from_json(body.removeprefix(_MARK), allow_inf_nan=False)
     except ValueError as error:
         raise not_json(error) from error
 
@@ -140,6 +143,8 @@ class LineReader:
         self._line += 1
         if len(line) > self._max_line:
             raise self._too_long(self._line)
+        if self._line == 1:
+            line = line.removeprefix(_MARK)
         if not line.strip():
             return
         try:

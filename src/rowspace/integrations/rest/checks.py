@@ -7,11 +7,11 @@ from http import HTTPStatus
 from rowspace.errors import RowNotFound
 from rowspace.integrations.rest.bodies import JSON, media_type
 from rowspace.integrations.rest.errors import RequestFault
-from rowspace.integrations.rest.queries import BatchBody, SearchBody
+from rowspace.integrations.rest.queries import BatchBody, ChatBody, SearchBody
 from rowspace.integrations.rest.settings import Limits
 from rowspace.services import DocumentOut
 
-__all__ = ["check_media_type", "check_number", "check_search", "no_documents", "one_document"]
+__all__ = ["check_coding", "check_media_type", "check_number", "check_search", "no_documents", "one_document"]
 
 
 def check_media_type(content_type: str | None) -> None:
@@ -26,8 +26,19 @@ def check_media_type(content_type: str | None) -> None:
         raise RequestFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
 
 
-def check_search(body: SearchBody | BatchBody, limits: Limits) -> None:
-    """Refuse a search beyond the limits.
+def check_coding(content_encoding: str | None) -> None:
+    """Refuse a body that is compressed: its length says nothing of what becomes of it.
+
+    Raises:
+        RequestFault: 415.
+    """
+    if content_encoding and content_encoding.strip().lower() != "identity":
+        detail = f"The body is encoded as {content_encoding!r:.60}: send it as it is, without a Content-Encoding."
+        raise RequestFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, headers={"Accept-Encoding": "identity"})
+
+
+def check_search(body: SearchBody | BatchBody | ChatBody, limits: Limits) -> None:
+    """Refuse a search, or that of a question, beyond the limits.
 
     Raises:
         RequestFault: 422, with the place.

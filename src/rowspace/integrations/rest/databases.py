@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, ExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL
 
 from rowspace.embedded import EmbeddedServer
-from rowspace.engine import resolve_url
+from rowspace.engine import AsyncDatabase, Database, resolve_url
+from rowspace.errors import ConfigurationError
 from rowspace.integrations.rest.settings import ServerSettings
 
-__all__ = ["database_url", "engine_options"]
+__all__ = ["checked_database", "database_url", "engine_options"]
+
+D = TypeVar("D", Database, AsyncDatabase)
 
 
 def database_url(settings: ServerSettings, stack: ExitStack | AsyncExitStack) -> URL | None:
@@ -26,6 +29,23 @@ def database_url(settings: ServerSettings, stack: ExitStack | AsyncExitStack) ->
     server = EmbeddedServer(settings.data_dir)
     stack.callback(server.stop)
     return server.url
+
+
+def checked_database(given: Any, kind: type[D]) -> D:
+    """Return a database that can be served, before a request finds out that it cannot.
+
+    Args:
+        given: what somebody takes for a database.
+        kind: `Database` or `AsyncDatabase`.
+
+    Raises:
+        ConfigurationError: it is of another kind.
+    """
+    if not isinstance(given, kind):
+        name = kind.__name__
+        message = f"The database is made by {name}.open(url) or {name}(engine), got {type(given).__name__}."
+        raise ConfigurationError(message)
+    return given
 
 
 def engine_options(settings: ServerSettings) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from rowspace.integrations import _embedders
 from rowspace.integrations.rag.failures import model_errors
 from rowspace.services import Embedder
-from rowspace.services.embedding import aembed_query, aembed_texts, embedder_name
+from rowspace.services.embedding import aembed_query, aembed_texts, checked_embedder, embedder_name
 
 __all__ = ["Guarded", "embedder_of", "guarded"]
 
@@ -64,5 +64,10 @@ class Guarded:
 
 
 def guarded(embedder: Embedder | None) -> Guarded | None:
-    """Return an embedder with errors that a caller may be told of; None stays None."""
-    return None if embedder is None else Guarded(embedder)
+    """Return an embedder with errors that a caller may be told of; None stays None.
+
+    Raises:
+        ConfigurationError: it is no embedder.
+    """
+    checked = checked_embedder(embedder)
+    return None if checked is None else Guarded(checked)

@@ -26,7 +26,7 @@ class ApiKey(BaseModel):
         sha256: the SHA-256 of the key, in hexadecimal. The key itself has to be random: it is hashed once.
         collections: the names of the collections that it is for; None means all of them.
         write: whether it may change them too; to create and delete collections it has to name them, or be for all.
-        name: what the log calls it.
+        name: yours, to tell it from others; it is not sent anywhere.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,7 +85,8 @@ class Keyring:
         if scheme.lower() != "bearer" or not given:
             detail = "This server wants an API key: send `Authorization: Bearer <key>`."
             raise RequestFault(HTTPStatus.UNAUTHORIZED, detail, headers=_CHALLENGE)
-        digest = hashlib.sha256(given.strip().encode("utf-8", "surrogateescape")).digest()
+        # Both frameworks read the bytes of a header as Latin-1: these are the bytes.
+        digest = hashlib.sha256(given.strip().encode("latin-1", "backslashreplace")).digest()
         # Each key is compared, in constant time: how long it takes says nothing about any.
         matching = [access for known, access in self._keys if hmac.compare_digest(known, digest)]
         if not matching:

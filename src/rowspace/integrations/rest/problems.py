@@ -71,10 +71,10 @@ class Problem:
 
 
 def title_of(status: int) -> str:
-    """Return the name of a status as RFC 9110 has it, which Python's own has since 3.13."""
+    """Return the name of a status as RFC 9110 has it, which Python's own has since 3.13, else its number."""
     # An application may have statuses of its own, such as 499.
     known = {one.value: one.phrase for one in HTTPStatus} | {413: "Content Too Large", 422: "Unprocessable Content"}
-    return known.get(status, "Unknown Status")
+    return known.get(status, f"Status {status}")
 
 
 class ProblemError(RowspaceError):
@@ -193,7 +193,7 @@ def _at(pointer: str | None, error: BaseException) -> list[dict[str, str]]:
 
 def validation_problem(faults: Sequence[Any]) -> Problem:
     """Return the problem of a request that a model refused, with the place of each fault."""
-    found = [_fault(fault["loc"], said_of(fault)) for fault in faults]
+    found = [_fault(_place_of(fault), said_of(fault)) for fault in faults]
     first = found[0]
     place = first.get("pointer") or first.get("parameter") or "the body"
     detail = f"{place}: {first['detail']}."
@@ -207,8 +207,13 @@ def said_of(fault: Any) -> str:
     return str(fault["msg"]).removeprefix("Value error, ")
 
 
+def _place_of(fault: Any) -> Sequence[Any]:
+    # Of a body that does not parse FastAPI says at which character.
+    return ("body",) if fault.get("type") == "json_invalid" else fault["loc"]
+
+
 def _fault(place: Sequence[Any], message: str) -> dict[str, str]:
-    if place and place[0] in {"query", "path", "header"}:
+    if place and place[0] in {"query", "path", "header", "cookie"}:
         return {"parameter": str(place[-1]), "detail": message}
     parts = place[1:] if place and place[0] == "body" else place
     parts = parts[1:] if parts and parts[0] in KINDS else parts

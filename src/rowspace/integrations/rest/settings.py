@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 
 from rowspace._optional import require
 from rowspace.errors import ConfigurationError
@@ -30,6 +31,17 @@ _PREFIX = "ROWSPACE_"
 _JSON = {"api_keys": '[{"name": "site", "sha256": "5e88..."}]', "cors_origins": '["https://example.org"]'}
 
 
+def _origin(value: str) -> str:
+    if not re.fullmatch(r"\*|null|[a-z][a-z0-9+.\-]*://[^/?#\sA-Z]+", value):
+        message = "an origin is * or as a browser writes it, such as https://example.org, with nothing after the host"
+        raise ValueError(message)
+    return value
+
+
+# Any other would be compared with every origin that calls, and be none of them.
+Origin = Annotated[str, AfterValidator(_origin)]
+
+
 class Limits(BaseSettings):
     """What one request may ask for.
 
@@ -38,7 +50,7 @@ class Limits(BaseSettings):
         max_upload: bytes of a streamed NDJSON body.
         max_line: bytes of one line of it.
         max_documents: documents in one JSON body.
-        max_k: hits of one search.
+        max_k: hits of one search, and passages of one question.
         max_queries: searches in one batch.
         upload_idle: seconds that a streamed body may pause before it is given up.
     """
@@ -73,7 +85,7 @@ class ServerSettings(Limits):
         chat_model: the model that `/api/chat` asks, as `init_chat_model` of LangChain takes it; by default none, and
             answers are sentences of the documents.
         api_keys: a JSON array of keys and their rights; without one, every caller may do everything.
-        cors_origins: a JSON array of origins whose pages may call; none by default.
+        cors_origins: a JSON array of origins whose pages may call, or `*` for any; none by default.
         pool_size: connections kept open by each worker.
         pool_overflow: connections beyond these, each for one request: to connect costs more than to wait a little.
         pool_timeout: seconds to wait for a connection before a request is refused.
@@ -90,7 +102,7 @@ class ServerSettings(Limits):
     embedder: str = "local"
     chat_model: str | None = None
     api_keys: tuple[ApiKey, ...] = ()
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: tuple[Origin, ...] = ()
     pool_size: int = Field(default=10, ge=1)
     pool_overflow: int = Field(default=0, ge=0)
     pool_timeout: float = Field(default=5, gt=0)
@@ -110,7 +122,8 @@ def read_settings(given: Mapping[str, Any] | None = None) -> ServerSettings:
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name, *within = (str(part) for part in fault["loc"])
-        message = f"{variable_of(name)} cannot be read: {': '.join(filter(None, ['.'.join(within), fault['msg']]))}."
+        said = fault["msg"].removeprefix("Value error, ")
+        message = f"{variable_of(name)} cannot be read: {': '.join(filter(None, ['.'.join(within), said]))}."
     except SettingsError as error:
         # The name is all that it says.
         name = next((name for name in _JSON if f'"{name}"' in str(error)), "a setting")

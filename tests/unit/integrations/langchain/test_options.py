@@ -73,6 +73,17 @@ def test_a_collection_that_is_not_what_was_asked_for():
         CollectionOptions("c", distance=Distance.L2).check(INFO)
 
 
+@pytest.mark.parametrize("extra", [{"indx": None}, {"distance": "l2"}, "index"])
+def test_options_of_a_collection_that_there_are_not(extra):
+    with pytest.raises(ConfigurationError, match="dict with index, language or both, got"):
+        CollectionOptions("c", extra=extra)
+
+
+def test_the_dimension_of_a_new_collection():
+    assert CollectionOptions("c").size(3) == 3
+    assert [CollectionOptions("c", dimension=given).size(3) for given in (5, 0)] == [5, 0]
+
+
 def test_what_langchain_postgres_takes_and_this_cannot_do():
     common = {"create_extension": False, "connection": create_engine("postgresql+psycopg://localhost/x")}
     unsupported(use_jsonb=True, async_mode=False, **common)

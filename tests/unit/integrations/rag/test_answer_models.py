@@ -72,6 +72,20 @@ def test_there_and_back():
     assert AnswerEvent.model_validate_json(event.model_dump_json(exclude_none=True)) == event
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"metadata_keys": "page"}, "metadata_keys as a list"),
+        ({"sentences": 0}, "sentences is a whole number"),
+        ({"embedder": "local"}, "An embedder is an object"),
+    ],
+    ids=["keys", "sentences", "embedder"],
+)
+def test_options_that_cannot_be(options, said):
+    with pytest.raises(ConfigurationError, match=said):
+        AnswerService("postgresql://localhost/x", **options)
+
+
 def test_a_system_prompt_without_the_fence_is_refused():
     with pytest.raises(ConfigurationError, match=r"\{fence\}"):
         AnswerService("postgresql://localhost/x", system_prompt="Be nice.")

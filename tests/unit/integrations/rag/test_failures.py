@@ -19,6 +19,19 @@ class HttpError(Exception):
         self.response = type("Response", (), {"headers": headers or {}})()
 
 
+def raised_from(cause):
+    error = Exception("Error embedding content: sk-secret")
+    error.__cause__ = cause
+    return error
+
+
+def test_an_error_of_an_integration_around_that_of_the_client():
+    assert mapped(raised_from(HttpError(429, {"retry-after": "7"}))).retry_after == 7
+    assert type(mapped(raised_from(HttpError(401)))) is ModelError
+    with pytest.raises(ModelUnavailable), model_errors("embedder"):
+        raise raised_from(ConnectionError())
+
+
 class APITimeoutError(Exception):
     pass
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 import pytest
 
 from rowspace.integrations.rag.sentences import approximate_tokens, sentence_spans, sentences
@@ -30,6 +32,16 @@ from rowspace.integrations.rag.sentences import approximate_tokens, sentence_spa
 )
 def test_sentences(text, expected):
     assert sentences(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("p. 7, " * 20_000, 1), ("." * 100_000 + "x", 1), ("A heading " + "." * 100_000 + " 7", 2)]
+)
+def test_a_long_text_takes_time_by_its_length_alone(text, count):
+    """An index, dotted lines: from each mark on, the text before it was read again."""
+    began = monotonic()
+    assert len(sentences(text)) == count
+    assert monotonic() - began < 5
 
 
 def test_spans_are_those_of_the_text():

@@ -32,7 +32,8 @@ def test_what_is_no_json(text):
 
 
 def test_json():
-    assert read_json('{"a": [1, 1.5, null, "茶"]}'.encode()) == {"a": [1, 1.5, None, "茶"]}
+    for encoding in ("utf-8", "utf-8-sig"):
+        assert read_json('{"a": [1, 1.5, null, "茶"]}'.encode(encoding)) == {"a": [1, 1.5, None, "茶"]}
 
 
 @pytest.mark.parametrize("announced", [None, "10", "nonsense", "-5"])
@@ -66,6 +67,8 @@ def test_lines_may_be_cut_anywhere(size):
     whole = lines({"content": "茶"}, {"content": "b"}) + b"\r\n\n  \n" + lines({"content": "c"})
     chunks = [whole[at : at + size] for at in range(0, len(whole), size)]
     assert read(LineReader(100), *chunks) == ["茶", "b", "c"]
+    # A file may begin with a mark, as the command line takes it too.
+    assert read(LineReader(100), b"\xef\xbb", b"\xbf" + chunks[0], *chunks[1:]) == ["茶", "b", "c"]
 
 
 @pytest.mark.parametrize(("row", "line"), [(0, 1), (1, 4), (2, 5)])

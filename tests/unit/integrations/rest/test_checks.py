@@ -7,7 +7,7 @@ import pytest
 from rowspace.errors import RowNotFound
 from rowspace.integrations.rest.checks import check_media_type, check_number, check_search, one_document
 from rowspace.integrations.rest.errors import RequestFault
-from rowspace.integrations.rest.queries import BatchBody, SearchBody
+from rowspace.integrations.rest.queries import BatchBody, ChatBody, SearchBody
 from rowspace.integrations.rest.settings import Limits
 from rowspace.services import DocumentOut
 
@@ -21,6 +21,8 @@ LIMITS = Limits(max_k=10, max_queries=2, max_documents=3)
         (SearchBody(collection="c", text="a", mode="mmr", fetch_k=11), "/fetch_k"),
         (BatchBody(collection="c", queries=["a"], k=11), "/k"),
         (BatchBody(collection="c", queries=["a", "b", "c"]), "/queries"),
+        (ChatBody(collection="c", question="a", k=11), "/k"),
+        (ChatBody(collection="c", question="a", mode="mmr", fetch_k=100), "/fetch_k"),
     ],
 )
 def test_limits_of_this_server(body, pointer):

@@ -54,8 +54,11 @@ def test_how_a_key_is_sent(header):
     assert Keyring(KEYS).access(header).sees("a")
 
 
-def test_any_bytes_are_a_key():
-    assert Keyring([key("k\udcff")]).access("Bearer k\udcff").sees("a")
+@pytest.mark.parametrize("value", ["schl\u00fcssel", "钥匙", "k\udcff"])
+def test_any_bytes_are_a_key(value):
+    """As a server hands them over: a character a byte."""
+    sent = f"Bearer {value}".encode("utf-8", "surrogateescape").decode("latin-1")
+    assert Keyring([key(value)]).access(sent).sees("a")
 
 
 def test_without_keys_everybody_may_do_everything():

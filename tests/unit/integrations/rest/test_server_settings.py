@@ -55,6 +55,8 @@ def test_limits_can_only_be_lowered_and_nonsense_is_refused(monkeypatch, name, v
         ("API_KEYS", '[{"sha256": "sk-secret"}]', "ROWSPACE_API_KEYS cannot be read: 0.sha256: String should match"),
         ("API_KEYS", "sk-secret", "ROWSPACE_API_KEYS cannot be read: it is JSON, such as [{"),
         ("CORS_ORIGINS", "https://sk-secret", 'it is JSON, such as ["https://'),
+        ("CORS_ORIGINS", '["*", "https://sk-secret/"]', "ROWSPACE_CORS_ORIGINS cannot be read: 1: an origin is"),
+        ("CORS_ORIGINS", '["sk-secret"]', "such as https://example.org, with nothing after the host."),
         ("MAX_K", "sk-secret", "ROWSPACE_MAX_K cannot be read: Input should be a valid integer"),
     ],
 )
