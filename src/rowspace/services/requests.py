@@ -37,11 +37,10 @@ def batch_of(queries: Sequence[Any], options: Mapping[str, Any]) -> list[SearchR
 
 
 def is_plain(request: SearchRequest, collection: Collection) -> bool:
-    """Tell whether a search is by distance alone, without a setting, for no more than an index scan gives by itself."""
+    """Tell whether a search orders by distance, without a setting, for no more than an index scan gives by itself."""
     return (
         request.mode == "vector"
         and request.k <= DEFAULT_EF_SEARCH
-        and request.filter is None
         and request.max_distance is None
         and request.min_similarity is None
         and request.min_distance is None

@@ -9,12 +9,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, case, func, inspect, literal_column, select
+from sqlalchemy import ColumnElement, Select, Subquery, case, func, inspect, literal_column, select
 
 from rowspace.statements.identifiers import quote
 from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, at_most, distance_to, number, select_hits
 
-__all__ = ["COMPARED", "FEW", "nearest_of_few"]
+__all__ = ["COMPARED", "FEW", "best_of_few", "is_at", "nearest_of_few"]
 
 M = TypeVar("M")
 
@@ -40,16 +40,25 @@ def nearest_of_few(
         found: the condition that an index serves, without a value that the planner sees.
         passing: one more, which only the rows found are tested by.
     """
+    best, count = best_of_few(target, shape, found, passing)
+    return (
+        select_hits(target, target.model, shape, best.c[DISTANCE], count)
+        .join(best, is_at(target, best))
+        .where(*target.in_scope(planned_once=True))
+        .order_by(best.c[DISTANCE])
+    )
+
+
+def best_of_few(
+    target: Target[Any], shape: Nearest, found: ColumnElement[bool], passing: ColumnElement[bool] | None
+) -> tuple[Subquery, ColumnElement[int]]:
+    """Return places and distances of the nearest rows, for `is_at`, and how many rows were found."""
     distance: ColumnElement[Any] = distance_to(target)
-    # Where a row lies in the one partition: ten looks into the index of the primary key would be 40 pages, a tenth of
-    # what the rows themselves are.
-    mapper: Any = inspect(target.model)
-    place: ColumnElement[Any] = literal_column(f"{quote(mapper.local_table.name)}.ctid")
     compared = distance if passing is None else case((passing, distance))
     # Not a number that the planner sees: for the first thousand of many it might take a scan of the table.
     limit = select(number(FEW + 1)).scalar_subquery()
     rows = (
-        select(place.label("rowspace_place"), compared.label(DISTANCE))
+        select(_place(target).label(_PLACE), compared.label(DISTANCE))
         .select_from(target.model)
         .where(*target.conditions(planned_once=True), found)
         .limit(limit)
@@ -64,10 +73,20 @@ def nearest_of_few(
         .limit(number(shape.k))
         .subquery("rowspace_best")
     )
-    count = select(func.count()).select_from(rows).scalar_subquery().label("rowspace_found")
-    return (
-        select_hits(target, target.model, shape, best.c[DISTANCE], count)
-        .join(best, place == best.c.rowspace_place)
-        .where(*target.in_scope(planned_once=True))
-        .order_by(best.c[DISTANCE])
-    )
+    return best, select(func.count()).select_from(rows).scalar_subquery().label("rowspace_found")
+
+
+def is_at(target: Target[Any], best: Subquery) -> ColumnElement[bool]:
+    """Return the condition that a row is one of the nearest."""
+    condition: ColumnElement[bool] = _place(target) == best.c[_PLACE]
+    return condition
+
+
+_PLACE = "rowspace_place"
+
+
+def _place(target: Target[Any]) -> ColumnElement[Any]:
+    # Where a row lies in the one partition: ten looks into the index of the primary key would be 40 pages, a tenth of
+    # what the rows themselves are.
+    mapper: Any = inspect(target.model)
+    return literal_column(f"{quote(mapper.local_table.name)}.ctid")

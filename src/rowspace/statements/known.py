@@ -1,16 +1,17 @@
-"""The plainest search of a collection that was looked up before: one statement, which also finds out if it changed."""
+"""The plainest searches of a collection that was looked up before: one statement, which also sees if it changed."""
 
 from __future__ import annotations
 
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Select, Text, bindparam, cast, exists, inspect, literal_column, select
+from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, exists, inspect, literal_column, select
 
 from rowspace.models import Collection, Document
-from rowspace.statements.search import Target, distance_to
+from rowspace.statements.few import best_of_few, is_at
+from rowspace.statements.search import DISTANCE, Nearest, Target, distance_to
 
-__all__ = ["NAME", "VERSION", "nearest_known", "with_version"]
+__all__ = ["NAME", "VERSION", "nearest_known", "nearest_known_of_few", "with_version"]
 
 NAME, VERSION = "rowspace_name", "rowspace_version"
 
@@ -32,15 +33,38 @@ def nearest_known(target: Target[Document], k: int) -> Select[Any]:
     Its parameters are the query, `rowspace_name` and `rowspace_version`.
     """
     distance = distance_to(target)
+    return (
+        select(*_COLUMNS, distance.label(DISTANCE))
+        .where(*target.conditions(planned_once=True), _unchanged(target))
+        .order_by(distance)
+        .limit(literal_column(f"{k:d}"))
+    )
+
+
+@lru_cache(512)
+def nearest_known_of_few(
+    target: Target[Document], k: int, found: ColumnElement[bool], passing: ColumnElement[bool] | None = None
+) -> Select[Any]:
+    """Select the same under a filter, of the rows that an index finds by it; before them, how many these were.
+
+    Where they were more than `FEW`, the documents are not the nearest. For the filter see `nearest_of_few`.
+    """
+    best, count = best_of_few(target, Nearest(k), found, passing)
+    return (
+        select(count, *_COLUMNS, best.c[DISTANCE])
+        .join(best, is_at(target, best))
+        .where(*target.in_scope(planned_once=True), _unchanged(target))
+        .order_by(best.c[DISTANCE])
+    )
+
+
+_COLUMNS = (Document.id, Document.content, Document.meta)
+
+
+def _unchanged(target: Target[Document]) -> ColumnElement[bool]:
     ((_, collection_id),) = target.scope
-    unchanged = exists(literal_column("1")).where(
+    return exists(literal_column("1")).where(
         Collection.id == literal_column(f"{collection_id:d}"),
         Collection.name == bindparam(NAME, type_=Text()),
         bindparam(VERSION, type_=Text()) == _XMIN,
-    )
-    return (
-        select(Document.id, Document.content, Document.meta, distance.label("distance"))
-        .where(*target.conditions(planned_once=True), unchanged)
-        .order_by(distance)
-        .limit(literal_column(f"{k:d}"))
     )

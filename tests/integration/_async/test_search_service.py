@@ -21,7 +21,10 @@ async def database(new_database, driver):
 async def documents(database):
     service = AsyncDocumentService(database)
     await service.create_collection("points", 2)
-    rows = [{"id": str(x), "content": f"point {x}", "metadata": {"x": x}, "embedding": [1, x]} for x in range(60)]
+    rows = [
+        {"id": str(x), "content": f"point {x}", "metadata": {"x": x, "odd": x % 2}, "embedding": [1, x]}
+        for x in range(60)
+    ]
     await service.add("points", rows)
     return service
 
@@ -46,10 +49,14 @@ async def test_pages_go_on_where_the_last_one_ended(database, documents):
         await searches.scroll("points", 2, cursor=first.cursor)
 
 
-@pytest.mark.parametrize("k", [3, 40, 60, 100])
-async def test_the_quick_search_answers_as_the_other(database, documents, k):
+FILTERS = [None, {}, {"odd": 1}, {"odd": 1, "x": {"$gt": 50}}, {"x": {"$gt": 50}}, {"odd": 2}]
+
+
+@pytest.mark.parametrize("filter_", FILTERS, ids=str)
+@pytest.mark.parametrize("k", [3, 40, 100])
+async def test_the_quick_search_answers_as_the_other(database, documents, k, filter_):
     quick, searches = AsyncQuickSearch(database), AsyncSearchService(database)
-    request = SearchRequest(vector=[1.0, 7.0], k=k)
+    request = SearchRequest(vector=[1.0, 7.0], k=k, filter=filter_)
     for _ in range(2):
         assert await quick.search("points", request) == await searches.search("points", request)
 
@@ -69,23 +76,40 @@ async def test_a_limit_of_similarity_is_that_of_distance(database, documents, mo
     assert [found] == await searches.search_many("points", [[1.0, 7.0]], k=3, mode=mode, min_similarity=middle)
 
 
-async def test_the_quick_search_notices_what_became_of_a_collection(database, documents):
-    quick, request = AsyncQuickSearch(database), SearchRequest(vector=[1.0, 7.0], k=2)
-    assert ids(await quick.search("points", request)) == ["7", "8"]
+@pytest.mark.parametrize("filter_", [None, {"odd": 1}])
+async def test_the_quick_search_notices_what_became_of_a_collection(database, documents, filter_):
+    quick, request = AsyncQuickSearch(database), SearchRequest(vector=[1.0, 7.0], k=1, filter=filter_)
+    assert ids(await quick.search("points", request)) == ["7"]
     await documents.rename_collection("points", "dots")
     with pytest.raises(CollectionNotFound):
         await quick.search("points", request)
     await documents.create_collection("points", 3)
     with pytest.raises(DimensionMismatch):
         await quick.search("points", request)
-    assert ids(await quick.search("dots", request)) == ["7", "8"]
+    assert ids(await quick.search("dots", request)) == ["7"]
 
 
-async def test_the_quick_search_is_one_statement(database, documents):
-    quick, request = AsyncQuickSearch(database), SearchRequest(vector=[1.0, 7.0], k=2)
+@pytest.mark.parametrize("filter_", [None, {"odd": 1, "x": {"$gt": 50}}])
+async def test_the_quick_search_is_one_statement(database, documents, filter_):
+    quick, request = AsyncQuickSearch(database), SearchRequest(vector=[1.0, 7.0], k=2, filter=filter_)
     await quick.search("points", request)
     seen = []
     target = getattr(database.engine, "sync_engine", database.engine)
     event.listen(target, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
     await quick.search("points", request)
     assert len(seen) == 1
+
+
+async def test_the_quick_search_under_a_filter_that_many_pass(database, documents):
+    rows = [{"id": f"m{x}", "content": "many", "metadata": {"odd": 1}, "embedding": [1, -x]} for x in range(1_001)]
+    await documents.add("points", rows)
+    quick, searches = AsyncQuickSearch(database), AsyncSearchService(database)
+    seen = []
+    target = getattr(database.engine, "sync_engine", database.engine)
+    event.listen(target, "before_cursor_execute", lambda *arguments: seen.append("rowspace_few" in arguments[2]))
+    request = SearchRequest(vector=[1.0, -900.0], k=3, filter={"odd": 1})
+    found = await quick.search("points", request)
+    assert (ids(found), seen.count(True)) == (["m900", "m901", "m899"], 1)
+    # It is known now.
+    assert found == await quick.search("points", request) == await searches.search("points", request)
+    assert seen.count(True) == 1

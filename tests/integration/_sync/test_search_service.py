@@ -22,7 +22,10 @@ def database(new_database, driver):
 def documents(database):
     service = DocumentService(database)
     service.create_collection("points", 2)
-    rows = [{"id": str(x), "content": f"point {x}", "metadata": {"x": x}, "embedding": [1, x]} for x in range(60)]
+    rows = [
+        {"id": str(x), "content": f"point {x}", "metadata": {"x": x, "odd": x % 2}, "embedding": [1, x]}
+        for x in range(60)
+    ]
     service.add("points", rows)
     return service
 
@@ -47,10 +50,14 @@ def test_pages_go_on_where_the_last_one_ended(database, documents):
         searches.scroll("points", 2, cursor=first.cursor)
 
 
-@pytest.mark.parametrize("k", [3, 40, 60, 100])
-def test_the_quick_search_answers_as_the_other(database, documents, k):
+FILTERS = [None, {}, {"odd": 1}, {"odd": 1, "x": {"$gt": 50}}, {"x": {"$gt": 50}}, {"odd": 2}]
+
+
+@pytest.mark.parametrize("filter_", FILTERS, ids=str)
+@pytest.mark.parametrize("k", [3, 40, 100])
+def test_the_quick_search_answers_as_the_other(database, documents, k, filter_):
     quick, searches = QuickSearch(database), SearchService(database)
-    request = SearchRequest(vector=[1.0, 7.0], k=k)
+    request = SearchRequest(vector=[1.0, 7.0], k=k, filter=filter_)
     for _ in range(2):
         assert quick.search("points", request) == searches.search("points", request)
 
@@ -70,23 +77,40 @@ def test_a_limit_of_similarity_is_that_of_distance(database, documents, mode):
     assert [found] == searches.search_many("points", [[1.0, 7.0]], k=3, mode=mode, min_similarity=middle)
 
 
-def test_the_quick_search_notices_what_became_of_a_collection(database, documents):
-    quick, request = QuickSearch(database), SearchRequest(vector=[1.0, 7.0], k=2)
-    assert ids(quick.search("points", request)) == ["7", "8"]
+@pytest.mark.parametrize("filter_", [None, {"odd": 1}])
+def test_the_quick_search_notices_what_became_of_a_collection(database, documents, filter_):
+    quick, request = QuickSearch(database), SearchRequest(vector=[1.0, 7.0], k=1, filter=filter_)
+    assert ids(quick.search("points", request)) == ["7"]
     documents.rename_collection("points", "dots")
     with pytest.raises(CollectionNotFound):
         quick.search("points", request)
     documents.create_collection("points", 3)
     with pytest.raises(DimensionMismatch):
         quick.search("points", request)
-    assert ids(quick.search("dots", request)) == ["7", "8"]
+    assert ids(quick.search("dots", request)) == ["7"]
 
 
-def test_the_quick_search_is_one_statement(database, documents):
-    quick, request = QuickSearch(database), SearchRequest(vector=[1.0, 7.0], k=2)
+@pytest.mark.parametrize("filter_", [None, {"odd": 1, "x": {"$gt": 50}}])
+def test_the_quick_search_is_one_statement(database, documents, filter_):
+    quick, request = QuickSearch(database), SearchRequest(vector=[1.0, 7.0], k=2, filter=filter_)
     quick.search("points", request)
     seen = []
     target = getattr(database.engine, "sync_engine", database.engine)
     event.listen(target, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
     quick.search("points", request)
     assert len(seen) == 1
+
+
+def test_the_quick_search_under_a_filter_that_many_pass(database, documents):
+    rows = [{"id": f"m{x}", "content": "many", "metadata": {"odd": 1}, "embedding": [1, -x]} for x in range(1_001)]
+    documents.add("points", rows)
+    quick, searches = QuickSearch(database), SearchService(database)
+    seen = []
+    target = getattr(database.engine, "sync_engine", database.engine)
+    event.listen(target, "before_cursor_execute", lambda *arguments: seen.append("rowspace_few" in arguments[2]))
+    request = SearchRequest(vector=[1.0, -900.0], k=3, filter={"odd": 1})
+    found = quick.search("points", request)
+    assert (ids(found), seen.count(True)) == (["m900", "m901", "m899"], 1)
+    # It is known now.
+    assert found == quick.search("points", request) == searches.search("points", request)
+    assert seen.count(True) == 1

@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql import psycopg
 
 from rowspace import Distance, Document
 from rowspace.statements.few import nearest_of_few
+from rowspace.statements.known import nearest_known_of_few
 from rowspace.statements.search import Nearest, Target
 
 DOCUMENTS = Target(Document, "embedding", Distance.L2, 3, (("collection_id", 7),))
@@ -40,6 +41,16 @@ def test_what_no_index_serves_is_looked_at_in_the_rows_found_and_so_are_limits()
         "FROM rowspace_few WHERE rowspace_few.rowspace_distance IS NOT NULL AND rowspace_few.rowspace_distance >= "
         "%(rowspace_min_distance)s AND rowspace_few.rowspace_distance <= %(rowspace_max_distance)s ORDER BY"
     ) in text
+
+
+def test_of_a_known_collection_it_sees_whether_that_was_changed():
+    text = sql(nearest_known_of_few(DOCUMENTS, 5, Document.content == "a"))
+    assert " AS rowspace_found, documents.id, documents.content, documents.metadata, rowspace_best." in text
+    assert text.endswith(
+        "WHERE documents.collection_id = 7 AND (EXISTS (SELECT 1 FROM collections WHERE collections.id = 7 "
+        "AND collections.name = %(rowspace_name)s::VARCHAR AND %(rowspace_version)s::VARCHAR = "
+        "CAST(collections.xmin AS TEXT))) ORDER BY rowspace_best.rowspace_distance"
+    )
 
 
 def test_the_statement_is_built_once():

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,16 +11,19 @@ from sqlalchemy import inspect
 
 from rowspace.engine import Database
 from rowspace.errors import mapped_errors
+from rowspace.filters import DOCUMENT
 from rowspace.models import Collection, Document
 from rowspace.repositories.given import is_text
+from rowspace.repositories.subjects import Conditions, Subject, subject_of
+from rowspace.repositories.wide import is_wide, remember
 from rowspace.services._sync.searching import SearchService, query_vector
 from rowspace.services.embedding import Embedder, check_embedder
 from rowspace.services.lanes import Lanes
 from rowspace.services.models import SearchHit, SearchRequest
 from rowspace.services.requests import is_plain
-from rowspace.statements.documents import target_of
-from rowspace.statements.known import NAME, VERSION, nearest_known, with_version
-from rowspace.statements.search import Target, parameters
+from rowspace.statements.few import FEW
+from rowspace.statements.known import NAME, VERSION, nearest_known, nearest_known_of_few, with_version
+from rowspace.statements.search import parameters
 
 __all__ = ["QuickSearch"]
 
@@ -29,7 +33,7 @@ class _Known:
     """A collection as it was when it was looked up."""
 
     collection: Collection
-    target: Target[Document]
+    subject: Subject[Document]
     version: str
 
 
@@ -37,8 +41,9 @@ class QuickSearch:
     """Searches as `SearchService` does, with the same answers, and plain ones with less ado.
 
     A plain search, by distance alone and for no more hits than an index scan gives, is one statement without a
-    transaction, on the driver's own cursor (`rowspace.services.direct`). The collection is remembered; the statement
-    itself finds out whether it was changed since, and whatever comes back short is searched again in full.
+    transaction, on the driver's own cursor (`rowspace.services.direct`), and so is one under a filter whose equalities
+    few documents meet. The collection is remembered; the statement itself finds out whether it was changed since, and
+    whatever comes back short is searched again in full.
 
     Args:
         database: one without hooks of its own on sessions, such as those that name a tenant: plain searches have none.
@@ -47,6 +52,7 @@ class QuickSearch:
 
     def __init__(self, database: Database, embedder: Embedder | None = None) -> None:
         self._lanes = Lanes(database.engine)
+        self._engine: Any = getattr(database.engine, "sync_engine", database.engine)
         self._embedder = embedder
         self._searches = SearchService(database, embedder)
         self._known: dict[str, _Known] = {}
@@ -54,17 +60,20 @@ class QuickSearch:
     def search(self, collection: str, request: SearchRequest) -> list[SearchHit]:
         """Return what `SearchService.search` returns, and raise what it raises."""
         known = self._known.get(collection) or self._look_up(collection)
-        if known is not None and is_plain(request, known.collection):
-            if request.vector is None:
-                check_embedder(known.collection, self._embedder)
-            vector = query_vector(self._embedder, request)
-            hits = self._nearest(known, request.k, vector)
-            if len(hits) == request.k:
-                return hits
-            # It may have been changed, or it has fewer documents.
-            self._known.pop(collection, None)
-            return self._searches.search_with(collection, request, vector)
-        return self._searches.search(collection, request)
+        if known is None or not is_plain(request, known.collection):
+            return self._searches.search(collection, request)
+        conditions = known.subject.conditions(request.filter)
+        if conditions.clauses and not self._may_be_few(known, conditions):
+            return self._searches.search(collection, request)
+        if request.vector is None:
+            check_embedder(known.collection, self._embedder)
+        vector = query_vector(self._embedder, request)
+        hits = self._found(known, request.k, vector, conditions)
+        if hits:
+            return hits
+        # It may have been changed, or it has fewer documents.
+        self._known.pop(collection, None)
+        return self._searches.search_with(collection, request, vector)
 
     def _look_up(self, name: str) -> _Known | None:
         if not is_text(name):
@@ -76,11 +85,27 @@ class QuickSearch:
         *columns, version = rows[0]
         keys = [attribute.key for attribute in inspect(Collection).column_attrs]
         collection = Collection(**dict(zip(keys, columns, strict=True)))
-        known = self._known[name] = _Known(collection, target_of(collection), version)
+        known = self._known[name] = _Known(collection, subject_of(collection), version)
         return known
 
-    def _nearest(self, known: _Known, k: int, vector: Any) -> list[SearchHit]:
-        values = {**parameters(vector), NAME: known.collection.name, VERSION: known.version}
+    def _may_be_few(self, known: _Known, conditions: Conditions) -> bool:
+        return bool(conditions.few) and not is_wide(self._engine, _found_by(known, conditions))
+
+    def _found(self, known: _Known, k: int, vector: Any, conditions: Conditions) -> list[SearchHit]:
+        """Return the hits, none where there may be others."""
+        target = known.subject.target
+        values = {**parameters(vector), **conditions.parameters, NAME: known.collection.name, VERSION: known.version}
+        few = conditions.few
+        statement = nearest_known_of_few(target, k, *few) if few else nearest_known(target, k)
         with mapped_errors():
-            rows = self._lanes.fetch(nearest_known(known.target, k), values)
-        return SearchHit.from_rows(rows, known.target.distance)
+            rows = self._lanes.fetch(statement, values)
+        if not few:
+            return SearchHit.from_rows(rows, target.distance) if len(rows) == k else []
+        if rows and rows[0][0] > FEW:
+            remember(self._engine, _found_by(known, conditions))
+            return []
+        return SearchHit.from_rows([row[1:] for row in rows], target.distance)
+
+
+def _found_by(known: _Known, conditions: Conditions) -> Hashable:
+    return known.subject.target, conditions.parameters[DOCUMENT]
