@@ -88,6 +88,8 @@ def test_a_collection_that_a_rollback_has_expired_is_refused_until_it_is_refresh
                 await documents.count()
             with pytest.raises(ConfigurationError, match="has expired"):
                 AsyncSearchRepository(session, collection)
+            with pytest.raises(ConfigurationError, match="has expired"):
+                AsyncSearchRepository(session, collection, distance="l2")
             # What runs in the session's own greenlet can load it.
             assert await session.run_sync(lambda own: SearchRepository(own, collection).nearest_many([[1, 2, 3]])) == [
                 []

@@ -12,8 +12,8 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar
 from sqlalchemy import ColumnElement
 
 from rowspace.errors import InvalidSetting, InvalidVector
-from rowspace.filters import DOCUMENT
 from rowspace.models import Collection
+from rowspace.repositories import wide
 from rowspace.repositories.subjects import Subject, Where
 from rowspace.settings import DEFAULT_EF_SEARCH, NO_SETTINGS, SearchSettings
 from rowspace.statements import quantized
@@ -76,7 +76,7 @@ class Search(Generic[M]):
         """What an index finds the rows by, None where it is not to be tried whether they are few."""
         if not self.few or self.shape.exact or self.settings.iterative_scan is not None:
             return None
-        return self.target, self.parameters[DOCUMENT]
+        return wide.found_by(self.target, self.parameters)
 
     @property
     def is_limited(self) -> bool:

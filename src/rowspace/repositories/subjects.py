@@ -217,10 +217,10 @@ def subject_of(
     if not isinstance(over, Collection):
         target = target_of(over, column, distance)
         return Subject(target, partial=condition_of(target))
+    at_hand(over)
     if column is not None or distance is not None:
         message = f"The collection {over.name!r} has one embedding and one distance: leave column and distance out."
         raise ConfigurationError(message)
-    at_hand(over)
     return Subject(documents.target_of(over), over.index.get("method"), over, partial=over.index.get("where"))
 
 

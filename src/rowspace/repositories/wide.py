@@ -7,14 +7,16 @@ planned. To know it for long is no harm: the plan finds out what is best.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine
 
-__all__ = ["is_wide", "remember"]
+from rowspace.filters import DOCUMENT
+
+__all__ = ["found_by", "is_wide", "remember"]
 
 _SECONDS = 3_600.0
 
@@ -25,14 +27,19 @@ _KEPT = 1_024
 _until: WeakKeyDictionary[Any, dict[Hashable, float]] = WeakKeyDictionary()
 
 
-def is_wide(bind: Engine | Connection, found_by: Hashable) -> bool:
-    """Return whether many rows were found within the last hour."""
-    return monotonic() < _until.get(bind.engine.pool, {}).get(found_by, 0.0)
+def found_by(target: Hashable, parameters: Mapping[str, str]) -> Hashable:
+    """Return what an index finds the rows of a target by: the document of a filter with these parameters."""
+    return target, parameters[DOCUMENT]
 
 
-def remember(bind: Engine | Connection, found_by: Hashable) -> None:
-    """Keep it that many rows were found."""
+def is_wide(bind: Engine | Connection, key: Hashable) -> bool:
+    """Return whether many rows were found by it within the last hour."""
+    return monotonic() < _until.get(bind.engine.pool, {}).get(key, 0.0)
+
+
+def remember(bind: Engine | Connection, key: Hashable) -> None:
+    """Keep it that many rows were found by it."""
     known = _until.setdefault(bind.engine.pool, {})
     if len(known) >= _KEPT:
         known.clear()
-    known[found_by] = monotonic() + _SECONDS
+    known[key] = monotonic() + _SECONDS

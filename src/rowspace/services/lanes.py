@@ -47,8 +47,9 @@ class AsyncLanes:
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine.sync_engine
-        pool: Any = self._engine.pool
+        #: That of SQLAlchemy's sync side.
+        self.engine = engine.sync_engine
+        pool: Any = self.engine.pool
         sized = hasattr(pool, "size") and hasattr(pool, "timeout")
         #: Turns that nobody has; None where there is no end of them.
         self._free: int | None = (pool.size() or None) if sized else None
@@ -64,13 +65,13 @@ class AsyncLanes:
         """
         lane = await self._turn()
         try:
-            if is_observed(self._engine):
+            if is_observed(self.engine):
                 await self._close(lane)
                 lane = None
-                rows: Rows = await greenlet_spawn(fetch, self._engine, statement, values)
+                rows: Rows = await greenlet_spawn(fetch, self.engine, statement, values)
             else:
-                lane = lane or _Lane(await greenlet_spawn(without_transactions, self._engine), monotonic())
-                rows = await _run(lane.proxied, prepared(self._engine.dialect, statement), values)
+                lane = lane or _Lane(await greenlet_spawn(without_transactions, self.engine), monotonic())
+                rows = await _run(lane.proxied, prepared(self.engine.dialect, statement), values)
         except BaseException as error:
             if lane is not None and not isinstance(error, Exception):
                 # Cancelled: nobody knows what the connection is at.
@@ -132,7 +133,7 @@ class Lanes:
     """The connections of an engine: threads wait in its pool, which keeps their order."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
 
     def fetch(self, statement: Select[Any], values: Mapping[str, Any]) -> Rows:
         """Return the rows of a statement that comes again as the same object.
@@ -140,7 +141,7 @@ class Lanes:
         Raises:
             sqlalchemy.exc.DBAPIError: as SQLAlchemy raises it, its `TimeoutError` where the pool is exhausted.
         """
-        return fetch_kept(self._engine, statement, values)
+        return fetch_kept(self.engine, statement, values)
 
 
 async def _run(proxied: PoolProxiedConnection, statement: Prepared, values: Mapping[str, Any]) -> Rows:

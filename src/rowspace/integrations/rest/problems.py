@@ -73,8 +73,10 @@ class Problem:
 def title_of(status: int) -> str:
     """Return the name of a status as RFC 9110 has it, which Python's own has since 3.13, else its number."""
     # An application may have statuses of its own, such as 499.
-    known = {one.value: one.phrase for one in HTTPStatus} | {413: "Content Too Large", 422: "Unprocessable Content"}
-    return known.get(status, f"Status {status}")
+    return _TITLES.get(status, f"Status {status}")
+
+
+_TITLES = {one.value: one.phrase for one in HTTPStatus} | {413: "Content Too Large", 422: "Unprocessable Content"}
 
 
 class ProblemError(RowspaceError):

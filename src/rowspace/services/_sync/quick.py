@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +10,10 @@ from sqlalchemy import inspect
 
 from rowspace.engine import Database
 from rowspace.errors import mapped_errors
-from rowspace.filters import DOCUMENT
 from rowspace.models import Collection, Document
 from rowspace.repositories.given import is_text
 from rowspace.repositories.subjects import Conditions, Subject, subject_of
-from rowspace.repositories.wide import is_wide, remember
+from rowspace.repositories.wide import found_by, is_wide, remember
 from rowspace.services._sync.searching import SearchService, query_vector
 from rowspace.services.embedding import Embedder, check_embedder
 from rowspace.services.lanes import Lanes
@@ -52,7 +50,6 @@ class QuickSearch:
 
     def __init__(self, database: Database, embedder: Embedder | None = None) -> None:
         self._lanes = Lanes(database.engine)
-        self._engine: Any = getattr(database.engine, "sync_engine", database.engine)
         self._embedder = embedder
         self._searches = SearchService(database, embedder)
         self._known: dict[str, _Known] = {}
@@ -69,11 +66,7 @@ class QuickSearch:
             check_embedder(known.collection, self._embedder)
         vector = query_vector(self._embedder, request)
         hits = self._found(known, request.k, vector, conditions)
-        if hits:
-            return hits
-        # It may have been changed, or it has fewer documents.
-        self._known.pop(collection, None)
-        return self._searches.search_with(collection, request, vector)
+        return hits or self._searches.search_with(collection, request, vector)
 
     def _look_up(self, name: str) -> _Known | None:
         if not is_text(name):
@@ -89,7 +82,9 @@ class QuickSearch:
         return known
 
     def _may_be_few(self, known: _Known, conditions: Conditions) -> bool:
-        return bool(conditions.few) and not is_wide(self._engine, _found_by(known, conditions))
+        if not conditions.few:
+            return False
+        return not is_wide(self._lanes.engine, found_by(known.subject.target, conditions.parameters))
 
     def _found(self, known: _Known, k: int, vector: Any, conditions: Conditions) -> list[SearchHit]:
         """Return the hits, none where there may be others."""
@@ -99,13 +94,11 @@ class QuickSearch:
         statement = nearest_known_of_few(target, k, *few) if few else nearest_known(target, k)
         with mapped_errors():
             rows = self._lanes.fetch(statement, values)
-        if not few:
-            return SearchHit.from_rows(rows, target.distance) if len(rows) == k else []
-        if rows and rows[0][0] > FEW:
-            remember(self._engine, _found_by(known, conditions))
+        if len(rows) < (1 if few else k):
+            # It may have been changed, or it has fewer documents.
+            self._known.pop(known.collection.name, None)
             return []
-        return SearchHit.from_rows([row[1:] for row in rows], target.distance)
-
-
-def _found_by(known: _Known, conditions: Conditions) -> Hashable:
-    return known.subject.target, conditions.parameters[DOCUMENT]
+        if few and rows[0][0] > FEW:
+            remember(self._lanes.engine, found_by(target, conditions.parameters))
+            return []
+        return SearchHit.from_rows([row[1:] for row in rows] if few else rows, target.distance)
