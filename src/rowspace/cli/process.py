@@ -107,6 +107,9 @@ def _outcome(ctx: Any) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         say(" ".join(["Interrupted.", *_notes(error)]))
+        # Where it came within an `exec` of text, as each dataclass is made by, CPython would end by the signal itself,
+        # handled or not; the next one has it forgotten.
+        exec("")  # noqa: S102
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     except BrokenPipeError:
         # Nobody reads on, as in `rowspace search ... | head`; the interpreter would complain when it flushes.

@@ -209,3 +209,27 @@ def test_a_question_that_is_not_answered(monkeypatch, cause, raised):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
     with pytest.raises(raised):
         confirm("Drop it?", yes=False)
+
+
+INTERRUPTED = """
+import os, time, typer
+from rowspace.cli.process import Program
+
+app = typer.Typer(cls=Program)
+
+@app.callback()
+def root(): ...
+
+@app.command()
+def wait():
+    exec("os.kill(os.getpid(), 2); time.sleep(9)")
+
+app()
+"""
+
+
+def test_an_interrupt_while_something_is_made_of_text_is_one_as_well(tmp_path):
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
+    command = [sys.executable, "-m", "interrupted", "wait"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
