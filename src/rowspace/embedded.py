@@ -1,6 +1,6 @@
 """The embedded PostgreSQL (extra `embedded`): a server of the user's own, started on demand, in a data directory.
 
-It listens on a Unix socket only and stops when the last process that opened it ends.
+It listens on a Unix socket only and stops when the last process that opened it ends, be it by a signal.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
-from subprocess import SubprocessError, TimeoutExpired
 from time import sleep
 from typing import Any
 
@@ -55,11 +56,12 @@ class EmbeddedServer:
             if os.geteuid() == 0:
                 _make_user(module)
             server = _start(module, self.data_dir, "stop" if keep else "delete")
-        except (OSError, RuntimeError, SubprocessError) as error:
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             message = f"The embedded PostgreSQL in {self.data_dir} does not start: {_reason(error, self.data_dir)}"
             raise StoreUnavailable(message) from error
         _forget_the_dead(server)
         self._server = server.__enter__()
+        self._watched: int | None = _watch(self.data_dir, keep=keep)
 
     @property
     def url(self) -> URL:
@@ -76,6 +78,9 @@ class EmbeddedServer:
     def stop(self) -> None:
         """Let go of the server; it stops when no other process uses it."""
         self._server.__exit__(None, None, None)
+        watched, self._watched = self._watched, None
+        if watched is not None:
+            os.close(watched)
 
 
 def _module() -> Any:
@@ -114,7 +119,7 @@ def _start(module: Any, data_dir: Path, cleanup_mode: str) -> Any:
     _wait_while_it_starts(data_dir)
     try:
         return module.get_server(data_dir, cleanup_mode=cleanup_mode)
-    except TimeoutExpired:
+    except subprocess.TimeoutExpired:
         _wait_while_it_starts(data_dir)
         if _state(data_dir) is None:
             raise
@@ -155,6 +160,34 @@ def _state(data_dir: Path) -> str | None:
     if not is_server:
         return "something else"
     return lines[7].strip() if len(lines) > 7 else "starting"
+
+
+# Waits until nobody holds the other end of its input any more, and looks after the server where that runs still.
+_WATCHER = """
+exec 3<&0
+{ read -r _; [ ! -e "$1/postmaster.pid" ] || exec "$2" -m rowspace.embedded "$1" "$3"; } <&3 &
+"""
+
+
+def _watch(data_dir: Path, *, keep: bool) -> int:
+    """Start what lets go of the server when this process is killed; return what to close where that is needless.
+
+    It is no child, so that nobody has to wait for it, and in a session of its own, where no Ctrl-C reaches it.
+    """
+    end, watched = os.pipe()
+    arguments = [str(data_dir.resolve()), sys.executable, "keep" if keep else "delete"]
+    try:
+        subprocess.run(  # noqa: S603
+            ["/bin/sh", "-c", _WATCHER, "sh", *arguments],
+            stdin=end,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            check=True,
+        )
+    finally:
+        os.close(end)
+    return watched
 
 
 def _reason(error: Exception, data_dir: Path) -> str:
@@ -198,3 +231,7 @@ def _create_database(admin: URL) -> None:
                 connection.execute(f'CREATE DATABASE "{DATABASE}"')
             except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 return  # another process was first, which is what we wanted
+
+
+if __name__ == "__main__":
+    EmbeddedServer(Path(sys.argv[1]), keep=sys.argv[2] == "keep").stop()

@@ -58,16 +58,57 @@ def test_a_path_with_a_blank():
         EmbeddedServer(Path(name) / "pg")
 
 
-def test_a_user_that_was_killed_does_not_keep_it_running(directory):
-    program = (
-        "import os, sys, pathlib, rowspace.embedded as e; e.EmbeddedServer(pathlib.Path(sys.argv[1])); os._exit(1)"
-    )
-    subprocess.run([sys.executable, "-c", program, directory], check=False)  # as SIGKILL would end it
-    (dead,) = json.loads((directory / ".handle_pids.json").read_text())
+USER = """
+import os, pathlib, signal, sys
+from rowspace.embedded import EmbeddedServer
+EmbeddedServer(pathlib.Path(sys.argv[1]), keep=sys.argv[2] == "keep")
+os.kill(os.getpid(), int(sys.argv[3]))
+"""
+
+
+def run_and_kill(directory, *, keep, by=signal.SIGKILL):
+    done = subprocess.run([sys.executable, "-c", USER, directory, "keep" if keep else "delete", str(by)], check=False)
+    assert done.returncode == -by
+
+
+def wait_until(reached):
+    end = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+def test_it_stops_when_its_user_is_killed(directory, by):
+    run_and_kill(directory, keep=True, by=by)
+    wait_until(lambda: not (directory / "postmaster.pid").exists())
+    assert (directory / "PG_VERSION").exists()
+
+
+def test_a_passing_one_is_deleted_when_its_user_is_killed(directory):
+    run_and_kill(directory, keep=False)
+    wait_until(lambda: not directory.exists())
+
+
+def test_it_goes_on_where_a_user_that_was_killed_was_not_the_last(directory):
     server = EmbeddedServer(directory)
-    assert json.loads((directory / ".handle_pids.json").read_text()) == [os.getpid()] != [dead]
-    assert (directory / "postmaster.pid").exists()
+    users = directory / ".handle_pids.json"
+    run_and_kill(directory, keep=True)
+    wait_until(lambda: json.loads(users.read_text()) == [os.getpid()])
+    assert server.url.database == "rowspace"
     server.stop()
+    assert not (directory / "postmaster.pid").exists()
+
+
+def test_who_was_killed_unwatched_does_not_keep_it_running(directory):
+    server = EmbeddedServer(directory)
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    (directory / ".handle_pids.json").write_text(json.dumps([os.getpid(), gone.pid]))
+    assert EmbeddedServer(directory).url == server.url
+    assert json.loads((directory / ".handle_pids.json").read_text()) == [os.getpid()]
+    for _ in range(2):
+        server.stop()
     assert not (directory / "postmaster.pid").exists()
 
 
