@@ -5,12 +5,14 @@ It listens on a Unix socket only and stops when the last process that opened it 
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import logging
 import os
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -24,6 +26,9 @@ __all__ = ["DATABASE", "EmbeddedServer", "default_data_dir"]
 
 #: The database that is made in the server.
 DATABASE = "rowspace"
+
+# As the wheel calls them.
+_MODES = {True: "stop", False: "delete"}
 
 _log = logging.getLogger(__name__)
 
@@ -55,13 +60,12 @@ class EmbeddedServer:
             self.data_dir.parent.mkdir(parents=True, exist_ok=True)
             if os.geteuid() == 0:
                 _make_user(module)
-            server = _start(module, self.data_dir, "stop" if keep else "delete")
+            server = _start(module, self.data_dir, _MODES[keep])
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             message = f"The embedded PostgreSQL in {self.data_dir} does not start: {_reason(error, self.data_dir)}"
             raise StoreUnavailable(message) from error
-        _forget_the_dead(server)
         self._server = server.__enter__()
-        self._watched: int | None = _watch(self.data_dir, keep=keep)
+        _watch(self.data_dir, keep=keep)
 
     @property
     def url(self) -> URL:
@@ -78,9 +82,8 @@ class EmbeddedServer:
     def stop(self) -> None:
         """Let go of the server; it stops when no other process uses it."""
         self._server.__exit__(None, None, None)
-        watched, self._watched = self._watched, None
-        if watched is not None:
-            os.close(watched)
+        if self._server._count <= 0:  # noqa: SLF001 -- of all that this process opened
+            _unwatch(self.data_dir)
 
 
 def _module() -> Any:
@@ -118,14 +121,16 @@ def _start(module: Any, data_dir: Path, cleanup_mode: str) -> Any:
     _forget_the_crashed(module, data_dir)
     _wait_while_it_starts(data_dir)
     try:
-        return module.get_server(data_dir, cleanup_mode=cleanup_mode)
+        server = module.get_server(data_dir, cleanup_mode=cleanup_mode)
     except subprocess.TimeoutExpired:
         _wait_while_it_starts(data_dir)
         if _state(data_dir) is None:
             raise
         # It would be given back as it is, without an address.
         module.PostgresServer._instances.pop(data_dir.resolve())  # noqa: SLF001
-        return module.get_server(data_dir, cleanup_mode=cleanup_mode)
+        server = module.get_server(data_dir, cleanup_mode=cleanup_mode)
+    _forget_the_dead(server)
+    return server
 
 
 def _forget_the_crashed(module: Any, data_dir: Path) -> None:
@@ -162,20 +167,25 @@ def _state(data_dir: Path) -> str | None:
     return lines[7].strip() if len(lines) > 7 else "starting"
 
 
-# Waits until nobody holds the other end of its input any more, and looks after the server where that runs still.
+# Waits for a line, as whoever lets go in an ordinary way writes, or for the end of the last process that might write.
 _WATCHER = """
 exec 3<&0
-{ read -r _; [ ! -e "$1/postmaster.pid" ] || exec "$2" -m rowspace.embedded "$1" "$3"; } <&3 &
+{ read -r _ || [ ! -e "$1/postmaster.pid" ] || exec "$2" -m rowspace.embedded "$1" "$3"; } <&3 &
 """
 
+#: By process and data directory, where to write the line: a fork holds it too, and has no right to.
+_watched: dict[tuple[int, Path], int] = {}
 
-def _watch(data_dir: Path, *, keep: bool) -> int:
-    """Start what lets go of the server when this process is killed; return what to close where that is needless.
+
+def _watch(data_dir: Path, *, keep: bool) -> None:
+    """Start what lets go of the server if this process is killed.
 
     It is no child, so that nobody has to wait for it, and in a session of its own, where no Ctrl-C reaches it.
     """
-    end, watched = os.pipe()
-    arguments = [str(data_dir.resolve()), sys.executable, "keep" if keep else "delete"]
+    if (os.getpid(), data_dir) in _watched:
+        return
+    end, _watched[os.getpid(), data_dir] = os.pipe()
+    arguments = [str(data_dir.resolve()), sys.executable, _MODES[keep]]
     try:
         subprocess.run(  # noqa: S603
             ["/bin/sh", "-c", _WATCHER, "sh", *arguments],
@@ -187,7 +197,28 @@ def _watch(data_dir: Path, *, keep: bool) -> int:
         )
     finally:
         os.close(end)
-    return watched
+
+
+def _unwatch(data_dir: Path) -> None:
+    descriptor = _watched.pop((os.getpid(), data_dir), None)
+    if descriptor is None:
+        return
+    with suppress(BrokenPipeError):  # it was killed itself
+        os.write(descriptor, b"\n")
+    os.close(descriptor)
+
+
+@atexit.register
+def _unwatch_all() -> None:
+    # The wheel, which was imported later, has let go by now.
+    for process_id, data_dir in [*_watched]:
+        if process_id == os.getpid():
+            _unwatch(data_dir)
+
+
+def _let_go(data_dir: Path, cleanup_mode: str) -> None:
+    """Stop the server unless somebody uses it, for one that could not do so."""
+    _start(_module(), data_dir, cleanup_mode).cleanup()
 
 
 def _reason(error: Exception, data_dir: Path) -> str:
@@ -234,4 +265,4 @@ def _create_database(admin: URL) -> None:
 
 
 if __name__ == "__main__":
-    EmbeddedServer(Path(sys.argv[1]), keep=sys.argv[2] == "keep").stop()
+    _let_go(Path(sys.argv[1]), sys.argv[2])

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from rowspace import embedded
@@ -71,6 +72,37 @@ def run_and_kill(directory, *, keep, by=signal.SIGKILL):
     assert done.returncode == -by
 
 
+def watchers(directory):
+    """Return how many processes look after the server in a directory: one for each of its users."""
+    known = {"sh", Path(sys.executable).resolve().name, Path(sys.executable).name}
+    lines = [one.info["cmdline"] or [""] for one in psutil.process_iter(["cmdline"])]
+    return sum(Path(line[0]).name in known and str(directory) in line for line in lines)
+
+
+def test_who_lets_go_in_an_ordinary_way_is_not_looked_after(directory):
+    server = EmbeddedServer(directory)
+    again = EmbeddedServer(directory)
+    assert watchers(directory) == 1
+    again.stop()
+    assert watchers(directory) == 1
+    program = "import pathlib, sys, rowspace.embedded as e; e.EmbeddedServer(pathlib.Path(sys.argv[-1]))"
+    subprocess.run([sys.executable, "-c", program, directory], check=True)
+    wait_until(lambda: watchers(directory) == 1)
+    server.stop()
+    wait_until(lambda: watchers(directory) == 0)
+    assert not embedded._watched.keys() & {(os.getpid(), directory)}
+
+
+def test_a_fork_does_not_end_what_looks_after_the_server(directory):
+    server = EmbeddedServer(directory)
+    if (child := os.fork()) == 0:
+        embedded._unwatch_all()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert watchers(directory) == 1
+    server.stop()
+
+
 def wait_until(reached):
     end = time.monotonic() + 60
     while not reached():
@@ -94,7 +126,8 @@ def test_it_goes_on_where_a_user_that_was_killed_was_not_the_last(directory):
     server = EmbeddedServer(directory)
     users = directory / ".handle_pids.json"
     run_and_kill(directory, keep=True)
-    wait_until(lambda: json.loads(users.read_text()) == [os.getpid()])
+    wait_until(lambda: watchers(directory) == 1)
+    assert json.loads(users.read_text()) == [os.getpid()]
     assert server.url.database == "rowspace"
     server.stop()
     assert not (directory / "postmaster.pid").exists()
