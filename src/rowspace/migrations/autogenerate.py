@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Literal
 
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations.ops import AlterColumnOp, UpgradeOps
+from alembic.operations.ops import AlterColumnOp, CreateIndexOp, DropIndexOp, ModifyTableOps, UpgradeOps
 from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy import Connection, Dialect, Table
@@ -60,6 +60,7 @@ def _register() -> None:
     add, postgresql = plugin.add_autogenerate_comparator, "postgresql"
     add(_recognise_types, "autogenerate", qualifier=postgresql, priority=DispatchPriority.FIRST)
     add(_compare_extension, "autogenerate", qualifier=postgresql, priority=DispatchPriority.LAST)
+    add(_free_names, "autogenerate", qualifier=postgresql, priority=DispatchPriority.LAST)
     add(compare_indexes, "table", "vector_indexes", qualifier=postgresql, priority=DispatchPriority.LAST)
     add(_compare_dimension, "column", "dimension", qualifier=postgresql, priority=DispatchPriority.LAST)
 
@@ -94,6 +95,21 @@ def _compare_extension(context: AutogenContext, upgrade: UpgradeOps) -> Priority
 def _needs_extension(table: Table, dialect: Dialect) -> bool:
     methods = {index.dialect_options["postgresql"]["using"] for index in table.indexes}
     return any(_VECTOR_TYPE.match(_ddl(column.type, dialect)) for column in table.c) or bool(methods & VECTOR_METHODS)
+
+
+def _free_names(_: AutogenContext, upgrade: UpgradeOps) -> PriorityDispatchResult:
+    """Create an index after the one of its name on another table is dropped: a schema has a name once."""
+    changes = [op for op in upgrade.ops if isinstance(op, ModifyTableOps)]
+    dropped = {op.index_name: change for change in changes for op in change.ops if isinstance(op, DropIndexOp)}
+    for change in changes:
+        created = [op for op in change.ops if isinstance(op, CreateIndexOp)]
+        moved = [op for op in created if dropped.get(str(op.index_name), change) is not change]
+        if moved:
+            change.ops[:] = [op for op in change.ops if op not in moved]
+            upgrade.ops.append(ModifyTableOps(change.table_name, moved, schema=change.schema))
+            if change.is_empty():
+                upgrade.ops.remove(change)
+    return PriorityDispatchResult.CONTINUE
 
 
 def _compare_dimension(context: AutogenContext, alter: AlterColumnOp, *place: Any) -> PriorityDispatchResult:

@@ -128,6 +128,31 @@ def test_from_nothing_to_a_changed_index_and_back(application):
     assert application.scratch.scalars("SELECT 1 FROM pg_extension WHERE extname = 'vector'") == []
 
 
+def several(**indexed):
+    """Tables by name, with the index or without."""
+    metadata = MetaData()
+    for name, has_index in indexed.items():
+        column, index = embedded(HNSW())
+        Table(name, metadata, Column("id", Integer, primary_key=True), column, *[index] * has_index)
+    return metadata
+
+
+@pytest.mark.parametrize(
+    "after",
+    [{"before": True, "old": False}, {"young": True, "old": False}, {"new": True, "old": False}, {"new": True}],
+    ids=["to a table before", "to one after", "to a new one", "to a new one as the old one goes"],
+)
+def test_an_index_that_goes_to_another_table_with_its_name(application, after):
+    kept = {"before": False, "young": False}
+    application.migrate_to(several(**kept, old=True))
+    application.migrate_to(several(**kept | after))
+    command.check(application.config(several(**kept | after)))
+    where = "SELECT tablename::text FROM pg_indexes WHERE indexname = 'ix_embedding'"
+    assert application.scratch.scalars(where) == [name for name, has_index in after.items() if has_index]
+    application.downgrade("-1")
+    assert application.scratch.scalars(where) == ["old"]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [

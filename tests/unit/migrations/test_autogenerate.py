@@ -3,13 +3,14 @@ import pytest
 from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import _repr_type, render_op_text
 from alembic.migration import MigrationContext
-from alembic.operations.ops import CreateIndexOp, CreateTableOp
+from alembic.operations.ops import CreateIndexOp, CreateTableOp, DropIndexOp, ModifyTableOps, UpgradeOps
 from sqlalchemy import ARRAY, Column, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.schema import CreateIndex
 
 from rowspace.indexes import HNSW
 from rowspace.migrations import configure_options
+from rowspace.migrations.autogenerate import _free_names
 from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 
@@ -89,3 +90,22 @@ def test_what_is_rendered_for_a_model_runs(column, quantize, expected):
     assert str(CreateIndex(made_again).compile(dialect=psycopg.dialect())) == (
         f"CREATE INDEX ix_articles_embedding ON articles USING hnsw ({expected}) WITH (m = 8, ef_construction = 32)"
     )
+
+
+def test_an_index_is_dropped_before_one_of_its_name_is_made_on_another_table():
+    upgrade = UpgradeOps(
+        [
+            ModifyTableOps("new", [CreateIndexOp("moved", "new", ["a"])]),
+            ModifyTableOps("other", [CreateIndexOp("moved too", "other", ["a"]), CreateIndexOp("own", "other", ["a"])]),
+            ModifyTableOps("old", [DropIndexOp("moved", "old"), DropIndexOp("moved too", "old")]),
+            ModifyTableOps("same", [DropIndexOp("changed", "same"), CreateIndexOp("changed", "same", ["a"])]),
+        ]
+    )
+    _free_names(context(), upgrade)
+    assert [(change.table_name, [op.index_name for op in change.ops]) for change in upgrade.ops] == [
+        ("other", ["own"]),
+        ("old", ["moved", "moved too"]),
+        ("same", ["changed", "changed"]),
+        ("new", ["moved"]),
+        ("other", ["moved too"]),
+    ]
