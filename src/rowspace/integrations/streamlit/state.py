@@ -88,6 +88,8 @@ def explained() -> Iterator[None]:
 
 def quoted(sentence: str) -> str:
     """Return a sentence in which nothing is taken for Markdown."""
+    # Streamlit looks for icons in what is left after that: a character without width keeps it from finding one.
+    sentence = re.sub(r":(?=material[/_]|streamlit:)", ":\N{WORD JOINER}", sentence)
     return re.sub(r"([\\`*_\[\]$<>~#:|!+-])", r"\\\1", sentence)
 
 

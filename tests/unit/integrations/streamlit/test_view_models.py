@@ -244,6 +244,12 @@ def test_nothing_is_taken_for_markdown():
     assert quoted("a_b [x](y) $1$ `c` :red[d]") == r"a\_b \[x\](y) \$1\$ \`c\` \:red\[d\]"
 
 
+@pytest.mark.parametrize("icon", ["material/delete", "material_delete", "streamlit"])
+def test_nothing_is_taken_for_an_icon(icon):
+    """A page finds them in what Markdown has made, where a backslash is gone."""
+    assert f":{icon}:" not in quoted(f"a :{icon}:").replace("\\", "")
+
+
 def test_an_embedder_by_name():
     assert embedder_of("rowspace.testing:HashingEmbedder").dimension == 64
     with pytest.raises(ConfigurationError, match=r"There is no embedder 'nowhere:x': No module named 'nowhere'\."):
