@@ -235,6 +235,7 @@ def test_a_server_that_goes_away_is_one_sentence(open_app, new_database):
         ("bad.jsonl", b"[1]\n", "bad.jsonl, line 1: expected a JSON object"),
         ("late.jsonl", b'{"text": "a"}\n' * 30 + b"{", "late.jsonl, line 31: not JSON"),
         ("bad.txt", b"good\n\xff\xfe", "bad.txt, line 2: not UTF-8"),
+        ("nul.txt", b"good\nb\0d", "nul.txt, line 2: a NUL byte, which PostgreSQL cannot store. Remove it."),
         ("empty.txt", b" \n", "The file holds no document."),
     ],
 )

@@ -150,8 +150,14 @@ def _cut(paragraph: str, longest: int) -> Iterator[str]:
 
 def _text(stream: BinaryIO) -> str:
     try:
-        return stream.read().decode("utf-8-sig")
+        text = stream.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         message = f"line {line}: not UTF-8: byte {error.object[error.start]:#04x}."
         raise InvalidRow(message) from error
+    before, nul, _ = text.partition("\0")
+    if nul:
+        line = before.count("\n") + 1
+        message = f"line {line}: a NUL byte, which PostgreSQL cannot store. Remove it."
+        raise InvalidRow(message)
+    return text

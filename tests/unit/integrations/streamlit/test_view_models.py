@@ -183,6 +183,8 @@ def test_errors_of_a_file_name_it_and_no_option_of_a_command():
         list(file.documents(Fields("text"), progress=lambda _: None))
     with pytest.raises(InvalidRow, match=r"Remove it\.$"):
         list(upload("a.jsonl", rb'{"text": "a\u0000"}').documents(Fields("text"), progress=lambda _: None))
+    with pytest.raises(InvalidRow, match=r"^a.txt, line 2: a NUL byte, which PostgreSQL cannot store\. Remove it\.$"):
+        list(upload("a.txt", b"one\ntw\0o").documents(Fields(), progress=lambda _: None))
     with pytest.raises(ConfigurationError, match=r"'a.pdf' cannot be read: expected a file that ends in .csv"):
         upload("a.pdf", b"").first()
 
