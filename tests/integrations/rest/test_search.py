@@ -130,3 +130,13 @@ def test_a_collection_that_is_made_anew_is_searched_anew(client, name):
         assert ids(search(client, name, vector=[1, 1])) == [f"d{number}"]
         client.delete(f"/api/collections/{name}")
     assert search(client, name, vector=[1, 1]).status_code == 404
+
+
+def test_without_a_k_there_are_at_most_as_many_as_the_server_gives(start, collection):
+    few = start(max_k=2)
+    assert ids(search(few, collection, vector=VECTOR)) == ["a", "b/c"]
+    many = few.post("/api/search", json={"collection": collection, "queries": [VECTOR]}).json()["results"]
+    assert [hit["id"] for hit in many[0]["hits"]] == ["a", "b/c"]
+    answer = few.post("/api/chat", json={"collection": collection, "question": "What is an index?"})
+    assert len(answer.json()["sources"]) == 2
+    assert search(few, collection, vector=VECTOR, k=3).status_code == 422

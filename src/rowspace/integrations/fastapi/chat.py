@@ -15,7 +15,7 @@ from rowspace.integrations.fastapi.openapi import described
 from rowspace.integrations.fastapi.routes import access_of
 from rowspace.integrations.rag.models import Answer, AnswerEvent
 from rowspace.integrations.rest.bodies import JSON
-from rowspace.integrations.rest.checks import check_search
+from rowspace.integrations.rest.checks import checked_search
 from rowspace.integrations.rest.errors import RequestFault
 from rowspace.integrations.rest.events import EVENT_HEADERS, EVENTS, event_text, failure_text
 from rowspace.integrations.rest.ids import HEADER, request_id
@@ -46,7 +46,7 @@ def add_chat(router: APIRouter, backend: Backend) -> None:
         The events are `sources`, then each `token`, then the whole `answer`; `error` where it fails on the way.
         """
         access_of(request).check(body.collection)
-        check_search(body, backend.settings)
+        body = checked_search(body, backend.settings)
         question = body.request()
         if not body.stream and EVENTS not in request.headers.get("accept", ""):
             answer = await _unless_left(request, backend.answers.aanswer(question))

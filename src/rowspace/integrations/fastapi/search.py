@@ -8,7 +8,7 @@ from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.openapi import described
 from rowspace.integrations.fastapi.routes import access_of
 from rowspace.integrations.rest.bodies import JSON
-from rowspace.integrations.rest.checks import check_search
+from rowspace.integrations.rest.checks import checked_search
 from rowspace.integrations.rest.queries import BatchBody, Search, SearchResult, SearchResults
 
 __all__ = ["add_search"]
@@ -28,7 +28,7 @@ def add_search(router: APIRouter, backend: Backend) -> None:
     async def search(body: Search, request: Request) -> Response:
         """Return the documents nearest to a text or a vector, best first; with `queries`, those of each."""
         access_of(request).check(body.collection)
-        check_search(body, limits)
+        body = checked_search(body, limits)
         if isinstance(body, BatchBody):
             many = await backend.searches.search_many(body.collection, body.queries, **body.options())
             found = [SearchResult.model_construct(hits=hits) for hits in many]

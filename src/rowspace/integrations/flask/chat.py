@@ -10,7 +10,7 @@ from flask import Response, request
 
 from rowspace.integrations.flask.calls import Call, answer, body_of
 from rowspace.integrations.rag.models import AnswerEvent
-from rowspace.integrations.rest.checks import check_search
+from rowspace.integrations.rest.checks import checked_search
 from rowspace.integrations.rest.events import EVENT_HEADERS, EVENTS, event_text, failure_text
 from rowspace.integrations.rest.queries import ChatBody
 
@@ -21,7 +21,7 @@ def chat(call: Call) -> Response:
     """Return an answer from the documents with its numbered sources, whole or as server-sent events."""
     body: ChatBody = body_of(ChatBody, call.backend)
     call.access.check(body.collection)
-    check_search(body, call.backend.settings)
+    body = checked_search(body, call.backend.settings)
     question = body.request()
     if not body.stream and EVENTS not in request.headers.get("Accept", ""):
         return answer(call.backend.answers.answer(question))

@@ -11,7 +11,7 @@ from flask import Response, request
 from rowspace.integrations.flask.backend import Backend
 from rowspace.integrations.flask.calls import Call, answer, body_of, chunks_of, data_of, is_streamed
 from rowspace.integrations.rest.bodies import LineReader
-from rowspace.integrations.rest.checks import check_number, check_search, no_documents, one_document
+from rowspace.integrations.rest.checks import check_number, checked_search, no_documents, one_document
 from rowspace.integrations.rest.models import (
     CollectionBody,
     Collections,
@@ -140,7 +140,7 @@ def search(call: Call) -> Response:
     """Return the documents nearest to a text or a vector, best first; with `queries`, those of each."""
     body = body_of(Search, call.backend)
     call.access.check(body.collection)
-    check_search(body, call.backend.settings)
+    body = checked_search(body, call.backend.settings)
     if isinstance(body, BatchBody):
         many = call.backend.searches.search_many(body.collection, body.queries, **body.options())
         found = [SearchResult.model_construct(hits=hits) for hits in many]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TypeVar, cast
 
 from rowspace.errors import RowNotFound
 from rowspace.integrations.rest.bodies import JSON, media_type
@@ -11,7 +12,9 @@ from rowspace.integrations.rest.queries import BatchBody, ChatBody, SearchBody
 from rowspace.integrations.rest.settings import Limits
 from rowspace.services import DocumentOut
 
-__all__ = ["check_coding", "check_media_type", "check_number", "check_search", "no_documents", "one_document"]
+__all__ = ["check_coding", "check_media_type", "check_number", "checked_search", "no_documents", "one_document"]
+
+S = TypeVar("S", bound=SearchBody | BatchBody | ChatBody)
 
 
 def check_media_type(content_type: str | None) -> None:
@@ -37,16 +40,19 @@ def check_coding(content_encoding: str | None) -> None:
         raise RequestFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, headers={"Accept-Encoding": "identity"})
 
 
-def check_search(body: SearchBody | BatchBody | ChatBody, limits: Limits) -> None:
-    """Refuse a search, or that of a question, beyond the limits.
+def checked_search(body: S, limits: Limits) -> S:
+    """Return a search, or a question, within the limits; one without a k gets at most theirs.
 
     Raises:
         RequestFault: 422, with the place.
     """
+    if body.k > limits.max_k and "k" not in body.model_fields_set:
+        body = cast("S", body.model_copy(update={"k": limits.max_k}))
     _check("/k", body.k, limits.max_k)
     _check("/fetch_k", body.fetch_k or 0, limits.max_k)
     if isinstance(body, BatchBody):
         _check("/queries", len(body.queries), limits.max_queries)
+    return body
 
 
 def _check(pointer: str, number: int, limit: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rowspace.errors import RowNotFound
-from rowspace.integrations.rest.checks import check_media_type, check_number, check_search, one_document
+from rowspace.integrations.rest.checks import check_media_type, check_number, checked_search, one_document
 from rowspace.integrations.rest.errors import RequestFault
 from rowspace.integrations.rest.queries import BatchBody, ChatBody, SearchBody
 from rowspace.integrations.rest.settings import Limits
@@ -27,16 +27,29 @@ LIMITS = Limits(max_k=10, max_queries=2, max_documents=3)
 )
 def test_limits_of_this_server(body, pointer):
     with pytest.raises(RequestFault, match="at most") as raised:
-        check_search(body, LIMITS)
+        checked_search(body, LIMITS)
     assert (raised.value.status, raised.value.pointer) == (422, pointer)
 
 
 def test_what_is_within_them():
-    check_search(SearchBody(collection="c", text="a", mode="mmr", k=10, fetch_k=10), LIMITS)
-    check_search(BatchBody(collection="c", queries=["a", "b"], k=10), LIMITS)
+    body = SearchBody(collection="c", text="a", mode="mmr", k=10, fetch_k=10)
+    assert checked_search(body, LIMITS) is body
+    checked_search(BatchBody(collection="c", queries=["a", "b"], k=10), LIMITS)
     check_number(3, LIMITS)
     with pytest.raises(RequestFault, match="4 documents at once, at most 3"):
         check_number(4, LIMITS)
+
+
+def test_a_k_that_is_not_given_is_never_beyond_them():
+    few = Limits(max_k=5)
+    assert checked_search(SearchBody(collection="c", text="a"), few).k == 5
+    assert checked_search(BatchBody(collection="c", queries=["a"], mode="text"), few).options() == {
+        "k": 5,
+        "mode": "text",
+    }
+    assert checked_search(ChatBody(collection="c", question="a", stream=True), few).request().k == 5
+    with pytest.raises(RequestFault, match="k is 10, at most 5 are given here"):
+        checked_search(SearchBody(collection="c", text="a", k=10), few)
 
 
 @pytest.mark.parametrize(("given", "said"), [("text/plain", "text/plain"), (None, "of no Content-Type")])
