@@ -71,6 +71,20 @@ def test_batches_that_are_committed_are_embedded_before(service, embedder, optio
     assert (service.collection("news")).embedder == "hashing-8"
 
 
+def test_the_first_batch_is_read_before_a_connection_is_taken(database, service):
+    held = []
+
+    def source():
+        for text in ("tea", "coffee", "milk"):
+            held.append(database.engine.pool.checkedout())
+            yield text
+        held.append(database.engine.pool.checkedout())
+
+    assert (service.add("news", source())).inserted == 3
+    assert (service.add("news", source(), batch_size=2)).unchanged == 3
+    assert held == [0, 0, 0, 0] + [0, 0, 1, 1]
+
+
 def test_searches_embed_before_their_transaction(database, service, embedder):
     service.add("news", ["tea", "coffee"])
     embedder.held.clear()

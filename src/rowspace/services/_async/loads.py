@@ -61,11 +61,14 @@ class AsyncLoader:
             async with self._sessions.begin() as session:
                 await self._finish(await open_documents(session, self._collection), resume)
         else:
+            # Before a connection is taken: the source may be a client that sends slowly.
+            given = await atake(source, size)
             async with self._sessions.begin() as session:
                 repository = await open_documents(session, self._collection)
-                while given := await atake(source, size):
+                while given:
                     batch = await self._compared(repository, given)
                     await self._write(repository, batch, await self._embed(batch))
+                    given = await atake(source, size)
                 await self._finish(repository)
         return self._load.report
 

@@ -62,11 +62,14 @@ class Loader:
             with self._sessions.begin() as session:
                 self._finish(open_documents(session, self._collection), resume)
         else:
+            # Before a connection is taken: the source may be a client that sends slowly.
+            given = take(source, size)
             with self._sessions.begin() as session:
                 repository = open_documents(session, self._collection)
-                while given := take(source, size):
+                while given:
                     batch = self._compared(repository, given)
                     self._write(repository, batch, self._embed(batch))
+                    given = take(source, size)
                 self._finish(repository)
         return self._load.report
 
