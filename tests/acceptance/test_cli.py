@@ -168,6 +168,21 @@ def test_a_closed_pipe_is_quiet(cli, animals):
     assert process.returncode == 141
 
 
+def test_streams_that_are_closed(cli, animals):
+    """As a daemon may start it: what is data is an error, what is said goes nowhere."""
+
+    def run(command):
+        shell = ["sh", "-c", command, *ROWSPACE]
+        done = subprocess.run(shell, env=cli.environment, capture_output=True, text=True, timeout=300, check=False)
+        return done.returncode, done.stdout[:1], done.stderr
+
+    bad = "Error: [Errno 9] Bad file descriptor\n"
+    assert run(f'"$0" "$@" export {animals} - 2>&- <&-') == (0, "{", "")
+    assert run(f'"$0" "$@" export {animals} - >&-') == (1, "", bad)
+    assert run(f'"$0" "$@" ingest - --format jsonl -c {animals} <&-') == (1, "", bad)
+    assert run('"$0" "$@" --version >&-') == (1, "", bad)
+
+
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_an_output_that_is_not_utf8(cli, animals, options):
     ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -35,6 +36,7 @@ class ExitCode(IntEnum):
 
 def prepare() -> None:
     """Set up streams and signals of a process that runs one command."""
+    _replace_closed()
     for stream in (sys.stdout, sys.stderr):
         # Where the locale is not UTF-8, a character that it lacks is escaped and the command goes on.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -42,6 +44,18 @@ def prepare() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _exit_by_signal)
+
+
+def _replace_closed() -> None:
+    """Put others in the place of streams that the process was started without, as by `>&-`, before a file gets there.
+
+    To read or write those is an error, as data would be lost; but what is said on standard error goes nowhere.
+    """
+    for name, flags in (("stdin", os.O_WRONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            file = io.FileIO(os.open(os.devnull, flags), "r" if name == "stdin" else "w")
+            # Nothing is kept back, which the interpreter would try to write once more when it ends.
+            setattr(sys, name, io.TextIOWrapper(file, encoding="utf-8", write_through=True))
 
 
 def _exit_by_signal(number: int, _: Any) -> NoReturn:
@@ -92,9 +106,14 @@ def confirm(question: str, *, yes: bool) -> None:
 class Program(TyperGroup):
     """The root of all commands: whatever one of them raises ends here."""
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read the command line, and print what `--help` and `--version` ask for."""
+        with _outcome():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
-        with _outcome(ctx):
+        with _outcome(debug=ctx.params.get("debug", False)):
             result = super().invoke(ctx)
             # Here, where a closed pipe is handled, and not when the interpreter ends.
             sys.stdout.flush()
@@ -102,7 +121,7 @@ class Program(TyperGroup):
 
 
 @contextmanager
-def _outcome(ctx: Any) -> Iterator[None]:
+def _outcome(*, debug: bool = False) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
@@ -118,7 +137,7 @@ def _outcome(ctx: Any) -> Iterator[None]:
     except Exception as error:
         if not is_explained(error):
             raise
-        if ctx.params.get("debug"):
+        if debug:
             traceback.print_exc()
         fail(" ".join([sentence_of(error), *_notes(error)]), _code(error))
 
