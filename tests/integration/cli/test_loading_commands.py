@@ -30,6 +30,14 @@ def test_rejects_go_to_a_file(cli, tmp_path):
     assert source.read_text() == MIXED
 
 
+def test_rejects_that_have_no_room_stop_the_load(cli, tmp_path):
+    source = tmp_path / "mixed.jsonl"
+    source.write_text(MIXED)
+    said = cli("ingest", str(source), "-c", "mixed", "--rejects", "/dev/full", code=1).stderr
+    assert said.endswith("/dev/full: No space left on device.\n")
+    assert "mixed" not in collections(cli)
+
+
 def test_nothing_but_rejects(cli, tmp_path):
     bad = tmp_path / "bad.jsonl"
     said = cli("ingest", "-", "--format", "jsonl", "--rejects", str(bad), given=lines("x", "y")).stderr

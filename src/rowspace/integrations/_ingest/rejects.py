@@ -39,7 +39,8 @@ class Rejects:
 
     def __enter__(self) -> Self:
         if self._path is not None:
-            self._file = self._open.enter_context(self._path.open("w", encoding="utf-8"))
+            # Line by line: an error of the disk comes before what is loaded beside them is committed.
+            self._file = self._open.enter_context(self._path.open("w", buffering=1, encoding="utf-8"))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
