@@ -23,6 +23,7 @@ from rowspace.wire.encode import to_json
 
 pd: Any = require("pandas", extra="pandas")
 pa: Any = require("pyarrow", extra="pandas")
+pc: Any = require("pyarrow.compute", extra="pandas")
 
 # After what they need is known to be there, so that a missing one is asked for by this extra.
 from rowspace.integrations._frames.load import Existing  # noqa: E402
@@ -247,4 +248,14 @@ def _series(column: Any, backend: Backend, noted: str | None) -> Any:
     nullable = _NULLABLE.get(column.type) or _NULLABLE_FLOATS.get(column.type)
     if nullable is not None and (str(nullable) == noted or (column.null_count and column.type in _NULLABLE)):
         return column.to_pandas(types_mapper={column.type: nullable}.get)
+    if _has_gaps(column):
+        return pd.Series(column.to_pylist(), dtype=object)
     return column.to_pandas()
+
+
+def _has_gaps(column: Any) -> bool:
+    """Tell whether lists of whole numbers have nulls in them: NumPy's integers have none, and floats fewer digits."""
+    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+        return False
+    values = pc.list_flatten(column)
+    return _has_gaps(values) or bool(pa.types.is_integer(values.type) and values.null_count)

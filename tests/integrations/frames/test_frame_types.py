@@ -78,6 +78,17 @@ def test_a_column_comes_back_as_it_was(session, frame, tmp_path, name):
     pd.testing.assert_series_equal(by_file["column"], expected)
 
 
+def test_lists_with_gaps_keep_their_digits(session, frame):
+    lists = [[2**53 + 1, None], [], None, [3]]
+    write_frame(session, "gaps", frame.assign(column=lists))
+    back = read_frame(session, "gaps").sort_values("id")
+    assert back["column"].tolist() == lists
+    write_frame(session, "gaps", back, if_exists="append")
+    collection = CollectionRepository(session).get("gaps")
+    documents = DocumentRepository(session, collection).get(list("abcd"))
+    assert [document.meta.get("column") for document in documents] == lists
+
+
 def test_metadata_of_a_frame_is_not_changed_by_a_way_through_it(session, frame):
     metadata = [{"a": 1}, {"b": ["x", {"c": None}]}, {"a": "text", "n": None}, {}]
     write_frame(session, "whole", frame.assign(metadata=metadata))
