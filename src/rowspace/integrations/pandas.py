@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
-from sqlalchemy import Select, inspect
+from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from rowspace._optional import require
 from rowspace.errors import ConfigurationError, InvalidRow, InvalidVector
 from rowspace.models import Collection
 from rowspace.repositories.given import size
+from rowspace.repositories.targets import mapper_of
 from rowspace.results import LoadReport, Reject
 from rowspace.wire.columns import Kind, kind_of
 from rowspace.wire.encode import to_json
@@ -35,6 +36,9 @@ from rowspace.integrations.arrow import Over, read_batches, read_table, write_ta
 __all__ = ["read_frame", "read_frames", "to_matrix", "write_frame"]
 
 Backend = Literal["numpy", "pyarrow"]
+
+#: What Arrow has against a value; a text that is no Unicode among them.
+_REFUSED = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeEncodeError)
 
 #: pandas' own types for values that may be missing.
 _NULLABLE = {
@@ -152,7 +156,7 @@ def _table(frame: Any, names: Mapping[str, str], over: Over) -> Any:
     }
     try:
         table = pa.Table.from_pandas(plain.assign(**texts), preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError) as error:
+    except (*_REFUSED, TypeError) as error:
         message = f"The frame has values that Arrow cannot take: {str(error).rstrip('.')}."
         raise InvalidRow(message) from error
     fields = [field.with_metadata(IS_JSON) if field.name in texts else field for field in table.schema]
@@ -174,13 +178,13 @@ def _takes_json(name: Any, over: Over) -> bool:
     """Tell whether a column becomes metadata, or is JSON in a model."""
     if not isinstance(name, str) or isinstance(over, str | Collection):
         return isinstance(name, str) and name not in DOCUMENT
-    columns = inspect(over).columns
+    columns = mapper_of(over).columns
     return name not in columns or kind_of(columns[name].type) is Kind.JSON
 
 
 def _as_json(values: Any) -> list[str | None] | None:
     """Return values as JSON text, or None where Arrow has a type for all of them."""
-    with suppress(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+    with suppress(*_REFUSED):
         if not _has_objects(pa.array(values, from_pandas=True).type):
             return None
     try:

@@ -9,6 +9,7 @@ import uuid
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pgvector.sqlalchemy import HALFVEC, VECTOR
@@ -36,7 +37,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from rowspace import Repository, SparseVector
 from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidRow
 from rowspace.integrations.arrow import read_table, write_table
-from rowspace.integrations.pandas import read_frame
+from rowspace.integrations.pandas import read_frame, write_frame
 
 
 class Base(DeclarativeBase):
@@ -214,3 +215,6 @@ def test_vectors_of_pgvectors_own_types_are_checked(things):
 def test_what_is_neither_a_model_nor_a_select_is_said(things, over):
     with pytest.raises(ConfigurationError, match="Expected a mapped class, got"):
         read_frame(things, over)
+    frame = pd.DataFrame({"id": ["a"], "content": [""]})
+    with pytest.raises(ConfigurationError, match="Expected a mapped class, got"):
+        write_frame(things, over, frame)

@@ -52,6 +52,7 @@ SAME = {
     "objects in lists": [[{"a": 1}, {"b": 2}], [], None, [{}]],
     "several types": [1, "x", {"k": [True]}, 2.5],
     "lists": [[1, 2], [], None, [3]],
+    "numbers beyond 64 bits": [2**70, 1, None, -(2**64)],
     "small floats": np.array([0.1, 0.2, 0.3, 0.4], np.float32),
 }
 
@@ -171,6 +172,11 @@ REFUSED = {
     "periods": (lambda f: f.assign(x=pd.period_range("2026-01", periods=4, freq="M")), r"period\[M\].*\.astype\(str\)"),
     "bytes": (lambda f: f.assign(x=b"x"), "'x' is b'x', which has no form in JSON. Leave it out, or make it text"),
     "infinity": (lambda f: f.assign(x=[1, 2, np.inf, 3]), r"Row 2 \(id 'c'\), column 'metadata': 'x' is inf"),
+    "no Unicode": (lambda f: f.assign(x=pd.Series(["\ud800"] * 4, dtype=object)), "surrogates not allowed"),
+    "no Unicode in a text": (
+        lambda f: f.assign(content=pd.Series(["\ud800"] * 4, dtype=object)),
+        "values that Arrow cannot take: .* surrogates not allowed",
+    ),
     "no JSON": (lambda f: f.assign(metadata=["{}", "{", "{}", "{}"]), "Row 1: 'metadata' is '{', which is no JSON"),
     "no object": (lambda f: f.assign(metadata=["{}", "{}", "[]", "{}"]), "Row 2: 'metadata' is .*, which is no JSON"),
     "no vectors": (lambda f: f.assign(embedding=None), "Row 0: 'embedding' is null, and every row needs one"),
