@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import HSTORE
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from rowspace import Repository, SparseVector
+from rowspace import Repository, SparseVector, Vector
 from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidRow
 from rowspace.integrations.arrow import read_table, write_table
 from rowspace.integrations.pandas import read_frame, write_frame
@@ -116,6 +116,12 @@ class Priced(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     price: Mapped[complex] = mapped_column(Money)
     vector: Mapped[Any] = mapped_column(VECTOR(3), nullable=True)
+
+
+class Shape(Base):
+    __tablename__ = "shapes_of_any_dimension"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    vector: Mapped[Any] = mapped_column(Vector(), nullable=True)
 
 
 @pytest.fixture
@@ -209,6 +215,16 @@ def test_vectors_of_pgvectors_own_types_are_checked(things):
     table = pa.table({"id": [1], "vector": np.ones((1, 2)).tolist()})
     with pytest.raises(DimensionMismatch, match=r"'vector'.*3"):
         write_table(things, Thing, table, if_exists="append")
+
+
+@pytest.mark.parametrize("vectors", [[], [None], [[1, 2], None, [3, 4]], [[1], None, [2, 3, 4]]])
+def test_vectors_of_a_column_without_a_dimension(things, vectors):
+    Repository(things, Shape).upsert([{"id": at, "vector": vector} for at, vector in enumerate(vectors)])
+    assert read_table(things, Shape).sort_by("id")["vector"].to_pylist() == vectors
+    table = read_table(things, select(Shape.vector).order_by(Shape.id))
+    assert table["vector"].to_pylist() == vectors
+    some = read_table(things, Shape, where=[Shape.id != 2])
+    assert write_table(things, Shape, some, if_exists="append").inserted == 0
 
 
 @pytest.mark.parametrize("over", [text("SELECT 1"), 5, Thing.id, Thing.__table__])

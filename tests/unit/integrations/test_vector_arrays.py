@@ -4,8 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from rowspace import Vector
 from rowspace.errors import DimensionMismatch, InvalidVector
+from rowspace.integrations._frames.columns import array_of, arrow_type
 from rowspace.integrations._frames.vectors import sound_vectors, vectors_of
+from rowspace.wire.columns import Kind, RawColumn
 
 FINE = {
     "lists": pa.array([[1.0, 2.0], [3.0, 4.0]]),
@@ -60,3 +63,11 @@ def test_a_column_that_is_all_null_has_no_vectors():
 def test_what_holds_no_vectors_is_refused_as_a_whole(array):
     with pytest.raises(InvalidVector, match=r"The column 'v' is .*expected FixedSizeList<float32>, or lists"):
         sound_vectors(array, name="v")
+
+
+def test_vectors_of_any_dimension_are_lists():
+    sent = [Vector().to_binary(np.array(one, np.float32)) for one in ([1, 2], [3])]
+    raw = RawColumn(np.array([len(sent[0]), -1, len(sent[1])]), b"".join(sent))
+    array = array_of(raw, Kind.VECTOR, arrow_type(Vector()))
+    array.validate(full=True)
+    assert (array.type, array.to_pylist()) == (pa.list_(pa.float32()), [[1, 2], None, [3]])

@@ -94,7 +94,8 @@ def array_of(raw: RawColumn, kind: Kind, type_: Any) -> Any:
         DimensionMismatch: a vector of another dimension.
     """
     if kind is Kind.VECTOR:
-        return vectors_array(raw.matrix(type_.list_size), raw.valid)
+        is_fixed = pa.types.is_fixed_size_list(type_)
+        return vectors_array(raw.matrix(type_.list_size), raw.valid) if is_fixed else _vectors_of_any_dimension(raw)
     if kind in _NUMBERS:
         return pa.array(raw.numbers(_NUMBERS[kind]), type_, mask=~raw.valid)
     if kind in _MOMENTS:
@@ -103,6 +104,16 @@ def array_of(raw: RawColumn, kind: Kind, type_: Any) -> Any:
         return _lists(raw.texts(), type_)
     text = _bytes(raw, pa.binary() if kind is Kind.BYTES else pa.string())
     return as_type(text, type_) if kind is Kind.DECIMAL else text
+
+
+def _vectors_of_any_dimension(raw: RawColumn) -> Any:
+    # The dimension comes before the numbers, in as many bytes as one of them.
+    sent = np.frombuffer(raw.data, ">f4")
+    is_number = np.ones(len(sent), np.bool_)
+    is_number[raw.offsets()[:-1][raw.valid] // 4] = False
+    ends = np.where(raw.valid, raw.lengths // 4 - 1, 0).cumsum()
+    offsets = pa.array(np.concatenate([[0], ends]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(sent[is_number].astype(np.float32)), mask=pa.array(~raw.valid))
 
 
 def _lists(texts: Sequence[str | None], type_: Any) -> Any:

@@ -193,9 +193,9 @@ def selected(session: Session, statement: Select[Any], *, columns: Any, where: W
 
 
 def _selected_type(type_: Any, values: Sequence[Any]) -> Any:
-    # A vector column without a dimension, such as that of the documents, has that of its first vector.
-    dimension = next((_length(value) for value in values if value is not None), 0) if _is_vector(type_) else 0
-    arrow = arrow_type(type_, dimension)
+    # A vector column without a dimension, such as that of the documents, has that of its first vectors.
+    found = {_length(value) for value in values if value is not None} if _is_vector(type_) else set()
+    arrow = arrow_type(type_, found.pop() if len(found) == 1 else None)
     if isinstance(type_, TypeDecorator) and not _fits(values, arrow):
         return pa.string()
     # A sum of integers is an integer to SQLAlchemy, and more than one to PostgreSQL.
@@ -237,7 +237,9 @@ def _array_of(values: Sequence[Any], type_: Any, arrow: Any, name: str) -> Any:
         InvalidRow: a value that the array cannot hold; the message names the column.
     """
     if _is_vector(type_):
-        return stacked(values, arrow.list_size)
+        if pa.types.is_fixed_size_list(arrow):
+            return stacked(values, arrow.list_size)
+        return pa.array([None if value is None else as_vector(value) for value in values], arrow)
     stored: Any = stored_type(type_)
     if kind_of(stored) is Kind.JSON:
         return pa.array([None if value is None else to_json(value) for value in values], arrow)
