@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, Enum, Select, TypeDecorator, select
+from sqlalchemy import ARRAY, Column, Enum, Select, TypeDecorator, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
@@ -26,6 +27,7 @@ from rowspace.integrations._frames.metadata import (
 from rowspace.models import Collection
 from rowspace.repositories import TableRepository
 from rowspace.repositories.subjects import Where
+from rowspace.types import vector_type_of
 from rowspace.vectors import as_vector
 from rowspace.wire.columns import Kind, RawColumn, kind_of
 from rowspace.wire.encode import to_json
@@ -243,9 +245,24 @@ def _array_of(values: Sequence[Any], type_: Any, arrow: Any, name: str) -> Any:
     stored: Any = stored_type(type_)
     if kind_of(stored) is Kind.JSON:
         return pa.array([None if value is None else to_json(value) for value in values], arrow)
-    label = stored.bind_processor(psycopg_dialect()) if isinstance(type_, Enum) else None
+    written = _writer(type_)
     with _naming(name):
-        return array_of_values([_as_text(label(one) if label else one, arrow) for one in values], arrow)
+        return array_of_values([_as_text(written(one) if written else one, arrow) for one in values], arrow)
+
+
+def _writer(type_: Any) -> Callable[[Any], Any] | None:
+    """Return what makes of a value what the database has, where Python would show something else; else None."""
+    if (vector := vector_type_of(type_)) is not None:
+        return lambda value: None if value is None else vector.to_text(vector.coerce(value))
+    if isinstance(type_, Enum):
+        return stored_type(type_).bind_processor(psycopg_dialect())
+    if isinstance(type_, ARRAY) and (item := _writer(type_.item_type)) is not None:
+        return partial(_each, item)
+    return None
+
+
+def _each(written: Callable[[Any], Any], value: Any) -> Any:
+    return [_each(written, one) for one in value] if isinstance(value, list) else written(value)
 
 
 def _as_text(value: Any, arrow: Any) -> Any:
