@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rowspace._optional import require
-from rowspace.errors import EmbedderFailed
+from rowspace.errors import DimensionMismatch, EmbedderFailed
 from rowspace.integrations.retrying import Retry
 from rowspace.repositories.given import size
 from rowspace.services.embedding import (
@@ -80,7 +80,7 @@ class ParallelEmbedder:
         """
         if not texts:
             return np.empty((0, 0), np.float32)
-        return np.concatenate(self._run(_embed_here, _chunks(texts, self._chunk)))
+        return _joined(self._run(_embed_here, _chunks(texts, self._chunk)))
 
     def embed_query(self, text: str, /) -> Float32:
         """Return the vector of a query, of shape (dimension,); the errors are those of `embed_documents`."""
@@ -179,7 +179,7 @@ class ConcurrentEmbedder:
             # By any of them: the first may be waiting for its next try.
             for part in wait(parts, return_when=FIRST_EXCEPTION).done:
                 part.result()
-            return np.concatenate([part.result() for part in parts])
+            return _joined([part.result() for part in parts])
         finally:
             # After an error, or Ctrl-C, nobody waits for requests that are under way.
             given_up.set()
@@ -196,7 +196,7 @@ class ConcurrentEmbedder:
             return np.empty((0, 0), np.float32)
         tasks = [asyncio.create_task(self._atry(aembed_texts, part)) for part in _chunks(texts, self._chunk)]
         try:
-            return np.concatenate(await asyncio.gather(*tasks))
+            return _joined(await asyncio.gather(*tasks))
         except BaseException:
             for task in tasks:
                 task.cancel()
@@ -233,6 +233,14 @@ class ConcurrentEmbedder:
 
 def _chunks(texts: Sequence[str], size: int) -> list[list[str]]:
     return [list(texts[at : at + size]) for at in range(0, len(texts), size)]
+
+
+def _joined(parts: Sequence[Float32]) -> Float32:
+    dimensions = sorted({part.shape[1] for part in parts})
+    if len(dimensions) > 1:
+        message = f"The embedder made vectors of {dimensions[0]} and of {dimensions[1]} dimensions, not of one."
+        raise DimensionMismatch(message)
+    return np.concatenate(parts)
 
 
 def _prepare_process(factory: Callable[[], Any]) -> None:

@@ -15,7 +15,7 @@ import httpx
 import numpy as np
 import pytest
 
-from rowspace.errors import ConfigurationError
+from rowspace.errors import ConfigurationError, DimensionMismatch
 from rowspace.integrations.embedding import ConcurrentEmbedder, Retry
 from rowspace.integrations.retrying import is_transient, retry_after
 from rowspace.testing import HashingEmbedder
@@ -175,6 +175,15 @@ def test_the_limit_is_reached_and_kept(embed):
     vectors = embed(ConcurrentEmbedder(inside, limit=4, chunk_size=5), TEXTS)
     np.testing.assert_array_equal(vectors, EXPECTED)
     assert inside.most == 4
+
+
+def test_answers_of_several_dimensions_are_refused(embed):
+    class Fickle(HashingEmbedder):
+        def embed_documents(self, texts):
+            return np.ones((len(texts), 3 if "text 39" in texts else 4))
+
+    with pytest.raises(DimensionMismatch, match="made vectors of 3 and of 4 dimensions"):
+        embed(ConcurrentEmbedder(Fickle(8), chunk_size=10), TEXTS)
 
 
 def test_an_error_does_not_wait_for_requests_under_way():
