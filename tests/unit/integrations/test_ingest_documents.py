@@ -100,6 +100,7 @@ def test_jsonl_round_trip(metadata):
         ('{"content": "a", "x": 1e999}', "line 1: "),
         ("[" * 100_000, "line 1: not JSON"),
         (b'{"content": "ok"}\n{"content": "\xff"}', "line 2: not UTF-8: byte 0xff at 14."),
+        (b"\x1f\x8b\x08\x00", "line 1: not UTF-8: byte 0x8b at 2. It is packed: unpack it first, as in: gzip -dc."),
     ],
 )
 def test_bad_jsonl(text, message):

@@ -115,6 +115,8 @@ def decoded(lines: Iterable[bytes], errors: str = "strict") -> Iterator[str]:
 
 
 def _encoding_hint(line: bytes) -> str:
+    if line.startswith(b"\x1f\x8b"):
+        return "It is packed: unpack it first, as in: gzip -dc."
     name = "UTF-16" if line.startswith((b"\xff\xfe", b"\xfe\xff")) else "LATIN1"
     return f"Convert it first, as in: iconv -f {name} -t UTF-8."
 
