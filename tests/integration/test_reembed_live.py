@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from threading import Event
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -60,6 +62,36 @@ def writing(database, ended):
         expected.update({row["id"]: row["content"] for row in changed})
         expected.pop(gone, None)
     return expected
+
+
+class Slow(HashingEmbedder):
+    """Takes longer than it takes to write, as a hosted one does."""
+
+    def embed_documents(self, texts):
+        sleep(0.1)
+        return super().embed_documents(texts)
+
+
+def written_until_the_swap(database, began):
+    """Change a document without pause; tell whether it came to an end by the swap, and not by the time."""
+    service = DocumentService(database, OLD)
+    for turn in count():
+        try:
+            service.add("news", rows([3], f"turn {turn}"))
+        except EmbedderMismatch:
+            return True
+        if monotonic() - began > 30:
+            return False
+
+
+def test_changes_without_pause_do_not_put_off_the_swap_of_a_slow_embedder(database):
+    service = DocumentService(database, OLD)
+    service.create_collection("news")
+    service.add("news", rows(range(ROWS)))
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(written_until_the_swap, database, monotonic())
+        assert service.reembed("news", Slow(24)).dimension == 24
+        assert writer.result()
 
 
 def test_searches_and_writes_go_on(database):

@@ -97,12 +97,14 @@ class AsyncReembedder:
         raise TransactionConflict(message)
 
     async def _catch_up(self) -> None:
-        while True:
+        """Take over what was noted, until less than a batch comes meanwhile: that may go on for ever."""
+        is_full = True
+        while is_full:
             async with self._sessions.begin() as session:
                 changes, rows = await (await self._open(session)).changed(self._size)
-            if not changes:
-                return
-            await self._store(rows, changes)
+            is_full = len(changes) >= self._size
+            if changes:
+                await self._store(rows, changes)
 
     async def _try_to_swap(self, *, embed: bool) -> bool:
         """Swap, unless the locks cannot be had or, where `embed` is not said, there is something new to embed."""
