@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from threading import Event
 from time import monotonic, sleep
 
@@ -74,14 +73,14 @@ class Slow(HashingEmbedder):
 
 def written_until_the_swap(database, began):
     """Change a document without pause; tell whether it came to an end by the swap, and not by the time."""
-    service = DocumentService(database, OLD)
-    for turn in count():
+    service, turn = DocumentService(database, OLD), 0
+    while monotonic() - began < 30:
         try:
             service.add("news", rows([3], f"turn {turn}"))
         except EmbedderMismatch:
             return True
-        if monotonic() - began > 30:
-            return False
+        turn += 1
+    return False
 
 
 def test_changes_without_pause_do_not_put_off_the_swap_of_a_slow_embedder(database):

@@ -82,7 +82,7 @@ def test_the_first_batch_is_read_before_a_connection_is_taken(database, service)
 
     assert (service.add("news", source())).inserted == 3
     assert (service.add("news", source(), batch_size=2)).unchanged == 3
-    assert held == [0, 0, 0, 0] + [0, 0, 1, 1]
+    assert held == [0, 0, 0, 0, 0, 0, 1, 1]
 
 
 def test_searches_embed_before_their_transaction(database, service, embedder):
