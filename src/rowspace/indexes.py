@@ -18,7 +18,7 @@ from sqlalchemy.types import TypeEngine
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
 from rowspace.settings import is_whole
-from rowspace.types import Bit, HalfVector, vector_type_of
+from rowspace.types import Bit, HalfVector, decorated, vector_type_of
 
 __all__ = [
     "HNSW",
@@ -335,7 +335,7 @@ def _complete(index: Index, table: Table, column: str, spec: Any) -> None:
 def _type_of(type_: TypeEngine[Any], method: str) -> tuple[str, int]:
     vector = vector_type_of(type_)
     if vector is None:
-        message = f"A {method} index needs a vector column, got {type_!r}."
+        message = f"A {method} index needs a vector column, got {type_!r}.{decorated(type_)}"
         raise ConfigurationError(message)
     if vector.dimension is None:
         message = "A column without a dimension is indexed through a cast; give it one, as in Vector(384)."

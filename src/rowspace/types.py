@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Dialect, Double, TextClause
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeEngine, UserDefinedType
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from rowspace import vectors
 from rowspace.distance import Distance
@@ -30,7 +30,7 @@ try:
 except ImportError:  # pgvector 0.3, which langchain-postgres and vecs pin
     from pgvector.utils import SparseVector as SparseValue  # type: ignore[no-redef]
 
-__all__ = ["Bit", "HalfVector", "SparseVector", "Vector", "VectorType", "vector_type_of"]
+__all__ = ["Bit", "HalfVector", "SparseVector", "Vector", "VectorType", "decorated", "vector_type_of"]
 
 T = TypeVar("T")
 
@@ -207,7 +207,11 @@ class VectorType(UserDefinedType[T], Generic[T]):
 
 
 class Vector(VectorType[NDArray[np.float32]]):
-    """pgvector's `vector(n)`: n float32 numbers. Gives and takes float32 arrays of shape (n,)."""
+    """pgvector's `vector(n)`: n float32 numbers. Gives and takes float32 arrays of shape (n,).
+
+    For other values than these make a subclass, not a `TypeDecorator`: `coerce` makes of a value what is stored, as it
+    does of a query, and `decode` makes of what is stored what an entity has. It needs a `cache_ok = True` of its own.
+    """
 
     name = "vector"
     # Not in VectorType: SQLAlchemy looks in each class's own namespace, and compiles anew at each call without it.
@@ -447,3 +451,14 @@ def vector_type_of(type_: TypeEngine[Any]) -> VectorType[Any] | None:
     if made.__module__.partition(".")[0] != "pgvector" or made.__name__ not in _PGVECTOR:
         return None
     return _PGVECTOR[made.__name__](getattr(type_, "dim", None) or getattr(type_, "length", None))
+
+
+def decorated(type_: TypeEngine[Any]) -> str:
+    """Return what to do in place of a `TypeDecorator` over a vector type; "" for any other type."""
+    if not isinstance(type_, TypeDecorator) or vector_type_of(type_.impl_instance) is None:
+        return ""
+    inner = type(type_.impl_instance).__name__
+    return (
+        f" {type(type_).__name__} is a TypeDecorator, which COPY and matrices know nothing of: make it a subclass of "
+        f"{inner} with cache_ok = True, whose coerce() takes what is stored and decode() what comes back."
+    )

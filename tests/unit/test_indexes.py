@@ -4,13 +4,18 @@ import json
 
 import numpy as np
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table
+from sqlalchemy import Column, Integer, MetaData, Table, TypeDecorator
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex
 
 from rowspace import HNSW, Bit, Distance, HalfVector, IVFFlat, SparseVector, Vector
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import declared_index, from_dict, to_dict
+
+
+class Listed(TypeDecorator):
+    impl = Vector
+    cache_ok = True
 
 
 def table(type_, *indexes):
@@ -63,6 +68,7 @@ def test_further_options_go_to_the_index():
         (Bit(64001), HNSW(Distance.JACCARD), "at most 64000 dimensions of bit"),
         (Vector(), HNSW(), "without a dimension is indexed through a cast"),
         (Integer(), HNSW(), "needs a vector column, got Integer"),
+        (Listed(3), HNSW(), "needs a vector column, got Listed.*: make it a subclass of Vector with cache_ok = True"),
         (Vector(3), HNSW(Distance.HAMMING), "hamming distance has no operator class for 'vector'"),
     ],
 )

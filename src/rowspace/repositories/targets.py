@@ -14,7 +14,7 @@ from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import declared_condition, declared_distances, declared_index
 from rowspace.statements.search import Target
-from rowspace.types import Bit, vector_type_of
+from rowspace.types import Bit, decorated, vector_type_of
 
 __all__ = ["condition_of", "mapper_of", "searches_of", "target_of"]
 
@@ -107,10 +107,12 @@ def _choose(model: Any, column: str | None, known: list[str]) -> str:
 
 
 def _hint(model: Any, column: str | None) -> str:
-    """Return what helps with a `bit(n)` that was reflected, which may as well hold flags."""
-    found = mapper_of(model).columns.get(column)
+    """Return what helps with a `TypeDecorator`, or a `bit(n)` that was reflected, which may as well hold flags."""
+    columns = mapper_of(model).columns
+    found = columns.get(column)
     type_ = None if found is None else found.type
     if not isinstance(type_, BIT) or type_.varying:
-        return ""
+        looked_at = columns.values() if column is None else () if found is None else (found,)
+        return next(filter(None, (decorated(one.type) for one in looked_at)), "")
     declared = f"Table(..., Column({found.name!r}, rowspace.Bit({type_.length})), autoload_with=engine)"
     return f" A bit(n) that was reflected is one once it is declared, as in {declared}."

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import Date, Integer, Numeric, TypeDecorator, Uuid, text
+from sqlalchemy import Date, Integer, Numeric, TypeDecorator, Uuid, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
@@ -23,6 +23,7 @@ from rowspace import (
     HalfVector,
     MatrixRepository,
     Repository,
+    SearchRepository,
     Vector,
 )
 from rowspace.errors import (
@@ -303,3 +304,41 @@ def test_a_key_that_comes_twice_is_refused(database, collection):
             matrices.update("r1", VECTORS[:2])
         assert matrices.update((key for key in ("r1", "r2")), VECTORS[:2]) == 2
         assert matrices.update(iter([]), []) == 0
+
+
+class Direction(Vector):
+    """Vectors of length one, which entities have as lists."""
+
+    cache_ok = True
+
+    def coerce(self, value: Any) -> Any:
+        vector = super().coerce(value)
+        return vector / np.linalg.norm(vector)
+
+    def decode(self, value: Any) -> Any:
+        return super().decode(value).tolist()
+
+
+class Arrow(Small):
+    __tablename__ = "arrows"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding: Mapped[Any] = mapped_column(Direction(2))
+
+
+def test_a_subclass_says_what_is_stored_and_what_comes_back(database):
+    with database.begin() as session:
+        session.execute(CreateTable(Arrow.__table__))
+        session.add(Arrow(id=1, embedding=[3, 4]))
+        session.flush()
+        repository = Repository(session, Arrow, distance="l2")
+        repository.upsert([{"id": 2, "embedding": [0, 5]}])
+        repository.upsert({"id": n, "embedding": np.array([n, 0.0])} for n in range(3, 600))
+        [hit] = repository.nearest([0, 9], k=1)
+        assert (hit.entity.id, hit.distance) == (2, 0)
+        [[hit]] = SearchRepository(session, Arrow, distance="l2").nearest_many([[0, 9]], k=1)
+        assert (hit.entity.id, hit.distance) == (2, 0)
+        assert session.scalar(select(Arrow.embedding).where(Arrow.id == 2)) == [0, 1]
+        matrix = MatrixRepository(session, Arrow).read([Arrow.id < 4])
+        stored = dict(zip(matrix.keys, matrix.vectors.tolist(), strict=True))
+        assert stored == {1: pytest.approx([0.6, 0.8]), 2: [0, 1], 3: [1, 0]}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import Text, TypeDecorator
 from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -36,6 +37,23 @@ class Reflected(Base):
     __tablename__ = "reflected"
     id: Mapped[int] = mapped_column(primary_key=True)
     bits: Mapped[object] = mapped_column(BIT(8))
+
+
+class Listed(TypeDecorator):
+    impl = Vector
+    cache_ok = True
+
+
+class Shouted(TypeDecorator):
+    impl = Text
+    cache_ok = True
+
+
+class Decorated(Base):
+    __tablename__ = "decorated"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Shouted)
+    listed: Mapped[object] = mapped_column(Listed(3))
 
 
 class Twice(Base):
@@ -80,6 +98,9 @@ def test_the_column_is_named_by_its_attribute():
         (One, "vec", None, "One has no vector column 'vec'; its vector columns: embedding."),
         (Several, None, None, r"Several has several vector columns \(title, bits\): say which one, column=\.\.\."),
         (Reflected, "bits", None, r"A bit\(n\) that was reflected is one once .* Column\('bits', rowspace.Bit\(8\)\)"),
+        (Decorated, None, None, "none. Listed is a TypeDecorator, .*: make it a subclass of Vector with cache_ok"),
+        (Decorated, "listed", None, "no vector column 'listed'; its vector columns: none. Listed is a TypeDecorator"),
+        (Decorated, "name", None, r"no vector column 'name'; its vector columns: none\.$"),
         (Several, "bits", "l2", r"l2 distance does not compare Bit\(8\), the type of Several.bits."),
         (Several, "title", "hamming", r"hamming distance does not compare HalfVector\(3\)"),
         (One, None, "euclid", "A distance is one of l2, cosine, .* got 'euclid'."),
