@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 import pytest
-from sqlalchemy import Enum, text
+from sqlalchemy import Enum, make_url, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import (
@@ -18,7 +18,7 @@ from rowspace import (
     Repository,
     Vector,
 )
-from rowspace.migrations import upgrade
+from rowspace.migrations import at_head, downgrade, upgrade
 from rowspace.testing import HashingEmbedder
 
 SCHEMA = 'My "odd" schema: 100 % of v1.0'
@@ -108,3 +108,31 @@ def test_services_work_in_the_schema(database):
     service.add("news", ["vector database", "apple pie"])
     assert service.search("news", "database")[0].content == "vector database"
     assert service.add("news", ["apple pie"]) == LoadReport(1, unchanged=1)
+
+
+@pytest.fixture
+def shadowed(new_database):
+    """Nothing in `public` yet, and a schema that is before it on one of two search paths."""
+    url = make_url(new_database())
+    first = url.update_query_dict({"options": "-csearch_path=rag,public"})
+    with Database.open(url) as plain, Database.open(first) as both:
+        downgrade(plain.engine, "base")
+        with plain.begin() as session:
+            session.execute(text("CREATE SCHEMA rag"))
+        yield plain, both
+
+
+def test_an_upgrade_goes_on_where_the_tables_are(shadowed):
+    """On the path `rag,public`, as on the default "$user",public, a new table goes to the first schema."""
+    plain, both = shadowed
+    upgrade(plain.engine, "0001")
+    upgrade(both.engine)
+    with plain.begin() as session:
+        assert made_in(session, "rag") == 0
+    assert (at_head(both.engine), at_head(plain.engine)) == (True, True)
+    downgrade(both.engine, "base")
+    assert (at_head(both.engine), at_head(plain.engine)) == (False, False)
+
+
+def made_in(session, schema):
+    return session.scalar(text("SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(:s)"), {"s": schema})

@@ -15,7 +15,7 @@ from typing import Any
 
 from alembic import context
 from alembic.util import CommandError
-from sqlalchemy import Connection, MetaData, NullPool, create_engine, func, inspect, quoted_name, select
+from sqlalchemy import Connection, MetaData, NullPool, create_engine, func, inspect, quoted_name, select, text
 from sqlalchemy.schema import CreateSchema, SchemaItem
 
 from rowspace.errors import ConfigurationError, RowspaceError, mapped_errors
@@ -33,6 +33,10 @@ _LOCK = int.from_bytes(b"rowspace")
 _TABLES = {model.__tablename__ for model in (Collection, Document, LoadProgress)}
 # A collection's partition, and what re-embedding puts beside it.
 _PARTITION = re.compile(r"documents_\d+(?:_next|_changes)?")
+_ELSEWHERE = text("""
+    SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.oid = to_regclass(:name) AND n.nspname <> current_schema()
+""")
 _NO_URL = (
     "No database URL. Give one of: -x url=postgresql://user@host/name, "
     "the environment variable ROWSPACE_DATABASE_URL, or sqlalchemy.url in alembic.ini."
@@ -89,7 +93,7 @@ def _run_from_command_line() -> None:
         isolation_level="READ COMMITTED",
         connect_args={"prepare_threshold": None},
     )
-    with mapped_errors(), engine.connect() as connection:
+    with mapped_errors(), engine.begin() as connection:
         _run(connection, schema)
 
 
@@ -113,11 +117,18 @@ def _run(connection: Connection | None, schema: str | None) -> None:
             _prepare_offline(schema)
             context.run_migrations()
         return
+    schema = schema or _elsewhere(connection)
     _configure(schema, connection=connection)
     with context.begin_transaction():
         if not context.get_context().opts.get("dont_mutate"):
             prepare(connection, schema)
         context.run_migrations()
+
+
+def _elsewhere(connection: Connection) -> str | None:
+    """Return the schema that has Rowspace's tables, where a new one would go to another of the search path."""
+    found: str | None = connection.scalar(_ELSEWHERE, {"name": VERSION_TABLE})
+    return found
 
 
 def _prepare_offline(schema: str | None) -> None:
