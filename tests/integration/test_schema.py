@@ -136,3 +136,21 @@ def test_an_upgrade_goes_on_where_the_tables_are(shadowed):
 
 def made_in(session, schema):
     return session.scalar(text("SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(:s)"), {"s": schema})
+
+
+def test_collections_are_made_where_the_documents_are(shadowed):
+    plain, both = shadowed
+    upgrade(plain.engine)
+    for name, database in {"first": both, "second": plain, "third": both}.items():
+        service = DocumentService(database, HashingEmbedder(8))
+        service.create_collection(name)
+        service.add(name, ["vector database", "apple pie"], resume="load")
+        # Its tables take the place of the old ones.
+        DocumentService(both, HashingEmbedder(8)).reembed(name, HashingEmbedder(16))
+    with plain.begin() as session:
+        assert made_in(session, "rag") == 0
+    for database in (plain, both):
+        service = DocumentService(database, HashingEmbedder(16))
+        for name in ("first", "second", "third"):
+            assert service.search(name, "database", k=1)[0].content == "vector database"
+    service.drop_collection("second")

@@ -27,6 +27,7 @@ __all__ = [
     "is_owned",
     "is_there",
     "progress_of",
+    "schema_of",
     "statuses",
 ]
 
@@ -207,6 +208,14 @@ def is_owned(table: str) -> TextualSelect:
 def is_there(table: str) -> TextualSelect:
     """Select whether there is a table, its name as SQL; anybody may ask."""
     return text("SELECT to_regclass(:name) IS NOT NULL AS there").bindparams(name=table).columns(there=Boolean)
+
+
+def schema_of(table: str) -> TextualSelect:
+    """Select the schema in which a table is found, its name as SQL; no row where there is none."""
+    statement = text("""
+        SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(:name)
+    """)
+    return statement.bindparams(name=table).columns(schema=Text)
 
 
 def invalid_partition_index_facts(table: str, schema: str | None) -> TextualSelect:

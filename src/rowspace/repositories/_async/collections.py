@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import inspect
@@ -19,7 +20,7 @@ from rowspace.repositories.naming import check_collection, check_language
 from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
-from rowspace.statements.catalog import facts_of, index_facts, is_owned
+from rowspace.statements.catalog import facts_of, index_facts, is_owned, schema_of
 from rowspace.statements.replacement import Replacement
 from rowspace.wire.encode import storable_json
 
@@ -148,7 +149,7 @@ class AsyncCollectionRepository:
     async def create_tables(self, collection: Collection) -> None:
         """Create the partition of a collection whose row is there already; costs a table with its primary key."""
         with mapped_errors():
-            partition = await self.partition_of(collection)
+            partition = await self.new_partition_of(collection)
             await run_verbatim(await self._connection(), partition.create())
 
     async def drop_tables(self, collection: Collection) -> None:
@@ -178,6 +179,16 @@ class AsyncCollectionRepository:
         """Return the partition that holds a collection's documents; costs no statement."""
         schemas = schemas_of(await self._connection())
         return Partition(collection.id, collection.dimension, schema_in(schemas, inspect(Document).local_table))
+
+    async def new_partition_of(self, collection: Collection) -> Partition:
+        """Return the partition with its schema, for what makes a table; costs a look into the catalogs.
+
+        Without one a table is made in the first schema of the search path, and `documents` may be in another.
+        """
+        partition = await self.partition_of(collection)
+        if partition.schema is not None:
+            return partition
+        return replace(partition, schema=await self.session.scalar(schema_of(Document.__tablename__)))
 
     async def _connection(self) -> Any:
         return await self.session.connection(bind_arguments={"mapper": Document})

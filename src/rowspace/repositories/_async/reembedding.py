@@ -57,7 +57,8 @@ class AsyncReembedRepository:
                 return
             self._aim = aim
             await self._check_obstacles()
-            await run_verbatim(await self._connection(), (await self._tables()).begin())
+            made = await AsyncCollectionRepository(self.session).new_partition_of(self.collection)
+            await run_verbatim(await self._connection(), Replacement(made, dimension).begin())
             self.collection.reembedding = aim
             await self.session.flush()
 

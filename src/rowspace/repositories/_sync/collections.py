@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import inspect
@@ -20,7 +21,7 @@ from rowspace.repositories.naming import check_collection, check_language
 from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
-from rowspace.statements.catalog import facts_of, index_facts, is_owned
+from rowspace.statements.catalog import facts_of, index_facts, is_owned, schema_of
 from rowspace.statements.replacement import Replacement
 from rowspace.wire.encode import storable_json
 
@@ -149,7 +150,7 @@ class CollectionRepository:
     def create_tables(self, collection: Collection) -> None:
         """Create the partition of a collection whose row is there already; costs a table with its primary key."""
         with mapped_errors():
-            partition = self.partition_of(collection)
+            partition = self.new_partition_of(collection)
             run_verbatim(self._connection(), partition.create())
 
     def drop_tables(self, collection: Collection) -> None:
@@ -179,6 +180,16 @@ class CollectionRepository:
         """Return the partition that holds a collection's documents; costs no statement."""
         schemas = schemas_of(self._connection())
         return Partition(collection.id, collection.dimension, schema_in(schemas, inspect(Document).local_table))
+
+    def new_partition_of(self, collection: Collection) -> Partition:
+        """Return the partition with its schema, for what makes a table; costs a look into the catalogs.
+
+        Without one a table is made in the first schema of the search path, and `documents` may be in another.
+        """
+        partition = self.partition_of(collection)
+        if partition.schema is not None:
+            return partition
+        return replace(partition, schema=self.session.scalar(schema_of(Document.__tablename__)))
 
     def _connection(self) -> Any:
         return self.session.connection(bind_arguments={"mapper": Document})

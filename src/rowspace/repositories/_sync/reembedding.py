@@ -58,7 +58,8 @@ class ReembedRepository:
                 return
             self._aim = aim
             self._check_obstacles()
-            run_verbatim(self._connection(), (self._tables()).begin())
+            made = CollectionRepository(self.session).new_partition_of(self.collection)
+            run_verbatim(self._connection(), Replacement(made, dimension).begin())
             self.collection.reembedding = aim
             self.session.flush()
 
