@@ -78,7 +78,8 @@ class Key:
     @property
     def nullable(self) -> bool:
         """Whether a row may have no value."""
-        return bool(self.path) or bool(self.column.nullable)
+        # A column_property is an expression, which does not say.
+        return bool(self.path) or getattr(self.column, "nullable", True)
 
     def present(self) -> ColumnElement[Any]:
         """Return the value of a row, NULL also where it is null in JSON."""

@@ -10,7 +10,15 @@ import pytest
 from sqlalchemy import ForeignKey, event, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, mapped_column, with_loader_criteria
 
-from rowspace import HNSW, Database, Repository, SearchRepository, SearchSettings, Vector
+from rowspace import (
+    HNSW,
+    BrowseRepository,
+    Database,
+    Repository,
+    SearchRepository,
+    SearchSettings,
+    Vector,
+)
 
 ROWS, DIMENSION = 300, 4
 
@@ -56,6 +64,42 @@ class Picnote(Note):
     __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "picture"}
 
 
+class Framed(Base):
+    """A vector that is stored, one that is computed of it, and a number that is computed."""
+
+    __tablename__ = "framed"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    width: Mapped[int] = mapped_column()
+    stored: Mapped[Any] = mapped_column(Vector(DIMENSION), nullable=True)
+    vector: Mapped[Any] = column_property(func.coalesce(stored.column, type_=Vector(DIMENSION)), deferred=True)
+    half: Mapped[int] = column_property(width.column * 2)
+
+
+_both = Framed.__table__.join(Media.__table__, Framed.__table__.c.id == Media.__table__.c.id)
+
+
+class Joined(Base):
+    __table__ = _both
+    id = column_property(Framed.__table__.c.id, Media.__table__.c.id)
+    __mapper_args__: ClassVar[dict[str, Any]] = {"primary_key": [Framed.__table__.c.id]}
+
+
+_some = (
+    select(
+        Framed.__table__.c.id,
+        Framed.__table__.c.width,
+        func.coalesce(Framed.__table__.c.stored, type_=Vector(DIMENSION)).label("vector"),
+    )
+    .where(Framed.__table__.c.width < 4)
+    .subquery()
+)
+
+
+class Some(Base):
+    __table__ = _some
+    __mapper_args__: ClassVar[dict[str, Any]] = {"primary_key": [_some.c.id]}
+
+
 @pytest.fixture(scope="module")
 def vectors() -> Any:
     return np.random.default_rng(5).normal(size=(ROWS, DIMENSION)).astype(np.float32)
@@ -71,6 +115,7 @@ def database(new_database, vectors) -> Iterator[Database]:
                 same = {"id": number, "tenant": number % 3, "width": number % 5, "vector": vector}
                 session.add(Picture(**same))
                 session.add((Picnote if number % 2 else Note)(**same))
+                session.add(Framed(id=number, width=number % 5, stored=vector if number % 10 else None))
         yield opened
 
 
@@ -147,3 +192,13 @@ def test_a_tenant_sees_its_own_rows_alone_and_all_of_them(database, vectors, mod
             assert ids(group.hits[0] for group in groups) == [
                 next(row for row in own if row % 5 == width) for width in dict.fromkeys(row % 5 for row in own)
             ]
+
+
+def test_a_listing_in_the_order_of_a_computed_column(session):
+    browse = BrowseRepository(session, Framed, column="stored")
+    found, cursor = [], ""
+    while cursor is not None:
+        page = browse.scroll(70, order_by=Framed.half, descending=True, cursor=cursor or None)
+        found += [(item.half, item.id) for item in page.items]
+        cursor = page.cursor
+    assert found == sorted(((number % 5 * 2, number) for number in range(ROWS)), reverse=True)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
+from sqlalchemy import Integer
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from rowspace.distance import Distance
 from rowspace.models import Document
 from rowspace.statements.browse import After, Key, Listing, facet, scroll, stats
 from rowspace.statements.search import Target
+from rowspace.types import Vector
 
 TARGET = Target(Document, "embedding", Distance.COSINE, 3, (("collection_id", 7),))
 YEAR = Key(Document, "meta", ("year",))
@@ -51,6 +54,23 @@ def test_metadata_is_continued_among_and_before_rows_without_it():
     last = sql(scroll(Listing(TARGET, YEAR), 3, After(None, ("a",)), []))
     assert last.count("IS NULL") == 1
     assert " OR " not in last
+
+
+def test_an_expression_may_be_null():
+    class Base(DeclarativeBase):
+        pass
+
+    class Row(Base):
+        __tablename__ = "rows"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        embedding: Mapped[object] = mapped_column(Vector(3), deferred=True)
+        year: Mapped[int] = mapped_column(Integer)
+        decade: Mapped[int] = column_property(year.column // 10)
+
+    listing = Listing(Target(Row, "embedding", Distance.COSINE), Key(Row, "decade"))
+    statement = sql(scroll(listing, 3, After("202", ("1",)), []))
+    assert statement.endswith("NULLS LAST, rows.id LIMIT 3")
+    assert "IS NULL" in statement
 
 
 def test_values_travel_as_parameters():
