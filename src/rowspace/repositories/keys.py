@@ -13,7 +13,7 @@ from rowspace.errors import ConfigurationError
 from rowspace.filters import key_path
 from rowspace.statements.browse import Key
 
-__all__ = ["KeyLike", "key_of", "named_keys"]
+__all__ = ["KeyLike", "check_comparable", "key_of", "named_keys"]
 
 #: A metadata key, written as in a filter, or a column as an attribute of the model.
 KeyLike = str | InstrumentedAttribute[Any]
@@ -31,12 +31,7 @@ def key_of(model: type[Any], key: KeyLike) -> Key:
     if not isinstance(key, str):
         name = getattr(key, "key", None)
         if isinstance(name, str) and name in columns and getattr(model, name) is key:
-            if isinstance(columns[name].type, JSON) and not isinstance(columns[name].type, JSONB):
-                message = (
-                    f"{model.__name__}.{name} is JSON, whose values PostgreSQL cannot compare: make it JSONB, or name "
-                    "another key."
-                )
-                raise ConfigurationError(message)
+            check_comparable(key, columns[name].type)
             return Key(model, name)
         message = f"{model.__name__} has no column {key!s:.60}; a metadata key is given as text."
         raise ConfigurationError(message)
@@ -47,6 +42,17 @@ def key_of(model: type[Any], key: KeyLike) -> Key:
         f"name a column by its attribute, {model.__name__}.{key}."
     )
     raise ConfigurationError(message)
+
+
+def check_comparable(key: Any, type_: Any) -> None:
+    """Refuse JSON, whose values the server cannot compare.
+
+    Raises:
+        ConfigurationError: it is JSON.
+    """
+    if isinstance(type_, JSON) and not isinstance(type_, JSONB):
+        message = f"{key} is JSON, whose values PostgreSQL cannot compare: make it JSONB, or name another key."
+        raise ConfigurationError(message)
 
 
 def named_keys(model: type[Any], keys: KeyLike | Sequence[KeyLike]) -> dict[str, Key]:

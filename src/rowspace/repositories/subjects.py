@@ -22,6 +22,7 @@ from rowspace.filters import DOCUMENT, Filter, filter_predicate, filter_values, 
 from rowspace.models import Collection
 from rowspace.repositories.given import at_hand, conditions
 from rowspace.repositories.key_values import key_value
+from rowspace.repositories.keys import check_comparable
 from rowspace.repositories.targets import condition_of, target_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import documents
@@ -170,8 +171,8 @@ class Subject(Generic[M]):
 
         Raises:
             InvalidFilter: the string is no dotted path.
-            ConfigurationError: neither, or a string and the model has no JSONB attribute `meta`; or an attribute of
-                another model, each of whose rows would go with each row of this one.
+            ConfigurationError: neither, or a string and the model has no JSONB attribute `meta`; an attribute of
+                another model, each of whose rows would go with each row of this one; or JSON.
         """
         if isinstance(by, str):
             return GroupKey.of_metadata(self._metadata(), parse_path(by))
@@ -179,6 +180,7 @@ class Subject(Generic[M]):
             message = f"Hits are grouped by an attribute of {self.target.model.__name__}, got {by}."
             raise ConfigurationError(message)
         if isinstance(by, SQLCoreOperations):
+            check_comparable(by, getattr(by, "type", None))
             return GroupKey(cast("ColumnElement[Any]", by))
         message = f"Hits are grouped by an attribute, such as Article.section, or a path in the metadata, got {by!r}."
         raise ConfigurationError(message)
@@ -250,8 +252,9 @@ def _predicates(
 
 def _is_of(attribute: InstrumentedAttribute[Any], model: type[Any]) -> bool:
     """Tell whether an attribute is of the tables of a model; it may be one of a class that inherits from it."""
-    columns = getattr(attribute.property, "columns", [])
-    return {getattr(column, "table", None) for column in columns} <= {*inspect(model).tables, None}
+    columns, mapper = getattr(attribute.property, "columns", []), inspect(model)
+    # What a model is mapped to may be a subquery, which is none of the tables within it.
+    return {getattr(column, "table", None) for column in columns} <= {*mapper.tables, mapper.local_table, None}
 
 
 def _carries(where: Where | None, condition: Any) -> bool:

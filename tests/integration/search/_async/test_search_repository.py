@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sqlalchemy import NullPool, inspect, text
+from sqlalchemy import JSON, NullPool, func, inspect, text
 
 from rowspace import (
     AsyncCollectionRepository,
@@ -561,6 +561,8 @@ async def test_grouped_refuses(repository, session, world):
     with pytest.raises(ConfigurationError, match=r"grouped by an attribute of \w+, got Tile\.y\."):
         await repository.grouped(query, world.tile.y)
     tiles = AsyncSearchRepository(session, world.tile, column="colour")
+    with pytest.raises(ConfigurationError, match="is JSON, whose values PostgreSQL cannot compare"):
+        await tiles.grouped(world.colours[0], func.to_json(world.tile.x, type_=JSON()))
     with pytest.raises(ConfigurationError, match="meta"):
         await tiles.grouped(world.colours[0], "kind")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sqlalchemy import NullPool, inspect, text
+from sqlalchemy import JSON, NullPool, func, inspect, text
 
 from rowspace import (
     CollectionRepository,
@@ -562,6 +562,8 @@ def test_grouped_refuses(repository, session, world):
     with pytest.raises(ConfigurationError, match=r"grouped by an attribute of \w+, got Tile\.y\."):
         repository.grouped(query, world.tile.y)
     tiles = SearchRepository(session, world.tile, column="colour")
+    with pytest.raises(ConfigurationError, match="is JSON, whose values PostgreSQL cannot compare"):
+        tiles.grouped(world.colours[0], func.to_json(world.tile.x, type_=JSON()))
     with pytest.raises(ConfigurationError, match="meta"):
         tiles.grouped(world.colours[0], "kind")
 
