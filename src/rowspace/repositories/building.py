@@ -14,7 +14,7 @@ from rowspace.indexes import from_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories.given import at_hand
 from rowspace.repositories.schemas import Schemas, schema_in
-from rowspace.repositories.targets import mapper_of
+from rowspace.repositories.targets import mapper_of, table_of_model
 from rowspace.statements.admin import Partition
 from rowspace.statements.browse import Key
 from rowspace.statements.catalog import IndexFact
@@ -211,7 +211,7 @@ def asked_for(over: type[Any] | Collection, schemas: Schemas) -> Asked:
     if isinstance(over, Collection):
         plans = planned_for(over, schemas)
         return Asked(f"the collection {over.name!r}", over.partition, plans, command=over.name, schema=plans[0].schema)
-    table = mapper_of(over).local_table
+    table = table_of_model(over)
     vectors = {column.name: vector_type_of(column.type) for column in table.c}
     declared = {name: type_.dimension for name, type_ in vectors.items() if type_ and type_.dimension is not None}
     plans = [plan for plan in _declared_by(over, schemas) if plan.table == table.name]

@@ -11,6 +11,7 @@ from sqlalchemy import Select, Table, func, inspect, literal_column, select
 from rowspace.errors import ConfigurationError
 from rowspace.repositories.schemas import Schemas, schema_in
 from rowspace.repositories.subjects import Subject
+from rowspace.repositories.targets import table_of_model
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.plans import Searched
 from rowspace.statements.search import Target
@@ -90,8 +91,7 @@ def _column_of(subject: Subject[Any]) -> Any:
 
 def table_of(subject: Subject[Any], schemas: Schemas) -> tuple[str, str | None]:
     """Return the table that holds the rows, and its schema."""
-    mapper = inspect(subject.target.model)
     table = _column_of(subject).table
-    table = table if isinstance(table, Table) else mapper.local_table
+    table = table if isinstance(table, Table) else table_of_model(subject.target.model)
     name = subject.collection.partition if subject.collection is not None else table.name
     return name, schema_in(schemas, table)

@@ -16,7 +16,7 @@ from rowspace.indexes import declared_condition, declared_distances, declared_in
 from rowspace.statements.search import Target
 from rowspace.types import Bit, decorated, vector_type_of
 
-__all__ = ["condition_of", "mapper_of", "searches_of", "target_of"]
+__all__ = ["condition_of", "mapper_of", "searches_of", "table_of_model", "target_of"]
 
 M = TypeVar("M")
 
@@ -88,8 +88,23 @@ def mapper_of(model: Any) -> Any:
     return found
 
 
+def table_of_model(model: type[Any]) -> Any:
+    """Return the table of a model; of one that is mapped to a join or a subquery, the table within that has the vector.
+
+    Where there is none within, it is what the model is mapped to.
+    """
+    mapper = mapper_of(model)
+    if isinstance(mapper.local_table, Table):
+        return mapper.local_table
+    return next((table for table in mapper.tables if any(map(_is_vector_column, table.c))), mapper.local_table)
+
+
+def _is_vector_column(column: Any) -> bool:
+    return vector_type_of(column.type) is not None
+
+
 def _is_vector(attribute: Any) -> bool:
-    return vector_type_of(attribute.columns[0].type) is not None
+    return _is_vector_column(attribute.columns[0])
 
 
 def _choose(model: Any, column: str | None, known: list[str]) -> str:

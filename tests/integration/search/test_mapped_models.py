@@ -14,6 +14,7 @@ from rowspace import (
     HNSW,
     BrowseRepository,
     Database,
+    IndexAdvisor,
     Repository,
     SearchRepository,
     SearchSettings,
@@ -202,3 +203,17 @@ def test_a_listing_in_the_order_of_a_computed_column(session):
         found += [(item.half, item.id) for item in page.items]
         cursor = page.cursor
     assert found == sorted(((number % 5 * 2, number) for number in range(ROWS)), reverse=True)
+
+
+def test_an_index_within_a_subquery_is_known(session, vectors):
+    notes = select(Note.__table__.c.id, Note.__table__.c.vector).subquery()
+
+    class Some(DeclarativeBase):
+        pass
+
+    class Noted(Some):
+        __table__ = notes
+        __mapper_args__: ClassVar[dict[str, Any]] = {"primary_key": [notes.c.id]}
+
+    (advice,) = IndexAdvisor(session, Noted, distance="cosine").explain(vectors[0]).advice
+    assert advice.startswith("The index ix_notes holds halfvec_l2_ops")

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
-from sqlalchemy import Text, TypeDecorator
+from sqlalchemy import Text, TypeDecorator, literal, select
 from sqlalchemy.dialects.postgresql import BIT
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from rowspace import HNSW, Bit, Distance, HalfVector, IVFFlat, Vector
 from rowspace.errors import ConfigurationError
-from rowspace.repositories.targets import searches_of, target_of
+from rowspace.repositories.targets import searches_of, table_of_model, target_of
 
 
 class Base(DeclarativeBase):
@@ -110,3 +112,23 @@ def test_the_column_is_named_by_its_attribute():
 def test_what_cannot_be_searched(model, column, distance, message):
     with pytest.raises(ConfigurationError, match=message):
         target_of(model, column, distance)
+
+
+def test_the_table_of_a_model_is_that_which_has_the_vector():
+    one, plain = One.__table__, Plain.__table__
+
+    class Joined(Base):
+        __table__ = one.join(plain, one.c.id == plain.c.id)
+        id = column_property(one.c.id, plain.c.id)
+
+    chosen, computed = select(one).subquery(), select(literal(1).label("id")).subquery()
+
+    class Chosen(Base):
+        __table__ = chosen
+        __mapper_args__: ClassVar = {"primary_key": [chosen.c.id]}
+
+    class Computed(Base):
+        __table__ = computed
+        __mapper_args__: ClassVar = {"primary_key": [computed.c.id]}
+
+    assert [table_of_model(model) for model in (One, Joined, Chosen, Computed)] == [one, one, one, computed]
