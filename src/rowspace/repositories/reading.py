@@ -61,11 +61,14 @@ def plan_reading(subject: Subject[Any], conditions: Conditions, schemas: Schemas
     """Plan a bulk read of keys and vectors of the rows that meet the conditions.
 
     Raises:
-        ConfigurationError: the vector column is no `Vector` or `HalfVector` with a dimension; or the model is mapped to
-            several tables.
+        ConfigurationError: the vector is no column of `Vector` or `HalfVector` with a dimension; or the model is mapped
+            to several tables.
     """
     vector = inspect(subject.target.model).columns[subject.target.column]
     type_ = subject.target.type
+    if not isinstance(vector, Column):
+        message = f"A matrix is read from a column, {subject.target.column} is computed: fetch it by select()."
+        raise ConfigurationError(message)
     if not isinstance(type_, Vector | HalfVector) or type_.dimension is None:
         message = (
             f"A matrix is read from a Vector or HalfVector column with a dimension, got {type_!r}. TableRepository "
@@ -112,7 +115,7 @@ def first_vector(over: Any) -> str | None:
 
 
 def _keys(subject: Subject[Any]) -> tuple[Column[Any], ...]:
-    table = inspect(subject.target.model).local_table
+    table = table_of_one(subject.target.model, "A bulk read")
     return tuple(key for key in table.primary_key.columns if key.name not in dict(subject.target.scope))
 
 

@@ -141,7 +141,9 @@ class Target(Generic[M]):
     def with_vector(self) -> list[ColumnElement[bool]]:
         """Return the condition that there is a vector, where it may be missing, else none."""
         # No index holds a NULL; a scan of the table would return it last, as a row without a distance.
-        return [self.attribute.is_not(None)] if inspect(self.model).c[self.column].nullable else []
+        column: Any = inspect(self.model).c[self.column]
+        # An expression, of a `column_property` or a subquery, does not tell.
+        return [self.attribute.is_not(None)] if getattr(column, "nullable", True) else []
 
 
 @dataclass(frozen=True, slots=True)

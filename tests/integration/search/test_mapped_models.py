@@ -14,12 +14,15 @@ from rowspace import (
     HNSW,
     BrowseRepository,
     Database,
+    Doctor,
     IndexAdvisor,
+    MatrixRepository,
     Repository,
     SearchRepository,
     SearchSettings,
     Vector,
 )
+from rowspace.errors import ConfigurationError
 
 ROWS, DIMENSION = 300, 4
 
@@ -195,6 +198,26 @@ def test_a_tenant_sees_its_own_rows_alone_and_all_of_them(database, vectors, mod
             ]
 
 
+@pytest.mark.parametrize(("model", "widest"), [(Framed, 4), (Some, 3)])
+def test_a_vector_may_be_computed(session, vectors, model, widest):
+    options = {"column": "vector", "distance": "l2"}
+    one, many = Repository(session, model, **options), SearchRepository(session, model, **options)
+    query = vectors[7]
+    nearest = expected(vectors, query, model, lambda row: row % 10 and row % 5 <= widest)
+    assert ids(one.nearest(query, 7)) == nearest[:7]
+    assert ids(one.nearest(query, ROWS)) == nearest
+    assert ids(one.nearest(query, 7, where=[model.width == 1])) == [row for row in nearest if row % 5 == 1][:7]
+    assert [ids(hits) for hits in many.nearest_many([query], 7)] == [nearest[:7]]
+    assert ids(many.similar_to(7, 7)) == nearest[1:8]
+    assert [group.key for group in many.grouped(query, model.width, groups=2)] == list(
+        dict.fromkeys(row % 5 for row in nearest)
+    )[:2]
+    (hit,) = one.nearest(query, 1, with_embedding=True)
+    np.testing.assert_array_equal(hit.entity.vector, query)
+    with pytest.raises(ConfigurationError, match="vector is computed: fetch it by select"):
+        MatrixRepository(session, model, column="vector").read()
+
+
 def test_a_listing_in_the_order_of_a_computed_column(session):
     browse = BrowseRepository(session, Framed, column="stored")
     found, cursor = [], ""
@@ -203,6 +226,11 @@ def test_a_listing_in_the_order_of_a_computed_column(session):
         found += [(item.half, item.id) for item in page.items]
         cursor = page.cursor
     assert found == sorted(((number % 5 * 2, number) for number in range(ROWS)), reverse=True)
+
+
+def test_what_is_mapped_to_a_join_or_a_subquery_is_looked_after(session):
+    checked = Doctor(session, [Joined, Some]).check(recall=0.9, queries=3)
+    assert [finding for finding in checked if finding.check != "random-page-cost"] == []
 
 
 def test_an_index_within_a_subquery_is_known(session, vectors):

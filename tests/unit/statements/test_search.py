@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import psycopg
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from rowspace import Bit, Distance, Document, Vector
 from rowspace.errors import InvalidSetting
@@ -24,6 +24,7 @@ class Article(Base):
     year: Mapped[int]
     embedding: Mapped[object] = mapped_column(Vector(3), deferred=True)
     signature: Mapped[object] = mapped_column("sig", Bit(8), deferred=True)
+    unit: Mapped[object] = column_property(func.l2_normalize(embedding.column, type_=Vector(3)), deferred=True)
 
 
 ARTICLES = Target(Article, "embedding", Distance.COSINE)
@@ -34,6 +35,11 @@ EACH_TIME = "(%(rowspace_planned)s OR (SELECT count(*) FROM generate_series(1, 1
 
 def sql(statement):
     return " ".join(str(statement.compile(dialect=psycopg.dialect())).split())
+
+
+def test_a_vector_that_is_computed_may_be_missing():
+    computed = Target(Article, "unit", Distance.L2)
+    assert " WHERE l2_normalize(articles.embedding) IS NOT NULL ORDER BY " in sql(nearest(computed, Nearest(5)))
 
 
 def test_a_plain_search():
