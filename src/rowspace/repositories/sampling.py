@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
-from sqlalchemy import Select, Table, func, inspect, literal_column, select
+from sqlalchemy import Column, Select, Table, func, inspect, literal_column, select
 
 from rowspace.errors import ConfigurationError
+from rowspace.indexes import declared_distances
 from rowspace.repositories.schemas import Schemas, schema_in
 from rowspace.repositories.subjects import Subject
 from rowspace.repositories.targets import table_of_model
@@ -81,8 +82,28 @@ def described(subject: Subject[Any], search: Any) -> Searched:
         k=search.candidates or search.shape.k,
         exact=search.shape.exact,
         filtered=bool(search.where),
-        column=None if subject.collection is not None else str(_column_of(subject).name),
+        column=None if subject.collection is not None else _name_of(subject),
+        remedy=_remedy(subject),
     )
+
+
+def _remedy(subject: Subject[Any]) -> str:
+    """Return what makes the index of a subject that has none: a builder makes no more than is asked for."""
+    made = "IndexBuilder.create() makes it."
+    if subject.collection is not None:
+        return made if subject.collection.index else f"Its `index` asks for none: with to_dict(HNSW()) there, {made}"
+    column = _column_of(subject)
+    if not isinstance(column, Column):
+        return "It is computed: an index on that expression serves it."
+    table: Any = column.table
+    if isinstance(table, Table) and declared_distances(table, column.key):
+        return made
+    return f'Declare one, as in HNSW().index("{column.name}") in __table_args__.'
+
+
+def _name_of(subject: Subject[Any]) -> str:
+    column = _column_of(subject)
+    return str(column.name) if isinstance(column, Column) else subject.target.column
 
 
 def _column_of(subject: Subject[Any]) -> Any:

@@ -66,6 +66,7 @@ class Searched:
         exact: the index was not to be used.
         filtered: there were conditions.
         column: the name of the vector column; None where there is but one.
+        remedy: what makes its index where there is none.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Searched:
     exact: bool = False
     filtered: bool = False
     column: str | None = None
+    remedy: str = "IndexBuilder.create() makes it."
 
 
 def read_plan(found: Any, searched: Searched, facts: Sequence[IndexFact], settings: Mapping[str, str]) -> SearchPlan:
@@ -132,7 +134,7 @@ def _of_no_index(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact
     vector = [fact for fact in every if searched.column is None or _is_on(fact, searched.column)]
     if not vector:
         name = f"{searched.name}.{searched.column}" if every else searched.name
-        yield f"No index: {name} has no vector index, every row was compared. IndexBuilder.create() makes it."
+        yield f"No index: {name} has no vector index, every row was compared. {searched.remedy}"
         return
     fitting = [fact for fact in vector if _serves(fact, searched)]
     for fact in vector:
@@ -145,7 +147,7 @@ def _of_no_index(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact
 
 
 def _of_choice(plan: SearchPlan, searched: Searched, fitting: Sequence[IndexFact]) -> Iterator[str]:
-    rows, name = max(fact.rows for fact in fitting), fitting[0].name
+    name = fitting[0].name
     switched_off = [name for name in ("enable_indexscan",) if plan.settings.get(name) == "off"]
     if switched_off:
         yield f"{switched_off[0]} is off: no index can order the rows."
@@ -155,8 +157,8 @@ def _of_choice(plan: SearchPlan, searched: Searched, fitting: Sequence[IndexFact
         yield f"{plan.scan} although there are no conditions: the statistics are missing or old. Run ANALYZE."
     elif plan.scan != "Seq Scan":
         yield f"{plan.scan} because the conditions match few rows: comparing them all is cheaper than the index {name}."
-    elif rows < _SMALL:
-        yield f"Sequential scan because the table is small ({rows:.0f} rows): that is quick, and exact."
+    elif plan.rows_scanned < _SMALL:
+        yield f"Sequential scan because the table is small ({plan.rows_scanned} rows): that is quick, and exact."
     else:
         cost = plan.settings.get("random_page_cost", "unknown")
         on_disks = "" if cost in {"1", "1.1"} else f"; on SSDs set random_page_cost to 1.1 (it is {cost})"

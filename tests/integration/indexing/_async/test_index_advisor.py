@@ -25,6 +25,7 @@ from rowspace import (
     Vector,
 )
 from rowspace.errors import CollectionNotFound, ConfigurationError, InvalidSetting, InvalidVector
+from rowspace.indexes import to_dict
 from rowspace.statements.tunings import comment_of, comment_on, tunings_in
 from rowspace.tuning import Tuning, tuning_of
 
@@ -320,7 +321,11 @@ async def test_tune_of_an_ivfflat_index_varies_probes(fill, session):
 
 async def test_tune_refuses_what_has_no_index(fill, session):
     documents = await fill(None)
-    with pytest.raises(ConfigurationError, match="do not use a vector index"):
+    with pytest.raises(ConfigurationError, match=r"do not use a vector index.*Its `index` asks for none"):
+        await AsyncIndexAdvisor(session, documents.collection).tune()
+    # What it advises leads to an index.
+    documents.collection.index = to_dict(HNSW())
+    with pytest.raises(ConfigurationError, match=r"every row was compared\. IndexBuilder\.create\(\) makes it"):
         await AsyncIndexAdvisor(session, documents.collection).tune()
 
 
