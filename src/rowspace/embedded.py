@@ -27,9 +27,6 @@ __all__ = ["DATABASE", "EmbeddedServer", "default_data_dir"]
 #: The database that is made in the server.
 DATABASE = "rowspace"
 
-# As the wheel calls them.
-_MODES = {True: "stop", False: "delete"}
-
 _log = logging.getLogger(__name__)
 
 #: Seconds between two looks at a server that starts.
@@ -55,17 +52,17 @@ class EmbeddedServer:
 
     def __init__(self, data_dir: Path | None = None, *, keep: bool = True) -> None:
         self.data_dir = data_dir or default_data_dir()
-        module = _module()
+        module, cleanup_mode = _module(), "stop" if keep else "delete"
         try:
             self.data_dir.parent.mkdir(parents=True, exist_ok=True)
             if os.geteuid() == 0:
                 _make_user(module)
-            server = _start(module, self.data_dir, _MODES[keep])
+            server = _start(module, self.data_dir, cleanup_mode)
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             message = f"The embedded PostgreSQL in {self.data_dir} does not start: {_reason(error, self.data_dir)}"
             raise StoreUnavailable(message) from error
         self._server = server.__enter__()
-        _watch(self.data_dir, keep=keep)
+        _watch(self.data_dir, cleanup_mode)
 
     @property
     def url(self) -> URL:
@@ -162,6 +159,8 @@ def _state(data_dir: Path) -> str | None:
         is_server = process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
     except (FileNotFoundError, psutil.NoSuchProcess):
         return None
+    except (IndexError, ValueError):
+        is_server = False  # empty: the disk was full when it was written
     if not is_server:
         return "something else"
     return lines[7].strip() if len(lines) > 7 else "starting"
@@ -177,7 +176,7 @@ exec 3<&0
 _watched: dict[tuple[int, Path], int] = {}
 
 
-def _watch(data_dir: Path, *, keep: bool) -> None:
+def _watch(data_dir: Path, cleanup_mode: str) -> None:
     """Start what lets go of the server if this process is killed.
 
     It is no child, so that nobody has to wait for it, and in a session of its own, where no Ctrl-C reaches it.
@@ -185,7 +184,7 @@ def _watch(data_dir: Path, *, keep: bool) -> None:
     if (os.getpid(), data_dir) in _watched:
         return
     end, _watched[os.getpid(), data_dir] = os.pipe()
-    arguments = [str(data_dir.resolve()), sys.executable, _MODES[keep]]
+    arguments = [str(data_dir.resolve()), sys.executable, cleanup_mode]
     try:
         subprocess.run(  # noqa: S603
             ["/bin/sh", "-c", _WATCHER, "sh", *arguments],

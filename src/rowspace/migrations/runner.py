@@ -21,7 +21,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine
 
 from rowspace.errors import ConfigurationError, mapped_errors
-from rowspace.migrations.environment import VERSION_TABLE, prepare
+from rowspace.migrations.environment import VERSION_TABLE, found_elsewhere, prepare
 
 __all__ = ["at_head", "current", "downgrade", "head", "upgrade"]
 
@@ -40,7 +40,7 @@ def upgrade(
         target: the database; not used with `sql`, where it may be None.
         revision: a revision, `head`, or with `sql` also a range such as `0001:0002`.
         schema: where the tables live; it is created if it is missing. By default the one that the target's
-            `schema_translate_map` gives for None, else the first schema of the search path.
+            `schema_translate_map` gives for None, else that of the search path which has them, or the first one.
         sql: print the SQL instead of running it.
         stream: where `sql` prints, by default standard output.
 
@@ -159,7 +159,7 @@ def _connected(target: Engine | Connection | None) -> Iterator[Connection]:
 
 def _schema(connection: Connection, schema: str | None) -> str | None:
     translated = connection.get_execution_options().get("schema_translate_map") or {}
-    return schema or translated.get(None)
+    return schema or translated.get(None) or found_elsewhere(connection)
 
 
 # Alembic's `op` and `context` are globals of the process: one command at a time, also for several databases.
