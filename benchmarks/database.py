@@ -28,15 +28,16 @@ __all__ = ["Filled", "connect", "fill", "model_of", "open_database"]
 def open_database() -> Iterator[Database]:
     """Yield a migrated database on a server that is deleted afterwards."""
     # A short path: that of a Unix socket may have 107 bytes.
-    directory = Path(tempfile.mkdtemp(prefix="rs")) / "pg"
-    _configure(directory)
-    server = EmbeddedServer(directory, keep=False)
-    try:
-        with Database.open(server.url) as database:
-            upgrade(database.engine)
-            yield database
-    finally:
-        server.stop()
+    with tempfile.TemporaryDirectory(prefix="rs") as parent:
+        directory = Path(parent) / "pg"
+        _configure(directory)
+        server = EmbeddedServer(directory, keep=False)
+        try:
+            with Database.open(server.url) as database:
+                upgrade(database.engine)
+                yield database
+        finally:
+            server.stop()
 
 
 def _configure(directory: Path) -> None:

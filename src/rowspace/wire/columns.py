@@ -21,6 +21,7 @@ from rowspace.errors import DimensionMismatch, RowspaceError
 from rowspace.statements.read import ExportColumn
 from rowspace.types import HalfVector, Vector, vector_type_of
 from rowspace.wire.decode import StreamDecoder
+from rowspace.wire.texts import stored_type
 
 __all__ = ["ColumnsDecoder", "Kind", "RawColumn", "export_column", "kind_of"]
 
@@ -72,7 +73,7 @@ _KINDS: Mapping[type[Any], Kind] = {
 
 def kind_of(type_: types.TypeEngine[Any]) -> Kind:
     """Return how a column of a type is read; a `TypeDecorator` makes its values of text."""
-    type_ = vector_type_of(type_) or type_
+    type_ = vector_type_of(type_) or (stored_type(type_) if isinstance(type_, postgresql.DOMAIN) else type_)
     if isinstance(type_, types.DateTime):
         return Kind.TIMESTAMP_UTC if type_.timezone else Kind.TIMESTAMP
     # Float is a Numeric too, so the mapping comes first.

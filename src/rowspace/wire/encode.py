@@ -296,7 +296,7 @@ def to_text(value: Any) -> bytes:
         message = f"expected text, got {type(value).__name__}."
         raise InvalidText(message)
     if "\0" in value:
-        message = "PostgreSQL cannot store a NUL byte in text. Remove it, or pass strip_nul=True."
+        message = "PostgreSQL cannot store a NUL byte in text. Remove it; a load of documents does with strip_nul=True."
         raise InvalidText(message)
     try:
         return value.encode()

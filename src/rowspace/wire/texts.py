@@ -36,11 +36,11 @@ _PARSERS: tuple[tuple[type[Any], Callable[[str], Any]], ...] = (
 
 
 def stored_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
-    """Return the type that is in the database: what a `TypeDecorator` decorates."""
+    """Return the type that is in the database: what a `TypeDecorator` decorates, and what a domain is over."""
     # An Interval decorates for databases that have none.
     while isinstance(type_, types.TypeDecorator) and not isinstance(type_, types.Interval):
         type_ = type_.load_dialect_impl(psycopg_dialect())
-    return type_
+    return stored_type(type_.data_type) if isinstance(type_, postgresql.DOMAIN) else type_
 
 
 def value_reader(type_: types.TypeEngine[Any]) -> Callable[[str], Any]:

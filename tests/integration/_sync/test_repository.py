@@ -265,7 +265,11 @@ def test_what_the_session_has_not_flushed_comes_first(session):
 @pytest.mark.parametrize(
     ("bad", "kind", "message"),
     [
-        ({"title": "a\0b"}, InvalidText, "Row 3 (id 3), column 'title': PostgreSQL cannot store a NUL byte in text."),
+        (
+            {"title": "a\0b"},
+            InvalidText,
+            "Row 3 (id 3), column 'title': PostgreSQL cannot store a NUL byte in text. Remove it;",
+        ),
         ({"embedding": [1]}, DimensionMismatch, "Row 3 (id 3), column 'embedding': Expected 2 dimensions, got 1."),
         ({"embedding": [1, math.nan]}, InvalidVector, "Row 3 (id 3), column 'embedding': A vector cannot hold NaN"),
         ({"year": "2024"}, InvalidRow, "Row 3 (id 3), column 'year': "),

@@ -26,6 +26,7 @@ def test_rejects_go_to_a_file(cli, tmp_path):
     assert [(one["line"], one["row"]) for one in found] == [(2, '{"content":'), (3, {"content": "a\0"})]
     assert "NUL byte" in found[1]["reason"]
     assert "line 2: not JSON" in cli("ingest", str(source), "-c", "strict", code=1).stderr
+    assert "--rejects names a file; - is none" in cli("ingest", str(source), "--rejects", "-", code=2).stderr
     assert "is what is read" in cli("ingest", str(source), "--rejects", str(source), code=2).stderr
     assert source.read_text() == MIXED
 

@@ -350,6 +350,9 @@ def test_names_and_unknown_columns(session, parts, table):
         read_table(session, parts, columns=["nothing"])
     with pytest.raises(ConfigurationError, match="rejects is a function, such as the append of a list, got list"):
         write_table(session, "more", table, rejects=[])
+    known = "dimension, distance, embedder, index, language, metadata"
+    with pytest.raises(ConfigurationError, match=f"create knows {known}, got 'metric'"):
+        write_table(session, "more", table, create={"metric": "l2"})
     with pytest.raises(ConfigurationError, match=r"create is for a new collection, .*Part"):
         write_table(session, parts, pa.table({"line": [1], "code": ["x"]}), create={"distance": "l2"})
 

@@ -31,7 +31,7 @@ from sqlalchemy import (
     text,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import HSTORE
+from sqlalchemy.dialects.postgresql import DOMAIN, HSTORE
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import Bit, Repository, SparseVector, Vector
@@ -118,6 +118,18 @@ class Priced(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     price: Mapped[complex] = mapped_column(Money)
     vector: Mapped[Any] = mapped_column(VECTOR(3), nullable=True)
+
+
+class Rated(Base):
+    """Columns of domains, one of them decorated."""
+
+    __tablename__ = "rated_things"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    stars: Mapped[int | None] = mapped_column(DOMAIN("stars", Integer, check="VALUE BETWEEN 1 AND 5"))
+    score: Mapped[decimal.Decimal | None] = mapped_column(DOMAIN("score", Numeric(6, 2)))
+    when: Mapped[dt.date | None] = mapped_column(DOMAIN("day", Date))
+    label: Mapped[str | None] = mapped_column(DOMAIN("label", Text))
+    vector: Mapped[Any] = mapped_column(Vector(2))
 
 
 class Shape(Base):
@@ -238,3 +250,30 @@ def test_what_is_neither_a_model_nor_a_select_is_said(things, over):
     frame = pd.DataFrame({"id": ["a"], "content": [""]})
     with pytest.raises(ConfigurationError, match="Expected a mapped class, got"):
         write_frame(things, over, frame)
+
+
+def test_a_domain_is_what_it_is_over(session):
+    """A number of a domain came as text, which could not be written back."""
+    Base.metadata.create_all(session.connection(), [Rated.__table__])
+    rows = [
+        {
+            "id": 1,
+            "stars": 5,
+            "score": decimal.Decimal("9.50"),
+            "when": dt.date(2024, 2, 29),
+            "label": "é",
+            "vector": [1, 0],
+        },
+        {"id": 2, "stars": None, "score": None, "when": None, "label": None, "vector": [0, 1]},
+    ]
+    Repository(session, Rated).upsert(rows)
+    table = read_table(session, Rated)
+    types = [pa.int32(), pa.decimal128(6, 2), pa.date32(), pa.string()]
+    assert [table.schema.field(name).type for name in ("stars", "score", "when", "label")] == types
+    assert table.drop_columns("vector").to_pylist() == [{k: v for k, v in row.items() if k != "vector"} for row in rows]
+    selected = read_table(session, select(Rated.id, Rated.stars, Rated.score, Rated.when, Rated.label).order_by("id"))
+    assert selected.to_pylist() == table.drop_columns("vector").to_pylist()
+    write_table(session, Rated, table, if_exists="replace")
+    assert read_table(session, Rated).equals(table)
+    with pytest.raises(Exception, match="stars"):
+        Repository(session, Rated).upsert([{"id": 3, "stars": 6, "vector": [0, 1]}])

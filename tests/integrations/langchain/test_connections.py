@@ -133,6 +133,15 @@ async def test_nothing_happens_before_the_first_use(make):
         assert store.embeddings.dimension == 16
 
 
+def test_what_it_embeds_by_is_embeddings_to_langchain(url):
+    """LangChain's own parts are made of `store.embeddings`, and refuse what is no `Embeddings`."""
+    given = HashingEmbedder(16)
+    with RowspaceVectorStore(given, connection=url) as store:
+        assert isinstance(store.embeddings, RowspaceEmbeddings)
+        assert store.embeddings.embedder is given
+        assert isinstance(store.embeddings.embed_query("tea"), list)
+
+
 def test_no_connection_means_the_environment(make, url, monkeypatch):
     monkeypatch.setenv("ROWSPACE_DATABASE_URL", url)
     with make(None) as store:

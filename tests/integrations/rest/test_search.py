@@ -140,3 +140,21 @@ def test_without_a_k_there_are_at_most_as_many_as_the_server_gives(start, collec
     answer = few.post("/api/chat", json={"collection": collection, "question": "What is an index?"})
     assert len(answer.json()["sources"]) == 2
     assert search(few, collection, vector=VECTOR, k=3).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer", "said"),
+    [
+        ("", "/queries/1", "at least 1 character"),
+        ([1, "x"], "/queries/1/1", "valid number"),
+        ([], "/queries/1", "at least 1 item"),
+        (5, "/queries/1", "a text or a list of numbers"),
+    ],
+)
+def test_the_place_of_a_bad_query(client, collection, query, pointer, said):
+    """It was that of the names that pydantic has for what a query may be, and of each of them."""
+    answer = search(client, collection, queries=["a", query])
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["pointer"] == pointer
+    assert said in error["detail"]

@@ -28,6 +28,10 @@ pa: Any = require("pyarrow", extra="arrow")
 Existing: TypeAlias = Literal["fail", "append", "replace"]
 
 
+#: The options of `CollectionRepository.create`.
+_CREATE = frozenset({"dimension", "distance", "index", "language", "embedder", "metadata"})
+
+
 @dataclass(frozen=True, slots=True)
 class Loading:
     """The options of a load; see `rowspace.integrations.arrow.write_table`."""
@@ -45,6 +49,9 @@ class Loading:
             raise ConfigurationError(message)
         size("chunksize", self.chunksize)
         callback("rejects", self.rejects)
+        if unknown := [repr(name) for name in self.create if name not in _CREATE]:
+            message = f"create knows {', '.join(sorted(_CREATE))}, got {', '.join(unknown)}."
+            raise ConfigurationError(message)
 
 
 @dataclass(frozen=True, slots=True)

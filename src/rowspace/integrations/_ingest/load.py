@@ -104,6 +104,9 @@ class Ingest:
             if given and not goes:
                 message = f"{option}; this is {kind}."
                 raise ConfigurationError(message)
+        if self.rejects == Path("-"):
+            message = "--rejects names a file; - is none."
+            raise ConfigurationError(message)
         if self.rejects is not None and any(self.rejects.resolve() == path.resolve() for path in self._read_from()):
             message = f"--rejects: {self.rejects} is what is read."
             raise ConfigurationError(message)

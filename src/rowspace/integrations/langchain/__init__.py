@@ -7,8 +7,9 @@ from rowspace._optional import require
 
 require("langchain_core", extra="langchain")
 
-from rowspace.integrations.langchain.options import DistanceStrategy  # noqa: E402 -- asked first what is installed
+from rowspace.integrations.langchain.embeddings import RowspaceEmbeddings  # noqa: E402 -- asked what is installed
+from rowspace.integrations.langchain.options import DistanceStrategy  # noqa: E402
 from rowspace.integrations.langchain.retriever import RowspaceRetriever  # noqa: E402
 from rowspace.integrations.langchain.vectorstore import RowspaceVectorStore  # noqa: E402
 
-__all__ = ["DistanceStrategy", "RowspaceRetriever", "RowspaceVectorStore"]
+__all__ = ["DistanceStrategy", "RowspaceEmbeddings", "RowspaceRetriever", "RowspaceVectorStore"]

@@ -17,10 +17,11 @@ from sqlalchemy.orm import Session
 from rowspace.distance import Distance
 from rowspace.errors import CollectionExists, CollectionNotFound
 from rowspace.integrations._sides import Connection, Sides
+from rowspace.integrations.langchain.embeddings import RowspaceEmbeddings
 from rowspace.integrations.langchain.options import CollectionOptions, distance_of, relevance, unsupported
 from rowspace.repositories import CollectionRepository
 from rowspace.services import AsyncDocumentService, CollectionInfo, DocumentService, SearchHit
-from rowspace.services.embedding import checked_embedder
+from rowspace.services.embedding import Embedder, checked_embedder
 
 __all__ = ["StoreBase", "documents_of", "scored"]
 
@@ -61,7 +62,7 @@ class StoreBase(VectorStore):
 
     def __init__(
         self,
-        embeddings: Embeddings,
+        embeddings: Embedder,
         *,
         connection: Connection = None,
         embedding_length: int | None = None,
@@ -108,8 +109,9 @@ class StoreBase(VectorStore):
 
     @property
     def embeddings(self) -> Embeddings:
-        """The embedder."""
-        return self._embeddings
+        """The embedder, in a `RowspaceEmbeddings` if it is none of LangChain's."""
+        given = self._embeddings
+        return given if isinstance(given, Embeddings) else RowspaceEmbeddings(given)
 
     def close(self) -> None:
         """Close the sync engine that was opened for this store; one that was handed in stays open."""

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from rowspace import errors
 from rowspace.errors import RowspaceError, sqlstate_of
 from rowspace.integrations.rest.errors import RequestFault
-from rowspace.integrations.rest.queries import KINDS
+from rowspace.integrations.rest.queries import KINDS, TYPES
 from rowspace.services import Readiness
 
 __all__ = [
@@ -219,7 +219,7 @@ def _fault(place: Sequence[Any], message: str) -> dict[str, str]:
         return {"parameter": str(place[-1]), "detail": message}
     parts = place[1:] if place and place[0] == "body" else place
     parts = parts[1:] if parts and parts[0] in KINDS else parts
-    return {"pointer": pointer_to(parts), "detail": message}
+    return {"pointer": pointer_to([part for part in parts if part not in TYPES]), "detail": message}
 
 
 def pointer_to(place: Sequence[Any]) -> str:

@@ -24,7 +24,7 @@ from rowspace.integrations.rest.fields import (
 from rowspace.integrations.rest.schemas import Filter
 from rowspace.services import SearchFields, SearchHit, SearchRequest
 
-__all__ = ["KINDS", "BatchBody", "ChatBody", "Search", "SearchBody", "SearchResult", "SearchResults"]
+__all__ = ["KINDS", "TYPES", "BatchBody", "ChatBody", "Search", "SearchBody", "SearchResult", "SearchResults"]
 
 
 def _modes() -> list[Any]:
@@ -95,6 +95,19 @@ class SearchBody(_Search, SearchRequest):
     vector: Vector | None = None
 
 
+def _type(query: Any) -> str | None:
+    return TYPES[0] if isinstance(query, str) else TYPES[1] if isinstance(query, list) else None
+
+
+#: The names of what a query may be, which pydantic puts into the place of a fault.
+TYPES = ("<text>", "<vector>")
+
+_TextOrVector = Annotated[
+    Annotated[Query, Tag(TYPES[0])] | Annotated[Vector, Tag(TYPES[1])],
+    Discriminator(_type, custom_error_type="query", custom_error_message="Input should be a text or a list of numbers"),
+]
+
+
 class BatchBody(_Search):
     """Many searches that differ in their query alone.
 
@@ -104,7 +117,7 @@ class BatchBody(_Search):
 
     model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": _batch_modes()}, *_EITHER]})
 
-    queries: list[Query | Vector] = Field(min_length=1, max_length=MAX_QUERIES)
+    queries: list[_TextOrVector] = Field(min_length=1, max_length=MAX_QUERIES)
 
     def options(self) -> dict[str, Any]:
         """Return what the searches share."""
