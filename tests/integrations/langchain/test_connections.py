@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from rowspace import AsyncDatabase, Database, DocumentService
 from rowspace.errors import CollectionNotFound, ConfigurationError, PermissionDenied, SchemaNotReady
-from rowspace.integrations.langchain import DistanceStrategy, RowspaceVectorStore
+from rowspace.integrations.langchain import DistanceStrategy, RowspaceEmbeddings, RowspaceVectorStore
 from rowspace.migrations import downgrade
 from rowspace.testing import HashingEmbedder
 from rowspace.wire import instrument
