@@ -30,8 +30,9 @@ class SearchService:
     """Searches and listings of the documents in collections, by name.
 
     Args:
-        sessions: an `Database`, or an `async_sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
-        embedder: turns texts into vectors: any LangChain `Embeddings`; one without async methods runs in a thread.
+        sessions: a `Database`, or a `sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
+        embedder: turns texts into vectors: any LangChain `Embeddings`; an async service runs one without async
+            methods in a thread.
 
     Raises:
         ConfigurationError: the embedder is none.
