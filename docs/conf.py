@@ -36,3 +36,5 @@ napoleon_numpy_docstring = False
 html_theme = "furo"
 html_title = "Rowspace"
 html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
