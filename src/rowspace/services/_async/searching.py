@@ -52,7 +52,10 @@ class AsyncSearchService:
         Raises:
             CollectionNotFound: there is no such collection.
             EmbedderMismatch: the collection was filled by another embedder.
+            InvalidVector, DimensionMismatch: the query is no vector, or not of the collection's dimension.
             InvalidFilter: the filter is malformed.
+            InvalidSetting: a recall is asked for, and the collection was not tuned, or not to it.
+            ModelError: a hosted embedder refused, or is away.
             pydantic.ValidationError: an option that does not exist, is out of range, or does not go with the mode.
         """
         request = request_of(query, options)
