@@ -57,8 +57,8 @@ class Collection(MetadataMixin, TimestampMixin, Base):
     index: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     #: The name of the embedder that filled it; None until the first documents arrive with an embedder.
     embedder: Mapped[str | None] = mapped_column(Text)
-    #: What it is being re-embedded to: `dimension`, `embedder`, `index`; None while it is not. Last, as a migration
-    #: can only add a column there.
+    # Last, as a migration can only add a column there.
+    #: The `dimension`, `embedder` and `index` that it is being re-embedded to; None while it is not.
     reembedding: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True), sort_order=999)
 
     def __repr__(self) -> str:
