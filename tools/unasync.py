@@ -1,4 +1,4 @@
-"""Write the sync twin of every async source: `_async.py` -> `_sync.py`, `_async/x.py` -> `_sync/x.py`.
+"""Write the sync twin of every async source: `_async/x.py` -> `_sync/x.py`.
 
     python tools/unasync.py            write the twins, delete those whose source is gone
     python tools/unasync.py --check    change nothing; fail on a stale twin, a twin without a source, an unused rule
@@ -47,6 +47,8 @@ CODE_RULES = {
 # The same for strings, docstrings and comments, where `async` and `await` are plain English too.
 TEXT_RULES = {
     r"\basync (?=session\b|engine\b)": "",
+    r"\ban `Async(?=Database\b)": "a `",
+    r"\ban `async_(?=sessionmaker\b)": "a `",
     r"\bAsync(?=[A-Z])": "",
 }
 

@@ -4,7 +4,8 @@
     python examples/rag --model openai:gpt-4o-mini
 
 The first run fills a collection of the embedded server, or of the database in ROWSPACE_DATABASE_URL; later runs embed
-only the sections that changed. Without a model the answers are extractive. Without a question it asks for them.
+only the sections that changed, and delete those that are gone. Without a model the answers are extractive. Without a
+question it asks for them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rowspace import Database, DocumentService
+from rowspace import BrowseRepository, CollectionRepository, Database, DocumentService
 from rowspace.errors import RowspaceError
 from rowspace.integrations.local import LocalEmbedder
 from rowspace.integrations.rag import Answer, AnswerService
@@ -25,13 +26,25 @@ from rowspace.migrations import upgrade
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 COLLECTION = "rag-example"
 _HEADING = re.compile(r"^#{1,3} +(.+)$", re.MULTILINE)
+_CODE = re.compile(r"^( *)```.*?^\1```$\n*", re.MULTILINE | re.DOTALL)
+_ROW = re.compile(r"^\|(.+)\|$", re.MULTILINE)
+
+
+def prose(text: str) -> str:
+    """Return a page without its code, and the rows of its tables as sentences: what an answer can be made of."""
+
+    def sentence(row: re.Match[str]) -> str:
+        cells = [cell.strip() for cell in row[1].split("|") if cell.strip(" -")]
+        return f"{': '.join(cells)}." if cells else ""
+
+    return _ROW.sub(sentence, _CODE.sub("", text))
 
 
 def sections(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the sections of all Markdown pages of a folder as documents, each with its page and title."""
     for path in sorted(folder.rglob("*.md")):
         page = path.relative_to(folder).as_posix()
-        _, *parts = _HEADING.split(path.read_text("utf-8"))
+        _, *parts = _HEADING.split(prose(path.read_text("utf-8")))
         for number, (title, body) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
             if body.strip():
                 content = f"{title}\n\n{body.strip()}"
@@ -43,8 +56,13 @@ def fill(database: Database, embedder: Any, folder: Path) -> None:
     upgrade(database.engine)
     documents = DocumentService(database, embedder)
     documents.create_collection(COLLECTION, exist_ok=True)
-    report = documents.add(COLLECTION, sections(folder))
-    print(f"{report.received} sections, {report.written} of them new or changed.")
+    current = list(sections(folder))
+    report = documents.add(COLLECTION, current)
+    with database.begin() as session:
+        stored = BrowseRepository(session, CollectionRepository(session).get(COLLECTION))
+        gone = {document.id for document in stored.stream()} - {section["id"] for section in current}
+    documents.delete(COLLECTION, gone)
+    print(f"{report.received} sections, {report.written} of them new or changed, {len(gone)} deleted.")
 
 
 def ask(answers: AnswerService, question: str) -> Answer:

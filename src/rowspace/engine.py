@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -47,10 +47,12 @@ def resolve_url(url: str | URL | None = None) -> URL | None:
 class _Opened:
     """What the two classes share: the engine, and the server if it was started for it."""
 
+    if TYPE_CHECKING:
+        engine: Any
+
     _server: EmbeddedServer | None = None
     _owned = False
     _opened_with: dict[str, Any] | None = None
-    engine: Any
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({shown(self.engine.url)!r})"

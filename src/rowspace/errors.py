@@ -2,7 +2,7 @@
 
 The driver's own exception class says little: a dimension mismatch is `DataError` on psycopg and a bare
 `DBAPIError` on asyncpg. The five characters of SQLSTATE are the same on every driver
-(PostgreSQL manual, appendix A), so the mapping is by them alone.
+(PostgreSQL manual, appendix A): they decide, and the message where one of them has several causes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
 class RowspaceError(Exception):
     """Base of every error that Rowspace raises on purpose."""
 
-    #: Where in the arguments of a service the fault lies, such as `("documents", 3, "content")`; empty: not known.
+    #: Where in the arguments of a service the fault lies, such as `("documents", 3, "content")`; empty if unknown.
     place: tuple[str | int, ...] = ()
 
     def at(self, *place: str | int) -> Self:

@@ -141,8 +141,9 @@ class HNSW(_Spec):
         m: connections a node and layer, 2 to 100; pgvector's default is 16.
         ef_construction: candidates while building, 4 to 1000 and at least 2 * m; pgvector's default is 64.
         quantize: what it holds of each number: "halfvec" two bytes (half the size, next to no loss of recall; numbers
-            beyond 65504 cannot be stored), "bit" its sign (a 32nd of the size), None the number itself, or halfvec
-            above 2,000 dimensions. Searches re-rank what a quantized index finds by the true distance.
+            beyond 65504 cannot be stored), "bit" its sign (a 16th of the size at 1536 dimensions), None the number
+            itself, or halfvec above 2,000 dimensions. Searches re-rank what a quantized index finds by the true
+            distance.
         where: index only these rows: for a model a condition or its SQL, for a collection a metadata filter. A search
             uses the index only with the same condition among its own; a quantized one only if it is said the same way.
     """

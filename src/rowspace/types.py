@@ -207,7 +207,10 @@ class VectorType(UserDefinedType[T], Generic[T]):
 
 
 class Vector(VectorType[NDArray[np.float32]]):
-    """pgvector's `vector(n)`: n float32 numbers. Gives and takes float32 arrays of shape (n,).
+    """pgvector's `vector(n)`: n float32 numbers. Gives float32 arrays of shape (n,), and takes any 1-d array-like.
+
+    Without a dimension it holds vectors of any, and is indexed through a cast only. A vector of another dimension is a
+    `DimensionMismatch`; NaN, infinity, another shape or no numbers are an `InvalidVector`: both before any SQL is sent.
 
     For other values than these make a subclass, not a `TypeDecorator`: `coerce` makes of a value what is stored, as it
     does of a query, and `decode` makes of what is stored what an entity has. It needs a `cache_ok = True` of its own.
@@ -233,7 +236,7 @@ class Vector(VectorType[NDArray[np.float32]]):
 
 
 class HalfVector(VectorType[NDArray[np.float16]]):
-    """pgvector's `halfvec(n)`: n float16 numbers. Gives and takes float16 arrays of shape (n,)."""
+    """pgvector's `halfvec(n)`: n float16 numbers, up to 65,504. Gives float16 arrays of shape (n,); as `Vector`."""
 
     name = "halfvec"
     cache_ok = True
@@ -254,7 +257,7 @@ class HalfVector(VectorType[NDArray[np.float16]]):
 
 
 class Bit(VectorType[NDArray[np.bool_]]):
-    """PostgreSQL's `bit(n)`, pgvector's binary vector. Gives bool arrays of shape (n,).
+    """PostgreSQL's `bit(n)`, pgvector's binary vector. Gives bool arrays of shape (n,); takes text of 0 and 1 too.
 
     Without a dimension it is `bit varying`: a bare `bit` is `bit(1)`, and a cast to it drops the rest in silence.
     """

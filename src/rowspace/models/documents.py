@@ -43,7 +43,9 @@ class Collection(MetadataMixin, TimestampMixin, Base):
         CheckConstraint("distance in ('l2', 'cosine', 'inner_product', 'l1')", name="distance"),
     )
 
+    #: A number from the server, which the name of its partition has too.
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    #: What it is called; unique.
     name: Mapped[str] = mapped_column(Text)
     #: Numbers in each embedding.
     dimension: Mapped[int]
@@ -55,8 +57,8 @@ class Collection(MetadataMixin, TimestampMixin, Base):
     index: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     #: The name of the embedder that filled it; None until the first documents arrive with an embedder.
     embedder: Mapped[str | None] = mapped_column(Text)
-    #: What it is being re-embedded to: `dimension`, `embedder`, `index`; None while it is not. Last, as a migration
-    #: can only add a column there.
+    # Last, as a migration can only add a column there.
+    #: The `dimension`, `embedder` and `index` that it is being re-embedded to; None while it is not.
     reembedding: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True), sort_order=999)
 
     def __repr__(self) -> str:
@@ -86,9 +88,13 @@ class Document(MetadataMixin, TimestampMixin, Base):
     )
 
     # No foreign key: a row can only land where a partition exists, and the check would cost each row of a bulk load.
+    #: The id of its `Collection`.
     collection_id: Mapped[int] = mapped_column(BigInteger)
+    #: The caller's id, at most 2,600 bytes.
     id: Mapped[str] = mapped_column(Text)
+    #: The text.
     content: Mapped[str] = mapped_column(Text)
+    #: A float32 vector of the collection's dimension, loaded only when it is asked for.
     embedding: Mapped[NDArray[np.float32]] = mapped_column(Vector(), deferred=True)
 
     def __repr__(self) -> str:

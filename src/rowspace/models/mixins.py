@@ -30,6 +30,7 @@ class EmbeddingMixin:
 class MetadataMixin:
     """Adds `meta`, a JSONB object in the column `metadata` (that attribute name is taken by Declarative)."""
 
+    #: A JSON object; `{}` by default.
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, default=dict, server_default=text("'{}'"))
 
 
@@ -39,7 +40,9 @@ class TimestampMixin:
     # Read back with each write: async code cannot load an attribute when it is looked at.
     __mapper_args__: ClassVar = {"eager_defaults": True}
 
+    #: When the row was inserted.
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    #: When it was last changed.
     updated_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now(), onupdate=func.now()
     )

@@ -34,7 +34,8 @@ class SearchOptions(TypedDict, total=False):
     """The keywords that every search by vector takes, each of them optional.
 
     Args:
-        max_distance: leave out what is farther.
+        max_distance: leave out what is farther. An approximate index returns what it finds within the limit: with a
+            low `ef_search` or `probes` it may miss rows, and fewer than k come; `exact` finds them all.
         min_distance: leave out what is nearer.
         min_similarity: the same limit as `max_distance`, as a similarity; see `Distance.similarity`.
         recall: the share of the true k nearest that is to be found, above 0 and at most 1: takes the smallest

@@ -1,9 +1,10 @@
-"""Lists that a notebook shows as a table. Whatever is in them is text there, never markup."""
+"""Lists that a notebook shows as a table. Whatever is in them is text there, but for the marks of a highlight."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from html import escape
+import re
+from collections.abc import Mapping, Sequence
+from html import escape, unescape
 from typing import Any, TypeVar
 
 __all__ = ["HtmlList", "table"]
@@ -14,6 +15,11 @@ T = TypeVar("T")
 _LONGEST = 300
 #: Rows that are shown.
 _ROWS = 100
+
+_MARK = re.compile(r"(</?mark>)")
+
+# Jupyter aligns cells to the right, and an id without spaces would push the other columns out of sight.
+_STYLE = "text-align: left; overflow-wrap: anywhere; min-width: {}"
 
 
 class HtmlList(list[T]):
@@ -31,19 +37,24 @@ def _fields(item: Any) -> dict[str, Any]:
 def table(rows: Sequence[Mapping[str, Any]], *, most: int = _ROWS) -> str:
     """Return rows as an HTML table; a mapping among the values becomes its pairs, a number keeps four digits."""
     columns = list(dict.fromkeys(name for row in rows for name, value in row.items() if value not in (None, {})))
-    head = _row("th", columns, str)
-    body = "".join(_row("td", (row.get(name) for name in columns), _shown) for row in rows[:most])
+    head = "".join(f'<th style="text-align: left">{escape(name)}</th>' for name in columns)
+    body = "".join(f"<tr>{''.join(_cell(name, row.get(name)) for name in columns)}</tr>" for row in rows[:most])
     rest = f"<p>{len(rows) - most:,} more</p>" if len(rows) > most else ""
     if not rows:
         return "<p>nothing</p>"
-    return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>{rest}"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
 
 
-def _row(tag: str, cells: Iterable[Any], shown: Callable[[Any], str]) -> str:
-    # Jupyter aligns cells to the right.
-    return (
-        "<tr>" + "".join(f'<{tag} style="text-align: left">{escape(shown(cell))}</{tag}>' for cell in cells) + "</tr>"
-    )
+def _cell(name: str, value: Any) -> str:
+    width = "4em" if value is None or isinstance(value, int | float) else "7em"
+    shown = _marked(_shown(value)) if name == "highlight" else escape(_shown(value))
+    return f'<td style="{_STYLE.format(width)}">{shown}</td>'
+
+
+def _marked(highlight: str) -> str:
+    """Return a highlight, which is escaped already, with nothing but its marks as markup."""
+    parts = _MARK.split(highlight)
+    return "".join(part if _MARK.fullmatch(part) else escape(unescape(part)) for part in parts)
 
 
 def _shown(value: Any) -> str:

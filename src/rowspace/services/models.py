@@ -105,7 +105,8 @@ class SearchFields(_Model):
         filter: a metadata filter.
         mode: `vector` by distance, `mmr` the same but not all alike, `text` by keyword, `hybrid` by both.
         highlight: in modes `text` and `hybrid`: return an excerpt with the words marked, escaped for HTML.
-        max_distance: in modes `vector` and `mmr`: leave out what is farther.
+        max_distance: in modes `vector` and `mmr`: leave out what is farther. The index may miss documents within the
+            limit, the more the lower `ef_search` is, and fewer than k come; `exact` finds them all.
         min_similarity: the same limit as `max_distance`, as a similarity: give one of them.
         min_distance: in mode `vector`: leave out what is nearer.
         fetch_k: in mode `mmr`: candidates, k where that is more; four times k and at least 20 by default.

@@ -61,7 +61,7 @@ class Fusion:
         rrf_k: how little the first positions stand out, at least 0.
         fetch_k: candidates of each list, at least k; None means twice k, and 40 at least.
         max_ranked: rows that match the text and are ranked for its list; None means all. A text that more rows
-            match is ranked among the first that are found: each costs a tsvector, some 50 us for 90 words.
+            match is ranked among the first that are found: each costs a tsvector, some 0.1 ms for 90 words.
     """
 
     method: FusionMethod = "rrf"

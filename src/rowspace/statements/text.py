@@ -74,7 +74,7 @@ def text_vector(language: str, document: ColumnElement[Any] | Any) -> ColumnElem
 
     Give it to an index of a model of one's own, or to a `Computed` column of type TSVECTOR:
     `Index("ix_articles_body", text_vector("english", Article.body), postgresql_using="gin")`. It is immutable. Costs
-    about 0.6 us a Latin word and 0.8 us a CJK character. A text may hold 1 MB of distinct words, and positions,
+    about 1 us a Latin word or a CJK character. A text may hold 1 MB of distinct words, and positions,
     which phrases need, are kept for its first 16,383 words (PostgreSQL's manual, "Limitations" of text search).
 
     Args:

@@ -473,10 +473,13 @@ def test_admin_searches(client, collection):
     assert f"/admin/rowspace/collection/{pk}/search/" in client.get("/admin/rowspace/collection/").content.decode()
     assert "Search documents" in client.get(f"/admin/rowspace/collection/{pk}/change/").content.decode()
     page = f"/admin/rowspace/collection/{pk}/search/"
-    assert "Similarity" not in client.get(page).content.decode()
+    empty = client.get(page).content.decode()
+    assert "Similarity" not in empty
+    assert "null" not in empty
     for mode in ("vector", "text", "hybrid"):
         shown = client.get(page, {"text": "dogs", "mode": mode, "k": 1, "filter": '{"n": 1}'}).content.decode()
         assert "&lt;b&gt;1&lt;/b&gt;" in shown
+        assert "{&quot;n&quot;: 1}</textarea>" in shown
         assert "<i>" not in shown
         assert ("<mark>dogs</mark>" in shown) == (mode != "vector")
     assert "No document matches" in client.get(page, {"text": "x", "mode": "text", "k": 1}).content.decode()

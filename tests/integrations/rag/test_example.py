@@ -43,7 +43,7 @@ def test_one_command(pages):
             timeout=120,
         )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("4 sections, 4 of them new or changed.\n")
+    assert done.stdout.startswith("4 sections, 4 of them new or changed, 0 deleted.\n")
     assert "It draws for three minutes. [1]" in done.stdout
     assert "This answer is extractive" in done.stdout
     assert "[1] tea.md: Tea" in done.stdout
@@ -64,7 +64,16 @@ def test_questions_are_asked_for_and_only_changes_are_embedded(main, pages, monk
     assert "A vector index is built by CREATE INDEX. [1]" in capsys.readouterr().out
     (pages / "tea.md").write_text("# Tea\n\nTea is cold.\n", "utf-8")
     assert main("tea") == 0
-    assert "3 sections, 1 of them new or changed." in capsys.readouterr().out
+    assert "3 sections, 1 of them new or changed, 1 deleted." in capsys.readouterr().out
+
+
+def test_code_is_left_out_and_rows_of_tables_are_sentences(main, pages, capsys):
+    text = "# Tea\n\n| What | Minutes |\n|---|---|\n| black tea draws | five |\n\n```console\n$ tea draws\n```\n"
+    (pages / "tea.md").write_text(text, "utf-8")
+    assert main("how long does black tea draw") == 0
+    shown = capsys.readouterr().out
+    assert "black tea draws: five. [1]" in shown
+    assert "$ tea" not in shown
 
 
 def test_a_model_answers(main, monkeypatch, capsys):

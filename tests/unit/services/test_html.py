@@ -35,6 +35,11 @@ def test_nothing_of_a_document_is_markup():
     assert cells(html)[1][1] == evil
 
 
+def test_a_highlight_is_shown_with_its_marks():
+    html = HtmlList([hit(highlight="<mark>cats</mark> &amp; &lt;mark&gt;dogs<i>")])._repr_html_()
+    assert "><mark>cats</mark> &amp; &lt;mark&gt;dogs&lt;i&gt;</td>" in html
+
+
 def test_long_texts_long_lists_and_nothing():
     assert cells(table([{"a": "x" * 1_000}]))[1][0] == "x" * 297 + "..."
     html = table([{"n": n} for n in range(102)])

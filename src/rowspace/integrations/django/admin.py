@@ -60,13 +60,23 @@ def _check_language(language: str) -> None:
         check_language(language, [*made.scalars(languages())])
 
 
+class FilterField(forms.JSONField):
+    """A metadata filter as JSON; none is an empty field, where Django writes `null`."""
+
+    widget = forms.Textarea(attrs={"rows": 3, "placeholder": '{"year": {"$gt": 2020}}'})
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return the text of the field."""
+        return "" if value is None else super().prepare_value(value)
+
+
 class SearchForm(forms.Form):
     """One search in a collection."""
 
     text = forms.CharField(label="Search for", max_length=1_000)
     mode = forms.ChoiceField(choices=_MODES, initial="vector")
     k = forms.IntegerField(label="Hits", min_value=1, max_value=200, initial=10)
-    filter = forms.JSONField(label="Metadata filter", required=False)
+    filter = FilterField(label="Metadata filter", required=False)
 
     def clean_filter(self) -> Any:
         """Take an empty field for no filter, and refuse what is no JSON object."""

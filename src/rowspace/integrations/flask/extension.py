@@ -80,7 +80,7 @@ class Rowspace:
 
     @property
     def documents(self) -> DocumentService:
-        """Documents, in the session of the request: what a call does ends with the session's transaction."""
+        """Documents, in the session of the request; what a call does ends with the session's transaction."""
         return DocumentService(Sides(self.session).sync, current_backend().embedder)
 
     @property

@@ -1,1 +1,1 @@
-"""The async source of the repositories."""
+"""The repositories; the sync twins are generated from the async ones by tools/unasync.py."""

@@ -48,7 +48,7 @@ class AsyncTableRepository:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The attributes of the primary key: `id` for documents."""
+        """The attributes of the primary key, which is `id` for documents."""
         return tuple(key_names(self._subject.target))
 
     @property

@@ -49,7 +49,7 @@ class TableRepository:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The attributes of the primary key: `id` for documents."""
+        """The attributes of the primary key, which is `id` for documents."""
         return tuple(key_names(self._subject.target))
 
     @property

@@ -1,1 +1,1 @@
-"""The async source of the services."""
+"""The services; the sync twins are generated from the async ones by tools/unasync.py."""

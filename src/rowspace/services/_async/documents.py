@@ -33,7 +33,8 @@ class AsyncDocumentService:
 
     Args:
         sessions: an `AsyncDatabase`, or an `async_sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
-        embedder: turns texts into vectors: any LangChain `Embeddings`; one without async methods runs in a thread.
+        embedder: turns texts into vectors: any LangChain `Embeddings`; an async service runs one without async
+            methods in a thread.
 
     Raises:
         ConfigurationError: the embedder is none.
@@ -141,7 +142,11 @@ class AsyncDocumentService:
         return await loader.run(documents, resume)
 
     async def get(self, collection: str, ids: Iterable[str]) -> list[DocumentOut]:
-        """Return documents by id, in the order of the ids; those that are not there are left out."""
+        """Return documents by id, in the order of the ids; those that are not there are left out.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
         async with self._sessions.begin() as session:
             return [DocumentOut.from_document(d) for d in await (await open_documents(session, collection)).get(ids)]
 
@@ -152,7 +157,14 @@ class AsyncDocumentService:
         *,
         where: Filter | None = None,
     ) -> int:
-        """Delete documents by id or by a metadata filter and return how many there were."""
+        """Delete documents by id or by a metadata filter and return how many there were.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigurationError: ids and a filter are both given, or an empty filter; to delete everything, drop the
+                collection.
+            InvalidFilter: the filter is malformed.
+        """
         async with self._sessions.begin() as session:
             return await (await open_documents(session, collection)).delete(ids, where=where)
 
@@ -163,12 +175,30 @@ class AsyncDocumentService:
         *,
         where: Filter | None,
     ) -> int:
-        """Set keys of the metadata of the documents that match and return how many there were; None removes a key."""
+        """Set keys of the metadata of the documents that match and return how many there were.
+
+        Costs a new version of each row, with its vector, and an entry of it in each index.
+
+        Args:
+            collection: its name.
+            changes: keys to set at the top level; None removes a key.
+            where: a metadata filter; None means all documents.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            InvalidText, InvalidRow: a value that JSONB cannot store.
+            InvalidFilter: the filter is malformed.
+        """
         async with self._sessions.begin() as session:
             return await (await open_documents(session, collection)).update_metadata(changes, where=where)
 
     async def count(self, collection: str, *, where: Filter | None = None) -> int:
-        """Return the number of documents that match a metadata filter."""
+        """Return the number of documents that match a metadata filter; costs a pass over them.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            InvalidFilter: the filter is malformed.
+        """
         async with self._sessions.begin() as session:
             return await (await open_documents(session, collection)).count(where=where)
 
@@ -177,7 +207,15 @@ class AsyncDocumentService:
         return await AsyncSearchService(self._sessions, self._embedder).search(collection, query, **options)
 
     async def build_indexes(self, collection: str) -> None:
-        """Create the indexes of a collection that are missing."""
+        """Create the indexes of a collection that are missing, in one transaction; writers wait, readers do not.
+
+        Costs the builds, of which that of an HNSW index takes by far the longest. `AsyncIndexBuilder` builds while
+        writers go on.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            PermissionDenied: the role does not own the table of the collection.
+        """
         async with self._sessions.begin() as session:
             await (await open_documents(session, collection)).create_indexes()
 

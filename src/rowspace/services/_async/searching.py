@@ -30,7 +30,8 @@ class AsyncSearchService:
 
     Args:
         sessions: an `AsyncDatabase`, or an `async_sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
-        embedder: turns texts into vectors: any LangChain `Embeddings`; one without async methods runs in a thread.
+        embedder: turns texts into vectors: any LangChain `Embeddings`; an async service runs one without async
+            methods in a thread.
 
     Raises:
         ConfigurationError: the embedder is none.
@@ -51,7 +52,10 @@ class AsyncSearchService:
         Raises:
             CollectionNotFound: there is no such collection.
             EmbedderMismatch: the collection was filled by another embedder.
+            InvalidVector, DimensionMismatch: the query is no vector, or not of the collection's dimension.
             InvalidFilter: the filter is malformed.
+            InvalidSetting: a recall is asked for, and the collection was not tuned, or not to it.
+            ModelError: a hosted embedder refused, or is away.
             pydantic.ValidationError: an option that does not exist, is out of range, or does not go with the mode.
         """
         request = request_of(query, options)

@@ -11,7 +11,7 @@ __all__ = ["AsyncSessions"]
 
 
 class AsyncSessions(Protocol):
-    """What a service takes sessions from: an `AsyncDatabase`, or SQLAlchemy's `async_sessionmaker`."""
+    """What a service takes sessions from: an `AsyncDatabase`, or an `async_sessionmaker` of SQLAlchemy's."""
 
     def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
         """Return a context with a session that is committed at its end, or rolled back on an error."""

@@ -33,8 +33,9 @@ class DocumentService:
     """Documents in collections, by name.
 
     Args:
-        sessions: an `Database`, or an `async_sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
-        embedder: turns texts into vectors: any LangChain `Embeddings`; one without async methods runs in a thread.
+        sessions: a `Database`, or a `sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
+        embedder: turns texts into vectors: any LangChain `Embeddings`; an async service runs one without async
+            methods in a thread.
 
     Raises:
         ConfigurationError: the embedder is none.
@@ -140,7 +141,11 @@ class DocumentService:
         return loader.run(documents, resume)
 
     def get(self, collection: str, ids: Iterable[str]) -> list[DocumentOut]:
-        """Return documents by id, in the order of the ids; those that are not there are left out."""
+        """Return documents by id, in the order of the ids; those that are not there are left out.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
         with self._sessions.begin() as session:
             return [DocumentOut.from_document(d) for d in (open_documents(session, collection)).get(ids)]
 
@@ -151,7 +156,14 @@ class DocumentService:
         *,
         where: Filter | None = None,
     ) -> int:
-        """Delete documents by id or by a metadata filter and return how many there were."""
+        """Delete documents by id or by a metadata filter and return how many there were.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigurationError: ids and a filter are both given, or an empty filter; to delete everything, drop the
+                collection.
+            InvalidFilter: the filter is malformed.
+        """
         with self._sessions.begin() as session:
             return (open_documents(session, collection)).delete(ids, where=where)
 
@@ -162,12 +174,30 @@ class DocumentService:
         *,
         where: Filter | None,
     ) -> int:
-        """Set keys of the metadata of the documents that match and return how many there were; None removes a key."""
+        """Set keys of the metadata of the documents that match and return how many there were.
+
+        Costs a new version of each row, with its vector, and an entry of it in each index.
+
+        Args:
+            collection: its name.
+            changes: keys to set at the top level; None removes a key.
+            where: a metadata filter; None means all documents.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            InvalidText, InvalidRow: a value that JSONB cannot store.
+            InvalidFilter: the filter is malformed.
+        """
         with self._sessions.begin() as session:
             return (open_documents(session, collection)).update_metadata(changes, where=where)
 
     def count(self, collection: str, *, where: Filter | None = None) -> int:
-        """Return the number of documents that match a metadata filter."""
+        """Return the number of documents that match a metadata filter; costs a pass over them.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            InvalidFilter: the filter is malformed.
+        """
         with self._sessions.begin() as session:
             return (open_documents(session, collection)).count(where=where)
 
@@ -176,7 +206,15 @@ class DocumentService:
         return SearchService(self._sessions, self._embedder).search(collection, query, **options)
 
     def build_indexes(self, collection: str) -> None:
-        """Create the indexes of a collection that are missing."""
+        """Create the indexes of a collection that are missing, in one transaction; writers wait, readers do not.
+
+        Costs the builds, of which that of an HNSW index takes by far the longest. `IndexBuilder` builds while
+        writers go on.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            PermissionDenied: the role does not own the table of the collection.
+        """
         with self._sessions.begin() as session:
             (open_documents(session, collection)).create_indexes()
 

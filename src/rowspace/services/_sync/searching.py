@@ -30,8 +30,9 @@ class SearchService:
     """Searches and listings of the documents in collections, by name.
 
     Args:
-        sessions: an `Database`, or an `async_sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
-        embedder: turns texts into vectors: any LangChain `Embeddings`; one without async methods runs in a thread.
+        sessions: a `Database`, or a `sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
+        embedder: turns texts into vectors: any LangChain `Embeddings`; an async service runs one without async
+            methods in a thread.
 
     Raises:
         ConfigurationError: the embedder is none.
@@ -52,7 +53,10 @@ class SearchService:
         Raises:
             CollectionNotFound: there is no such collection.
             EmbedderMismatch: the collection was filled by another embedder.
+            InvalidVector, DimensionMismatch: the query is no vector, or not of the collection's dimension.
             InvalidFilter: the filter is malformed.
+            InvalidSetting: a recall is asked for, and the collection was not tuned, or not to it.
+            ModelError: a hosted embedder refused, or is away.
             pydantic.ValidationError: an option that does not exist, is out of range, or does not go with the mode.
         """
         request = request_of(query, options)

@@ -12,7 +12,7 @@ __all__ = ["Sessions"]
 
 
 class Sessions(Protocol):
-    """What a service takes sessions from: an `Database`, or SQLAlchemy's `async_sessionmaker`."""
+    """What a service takes sessions from: a `Database`, or a `sessionmaker` of SQLAlchemy's."""
 
     def begin(self) -> AbstractContextManager[Session]:
         """Return a context with a session that is committed at its end, or rolled back on an error."""
