@@ -203,7 +203,10 @@ _PLUMBING = {"asyncio", "selectors", "socket", "ssl", "uvloop"}
 
 _FIX: dict[type[RowspaceError], str] = {
     CollectionNotFound: "The collection was dropped or replaced since it was looked up: get it again.",
-    SchemaNotReady: "Run the migrations: `rowspace db upgrade` or `alembic upgrade head`.",
+    SchemaNotReady: (
+        "Run the migrations: `rowspace db upgrade` or `alembic upgrade head`. If they are not the reason, the search "
+        "path of this role lacks the schema of the tables or that of the extension vector."
+    ),
     StoreUnavailable: "Check that the server runs, and the host, port, user and password in the URL.",
     PermissionDenied: "Grant the right to this role, or connect with one that has it.",
     TransactionConflict: "Roll back and run the whole transaction again.",
@@ -248,6 +251,10 @@ _BY_WORDS = (
         'Name one, as HNSW("cosine").index("embedding") does, or postgresql_ops={"embedding": "vector_cosine_ops"}.',
     ),
     (re.compile(r"(?:invalid dsn: )?invalid connection option"), "The URL or `connect_args` has it: take it out."),
+    (
+        re.compile(r"connect\(\) got an unexpected keyword argument"),
+        "asyncpg knows no such option, which the URL or `connect_args` has: take it out. Its word for sslmode is ssl.",
+    ),
     (
         re.compile(
             r"invalid input for query argument .*"

@@ -129,6 +129,12 @@ def test_a_role_that_may_not_create_the_extension_is_told_who_must(alembic, scra
     assert at_head(scratch.engine)
 
 
+def test_an_extension_outside_of_the_search_path_is_said_to_be_there(alembic, scratch):
+    scratch.run("CREATE SCHEMA elsewhere; CREATE EXTENSION vector SCHEMA elsewhere")
+    said = alembic.fails("upgrade", "head", scratch=scratch)
+    assert "search path of this role lacks the schema of the tables or that of the extension vector" in said
+
+
 @pytest.mark.parametrize("arguments", [["upgrade", "head"], ["check"]])
 def test_without_a_url_the_command_names_the_ways_to_give_one(alembic, arguments):
     said = alembic.fails(*arguments)
