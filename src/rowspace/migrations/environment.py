@@ -130,7 +130,22 @@ def _run(connection: Connection | None, schema: str | None) -> None:
     with context.begin_transaction():
         if not context.get_context().opts.get("dont_mutate"):
             prepare(connection, schema)
-        context.run_migrations()
+        try:
+            context.run_migrations()
+        except CommandError as error:
+            _explain_newer(error)
+            raise
+
+
+def _explain_newer(error: CommandError) -> None:
+    """Say in other words than Alembic's, which sound like a lost file, that the database is ahead of this version."""
+    unknown = [revision for revision in context.get_context().get_current_heads() if f"{revision!r}" in str(error)]
+    if unknown:
+        message = (
+            f"The database is at revision {unknown[0]!r}, which this version of Rowspace does not know: a newer one "
+            "has migrated it. Install that version."
+        )
+        raise ConfigurationError(message) from error
 
 
 def _prepare_offline(schema: str | None) -> None:
