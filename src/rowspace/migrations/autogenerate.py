@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.types import NullType, TypeEngine
 
+from rowspace.indexes import escaped
 from rowspace.migrations.catalog import VECTOR_METHODS, extension_schema
 from rowspace.migrations.index_comparison import compare_indexes
 from rowspace.migrations.operations import CreateExtensionOp
@@ -59,7 +60,7 @@ def _register() -> None:
     plugin = Plugin(_PLUGIN)
     add, postgresql = plugin.add_autogenerate_comparator, "postgresql"
     add(_recognise_types, "autogenerate", qualifier=postgresql, priority=DispatchPriority.FIRST)
-    add(_write_percent_signs_once, "autogenerate", qualifier=postgresql, priority=DispatchPriority.FIRST)
+    add(_write_sql_as_it_is, "autogenerate", qualifier=postgresql, priority=DispatchPriority.FIRST)
     add(_compare_extension, "autogenerate", qualifier=postgresql, priority=DispatchPriority.LAST)
     add(_free_names, "autogenerate", qualifier=postgresql, priority=DispatchPriority.LAST)
     add(compare_indexes, "table", "vector_indexes", qualifier=postgresql, priority=DispatchPriority.LAST)
@@ -86,16 +87,24 @@ def _recognise_types(context: AutogenContext, _: UpgradeOps) -> PriorityDispatch
     return PriorityDispatchResult.CONTINUE
 
 
-def _write_percent_signs_once(context: AutogenContext, _: UpgradeOps) -> PriorityDispatchResult:
-    """Keep `LIKE 'a%'` in a generated file: Alembic writes expressions as psycopg is sent them, with each % as two.
+def _write_sql_as_it_is(context: AutogenContext, _: UpgradeOps) -> PriorityDispatchResult:
+    """Keep `LIKE 'a%'` and `'{"draft":true}'` in a generated file.
 
-    What runs the file does that again. An index whose predicate is `LIKE 'a%%'` serves no search for `LIKE 'a%'`.
+    Alembic writes SQL as psycopg is sent it, with each % as two, and what runs the file does that again: an index on
+    `LIKE 'a%%'` serves no search for `LIKE 'a%'`. In the file's `text()` a word after a colon is a parameter.
     """
     impl: Any = context.migration_context.impl
     render = type(impl).render_ddl_sql_expr
-    if impl.dialect.identifier_preparer._double_percents:  # noqa: SLF001 -- what decides it for SQLAlchemy too
-        # On this one alone: Alembic has a new one for each command and database.
-        impl.render_ddl_sql_expr = lambda *given, **options: render(impl, *given, **options).replace("%%", "%")
+    doubled = impl.dialect.identifier_preparer._double_percents  # noqa: SLF001 -- what decides it for SQLAlchemy too
+
+    def written(expression: Any, *, is_index: bool = False, **options: Any) -> str:
+        sql: str = render(impl, expression, is_index=is_index, **options)
+        sql = sql.replace("%%", "%") if doubled else sql
+        # The expressions of an index become a `literal_column()`, which has no parameters.
+        return sql if is_index else escaped(sql)
+
+    # On this one alone: Alembic has a new one for each command and database.
+    impl.render_ddl_sql_expr = written
     return PriorityDispatchResult.CONTINUE
 
 

@@ -283,26 +283,28 @@ def test_indexes_on_expressions_are_generated_compared_dropped_and_restored(appl
     assert application.differences(*by_expressions()) == []
 
 
-def with_percent_signs(m):
+def with_signs(m):
     return [
         Column("name", Text),
         Column("100%", Vector(3)),
-        HNSW(m=m, where="name LIKE 'a%'").index("100%", name="ix_partial"),
+        HNSW(m=m, where="name LIKE 'a%' AND name <> ':b'").index("100%", name="ix_partial"),
         HNSW(m=m, quantize="bit").index("100%", name="ix_bits"),
     ]
 
 
-def test_a_percent_sign_stays_one(application):
+def test_sql_with_signs_and_colons_stays_as_it_is(application):
+    rows = "((name ~~ 'a%'::text) AND (name <> ':b'::text))"
+
     def made(m):
         return [
             f"hnsw (((binary_quantize(\"100%\"))::bit(3)) bit_hamming_ops) WITH (m='{m}', ef_construction='64')",
-            f"hnsw (\"100%\" vector_cosine_ops) WITH (m='{m}', ef_construction='64') WHERE (name ~~ 'a%'::text)",
+            f"hnsw (\"100%\" vector_cosine_ops) WITH (m='{m}', ef_construction='64') WHERE {rows}",
         ]
 
-    application.migrate(*with_percent_signs(8))
+    application.migrate(*with_signs(8))
     assert application.indexes() == made(8)
-    assert application.differences(*with_percent_signs(8)) == []
-    application.migrate(*with_percent_signs(12))
+    assert application.differences(*with_signs(8)) == []
+    application.migrate(*with_signs(12))
     assert application.indexes() == made(12)
     application.downgrade("-1")
     assert application.indexes() == made(8)
