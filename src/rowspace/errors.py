@@ -198,6 +198,9 @@ _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
     "54000": lambda message: InvalidText if "tsvector" in message else None,
 }
 
+# What drivers raise without a SQLSTATE for a server that is not reached; the second is psycopg's `connect_timeout`.
+_UNREACHED = {"OperationalError", "ConnectionTimeout"}
+
 # What lies between a driver and the socket.
 _PLUMBING = {"asyncio", "selectors", "socket", "ssl", "uvloop"}
 
@@ -311,7 +314,7 @@ def _lost_connection(error: Any) -> bool:
     if isinstance(origin, OSError):
         return _raised_by_driver(origin)
     kind = type(origin)
-    return kind.__name__ == "OperationalError" and kind.__module__.partition(".")[0] in _DRIVERS
+    return kind.__name__ in _UNREACHED and kind.__module__.partition(".")[0] in _DRIVERS
 
 
 def _raised_by_driver(error: BaseException) -> bool:

@@ -252,11 +252,12 @@ def from_module(name, error):
     [
         driver_exception("psycopg"),
         driver_exception("psycopg2"),
+        driver_exception("psycopg.errors", "ConnectionTimeout"),
         OperationalError("SELECT 1", {}, driver_exception("psycopg")),
         DBAPIError("SELECT 1", {}, driver_exception("asyncpg", "InterfaceError"), connection_invalidated=True),
         PoolTimeout("QueuePool limit of size 1 overflow 0 reached"),
     ],
-    ids=["psycopg", "psycopg2", "wrapped", "invalidated", "pool"],
+    ids=["psycopg", "psycopg2", "timeout", "wrapped", "invalidated", "pool"],
 )
 def test_a_lost_connection_is_unavailable(error):
     assert type(map_error(error)) is StoreUnavailable
