@@ -17,6 +17,7 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from rowspace._optional import require
 from rowspace.embedded import EmbeddedServer
 from rowspace.errors import ConfigurationError, MissingExtra, mapped_errors
 from rowspace.urls import read_url, shown
@@ -101,7 +102,7 @@ class Database(_Opened):
 
         Raises:
             ConfigurationError: the URL cannot be read or names a driver that does not fit.
-            MissingExtra: there is no URL and the extra `embedded` is not installed.
+            MissingExtra: there is no URL and the extra `embedded` is not installed, or the driver is not.
         """
         target, server = _target(url, "sync")
         engine = create_engine(target, **_pool_options(engine_options))
@@ -158,7 +159,7 @@ class AsyncDatabase(_Opened):
 
         Raises:
             ConfigurationError: the URL cannot be read or names a driver that does not fit.
-            MissingExtra: there is no URL and the extra `embedded` is not installed.
+            MissingExtra: there is no URL and the extra `embedded` is not installed, or the driver is not.
         """
         target, server = _target(url, "async")
         engine = create_async_engine(target, **_pool_options(engine_options))
@@ -230,7 +231,10 @@ def _with_driver(url: URL, flavour: str) -> URL:
         hint = f" {name} goes with {other}." if name in {*_DRIVERS["sync"], *_DRIVERS["async"]} else ""
         message = f"Expected a URL that starts with one of {', '.join(drivers)}, got {url.drivername}.{hint}"
         raise ConfigurationError(message)
-    return url.set(drivername=f"postgresql+{drivers[name]}")
+    driver = drivers[name]
+    if driver != "psycopg":
+        require(driver, extra=driver)
+    return url.set(drivername=f"postgresql+{driver}")
 
 
 def _pool_options(given: dict[str, Any]) -> dict[str, Any]:

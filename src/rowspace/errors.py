@@ -198,12 +198,18 @@ _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
     "54000": lambda message: InvalidText if "tsvector" in message else None,
 }
 
+# What drivers raise without a SQLSTATE for a server that is not reached; the second is psycopg's `connect_timeout`.
+_UNREACHED = {"OperationalError", "ConnectionTimeout"}
+
 # What lies between a driver and the socket.
 _PLUMBING = {"asyncio", "selectors", "socket", "ssl", "uvloop"}
 
 _FIX: dict[type[RowspaceError], str] = {
     CollectionNotFound: "The collection was dropped or replaced since it was looked up: get it again.",
-    SchemaNotReady: "Run the migrations: `rowspace db upgrade` or `alembic upgrade head`.",
+    SchemaNotReady: (
+        "Run the migrations: `rowspace db upgrade` or `alembic upgrade head`. If they are not the reason, the search "
+        "path of this role lacks the schema of the tables or that of the extension vector."
+    ),
     StoreUnavailable: "Check that the server runs, and the host, port, user and password in the URL.",
     PermissionDenied: "Grant the right to this role, or connect with one that has it.",
     TransactionConflict: "Roll back and run the whole transaction again.",
@@ -248,6 +254,10 @@ _BY_WORDS = (
         'Name one, as HNSW("cosine").index("embedding") does, or postgresql_ops={"embedding": "vector_cosine_ops"}.',
     ),
     (re.compile(r"(?:invalid dsn: )?invalid connection option"), "The URL or `connect_args` has it: take it out."),
+    (
+        re.compile(r"connect\(\) got an unexpected keyword argument"),
+        "asyncpg knows no such option, which the URL or `connect_args` has: take it out. Its word for sslmode is ssl.",
+    ),
     (
         re.compile(
             r"invalid input for query argument .*"
@@ -304,7 +314,7 @@ def _lost_connection(error: Any) -> bool:
     if isinstance(origin, OSError):
         return _raised_by_driver(origin)
     kind = type(origin)
-    return kind.__name__ == "OperationalError" and kind.__module__.partition(".")[0] in _DRIVERS
+    return kind.__name__ in _UNREACHED and kind.__module__.partition(".")[0] in _DRIVERS
 
 
 def _raised_by_driver(error: BaseException) -> bool:

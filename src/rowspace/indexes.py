@@ -7,6 +7,7 @@ Limits and defaults: pgvector's README, sections "HNSW", "IVFFlat", "Half-Precis
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
@@ -27,6 +28,7 @@ __all__ = [
     "Quantize",
     "declared_distances",
     "declared_index",
+    "escaped",
     "from_dict",
     "quantized",
     "to_dict",
@@ -44,6 +46,9 @@ MAX_INDEXED = {"vector": 2_000, "halfvec": 4_000, "bit": 64_000, "sparsevec": 1_
 _UNSUPPORTED = {"ivfflat": {Distance.L1, Distance.JACCARD}, "hnsw": set[Distance]()}
 
 _INFO = "rowspace_index"
+
+#: Where `sqlalchemy.text` takes a word for the name of a parameter.
+_PARAMETER = re.compile(r"(?<![:\w$\\]):(?=[\w$])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +106,7 @@ class _Spec:
             raise ConfigurationError(message)
         options |= {"postgresql_using": self.method, "postgresql_with": self.options()}
         if self.where is not None:
-            options["postgresql_where"] = text(self.where) if isinstance(self.where, str) else self.where
+            options["postgresql_where"] = text(escaped(self.where)) if isinstance(self.where, str) else self.where
         index = Index(name, column, **options)
         event.listen(index, "after_parent_attach", lambda index, table: _complete(index, table, column, self))
         return index
@@ -253,6 +258,11 @@ def quantized(vector: ColumnElement[Any], quantize: Quantize, dimension: int) ->
     if quantize == "halfvec":
         return cast(vector, HalfVector(dimension))
     return cast(func.binary_quantize(vector), Bit(dimension))
+
+
+def escaped(sql: str) -> str:
+    """Return SQL such that `text` finds no parameters in it, as it does in `'{"draft":true}'`."""
+    return _PARAMETER.sub(r"\:", sql)
 
 
 def declared_index(

@@ -164,6 +164,9 @@ class VectorType(UserDefinedType[T], Generic[T]):
         """Tell whether two values are the same, for the ORM's change detection."""
         if x is None or y is None:
             return x is y
+        if x is y and isinstance(x, np.ndarray):
+            # Assigned again, as `article.embedding /= norm` does: what it held before is not known any more.
+            return False
         try:
             return np.array_equal(cast("Any", self.coerce(x)), cast("Any", self.coerce(y)))
         except InvalidVector:
@@ -211,6 +214,8 @@ class Vector(VectorType[NDArray[np.float32]]):
 
     Without a dimension it holds vectors of any, and is indexed through a cast only. A vector of another dimension is a
     `DimensionMismatch`; NaN, infinity, another shape or no numbers are an `InvalidVector`: both before any SQL is sent.
+
+    SQLAlchemy sees assignments, such as `article.embedding /= norm`; of `article.embedding[0] = 1` it knows nothing.
 
     For other values than these make a subclass, not a `TypeDecorator`: `coerce` makes of a value what is stored, as it
     does of a query, and `decode` makes of what is stored what an entity has. It needs a `cache_ok = True` of its own.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import traceback
 from pathlib import Path
 
@@ -31,23 +32,23 @@ def server():
         yield url
 
 
-async def ask_async(url):
-    async with AsyncDatabase.open(url) as database, database.begin() as session:
+async def ask_async(url, **options):
+    async with AsyncDatabase.open(url, **options) as database, database.begin() as session:
         await session.execute(text("SELECT 1"))
 
 
-def ask(kind, url):
+def ask(kind, url, **options):
     if kind is AsyncDatabase:
-        asyncio.run(ask_async(url))
+        asyncio.run(ask_async(url, **options))
         return
-    with kind.open(url) as database, database.begin() as session:
+    with kind.open(url, **options) as database, database.begin() as session:
         session.execute(text("SELECT 1"))
 
 
-def refusal(kind, url):
+def refusal(kind, url, **options):
     """Return all that is printed of the error of a first statement."""
     with pytest.raises(StoreUnavailable, match="Check that the server runs, and the host, port, user") as error:
-        ask(kind, url)
+        ask(kind, url, **options)
     return "".join(traceback.format_exception(error.value))
 
 
@@ -70,6 +71,14 @@ def test_a_refused_login(server, kind, driver, changes, reason):
 def test_a_server_that_is_not_there(kind, driver):
     for url in (f"postgresql+{driver}://me:{SECRET}@127.0.0.1:1/db", f"postgresql+{driver}://me:{SECRET}@/db?host=/no"):
         assert SECRET not in refusal(kind, url)
+
+
+@pytest.mark.parametrize(("kind", "driver"), DRIVERS)
+def test_a_server_that_does_not_answer(kind, driver):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+{driver}://me:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/db"
+        option = "timeout" if driver == "asyncpg" else "connect_timeout"
+        assert SECRET not in refusal(kind, url, connect_args={option: 2})
 
 
 def test_the_right_password_works(server):

@@ -152,6 +152,20 @@ def test_without_a_url_and_without_the_extra_both_ways_out_are_named(monkeypatch
         Database.open()
 
 
+@pytest.mark.parametrize(("database", "driver"), [(Database, "psycopg2"), (AsyncDatabase, "asyncpg")])
+def test_a_driver_that_is_not_installed_is_named_with_its_extra(monkeypatch, database, driver):
+    monkeypatch.setitem(__import__("sys").modules, driver, None)
+    with pytest.raises(MissingExtra, match=rf"pip install 'rowspace\[{driver}\]'"):
+        database.open(f"postgresql+{driver}://me:{SECRET}@h/db")
+
+
+async def test_an_option_that_asyncpg_does_not_know_is_said_to_be_one():
+    async with AsyncDatabase.open("postgresql+asyncpg://h/db?sslmode=require") as database:
+        with pytest.raises(ConfigurationError, match=r"'sslmode'\. asyncpg knows no such option"):
+            async with database.session() as session:
+                await session.connection()
+
+
 def test_options_go_to_the_engine():
     database = Database.open("postgresql://h/db", pool_size=7, pool_pre_ping=True)
     assert database.engine.pool.size() == 7

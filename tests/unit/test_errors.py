@@ -109,8 +109,16 @@ def test_too_many_values_are_no_matter_of_the_connection(message):
             None,
             'invalid connection option "x". The URL or `connect_args` has it: take it out.',
         ),
+        (
+            "connect() got an unexpected keyword argument 'sslmode'",
+            None,
+            (
+                "connect() got an unexpected keyword argument 'sslmode'. asyncpg knows no such option, which the URL "
+                "or `connect_args` has: take it out. Its word for sslmode is ssl."
+            ),
+        ),
         ("Why?", "42501", "Why? Grant the right to this role, or connect with one that has it."),
-        ("  ", "42P01", "DriverError. Run the migrations: `rowspace db upgrade` or `alembic upgrade head`."),
+        ("  ", "42P01", f"DriverError. {errors._FIX[errors.SchemaNotReady]}"),
     ],
 )
 def test_messages_say_what_and_the_fix(message, sqlstate, expected):
@@ -244,11 +252,12 @@ def from_module(name, error):
     [
         driver_exception("psycopg"),
         driver_exception("psycopg2"),
+        driver_exception("psycopg.errors", "ConnectionTimeout"),
         OperationalError("SELECT 1", {}, driver_exception("psycopg")),
         DBAPIError("SELECT 1", {}, driver_exception("asyncpg", "InterfaceError"), connection_invalidated=True),
         PoolTimeout("QueuePool limit of size 1 overflow 0 reached"),
     ],
-    ids=["psycopg", "psycopg2", "wrapped", "invalidated", "pool"],
+    ids=["psycopg", "psycopg2", "timeout", "wrapped", "invalidated", "pool"],
 )
 def test_a_lost_connection_is_unavailable(error):
     assert type(map_error(error)) is StoreUnavailable

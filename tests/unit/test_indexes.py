@@ -60,6 +60,11 @@ def test_further_options_go_to_the_index():
     assert ddl(Vector(3), HNSW().index("v", name="ix", postgresql_where="id > 5")).endswith(" WHERE id > 5")
 
 
+@pytest.mark.parametrize("where", ["meta @> '{\"draft\":true}'", "name = ':x'::text"])
+def test_a_condition_as_sql_stays_as_it_is(where):
+    assert ddl(Vector(3), HNSW(where=where).index("v", name="ix")).endswith(f" WHERE {where}")
+
+
 @pytest.mark.parametrize(
     ("type_", "spec", "message"),
     [

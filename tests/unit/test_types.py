@@ -252,6 +252,13 @@ def test_comparing_values(type_):
     assert not same([1, 0, 1], [1, 1, 1])
 
 
+@pytest.mark.parametrize("type_", [Vector(3), HalfVector(3), Bit(3)], ids=repr)
+def test_an_array_that_is_assigned_again_may_have_changed_in_place(type_):
+    array = type_.coerce([1, 0, 1])
+    assert not type_.compare_values(array, array)
+    assert type_.compare_values(array, array.copy())
+
+
 def test_a_value_that_cannot_be_is_not_the_same():
     assert not Vector(3).compare_values([1, 2], [1, 2, 3])
     assert not SparseVector(3).compare_values([1, 2], [1, 2, 3])

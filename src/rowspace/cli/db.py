@@ -92,6 +92,8 @@ def current(context: typer.Context) -> None:
     with open_database(settings_of(context)) as database:
         found, newest = migrations.current(database.engine), migrations.head()
     typer.echo(f"{found or 'nothing'}{' (head)' if found == newest else ''}")
+    if found is not None and found > newest:
+        fail(f"This version of Rowspace knows revisions up to {newest}: install a newer one.", ExitCode.UNAVAILABLE)
     if found != newest:
         fail(f"The newest revision is {newest}. Run: rowspace db upgrade", ExitCode.UNAVAILABLE)
 

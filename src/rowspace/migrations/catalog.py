@@ -14,6 +14,8 @@ from alembic.operations.ops import CreateIndexOp, DropIndexOp
 from sqlalchemy import JSON, Boolean, Connection, Text, literal_column, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from rowspace.indexes import escaped
+
 __all__ = ["VECTOR_METHODS", "StoredIndex", "cast_types", "extension_schema", "read_indexes"]
 
 #: The access methods of pgvector.
@@ -89,7 +91,7 @@ class StoredIndex:
         if self.options:
             options["postgresql_with"] = self.options
         if self.predicate:
-            options["postgresql_where"] = text(self.predicate)
+            options["postgresql_where"] = text(escaped(self.predicate))
         return CreateIndexOp(self.name, self.table_name, columns, schema=self.schema, unique=self.is_unique, **options)
 
     def removal(self) -> DropIndexOp:

@@ -16,9 +16,10 @@ from typing import Any
 from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, NullPool, create_engine, func, inspect, quoted_name, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema, SchemaItem
 
-from rowspace.errors import ConfigurationError, RowspaceError, mapped_errors
+from rowspace.errors import ConfigurationError, RowspaceError, mapped_errors, sqlstate_of
 from rowspace.migrations.autogenerate import configure_options
 from rowspace.migrations.urls import migration_url
 from rowspace.models import Base, Collection, Document, LoadProgress
@@ -52,7 +53,7 @@ def run() -> None:
     """Run what the current Alembic command asks for.
 
     Raises:
-        CommandError: from the `alembic` command, a Rowspace error as the one sentence that the command prints.
+        CommandError: from the `alembic` command, an error of Rowspace or of the database as what the command prints.
     """
     config = context.config
     if config.attributes.keys() & {"connection", "schema"}:
@@ -62,7 +63,7 @@ def run() -> None:
         fileConfig(config.config_file_name, disable_existing_loggers=False)
     try:
         _run_from_command_line()
-    except RowspaceError as error:
+    except (RowspaceError, DBAPIError) as error:
         raise CommandError(str(error)) from error
 
 
@@ -130,7 +131,35 @@ def _run(connection: Connection | None, schema: str | None) -> None:
     with context.begin_transaction():
         if not context.get_context().opts.get("dont_mutate"):
             prepare(connection, schema)
-        context.run_migrations()
+        try:
+            context.run_migrations()
+        except CommandError as error:
+            _explain_newer(error)
+            raise
+        except DBAPIError as error:
+            _explain_taken(error)
+            raise
+
+
+def _explain_newer(error: CommandError) -> None:
+    """Say in other words than Alembic's, which sound like a lost file, that the database is ahead of this version."""
+    unknown = [revision for revision in context.get_context().get_current_heads() if f"{revision!r}" in str(error)]
+    if unknown:
+        message = (
+            f"The database is at revision {unknown[0]!r}, which this version of Rowspace does not know: a newer one "
+            "has migrated it. Install that version."
+        )
+        raise ConfigurationError(message) from error
+
+
+def _explain_taken(error: DBAPIError) -> None:
+    """Say what helps where a table of the application has a name that Rowspace needs, as `documents`."""
+    if sqlstate_of(error.orig) == "42P07":
+        message = (
+            f"{str(error.orig).strip()}, and these migrations did not make it. Put Rowspace's tables into a schema of "
+            "their own: alembic -x schema=rag, rowspace --schema rag, or the environment variable ROWSPACE_SCHEMA."
+        )
+        raise ConfigurationError(message) from error
 
 
 def _prepare_offline(schema: str | None) -> None:

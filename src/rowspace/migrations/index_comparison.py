@@ -27,7 +27,8 @@ _log = logging.getLogger(__name__)
 _DEFAULTS = {"hnsw": {"m": "16", "ef_construction": "64"}, "ivfflat": {}}
 
 _TRAILING_OPCLASS = re.compile(r"\s(?:\w+\.)?(\w+_ops)\)*$")
-_TYPE = r"(?:\w+\.)?\w+(?:\s*\(\s*\d+\s*\))?"
+_NAME = r"(?:\"[^\"]+\"|\w+)"
+_TYPE = rf"(?:{_NAME}\.)?{_NAME}(?:\s+(?:precision|varying))?(?:\s*\(\s*\d+\s*\))?(?:\[\])*"
 _CAST = re.compile(rf"\bcast\s*\((.*?)\s+as\s+{_TYPE}\s*\)|::\s*{_TYPE}", re.IGNORECASE)
 
 
@@ -121,7 +122,8 @@ def _bare(expressions: Sequence[str]) -> list[str]:
         found, text = 1, _TRAILING_OPCLASS.sub("", expression)
         while found:
             text, found = _CAST.subn(r"\1", text)
-        bare.append(re.sub(r"[()\s\"]", "", text).lower())
+        # Compiled for psycopg, each % is two.
+        bare.append(re.sub(r"[()\s\"]", "", text).lower().replace("%%", "%"))
     return bare
 
 

@@ -15,7 +15,7 @@ from alembic.operations import MigrateOperation, Operations
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from rowspace.errors import PermissionDenied, SchemaNotReady
+from rowspace.errors import PermissionDenied, SchemaNotReady, sqlstate_of
 
 __all__ = ["CreateExtensionOp", "DropExtensionOp"]
 
@@ -55,7 +55,11 @@ class DropExtensionOp(MigrateOperation):
 
     @classmethod
     def drop_extension(cls, operations: Operations, name: str) -> None:
-        """Issue `DROP EXTENSION IF EXISTS name`, without CASCADE."""
+        """Issue `DROP EXTENSION IF EXISTS name`, without CASCADE.
+
+        Raises:
+            PermissionDenied: it belongs to another role, or something else still uses it; the message says what to do.
+        """
         operations.invoke(cls(name))
 
     def reverse(self) -> CreateExtensionOp:
@@ -75,7 +79,16 @@ def _create(operations: Operations, operation: CreateExtensionOp) -> None:
 
 @Operations.implementation_for(DropExtensionOp)
 def _drop(operations: Operations, operation: DropExtensionOp) -> None:
-    operations.execute(text(f"DROP EXTENSION IF EXISTS {_quoted(operations, operation.name)}"))
+    try:
+        operations.execute(text(f"DROP EXTENSION IF EXISTS {_quoted(operations, operation.name)}"))
+    except DBAPIError as error:
+        if sqlstate_of(error.orig) not in {"42501", "2BP01"}:
+            raise
+        message = (
+            f"The extension {operation.name!r} belongs to another role or is used by other tables: {error.orig} "
+            f"It may stay: take op.drop_extension({operation.name!r}) out of the migration."
+        )
+        raise PermissionDenied(message) from error
 
 
 @renderers.dispatch_for(CreateExtensionOp)
@@ -98,7 +111,7 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        sqlstate = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+        sqlstate = sqlstate_of(error.orig)
         if sqlstate == "42501":
             message = (
                 f"This role may not create the extension {name!r}. "

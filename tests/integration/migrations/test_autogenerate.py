@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import BIT
 
 from rowspace import Base, CollectionRepository, Database, ReembedRepository
 from rowspace.distance import Distance
+from rowspace.errors import PermissionDenied
 from rowspace.indexes import HNSW, IVFFlat
 from rowspace.migrations import is_rowspace_table, upgrade
 from rowspace.types import Bit, HalfVector, SparseVector, Vector
@@ -280,6 +281,41 @@ def test_indexes_on_expressions_are_generated_compared_dropped_and_restored(appl
     application.downgrade("-1")
     assert application.indexes() == made
     assert application.differences(*by_expressions()) == []
+
+
+def with_signs(m):
+    return [
+        Column("name", Text),
+        Column("100%", Vector(3)),
+        HNSW(m=m, where="name LIKE 'a%' AND name <> ':b'").index("100%", name="ix_partial"),
+        HNSW(m=m, quantize="bit").index("100%", name="ix_bits"),
+    ]
+
+
+def test_sql_with_signs_and_colons_stays_as_it_is(application):
+    rows = "((name ~~ 'a%'::text) AND (name <> ':b'::text))"
+
+    def made(m):
+        return [
+            f"hnsw (((binary_quantize(\"100%\"))::bit(3)) bit_hamming_ops) WITH (m='{m}', ef_construction='64')",
+            f"hnsw (\"100%\" vector_cosine_ops) WITH (m='{m}', ef_construction='64') WHERE {rows}",
+        ]
+
+    application.migrate(*with_signs(8))
+    assert application.indexes() == made(8)
+    assert application.differences(*with_signs(8)) == []
+    application.migrate(*with_signs(12))
+    assert application.indexes() == made(12)
+    application.downgrade("-1")
+    assert application.indexes() == made(8)
+
+
+def test_an_extension_that_others_use_is_not_dropped_by_a_downgrade(application, scratch):
+    application.migrate(*embedded(HNSW()))
+    upgrade(scratch.engine)
+    with pytest.raises(PermissionDenied, match="embedding of table documents") as refused:
+        application.downgrade("base")
+    assert "take op.drop_extension('vector') out" in str(refused.value)
 
 
 def test_a_table_is_dropped_and_restored_with_its_index(application):

