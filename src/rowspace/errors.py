@@ -147,6 +147,8 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "22P05": InvalidText,
     "25006": PermissionDenied,
     "25P01": ConfigurationError,
+    "25P03": StoreUnavailable,
+    "25P04": StoreUnavailable,
     "26000": ConfigurationError,
     "28000": StoreUnavailable,
     "28P01": StoreUnavailable,
@@ -159,6 +161,7 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "57P01": StoreUnavailable,
     "57P02": StoreUnavailable,
     "57P03": StoreUnavailable,
+    "57P05": StoreUnavailable,
 }
 
 _DRIVERS = {"asyncpg", "psycopg", "psycopg2", "sqlalchemy"}
@@ -222,8 +225,11 @@ _FIX_BY_SQLSTATE = {
     "22003": "A halfvec and an index with quantize='halfvec' hold numbers up to 65,504: scale the vectors.",
     "25006": "The server is a standby, or the transaction may only read: connect to the primary.",
     "25P01": "The session is in AUTOCOMMIT: streams and bulk reads and writes need a transaction.",
+    "25P03": "The session waited in a transaction for longer than idle_in_transaction_session_timeout: run it again.",
+    "25P04": "The transaction took longer than transaction_timeout: run it again in parts, or raise the limit.",
     "26000": _PREPARED,
     "42P05": _PREPARED,
+    "57P05": "The connection lay idle for longer than idle_session_timeout: open the session again.",
     "54000": "A text may hold 1 MB of distinct words: cut it into parts.",
 }
 

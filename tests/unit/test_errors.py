@@ -26,6 +26,8 @@ STATES = {
     "22P05": errors.InvalidText,
     "25006": errors.PermissionDenied,
     "25P01": errors.ConfigurationError,
+    "25P03": errors.StoreUnavailable,
+    "25P04": errors.StoreUnavailable,
     "26000": errors.ConfigurationError,
     "22023": errors.InvalidSetting,
     "28000": errors.StoreUnavailable,
@@ -40,6 +42,7 @@ STATES = {
     "57P01": errors.StoreUnavailable,
     "57P02": errors.StoreUnavailable,
     "57P03": errors.StoreUnavailable,
+    "57P05": errors.StoreUnavailable,
 }
 
 
