@@ -18,7 +18,7 @@ from rowspace.results import LoadReport
 from rowspace.services._sync.loads import Loader, open_documents
 from rowspace.services._sync.reembedding import Reembedder
 from rowspace.services._sync.searching import SearchService
-from rowspace.services._sync.sessions import Sessions
+from rowspace.services._sync.sessions import Sessions, begin
 from rowspace.services.embedding import Embedder, checked_embedder, embed_query, embedder_name
 from rowspace.services.html import HtmlList
 from rowspace.services.incoming import Given
@@ -64,19 +64,19 @@ class DocumentService:
         if exist_ok and (known := self._known(name)):
             return known
         size = dimension if dimension is not None else self._dimension()
-        with self._sessions.begin() as session:
-            repository = CollectionRepository(session)
-            try:
-                return CollectionInfo.from_collection(repository.create(name, size, **options))
-            except CollectionExists:
-                if not exist_ok:
-                    raise
-                # Somebody else was quicker.
-                return CollectionInfo.from_collection(repository.get(name))
+        try:
+            with begin(self._sessions) as session:
+                made = CollectionRepository(session).create(name, size, **options)
+                return CollectionInfo.from_collection(made)
+        except CollectionExists:
+            if not exist_ok:
+                raise
+            # Somebody else was quicker; in REPEATABLE READ this transaction would not see it.
+            return self.collection(name)
 
     def collections(self) -> list[CollectionInfo]:
         """Return all collections by name."""
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return HtmlList([CollectionInfo.from_collection(c) for c in CollectionRepository(session).list()])
 
     def collection(self, name: str) -> CollectionInfo:
@@ -85,7 +85,7 @@ class DocumentService:
         Raises:
             CollectionNotFound: there is none of that name.
         """
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return CollectionInfo.from_collection(CollectionRepository(session).get(name))
 
     def rename_collection(self, name: str, new_name: str) -> CollectionInfo:
@@ -94,7 +94,7 @@ class DocumentService:
         Raises:
             CollectionNotFound, CollectionExists: there is none of that name; the new name is taken.
         """
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return CollectionInfo.from_collection(CollectionRepository(session).rename(name, new_name))
 
     def drop_collection(self, name: str) -> None:
@@ -103,7 +103,7 @@ class DocumentService:
         Raises:
             CollectionNotFound: there is none of that name.
         """
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             CollectionRepository(session).drop(name)
 
     def add(
@@ -141,7 +141,7 @@ class DocumentService:
 
     def get(self, collection: str, ids: Iterable[str]) -> list[DocumentOut]:
         """Return documents by id, in the order of the ids; those that are not there are left out."""
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return [DocumentOut.from_document(d) for d in (open_documents(session, collection)).get(ids)]
 
     def delete(
@@ -152,7 +152,7 @@ class DocumentService:
         where: Filter | None = None,
     ) -> int:
         """Delete documents by id or by a metadata filter and return how many there were."""
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return (open_documents(session, collection)).delete(ids, where=where)
 
     def update_metadata(
@@ -163,12 +163,12 @@ class DocumentService:
         where: Filter | None,
     ) -> int:
         """Set keys of the metadata of the documents that match and return how many there were; None removes a key."""
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return (open_documents(session, collection)).update_metadata(changes, where=where)
 
     def count(self, collection: str, *, where: Filter | None = None) -> int:
         """Return the number of documents that match a metadata filter."""
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return (open_documents(session, collection)).count(where=where)
 
     def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
@@ -177,7 +177,7 @@ class DocumentService:
 
     def build_indexes(self, collection: str) -> None:
         """Create the indexes of a collection that are missing."""
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             (open_documents(session, collection)).create_indexes()
 
     def reembed(
@@ -210,13 +210,13 @@ class DocumentService:
             TransactionConflict: the swap did not come to its locks in two minutes; what was made is kept.
         """
         dimension = len(embed_query(embedder, "dimension"))
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             spec = new_index(CollectionRepository(session).get(collection), dimension, index)
         work = Reembedder(
             self._sessions, collection, embedder, batch_size=size("batch_size", batch_size), progress=progress
         )
         work.run(dimension, spec)
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return CollectionInfo.from_collection(CollectionRepository(session).get(collection))
 
     def _known(self, name: str) -> CollectionInfo | None:
