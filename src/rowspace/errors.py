@@ -238,12 +238,18 @@ _FOREIGN_CODECS = (
     "rowspace.wire.instrument(engine), or hand the engine to an AsyncDatabase, and their place is taken."
 )
 
+_BUSY = (
+    "The connection of the session is busy: with a stream of matrices or of columns, whose block ends first, or with "
+    "another thread or task, which needs a session of its own."
+)
+
 _TOO_MANY = (
     "A statement takes so many values and no more: hand them over as one array, column = ANY(array), or as a subquery."
 )
 
 # What drivers and the server say in words alone, and what helps.
 _BY_WORDS = (
+    (re.compile(r".*another (?:command|operation)(?: \(\d+\))? is (?:already )?in progress"), _BUSY),
     (re.compile(r"can't use a named cursor outside of transactions"), _FIX_BY_SQLSTATE["25P01"]),
     (re.compile(r"sending query and params failed: number of parameters|the number of query arguments"), _TOO_MANY),
     (

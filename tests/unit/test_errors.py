@@ -91,6 +91,20 @@ def test_codecs_that_take_no_text_are_told_from_other_arguments():
 @pytest.mark.parametrize(
     "message",
     [
+        "sending query and params failed: another command is already in progress\nanother command",
+        "cannot perform operation: another operation is in progress",
+        "cannot switch to state 12; another operation (19) is in progress",
+    ],
+)
+def test_a_connection_that_is_busy_is_not_gone(message):
+    mapped = map_error(wrapped(message, None, OperationalError))
+    assert type(mapped) is errors.ConfigurationError
+    assert "which needs a session of its own" in str(mapped)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
         "sending query and params failed: number of parameters must be between 0 and 65535",
         "the number of query arguments cannot exceed 32767",
     ],
