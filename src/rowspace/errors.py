@@ -229,9 +229,15 @@ _FIX_BY_SQLSTATE = {
     "25P04": "The transaction took longer than transaction_timeout: run it again in parts, or raise the limit.",
     "26000": _PREPARED,
     "42P05": _PREPARED,
-    "57P05": "The connection lay idle for longer than idle_session_timeout: open the session again.",
+    "53300": "Give the pools of its clients a smaller pool_size and max_overflow, or the server more max_connections.",
     "54000": "A text may hold 1 MB of distinct words: cut it into parts.",
+    "57P05": "The connection lay idle for longer than idle_session_timeout: open the session again.",
 }
+
+_EXHAUSTED = (
+    "All connections of the pool are in use: end the sessions and streams that nobody needs, or open the database with "
+    "a larger pool_size or pool_timeout."
+)
 
 _FOREIGN_CODECS = (
     "pgvector's register_vector has made codecs on this asyncpg connection, which take no text: call "
@@ -287,7 +293,8 @@ def map_error(error: Any) -> RowspaceError | None:
     kind = _kind(sqlstate, message, error)
     if kind is None:
         return None
-    fix = _fix_by_words(message) or _FIX_BY_SQLSTATE.get(sqlstate or "") or _FIX.get(kind)
+    by_state = _EXHAUSTED if _is_exhausted(error) else _FIX_BY_SQLSTATE.get(sqlstate or "")
+    fix = _fix_by_words(message) or by_state or _FIX.get(kind)
     return kind(" ".join(filter(None, [_sentence(message), fix])))
 
 
@@ -307,11 +314,15 @@ def _fix_by_words(message: str) -> str | None:
     return next((fix for said, fix in _BY_WORDS if said.match(message)), None)
 
 
-def _lost_connection(error: Any) -> bool:
+def _is_exhausted(error: Any) -> bool:
     from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+    return isinstance(error, PoolTimeout)
+
+
+def _lost_connection(error: Any) -> bool:
     origin = getattr(error, "orig", None) or error
-    if getattr(error, "connection_invalidated", False) or isinstance(error, PoolTimeout):
+    if getattr(error, "connection_invalidated", False) or _is_exhausted(error):
         return True
     if isinstance(origin, OSError):
         return _raised_by_driver(origin)

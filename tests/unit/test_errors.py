@@ -263,15 +263,21 @@ def from_module(name, error):
         driver_exception("psycopg2"),
         OperationalError("SELECT 1", {}, driver_exception("psycopg")),
         DBAPIError("SELECT 1", {}, driver_exception("asyncpg", "InterfaceError"), connection_invalidated=True),
-        PoolTimeout("QueuePool limit of size 1 overflow 0 reached"),
     ],
-    ids=["psycopg", "psycopg2", "wrapped", "invalidated", "pool"],
+    ids=["psycopg", "psycopg2", "wrapped", "invalidated"],
 )
 def test_a_lost_connection_is_unavailable(error):
     assert type(map_error(error)) is StoreUnavailable
     assert str(map_error(error)).endswith(
         "Check that the server runs, and the host, port, user and password in the URL."
     )
+
+
+def test_an_exhausted_pool_is_unavailable_and_the_server_is_not_to_blame():
+    mapped = map_error(PoolTimeout("QueuePool limit of size 1 overflow 0 reached"))
+    assert type(mapped) is StoreUnavailable
+    assert "larger pool_size" in str(mapped)
+    assert "server" not in str(mapped)
 
 
 @pytest.mark.parametrize("module", ["asyncpg.connect_utils", "sqlalchemy.pool.impl"])
