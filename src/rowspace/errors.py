@@ -172,8 +172,8 @@ _OF_VECTORS = re.compile(r"\b(?:vector|halfvec|sparsevec|binary_quantize|documen
 # A type, an access method, an operator class or a setting of the extension; the first name is that of what is missing.
 _OF_EXTENSION = re.compile(r'(?!data type)[^"]*"(?:[^"]*\.)?(?:vector|halfvec|sparsevec|hnsw|ivfflat)["._]')
 
-# The partition of a collection, which no migration makes.
-_PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+" does not exist')
+# The partition of a collection, and what a re-embedding puts beside it: no migration makes them.
+_PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+(?:_next|_changes)?" does not exist')
 
 # Every use of a collection begins with its row: of a column that a later migration adds, this is what is found missing.
 _OWN_COLUMN = re.compile(r'column (?:\w+\.)?collections\.\w+ does not exist|of relation "collections" does not exist')

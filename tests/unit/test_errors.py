@@ -142,7 +142,7 @@ def test_a_pooler_between_transactions_is_named_with_what_it_needs(sqlstate):
     assert '"statement_cache_size": 0' in message
 
 
-@pytest.mark.parametrize("table", ["documents_12", "app.documents_7"])
+@pytest.mark.parametrize("table", ["documents_12", "app.documents_7", "documents_12_next", "app.documents_7_changes"])
 def test_a_partition_that_is_gone_is_no_matter_of_migrations(table):
     gone = map_error(wrapped(f'relation "{table}" does not exist', "42P01"))
     assert type(gone) is errors.CollectionNotFound
