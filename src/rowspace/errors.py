@@ -255,7 +255,7 @@ _TOO_MANY = (
 
 # What drivers and the server say in words alone, and what helps.
 _BY_WORDS = (
-    (re.compile(r".*another (?:command|operation)(?: \(\d+\))? is (?:already )?in progress"), _BUSY),
+    (re.compile(r".*another (?:command is already|operation is) in progress"), _BUSY),
     (re.compile(r"can't use a named cursor outside of transactions"), _FIX_BY_SQLSTATE["25P01"]),
     (re.compile(r"sending query and params failed: number of parameters|the number of query arguments"), _TOO_MANY),
     (

@@ -93,7 +93,6 @@ def test_codecs_that_take_no_text_are_told_from_other_arguments():
     [
         "sending query and params failed: another command is already in progress\nanother command",
         "cannot perform operation: another operation is in progress",
-        "cannot switch to state 12; another operation (19) is in progress",
     ],
 )
 def test_a_connection_that_is_busy_is_not_gone(message):
@@ -263,8 +262,14 @@ def from_module(name, error):
         driver_exception("psycopg2"),
         OperationalError("SELECT 1", {}, driver_exception("psycopg")),
         DBAPIError("SELECT 1", {}, driver_exception("asyncpg", "InterfaceError"), connection_invalidated=True),
+        DBAPIError(
+            "SELECT 1",
+            {},
+            Exception("cannot switch to state 12; another operation (2) is in progress"),
+            connection_invalidated=True,
+        ),
     ],
-    ids=["psycopg", "psycopg2", "wrapped", "invalidated"],
+    ids=["psycopg", "psycopg2", "wrapped", "invalidated", "ended"],
 )
 def test_a_lost_connection_is_unavailable(error):
     assert type(map_error(error)) is StoreUnavailable
