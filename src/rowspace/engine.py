@@ -22,7 +22,7 @@ from rowspace.embedded import EmbeddedServer
 from rowspace.errors import ConfigurationError, MissingExtra, mapped_errors
 from rowspace.urls import read_url, shown
 from rowspace.wire import instrument
-from rowspace.wire.alive import check_at_checkout
+from rowspace.wire.alive import check_at_checkout, keep_to_process
 
 __all__ = ["AsyncDatabase", "Database", "resolve_url"]
 
@@ -98,7 +98,7 @@ class Database(_Opened):
         """Return a database on `url`, else on `ROWSPACE_DATABASE_URL`, else on the embedded server.
 
         Further keywords go to `sqlalchemy.create_engine`. A connection that lay in the pool for half a second is pinged
-        before it is handed out; `pool_pre_ping` pings it each time, or never.
+        before it is handed out; `pool_pre_ping` pings it each time, or never. A forked process makes its own.
 
         Raises:
             ConfigurationError: the URL cannot be read or names a driver that does not fit.
@@ -106,6 +106,7 @@ class Database(_Opened):
         """
         target, server = _target(url, "sync")
         engine = create_engine(target, **_pool_options(engine_options))
+        keep_to_process(engine)
         if "pool_pre_ping" not in engine_options:
             check_at_checkout(engine)
         database = cls(engine, schema=schema)
@@ -163,6 +164,7 @@ class AsyncDatabase(_Opened):
         """
         target, server = _target(url, "async")
         engine = create_async_engine(target, **_pool_options(engine_options))
+        keep_to_process(engine.sync_engine)
         if "pool_pre_ping" not in engine_options:
             check_at_checkout(engine.sync_engine)
         database = cls(engine, schema=schema)

@@ -147,6 +147,8 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "22P05": InvalidText,
     "25006": PermissionDenied,
     "25P01": ConfigurationError,
+    "25P03": StoreUnavailable,
+    "25P04": StoreUnavailable,
     "26000": ConfigurationError,
     "28000": StoreUnavailable,
     "28P01": StoreUnavailable,
@@ -159,6 +161,7 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "57P01": StoreUnavailable,
     "57P02": StoreUnavailable,
     "57P03": StoreUnavailable,
+    "57P05": StoreUnavailable,
 }
 
 _DRIVERS = {"asyncpg", "psycopg", "psycopg2", "sqlalchemy"}
@@ -169,8 +172,8 @@ _OF_VECTORS = re.compile(r"\b(?:vector|halfvec|sparsevec|binary_quantize|documen
 # A type, an access method, an operator class or a setting of the extension; the first name is that of what is missing.
 _OF_EXTENSION = re.compile(r'(?!data type)[^"]*"(?:[^"]*\.)?(?:vector|halfvec|sparsevec|hnsw|ivfflat)["._]')
 
-# The partition of a collection, which no migration makes.
-_PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+" does not exist')
+# The partition of a collection, and what a re-embedding puts beside it: no migration makes them.
+_PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+(?:_next|_changes)?" does not exist')
 
 # Every use of a collection begins with its row: of a column that a later migration adds, this is what is found missing.
 _OWN_COLUMN = re.compile(r'column (?:\w+\.)?collections\.\w+ does not exist|of relation "collections" does not exist')
@@ -228,14 +231,28 @@ _FIX_BY_SQLSTATE = {
     "22003": "A halfvec and an index with quantize='halfvec' hold numbers up to 65,504: scale the vectors.",
     "25006": "The server is a standby, or the transaction may only read: connect to the primary.",
     "25P01": "The session is in AUTOCOMMIT: streams and bulk reads and writes need a transaction.",
+    "25P03": "The session waited in a transaction for longer than idle_in_transaction_session_timeout: run it again.",
+    "25P04": "The transaction took longer than transaction_timeout: run it again in parts, or raise the limit.",
     "26000": _PREPARED,
     "42P05": _PREPARED,
+    "53300": "Give the pools of its clients a smaller pool_size and max_overflow, or the server more max_connections.",
     "54000": "A text may hold 1 MB of distinct words: cut it into parts.",
+    "57P05": "The connection lay idle for longer than idle_session_timeout: open the session again.",
 }
+
+_EXHAUSTED = (
+    "All connections of the pool are in use: end the sessions and streams that nobody needs, or open the database with "
+    "a larger pool_size or pool_timeout."
+)
 
 _FOREIGN_CODECS = (
     "pgvector's register_vector has made codecs on this asyncpg connection, which take no text: call "
     "rowspace.wire.instrument(engine), or hand the engine to an AsyncDatabase, and their place is taken."
+)
+
+_BUSY = (
+    "The connection of the session is busy: with a stream of matrices or of columns, whose block ends first, or with "
+    "another thread or task, which needs a session of its own."
 )
 
 _TOO_MANY = (
@@ -244,6 +261,7 @@ _TOO_MANY = (
 
 # What drivers and the server say in words alone, and what helps.
 _BY_WORDS = (
+    (re.compile(r".*another (?:command is already|operation is) in progress"), _BUSY),
     (re.compile(r"can't use a named cursor outside of transactions"), _FIX_BY_SQLSTATE["25P01"]),
     (re.compile(r"sending query and params failed: number of parameters|the number of query arguments"), _TOO_MANY),
     (
@@ -285,7 +303,8 @@ def map_error(error: Any) -> RowspaceError | None:
     kind = _kind(sqlstate, message, error)
     if kind is None:
         return None
-    fix = _fix_by_words(message) or _FIX_BY_SQLSTATE.get(sqlstate or "") or _FIX.get(kind)
+    by_state = _EXHAUSTED if _is_exhausted(error) else _FIX_BY_SQLSTATE.get(sqlstate or "")
+    fix = _fix_by_words(message) or by_state or _FIX.get(kind)
     return kind(" ".join(filter(None, [_sentence(message), fix])))
 
 
@@ -305,11 +324,15 @@ def _fix_by_words(message: str) -> str | None:
     return next((fix for said, fix in _BY_WORDS if said.match(message)), None)
 
 
-def _lost_connection(error: Any) -> bool:
+def _is_exhausted(error: Any) -> bool:
     from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+    return isinstance(error, PoolTimeout)
+
+
+def _lost_connection(error: Any) -> bool:
     origin = getattr(error, "orig", None) or error
-    if getattr(error, "connection_invalidated", False) or isinstance(error, PoolTimeout):
+    if getattr(error, "connection_invalidated", False) or _is_exhausted(error):
         return True
     if isinstance(origin, OSError):
         return _raised_by_driver(origin)

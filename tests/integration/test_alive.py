@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from inspect import isawaitable
+from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import event, make_url, text
 
 from rowspace import AsyncDatabase, Database
 from rowspace.errors import StoreUnavailable
@@ -80,3 +82,20 @@ async def test_a_connection_in_use_a_moment_ago_is_not_pinged(pool, end, monkeyp
         await process()
     # The error emptied the pool.
     assert await process() != first
+
+
+async def test_a_forked_process_makes_a_connection_of_its_own_and_leaves_that_of_its_parent(pool, monkeypatch):
+    engine, process = pool
+    made = []
+    event.listen(engine, "connect", lambda _, record: made.append(record.driver_connection))
+    first = await process()
+    monkeypatch.setattr(alive, "os", SimpleNamespace(getpid=lambda: 0))
+    second = await process()
+    assert second != first
+    assert await process() == second
+    assert len(made) == 2
+    is_closed = made[0].is_closed() if hasattr(made[0], "is_closed") else made[0].closed
+    assert not is_closed
+    closing = made[0].close()
+    if isawaitable(closing):
+        await closing

@@ -1,11 +1,11 @@
-"""COPY out of psycopg by messages of libpq's: errors, early ends, odd names, and a connection that is usable after."""
+"""COPY out of the async drivers and psycopg: errors, early ends, odd names, and a connection that is usable after."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from rowspace import AsyncDatabase, Database
 from rowspace.wire.copy import copy_out, copy_out_async
@@ -22,9 +22,10 @@ def connection(new_database):
         yield opened
 
 
-@pytest.fixture
-async def aconnection(new_database):
-    async with AsyncDatabase.open(new_database()) as database, database.engine.connect() as opened:
+@pytest.fixture(params=["psycopg", "asyncpg"])
+async def aconnection(request, new_database):
+    url = make_url(new_database()).set(drivername=f"postgresql+{request.param}")
+    async with AsyncDatabase.open(url) as database, database.engine.connect() as opened:
         await opened.execute(text("SELECT 1"))
         yield opened
 
@@ -83,3 +84,13 @@ async def test_a_cancelled_task(aconnection):
             await asyncio.wait_for(read(), 0.3)
         await savepoint.rollback()
     assert await aconnection.scalar(text("SELECT 2")) == 2
+
+
+async def test_async_readers_that_stop(aconnection):
+    for _ in range(30):
+        async with aconnection.begin_nested() as savepoint:
+            stream = copy_out_async(aconnection, MANY.replace("5000", "50000"))
+            assert (await anext(stream)).startswith(b"PGCOPY")
+            await stream.aclose()
+            await savepoint.rollback()
+        assert await aconnection.scalar(text("SELECT 2")) == 2

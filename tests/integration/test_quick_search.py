@@ -96,17 +96,20 @@ async def test_an_error_is_sqlalchemys_and_costs_no_connection(database, quick):
     assert database.engine.pool.checkedout() == 0
 
 
-async def test_a_search_that_was_cancelled_costs_no_connection(database, quick):
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_a_search_that_was_cancelled_costs_no_connection(database, quick, times):
     async with AsyncDatabase.open(database.engine.url) as other, other.begin() as session:
         await session.execute(text("LOCK TABLE documents"))
         search = asyncio.create_task(found(quick))
         while not await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        search.cancel()
+        for _ in range(times):
+            search.cancel()
+            await asyncio.sleep(0)
         with pytest.raises(asyncio.CancelledError):
             await search
-    assert database.engine.pool.checkedout() == 0
     assert await found(quick) == ["7", "8"]
+    assert database.engine.pool.checkedout() == 0
 
 
 async def test_an_engine_in_autocommit_stays_so(database):

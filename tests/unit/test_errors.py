@@ -26,6 +26,8 @@ STATES = {
     "22P05": errors.InvalidText,
     "25006": errors.PermissionDenied,
     "25P01": errors.ConfigurationError,
+    "25P03": errors.StoreUnavailable,
+    "25P04": errors.StoreUnavailable,
     "26000": errors.ConfigurationError,
     "22023": errors.InvalidSetting,
     "28000": errors.StoreUnavailable,
@@ -40,6 +42,7 @@ STATES = {
     "57P01": errors.StoreUnavailable,
     "57P02": errors.StoreUnavailable,
     "57P03": errors.StoreUnavailable,
+    "57P05": errors.StoreUnavailable,
 }
 
 
@@ -83,6 +86,19 @@ def test_codecs_that_take_no_text_are_told_from_other_arguments():
         assert type(mapped) is errors.ConfigurationError
         assert "call rowspace.wire.instrument(engine)" in str(mapped)
     assert map_error(wrapped("invalid input for query argument $1: 'a' (expected a number)", "22000")) is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "sending query and params failed: another command is already in progress\nanother command",
+        "cannot perform operation: another operation is in progress",
+    ],
+)
+def test_a_connection_that_is_busy_is_not_gone(message):
+    mapped = map_error(wrapped(message, None, OperationalError))
+    assert type(mapped) is errors.ConfigurationError
+    assert "which needs a session of its own" in str(mapped)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +149,7 @@ def test_a_pooler_between_transactions_is_named_with_what_it_needs(sqlstate):
     assert '"statement_cache_size": 0' in message
 
 
-@pytest.mark.parametrize("table", ["documents_12", "app.documents_7"])
+@pytest.mark.parametrize("table", ["documents_12", "app.documents_7", "documents_12_next", "app.documents_7_changes"])
 def test_a_partition_that_is_gone_is_no_matter_of_migrations(table):
     gone = map_error(wrapped(f'relation "{table}" does not exist', "42P01"))
     assert type(gone) is errors.CollectionNotFound
@@ -255,15 +271,27 @@ def from_module(name, error):
         driver_exception("psycopg.errors", "ConnectionTimeout"),
         OperationalError("SELECT 1", {}, driver_exception("psycopg")),
         DBAPIError("SELECT 1", {}, driver_exception("asyncpg", "InterfaceError"), connection_invalidated=True),
-        PoolTimeout("QueuePool limit of size 1 overflow 0 reached"),
+        DBAPIError(
+            "SELECT 1",
+            {},
+            Exception("cannot switch to state 12; another operation (2) is in progress"),
+            connection_invalidated=True,
+        ),
     ],
-    ids=["psycopg", "psycopg2", "timeout", "wrapped", "invalidated", "pool"],
+    ids=["psycopg", "psycopg2", "timeout", "wrapped", "invalidated", "ended"],
 )
 def test_a_lost_connection_is_unavailable(error):
     assert type(map_error(error)) is StoreUnavailable
     assert str(map_error(error)).endswith(
         "Check that the server runs, and the host, port, user and password in the URL."
     )
+
+
+def test_an_exhausted_pool_is_unavailable_and_the_server_is_not_to_blame():
+    mapped = map_error(PoolTimeout("QueuePool limit of size 1 overflow 0 reached"))
+    assert type(mapped) is StoreUnavailable
+    assert "larger pool_size" in str(mapped)
+    assert "server" not in str(mapped)
 
 
 @pytest.mark.parametrize("module", ["asyncpg.connect_utils", "sqlalchemy.pool.impl"])

@@ -18,11 +18,14 @@ from rowspace.statements.models import table_of_one
 from rowspace.statements.write import Merge
 from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of
 
-__all__ = ["Batcher", "Plan", "aiter_rows", "iter_rows", "plan_load"]
+__all__ = ["END", "Batcher", "Plan", "aiter_rows", "check_row", "iter_rows", "plan_load"]
 
 Row = Mapping[str, Any]
 
 T = TypeVar("T")
+
+#: What comes after the last row: None may be one, of whoever has made a mistake.
+END: Any = object()
 
 
 def iter_rows(rows: Iterable[T]) -> Iterator[T]:
@@ -46,6 +49,17 @@ async def aiter_rows(rows: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
     else:
         for row in several(rows, "rows"):
             yield row
+
+
+def check_row(row: Any, number: int) -> None:
+    """Refuse what is no row.
+
+    Raises:
+        InvalidRow: it is no mapping.
+    """
+    if not isinstance(row, Mapping):
+        message = f"Row {number} is {type(row).__name__} {row!r:.60}; expected a mapping of attributes to values."
+        raise InvalidRow(message)
 
 
 class Plan:
@@ -79,8 +93,10 @@ class Plan:
         """Return what identifies a row in this load.
 
         Raises:
-            InvalidRow: it has other attributes than the first row, or a key that cannot be one.
+            InvalidRow: it is none, has other attributes than the first row, or a key that cannot be one.
         """
+        if type(row) is not dict:
+            check_row(row, number)
         if row.keys() != self._names.keys():
             missing, unknown = self._names.keys() - row.keys(), row.keys() - self._names.keys()
             message = f"Row {number} has other attributes than the first row: missing {sorted(missing)}, "

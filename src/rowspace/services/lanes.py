@@ -73,10 +73,8 @@ class AsyncLanes:
                 lane = lane or _Lane(await greenlet_spawn(without_transactions, self.engine), monotonic())
                 rows = await _run(lane.proxied, prepared(self.engine.dialect, statement), values)
         except BaseException as error:
-            if lane is not None and not isinstance(error, Exception):
-                # Cancelled: nobody knows what the connection is at.
-                await greenlet_spawn(lane.proxied.invalidate, error)
-            await self._end(lane)
+            # Who cancels again, out of patience, does not wait for it; the turn is to come back all the same.
+            await asyncio.shield(self._break_off(lane, error))
             raise
         if lane is None or not self._hand_over(lane):
             await self._end(lane)
@@ -106,6 +104,14 @@ class AsyncLanes:
     def _hand_over(self, lane: _Lane) -> bool:
         """Give the connection to who waits next, unless it has been out of the pool, with its checks, for a while."""
         return bool(self._waiting) and monotonic() - lane.since < IDLE_SECONDS and self._give(lane)
+
+    async def _break_off(self, lane: _Lane | None, error: BaseException) -> None:
+        try:
+            if lane is not None and not isinstance(error, Exception):
+                # Cancelled: nobody knows what the connection is at.
+                await greenlet_spawn(lane.proxied.invalidate, error)
+        finally:
+            await self._end(lane)
 
     async def _end(self, lane: _Lane | None) -> None:
         """Return the connection to the pool, and the turn to who waits next."""

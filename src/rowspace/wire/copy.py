@@ -34,7 +34,9 @@ def copy_in(connection: Connection, into: Copy, blocks: Iterable[bytes]) -> None
             if hasattr(cursor, "copy_expert"):
                 cursor.copy_expert(into.statement(), io.BytesIO(b"".join(blocks)))
                 return
-            with cursor.copy(into.statement()) as copy:
+            from rowspace.wire.messages import ended
+
+            with ended(driver), cursor.copy(into.statement()) as copy:
                 for block in blocks:
                     copy.write(block)
 
@@ -49,7 +51,9 @@ async def copy_in_async(connection: AsyncConnection, into: Copy, blocks: Iterabl
                 into.table, schema_name=into.schema, columns=into.columns, source=_awaited(blocks), format="binary"
             )
             return
-        async with driver.cursor() as cursor, cursor.copy(into.statement()) as copy:
+        from rowspace.wire.messages import ended_async
+
+        async with driver.cursor() as cursor, ended_async(driver), cursor.copy(into.statement()) as copy:
             for block in blocks:
                 await copy.write(block)
 
@@ -99,14 +103,19 @@ async def _pulled(driver: Any, statement: str) -> AsyncGenerator[bytes, None]:
     """Pull from asyncpg, which pushes: a queue of a few chunks holds it back while nobody reads."""
     queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(maxsize=4)
     query = statement.removeprefix("COPY (").removesuffix(") TO STDOUT (FORMAT BINARY)")
+    read_on = True
+
+    async def take(chunk: bytes | Exception | None) -> None:
+        if read_on:
+            await queue.put(chunk)
 
     async def push() -> None:
         try:
-            await driver.copy_from_query(query, output=queue.put, format="binary")
+            await driver.copy_from_query(query, output=take, format="binary")
         except Exception as error:  # noqa: BLE001 -- raised again by the reader
-            await queue.put(error)
+            await take(error)
         else:
-            await queue.put(None)
+            await take(None)
 
     task = asyncio.create_task(push())
     try:
@@ -116,5 +125,23 @@ async def _pulled(driver: Any, statement: str) -> AsyncGenerator[bytes, None]:
             yield chunk
     finally:
         # A reader that stops early leaves the COPY running: it has to end before the connection is used again.
-        task.cancel()
+        read_on = False
+        await _stopped(driver, task, queue)
+
+
+async def _stopped(driver: Any, task: asyncio.Task[None], queue: asyncio.Queue[Any]) -> None:
+    """End a COPY of asyncpg's whose chunks nobody takes any more.
+
+    By the server, which ends it with an error. Where asyncpg is stopped, as by an error of what takes its chunks, it
+    thinks the next chunk to be the end, and the next statement finds the connection busy.
+    """
+    while not queue.empty():
+        queue.get_nowait()
+    try:
+        if not task.done():
+            await driver._cancel(asyncio.get_running_loop().create_future())  # noqa: SLF001 -- there is no other way
         await asyncio.wait({task})
+    except BaseException:
+        # Cancelled once more, or the server is away.
+        driver.terminate()
+        raise

@@ -1,4 +1,4 @@
-"""COPY out of psycopg, many rows at a time.
+"""COPY out of psycopg, many rows at a time, and the end of one into it.
 
 The server sends each row as a message of its own, and psycopg's `Copy` waits for each of them anew: 2.3 microseconds a
 row, more than the server takes for one of 256 dimensions. Here as many as have come are taken at once. The generators
@@ -8,15 +8,17 @@ COPY Command".
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from psycopg import errors
 from psycopg.abc import PQGen
+from psycopg.generators import copy_end
 from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.waiting import Wait
 
-__all__ = ["blocks", "blocks_async"]
+__all__ = ["blocks", "blocks_async", "ended", "ended_async"]
 
 #: What is handed on together: about so many bytes, which stay in the processor's cache.
 _BLOCK = 1 << 18
@@ -44,6 +46,34 @@ async def blocks_async(connection: Any, statement: str) -> AsyncGenerator[bytes,
         if _is_active(connection):
             await connection.cancel_safe()
             await connection.wait(_discard(connection))
+
+
+@contextmanager
+def ended(connection: Any) -> Iterator[None]:
+    """End a COPY into the server that is under way after the block.
+
+    psycopg leaves one so whose beginning was interrupted: the server, asked to cancel, waits for the first row.
+    """
+    try:
+        yield
+    finally:
+        if _is_active(connection):
+            connection.wait(_end(connection))
+
+
+@asynccontextmanager
+async def ended_async(connection: Any) -> AsyncIterator[None]:
+    """Do the same on an async connection."""
+    try:
+        yield
+    finally:
+        if _is_active(connection):
+            await connection.wait(_end(connection))
+
+
+def _end(connection: Any) -> PQGen[None]:
+    with suppress(errors.QueryCanceled):
+        yield from copy_end(connection.pgconn, b"interrupted")
 
 
 def _is_active(connection: Any) -> bool:

@@ -412,6 +412,14 @@ class Word(Base):
         return False
 
 
+def test_a_load_does_not_end_at_what_is_no_row(session):
+    words = Repository(session, Word)
+    rows = [{"tenant": uuid.UUID(int=at), "word": "Ada", "embedding": [1, 2]} for at in range(5)]
+    for at in range(5):
+        with pytest.raises(InvalidRow, match=f"Row {at} is NoneType None; expected a mapping"):
+            words.upsert([*rows[:at], None, *rows[at:]], batch_size=2)
+
+
 def test_a_key_is_what_the_server_takes_for_it(session):
     words, tenant = Repository(session, Word), uuid.UUID(int=5)
     for word in ("Ada", "Bob"):

@@ -192,6 +192,13 @@ def test_a_row_with_other_attributes_is_refused():
         batch.add({"id": 2, "headline": ""})
 
 
+@pytest.mark.parametrize("row", [None, ("a", "b"), "a"])
+def test_what_is_no_row_is_refused(row):
+    batch = batcher("a")
+    with pytest.raises(InvalidRow, match=r"^Row 1 is \w+ .*; expected a mapping of attributes to values\.$"):
+        batch.add(row)
+
+
 @pytest.mark.parametrize("key", [None, [1], {}])
 def test_a_key_that_cannot_be_one_is_refused(key):
     with pytest.raises(InvalidRow, match=r"^Row 1 has a 'id' that cannot be a key: "):

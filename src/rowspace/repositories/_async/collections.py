@@ -126,12 +126,13 @@ class AsyncCollectionRepository:
         """
         collection = await self.get(name)
         check_collection(new_name, collection.dimension, collection.distance, None)
-        try:
-            async with self.session.begin_nested():
-                collection.name = new_name
-        except IntegrityError as error:
-            message = f"There is already a collection {new_name!r}."
-            raise CollectionExists(message) from error
+        with mapped_errors():
+            try:
+                async with self.session.begin_nested():
+                    collection.name = new_name
+            except IntegrityError as error:
+                message = f"There is already a collection {new_name!r}."
+                raise CollectionExists(message) from error
         return collection
 
     async def drop(self, name: str) -> None:
@@ -143,7 +144,12 @@ class AsyncCollectionRepository:
         collection = await self.get(name)
         await self.drop_tables(collection)
         with mapped_errors():
-            await self.session.delete(collection)
+            # Whoever drops it at the same time has waited for the table.
+            there = await self.session.get(Collection, collection.id, populate_existing=True)
+            if there is None:
+                message = f"There is no collection {name!r}."
+                raise CollectionNotFound(message)
+            await self.session.delete(there)
             await self.session.flush()
 
     async def create_tables(self, collection: Collection) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from rowspace.errors import InvalidRow, PermissionDenied, mapped_errors, sqlstate_of
+from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
 from rowspace.repositories._async.verbatim import run_verbatim
-from rowspace.repositories.batches import Batcher, Plan, aiter_rows, plan_load
+from rowspace.repositories.batches import END, Batcher, Plan, aiter_rows, check_row, plan_load
 from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import size
@@ -38,12 +38,10 @@ async def upsert_rows(
 ) -> LoadReport:
     """Insert or update `rows` by primary key, in the session's transaction; further keywords go to `plan_load`."""
     source, batch_size = aiter_rows(rows), size("batch_size", batch_size)
-    first: Any = await anext(source, None)
-    if first is None:
+    first: Any = await anext(source, END)
+    if first is END:
         return LoadReport()
-    if not isinstance(first, Mapping):
-        message = f"Row 0 is {type(first).__name__} {first!r:.60}; expected a mapping of attributes to values."
-        raise InvalidRow(message)
+    check_row(first, 0)
     with mapped_errors():
         # What the session has not flushed comes first: the load may be meant for rows that it is about to add.
         await session.flush()
@@ -58,7 +56,7 @@ async def _load(stage: _Stage, plan: Plan, batcher: Batcher, source: AsyncIterat
     inserted = updated = 0
     copies = plan.copies
     while True:
-        while not batcher.full and (row := await anext(source, None)) is not None:
+        while not batcher.full and (row := await anext(source, END)) is not END:
             batcher.add(row)
         if not len(batcher):
             break

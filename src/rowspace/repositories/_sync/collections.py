@@ -127,12 +127,13 @@ class CollectionRepository:
         """
         collection = self.get(name)
         check_collection(new_name, collection.dimension, collection.distance, None)
-        try:
-            with self.session.begin_nested():
-                collection.name = new_name
-        except IntegrityError as error:
-            message = f"There is already a collection {new_name!r}."
-            raise CollectionExists(message) from error
+        with mapped_errors():
+            try:
+                with self.session.begin_nested():
+                    collection.name = new_name
+            except IntegrityError as error:
+                message = f"There is already a collection {new_name!r}."
+                raise CollectionExists(message) from error
         return collection
 
     def drop(self, name: str) -> None:
@@ -144,7 +145,12 @@ class CollectionRepository:
         collection = self.get(name)
         self.drop_tables(collection)
         with mapped_errors():
-            self.session.delete(collection)
+            # Whoever drops it at the same time has waited for the table.
+            there = self.session.get(Collection, collection.id, populate_existing=True)
+            if there is None:
+                message = f"There is no collection {name!r}."
+                raise CollectionNotFound(message)
+            self.session.delete(there)
             self.session.flush()
 
     def create_tables(self, collection: Collection) -> None:

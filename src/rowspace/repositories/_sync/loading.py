@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from rowspace.errors import InvalidRow, PermissionDenied, mapped_errors, sqlstate_of
+from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
 from rowspace.repositories._sync.verbatim import run_verbatim
-from rowspace.repositories.batches import Batcher, Plan, iter_rows, plan_load
+from rowspace.repositories.batches import END, Batcher, Plan, check_row, iter_rows, plan_load
 from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import size
@@ -40,12 +40,10 @@ def upsert_rows(
 ) -> LoadReport:
     """Insert or update `rows` by primary key, in the session's transaction; further keywords go to `plan_load`."""
     source, batch_size = iter_rows(rows), size("batch_size", batch_size)
-    first: Any = next(source, None)
-    if first is None:
+    first: Any = next(source, END)
+    if first is END:
         return LoadReport()
-    if not isinstance(first, Mapping):
-        message = f"Row 0 is {type(first).__name__} {first!r:.60}; expected a mapping of attributes to values."
-        raise InvalidRow(message)
+    check_row(first, 0)
     with mapped_errors():
         # What the session has not flushed comes first: the load may be meant for rows that it is about to add.
         session.flush()
@@ -60,7 +58,7 @@ def _load(stage: _Stage, plan: Plan, batcher: Batcher, source: Iterator[Mapping[
     inserted = updated = 0
     copies = plan.copies
     while True:
-        while not batcher.full and (row := next(source, None)) is not None:
+        while not batcher.full and (row := next(source, END)) is not END:
             batcher.add(row)
         if not len(batcher):
             break

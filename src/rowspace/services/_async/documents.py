@@ -17,7 +17,7 @@ from rowspace.results import LoadReport
 from rowspace.services._async.loads import AsyncLoader, open_documents
 from rowspace.services._async.reembedding import AsyncReembedder
 from rowspace.services._async.searching import AsyncSearchService
-from rowspace.services._async.sessions import AsyncSessions
+from rowspace.services._async.sessions import AsyncSessions, begin
 from rowspace.services.embedding import Embedder, aembed_query, checked_embedder, embedder_name
 from rowspace.services.html import HtmlList
 from rowspace.services.incoming import Given
@@ -64,19 +64,19 @@ class AsyncDocumentService:
         if exist_ok and (known := await self._known(name)):
             return known
         size = dimension if dimension is not None else await self._dimension()
-        async with self._sessions.begin() as session:
-            repository = AsyncCollectionRepository(session)
-            try:
-                return CollectionInfo.from_collection(await repository.create(name, size, **options))
-            except CollectionExists:
-                if not exist_ok:
-                    raise
-                # Somebody else was quicker.
-                return CollectionInfo.from_collection(await repository.get(name))
+        try:
+            async with begin(self._sessions) as session:
+                made = await AsyncCollectionRepository(session).create(name, size, **options)
+                return CollectionInfo.from_collection(made)
+        except CollectionExists:
+            if not exist_ok:
+                raise
+            # Somebody else was quicker; in REPEATABLE READ this transaction would not see it.
+            return await self.collection(name)
 
     async def collections(self) -> list[CollectionInfo]:
         """Return all collections by name."""
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             return HtmlList(
                 [CollectionInfo.from_collection(c) for c in await AsyncCollectionRepository(session).list()]
             )
@@ -87,7 +87,7 @@ class AsyncDocumentService:
         Raises:
             CollectionNotFound: there is none of that name.
         """
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             return CollectionInfo.from_collection(await AsyncCollectionRepository(session).get(name))
 
     async def rename_collection(self, name: str, new_name: str) -> CollectionInfo:
@@ -96,7 +96,7 @@ class AsyncDocumentService:
         Raises:
             CollectionNotFound, CollectionExists: there is none of that name; the new name is taken.
         """
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             return CollectionInfo.from_collection(await AsyncCollectionRepository(session).rename(name, new_name))
 
     async def drop_collection(self, name: str) -> None:
@@ -105,7 +105,7 @@ class AsyncDocumentService:
         Raises:
             CollectionNotFound: there is none of that name.
         """
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             await AsyncCollectionRepository(session).drop(name)
 
     async def add(
@@ -147,7 +147,7 @@ class AsyncDocumentService:
         Raises:
             CollectionNotFound: there is no such collection.
         """
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             return [DocumentOut.from_document(d) for d in await (await open_documents(session, collection)).get(ids)]
 
     async def delete(
@@ -165,7 +165,7 @@ class AsyncDocumentService:
                 collection.
             InvalidFilter: the filter is malformed.
         """
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             return await (await open_documents(session, collection)).delete(ids, where=where)
 
     async def update_metadata(
@@ -189,7 +189,7 @@ class AsyncDocumentService:
             InvalidText, InvalidRow: a value that JSONB cannot store.
             InvalidFilter: the filter is malformed.
         """
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             return await (await open_documents(session, collection)).update_metadata(changes, where=where)
 
     async def count(self, collection: str, *, where: Filter | None = None) -> int:
@@ -199,7 +199,7 @@ class AsyncDocumentService:
             CollectionNotFound: there is no such collection.
             InvalidFilter: the filter is malformed.
         """
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             return await (await open_documents(session, collection)).count(where=where)
 
     async def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
@@ -216,7 +216,7 @@ class AsyncDocumentService:
             CollectionNotFound: there is no such collection.
             PermissionDenied: the role does not own the table of the collection.
         """
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             await (await open_documents(session, collection)).create_indexes()
 
     async def reembed(
@@ -249,13 +249,13 @@ class AsyncDocumentService:
             TransactionConflict: the swap did not come to its locks in two minutes; what was made is kept.
         """
         dimension = len(await aembed_query(embedder, "dimension"))
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             spec = new_index(await AsyncCollectionRepository(session).get(collection), dimension, index)
         work = AsyncReembedder(
             self._sessions, collection, embedder, batch_size=size("batch_size", batch_size), progress=progress
         )
         await work.run(dimension, spec)
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             return CollectionInfo.from_collection(await AsyncCollectionRepository(session).get(collection))
 
     async def _known(self, name: str) -> CollectionInfo | None:

@@ -14,6 +14,7 @@ from rowspace.repositories._async.loading import unsearchable
 from rowspace.repositories._async.progress import AsyncProgressRepository
 from rowspace.repositories.batches import aiter_rows
 from rowspace.results import LoadReport
+from rowspace.services._async.sessions import begin
 from rowspace.services.embedding import Embedder, aembed_texts, check_dimension, check_embedder, embedder_name
 from rowspace.services.incoming import Given, long_texts
 from rowspace.services.loading import (
@@ -58,12 +59,12 @@ class AsyncLoader:
         if resume is not None or self._options["commit_batches"]:
             while given := await atake(source, size):
                 await self._commit(given, resume)
-            async with self._sessions.begin() as session:
+            async with begin(self._sessions) as session:
                 await self._finish(await open_documents(session, self._collection), resume)
         else:
             # Before a connection is taken: the source may be a client that sends slowly.
             given = await atake(source, size)
-            async with self._sessions.begin() as session:
+            async with begin(self._sessions) as session:
                 repository = await open_documents(session, self._collection)
                 while given:
                     batch = await self._compared(repository, given)
@@ -74,7 +75,7 @@ class AsyncLoader:
 
     async def _pass_over(self, source: AsyncIterator[Given], key: str) -> None:
         """Read what an interrupted load has read, and make sure that it is the same."""
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             collection = (await open_documents(session, self._collection)).collection
             found = await AsyncProgressRepository(session, collection).get(key)
         if found is None:
@@ -83,7 +84,7 @@ class AsyncLoader:
         while left and (given := await atake(source, min(self._options["batch_size"], left))):
             left -= len(given)
             if long_texts(given):
-                async with self._sessions.begin() as session:
+                async with begin(self._sessions) as session:
                     batch = await self._batch(await open_documents(session, self._collection), given)
             else:
                 batch = self._load.batch(given, collection.dimension, half=_is_half(collection))
@@ -91,20 +92,20 @@ class AsyncLoader:
         try:
             self._load.continue_from(found.state, found.digest)
         except ConfigurationError:
-            async with self._sessions.begin() as session:
+            async with begin(self._sessions) as session:
                 await AsyncProgressRepository(session, collection).forget(key)
             raise
 
     async def _commit(self, given: list[Given], resume: str | None) -> None:
         """Write documents in a transaction of their own; none is open while they are embedded."""
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             repository = await open_documents(session, self._collection)
             batch = await self._compared(repository, given)
             if not batch.to_embed():
                 await self._write(repository, batch, {}, resume)
                 return
         embeddings = await self._embed(batch)
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             await self._write(await open_documents(session, self._collection), batch, embeddings, resume)
 
     async def _compared(self, repository: AsyncDocumentRepository, given: list[Given]) -> Batch:

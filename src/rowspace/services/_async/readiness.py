@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rowspace.errors import RowspaceError, SchemaNotReady, mapped_errors
+from rowspace.errors import RowspaceError, SchemaNotReady
 from rowspace.migrations.version import newest, revision
 from rowspace.models import Document
 from rowspace.repositories.schemas import schema_in, schemas_of
-from rowspace.services._async.sessions import AsyncSessions
+from rowspace.services._async.sessions import AsyncSessions, begin
 from rowspace.services.models import Readiness
 from rowspace.services.readiness import broken, unmigrated, unreached
 from rowspace.statements.catalog import facts_of, invalid_partition_index_facts
@@ -21,15 +21,14 @@ async def readiness(sessions: AsyncSessions) -> Readiness:
     nor a user nor SQL: it may be shown.
     """
     try:
-        with mapped_errors():
-            async with sessions.begin() as session:
-                found = await session.scalar(revision())
-                if found != newest():
-                    return unmigrated(found)
-                connection = await session.connection(bind_arguments={"mapper": Document})
-                schema = schema_in(schemas_of(connection), Document.__table__)
-                rows = await session.execute(invalid_partition_index_facts(Document.__tablename__, schema))
-                return broken(facts_of(rows))
+        async with begin(sessions) as session:
+            found = await session.scalar(revision())
+            if found != newest():
+                return unmigrated(found)
+            connection = await session.connection(bind_arguments={"mapper": Document})
+            schema = schema_in(schemas_of(connection), Document.__table__)
+            rows = await session.execute(invalid_partition_index_facts(Document.__tablename__, schema))
+            return broken(facts_of(rows))
     except SchemaNotReady:
         return unmigrated(None)
     except RowspaceError as error:

@@ -10,6 +10,7 @@ from rowspace.errors import TransactionConflict
 from rowspace.indexes import Spec
 from rowspace.repositories import AsyncCollectionRepository, AsyncReembedRepository
 from rowspace.results import Reembedded
+from rowspace.services._async.sessions import begin
 from rowspace.services.embedding import aembed_texts, embedder_name
 from rowspace.services.reembedding import PutOff, WatchReembedding
 
@@ -50,9 +51,9 @@ class AsyncReembedder:
 
     async def run(self, dimension: int, index: Spec | None) -> None:
         """Fill, index, catch up and swap."""
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             await (await self._open(session)).begin(embedder_name(self._embedder), dimension, index)
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             done, total = await (await self._open(session)).counts()
         self._tell("embedding", done, total)
         while rows := await self._rest():
@@ -60,18 +61,18 @@ class AsyncReembedder:
             done += len(rows)
             self._tell("embedding", done, max(done, total))
         self._tell("indexing", done, max(done, total))
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             await (await self._open(session)).create_indexes()
         await self._swap(done, max(done, total))
         self._tell("done", done, done)
 
     async def _rest(self) -> list[tuple[str, str]]:
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             return await (await self._open(session)).rest(self._size)
 
     async def _store(self, rows: list[tuple[str, str]], changes: Any = ()) -> None:
         embeddings = await self._embed(rows)
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             repository = await self._open(session)
             await repository.store(rows, embeddings)
             if changes:
@@ -87,7 +88,7 @@ class AsyncReembedder:
             self._tell("swapping", done, total)
             if await self._try_to_swap(embed=attempt >= _PATIENT_TRIES):
                 return
-            async with self._sessions.begin() as session:
+            async with begin(self._sessions) as session:
                 await session.execute(select(func.pg_sleep(_PAUSE)))
         message = (
             f"The new embeddings of {self._name!r} are ready, but the swap did not get its locks in {TRIES} tries: "
@@ -100,7 +101,7 @@ class AsyncReembedder:
         """Take over what was noted, until less than a batch comes meanwhile: that may go on for ever."""
         is_full = True
         while is_full:
-            async with self._sessions.begin() as session:
+            async with begin(self._sessions) as session:
                 changes, rows = await (await self._open(session)).changed(self._size)
             is_full = len(changes) >= self._size
             if changes:
@@ -109,7 +110,7 @@ class AsyncReembedder:
     async def _try_to_swap(self, *, embed: bool) -> bool:
         """Swap, unless the locks cannot be had or, where `embed` is not said, there is something new to embed."""
         try:
-            async with self._sessions.begin() as session:
+            async with begin(self._sessions) as session:
                 await self._swap_locked(await self._open(session), embed=embed)
         except PutOff:
             return False

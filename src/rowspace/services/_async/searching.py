@@ -16,7 +16,7 @@ from rowspace.repositories import (
     AsyncHybridRepository,
     AsyncSearchRepository,
 )
-from rowspace.services._async.sessions import AsyncSessions
+from rowspace.services._async.sessions import AsyncSessions, begin
 from rowspace.services.embedding import Embedder, aembed_query, check_embedder, checked_embedder
 from rowspace.services.html import HtmlList
 from rowspace.services.models import DocumentPage, SearchHit, SearchRequest
@@ -67,7 +67,7 @@ class AsyncSearchService:
         Raises:
             CollectionNotFound, EmbedderMismatch, InvalidFilter: as in `search`.
         """
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             found = await AsyncCollectionRepository(session).get(collection)
             return _numbered(await self._search(session, found, request, vector))
 
@@ -91,7 +91,7 @@ class AsyncSearchService:
         requests = batch_of(queries, options)
         at_once = bool(requests) and requests[0].mode == "vector"
         vectors = [await query_vector(self._embedder, request) for request in requests]
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             found = await AsyncCollectionRepository(session).get(collection)
             if not at_once:
                 each = zip(requests, vectors, strict=True)
@@ -128,7 +128,7 @@ class AsyncSearchService:
             InvalidFilter, InvalidSetting: the filter or key is malformed; the limit is out of range.
         """
         order: dict[str, Any] = {"order_by": order_by, "descending": descending, "cursor": cursor}
-        async with self._sessions.begin() as session:
+        async with begin(self._sessions) as session:
             repository = AsyncBrowseRepository(session, await AsyncCollectionRepository(session).get(collection))
             return DocumentPage.from_page(await repository.scroll(limit, where=where, **order))
 

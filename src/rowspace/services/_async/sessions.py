@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-__all__ = ["AsyncSessions"]
+from rowspace.errors import mapped_errors
+
+__all__ = ["AsyncSessions", "begin"]
 
 
 class AsyncSessions(Protocol):
@@ -15,3 +18,11 @@ class AsyncSessions(Protocol):
 
     def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
         """Return a context with a session that is committed at its end, or rolled back on an error."""
+
+
+@asynccontextmanager
+async def begin(sessions: AsyncSessions) -> AsyncIterator[AsyncSession]:
+    """Yield a session as `AsyncDatabase.begin` does: the commit of one of a sessionmaker has Rowspace's errors too."""
+    with mapped_errors():
+        async with sessions.begin() as session:
+            yield session

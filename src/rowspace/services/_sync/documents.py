@@ -18,7 +18,7 @@ from rowspace.results import LoadReport
 from rowspace.services._sync.loads import Loader, open_documents
 from rowspace.services._sync.reembedding import Reembedder
 from rowspace.services._sync.searching import SearchService
-from rowspace.services._sync.sessions import Sessions
+from rowspace.services._sync.sessions import Sessions, begin
 from rowspace.services.embedding import Embedder, checked_embedder, embed_query, embedder_name
 from rowspace.services.html import HtmlList
 from rowspace.services.incoming import Given
@@ -65,19 +65,19 @@ class DocumentService:
         if exist_ok and (known := self._known(name)):
             return known
         size = dimension if dimension is not None else self._dimension()
-        with self._sessions.begin() as session:
-            repository = CollectionRepository(session)
-            try:
-                return CollectionInfo.from_collection(repository.create(name, size, **options))
-            except CollectionExists:
-                if not exist_ok:
-                    raise
-                # Somebody else was quicker.
-                return CollectionInfo.from_collection(repository.get(name))
+        try:
+            with begin(self._sessions) as session:
+                made = CollectionRepository(session).create(name, size, **options)
+                return CollectionInfo.from_collection(made)
+        except CollectionExists:
+            if not exist_ok:
+                raise
+            # Somebody else was quicker; in REPEATABLE READ this transaction would not see it.
+            return self.collection(name)
 
     def collections(self) -> list[CollectionInfo]:
         """Return all collections by name."""
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return HtmlList([CollectionInfo.from_collection(c) for c in CollectionRepository(session).list()])
 
     def collection(self, name: str) -> CollectionInfo:
@@ -86,7 +86,7 @@ class DocumentService:
         Raises:
             CollectionNotFound: there is none of that name.
         """
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return CollectionInfo.from_collection(CollectionRepository(session).get(name))
 
     def rename_collection(self, name: str, new_name: str) -> CollectionInfo:
@@ -95,7 +95,7 @@ class DocumentService:
         Raises:
             CollectionNotFound, CollectionExists: there is none of that name; the new name is taken.
         """
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return CollectionInfo.from_collection(CollectionRepository(session).rename(name, new_name))
 
     def drop_collection(self, name: str) -> None:
@@ -104,7 +104,7 @@ class DocumentService:
         Raises:
             CollectionNotFound: there is none of that name.
         """
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             CollectionRepository(session).drop(name)
 
     def add(
@@ -146,7 +146,7 @@ class DocumentService:
         Raises:
             CollectionNotFound: there is no such collection.
         """
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return [DocumentOut.from_document(d) for d in (open_documents(session, collection)).get(ids)]
 
     def delete(
@@ -164,7 +164,7 @@ class DocumentService:
                 collection.
             InvalidFilter: the filter is malformed.
         """
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return (open_documents(session, collection)).delete(ids, where=where)
 
     def update_metadata(
@@ -188,7 +188,7 @@ class DocumentService:
             InvalidText, InvalidRow: a value that JSONB cannot store.
             InvalidFilter: the filter is malformed.
         """
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return (open_documents(session, collection)).update_metadata(changes, where=where)
 
     def count(self, collection: str, *, where: Filter | None = None) -> int:
@@ -198,7 +198,7 @@ class DocumentService:
             CollectionNotFound: there is no such collection.
             InvalidFilter: the filter is malformed.
         """
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return (open_documents(session, collection)).count(where=where)
 
     def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
@@ -215,7 +215,7 @@ class DocumentService:
             CollectionNotFound: there is no such collection.
             PermissionDenied: the role does not own the table of the collection.
         """
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             (open_documents(session, collection)).create_indexes()
 
     def reembed(
@@ -248,13 +248,13 @@ class DocumentService:
             TransactionConflict: the swap did not come to its locks in two minutes; what was made is kept.
         """
         dimension = len(embed_query(embedder, "dimension"))
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             spec = new_index(CollectionRepository(session).get(collection), dimension, index)
         work = Reembedder(
             self._sessions, collection, embedder, batch_size=size("batch_size", batch_size), progress=progress
         )
         work.run(dimension, spec)
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return CollectionInfo.from_collection(CollectionRepository(session).get(collection))
 
     def _known(self, name: str) -> CollectionInfo | None:

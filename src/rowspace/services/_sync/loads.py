@@ -15,6 +15,7 @@ from rowspace.repositories._sync.loading import unsearchable
 from rowspace.repositories._sync.progress import ProgressRepository
 from rowspace.repositories.batches import iter_rows
 from rowspace.results import LoadReport
+from rowspace.services._sync.sessions import begin
 from rowspace.services.embedding import Embedder, check_dimension, check_embedder, embed_texts, embedder_name
 from rowspace.services.incoming import Given, long_texts
 from rowspace.services.loading import (
@@ -59,12 +60,12 @@ class Loader:
         if resume is not None or self._options["commit_batches"]:
             while given := take(source, size):
                 self._commit(given, resume)
-            with self._sessions.begin() as session:
+            with begin(self._sessions) as session:
                 self._finish(open_documents(session, self._collection), resume)
         else:
             # Before a connection is taken: the source may be a client that sends slowly.
             given = take(source, size)
-            with self._sessions.begin() as session:
+            with begin(self._sessions) as session:
                 repository = open_documents(session, self._collection)
                 while given:
                     batch = self._compared(repository, given)
@@ -75,7 +76,7 @@ class Loader:
 
     def _pass_over(self, source: Iterator[Given], key: str) -> None:
         """Read what an interrupted load has read, and make sure that it is the same."""
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             collection = (open_documents(session, self._collection)).collection
             found = ProgressRepository(session, collection).get(key)
         if found is None:
@@ -84,7 +85,7 @@ class Loader:
         while left and (given := take(source, min(self._options["batch_size"], left))):
             left -= len(given)
             if long_texts(given):
-                with self._sessions.begin() as session:
+                with begin(self._sessions) as session:
                     batch = self._batch(open_documents(session, self._collection), given)
             else:
                 batch = self._load.batch(given, collection.dimension, half=_is_half(collection))
@@ -92,20 +93,20 @@ class Loader:
         try:
             self._load.continue_from(found.state, found.digest)
         except ConfigurationError:
-            with self._sessions.begin() as session:
+            with begin(self._sessions) as session:
                 ProgressRepository(session, collection).forget(key)
             raise
 
     def _commit(self, given: list[Given], resume: str | None) -> None:
         """Write documents in a transaction of their own; none is open while they are embedded."""
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             repository = open_documents(session, self._collection)
             batch = self._compared(repository, given)
             if not batch.to_embed():
                 self._write(repository, batch, {}, resume)
                 return
         embeddings = self._embed(batch)
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             self._write(open_documents(session, self._collection), batch, embeddings, resume)
 
     def _compared(self, repository: DocumentRepository, given: list[Given]) -> Batch:

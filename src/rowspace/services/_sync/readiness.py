@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from rowspace.errors import RowspaceError, SchemaNotReady, mapped_errors
+from rowspace.errors import RowspaceError, SchemaNotReady
 from rowspace.migrations.version import newest, revision
 from rowspace.models import Document
 from rowspace.repositories.schemas import schema_in, schemas_of
-from rowspace.services._sync.sessions import Sessions
+from rowspace.services._sync.sessions import Sessions, begin
 from rowspace.services.models import Readiness
 from rowspace.services.readiness import broken, unmigrated, unreached
 from rowspace.statements.catalog import facts_of, invalid_partition_index_facts
@@ -22,15 +22,14 @@ def readiness(sessions: Sessions) -> Readiness:
     nor a user nor SQL: it may be shown.
     """
     try:
-        with mapped_errors():
-            with sessions.begin() as session:
-                found = session.scalar(revision())
-                if found != newest():
-                    return unmigrated(found)
-                connection = session.connection(bind_arguments={"mapper": Document})
-                schema = schema_in(schemas_of(connection), Document.__table__)
-                rows = session.execute(invalid_partition_index_facts(Document.__tablename__, schema))
-                return broken(facts_of(rows))
+        with begin(sessions) as session:
+            found = session.scalar(revision())
+            if found != newest():
+                return unmigrated(found)
+            connection = session.connection(bind_arguments={"mapper": Document})
+            schema = schema_in(schemas_of(connection), Document.__table__)
+            rows = session.execute(invalid_partition_index_facts(Document.__tablename__, schema))
+            return broken(facts_of(rows))
     except SchemaNotReady:
         return unmigrated(None)
     except RowspaceError as error:

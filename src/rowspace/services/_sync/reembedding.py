@@ -11,6 +11,7 @@ from rowspace.errors import TransactionConflict
 from rowspace.indexes import Spec
 from rowspace.repositories import CollectionRepository, ReembedRepository
 from rowspace.results import Reembedded
+from rowspace.services._sync.sessions import begin
 from rowspace.services.embedding import embed_texts, embedder_name
 from rowspace.services.reembedding import PutOff, WatchReembedding
 
@@ -51,9 +52,9 @@ class Reembedder:
 
     def run(self, dimension: int, index: Spec | None) -> None:
         """Fill, index, catch up and swap."""
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             (self._open(session)).begin(embedder_name(self._embedder), dimension, index)
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             done, total = (self._open(session)).counts()
         self._tell("embedding", done, total)
         while rows := self._rest():
@@ -61,18 +62,18 @@ class Reembedder:
             done += len(rows)
             self._tell("embedding", done, max(done, total))
         self._tell("indexing", done, max(done, total))
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             (self._open(session)).create_indexes()
         self._swap(done, max(done, total))
         self._tell("done", done, done)
 
     def _rest(self) -> list[tuple[str, str]]:
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             return (self._open(session)).rest(self._size)
 
     def _store(self, rows: list[tuple[str, str]], changes: Any = ()) -> None:
         embeddings = self._embed(rows)
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             repository = self._open(session)
             repository.store(rows, embeddings)
             if changes:
@@ -88,7 +89,7 @@ class Reembedder:
             self._tell("swapping", done, total)
             if self._try_to_swap(embed=attempt >= _PATIENT_TRIES):
                 return
-            with self._sessions.begin() as session:
+            with begin(self._sessions) as session:
                 session.execute(select(func.pg_sleep(_PAUSE)))
         message = (
             f"The new embeddings of {self._name!r} are ready, but the swap did not get its locks in {TRIES} tries: "
@@ -101,7 +102,7 @@ class Reembedder:
         """Take over what was noted, until less than a batch comes meanwhile: that may go on for ever."""
         is_full = True
         while is_full:
-            with self._sessions.begin() as session:
+            with begin(self._sessions) as session:
                 changes, rows = (self._open(session)).changed(self._size)
             is_full = len(changes) >= self._size
             if changes:
@@ -110,7 +111,7 @@ class Reembedder:
     def _try_to_swap(self, *, embed: bool) -> bool:
         """Swap, unless the locks cannot be had or, where `embed` is not said, there is something new to embed."""
         try:
-            with self._sessions.begin() as session:
+            with begin(self._sessions) as session:
                 self._swap_locked(self._open(session), embed=embed)
         except PutOff:
             return False

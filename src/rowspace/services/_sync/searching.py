@@ -17,7 +17,7 @@ from rowspace.repositories import (
     HybridRepository,
     SearchRepository,
 )
-from rowspace.services._sync.sessions import Sessions
+from rowspace.services._sync.sessions import Sessions, begin
 from rowspace.services.embedding import Embedder, check_embedder, checked_embedder, embed_query
 from rowspace.services.html import HtmlList
 from rowspace.services.models import DocumentPage, SearchHit, SearchRequest
@@ -68,7 +68,7 @@ class SearchService:
         Raises:
             CollectionNotFound, EmbedderMismatch, InvalidFilter: as in `search`.
         """
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             found = CollectionRepository(session).get(collection)
             return _numbered(self._search(session, found, request, vector))
 
@@ -92,7 +92,7 @@ class SearchService:
         requests = batch_of(queries, options)
         at_once = bool(requests) and requests[0].mode == "vector"
         vectors = [query_vector(self._embedder, request) for request in requests]
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             found = CollectionRepository(session).get(collection)
             if not at_once:
                 each = zip(requests, vectors, strict=True)
@@ -129,7 +129,7 @@ class SearchService:
             InvalidFilter, InvalidSetting: the filter or key is malformed; the limit is out of range.
         """
         order: dict[str, Any] = {"order_by": order_by, "descending": descending, "cursor": cursor}
-        with self._sessions.begin() as session:
+        with begin(self._sessions) as session:
             repository = BrowseRepository(session, CollectionRepository(session).get(collection))
             return DocumentPage.from_page(repository.scroll(limit, where=where, **order))
 

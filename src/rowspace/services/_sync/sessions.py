@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-__all__ = ["Sessions"]
+from rowspace.errors import mapped_errors
+
+__all__ = ["Sessions", "begin"]
 
 
 class Sessions(Protocol):
@@ -16,3 +19,11 @@ class Sessions(Protocol):
 
     def begin(self) -> AbstractContextManager[Session]:
         """Return a context with a session that is committed at its end, or rolled back on an error."""
+
+
+@contextmanager
+def begin(sessions: Sessions) -> Iterator[Session]:
+    """Yield a session as `Database.begin` does: the commit of one of a sessionmaker has Rowspace's errors too."""
+    with mapped_errors():
+        with sessions.begin() as session:
+            yield session
