@@ -7,8 +7,13 @@ from collections.abc import Callable, Generator, Iterator
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from rowspace.testing import plugin
+
+# Nothing here is about time: an example that takes long on a busy machine is no fault.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # A skip that the gate accepts: its reason, word for word, beside the why.
 ALLOWED_SKIPS: frozenset[str] = frozenset()

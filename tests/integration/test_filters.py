@@ -63,10 +63,7 @@ SCALARS = [
     "a\nb",
 ]
 
-settings.register_profile(
-    "database", deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-on_database = settings.get_profile("database")
+on_database = settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 # The reference evaluator: reads the filter dict itself and shares no code with rowspace.filters.

@@ -99,7 +99,7 @@ def test_a_search_without_conditions_is_planned_once(database, search):
         connection.detach()
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.text(st.sampled_from("ab \"-'!&|()<>:*\\数据検ー한，。「」“”－\0\ud800or ") | st.characters(), max_size=80),
     st.sampled_from(["simple", "english"]),
@@ -116,7 +116,7 @@ def test_whatever_is_typed_is_a_query(session, typed, language):
     repository.text(typed, 1, highlight=True, max_ranked=10)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["a", "b", "-a", '"a b"', '-"a b"', "or", "a-b", "数", "数据", "-数据", '"a 数"'])))
 def test_words_keep_their_operators(session, words):
     """A CJK character in a query does what a Latin word in its place does."""

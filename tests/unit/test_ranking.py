@@ -52,7 +52,7 @@ def reference(relevance, rows, k, distance, lambda_mult):
     return chosen, margins
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seeds, st.sampled_from(list(Distance)), st.integers(1, 9), st.integers(1, 12), st.floats(0, 1))
 def test_mmr_is_its_definition(seed, distance, m, k, lambda_mult):
     rng = np.random.default_rng(seed)

@@ -44,7 +44,6 @@ def test_every_answer_is_as_described(schema):
         @seed(1)
         @settings(
             max_examples=4,
-            deadline=None,
             database=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),

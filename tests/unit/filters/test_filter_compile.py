@@ -120,7 +120,7 @@ condition = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(hostile, condition, min_size=1, max_size=3))
 def test_no_key_or_value_reaches_the_statement(filter_: dict[str, Any]) -> None:
     try:

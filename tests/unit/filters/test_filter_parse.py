@@ -231,7 +231,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(keys, anything, max_size=3) | anything)
 def test_whatever_comes_in_only_invalid_filter_goes_out(filter_: Any) -> None:
     try:
