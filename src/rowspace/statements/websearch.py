@@ -54,7 +54,8 @@ def character_runs(text: str) -> list[str]:
 
 def without_excluded(text: str) -> str:
     """Return a query without the words and phrases that it excludes, to mark what was found by the others."""
-    return " ".join(token[0] for token in _TOKEN.finditer(_typed(text)) if not token["minus"])
+    # An empty phrase in their place keeps the operators: an `or` with nothing before it would be a word.
+    return " ".join('""' if token["minus"] else token[0] for token in _TOKEN.finditer(_typed(text)))
 
 
 def _typed(text: str) -> str:

@@ -51,10 +51,10 @@ def test_what_becomes_of_a_query(typed, query):
 @pytest.mark.parametrize(
     ("typed", "left"),
     [
-        ('cat -dog "a -b" -"c d" e', 'cat "a -b" e'),
-        ("数据 or --検索", "数据 or"),
+        ('cat -dog "a -b" -"c d" e', 'cat "" "a -b" "" e'),
+        ("数据 or --検索 or a", '数据 or "" or a'),
         ("cat-dog", "cat-dog"),
-        ("-cat", ""),
+        ("-cat", '""'),
     ],
 )
 def test_what_is_left_without_what_is_excluded(typed, left):
