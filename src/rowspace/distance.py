@@ -67,7 +67,7 @@ class Distance(StrEnum):
         return 1.0 / (1.0 + distance)
 
     def distance_at(self, similarity: float) -> float:
-        """Return the distance of a similarity, the inverse of `similarity`.
+        """Return the largest distance of a similarity, the inverse of `similarity`.
 
         For L2, L1 and hamming every row is more similar than 0, which is infinity as a distance.
         """
@@ -75,7 +75,13 @@ class Distance(StrEnum):
             return 1.0 - similarity
         if self is Distance.INNER_PRODUCT:
             return -similarity
-        return 1.0 / similarity - 1.0 if similarity > 0 else math.inf
+        if similarity <= 0:
+            return math.inf
+        # Several distances are rounded to one similarity, and those rows are all at least as similar.
+        farthest = 1.0 / similarity
+        while 1.0 / (farther := math.nextafter(farthest, math.inf)) >= similarity:
+            farthest = farther
+        return farthest - 1.0 + math.ulp(farthest) / 2
 
 
 _COSINE, _JACCARD, _INNER_PRODUCT = Distance.COSINE, Distance.JACCARD, Distance.INNER_PRODUCT

@@ -213,9 +213,10 @@ class LoadReport:
     """What a load has done so far, in rows.
 
     `received` counts what the caller handed over: it is the sum of all the others up to `rejected`. `unchanged` rows
-    were there already with the same content and metadata, `duplicates` came again later in the same load (the last one
-    wins), `rejected` could not be stored and were handed back. `repeated_texts` rows are stored like any other, and had
-    a text that came in the same load under another id; reports compare without it.
+    were there already with the same content and metadata, or came with nothing but their key; `duplicates` came again
+    later in the same load (the last one wins), `rejected` could not be stored and were handed back. `repeated_texts`
+    rows are stored like any other, and had a text that came in the same load under another id; reports compare without
+    it.
     """
 
     received: int = 0

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 from pgvector import SparseVector
 
 from rowspace.distance import Distance
@@ -127,6 +127,17 @@ def test_the_average_of_sparse_vectors():
 @pytest.mark.parametrize("value", [0.25, 0.5, 1.0])
 def test_distance_at_is_the_inverse_of_similarity(distance, value):
     assert distance.similarity(distance.distance_at(value)) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("distance", [Distance.L2, Distance.L1, Distance.HAMMING])
+@given(st.floats(0, 1e300))
+@example(0.7345)
+@example(48.0)
+def test_a_row_is_within_the_limit_of_its_own_similarity(distance, value):
+    similarity = distance.similarity(value)
+    limit = distance.distance_at(similarity)
+    assert limit >= value
+    assert distance.similarity(limit) == pytest.approx(similarity, rel=1e-15)
 
 
 @pytest.mark.parametrize("distance", [Distance.L2, Distance.L1, Distance.HAMMING])

@@ -117,9 +117,12 @@ def _key(index: int) -> str:
 def _best(target: Target[Any], by: GroupKey, grouping: Grouping, where: Sequence[ColumnElement[bool]]) -> Subquery:
     found = _candidates(target, by, grouping, where)
     group, distance = found.c[_GROUP], found.c[DISTANCE]
+    # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`: under a condition that
+    # leaves one group, its order is that of the index.
+    nearest_first = distance + literal_column("0.0")
     ranked = select(
         *found.c,
-        func.row_number().over(partition_by=group, order_by=distance).label("rank"),
+        func.row_number().over(partition_by=group, order_by=nearest_first).label("rank"),
         func.min(distance).over(partition_by=group).label("nearest"),
         func.count().over().label("candidates"),
         func.max(distance).over().label("farthest"),

@@ -15,12 +15,13 @@ from sqlalchemy import ColumnElement, Text, bindparam, func, literal_column
 
 from rowspace.errors import InvalidSetting
 from rowspace.settings import is_whole
-from rowspace.statements.websearch import CHARACTERS, character_runs
+from rowspace.statements.websearch import CHARACTERS, character_runs, web_query, without_excluded
 
-__all__ = ["HIGHLIGHT", "Highlight", "Marker", "headline"]
+__all__ = ["HIGHLIGHT", "MARKED", "Highlight", "Marker", "headline"]
 
-#: The label of the marked text, and the name of the parameter with the options of `ts_headline`.
-HIGHLIGHT, HEADLINE = "rowspace_highlight", "rowspace_headline"
+#: The label of the marked text, and the names of the parameters with the options of `ts_headline` and with the query
+#: of what is marked.
+HIGHLIGHT, HEADLINE, MARKED = "rowspace_highlight", "rowspace_headline", "rowspace_marked"
 
 _SPACE, _START, _STOP, _CUT = "\x01", "\x02", "\x03", "\x07"
 _TO_PLAIN = str.maketrans({"\x04": "<", "\x05": ">", "\x06": "&"})
@@ -76,14 +77,16 @@ class Marker:
 
     def __init__(self, highlight: Highlight, text: str) -> None:
         self._highlight = highlight
+        # `ts_headline` marks what a query excludes as well, where a row has it after all: by an `or`, or by its vector.
+        self._query = web_query(without_excluded(text))
         # `ts_headline` marks each character of a run wherever it stands: what is marked here is the run.
         runs = sorted(set(character_runs(text)), key=len, reverse=True)
         self._runs = re.compile("|".join(r"\W*".join(map(re.escape, run)) for run in runs)) if runs else None
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The value for the parameter of `headline`."""
-        return {HEADLINE: self._highlight.options}
+        """The values for the parameters of `headline`."""
+        return {HEADLINE: self._highlight.options, MARKED: self._query}
 
     def render(self, marked: str) -> str:
         """Return what `headline` selected as readable text."""

@@ -35,7 +35,7 @@ from sqlalchemy.orm import defer
 from rowspace.errors import InvalidText
 from rowspace.settings import check_count
 from rowspace.statements.eager import apart
-from rowspace.statements.highlight import headline
+from rowspace.statements.highlight import MARKED, headline
 from rowspace.statements.search import Target, planned_for
 from rowspace.statements.websearch import CHARACTERS, web_query
 
@@ -97,9 +97,9 @@ def text_vector_ddl(language: str, name: str = "content") -> str:
     return str(text_vector(language, column(name)).compile(dialect=dialect))
 
 
-def text_query(language: str) -> ColumnElement[Any]:
-    """Return the tsquery of the parameter `rowspace_text`; see `rowspace.statements.websearch`."""
-    return func.websearch_to_tsquery(configuration(language), bindparam(TEXT, type_=Text()), type_=TSQUERY())
+def text_query(language: str, name: str = TEXT) -> ColumnElement[Any]:
+    """Return the tsquery of a parameter, by default `rowspace_text`; see `rowspace.statements.websearch`."""
+    return func.websearch_to_tsquery(configuration(language), bindparam(name, type_=Text()), type_=TSQUERY())
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ def excerpt(target: TextTarget[Any], *, wanted: bool) -> list[ColumnElement[Any]
     """Return what to select for a marked excerpt: one column, or none."""
     if not wanted:
         return []
-    return [headline(target.document, configuration(target.language), text_query(target.language))]
+    return [headline(target.document, configuration(target.language), text_query(target.language, MARKED))]
 
 
 def text_parameters(query: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import groupby
 
-__all__ = ["CHARACTERS", "character_runs", "spaced", "web_query"]
+__all__ = ["CHARACTERS", "character_runs", "spaced", "web_query", "without_excluded"]
 
 #: Characters that are words of their own, as a class that PostgreSQL's regular expressions and Python's read alike:
 #: CJK radicals to Yi, Hangul, compatibility forms, full and half widths, and the supplementary ideographs.
@@ -50,6 +50,12 @@ def character_runs(text: str) -> list[str]:
     """Return the runs of CJK characters that a query asks for, as they are written, without those it excludes."""
     asked = [token["phrase"] or token["word"] or "" for token in _TOKEN.finditer(_typed(text)) if not token["minus"]]
     return ["".join(run) for part in asked for kind, run in groupby(part, _kind) if kind == "character"]
+
+
+def without_excluded(text: str) -> str:
+    """Return a query without the words and phrases that it excludes, to mark what was found by the others."""
+    # An empty phrase in their place keeps the operators: an `or` with nothing before it would be a word.
+    return " ".join('""' if token["minus"] else token[0] for token in _TOKEN.finditer(_typed(text)))
 
 
 def _typed(text: str) -> str:

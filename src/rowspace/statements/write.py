@@ -75,6 +75,11 @@ class Merge:
         """The quoted name of the staging table."""
         return qualified(self.stage, "pg_temp")
 
+    @property
+    def updates(self) -> bool:
+        """Whether a row that is there already is updated; one of nothing but a key is left as it is."""
+        return bool(self._changed())
+
     def create_stage(self) -> str:
         """Return the DDL of the staging table, which goes with the transaction."""
         columns = ", ".join(f"{quote(column.name)} {column.staged_as}" for column in self.columns)
@@ -116,10 +121,9 @@ class Merge:
                 f"WITH merged AS ({insert} (xmax = 0) AS inserted) "
                 "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
             )
-        # Rows of nothing but a key are left as they are, and then none is returned for them.
-        updates = bool(self._changed())
+        # Where none is updated, none is returned for those that are there.
         return (
-            f"WITH known AS ({self.known()} AND {updates}), merged AS ({insert} 1) "
+            f"WITH known AS ({self.known()} AND {self.updates}), merged AS ({insert} 1) "
             "SELECT (SELECT count(*) FROM merged) - rows, rows FROM known"
         )
 
@@ -156,7 +160,8 @@ class Merge:
         return f"CAST({name} AS {column.cast_to})" if column.cast_to else name
 
     def _update(self) -> str:
-        loaded = [quote(column.name) for column in self._changed()]
-        sets = [f"{name} = excluded.{name}" for name in loaded]
+        if not self.updates:
+            return "DO NOTHING"
+        sets = [f"{name} = excluded.{name}" for name in (quote(column.name) for column in self._changed())]
         sets += [f"{quote(name)} = {value}" for name, value in self.touched]
-        return f"DO UPDATE SET {', '.join(sets)}" if loaded else "DO NOTHING"
+        return f"DO UPDATE SET {', '.join(sets)}"

@@ -417,6 +417,18 @@ async def test_a_row_without_a_vector_is_found_by_its_text_alone(session):
     assert await repository.hybrid("vectorless", [1, 0]) == []
 
 
+async def test_what_a_query_excludes_is_not_marked(session, some):
+    repository = AsyncHybridRepository(session, some)
+    hits = await repository.hybrid("database -vectors -天气", np.ones(DIMENSION), 7, highlight=True)
+    excerpts = {hit.entity.id: hit.highlight for hit in hits}
+    assert excerpts["en"] == "The <mark>database</mark> keeps vectors; searching them is fast."
+    assert excerpts["weather"] == TEXTS["weather"]
+    (hit,) = [
+        hit for hit in await repository.text("-天气 or 검색 or -vectors", highlight=True) if hit.entity.id == "ko"
+    ]
+    assert hit.highlight == "한국어를 <mark>검색</mark>하는 방법"
+
+
 async def test_a_stored_tsvector_has_no_text_to_highlight(session):
     repository = AsyncHybridRepository(session, Article, text="words", language="english")
     with pytest.raises(ConfigurationError, match=r"Article\.words is a tsvector"):

@@ -145,8 +145,10 @@ async def test_rows_of_a_key_alone_get_their_defaults_and_are_left_as_they_are(s
     repository = AsyncRepository(session, Draft)
     assert await repository.upsert([{"id": 1}]) == LoadReport(1, inserted=1)
     known = await of_drafts(session, Draft.place, Draft.token, Draft.code)
-    assert await repository.upsert([{"id": 1}]) == LoadReport(1)
-    assert await of_drafts(session, Draft.place, Draft.token, Draft.code) == known
+    assert await repository.upsert([{"id": 1}]) == LoadReport(1, unchanged=1)
+    again = [{"id": key} for key in (1, 2, 2, 3, 1)]
+    assert await repository.upsert(again, batch_size=1) == LoadReport(5, inserted=2, unchanged=1, duplicates=2)
+    assert (await of_drafts(session, Draft.place, Draft.token, Draft.code))[:1] == known
 
 
 async def test_a_function_is_called_for_each_new_row_and_once_for_the_rows_that_an_update_sets(session):

@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 from hypothesis import example, given, strategies as st
 
-from rowspace.statements.websearch import CHARACTERS, character_runs, spaced, web_query
+from rowspace.statements.websearch import CHARACTERS, character_runs, spaced, web_query, without_excluded
 
 QUERIES = st.text(
     st.sampled_from('ab "-数据库検索ベー한국、。\uff0c「」“”\uff0d\uff02　\0\ud800\U00020000') | st.characters(),
@@ -46,6 +46,19 @@ QUERIES = st.text(
 )
 def test_what_becomes_of_a_query(typed, query):
     assert web_query(typed) == query
+
+
+@pytest.mark.parametrize(
+    ("typed", "left"),
+    [
+        ('cat -dog "a -b" -"c d" e', 'cat "" "a -b" "" e'),
+        ("数据 or --検索 or a", '数据 or "" or a'),
+        ("cat-dog", "cat-dog"),
+        ("-cat", '""'),
+    ],
+)
+def test_what_is_left_without_what_is_excluded(typed, left):
+    assert without_excluded(typed) == left
 
 
 @given(QUERIES)

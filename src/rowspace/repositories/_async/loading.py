@@ -66,8 +66,11 @@ async def _load(stage: _Stage, plan: Plan, batcher: Batcher, source: AsyncIterat
         new, old = (rows, 0) if copies else await stage.merge(data)
         inserted, updated = inserted + new, updated + old
     await stage.drop()
+    received, duplicates = batcher.received, batcher.duplicates
+    if not plan.merge.updates:
+        return LoadReport(received, inserted, 0, received - inserted - duplicates, duplicates)
     # A row that came in two batches was merged twice: the second time counts as a duplicate, not as an update.
-    return LoadReport(batcher.received, inserted, updated - batcher.again, 0, batcher.duplicates)
+    return LoadReport(received, inserted, updated - batcher.again, 0, duplicates)
 
 
 async def _copy_new(connection: AsyncConnection, merge: Merge, data: EncodedRows) -> bool:

@@ -75,7 +75,8 @@ def _by_index(session: Session, search: GroupedSearch[M]) -> list[Group[M]] | No
     depth = max(_AT_LEAST, _OVERSAMPLING * wanted.groups * wanted.per_group, search.search.candidates or 0)
     for candidates in (depth, _DEEPER * depth):
         found = _fetch(session, search, replace(wanted, candidates=candidates))
-        if limit is not None and found.farthest > limit:
+        # A scan that gave up may have left near rows out.
+        if limit is not None and found.farthest > limit and found.candidates == candidates:
             return found.groups
         if len(found.groups) == wanted.groups:
             return _completed(session, search, found.groups)

@@ -68,8 +68,11 @@ def _load(stage: _Stage, plan: Plan, batcher: Batcher, source: Iterator[Mapping[
         new, old = (rows, 0) if copies else stage.merge(data)
         inserted, updated = inserted + new, updated + old
     stage.drop()
+    received, duplicates = batcher.received, batcher.duplicates
+    if not plan.merge.updates:
+        return LoadReport(received, inserted, 0, received - inserted - duplicates, duplicates)
     # A row that came in two batches was merged twice: the second time counts as a duplicate, not as an update.
-    return LoadReport(batcher.received, inserted, updated - batcher.again, 0, batcher.duplicates)
+    return LoadReport(received, inserted, updated - batcher.again, 0, duplicates)
 
 
 def _copy_new(connection: Connection, merge: Merge, data: EncodedRows) -> bool:

@@ -78,6 +78,24 @@ def test_in_groups(session, collection, vectors):
     assert scans_of(session, collection) >= 1
 
 
+def test_groups_in_a_range_are_found_where_the_scan_gave_up_before_them(session):
+    collection = CollectionRepository(session).create(uuid4().hex, 2, distance="l2", index=HNSW("l2", quantize="bit"))
+    documents = DocumentRepository(session, collection)
+    # By their signs the far ones are the nearest.
+    rows = [("far", [9, 9])] * 600 + [("near", [-0.1, 0.1])] * 20
+    documents.upsert(
+        {"id": str(n), "content": "", "meta": {"kind": kind, "n": n % 20}, "embedding": vector}
+        for n, (kind, vector) in enumerate(rows)
+    )
+    documents.create_indexes()
+    for setting in ("seqscan", "bitmapscan", "sort"):
+        session.execute(text(f"SET LOCAL enable_{setting} = off"))
+    early = {"max_distance": 1, "settings": SearchSettings(ef_search=10, max_scan_tuples=1)}
+    repository = SearchRepository(session, collection)
+    groups = repository.grouped([0.1, 0.1], by="kind", where={"n": {"$lt": 1}}, **early)
+    assert [group.key for group in groups] == ["near"]
+
+
 def test_hybrid(session, collection, vectors):
     hits = HybridRepository(session, collection).hybrid("no11", vectors[11], 5)
     assert hits[0].entity.id == "11"

@@ -547,6 +547,15 @@ def test_grouped_exactly(repository, world):
     assert as_rows(found) == reference_groups(world, world.queries[5], 2, 3, key=lambda row: row % 3 == 0)
 
 
+def test_grouped_under_the_condition_of_its_one_group_is_complete(session, passages, world):
+    give_up_early(session)
+    where, query = [world.passage.section == "big"], world.queries[5]
+    found = passages.grouped(query, world.passage.section, groups=1, per_group=100, where=where, exact=True)
+    assert as_rows(found) == reference_groups(
+        world, query, 1, 100, key=world.section, among=lambda row: world.section(row) == "big"
+    )
+
+
 def test_grouped_by_what_no_row_has(repository, world):
     assert repository.grouped(world.queries[0], "nothing.here") == []
 
