@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -53,12 +54,21 @@ SAME = {
     "several types": [1, "x", {"k": [True]}, 2.5],
     "lists": [[1, 2], [], None, [3]],
     "numbers beyond 64 bits": [2**70, 1, None, -(2**64)],
+    "milliseconds": pd.Series(np.array([1, -1, 10**12, 0], "M8[ms]")),
+    "seconds with a zone": pd.Series(np.array([1, -1, 10**9, 0], "M8[s]")).dt.tz_localize("UTC"),
+    "milliseconds with a zone": pd.Series(np.array([1, 2, 3, 4], "M8[ms]")).dt.tz_localize("Asia/Shanghai"),
+    "vectors": pd.Series([[1.0, 2.0]] * 4, dtype=pd.ArrowDtype(pa.list_(pa.float32(), 2))),
+    "nothing": [None] * 4,
     "small floats": np.array([0.1, 0.2, 0.3, 0.4], np.float32),
 }
 
 
-# Parquet has categories of text alone.
-IN_FILES = {"numbers as categories": pd.Int64Dtype(), "dates as categories": "datetime64[us]"}
+# Parquet has categories of text alone, and no seconds.
+IN_FILES = {
+    "seconds with a zone": "datetime64[ms, UTC]",
+    "numbers as categories": pd.Int64Dtype(),
+    "dates as categories": "datetime64[us]",
+}
 
 
 @pytest.mark.parametrize("name", SAME)
@@ -227,6 +237,15 @@ def test_objects_and_missing_vectors_in_a_model(session):
     assert write_frame(session, Shape, back, if_exists="append").updated == 3
     session.expire_all()
     assert [session.get(Shape, name).data for name in "abc"] == data
+
+
+def test_a_missing_value_of_json_is_not_jsons_null(session):
+    Base.metadata.create_all(session.connection())
+    given = pa.table({"name": list("ab"), "data": [None, "null"], "outline": pa.nulls(2, pa.list_(pa.float32(), 2))})
+    write_table(session, Shape, given)
+    stored = session.execute(text("SELECT name, data IS NULL FROM shapes")).all()
+    assert sorted(stored) == [("a", True), ("b", False)]
+    assert read_table(session, Shape).sort_by("name")["data"].to_pylist() == [None, "null"]
 
 
 def test_a_matrix_needs_a_vector_of_each_row(session, frame):

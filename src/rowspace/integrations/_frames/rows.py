@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Column, inspect
+from sqlalchemy import Column, inspect, null
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace._optional import require
@@ -231,7 +231,10 @@ class Rows:
             message = f"The column {name!r}: {error}"
             raise type(error)(message) from error
         values = array.to_pylist()
-        return parsed(values, name, number) if kind is Kind.JSON else values
+        if kind is not Kind.JSON:
+            return values
+        # Of JSON's null, which is a text, what is missing is told apart.
+        return [null() if text is None else one for text, one in zip(values, parsed(values, name, number), strict=True)]
 
     def _metadata(self, batch: Any, number: int) -> Iterator[dict[str, Any]]:
         keys = list(self.metadata.values())

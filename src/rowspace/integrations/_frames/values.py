@@ -116,7 +116,10 @@ def array_of_json(values: Sequence[Any], type_: Any, categories: Sequence[Any] =
             factor = _NANOSECONDS[type_.unit]
             return pa.array([None if value is None else _nanoseconds(value) // factor for value in values], type_)
         if check.is_temporal(type_):
-            return as_type(pa.array(values, pa.string()), type_)
+            # Python has written microseconds, which Arrow reads as no larger unit.
+            has_them = check.is_timestamp(type_) and type_.unit in {"s", "ms"}
+            read = as_type(pa.array(values, pa.string()), pa.timestamp("us", type_.tz) if has_them else type_)
+            return as_type(read, type_)
         return pa.array(values, type_)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, TypeError, ValueError) as error:
         if isinstance(error, InvalidRow):
