@@ -59,6 +59,7 @@ SAME = {
     "milliseconds with a zone": pd.Series(np.array([1, 2, 3, 4], "M8[ms]")).dt.tz_localize("Asia/Shanghai"),
     "vectors": pd.Series([[1.0, 2.0]] * 4, dtype=pd.ArrowDtype(pa.list_(pa.float32(), 2))),
     "nothing": [None] * 4,
+    "nullable text": pd.array(["a", None, "", "nan"], "string"),
     "small floats": np.array([0.1, 0.2, 0.3, 0.4], np.float32),
 }
 
