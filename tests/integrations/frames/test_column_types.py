@@ -141,6 +141,7 @@ class Plain(Base):
     day: Mapped[dt.date | None]
     local: Mapped[dt.datetime | None]
     count: Mapped[int | None]
+    hour: Mapped[dt.time | None]
     vector: Mapped[Any] = mapped_column(Vector(2), nullable=True)
 
 
@@ -303,6 +304,8 @@ def test_a_domain_is_what_it_is_over(session):
         ("day", pa.array([5], pa.int32())),
         ("local", pa.array([5])),
         ("count", pa.array([dt.date(2024, 1, 2)])),
+        ("took", pa.array([1_001], pa.duration("ns"))),
+        ("hour", pa.array([1_001], pa.time64("ns"))),
     ],
     ids=repr,
 )
@@ -314,3 +317,11 @@ def test_what_arrow_would_make_something_else_of_is_refused(things, name, values
 def test_numbers_that_are_true_or_false(things):
     write_table(things, Plain, pa.table({"id": [1, 2, 3, 4], "flag": [1.0, 0.0, None, 1.0]}))
     assert read_table(things, Plain).sort_by("id")["flag"].to_pylist() == [True, False, None, True]
+
+
+def test_nanoseconds_that_are_whole_microseconds(things):
+    took, hour = pa.array([1_000, None], pa.duration("ns")), pa.array([1_000, None], pa.time64("ns"))
+    write_table(things, Thing, pa.table({"id": [1, 2], "took": took}))
+    write_table(things, Plain, pa.table({"id": [1, 2], "hour": hour}))
+    assert things.scalars(select(Thing.took).order_by(Thing.id)).all() == [dt.timedelta(microseconds=1), None]
+    assert things.scalars(select(Plain.hour).order_by(Plain.id)).all() == [dt.time(0, 0, 0, 1), None]

@@ -181,6 +181,10 @@ REFUSED = {
     "a column twice": (lambda f: pd.concat([f, f[["id"]]], axis=1), "More than one column is called 'id'"),
     "sparse": (lambda f: f.assign(x=pd.arrays.SparseArray([0, 1, 0, 0])), "Sparse pandas data"),
     "periods": (lambda f: f.assign(x=pd.period_range("2026-01", periods=4, freq="M")), r"period\[M\].*\.astype\(str\)"),
+    "nanoseconds of a day": (
+        lambda f: f.assign(x=pd.array([1, 2, 3, 4], pd.ArrowDtype(pa.int64())).astype(pd.ArrowDtype(pa.time64("ns")))),
+        "The column 'x' cannot be written: .* would lose data",
+    ),
     "bytes": (lambda f: f.assign(x=b"x"), "'x' is b'x', which has no form in JSON. Leave it out, or make it text"),
     "infinity": (lambda f: f.assign(x=[1, 2, np.inf, 3]), r"Row 2 \(id 'c'\), column 'metadata': 'x' is inf"),
     "no Unicode": (lambda f: f.assign(x=pd.Series(["\ud800"] * 4, dtype=object)), "surrogates not allowed"),

@@ -225,8 +225,9 @@ class Rows:
         try:
             if kind is Kind.VECTOR:
                 return vectors_of(array, self._dimension_of_column(name), number, name)
-            if kind is Kind.TEXT and name in self.keys and not is_text(array.type):
-                array = plain(array).cast(pa.string())
+            if kind is Kind.TEXT:
+                array = plain(array)
+                array = array.cast(pa.string()) if name in self.keys and not is_text(array.type) else array
             elif kind not in {Kind.TEXT, Kind.JSON, Kind.ARRAY}:
                 array = plain(array).cast(_CHECKED_LATER.get(kind) or arrow_type(column.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
