@@ -30,7 +30,7 @@ try:
 except ImportError:  # pgvector 0.3, which langchain-postgres and vecs pin
     from pgvector.utils import SparseVector as SparseValue  # type: ignore[no-redef]
 
-__all__ = ["Bit", "HalfVector", "SparseVector", "Vector", "VectorType", "decorated", "vector_type_of"]
+__all__ = ["Bit", "HalfVector", "SparseVector", "Vector", "VectorType", "decorated", "on_postgresql", "vector_type_of"]
 
 T = TypeVar("T")
 
@@ -321,8 +321,7 @@ class SparseVector(VectorType[SparseValue]):
         if self.dimension is not None and sparse.dimensions() != self.dimension:
             message = f"Expected {self.dimension} dimensions, got {sparse.dimensions()}."
             raise DimensionMismatch(message)
-        _check_sparse(sparse)
-        return sparse
+        return _sound_sparse(sparse)
 
     def compare_values(self, x: Any, y: Any) -> bool:
         """Tell whether two values are the same, for the ORM's change detection."""
@@ -425,12 +424,16 @@ def _sparse_of_text(text: str) -> SparseValue:
     raise InvalidVector(message)
 
 
-def _check_sparse(value: SparseValue) -> None:
+def _sound_sparse(value: SparseValue) -> SparseValue:
     with np.errstate(over="ignore"):
         numbers = np.asarray(value.values(), np.float64).astype(np.float32)
     if not np.isfinite(numbers).all():
         message = f"A sparse vector holds finite numbers in the range of float32, got {value.values()!r:.60}."
         raise InvalidVector(message)
+    if numbers.all():
+        return value
+    # Too small for float32, where they are the zeros that pgvector takes none of.
+    return SparseValue(dict(zip(value.indices(), numbers.tolist(), strict=True)), value.dimensions())
 
 
 # Reflection looks types up by name in this table of SQLAlchemy's, as its own and pgvector's types do.
@@ -459,6 +462,12 @@ def vector_type_of(type_: TypeEngine[Any]) -> VectorType[Any] | None:
     if made.__module__.partition(".")[0] != "pgvector" or made.__name__ not in _PGVECTOR:
         return None
     return _PGVECTOR[made.__name__](getattr(type_, "dim", None) or getattr(type_, "length", None))
+
+
+def on_postgresql(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return what a type is on PostgreSQL: itself, or the variant that `with_variant` gave it."""
+    variant: TypeEngine[Any] = type_._variant_mapping.get("postgresql", type_)  # noqa: SLF001 -- there is no other way
+    return variant
 
 
 def decorated(type_: TypeEngine[Any]) -> str:

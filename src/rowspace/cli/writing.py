@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rowspace.cli.formats import Format
 from rowspace.vectors import to_text
@@ -75,8 +76,13 @@ def _rows(part: Part, dimension: int) -> Iterator[Sequence[str | None]]:
     """Yield id, content, metadata as JSON text, and, if it is there, the embedding as JSON text."""
     columns: list[Iterable[str | None]] = [part[name].texts() for name in ("id", "content", "meta")]
     if "embedding" in part:
-        columns.append(map(to_text, part["embedding"].matrix(dimension)))
+        columns.append(map(_json_array, part["embedding"].matrix(dimension)))
     return zip(*columns, strict=True)
+
+
+def _json_array(vector: NDArray[np.float32]) -> str:
+    # A reader of JSON takes -0 for a whole number, which has no sign then.
+    return to_text(vector).replace("-0,", "-0.0,").replace("-0]", "-0.0]")
 
 
 def _json_line(row: Sequence[str | None]) -> str:

@@ -249,6 +249,8 @@ def _series(column: Any, backend: Backend, noted: str | None) -> Any:
     is_list = pa.types.is_fixed_size_list(column.type)
     if backend == "pyarrow" or is_list:
         return pd.Series(column, dtype=pd.ArrowDtype(column.type))
+    if noted == "string" and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column.to_pandas(types_mapper={column.type: pd.StringDtype()}.get)
     nullable = _NULLABLE.get(column.type) or _NULLABLE_FLOATS.get(column.type)
     if nullable is not None and (str(nullable) == noted or (column.null_count and column.type in _NULLABLE)):
         return column.to_pandas(types_mapper={column.type: nullable}.get)

@@ -31,7 +31,9 @@ class MetadataMixin:
     """Adds `meta`, a JSONB object in the column `metadata` (that attribute name is taken by Declarative)."""
 
     #: A JSON object; `{}` by default.
-    meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, default=dict, server_default=text("'{}'"))
+    meta: Mapped[dict[str, Any]] = mapped_column(
+        "metadata", JSONB(none_as_null=True), default=dict, server_default=text("'{}'")
+    )
 
 
 class TimestampMixin:

@@ -74,7 +74,7 @@ class Plan:
         encoders: Sequence[ColumnEncoder],
         names: Mapping[str, str],
         *,
-        constants: Sequence[bytes] | None = None,
+        constants: Sequence[bytes | None] | None = None,
         made: Mapping[Column[Any], Callable[[], Any]] = MappingProxyType({}),
     ) -> None:
         self.merge = merge

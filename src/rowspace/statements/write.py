@@ -16,11 +16,30 @@ __all__ = ["Copy", "Merge", "StagedColumn"]
 
 @dataclass(frozen=True, slots=True)
 class StagedColumn:
-    """A column of the staging table: its type as DDL, and the target's where the value must be cast to it."""
+    """A column of the staging table: its type as DDL, and the target's where the value must be cast to it.
+
+    Args:
+        name: that of the column.
+        staged_as: its type in the staging table.
+        cast_to: the type that its value is cast to, if it is.
+        is_local: that is a time without a zone, which the text may have nevertheless.
+    """
 
     name: str
     staged_as: str
     cast_to: str | None = None
+    is_local: bool = False
+
+    def value(self, staged: str) -> str:
+        """Return a staged value, which is an SQL expression, as one of the target."""
+        if self.cast_to is None:
+            return staged
+        cast = f"CAST({staged} AS {self.cast_to})"
+        if not self.is_local:
+            return cast
+        # Cast at once, a zone would be left out; with one, which brings the third colon, it is a moment.
+        zoned = f"CAST(CAST({staged} AS TIMESTAMP WITH TIME ZONE) AS {self.cast_to})"
+        return f"CASE WHEN {staged} LIKE '%:%:%:%' THEN {zoned} ELSE {cast} END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +175,7 @@ class Merge:
         return ", ".join(map(quote, self.keys))
 
     def _value(self, column: StagedColumn, prefix: str = "") -> str:
-        name = prefix + quote(column.name)
-        return f"CAST({name} AS {column.cast_to})" if column.cast_to else name
+        return column.value(prefix + quote(column.name))
 
     def _update(self) -> str:
         if not self.updates:

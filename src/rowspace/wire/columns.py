@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql
 
 from rowspace.errors import DimensionMismatch, RowspaceError
 from rowspace.statements.read import ExportColumn
-from rowspace.types import HalfVector, Vector, vector_type_of
+from rowspace.types import HalfVector, Vector, on_postgresql, vector_type_of
 from rowspace.wire.decode import StreamDecoder
 from rowspace.wire.texts import stored_type
 
@@ -73,6 +73,7 @@ _KINDS: Mapping[type[Any], Kind] = {
 
 def kind_of(type_: types.TypeEngine[Any]) -> Kind:
     """Return how a column of a type is read; a `TypeDecorator` makes its values of text."""
+    type_ = on_postgresql(type_)
     type_ = vector_type_of(type_) or (stored_type(type_) if isinstance(type_, postgresql.DOMAIN) else type_)
     if isinstance(type_, types.DateTime):
         return Kind.TIMESTAMP_UTC if type_.timezone else Kind.TIMESTAMP

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import types
 
 from rowspace.errors import DimensionMismatch, RowspaceError
+from rowspace.types import on_postgresql
 
 __all__ = ["MatrixDecoder", "StreamDecoder", "key_decoder"]
 
@@ -31,9 +32,10 @@ Decode = Callable[[bytes], Any]
 
 def key_decoder(type_: types.TypeEngine[Any]) -> Decode | None:
     """Return what decodes a key of a column type, or None for a type that must be read as text."""
+    type_ = on_postgresql(type_)
     if isinstance(type_, types.Integer):
         return _integer
-    if isinstance(type_, types.Uuid):
+    if isinstance(type_, types.Uuid) and type_.native_uuid:
         return lambda data: uuid.UUID(bytes=data)
     return bytes.decode if isinstance(type_, types.String) and not isinstance(type_, types.Enum) else None
 

@@ -23,13 +23,13 @@ import numpy as np
 from psycopg import adapters
 from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap, Dumper, PyFormat, Transformer
-from sqlalchemy import Column, types
+from sqlalchemy import Column, Null, types
 from sqlalchemy.dialects import postgresql
 
 from rowspace import vectors
 from rowspace.errors import InvalidRow, InvalidText, RowspaceError
 from rowspace.statements.write import StagedColumn
-from rowspace.types import Vector, VectorType, vector_type_of
+from rowspace.types import Vector, VectorType, on_postgresql, vector_type_of
 
 __all__ = [
     "ColumnEncoder",
@@ -58,15 +58,18 @@ _COLLATION = re.compile(r' COLLATE "(?:[^"]|"")*"')
 #: NumPy, few enough to stay in the processor's cache.
 _FIRST, _AT_ONCE, _BLOCK = 32, 500, 1 << 17
 
-Encode = Callable[[Any], bytes]
+Encode = Callable[[Any], bytes | None]
+ToBytes = Callable[[Any], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnEncoder:
-    """How one column travels: where it is staged, and the function that encodes a value."""
+    """How one column travels: where it is staged, and the function that encodes a value; None is NULL."""
 
     staged: StagedColumn
     encode: Encode
+    #: None is a value too, which the type knows something for, such as JSON's null.
+    encodes_none: bool = False
     #: Encodes many values that are not None at once, each with its length in front; it raises where `encode` might not.
     encode_many: Callable[[Sequence[Any]], Sequence[Buffer]] | None = None
 
@@ -86,26 +89,44 @@ def encoder_of(
         schemas: what stands for the schema that an enum type names.
         strip_nul: leave NUL bytes out of text and JSON, in place of an error.
     """
-    type_ = vector_type_of(column.type) or column.type
+    type_ = _type_of(column)
     if isinstance(type_, VectorType) and type_.dimension is None and dimension is not None:
         type_ = type(type_)(dimension)
-    ddl = ddl_of(type_, schemas)
+    encodes_none = isinstance(type_, types.JSON | types.TypeDecorator)
     encode = _binary_encoder(type_, strip_nul=strip_nul)
     if encode is not None:
         encode_many = partial(_matrix, type_.dimension) if type(type_) is Vector else None
-        return ColumnEncoder(StagedColumn(str(column.name), ddl), encode, encode_many)
-    return ColumnEncoder(StagedColumn(str(column.name), "TEXT", _uncut(ddl)), _text_encoder(type_, strip_nul=strip_nul))
+        return ColumnEncoder(StagedColumn(str(column.name), ddl_of(type_, schemas)), encode, encodes_none, encode_many)
+    return ColumnEncoder(_as_text(column, type_, schemas), _text_encoder(type_, strip_nul=strip_nul), encodes_none)
+
+
+def _type_of(column: Column[Any]) -> types.TypeEngine[Any]:
+    type_ = on_postgresql(column.type)
+    return vector_type_of(type_) or type_
+
+
+def _as_text(
+    column: Column[Any], type_: types.TypeEngine[Any], schemas: Mapping[str | None, str | None]
+) -> StagedColumn:
+    # An explicit cast to a domain cuts what is too long for the type that it is over: that of an INSERT does not.
+    while isinstance(type_, postgresql.DOMAIN):
+        type_ = type_.data_type
+    is_local = isinstance(type_, types.DateTime) and not type_.timezone
+    return StagedColumn(str(column.name), "TEXT", _uncut(ddl_of(type_, schemas)), is_local=is_local)
 
 
 def literal_of(column: Column[Any], value: Any, *, schemas: Mapping[str | None, str | None]) -> str:
     """Return a value of a column as SQL text; arguments as in `encoder_of`."""
     if value is None:
         return "NULL"
-    type_ = vector_type_of(column.type) or column.type
-    text = _text_encoder(type_, strip_nul=False)(value).decode()
+    type_ = _type_of(column)
+    data = _text_encoder(type_, strip_nul=False)(value)
+    if data is None:
+        return "NULL"
+    text = data.decode()
     # By escapes, which mean the same whatever `standard_conforming_strings` is.
     quoted = text.replace("\\", r"\\").replace("'", "''")
-    return f"CAST(E'{quoted}' AS {_uncut(ddl_of(type_, schemas))})"
+    return _as_text(column, type_, schemas).value(f"E'{quoted}'")
 
 
 def ddl_of(type_: types.TypeEngine[Any], schemas: Mapping[str | None, str | None]) -> str:
@@ -127,9 +148,21 @@ def _binary_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode 
     if isinstance(type_, types.String) and exact in _TEXTS:
         return _text_of(type_.length, strip_nul=strip_nul)
     if exact in _JSONS:
-        prefix = b"\x01" if exact is postgresql.JSONB else b""
-        return lambda value: prefix + _json(value, strip_nul=strip_nul)
-    return _PLAIN.get(exact)
+        return _json_of(type_, strip_nul=strip_nul)
+    # One that is not native is text.
+    return _PLAIN.get(exact) if getattr(type_, "native_uuid", True) else None
+
+
+def _json_of(type_: Any, *, strip_nul: bool) -> Encode:
+    prefix = b"\x01" if isinstance(type_, postgresql.JSONB) else b""
+
+    def encode(value: Any) -> bytes | None:
+        # None, JSON.NULL and null() are what they are to a session that adds an entity.
+        if (value is None and type_.none_as_null) or isinstance(value, Null):
+            return None
+        return prefix + _json(None if value is types.JSON.NULL else value, strip_nul=strip_nul)
+
+    return encode
 
 
 def _matrix(dimension: int | None, values: Sequence[Any]) -> Sequence[Buffer]:
@@ -145,7 +178,7 @@ def _matrix(dimension: int | None, values: Sequence[Any]) -> Sequence[Buffer]:
     return [data[start : start + 4 + size] for start in range(0, rows * (4 + size), 4 + size)]
 
 
-def _text_of(length: int | None, *, strip_nul: bool) -> Encode:
+def _text_of(length: int | None, *, strip_nul: bool) -> ToBytes:
     text = _strip_nul if strip_nul else to_text
     if length is None:
         return text
@@ -167,8 +200,10 @@ def _text_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode:
     bind = type_.dialect_impl(dialect).bind_processor(dialect)
     transformer = Transformer(_Adapters(_strip_nul if strip_nul else to_text))
 
-    def encode(value: Any) -> bytes:
+    def encode(value: Any) -> bytes | None:
         processed = bind(value) if bind else value
+        if processed is None:
+            return None
         dumper: Any = transformer.get_dumper(processed, PyFormat.TEXT)
         return bytes(dumper.dump(processed))
 
@@ -183,7 +218,7 @@ class _Adapters:
 
     connection = None
 
-    def __init__(self, text: Encode) -> None:
+    def __init__(self, text: ToBytes) -> None:
         class Text(Dumper):
             def dump(self, obj: Any) -> Buffer:
                 return text(obj)
@@ -219,14 +254,14 @@ class EncodedRows:
     columns: Sequence[ColumnEncoder]
     rows: Iterable[Mapping[str, Any]]
     keys: Sequence[str] | None = None
-    constants: Sequence[bytes] = ()
+    constants: Sequence[bytes | None] = ()
     numbers: Iterable[int] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         keys = [column.staged.name for column in self.columns] if self.keys is None else self.keys
         named = list(zip(keys, self.columns, strict=True))
         numbered = zip(itertools.count() if self.numbers is None else self.numbers, self.rows, strict=False)
-        values = b"".join(_LENGTH(len(value)) + value for value in self.constants)
+        values = b"".join(map(_framed, self.constants))
         lead = _COUNT(len(self.constants) + len(self.columns)) + values
         yield HEADER
         at_once = _FIRST
@@ -252,8 +287,14 @@ def _by_columns(lead: bytes, columns: Sequence[tuple[str, ColumnEncoder]], rows:
 def _fields(column: ColumnEncoder, values: Sequence[Any]) -> Sequence[Buffer]:
     if column.encode_many is not None and all(value is not None for value in values):
         return column.encode_many(values)
-    encode = column.encode
+    encode: Any = column.encode
+    if column.encodes_none:
+        return [_framed(encode(value)) for value in values]
     return [_NULL if value is None else _LENGTH(len(data := encode(value))) + data for value in values]
+
+
+def _framed(data: bytes | None) -> bytes:
+    return _NULL if data is None else _LENGTH(len(data)) + data
 
 
 def _by_rows(
@@ -266,11 +307,11 @@ def _by_rows(
             # Any: what a type's own processing raises is the row's fault too.
             try:
                 value = row[key]
-                data = b"" if value is None else column.encode(value)
+                data = None if value is None and not column.encodes_none else column.encode(value)
             except Exception as error:
                 what = _fault(error, column, row[key]) if key in row else "is missing."
                 raise _located(type(error), number, row, f"{column.staged.name!r}: {what}") from error
-            parts += (_NULL,) if value is None else (_LENGTH(len(data)), data)
+            parts.append(_framed(data))
     return b"".join(parts)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import types
 from sqlalchemy.dialects import postgresql
 
 from rowspace.errors import InvalidRow
+from rowspace.types import on_postgresql
 
 __all__ = ["psycopg_dialect", "stored_type", "value_reader"]
 
@@ -36,10 +37,11 @@ _PARSERS: tuple[tuple[type[Any], Callable[[str], Any]], ...] = (
 
 
 def stored_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
-    """Return the type that is in the database: what a `TypeDecorator` decorates, and what a domain is over."""
+    """Return the type that is in the database: a variant, what a `TypeDecorator` decorates, what a domain is over."""
+    type_ = on_postgresql(type_)
     # An Interval decorates for databases that have none.
     while isinstance(type_, types.TypeDecorator) and not isinstance(type_, types.Interval):
-        type_ = type_.load_dialect_impl(psycopg_dialect())
+        type_ = on_postgresql(type_.load_dialect_impl(psycopg_dialect()))
     return stored_type(type_.data_type) if isinstance(type_, postgresql.DOMAIN) else type_
 
 
@@ -53,6 +55,9 @@ def value_reader(type_: types.TypeEngine[Any]) -> Callable[[str], Any]:
     parse = next((parse for known, parse in _PARSERS if isinstance(stored, known)), None)
     if parse is None:
         return str
+    if isinstance(stored, types.Uuid) and not stored.native_uuid:
+        # Text in the database too, which the type makes its values of.
+        parse = str
     dialect = psycopg_dialect()
     process = type_.dialect_impl(dialect).result_processor(dialect, _NUMERIC_OID)
 

@@ -299,6 +299,13 @@ def test_an_export_is_loaded_again_as_it_was(scratch, tmp_path, suffix):
     assert {one.name for one in tmp_path.iterdir()} <= {f"trip.{suffix}", "trip.ids.jsonl"}
 
 
+def test_a_zero_keeps_its_sign(scratch):
+    zeros = jsonl({"id": "a", "content": "x", "embedding": [-0.0, 0.5, -0.0, -10, 0.0]})
+    scratch("ingest", "-", "--format", "jsonl", "-c", "zeros", "--embedding", "embedding", given=zeros)
+    for kind in ("jsonl", "csv"):
+        assert "[-0.0,0.5,-0.0,-10,0]" in scratch("export", "zeros", "-", "--format", kind).stdout.replace(", ", ",")
+
+
 def test_a_part_of_a_collection_to_standard_output(cli, animals):
     done = cli("export", animals, "-", "--no-embeddings", "--filter", '{"legs": 2}')
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["鸟"]

@@ -9,7 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import ARRAY, DateTime, Double, LargeBinary, Numeric, SmallInteger, String, select
+from sqlalchemy import (
+    ARRAY,
+    DateTime,
+    Double,
+    LargeBinary,
+    Numeric,
+    SmallInteger,
+    String,
+    cast,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
 
@@ -202,6 +214,13 @@ def test_a_model_of_any_types_comes_back(session, parts):
     assert write_table(session, parts, table, if_exists="replace").inserted == 2
     assert read_table(session, parts).sort_by("line") == table.sort_by("line")
     assert len(read_table(session, parts, where=[Part.small < 0])) == 1
+
+
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "294276-12-31"])
+def test_a_time_that_arrow_cannot_say_is_refused(session, parts, moment):
+    session.execute(update(parts).values(local=cast(literal(moment, String), DateTime)))
+    with pytest.raises(InvalidRow, match="'local' holds a date or time that is infinite, or too far off for Arrow"):
+        read_table(session, parts)
 
 
 def test_a_select_comes_in_its_order(session, parts, table):

@@ -15,6 +15,7 @@ import pytest
 from pgvector.sqlalchemy import HALFVEC, VECTOR
 from sqlalchemy import (
     ARRAY,
+    REAL,
     Computed,
     Date,
     Double,
@@ -130,6 +131,18 @@ class Rated(Base):
     when: Mapped[dt.date | None] = mapped_column(DOMAIN("day", Date))
     label: Mapped[str | None] = mapped_column(DOMAIN("label", Text))
     vector: Mapped[Any] = mapped_column(Vector(2))
+
+
+class Plain(Base):
+    __tablename__ = "plain_things"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    real: Mapped[float | None] = mapped_column(REAL)
+    flag: Mapped[bool | None]
+    day: Mapped[dt.date | None]
+    local: Mapped[dt.datetime | None]
+    count: Mapped[int | None]
+    hour: Mapped[dt.time | None]
+    vector: Mapped[Any] = mapped_column(Vector(2), nullable=True)
 
 
 class Shape(Base):
@@ -277,3 +290,38 @@ def test_a_domain_is_what_it_is_over(session):
     assert read_table(session, Rated).equals(table)
     with pytest.raises(Exception, match="stars"):
         Repository(session, Rated).upsert([{"id": 3, "stars": 6, "vector": [0, 1]}])
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("days", pa.array(["2024-01-02"])),
+        ("grid", pa.array([b"ab"])),
+        ("days", pa.array([{"2024-01-02": 1}])),
+        ("real", pa.array([1e39])),
+        ("flag", pa.array([0.5])),
+        ("flag", pa.array([2])),
+        ("day", pa.array([5], pa.int32())),
+        ("local", pa.array([5])),
+        ("count", pa.array([dt.date(2024, 1, 2)])),
+        ("took", pa.array([1_001], pa.duration("ns"))),
+        ("hour", pa.array([1_001], pa.time64("ns"))),
+    ],
+    ids=repr,
+)
+def test_what_arrow_would_make_something_else_of_is_refused(things, name, values):
+    with pytest.raises(InvalidRow, match=f"column '{name}'"):
+        write_table(things, Plain if name in Plain.__table__.c else Thing, pa.table({"id": [1], name: values}))
+
+
+def test_numbers_that_are_true_or_false(things):
+    write_table(things, Plain, pa.table({"id": [1, 2, 3, 4], "flag": [1.0, 0.0, None, 1.0]}))
+    assert read_table(things, Plain).sort_by("id")["flag"].to_pylist() == [True, False, None, True]
+
+
+def test_nanoseconds_that_are_whole_microseconds(things):
+    took, hour = pa.array([1_000, None], pa.duration("ns")), pa.array([1_000, None], pa.time64("ns"))
+    write_table(things, Thing, pa.table({"id": [1, 2], "took": took}))
+    write_table(things, Plain, pa.table({"id": [1, 2], "hour": hour}))
+    assert things.scalars(select(Thing.took).order_by(Thing.id)).all() == [dt.timedelta(microseconds=1), None]
+    assert things.scalars(select(Plain.hour).order_by(Plain.id)).all() == [dt.time(0, 0, 0, 1), None]

@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -53,12 +54,22 @@ SAME = {
     "several types": [1, "x", {"k": [True]}, 2.5],
     "lists": [[1, 2], [], None, [3]],
     "numbers beyond 64 bits": [2**70, 1, None, -(2**64)],
+    "milliseconds": pd.Series(np.array([1, -1, 10**12, 0], "M8[ms]")),
+    "seconds with a zone": pd.Series(np.array([1, -1, 10**9, 0], "M8[s]")).dt.tz_localize("UTC"),
+    "milliseconds with a zone": pd.Series(np.array([1, 2, 3, 4], "M8[ms]")).dt.tz_localize("Asia/Shanghai"),
+    "vectors": pd.Series([[1.0, 2.0]] * 4, dtype=pd.ArrowDtype(pa.list_(pa.float32(), 2))),
+    "nothing": [None] * 4,
+    "nullable text": pd.array(["a", None, "", "nan"], "string"),
     "small floats": np.array([0.1, 0.2, 0.3, 0.4], np.float32),
 }
 
 
-# Parquet has categories of text alone.
-IN_FILES = {"numbers as categories": pd.Int64Dtype(), "dates as categories": "datetime64[us]"}
+# Parquet has categories of text alone, and no seconds.
+IN_FILES = {
+    "seconds with a zone": "datetime64[ms, UTC]",
+    "numbers as categories": pd.Int64Dtype(),
+    "dates as categories": "datetime64[us]",
+}
 
 
 @pytest.mark.parametrize("name", SAME)
@@ -170,6 +181,10 @@ REFUSED = {
     "a column twice": (lambda f: pd.concat([f, f[["id"]]], axis=1), "More than one column is called 'id'"),
     "sparse": (lambda f: f.assign(x=pd.arrays.SparseArray([0, 1, 0, 0])), "Sparse pandas data"),
     "periods": (lambda f: f.assign(x=pd.period_range("2026-01", periods=4, freq="M")), r"period\[M\].*\.astype\(str\)"),
+    "nanoseconds of a day": (
+        lambda f: f.assign(x=pd.array([1, 2, 3, 4], pd.ArrowDtype(pa.int64())).astype(pd.ArrowDtype(pa.time64("ns")))),
+        "The column 'x' cannot be written: .* would lose data",
+    ),
     "bytes": (lambda f: f.assign(x=b"x"), "'x' is b'x', which has no form in JSON. Leave it out, or make it text"),
     "infinity": (lambda f: f.assign(x=[1, 2, np.inf, 3]), r"Row 2 \(id 'c'\), column 'metadata': 'x' is inf"),
     "no Unicode": (lambda f: f.assign(x=pd.Series(["\ud800"] * 4, dtype=object)), "surrogates not allowed"),
@@ -227,6 +242,15 @@ def test_objects_and_missing_vectors_in_a_model(session):
     assert write_frame(session, Shape, back, if_exists="append").updated == 3
     session.expire_all()
     assert [session.get(Shape, name).data for name in "abc"] == data
+
+
+def test_a_missing_value_of_json_is_not_jsons_null(session):
+    Base.metadata.create_all(session.connection())
+    given = pa.table({"name": list("ab"), "data": [None, "null"], "outline": pa.nulls(2, pa.list_(pa.float32(), 2))})
+    write_table(session, Shape, given)
+    stored = session.execute(text("SELECT name, data IS NULL FROM shapes")).all()
+    assert sorted(stored) == [("a", True), ("b", False)]
+    assert read_table(session, Shape).sort_by("name")["data"].to_pylist() == [None, "null"]
 
 
 def test_a_matrix_needs_a_vector_of_each_row(session, frame):

@@ -73,6 +73,11 @@ def test_what_looks_almost_like_a_number_stays_text(cell):
     assert [row["metadata"] for row in rows(text, Format.TSV, detect_types=True)] == [{"cell": cell.strip('"')}]
 
 
+def test_a_whole_number_may_be_larger_than_any_float():
+    cell = "1" * 400
+    assert rows(f"content,n\nx,{cell}\n", Format.CSV, detect_types=True)[0]["metadata"] == {"n": int(cell)}
+
+
 def test_csv_embedding():
     assert rows('content,v\nx,"[1, 2]"\n', Format.CSV, embedding="v")[0]["embedding"] == [1.0, 2.0]
 

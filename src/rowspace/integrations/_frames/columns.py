@@ -188,8 +188,10 @@ def plain(array: Any, type_: Any) -> Any:
 def _moment(raw: RawColumn, dtype: str, epoch: int) -> Any:
     numbers = raw.numbers(dtype)
     limits = np.iinfo(numbers.dtype)
-    if ((numbers == limits.max) | (numbers == limits.min)).any():
-        message = "holds an infinite date or time, which Arrow cannot say; a condition may leave those rows out."
+    if ((numbers > limits.max - epoch) | (numbers == limits.min)).any():
+        message = (
+            "holds a date or time that is infinite, or too far off for Arrow; a condition may leave those rows out."
+        )
         raise InvalidRow(message)
     return pa.array(numbers + numbers.dtype.type(epoch), mask=~raw.valid)
 

@@ -126,9 +126,14 @@ def _comes_back(type_: Any) -> bool:
     check = pa.types
     if check.is_dictionary(type_):
         return _comes_back(type_.value_type)
-    if check.is_list(type_) or check.is_large_list(type_):
+    if _is_list(type_):
         return _fits_json(type_.value_type)
-    return _fits_json(type_) or bool(check.is_temporal(type_))
+    return _fits_json(type_) or bool(check.is_temporal(type_) or check.is_null(type_))
+
+
+def _is_list(type_: Any) -> bool:
+    check = pa.types
+    return bool(check.is_list(type_) or check.is_large_list(type_) or check.is_fixed_size_list(type_))
 
 
 def _fits_json(type_: Any) -> bool:
@@ -178,7 +183,9 @@ def _kinds_of(type_: Any) -> set[str]:
         return {"integer", "unsigned"} if type_ == pa.uint64() else {"integer"}
     if check.is_floating(type_):
         return {"integer", "unsigned", "number"}
-    return {"array"} if check.is_list(type_) or check.is_large_list(type_) else {"string"}
+    if check.is_null(type_):
+        return set()
+    return {"array"} if _is_list(type_) else {"string"}
 
 
 def columns_of_metadata(texts: Sequence[str | None], fields: Mapping[str, Any]) -> list[Any]:

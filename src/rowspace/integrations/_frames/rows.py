@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Column, inspect
+from sqlalchemy import Column, inspect, null
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace._optional import require
@@ -26,6 +26,11 @@ from rowspace.wire.columns import Kind, kind_of
 __all__ = ["DOCUMENT", "Rows", "json_values"]
 
 pa: Any = require("pyarrow", extra="arrow")
+
+_MOMENTS = {Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMP_UTC}
+
+#: What values are cast to where Arrow would make an infinity of a number, or true of 0.5: the encoder looks at them.
+_CHECKED_LATER = {Kind.FLOAT32: pa.float64(), Kind.BOOL: pa.int8()}
 
 #: The columns of a collection that are not metadata.
 DOCUMENT = ("id", "content", "embedding")
@@ -220,10 +225,11 @@ class Rows:
         try:
             if kind is Kind.VECTOR:
                 return vectors_of(array, self._dimension_of_column(name), number, name)
-            if kind is Kind.TEXT and name in self.keys and not is_text(array.type):
-                array = plain(array).cast(pa.string())
+            if kind is Kind.TEXT:
+                array = plain(array)
+                array = array.cast(pa.string()) if name in self.keys and not is_text(array.type) else array
             elif kind not in {Kind.TEXT, Kind.JSON, Kind.ARRAY}:
-                array = plain(array).cast(arrow_type(column.type))
+                array = plain(array).cast(_CHECKED_LATER.get(kind) or arrow_type(column.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             message = f"The column {name!r} cannot be written: {error}."
             raise InvalidRow(message) from error
@@ -231,7 +237,10 @@ class Rows:
             message = f"The column {name!r}: {error}"
             raise type(error)(message) from error
         values = array.to_pylist()
-        return parsed(values, name, number) if kind is Kind.JSON else values
+        if kind is not Kind.JSON:
+            return values
+        # Of JSON's null, which is a text, what is missing is told apart.
+        return [null() if text is None else one for text, one in zip(values, parsed(values, name, number), strict=True)]
 
     def _metadata(self, batch: Any, number: int) -> Iterator[dict[str, Any]]:
         keys = list(self.metadata.values())
@@ -277,10 +286,15 @@ def _documents() -> dict[str, Column[Any]]:
 
 def _may_become(type_: Any, column: Column[Any], *, is_key: bool) -> bool:
     """Tell whether values of an Arrow type may be meant for a column: text for text, numbers for numbers."""
-    kind = kind_of(column.type)
-    if kind in {Kind.JSON, Kind.ARRAY} or pa.types.is_null(type_):
+    kind, check = kind_of(column.type), pa.types
+    if kind is Kind.JSON or check.is_null(type_):
         return True
-    inner = type_.value_type if pa.types.is_dictionary(type_) else type_
+    inner = type_.value_type if check.is_dictionary(type_) else type_
+    if kind is Kind.ARRAY:
+        # A text would become an array of its letters, and an object one of its keys.
+        return bool(check.is_list(inner) or check.is_large_list(inner) or check.is_fixed_size_list(inner))
     if column.type._type_affinity is not None and kind is Kind.TEXT:  # noqa: SLF001 -- text, or a type of its own
         return is_key or is_text(inner) or not issubclass(column.type.python_type, str)
-    return not is_text(inner) and not pa.types.is_nested(inner)
+    # Arrow takes a number for a time since 1970, and a time for a number.
+    is_right = check.is_temporal(inner) == (kind in _MOMENTS)
+    return is_right and not is_text(inner) and not check.is_nested(inner)

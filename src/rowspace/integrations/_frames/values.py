@@ -34,9 +34,11 @@ def plain(array: Any) -> Any:
     """Return an array without a dictionary, and with times in microseconds: nanoseconds have no type in Python."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
+    if getattr(array.type, "unit", None) != "ns":
+        return array
+    if pa.types.is_timestamp(array.type):
         return array.cast(pa.timestamp("us", array.type.tz))
-    return array
+    return array.cast(pa.time64("us") if pa.types.is_time64(array.type) else pa.duration("us"))
 
 
 def to_python(array: Any) -> list[Any]:
@@ -55,7 +57,8 @@ def to_python(array: Any) -> list[Any]:
         if pa.types.is_duration(array.type):
             factor = _NANOSECONDS[array.type.unit]
             return [None if one is None else _iso_duration(one * factor) for one in array.view(pa.int64()).to_pylist()]
-        values: list[Any] = array.to_pylist()
+        # A time of the day in nanoseconds would be cut to microseconds.
+        values: list[Any] = (plain(array) if pa.types.is_time64(array.type) else array).to_pylist()
     except (pa.ArrowInvalid, ValueError) as error:
         message = f"cannot be written: {error}."
         raise InvalidRow(message) from error
@@ -116,7 +119,10 @@ def array_of_json(values: Sequence[Any], type_: Any, categories: Sequence[Any] =
             factor = _NANOSECONDS[type_.unit]
             return pa.array([None if value is None else _nanoseconds(value) // factor for value in values], type_)
         if check.is_temporal(type_):
-            return as_type(pa.array(values, pa.string()), type_)
+            # Python has written microseconds, which Arrow reads as no larger unit.
+            has_them = check.is_timestamp(type_) and type_.unit in {"s", "ms"}
+            read = as_type(pa.array(values, pa.string()), pa.timestamp("us", type_.tz) if has_them else type_)
+            return as_type(read, type_)
         return pa.array(values, type_)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, TypeError, ValueError) as error:
         if isinstance(error, InvalidRow):

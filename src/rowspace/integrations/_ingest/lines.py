@@ -214,4 +214,5 @@ def _detected(cell: str) -> Any:
         value = json.loads(cell)
     except (ValueError, RecursionError):
         return cell
-    return value if isinstance(value, bool | int | float) and isfinite(value) else cell
+    # A whole number may be larger than any float.
+    return value if isinstance(value, int) or (isinstance(value, float) and isfinite(value)) else cell

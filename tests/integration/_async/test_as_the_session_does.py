@@ -1,0 +1,152 @@
+"""What `upsert` stores of a value is what `session.add` stores of it, by each type of SQLAlchemy's."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+
+import pytest
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Double,
+    Integer,
+    String,
+    Text,
+    TypeDecorator,
+    Uuid,
+    null,
+    select,
+    text,
+    types,
+)
+from sqlalchemy.dialects.postgresql import BIT, DOMAIN, JSON, JSONB, REAL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+from rowspace import AsyncMatrixRepository, AsyncRepository, SparseVector, Vector
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Known(TypeDecorator):
+    """Text that has a word for None."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value, dialect):
+        return "none" if value is None else value
+
+    def process_result_value(self, value, dialect):
+        return None if value == "none" else value
+
+
+COLUMNS = {
+    "variant_json": types.JSON().with_variant(JSONB(), "postgresql"),
+    "variant_big": Integer().with_variant(BigInteger(), "postgresql"),
+    "variant_small": Double().with_variant(REAL(), "postgresql"),
+    "variant_text": Uuid().with_variant(String(36), "postgresql"),
+    "variant_of_another": BigInteger().with_variant(Integer(), "sqlite"),
+    "uuid_as_text": Uuid(native_uuid=False),
+    "jsonb": JSONB(),
+    "json": JSON(),
+    "json_or_null": JSONB(none_as_null=True),
+    "known": Known(),
+    "of_domain": DOMAIN("short_text", String(3)),
+    "bits_of_domain": DOMAIN("two_bits", BIT(2)),
+    "local": DateTime(),
+    "sparse": SparseVector(4),
+}
+
+
+class Value(Base):
+    __tablename__ = "values_of_types"
+    id = mapped_column(Integer, primary_key=True)
+    embedding = mapped_column(Vector(1), nullable=True)
+    changed = mapped_column(DateTime(), onupdate=lambda: NOON)
+
+
+for name, type_ in COLUMNS.items():
+    setattr(Value, name, mapped_column(type_, nullable=True))
+
+
+class ById(Base):
+    """A key that is of another type here than its name says."""
+
+    __tablename__ = "values_by_variants"
+    id = mapped_column(Uuid().with_variant(String(36), "postgresql"), primary_key=True)
+    other = mapped_column(Uuid(native_uuid=False), primary_key=True)
+    embedding = mapped_column(Vector(1))
+
+
+NOON = dt.datetime(2024, 7, 1, 12, tzinfo=dt.timezone(dt.timedelta(hours=5, minutes=30)))
+SAME = [
+    *(("variant_json", value) for value in ({"a": 1}, None, [None])),
+    ("variant_big", 2**40),
+    ("variant_small", 0.5),
+    ("variant_of_another", 2**40),
+    ("variant_text", str(uuid.UUID(int=7))),
+    ("uuid_as_text", uuid.UUID(int=7)),
+    *((name, value) for name in ("jsonb", "json", "json_or_null") for value in (None, JSON.NULL, null(), {"a": 1})),
+    ("known", None),
+    ("known", "x"),
+    ("of_domain", "abc"),
+    # One that the clocks leave out, and of those with a zone one that is the day before.
+    ("local", dt.datetime(2024, 3, 31, 2, 30)),  # noqa: DTZ001
+    ("local", NOON),
+    ("local", NOON.replace(hour=1, microsecond=5)),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tables(create_tables):
+    create_tables(Base.metadata)
+
+
+async def stored(session, name, id_):
+    values = text(f'SELECT "{name}"::text, "{name}" IS NULL FROM values_of_types WHERE id = {id_}')
+    return (await session.execute(values)).one()
+
+
+@pytest.mark.parametrize(("name", "value"), SAME, ids=repr)
+async def test_a_value_is_stored_as_the_session_stores_it(session, driver, name, value):
+    if driver == "asyncpg" and name == "local" and value.tzinfo:
+        # Which takes none with a zone: here it is as with the others.
+        expected = (str(value.astimezone(dt.UTC).replace(tzinfo=None) + dt.timedelta(hours=2)), False)
+    else:
+        expected = None
+    await session.execute(text("SET LOCAL TimeZone = 'Europe/Berlin'"))
+    await AsyncRepository(session, Value, column="embedding").upsert([{"id": 1, name: value}])
+    if expected is None:
+        session.add(Value(id=2, **{name: value}))
+        await session.flush()
+        expected = await stored(session, name, 2)
+    assert await stored(session, name, 1) == expected
+
+
+@pytest.mark.parametrize(("name", "value"), [("of_domain", "abcd"), ("bits_of_domain", "101")])
+async def test_a_domain_cuts_nothing(session, name, value):
+    with pytest.raises(DBAPIError, match=r"too long for type|does not match type"):
+        await AsyncRepository(session, Value, column="embedding").upsert([{"id": 1, name: value}])
+
+
+async def test_a_number_that_is_none_in_float32_is_left_out(session):
+    await AsyncRepository(session, Value, column="embedding").upsert([{"id": 1, "sparse": {0: 1e-50, 2: 3.0}}])
+    assert await stored(session, "sparse", 1) == ("{3:3}/4", False)
+
+
+async def test_a_time_that_an_update_sets_is_a_moment(session):
+    await session.execute(text("SET LOCAL TimeZone = 'Europe/Berlin'"))
+    for _ in range(2):
+        await AsyncRepository(session, Value, column="embedding").upsert([{"id": 1, "variant_big": 1}])
+    assert await session.scalar(select(Value.changed)) == dt.datetime(2024, 7, 1, 8, 30)  # noqa: DTZ001
+
+
+async def test_keys_of_a_variant_are_read(session):
+    key = {"id": str(uuid.UUID(int=1)), "other": uuid.UUID(int=2)}
+    await AsyncRepository(session, ById).upsert([{**key, "embedding": [1]}])
+    found = await AsyncMatrixRepository(session, ById).read()
+    assert found.keys == [(key["id"], key["other"])]
