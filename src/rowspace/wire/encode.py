@@ -155,12 +155,13 @@ def _binary_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode 
 
 def _json_of(type_: Any, *, strip_nul: bool) -> Encode:
     prefix = b"\x01" if isinstance(type_, postgresql.JSONB) else b""
+    none_as_null, json_null = type_.none_as_null, types.JSON.NULL
 
     def encode(value: Any) -> bytes | None:
         # None, JSON.NULL and null() are what they are to a session that adds an entity.
-        if (value is None and type_.none_as_null) or isinstance(value, Null):
+        if (value is None and none_as_null) or isinstance(value, Null):
             return None
-        return prefix + _json(None if value is types.JSON.NULL else value, strip_nul=strip_nul)
+        return prefix + _json(None if value is json_null else value, strip_nul=strip_nul)
 
     return encode
 
@@ -289,7 +290,7 @@ def _fields(column: ColumnEncoder, values: Sequence[Any]) -> Sequence[Buffer]:
         return column.encode_many(values)
     encode: Any = column.encode
     if column.encodes_none:
-        return [_framed(encode(value)) for value in values]
+        return [_NULL if (data := encode(value)) is None else _LENGTH(len(data)) + data for value in values]
     return [_NULL if value is None else _LENGTH(len(data := encode(value))) + data for value in values]
 
 
