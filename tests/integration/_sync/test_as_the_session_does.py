@@ -112,7 +112,7 @@ def stored(session, name, id_):
     return (session.execute(values)).one()
 
 
-@pytest.mark.parametrize(("name", "value"), SAME, ids=repr)
+@pytest.mark.parametrize(("name", "value"), SAME, ids=str)
 def test_a_value_is_stored_as_the_session_stores_it(session, driver, name, value):
     if driver == "asyncpg" and name == "local" and value.tzinfo:
         # Which takes none with a zone: here it is as with the others.

@@ -307,7 +307,7 @@ def test_a_domain_is_what_it_is_over(session):
         ("took", pa.array([1_001], pa.duration("ns"))),
         ("hour", pa.array([1_001], pa.time64("ns"))),
     ],
-    ids=repr,
+    ids=lambda given: str(getattr(given, "type", given)),
 )
 def test_what_arrow_would_make_something_else_of_is_refused(things, name, values):
     with pytest.raises(InvalidRow, match=f"column '{name}'"):
