@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from itertools import chain
 from typing import Any, Literal, TypeAlias, cast
 
@@ -28,8 +29,8 @@ pa: Any = require("pyarrow", extra="arrow")
 Existing: TypeAlias = Literal["fail", "append", "replace"]
 
 
-#: The options of `CollectionRepository.create`.
-_CREATE = frozenset({"dimension", "distance", "index", "language", "embedder", "metadata"})
+#: What `create` may have: what `CollectionRepository.create` takes beside the name.
+_CREATE = signature(CollectionRepository.create).parameters.keys() - {"self", "name"}
 
 
 @dataclass(frozen=True, slots=True)
