@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -18,14 +19,11 @@ from rowspace.statements.models import table_of_one
 from rowspace.statements.write import Merge
 from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of
 
-__all__ = ["END", "Batcher", "Plan", "aiter_rows", "check_row", "iter_rows", "plan_load"]
+__all__ = ["Batcher", "Plan", "aiter_rows", "atake", "check_row", "iter_rows", "plan_load", "take"]
 
 Row = Mapping[str, Any]
 
 T = TypeVar("T")
-
-#: What comes after the last row: None may be one, of whoever has made a mistake.
-END: Any = object()
 
 
 def iter_rows(rows: Iterable[T]) -> Iterator[T]:
@@ -49,6 +47,22 @@ async def aiter_rows(rows: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
     else:
         for row in several(rows, "rows"):
             yield row
+
+
+def take(source: Iterator[T], count: int) -> list[T]:
+    """Return the next `count` of an iterator, fewer at its end; nothing is read beyond them."""
+    return list(islice(source, count))
+
+
+async def atake(source: AsyncIterator[T], count: int) -> list[T]:
+    """Return the next `count` of an async iterator, fewer at its end."""
+    taken: list[T] = []
+    while len(taken) < count:
+        try:
+            taken.append(await anext(source))
+        except StopAsyncIteration:
+            break
+    return taken
 
 
 def check_row(row: Any, number: int) -> None:
@@ -89,14 +103,23 @@ class Plan:
         self._made = {f"{column.name} by default": make for column, make in made.items()}
         self._keys = [key for key, name in names.items() if name in merge.keys]
 
-    def key_of(self, row: Row, number: int) -> Any:
-        """Return what identifies a row in this load.
+    def keys_of(self, rows: Sequence[Row], number: int) -> list[Any]:
+        """Return what identifies each row in this load; `number` is that of the first one.
 
         Raises:
-            InvalidRow: it is none, has other attributes than the first row, or a key that cannot be one.
+            InvalidRow: one is none, has other attributes than the first row, or a key that cannot be one.
         """
-        if type(row) is not dict:
-            check_row(row, number)
+        names = self._names.keys()
+        if all(type(row) is dict and row.keys() == names for row in rows):
+            columns = [[row[key] for row in rows] for key in self._keys]
+            kinds = {type(value) for column in columns for value in column}
+            if all(kind.__hash__ is not None and kind is not type(None) for kind in kinds):
+                return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+        # One at a time, the row that cannot be is known.
+        return [self._key_of(row, at) for at, row in enumerate(rows, number)]
+
+    def _key_of(self, row: Row, number: int) -> Any:
+        check_row(row, number)
         if row.keys() != self._names.keys():
             missing, unknown = self._names.keys() - row.keys(), row.keys() - self._names.keys()
             message = f"Row {number} has other attributes than the first row: missing {sorted(missing)}, "
@@ -194,54 +217,37 @@ def _column(model: type[Any], attribute: str) -> Column[Any]:
 
 
 class Batcher:
-    """Collects rows into batches in which no primary key comes twice, and counts those that did.
+    """Makes batches in which no primary key comes twice, and counts those that did.
 
     What it remembers of the whole load is one hash a row.
     """
 
-    def __init__(self, plan: Plan, first: Row, *, size: int) -> None:
+    def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._size = size
-        # By key, with the number of each in the load.
-        self._rows: dict[Any, tuple[int, Row]] = {}
         self._seen = Marks()
         #: Rows handed over so far.
         self.received = 0
-        #: Of those, rows whose key had come before in this load, up to the last batch that was taken.
+        #: Of those, rows whose key had come before in this load.
         self.duplicates = 0
-        #: Of those, rows whose key had been merged with an earlier batch.
+        #: Of those, rows whose key had come in an earlier batch.
         self.again = 0
-        self.add(first)
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @property
-    def full(self) -> bool:
-        """Whether the batch has the size that it should be sent at."""
-        return len(self._rows) >= self._size
-
-    def add(self, row: Row) -> None:
-        """Add a row; a later one with the same key takes its place.
+    def batch(self, rows: Sequence[Row]) -> tuple[int, EncodedRows]:
+        """Return how many rows are left of the next ones, the last of each key, and those as a binary stream.
 
         Raises:
-            InvalidRow: it has other attributes than the first row, or a key that cannot be one.
+            InvalidRow: a row with other attributes than the first one, or with a key that cannot be one.
         """
-        key = self._plan.key_of(row, self.received)
-        if key in self._rows:
-            self.duplicates += 1
-            # To the end, so that the batch keeps the order in which the last ones came.
-            del self._rows[key]
-        self._rows[key] = (self.received, row)
-        self.received += 1
-
-    def take(self) -> EncodedRows:
-        """Return the batch as a binary stream and start the next one."""
-        again = len(self._seen.add(map(_mark, self._rows)))
+        numbers: Sequence[int] = range(self.received, self.received + len(rows))
+        last = dict(zip(self._plan.keys_of(rows, self.received), range(len(rows)), strict=True))
+        again = len(self._seen.add(map(_mark, last)))
+        self.received += len(rows)
         self.again += again
-        self.duplicates += again
-        taken, self._rows = self._rows.values(), {}
-        return self._plan.encode([row for _, row in taken], [number for number, _ in taken])
+        self.duplicates += again + len(rows) - len(last)
+        if len(last) < len(rows):
+            places = sorted(last.values())
+            rows, numbers = [rows[at] for at in places], [numbers[at] for at in places]
+        return len(rows), self._plan.encode(rows, numbers)
 
 
 def _mark(key: Any) -> int:

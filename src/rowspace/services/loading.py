@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from itertools import islice
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict
 
 from rowspace.errors import ConfigurationError, RowspaceError
 from rowspace.repositories.given import callback, is_text, size
@@ -23,11 +22,9 @@ __all__ = [
     "LoadOptions",
     "Progress",
     "Rejects",
-    "atake",
     "checked_key",
     "checked_options",
     "log",
-    "take",
 ]
 
 log = logging.getLogger("rowspace.loads")
@@ -43,8 +40,6 @@ Progress = Callable[[LoadReport], None]
 
 #: Called with each row that cannot be stored.
 Rejects = Callable[[Reject], None]
-
-T = TypeVar("T")
 
 #: What fits into an entry of the index of the primary key.
 _KEY_BYTES = 2_600
@@ -248,19 +243,3 @@ def checked_key(resume: Any) -> str:
         raise ConfigurationError(message)
     key: str = resume
     return key
-
-
-def take(source: Iterator[T], count: int) -> list[T]:
-    """Return the next `count` of an iterator, fewer at its end; nothing is read beyond them."""
-    return list(islice(source, count))
-
-
-async def atake(source: AsyncIterator[T], count: int) -> list[T]:
-    """Return the next `count` of an async iterator, fewer at its end."""
-    taken: list[T] = []
-    while len(taken) < count:
-        try:
-            taken.append(await anext(source))
-        except StopAsyncIteration:
-            break
-    return taken

@@ -6,6 +6,7 @@ import datetime as dt
 import itertools
 import struct
 import uuid
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given, strategies as st
@@ -36,17 +37,17 @@ class Part(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
 
 
-def batcher(*ids, size=100):
-    plan = plan_load(Article, ["id", "title"])
-    first, *rest = [{"id": id_, "title": str(at)} for at, id_ in enumerate(ids)]
-    made = Batcher(plan, first, size=size)
-    for row in rest:
-        made.add(row)
-    return made
+@pytest.fixture
+def batcher():
+    return Batcher(plan_load(Article, ["id", "title"]))
 
 
-def counts(batch):
-    return (batch.received, len(batch), batch.duplicates, batch.again)
+def articles(*ids):
+    return [{"id": id_, "title": str(at)} for at, id_ in enumerate(ids)]
+
+
+def counts(batcher):
+    return batcher.received, batcher.duplicates, batcher.again
 
 
 def test_a_plan_is_the_merge_of_the_columns_that_the_rows_have():
@@ -85,7 +86,7 @@ def test_what_rows_leave_out_is_made_by_its_default():
     assert b"".join(field) in b"".join(plan.encode([{"id": 7}, {"id": 8}], range(2)))
     # Nobody is to bring it either.
     with pytest.raises(InvalidRow, match=r"unknown \['number'\]"):
-        plan.key_of({"id": 7, "number": 1}, 0)
+        plan.keys_of([{"id": 7, "number": 1}], 0)
     assert plan_load(Draft, ["id"], inserts=False).merge.columns == plan.merge.columns[:1]
     assert plan_load(Draft, ["id", "number", "state", "made"]).merge.defaults == ()
 
@@ -124,96 +125,84 @@ def test_a_plan_that_cannot_be(model, attributes, message):
     assert str(refused.value) == message
 
 
-def test_the_last_of_several_wins_inside_a_batch():
-    batch = batcher(1, 2, 1)
-    assert counts(batch) == (3, 2, 1, 0)
-    data = b"".join(batch.take())
+def test_the_last_of_several_wins_inside_a_batch(batcher):
+    rows, stream = batcher.batch(articles(1, 2, 1))
+    assert (rows, counts(batcher)) == (2, (3, 1, 0))
+    data = b"".join(stream)
     assert data.index(b"\x00\x00\x00\x02") < data.rindex(b"\x00\x00\x00\x01")
     assert b"\x00\x00\x00\x012" in data
     assert b"\x00\x00\x00\x010" not in data
 
 
-def test_duplicates_of_earlier_batches_are_counted_once_a_batch():
-    batch = batcher(1, 2)
-    batch.take()
-    for id_ in (2, 3, 2, 2):
-        batch.add({"id": id_, "title": ""})
-    assert len(batch) == 2
-    batch.take()
-    assert counts(batch) == (6, 0, 3, 1)
+def test_duplicates_of_earlier_batches_are_counted_once_a_batch(batcher):
+    batcher.batch(articles(1, 2))
+    rows, _ = batcher.batch(articles(2, 3, 2, 2))
+    assert (rows, counts(batcher)) == (2, (6, 3, 1))
 
 
-@given(st.lists(st.integers(-3, 3) | st.sampled_from([2**31 - 1, -(2**31)]), min_size=1), st.integers(1, 4))
-def test_counts_agree_with_a_set(ids, size):
-    plan = plan_load(Article, ["id"])
-    batch = Batcher(plan, {"id": ids[0]}, size=size)
+@given(st.lists(st.lists(st.integers(-3, 3) | st.sampled_from([2**31 - 1, -(2**31)]))))
+def test_counts_agree_with_a_set(batches):
+    batcher = Batcher(plan_load(Article, ["id"]))
     merged, again = set(), 0
-    for id_ in ids[1:]:
-        if batch.full:
-            again += len(merged & batch._rows.keys())
-            merged |= batch._rows.keys()
-            batch.take()
-        batch.add({"id": id_})
-    again += len(merged & batch._rows.keys())
-    batch.take()
-    assert batch.received == len(ids)
-    assert batch.duplicates == len(ids) - len(set(ids))
-    assert batch.again == again
+    for ids in batches:
+        rows, _ = batcher.batch([{"id": id_} for id_ in ids])
+        assert rows == len(set(ids))
+        again += len(merged & set(ids))
+        merged |= set(ids)
+    received = sum(map(len, batches))
+    assert counts(batcher) == (received, received - len(merged), again)
 
 
-def test_numbers_with_one_hash_are_two_keys():
+def test_numbers_with_one_hash_are_two_keys(batcher):
     assert hash(-1) == hash(-2)
-    batch = batcher(-1)
-    batch.take()
-    batch.add({"id": -2, "title": ""})
-    batch.take()
-    assert counts(batch) == (2, 0, 0, 0)
+    batcher.batch(articles(-1))
+    batcher.batch(articles(-2))
+    assert counts(batcher) == (2, 0, 0)
 
 
-def test_full():
-    assert not batcher(1, 1, 1, size=2).full
-    assert batcher(1, 2, size=2).full
-
-
-def test_errors_name_the_row_of_the_load_whatever_was_left_out():
-    batch = batcher(1, 2)
-    batch.take()
-    for id_ in (5, 5, 6):
-        batch.add({"id": id_, "title": "a\0" if id_ == 6 else ""})
+def test_errors_name_the_row_of_the_load_whatever_was_left_out(batcher):
+    batcher.batch(articles(1, 2))
+    _, stream = batcher.batch([{"id": id_, "title": "a\0" if id_ == 6 else ""} for id_ in (5, 5, 6)])
     with pytest.raises(InvalidText, match=r"^Row 4 \(id 6\), column 'headline': PostgreSQL cannot store a NUL"):
-        list(batch.take())
+        list(stream)
 
 
-def test_a_row_with_other_attributes_is_refused():
-    batch = batcher(1)
+@pytest.mark.parametrize("mapping", [dict, MappingProxyType])
+def test_a_row_with_other_attributes_is_refused(batcher, mapping):
+    rows = [mapping({"id": 1, "title": ""}), mapping({"id": 2, "headline": ""})]
     with pytest.raises(
         InvalidRow, match=r"^Row 1 has other attributes .*missing \['title'\], unknown \['headline'\]\.$"
     ):
-        batch.add({"id": 2, "headline": ""})
+        batcher.batch(rows)
 
 
 @pytest.mark.parametrize("row", [None, ("a", "b"), "a"])
-def test_what_is_no_row_is_refused(row):
-    batch = batcher("a")
-    with pytest.raises(InvalidRow, match=r"^Row 1 is \w+ .*; expected a mapping of attributes to values\.$"):
-        batch.add(row)
+def test_what_is_no_row_is_refused(batcher, row):
+    batcher.batch(articles(1))
+    with pytest.raises(InvalidRow, match=r"^Row 2 is \w+ .*; expected a mapping of attributes to values\.$"):
+        batcher.batch([*articles(2), row])
 
 
+@pytest.mark.parametrize("mapping", [dict, MappingProxyType])
 @pytest.mark.parametrize("key", [None, [1], {}])
-def test_a_key_that_cannot_be_one_is_refused(key):
+def test_a_key_that_cannot_be_one_is_refused(batcher, mapping, key):
     with pytest.raises(InvalidRow, match=r"^Row 1 has a 'id' that cannot be a key: "):
-        batcher(1).add({"id": key, "title": ""})
+        batcher.batch([mapping(row) for row in articles(1, key)])
+
+
+def test_rows_that_are_no_dicts(batcher):
+    rows, stream = batcher.batch([MappingProxyType(row) for row in articles(1, 2, 1)])
+    assert (rows, counts(batcher)) == (2, (3, 1, 0))
+    assert b"".join(stream) == b"".join(Batcher(plan_load(Article, ["id", "title"])).batch(articles(1, 2, 1))[1])
 
 
 def test_composite_keys():
-    plan = plan_load(Part, ["tenant", "number"])
+    batcher = Batcher(plan_load(Part, ["tenant", "number"]))
     one, two = uuid.UUID(int=1), uuid.UUID(int=2)
-    batch = Batcher(plan, {"tenant": one, "number": 1}, size=9)
-    batch.add({"tenant": two, "number": 1})
-    batch.add({"tenant": one, "number": 1})
-    assert counts(batch) == (3, 2, 1, 0)
+    rows, _ = batcher.batch([{"tenant": tenant, "number": 1} for tenant in (one, two, one)])
+    assert (rows, counts(batcher)) == (2, (3, 1, 0))
     with pytest.raises(InvalidRow, match="Row 3 has a 'number' that cannot be a key: None"):
-        batch.add({"tenant": one, "number": None})
+        batcher.batch([{"tenant": one, "number": None}])
 
 
 async def test_rows_from_any_iterable():

@@ -11,7 +11,8 @@ import pytest
 
 from rowspace import DocumentIn, LoadReport, Reject
 from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidRow, InvalidText, InvalidVector
-from rowspace.services.loading import Load, atake, take
+from rowspace.repositories.batches import atake, take
+from rowspace.services.loading import Load
 
 
 def sha(text):

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
 from rowspace.repositories._sync.verbatim import run_verbatim
-from rowspace.repositories.batches import END, Batcher, Plan, check_row, iter_rows, plan_load
+from rowspace.repositories.batches import Batcher, Plan, check_row, iter_rows, plan_load, take
 from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import size
@@ -40,33 +40,30 @@ def upsert_rows(
 ) -> LoadReport:
     """Insert or update `rows` by primary key, in the session's transaction; further keywords go to `plan_load`."""
     source, batch_size = iter_rows(rows), size("batch_size", batch_size)
-    first: Any = next(source, END)
-    if first is END:
+    given = take(source, batch_size)
+    if not given:
         return LoadReport()
-    check_row(first, 0)
+    check_row(given[0], 0)
     with mapped_errors():
         # What the session has not flushed comes first: the load may be meant for rows that it is about to add.
         session.flush()
         connection = session.connection(bind_arguments={"mapper": model})
-        plan = plan_load(model, list(first), schemas=schemas_of(connection), **options)
-        batcher = Batcher(plan, first, size=batch_size)
-        stage = _Stage(session, connection, model, plan.merge)
-        return _load(stage, plan, batcher, source)
+        plan = plan_load(model, list(given[0]), schemas=schemas_of(connection), **options)
+        return _load(_Stage(session, connection, model, plan.merge), plan, given, source)
 
 
-def _load(stage: _Stage, plan: Plan, batcher: Batcher, source: Iterator[Mapping[str, Any]]) -> LoadReport:
+def _load(stage: _Stage, plan: Plan, given: list[Mapping[str, Any]], source: Iterator[Mapping[str, Any]]) -> LoadReport:
+    """Load the first batch, and the others of its size."""
+    batcher, batch_size = Batcher(plan), len(given)
     inserted = updated = 0
     copies = plan.copies
-    while True:
-        while not batcher.full and (row := next(source, END)) is not END:
-            batcher.add(row)
-        if not len(batcher):
-            break
-        rows, data = len(batcher), batcher.take()
+    while given:
+        rows, data = batcher.batch(given)
         # A row that came in an earlier batch is in the table by now.
         copies = copies and not batcher.again and _copy_new(stage.connection, plan.merge, data)
         new, old = (rows, 0) if copies else stage.merge(data)
         inserted, updated = inserted + new, updated + old
+        given = take(source, batch_size)
     stage.drop()
     received, duplicates = batcher.received, batcher.duplicates
     if not plan.merge.updates:

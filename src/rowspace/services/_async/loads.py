@@ -12,7 +12,7 @@ from rowspace.models import Collection
 from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository
 from rowspace.repositories._async.loading import unsearchable
 from rowspace.repositories._async.progress import AsyncProgressRepository
-from rowspace.repositories.batches import aiter_rows
+from rowspace.repositories.batches import aiter_rows, atake
 from rowspace.results import LoadReport
 from rowspace.services._async.sessions import begin
 from rowspace.services.embedding import Embedder, aembed_texts, check_dimension, check_embedder, embedder_name
@@ -22,7 +22,6 @@ from rowspace.services.loading import (
     Batch,
     Load,
     LoadOptions,
-    atake,
     checked_key,
     checked_options,
     log,

@@ -13,7 +13,7 @@ from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, DocumentRepository
 from rowspace.repositories._sync.loading import unsearchable
 from rowspace.repositories._sync.progress import ProgressRepository
-from rowspace.repositories.batches import iter_rows
+from rowspace.repositories.batches import iter_rows, take
 from rowspace.results import LoadReport
 from rowspace.services._sync.sessions import begin
 from rowspace.services.embedding import Embedder, check_dimension, check_embedder, embed_texts, embedder_name
@@ -26,7 +26,6 @@ from rowspace.services.loading import (
     checked_key,
     checked_options,
     log,
-    take,
 )
 
 __all__ = ["Loader", "open_documents"]
