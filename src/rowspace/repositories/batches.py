@@ -112,7 +112,7 @@ class Plan:
         names = self._names.keys()
         if all(type(row) is dict and row.keys() == names for row in rows):
             columns = [[row[key] for row in rows] for key in self._keys]
-            kinds = {type(value) for column in columns for value in column}
+            kinds: set[Any] = {type(value) for column in columns for value in column}
             if all(kind.__hash__ is not None and kind is not type(None) for kind in kinds):
                 return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
         # One at a time, the row that cannot be is known.
