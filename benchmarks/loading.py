@@ -40,7 +40,7 @@ def measure_load(database: Database, corpus: Corpus, dimension: int, turns: int)
     scale = len(corpus.texts) / orm_rows
     return [
         Measure(
-            "load", f"rate, by that of COPY, {dimension}-d", times.ratio("COPY", "upsert"), at_least=0.6, detail=detail
+            "load", f"rate, by that of COPY, {dimension}-d", times.ratio("COPY", "upsert"), at_least=0.8, detail=detail
         ),
         Measure("load", f"rate, by that of the ORM, {dimension}-d", times.ratio("ORM", "upsert") * scale, at_least=15),
         Measure("load", f"building the indexes, seconds, {dimension}-d", indexing),

@@ -73,7 +73,7 @@ def measure_search(database: Database, filled: Filled, turns: int) -> list[Measu
             variants = {name: _over(filled.corpus.queries, search) for name, search in searches.items()}
             times = interleave(variants, turns, warmup=2, run=RUN)
             name, detail = f"{type(repository).__name__}, {filled.dimension}-d", times.milliseconds("raw", "nearest")
-            measures.append(Measure("search", name, times.ratio("nearest", "raw"), at_most=1.3, detail=detail))
+            measures.append(Measure("search", name, times.ratio("nearest", "raw"), at_most=1.2, detail=detail))
             name, detail = f"the same by SQLAlchemy alone, {filled.dimension}-d", times.milliseconds("statement")
             measures.append(Measure("search", name, times.ratio("statement", "raw"), detail=detail))
     return measures
