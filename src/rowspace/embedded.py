@@ -50,8 +50,9 @@ class EmbeddedServer:
         StoreUnavailable: the server does not start; the message has the last line of its log.
     """
 
-    def __init__(self, data_dir: Path | None = None, *, keep: bool = True) -> None:
-        self.data_dir = data_dir or default_data_dir()
+    def __init__(self, data_dir: Path | str | None = None, *, keep: bool = True) -> None:
+        # Absolute, as the server does not start where this process does.
+        self.data_dir = Path(data_dir).expanduser().absolute() if data_dir else default_data_dir()
         module, cleanup_mode = _module(), "stop" if keep else "delete"
         try:
             self.data_dir.parent.mkdir(parents=True, exist_ok=True)

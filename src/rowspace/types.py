@@ -454,8 +454,9 @@ _PGVECTOR: dict[str, type[VectorType[Any]]] = {
 def vector_type_of(type_: TypeEngine[Any]) -> VectorType[Any] | None:
     """Return the vector type that a column's type stands for: itself, or ours for one of `pgvector.sqlalchemy`.
 
-    None for any other type.
+    None for any other type. Of a type with variants it is PostgreSQL's that counts.
     """
+    type_ = on_postgresql(type_)
     if isinstance(type_, VectorType):
         return type_
     made = type(type_)

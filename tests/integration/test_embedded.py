@@ -50,6 +50,16 @@ def test_a_place_where_something_else_is(tmp_path):
     assert [*tmp_path.iterdir()] == [tmp_path / "notes.txt"]
 
 
+def test_a_place_may_be_text_that_counts_from_here(directory, monkeypatch):
+    monkeypatch.chdir(directory.parent)
+    server = EmbeddedServer("pg", keep=False)
+    try:
+        assert server.data_dir == directory
+        assert (directory / "PG_VERSION").exists()
+    finally:
+        server.stop()
+
+
 def test_a_path_with_a_blank():
     # Short, for a long one has its socket elsewhere.
     with (

@@ -13,6 +13,7 @@ import pytest
 from pgvector import Bit as PgBit, SparseVector as PgSparse
 from sqlalchemy import (
     ARRAY,
+    JSON,
     Column,
     Integer,
     MetaData,
@@ -33,6 +34,7 @@ from sqlalchemy.schema import CreateTable
 
 from rowspace import Bit, Distance, HalfVector, SparseVector, Vector
 from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidVector
+from rowspace.types import vector_type_of
 from rowspace.wire.psycopg import WireValue
 
 TYPES = [Vector(3), HalfVector(3), Bit(3), SparseVector(3), Vector(), HalfVector(), SparseVector()]
@@ -362,3 +364,9 @@ def test_the_text_of_an_array_is_not_taken_for_vectors(type_, text):
     read = ARRAY(type_).dialect_impl(dialect).result_processor(dialect, None)
     with pytest.raises(ConfigurationError, match=r"got that of an array of vectors.*MatrixRepository\.read\(\)"):
         read(text)
+
+
+def test_of_a_type_with_variants_the_one_of_postgresql_counts():
+    assert vector_type_of(JSON().with_variant(Vector(3), "postgresql")).dimension == 3
+    assert vector_type_of(Vector(3).with_variant(JSON(), "sqlite")).dimension == 3
+    assert vector_type_of(Vector(3).with_variant(JSON(), "postgresql")) is None

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sqlalchemy import (
     ARRAY,
+    JSON,
     Boolean,
     Date,
     DateTime,
@@ -34,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import CITEXT, INET, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, undefer_group
 
-from rowspace import AsyncRepository, Bit, HalfVector, SparseVector, Vector
+from rowspace import HNSW, AsyncMatrixRepository, AsyncRepository, Bit, HalfVector, SparseVector, Vector
 from rowspace.results import LoadReport
 from rowspace.types import SparseValue
 
@@ -76,6 +77,15 @@ class Everything(Base):
     half: Mapped[object] = mapped_column(HalfVector(3), deferred=True, deferred_group="v", nullable=True)
     bits: Mapped[object] = mapped_column(Bit(11), deferred=True, deferred_group="v", nullable=True)
     sparse: Mapped[object] = mapped_column(SparseVector(9), deferred=True, deferred_group="v", nullable=True)
+
+
+class Elsewhere(Base):
+    """A vector on PostgreSQL, and JSON on any other database."""
+
+    __tablename__ = "elsewhere"
+    __table_args__ = (HNSW("l2").index("embedding"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding: Mapped[object] = mapped_column(JSON().with_variant(Vector(3), "postgresql"))
 
 
 VECTORS = {
@@ -238,3 +248,12 @@ async def test_distances(either_session, column, method, query, expected):
     await AsyncRepository(either_session, Everything, column="embedding").upsert([{"id": uuid.UUID(int=1), **vectors}])
     distance = getattr(getattr(Everything, column), method)(query)
     assert await either_session.scalar(select(distance)) == pytest.approx(expected)
+
+
+async def test_the_variant_that_is_a_vector_is_searched(either_session):
+    repository = AsyncRepository(either_session, Elsewhere)
+    await repository.upsert({"id": number, "embedding": np.eye(3, dtype=np.float32)[number]} for number in range(3))
+    (hit,) = await repository.nearest([0, 0.5, 0], 1, with_embedding=True)
+    assert (hit.entity.id, hit.distance, list(hit.entity.embedding)) == (1, 0.5, [0, 1, 0])
+    read = await AsyncMatrixRepository(either_session, Elsewhere).read()
+    assert read.vectors[read.keys.index(2)].tolist() == [0, 0, 1]

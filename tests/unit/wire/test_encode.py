@@ -98,7 +98,9 @@ def test_what_goes_in_comes_out(rows):
     assert out == rows
 
 
-@given(st.lists(st.recursive(st.sampled_from(["\x1e", "", 1]), lambda inner: st.lists(inner, max_size=3), max_leaves=4)))
+@given(
+    st.lists(st.recursive(st.sampled_from(["\x1e", "", 1]), lambda inner: st.lists(inner, max_size=3), max_leaves=4))
+)
 def test_json_may_hold_what_stands_between_values_that_are_encoded_together(values):
     rows = decode(b"".join(EncodedRows([encoder_of(Column("c", JSONB()))], [{"c": value} for value in values])))
     assert [json.loads(field.removeprefix(b"\1")) for (field,) in rows] == values
