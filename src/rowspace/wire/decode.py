@@ -64,7 +64,12 @@ class StreamDecoder:
         return data, 0 if self._started else self._header(data)
 
     def _hold(self, rest: bytes) -> None:
-        self._chunks, self.pending = [rest], len(rest)
+        self._keep(rest)
+        self.pending = len(rest)
+
+    def _keep(self, rest: bytes) -> None:
+        # Of psycopg whole rows come: with nothing in front of it, the next chunk is not copied.
+        self._chunks = [rest] if rest else []
 
     def _header(self, data: bytes) -> int:
         if len(data) < _HEADER:
@@ -118,7 +123,7 @@ class MatrixDecoder(StreamDecoder):
             at += rows * size
         else:
             self._check_end(data, at)
-        self._chunks = [data[at:]]
+        self._keep(data[at:])
 
     def take(self) -> tuple[list[Any], NDArray[np.float32]]:
         """Return the keys and the (rows, dimension) matrix of the rows since the last time."""
