@@ -50,13 +50,33 @@ def test_a_place_where_something_else_is(tmp_path):
     assert [*tmp_path.iterdir()] == [tmp_path / "notes.txt"]
 
 
-def test_a_path_with_a_blank():
-    # Short, for a long one has its socket elsewhere.
-    with (
-        tempfile.TemporaryDirectory(prefix="r s", ignore_cleanup_errors=True) as name,
-        pytest.raises(StoreUnavailable, match="does not start: its path has a blank"),
-    ):
-        EmbeddedServer(Path(name) / "pg")
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("a b", "its path has a blank"),
+        ("$(id>pwned)", r"its path has '\$'"),
+        ("`id>pwned`", "its path has '`'"),
+        ("a;b", "its path has ';'"),
+        ("a\nb", r"its path has '\\n'"),
+    ],
+)
+def test_a_path_that_a_shell_would_take_apart(directory, monkeypatch, name, fault):
+    monkeypatch.chdir(directory.parent)
+    with pytest.raises(StoreUnavailable, match=f"does not start: {fault}"):
+        EmbeddedServer(directory.parent / name)
+    assert [*directory.parent.iterdir()] == []
+
+
+def test_a_socket_is_where_nobody_else_gets_at_it(directory):
+    longest = directory.parent / ("x" * (107 - len(f"{directory.parent}//.s.PGSQL.5432")))
+    server = EmbeddedServer(longest, keep=False)
+    try:
+        assert Path(str(server.url.query["host"])) == longest
+        assert longest.stat().st_mode & 0o077 == 0
+    finally:
+        server.stop()
+    with pytest.raises(StoreUnavailable, match=r"does not start: its path is 1 bytes too long for a socket in it"):
+        EmbeddedServer(longest.with_name(longest.name + "x"))
 
 
 USER = """
