@@ -200,9 +200,10 @@ def _state(data_dir: Path) -> str | None:
 
 
 # Waits for a line, as whoever lets go in an ordinary way writes, or for the end of the last process that might write.
+# With -P, no module is taken from the directory that the user happens to be in.
 _WATCHER = """
 exec 3<&0
-{ read -r _ || [ ! -e "$1/postmaster.pid" ] || exec "$2" -m rowspace.embedded "$1" "$3"; } <&3 &
+{ read -r _ || [ ! -e "$1/postmaster.pid" ] || exec "$2" -P -m rowspace.embedded "$1" "$3"; } <&3 &
 """
 
 #: By process and data directory, where to write the line: a fork holds it too, and has no right to.

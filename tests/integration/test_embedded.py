@@ -142,6 +142,18 @@ def test_a_passing_one_is_deleted_when_its_user_is_killed(directory):
     wait_until(lambda: not directory.exists())
 
 
+def test_nothing_is_imported_from_where_its_user_happened_to_be(directory, tmp_path, monkeypatch):
+    (tmp_path / "psutil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    user = tmp_path / "user" / "run.py"
+    user.parent.mkdir()
+    user.write_text(USER)
+    monkeypatch.chdir(tmp_path)
+    arguments = [sys.executable, str(user), directory, "keep", str(signal.SIGKILL)]
+    assert subprocess.run(arguments, check=False).returncode == -signal.SIGKILL
+    wait_until(lambda: not (directory / "postmaster.pid").exists())
+    assert not (tmp_path / "ran").exists()
+
+
 def test_it_goes_on_where_a_user_that_was_killed_was_not_the_last(directory):
     server = EmbeddedServer(directory)
     users = directory / ".handle_pids.json"
