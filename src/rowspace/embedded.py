@@ -9,6 +9,7 @@ import atexit
 import fcntl
 import logging
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -29,6 +30,12 @@ DATABASE = "rowspace"
 
 _log = logging.getLogger(__name__)
 
+#: What means something to a shell within a word.
+_OF_SHELLS = re.compile(r"""[\s$`"'\\;&|<>()*?\[{]""")
+
+#: Bytes of the path of the data directory: a system has room for so many in the address of a socket, and an end.
+_LONGEST = (103 if sys.platform == "darwin" else 107) - len("/.s.PGSQL.5432")
+
 #: Seconds between two looks at a server that starts.
 _PAUSE = 0.1
 
@@ -47,12 +54,14 @@ class EmbeddedServer:
 
     Raises:
         MissingExtra: the extra `embedded` is not installed.
-        StoreUnavailable: the server does not start; the message has the last line of its log.
+        StoreUnavailable: the server does not start; the message has the last line of its log, or what the path of the
+            directory must not have.
     """
 
     def __init__(self, data_dir: Path | str | None = None, *, keep: bool = True) -> None:
         # Absolute, as the server does not start where this process does.
         self.data_dir = Path(data_dir).expanduser().absolute() if data_dir else default_data_dir()
+        _check_path(self.data_dir)
         module, cleanup_mode = _module(), "stop" if keep else "delete"
         try:
             self.data_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +91,30 @@ class EmbeddedServer:
         self._server.__exit__(None, None, None)
         if self._server._count <= 0:  # noqa: SLF001 -- of all that this process opened
             _unwatch(self.data_dir)
+
+
+def _check_path(data_dir: Path) -> None:
+    """Refuse a path that a shell would take apart, or that is too long for a socket in the directory.
+
+    The wheel hands the path over to a shell without quotes, which would run a `$(...)` in it. And who gets at the
+    socket is a superuser: in the directory, which is the user's own, nobody else does. For a long path the wheel makes
+    it elsewhere, in a directory that may be open to everybody.
+    """
+    path = str(data_dir.resolve())
+    found = _OF_SHELLS.search(path)
+    excess = len(os.fsencode(path)) - _LONGEST
+    if found is not None:
+        fault = "a blank" if found[0] == " " else repr(found[0])
+        why = f"its path has {fault}. Set ROWSPACE_DATA_DIR to a path without."
+    elif excess > 0:
+        why = (
+            f"its path is {excess} bytes too long for a socket in it. Set ROWSPACE_DATA_DIR to a path of at most "
+            f"{_LONGEST}."
+        )
+    else:
+        return
+    message = f"The embedded PostgreSQL in {data_dir} does not start: {why}"
+    raise StoreUnavailable(message)
 
 
 def _module() -> Any:
@@ -168,9 +201,10 @@ def _state(data_dir: Path) -> str | None:
 
 
 # Waits for a line, as whoever lets go in an ordinary way writes, or for the end of the last process that might write.
+# With -P, no module is taken from the directory that the user happens to be in.
 _WATCHER = """
 exec 3<&0
-{ read -r _ || [ ! -e "$1/postmaster.pid" ] || exec "$2" -m rowspace.embedded "$1" "$3"; } <&3 &
+{ read -r _ || [ ! -e "$1/postmaster.pid" ] || exec "$2" -P -m rowspace.embedded "$1" "$3"; } <&3 &
 """
 
 #: By process and data directory, where to write the line: a fork holds it too, and has no right to.
@@ -228,9 +262,6 @@ def _reason(error: Exception, data_dir: Path) -> str:
         last = (data_dir / "log").read_text("utf-8", "replace").strip().splitlines()[-1:]
     except OSError:
         last = []
-    if " " in str(data_dir) and last == ['Try "postgres --help" for more information.']:
-        # The wheel hands the path over to a shell without quotes.
-        return "its path has a blank. Set ROWSPACE_DATA_DIR to a path without."
     return last[0] if last else " ".join(str(error).split())
 
 

@@ -204,8 +204,8 @@ _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
 # What drivers raise without a SQLSTATE for a server that is not reached; the second is psycopg's `connect_timeout`.
 _UNREACHED = {"OperationalError", "ConnectionTimeout"}
 
-# What lies between a driver and the socket.
-_PLUMBING = {"asyncio", "selectors", "socket", "ssl", "uvloop"}
+# What lies between a driver and the socket; names are looked up in a thread.
+_PLUMBING = {"asyncio", "concurrent", "selectors", "socket", "ssl", "uvloop"}
 
 _FIX: dict[type[RowspaceError], str] = {
     CollectionNotFound: "The collection was dropped or replaced since it was looked up: get it again.",

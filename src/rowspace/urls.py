@@ -46,5 +46,5 @@ def _misread(given: str | URL, url: URL) -> bool:
 
 def shown(url: URL) -> str:
     """Return a URL as text without a password, also one in its query."""
-    plain = url.difference_update_query([key for key in url.query if "password" in key])
+    plain = url.difference_update_query([key for key in url.query if "password" in key.lower()])
     return plain.render_as_string(hide_password=True)

@@ -60,13 +60,33 @@ def test_a_place_may_be_text_that_counts_from_here(directory, monkeypatch):
         server.stop()
 
 
-def test_a_path_with_a_blank():
-    # Short, for a long one has its socket elsewhere.
-    with (
-        tempfile.TemporaryDirectory(prefix="r s", ignore_cleanup_errors=True) as name,
-        pytest.raises(StoreUnavailable, match="does not start: its path has a blank"),
-    ):
-        EmbeddedServer(Path(name) / "pg")
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("a b", "its path has a blank"),
+        ("$(id>pwned)", r"its path has '\$'"),
+        ("`id>pwned`", "its path has '`'"),
+        ("a;b", "its path has ';'"),
+        ("a\nb", r"its path has '\\n'"),
+    ],
+)
+def test_a_path_that_a_shell_would_take_apart(directory, monkeypatch, name, fault):
+    monkeypatch.chdir(directory.parent)
+    with pytest.raises(StoreUnavailable, match=f"does not start: {fault}"):
+        EmbeddedServer(directory.parent / name)
+    assert [*directory.parent.iterdir()] == []
+
+
+def test_a_socket_is_where_nobody_else_gets_at_it(directory):
+    longest = directory.parent / ("x" * (107 - len(f"{directory.parent}//.s.PGSQL.5432")))
+    server = EmbeddedServer(longest, keep=False)
+    try:
+        assert Path(str(server.url.query["host"])) == longest
+        assert longest.stat().st_mode & 0o077 == 0
+    finally:
+        server.stop()
+    with pytest.raises(StoreUnavailable, match=r"does not start: its path is 1 bytes too long for a socket in it"):
+        EmbeddedServer(longest.with_name(longest.name + "x"))
 
 
 USER = """
@@ -130,6 +150,18 @@ def test_it_stops_when_its_user_is_killed(directory, by):
 def test_a_passing_one_is_deleted_when_its_user_is_killed(directory):
     run_and_kill(directory, keep=False)
     wait_until(lambda: not directory.exists())
+
+
+def test_nothing_is_imported_from_where_its_user_happened_to_be(directory, tmp_path, monkeypatch):
+    (tmp_path / "psutil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    user = tmp_path / "user" / "run.py"
+    user.parent.mkdir()
+    user.write_text(USER)
+    monkeypatch.chdir(tmp_path)
+    arguments = [sys.executable, str(user), directory, "keep", str(signal.SIGKILL)]
+    assert subprocess.run(arguments, check=False).returncode == -signal.SIGKILL
+    wait_until(lambda: not (directory / "postmaster.pid").exists())
+    assert not (tmp_path / "ran").exists()
 
 
 def test_it_goes_on_where_a_user_that_was_killed_was_not_the_last(directory):

@@ -10,8 +10,9 @@ from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from rowspace import AsyncDatabase, AsyncDocumentService, Collection
-from rowspace.errors import CollectionNotFound, StoreUnavailable
+from rowspace.errors import CollectionNotFound, DimensionMismatch, EmbedderMismatch, StoreUnavailable
 from rowspace.services import AsyncQuickSearch, SearchRequest, direct
+from rowspace.testing import HashingEmbedder
 
 REQUEST = SearchRequest(vector=[1.0, 7.0], k=2)
 
@@ -139,3 +140,29 @@ async def test_many_at_once_share_what_connections_there_are(database):
 async def test_a_collection_that_cannot_be_is_not_found(quick, name):
     with pytest.raises(CollectionNotFound):
         await quick.search(name, REQUEST)
+
+
+async def test_a_collection_that_was_made_anew_has_another_dimension(database, quick):
+    service = AsyncDocumentService(database)
+    await service.drop_collection("points")
+    await service.create_collection("points", 3)
+    await service.add("points", [{"id": "new", "content": "a point", "embedding": [1, 2, 3]}])
+    assert [hit.id for hit in await quick.search("points", SearchRequest(vector=[1, 2, 3], k=2))] == ["new"]
+    with pytest.raises(DimensionMismatch, match="Expected 3 dimensions, got 2"):
+        await found(quick)
+
+
+async def test_a_collection_that_was_re_embedded_has_another_embedder(database):
+    before, after = HashingEmbedder(8), HashingEmbedder(16)
+    service = AsyncDocumentService(database, before)
+    await service.create_collection("texts")
+    await service.add("texts", [{"id": "a", "content": "word"}])
+    old, new = AsyncQuickSearch(database, before), AsyncQuickSearch(database, after)
+    request = SearchRequest(text="word", k=1)
+    assert [hit.id for hit in await old.search("texts", request)] == ["a"]
+    with pytest.raises(EmbedderMismatch):
+        await new.search("texts", request)
+    await service.reembed("texts", after)
+    assert [hit.id for hit in await new.search("texts", request)] == ["a"]
+    with pytest.raises(EmbedderMismatch):
+        await old.search("texts", request)

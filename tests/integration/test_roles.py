@@ -8,9 +8,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import NullPool, create_engine, make_url
+from sqlalchemy import NullPool, create_engine, make_url, text
 
-from rowspace import CollectionRepository, Database, DocumentService, IndexBuilder
+from rowspace import CollectionRepository, Database, DocumentService, IndexBuilder, ReembedRepository
 from rowspace.errors import PermissionDenied
 from rowspace.migrations import downgrade, upgrade
 from rowspace.testing import HashingEmbedder
@@ -42,9 +42,14 @@ def urls(new_database):
 
 
 @pytest.fixture
-def owner(urls):
+def owning(urls):
     with Database.open(urls[0]) as database:
-        yield DocumentService(database, HashingEmbedder())
+        yield database
+
+
+@pytest.fixture
+def owner(owning):
+    return DocumentService(owning, HashingEmbedder())
 
 
 @pytest.fixture
@@ -100,3 +105,54 @@ def test_what_makes_a_table_is_the_owners(service):
     with pytest.raises(PermissionDenied):
         service.build_indexes("news")
     assert [one.name for one in service.collections()] == ["news"]
+
+
+@pytest.fixture
+def secured(owner, owning, application):
+    """The collection `shared`, made while `documents` has row-level security."""
+    with owning.begin() as session:
+        session.execute(text("ALTER TABLE documents ENABLE ROW LEVEL SECURITY"))
+        session.execute(text("CREATE POLICY first_half ON documents USING ((metadata ->> 'n')::int < 10)"))
+    owner.create_collection("shared")
+    owner.add("shared", TEXTS)
+    with application.begin() as session:
+        partition = CollectionRepository(session).get("shared").partition
+    yield partition
+    owner.drop_collection("shared")
+    with owning.begin() as session:
+        session.execute(text("DROP POLICY first_half ON documents"))
+        session.execute(text("ALTER TABLE documents DISABLE ROW LEVEL SECURITY"))
+
+
+def test_a_new_partition_is_no_way_past_the_policies(secured, application, owner, owning):
+    with application.begin() as session:
+        assert session.scalar(text("SELECT count(*) FROM documents")) == 10
+        assert session.scalar(text(f"SELECT count(*) FROM {secured}")) == 0
+    owner.reembed("shared", HashingEmbedder(16))
+    with application.begin() as session:
+        assert session.scalar(text("SELECT count(*) FROM documents")) == 10
+        assert session.scalar(text(f"SELECT count(*) FROM {secured}")) == 0
+    with owning.begin() as session:
+        assert session.scalar(text(f"SELECT count(*) FROM {secured}")) == 20
+
+
+def test_what_is_written_for_a_reembedding_is_no_way_past_the_policies(secured, application, owning):
+    with owning.begin() as session:
+        repository = ReembedRepository(session, CollectionRepository(session).get("shared"))
+        repository.begin("new", 3, None)
+        repository.store(repository.rest(5), [[1, 2, 3]] * 5)
+    with application.begin() as session:
+        assert session.scalar(text(f"SELECT count(*) FROM {secured}_next")) == 0
+    with owning.begin() as session:
+        ReembedRepository(session, CollectionRepository(session).get("shared")).abandon()
+
+
+def test_a_reembedding_loses_no_document_that_its_role_does_not_see(secured, owner, owning):
+    with owning.begin() as session:
+        session.execute(text(f"ALTER TABLE {secured} FORCE ROW LEVEL SECURITY"))
+    with pytest.raises(PermissionDenied, match=r"affected by row-level security policy for table \"documents_\d+\""):
+        owner.reembed("shared", HashingEmbedder(16))
+    with owning.begin() as session:
+        assert CollectionRepository(session).get("shared").reembedding is None
+        session.execute(text(f"ALTER TABLE {secured} NO FORCE ROW LEVEL SECURITY"))
+        assert session.scalar(text(f"SELECT count(*) FROM {secured}")) == 20

@@ -7,7 +7,16 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from rowspace import HNSW, CollectionRepository, Database, DocumentRepository, Repository, Vector
+from rowspace import (
+    HNSW,
+    CollectionRepository,
+    Database,
+    DocumentRepository,
+    MatrixRepository,
+    Repository,
+    TableRepository,
+    Vector,
+)
 from rowspace.errors import PermissionDenied
 
 ROWS, DIMENSION = 5_000, 16
@@ -99,6 +108,40 @@ def test_counting_and_deleting_stop_at_the_tenant(session):
     documents = DocumentRepository(session, CollectionRepository(session).get("notes"))
     assert documents.count() == 13
     assert documents.get([str(at) for at in range(5)]) == []
+    session.rollback()
+
+
+@pytest.fixture(params=["open", "closed"])
+def documents(request, world, session):
+    """The documents of a tenant; the partition by itself is open to the role, or closed as new ones are."""
+    collection = CollectionRepository(session).get("notes")
+    word = {"open": "DISABLE", "closed": "ENABLE"}[request.param]
+    with Database.open(world[0].set(username="postgres", password=None)) as database, database.begin() as admin:
+        admin.execute(text(f"ALTER TABLE {collection.partition} {word} ROW LEVEL SECURITY"))
+    return DocumentRepository(session, collection)
+
+
+@pytest.mark.parametrize("where", [(), {"tenant": {"$in": ["small", "large"]}}])
+def test_bulk_reads_stop_at_the_tenant(world, session, documents, where):
+    own = {str(at) for at in np.flatnonzero(world[2] == "small")}
+    matrix = MatrixRepository(session, documents.collection).read(where)
+    assert {*matrix.keys} == own
+    assert matrix.vectors.shape == (13, DIMENSION)
+    with TableRepository(session, documents.collection).stream(["id"], where=where) as parts:
+        assert sum(len(part["id"]) for part in parts) == 13
+
+
+def test_bulk_writes_stop_at_the_tenant(session, documents):
+    vector, meta = [1.0] * DIMENSION, {"tenant": "small"}
+    others, own, new = ({"id": id_, "content": "x", "embedding": vector, "meta": meta} for id_ in ("0", "7", "new"))
+    report = documents.upsert([own, new])
+    assert (report.inserted, report.updated) == (1, 1)
+    assert documents.upsert([{**new, "id": "fresh"}], fresh=True).inserted == 1
+    for forged in (others, {**new, "id": "forged", "meta": {"tenant": "large"}}):
+        with pytest.raises(PermissionDenied, match="violates row-level security policy"), session.begin_nested():
+            documents.upsert([forged])
+    matrices = MatrixRepository(session, documents.collection)
+    assert matrices.update(["0", "7"], np.ones((2, DIMENSION), np.float32)) == 1
     session.rollback()
 
 

@@ -92,7 +92,7 @@ def test_a_driver_that_does_not_fit_is_refused(kind, url, message):
 def test_repr_hides_the_password(kind):
     database = kind.open(f"postgresql://me:{SECRET}@h:5432/db")
     assert repr(database) == f"{kind.__name__}('postgresql+psycopg://me:***@h:5432/db')"
-    assert SECRET not in repr(kind.open(f"postgresql://h/db?password={SECRET}&sslpassword={SECRET}"))
+    assert SECRET not in repr(kind.open(f"postgresql://h/db?password={SECRET}&sslpassword={SECRET}&PASSWORD={SECRET}"))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from rowspace.cli.process import say
+from rowspace.cli.process import plain, say
 from rowspace.integrations._progress import Advance, Pace, ProgressLines
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numeric: Seq
     for column in columns:
         made.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(Text(str(cell)) for cell in row))
+        made.add_row(*(Text(plain(str(cell))) for cell in row))
     return made
 
 
@@ -74,9 +74,9 @@ def print_hits(
         console.print("No document matches.")
         return
     columns = ["", *measures, "id"]
-    rows = [[hit.rank, *(measure(hit, name, 3) for name in measures), hit.id] for hit in hits]
+    rows = [[hit.rank, *(measure(hit, name, 3) for name in measures), plain(hit.id)] for hit in hits]
     # Three cells between columns, one at each edge, two for the rank.
-    taken = 10 + sum(len(name) + 3 for name in measures) + max(cell_len(hit.id) for hit in hits)
+    taken = 10 + sum(len(name) + 3 for name in measures) + max(cell_len(plain(hit.id)) for hit in hits)
     if console.width - taken >= _LEAST_ROOM:
         columns.append("text")
         rows = [[*row, first_line(text_of(hit), console.width - taken)] for row, hit in zip(rows, hits, strict=True)]
@@ -91,7 +91,7 @@ def measure(hit: SearchHit, name: str, digits: int) -> str:
 
 def first_line(text: str, width: int = 100) -> str:
     """Return the beginning of a text as one line of at most `width` cells; a Chinese character takes two."""
-    line = " ".join(text.partition("\n")[0].split())
+    line = plain(" ".join(text.partition("\n")[0].split()))
     return line if cell_len(line) <= width else set_cell_size(line, width - 3).rstrip() + "..."
 
 

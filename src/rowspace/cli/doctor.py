@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rowspace.cli.process import ExitCode, say
+from rowspace.cli.process import ExitCode, plain, say
 from rowspace.cli.session import open_database, settings_of
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def doctor(
 
 def _print(found: Sequence[Finding]) -> None:
     for finding in found:
-        typer.echo(f"{finding.severity}: {finding.what} [{finding.check}]")
-        typer.echo(f"  why: {finding.why}")
-        typer.echo(f"  fix: {finding.fix}")
+        typer.echo(plain(f"{finding.severity}: {finding.what} [{finding.check}]"))
+        typer.echo(plain(f"  why: {finding.why}"))
+        typer.echo(plain(f"  fix: {finding.fix}"))
     if not found:
         say("Nothing is wrong.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import sys
 import traceback
@@ -18,7 +19,10 @@ from typer.core import TyperGroup
 from rowspace.errors import SchemaNotReady, StoreUnavailable
 from rowspace.integrations._explained import is_explained, sentence_of
 
-__all__ = ["ExitCode", "Program", "confirm", "fail", "prepare", "say", "sentence_of", "unhurried"]
+__all__ = ["ExitCode", "Program", "confirm", "fail", "plain", "prepare", "say", "sentence_of", "unhurried"]
+
+#: But for the tab and the line feed.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class ExitCode(IntEnum):
@@ -74,9 +78,14 @@ def unhurried() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def plain(text: str) -> str:
+    """Return a text with its control characters written out: a terminal would do what those of a document say."""
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
+
+
 def say(line: str) -> None:
     """Tell the person at the terminal something that is not data."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
+    print(plain(line), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def fail(message: str, code: ExitCode = ExitCode.ERROR) -> NoReturn:

@@ -132,13 +132,13 @@ def _export(
     subject: Subject[Any], conditions: Conditions, schemas: Schemas, columns: tuple[ExportColumn, ...]
 ) -> Export:
     table = table_of_one(subject.target.model, "A bulk read")
-    partition = subject.collection.partition if subject.collection is not None else None
     return Export(
-        table=partition or table.name,
+        table=subject.partition or table.name,
         schema=schema_in(schemas, table),
         columns=columns,
         keys=tuple(ExportKey(key.name, ddl_of(key.type, schemas)) for key in _keys(subject)),
         selection=_selection() if conditions.clauses else None,
+        constants=subject.target.scope if subject.through else (),
     )
 
 

@@ -70,6 +70,8 @@ class Subject(Generic[M]):
     partial: Any = None
     #: The tuning of a model's index, once it was looked up; a collection keeps its own.
     measured: Tuning | None = None
+    #: Its documents are written and read in bulk through the table of all, whose policies bind the role.
+    through: bool = False
 
     @property
     def collection(self) -> Collection | None:
@@ -79,6 +81,11 @@ class Subject(Generic[M]):
             ConfigurationError: its async session has expired it.
         """
         return None if self.held is None else at_hand(self.held)
+
+    @property
+    def partition(self) -> str | None:
+        """The table that bulk writes and reads go to, where that is not the model's own."""
+        return None if self.collection is None or self.through else self.collection.partition
 
     def conditions(self, where: Where | None) -> Conditions:
         """Return what `where` asks for: a mapping is a metadata filter, a sequence holds SQLAlchemy conditions.
@@ -122,7 +129,7 @@ class Subject(Generic[M]):
         if self.collection is None:
             return {}
         return {
-            "partition": self.collection.partition,
+            "partition": self.partition,
             "constants": dict(self.target.scope),
             "dimension": self.collection.dimension,
         }

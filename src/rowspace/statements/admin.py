@@ -97,6 +97,10 @@ class Partition:
             f"ALTER TABLE {table} SET (toast_tuple_target = {target:d})",
         ]
 
+    def guard(self) -> str:
+        """Return the statement that closes the table to who names it, but for its owner: it has no policies itself."""
+        return f"ALTER TABLE {self.qualified} ENABLE ROW LEVEL SECURITY"
+
     def drop(self) -> str:
         """Return the statement that drops the partition with all its rows."""
         return f"DROP TABLE IF EXISTS {self._in_schema(self.name)}"

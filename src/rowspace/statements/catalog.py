@@ -22,8 +22,10 @@ __all__ = [
     "all_index_facts",
     "build_lock",
     "facts_of",
+    "has_policies",
     "index_facts",
     "invalid_partition_index_facts",
+    "is_guarded",
     "is_owned",
     "is_there",
     "progress_of",
@@ -195,6 +197,12 @@ def all_index_facts() -> TextualSelect:
     return _select(_OF_VECTORS)
 
 
+def is_guarded(table: str) -> TextualSelect:
+    """Select whether a table, its name as SQL, has row-level security, whomever it binds."""
+    statement = text("SELECT relrowsecurity FROM pg_class WHERE oid = to_regclass(:name)")
+    return statement.bindparams(name=table).columns(guarded=Boolean)
+
+
 def is_owned(table: str) -> TextualSelect:
     """Select whether the role may do what the owner of a table may, such as to build indexes.
 
@@ -203,6 +211,12 @@ def is_owned(table: str) -> TextualSelect:
     """
     statement = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:name)")
     return statement.bindparams(name=table).columns(owned=Boolean)
+
+
+def has_policies(table: str) -> TextualSelect:
+    """Select whether row-level security of a table, its name as SQL, binds this role."""
+    statement = text("SELECT row_security_active(CAST(CAST(:name AS text) AS regclass)) AS bound")
+    return statement.bindparams(name=table).columns(bound=Boolean)
 
 
 def is_there(table: str) -> TextualSelect:

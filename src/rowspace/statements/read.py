@@ -49,6 +49,7 @@ class Export:
         keys: the key columns, which tell the rows of a selection.
         selection: the name of the temporary table with the keys of the rows to read; None reads all rows.
         present: the name of a column; rows that have none in it are not read.
+        constants: columns, and the one value of each in the rows that are read.
     """
 
     table: str
@@ -57,6 +58,7 @@ class Export:
     keys: tuple[ExportKey, ...]
     selection: str | None = None
     present: str | None = None
+    constants: tuple[tuple[str, int], ...] = ()
 
     def create_selection(self) -> str:
         """Return the DDL of the temporary table of keys."""
@@ -81,7 +83,9 @@ class Export:
         if self.selection is not None:
             using = ", ".join(quote(key.name) for key in self.keys)
             joined = f" JOIN pg_temp.{quote(self.selection)} s USING ({using})"
-        where = "" if self.present is None else f" WHERE t.{quote(self.present)} IS NOT NULL"
+        conditions = [f"t.{quote(name)} = {value:d}" for name, value in self.constants]
+        conditions += [] if self.present is None else [f"t.{quote(self.present)} IS NOT NULL"]
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         columns = ", ".join(column.sql() for column in self.columns)
         return f"COPY (SELECT {columns} FROM {self._table()} t{joined}{where}) TO STDOUT (FORMAT BINARY)"
 

@@ -75,10 +75,13 @@ def tunings_in(comments: Iterable[str]) -> dict[tuple[str, str], Tuning]:
 def _read(line: str) -> tuple[tuple[str, str], Tuning]:
     try:
         kept: dict[str, Any] = json.loads(line.removeprefix(_MARK))
-        return (kept["column"], kept["distance"]), Tuning.from_dict(kept)
-    except (ValueError, KeyError, TypeError) as error:
+        column, distance, tuning = str(kept["column"]), str(kept["distance"]), Tuning.from_dict(kept)
+        # What a search will ask it.
+        tuning.settings()
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         message = (
             f"The comment of a vector index holds a tuning that cannot be read: {line:.80}. Take the line away with "
             "COMMENT ON INDEX, or tune the index again."
         )
         raise ConfigurationError(message) from error
+    return (column, distance), tuning

@@ -468,7 +468,9 @@ def test_admin_searches(client, collection):
 
     service = document_service()
     service.create_collection("notes", metadata={"x": 1})
-    service.add("notes", [{"id": "<b>1</b>", "content": "cats & <i>dogs</i>", "metadata": {"n": 1}}, "apples"])
+    service.add(
+        "notes", [{"id": "<b>1</b>", "content": "cats & <i>dogs</i>", "metadata": {"n": 1, "items": "<i>"}}, "apples"]
+    )
     pk = next(c.pk for c in type(collection).objects.filter(name="notes"))
     assert f"/admin/rowspace/collection/{pk}/search/" in client.get("/admin/rowspace/collection/").content.decode()
     assert "Search documents" in client.get(f"/admin/rowspace/collection/{pk}/change/").content.decode()
@@ -480,6 +482,7 @@ def test_admin_searches(client, collection):
         shown = client.get(page, {"text": "dogs", "mode": mode, "k": 1, "filter": '{"n": 1}'}).content.decode()
         assert "&lt;b&gt;1&lt;/b&gt;" in shown
         assert "{&quot;n&quot;: 1}</textarea>" in shown
+        assert "items: &lt;i&gt;" in shown
         assert "<i>" not in shown
         assert ("<mark>dogs</mark>" in shown) == (mode != "vector")
     assert "No document matches" in client.get(page, {"text": "x", "mode": "text", "k": 1}).content.decode()

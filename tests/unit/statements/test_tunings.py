@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rowspace.errors import ConfigurationError
@@ -33,7 +35,18 @@ def test_a_comment_is_a_literal_whatever_it_holds(comment: str, literal: str) ->
     assert compiled.params == {}
 
 
-@pytest.mark.parametrize("line", ["rowspace tuning: {", 'rowspace tuning: {"column": "e"}', "rowspace tuning: []"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rowspace tuning: {",
+        'rowspace tuning: {"column": "e"}',
+        "rowspace tuning: []",
+        with_tuning(None, replace(TUNING, points=()), **COSINE),
+        with_tuning(None, TUNING, **COSINE).replace('"points": [[', '"points": [["1; --", 0.99, 1], ['),
+        with_tuning(None, TUNING, **COSINE).replace('"target": ', '"target": [], "of": '),
+        "rowspace tuning: " + "[" * 100_000,
+    ],
+)
 def test_a_tuning_that_cannot_be_read_is_named(line: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read: rowspace tuning"):
         tunings_in(["ours\n" + line])

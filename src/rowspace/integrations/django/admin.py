@@ -160,4 +160,5 @@ def _found(form: SearchForm, collection: Any) -> list[dict[str, Any]] | None:
 def _shown(hit: SearchHit) -> dict[str, Any]:
     # A highlight is escaped already, but for its marks.
     excerpt = mark_safe(hit.highlight) if hit.highlight else hit.content[:500]  # noqa: S308
-    return {**hit.model_dump(), "excerpt": excerpt}
+    # Not by `metadata.items` in the template: that is first of all the value of a key "items".
+    return {**hit.model_dump(), "excerpt": excerpt, "pairs": [*hit.metadata.items()]}

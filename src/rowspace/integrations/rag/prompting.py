@@ -95,6 +95,14 @@ def visible(value: Any) -> str:
 
 
 _INVISIBLE = {"Cc", "Cf", "Co", "Cs"}
+# Those of other categories that have no form of their own: fillers, and the selectors of variants, in a row of which
+# any text can be hidden. Source: the Unicode Standard, "Default Ignorable Code Points"; emoji are not the same without
+# the last of the first 16 selectors.
+_FORMLESS = {
+    *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x3164, 0xFFA0),
+    *range(0xFE00, 0xFE0F),
+    *range(0xE0000, 0xE1000),
+}
 # Scripts of India and Persia, and emoji, are not the same without the two joiners.
 _KEPT = {"\n", "\t", "\u200c", "\u200d"}
 
@@ -104,7 +112,8 @@ class _Shown(dict[int, int | None]):
 
     def __missing__(self, code: int) -> int | None:
         character = chr(code)
-        is_shown = character in _KEPT or unicodedata.category(character) not in _INVISIBLE
+        is_hidden = code in _FORMLESS or unicodedata.category(character) in _INVISIBLE
+        is_shown = character in _KEPT or not is_hidden
         self[code] = code if is_shown else None
         return self[code]
 

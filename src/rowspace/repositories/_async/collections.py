@@ -14,6 +14,7 @@ from rowspace.distance import Distance
 from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
 from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
+from rowspace.repositories._async.policies import guards_of
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.given import is_text, session_of
 from rowspace.repositories.naming import check_collection, check_language
@@ -156,7 +157,8 @@ class AsyncCollectionRepository:
         """Create the partition of a collection whose row is there already; costs a table with its primary key."""
         with mapped_errors():
             partition = await self.new_partition_of(collection)
-            await run_verbatim(await self._connection(), partition.create())
+            guards = await guards_of(self.session, partition)
+            await run_verbatim(await self._connection(), [*partition.create(), *guards])
 
     async def drop_tables(self, collection: Collection) -> None:
         """Drop the partition of a collection and what re-embedding put beside it; its row is the caller's to delete.

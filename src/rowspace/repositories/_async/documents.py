@@ -15,6 +15,7 @@ from rowspace.indexes import IVFFlat, from_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.collections import AsyncCollectionRepository
 from rowspace.repositories._async.loading import upsert_rows
+from rowspace.repositories._async.policies import under_policies
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.verbatim import run_verbatim
@@ -67,16 +68,15 @@ class AsyncDocumentRepository:
             DimensionMismatch, InvalidVector, InvalidText, InvalidRow: the message names the row; nothing of the
                 batch was written.
         """
+        subject = await under_policies(self.session, self._subject)
         return await upsert_rows(
             self.session,
             Document,
             rows,
             batch_size=batch_size,
-            partition=self._collection.partition,
-            constants={"collection_id": self._collection.id},
-            dimension=self._collection.dimension,
             strip_nul=strip_nul,
             empty=fresh or await self.is_empty(),
+            **subject.load_options(),
         )
 
     async def get(self, ids: Iterable[str]) -> list[Document]:

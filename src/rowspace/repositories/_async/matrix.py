@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import InvalidRow, InvalidVector, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.exporting import copied
+from rowspace.repositories._async.policies import under_policies
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.repositories.criteria import may_hide
@@ -77,7 +78,8 @@ class AsyncMatrixRepository:
         conditions = self._subject.conditions(where)
         with mapped_errors():
             connection = await self.session.connection(bind_arguments={"mapper": self._model})
-        return conditions, plan_reading(self._subject, conditions, schemas_of(connection))
+        subject = await under_policies(self.session, self._subject)
+        return conditions, plan_reading(subject, conditions, schemas_of(connection))
 
     async def update(self, keys: Iterable[Any], vectors: Any) -> int:
         """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.
@@ -108,7 +110,8 @@ class AsyncMatrixRepository:
             # The keys may be of rows that the session is about to add.
             await self.session.flush()
             connection = await self.session.connection(bind_arguments={"mapper": self._model})
-            options = {"schemas": schemas_of(connection), "inserts": False, **self._subject.load_options()}
+            subject = await under_policies(self.session, self._subject)
+            options = {"schemas": schemas_of(connection), "inserts": False, **subject.load_options()}
             plan = plan_load(self._model, names, **options)
             await run_verbatim(connection, [plan.merge.create_stage()])
             rows = (dict(zip(names, (*key, row), strict=True)) for key, row in zip(keys, matrix, strict=True))

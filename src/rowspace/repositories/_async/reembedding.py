@@ -12,6 +12,7 @@ from rowspace.errors import ConfigurationError, mapped_errors, sqlstate_of
 from rowspace.indexes import IVFFlat, Spec, from_dict, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.collections import AsyncCollectionRepository
+from rowspace.repositories._async.policies import guards_of
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.repositories.driver import as_sqlalchemy
@@ -46,7 +47,8 @@ class AsyncReembedRepository:
         Raises:
             ConfigurationError: the collection is being re-embedded by another embedder; or somebody has made a policy,
                 a trigger or an index on its partition, which would be lost.
-            PermissionDenied: the role does not own the partition, or may not create tables.
+            PermissionDenied: the role does not own the partition, or may not create tables; or row-level security may
+                hide documents from it.
         """
         aim = {"embedder": embedder, "dimension": dimension, "index": to_dict(index)}
         with mapped_errors():
@@ -58,7 +60,11 @@ class AsyncReembedRepository:
             self._aim = aim
             await self._check_obstacles()
             made = await AsyncCollectionRepository(self.session).new_partition_of(self.collection)
-            await run_verbatim(await self._connection(), Replacement(made, dimension).begin())
+            tables = Replacement(made, dimension)
+            guards = await guards_of(self.session, tables.new)
+            await run_verbatim(await self._connection(), [*tables.begin(), *guards])
+            # What cannot be read is refused at once.
+            await self.rest(0)
             self.collection.reembedding = aim
             await self.session.flush()
 
@@ -199,6 +205,8 @@ class AsyncReembedRepository:
 
     async def _tables(self) -> Replacement:
         with mapped_errors():
+            # An error in place of fewer rows: a document that a policy hid would not be in the new table.
+            await run_verbatim(await self._connection(), ["SET LOCAL row_security = off"])
             partition = await AsyncCollectionRepository(self.session).partition_of(self.collection)
         return Replacement(partition, self._aim.get("dimension", 1))
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.exporting import copied
+from rowspace.repositories._async.policies import under_policies
 from rowspace.repositories.given import session_of
 from rowspace.repositories.reading import columns_of, first_vector, plan_columns
 from rowspace.repositories.schemas import schemas_of
@@ -76,7 +77,8 @@ class AsyncTableRepository:
         conditions = self._subject.conditions(where)
         with mapped_errors():
             connection = await self.session.connection(bind_arguments={"mapper": self._subject.target.model})
-        reading = plan_columns(self._subject, columns, conditions, schemas_of(connection))
+        subject = await under_policies(self.session, self._subject)
+        reading = plan_columns(subject, columns, conditions, schemas_of(connection))
         async with copied(self.session, self._subject, conditions, reading) as parts:
             yield _named(parts, columns)
 

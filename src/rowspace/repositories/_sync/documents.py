@@ -16,6 +16,7 @@ from rowspace.indexes import IVFFlat, from_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.collections import CollectionRepository
 from rowspace.repositories._sync.loading import upsert_rows
+from rowspace.repositories._sync.policies import under_policies
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.verbatim import run_verbatim
@@ -68,16 +69,15 @@ class DocumentRepository:
             DimensionMismatch, InvalidVector, InvalidText, InvalidRow: the message names the row; nothing of the
                 batch was written.
         """
+        subject = under_policies(self.session, self._subject)
         return upsert_rows(
             self.session,
             Document,
             rows,
             batch_size=batch_size,
-            partition=self._collection.partition,
-            constants={"collection_id": self._collection.id},
-            dimension=self._collection.dimension,
             strip_nul=strip_nul,
             empty=fresh or self.is_empty(),
+            **subject.load_options(),
         )
 
     def get(self, ids: Iterable[str]) -> list[Document]:

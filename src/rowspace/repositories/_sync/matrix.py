@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from rowspace.errors import InvalidRow, InvalidVector, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.exporting import copied
+from rowspace.repositories._sync.policies import under_policies
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.repositories.criteria import may_hide
@@ -78,7 +79,8 @@ class MatrixRepository:
         conditions = self._subject.conditions(where)
         with mapped_errors():
             connection = self.session.connection(bind_arguments={"mapper": self._model})
-        return conditions, plan_reading(self._subject, conditions, schemas_of(connection))
+        subject = under_policies(self.session, self._subject)
+        return conditions, plan_reading(subject, conditions, schemas_of(connection))
 
     def update(self, keys: Iterable[Any], vectors: Any) -> int:
         """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.
@@ -109,7 +111,8 @@ class MatrixRepository:
             # The keys may be of rows that the session is about to add.
             self.session.flush()
             connection = self.session.connection(bind_arguments={"mapper": self._model})
-            options = {"schemas": schemas_of(connection), "inserts": False, **self._subject.load_options()}
+            subject = under_policies(self.session, self._subject)
+            options = {"schemas": schemas_of(connection), "inserts": False, **subject.load_options()}
             plan = plan_load(self._model, names, **options)
             run_verbatim(connection, [plan.merge.create_stage()])
             rows = (dict(zip(names, (*key, row), strict=True)) for key, row in zip(keys, matrix, strict=True))

@@ -13,6 +13,7 @@ from rowspace.errors import ConfigurationError, mapped_errors, sqlstate_of
 from rowspace.indexes import IVFFlat, Spec, from_dict, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.collections import CollectionRepository
+from rowspace.repositories._sync.policies import guards_of
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
 from rowspace.repositories.driver import as_sqlalchemy
@@ -47,7 +48,8 @@ class ReembedRepository:
         Raises:
             ConfigurationError: the collection is being re-embedded by another embedder; or somebody has made a policy,
                 a trigger or an index on its partition, which would be lost.
-            PermissionDenied: the role does not own the partition, or may not create tables.
+            PermissionDenied: the role does not own the partition, or may not create tables; or row-level security may
+                hide documents from it.
         """
         aim = {"embedder": embedder, "dimension": dimension, "index": to_dict(index)}
         with mapped_errors():
@@ -59,7 +61,11 @@ class ReembedRepository:
             self._aim = aim
             self._check_obstacles()
             made = CollectionRepository(self.session).new_partition_of(self.collection)
-            run_verbatim(self._connection(), Replacement(made, dimension).begin())
+            tables = Replacement(made, dimension)
+            guards = guards_of(self.session, tables.new)
+            run_verbatim(self._connection(), [*tables.begin(), *guards])
+            # What cannot be read is refused at once.
+            self.rest(0)
             self.collection.reembedding = aim
             self.session.flush()
 
@@ -200,6 +206,8 @@ class ReembedRepository:
 
     def _tables(self) -> Replacement:
         with mapped_errors():
+            # An error in place of fewer rows: a document that a policy hid would not be in the new table.
+            run_verbatim(self._connection(), ["SET LOCAL row_security = off"])
             partition = CollectionRepository(self.session).partition_of(self.collection)
         return Replacement(partition, self._aim.get("dimension", 1))
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.exporting import copied
+from rowspace.repositories._sync.policies import under_policies
 from rowspace.repositories.given import session_of
 from rowspace.repositories.reading import columns_of, first_vector, plan_columns
 from rowspace.repositories.schemas import schemas_of
@@ -75,7 +76,8 @@ class TableRepository:
         conditions = self._subject.conditions(where)
         with mapped_errors():
             connection = self.session.connection(bind_arguments={"mapper": self._subject.target.model})
-        reading = plan_columns(self._subject, columns, conditions, schemas_of(connection))
+        subject = under_policies(self.session, self._subject)
+        reading = plan_columns(subject, columns, conditions, schemas_of(connection))
         with copied(self.session, self._subject, conditions, reading) as parts:
             yield _named(parts, columns)
 
