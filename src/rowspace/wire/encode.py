@@ -193,6 +193,10 @@ def _matrix(dimension: int | None, values: Sequence[Any]) -> Sequence[Buffer]:
 
 def _jsons(prefix: bytes, values: Sequence[Any]) -> Sequence[Buffer]:
     """Encode many values as one list in which a text that stands for a separator comes after each."""
+    if any(value is types.JSON.NULL for value in values):
+        # To SQLAlchemy 2.0 it is a number, which has a form in JSON.
+        message = "one stands for JSON's null."
+        raise TypeError(message)
     text = _dumps([item for value in values for item in (value, _SEPARATOR)])
     if "\\u0000" in text:
         message = "one may have a NUL."

@@ -29,6 +29,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     Uuid,
+    types,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSON, JSONB
 
@@ -98,10 +99,24 @@ def test_what_goes_in_comes_out(rows):
     assert out == rows
 
 
-@given(st.lists(st.recursive(st.sampled_from(["\x1e", "", 1]), lambda inner: st.lists(inner, max_size=3), max_leaves=4)))
+@given(
+    st.lists(st.recursive(st.sampled_from(["\x1e", "", 1]), lambda inner: st.lists(inner, max_size=3), max_leaves=4))
+)
 def test_json_may_hold_what_stands_between_values_that_are_encoded_together(values):
     rows = decode(b"".join(EncodedRows([encoder_of(Column("c", JSONB()))], [{"c": value} for value in values])))
     assert [json.loads(field.removeprefix(b"\1")) for (field,) in rows] == values
+
+
+@pytest.mark.parametrize("none_as_null", [False, True])
+def test_what_stands_for_json_null_is_none_where_it_is_a_number_to_sqlalchemy(monkeypatch, none_as_null):
+    class Symbol(int):
+        """As in SQLAlchemy 2.0."""
+
+    null = Symbol(7)
+    monkeypatch.setattr(types.JSON, "NULL", null)
+    encoder = encoder_of(Column("c", JSONB(none_as_null=none_as_null)))
+    rows = decode(b"".join(EncodedRows([encoder], [{"c": null}, {"c": 7}])))
+    assert rows == [(b"\1null",), (b"\x017",)]
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=9))
