@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import aclosing
 from tempfile import SpooledTemporaryFile
@@ -26,6 +27,8 @@ __all__ = ["copy_in", "copy_in_async", "copy_out", "copy_out_async"]
 _CHUNK = 1 << 20
 
 _UTF8 = "UTF8"
+#: As PgBouncer reports it, which repeats what was asked for.
+_SPELLED = re.compile(r"utf-?8|unicode", re.IGNORECASE)
 
 
 def copy_in(connection: Connection, into: Copy, blocks: Iterable[bytes]) -> None:
@@ -83,12 +86,15 @@ async def _send_async(driver: Any, into: Copy, blocks: Iterable[bytes]) -> None:
 
 
 def _encoding(driver: Any) -> str:
-    """Return the encoding of the client, which is in what the server reports: asking costs nothing."""
-    if hasattr(driver, "get_settings"):  # asyncpg
-        return str(driver.get_settings().client_encoding)
-    if hasattr(driver, "get_parameter_status"):  # psycopg2
-        return str(driver.get_parameter_status("client_encoding"))
-    return str(driver.info.parameter_status("client_encoding"))
+    """Return the encoding of the client, which the server has reported: asking costs nothing."""
+    if hasattr(driver, "get_settings"):
+        # asyncpg knows no other; what it reports is what it asked for in its own words, where PgBouncer is in between.
+        return _UTF8
+    if hasattr(driver, "get_parameter_status"):
+        reported = str(driver.get_parameter_status("client_encoding"))  # psycopg2
+    else:
+        reported = str(driver.info.parameter_status("client_encoding"))
+    return _UTF8 if _SPELLED.fullmatch(reported) else reported
 
 
 def _speak(encoding: str) -> str:
