@@ -22,6 +22,7 @@ from sqlalchemy import (
     Double,
     Enum,
     Integer,
+    Interval,
     LargeBinary,
     Numeric,
     SmallInteger,
@@ -117,6 +118,12 @@ def test_what_stands_for_json_null_is_none_where_it_is_a_number_to_sqlalchemy(mo
     encoder = encoder_of(Column("c", JSONB(none_as_null=none_as_null)))
     rows = decode(b"".join(EncodedRows([encoder], [{"c": null}, {"c": 7}])))
     assert rows == [(b"\1null",), (b"\x017",)]
+
+
+def test_each_field_of_an_interval_has_a_sign():
+    span = dt.timedelta(days=-3, seconds=5, microseconds=7)
+    assert encoded(Interval(), span) == b"-3 day +5 second +7 microsecond"
+    assert encoded(ARRAY(Interval()), [span]) == b'{"-3 day +5 second +7 microsecond"}'
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=9))
