@@ -105,7 +105,7 @@ class Database(_Opened):
             MissingExtra: there is no URL and the extra `embedded` is not installed, or the driver is not.
         """
         target, server = _target(url, "sync")
-        engine = create_engine(target, **_pool_options(engine_options))
+        engine = create_engine(target, **_options(target, engine_options))
         keep_to_process(engine)
         if "pool_pre_ping" not in engine_options:
             check_at_checkout(engine)
@@ -163,7 +163,7 @@ class AsyncDatabase(_Opened):
             MissingExtra: there is no URL and the extra `embedded` is not installed, or the driver is not.
         """
         target, server = _target(url, "async")
-        engine = create_async_engine(target, **_pool_options(engine_options))
+        engine = create_async_engine(target, **_options(target, engine_options))
         keep_to_process(engine.sync_engine)
         if "pool_pre_ping" not in engine_options:
             check_at_checkout(engine.sync_engine)
@@ -239,11 +239,14 @@ def _with_driver(url: URL, flavour: str) -> URL:
     return url.set(drivername=f"postgresql+{driver}")
 
 
-def _pool_options(given: dict[str, Any]) -> dict[str, Any]:
-    # Half an hour is below what most firewalls allow.
+def _options(url: URL, given: dict[str, Any]) -> dict[str, Any]:
     defaults: dict[str, Any] = {"hide_parameters": True, "json_deserializer": read_json}
     if "poolclass" not in given:
+        # Half an hour is below what most firewalls allow.
         defaults |= {"pool_recycle": 1_800}
+    if not url.drivername.endswith("+asyncpg") and "client_encoding" not in {*url.query, *given}:
+        # By default it is the database's, and psycopg reads JSON in UTF-8 alone. asyncpg knows no other.
+        given = given | {"connect_args": {"client_encoding": "UTF8", **given.get("connect_args", {})}}
     return defaults | given
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import URL, NullPool, create_engine, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from rowspace import AsyncDatabase, Database
-from rowspace.engine import read_json, resolve_url
+from rowspace.engine import _options, read_json, resolve_url
 from rowspace.errors import ConfigurationError, MissingExtra, StoreUnavailable
 
 SECRET = "hunter2hunter2"
@@ -210,6 +210,25 @@ def test_a_reader_of_json_of_ones_own():
         assert database.engine.dialect._json_deserializer is json.loads
     with Database.open("postgresql://nowhere") as database:
         assert database.engine.dialect._json_deserializer is read_json
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "encoding"),
+    [
+        ("postgresql+psycopg://h/db", {}, "UTF8"),
+        ("postgresql+psycopg2://h/db", {"connect_args": {"connect_timeout": 3}}, "UTF8"),
+        ("postgresql+psycopg://h/db", {"connect_args": {"client_encoding": "LATIN1"}}, "LATIN1"),
+        # Those of the URL and of the engine are left alone: what is in connect_args would go before them.
+        ("postgresql+psycopg://h/db?client_encoding=LATIN1", {}, None),
+        ("postgresql+psycopg://h/db", {"client_encoding": "LATIN1"}, None),
+        ("postgresql+asyncpg://h/db", {}, None),
+    ],
+)
+def test_connections_speak_utf8_unless_they_are_told_another_encoding(url, options, encoding):
+    connect_args = options.get("connect_args", {})
+    given = {**connect_args, **({"client_encoding": encoding} if encoding else {})}
+    assert _options(make_url(url), options).get("connect_args", {}) == given
+    assert options.get("connect_args", {}) == connect_args
 
 
 def test_what_is_no_engine_of_its_kind_is_refused():

@@ -93,12 +93,13 @@ def _run_from_command_line() -> None:
     url = _first(given.get("url"), os.environ.get("ROWSPACE_DATABASE_URL")) or _configured_url()
     if not url:
         raise ConfigurationError(_NO_URL)
-    # Prepared statements do not survive PgBouncer. In READ COMMITTED the version is read after the lock is got.
+    # Prepared statements do not survive PgBouncer. In READ COMMITTED the version is read after the lock is got. In a
+    # database of SQL_ASCII, psycopg gives bytes for text unless it is told an encoding.
     engine = create_engine(
         migration_url(url),
         poolclass=NullPool,
         isolation_level="READ COMMITTED",
-        connect_args={"prepare_threshold": None},
+        connect_args={"prepare_threshold": None, "client_encoding": "UTF8"},
     )
     with mapped_errors(), engine.connect() as connection:
         schema = schema or found_elsewhere(connection)

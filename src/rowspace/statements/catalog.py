@@ -238,8 +238,10 @@ def invalid_partition_index_facts(table: str, schema: str | None) -> TextualSele
 
 
 def facts_of(rows: Iterable[Any]) -> list[IndexFact]:
-    """Return the rows of `index_facts` as facts."""
-    return [IndexFact(**row._mapping) for row in rows]  # noqa: SLF001 -- SQLAlchemy's public name for it
+    """Return the rows of `index_facts` as facts, without the indexes that were dropped while they were selected."""
+    # The catalogs are of one moment, the definition and the size are of now: NULL where it is not there any more.
+    there = (row._mapping for row in rows)  # noqa: SLF001 -- SQLAlchemy's public name for it
+    return [IndexFact(**fact) for fact in there if None not in {fact["definition"], fact["size"]}]
 
 
 def statuses(facts: Iterable[IndexFact], wanted: Iterable[PlannedIndex]) -> list[IndexStatus]:

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Text, bindparam, func, literal_column
 
 from rowspace.errors import InvalidSetting
 from rowspace.settings import is_whole
+from rowspace.statements.identifiers import constant
 from rowspace.statements.websearch import CHARACTERS, character_runs, web_query, without_excluded
 
 __all__ = ["HIGHLIGHT", "MARKED", "Highlight", "Marker", "headline"]
@@ -107,7 +108,7 @@ def headline(
     Costs as much as the tsvector of the text: select it for the rows that are returned, and not for those ranked.
     """
     plain = func.translate(document, literal_column(r"E'<>&\x01\x02\x03\x04\x05\x06\x07'"), _escaped("04", "05", "06"))
-    pattern = literal_column(f"'{CHARACTERS}'", Text())
+    pattern = literal_column(constant(CHARACTERS), Text())
     spaced = func.regexp_replace(plain, pattern, literal_column(r"E'\x01\\&\x01'"), literal_column("'g'"))
     options = bindparam(HEADLINE, type_=Text())
     return func.ts_headline(configuration, spaced, query, options, type_=Text()).label(HIGHLIGHT)

@@ -36,6 +36,7 @@ from rowspace.errors import InvalidText
 from rowspace.settings import check_count
 from rowspace.statements.eager import apart
 from rowspace.statements.highlight import MARKED, headline
+from rowspace.statements.identifiers import constant
 from rowspace.statements.search import Target, planned_for
 from rowspace.statements.websearch import CHARACTERS, web_query
 
@@ -66,7 +67,7 @@ MAX_RANKED = 10_000
 
 def configuration(language: str) -> Any:
     """Return a text-search configuration as a constant, which is what makes `to_tsvector` immutable."""
-    return _written("'{}'::regconfig".format(language.replace("'", "''")))
+    return _written(f"{constant(language)}::regconfig")
 
 
 def text_vector(language: str, document: ColumnElement[Any] | Any) -> ColumnElement[Any]:
@@ -265,7 +266,7 @@ def _match(vector: ColumnElement[Any], query: ColumnElement[Any]) -> ColumnEleme
 
 
 def _constant(value: str) -> Any:
-    return _written("'{}'".format(value.replace("'", "''")))
+    return _written(constant(value))
 
 
 def _written(sql: str) -> Any:

@@ -13,7 +13,7 @@ from sqlalchemy import Text, TextClause, text
 from sqlalchemy.sql.selectable import TextualSelect
 
 from rowspace.errors import ConfigurationError
-from rowspace.statements.identifiers import qualified
+from rowspace.statements.identifiers import constant, qualified
 from rowspace.tuning import Tuning
 
 __all__ = ["comment_of", "comment_on", "comments", "tunings_in", "with_tuning"]
@@ -48,10 +48,7 @@ def comment_of(index: str, schema: str) -> TextualSelect:
 
 def comment_on(index: str, schema: str, comment: str) -> TextClause:
     """Return the statement that sets the comment of an index; COMMENT takes no parameters."""
-    literal = comment.replace("'", "''")
-    # A backslash is one whatever `standard_conforming_strings` says, as in PostgreSQL's quote_literal.
-    literal = " E'{}'".format(literal.replace("\\", "\\\\")) if "\\" in literal else f"'{literal}'"
-    statement = f"COMMENT ON INDEX {qualified(index, schema)} IS {literal}"
+    statement = f"COMMENT ON INDEX {qualified(index, schema)} IS {constant(comment)}"
     return text(statement.replace(":", r"\:"))
 
 

@@ -2,12 +2,16 @@
 
 These functions are the only place that touches a driver's connection for it. They run inside the transaction that
 SQLAlchemy has begun on the connection: call them after a statement of that transaction.
+
+Text is UTF-8 in the stream. The server reads and writes it in the encoding of the client, in binary too: where that is
+another, as it is by default in a database of LATIN1, it is UTF8 until the savepoint ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import aclosing
 from tempfile import SpooledTemporaryFile
@@ -22,6 +26,10 @@ __all__ = ["copy_in", "copy_in_async", "copy_out", "copy_out_async"]
 
 _CHUNK = 1 << 20
 
+_UTF8 = "UTF8"
+#: As PgBouncer reports it, which repeats what was asked for.
+_SPELLED = re.compile(r"utf-?8|unicode", re.IGNORECASE)
+
 
 def copy_in(connection: Connection, into: Copy, blocks: Iterable[bytes]) -> None:
     """Copy a binary stream into a table, on psycopg or psycopg2, within a savepoint.
@@ -30,15 +38,25 @@ def copy_in(connection: Connection, into: Copy, blocks: Iterable[bytes]) -> None
     """
     with connection.begin_nested():
         driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor:
-            if hasattr(cursor, "copy_expert"):
-                cursor.copy_expert(into.statement(), io.BytesIO(b"".join(blocks)))
-                return
-            from rowspace.wire.messages import ended
+        before = _encoding(driver)
+        if before != _UTF8:
+            connection.exec_driver_sql(_speak(_UTF8))
+        _send(driver, into, blocks)
+        if before != _UTF8:
+            connection.exec_driver_sql(_speak(before))
 
-            with ended(driver), cursor.copy(into.statement()) as copy:
-                for block in blocks:
-                    copy.write(block)
+
+def _send(driver: Any, into: Copy, blocks: Iterable[bytes]) -> None:
+    with driver.cursor() as cursor:
+        if hasattr(cursor, "copy_expert"):
+            # As bytes: psycopg2 does not learn of an encoding that a statement sets.
+            cursor.copy_expert(into.statement().encode(), io.BytesIO(b"".join(blocks)))
+            return
+        from rowspace.wire.messages import ended
+
+        with ended(driver), cursor.copy(into.statement()) as copy:
+            for block in blocks:
+                copy.write(block)
 
 
 async def copy_in_async(connection: AsyncConnection, into: Copy, blocks: Iterable[bytes]) -> None:
@@ -46,16 +64,41 @@ async def copy_in_async(connection: AsyncConnection, into: Copy, blocks: Iterabl
     async with connection.begin_nested():
         raw = await connection.get_raw_connection()
         driver: Any = raw.driver_connection
-        if hasattr(driver, "copy_to_table"):
-            await driver.copy_to_table(
-                into.table, schema_name=into.schema, columns=into.columns, source=_awaited(blocks), format="binary"
-            )
-            return
-        from rowspace.wire.messages import ended_async
+        before = _encoding(driver)
+        if before != _UTF8:
+            await connection.exec_driver_sql(_speak(_UTF8))
+        await _send_async(driver, into, blocks)
+        if before != _UTF8:
+            await connection.exec_driver_sql(_speak(before))
 
-        async with driver.cursor() as cursor, ended_async(driver), cursor.copy(into.statement()) as copy:
-            for block in blocks:
-                await copy.write(block)
+
+async def _send_async(driver: Any, into: Copy, blocks: Iterable[bytes]) -> None:
+    if hasattr(driver, "copy_to_table"):
+        await driver.copy_to_table(
+            into.table, schema_name=into.schema, columns=into.columns, source=_awaited(blocks), format="binary"
+        )
+        return
+    from rowspace.wire.messages import ended_async
+
+    async with driver.cursor() as cursor, ended_async(driver), cursor.copy(into.statement()) as copy:
+        for block in blocks:
+            await copy.write(block)
+
+
+def _encoding(driver: Any) -> str:
+    """Return the encoding of the client, which the server has reported: asking costs nothing."""
+    if hasattr(driver, "get_settings"):
+        # asyncpg knows no other; what it reports is what it asked for in its own words, where PgBouncer is in between.
+        return _UTF8
+    if hasattr(driver, "get_parameter_status"):
+        reported = str(driver.get_parameter_status("client_encoding"))  # psycopg2
+    else:
+        reported = str(driver.info.parameter_status("client_encoding"))
+    return _UTF8 if _SPELLED.fullmatch(reported) else reported
+
+
+def _speak(encoding: str) -> str:
+    return f"SET LOCAL client_encoding = '{encoding}'"
 
 
 async def _awaited(blocks: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
@@ -64,8 +107,13 @@ async def _awaited(blocks: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
 
 
 def copy_out(connection: Connection, statement: str) -> Generator[bytes, None, None]:
-    """Yield the chunks of a `COPY ... TO STDOUT (FORMAT BINARY)` statement, on psycopg or psycopg2."""
+    """Yield the chunks of a `COPY ... TO STDOUT (FORMAT BINARY)` statement, on psycopg or psycopg2.
+
+    Call it within a savepoint that is rolled back afterwards: it may have set the encoding of the client.
+    """
     driver: Any = connection.connection.driver_connection
+    if _encoding(driver) != _UTF8:
+        connection.exec_driver_sql(_speak(_UTF8))
     if not hasattr(driver, "pgconn"):
         yield from _spooled(driver, statement)
         return
@@ -77,15 +125,17 @@ def copy_out(connection: Connection, statement: str) -> Generator[bytes, None, N
 def _spooled(driver: Any, statement: str) -> Generator[bytes, None, None]:
     # psycopg2 pushes where the others are pulled: what does not fit in memory goes to a file.
     with driver.cursor() as cursor, SpooledTemporaryFile(max_size=64 * _CHUNK) as spool:
-        cursor.copy_expert(statement, spool)
+        cursor.copy_expert(statement.encode(), spool)
         spool.seek(0)
         yield from iter(lambda: spool.read(_CHUNK), b"")
 
 
 async def copy_out_async(connection: AsyncConnection, statement: str) -> AsyncGenerator[bytes, None]:
-    """Yield the chunks of a `COPY ... TO STDOUT (FORMAT BINARY)` statement, on psycopg or asyncpg."""
+    """Yield the chunks of a `COPY ... TO STDOUT (FORMAT BINARY)` statement, on psycopg or asyncpg; see `copy_out`."""
     raw = await connection.get_raw_connection()
     driver: Any = raw.driver_connection
+    if _encoding(driver) != _UTF8:
+        await connection.exec_driver_sql(_speak(_UTF8))
     async with aclosing(_chunks(driver, statement)) as chunks:
         async for chunk in chunks:
             yield chunk

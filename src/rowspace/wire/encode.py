@@ -193,6 +193,10 @@ def _matrix(dimension: int | None, values: Sequence[Any]) -> Sequence[Buffer]:
 
 def _jsons(prefix: bytes, values: Sequence[Any]) -> Sequence[Buffer]:
     """Encode many values as one list in which a text that stands for a separator comes after each."""
+    if any(value is types.JSON.NULL for value in values):
+        # To SQLAlchemy 2.0 it is a number, which has a form in JSON.
+        message = "one stands for JSON's null."
+        raise TypeError(message)
     text = _dumps([item for value in values for item in (value, _SEPARATOR)])
     if "\\u0000" in text:
         message = "one may have a NUL."
@@ -235,9 +239,10 @@ def _text_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode:
 
 
 class _Adapters:
-    """psycopg's own text forms, but for text and bytes, also inside of arrays.
+    """psycopg's own text forms, but for text, bytes and intervals, also inside of arrays.
 
-    Without a connection psycopg escapes bytes for a quoted literal, which doubles backslashes and quotes.
+    Without a connection psycopg escapes bytes for a quoted literal, which doubles backslashes and quotes, and does not
+    know how the server reads an interval.
     """
 
     connection = None
@@ -251,8 +256,14 @@ class _Adapters:
             def dump(self, obj: Any) -> Buffer:
                 return b"\\x" + bytes(obj).hex().encode()
 
+        class Span(Dumper):
+            def dump(self, obj: Any) -> Buffer:
+                # With the sign of each field: where IntervalStyle is sql_standard, that of the first is one of all.
+                return f"{obj.days:+d} day {obj.seconds:+d} second {obj.microseconds:+d} microsecond".encode()
+
         self.adapters = AdaptersMap(adapters)
         self.adapters.register_dumper(str, Text)
+        self.adapters.register_dumper(dt.timedelta, Span)
         for kind in (bytes, bytearray, memoryview):
             self.adapters.register_dumper(kind, Bytes)
 

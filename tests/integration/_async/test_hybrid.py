@@ -165,6 +165,13 @@ async def test_what_a_query_finds(session, some, query, found):
     assert len(hits) == len(found)
 
 
+async def test_a_backslash_is_one_where_the_session_makes_escapes_of_them(session, some):
+    await session.execute(text("SET LOCAL standard_conforming_strings = off"))
+    assert set(await ids(session, some, "检索")) == {"zh"}
+    [hit] = await AsyncHybridRepository(session, some).text("天气", highlight=True)
+    assert "<mark>天气</mark>" in hit.highlight
+
+
 async def test_a_repository_remembers_no_query(session, some):
     """Of one repository each search is about its own text, vector, filter and fusion."""
     hybrid = AsyncHybridRepository(session, some)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 import numpy as np
 import pytest
 from sqlalchemy import text
@@ -51,6 +53,20 @@ async def documents(either_session):
 
 def distances(rows=slice(None)):
     return np.sort(np.linalg.norm(VECTORS[rows] - 1, axis=1))
+
+
+async def test_a_stream_leaves_no_cursor_behind(session):
+    collection = await AsyncCollectionRepository(session).create("streamed", 4, distance="l2")
+    documents = AsyncDocumentRepository(session, collection)
+    await documents.upsert({"id": str(at), "content": "c", "embedding": vector} for at, vector in enumerate(VECTORS))
+    async with aclosing(documents.stream(np.ones(4), chunk_size=10)) as hits:
+        await anext(hits)
+    read = [hit async for hit in documents.stream(np.ones(4))]
+    read += [document async for document in AsyncBrowseRepository(session, collection).stream()]
+    assert len(read) == 2 * ROWS
+    assert (await session.execute(text("SELECT name FROM pg_cursors WHERE name <> ''"))).all() == []
+    # Which the server refuses while a cursor reads from it.
+    await AsyncCollectionRepository(session).drop("streamed")
 
 
 async def test_a_transaction_that_ends_in_the_loop_is_said_on_every_driver(session):

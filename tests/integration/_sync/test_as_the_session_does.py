@@ -12,6 +12,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     Integer,
+    Interval,
     String,
     Text,
     TypeDecorator,
@@ -59,6 +60,7 @@ COLUMNS = {
     "of_domain": DOMAIN("short_text", String(3)),
     "bits_of_domain": DOMAIN("two_bits", BIT(2)),
     "local": DateTime(),
+    "span": Interval(),
     "sparse": SparseVector(4),
 }
 
@@ -99,6 +101,8 @@ SAME = [
     ("local", dt.datetime(2024, 3, 31, 2, 30)),  # noqa: DTZ001
     ("local", NOON),
     ("local", NOON.replace(hour=1, microsecond=5)),
+    ("span", dt.timedelta(days=-3, seconds=5)),
+    ("span", dt.timedelta(seconds=-5)),
 ]
 
 
@@ -132,6 +136,15 @@ def test_a_value_is_stored_as_the_session_stores_it(session, driver, name, value
 def test_a_domain_cuts_nothing(session, name, value):
     with pytest.raises(DBAPIError, match=r"too long for type|does not match type"):
         Repository(session, Value, column="embedding").upsert([{"id": 1, name: value}])
+
+
+def test_an_interval_is_the_same_whatever_the_session_writes_of_one(session):
+    session.execute(text("SET LOCAL IntervalStyle = 'sql_standard'"))
+    spans = [dt.timedelta(days=-3, seconds=5), dt.timedelta(seconds=-5), dt.timedelta(days=2, seconds=-7)]
+    repository = Repository(session, Value, column="embedding")
+    repository.upsert({"id": at, "span": span} for at, span in enumerate(spans))
+    seconds = session.execute(text("SELECT extract(epoch FROM span)::float FROM values_of_types ORDER BY id"))
+    assert [*seconds.scalars()] == [span.total_seconds() for span in spans]
 
 
 def test_a_number_that_is_none_in_float32_is_left_out(session):

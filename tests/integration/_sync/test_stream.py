@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 from sqlalchemy import text
@@ -52,6 +54,20 @@ def documents(either_session):
 
 def distances(rows=slice(None)):
     return np.sort(np.linalg.norm(VECTORS[rows] - 1, axis=1))
+
+
+def test_a_stream_leaves_no_cursor_behind(session):
+    collection = CollectionRepository(session).create("streamed", 4, distance="l2")
+    documents = DocumentRepository(session, collection)
+    documents.upsert({"id": str(at), "content": "c", "embedding": vector} for at, vector in enumerate(VECTORS))
+    with closing(documents.stream(np.ones(4), chunk_size=10)) as hits:
+        next(hits)
+    read = [hit for hit in documents.stream(np.ones(4))]
+    read += [document for document in BrowseRepository(session, collection).stream()]
+    assert len(read) == 2 * ROWS
+    assert (session.execute(text("SELECT name FROM pg_cursors WHERE name <> ''"))).all() == []
+    # Which the server refuses while a cursor reads from it.
+    CollectionRepository(session).drop("streamed")
 
 
 def test_a_transaction_that_ends_in_the_loop_is_said_on_every_driver(session):

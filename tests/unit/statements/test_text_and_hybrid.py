@@ -31,6 +31,13 @@ def sql(statement):
     return " ".join(str(statement.compile(dialect=DIALECT)).split())
 
 
+def test_no_constant_has_backslashes_that_a_setting_of_the_session_makes_escapes_of():
+    for shape in (TextSearch(), TextSearch(highlight=True)):
+        constants = re.findall(r"(E?)'((?:[^']|'')*)'", sql(by_text(TARGET, shape)))
+        assert all(escaped == "E" for escaped, constant in constants if "\\" in constant)
+        assert any("\\" in constant for _, constant in constants)
+
+
 def test_the_index_and_the_queries_have_one_expression():
     indexed = Partition(7, 3).create_indexes(HNSW(), "english")[1]
     expression = text_vector_ddl("english")

@@ -25,7 +25,7 @@ def test_the_rest_of_a_comment_stays_and_a_tuning_takes_the_place_of_the_last() 
     [
         ("plain", "'plain'"),
         ("it's", "'it''s'"),
-        (r"a\b'", r" E'a\\b'''"),
+        (r"a\b'", r"E'a\\b'''"),
         ("5 % of :name", "'5 % of :name'"),
     ],
 )

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Double,
     Enum,
     Integer,
+    Interval,
     LargeBinary,
     Numeric,
     SmallInteger,
@@ -29,6 +30,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     Uuid,
+    types,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSON, JSONB
 
@@ -104,6 +106,24 @@ def test_what_goes_in_comes_out(rows):
 def test_json_may_hold_what_stands_between_values_that_are_encoded_together(values):
     rows = decode(b"".join(EncodedRows([encoder_of(Column("c", JSONB()))], [{"c": value} for value in values])))
     assert [json.loads(field.removeprefix(b"\1")) for (field,) in rows] == values
+
+
+@pytest.mark.parametrize("none_as_null", [False, True])
+def test_what_stands_for_json_null_is_none_where_it_is_a_number_to_sqlalchemy(monkeypatch, none_as_null):
+    class Symbol(int):
+        """As in SQLAlchemy 2.0."""
+
+    null = Symbol(7)
+    monkeypatch.setattr(types.JSON, "NULL", null)
+    encoder = encoder_of(Column("c", JSONB(none_as_null=none_as_null)))
+    rows = decode(b"".join(EncodedRows([encoder], [{"c": null}, {"c": 7}])))
+    assert rows == [(b"\1null",), (b"\x017",)]
+
+
+def test_each_field_of_an_interval_has_a_sign():
+    span = dt.timedelta(days=-3, seconds=5, microseconds=7)
+    assert encoded(Interval(), span) == b"-3 day +5 second +7 microsecond"
+    assert encoded(ARRAY(Interval()), [span]) == b'{"-3 day +5 second +7 microsecond"}'
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=9))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.util import greenlet_spawn
 
 from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.repositories._async.dropped import refuse_dropped_under
@@ -16,6 +17,7 @@ from rowspace.repositories.transactions import ENDED, transaction_of
 from rowspace.results import Hit
 from rowspace.settings import check_count
 from rowspace.statements.search import QUERY, in_order
+from rowspace.wire.portals import close_portal, portal_of
 
 __all__ = ["stream_hits", "stream_rows"]
 
@@ -47,7 +49,7 @@ async def stream_rows(
     check_count("chunk_size", chunk_size)
     with mapped_errors():
         rows = await session.stream(statement, values, execution_options={"yield_per": chunk_size})
-        begun = transaction_of(session)
+        begun, portal = transaction_of(session), portal_of(rows)
         try:
             async for row in rows:
                 yield row
@@ -58,3 +60,5 @@ async def stream_rows(
             raise ConfigurationError(ENDED) from error
         finally:
             await rows.close()
+            if transaction_of(session) is begun:
+                await greenlet_spawn(close_portal, portal)

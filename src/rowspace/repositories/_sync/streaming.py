@@ -17,6 +17,7 @@ from rowspace.repositories.transactions import ENDED, transaction_of
 from rowspace.results import Hit
 from rowspace.settings import check_count
 from rowspace.statements.search import QUERY, in_order
+from rowspace.wire.portals import close_portal, portal_of
 
 __all__ = ["stream_hits", "stream_rows"]
 
@@ -48,7 +49,7 @@ def stream_rows(
     check_count("chunk_size", chunk_size)
     with mapped_errors():
         rows = session.execute(statement, values, execution_options={"yield_per": chunk_size})
-        begun = transaction_of(session)
+        begun, portal = transaction_of(session), portal_of(rows)
         try:
             for row in rows:
                 yield row
@@ -59,3 +60,5 @@ def stream_rows(
             raise ConfigurationError(ENDED) from error
         finally:
             rows.close()
+            if transaction_of(session) is begun:
+                close_portal(portal)
