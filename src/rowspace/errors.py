@@ -119,7 +119,7 @@ class PermissionDenied(RowspaceError):
 
 
 class TransactionConflict(RowspaceError):
-    """A serialization failure or a deadlock: the transaction may be tried again as a whole."""
+    """A serialization failure, a deadlock or a lock not come by: the transaction may be tried again as a whole."""
 
 
 class StoreUnavailable(RowspaceError, ConnectionError):

@@ -122,6 +122,7 @@ def write_table(
         InvalidRow: a column is missing, unknown or of a wrong type, a null or an id that comes twice.
         InvalidVector, DimensionMismatch: embeddings that are no numbers, or of another dimension.
         ConfigurationError: an option that does not exist, or does not go with `over`.
+        TransactionConflict: the collection that is replaced could not be dropped; see `CollectionRepository.drop`.
     """
     loading = Loading(if_exists, names or {}, chunksize, create or {}, build_indexes, rejects)
     return load(session, over, data, loading)

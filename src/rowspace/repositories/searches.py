@@ -24,7 +24,7 @@ __all__ = ["Scan", "Search", "SearchOptions", "plan_search"]
 
 M = TypeVar("M")
 
-Scan = Literal["plain", "iterative", "exact", "few"]
+Scan = Literal["plain", "iterative", "exact", "few", "among"]
 
 #: In place of a query that the statement brings.
 LATER = object()
@@ -126,7 +126,7 @@ class Search(Generic[M]):
 
     def shape_of(self, scan: Scan, *, columns: bool = False) -> Nearest:
         """Return the shape of the statement of one scan."""
-        candidates = None if scan in {"exact", "few"} else self.candidates
+        candidates = None if scan in {"exact", "few", "among"} else self.candidates
         if scan == "plain" and not columns and candidates is None:
             return self.shape
         return _shaped(self.shape, scan, columns=columns, candidates=candidates)
@@ -137,7 +137,7 @@ _nearest = lru_cache(256)(Nearest)
 
 @lru_cache(256)
 def _shaped(shape: Nearest, scan: Scan, *, columns: bool, candidates: int | None) -> Nearest:
-    exact = shape.exact if scan == "plain" else scan in {"exact", "few"}
+    exact = shape.exact if scan == "plain" else scan in {"exact", "few", "among"}
     return replace(
         shape,
         exact=exact,

@@ -30,9 +30,28 @@ from sqlalchemy.orm import aliased
 
 from rowspace.statements.arrays import vectors_parameter
 from rowspace.statements.quantized import nearest_of
-from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, at_most, distance_to, scanned, select_hits
+from rowspace.statements.search import (
+    DISTANCE,
+    Nearest,
+    Target,
+    at_least,
+    at_most,
+    distance_to,
+    number,
+    scanned,
+    select_hits,
+)
 
-__all__ = ["QUERIES", "count_many", "key_names", "key_parameters", "nearest_keys", "nearest_many", "similar_to"]
+__all__ = [
+    "QUERIES",
+    "count_many",
+    "count_up_to",
+    "key_names",
+    "key_parameters",
+    "nearest_keys",
+    "nearest_many",
+    "similar_to",
+]
 
 M = TypeVar("M")
 Where = Sequence[ColumnElement[bool]]
@@ -41,22 +60,33 @@ Where = Sequence[ColumnElement[bool]]
 QUERIES = "rowspace_queries"
 _KEY = "rowspace_key_"
 
+_VECTOR = "rowspace_vector"
 
-def nearest_many(target: Target[M], shape: Nearest, where: Where = ()) -> Select[int, M, float]:
+
+def nearest_many(
+    target: Target[M], shape: Nearest, where: Where = (), *, found_once: bool = False
+) -> Select[int, M, float]:
     """Select position, row and distance of the k nearest rows to each query, by position and distance.
 
     Positions count from 1; a query without a hit has no row. The parameter `rowspace_queries` is a sequence of vectors.
-    Costs one index scan a query; with `exact` one pass over every row that matches a query.
+    Costs one index scan a query; with `exact` one pass over every row that matches a query. With `found_once` the rows
+    that match are found once, and their vectors kept and compared with each query: exact, for rows that are few.
     """
+    if found_once:
+        return _hits_among(_given(target), target, shape, where)
     return _hits(_given(target), target, shape, where)
 
 
-def nearest_keys(target: Target[Any], shape: Nearest, where: Where = ()) -> Select[Any]:
+def nearest_keys(target: Target[Any], shape: Nearest, where: Where = (), *, found_once: bool = False) -> Select[Any]:
     """Select the same as `nearest_many` with the columns of `key_names` in place of the row."""
     queries = _given(target)
-    inner = _nearest(queries, target, shape, where).lateral("rowspace_hits")
-    columns = inspect(target.model).columns
-    keys: list[Any] = [inner.corresponding_column(columns[name]) for name in key_names(target)]
+    if found_once:
+        inner = _nearest_among(queries, target, shape, where).lateral("rowspace_hits")
+        keys: list[Any] = [inner.c[_KEY + name] for name in key_names(target)]
+    else:
+        inner = _nearest(queries, target, shape, where).lateral("rowspace_hits")
+        columns = inspect(target.model).columns
+        keys = [inner.corresponding_column(columns[name]) for name in key_names(target)]
     distance = inner.c[DISTANCE]
     return (
         select(queries.c.position, *keys, distance)
@@ -66,12 +96,16 @@ def nearest_keys(target: Target[Any], shape: Nearest, where: Where = ()) -> Sele
     )
 
 
-def similar_to(target: Target[M], shape: Nearest, where: Where = ()) -> Select[int, M, float]:
+def similar_to(
+    target: Target[M], shape: Nearest, where: Where = (), *, found_once: bool = False
+) -> Select[int, M, float]:
     """Select 1, row and distance of the k nearest rows to a row that is there, without it, nearest first.
 
     The parameters are those of `key_parameters`. The embedding stays in the server.
-    Costs one row by its primary key and one index scan.
+    Costs one row by its primary key and one index scan; with `found_once` all rows that match, as in `nearest_many`.
     """
+    if found_once:
+        return _hits_among(_stored(target), target, shape, [*where, not_(_is_key(target, target.model))])
     return _hits(_stored(target), target, shape, where, but_for=[not_(_is_key(target, target.model))])
 
 
@@ -90,11 +124,16 @@ def count_many(target: Target[Any], shape: Nearest, where: Where = (), *, stored
     )
 
 
+def count_up_to(target: Target[Any], limit: int, where: Where = ()) -> Select[int]:
+    """Select the number of rows that match, `limit` where they are more; costs no more than finding so many."""
+    rows: Any = select(literal_column("1")).select_from(target.model).where(*target.under(where))
+    return select(func.count()).select_from(rows.limit(number(limit)).subquery())
+
+
 def key_names(target: Target[Any]) -> list[str]:
     """Return the attributes of the primary key that the scope leaves open: `id` for a document."""
-    mapper, scoped = inspect(target.model), dict(target.scope)
-    names = [mapper.get_property_by_column(key).key for key in mapper.primary_key]
-    return [name for name in names if name not in scoped]
+    scoped = dict(target.scope)
+    return [name for name in _all_key_names(target) if name not in scoped]
 
 
 def key_parameters(target: Target[Any], key: tuple[Any, ...]) -> dict[str, Any]:
@@ -164,3 +203,39 @@ def _nearest(
     rows = scanned(target, distance, shape).where(*target.under(where), *but_for, *at_least(distance, shape))
     found = nearest_of(rows.correlate(queries), target, shape, query=queries.c.query, filtered=bool(where))
     return found.correlate(queries)
+
+
+def _hits_among(queries: FromClause, target: Target[M], shape: Nearest, where: Where) -> Select[int, M, float]:
+    inner = _nearest_among(queries, target, shape, where).lateral("rowspace_hits")
+    names = _all_key_names(target)
+    same = and_(*(getattr(target.model, name) == inner.c[_KEY + name] for name in names))
+    distance = inner.c[DISTANCE]
+    statement: Select[int, M, float] = (
+        select_hits(target, target.model, shape, distance, queries.c.position)
+        .select_from(queries.join(inner, true()).join(target.model, same))
+        # By value: the partition that the keys are in is known from nothing else when the statement is planned.
+        .where(*target.in_scope(), *at_most(distance, shape))
+        .order_by(queries.c.position, distance)
+    )
+    return statement
+
+
+def _nearest_among(queries: FromClause, target: Target[Any], shape: Nearest, where: Where) -> Select[Any]:
+    """Select keys and distance of the k nearest, among rows that a WITH query finds once for all queries."""
+    keys = [getattr(target.model, name).label(_KEY + name) for name in _all_key_names(target)]
+    rows: Any = (
+        select(*keys, target.expression.label(_VECTOR))
+        .select_from(target.model)
+        .where(*target.under(where))
+        .cte("rowspace_rows")
+        .prefix_with("MATERIALIZED")
+    )
+    operators: Any = rows.c[_VECTOR].comparator
+    distance = operators.distance(queries.c.query, target.distance)
+    found = select(*(rows.c[key.name] for key in keys), distance.label(DISTANCE)).where(*at_least(distance, shape))
+    return found.order_by(distance).limit(number(shape.k)).correlate(queries)
+
+
+def _all_key_names(target: Target[Any]) -> list[str]:
+    mapper = inspect(target.model)
+    return [mapper.get_property_by_column(key).key for key in mapper.primary_key]

@@ -314,7 +314,8 @@ def _repair(facts: Facts, index: IndexFact) -> str:
 
 
 def _command(facts: Facts, index: IndexFact) -> str | None:
-    return next((asked.command for asked in facts.asked if asked.is_of(index.table, index.schema)), None)
+    owner = facts.owner(index)
+    return None if owner is None else owner.command
 
 
 def _after_using(index: IndexFact) -> str:

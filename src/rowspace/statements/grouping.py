@@ -11,7 +11,21 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, Subquery, Text, and_, func, inspect, literal, literal_column, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Integer,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    func,
+    inspect,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace.settings import check_count
@@ -94,7 +108,8 @@ def grouped(
 ) -> Select[int, Any, M, float, int, float]:
     """Select place of the group, its key, row, distance, and of the candidates their number and largest distance.
 
-    By place, then distance. The parameter `rowspace_query` is the vector. Rows whose key is NULL are in no group.
+    By place, then distance; the last two are 0 where all rows are looked at. The parameter `rowspace_query` is the
+    vector. Rows whose key is NULL are in no group.
     Of `shape` counts whether there is a lower end, and whether the embedding is loaded.
     Costs an index scan of `candidates` rows; with None one pass over every row that matches.
     """
@@ -120,12 +135,16 @@ def _best(target: Target[Any], by: GroupKey, grouping: Grouping, where: Sequence
     # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`: under a condition that
     # leaves one group, its order is that of the index.
     nearest_first = distance + literal_column("0.0")
+    # One window, whose rows beyond `per_group` the server leaves out as it goes. For the smallest distance by `min`, or
+    # the number of all rows, it keeps each of them, on disk: of a million rows three times.
+    in_group: dict[str, Any] = {"partition_by": group, "order_by": nearest_first}
+    counted = grouping.candidates is not None
     ranked = select(
         *found.c,
-        func.row_number().over(partition_by=group, order_by=nearest_first).label("rank"),
-        func.min(distance).over(partition_by=group).label("nearest"),
-        func.count().over().label("candidates"),
-        func.max(distance).over().label("farthest"),
+        func.row_number().over(**in_group).label("rank"),
+        func.first_value(distance, type_=Double()).over(**in_group).label("nearest"),
+        (func.count().over() if counted else literal_column("0", Integer())).label("candidates"),
+        (func.max(distance).over() if counted else literal_column("0", Double())).label("farthest"),
     ).subquery("rowspace_ranked")
     place = func.dense_rank().over(order_by=(ranked.c.nearest, ranked.c[_GROUP])).label("place")
     kept = ranked.c.rank <= literal_column(f"{grouping.per_group:d}")

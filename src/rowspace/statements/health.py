@@ -5,9 +5,10 @@ Sources: PostgreSQL's manual, "pg_stat_all_tables", "pg_class" and "pg_available
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from sqlalchemy import JSON, BigInteger, Boolean, Float, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -17,6 +18,8 @@ from rowspace.statements.catalog import IndexFact
 from rowspace.statements.indexing import PlannedIndex
 
 __all__ = ["SERVER", "Asked", "Facts", "ServerFact", "TableFact", "tables", "tables_of"]
+
+T = TypeVar("T")
 
 SERVER = text("""
     SELECT (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS extension,
@@ -120,14 +123,37 @@ class Facts:
     tables: Sequence[TableFact] = ()
     indexes: Sequence[IndexFact] = ()
     asked: Sequence[Asked] = ()
+    # By the name of the table: each check asks for each collection, of which there may be thousands.
+    _tables: Mapping[str, list[TableFact]] = field(init=False, repr=False, compare=False)
+    _indexes: Mapping[str, list[IndexFact]] = field(init=False, repr=False, compare=False)
+    _asked: Mapping[str, list[Asked]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_tables", _by(attrgetter("name"), self.tables))
+        object.__setattr__(self, "_indexes", _by(attrgetter("table"), self.indexes))
+        object.__setattr__(self, "_asked", _by(attrgetter("table"), self.asked))
 
     def table(self, asked: Asked) -> TableFact | None:
         """Return the table that is asked for, if it is there."""
-        return next((table for table in self.tables if asked.is_of(table.name, table.schema)), None)
+        tables = self._tables.get(asked.table, [])
+        return next((table for table in tables if asked.is_of(table.name, table.schema)), None)
 
     def on(self, asked: Asked) -> list[IndexFact]:
         """Return the indexes of the table that is asked for."""
-        return [index for index in self.indexes if asked.is_of(index.table, index.schema)]
+        indexes = self._indexes.get(asked.table, [])
+        return [index for index in indexes if asked.is_of(index.table, index.schema)]
+
+    def owner(self, index: IndexFact) -> Asked | None:
+        """Return what asks for the table of an index, if anything does."""
+        asked = self._asked.get(index.table, [])
+        return next((one for one in asked if one.is_of(index.table, index.schema)), None)
+
+
+def _by(name: Callable[[T], str], facts: Iterable[T]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = {}
+    for fact in facts:
+        found.setdefault(name(fact), []).append(fact)
+    return found
 
 
 def tables(asked: Iterable[Asked]) -> TextualSelect:

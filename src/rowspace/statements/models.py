@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -23,9 +23,15 @@ from sqlalchemy import (
 from rowspace.errors import ConfigurationError
 from rowspace.statements.eager import apart
 
-__all__ = ["as_key", "by_keys", "count", "delete_where", "key_columns", "table_of_one"]
+__all__ = ["as_key", "by_keys", "count", "delete_where", "key_columns", "parts_of", "table_of_one"]
 
 M = TypeVar("M")
+
+#: Keys of one column in a statement; PostgreSQL takes 65,535 parameters.
+_KEYS_AT_ONCE = 10_000
+#: Keys of several columns: their comparisons are nested in each other, and 10,000 of them are deeper than the server's
+#: `max_stack_depth` of 2 MB.
+_PAIRS_AT_ONCE = 1_000
 
 
 def key_columns(model: type[Any]) -> tuple[ColumnElement[Any], ...]:
@@ -85,6 +91,12 @@ def _has_key(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> ColumnElement
     if len(columns) == 1:
         return columns[0].in_([key[0] for key in keys])
     return tuple_(*columns).in_(keys)
+
+
+def parts_of(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Split primary keys into those of one statement."""
+    size = _KEYS_AT_ONCE if len(key_columns(model)) == 1 else _PAIRS_AT_ONCE
+    return (keys[start : start + size] for start in range(0, len(keys), size))
 
 
 def by_keys(model: type[M], keys: Sequence[tuple[Any, ...]]) -> Select[M]:

@@ -14,13 +14,10 @@ from sqlalchemy import ARRAY, BigInteger, Text, TextClause, bindparam, text
 
 from rowspace.indexes import Spec
 from rowspace.models import Document
-from rowspace.statements.admin import Partition
+from rowspace.statements.admin import LOCK_TIMEOUT, Partition
 from rowspace.statements.identifiers import qualified, quote
 
 __all__ = ["Replacement", "carry_over", "obstacles"]
-
-#: Below PostgreSQL's `deadlock_timeout`, so that in a deadlock it is the swap that gives way.
-_LOCK_TIMEOUT = 500
 
 _COLUMNS = [quote(column.name) for column in Document.__table__.columns]
 
@@ -134,7 +131,7 @@ class Replacement:
         nobody can be between reading the dimension and searching. That table is locked first, as they do.
         """
         return [
-            f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT:d}",
+            f"SET LOCAL lock_timeout = {LOCK_TIMEOUT:d}",
             f"LOCK TABLE {self._in_schema('collections')} IN ACCESS EXCLUSIVE MODE",
             f"LOCK TABLE ONLY {self._in_schema('documents')}, ONLY {self.old.qualified} IN ACCESS EXCLUSIVE MODE",
         ]

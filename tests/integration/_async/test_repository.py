@@ -161,6 +161,15 @@ async def test_composite_keys(session):
     assert {(hit.entity.tenant, hit.entity.number) for hit in hits} == {("b", 1), ("b", 2)}
 
 
+async def test_more_composite_keys_than_the_server_compares_in_one_statement(session):
+    repository = AsyncRepository(session, Part)
+    await repository.upsert({"tenant": "a", "number": n, "embedding": [n, 0]} for n in range(3))
+    keys = [("a", n) for n in reversed(range(12_000))]
+    found = await repository.get_many(keys)
+    assert [part.number for part in found if part] == [2, 1, 0]
+    assert await repository.delete(keys) == 3
+
+
 async def test_delete(articles, session):
     assert await articles.delete([1, 2, 9]) == 2
     assert await articles.delete([]) == 0

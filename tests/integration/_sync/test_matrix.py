@@ -295,6 +295,26 @@ def test_an_error_in_a_load_by_copy_is_one_of_sqlalchemys_too(database, collecti
         assert sqlstate_of(raised.value.orig) == "57014"
 
 
+class Compared(str):
+    """A key that counts how often it is compared."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+    times = 0
+
+    def __eq__(self, other):
+        Compared.times += 1
+        return str.__eq__(self, other)
+
+
+def test_a_key_that_comes_twice_is_found_without_comparing_each_with_all(database, collection):
+    keys = [Compared(n) for n in [*range(500), 499]]
+    with database.begin() as session:
+        with pytest.raises(InvalidRow, match="Expected each key once, got '499' twice"):
+            MatrixRepository(session, collection).update(keys, np.zeros((501, len(VECTORS[0]))))
+    assert Compared.times < 5_000
+
+
 def test_a_key_that_comes_twice_is_refused(database, collection):
     with database.begin() as session:
         matrices = MatrixRepository(session, collection)

@@ -9,6 +9,8 @@ from sqlalchemy import NullPool, event
 from sqlalchemy.orm import Session
 
 from rowspace import CollectionRepository, Database, SearchRepository, SearchSettings
+from rowspace.repositories import wide
+from rowspace.repositories._sync import many
 
 
 @pytest.fixture
@@ -67,7 +69,9 @@ def test_the_planner_takes_the_queries_for_ten_however_many_there_are(session, r
     assert "rows=10 " in scan
 
 
-def test_only_the_queries_that_came_back_short_are_sent_again(session, world):
+def test_only_the_queries_that_came_back_short_are_sent_again(session, world, monkeypatch):
+    # As if more rows matched than are found once for all.
+    monkeypatch.setattr(many, "_AMONG", 0)
     settings = SearchSettings(max_scan_tuples=1, ef_search=10)
     repository = SearchRepository(session, world.passage)
     # Of a table as small as this the planner would rather read all rows, and find them.
@@ -93,3 +97,39 @@ def test_a_range_that_ends_early_is_no_reason_to_scan_again(repository, world, s
 def test_groups_that_are_full_among_the_first_candidates_are_one_search(repository, world, sent):
     repository.grouped(world.queries[1], "at.section", groups=2)
     assert [text.split()[0] for text, _ in sent if not text.startswith("SET LOCAL")] == ["SELECT"]
+
+
+def conditions(repository, world, number):
+    return [world.passage.year < number] if repository._target.model is world.passage else {"year": {"$lt": number}}
+
+
+def test_rows_that_few_pass_are_found_once_for_many_queries(session, repository, world, sent):
+    where = conditions(repository, world, 1905)
+    found = repository.nearest_many(world.queries, 5, where=where)
+    count, searched = [one for one in sent if not one[0].startswith("SET LOCAL")]
+    assert count[0].startswith("SELECT count(*)")
+    rows = session.connection().connection.driver_connection.execute(
+        "EXPLAIN (ANALYZE, FORMAT JSON) " + searched[0], searched[1]
+    )
+    nodes, filled = [rows.fetchone()[0][0]["Plan"]], []
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        filled += [node["Actual Loops"]] if node.get("Subplan Name") == "CTE rowspace_rows" else []
+    assert filled == [1]
+    exact = [repository.nearest_many([query], 5, where=where, exact=True)[0] for query in world.queries]
+    assert [[hit.entity.id for hit in hits] for hits in found] == [[hit.entity.id for hit in hits] for hits in exact]
+
+
+def test_a_filter_that_many_pass_is_counted_once_for_few_queries(session, world, monkeypatch):
+    monkeypatch.setattr(many, "FEW", 3)
+    monkeypatch.setattr(wide, "_until", wide.WeakKeyDictionary())
+    repository = SearchRepository(session, CollectionRepository(session).get(world.collection))
+    counted = []
+    event.listen(
+        session.get_bind(), "before_cursor_execute", lambda *call: counted.append(call[2].startswith("SELECT count("))
+    )
+    year = session.get(repository._target.model, (repository._target.scope[0][1], "3")).meta["year"]
+    for _ in range(2):
+        assert repository.similar_to("3", 5, where={"year": year})
+    assert sum(counted) == 1

@@ -20,6 +20,7 @@ from sqlalchemy import (
     cast,
     literal,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -252,6 +253,27 @@ def test_if_exists(session, table):
     assert (collection.distance, len(MatrixRepository(session, collection).read())) == ("l2", 3)
     with pytest.raises(ConfigurationError, match="one of fail, append, replace, got 'upsert'"):
         write_table(session, "there", table, if_exists="upsert")
+
+
+def test_a_collection_is_dropped_when_its_replacement_is_loaded(session, table):
+    locks = text(
+        "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'documents'::regclass "
+        "AND mode = 'AccessExclusiveLock'"
+    )
+    write_table(session, "there", table.slice(0, 10))
+    held = []
+
+    def watched():
+        for batch in table.slice(0, 6).to_batches(max_chunksize=2):
+            held.append(session.scalar(locks))
+            yield batch
+
+    reader = pa.RecordBatchReader.from_batches(table.schema, watched())
+    write_table(session, "there", reader, if_exists="replace", chunksize=2)
+    assert set(held) == {0}
+    assert session.scalar(locks) == 1
+    assert [one.name for one in CollectionRepository(session).list()] == ["there"]
+    assert len(MatrixRepository(session, CollectionRepository(session).get("there")).read()) == 6
 
 
 def test_ids_that_are_numbers_come_back_as_numbers(session, table):

@@ -274,3 +274,21 @@ def test_values_of_the_metadata_are_looked_up_by_the_gin_index():
 def test_numbers_out_of_range_are_refused(options):
     with pytest.raises(InvalidSetting, match=next(iter(options))):
         Grouping(**options)
+
+
+@pytest.mark.parametrize("target", [NOTES, TILES, Target(Draft, "embedding", Distance.L2), DOCUMENTS])
+def test_few_rows_are_found_once_for_all_queries(target):
+    where = [target.attribute.is_not(None)]
+    for statement in (nearest_many, similar_to):
+        text = sql(statement(target, Nearest(5, min_distance=True, max_distance=True), where, found_once=True))
+        rows, searched = text.split("LATERAL", 1)
+        assert "AS MATERIALIZED (SELECT" in rows
+        assert "FROM rowspace_rows WHERE" in searched
+        assert " IS NOT NULL" in rows
+        assert " IS NOT NULL" not in searched
+
+
+def test_all_rows_are_ranked_by_one_window_that_need_not_keep_them():
+    text = sql(grouped(NOTES, GroupKey(Note.kind.expression), Grouping(3, 2)))
+    assert "OVER ()" not in text
+    assert "min(" not in text

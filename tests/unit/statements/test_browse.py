@@ -79,3 +79,11 @@ def test_values_travel_as_parameters():
     assert evil not in sql(statement)
     assert evil not in sql(facet(TARGET, Key(Document, "meta", (evil,)), 3))
     assert evil not in sql(stats(TARGET, Key(Document, "meta", (evil,))))
+
+
+@pytest.mark.parametrize("built", [facet(TARGET, YEAR, 3), stats(TARGET, YEAR)], ids=["facet", "stats"])
+def test_values_are_taken_apart_after_they_are_counted_together(built):
+    statement = re.sub(r"\s+", " ", sql(built))
+    assert "GROUP BY rowspace_every.value) AS rowspace_whole JOIN LATERAL" in statement
+    assert "jsonb_path_query(rowspace_whole.value" in statement
+    assert "jsonb_path_query(documents" not in statement

@@ -174,3 +174,16 @@ def test_what_cannot_be_read_is_named_with_the_reason():
     found = unreadable_finding(ASKED, denied)
     assert (found.check, found.severity, found.subject) == ("unreadable", "warning", "the collection 'news'")
     assert found.what == ("The recall of the collection 'news' was not measured: permission denied for table docs.")
+
+
+def test_the_work_grows_with_the_collections_and_not_with_their_square(monkeypatch):
+    count, calls, is_of = 300, [], Asked.is_of
+    monkeypatch.setattr(Asked, "is_of", lambda *given: calls.append(given) or is_of(*given))
+    names = [f"docs_{number}" for number in range(count)]
+    facts = Facts(
+        tables=[replace(TABLE, name=name) for name in names],
+        indexes=[replace(INDEX, table=name, name=f"ix_{name}", is_valid=False) for name in names],
+        asked=[replace(ASKED, table=name, indexes=[replace(PLAN, name=f"ix_{name}")]) for name in names],
+    )
+    assert len([one for one in check(facts) if one.check == "invalid-index"]) == count
+    assert len(calls) <= 20 * count

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from inspect import signature
 from itertools import chain
 from typing import Any, Literal, TypeAlias, cast
+from uuid import uuid4
 
 from sqlalchemy import true
 from sqlalchemy.orm import Session
@@ -148,7 +149,7 @@ def _load_documents(session: Session, over: str | Collection, data: _Data, loadi
     source = iter(data.batches)
     first = next((batch for batch in source if len(batch)), None)
     dimension = data.rows.dimension_of(first)
-    collection = _collection(session, over, dimension, loading)
+    collection, aside = _collection(session, over, dimension, loading)
     found = [] if first is None else [first]
     shown = data.batches if isinstance(data.batches, list) else found
     collection.meta = keep_schema(collection.meta, data.rows.kept(shown), data.rows.notes)
@@ -158,22 +159,31 @@ def _load_documents(session: Session, over: str | Collection, data: _Data, loadi
     report = repository.upsert(rows, batch_size=loading.chunksize)
     if was_empty and report.written and loading.build_indexes:
         repository.create_indexes()
+    if aside is not None:
+        CollectionRepository(session).drop(aside)
     return report
 
 
-def _collection(session: Session, over: str | Collection, dimension: int | None, loading: Loading) -> Collection:
+def _collection(
+    session: Session, over: str | Collection, dimension: int | None, loading: Loading
+) -> tuple[Collection, str | None]:
+    """Return the collection to load, and what the one that it takes the place of is called until it is dropped."""
+    aside = None
     collections = CollectionRepository(session)
     options = dict(loading.create)
     name = over if isinstance(over, str) else over.name
     if isinstance(over, Collection):
         if loading.if_exists == "append":
-            return over
+            return over, None
         if loading.if_exists == "fail":
             message = f"There is already a collection {name!r}: say if_exists='append' or 'replace'."
             raise CollectionExists(message)
         options = {"distance": over.distance, "language": over.language, "index": from_dict(over.index), **options}
         dimension = over.dimension if dimension is None else dimension
-        collections.drop(name)
+        # Dropped when the rows are there: from a DROP on, nobody reads or writes any collection until the transaction
+        # ends.
+        aside = f"{uuid4().hex} is replaced"
+        collections.rename(name, aside)
     dimension = options.pop("dimension", dimension)
     if dimension is None:
         message = (
@@ -181,7 +191,7 @@ def _collection(session: Session, over: str | Collection, dimension: int | None,
             'create={"dimension": ...} does.'
         )
         raise InvalidRow(message)
-    return collections.create(name, dimension, **options)
+    return collections.create(name, dimension, **options), aside
 
 
 def _load_model(session: Session, model: type[Any], data: _Data, loading: Loading) -> LoadReport:

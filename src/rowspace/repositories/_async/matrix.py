@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -102,7 +103,7 @@ class AsyncMatrixRepository:
             message = f"Expected one vector a key, got {len(matrix)} vectors for {len(keys)} keys."
             raise InvalidVector(message)
         if len({*keys}) < len(keys):
-            twice = next(key for at, key in enumerate(keys) if key in keys[:at])
+            twice, _ = Counter(keys).most_common(1)[0]
             message = f"Expected each key once, got {twice[0] if len(twice) == 1 else twice!r} twice."
             raise InvalidRow(message)
         names = [*key_names(self._subject.target), self._subject.target.column]

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import inspect
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from rowspace.distance import Distance
-from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
+from rowspace.errors import CollectionExists, CollectionNotFound, TransactionConflict, mapped_errors, sqlstate_of
 from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.policies import guards_of
@@ -21,12 +21,15 @@ from rowspace.repositories.given import is_text, session_of
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.statements import documents as statements
-from rowspace.statements.admin import Partition
+from rowspace.statements.admin import Partition, patiently
 from rowspace.statements.catalog import facts_of, index_facts, is_owned, schema_of
 from rowspace.statements.replacement import Replacement
 from rowspace.wire.encode import storable_json
 
 __all__ = ["CollectionRepository"]
+
+#: "lock_not_available"
+_NO_LOCK = "55P03"
 
 
 class CollectionRepository:
@@ -52,7 +55,8 @@ class CollectionRepository:
     ) -> Collection:
         """Create a collection and its partition of `documents`; readers and writers of others are not held up.
 
-        Costs a row, and a table with its primary key.
+        Costs a row, and a table with its primary key. Whoever else creates or drops a collection waits until this
+        transaction ends.
 
         Args:
             name: 1 to 200 characters.
@@ -140,8 +144,12 @@ class CollectionRepository:
     def drop(self, name: str) -> None:
         """Drop a collection with all its documents; costs one DROP TABLE, however many there are.
 
+        The DROP waits for every transaction that has read or written documents, of any collection: see `drop_tables`.
+        From then on nobody else reads or writes any, until this transaction ends: drop last in it.
+
         Raises:
             CollectionNotFound: there is none of that name.
+            TransactionConflict: other transactions stayed open for two minutes.
         """
         collection = self.get(name)
         self.drop_tables(collection)
@@ -164,12 +172,26 @@ class CollectionRepository:
     def drop_tables(self, collection: Collection) -> None:
         """Drop the partition of a collection and what re-embedding put beside it; its row is the caller's to delete.
 
-        Costs one DROP TABLE, or two.
+        Costs one DROP TABLE, or two, and a wait for every transaction that has read or written documents, of any
+        collection. In it nobody waits for longer than half a second: then it lets them through and tries again.
+
+        Raises:
+            TransactionConflict: it did not come to its lock in two minutes.
         """
         with mapped_errors():
             partition = self.partition_of(collection)
             beside = [] if collection.reembedding is None else Replacement(partition).drop()
-            run_verbatim(self._connection(), [partition.drop(), *beside])
+            try:
+                run_verbatim(self._connection(), [patiently([partition.drop(), *beside])])
+            except DBAPIError as error:
+                if sqlstate_of(error.orig) != _NO_LOCK:
+                    raise
+                message = (
+                    f"{partition.name} was not dropped: for two minutes transactions that have read or written "
+                    "documents, of whatever collection, stayed open (pg_stat_activity tells whose). Roll back, end "
+                    "them, and drop it again."
+                )
+                raise TransactionConflict(message) from error
 
     def is_owned(self, collection: Collection) -> bool:
         """Return whether this role owns the table of a collection, and so may build its indexes; costs one row."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -103,7 +104,7 @@ class MatrixRepository:
             message = f"Expected one vector a key, got {len(matrix)} vectors for {len(keys)} keys."
             raise InvalidVector(message)
         if len({*keys}) < len(keys):
-            twice = next(key for at, key in enumerate(keys) if key in keys[:at])
+            twice, _ = Counter(keys).most_common(1)[0]
             message = f"Expected each key once, got {twice[0] if len(twice) == 1 else twice!r} twice."
             raise InvalidRow(message)
         names = [*key_names(self._subject.target), self._subject.target.column]

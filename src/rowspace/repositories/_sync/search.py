@@ -84,7 +84,9 @@ class SearchRepository(Generic[M]):
         """Return the k nearest rows to each of many vectors, nearest first: one list a query, in their order.
 
         The same as one `nearest` for each, in one statement for 1,000 of them. Costs an index scan a query; those that
-        come back short are searched again together, by a scan that goes on, then exactly.
+        come back short are searched again together, by a scan that goes on, then exactly. With `where`, the rows that
+        match are counted first, up to 10,000 of them (1,000 for fewer than ten queries): so few are found once and
+        compared with each query.
 
         Args:
             queries: an array-like of shape (q, n), or a sequence of vectors of the column's type.

@@ -100,10 +100,13 @@ class AsyncDocumentService:
             return CollectionInfo.from_collection(await AsyncCollectionRepository(session).rename(name, new_name))
 
     async def drop_collection(self, name: str) -> None:
-        """Drop a collection with all its documents.
+        """Drop a collection with all its documents; waits for every transaction that has read or written documents.
+
+        Meanwhile nobody waits for longer than half a second, see `AsyncCollectionRepository.drop_tables`.
 
         Raises:
             CollectionNotFound: there is none of that name.
+            TransactionConflict: other transactions stayed open for two minutes.
         """
         async with begin(self._sessions) as session:
             await AsyncCollectionRepository(session).drop(name)

@@ -99,10 +99,13 @@ class DocumentService:
             return CollectionInfo.from_collection(CollectionRepository(session).rename(name, new_name))
 
     def drop_collection(self, name: str) -> None:
-        """Drop a collection with all its documents.
+        """Drop a collection with all its documents; waits for every transaction that has read or written documents.
+
+        Meanwhile nobody waits for longer than half a second, see `CollectionRepository.drop_tables`.
 
         Raises:
             CollectionNotFound: there is none of that name.
+            TransactionConflict: other transactions stayed open for two minutes.
         """
         with begin(self._sessions) as session:
             CollectionRepository(session).drop(name)
