@@ -84,7 +84,7 @@ class AsyncSearchRepository(Generic[M]):
 
         The same as one `nearest` for each, in one statement for 1,000 of them. Costs an index scan a query; those that
         come back short are searched again together, by a scan that goes on, then exactly. With `where`, the rows that
-        match are counted first, up to 10,000 of them (1,000 for fewer than ten queries): so few are found once and
+        match are counted first, up to 5,000 of them (1,000 for fewer than ten queries): so few are found once and
         compared with each query.
 
         Args:
