@@ -99,6 +99,7 @@ class Database(_Opened):
 
         Further keywords go to `sqlalchemy.create_engine`. A connection that lay in the pool for half a second is pinged
         before it is handed out; `pool_pre_ping` pings it each time, or never. A forked process makes its own.
+        Connections speak UTF-8, whatever the database is in, unless a `client_encoding` is given.
 
         Raises:
             ConfigurationError: the URL cannot be read or names a driver that does not fit.
