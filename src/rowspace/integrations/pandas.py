@@ -20,7 +20,7 @@ from rowspace.repositories.given import size
 from rowspace.repositories.targets import mapper_of
 from rowspace.results import LoadReport, Reject
 from rowspace.wire.columns import Kind, kind_of
-from rowspace.wire.encode import to_json
+from rowspace.wire.values import to_json
 
 pd: Any = require("pandas", extra="pandas")
 pa: Any = require("pyarrow", extra="pandas")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rowspace.errors import InvalidRow, InvalidText, RowspaceError
 from rowspace.services.models import DocumentIn
 from rowspace.vectors import as_halfvec, as_vector
-from rowspace.wire.encode import storable_json, storable_text
+from rowspace.wire.values import storable_json, storable_text
 
 __all__ = ["Given", "bytes_of", "checked", "id_of", "long_texts", "sha256"]
 

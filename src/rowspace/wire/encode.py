@@ -7,9 +7,7 @@ no fast encoder here is sent as text into a text column of the staging table, an
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 import itertools
-import json
 import re
 import struct
 import uuid
@@ -30,6 +28,7 @@ from rowspace import vectors
 from rowspace.errors import InvalidRow, InvalidText, RowspaceError
 from rowspace.statements.write import StagedColumn
 from rowspace.types import Vector, VectorType, on_postgresql, vector_type_of
+from rowspace.wire.values import all_json_bytes, json_bytes, text_without_nul, to_text
 
 __all__ = [
     "ColumnEncoder",
@@ -37,10 +36,6 @@ __all__ = [
     "ddl_of",
     "encoder_of",
     "literal_of",
-    "storable_json",
-    "storable_text",
-    "to_json",
-    "to_text",
 ]
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -174,7 +169,7 @@ def _json_of(type_: Any, *, strip_nul: bool) -> Encode:
         # None, JSON.NULL and null() are what they are to a session that adds an entity.
         if (value is None and none_as_null) or isinstance(value, Null):
             return None
-        return prefix + _json(None if value is json_null else value, strip_nul=strip_nul)
+        return prefix + json_bytes(None if value is json_null else value, strip_nul=strip_nul)
 
     return encode
 
@@ -192,22 +187,11 @@ def _matrix(dimension: int | None, values: Sequence[Any]) -> Sequence[Buffer]:
 
 
 def _jsons(prefix: bytes, values: Sequence[Any]) -> Sequence[Buffer]:
-    """Encode many values as one list in which a text that stands for a separator comes after each."""
-    if any(value is types.JSON.NULL for value in values):
-        # To SQLAlchemy 2.0 it is a number, which has a form in JSON.
-        message = "one stands for JSON's null."
-        raise TypeError(message)
-    text = _dumps([item for value in values for item in (value, _SEPARATOR)])
-    if "\\u0000" in text:
-        message = "one may have a NUL."
-        raise InvalidText(message)
-    # As a text's own quotes are escaped, only a list inside of a value can have the same: then there are too many.
-    encoded = text[1 : -len(_BETWEEN) + 1].encode().split(_BETWEEN)
-    return [_LENGTH(len(prefix) + len(data)) + prefix + data for _, data in zip(values, encoded, strict=True)]
+    return [_LENGTH(len(prefix) + len(data)) + prefix + data for data in all_json_bytes(values)]
 
 
 def _text_of(length: int | None, *, strip_nul: bool) -> ToBytes:
-    text = _strip_nul if strip_nul else to_text
+    text = text_without_nul if strip_nul else to_text
     if length is None:
         return text
 
@@ -226,7 +210,7 @@ def _text_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode:
     # A dict of hstore becomes text too: psycopg could take it only on a connection that knows the type.
     dialect = postgresql.psycopg.dialect(use_native_hstore=False)  # type: ignore[no-untyped-call]
     bind = type_.dialect_impl(dialect).bind_processor(dialect)
-    transformer = Transformer(_Adapters(_strip_nul if strip_nul else to_text))
+    transformer = Transformer(_Adapters(text_without_nul if strip_nul else to_text))
 
     def encode(value: Any) -> bytes | None:
         processed = bind(value) if bind else value
@@ -364,29 +348,6 @@ def _located(error: type[Exception], number: int, row: Mapping[str, Any], what: 
     return kind(f"Row {number}{identity}, column {what}")
 
 
-def to_text(value: Any) -> bytes:
-    """Return text as UTF-8.
-
-    Raises:
-        InvalidText: not text, or with a NUL byte or a lone surrogate, which PostgreSQL cannot store.
-    """
-    if not isinstance(value, str):
-        message = f"expected text, got {type(value).__name__}."
-        raise InvalidText(message)
-    if "\0" in value:
-        message = "PostgreSQL cannot store a NUL byte in text. Remove it; a load of documents does with strip_nul=True."
-        raise InvalidText(message)
-    try:
-        return value.encode()
-    except UnicodeEncodeError as error:
-        message = f"the text holds a lone surrogate at index {error.start}, which is not valid Unicode."
-        raise InvalidText(message) from None
-
-
-def _strip_nul(value: Any) -> bytes:
-    return to_text(value.replace("\0", "") if isinstance(value, str) else value)
-
-
 def _boolean(value: Any) -> bytes:
     # struct would take any object that is true, the text "false" as well.
     if not isinstance(value, bool | np.bool_ | int) or value not in {True, False}:
@@ -405,115 +366,6 @@ def _bytes(value: Any) -> bytes:
 def _uuid(value: Any) -> bytes:
     return (value if isinstance(value, uuid.UUID) else uuid.UUID(value)).bytes
 
-
-def storable_text(value: Any, *, strip_nul: bool = False) -> str:
-    """Return text as PostgreSQL can store it, without NUL bytes when asked.
-
-    Raises:
-        InvalidText: as in `to_text`.
-    """
-    if strip_nul:
-        return _strip_nul(value).decode()
-    to_text(value)
-    return str(value)
-
-
-def storable_json(value: Any, *, strip_nul: bool = False) -> Any:
-    """Return what JSONB gives back for a value: dates as text, tuples as lists; without NUL bytes when asked.
-
-    Raises:
-        InvalidText: as in `to_text`.
-        InvalidRow: a NaN, an infinity, a decimal that a float cannot hold, or a value that has no form in JSON.
-    """
-    try:
-        # As text: of bytes, the module would guess the encoding first.
-        return json.loads(_json(value, strip_nul=strip_nul).decode())
-    except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
-        if isinstance(error, InvalidText):
-            raise
-        raise InvalidRow(str(error)) from error
-
-
-def to_json(value: Any) -> str:
-    """Return JSON text; dates, UUIDs, decimals and NumPy values become what JSON has for them.
-
-    Raises:
-        TypeError: a value that has no form in JSON; of an object, the message names the key.
-        ValueError: a NaN or an infinity; a decimal that a float cannot hold.
-    """
-    try:
-        return _dumps(value)
-    except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
-        if isinstance(value, Mapping):
-            for key, inner in value.items():
-                message = _fault_in_json(key, inner)
-                if message is not None:
-                    raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from error
-        raise
-
-
-def _fault_in_json(key: Any, value: Any) -> str | None:
-    try:
-        _dumps({key: value})
-    except _Inexact as error:
-        return f"{key!r}: {error}"
-    except (TypeError, ValueError, ArithmeticError, RecursionError):
-        return f"{key!r} is {value!r:.60}, which has no form in JSON. Leave it out, or make it text."
-    return None
-
-
-def _json(value: Any, *, strip_nul: bool) -> bytes:
-    text = to_json(value)
-    # The escape may also be the text of a backslash and five letters, which is fine: only a real NUL is changed.
-    if "\\u0000" in text and strip_nul:
-        text = json.dumps(_without_nul(json.loads(text)), ensure_ascii=False)
-    elif "\\u0000" in text and _without_nul(json.loads(text)) != json.loads(text):
-        return to_text("\0")
-    return to_text(text)
-
-
-def _without_nul(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\0", "")
-    if isinstance(value, list):
-        return [_without_nul(item) for item in value]
-    if isinstance(value, dict):
-        return {_without_nul(key): _without_nul(item) for key, item in value.items()}
-    return value
-
-
-class _Inexact(ValueError):
-    """A decimal has digits that a float has not."""
-
-
-def _float(value: decimal.Decimal) -> float:
-    # JSONB would keep every digit, but Python reads its numbers as floats: they would be lost on the way out.
-    number = float(value)
-    if value.is_finite() and decimal.Decimal(repr(number)) != value:
-        message = f"{value!r:.60} has digits that would be lost, as JSON is read as floats. Make it text, or a float."
-        raise _Inexact(message)
-    return number
-
-
-def _jsonable(value: Any) -> Any:
-    """Turn what JSON has no word for into what a filter would compare with: ISO text, numbers."""
-    if isinstance(value, dt.date | dt.time):
-        return value.isoformat()
-    if isinstance(value, uuid.UUID):
-        return str(value)
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, decimal.Decimal):
-        return int(value) if value == value.to_integral_value() else _float(value)
-    message = f"{type(value).__name__} {value!r:.60} has no form in JSON."
-    raise TypeError(message)
-
-
-# json.dumps would make an encoder for every value.
-_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_jsonable).encode
-
-#: What stands between values that are encoded together, and its form in JSON.
-_SEPARATOR, _BETWEEN = "\x1e", b', "\\u001e", '
 
 _TEXTS = {types.Text, types.String, types.Unicode, types.UnicodeText, types.TEXT, types.VARCHAR}
 _JSONS = {postgresql.JSONB, types.JSON, postgresql.JSON}

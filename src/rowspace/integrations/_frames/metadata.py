@@ -15,7 +15,7 @@ from typing import Any
 from rowspace._optional import require
 from rowspace.errors import InvalidRow
 from rowspace.integrations._frames.values import array_of_json, to_python
-from rowspace.wire.encode import to_json
+from rowspace.wire.values import to_json
 
 __all__ = [
     "ID",

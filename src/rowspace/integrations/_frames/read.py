@@ -30,8 +30,8 @@ from rowspace.repositories.subjects import Where
 from rowspace.types import vector_type_of
 from rowspace.vectors import as_vector
 from rowspace.wire.columns import Kind, RawColumn, kind_of
-from rowspace.wire.encode import to_json
 from rowspace.wire.texts import psycopg_dialect, stored_type, value_reader
+from rowspace.wire.values import to_json
 
 __all__ = ["META", "Fields", "fields_of", "selected"]
 

@@ -17,7 +17,7 @@ from rowspace.integrations._ingest.lines import EMBEDDING, METADATA, Rejected, W
 from rowspace.integrations._ingest.tables import Row, matrix_rows, parquet_rows
 from rowspace.services import DocumentIn
 from rowspace.types import Vector
-from rowspace.wire.encode import to_json, to_text
+from rowspace.wire.values import to_json, to_text
 
 __all__ = ["Fields", "numbered_documents", "read"]
 

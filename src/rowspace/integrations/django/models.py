@@ -21,7 +21,7 @@ from rowspace.repositories import CollectionRepository, DocumentRepository, Hybr
 from rowspace.repositories.naming import check_collection
 from rowspace.results import Hit, HybridHit
 from rowspace.services.embedding import check_embedder, embed_query
-from rowspace.wire.encode import storable_json
+from rowspace.wire.values import storable_json
 
 __all__ = ["Collection", "Document"]
 

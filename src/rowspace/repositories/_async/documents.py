@@ -24,7 +24,7 @@ from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
 from rowspace.statements import documents as statements
-from rowspace.wire.encode import storable_json
+from rowspace.wire.values import storable_json
 
 __all__ = ["AsyncDocumentRepository"]
 

@@ -24,7 +24,7 @@ from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition, patiently
 from rowspace.statements.catalog import facts_of, index_facts, is_owned, schema_of
 from rowspace.statements.replacement import Replacement
-from rowspace.wire.encode import storable_json
+from rowspace.wire.values import storable_json
 
 __all__ = ["CollectionRepository"]
 

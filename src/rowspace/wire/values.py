@@ -1,0 +1,184 @@
+"""Text and JSON as PostgreSQL can store them: without NUL and lone surrogates, JSON without NaN and infinity."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import types
+
+from rowspace.errors import InvalidRow, InvalidText
+
+__all__ = [
+    "all_json_bytes",
+    "json_bytes",
+    "storable_json",
+    "storable_text",
+    "text_without_nul",
+    "to_json",
+    "to_text",
+]
+
+#: What stands between values that are encoded together, and its form in JSON.
+_SEPARATOR, _BETWEEN = "\x1e", b', "\\u001e", '
+
+
+def to_text(value: Any) -> bytes:
+    """Return text as UTF-8.
+
+    Raises:
+        InvalidText: not text, or with a NUL byte or a lone surrogate, which PostgreSQL cannot store.
+    """
+    if not isinstance(value, str):
+        message = f"expected text, got {type(value).__name__}."
+        raise InvalidText(message)
+    if "\0" in value:
+        message = "PostgreSQL cannot store a NUL byte in text. Remove it; a load of documents does with strip_nul=True."
+        raise InvalidText(message)
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        message = f"the text holds a lone surrogate at index {error.start}, which is not valid Unicode."
+        raise InvalidText(message) from None
+
+
+def text_without_nul(value: Any) -> bytes:
+    """Return text as UTF-8 without its NUL bytes; raises what `to_text` raises of any other fault."""
+    return to_text(value.replace("\0", "") if isinstance(value, str) else value)
+
+
+def storable_text(value: Any, *, strip_nul: bool = False) -> str:
+    """Return text as PostgreSQL can store it, without NUL bytes when asked.
+
+    Raises:
+        InvalidText: as in `to_text`.
+    """
+    if strip_nul:
+        return text_without_nul(value).decode()
+    to_text(value)
+    return str(value)
+
+
+def storable_json(value: Any, *, strip_nul: bool = False) -> Any:
+    """Return what JSONB gives back for a value: dates as text, tuples as lists; without NUL bytes when asked.
+
+    Raises:
+        InvalidText: as in `to_text`.
+        InvalidRow: a NaN, an infinity, a decimal that a float cannot hold, or a value that has no form in JSON.
+    """
+    try:
+        # As text: of bytes, the module would guess the encoding first.
+        return json.loads(json_bytes(value, strip_nul=strip_nul).decode())
+    except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        if isinstance(error, InvalidText):
+            raise
+        raise InvalidRow(str(error)) from error
+
+
+def to_json(value: Any) -> str:
+    """Return JSON text; dates, UUIDs, decimals and NumPy values become what JSON has for them.
+
+    Raises:
+        TypeError: a value that has no form in JSON; of an object, the message names the key.
+        ValueError: a NaN or an infinity; a decimal that a float cannot hold.
+    """
+    try:
+        return _dumps(value)
+    except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                message = _fault_in_json(key, inner)
+                if message is not None:
+                    raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from error
+        raise
+
+
+def _fault_in_json(key: Any, value: Any) -> str | None:
+    try:
+        _dumps({key: value})
+    except _Inexact as error:
+        return f"{key!r}: {error}"
+    except (TypeError, ValueError, ArithmeticError, RecursionError):
+        return f"{key!r} is {value!r:.60}, which has no form in JSON. Leave it out, or make it text."
+    return None
+
+
+def json_bytes(value: Any, *, strip_nul: bool) -> bytes:
+    """Return JSON in UTF-8, without NUL when asked.
+
+    Raises:
+        InvalidText: a NUL or a lone surrogate.
+        TypeError, ValueError: as in `to_json`.
+    """
+    text = to_json(value)
+    # The escape may also be the text of a backslash and five letters, which is fine: only a real NUL is changed.
+    if "\\u0000" in text and strip_nul:
+        text = json.dumps(_without_nul(json.loads(text)), ensure_ascii=False)
+    elif "\\u0000" in text and _without_nul(json.loads(text)) != json.loads(text):
+        return to_text("\0")
+    return to_text(text)
+
+
+def all_json_bytes(values: Sequence[Any]) -> list[bytes]:
+    """Return many values as JSON in UTF-8, by one list in which a text that stands for a separator comes after each.
+
+    Raises:
+        Exception: of one value `json_bytes` may raise another, or not raise at all.
+    """
+    if any(value is types.JSON.NULL for value in values):
+        # To SQLAlchemy 2.0 it is a number, which has a form in JSON.
+        message = "one stands for JSON's null."
+        raise TypeError(message)
+    text = _dumps([item for value in values for item in (value, _SEPARATOR)])
+    if "\\u0000" in text:
+        message = "one may have a NUL."
+        raise InvalidText(message)
+    # As a text's own quotes are escaped, only a list inside of a value can have the same: then there are too many.
+    encoded = text[1 : -len(_BETWEEN) + 1].encode().split(_BETWEEN)
+    return [data for _, data in zip(values, encoded, strict=True)]
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, list):
+        return [_without_nul(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_nul(key): _without_nul(item) for key, item in value.items()}
+    return value
+
+
+class _Inexact(ValueError):
+    """A decimal has digits that a float has not."""
+
+
+def _float(value: decimal.Decimal) -> float:
+    # JSONB would keep every digit, but Python reads its numbers as floats: they would be lost on the way out.
+    number = float(value)
+    if value.is_finite() and decimal.Decimal(repr(number)) != value:
+        message = f"{value!r:.60} has digits that would be lost, as JSON is read as floats. Make it text, or a float."
+        raise _Inexact(message)
+    return number
+
+
+def _jsonable(value: Any) -> Any:
+    """Turn what JSON has no word for into what a filter would compare with: ISO text, numbers."""
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value == value.to_integral_value() else _float(value)
+    message = f"{type(value).__name__} {value!r:.60} has no form in JSON."
+    raise TypeError(message)
+
+
+# json.dumps would make an encoder for every value.
+_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_jsonable).encode
