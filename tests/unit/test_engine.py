@@ -45,6 +45,7 @@ def test_no_url_is_the_embedded_server(monkeypatch, value):
         f"postgresql://me:a@{SECRET}/b@h/db",
         f"postgresql://me:a@{SECRET}:5/b@h/db",
         f"postgresql://me:a@b/{SECRET}@h/db",
+        f"postgresql://me:a@b/x://{SECRET}@h/db",
         f"postgresql://me:a@{SECRET}?b@h/db",
         f"postgresql://me:a@b?{SECRET}=c@h",
         f"postgresql://me:a@b/c?d={SECRET}@h/db",

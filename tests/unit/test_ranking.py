@@ -105,8 +105,9 @@ def test_the_average_goes_from_the_negative_through_the_positive(distance):
 
 
 def test_the_average_for_cosine_is_of_directions():
-    query = average_query([[10, 0], [0, 0.1]], distance=Distance.COSINE)
-    assert query == pytest.approx([0.5, 0.5])
+    query = average_query([[30, 40], [0, 0.1]], distance=Distance.COSINE)
+    assert query == pytest.approx([0.3, 0.9])
+    assert average_query([[3, 4], [0, 0]], distance=Distance.COSINE) == pytest.approx([0.3, 0.4])
 
 
 @given(seeds, st.integers(1, 4), st.integers(0, 4))

@@ -23,8 +23,9 @@ __all__ = ["read_cursor", "understood", "write_cursor"]
 
 _DIGEST = 6
 
-# What the server says of a text that is no value of a type: not written as one, out of range, no date.
-_NO_VALUE = {"22003", "22007", "22008", "22023", "22P02"}
+# What the server says of a text that is no value of a type: of another dimension, out of range, no date, no zone, not
+# written as one, with a character that cannot be stored.
+_NO_VALUE = {"22000", "22003", "22007", "22008", "22009", "22023", "22P02", "22P05"}
 
 
 def write_cursor(listing: Listing[Any], after: After) -> str:

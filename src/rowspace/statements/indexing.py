@@ -166,7 +166,9 @@ def planned(index: Index, schema: str | None = None) -> PlannedIndex:
         message = f"{index!r} has no table: put it into the __table_args__ of a model."
         raise ConfigurationError(message)
     sql = str(CreateIndex(index).compile(dialect=_dialect))
-    definition = sql.split(" USING ", 1)[1] if " USING " in sql else f"btree {sql[sql.index('(') :]}"
+    # By the table in front of it: names and conditions may hold any word.
+    rest = sql.partition(f" ON {_dialect.identifier_preparer.format_table(table)} ")[2]
+    definition = rest.removeprefix("USING ") if rest.startswith("USING ") else f"btree {rest}"
     return PlannedIndex(str(name), table.name, definition, schema, bool(index.unique))
 
 

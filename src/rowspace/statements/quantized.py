@@ -94,7 +94,7 @@ def nearest_of(
         # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.
         return rows.order_by(distance + literal_column("0.0")).limit(number(shape.k))
     if target.quantize is not None:
-        found = first_of(rows, approximate_distance(target, query), _count(target, shape), filtered=filtered)
+        found = first_of(rows, approximate_distance(target, query), shape.candidates or shape.k, filtered=filtered)
     elif shape.iterative:
         found = first_of(rows, distance, beyond(shape.k), filtered=filtered)
     else:
@@ -131,14 +131,7 @@ def built(target: Target[M], shape: Nearest, where: tuple[ColumnElement[bool], .
     return statement
 
 
-def _count(target: Target[Any], shape: Nearest) -> int:
-    """Return the candidates of a shape, by default as many as for a search without settings."""
-    if shape.candidates is not None or target.quantize is None:
-        return shape.candidates or shape.k
-    return candidates(target.quantize, shape.k, SearchSettings())
-
-
 def _found(target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     distance = distance_to(target)
     rows = scanned(target, distance, shape).where(*target.under(where), *at_least(distance, shape))
-    return first_of(rows, approximate_distance(target), _count(target, shape), filtered=bool(where))
+    return first_of(rows, approximate_distance(target), shape.candidates or shape.k, filtered=bool(where))

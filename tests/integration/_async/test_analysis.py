@@ -54,7 +54,11 @@ class Flags(Base):
 
 @pytest.fixture
 async def collection(session):
-    made = await AsyncCollectionRepository(session).create("analysed", DIMENSION)
+    collections = AsyncCollectionRepository(session)
+    neighbour = await collections.create("neighbour", DIMENSION)
+    stranger = {"id": "stranger", "content": "x", "embedding": VECTORS[0], "meta": {"kind": "0", "even": True}}
+    await AsyncDocumentRepository(session, neighbour).upsert([stranger])
+    made = await collections.create("analysed", DIMENSION)
     rows = (
         {"id": f"{n:04}", "content": "x" * 3_000, "embedding": VECTORS[n],
          "meta": {"kind": str(KINDS[n]), "even": n % 2 == 0, **({"rare": None} if n else {"rare": 1})}}

@@ -41,8 +41,10 @@ def _table(create_tables):
 
 @pytest.fixture
 async def documents(either_session):
-    collection = await AsyncCollectionRepository(either_session).create("streamed", 4, distance="l2")
-    documents = AsyncDocumentRepository(either_session, collection)
+    collections = AsyncCollectionRepository(either_session)
+    neighbour = AsyncDocumentRepository(either_session, await collections.create("neighbour", 4, distance="l2"))
+    await neighbour.upsert([{"id": "not mine", "content": "c", "meta": {"even": True}, "embedding": [1, 1, 1, 1]}])
+    documents = AsyncDocumentRepository(either_session, await collections.create("streamed", 4, distance="l2"))
     await documents.upsert(
         {"id": f"{at:03}", "content": "c", "meta": {"even": at % 2 == 0}, "embedding": vector}
         for at, vector in enumerate(VECTORS)

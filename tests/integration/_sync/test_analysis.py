@@ -55,7 +55,11 @@ class Flags(Base):
 
 @pytest.fixture
 def collection(session):
-    made = CollectionRepository(session).create("analysed", DIMENSION)
+    collections = CollectionRepository(session)
+    neighbour = collections.create("neighbour", DIMENSION)
+    stranger = {"id": "stranger", "content": "x", "embedding": VECTORS[0], "meta": {"kind": "0", "even": True}}
+    DocumentRepository(session, neighbour).upsert([stranger])
+    made = collections.create("analysed", DIMENSION)
     rows = (
         {"id": f"{n:04}", "content": "x" * 3_000, "embedding": VECTORS[n],
          "meta": {"kind": str(KINDS[n]), "even": n % 2 == 0, **({"rare": None} if n else {"rare": 1})}}

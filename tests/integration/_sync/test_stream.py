@@ -42,8 +42,10 @@ def _table(create_tables):
 
 @pytest.fixture
 def documents(either_session):
-    collection = CollectionRepository(either_session).create("streamed", 4, distance="l2")
-    documents = DocumentRepository(either_session, collection)
+    collections = CollectionRepository(either_session)
+    neighbour = DocumentRepository(either_session, collections.create("neighbour", 4, distance="l2"))
+    neighbour.upsert([{"id": "not mine", "content": "c", "meta": {"even": True}, "embedding": [1, 1, 1, 1]}])
+    documents = DocumentRepository(either_session, collections.create("streamed", 4, distance="l2"))
     documents.upsert(
         {"id": f"{at:03}", "content": "c", "meta": {"even": at % 2 == 0}, "embedding": vector}
         for at, vector in enumerate(VECTORS)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import pytest
 from hypothesis import given, strategies as st
-from sqlalchemy import DateTime, Text, func
+from sqlalchemy import DateTime, Enum, Text, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import Document, Vector
@@ -99,6 +99,20 @@ def test_a_schema_is_for_tables_that_name_none():
     assert plan_load(Article, ["id"], schemas={None: "tenant"}).merge.target == "tenant.articles"
     assert plan_load(Part, ["tenant", "number"], schemas={None: "tenant"}).merge.target == "own.parts"
     assert plan_load(Part, ["tenant", "number"], schemas={"own": "tenant"}).merge.target == "tenant.parts"
+
+
+def test_an_enumeration_is_that_of_the_schema_whether_rows_bring_it_or_a_default_does():
+    class Own(DeclarativeBase):
+        pass
+
+    class Task(Own):
+        __tablename__ = "tasks"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        state: Mapped[str] = mapped_column(Enum("open", "done", name="state", schema="own"), default=lambda: "open")
+
+    for attributes in (["id", "state"], ["id"]):
+        _, state = plan_load(Task, attributes, schemas={"own": "tenant"}).merge.columns
+        assert (state.name, state.cast_to) == ("state", "tenant.state")
 
 
 def test_a_partition_and_its_constant():

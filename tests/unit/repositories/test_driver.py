@@ -7,14 +7,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from sqlalchemy import bindparam, column, create_engine, event, select
+from psycopg import errors
+from sqlalchemy import bindparam, column, create_engine, event, exc, select
 from sqlalchemy.dialects.postgresql import asyncpg, psycopg
 from sqlalchemy.types import Enum, Integer
 
 from rowspace.distance import Distance
 from rowspace.errors import DimensionMismatch
 from rowspace.models import Document
-from rowspace.repositories.driver import Prepared, is_observed, prepared, run
+from rowspace.repositories.driver import Prepared, as_sqlalchemy, is_observed, prepared, run
 from rowspace.statements.known import NAME, VERSION, nearest_known
 from rowspace.statements.search import QUERY, Target
 
@@ -110,6 +111,29 @@ def test_who_was_interrupted_leaves_the_connection(error):
     with pytest.raises(type(error)):
         run(proxied, Prepared(dialect, select(column("a"))), {}, invalidate=given_up.append)
     assert given_up == ([error] if isinstance(error, KeyboardInterrupt) else [])
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (errors.DivisionByZero, exc.DataError),
+        (errors.UniqueViolation, exc.IntegrityError),
+        (errors.QueryCanceled, exc.OperationalError),
+        (errors.InFailedSqlTransaction, exc.InternalError),
+        (errors.FeatureNotSupported, exc.NotSupportedError),
+        (errors.UndefinedTable, exc.ProgrammingError),
+    ],
+)
+def test_an_error_of_the_drivers_is_sqlalchemys_of_that_name_and_shows_no_parameters(error, kind):
+    with pytest.raises(kind) as caught, as_sqlalchemy("SELECT"):
+        raise error
+    assert type(caught.value) is kind
+    assert (caught.value.statement, caught.value.params, type(caught.value.orig)) == ("SELECT", None, error)
+
+
+def test_what_the_server_does_not_say_is_left_as_it_is():
+    with pytest.raises(KeyError), as_sqlalchemy("SELECT"):
+        raise KeyError
 
 
 def test_who_wants_to_see_the_statements():

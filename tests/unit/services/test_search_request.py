@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from rowspace.models import Document
+from rowspace.models import Collection, Document
 from rowspace.results import Hit, HybridHit, TextHit
 from rowspace.services import SearchHit, SearchRequest
-from rowspace.services.requests import request_of, search_options
+from rowspace.services.requests import is_plain, request_of, search_options
 
 DOCUMENT = Document(id="a", content="text", meta={"n": 1})
 
@@ -26,6 +26,7 @@ DOCUMENT = Document(id="a", content="text", meta={"n": 1})
         ({"text": "a", "mode": "hybrid", "min_similarity": 0.5}, "min_similarity goes with"),
         ({"text": "a", "max_distance": 0, "min_similarity": 0}, "are two words for one limit: give one of them"),
         *(({"text": "a", "mode": "text", name: 1}, f"{name} goes with") for name in ("exact", "ef_search", "recall")),
+        ({"text": "a", "recall": 0.9, "ef_search": 80}, "recall chooses ef_search: give one of them"),
         ({"text": "a", "max_distance": float("nan")}, "a finite number"),
         ({"text": "a", "min_distance": float("inf")}, "a finite number"),
         ({"text": "a", "min_similarity": float("nan")}, "a finite number"),
@@ -49,6 +50,39 @@ def test_the_options_of_each_mode(mode, names):
     options = search_options(request)
     assert options.keys() == names
     assert (options["where"], options["highlight"]) == ({"n": 1}, True)
+
+
+def test_candidates_of_a_varied_search_are_no_fewer_than_the_hits():
+    for given, fetch_k in ((3, 10), (30, 30), (None, None)):
+        assert search_options(request_of("a", {"mode": "mmr", "k": 10, "fetch_k": given}))["fetch_k"] == fetch_k
+
+
+def test_options_beside_a_request_replace_its_own_and_are_checked():
+    given = SearchRequest(text="a", k=3, exact=True)
+    assert request_of(given, {"k": 5}) == SearchRequest(text="a", k=5, exact=True)
+    with pytest.raises(ValidationError, match="max_distance goes with"):
+        request_of(given, {"mode": "text", "exact": False, "max_distance": 1})
+
+
+@pytest.mark.parametrize(
+    ("options", "index", "plain"),
+    [
+        ({}, {"method": "hnsw"}, True),
+        ({"k": 40}, {}, True),
+        ({"k": 41}, {}, False),
+        ({"mode": "mmr"}, {}, False),
+        ({"max_distance": 0}, {}, False),
+        ({"min_distance": 0}, {}, False),
+        ({"min_similarity": 0}, {}, False),
+        ({"ef_search": 40}, {}, False),
+        ({"recall": 0.9}, {}, False),
+        ({"exact": True}, {}, False),
+        ({}, {"method": "hnsw", "quantize": "bit"}, False),
+        ({}, {"method": "hnsw", "tuning": []}, False),
+    ],
+)
+def test_a_search_is_plain_where_a_scan_of_the_index_gives_all_that_is_asked_for(options, index, plain):
+    assert is_plain(request_of("a", options), Collection(index=index)) is plain
 
 
 def test_a_hybrid_search_may_bring_its_vector():

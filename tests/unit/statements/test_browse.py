@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_colu
 
 from rowspace.distance import Distance
 from rowspace.models import Document
-from rowspace.statements.browse import After, Key, Listing, facet, scroll, stats
+from rowspace.statements.browse import After, Key, Listing, distinct, facet, rows, scroll, stats
 from rowspace.statements.search import Target
 from rowspace.types import Vector
 
@@ -71,6 +71,16 @@ def test_an_expression_may_be_null():
     statement = sql(scroll(listing, 3, After("202", ("1",)), []))
     assert statement.endswith("NULLS LAST, rows.id LIMIT 3")
     assert "IS NULL" in statement
+
+
+@pytest.mark.parametrize("key", [YEAR, CREATED])
+def test_whatever_is_read_is_of_the_collection_and_meets_the_conditions(key):
+    where = [Document.content == "text"]
+    listing = Listing(TARGET, key)
+    statements = [rows(listing, where), scroll(listing, 3, After("2020", ("a",)), where)]
+    statements += [facet(TARGET, key, 3, where), distinct(TARGET, key, 3, where)]
+    for statement in (*map(sql, statements), *sql(stats(TARGET, key, where)).rsplit(" FROM ", 1)):
+        assert re.search(r"documents\.collection_id = \S+ AND documents\.content = ", statement)
 
 
 def test_values_travel_as_parameters():

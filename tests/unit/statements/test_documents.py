@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+import re
+
 from sqlalchemy.dialects.postgresql import psycopg
 
 from rowspace import Collection, Distance, Document
+from rowspace.repositories.reading import plan_reading
+from rowspace.repositories.sampling import sample
+from rowspace.repositories.subjects import Conditions, subject_of
 from rowspace.statements import documents
+from rowspace.statements.batch import similar_to
+from rowspace.statements.grouping import Grouping, GroupKey, grouped
+from rowspace.statements.search import Nearest
 
 
 def compiled(statement):
@@ -32,6 +40,19 @@ def test_every_statement_is_limited_to_its_collection():
         f"{scope} AND documents.content = %(content_1)s::VARCHAR"
     )
     assert where(documents.merge_metadata(7, {"a": 1}, [])) == scope
+
+
+def test_what_has_several_parts_is_limited_in_each():
+    collection = Collection(id=7, dimension=3, distance="l1", index={})
+    target, subject = documents.target_of(collection), subject_of(collection)
+    every = {
+        similar_to(target, Nearest(3)): 2,
+        grouped(target, GroupKey.of_metadata(Document.meta, ("kind",)), Grouping()): 2,
+        sample(target, 3): 1,
+        plan_reading(subject, Conditions(), {}).selecting().selection(subject, Conditions()): 1,
+    }
+    for statement, parts in every.items():
+        assert len(re.findall(r"documents\.collection_id = (?:7|%)", compiled(statement)[0])) == parts
 
 
 def test_ids_are_one_parameter():

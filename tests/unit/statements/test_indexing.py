@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sqlalchemy import Column, Index, Integer, MetaData, Table
+from sqlalchemy import Column, Index, Integer, MetaData, Table, text
 
 from rowspace import HNSW, IVFFlat, Vector
 from rowspace.errors import ConfigurationError, InvalidSetting
@@ -56,6 +56,8 @@ def test_the_index_of_a_model():
         "CREATE INDEX x ON s.t USING hnsw (embedding vector_l1_ops) WITH (m = 16, ef_construction = 64) "
         "WHERE id % 2 = 0"
     )
+    quoting = Table("t", MetaData(), Column("id", Integer), Index("z", "id", postgresql_where=text("a <> ' USING b'")))
+    assert planned(next(iter(quoting.indexes))).create().endswith(" WHERE a <> ' USING b'")
     plain = Table("t", MetaData(), Column("id", Integer), Index("y", "id", unique=True))
     assert planned(next(iter(plain.indexes))).create() == "CREATE UNIQUE INDEX y ON t USING btree (id)"
     with pytest.raises(ConfigurationError, match="has no table"):
@@ -85,6 +87,12 @@ def test_lists_come_before_the_condition():
 )
 def test_how_an_index_differs(changes, words):
     assert fact(**changes).shape.differences(PLAN.shape) == words
+
+
+def test_an_index_of_some_rows_is_not_that_of_all():
+    some = PlannedIndex("Ix", "docs", planned_vector(HNSW(quantize="bit", where={"a": 1}), 8), "s")
+    assert fact(partial=True).shape.differences(some.shape) == []
+    assert fact().shape.differences(some.shape) == ["condition is absent, not there"]
 
 
 def test_another_method_is_one_difference():
@@ -136,10 +144,10 @@ def test_what_repair_does():
 
 
 def test_only_vector_indexes_are_dropped_and_rebuilt_unless_named():
-    text = PlannedIndex("t", "docs", "gin (a)")
-    assert statements(removal([PLAN, text], [], (), concurrently=False)) == ['DROP INDEX IF EXISTS s."Ix"']
-    assert statements(removal([PLAN, text], [], ("t",), concurrently=False)) == ["DROP INDEX IF EXISTS t"]
-    assert statements(renewal([PLAN, text], [fact()], (), concurrently=False)) == ['REINDEX INDEX s."Ix"']
+    by_text = PlannedIndex("t", "docs", "gin (a)")
+    assert statements(removal([PLAN, by_text], [], (), concurrently=False)) == ['DROP INDEX IF EXISTS s."Ix"']
+    assert statements(removal([PLAN, by_text], [], ("t",), concurrently=False)) == ["DROP INDEX IF EXISTS t"]
+    assert statements(renewal([PLAN, by_text], [fact()], (), concurrently=False)) == ['REINDEX INDEX s."Ix"']
 
 
 def test_a_column_may_be_called_as_an_operator_class():
