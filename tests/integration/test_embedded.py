@@ -36,18 +36,20 @@ def test_what_does_not_start_says_why_and_nothing_else(directory, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_place_where_nothing_can_be(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(StoreUnavailable, match="does not start"):
-        EmbeddedServer(tmp_path / "file" / "pg")
+def test_a_place_where_nothing_can_be(directory):
+    directory.touch()
+    with pytest.raises(StoreUnavailable, match="File exists"):
+        EmbeddedServer(directory / "pg")
 
 
-def test_a_place_where_something_else_is(tmp_path):
-    (tmp_path / "notes.txt").touch()
-    for place in (tmp_path, tmp_path / "notes.txt"):
+def test_a_place_where_something_else_is(directory):
+    directory.mkdir()
+    notes = directory / "notes.txt"
+    notes.touch()
+    for place in (directory, notes):
         with pytest.raises(StoreUnavailable, match="does not start: something else is there"):
             EmbeddedServer(place)
-    assert [*tmp_path.iterdir()] == [tmp_path / "notes.txt"]
+    assert [*directory.iterdir()] == [notes]
 
 
 def test_a_place_may_be_text_that_counts_from_here(directory, monkeypatch):
