@@ -145,13 +145,18 @@ _kept = {False: lru_cache(256)(nearest_many), True: lru_cache(256)(similar_to)}
 
 
 def built_many(
-    target: Target[M], shape: Nearest, where: tuple[ColumnElement[bool], ...], *, stored: bool, keep: bool
+    target: Target[M],
+    shape: Nearest,
+    where: tuple[ColumnElement[bool], ...],
+    *,
+    stored: bool,
+    keep: bool,
+    found_once: bool = False,
 ) -> Select[int, M, float]:
     """Return the statement of `similar_to` or `nearest_many`, with `keep` from a cache; see `search.built`."""
-    if keep:
-        statement: Select[int, M, float] = _kept[stored](target, shape, where)
-        return statement
-    return similar_to(target, shape, where) if stored else nearest_many(target, shape, where)
+    build: Any = _kept[stored] if keep else similar_to if stored else nearest_many
+    statement: Select[int, M, float] = build(target, shape, where, found_once=found_once)
+    return statement
 
 
 def _given(target: Target[Any]) -> FromClause:

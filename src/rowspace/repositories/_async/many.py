@@ -24,8 +24,6 @@ from rowspace.statements.batch import (
     count_up_to,
     key_parameters,
     nearest_keys,
-    nearest_many,
-    similar_to,
 )
 from rowspace.statements.few import FEW
 
@@ -75,10 +73,8 @@ class Many(Generic[M]):
     def statement(self, scan: Scan, *, columns: bool) -> Select[int, M, float]:
         """Return the statement of one scan; see `Search.statement`."""
         search, shape = self.search, self.search.shape_of(scan, columns=columns)
-        if scan == "among":
-            build = similar_to if self.stored else nearest_many
-            return build(search.target, shape, search.where, found_once=True)
-        return built_many(search.target, shape, search.where, stored=self.stored, keep=search.keep)
+        options: dict[str, bool] = {"stored": self.stored, "keep": search.keep, "found_once": scan == "among"}
+        return built_many(search.target, shape, search.where, **options)
 
 
 async def run_many(session: AsyncSession, many: Many[M]) -> list[list[Hit[M]]]:

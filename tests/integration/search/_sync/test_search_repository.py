@@ -226,6 +226,19 @@ def test_similar_under_a_filter_and_in_a_range(repository, world):
     assert 0 < len(hits) < 40
 
 
+def test_among_few_rows_the_second_search_of_a_shape_gives_what_the_first_gave(session, repository, world):
+    # 1,600 rows, of which one in a hundred is of a year: found once, and compared with each query.
+    where, key = {"year": 1907}, key_of(repository, world, 3)
+    wanted = [world.nearest(q, 5, lambda row: row % 100 == 7) for q in world.queries]
+    for _ in range(3):
+        session.expunge_all()
+        assert [rows(hits) for hits in repository.nearest_many(world.queries, 5, where=where)] == wanted
+        session.expunge_all()
+        similar = repository.similar_to(key, 5, where=where)
+        assert rows(similar) == world.nearest(world.vectors[3], 5, lambda row: row % 100 == 7)
+        assert all(hit.entity in session for hit in similar)
+
+
 def test_similar_looks_exactly_for_what_the_scan_gives_up_on(session, repository, world):
     key, settings = key_of(repository, world, 3), give_up_early(session)
     hits = repository.similar_to(key, 16, where={"year": 1907}, settings=settings)
