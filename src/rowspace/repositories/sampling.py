@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import isnan
 from typing import Any
 
@@ -112,7 +113,13 @@ def _column_of(subject: Subject[Any]) -> Any:
 
 def table_of(subject: Subject[Any], schemas: Schemas) -> tuple[str, str | None]:
     """Return the table that holds the rows, and its schema."""
-    table = _column_of(subject).table
-    table = table if isinstance(table, Table) else table_of_model(subject.target.model)
-    name = subject.collection.partition if subject.collection is not None else table.name
-    return name, schema_in(schemas, table)
+    model: Any = subject.target.model
+    table = _table_with(model, subject.target.column)
+    collection = subject.collection
+    return table.name if collection is None else collection.partition, schema_in(schemas, table)
+
+
+@lru_cache(512)
+def _table_with(model: Any, column: str) -> Any:
+    table = inspect(model).columns[column].table
+    return table if isinstance(table, Table) else table_of_model(model)

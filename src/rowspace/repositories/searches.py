@@ -93,9 +93,11 @@ class Search(Generic[M]):
 
     def settings_for(self, scan: Scan) -> SearchSettings:
         """Return the settings of one scan."""
-        candidates = self.candidates
-        settings = self.settings if candidates is None else quantized.covering(self.settings, candidates)
+        settings = self._covering(self.candidates)
         return _iterating(settings) if scan == "iterative" else settings
+
+    def _covering(self, candidates: int | None) -> SearchSettings:
+        return self.settings if candidates is None else quantized.covering(self.settings, candidates)
 
     def scans(self) -> tuple[Scan, ...]:
         """Return the scans to try, each for when the one before came back with fewer rows than there are.
@@ -107,8 +109,9 @@ class Search(Generic[M]):
             return ("exact",)
         if self.settings.iterative_scan is not None:
             return ("iterative", "exact") if self.settings.iterative_scan == "relaxed_order" else ("plain",)
-        limit = self.settings_for("plain").ef_search or DEFAULT_EF_SEARCH
-        if self.where or self.shape.min_distance or (self.candidates or self.shape.k) > limit:
+        candidates = self.candidates
+        limit = self._covering(candidates).ef_search or DEFAULT_EF_SEARCH
+        if self.where or self.shape.min_distance or (candidates or self.shape.k) > limit:
             return ("iterative", "exact")
         return ("plain", "iterative", "exact")
 
@@ -181,8 +184,7 @@ def plan_search(
         ConfigurationError: `max_distance` and `min_similarity` are both given.
     """
     _check(options, query)
-    nearest = _limit(options, "min_distance")
-    farthest = subject.limit(_limit(options, "max_distance"), _limit(options, "min_similarity"))
+    nearest, farthest, settings = _options(options, subject) if options else (None, None, None)
     # Few shapes come again and again, and to make one costs as much as all else here.
     shape = (_nearest if type(k) is int else Nearest)(
         k,
@@ -199,7 +201,7 @@ def plan_search(
         parameters={**bound, **conditions.parameters, **(values or {})},
         where=(*conditions.clauses, *more),
         keep=conditions.keep and not more,
-        settings=subject.settings(_settings(options)),
+        settings=subject.settings(settings),
         method=subject.method,
         few=() if more else conditions.few,
         collection=subject.collection,
@@ -244,6 +246,9 @@ def _check_names(options: Mapping[str, Any]) -> None:
         raise TypeError(message)
 
 
-def _settings(options: SearchOptions) -> SearchSettings | None:
+def _options(options: SearchOptions, subject: Subject[Any]) -> tuple[float | None, float | None, SearchSettings | None]:
+    """Return the least and the largest distance, and the settings that are asked for."""
+    farthest = subject.limit(_limit(options, "max_distance"), _limit(options, "min_similarity"))
     settings, recall = options.get("settings"), options.get("recall")
-    return settings if recall is None else replace(settings or SearchSettings(), recall=recall)
+    asked = settings if recall is None else replace(settings or NO_SETTINGS, recall=recall)
+    return _limit(options, "min_distance"), farthest, asked

@@ -122,7 +122,8 @@ class Subject(Generic[M]):
         Raises:
             InvalidSetting: a recall is asked for, and the index was not tuned or did not reach it.
         """
-        return tuned(given, self.measured if self.collection is None else tuning_of(self.collection.index))
+        collection = self.collection
+        return tuned(given, self.measured if collection is None else tuning_of(collection.index))
 
     def load_options(self) -> dict[str, Any]:
         """Return the keywords of `plan_load`: for documents, the partition and what it fixes."""

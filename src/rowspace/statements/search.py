@@ -244,8 +244,12 @@ def first_of(rows: Select[Any], order: ColumnElement[float], count: int, *, filt
 
 def parameters(query: Any, *, max_distance: float | None = None, min_distance: float | None = None) -> dict[str, Any]:
     """Return the values for the parameters of the statements above."""
-    given = {QUERY: query, MAX_DISTANCE: max_distance, MIN_DISTANCE: min_distance}
-    return {name: value for name, value in given.items() if value is not None}
+    given = {} if query is None else {QUERY: query}
+    if max_distance is not None:
+        given[MAX_DISTANCE] = max_distance
+    if min_distance is not None:
+        given[MIN_DISTANCE] = min_distance
+    return given
 
 
 # Building a statement costs more than running it: the shapes in use are few, so each is built once.

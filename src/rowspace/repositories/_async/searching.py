@@ -36,7 +36,7 @@ async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
     hits: list[Hit[M]] = []
     scans = search.scans()
     with mapped_errors():
-        if few := await _among_few(session, search):
+        if search.few and (few := await _among_few(session, search)):
             return few
         for scan in scans:
             await apply_settings(session, search, scan)

@@ -36,7 +36,7 @@ async def with_tuning(session: AsyncSession, subject: Subject[M]) -> Subject[M]:
             found = statements.tunings_in(comments)
         if not tunings.is_measuring(session):
             tunings.remember(bind, table, found)
-    measured = found.get((subject.target.column, subject.target.distance.value))
+    measured = found.get((subject.target.column, subject.target.distance))
     return subject if measured is None else replace(subject, measured=measured)
 
 

@@ -35,7 +35,7 @@ def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
     hits: list[Hit[M]] = []
     scans = search.scans()
     with mapped_errors():
-        if few := _among_few(session, search):
+        if search.few and (few := _among_few(session, search)):
             return few
         for scan in scans:
             apply_settings(session, search, scan)
