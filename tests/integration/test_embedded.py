@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
+import re
 import signal
 import subprocess
 import sys
@@ -28,9 +30,10 @@ def directory():
         yield Path(name) / "pg"
 
 
-def test_what_does_not_start_says_why_and_nothing_else(directory, capfd):
+def test_what_does_not_start_says_why_and_nothing_else(directory, capfd, monkeypatch):
     directory.mkdir()
     (directory / "PG_VERSION").write_text("18\n")
+    monkeypatch.setattr(embedded, "_runs_as", os.geteuid)
     with pytest.raises(StoreUnavailable, match=r"does not start: .*could not access the server configuration file"):
         EmbeddedServer(directory)
     assert capfd.readouterr() == ("", "")
@@ -50,6 +53,20 @@ def test_a_place_where_something_else_is(directory):
         with pytest.raises(StoreUnavailable, match="does not start: something else is there"):
             EmbeddedServer(place)
     assert [*directory.iterdir()] == [notes]
+
+
+def test_data_of_somebody_else_is_left_to_them(directory, monkeypatch):
+    """Root took the directory of a user, whose own server did not start any more, nor did root's."""
+    directory.mkdir(mode=0o755)
+    (directory / "PG_VERSION").write_text("18\n")
+    before = directory.stat()
+    monkeypatch.setattr(embedded, "_runs_as", lambda: 4_000_000)
+    me = re.escape(f"its data belongs to {pwd.getpwuid(os.geteuid()).pw_name} ({os.geteuid()})")
+    hand_over = f"chown -R 4000000 {directory}$"
+    with pytest.raises(StoreUnavailable, match=f"does not start: {me}, .* run as user 4000000.* {hand_over}"):
+        EmbeddedServer(directory)
+    after = directory.stat()
+    assert (after.st_uid, after.st_mode) == (before.st_uid, before.st_mode)
 
 
 def test_a_place_may_be_text_that_counts_from_here(directory, monkeypatch):
