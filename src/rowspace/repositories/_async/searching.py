@@ -34,10 +34,10 @@ _distance = attrgetter("distance")
 async def run_search(session: AsyncSession, search: Search[M]) -> list[Hit[M]]:
     """Return the hits of a search, nearest first: k of them where k rows match."""
     hits: list[Hit[M]] = []
-    scans = search.scans()
     with mapped_errors():
         if search.few and (few := await _among_few(session, search)):
             return few
+        scans = search.scans()
         for scan in scans:
             await apply_settings(session, search, scan)
             hits = await _fetch(session, search, scan)

@@ -33,10 +33,10 @@ _distance = attrgetter("distance")
 def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
     """Return the hits of a search, nearest first: k of them where k rows match."""
     hits: list[Hit[M]] = []
-    scans = search.scans()
     with mapped_errors():
         if search.few and (few := _among_few(session, search)):
             return few
+        scans = search.scans()
         for scan in scans:
             apply_settings(session, search, scan)
             hits = _fetch(session, search, scan)
