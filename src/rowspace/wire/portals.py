@@ -7,7 +7,6 @@ it reads from can be dropped or made.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +24,13 @@ class Portal:
 
     @property
     def may_be_closed(self) -> bool:
-        """Whether nobody else uses the connection now.
+        """Whether there is a connection, and nobody else uses it now.
 
         A loop that was left by `break` is ended by another task, beside the next statement; a task that is cancelled
         is not to wait for the server.
         """
-        return self.task is not None and self.task is asyncio.current_task() and not self.task.cancelling()
+        is_mine = self.task is not None and self.task is asyncio.current_task() and not self.task.cancelling()
+        return is_mine and not self.cursor._connection.is_closed()  # noqa: SLF001 -- as below
 
 
 def portal_of(rows: Any) -> Portal | None:
@@ -46,6 +46,4 @@ def close_portal(portal: Portal | None) -> None:
     """Close a cursor, in a greenlet of SQLAlchemy's; one that may not be closed goes with the transaction."""
     if portal is None or not portal.may_be_closed:
         return
-    # On a connection that broke there is nothing to close: who uses it next is told.
-    with suppress(Exception):
-        await_only(portal.cursor._close_portal(None))  # noqa: SLF001 -- there is no other way
+    await_only(portal.cursor._close_portal(None))  # noqa: SLF001 -- there is no other way

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -184,6 +186,33 @@ async def test_a_search_whose_connection_is_gone_is_unavailable_and_the_session_
         await session.rollback()
         assert len(await articles.nearest([1, 2])) == 1
         assert await backend(session) != pid
+
+
+# psycopg does not count a cursor as closed that it could not tell the server to close.
+@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("reads_on", [True, False])
+async def test_a_stream_whose_connection_is_gone_is_unavailable(database, engine_url, caplog, reads_on):
+    """Read on or left, it is said: nobody takes what came for all there was."""
+    admin = create_engine(engine_url, poolclass=NullPool)
+    async with database.begin() as session:
+        await AsyncRepository(session, Article).upsert({"id": at, "embedding": [1, at]} for at in range(20_000))
+
+    async def cut():
+        async with database.session() as session:
+            pid = await backend(session)
+            async for _ in AsyncRepository(session, Article).stream([1, 2], chunk_size=5):
+                with admin.connect() as connection:
+                    connection.execute(text(f"SELECT pg_terminate_backend({pid}, 5000)"))
+                if not reads_on:
+                    raise ZeroDivisionError
+
+    with pytest.raises(StoreUnavailable if reads_on else (ZeroDivisionError, StoreUnavailable)):
+        await cut()
+    # The log holds the error, and so the cursor.
+    caplog.clear()
+    gc.collect()
+    async with database.session() as session:
+        assert await AsyncRepository(session, Article).count() == 20_000
 
 
 async def test_a_name_taken_in_another_transaction(url):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -182,6 +184,33 @@ def test_a_search_whose_connection_is_gone_is_unavailable_and_the_session_goes_o
         session.rollback()
         assert len(articles.nearest([1, 2])) == 1
         assert backend(session) != pid
+
+
+# psycopg does not count a cursor as closed that it could not tell the server to close.
+@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("reads_on", [True, False])
+def test_a_stream_whose_connection_is_gone_is_unavailable(database, engine_url, caplog, reads_on):
+    """Read on or left, it is said: nobody takes what came for all there was."""
+    admin = create_engine(engine_url, poolclass=NullPool)
+    with database.begin() as session:
+        Repository(session, Article).upsert({"id": at, "embedding": [1, at]} for at in range(20_000))
+
+    def cut():
+        with database.session() as session:
+            pid = backend(session)
+            for _ in Repository(session, Article).stream([1, 2], chunk_size=5):
+                with admin.connect() as connection:
+                    connection.execute(text(f"SELECT pg_terminate_backend({pid}, 5000)"))
+                if not reads_on:
+                    raise ZeroDivisionError
+
+    with pytest.raises(StoreUnavailable if reads_on else (ZeroDivisionError, StoreUnavailable)):
+        cut()
+    # The log holds the error, and so the cursor.
+    caplog.clear()
+    gc.collect()
+    with database.session() as session:
+        assert Repository(session, Article).count() == 20_000
 
 
 def test_a_name_taken_in_another_transaction(url):
