@@ -8,7 +8,7 @@ project = "Rowspace"
 author = "The Rowspace maintainers"
 release = version = version_of("rowspace")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
 # Every reference to a name of Rowspace has to resolve. Other libraries' names do not: their inventories
 # are on the network, and the build needs none.
@@ -32,6 +32,9 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 napoleon_numpy_docstring = False
+
+# Of what is typed at a prompt, without the prompt; not of output.
+copybutton_exclude = ".linenos, .gp, .go"
 
 html_theme = "furo"
 html_title = "Rowspace"
