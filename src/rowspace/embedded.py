@@ -11,10 +11,12 @@ import logging
 import os
 import pwd
 import re
+import stat
 import subprocess
 import sys
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -188,17 +190,33 @@ def _start(module: Any, data_dir: Path, cleanup_mode: str) -> Any:
     """
     _forget_the_crashed(module, data_dir)
     _wait_while_it_starts(data_dir)
-    try:
-        server = module.get_server(data_dir, cleanup_mode=cleanup_mode)
-    except subprocess.TimeoutExpired:
-        _wait_while_it_starts(data_dir)
-        if _state(data_dir) is None:
-            raise
-        # It would be given back as it is, without an address.
-        module.PostgresServer._instances.pop(data_dir.resolve())  # noqa: SLF001
-        server = module.get_server(data_dir, cleanup_mode=cleanup_mode)
+    with _no_listing_above(data_dir, Path(module.__file__)):
+        try:
+            server = module.get_server(data_dir, cleanup_mode=cleanup_mode)
+        except subprocess.TimeoutExpired:
+            _wait_while_it_starts(data_dir)
+            if _state(data_dir) is None:
+                raise
+            # It would be given back as it is, without an address.
+            module.PostgresServer._instances.pop(data_dir.resolve())  # noqa: SLF001
+            server = module.get_server(data_dir, cleanup_mode=cleanup_mode)
     _forget_the_dead(server)
     return server
+
+
+@contextmanager
+def _no_listing_above(*paths: Path) -> Iterator[None]:
+    """Let others through the directories above some paths in the block, as before, and read no names there.
+
+    Started by root, the wheel opens them to everybody for the server's user, `/root` too. Its way through is enough.
+    """
+    above = {parent for path in paths for parent in path.resolve().parents} if os.geteuid() == 0 else set()
+    modes = {parent: parent.stat().st_mode for parent in above}
+    try:
+        yield
+    finally:
+        for parent, mode in modes.items():
+            parent.chmod(mode | stat.S_IXOTH)
 
 
 def _forget_the_crashed(module: Any, data_dir: Path) -> None:

@@ -69,6 +69,18 @@ def test_data_of_somebody_else_is_left_to_them(directory, monkeypatch):
     assert (after.st_uid, after.st_mode) == (before.st_uid, before.st_mode)
 
 
+def test_directories_above_are_read_by_who_could_before(directory):
+    """Started by root, the wheel opened them to everybody, the home of root among them."""
+    home = directory.parent / "home"
+    home.mkdir(mode=0o700)
+    server = EmbeddedServer(home / "pg", keep=False)
+    try:
+        assert server.url.database == "rowspace"
+        assert home.stat().st_mode & 0o777 == (0o701 if os.geteuid() == 0 else 0o700)
+    finally:
+        server.stop()
+
+
 def test_a_place_may_be_text_that_counts_from_here(directory, monkeypatch):
     monkeypatch.chdir(directory.parent)
     server = EmbeddedServer("pg", keep=False)
