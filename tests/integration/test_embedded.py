@@ -18,8 +18,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from rowspace import embedded
-from rowspace.embedded import EmbeddedServer, _make_user
+from rowspace.embedded import EmbeddedServer, _places, _watching, _wheel
 from rowspace.errors import StoreUnavailable
 
 
@@ -33,7 +32,7 @@ def directory():
 def test_what_does_not_start_says_why_and_nothing_else(directory, capfd, monkeypatch):
     directory.mkdir()
     (directory / "PG_VERSION").write_text("18\n")
-    monkeypatch.setattr(embedded, "_runs_as", os.geteuid)
+    monkeypatch.setattr(_places, "_runs_as", os.geteuid)
     with pytest.raises(StoreUnavailable, match=r"does not start: .*could not access the server configuration file"):
         EmbeddedServer(directory)
     assert capfd.readouterr() == ("", "")
@@ -60,7 +59,7 @@ def test_data_of_somebody_else_is_left_to_them(directory, monkeypatch):
     directory.mkdir(mode=0o755)
     (directory / "PG_VERSION").write_text("18\n")
     before = directory.stat()
-    monkeypatch.setattr(embedded, "_runs_as", lambda: 4_000_000)
+    monkeypatch.setattr(_places, "_runs_as", lambda: 4_000_000)
     me = re.escape(f"its data belongs to {pwd.getpwuid(os.geteuid()).pw_name} ({os.geteuid()})")
     hand_over = f"chown -R 4000000 {directory}$"
     with pytest.raises(StoreUnavailable, match=f"does not start: {me}, .* run as user 4000000.* {hand_over}"):
@@ -151,13 +150,13 @@ def test_who_lets_go_in_an_ordinary_way_is_not_looked_after(directory):
     wait_until(lambda: watchers(directory) == 1)
     server.stop()
     wait_until(lambda: watchers(directory) == 0)
-    assert not embedded._watched.keys() & {(os.getpid(), directory)}
+    assert not _watching._watched.keys() & {(os.getpid(), directory)}
 
 
 def test_a_fork_does_not_end_what_looks_after_the_server(directory):
     server = EmbeddedServer(directory)
     if (child := os.fork()) == 0:
-        embedded._unwatch_all()
+        _watching._unwatch_all()
         os._exit(0)
     os.waitpid(child, 0)
     assert watchers(directory) == 1
@@ -264,8 +263,8 @@ def test_a_recovery_takes_as_long_as_it_takes(directory, monkeypatch, caplog):
             raise subprocess.TimeoutExpired(arguments, 10)
 
     monkeypatch.setattr(wheel, "pg_ctl", pg_ctl)
-    state = embedded._state
-    monkeypatch.setattr(embedded, "_state", lambda data_dir: state(data_dir) and next(states))
+    state = _wheel._state
+    monkeypatch.setattr(_wheel, "_state", lambda data_dir: state(data_dir) and next(states))
     server = EmbeddedServer(directory)
     assert server.url.database == "rowspace"
     assert [record.getMessage() for record in caplog.records if record.name == "rowspace.embedded"] == [
@@ -289,5 +288,5 @@ def test_its_user_is_made_by_one_at_a_time(tmp_path):
     functions = SimpleNamespace(ensure_user_exists=ensure_user_exists)
     wheel = SimpleNamespace(__file__=str(tmp_path / "__init__.py"), postgres_server=functions)
     with ThreadPoolExecutor(4) as pool:
-        assert [*pool.map(_make_user, [wheel] * 4)] == [None] * 4
+        assert [*pool.map(_places.make_user, [wheel] * 4)] == [None] * 4
     assert most == 1

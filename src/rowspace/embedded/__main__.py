@@ -1,0 +1,11 @@
+"""Stop an embedded server unless somebody uses it: what runs when a process that used it was killed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rowspace.embedded._wheel import start, wheel
+
+if __name__ == "__main__":
+    start(wheel(), Path(sys.argv[1]), sys.argv[2]).cleanup()
