@@ -127,7 +127,7 @@ def write_frame(
         rejects: called with each row that has a bad vector, or a missing value where there may be none.
     """
     if not isinstance(frame, pd.DataFrame):
-        message = f"Expected a DataFrame, got {type(frame).__name__}."
+        message = f"Expected a pandas DataFrame, got {type(frame)}. Other frames go to arrow.write_table."
         raise InvalidRow(message)
     options: dict[str, Any] = {"if_exists": if_exists, "names": names, "chunksize": chunksize, "create": create}
     table = _table(_with_index(frame) if index else frame, names or {}, over)

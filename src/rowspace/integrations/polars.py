@@ -44,7 +44,7 @@ def write_frame(session: Session, over: Over, frame: Any, **options: Any) -> Loa
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
     if not isinstance(frame, pl.DataFrame):
-        message = f"Expected a Polars DataFrame or LazyFrame, got {type(frame).__name__}."
+        message = f"Expected a Polars DataFrame or LazyFrame, got {type(frame)}. Other frames go to arrow.write_table."
         raise InvalidRow(message)
     # In memory, so that all of it is looked at before any is written.
     return write_table(session, over, frame.to_arrow(), **options)

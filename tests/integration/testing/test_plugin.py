@@ -126,4 +126,4 @@ def test_the_page_of_the_documentation_passes_as_a_test_file(run):
     page = (Path(__file__).resolve().parents[3] / "docs/howto/test.md").read_text("utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     options = ("--asyncio-mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
-    run("\n".join(blocks), *options, plugins=["asyncio"]).assert_outcomes(passed=3)
+    run("\n".join(blocks), *options, plugins=["asyncio"]).assert_outcomes(passed=4)

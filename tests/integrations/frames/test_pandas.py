@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from rowspace import CollectionRepository
@@ -98,7 +99,8 @@ def test_habits_of_to_sql(session, frame):
         (lambda f: f.assign(embedding="x"), InvalidVector, "expected FixedSizeList"),
         (lambda f: pd.concat([f, f]), InvalidRow, "Row 6: the key '10' is that of row 0"),
         (lambda f: f.assign(mixed=[1, "x", None, {}, [], 2j]), InvalidRow, "'mixed' cannot be written: complex 2j"),
-        (lambda f: f.to_dict(), InvalidRow, "Expected a DataFrame, got dict"),
+        (lambda f: f.to_dict(), InvalidRow, "Expected a pandas DataFrame, got <class 'dict'>"),
+        (pl.from_pandas, InvalidRow, r"Expected a pandas DataFrame, got <class 'polars\..*DataFrame'>"),
     ],
 )
 def test_bad_frames_are_refused_before_anything_is_written(session, frame, spoil, error, message):

@@ -32,5 +32,10 @@ def test_a_frame_comes_back_as_it_was(session, frame):
 
 
 def test_what_is_no_frame_is_refused(session):
-    with pytest.raises(InvalidRow, match="Expected a Polars DataFrame or LazyFrame, got list"):
+    with pytest.raises(InvalidRow, match="Expected a Polars DataFrame or LazyFrame, got <class 'list'>"):
         write_frame(session, "polars", [1])
+
+
+def test_a_frame_of_pandas_is_told_from_one_of_polars(session, frame):
+    with pytest.raises(InvalidRow, match=r"got <class 'pandas.*DataFrame'>\. Other frames go to arrow.write_table"):
+        write_frame(session, "polars", frame.to_pandas())

@@ -12,9 +12,12 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from langchain_classic.retrievers import SelfQueryRetriever
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.indexing import InMemoryRecordManager, aindex, index
+from langchain_core.runnables import RunnableLambda
+from langchain_core.structured_query import Comparator, Comparison, Operation, Operator, StructuredQuery
 
 import rowspace
 from rowspace.errors import (
@@ -25,8 +28,9 @@ from rowspace.errors import (
     InvalidRow,
     InvalidSetting,
     InvalidText,
+    RowspaceError,
 )
-from rowspace.integrations.langchain import DistanceStrategy, RowspaceRetriever, RowspaceVectorStore
+from rowspace.integrations.langchain import DistanceStrategy, RowspaceRetriever, RowspaceTranslator, RowspaceVectorStore
 from rowspace.settings import SearchSettings
 from rowspace.statements.hybrid import Fusion
 from rowspace.testing import HashingEmbedder
@@ -261,6 +265,17 @@ def test_what_is_no_embedder_is_refused_at_once(url, given):
         RowspaceVectorStore(given, connection=url)
 
 
+@pytest.mark.parametrize("given", ["[1, 0]", [[1.0, 0.0]], [[1.0], [0.0, 1.0]], [1.0, 0.0]])
+async def test_a_new_collection_has_the_dimension_of_the_embedder_whatever_comes_first(url, name, embedder, given):
+    async with RowspaceVectorStore(embedder, connection=url, collection_name=name) as store:
+        with pytest.raises(RowspaceError, match="Row 0"):
+            store.add_embeddings(["a"], [given])
+        with pytest.raises(RowspaceError, match="Row 0"):
+            await store.aadd_embeddings(["a"], [given])
+        store.add_texts(["a"])
+        assert store.create_collection().dimension == 64
+
+
 def test_another_embedder_is_refused(store, url):
     with RowspaceVectorStore(HashingEmbedder(32), connection=url, collection_name=store.collection_name) as other:
         with pytest.raises(EmbedderMismatch):
@@ -421,3 +436,16 @@ def test_k_documents_whatever_the_filter_and_the_neighbours(url, name):
         assert len(found) == 25
         assert {document.metadata["tenant"] for document in found} == {"rare"}
         assert [one.get_by_ids(["0"])[0].page_content for one in (store, other)] == ["text 0", "changed"]
+
+
+async def test_a_self_query_is_kept_to_the_filter_of_the_application(url, name, embedder):
+    asked = Operation(Operator.OR, [Comparison(Comparator.EQ, "tenant", "b"), Comparison(Comparator.GT, "year", 2000)])
+    async with RowspaceVectorStore(embedder, connection=url, collection_name=name) as store:
+        store.add_texts(["a", "b", "c"], [{"tenant": t, "year": y} for t, y in (("a", 2001), ("b", 2001), ("a", 1999))])
+        retriever = SelfQueryRetriever(
+            vectorstore=store,
+            query_constructor=RunnableLambda(lambda _: StructuredQuery("a", asked, limit=3)),
+            structured_query_translator=RowspaceTranslator(filter={"tenant": "a"}),
+        )
+        assert [document.page_content for document in retriever.invoke("a")] == ["a"]
+        assert [document.page_content for document in await retriever.ainvoke("a")] == ["a"]

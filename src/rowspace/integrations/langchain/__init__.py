@@ -1,4 +1,4 @@
-"""LangChain (extra `langchain`): a vector store over a collection, and its retriever.
+"""LangChain (extra `langchain`): a vector store over a collection, its retriever, and filters that a model writes.
 
 Needs `langchain-core` alone.
 """
@@ -10,6 +10,7 @@ require("langchain_core", extra="langchain")
 from rowspace.integrations.langchain.embeddings import RowspaceEmbeddings  # noqa: E402 -- asked what is installed
 from rowspace.integrations.langchain.options import DistanceStrategy  # noqa: E402
 from rowspace.integrations.langchain.retriever import RowspaceRetriever  # noqa: E402
+from rowspace.integrations.langchain.translator import RowspaceTranslator  # noqa: E402
 from rowspace.integrations.langchain.vectorstore import RowspaceVectorStore  # noqa: E402
 
-__all__ = ["DistanceStrategy", "RowspaceEmbeddings", "RowspaceRetriever", "RowspaceVectorStore"]
+__all__ = ["DistanceStrategy", "RowspaceEmbeddings", "RowspaceRetriever", "RowspaceTranslator", "RowspaceVectorStore"]

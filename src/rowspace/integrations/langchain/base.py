@@ -166,7 +166,7 @@ class StoreBase(VectorStore):
     def _aservice(self) -> AsyncDocumentService:
         return AsyncDocumentService(self._sides.asynchronous, self._embeddings)
 
-    def _ready(self, dimension: int | None = None) -> CollectionInfo:
+    def _ready(self) -> CollectionInfo:
         """Return the collection, found or made; the first use may have to migrate or to drop it before."""
         if self._found is not None:
             return self._found
@@ -182,10 +182,10 @@ class StoreBase(VectorStore):
             except CollectionNotFound:
                 if not self._options.create:
                     raise
-                info = self._make(dimension)
+                info = self._make()
             return self._keep(info)
 
-    async def _aready(self, dimension: int | None = None) -> CollectionInfo:
+    async def _aready(self) -> CollectionInfo:
         if self._found is not None:
             return self._found
         async with self._alocks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
@@ -200,23 +200,21 @@ class StoreBase(VectorStore):
             except CollectionNotFound:
                 if not self._options.create:
                     raise
-                info = await self._amake(dimension)
+                info = await self._amake()
             return self._keep(info)
 
-    def _make(self, dimension: int | None) -> CollectionInfo:
-        size, keywords = self._options.size(dimension), self._options.create_keywords()
+    def _make(self) -> CollectionInfo:
         try:
-            made = self._service.create_collection(self.collection_name, size, **keywords)
+            made = self._service.create_collection(self.collection_name, **self._options.create_keywords())
         except CollectionExists:
             # Another process was first.
             return self._sides.run(self._look)
         self._logger.info("Made the collection %r", self.collection_name)
         return made
 
-    async def _amake(self, dimension: int | None) -> CollectionInfo:
-        size, keywords = self._options.size(dimension), self._options.create_keywords()
+    async def _amake(self) -> CollectionInfo:
         try:
-            made = await self._aservice.create_collection(self.collection_name, size, **keywords)
+            made = await self._aservice.create_collection(self.collection_name, **self._options.create_keywords())
         except CollectionExists:
             return await self._sides.arun(self._look)
         self._logger.info("Made the collection %r", self.collection_name)

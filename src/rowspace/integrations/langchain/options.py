@@ -77,14 +77,15 @@ class CollectionOptions:
             message = f"collection_options is a dict with index, language or both, got {self.extra!r:.80}."
             raise ConfigurationError(message)
 
-    def size(self, given: int | None) -> int | None:
-        """Return the dimension of a new collection: what was asked for, else that of the embeddings that are there."""
-        return given if self.dimension is None else self.dimension
-
     def create_keywords(self) -> dict[str, Any]:
         """Return the keywords of `DocumentService.create_collection`."""
-        distance = self.distance or Distance.COSINE
-        return {"distance": distance, "metadata": self.metadata, **(self.extra or {}), "exist_ok": True}
+        return {
+            "dimension": self.dimension,
+            "distance": self.distance or Distance.COSINE,
+            "metadata": self.metadata,
+            **(self.extra or {}),
+            "exist_ok": True,
+        }
 
     def check(self, found: CollectionInfo) -> None:
         """Refuse a collection that is not what was asked for.

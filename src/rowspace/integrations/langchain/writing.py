@@ -7,7 +7,6 @@ from itertools import repeat
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
-import numpy as np
 from langchain_core.documents import Document
 
 from rowspace.errors import ConfigurationError
@@ -159,12 +158,12 @@ class WritingStore(StoreBase):
         return [_document(found) for found in await self._aservice.get(self.collection_name, _texts(ids))]
 
     def _add(self, rows: Rows, **options: Any) -> list[str]:
-        self._ready(_dimension(rows))
+        self._ready()
         self._service.add(self.collection_name, rows, **options)
         return [row["id"] for row in rows]
 
     async def _aadd(self, rows: Rows, **options: Any) -> list[str]:
-        await self._aready(_dimension(rows))
+        await self._aready()
         await self._aservice.add(self.collection_name, rows, **options)
         return [row["id"] for row in rows]
 
@@ -196,11 +195,6 @@ def _rows_of(documents: Iterable[Document], ids: Any) -> Rows:
 
 def _texts(ids: Ids) -> list[Any]:
     return [str(id_) if isinstance(id_, int | UUID) else id_ for id_ in several(ids, "ids")]
-
-
-def _dimension(rows: Rows) -> int | None:
-    given = rows[0]["embedding"] if rows else None
-    return None if given is None else np.size(given.to_numpy() if hasattr(given, "to_numpy") else given)
 
 
 def _document(found: DocumentOut) -> Document:

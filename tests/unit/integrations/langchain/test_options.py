@@ -80,8 +80,8 @@ def test_options_of_a_collection_that_there_are_not(extra):
 
 
 def test_the_dimension_of_a_new_collection():
-    assert CollectionOptions("c").size(3) == 3
-    assert [CollectionOptions("c", dimension=given).size(3) for given in (5, 0)] == [5, 0]
+    given = [CollectionOptions("c", dimension=dimension).create_keywords()["dimension"] for dimension in (5, 0, None)]
+    assert given == [5, 0, None]
 
 
 def test_what_langchain_postgres_takes_and_this_cannot_do():
