@@ -34,3 +34,8 @@ def test_a_frame_comes_back_as_it_was(session, frame):
 def test_what_is_no_frame_is_refused(session):
     with pytest.raises(InvalidRow, match="Expected a Polars DataFrame or LazyFrame, got list"):
         write_frame(session, "polars", [1])
+
+
+def test_a_type_that_arrow_does_not_have_is_refused(session, frame):
+    with pytest.raises(InvalidRow, match="The frame has values that Arrow cannot take: "):
+        write_frame(session, "polars", frame.with_columns(n=pl.Series([2**100, 1], dtype=pl.Int128)))
