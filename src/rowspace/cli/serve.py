@@ -23,9 +23,9 @@ from rowspace.cli.session import embedded_url, open_database, settings_of
 if TYPE_CHECKING:
     from rowspace.cli.settings import Settings
 
-__all__ = ["serve", "worker"]
+__all__ = ["local_worker", "serve", "worker"]
 
-_FACTORY = f"{__name__}:worker"
+_FACTORIES = {False: f"{__name__}:worker", True: f"{__name__}:local_worker"}
 
 #: Seconds for the requests at hand, once it is to stop.
 _GRACE = 30
@@ -75,10 +75,10 @@ def serve(
         if migrate or settings.database_url is None:
             _migrate(settings)
         # Made here too where the workers make their own: what is wrong with the settings is said once, in a sentence.
-        app = fastapi.create_app()
-        _warn(host)
+        is_local = _is_local(host)
+        app = _local(fastapi.create_app()) if is_local else fastapi.create_app()
         options: dict[str, Any] = {"host": host, "port": port, "workers": workers, "log_level": log_level.value}
-        _run(uvicorn, app if workers == 1 else _FACTORY, factory=workers > 1, **options)
+        _run(uvicorn, app if workers == 1 else _FACTORIES[is_local], factory=workers > 1, **options)
 
 
 def _run(uvicorn: Any, app: Any, **options: Any) -> None:
@@ -103,6 +103,16 @@ def worker() -> Any:
     """Return the application of one of several processes, which stops when the one that started it is gone."""
     threading.Thread(target=_stop_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     return require("rowspace.integrations.fastapi", extra="fastapi").create_app()
+
+
+def local_worker() -> Any:
+    """Return the same for this machine alone."""
+    return _local(worker())
+
+
+def _local(app: Any) -> Any:
+    hosts = require("rowspace.integrations.fastapi.hosts", extra="fastapi")
+    return hosts.LocalApp(app, _server_settings().cors_origins)
 
 
 def _stop_with(parent: Any) -> None:
@@ -144,11 +154,23 @@ def _migrate(settings: Settings) -> None:
         upgrade(database.engine)
 
 
-def _warn(host: str) -> None:
+def _is_local(host: str) -> bool:
+    """Tell whether a server is for this machine alone: without keys, and on its loopback interface.
+
+    Without keys on any other, the person is warned.
+    """
+    if _server_settings().api_keys:
+        return False
+    if not _is_loopback(host):
+        say(f"Warning: whoever reaches {host} may read and change everything, as ROWSPACE_API_KEYS holds no key.")
+        return False
+    return True
+
+
+def _server_settings() -> Any:
     from rowspace.integrations.rest.settings import read_settings
 
-    if not read_settings().api_keys and not _is_loopback(host):
-        say(f"Warning: whoever reaches {host} may read and change everything, as ROWSPACE_API_KEYS holds no key.")
+    return read_settings()
 
 
 def _is_loopback(host: str) -> bool:

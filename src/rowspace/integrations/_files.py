@@ -15,8 +15,8 @@ __all__ = ["complete", "naming"]
 
 #: What a disk or a directory may have against a file; a lost connection is another matter.
 _OF_FILES = {
-    *(errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOENT, errno.ENOSPC, errno.ENOTDIR),
-    *(errno.EPERM, errno.EROFS),
+    *(errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOSPC),
+    *(errno.ENOTDIR, errno.EPERM, errno.EROFS),
 }
 
 
@@ -28,11 +28,13 @@ def complete(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         FileExistsError: there is a file of that name, and it is not to be overwritten; or what is there is no file.
         OSError: it cannot be written; the error has its name.
     """
-    # What a link points to is written, and the link stays.
-    target = Path(path).resolve()
+    # What a link points to is written, and the link stays. Not by `Path`, which has no `OSError` for links in a circle.
+    target = Path(os.path.realpath(path))
     _check(target, overwrite=overwrite)
     with naming(path):
-        with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False) as file:
+        with NamedTemporaryFile(
+            dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".part", delete=False
+        ) as file:
             unfinished = Path(file.name)
         try:
             yield unfinished
@@ -60,8 +62,8 @@ def naming(path: str | Path) -> Iterator[None]:
 
 
 def _check(target: Path, *, overwrite: bool) -> None:
-    if target.exists() and not target.is_file():
-        # A device, say, which would be replaced by a file.
+    if target.is_symlink() or (target.exists() and not target.is_file()):
+        # A device, say, or links in a circle, which would be replaced by a file.
         raise FileExistsError(errno.EEXIST, "What is there is no file", str(target))
     if target.exists() and not overwrite:
         raise FileExistsError(errno.EEXIST, "There is a file of that name", str(target))

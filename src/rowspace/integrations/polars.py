@@ -13,7 +13,7 @@ from rowspace.errors import InvalidRow
 from rowspace.results import LoadReport
 
 pl: Any = require("polars", extra="polars")
-require("pyarrow", extra="polars")
+pa: Any = require("pyarrow", extra="polars")
 
 # After what it needs is known to be there, so that a missing one is asked for by this extra.
 from rowspace.integrations.arrow import Over, read_batches, read_table, write_table  # noqa: E402
@@ -47,4 +47,9 @@ def write_frame(session: Session, over: Over, frame: Any, **options: Any) -> Loa
         message = f"Expected a Polars DataFrame or LazyFrame, got {type(frame)}. Other frames go to arrow.write_table."
         raise InvalidRow(message)
     # In memory, so that all of it is looked at before any is written.
-    return write_table(session, over, frame.to_arrow(), **options)
+    try:
+        table = frame.to_arrow()
+    except pa.ArrowInvalid as error:
+        message = f"The frame has values that Arrow cannot take: {str(error).rstrip('.')}."
+        raise InvalidRow(message) from error
+    return write_table(session, over, table, **options)

@@ -116,7 +116,9 @@ def _choose(model: Any, column: str | None, known: list[str]) -> str:
         message = f"{model.__name__} has {wanted}; its vector columns: {listed}.{_hint(model, column)}"
         raise ConfigurationError(message)
     if len(known) > 1:
-        message = f"{model.__name__} has several vector columns ({listed}): say which one, column=... (in Django, field=...)."
+        message = (
+            f"{model.__name__} has several vector columns ({listed}): say which one, column=... (in Django, field=...)."
+        )
         raise ConfigurationError(message)
     return known[0]
 

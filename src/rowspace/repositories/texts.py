@@ -49,7 +49,8 @@ def _choose(model: type[Any], text: str | None) -> str:
         raise ConfigurationError(message)
     free = [key for key, column in columns.items() if not column.primary_key]
     if len(free) != 1:
-        message = f"{model.__name__} has not one text attribute but {listed}: say which one, text=... (in Django, text_field=...)."
+        message = f"{model.__name__} has not one text attribute but {listed}: say which one, "
+        message += "text=... (in Django, text_field=...)."
         raise ConfigurationError(message)
     return str(free[0])
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 
 def lines(*rows):
@@ -28,6 +30,23 @@ def test_rejects_go_to_a_file(cli, tmp_path):
     assert "line 2: not JSON" in cli("ingest", str(source), "-c", "strict", code=1).stderr
     assert "--rejects names a file; - is none" in cli("ingest", str(source), "--rejects", "-", code=2).stderr
     assert "is what is read" in cli("ingest", str(source), "--rejects", str(source), code=2).stderr
+    assert source.read_text() == MIXED
+
+
+def test_what_is_read_by_another_name_is_not_written_over(cli, tmp_path):
+    source, linked = tmp_path / "mixed.jsonl", tmp_path / "linked.jsonl"
+    source.write_text(MIXED)
+    linked.hardlink_to(source)
+    assert "is what is read" in cli("ingest", source, "--rejects", linked, code=2).stderr
+    with source.open() as standard_input:
+        done = subprocess.run(
+            [sys.executable, "-m", "rowspace", "ingest", "-", "--format", "jsonl", "--rejects", source],
+            stdin=standard_input,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, "is what is read" in done.stderr) == (2, True)
     assert source.read_text() == MIXED
 
 

@@ -180,6 +180,35 @@ def test_workers_end_with_the_process_that_started_them(url):
         assert gone(*served.pids)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_page_that_makes_a_name_of_its_own_for_this_machine_is_refused(url, workers):
+    """To a browser it is a page of the same origin: it would read and delete what it likes."""
+    origins = '["https://notes.example.org"]'
+    with serving(workers=workers, ROWSPACE_DATABASE_URL=url, ROWSPACE_CORS_ORIGINS=origins) as served:
+
+        def status(host, method="GET", path="/api/collections", **headers):
+            return served.client.request(method, path, headers={"Host": host, **headers}).status_code
+
+        refused = served.client.get("/api/collections", headers={"Host": "elsewhere.example:8000"})
+        assert (refused.status_code, refused.headers["content-type"]) == (421, "application/problem+json")
+        assert "got the host 'elsewhere.example:8000'. Name its origin in ROWSPACE_CORS_ORIGINS" in refused.text
+        assert status("elsewhere.example", "DELETE", "/api/collections/x", Origin="http://elsewhere.example") == 421
+        assert [status(host) for host in ("127.0.0.1.elsewhere.example", "localhost.example", "[", "a:b:c")] == [
+            421
+        ] * 4
+        assert [status(host) for host in ("localhost:8000", "127.0.0.1", "[::1]:8000", "LOCALHOST")] == [200] * 4
+        assert status("notes.example.org") == 200
+
+
+def test_with_keys_or_beyond_loopback_any_name_is_as_good(url):
+    keys = f'[{{"sha256": "{"0" * 64}"}}]'
+    elsewhere = {"Host": "elsewhere.example"}
+    with serving(ROWSPACE_DATABASE_URL=url, ROWSPACE_API_KEYS=keys) as served:
+        assert served.client.get("/api/collections", headers=elsewhere).status_code == 401
+    with serving("--host", "0.0.0.0", ROWSPACE_DATABASE_URL=url) as served:  # noqa: S104 -- that is the point
+        assert served.client.get("/api/collections", headers=elsewhere).status_code == 200
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_port_that_is_taken(url, workers):
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -371,6 +371,31 @@ def test_a_stream_that_turns_bad_leaves_nothing(session, table, name):
         CollectionRepository(session).get("bad")
 
 
+def test_tensors_of_one_dimension_are_vectors(session):
+    rows = {"id": ["a", "b"], "content": ["x", "y"]}
+    flat = pa.FixedShapeTensorArray.from_numpy_ndarray(np.arange(6, dtype=np.float32).reshape(2, 3))
+    write_table(session, "flat", pa.table({**rows, "embedding": flat}))
+    assert read_table(session, "flat")["embedding"].to_pylist() == [[0, 1, 2], [3, 4, 5]]
+    square = pa.FixedShapeTensorArray.from_numpy_ndarray(np.ones((2, 2, 2), np.float32))
+    with pytest.raises(InvalidVector, match="expected FixedSizeList<float32>"):
+        write_table(session, "square", pa.table({**rows, "embedding": square}))
+
+
+@pytest.mark.parametrize("type_", [pa.timestamp("s"), pa.timestamp("us", "UTC"), pa.date32(), pa.date64()], ids=str)
+def test_times_that_python_does_not_know_are_refused(session, table, type_):
+    integers = pa.int32() if type_ == pa.date32() else pa.int64()
+    far = pa.array([2**30 if type_ == pa.date32() else 2**62] * len(table), integers).view(type_)
+    with pytest.raises(InvalidRow, match="The column 'far' cannot be written: "):
+        write_table(session, "far", table.append_column("far", far))
+
+
+def test_a_metadata_key_that_is_called_as_the_type_of_the_ids_is_kept(session):
+    vectors = pa.array([[1, 2]], pa.list_(pa.float32(), 2))
+    write_table(session, "kept", pa.table({"id": ["a"], "content": ["x"], "embedding": vectors, "$id": [7]}))
+    (row,) = read_table(session, "kept").to_pylist()
+    assert (row["id"], row["$id"]) == ("a", 7)
+
+
 def test_another_dimension_than_that_of_the_collection(session, table):
     collection = CollectionRepository(session).create("three", 3)
     with pytest.raises(DimensionMismatch, match="vectors of 16 dimensions, expected 3"):

@@ -33,6 +33,16 @@ def answers(url, process, seconds=60):
             sleep(0.1)
 
 
+def upgraded(port, host):
+    """Return the status of a connection that a page of the application opens."""
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    headers |= {"Host": host, "Origin": f"http://{host}", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    lines = ["GET /_stcore/stream HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        return connection.recv(100).split()[1].decode()
+
+
 def test_the_application_is_served_until_a_signal():
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="rs", ignore_cleanup_errors=True) as name:
@@ -46,6 +56,9 @@ def test_the_application_is_served_until_a_signal():
         ) as process:
             try:
                 assert answers(f"http://127.0.0.1:{port}/_stcore/health", process) == "ok"
+                assert upgraded(port, f"127.0.0.1:{port}") == "101"
+                # A page whose host has become the address of this machine: to a browser, one of the same origin.
+                assert upgraded(port, f"elsewhere.example:{port}") == "403"
                 process.send_signal(signal.SIGTERM)
                 out, err = process.communicate(timeout=60)
             finally:

@@ -111,6 +111,17 @@ def test_values_that_json_has_no_form_for_are_text_in_the_file_of_rejects(tmp_pa
     assert found["row"] == shown
 
 
+def test_a_row_that_is_too_deep_to_be_written_is_refused_without_it(tmp_path):
+    row = value = {}
+    for _ in range(2_000):
+        value["a"] = value = {}
+    with Rejects(tmp_path / "bad.jsonl") as rejects:
+        rejects(1, "because", row)
+        rejects(2, "too", {})
+    found = [json.loads(line) for line in (tmp_path / "bad.jsonl").read_text().splitlines()]
+    assert found == [{"line": 1, "reason": "because", "row": None}, {"line": 2, "reason": "too", "row": {}}]
+
+
 def test_a_full_disk_names_the_file_of_rejects():
     with pytest.raises(OSError, match="No space left") as caught, Rejects(Path("/dev/full")) as rejects:
         rejects(1, "because", "row")

@@ -38,6 +38,26 @@ def test_what_a_link_points_to_is_written(tmp_path):
         assert (link.is_symlink(), target.read_text()) == (True, text)
 
 
+def test_links_in_a_circle_are_not_replaced(tmp_path):
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    with pytest.raises(FileExistsError, match="What is there is no file"), complete(one, overwrite=True):
+        pass
+    assert one.is_symlink()
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "数" * 85])
+def test_a_name_as_long_as_they_can_be(tmp_path, name):
+    with complete(tmp_path / name) as path:
+        path.write_text("whole")
+    assert (tmp_path / name).read_text() == "whole"
+    longer = tmp_path / f"{name}x"
+    with pytest.raises(OSError, match="File name too long") as caught, complete(longer):
+        pass
+    assert caught.value.filename == str(longer)
+
+
 def test_what_is_no_file_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for name in ("pipe", "."):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from time import perf_counter
 
 import pytest
 from hypothesis import given, strategies as st
@@ -98,6 +99,10 @@ def test_jsonl_round_trip(metadata):
         ('{"content": "ok"}\n\n[1]\n', "line 3: expected a JSON object, got '[1]'."),
         ('{"text": "a", "n": 1}', "line 1: there is no 'content', only 'text', 'n'. Name the field: --content FIELD."),
         ("{}", "line 1: there is no 'content', only nothing."),
+        (
+            '{"content": "a", "k": 1, "metadata": {"k": 2}}',
+            "line 1: 'k' is in 'metadata' and beside it, with two values.",
+        ),
         ('{"content": "a\\u0000b"}', "line 1: a NUL byte in 'a\\x00b', which PostgreSQL cannot store."),
         ('{"content": "a", "k": [{"b\\u0000": 1}]}', "line 1: a NUL byte in 'b\\x00'"),
         ('{"content": "\\ud800"}', "line 1: "),
@@ -117,6 +122,11 @@ def test_bad_jsonl(text, message):
     [
         ('id,content\n1,"a\nb"\n2\n', "line 4: 1 cells under 2 column names."),
         ('id,content\n1,"a"b\n', "line 2: not CSV: "),
+        (
+            'id,content\n1,"a\n2,b\n3,c\n',
+            "line 2: not CSV: a quote that is not closed: lines 2 to 4, the last one, are",
+        ),
+        ('id,content\n1,"a', "line 2: not CSV: a quote that is not closed: this line is in one cell."),
         ("id,id\n", "line 1: more than one column is called 'id'; the first line has to name the columns."),
         ("id,\n", "line 1: a column has no name; the first line has to name the columns."),
     ],
@@ -155,3 +165,24 @@ def test_lines_are_read_one_by_one():
         raise AssertionError(message)
 
     assert next(read(lines(), Format.JSONL, Fields())).content == "one"
+
+
+def test_a_header_of_many_columns_is_read_once():
+    names = ["content", *(f"c{number}" for number in range(20_000))]
+    lines = [",".join(names).encode() + b"\n", b"x" + b"," * 20_000 + b"\n"]
+    began = perf_counter()
+    (document,) = read(lines, Format.CSV, Fields())
+    # To count each name among all of them took half a minute.
+    assert perf_counter() - began < 5
+    assert len(document.metadata) == 20_000
+
+
+def test_a_message_names_some_of_many_fields():
+    text = json.dumps({f"c{number}": 1 for number in range(10_000)})
+    assert "'c18', 'c19' and 9,980 more. Name the field" in fails(text)
+    assert len(fails(json.dumps({"k" * 5_000: 1}))) < 200
+
+
+def test_the_same_value_twice_is_one():
+    text = '{"content": "x", "k": 1, "metadata": {"k": 1, "l": 2}}'
+    assert rows(text) == [{"content": "x", "metadata": {"k": 1, "l": 2}}]

@@ -98,7 +98,12 @@ def test_the_column_is_named_by_its_attribute():
     [
         (Plain, None, None, "Plain has no vector column; its vector columns: none."),
         (One, "vec", None, "One has no vector column 'vec'; its vector columns: embedding."),
-        (Several, None, None, r"Several has several vector columns \(title, bits\): say which one, column=... \(in Django, field=...\)"),
+        (
+            Several,
+            None,
+            None,
+            r"Several has several vector columns \(title, bits\): say which one, column=... \(in Django, field=...\)",
+        ),
         (Reflected, "bits", None, r"A bit\(n\) that was reflected is one once .* Column\('bits', rowspace.Bit\(8\)\)"),
         (Decorated, None, None, "none. Listed is a TypeDecorator, .*: make it a subclass of Vector with cache_ok"),
         (Decorated, "listed", None, "no vector column 'listed'; its vector columns: none. Listed is a TypeDecorator"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from inspect import signature
@@ -127,7 +128,7 @@ def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
         message = f"names has {unknown[0]!r}, which is no column of the data; it has {', '.join(schema.names)}."
         raise ConfigurationError(message)
     renamed = [names.get(name, name) for name in schema.names]
-    if twice := sorted({name for name in renamed if renamed.count(name) > 1}):
+    if twice := sorted(name for name, times in Counter(renamed).items() if times > 1):
         message = f"More than one column is called {twice[0]!r}."
         raise InvalidRow(message)
     fields = [

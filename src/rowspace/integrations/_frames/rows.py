@@ -101,7 +101,7 @@ class Rows:
         for name, column in known.items():
             needed = not column.nullable and column.server_default is None and column.default is None
             if needed and name not in self.columns:
-                given = ", ".join(self.types)
+                given = ", ".join(self.types) or "nothing"
                 message = f"There is no column {name!r}, only {given}. Name it: names={{'...': {name!r}}}."
                 raise InvalidRow(message)
         for name, column in self.columns.items():
@@ -121,7 +121,7 @@ class Rows:
 
     def dimension_of(self, batch: Any) -> int | None:
         """Return the numbers in a vector by the type of the column, else by the first one of a batch."""
-        type_ = self.types[self.vector]
+        type_ = getattr(self.types[self.vector], "storage_type", self.types[self.vector])
         if pa.types.is_fixed_size_list(type_):
             return int(type_.list_size)
         if batch is None:
@@ -135,7 +135,8 @@ class Rows:
         kept = [
             field_with_categories(key, self.types[name], [batch.column(name) for batch in shown])
             for name, key in self.metadata.items()
-            if name not in self.json
+            # One of that name would be taken for the type of the ids.
+            if name not in self.json and key != ID
         ]
         return kept if is_text(self.types["id"]) else [*kept, pa.field(ID, self.types["id"])]
 
@@ -230,13 +231,13 @@ class Rows:
                 array = array.cast(pa.string()) if name in self.keys and not is_text(array.type) else array
             elif kind not in {Kind.TEXT, Kind.JSON, Kind.ARRAY}:
                 array = plain(array).cast(_CHECKED_LATER.get(kind) or arrow_type(column.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            values = array.to_pylist()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError) as error:
             message = f"The column {name!r} cannot be written: {error}."
             raise InvalidRow(message) from error
         except RowspaceError as error:
             message = f"The column {name!r}: {error}"
             raise type(error)(message) from error
-        values = array.to_pylist()
         if kind is not Kind.JSON:
             return values
         # Of JSON's null, which is a text, what is missing is told apart.

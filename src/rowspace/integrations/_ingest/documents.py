@@ -1,7 +1,7 @@
 """Documents from rows: which field is what, and every error with the number of its row.
 
 No I/O of its own and no database: it takes an open file, or lines from any iterable. Rows of text are read by
-`_lines`, those of tables by `_tables`.
+`lines`, those of tables by `tables`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from itertools import chain
 from typing import Any
 
 from rowspace.integrations._ingest.formats import Format
-from rowspace.integrations._ingest.lines import EMBEDDING, METADATA, Rejected, Watch, numbered_rows, separator_hint
+from rowspace.integrations._ingest.lines import (
+    EMBEDDING,
+    METADATA,
+    Rejected,
+    Watch,
+    named,
+    numbered_rows,
+    separator_hint,
+)
 from rowspace.integrations._ingest.tables import Row, matrix_rows, parquet_rows
 from rowspace.services import DocumentIn
 from rowspace.types import Vector
@@ -104,11 +112,19 @@ def _document(row: dict[str, Any], fields: Fields, vector: Any, watch: Watch) ->
         watch.left_out(EMBEDDING)
     nested = row.pop(METADATA, None)
     nested = {} if nested is None else nested
-    metadata = {**nested, **row} if isinstance(nested, Mapping) else {**row, METADATA: nested}
+    metadata = _merged(nested, row) if isinstance(nested, Mapping) else {**row, METADATA: nested}
     # What pydantic would look at is known by now, and a vector stays an array: a list would be an object a number.
     document = DocumentIn.model_construct(content=_text(content), id=_id(id_), metadata=metadata, embedding=vector)
     _check_text(document, fields)
     return document
+
+
+def _merged(metadata: Mapping[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    for key in metadata.keys() & fields.keys():
+        if metadata[key] != fields[key]:
+            message = f"{key!r} is in {METADATA!r} and beside it, with two values. Leave one of them out, or rename it."
+            raise ValueError(message)
+    return {**metadata, **fields}
 
 
 def _required(row: dict[str, Any], name: str, option: str, *, hints: bool) -> Any:
@@ -117,7 +133,7 @@ def _required(row: dict[str, Any], name: str, option: str, *, hints: bool) -> An
     if name in row:
         message = f"{name!r} is null."
         raise ValueError(message)
-    message = f"there is no {name!r}, only {', '.join(map(repr, row)) or 'nothing'}."
+    message = f"there is no {name!r}, only {named(row)}."
     if hints:
         message += f" {separator_hint([*row]) or f'Name the field: {option} FIELD.'}"
     raise ValueError(message)

@@ -1,15 +1,17 @@
 """Rows from lines of text: JSON Lines and CSV, each row with the number of the line that it begins on.
 
-What the rows mean is up to `_reading`.
+What the rows mean is up to `documents`.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -27,7 +29,9 @@ __all__ = [
     "Watch",
     "decoded",
     "json_row",
+    "named",
     "numbered_rows",
+    "repeated",
     "separator_hint",
     "whole_metadata",
 ]
@@ -41,6 +45,9 @@ Rejected: TypeAlias = Callable[[int, str, Any], None]
 METADATA = "metadata"
 #: The field with the vector in what `rowspace export` writes.
 EMBEDDING = "embedding"
+
+#: How many names a message has.
+_SHOWN = 20
 
 #: What else may be between the names of columns, as an option takes it.
 _SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'"}
@@ -153,7 +160,7 @@ def _csv_rows(lines: Iterable[str], format_: Format, fields: Fields, watch: Watc
         try:
             row = next(reader, None)
         except csv.Error as error:
-            reason = f"not CSV: {_csv_reason(error)}."
+            reason = f"not CSV: {_csv_reason(error, began, reader.line_num)}."
             if not header:
                 message = f"line {began}: {reason}"
                 raise InvalidRow(message) from error
@@ -174,9 +181,14 @@ def _delimiter(format_: Format, fields: Fields) -> str:
     return fields.delimiter or ("\t" if format_ is Format.TSV else ",")
 
 
-def _csv_reason(error: csv.Error) -> str:
-    # What the module says of it is about how a file is opened in Python.
-    return "a carriage return that ends no line" if "new-line character" in str(error) else str(error)
+def _csv_reason(error: csv.Error, began: int, ended: int) -> str:
+    # What the module says of these is about how a file is opened in Python, and nothing of what is lost.
+    if "new-line character" in str(error):
+        return "a carriage return that ends no line"
+    if "unexpected end of data" in str(error):
+        lines = "this line is" if began == ended else f"lines {began:,} to {ended:,}, the last one, are"
+        return f"a quote that is not closed: {lines} in one cell"
+    return str(error)
 
 
 def separator_hint(names: Sequence[str]) -> str | None:
@@ -185,10 +197,21 @@ def separator_hint(names: Sequence[str]) -> str | None:
     return found and f"What is between the columns is told by --delimiter {found}."
 
 
+def repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that come more than once, in the order of the alphabet."""
+    return sorted(name for name, times in Counter(names).items() if times > 1)
+
+
+def named(names: Collection[str]) -> str:
+    """Return names for a message: the first ones, and how many more there are."""
+    shown = ", ".join(f"{name!r:.60}" for name in islice(names, _SHOWN))
+    return f"{shown} and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else shown or "nothing"
+
+
 def _header(row: list[str], number: int) -> list[str]:
-    repeated = sorted({name for name in row if row.count(name) > 1})
-    if repeated or not all(row):
-        what = f"more than one column is called {repeated[0]!r}" if repeated and repeated[0] else "a column has no name"
+    twice = repeated(row)
+    if twice or not all(row):
+        what = f"more than one column is called {twice[0]!r}" if twice and twice[0] else "a column has no name"
         message = f"line {number}: {what}; the first line has to name the columns."
         raise InvalidRow(message)
     return row

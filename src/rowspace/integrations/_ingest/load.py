@@ -107,13 +107,12 @@ class Ingest:
         if self.rejects == Path("-"):
             message = "--rejects names a file; - is none."
             raise ConfigurationError(message)
-        if self.rejects is not None and any(self.rejects.resolve() == path.resolve() for path in self._read_from()):
+        if self.rejects is not None and any(_is_same(self.rejects, path) for path in self._read_from()):
             message = f"--rejects: {self.rejects} is what is read."
             raise ConfigurationError(message)
 
     def _read_from(self) -> Iterator[Path]:
-        if self.file != "-":
-            yield Path(self.file)
+        yield Path("/dev/stdin" if self.file == "-" else self.file)
         if self.format is Format.NPY:
             yield documents_beside(Path(self.file), self.fields.ids)
 
@@ -158,6 +157,15 @@ def _format_of(file: str, given: str | None) -> Format:
         else:
             raise
         raise ConfigurationError(message) from error
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Tell whether two paths lead to one file, by whatever links."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        # One of them is not there, and not the other then.
+        return False
 
 
 def _delimiter(given: str | None) -> str | None:

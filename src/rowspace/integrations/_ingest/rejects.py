@@ -33,7 +33,11 @@ class Rejects:
     def __call__(self, line: int, reason: str, row: Any) -> None:
         """Write a row: what is no text, such as a byte that is not UTF-8, as an escape."""
         self.count += 1
-        text = json.dumps({"line": line, "reason": reason, "row": _shown(row)}, allow_nan=False)
+        try:
+            text = json.dumps({"line": line, "reason": reason, "row": _shown(row)}, allow_nan=False)
+        except RecursionError:
+            # What is too deep to be stored may be too deep to be written again, where the stack is higher.
+            text = json.dumps({"line": line, "reason": reason, "row": None})
         with self._naming():
             self._file.write(text + "\n")
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeAlias
 
 import numpy as np
 
 from rowspace.errors import InvalidRow, InvalidVector
-from rowspace.integrations._ingest.lines import EMBEDDING, METADATA, Watch, decoded, json_row, whole_metadata
+from rowspace.integrations._ingest.lines import (
+    EMBEDDING,
+    METADATA,
+    Watch,
+    decoded,
+    json_row,
+    named,
+    repeated,
+    whole_metadata,
+)
 from rowspace.vectors import fault_of, sound_rows
 
 if TYPE_CHECKING:
@@ -19,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Row", "documents_beside", "matrix_rows", "parquet_rows", "path_of"]
 
 _ROWS_AT_ONCE = 2_000
+
+#: In the place of a document after the last one.
+_ENDED: Any = object()
 
 #: A row's number from 1, its values, and its vector if that is not among them.
 Row: TypeAlias = tuple[int, dict[str, Any], Any]
@@ -154,14 +169,13 @@ class _Columns:
 
 
 def _check_names(names: Sequence[str], fields: Fields) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        message = f"more than one column is called {repeated[0]!r}."
+    if twice := repeated(names):
+        message = f"more than one column is called {twice[0]!r}."
         raise InvalidRow(message)
     for name, option in ((fields.content, "content"), (fields.id, "id"), (fields.embedding, "embedding")):
         if name is not None and name not in names:
             hint = f" Name the field: --{option} FIELD." if fields.hints else ""
-            message = f"there is no {name!r}, only {', '.join(map(repr, names)) or 'nothing'}.{hint}"
+            message = f"there is no {name!r}, only {named(names)}.{hint}"
             raise InvalidRow(message)
 
 
@@ -172,30 +186,37 @@ def matrix_rows(file: BinaryIO, fields: Fields, watch: Watch) -> Iterator[Row]:
         InvalidRow: it is no matrix of numbers, or has another number of rows than there are documents.
     """
     path = path_of(file)
-    rows, width = _shape(path, fields.dimension)
+    matrix = _Matrix.of(file, fields.dimension)
     beside = documents_beside(path, fields.ids)
     if not beside.is_file():
         hint = " Name another file: --ids FILE." if fields.hints else ""
         message = f"there is no {beside}, where its documents are, a line for each row.{hint}"
         raise InvalidRow(message)
     given = _documents_in(beside)
-    if given != rows:
-        compared = "fewer" if given < rows else "more"
-        message = f"the matrix has {rows:,} rows, and there are {compared} ids: {given:,} lines in {beside}."
+    if given != matrix.rows:
+        compared = "fewer" if given < matrix.rows else "more"
+        message = f"the matrix has {matrix.rows:,} rows, and there are {compared} ids: {given:,} lines in {beside}."
         raise InvalidRow(message)
-    watch.counted(rows)
+    watch.counted(matrix.rows)
     with beside.open("rb") as lines:
         documents = _documents(lines, beside, fields, watch)
-        for start in range(0, rows, _ROWS_AT_ONCE):
-            block, wrong = sound_rows(_block(path, start))
-            faults = {at: str(fault_of(_block(path, start)[at], dimension=width)) for at in wrong}
-            for at, (vector, row) in enumerate(zip(block, documents, strict=False)):
-                if row is None:
-                    continue
-                if at in faults:
-                    watch.refuse(start + at + 1, faults[at], {**row, str(fields.embedding): vector})
-                else:
+        for start in range(0, matrix.rows, _ROWS_AT_ONCE):
+            block = matrix.block(start)
+            vectors, wrong = sound_rows(block)
+            for at, vector in enumerate(vectors):
+                row = next(documents, _ENDED)
+                if row is _ENDED:
+                    raise _changed(beside)
+                if row is not None and at in wrong:
+                    watch.refuse(start + at + 1, str(fault_of(block[at])), {**row, str(fields.embedding): vector})
+                elif row is not None:
                     yield start + at + 1, row, vector
+        if next(documents, _ENDED) is not _ENDED:
+            raise _changed(beside)
+
+
+def _changed(what: object) -> InvalidRow:
+    return InvalidRow(f"{what} was changed while it was read. Load it again when nobody writes to it.")
 
 
 def documents_beside(path: Path, ids: str | None) -> Path:
@@ -203,27 +224,78 @@ def documents_beside(path: Path, ids: str | None) -> Path:
     return path.with_suffix(".ids.jsonl") if ids is None else Path(ids)
 
 
-def _shape(path: Path, dimension: int | None) -> tuple[int, int]:
+@dataclass(frozen=True, slots=True)
+class _Matrix:
+    """A matrix in an open file in NumPy's format, of which no more is read than a block of rows.
+
+    By the header alone: `numpy.load` also opens archives and pickles, and of a map of a file that becomes shorter, a
+    read ends the process.
+    """
+
+    file: BinaryIO
+    start: int
+    rows: int
+    width: int
+    dtype: np.dtype[Any]
+    by_column: bool
+
+    @classmethod
+    def of(cls, file: BinaryIO, dimension: int | None) -> Self:
+        """Read the header.
+
+        Raises:
+            InvalidRow: it is none, or not that of a matrix of numbers, or tells of more than there is in the file.
+        """
+        shape, by_column, dtype = _header(file)
+        whole = all(type(length) is int and length >= 0 for length in shape)
+        if len(shape) != 2 or not whole or shape[1] == 0 or (dimension is not None and shape[1] != dimension):
+            wanted = "n" if dimension is None else dimension
+            message = f"expected a matrix of shape (rows, {wanted}), got one of {shape}."
+            raise InvalidRow(message)
+        if dtype.kind not in "iuf":
+            message = f"expected a matrix of numbers, got one of {dtype}."
+            raise InvalidRow(message)
+        start = file.tell()
+        wanted, there = shape[0] * shape[1] * dtype.itemsize, file.seek(0, os.SEEK_END) - start
+        if wanted > there:
+            message = f"not a matrix in NumPy's format: its header tells of {wanted:,} bytes, and {there:,} follow."
+            raise InvalidRow(message)
+        return cls(file, start, *shape, dtype, by_column)
+
+    def block(self, first: int) -> Any:
+        """Return some rows from one on.
+
+        Raises:
+            InvalidRow: they are not there any more.
+        """
+        rows = min(_ROWS_AT_ONCE, self.rows - first)
+        if not self.by_column:
+            return self._read(first * self.width, rows * self.width).reshape(rows, self.width)
+        return np.stack([self._read(column * self.rows + first, rows) for column in range(self.width)], axis=1)
+
+    def _read(self, first: int, count: int) -> Any:
+        self.file.seek(self.start + first * self.dtype.itemsize)
+        read = self.file.read(count * self.dtype.itemsize)
+        if len(read) < count * self.dtype.itemsize:
+            raise _changed(path_of(self.file))
+        return np.frombuffer(read, self.dtype)
+
+
+def _header(file: BinaryIO) -> tuple[tuple[Any, ...], bool, np.dtype[Any]]:
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
-        # Not read into memory as a whole. allow_pickle is off: a file from elsewhere may run no code.
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        message = f"not a matrix in NumPy's format: {str(error).rstrip('.')}."
+        version = np.lib.format.read_magic(file)
+        if version not in readers:
+            message = f"version {version} is not that of a matrix of numbers."
+            raise InvalidRow(message)
+        return readers[version](file)
+    except (ValueError, TypeError, SyntaxError, TokenError) as error:
+        message = f"not a matrix in NumPy's format: {_first_line(error)}."
         raise InvalidRow(message) from error
-    shape = matrix.shape
-    if matrix.ndim != 2 or shape[1] == 0 or (dimension is not None and shape[1] != dimension):
-        wanted = "n" if dimension is None else dimension
-        message = f"expected a matrix of shape (rows, {wanted}), got one of {shape}."
-        raise InvalidRow(message)
-    if matrix.dtype.kind not in "iuf":
-        message = f"expected a matrix of numbers, got one of {matrix.dtype}."
-        raise InvalidRow(message)
-    return shape[0], shape[1]
 
 
-def _block(path: Path, start: int) -> Any:
-    # A map of its own for each block: pages that were read count as memory of this process until they are unmapped.
-    return np.array(np.load(path, mmap_mode="r", allow_pickle=False)[start : start + _ROWS_AT_ONCE])
+def _first_line(error: Exception) -> str:
+    return str(error.args[0] if error.args else error).partition("\n")[0].rstrip(".")
 
 
 def _documents_in(beside: Path) -> int:

@@ -126,10 +126,11 @@ class LineReader:
         Raises:
             RequestFault: a line is too long, or not a document; the message names it.
         """
-        self._rest += chunk
-        lines = self._rest.split(b"\n")
-        self._rest = lines.pop()
-        for line in lines:
+        # Not what came before, which is looked at already: a client may send a long line byte by byte.
+        first, *others = chunk.split(b"\n")
+        self._rest += first
+        for other in others:
+            line, self._rest = self._rest, bytearray(other)
             yield from self._document(line)
         if len(self._rest) > self._max_line:
             raise self._too_long(self._line + 1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 
 from rowspace.integrations.rest.schemas import NO_NUL, arguments
 
@@ -31,6 +32,9 @@ __all__ = [
 
 #: The most that one request may ask for; a server's settings can lower them.
 MAX_DOCUMENTS, MAX_IDS, MAX_K, MAX_QUERIES = 5_000, 10_000, 1_000, 100
+
+#: Unknown keys of one object that are told.
+_MAX_UNKNOWN = 20
 
 # The largest float32; a number beyond it has no place in a vector.
 _LARGEST = 3.4028234663852886e38
@@ -65,6 +69,16 @@ def given(*names: str, **properties: Any) -> dict[str, Any]:
 
 class Described(BaseModel):
     """Describes each field by the line under `Args:` that its docstring, or that of a base, has for it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_unknown(cls, given: Any) -> Any:
+        # Each would be a fault with a place: megabytes of them hold up every other caller for seconds.
+        if not isinstance(given, dict) or len(given) <= _MAX_UNKNOWN:
+            return given
+        known = cls.model_fields
+        unknown = islice((key for key in given if key not in known), _MAX_UNKNOWN)
+        return {key: given[key] for key in (*(key for key in known if key in given), *unknown)}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> Any:

@@ -40,6 +40,9 @@ MEDIA_TYPE = "application/problem+json"
 
 _log = logging.getLogger("rowspace.http")
 
+#: Faults that are told: of megabytes of faults nobody reads more.
+_MAX_FAULTS = 100
+
 #: Seconds after which it is worth trying again.
 _SOON, _LATER = "1", "5"
 
@@ -194,8 +197,8 @@ def _at(pointer: str | None, error: BaseException) -> list[dict[str, str]]:
 
 
 def validation_problem(faults: Sequence[Any]) -> Problem:
-    """Return the problem of a request that a model refused, with the place of each fault."""
-    found = [_fault(_place_of(fault), said_of(fault)) for fault in faults]
+    """Return the problem of a request that a model refused, with the places of the first faults."""
+    found = [_fault(_place_of(fault), said_of(fault)) for fault in faults[:_MAX_FAULTS]]
     first = found[0]
     place = first.get("pointer") or first.get("parameter") or "the body"
     detail = f"{place}: {first['detail']}."

@@ -13,11 +13,17 @@ __all__ = ["flags_of", "launch"]
 
 _APP = Path(__file__).parent / "app.py"
 
+#: What the application is called by a browser on this machine.
+_HOSTS = ("localhost", "127.0.0.1")
+
 
 def launch(options: UiOptions, *, port: int | None = None, browser: bool = True) -> None:
     """Serve the application on the loopback interface until a signal ends it."""
     from streamlit.web import cli
 
+    # Not a flag, which older versions of Streamlit do not know. Without it, a page whose host becomes the address of
+    # this machine is one of the same origin.
+    os.environ.setdefault("STREAMLIT_SERVER_ALLOWED_HOSTS", " ".join(_HOSTS))
     with given(options):
         cli.main(["run", str(_APP), *flags_of(port=port, browser=browser)], standalone_mode=False)
 

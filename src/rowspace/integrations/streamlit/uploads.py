@@ -32,6 +32,7 @@ _TEXT_FIELDS = ("content", "text", "body", "description", "summary", "abstract",
 
 
 _END = re.compile(r"[.!?]\s|[。！？]")  # noqa: RUF001 -- full stops of Chinese and Japanese
+_NO_SPACE = re.compile(r"\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +137,17 @@ def _packed(pieces: Iterator[str], longest: int) -> Iterator[str]:
 
 
 def _cut(paragraph: str, longest: int) -> Iterator[str]:
-    while len(paragraph) > longest:
+    began = 0
+    while len(paragraph) - began > longest:
         # At the end of a sentence, else at a space, else where it has to be.
-        window = paragraph[:longest]
+        window = paragraph[began : began + longest]
         ends = [match.end() for match in _END.finditer(window)]
         at = ends[-1] if ends else window.rfind(" ")
         at = at if at > 0 else longest
-        yield paragraph[:at].strip()
-        paragraph = paragraph[at:].strip()
-    if paragraph:
-        yield paragraph
+        yield window[:at].strip()
+        # Not by a copy of the rest, of which a file may have megabytes.
+        began = next(match.start() for match in _NO_SPACE.finditer(paragraph, began + at))
+    yield paragraph[began:]
 
 
 def _text(stream: BinaryIO) -> str:

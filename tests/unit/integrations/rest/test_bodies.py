@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import perf_counter
 
 import pytest
 
@@ -69,6 +70,16 @@ def test_lines_may_be_cut_anywhere(size):
     assert read(LineReader(100), *chunks) == ["茶", "b", "c"]
     # A file may begin with a mark, as the command line takes it too.
     assert read(LineReader(100), b"\xef\xbb", b"\xbf" + chunks[0], *chunks[1:]) == ["茶", "b", "c"]
+
+
+def test_a_long_line_may_come_byte_by_byte():
+    reader, began = LineReader(2**20), perf_counter()
+    for _ in range(2**20 - 64):
+        assert not list(reader.feed(b" "))
+    (document,) = reader.feed(b'{"content": "a"}\n')
+    assert document.content == "a"
+    # With a copy of the line for each byte it took minutes, in which nobody else was served.
+    assert perf_counter() - began < 10
 
 
 @pytest.mark.parametrize(("row", "line"), [(0, 1), (1, 4), (2, 5)])
