@@ -69,7 +69,8 @@ def _no_listing_above(*paths: Path) -> Iterator[None]:
         yield
     finally:
         for parent, mode in modes.items():
-            parent.chmod(mode | stat.S_IXOTH)
+            # Of the group too: it is that of root which the server's processes have.
+            parent.chmod(mode | stat.S_IXGRP | stat.S_IXOTH)
 
 
 def _forget_the_crashed(module: Any, data_dir: Path) -> None:
