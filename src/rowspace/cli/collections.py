@@ -36,7 +36,8 @@ def collections(
     if context.invoked_subcommand is not None:
         return
     with service(settings_of(context)) as documents:
-        found = [{**one.model_dump(), "documents": documents.count(one.name)} for one in documents.collections()]
+        counts = documents.counts()
+        found = [{**one.model_dump(), "documents": counts.get(one.name, 0)} for one in documents.collections()]
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     elif found:

@@ -12,6 +12,7 @@ from sqlalchemy import Column, Select, Table, func, inspect, literal_column, sel
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import declared_distances
 from rowspace.repositories.schemas import Schemas, schema_in
+from rowspace.repositories.searches import Search
 from rowspace.repositories.subjects import Subject
 from rowspace.repositories.targets import table_of_model
 from rowspace.statements.catalog import IndexFact
@@ -111,7 +112,7 @@ def _column_of(subject: Subject[Any]) -> Any:
     return inspect(subject.target.model).columns[subject.target.column]
 
 
-def table_of(subject: Subject[Any], schemas: Schemas) -> tuple[str, str | None]:
+def table_of(subject: Subject[Any] | Search[Any], schemas: Schemas) -> tuple[str, str | None]:
     """Return the table that holds the rows, and its schema."""
     model: Any = subject.target.model
     table = _table_with(model, subject.target.column)

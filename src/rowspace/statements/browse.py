@@ -12,10 +12,12 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
     ARRAY,
+    CTE,
     BigInteger,
     Boolean,
     Column,
     ColumnElement,
+    CompoundSelect,
     Select,
     Text,
     and_,
@@ -28,6 +30,7 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import defer, undefer
@@ -205,25 +208,38 @@ def _value(text: str, column: Column[Any]) -> ColumnElement[Any]:
     return sql_cast(bindparam(None, text, type_=Text()), column.type)
 
 
-def _values(target: Target[Any], key: Key, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
+def _values(target: Target[Any], key: Key, where: Sequence[ColumnElement[bool]]) -> Select[Any] | CompoundSelect[Any]:
     """Select the values of a key, an array's elements in place of it, but no null, and how many rows each stands for.
 
-    An element comes once for each of the different arrays that it is in. These are found first: to take a value apart
-    costs ten times as much as to count it, and of a million rows most have one that others have too.
+    An element comes once for each of the different arrays that it is in. These are found first, and only they are taken
+    apart: it costs ten times as much as to count a value.
     """
     whole = select(key.expression.label("value")).select_from(target.model).where(*target.in_scope(), *where)
     if not (key.is_json or isinstance(key.column.type, ARRAY)):
         return whole.add_columns(_ONE.label(_ROWS)).where(key.expression.is_not(None))
     every = whole.subquery("rowspace_every")
-    found = select(every.c.value, func.count().label(_ROWS)).group_by(every.c.value).subquery("rowspace_whole")
+    found = select(every.c.value, func.count().label(_ROWS)).group_by(every.c.value).cte("rowspace_whole")
     if isinstance(key.column.type, ARRAY):
-        each = func.unnest(found.c.value, type_=key.column.type.item_type)
-    else:
-        # In lax mode `$[*]` is each element of an array, and anything else as it is.
-        each = func.jsonb_path_query(found.c.value, literal_column("'$[*]'::jsonpath"), type_=JSONB())
+        return _elements(found, key, func.unnest(found.c.value, type_=key.column.type.item_type))
+    kind = func.jsonb_typeof(found.c.value)
+    # In lax mode `$[*]` is each element of an array, and no error where the planner has it look at anything else.
+    each = func.jsonb_path_query(found.c.value, literal_column("'$[*]'::jsonpath"), type_=JSONB())
+    return union_all(
+        select(found.c.value, found.c[_ROWS]).where(kind.not_in([_literal("array"), _literal("null")])),
+        _elements(found, key, each).where(kind == _literal("array")),
+    )
+
+
+def _elements(found: CTE, key: Key, each: ColumnElement[Any]) -> Select[Any]:
+    """Select the elements of arrays but no null, and how many rows each of the arrays stands for."""
     element = select(each.label("value")).distinct().correlate(found).lateral("rowspace_elements")
-    null = element.c.value == _NULL if key.is_json else element.c.value.is_(None)
-    return select(element.c.value, found.c[_ROWS]).select_from(found.join(element, true())).where(~null)
+    value = element.c.value
+    null = value == _NULL if key.is_json else value.is_(None)
+    return select(value, found.c[_ROWS]).select_from(found.join(element, true())).where(~null)
+
+
+def _literal(text: str) -> ColumnElement[str]:
+    return literal_column(f"'{text}'", Text())
 
 
 def facet(target: Target[Any], key: Key, limit: int, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:

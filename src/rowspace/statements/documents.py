@@ -32,6 +32,7 @@ __all__ = [
     "collection_by_name",
     "collections",
     "count",
+    "counts",
     "delete_matching",
     "is_empty",
     "languages",
@@ -92,6 +93,14 @@ def delete_matching(collection_id: int, where: Conditions) -> Delete:
 def count(collection_id: int, where: Conditions = ()) -> Select[int]:
     """Select the number of documents that meet every condition; costs a pass over them."""
     return select(func.count()).select_from(Document).where(*matching(collection_id, where))
+
+
+def counts(collection_ids: Sequence[int]) -> Select[int, int]:
+    """Select the id of each collection that has documents, and their number; costs a pass over them."""
+    # As numbers, so that the planner looks at these partitions alone.
+    ids: list[ColumnElement[int]] = [literal_column(f"{collection_id:d}") for collection_id in collection_ids]
+    found = Document.collection_id
+    return select(found, func.count()).where(found.in_(ids)).group_by(found)
 
 
 def lock_first_load(collection_id: int) -> Select[Any]:

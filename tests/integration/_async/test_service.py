@@ -18,6 +18,7 @@ from rowspace.errors import (
     InvalidRow,
     InvalidText,
 )
+from rowspace.services._async import documents as counting
 from rowspace.testing import HashingEmbedder
 
 
@@ -273,3 +274,16 @@ async def test_one_document_is_not_taken_for_its_letters_or_fields(service, one,
 async def test_no_documents(service):
     assert await service.add("news", []) == LoadReport()
     assert await service.add("news", [], commit_batches=True) == LoadReport()
+
+
+async def test_all_collections_are_counted_in_a_few_transactions(service, database, monkeypatch):
+    monkeypatch.setattr(counting, "_COUNTED", 2)
+    for name in ("a", "b", "empty"):
+        await service.create_collection(name)
+    await service.add("news", documents())
+    await service.add("b", documents({"1": "one"}))
+    begun, begin = [], type(database).begin
+    monkeypatch.setattr(type(database), "begin", lambda self: begun.append(self) or begin(self))
+    assert await service.counts() == {"a": 0, "b": 1, "empty": 0, "news": 3}
+    # One for the names, and one for two collections.
+    assert len(begun) == 3

@@ -18,6 +18,7 @@ from rowspace import (
     Vector,
 )
 from rowspace.errors import ConfigurationError, InvalidSetting, InvalidVector
+from rowspace.repositories._async import streaming
 
 ROWS = 300
 VECTORS = np.random.default_rng(8).normal(size=(ROWS, 4)).astype(np.float32)
@@ -89,6 +90,19 @@ async def test_every_document_comes_nearest_first(documents):
     assert len({hit.entity.id for hit in hits}) == ROWS, "an index scan would have ended after ef_search rows"
     assert [hit.distance for hit in hits] == pytest.approx(distances(), rel=1e-5)
     assert hits[0].similarity > hits[-1].similarity
+
+
+async def test_rows_are_waited_for_by_chunks(documents, monkeypatch):
+    waited, portal_of = [], streaming.portal_of
+
+    def watched(rows):
+        parts = rows.partitions
+        monkeypatch.setattr(type(rows), "partitions", lambda _, size: waited.append(size) or parts(size))
+        return portal_of(rows)
+
+    monkeypatch.setattr(streaming, "portal_of", watched)
+    assert len([hit async for hit in documents.stream(np.ones(4), chunk_size=50)]) == ROWS
+    assert waited == [50]
 
 
 async def test_what_is_asked_for_comes_alone(documents):

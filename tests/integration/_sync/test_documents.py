@@ -7,7 +7,7 @@ import datetime as dt
 from functools import partial
 
 import pytest
-from sqlalchemy import inspect, select, text
+from sqlalchemy import event, inspect, select, text
 
 from rowspace import HNSW, CollectionRepository, Document, DocumentRepository
 from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidFilter, InvalidRow, InvalidText
@@ -138,6 +138,25 @@ def test_delete(documents):
         with pytest.raises(ConfigurationError, match="delete takes ids or conditions that are not empty"):
             documents.delete(**wrong)
     assert documents.count() == 1
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_keys_of_changed_rows_are_read_back_where_the_session_has_objects_alone(documents, session, engine, held):
+    session.expunge_all()
+    kept = (documents.get(["3"])) if held else []
+    sent, inner = [], getattr(engine, "sync_engine", engine)
+    event.listen(inner, "before_cursor_execute", lambda *given: sent.append("RETURNING" in given[2]))
+    assert documents.update_metadata({"n": 5}, where={"kind": "b"}) == 2
+    assert documents.delete(where={"kind": "b"}) == 2
+    assert sent == [held, held]
+    assert [inspect(document).deleted for document in kept] == [True] * held
+
+
+def test_a_document_that_is_not_flushed_yet_is_known_to_be_deleted(documents, session):
+    document = Document(collection_id=documents.collection.id, id="new", content="c", embedding=[1, 2], meta={"n": 9})
+    session.add(document)
+    assert documents.delete(where={"n": 9}) == 1
+    assert inspect(document).deleted
 
 
 @pytest.mark.parametrize("one", [Document.id == "1", Document.id > "1", "id = 1"], ids=["equal", "greater", "text"])

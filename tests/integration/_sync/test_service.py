@@ -19,6 +19,7 @@ from rowspace.errors import (
     InvalidRow,
     InvalidText,
 )
+from rowspace.services._sync import documents as counting
 from rowspace.testing import HashingEmbedder
 
 
@@ -274,3 +275,16 @@ def test_one_document_is_not_taken_for_its_letters_or_fields(service, one, commi
 def test_no_documents(service):
     assert service.add("news", []) == LoadReport()
     assert service.add("news", [], commit_batches=True) == LoadReport()
+
+
+def test_all_collections_are_counted_in_a_few_transactions(service, database, monkeypatch):
+    monkeypatch.setattr(counting, "_COUNTED", 2)
+    for name in ("a", "b", "empty"):
+        service.create_collection(name)
+    service.add("news", documents())
+    service.add("b", documents({"1": "one"}))
+    begun, begin = [], type(database).begin
+    monkeypatch.setattr(type(database), "begin", lambda self: begun.append(self) or begin(self))
+    assert service.counts() == {"a": 0, "b": 1, "empty": 0, "news": 3}
+    # One for the names, and one for two collections.
+    assert len(begun) == 3

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import NullPool, event
+from sqlalchemy import NullPool, event, select, text
 from sqlalchemy.orm import Session
 
 from rowspace import CollectionRepository, Database, SearchRepository, SearchSettings
 from rowspace.repositories import wide
 from rowspace.repositories._sync import many
+from rowspace.statements.batch import worth_comparing
+from rowspace.statements.search import number
 
 
 @pytest.fixture
@@ -71,7 +73,7 @@ def test_the_planner_takes_the_queries_for_ten_however_many_there_are(session, r
 
 def test_only_the_queries_that_came_back_short_are_sent_again(session, world, monkeypatch):
     # As if more rows matched than are found once for all.
-    monkeypatch.setattr(many, "_AMONG", 0)
+    monkeypatch.setattr(many, "worth_comparing", lambda *_: number(0))
     settings = SearchSettings(max_scan_tuples=1, ef_search=10)
     repository = SearchRepository(session, world.passage)
     # Of a table as small as this the planner would rather read all rows, and find them.
@@ -119,6 +121,22 @@ def test_rows_that_few_pass_are_found_once_for_many_queries(session, repository,
     assert filled == [1]
     exact = [repository.nearest_many([query], 5, where=where, exact=True)[0] for query in world.queries]
     assert [[hit.entity.id for hit in hits] for hits in found] == [[hit.entity.id for hit in hits] for hits in exact]
+
+
+@pytest.mark.parametrize(
+    ("rows", "k", "most"), [(-1, 10, 4_472), (50_000, 10, 4_472), (1_000_000, 10, 20_000), (1_000_000, 1, 6_325)]
+)
+def test_how_many_rows_are_found_once_follows_from_those_of_the_table(session, rows, k, most):
+    analysed = text("UPDATE pg_class SET reltuples = :rows WHERE oid = to_regclass('collections')")
+    session.execute(analysed, {"rows": rows})
+    assert session.scalar(select(worth_comparing("collections", k))) == most
+
+
+def test_many_searches_under_a_filter_look_at_the_size_of_their_own_table(repository, world, sent):
+    repository.nearest_many(world.queries, 5, where=conditions(repository, world, 1905))
+    counted = next(values for statement, values in sent if statement.startswith("SELECT count("))
+    scope = repository._target.scope
+    assert (f"documents_{scope[0][1]}" if scope else repository._target.model.__table__.name) in counted.values()
 
 
 def test_a_filter_that_many_pass_is_counted_once_for_few_queries(session, world, monkeypatch):

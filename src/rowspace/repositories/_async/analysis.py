@@ -207,6 +207,7 @@ class AsyncAnalysisRepository:
             where=conditions.clauses,
             settings=(await with_tuning(self.session, self._subject)).settings(settings),
             method=self._subject.method,
+            collection=self._subject.collection,
         )
 
     async def _near(self, search: Search[Any], keys: Sequence[tuple[Any, ...]]) -> list[list[Hit[Any]]]:

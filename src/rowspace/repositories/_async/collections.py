@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -121,6 +121,12 @@ class AsyncCollectionRepository:
         """Return all collections by name; costs a row each."""
         with mapped_errors():
             return [*await self.session.scalars(statements.collections())]
+
+    async def counts(self, ids: Sequence[int]) -> dict[int, int]:
+        """Return the number of documents by the id of each collection that has any; costs a pass over them."""
+        with mapped_errors():
+            rows = await self.session.execute(statements.counts(ids))
+        return {row[0]: row[1] for row in rows}
 
     async def rename(self, name: str, new_name: str) -> Collection:
         """Give a collection another name; costs one row, as nothing else has the name.

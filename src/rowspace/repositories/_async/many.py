@@ -13,19 +13,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import mapped_errors
 from rowspace.repositories._async.dropped import refuse_dropped_under
 from rowspace.repositories._async.searching import apply_settings, fetch_rows
+from rowspace.repositories.sampling import table_of
+from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.searches import Scan, Search
 from rowspace.repositories.transactions import own_session
 from rowspace.repositories.wide import is_wide, remember
 from rowspace.results import Hit
 from rowspace.statements.batch import (
     QUERIES,
+    are_up_to,
     built_many,
     count_many,
-    count_up_to,
     key_parameters,
     nearest_keys,
+    worth_comparing,
 )
 from rowspace.statements.few import FEW
+from rowspace.statements.identifiers import qualified
+from rowspace.statements.search import number
 
 __all__ = ["Many", "run_many"]
 
@@ -33,11 +38,6 @@ M = TypeVar("M")
 
 #: Queries in one statement: their rows are in memory at once, and with k=100 these are a hundred thousand.
 _AT_ONCE = 1_000
-
-#: Rows that match and are found once and compared with each query, which takes some milliseconds a query. A walk of
-#: the vector index takes longer the fewer match: over a million rows 0.3 s a query where 900 did, by
-#: `SearchRepository.nearest_many`; over 20,000 rows of which half match it is the faster one.
-_AMONG = 5_000
 
 #: Queries for which it pays to find out how many match, where that may be a pass over the table.
 _PAYS = 10
@@ -103,14 +103,17 @@ async def _are_few(session: AsyncSession, many: Many[Any]) -> bool:
     search, found_by = many.search, many.search.found_by
     if not search.where or search.settings.iterative_scan is not None:
         return False
-    bind, most = own_session(session).get_bind(search.target.model), _AMONG
+    target = search.target
+    bind = own_session(session).get_bind(target.model)
     if len(many.queries) < _PAYS:
         # What an index finds is counted at once, and it is known where that was much.
         if found_by is None or is_wide(bind, found_by):
             return False
-        most = FEW
-    found = await session.scalar(count_up_to(search.target, most + 1, search.where), search.parameters)
-    few = found is not None and found <= most
+        most = number(FEW)
+    else:
+        connection = await session.connection(bind_arguments={"mapper": target.model})
+        most = worth_comparing(qualified(*table_of(search, schemas_of(connection))), search.shape.k)
+    few = bool(await session.scalar(are_up_to(target, most, search.where), search.parameters))
     if not few and found_by is not None:
         remember(bind, found_by)
     return few

@@ -18,6 +18,7 @@ from rowspace.repositories._async.tunings import with_tuning
 from rowspace.repositories.given import session_of, several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
+from rowspace.repositories.transactions import synchronizing
 from rowspace.results import Hit, LoadReport
 from rowspace.statements import models as statements
 
@@ -143,8 +144,9 @@ class AsyncRepository(Generic[M]):
         return await self._delete(statements.delete_where(self.model, where))
 
     async def _delete(self, statement: Any) -> int:
+        options = synchronizing(self.session, self.model)
         with mapped_errors():
-            result = cast("CursorResult[Any]", await self.session.execute(statement))
+            result = cast("CursorResult[Any]", await self.session.execute(statement, execution_options=options))
         return result.rowcount
 
     async def count(self, *where: SQLColumnExpression[bool]) -> int:

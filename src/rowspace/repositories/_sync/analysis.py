@@ -208,6 +208,7 @@ class AnalysisRepository:
             where=conditions.clauses,
             settings=(with_tuning(self.session, self._subject)).settings(settings),
             method=self._subject.method,
+            collection=self._subject.collection,
         )
 
     def _near(self, search: Search[Any], keys: Sequence[tuple[Any, ...]]) -> list[list[Hit[Any]]]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -122,6 +122,12 @@ class CollectionRepository:
         """Return all collections by name; costs a row each."""
         with mapped_errors():
             return [*self.session.scalars(statements.collections())]
+
+    def counts(self, ids: Sequence[int]) -> dict[int, int]:
+        """Return the number of documents by the id of each collection that has any; costs a pass over them."""
+        with mapped_errors():
+            rows = self.session.execute(statements.counts(ids))
+        return {row[0]: row[1] for row in rows}
 
     def rename(self, name: str, new_name: str) -> Collection:
         """Give a collection another name; costs one row, as nothing else has the name.

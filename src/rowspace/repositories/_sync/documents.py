@@ -23,6 +23,7 @@ from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.given import at_hand, conditions, ids_of, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
+from rowspace.repositories.transactions import synchronizing
 from rowspace.results import Hit, LoadReport
 from rowspace.statements import documents as statements
 from rowspace.wire.values import storable_json
@@ -97,7 +98,8 @@ class DocumentRepository:
     def delete(self, ids: Iterable[str] = (), *, where: Where | None = None) -> int:
         """Delete documents by id or by conditions and return how many there were.
 
-        Costs one statement; by conditions a pass over the documents that match, and their keys are read back.
+        Costs one statement; by conditions a pass over the documents that match. Where the session has documents, the
+        keys of those that are deleted are read back.
 
         Args:
             ids: the ids.
@@ -259,8 +261,9 @@ class DocumentRepository:
         return [] if condition is None else [condition]
 
     def _change(self, statement: Any) -> int:
+        options = synchronizing(self.session, Document)
         with mapped_errors():
-            result = cast("CursorResult[Any]", self.session.execute(statement))
+            result = cast("CursorResult[Any]", self.session.execute(statement, execution_options=options))
         return result.rowcount
 
     @property

@@ -19,6 +19,7 @@ from rowspace.repositories._sync.tunings import with_tuning
 from rowspace.repositories.given import session_of, several
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
+from rowspace.repositories.transactions import synchronizing
 from rowspace.results import Hit, LoadReport
 from rowspace.statements import models as statements
 
@@ -142,8 +143,9 @@ class Repository(Generic[M]):
         return self._delete(statements.delete_where(self.model, where))
 
     def _delete(self, statement: Any) -> int:
+        options = synchronizing(self.session, self.model)
         with mapped_errors():
-            result = cast("CursorResult[Any]", self.session.execute(statement))
+            result = cast("CursorResult[Any]", self.session.execute(statement, execution_options=options))
         return result.rowcount
 
     def count(self, *where: SQLColumnExpression[bool]) -> int:

@@ -85,8 +85,8 @@ class SearchRepository(Generic[M]):
 
         The same as one `nearest` for each, in one statement for 1,000 of them. Costs an index scan a query; those that
         come back short are searched again together, by a scan that goes on, then exactly. With `where`, the rows that
-        match are counted first, up to 5,000 of them (1,000 for fewer than ten queries): so few are found once and
-        compared with each query.
+        match are counted first, for k=10 up to 20,000 of a million and 4,472 of 50,000 or fewer; for fewer than ten
+        queries up to 1,000. So few are found once and compared with each query.
 
         Args:
             queries: an array-like of shape (q, n), or a sequence of vectors of the column's type.

@@ -27,6 +27,10 @@ from rowspace.services.reembedding import WatchReembedding, new_index
 
 __all__ = ["AsyncDocumentService"]
 
+#: Collections whose documents are counted in one transaction: it locks each table with its indexes, and by default the
+#: server has room for 6,400 locks of all sessions.
+_COUNTED = 100
+
 
 class AsyncDocumentService:
     """Documents in collections, by name.
@@ -204,6 +208,16 @@ class AsyncDocumentService:
         """
         async with begin(self._sessions) as session:
             return await (await open_documents(session, collection)).count(where=where)
+
+    async def counts(self) -> dict[str, int]:
+        """Return the number of documents of each collection by its name; costs a pass over all documents."""
+        async with begin(self._sessions) as session:
+            names = {one.id: one.name for one in await AsyncCollectionRepository(session).list()}
+        ids, found = [*names], dict.fromkeys(names, 0)
+        for start in range(0, len(ids), _COUNTED):
+            async with begin(self._sessions) as session:
+                found |= await AsyncCollectionRepository(session).counts(ids[start : start + _COUNTED])
+        return {names[id_]: count for id_, count in found.items()}
 
     async def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
         """Return the nearest documents to a text or a vector; see `AsyncSearchService.search`."""

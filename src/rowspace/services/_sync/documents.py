@@ -28,6 +28,10 @@ from rowspace.services.reembedding import WatchReembedding, new_index
 
 __all__ = ["DocumentService"]
 
+#: Collections whose documents are counted in one transaction: it locks each table with its indexes, and by default the
+#: server has room for 6,400 locks of all sessions.
+_COUNTED = 100
+
 
 class DocumentService:
     """Documents in collections, by name.
@@ -203,6 +207,16 @@ class DocumentService:
         """
         with begin(self._sessions) as session:
             return (open_documents(session, collection)).count(where=where)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of documents of each collection by its name; costs a pass over all documents."""
+        with begin(self._sessions) as session:
+            names = {one.id: one.name for one in CollectionRepository(session).list()}
+        ids, found = [*names], dict.fromkeys(names, 0)
+        for start in range(0, len(ids), _COUNTED):
+            with begin(self._sessions) as session:
+                found |= CollectionRepository(session).counts(ids[start : start + _COUNTED])
+        return {names[id_]: count for id_, count in found.items()}
 
     def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
         """Return the nearest documents to a text or a vector; see `SearchService.search`."""
