@@ -72,6 +72,9 @@ _VECTOR = "rowspace_vector"
 _DEARER = 40
 #: Rows of a table that is smaller, or was never analysed.
 _ROWS = 50_000
+#: Bytes of vectors that the server keeps for all queries, beyond `work_mem` in a temporary file; and the numbers that
+#: a vector has at most.
+_KEPT, _LONGEST = 128 << 20, 16_000
 
 
 def nearest_many(
@@ -141,20 +144,23 @@ def are_up_to(target: Target[Any], most: ColumnElement[int], where: Where = ()) 
     return select(func.count() <= most).select_from(rows.limit(most + literal_column("1")).subquery())
 
 
-def worth_comparing(table: str, k: int) -> ColumnElement[int]:
+def worth_comparing(table: str, k: int, dimension: int | None) -> ColumnElement[int]:
     """Return how many rows that match are compared with a query as fast as a walk of the vector index finds k of them.
 
     The walk comes by one that matches among `rows / matching`. So where both take the same time, the square of
-    `matching` is `_DEARER * k * rows`.
+    `matching` is `_DEARER * k * rows`. They are no more than may be kept.
 
     Args:
         table: its quoted name; it has the rows that it had when it was last analysed.
         k: rows wanted for each query.
+        dimension: numbers in a vector, where that is known.
     """
     known = sql_table("pg_class", column("oid"), column("reltuples", Float), schema="pg_catalog")
     rows = select(known.c.reltuples).where(known.c.oid == func.to_regclass(bindparam(None, table, type_=Text())))
     at_least = func.greatest(rows.scalar_subquery(), number(_ROWS), type_=Float())
-    most: Any = select(cast(func.sqrt(number(_DEARER * k) * at_least), BigInteger)).scalar_subquery()
+    kept = number(_KEPT // (4 * min(dimension or _LONGEST, _LONGEST)))
+    same = cast(func.sqrt(number(_DEARER * k) * at_least), BigInteger)
+    most: Any = select(func.least(same, kept, type_=BigInteger())).scalar_subquery()
     return most  # type: ignore[no-any-return]
 
 

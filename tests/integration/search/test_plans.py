@@ -124,12 +124,21 @@ def test_rows_that_few_pass_are_found_once_for_many_queries(session, repository,
 
 
 @pytest.mark.parametrize(
-    ("rows", "k", "most"), [(-1, 10, 4_472), (50_000, 10, 4_472), (1_000_000, 10, 20_000), (1_000_000, 1, 6_325)]
+    ("rows", "k", "dimension", "most"),
+    [
+        (-1, 10, 64, 4_472),
+        (50_000, 10, 64, 4_472),
+        (1_000_000, 10, 64, 20_000),
+        (1_000_000, 1, 64, 6_325),
+        (1_000_000, 100, 1_536, 21_845),  # 128 MiB of vectors
+        (1_000_000, 10, None, 2_097),
+        (1_000_000, 10, 10**9, 2_097),  # sparse
+    ],
 )
-def test_how_many_rows_are_found_once_follows_from_those_of_the_table(session, rows, k, most):
+def test_how_many_rows_are_found_once_follows_from_those_of_the_table(session, rows, k, dimension, most):
     analysed = text("UPDATE pg_class SET reltuples = :rows WHERE oid = to_regclass('collections')")
     session.execute(analysed, {"rows": rows})
-    assert session.scalar(select(worth_comparing("collections", k))) == most
+    assert session.scalar(select(worth_comparing("collections", k, dimension))) == most
 
 
 def test_many_searches_under_a_filter_look_at_the_size_of_their_own_table(repository, world, sent):

@@ -113,7 +113,8 @@ def _are_few(session: Session, many: Many[Any]) -> bool:
         most = number(FEW)
     else:
         connection = session.connection(bind_arguments={"mapper": target.model})
-        most = worth_comparing(qualified(*table_of(search, schemas_of(connection))), search.shape.k)
+        table = qualified(*table_of(search, schemas_of(connection)))
+        most = worth_comparing(table, search.shape.k, target.type.dimension)
     few = bool(session.scalar(are_up_to(target, most, search.where), search.parameters))
     if not few and found_by is not None:
         remember(bind, found_by)
