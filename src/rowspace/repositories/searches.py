@@ -26,6 +26,9 @@ M = TypeVar("M")
 
 Scan = Literal["plain", "iterative", "exact", "few", "among"]
 
+#: Those that walk the vector index; the others compare every row that they find.
+_WALKS = {"plain", "iterative"}
+
 #: In place of a query that the statement brings.
 LATER = object()
 
@@ -129,7 +132,7 @@ class Search(Generic[M]):
 
     def shape_of(self, scan: Scan, *, columns: bool = False) -> Nearest:
         """Return the shape of the statement of one scan."""
-        candidates = None if scan in {"exact", "few", "among"} else self.candidates
+        candidates = self.candidates if scan in _WALKS else None
         if scan == "plain" and not columns and candidates is None:
             return self.shape
         return _shaped(self.shape, scan, columns=columns, candidates=candidates)
@@ -140,7 +143,7 @@ _nearest = lru_cache(256)(Nearest)
 
 @lru_cache(256)
 def _shaped(shape: Nearest, scan: Scan, *, columns: bool, candidates: int | None) -> Nearest:
-    exact = shape.exact if scan == "plain" else scan in {"exact", "few", "among"}
+    exact = shape.exact if scan == "plain" else scan not in _WALKS
     return replace(
         shape,
         exact=exact,

@@ -31,7 +31,16 @@ from sqlalchemy.dialects.postgresql import JSONB
 from rowspace.settings import check_count
 from rowspace.statements.eager import apart
 from rowspace.statements.quantized import approximate_distance
-from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, distance_to, first_of, loading
+from rowspace.statements.search import (
+    DISTANCE,
+    Nearest,
+    Target,
+    at_least,
+    by_comparison,
+    distance_to,
+    first_of,
+    loading,
+)
 
 __all__ = ["GroupKey", "Grouping", "grouped"]
 
@@ -132,9 +141,8 @@ def _key(index: int) -> str:
 def _best(target: Target[Any], by: GroupKey, grouping: Grouping, where: Sequence[ColumnElement[bool]]) -> Subquery:
     found = _candidates(target, by, grouping, where)
     group, distance = found.c[_GROUP], found.c[DISTANCE]
-    # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`: under a condition that
-    # leaves one group, its order is that of the index.
-    nearest_first = distance + literal_column("0.0")
+    # Under a condition that leaves one group, the order of the distance is that of the vector index.
+    nearest_first = by_comparison(distance)
     # One window, whose rows beyond `per_group` the server leaves out as it goes. For the smallest distance by `min`, or
     # the number of all rows, it keeps each of them, on disk: of a million rows three times.
     in_group: dict[str, Any] = {"partition_by": group, "order_by": nearest_first}

@@ -20,7 +20,7 @@ from rowspace.errors import InvalidSetting
 from rowspace.settings import check_count, check_number
 from rowspace.statements.eager import apart
 from rowspace.statements.quantized import approximate_distance
-from rowspace.statements.search import DISTANCE, distance_to, first_of
+from rowspace.statements.search import DISTANCE, by_comparison, distance_to, first_of
 from rowspace.statements.text import (
     MAX_RANKED,
     TEXT_RANK,
@@ -171,8 +171,7 @@ def _nearest(target: TextTarget[Any], shape: HybridSearch, where: Sequence[Colum
         .where(*target.target.under(where))
     )
     if shape.exact:
-        # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.
-        return found.order_by(distance + literal_column("0.0")).limit(number(shape.fetch_k))
+        return found.order_by(by_comparison(distance)).limit(number(shape.fetch_k))
     if shape.candidates is None:
         return first_of(found, distance, shape.fetch_k, filtered=bool(where))
     order = approximate_distance(target.target)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Double, Select, func, inspect, literal_column, select
+from sqlalchemy import ColumnElement, Double, Select, func, inspect, select
 from sqlalchemy.orm import aliased
 
 from rowspace.distance import Distance
@@ -26,6 +26,7 @@ from rowspace.statements.search import (
     at_least,
     at_most,
     beyond,
+    by_comparison,
     distance_to,
     first_of,
     number,
@@ -91,8 +92,7 @@ def nearest_of(
     """
     distance = distance_to(target, query)
     if shape.exact:
-        # Adding zero keeps the planner from the vector index, see `rowspace.statements.search`.
-        return rows.order_by(distance + literal_column("0.0")).limit(number(shape.k))
+        return rows.order_by(by_comparison(distance)).limit(number(shape.k))
     if target.quantize is not None:
         found = first_of(rows, approximate_distance(target, query), shape.candidates or shape.k, filtered=filtered)
     elif shape.iterative:
@@ -100,7 +100,7 @@ def nearest_of(
     else:
         return rows.order_by(distance).limit(number(shape.k))
     inner = found.lateral("rowspace_ranked")
-    return select(*inner.c).order_by(inner.c[DISTANCE] + literal_column("0.0")).limit(number(shape.k))
+    return select(*inner.c).order_by(by_comparison(inner.c[DISTANCE])).limit(number(shape.k))
 
 
 def approximate_distance(target: Target[Any], query: ColumnElement[Any] | None = None) -> ColumnElement[float]:

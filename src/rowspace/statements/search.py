@@ -37,6 +37,7 @@ __all__ = [
     "DISTANCE",
     "Nearest",
     "Target",
+    "by_comparison",
     "count_candidates",
     "distance_to",
     "first_of",
@@ -61,8 +62,6 @@ _BEYOND = 100
 # index scan that goes on for several times cheaper than it is, beside a scan of all rows that pass the filter: for 2 %
 # of 50,000 rows it chose 8.5 ms over 2.1 ms. Planned for 160 rows in place of 20 it changes over where the times meet.
 _DEARER = 140
-
-_ZERO: ColumnElement[float] = literal_column("0.0")
 
 # True, and gone before the planner looks at a statement whose values it knows. Where it does not know them, to make the
 # plan that it would keep, this is a sum over a billion numbers: too dear to be kept, and never computed. Source:
@@ -185,6 +184,14 @@ def distance_to(target: Target[Any], query: Any = None) -> ColumnElement[float]:
     return operators.distance(value, target.distance)  # type: ignore[no-any-return]
 
 
+def by_comparison(distance: ColumnElement[float]) -> ColumnElement[float]:
+    """Return the order of a distance for which rows are compared, and no vector index is walked.
+
+    Adding zero is what keeps the planner from the index, and nothing else.
+    """
+    return distance + literal_column("0.0")
+
+
 def nearest(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[M, float]:
     """Select the k nearest rows and their distance, nearest first.
 
@@ -195,8 +202,7 @@ def nearest(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[boo
     if shape.iterative:
         return _sorted_again(target, shape, where)
     distance = distance_to(target)
-    # Adding zero is what keeps the planner from the vector index, and nothing else.
-    order = distance + _ZERO if shape.exact else distance
+    order = by_comparison(distance) if shape.exact else distance
     return (
         select_hits(target, target.model, shape, distance.label(DISTANCE))
         .where(*target.under(where), *at_least(distance, shape), *at_most(distance, shape))
@@ -275,7 +281,7 @@ def _sorted_again(target: Target[M], shape: Nearest, where: Sequence[ColumnEleme
         select_hits(target, entity, shape, distance)
         .where(*at_most(distance, shape))
         # The planner believes that the rows come in order, and would leave the sort out.
-        .order_by(distance + _ZERO)
+        .order_by(by_comparison(distance))
         .limit(number(shape.k))
     )
 
