@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+from math import cos, sin, tau
+
 import pytest
 from sqlalchemy import NullPool, event, make_url
 
 from rowspace import Database, DocumentService
 from rowspace.errors import CollectionNotFound, DimensionMismatch, InvalidCursor
 from rowspace.services import QuickSearch, SearchRequest, SearchService
+
+#: One more than are taken for few.
+MANY = 1_001
 
 
 @pytest.fixture
@@ -101,14 +106,19 @@ def test_the_quick_search_is_one_statement(database, documents, filter_):
     assert len(seen) == 1
 
 
+def around(step: float) -> list[float]:
+    return [cos(tau * step / MANY), sin(tau * step / MANY)]
+
+
 def test_the_quick_search_under_a_filter_that_many_pass(database, documents):
-    rows = [{"id": f"m{x}", "content": "many", "metadata": {"odd": 1}, "embedding": [1, -x]} for x in range(1_001)]
+    # Around the circle: where all are near each other, in floats they are as far from a query, and a walk misses some.
+    rows = [{"id": f"m{x}", "content": "many", "metadata": {"odd": 1}, "embedding": around(x)} for x in range(MANY)]
     documents.add("points", rows)
     quick, searches = QuickSearch(database), SearchService(database)
     seen = []
     target = getattr(database.engine, "sync_engine", database.engine)
     event.listen(target, "before_cursor_execute", lambda *arguments: seen.append("rowspace_few" in arguments[2]))
-    request = SearchRequest(vector=[1.0, -900.0], k=3, filter={"odd": 1})
+    request = SearchRequest(vector=around(900.3), k=3, filter={"odd": 1})
     found = quick.search("points", request)
     assert (ids(found), seen.count(True)) == (["m900", "m901", "m899"], 1)
     # It is known now.
