@@ -73,8 +73,8 @@ PAGE = """\
    import asyncio
    values = [1]
 
-   async def double(x: Unknown) -> "int":
-       return x * 2
+   async def double(x: "int", by=Unknown):
+       return x * by
    ```
 
 ```text
@@ -93,7 +93,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_blocks_share_a_namespace_and_an_event_loop(tmp_path, module):
-    page = PAGE.replace("Unknown", "int")
+    page = PAGE.replace("Unknown", "2")
     run_page(write(tmp_path / "page.md", page), module)
     assert module.values == [1, 8]
 

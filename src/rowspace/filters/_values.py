@@ -38,7 +38,7 @@ def shown(value: object) -> str:
     """Return a short repr that cannot fail."""
     try:
         return reprlib.repr(value)
-    except ValueError:  # Python refuses to print an int of more than 4,300 digits
+    except ValueError:  # of an int of more than 4,300 digits, before Python 3.14
         return f"a huge {type(value).__name__}"
 
 

@@ -189,7 +189,7 @@ async def test_a_search_whose_connection_is_gone_is_unavailable_and_the_session_
 
 
 # psycopg does not count a cursor as closed that it could not tell the server to close.
-@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:Exception ignored (in|while):pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("reads_on", [True, False])
 async def test_a_stream_whose_connection_is_gone_is_unavailable(database, engine_url, caplog, reads_on):
     """Read on or left, it is said: nobody takes what came for all there was."""

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from rowspace.cli.app import app
+from rowspace.integrations.rest.metrics import MULTIPROCESS
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +131,7 @@ def test_workers_wait_for_no_acknowledgement_in_the_middle_of_an_answer(monkeypa
     began, options = [], {}
     monkeypatch.setattr("uvicorn.run", lambda *_, **given: options.update(given))
     # Those of this process, which the command sets for its workers.
-    for name in ("ROWSPACE_DATABASE_URL", "ROWSPACE_EMBEDDER", "PROMETHEUS_MULTIPROC_DIR"):
+    for name in ("ROWSPACE_DATABASE_URL", "ROWSPACE_EMBEDDER", MULTIPROCESS):
         monkeypatch.setenv(name, "")
     before = signal.getsignal(signal.SIGTERM)
     run = CliRunner().invoke(app, ["--url", url, "serve", "--embedder", "none", "--workers", str(workers)])
@@ -147,6 +148,8 @@ def test_workers_wait_for_no_acknowledgement_in_the_middle_of_an_answer(monkeypa
     server = uvicorn.Server(config)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        # Whoever comes before the server does waits for it.
+        listener.listen()
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         httpx.get(f"http://127.0.0.1:{listener.getsockname()[1]}/openapi.json", trust_env=False, timeout=20)

@@ -165,7 +165,7 @@ def test_enum_members_and_true_keep_their_json_type() -> None:
         ({"a": Decimal("sNaN")}, ("filter.a", "finite")),
         ({"a": Decimal("1e131072")}, ("filter.a", "131,072 digits")),
         ({"a": Decimal("1e-16384")}, ("filter.a", "16,383 after")),
-        ({"a": -(10**131_072)}, ("filter.a: got a huge int", "131,072 digits")),
+        ({"a": -(10**131_072)}, ("filter.a: got ", "int", "131,072 digits")),
         ({"a": {"$gt": None}}, ("filter.a.$gt: got None", "no order")),
         ({"a": {"$lte": True}}, ("filter.a.$lte: got True", "no order")),
         ({"a": {"$gt": [1]}}, ("filter.a.$gt: got [1]",)),

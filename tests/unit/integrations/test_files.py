@@ -11,11 +11,15 @@ from rowspace.integrations._files import complete
 
 def test_a_file_has_its_name_when_it_is_complete(tmp_path):
     target = tmp_path / "x.csv"
-    with complete(target) as path:
-        path.write_text("whole")
-        assert not target.exists()
+    before = os.umask(0o027)
+    try:
+        with complete(target) as path:
+            path.write_text("whole")
+            assert not target.exists()
+    finally:
+        os.umask(before)
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("x.csv", "whole")]
-    assert target.stat().st_mode & 0o777 == 0o666 & ~os.umask(os.umask(0o22))
+    assert target.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

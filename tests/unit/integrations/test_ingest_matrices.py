@@ -19,9 +19,13 @@ def path(tmp_path):
     return tmp_path / "m.npy"
 
 
+#: Long enough for some thousands to be more than what is read ahead, 128 KiB on Python 3.14.
+LINE = '{"content": "%s"}\n' % ("x" * 100)
+
+
 def saved(path, matrix):
     np.save(path, matrix)
-    path.with_suffix(".ids.jsonl").write_text('{"content": "x"}\n' * len(matrix))
+    path.with_suffix(".ids.jsonl").write_text(LINE * len(matrix))
 
 
 def documents(path):
@@ -101,7 +105,7 @@ def test_documents_that_become_fewer_or_more(path, lines, at):
     found = documents(path)
     next(found)
     if lines < 0:
-        os.truncate(beside, 2_500 * len('{"content": "x"}\n'))
+        os.truncate(beside, 2_500 * len(LINE))
     else:
         with beside.open("a") as out:
             out.write('{"content": "y"}\n')
