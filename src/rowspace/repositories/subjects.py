@@ -18,7 +18,7 @@ from sqlalchemy.sql.elements import SQLCoreOperations
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError, InvalidVector
-from rowspace.filters import DOCUMENT, Filter, filter_predicate, filter_values, parse_path, unseen_predicate
+from rowspace.filters import DOCUMENT, Filter, filter_predicate, filter_values, key_path, unseen_predicate
 from rowspace.models import Collection
 from rowspace.repositories.given import at_hand, conditions
 from rowspace.repositories.key_values import key_value
@@ -183,7 +183,7 @@ class Subject(Generic[M]):
                 another model, each of whose rows would go with each row of this one; or JSON.
         """
         if isinstance(by, str):
-            return GroupKey.of_metadata(self._metadata(), parse_path(by))
+            return GroupKey.of_metadata(self._metadata(), key_path(by))
         if isinstance(by, InstrumentedAttribute) and not _is_of(by, self.target.model):
             message = f"Hits are grouped by an attribute of {self.target.model.__name__}, got {by}."
             raise ConfigurationError(message)
