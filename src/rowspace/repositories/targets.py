@@ -38,7 +38,7 @@ def _target_of(model: Any, column: str | None, distance: Distance | str | None) 
     found = vectors[key]
     given = None if distance is None else Distance(distance)
     is_table = isinstance(found.table, Table)
-    declared, quantize, _ = declared_index(found.table, found.key, given) if is_table else (None,) * 3
+    declared, quantize = declared_index(found.table, found.key, given) if is_table else (None, None)
     is_bit = isinstance(vector_type_of(found.type), Bit)
     fallback = Distance.HAMMING if is_bit else Distance.COSINE
     chosen = given or declared or fallback

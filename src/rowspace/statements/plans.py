@@ -16,7 +16,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from rowspace.diagnosis import SearchPlan
 from rowspace.distance import Distance
-from rowspace.indexes import Quantize
+from rowspace.indexes import Quantize, distance_suffix
 from rowspace.settings import DEFAULT_EF_SEARCH
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.few import COMPARED, FEW
@@ -189,9 +189,8 @@ def _serves(fact: IndexFact, searched: Searched) -> bool:
     held, _, suffix = fact.opclass.partition("_")
     if searched.quantize == "bit":
         return fact.opclass == "bit_hamming_ops"
-    wanted = searched.distance.opclass("bit" if searched.distance.for_bits else "vector").partition("_")[2]
     by_kind = held == "halfvec" if searched.quantize == "halfvec" else not _is_quantized(fact)
-    return suffix == wanted and by_kind
+    return suffix == distance_suffix(searched.distance) and by_kind
 
 
 def _is_quantized(fact: IndexFact) -> bool:
