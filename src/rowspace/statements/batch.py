@@ -8,7 +8,6 @@ planned once, whereas a UNION ALL of as many searches is planned as many times.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -175,24 +174,6 @@ def key_parameters(target: Target[Any], key: tuple[Any, ...]) -> dict[str, Any]:
     return {_KEY + name: value for name, value in zip(key_names(target), key, strict=True)}
 
 
-_kept = {False: lru_cache(256)(nearest_many), True: lru_cache(256)(similar_to)}
-
-
-def built_many(
-    target: Target[M],
-    shape: Nearest,
-    where: tuple[ColumnElement[bool], ...],
-    *,
-    stored: bool,
-    keep: bool,
-    found_once: bool = False,
-) -> Select[int, M, float]:
-    """Return the statement of `similar_to` or `nearest_many`, with `keep` from a cache; see `search.built`."""
-    build: Any = _kept[stored] if keep else similar_to if stored else nearest_many
-    statement: Select[int, M, float] = build(target, shape, where, found_once=found_once)
-    return statement
-
-
 def _given(target: Target[Any]) -> FromClause:
     # In a subselect the planner does not see how many there are and takes them for ten. It has nothing to choose by
     # that number, and a hundred index scans look dear enough to it to spend more on the JIT compiler than on them.
@@ -206,10 +187,9 @@ def _stored(target: Target[Any]) -> FromClause:
     row = target.model
     embedding: Any = getattr(row, target.column)
     query = embedding if target.dimension is None else cast(embedding, target.type)
-    scope = [getattr(row, name) == value for name, value in target.scope]
     return (
         select(literal_column("1").label("position"), query.label("query"))
-        .where(*scope, _is_key(target, row), embedding.is_not(None))
+        .where(*target.in_scope(), _is_key(target, row), embedding.is_not(None))
         # Kept apart, so that the row is read once and its vector taken out of line once.
         .offset(literal_column("0"))
         .subquery("rowspace_queries")

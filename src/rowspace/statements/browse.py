@@ -36,8 +36,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import defer, undefer
 
 from rowspace.statements.eager import apart
-from rowspace.statements.search import Target, planned_for
-from rowspace.statements.text import number
+from rowspace.statements.search import Target, number, planned_for
 
 __all__ = ["After", "Key", "Listing", "distinct", "facet", "rows", "scroll", "stats"]
 

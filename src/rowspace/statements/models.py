@@ -23,7 +23,7 @@ from sqlalchemy import (
 from rowspace.errors import ConfigurationError
 from rowspace.statements.eager import apart
 
-__all__ = ["as_key", "by_keys", "count", "delete_where", "key_columns", "parts_of", "table_of_one"]
+__all__ = ["as_key", "by_keys", "count", "delete_where", "is_one_of", "key_columns", "parts_of", "table_of_one"]
 
 M = TypeVar("M")
 
@@ -86,10 +86,11 @@ def _typed(column: ColumnElement[Any], part: Any) -> Any:
         raise ConfigurationError(message) from None
 
 
-def _has_key(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
-    columns = key_columns(model)
+def is_one_of(columns: Sequence[Any], keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
+    """Return the condition that a row has one of the keys, each as many values as there are columns."""
     if len(columns) == 1:
-        return columns[0].in_([key[0] for key in keys])
+        condition: ColumnElement[bool] = columns[0].in_([key[0] for key in keys])
+        return condition
     return tuple_(*columns).in_(keys)
 
 
@@ -101,7 +102,7 @@ def parts_of(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Iterator[Sequ
 
 def by_keys(model: type[M], keys: Sequence[tuple[Any, ...]]) -> Select[M]:
     """Select the rows with one of the primary keys, in no particular order."""
-    return select(model).where(_has_key(model, keys)).options(*apart(model))
+    return select(model).where(is_one_of(key_columns(model), keys)).options(*apart(model))
 
 
 def delete_keys(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Delete:
@@ -112,7 +113,7 @@ def delete_keys(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Delete:
     """
     # A DELETE of a class of joined inheritance leaves out how its tables are joined, and takes every row.
     table_of_one(model, "A delete by key")
-    return delete(model).where(_has_key(model, keys))
+    return delete(model).where(is_one_of(key_columns(model), keys))
 
 
 def delete_where(model: type[Any], where: Sequence[SQLColumnExpression[bool]]) -> Delete:
