@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
-from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
@@ -12,7 +11,6 @@ from sqlalchemy import (
     Select,
     SQLColumnExpression,
     Table,
-    Uuid,
     delete,
     func,
     inspect,
@@ -23,7 +21,7 @@ from sqlalchemy import (
 from rowspace.errors import ConfigurationError
 from rowspace.statements.eager import apart
 
-__all__ = ["as_key", "by_keys", "count", "delete_where", "is_one_of", "key_columns", "parts_of", "table_of_one"]
+__all__ = ["by_keys", "count", "delete_where", "is_one_of", "key_columns", "parts_of", "table_of_one"]
 
 M = TypeVar("M")
 
@@ -54,36 +52,6 @@ def table_of_one(model: type[Any], doing: str) -> Table:
         "Take the session: add() and delete() write such entities, scalars(select(...)) reads them."
     )
     raise ConfigurationError(message)
-
-
-def as_key(model: type[Any], key: Any) -> tuple[Any, ...]:
-    """Return a primary key as a tuple: a bare value is taken for a key of one column.
-
-    Raises:
-        ConfigurationError: it has not as many values as the primary key has columns, or a text that is no UUID.
-    """
-    parts = tuple(key) if isinstance(key, tuple | list) else (key,)
-    columns = key_columns(model)
-    if len(parts) != len(columns):
-        names = ", ".join(column.key or "?" for column in columns)
-        message = f"The primary key of {model.__name__} is ({names}), got {key!r}."
-        raise ConfigurationError(message)
-    return tuple(map(_typed, columns, parts))
-
-
-def _typed(column: ColumnElement[Any], part: Any) -> Any:
-    """Return a part of a key as rows have it, where that is a UUID and its text was given.
-
-    Raises:
-        ConfigurationError: it is a text that is no UUID.
-    """
-    if not (isinstance(part, str) and isinstance(column.type, Uuid) and column.type.as_uuid):
-        return part
-    try:
-        return UUID(part)
-    except ValueError:
-        message = f"{column} is a UUID, got {part!r:.60}."
-        raise ConfigurationError(message) from None
 
 
 def is_one_of(columns: Sequence[Any], keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
