@@ -27,7 +27,6 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 from sqlalchemy.orm import defer
 
@@ -35,7 +34,7 @@ from rowspace.errors import InvalidText
 from rowspace.settings import check_count
 from rowspace.statements.eager import apart
 from rowspace.statements.highlight import MARKED, headline
-from rowspace.statements.identifiers import constant
+from rowspace.statements.identifiers import DIALECT, constant
 from rowspace.statements.search import Target, number, planned_for
 from rowspace.statements.websearch import CHARACTERS, web_query
 
@@ -93,8 +92,7 @@ def word_count(language: str, document: str) -> Select[Any]:
 
 def text_vector_ddl(language: str, name: str = "content") -> str:
     """Return `text_vector` of a column as SQL text, for DDL."""
-    dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-    return str(text_vector(language, column(name)).compile(dialect=dialect))
+    return str(text_vector(language, column(name)).compile(dialect=DIALECT))
 
 
 def text_query(language: str, name: str = TEXT) -> ColumnElement[Any]:
