@@ -159,8 +159,7 @@ def worth_comparing(table: str, k: int, dimension: int | None) -> ColumnElement[
     at_least = func.greatest(rows.scalar_subquery(), number(_ROWS), type_=Float())
     kept = number(_KEPT // (4 * min(dimension or _LONGEST, _LONGEST)))
     same = cast(func.sqrt(number(_DEARER * k) * at_least), BigInteger)
-    most: Any = select(func.least(same, kept, type_=BigInteger())).scalar_subquery()
-    return most  # type: ignore[no-any-return]
+    return select(func.least(same, kept, type_=BigInteger())).scalar_subquery()
 
 
 def key_names(target: Target[Any]) -> list[str]:

@@ -204,8 +204,10 @@ def _fused(target: TextTarget[Any], shape: HybridSearch, by_vector: CTE, by_text
 def _part(shape: HybridSearch, side: CTE) -> ColumnElement[float]:
     if shape.method == "weighted":
         return side.c[_SHARE]
-    part: Any = literal_column("1.0::float8", Double()) / (bindparam(RRF_K, type_=Double()) + side.c[_PLACE])
-    return part  # type: ignore[no-any-return]
+    part: ColumnElement[Any] = literal_column("1.0::float8", Double()) / (
+        bindparam(RRF_K, type_=Double()) + side.c[_PLACE]
+    )
+    return part
 
 
 def _weighted(name: str, part: ColumnElement[float]) -> ColumnElement[float]:

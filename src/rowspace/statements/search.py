@@ -182,7 +182,8 @@ def distance_to(target: Target[Any], query: Any = None) -> ColumnElement[float]:
     """
     value = bindparam(QUERY, type_=target.type) if query is None else query
     operators: Any = target.expression.comparator
-    return operators.distance(value, target.distance)  # type: ignore[no-any-return]
+    distance: ColumnElement[float] = operators.distance(value, target.distance)
+    return distance
 
 
 def by_comparison(distance: ColumnElement[float]) -> ColumnElement[float]:
