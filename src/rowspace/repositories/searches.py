@@ -64,16 +64,16 @@ class Search(Generic[M]):
     target: Target[M]
     shape: Nearest
     parameters: dict[str, Any]
-    where: tuple[ColumnElement[bool], ...] = ()
+    where: tuple[ColumnElement[bool], ...]
     #: Whether the conditions are objects that will come again, so that the statement is worth keeping.
-    keep: bool = False
-    settings: SearchSettings = NO_SETTINGS
+    keep: bool
+    settings: SearchSettings
     #: The method of the index, where it is known: the other method's settings are left alone.
-    method: str | None = None
+    method: str | None
     #: The conditions for `nearest_of_few`, where there are such.
-    few: tuple[ColumnElement[bool], ...] = ()
+    few: tuple[ColumnElement[bool], ...]
     #: The collection, for documents.
-    collection: Collection | None = None
+    collection: Collection | None
 
     @property
     def found_by(self) -> Hashable | None:
