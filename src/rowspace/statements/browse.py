@@ -196,11 +196,7 @@ def _as_text(column: ColumnElement[Any]) -> ColumnElement[str]:
         # An array's JSON is no text that an array is read from.
         return sql_cast(column, Text)
     # By way of JSON: the plain text of a date depends on the session's DateStyle.
-    return func.to_jsonb(column).op("#>>", return_type=Text())(_root())
-
-
-def _root() -> ColumnElement[Any]:
-    return literal_column("'{}'::text[]")
+    return func.to_jsonb(column).op("#>>", return_type=Text())(literal_column("'{}'::text[]"))
 
 
 def _value(text: str, column: Column[Any]) -> ColumnElement[Any]:

@@ -135,11 +135,11 @@ class PlannedIndex:
 
     def drop(self, *, concurrently: bool = False) -> str:
         """Return the statement that drops it, if it is there."""
-        return f"DROP INDEX {_concurrently(concurrently)}IF EXISTS {self._qualified(self.name)}"
+        return f"DROP INDEX {'CONCURRENTLY ' if concurrently else ''}IF EXISTS {self._qualified(self.name)}"
 
     def reindex(self, *, concurrently: bool = False) -> str:
         """Return the statement that builds it anew, beside the old one while `concurrently`."""
-        return f"REINDEX INDEX {_concurrently(concurrently)}{self._qualified(self.name)}"
+        return f"REINDEX INDEX {'CONCURRENTLY ' if concurrently else ''}{self._qualified(self.name)}"
 
     def analyze(self) -> str:
         """Return the statement that refreshes the statistics of its table."""
@@ -227,10 +227,6 @@ def cast_of(definition: str) -> tuple[str, int] | None:
 
 def _predicate(where: Any) -> str:
     return str(as_sql(compile_filter(where, _METADATA)))
-
-
-def _concurrently(concurrently: bool) -> str:  # noqa: FBT001
-    return "CONCURRENTLY " if concurrently else ""
 
 
 def _word(value: Any) -> str:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from rowspace.errors import ConfigurationError
 from rowspace.statements.eager import apart
 
-__all__ = ["by_keys", "count", "delete_where", "is_one_of", "key_columns", "parts_of", "table_of_one"]
+__all__ = ["by_keys", "count", "delete_where", "is_one_of", "parts_of", "table_of_one"]
 
 M = TypeVar("M")
 
@@ -30,11 +30,6 @@ _KEYS_AT_ONCE = 10_000
 #: Keys of several columns: their comparisons are nested in each other, and 10,000 of them are deeper than the server's
 #: `max_stack_depth` of 2 MB.
 _PAIRS_AT_ONCE = 1_000
-
-
-def key_columns(model: type[Any]) -> tuple[ColumnElement[Any], ...]:
-    """Return the primary key columns of a model."""
-    return tuple(inspect(model).primary_key)
 
 
 def table_of_one(model: type[Any], doing: str) -> Table:
@@ -64,13 +59,13 @@ def is_one_of(columns: Sequence[Any], keys: Sequence[tuple[Any, ...]]) -> Column
 
 def parts_of(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
     """Split primary keys into those of one statement."""
-    size = _KEYS_AT_ONCE if len(key_columns(model)) == 1 else _PAIRS_AT_ONCE
+    size = _KEYS_AT_ONCE if len(inspect(model).primary_key) == 1 else _PAIRS_AT_ONCE
     return (keys[start : start + size] for start in range(0, len(keys), size))
 
 
 def by_keys(model: type[M], keys: Sequence[tuple[Any, ...]]) -> Select[M]:
     """Select the rows with one of the primary keys, in no particular order."""
-    return select(model).where(is_one_of(key_columns(model), keys)).options(*apart(model))
+    return select(model).where(is_one_of(inspect(model).primary_key, keys)).options(*apart(model))
 
 
 def delete_keys(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Delete:
@@ -81,7 +76,7 @@ def delete_keys(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Delete:
     """
     # A DELETE of a class of joined inheritance leaves out how its tables are joined, and takes every row.
     table_of_one(model, "A delete by key")
-    return delete(model).where(is_one_of(key_columns(model), keys))
+    return delete(model).where(is_one_of(inspect(model).primary_key, keys))
 
 
 def delete_where(model: type[Any], where: Sequence[SQLColumnExpression[bool]]) -> Delete:
