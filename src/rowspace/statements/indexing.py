@@ -153,13 +153,16 @@ def planned(index: Index, schema: str | None = None) -> PlannedIndex:
     """Return the index of a model's table, which is in `schema`; None is the search path's.
 
     Raises:
-        ConfigurationError: it has no table yet.
+        ConfigurationError: it has no table yet, or no name.
     """
     table = index.table
-    name = DIALECT.identifier_preparer.format_constraint(index, _alembic_quote=False)
-    if table is None or name is None:
+    if table is None:
         message = f"{index!r} has no table: put it into the __table_args__ of a model."
         raise ConfigurationError(message)
+    if index.name is None:
+        message = f"An index of {table.name} has no name, nor does the naming convention give it one: name it, name=..."
+        raise ConfigurationError(message)
+    name = DIALECT.identifier_preparer.format_constraint(index, _alembic_quote=False)
     sql = str(CreateIndex(index).compile(dialect=DIALECT))
     # By the table in front of it: names and conditions may hold any word.
     rest = sql.partition(f" ON {DIALECT.identifier_preparer.format_table(table)} ")[2]
