@@ -79,7 +79,7 @@ class InvalidCursor(RowspaceError, ValueError):
 
 
 class InvalidSetting(RowspaceError, ValueError):
-    """A search setting outside the range that pgvector accepts."""
+    """A number or an option of a search that is out of its range."""
 
 
 class InvalidText(RowspaceError, ValueError):

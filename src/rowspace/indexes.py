@@ -28,6 +28,7 @@ __all__ = [
     "Quantize",
     "declared_distances",
     "declared_index",
+    "distance_suffix",
     "escaped",
     "from_dict",
     "quantized",
@@ -131,10 +132,7 @@ class _Spec:
             raise ConfigurationError(message)
         if dimension > MAX_INDEXED[quantize or type_name]:
             raise ConfigurationError(_too_many(self.method, type_name, quantize, dimension))
-        try:
-            self.distance.opclass(type_name)
-        except ValueError as error:
-            raise ConfigurationError(str(error)) from None
+        self.distance.opclass(type_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,11 +265,11 @@ def escaped(sql: str) -> str:
 
 def declared_index(
     table: Table, column: str, distance: Distance | None = None
-) -> tuple[Distance | None, Quantize | None, str | None]:
-    """Return the distance, the quantization and the method of the vector index that a table declares on a column.
+) -> tuple[Distance | None, Quantize | None]:
+    """Return the distance and the quantization of the vector index that a table declares on a column.
 
     Where there are several, one by the distance that is given counts before the others, and one that holds the full
-    numbers before one that holds fewer. All are None without an index; the distance is None too where only an index on
+    numbers before one that holds fewer. Both are None without an index; the distance is None too where only an index on
     bits, made by other means than `index`, tells it.
 
     Raises:
@@ -279,13 +277,13 @@ def declared_index(
     """
     every = _indexes_on(table, column)
     found = [kind for kind in every if distance in {None, kind[0]}] or every
-    distances = {distance for distance, _, _ in found if distance is not None}
+    distances = {distance for distance, _ in found if distance is not None}
     if len(distances) > 1 and distance is None:
         names = ", ".join(sorted(distances))
         message = f"{table.name}.{column} is indexed by several distances ({names}): say which one, distance=..."
         raise ConfigurationError(message)
-    _, quantize, method = min(found, key=lambda kind: (None, "halfvec", "bit").index(kind[1]), default=(None,) * 3)
-    return (distance if distance in distances else min(distances, default=None)), quantize, method
+    _, quantize = min(found, key=lambda kind: (None, "halfvec", "bit").index(kind[1]), default=(None, None))
+    return (distance if distance in distances else min(distances, default=None)), quantize
 
 
 def declared_condition(table: Table, column: str) -> Any:
@@ -297,26 +295,24 @@ def declared_condition(table: Table, column: str) -> Any:
 
 def declared_distances(table: Table, column: str) -> list[Distance | None]:
     """Return the distances of the vector indexes that a table declares on a column; None where none of them tells."""
-    found = {distance for distance, _, _ in _indexes_on(table, column)}
+    found = {distance for distance, _ in _indexes_on(table, column)}
     return [distance for distance in Distance if distance in found] or [*found]
 
 
-def _indexes_on(table: Table, column: str) -> list[tuple[Distance | None, Quantize | None, str | None]]:
+def _indexes_on(table: Table, column: str) -> list[tuple[Distance | None, Quantize | None]]:
     return [_declared(index, table.c[column]) for index in table.indexes if column in _opclasses(index)]
 
 
-def _declared(index: Index, column: ColumnElement[Any]) -> tuple[Distance | None, Quantize | None, str | None]:
-    options = index.dialect_options["postgresql"]
-    method = str(options["using"] or "").lower() or None
+def _declared(index: Index, column: ColumnElement[Any]) -> tuple[Distance | None, Quantize | None]:
     spec: Spec | None = index.info.get(_INFO)
     if spec is not None:
-        return spec.distance, spec.quantize, method
+        return spec.distance, spec.quantize
     held, _, suffix = _opclasses(index)[column.key or ""].partition("_")
     stored = getattr(column.type, "name", held)
     quantize: Quantize | None = {"halfvec": "halfvec", "bit": "bit"}.get(held) if held != stored else None  # type: ignore[assignment]
     if quantize == "bit":
-        return None, quantize, method
-    return next((d for d in Distance if distance_suffix(d) == suffix), None), quantize, method
+        return None, quantize
+    return next((d for d in Distance if distance_suffix(d) == suffix), None), quantize
 
 
 def distance_suffix(distance: Distance) -> str:

@@ -119,26 +119,26 @@ def test_a_specification_comes_back_from_json(spec):
     assert restored.where == spec.where
 
 
-def test_the_declared_index_tells_distance_quantization_and_method():
-    assert declared_index(table(Vector(8)), "embedding") == (None, None, None)
-    assert declared_index(table(Vector(8), IVFFlat("l2")), "embedding") == (Distance.L2, None, "ivfflat")
-    assert declared_index(table(Vector(8), HNSW("l1", quantize="bit")), "embedding") == (Distance.L1, "bit", "hnsw")
+def test_the_declared_index_tells_distance_and_quantization():
+    assert declared_index(table(Vector(8)), "embedding") == (None, None)
+    assert declared_index(table(Vector(8), IVFFlat("l2")), "embedding") == (Distance.L2, None)
+    assert declared_index(table(Vector(8), HNSW("l1", quantize="bit")), "embedding") == (Distance.L1, "bit")
 
 
 def test_full_numbers_count_before_fewer():
     both = table(Vector(8), HNSW(quantize="bit"), HNSW())
-    assert declared_index(both, "embedding") == (Distance.COSINE, None, "hnsw")
+    assert declared_index(both, "embedding") == (Distance.COSINE, None)
 
 
 def test_an_index_made_by_hand_is_understood():
     found = table(Vector(8))
     half = cast(found.c.embedding, HalfVector(8)).label("embedding")
     Index("half", half, postgresql_using="hnsw", postgresql_ops={"embedding": "halfvec_l2_ops"})
-    assert declared_index(found, "embedding") == (Distance.L2, "halfvec", "hnsw")
+    assert declared_index(found, "embedding") == (Distance.L2, "halfvec")
     found = table(Vector(8))
     bits = cast(func.binary_quantize(found.c.embedding), Bit(8)).label("embedding")
     Index("bits", bits, postgresql_using="hnsw", postgresql_ops={"embedding": "bit_hamming_ops"})
-    assert declared_index(found, "embedding") == (None, "bit", "hnsw")
+    assert declared_index(found, "embedding") == (None, "bit")
 
 
 def test_several_distances_must_be_told_apart():

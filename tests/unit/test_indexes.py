@@ -139,8 +139,8 @@ def test_two_distances_have_to_be_told_apart():
     both = table(Vector(3), HNSW(Distance.L2).index("v", name="a"), IVFFlat(Distance.COSINE).index("v", name="b"))
     with pytest.raises(ConfigurationError, match=r"t\.v is indexed by several distances \(cosine, l2\)"):
         declared_index(both, "v")
-    assert declared_index(both, "v", Distance.L2) == (Distance.L2, None, "hnsw")
-    assert declared_index(both, "v", Distance.COSINE) == (Distance.COSINE, None, "ivfflat")
+    assert declared_index(both, "v", Distance.L2) == (Distance.L2, None)
+    assert declared_index(both, "v", Distance.COSINE) == (Distance.COSINE, None)
 
 
 def test_two_indexes_by_one_distance_are_one():

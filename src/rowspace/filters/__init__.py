@@ -17,7 +17,7 @@ from rowspace.filters._compile import (
 )
 from rowspace.filters._conditions import Condition
 from rowspace.filters._jsonpath import to_containment, to_jsonpath
-from rowspace.filters._parse import Filter, key_path, parse, parse_path
+from rowspace.filters._parse import Filter, key_path, parse
 
 __all__ = [
     "DOCUMENT",
@@ -29,7 +29,6 @@ __all__ = [
     "filter_values",
     "key_path",
     "parse",
-    "parse_path",
     "to_containment",
     "to_jsonpath",
     "unseen_predicate",

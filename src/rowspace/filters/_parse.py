@@ -69,18 +69,6 @@ def parse(filter_: Filter | None, /) -> Condition | None:
     return _mapping(filter_, _Place())
 
 
-def parse_path(key: Any, /) -> Path:
-    """Return the keys of a dotted path, written as the keys of a filter are.
-
-    Raises:
-        InvalidFilter: it is no string, empty, or one that cannot be a path.
-    """
-    where = "path"
-    if not isinstance(key, str):
-        raise invalid(where, key, "a dotted path as a string", 'Write "kind" or "author.name".')
-    return _segments(text(key, where), where)
-
-
 def key_path(key: str, /) -> Path:
     """Return the JSON path that a key of a filter names: dots nest, a backslash takes their meaning from them.
 

@@ -62,12 +62,12 @@ class Examples:
         Raises:
             InvalidVector: one is no vector, or not of the right dimension.
         """
-        given = [[embeddings[one] if isinstance(one, tuple) else one for one in some] for some in self._both()]
+        given = [
+            [embeddings[one] if isinstance(one, tuple) else one for one in some]
+            for some in (self.positive, self.negative)
+        ]
         positive, negative = (self.subject.vectors(some) for some in given)
         return positive, negative
-
-    def _both(self) -> tuple[Sequence[Any], Sequence[Any]]:
-        return self.positive, self.negative
 
 
 def merged(lists: Sequence[Sequence[Hit[M]]], k: int) -> list[Hit[M]]:

@@ -8,6 +8,7 @@ from typing import Any
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import HNSW, IVFFlat, Spec
+from rowspace.repositories.given import is_text
 from rowspace.settings import is_whole
 from rowspace.vectors import MAX_DIMENSION
 
@@ -22,7 +23,7 @@ def check_collection(
     Raises:
         ConfigurationError: a name, dimension, distance or index that cannot be.
     """
-    if not 1 <= len(name) <= 200 or not name.isprintable() or name != name.strip():
+    if not (is_text(name) and 1 <= len(name) <= 200 and name.isprintable() and name == name.strip()):
         message = f"A collection's name is 1 to 200 printable characters without spaces around it, got {name!r:.80}."
         raise ConfigurationError(message)
     if not is_whole(dimension, 1, MAX_DIMENSION):

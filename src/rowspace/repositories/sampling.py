@@ -7,7 +7,7 @@ from functools import lru_cache
 from math import isnan
 from typing import Any
 
-from sqlalchemy import Column, Select, Table, func, inspect, literal_column, select
+from sqlalchemy import Column, Select, Table, func, inspect, select
 
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import declared_distances
@@ -17,7 +17,7 @@ from rowspace.repositories.subjects import Subject
 from rowspace.repositories.targets import table_of_model
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.plans import Searched
-from rowspace.statements.search import Target
+from rowspace.statements.search import Target, number
 from rowspace.tuning import SettingName, ladder
 
 __all__ = ["as_queries", "described", "found_of", "sample", "steps_for", "table_of"]
@@ -37,7 +37,7 @@ def sample(target: Target[Any], count: int) -> Select[Any]:
         raise ConfigurationError(message)
     vector = inspect(target.model).c[target.column]
     rows = select(vector).select_from(target.model).where(*target.conditions())
-    return rows.order_by(func.random()).limit(literal_column(f"{count:d}"))
+    return rows.order_by(func.random()).limit(number(count))
 
 
 def as_queries(subject: Subject[Any], given: Any) -> list[Any]:

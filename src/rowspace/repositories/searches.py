@@ -18,7 +18,7 @@ from rowspace.repositories.subjects import Subject, Where
 from rowspace.settings import DEFAULT_EF_SEARCH, NO_SETTINGS, SearchSettings
 from rowspace.statements import quantized
 from rowspace.statements.few import nearest_of_few
-from rowspace.statements.search import Nearest, Target, built, parameters
+from rowspace.statements.search import Nearest, Target, built, nearest, parameters
 
 __all__ = ["Scan", "Search", "SearchOptions", "plan_search"]
 
@@ -64,16 +64,16 @@ class Search(Generic[M]):
     target: Target[M]
     shape: Nearest
     parameters: dict[str, Any]
-    where: tuple[ColumnElement[bool], ...] = ()
+    where: tuple[ColumnElement[bool], ...]
     #: Whether the conditions are objects that will come again, so that the statement is worth keeping.
-    keep: bool = False
-    settings: SearchSettings = NO_SETTINGS
+    keep: bool
+    settings: SearchSettings
     #: The method of the index, where it is known: the other method's settings are left alone.
-    method: str | None = None
+    method: str | None
     #: The conditions for `nearest_of_few`, where there are such.
-    few: tuple[ColumnElement[bool], ...] = ()
+    few: tuple[ColumnElement[bool], ...]
     #: The collection, for documents.
-    collection: Collection | None = None
+    collection: Collection | None
 
     @property
     def found_by(self) -> Hashable | None:
@@ -126,9 +126,8 @@ class Search(Generic[M]):
         shape = self.shape_of(scan, columns=columns)
         if scan == "few":
             return nearest_of_few(self.target, shape, *self.few)
-        if shape.candidates is not None:
-            return quantized.built(self.target, shape, self.where, keep=self.keep)
-        return built(self.target, shape, self.where, keep=self.keep)
+        build: Any = nearest if shape.candidates is None else quantized.nearest_quantized
+        return built(build, self.target, shape, self.where, keep=self.keep)
 
     def shape_of(self, scan: Scan, *, columns: bool = False) -> Nearest:
         """Return the shape of the statement of one scan."""
@@ -186,18 +185,20 @@ def plan_search(
         InvalidFilter: the metadata filter is malformed.
         ConfigurationError: `max_distance` and `min_similarity` are both given.
     """
-    _check(options, query)
-    nearest, farthest, settings = _options(options, subject) if options else (None, None, None)
+    if query is None:
+        message = "A search by distance needs a vector, got None."
+        raise InvalidVector(message)
+    least, farthest, settings = _options(options, subject) if options else (None, None, None)
     # Few shapes come again and again, and to make one costs as much as all else here.
     shape = (_nearest if type(k) is int else Nearest)(
         k,
         farthest is not None,
-        nearest is not None,
+        least is not None,
         options.get("with_embedding", False),
         options.get("exact", False),
     )
     conditions = subject.conditions(where)
-    bound = parameters(None if query is LATER else query, max_distance=farthest, min_distance=nearest)
+    bound = parameters(None if query is LATER else query, max_distance=farthest, min_distance=least)
     return Search(
         target=subject.target_under(where),
         shape=shape,
@@ -211,16 +212,11 @@ def plan_search(
     )
 
 
-def _check(options: Mapping[str, Any], query: Any) -> None:
-    if query is None:
-        message = "A search by distance needs a vector, got None."
-        raise InvalidVector(message)
-    if options:
-        _check_names(options)
-        _check_values(options)
-
-
-def _check_values(options: Mapping[str, Any]) -> None:
+def _check(options: Mapping[str, Any]) -> None:
+    known = SearchOptions.__annotations__
+    if unknown := options.keys() - known:
+        message = f"A search has no option {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(known)}."
+        raise TypeError(message)
     settings = options.get("settings")
     if settings is not None and not isinstance(settings, SearchSettings):
         message = f"settings is a SearchSettings, as in SearchSettings(ef_search=100), got {settings!r:.60}."
@@ -242,15 +238,9 @@ def _limit(options: Mapping[str, Any], name: str) -> float | None:
     return number
 
 
-def _check_names(options: Mapping[str, Any]) -> None:
-    known = SearchOptions.__annotations__
-    if unknown := options.keys() - known:
-        message = f"A search has no option {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(known)}."
-        raise TypeError(message)
-
-
 def _options(options: SearchOptions, subject: Subject[Any]) -> tuple[float | None, float | None, SearchSettings | None]:
     """Return the least and the largest distance, and the settings that are asked for."""
+    _check(options)
     farthest = subject.limit(_limit(options, "max_distance"), _limit(options, "min_similarity"))
     settings, recall = options.get("settings"), options.get("recall")
     asked = settings if recall is None else replace(settings or NO_SETTINGS, recall=recall)

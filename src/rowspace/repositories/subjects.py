@@ -18,7 +18,7 @@ from sqlalchemy.sql.elements import SQLCoreOperations
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError, InvalidVector
-from rowspace.filters import DOCUMENT, Filter, filter_predicate, filter_values, parse_path, unseen_predicate
+from rowspace.filters import DOCUMENT, Filter, filter_predicate, filter_values, key_path, unseen_predicate
 from rowspace.models import Collection
 from rowspace.repositories.given import at_hand, conditions
 from rowspace.repositories.key_values import key_value
@@ -165,14 +165,13 @@ class Subject(Generic[M]):
         Raises:
             ConfigurationError, InvalidText: it has not as many values as the key has columns, or one of another type.
         """
-        parts, names = key if isinstance(key, tuple) else (key,), key_names(self.target)
-        if len(parts) != len(names):
-            message = f"The key of {self.target.model.__name__} is ({', '.join(names)}), got {key!r}."
+        parts, columns = key if isinstance(key, tuple | list) else (key,), _key_columns(self.target)
+        if len(parts) != len(columns):
+            message = f"The key of {self.target.model.__name__} is ({', '.join(columns)}), got {key!r}."
             raise ConfigurationError(message)
-        columns = inspect(self.target.model).columns
         # Not every driver takes NumPy's numbers.
         plain = (part.item() if isinstance(part, np.generic) else part for part in parts)
-        return tuple(key_value(columns[name], part) for name, part in zip(names, plain, strict=True))
+        return tuple(map(key_value, columns.values(), plain))
 
     def group_key(self, by: Any) -> GroupKey:
         """Return what hits are grouped by: an attribute or an expression, or for a string that path in the metadata.
@@ -183,7 +182,7 @@ class Subject(Generic[M]):
                 another model, each of whose rows would go with each row of this one; or JSON.
         """
         if isinstance(by, str):
-            return GroupKey.of_metadata(self._metadata(), parse_path(by))
+            return GroupKey.of_metadata(self._metadata(), key_path(by))
         if isinstance(by, InstrumentedAttribute) and not _is_of(by, self.target.model):
             message = f"Hits are grouped by an attribute of {self.target.model.__name__}, got {by}."
             raise ConfigurationError(message)
@@ -232,6 +231,12 @@ def subject_of(
         message = f"The collection {over.name!r} has one embedding and one distance: leave column and distance out."
         raise ConfigurationError(message)
     return Subject(documents.target_of(over), over.index.get("method"), over, partial=over.index.get("where"))
+
+
+@lru_cache(512)
+def _key_columns(target: Target[Any]) -> dict[str, Any]:
+    columns = inspect(target.model).columns
+    return {name: columns[name] for name in key_names(target)}
 
 
 @lru_cache(512)

@@ -38,7 +38,7 @@ def _target_of(model: Any, column: str | None, distance: Distance | str | None) 
     found = vectors[key]
     given = None if distance is None else Distance(distance)
     is_table = isinstance(found.table, Table)
-    declared, quantize, _ = declared_index(found.table, found.key, given) if is_table else (None,) * 3
+    declared, quantize = declared_index(found.table, found.key, given) if is_table else (None, None)
     is_bit = isinstance(vector_type_of(found.type), Bit)
     fallback = Distance.HAMMING if is_bit else Distance.COSINE
     chosen = given or declared or fallback
@@ -71,7 +71,7 @@ def _distances_of(column: Any) -> list[Distance | None]:
 
 
 def _vectors_of(model: Any) -> dict[str, Any]:
-    return {one.key: one.columns[0] for one in mapper_of(model).column_attrs if _is_vector(one)}
+    return {one.key: one.columns[0] for one in mapper_of(model).column_attrs if _is_vector(one.columns[0])}
 
 
 def mapper_of(model: Any) -> Any:
@@ -96,15 +96,11 @@ def table_of_model(model: type[Any]) -> Any:
     mapper = mapper_of(model)
     if isinstance(mapper.local_table, Table):
         return mapper.local_table
-    return next((table for table in mapper.tables if any(map(_is_vector_column, table.c))), mapper.local_table)
+    return next((table for table in mapper.tables if any(map(_is_vector, table.c))), mapper.local_table)
 
 
-def _is_vector_column(column: Any) -> bool:
+def _is_vector(column: Any) -> bool:
     return vector_type_of(column.type) is not None
-
-
-def _is_vector(attribute: Any) -> bool:
-    return _is_vector_column(attribute.columns[0])
 
 
 def _choose(model: Any, column: str | None, known: list[str]) -> str:

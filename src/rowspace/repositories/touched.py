@@ -10,10 +10,10 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Column, Table, inspect
-from sqlalchemy.dialects import postgresql
 
 from rowspace.errors import ConfigurationError
 from rowspace.repositories.schemas import Schemas
+from rowspace.statements.identifiers import DIALECT
 from rowspace.wire.encode import literal_of
 
 __all__ = ["discriminator", "new_by_function", "new_by_sql", "touched"]
@@ -58,8 +58,7 @@ def new_by_function(table: Table, loaded: Collection[str]) -> Iterator[tuple[Col
 def _expression(column: Column[Any], default: Any, schemas: Schemas) -> str:
     if default.is_clause_element or default.is_sequence:
         expression = default.next_value() if default.is_sequence else default.arg
-        dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-        return str(expression.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+        return str(expression.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
     return literal_of(column, _value(column, default), schemas=schemas)
 
 

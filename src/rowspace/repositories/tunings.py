@@ -21,6 +21,9 @@ Tunings = Mapping[tuple[str, str], Tuning]
 #: After this a process asks again: another one may have tuned the index.
 _SECONDS = 60.0
 
+#: Tables that are kept for each pool: with a schema for each tenant there may be any number.
+_KEPT = 1_024
+
 #: Where it is kept in `Session.info` which transaction has tuned an index.
 _KEY = "rowspace_tuned"
 
@@ -36,7 +39,10 @@ def known(bind: Connection | AsyncConnection, table: tuple[str, str | None]) -> 
 
 def remember(bind: Connection | AsyncConnection, table: tuple[str, str | None], tunings: Tunings) -> None:
     """Keep the tunings of a table's indexes for a minute."""
-    _known.setdefault(bind.engine.pool, {})[table] = monotonic() + _SECONDS, tunings
+    kept = _known.setdefault(bind.engine.pool, {})
+    if len(kept) >= _KEPT:
+        kept.clear()
+    kept[table] = monotonic() + _SECONDS, tunings
 
 
 def measuring(session: Any) -> None:

@@ -110,7 +110,7 @@ class Partition:
 
     def drop(self) -> str:
         """Return the statement that drops the partition with all its rows."""
-        return f"DROP TABLE IF EXISTS {self._in_schema(self.name)}"
+        return f"DROP TABLE IF EXISTS {self.qualified}"
 
     def indexes(self, spec: Spec | None, language: str) -> list[PlannedIndex]:
         """Return the secondary indexes: on the metadata, on the text, and with a specification on the vectors."""
@@ -131,7 +131,7 @@ class Partition:
 
     def analyze(self) -> str:
         """Return the statement that refreshes the planner's statistics, which decide between the indexes."""
-        return f"ANALYZE {self._in_schema(self.name)}"
+        return f"ANALYZE {self.qualified}"
 
     def _in_schema(self, name: str) -> str:
         return qualified(name, self.schema)

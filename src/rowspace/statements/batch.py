@@ -8,7 +8,6 @@ planned once, whereas a UNION ALL of as many searches is planned as many times.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -160,8 +159,7 @@ def worth_comparing(table: str, k: int, dimension: int | None) -> ColumnElement[
     at_least = func.greatest(rows.scalar_subquery(), number(_ROWS), type_=Float())
     kept = number(_KEPT // (4 * min(dimension or _LONGEST, _LONGEST)))
     same = cast(func.sqrt(number(_DEARER * k) * at_least), BigInteger)
-    most: Any = select(func.least(same, kept, type_=BigInteger())).scalar_subquery()
-    return most  # type: ignore[no-any-return]
+    return select(func.least(same, kept, type_=BigInteger())).scalar_subquery()
 
 
 def key_names(target: Target[Any]) -> list[str]:
@@ -173,24 +171,6 @@ def key_names(target: Target[Any]) -> list[str]:
 def key_parameters(target: Target[Any], key: tuple[Any, ...]) -> dict[str, Any]:
     """Return the parameters for the key of `similar_to`, one value for each of `key_names`."""
     return {_KEY + name: value for name, value in zip(key_names(target), key, strict=True)}
-
-
-_kept = {False: lru_cache(256)(nearest_many), True: lru_cache(256)(similar_to)}
-
-
-def built_many(
-    target: Target[M],
-    shape: Nearest,
-    where: tuple[ColumnElement[bool], ...],
-    *,
-    stored: bool,
-    keep: bool,
-    found_once: bool = False,
-) -> Select[int, M, float]:
-    """Return the statement of `similar_to` or `nearest_many`, with `keep` from a cache; see `search.built`."""
-    build: Any = _kept[stored] if keep else similar_to if stored else nearest_many
-    statement: Select[int, M, float] = build(target, shape, where, found_once=found_once)
-    return statement
 
 
 def _given(target: Target[Any]) -> FromClause:
@@ -206,10 +186,9 @@ def _stored(target: Target[Any]) -> FromClause:
     row = target.model
     embedding: Any = getattr(row, target.column)
     query = embedding if target.dimension is None else cast(embedding, target.type)
-    scope = [getattr(row, name) == value for name, value in target.scope]
     return (
         select(literal_column("1").label("position"), query.label("query"))
-        .where(*scope, _is_key(target, row), embedding.is_not(None))
+        .where(*target.in_scope(), _is_key(target, row), embedding.is_not(None))
         # Kept apart, so that the row is read once and its vector taken out of line once.
         .offset(literal_column("0"))
         .subquery("rowspace_queries")

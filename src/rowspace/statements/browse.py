@@ -36,8 +36,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import defer, undefer
 
 from rowspace.statements.eager import apart
-from rowspace.statements.search import Target, planned_for
-from rowspace.statements.text import number
+from rowspace.statements.search import Target, number, planned_for
 
 __all__ = ["After", "Key", "Listing", "distinct", "facet", "rows", "scroll", "stats"]
 
@@ -197,11 +196,7 @@ def _as_text(column: ColumnElement[Any]) -> ColumnElement[str]:
         # An array's JSON is no text that an array is read from.
         return sql_cast(column, Text)
     # By way of JSON: the plain text of a date depends on the session's DateStyle.
-    return func.to_jsonb(column).op("#>>", return_type=Text())(_root())
-
-
-def _root() -> ColumnElement[Any]:
-    return literal_column("'{}'::text[]")
+    return func.to_jsonb(column).op("#>>", return_type=Text())(literal_column("'{}'::text[]"))
 
 
 def _value(text: str, column: Column[Any]) -> ColumnElement[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Float, Integer, Text, bindparam, text
+from sqlalchemy import BigInteger, Boolean, Float, Integer, Result, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import TextualSelect
 
@@ -237,11 +237,10 @@ def invalid_partition_index_facts(table: str, schema: str | None) -> TextualSele
     return _select(_INVALID_OF_PARTITIONS).bindparams(table_name=table, schema=schema)
 
 
-def facts_of(rows: Iterable[Any]) -> list[IndexFact]:
+def facts_of(rows: Result[Any]) -> list[IndexFact]:
     """Return the rows of `index_facts` as facts, without the indexes that were dropped while they were selected."""
     # The catalogs are of one moment, the definition and the size are of now: NULL where it is not there any more.
-    there = (row._mapping for row in rows)  # noqa: SLF001 -- SQLAlchemy's public name for it
-    return [IndexFact(**fact) for fact in there if None not in {fact["definition"], fact["size"]}]
+    return [IndexFact(**fact) for fact in rows.mappings() if None not in {fact["definition"], fact["size"]}]
 
 
 def statuses(facts: Iterable[IndexFact], wanted: Iterable[PlannedIndex]) -> list[IndexStatus]:

@@ -309,7 +309,7 @@ def _repair(facts: Facts, index: IndexFact) -> str:
     command = _command(facts, index)
     if command is not None:
         return f"rowspace index repair {command}"
-    name = f"{qualified(index.name, index.schema)}"
+    name = qualified(index.name, index.schema)
     return f"REINDEX INDEX CONCURRENTLY {name}; or DROP INDEX CONCURRENTLY {name};"
 
 

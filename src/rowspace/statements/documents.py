@@ -17,7 +17,6 @@ from sqlalchemy import (
     column,
     delete,
     func,
-    literal_column,
     select,
     table,
     update,
@@ -25,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG
 
 from rowspace.models import Collection, Document
-from rowspace.statements.search import Target
+from rowspace.statements.search import Target, number
 
 __all__ = [
     "by_ids",
@@ -98,15 +97,14 @@ def count(collection_id: int, where: Conditions = ()) -> Select[int]:
 def counts(collection_ids: Sequence[int]) -> Select[int, int]:
     """Select the id of each collection that has documents, and their number; costs a pass over them."""
     # As numbers, so that the planner looks at these partitions alone.
-    ids: list[ColumnElement[int]] = [literal_column(f"{collection_id:d}") for collection_id in collection_ids]
+    ids = [number(collection_id) for collection_id in collection_ids]
     found = Document.collection_id
     return select(found, func.count()).where(found.in_(ids)).group_by(found)
 
 
 def lock_first_load(collection_id: int) -> Select[Any]:
     """Select nothing, once no other transaction holds the lock of a collection's first load; hold it until the end."""
-    key: ColumnElement[int] = literal_column(f"{collection_id % 2**31:d}")
-    return select(func.pg_advisory_xact_lock(literal_column(f"{_FIRST_LOAD:d}"), key))
+    return select(func.pg_advisory_xact_lock(number(_FIRST_LOAD), number(collection_id % 2**31)))
 
 
 def is_empty(collection_id: int) -> Select[Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, not_, select, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, func, not_, select
 
 from rowspace.statements.batch import key_names
+from rowspace.statements.models import is_one_of
 from rowspace.statements.search import MIN_DISTANCE, Target, distance_to
 
 __all__ = ["embeddings_of", "far_from", "nearer_to", "without"]
@@ -17,14 +18,13 @@ Key = tuple[Any, ...]
 
 def embeddings_of(target: Target[Any], keys: Sequence[Key]) -> Select[Any]:
     """Select the key, in one column for each of `key_names`, and the embedding, which may be NULL, of rows."""
-    scope = [getattr(target.model, name) == value for name, value in target.scope]
-    columns = [getattr(target.model, name) for name in key_names(target)]
-    return select(*columns, target.attribute).where(*scope, _is_one_of(target, keys))
+    columns = _keys(target)
+    return select(*columns, target.attribute).where(*target.in_scope(), is_one_of(columns, keys))
 
 
 def without(target: Target[Any], keys: Sequence[Key]) -> list[ColumnElement[bool]]:
     """Return the condition that leaves rows out; none for no keys."""
-    return [not_(_is_one_of(target, keys))] if keys else []
+    return [not_(is_one_of(_keys(target), keys))] if keys else []
 
 
 def nearer_to(target: Target[Any], positive: Sequence[Any], negative: Sequence[Any]) -> list[ColumnElement[bool]]:
@@ -46,9 +46,5 @@ def _smallest(target: Target[Any], vectors: Sequence[Any]) -> ColumnElement[floa
     return func.least(*(distance_to(target, vector) for vector in vectors))
 
 
-def _is_one_of(target: Target[Any], keys: Sequence[Key]) -> ColumnElement[bool]:
-    columns = [getattr(target.model, name) for name in key_names(target)]
-    if len(columns) == 1:
-        condition: ColumnElement[bool] = columns[0].in_([key[0] for key in keys])
-        return condition
-    return tuple_(*columns).in_(keys)
+def _keys(target: Target[Any]) -> list[Any]:
+    return [getattr(target.model, name) for name in key_names(target)]

@@ -40,6 +40,7 @@ from rowspace.statements.search import (
     distance_to,
     first_of,
     loading,
+    number,
 )
 
 __all__ = ["GroupKey", "Grouping", "grouped"]
@@ -128,7 +129,7 @@ def grouped(
     return (
         select(best.c.place, best.c[_GROUP], target.model, best.c[DISTANCE], best.c.candidates, best.c.farthest)
         .join_from(best, target.model, same)
-        .where(*target.conditions(), best.c.place <= literal_column(f"{grouping.groups:d}"))
+        .where(*target.conditions(), best.c.place <= number(grouping.groups))
         .order_by(best.c.place, best.c[DISTANCE])
         .options(loading(target.attribute, shape), *apart(target.model))
     )
@@ -155,7 +156,7 @@ def _best(target: Target[Any], by: GroupKey, grouping: Grouping, where: Sequence
         (func.max(distance).over() if counted else literal_column("0", Double())).label("farthest"),
     ).subquery("rowspace_ranked")
     place = func.dense_rank().over(order_by=(ranked.c.nearest, ranked.c[_GROUP])).label("place")
-    kept = ranked.c.rank <= literal_column(f"{grouping.per_group:d}")
+    kept = ranked.c.rank <= number(grouping.per_group)
     return select(*ranked.c, place).where(kept).subquery("rowspace_best")
 
 

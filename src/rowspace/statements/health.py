@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, BigInteger, Boolean, Float, Text, bindparam, text
+from sqlalchemy import JSON, BigInteger, Boolean, Float, Result, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import TextualSelect
 
@@ -68,13 +68,13 @@ _TABLES = text("""
 class ServerFact:
     """The server: versions of the extension, sizes in bytes, and for how many seconds it has counted index scans."""
 
-    extension: str | None = "0.8.6"
-    available: str | None = "0.8.6"
-    shared_buffers: int = 2**30
-    maintenance_work_mem: int = 2**30
-    random_page_cost: float = 1.1
+    extension: str | None
+    available: str | None
+    shared_buffers: int
+    maintenance_work_mem: int
+    random_page_cost: float
     #: None: since the database was made.
-    counting_since: float | None = None
+    counting_since: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Asked:
 class Facts:
     """All that the checks look at."""
 
-    server: ServerFact = field(default_factory=ServerFact)
+    server: ServerFact
     tables: Sequence[TableFact] = ()
     indexes: Sequence[IndexFact] = ()
     asked: Sequence[Asked] = ()
@@ -162,6 +162,6 @@ def tables(asked: Iterable[Asked]) -> TextualSelect:
     return _TABLES.bindparams(names)
 
 
-def tables_of(rows: Iterable[Any]) -> list[TableFact]:
+def tables_of(rows: Result[Any]) -> list[TableFact]:
     """Return the rows of `tables` as facts."""
-    return [TableFact(**row._mapping) for row in rows]  # noqa: SLF001 -- SQLAlchemy's public name for it
+    return [TableFact(**fact) for fact in rows.mappings()]

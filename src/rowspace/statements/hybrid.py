@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal, TypeVar, get_args
 
 from sqlalchemy import CTE, ColumnElement, Double, Select, bindparam, case, func, literal_column, select
@@ -20,19 +19,18 @@ from rowspace.errors import InvalidSetting
 from rowspace.settings import check_count, check_number
 from rowspace.statements.eager import apart
 from rowspace.statements.quantized import approximate_distance
-from rowspace.statements.search import DISTANCE, by_comparison, distance_to, first_of
+from rowspace.statements.search import DISTANCE, by_comparison, distance_to, first_of, number
 from rowspace.statements.text import (
     MAX_RANKED,
     TEXT_RANK,
     TextSearch,
     TextTarget,
     excerpt,
-    number,
     same_key,
     text_candidates,
 )
 
-__all__ = ["FOUND", "SCORE", "Fusion", "FusionMethod", "HybridSearch", "built_hybrid", "hybrid"]
+__all__ = ["FOUND", "SCORE", "Fusion", "FusionMethod", "HybridSearch", "hybrid"]
 
 M = TypeVar("M")
 
@@ -143,17 +141,6 @@ def hybrid(target: TextTarget[M], shape: HybridSearch, where: Sequence[ColumnEle
     )
 
 
-# Building the statement costs more than running it, as in `rowspace.statements.search`.
-_kept = lru_cache(512)(hybrid)
-
-
-def built_hybrid(
-    target: TextTarget[M], shape: HybridSearch, where: tuple[ColumnElement[bool], ...], *, keep: bool
-) -> Select[Any]:
-    """Return the statement of `hybrid`, with `keep` from a cache that knows conditions by their identity."""
-    return _kept(target, shape, where) if keep else hybrid(target, shape, where)
-
-
 def _vector_side(target: TextTarget[Any], shape: HybridSearch, where: Sequence[ColumnElement[bool]]) -> CTE:
     nearest = _nearest(target, shape, where).subquery("rowspace_nearest")
     # Numbered outside: an index scan in relaxed_order is not quite in order.
@@ -217,8 +204,10 @@ def _fused(target: TextTarget[Any], shape: HybridSearch, by_vector: CTE, by_text
 def _part(shape: HybridSearch, side: CTE) -> ColumnElement[float]:
     if shape.method == "weighted":
         return side.c[_SHARE]
-    part: Any = literal_column("1.0::float8", Double()) / (bindparam(RRF_K, type_=Double()) + side.c[_PLACE])
-    return part  # type: ignore[no-any-return]
+    part: ColumnElement[Any] = literal_column("1.0::float8", Double()) / (
+        bindparam(RRF_K, type_=Double()) + side.c[_PLACE]
+    )
+    return part
 
 
 def _weighted(name: str, part: ColumnElement[float]) -> ColumnElement[float]:

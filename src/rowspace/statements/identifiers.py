@@ -1,13 +1,18 @@
-"""Names and constants as SQL text: quoted as PostgreSQL asks for it."""
+"""Names, constants and expressions as SQL text: quoted as PostgreSQL asks for it."""
 
 from __future__ import annotations
 
 from sqlalchemy.dialects import postgresql
 
-__all__ = ["constant", "qualified", "quote"]
+__all__ = ["DIALECT", "constant", "qualified", "quote"]
 
-# Named parameters, of which there are none: with any other style a % of a name would come out doubled.
-quote = postgresql.dialect(paramstyle="named").identifier_preparer.quote  # type: ignore[no-untyped-call]
+#: What text without parameters is compiled by. Named ones, of which there are none: with any other style a % of the
+#: text would come out doubled.
+DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+# SQLAlchemy 2.0 doubles a backslash in a literal until it has asked a server, and no server since 9.1 wants that.
+DIALECT._backslash_escapes = False  # noqa: SLF001
+
+quote = DIALECT.identifier_preparer.quote
 
 
 def qualified(name: str, schema: str | None) -> str:

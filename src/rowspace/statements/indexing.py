@@ -22,14 +22,9 @@ from rowspace.filters import compile_filter
 from rowspace.indexes import IVFFlat, Spec
 from rowspace.settings import is_whole
 from rowspace.statements.browse import Key
-from rowspace.statements.identifiers import qualified, quote
+from rowspace.statements.identifiers import DIALECT, qualified, quote
 
 __all__ = ["VECTOR_METHODS", "PlannedIndex", "Shape", "build_settings", "clustered", "planned", "planned_vector"]
-
-# Named parameters, of which there are none: with any other style a % of the text would come out doubled.
-_dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-# SQLAlchemy 2.0 doubles a backslash in a literal until it has asked a server, and no server since 9.1 wants that.
-_dialect._backslash_escapes = False  # noqa: SLF001
 
 #: Characters of a metadata value that rows are ordered by.
 _ORDERED = 200
@@ -140,11 +135,11 @@ class PlannedIndex:
 
     def drop(self, *, concurrently: bool = False) -> str:
         """Return the statement that drops it, if it is there."""
-        return f"DROP INDEX {_concurrently(concurrently)}IF EXISTS {self._qualified(self.name)}"
+        return f"DROP INDEX {'CONCURRENTLY ' if concurrently else ''}IF EXISTS {self._qualified(self.name)}"
 
     def reindex(self, *, concurrently: bool = False) -> str:
         """Return the statement that builds it anew, beside the old one while `concurrently`."""
-        return f"REINDEX INDEX {_concurrently(concurrently)}{self._qualified(self.name)}"
+        return f"REINDEX INDEX {'CONCURRENTLY ' if concurrently else ''}{self._qualified(self.name)}"
 
     def analyze(self) -> str:
         """Return the statement that refreshes the statistics of its table."""
@@ -158,16 +153,19 @@ def planned(index: Index, schema: str | None = None) -> PlannedIndex:
     """Return the index of a model's table, which is in `schema`; None is the search path's.
 
     Raises:
-        ConfigurationError: it has no table yet.
+        ConfigurationError: it has no table yet, or no name.
     """
     table = index.table
-    name = _dialect.identifier_preparer.format_constraint(index, _alembic_quote=False)
-    if table is None or name is None:
+    if table is None:
         message = f"{index!r} has no table: put it into the __table_args__ of a model."
         raise ConfigurationError(message)
-    sql = str(CreateIndex(index).compile(dialect=_dialect))
+    if index.name is None:
+        message = f"An index of {table.name} has no name, nor does the naming convention give it one: name it, name=..."
+        raise ConfigurationError(message)
+    name = DIALECT.identifier_preparer.format_constraint(index, _alembic_quote=False)
+    sql = str(CreateIndex(index).compile(dialect=DIALECT))
     # By the table in front of it: names and conditions may hold any word.
-    rest = sql.partition(f" ON {_dialect.identifier_preparer.format_table(table)} ")[2]
+    rest = sql.partition(f" ON {DIALECT.identifier_preparer.format_table(table)} ")[2]
     definition = rest.removeprefix("USING ") if rest.startswith("USING ") else f"btree {rest}"
     return PlannedIndex(str(name), table.name, definition, schema, bool(index.unique))
 
@@ -219,7 +217,7 @@ def _order(key: Key) -> str:
 def as_sql(condition: Any) -> str | None:
     """Return the condition of an index with its values, without the table; None where a value has no form in SQL."""
     try:
-        return str(condition.compile(dialect=_dialect, compile_kwargs={"literal_binds": True, "include_table": False}))
+        return str(condition.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True, "include_table": False}))
     except CompileError:
         return None
 
@@ -232,10 +230,6 @@ def cast_of(definition: str) -> tuple[str, int] | None:
 
 def _predicate(where: Any) -> str:
     return str(as_sql(compile_filter(where, _METADATA)))
-
-
-def _concurrently(concurrently: bool) -> str:  # noqa: FBT001
-    return "CONCURRENTLY " if concurrently else ""
 
 
 def _word(value: Any) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, exists, ins
 
 from rowspace.models import Collection, Document
 from rowspace.statements.few import best_of_few, is_at
-from rowspace.statements.search import DISTANCE, Nearest, Target, distance_to
+from rowspace.statements.search import DISTANCE, Nearest, Target, distance_to, number
 
 __all__ = ["NAME", "VERSION", "nearest_known", "nearest_known_of_few", "with_version"]
 
@@ -37,7 +37,7 @@ def nearest_known(target: Target[Document], k: int) -> Select[Any]:
         select(*_COLUMNS, distance.label(DISTANCE))
         .where(*target.conditions(planned_once=True), _unchanged(target))
         .order_by(distance)
-        .limit(literal_column(f"{k:d}"))
+        .limit(number(k))
     )
 
 
@@ -64,7 +64,7 @@ _COLUMNS = (Document.id, Document.content, Document.meta)
 def _unchanged(target: Target[Document]) -> ColumnElement[bool]:
     ((_, collection_id),) = target.scope
     return exists(literal_column("1")).where(
-        Collection.id == literal_column(f"{collection_id:d}"),
+        Collection.id == number(collection_id),
         Collection.name == bindparam(NAME, type_=Text()),
         bindparam(VERSION, type_=Text()) == _XMIN,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
-from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
@@ -12,7 +11,6 @@ from sqlalchemy import (
     Select,
     SQLColumnExpression,
     Table,
-    Uuid,
     delete,
     func,
     inspect,
@@ -23,7 +21,7 @@ from sqlalchemy import (
 from rowspace.errors import ConfigurationError
 from rowspace.statements.eager import apart
 
-__all__ = ["as_key", "by_keys", "count", "delete_where", "key_columns", "parts_of", "table_of_one"]
+__all__ = ["by_keys", "count", "delete_where", "is_one_of", "parts_of", "table_of_one"]
 
 M = TypeVar("M")
 
@@ -32,11 +30,6 @@ _KEYS_AT_ONCE = 10_000
 #: Keys of several columns: their comparisons are nested in each other, and 10,000 of them are deeper than the server's
 #: `max_stack_depth` of 2 MB.
 _PAIRS_AT_ONCE = 1_000
-
-
-def key_columns(model: type[Any]) -> tuple[ColumnElement[Any], ...]:
-    """Return the primary key columns of a model."""
-    return tuple(inspect(model).primary_key)
 
 
 def table_of_one(model: type[Any], doing: str) -> Table:
@@ -56,52 +49,23 @@ def table_of_one(model: type[Any], doing: str) -> Table:
     raise ConfigurationError(message)
 
 
-def as_key(model: type[Any], key: Any) -> tuple[Any, ...]:
-    """Return a primary key as a tuple: a bare value is taken for a key of one column.
-
-    Raises:
-        ConfigurationError: it has not as many values as the primary key has columns, or a text that is no UUID.
-    """
-    parts = tuple(key) if isinstance(key, tuple | list) else (key,)
-    columns = key_columns(model)
-    if len(parts) != len(columns):
-        names = ", ".join(column.key or "?" for column in columns)
-        message = f"The primary key of {model.__name__} is ({names}), got {key!r}."
-        raise ConfigurationError(message)
-    return tuple(map(_typed, columns, parts))
-
-
-def _typed(column: ColumnElement[Any], part: Any) -> Any:
-    """Return a part of a key as rows have it, where that is a UUID and its text was given.
-
-    Raises:
-        ConfigurationError: it is a text that is no UUID.
-    """
-    if not (isinstance(part, str) and isinstance(column.type, Uuid) and column.type.as_uuid):
-        return part
-    try:
-        return UUID(part)
-    except ValueError:
-        message = f"{column} is a UUID, got {part!r:.60}."
-        raise ConfigurationError(message) from None
-
-
-def _has_key(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
-    columns = key_columns(model)
+def is_one_of(columns: Sequence[Any], keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
+    """Return the condition that a row has one of the keys, each as many values as there are columns."""
     if len(columns) == 1:
-        return columns[0].in_([key[0] for key in keys])
+        condition: ColumnElement[bool] = columns[0].in_([key[0] for key in keys])
+        return condition
     return tuple_(*columns).in_(keys)
 
 
 def parts_of(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
     """Split primary keys into those of one statement."""
-    size = _KEYS_AT_ONCE if len(key_columns(model)) == 1 else _PAIRS_AT_ONCE
+    size = _KEYS_AT_ONCE if len(inspect(model).primary_key) == 1 else _PAIRS_AT_ONCE
     return (keys[start : start + size] for start in range(0, len(keys), size))
 
 
 def by_keys(model: type[M], keys: Sequence[tuple[Any, ...]]) -> Select[M]:
     """Select the rows with one of the primary keys, in no particular order."""
-    return select(model).where(_has_key(model, keys)).options(*apart(model))
+    return select(model).where(is_one_of(inspect(model).primary_key, keys)).options(*apart(model))
 
 
 def delete_keys(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Delete:
@@ -112,7 +76,7 @@ def delete_keys(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Delete:
     """
     # A DELETE of a class of joined inheritance leaves out how its tables are joined, and takes every row.
     table_of_one(model, "A delete by key")
-    return delete(model).where(_has_key(model, keys))
+    return delete(model).where(is_one_of(inspect(model).primary_key, keys))
 
 
 def delete_where(model: type[Any], where: Sequence[SQLColumnExpression[bool]]) -> Delete:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from rowspace.diagnosis import SearchPlan
 from rowspace.distance import Distance
-from rowspace.indexes import Quantize
+from rowspace.indexes import Quantize, distance_suffix
 from rowspace.settings import DEFAULT_EF_SEARCH
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.few import COMPARED, FEW
@@ -148,9 +148,8 @@ def _of_no_index(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact
 
 def _of_choice(plan: SearchPlan, searched: Searched, fitting: Sequence[IndexFact]) -> Iterator[str]:
     name = fitting[0].name
-    switched_off = [name for name in ("enable_indexscan",) if plan.settings.get(name) == "off"]
-    if switched_off:
-        yield f"{switched_off[0]} is off: no index can order the rows."
+    if plan.settings.get("enable_indexscan") == "off":
+        yield "enable_indexscan is off: no index can order the rows."
     elif fitting[0].partial:
         yield f"The index {name} holds only the rows of its condition: it serves searches with the same condition."
     elif plan.scan != "Seq Scan" and not searched.filtered:
@@ -189,9 +188,8 @@ def _serves(fact: IndexFact, searched: Searched) -> bool:
     held, _, suffix = fact.opclass.partition("_")
     if searched.quantize == "bit":
         return fact.opclass == "bit_hamming_ops"
-    wanted = searched.distance.opclass("bit" if searched.distance.for_bits else "vector").partition("_")[2]
     by_kind = held == "halfvec" if searched.quantize == "halfvec" else not _is_quantized(fact)
-    return suffix == wanted and by_kind
+    return suffix == distance_suffix(searched.distance) and by_kind
 
 
 def _is_quantized(fact: IndexFact) -> bool:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Double, Select, func, inspect, select
+from sqlalchemy import ColumnElement, Double, Select, bindparam, func, inspect, select
 from sqlalchemy.orm import aliased
 
 from rowspace.distance import Distance
@@ -30,7 +29,6 @@ from rowspace.statements.search import (
     distance_to,
     first_of,
     number,
-    parameter,
     scanned,
     select_hits,
 )
@@ -115,20 +113,11 @@ def approximate_distance(target: Target[Any], query: ColumnElement[Any] | None =
     # The column itself, not its cast to the dimension: that is how the index is made.
     column: Any = inspect(target.model).c[target.column]
     stored = quantized(column, target.quantize, target.type.dimension)
-    given = parameter(QUERY, target.type) if query is None else query
+    given = bindparam(QUERY, type_=target.type) if query is None else query
     searched = quantized(given, target.quantize, target.type.dimension)
     distance = Distance.HAMMING if target.quantize == "bit" else target.distance
     approximate: ColumnElement[float] = stored.op(distance.operator, return_type=Double())(searched)
     return approximate
-
-
-_kept = lru_cache(512)(nearest_quantized)
-
-
-def built(target: Target[M], shape: Nearest, where: tuple[ColumnElement[bool], ...], *, keep: bool) -> Select[M, float]:
-    """Return `nearest_quantized`, with `keep` from a cache; see `rowspace.statements.search.built`."""
-    statement: Select[M, float] = (_kept if keep else nearest_quantized)(target, shape, where)
-    return statement
 
 
 def _found(target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]]) -> Select[Any]:

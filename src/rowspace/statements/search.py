@@ -6,13 +6,12 @@ Each builder keeps that shape, or breaks it on purpose where an exact scan is wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
-    BindParameter,
     Boolean,
     ColumnElement,
     Select,
@@ -37,6 +36,7 @@ __all__ = [
     "DISTANCE",
     "Nearest",
     "Target",
+    "built",
     "by_comparison",
     "count_candidates",
     "distance_to",
@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 M = TypeVar("M")
+S = TypeVar("S")
 
 #: The label of the distance in every statement.
 DISTANCE = "rowspace_distance"
@@ -179,9 +180,10 @@ def distance_to(target: Target[Any], query: Any = None) -> ColumnElement[float]:
 
     The parameter takes the type of the column, so that a vector of another dimension is refused before any SQL.
     """
-    value = parameter(QUERY, target.type) if query is None else query
+    value = bindparam(QUERY, type_=target.type) if query is None else query
     operators: Any = target.expression.comparator
-    return operators.distance(value, target.distance)  # type: ignore[no-any-return]
+    distance: ColumnElement[float] = operators.distance(value, target.distance)
+    return distance
 
 
 def by_comparison(distance: ColumnElement[float]) -> ColumnElement[float]:
@@ -258,16 +260,17 @@ def parameters(query: Any, *, max_distance: float | None = None, min_distance: f
     return given
 
 
-# Building a statement costs more than running it: the shapes in use are few, so each is built once.
-_kept = lru_cache(512)(nearest)
+@lru_cache(2_048)
+def _kept(build: Callable[..., Any], target: Any, shape: Any, where: Any, **options: Any) -> Any:
+    return build(target, shape, where, **options)
 
 
-def built(target: Target[M], shape: Nearest, where: tuple[ColumnElement[bool], ...], *, keep: bool) -> Select[M, float]:
-    """Return the statement of `nearest`, with `keep` from a cache.
+def built(build: Callable[..., S], target: Any, shape: Any, where: Any, *, keep: bool, **options: bool) -> S:
+    """Return the statement that a builder makes, with `keep` from a cache: to build one costs more than to run it.
 
     A condition is known to the cache by its identity: keep statements only of conditions that are themselves kept.
     """
-    statement: Select[M, float] = (_kept if keep else nearest)(target, shape, where)
+    statement: S = _kept(build, target, shape, where, **options) if keep else build(target, shape, where, **options)
     return statement
 
 
@@ -327,15 +330,11 @@ def beyond(k: int) -> int:
 
 
 def at_most(distance: ColumnElement[float], shape: Nearest) -> list[ColumnElement[bool]]:
-    return [distance <= parameter(MAX_DISTANCE)] if shape.max_distance else []
+    return [distance <= bindparam(MAX_DISTANCE)] if shape.max_distance else []
 
 
 def at_least(distance: ColumnElement[float], shape: Nearest) -> list[ColumnElement[bool]]:
-    return [distance >= parameter(MIN_DISTANCE)] if shape.min_distance else []
-
-
-def parameter(name: str, type_: Any = None) -> BindParameter[Any]:
-    return bindparam(name, type_=type_)
+    return [distance >= bindparam(MIN_DISTANCE)] if shape.min_distance else []
 
 
 def number(value: int) -> ColumnElement[int]:

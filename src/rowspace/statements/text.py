@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
@@ -28,7 +27,6 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 from sqlalchemy.orm import defer
 
@@ -36,8 +34,8 @@ from rowspace.errors import InvalidText
 from rowspace.settings import check_count
 from rowspace.statements.eager import apart
 from rowspace.statements.highlight import MARKED, headline
-from rowspace.statements.identifiers import constant
-from rowspace.statements.search import Target, planned_for
+from rowspace.statements.identifiers import DIALECT, constant
+from rowspace.statements.search import Target, number, planned_for
 from rowspace.statements.websearch import CHARACTERS, web_query
 
 __all__ = [
@@ -94,8 +92,7 @@ def word_count(language: str, document: str) -> Select[Any]:
 
 def text_vector_ddl(language: str, name: str = "content") -> str:
     """Return `text_vector` of a column as SQL text, for DDL."""
-    dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-    return str(text_vector(language, column(name)).compile(dialect=dialect))
+    return str(text_vector(language, column(name)).compile(dialect=DIALECT))
 
 
 def text_query(language: str, name: str = TEXT) -> ColumnElement[Any]:
@@ -186,9 +183,8 @@ def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Sequence[
     keys = [found.c[key.key] for key in target.keys]
     # 1: divided by the logarithm of the length, so that a long text does not win by its length.
     rank = func.ts_rank_cd(vector, query, literal_column("1"), type_=Float()).label(TEXT_RANK)
-    ranked = (
-        select(*keys, rank).where(_match(vector, query)).limit(number(shape.max_ranked)).subquery("rowspace_ranked")
-    )
+    most = None if shape.max_ranked is None else number(shape.max_ranked)
+    ranked = select(*keys, rank).where(_match(vector, query)).limit(most).subquery("rowspace_ranked")
     keys = [ranked.c[key.key] for key in target.keys]
     return select(*ranked.c).order_by(ranked.c[TEXT_RANK].desc(), *keys).limit(number(shape.k))
 
@@ -203,17 +199,6 @@ def by_text(target: TextTarget[M], shape: TextSearch, where: Sequence[ColumnElem
         .order_by(best.c[TEXT_RANK].desc(), *target.keys)
         .options(defer(target.target.attribute), *apart(target.target.model))
     )
-
-
-# Building the statement costs more than running it, as in `rowspace.statements.search`.
-_kept = lru_cache(512)(by_text)
-
-
-def built_by_text(
-    target: TextTarget[M], shape: TextSearch, where: tuple[ColumnElement[bool], ...], *, keep: bool
-) -> Select[Any]:
-    """Return the statement of `by_text`, with `keep` from a cache that knows conditions by their identity."""
-    return _kept(target, shape, where) if keep else by_text(target, shape, where)
 
 
 def excerpt(target: TextTarget[Any], *, wanted: bool) -> list[ColumnElement[Any]]:
@@ -243,11 +228,6 @@ def text_parameters(query: Any) -> dict[str, Any]:
 def same_key(keys: Sequence[ColumnElement[Any]], other: Any) -> Any:
     """Return the condition that rows of two selections are the same."""
     return and_(*(key == other.c[key.key] for key in keys))
-
-
-def number(value: int | None) -> ColumnElement[int] | None:
-    """Return a limit as a number in the statement; see `rowspace.statements.search`."""
-    return None if value is None else literal_column(f"{value:d}")
 
 
 def _loosened(query: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -129,11 +129,11 @@ class Merge:
         In the order of the keys: loads of the same rows at once wait for each other, and not in a circle.
         """
         fixed = [*((name, f"{value:d}") for name, value in self.constants), *self.defaults]
-        names = ", ".join([*(quote(name) for name, _ in fixed), self._names()])
+        names = ", ".join(map(quote, [*(name for name, _ in fixed), *(column.name for column in self.columns)]))
         values = ", ".join([*(value for _, value in fixed), *map(self._value, self.columns)])
         insert = (
             f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {self.staged} ORDER BY {self._order()} "
-            f"ON CONFLICT ({self._keys()}) {self._update()} RETURNING"
+            f"ON CONFLICT ({', '.join(map(quote, self.keys))}) {self._update()} RETURNING"
         )
         if not self.partitioned:
             return (
@@ -165,14 +165,8 @@ class Merge:
         """Return the loaded columns that an update sets."""
         return [column for column in self.columns if column.name not in self.keys and column.name not in self.only_new]
 
-    def _names(self) -> str:
-        return ", ".join(quote(column.name) for column in self.columns)
-
     def _order(self) -> str:
         return ", ".join(quote(column.name) for column in self.columns if column.name in self.keys)
-
-    def _keys(self) -> str:
-        return ", ".join(map(quote, self.keys))
 
     def _value(self, column: StagedColumn, prefix: str = "") -> str:
         return column.value(prefix + quote(column.name))

@@ -261,9 +261,9 @@ class EncodedRows:
     Args:
         columns: one encoder a column, in the order of the COPY statement.
         rows: mappings by `keys`.
-        keys: what each column is called in the rows; by default its name.
+        keys: what each column is called in the rows.
         constants: encoded values of columns in front of these, the same in every row.
-        numbers: the number of each row, for error messages; by default from 0.
+        numbers: the number of each row, for error messages.
 
     Raises:
         InvalidVector, InvalidText, InvalidRow: a value that cannot be stored; the message starts with the row and the
@@ -272,14 +272,13 @@ class EncodedRows:
 
     columns: Sequence[ColumnEncoder]
     rows: Iterable[Mapping[str, Any]]
-    keys: Sequence[str] | None = None
-    constants: Sequence[bytes | None] = ()
-    numbers: Iterable[int] | None = None
+    keys: Sequence[str]
+    constants: Sequence[bytes | None]
+    numbers: Iterable[int]
 
     def __iter__(self) -> Iterator[bytes]:
-        keys = [column.staged.name for column in self.columns] if self.keys is None else self.keys
-        named = list(zip(keys, self.columns, strict=True))
-        rows, numbers = iter(self.rows), iter(itertools.count() if self.numbers is None else self.numbers)
+        named = list(zip(self.keys, self.columns, strict=True))
+        rows, numbers = iter(self.rows), iter(self.numbers)
         values = b"".join(map(_framed, self.constants))
         lead = _COUNT(len(self.constants) + len(self.columns)) + values
         yield HEADER

@@ -132,8 +132,16 @@ async def test_a_partitioned_model_is_loaded_through_its_parent(session):
 async def test_get(articles):
     assert (await articles.get(3)).title == "t3"
     assert await articles.get(9) is None
-    with pytest.raises(ConfigurationError, match=r"The primary key of Article is \(id\), got \(1, 2\)"):
+    with pytest.raises(ConfigurationError, match=r"The key of Article is \(id\), got \(1, 2\)"):
         await articles.get((1, 2))
+
+
+@pytest.mark.parametrize("key", ["abc", "3", 2**40, True])
+async def test_a_key_of_another_type_is_refused_before_any_sql(articles, key):
+    for call, given in ((articles.get, key), (articles.get_many, [key]), (articles.delete, [key])):
+        with pytest.raises(ConfigurationError, match=r"articles\.id is Integer\(\), got "):
+            await call(given)
+    assert (await articles.get(np.int64(3))).title == "t3"
 
 
 async def test_get_many_keeps_the_order_and_the_gaps(articles):

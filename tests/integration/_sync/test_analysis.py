@@ -7,6 +7,7 @@ from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import (
+    HNSW,
     AnalysisRepository,
     Bit,
     CollectionRepository,
@@ -45,6 +46,13 @@ class Renamed(Base):
     __tablename__ = "cells_renamed"
     x: Mapped[int] = mapped_column("Key", primary_key=True)
     place: Mapped[np.ndarray] = mapped_column("Where", Vector(2))
+
+
+class Sieved(Base):
+    __tablename__ = "cells_sieved"
+    __table_args__ = (HNSW(quantize="bit", where="id < 10").index("place", name="ix_cells_sieved_place"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[np.ndarray] = mapped_column(Vector(DIMENSION))
 
 
 class Flags(Base):
@@ -232,3 +240,11 @@ def test_the_graph_of_a_model_whose_columns_have_other_names(session, create_tab
     Repository(session, Renamed).upsert({"x": x, "place": [1, x]} for x in range(4))
     graph = AnalysisRepository(session, Renamed).neighbours(1)
     assert {(source, target) for source, target, _ in graph.edges()} == {(0, 1), (1, 2), (2, 3), (3, 2)}
+
+
+def test_a_quantized_index_of_some_rows_does_not_order_the_others(session):
+    rows = [{"id": n, "place": vector} for n, vector in enumerate(VECTORS[100:500])]
+    Repository(session, Sieved).upsert(rows)
+    graph = AnalysisRepository(session, Sieved).neighbours(5)
+    wanted, _ = exact_nearest(VECTORS[100:500], VECTORS[100:500], 6)
+    assert recall_of(graph.targets.reshape(-1, 5), wanted[:, 1:]) > 0.999

@@ -6,6 +6,7 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import (
     BigInteger,
@@ -25,9 +26,12 @@ from sqlalchemy import (
     Uuid,
 )
 from sqlalchemy.dialects.postgresql import CITEXT, INET
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from rowspace import Vector
 from rowspace.errors import ConfigurationError, InvalidText
 from rowspace.repositories.key_values import key_value
+from rowspace.repositories.subjects import subject_of
 
 SEVEN = uuid.UUID(int=7)
 NOON = dt.datetime.fromisoformat("2026-01-02T12:00:00+00:00")
@@ -40,6 +44,23 @@ class Colour(enum.Enum):
 class Anything(TypeDecorator[Any]):
     impl = Integer
     cache_ok = True
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class One(Base):
+    __tablename__ = "one"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding: Mapped[object] = mapped_column(Vector(2))
+
+
+class Two(Base):
+    __tablename__ = "two"
+    tenant: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column("n", primary_key=True)
+    embedding: Mapped[object] = mapped_column(Vector(2))
 
 
 def of(type_: Any) -> Any:
@@ -113,3 +134,15 @@ def test_what_is_no_text_is_refused(value: Any) -> None:
 def test_what_is_no_uuid_is_refused(value: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^notes\.id is a UUID, got "):
         key_value(of(Uuid()), value)
+
+
+def test_keys_are_tuples() -> None:
+    assert subject_of(One).key(5) == (5,)
+    assert subject_of(One).key((np.int64(5),)) == (5,)
+    assert subject_of(Two).key(["a", 5]) == ("a", 5)
+
+
+@pytest.mark.parametrize(("model", "key"), [(One, (1, 2)), (Two, "a"), (Two, ("a",)), (One, ())])
+def test_a_key_of_another_length_is_refused(model: type[Any], key: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"The key of {model.__name__} is \((id|tenant, number)\), got "):
+        subject_of(model).key(key)

@@ -13,7 +13,7 @@ def test_names(name):
     assert check_collection(name, 3, "cosine", None) == (Distance.COSINE, None)
 
 
-@pytest.mark.parametrize("name", ["", " a", "a ", "x" * 201, "a\nb", "a\0b", "\ud800"])
+@pytest.mark.parametrize("name", ["", " a", "a ", "x" * 201, "a\nb", "a\0b", "\ud800", None, 5, b"a"])
 def test_names_that_cannot_be(name):
     with pytest.raises(
         ConfigurationError, match="name is 1 to 200 printable characters without spaces around it, got "

@@ -26,3 +26,12 @@ def test_what_is_forgotten_is_asked_for_again() -> None:
     tunings.remember(engine, TABLE, {})
     tunings.forget(engine, TABLE)
     assert tunings.known(engine, TABLE) is None
+
+
+def test_no_more_tables_than_so_many_are_kept(monkeypatch) -> None:
+    monkeypatch.setattr(tunings, "_KEPT", 2)
+    engine = create_engine("postgresql+psycopg://")
+    tables = [("articles", schema) for schema in "abc"]
+    for table in tables:
+        tunings.remember(engine, table, {})
+    assert [tunings.known(engine, table) for table in tables] == [None, None, {}]

@@ -16,10 +16,10 @@ from rowspace.distance import Distance
 from rowspace.errors import DimensionMismatch, InvalidSetting
 from rowspace.models import Document, MetadataMixin
 from rowspace.statements.arrays import VectorArray
-from rowspace.statements.batch import built_many, count_many, key_names, key_parameters, nearest_many, similar_to
+from rowspace.statements.batch import count_many, key_names, key_parameters, nearest_many, similar_to
 from rowspace.statements.examples import embeddings_of, nearer_to, without
 from rowspace.statements.grouping import Grouping, GroupKey, grouped
-from rowspace.statements.search import Nearest, Target, nearest
+from rowspace.statements.search import Nearest, Target, built, nearest
 from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 
@@ -142,12 +142,12 @@ def test_candidates_are_counted_for_each_query(stored):
     assert ("rowspace_key_id" in text) is stored
 
 
-@pytest.mark.parametrize("stored", [False, True])
-def test_a_statement_is_built_once_where_that_pays(stored):
-    shape = Nearest(5)
-    kept = [built_many(NOTES, shape, (), stored=stored, keep=True) for _ in range(2)]
+@pytest.mark.parametrize("build", [nearest_many, similar_to])
+@pytest.mark.parametrize("found_once", [False, True])
+def test_a_statement_is_built_once_where_that_pays(build, found_once):
+    kept = [built(build, NOTES, Nearest(5), (), keep=True, found_once=found_once) for _ in range(2)]
     assert kept[0] is kept[1]
-    again = built_many(NOTES, shape, (), stored=stored, keep=False)
+    again = built(build, NOTES, Nearest(5), (), keep=False, found_once=found_once)
     assert again is not kept[0]
     assert sql(again) == sql(kept[0])
 

@@ -13,5 +13,5 @@ FACT = {"schema": "public", "table": "articles", "name": "ix", "method": "hnsw",
 
 @pytest.mark.parametrize("gone", [{"definition": None}, {"size": None}, {"definition": None, "size": None}])
 def test_an_index_that_was_dropped_while_it_was_looked_at_is_left_out(gone):
-    rows = [SimpleNamespace(_mapping=fact) for fact in (FACT, {**FACT, "name": "dropped", **gone})]
-    assert facts_of(rows) == [IndexFact(**FACT)]
+    rows = [FACT, {**FACT, "name": "dropped", **gone}]
+    assert facts_of(SimpleNamespace(mappings=lambda: rows)) == [IndexFact(**FACT)]

@@ -27,7 +27,8 @@ INDEX = IndexFact(
 )
 TABLE = TableFact("s", "docs", 9_000, dimensions={"embedding": 8})
 ASKED = Asked("the collection 'news'", "docs", [PLAN], {"embedding": 8}, "news", "s")
-WELL = Facts(ServerFact(), [TABLE], [INDEX], [ASKED])
+SERVER = ServerFact("0.8.6", "0.8.6", 2**30, 2**30, 1.1, None)
+WELL = Facts(SERVER, [TABLE], [INDEX], [ASKED])
 
 
 def server(**changes):
@@ -44,7 +45,7 @@ def table(**changes):
 
 def test_nothing_is_found_where_all_is_well():
     assert check(WELL) == []
-    assert check(Facts()) == []
+    assert check(Facts(SERVER)) == []
 
 
 @pytest.mark.parametrize(
@@ -113,8 +114,8 @@ def test_what_a_check_finds(facts, name, severity, what, fix):
         replace(server(random_page_cost=4.0), indexes=[replace(INDEX, rows=10)]),
         table(modified=4_000),
         # Small tables are searched quickly as they are.
-        Facts(ServerFact(), [replace(TABLE, rows=1_999)], [], [ASKED]),
-        Facts(ServerFact(), [replace(TABLE, rows=0, analyzed=False)], [], [ASKED]),
+        Facts(SERVER, [replace(TABLE, rows=1_999)], [], [ASKED]),
+        Facts(SERVER, [replace(TABLE, rows=0, analyzed=False)], [], [ASKED]),
         index(is_valid=False, is_building=True),
         # A column without a dimension takes any.
         table(dimensions={"embedding": -1}),
@@ -129,18 +130,18 @@ def test_what_is_left_alone(facts):
 
 def test_the_worst_comes_first():
     facts = replace(
-        index(is_valid=False), server=ServerFact(extension="0.8.5"), tables=[replace(TABLE, analyzed=False)]
+        index(is_valid=False), server=replace(SERVER, extension="0.8.5"), tables=[replace(TABLE, analyzed=False)]
     )
     assert [finding.severity for finding in check(facts)] == ["error", "warning", "info"]
 
 
 def test_an_invalid_index_of_nobody_is_rebuilt_or_dropped_by_sql():
-    (finding,) = check(Facts(tables=[TABLE], indexes=[replace(INDEX, is_valid=False)]))
+    (finding,) = check(Facts(SERVER, tables=[TABLE], indexes=[replace(INDEX, is_valid=False)]))
     assert finding.fix == "REINDEX INDEX CONCURRENTLY s.ix; or DROP INDEX CONCURRENTLY s.ix;"
 
 
 def test_the_index_of_a_model_is_made_by_sql():
-    (finding,) = check(Facts(tables=[TABLE], asked=[replace(ASKED, command=None, name="Article")]))
+    (finding,) = check(Facts(SERVER, tables=[TABLE], asked=[replace(ASKED, command=None, name="Article")]))
     assert finding.fix.startswith("CREATE INDEX CONCURRENTLY ix ON s.docs USING hnsw")
 
 
@@ -181,6 +182,7 @@ def test_the_work_grows_with_the_collections_and_not_with_their_square(monkeypat
     monkeypatch.setattr(Asked, "is_of", lambda *given: calls.append(given) or is_of(*given))
     names = [f"docs_{number}" for number in range(count)]
     facts = Facts(
+        SERVER,
         tables=[replace(TABLE, name=name) for name in names],
         indexes=[replace(INDEX, table=name, name=f"ix_{name}", is_valid=False) for name in names],
         asked=[replace(ASKED, table=name, indexes=[replace(PLAN, name=f"ix_{name}")]) for name in names],

@@ -62,6 +62,9 @@ def test_the_index_of_a_model():
     assert planned(next(iter(plain.indexes))).create() == "CREATE UNIQUE INDEX y ON t USING btree (id)"
     with pytest.raises(ConfigurationError, match="has no table"):
         planned(Index("x", "id"))
+    unnamed = Table("t", MetaData(naming_convention={"pk": "pk_%(table_name)s"}), Column("id", Integer, index=True))
+    with pytest.raises(ConfigurationError, match="An index of t has no name"):
+        planned(next(iter(unnamed.indexes)))
 
 
 def test_lists_come_before_the_condition():

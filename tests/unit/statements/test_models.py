@@ -28,18 +28,6 @@ def sql(statement):
     return " ".join(str(statement.compile(dialect=psycopg.dialect())).split())
 
 
-def test_keys_are_tuples():
-    assert models.as_key(One, 5) == (5,)
-    assert models.as_key(One, (5,)) == (5,)
-    assert models.as_key(Two, ["a", 5]) == ("a", 5)
-
-
-@pytest.mark.parametrize(("model", "key"), [(One, (1, 2)), (Two, "a"), (Two, ("a",)), (One, ())])
-def test_a_key_of_another_length_is_refused(model, key):
-    with pytest.raises(ConfigurationError, match=rf"The primary key of {model.__name__} is \((id|tenant, n)\), got "):
-        models.as_key(model, key)
-
-
 def test_one_column_and_several():
     assert "WHERE one.id IN (__[POSTCOMPILE_id_1])" in sql(models.by_keys(One, [(1,), (2,)]))
     assert "WHERE (two.tenant, two.n) IN (__[POSTCOMPILE_param_1])" in sql(models.delete_keys(Two, [("a", 1)]))

@@ -164,7 +164,7 @@ def test_a_statement_can_be_extended():
 
 def test_statements_of_one_shape_are_built_once_and_cached():
     def built(k=5, **options):
-        return search.built(ARTICLES, Nearest(k, iterative=True, **options), (), keep=True)
+        return search.built(nearest, ARTICLES, Nearest(k, iterative=True, **options), (), keep=True)
 
     assert built() is built()
     assert built() is not built(k=6)
@@ -175,7 +175,7 @@ def test_statements_of_one_shape_are_built_once_and_cached():
 
 
 def test_conditions_that_will_not_come_again_are_not_kept():
-    one, two = (search.built(ARTICLES, Nearest(5), (Article.year > 1,), keep=False) for _ in "ab")
+    one, two = (search.built(nearest, ARTICLES, Nearest(5), (Article.year > 1,), keep=False) for _ in "ab")
     assert one is not two
     assert sql(one) == sql(two)
 

@@ -18,8 +18,8 @@ from rowspace.errors import InvalidSetting, InvalidText
 from rowspace.indexes import HNSW
 from rowspace.models import Document
 from rowspace.statements.admin import Partition
-from rowspace.statements.hybrid import Fusion, HybridSearch, built_hybrid, hybrid
-from rowspace.statements.search import Target
+from rowspace.statements.hybrid import Fusion, HybridSearch, hybrid
+from rowspace.statements.search import Target, built
 from rowspace.statements.text import TextSearch, TextTarget, by_text, text_parameters, text_vector, text_vector_ddl
 from rowspace.types import Vector
 
@@ -104,9 +104,9 @@ def test_a_quantized_index_gives_more_candidates_that_are_ranked_again():
 
 
 def test_statements_are_kept_by_shape():
-    first = built_hybrid(TARGET, HybridSearch(10, 40), (), keep=True)
-    assert built_hybrid(TARGET, HybridSearch(10, 40), (), keep=True) is first
-    assert built_hybrid(TARGET, HybridSearch(10, 41), (), keep=True) is not first
+    first = built(hybrid, TARGET, HybridSearch(10, 40), (), keep=True)
+    assert built(hybrid, TARGET, HybridSearch(10, 40), (), keep=True) is first
+    assert built(hybrid, TARGET, HybridSearch(10, 41), (), keep=True) is not first
 
 
 def test_columns_that_have_another_key_than_their_name():

@@ -21,12 +21,12 @@ from rowspace.repositories._async.tunings import with_tuning
 from rowspace.repositories.given import session_of
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.neighbours import Edges, Progress, check_numeric, parts_of
-from rowspace.repositories.searches import Search
+from rowspace.repositories.searches import Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Category, Distances, Graph, Hit, Projection
-from rowspace.settings import SearchSettings, check_number
+from rowspace.settings import SearchSettings, check_count, check_number
 from rowspace.statements import analysis as statements
-from rowspace.statements.search import Nearest, parameters
+from rowspace.statements.search import parameters
 
 __all__ = ["AsyncAnalysisRepository"]
 
@@ -117,10 +117,9 @@ class AsyncAnalysisRepository:
             InvalidFilter: the filter is malformed.
         """
         # One more than k: the nearest row to a row is itself.
-        shape = Nearest(Nearest(k).k + 1, exact=exact)
+        search = await self._search(check_count("k", k) + 1, where, {"exact": exact, "settings": settings})
         keys = await self._keys(where)
         edges = Edges(keys)
-        search = await self._search(shape, where, settings)
         for part in parts_of(keys):
             edges.add(part, await self._near(search, part), k)
             if progress is not None:
@@ -149,12 +148,13 @@ class AsyncAnalysisRepository:
             InvalidSetting: the similarity is no number.
             InvalidFilter: the filter is malformed.
         """
-        limit = self._target.distance.distance_at(check_number("min_similarity", min_similarity, -inf, inf))
+        limit = check_number("min_similarity", min_similarity, -inf, inf)
+        options: SearchOptions = {"min_similarity": limit, "exact": exact, "settings": settings}
         keys = await self._keys(where)
         edges = Edges(keys)
         pending, k = keys, _FIRST
         while pending:
-            search = await self._search(Nearest(k, max_distance=True, exact=exact), where, settings, limit)
+            search = await self._search(k, where, options)
             last = k >= min(_MOST, len(keys))
             short: list[tuple[Any, ...]] = []
             for part in parts_of(pending):
@@ -196,19 +196,8 @@ class AsyncAnalysisRepository:
                 points.append(axes.transform(part.vectors))
         return Projection(keys, np.concatenate(points), axes)
 
-    async def _search(
-        self, shape: Nearest, where: Where, settings: SearchSettings | None, limit: float | None = None
-    ) -> Search[Any]:
-        conditions = self._subject.conditions(where)
-        return Search(
-            target=self._target,
-            shape=shape,
-            parameters={**conditions.parameters, **parameters(None, max_distance=limit)},
-            where=conditions.clauses,
-            settings=(await with_tuning(self.session, self._subject)).settings(settings),
-            method=self._subject.method,
-            collection=self._subject.collection,
-        )
+    async def _search(self, k: int, where: Where, options: SearchOptions) -> Search[Any]:
+        return plan_search(await with_tuning(self.session, self._subject), k, where, options)
 
     async def _near(self, search: Search[Any], keys: Sequence[tuple[Any, ...]]) -> list[list[Hit[Any]]]:
         """Return what is near each row; nothing is near a row that somebody has deleted since its key was read."""

@@ -22,8 +22,9 @@ from rowspace.repositories.texts import hybrid_hit, marker_of, text_hit, text_ta
 from rowspace.results import HybridHit, TextHit
 from rowspace.settings import SearchSettings
 from rowspace.statements.highlight import Highlight
-from rowspace.statements.hybrid import Fusion, FusionMethod, HybridSearch, built_hybrid
-from rowspace.statements.text import MAX_RANKED, TextSearch, built_by_text, text_parameters
+from rowspace.statements.hybrid import Fusion, FusionMethod, HybridSearch, hybrid
+from rowspace.statements.search import built
+from rowspace.statements.text import MAX_RANKED, TextSearch, by_text, text_parameters
 
 __all__ = ["AsyncHybridRepository"]
 
@@ -109,7 +110,7 @@ class AsyncHybridRepository(Generic[M]):
         marker = marker_of(highlight, self._target, query)
         conditions = self._subject.conditions(where)
         shape = TextSearch(k, max_ranked, marker is not None)
-        statement = built_by_text(self._target, shape, conditions.clauses, keep=conditions.keep)
+        statement = built(by_text, self._target, shape, conditions.clauses, keep=conditions.keep)
         values = {**text_parameters(query), **conditions.parameters, **(marker.parameters if marker else {})}
         with mapped_errors():
             await self._plan_for_values(conditions.clauses)
@@ -162,7 +163,6 @@ class AsyncHybridRepository(Generic[M]):
             method=fused.method,
             max_ranked=fused.max_ranked,
             candidates=search.candidates,
-            exact=exact,
             highlight=marker is not None,
         )
         return [hybrid_hit(row, self._target, marker) for row in await self._run(search, shape)]
@@ -176,7 +176,7 @@ class AsyncHybridRepository(Generic[M]):
             for scan in search.scans():
                 await apply_settings(self.session, search, scan)
                 now = replace(shape, exact=scan == "exact")
-                statement = built_hybrid(target, now, search.where, keep=search.keep)
+                statement = built(hybrid, target, now, search.where, keep=search.keep)
                 rows = [*await self.session.execute(statement, search.parameters)]
                 if rows and rows[0][4] >= shape.fetch_k:
                     break

@@ -22,15 +22,16 @@ from rowspace.results import Hit
 from rowspace.statements.batch import (
     QUERIES,
     are_up_to,
-    built_many,
     count_many,
     key_parameters,
     nearest_keys,
+    nearest_many,
+    similar_to,
     worth_comparing,
 )
 from rowspace.statements.few import FEW
 from rowspace.statements.identifiers import qualified
-from rowspace.statements.search import number
+from rowspace.statements.search import built, number
 
 __all__ = ["Many", "run_many"]
 
@@ -73,8 +74,8 @@ class Many(Generic[M]):
     def statement(self, scan: Scan, *, columns: bool) -> Select[int, M, float]:
         """Return the statement of one scan; see `Search.statement`."""
         search, shape = self.search, self.search.shape_of(scan, columns=columns)
-        options: dict[str, bool] = {"stored": self.stored, "keep": search.keep, "found_once": scan == "among"}
-        return built_many(search.target, shape, search.where, **options)
+        build: Any = similar_to if self.stored else nearest_many
+        return built(build, search.target, shape, search.where, keep=search.keep, found_once=scan == "among")
 
 
 async def run_many(session: AsyncSession, many: Many[M]) -> list[list[Hit[M]]]:

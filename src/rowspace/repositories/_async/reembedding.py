@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import inspect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import ConfigurationError, mapped_errors, sqlstate_of
@@ -140,15 +141,13 @@ class AsyncReembedRepository:
         The transaction has failed then, and has to be rolled back. Costs half a second for each of two locks at most,
         in which all searches of all collections may wait.
         """
-        connection = await self._connection()
-        for statement in (await self._tables()).locks():
+        with mapped_errors():
+            connection = await self._connection()
             try:
-                await run_verbatim(connection, [statement])
-            except Exception as error:
-                origin = getattr(error, "orig", error)
-                if sqlstate_of(origin) not in {"55P03", "40P01"}:
-                    with mapped_errors():
-                        raise
+                await run_verbatim(connection, (await self._tables()).locks())
+            except DBAPIError as error:
+                if sqlstate_of(error.orig) not in {"55P03", "40P01"}:
+                    raise
                 return False
         return True
 

@@ -22,12 +22,12 @@ from rowspace.repositories._sync.tunings import with_tuning
 from rowspace.repositories.given import session_of
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.neighbours import Edges, Progress, check_numeric, parts_of
-from rowspace.repositories.searches import Search
+from rowspace.repositories.searches import Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Category, Distances, Graph, Hit, Projection
-from rowspace.settings import SearchSettings, check_number
+from rowspace.settings import SearchSettings, check_count, check_number
 from rowspace.statements import analysis as statements
-from rowspace.statements.search import Nearest, parameters
+from rowspace.statements.search import parameters
 
 __all__ = ["AnalysisRepository"]
 
@@ -118,10 +118,9 @@ class AnalysisRepository:
             InvalidFilter: the filter is malformed.
         """
         # One more than k: the nearest row to a row is itself.
-        shape = Nearest(Nearest(k).k + 1, exact=exact)
+        search = self._search(check_count("k", k) + 1, where, {"exact": exact, "settings": settings})
         keys = self._keys(where)
         edges = Edges(keys)
-        search = self._search(shape, where, settings)
         for part in parts_of(keys):
             edges.add(part, self._near(search, part), k)
             if progress is not None:
@@ -150,12 +149,13 @@ class AnalysisRepository:
             InvalidSetting: the similarity is no number.
             InvalidFilter: the filter is malformed.
         """
-        limit = self._target.distance.distance_at(check_number("min_similarity", min_similarity, -inf, inf))
+        limit = check_number("min_similarity", min_similarity, -inf, inf)
+        options: SearchOptions = {"min_similarity": limit, "exact": exact, "settings": settings}
         keys = self._keys(where)
         edges = Edges(keys)
         pending, k = keys, _FIRST
         while pending:
-            search = self._search(Nearest(k, max_distance=True, exact=exact), where, settings, limit)
+            search = self._search(k, where, options)
             last = k >= min(_MOST, len(keys))
             short: list[tuple[Any, ...]] = []
             for part in parts_of(pending):
@@ -197,19 +197,8 @@ class AnalysisRepository:
                 points.append(axes.transform(part.vectors))
         return Projection(keys, np.concatenate(points), axes)
 
-    def _search(
-        self, shape: Nearest, where: Where, settings: SearchSettings | None, limit: float | None = None
-    ) -> Search[Any]:
-        conditions = self._subject.conditions(where)
-        return Search(
-            target=self._target,
-            shape=shape,
-            parameters={**conditions.parameters, **parameters(None, max_distance=limit)},
-            where=conditions.clauses,
-            settings=(with_tuning(self.session, self._subject)).settings(settings),
-            method=self._subject.method,
-            collection=self._subject.collection,
-        )
+    def _search(self, k: int, where: Where, options: SearchOptions) -> Search[Any]:
+        return plan_search(with_tuning(self.session, self._subject), k, where, options)
 
     def _near(self, search: Search[Any], keys: Sequence[tuple[Any, ...]]) -> list[list[Hit[Any]]]:
         """Return what is near each row; nothing is near a row that somebody has deleted since its key was read."""

@@ -99,17 +99,21 @@ class Repository(Generic[M]):
         """Return the entity of a primary key (a tuple where it has several columns), or None.
 
         Costs one row, or nothing where the session holds the entity.
+
+        Raises:
+            ConfigurationError, InvalidText: the key is of another type than that of the rows.
         """
         with mapped_errors():
-            return self.session.get(self.model, statements.as_key(self.model, key))
+            return self.session.get(self.model, self._subject.key(key))
 
     def get_many(self, keys: Iterable[Any]) -> list[M | None]:
         """Return the entities of primary keys, in the order of the keys, None where there is no such row.
 
         Costs one statement for each 10,000 keys, 1,000 of several columns; and one for each key that is not as the row
-        has it, where some are the same to the server alone, such as another case of a `citext`.
+        has it, where some are the same to the server alone, such as another case of a `citext`. The errors are those of
+        `get`.
         """
-        wanted = [statements.as_key(self.model, key) for key in several(keys, "keys")]
+        wanted = [self._subject.key(key) for key in several(keys, "keys")]
         identify = inspect(self.model).primary_key_from_instance
         found: dict[tuple[Any, ...], M | None] = {}
         with mapped_errors():
@@ -127,8 +131,9 @@ class Repository(Generic[M]):
 
         Raises:
             ConfigurationError: the model is mapped to several tables, as in joined inheritance.
+            ConfigurationError, InvalidText: a key is of another type than that of the rows.
         """
-        wanted = [statements.as_key(self.model, key) for key in several(keys, "keys")]
+        wanted = [self._subject.key(key) for key in several(keys, "keys")]
         deleted = 0
         for part in statements.parts_of(self.model, wanted):
             deleted += self._delete(statements.delete_keys(self.model, part))

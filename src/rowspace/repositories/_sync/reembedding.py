@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import inspect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError, mapped_errors, sqlstate_of
@@ -141,15 +142,13 @@ class ReembedRepository:
         The transaction has failed then, and has to be rolled back. Costs half a second for each of two locks at most,
         in which all searches of all collections may wait.
         """
-        connection = self._connection()
-        for statement in (self._tables()).locks():
+        with mapped_errors():
+            connection = self._connection()
             try:
-                run_verbatim(connection, [statement])
-            except Exception as error:
-                origin = getattr(error, "orig", error)
-                if sqlstate_of(origin) not in {"55P03", "40P01"}:
-                    with mapped_errors():
-                        raise
+                run_verbatim(connection, (self._tables()).locks())
+            except DBAPIError as error:
+                if sqlstate_of(error.orig) not in {"55P03", "40P01"}:
+                    raise
                 return False
         return True
 

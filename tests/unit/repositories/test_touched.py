@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from sqlalchemy import Column, Integer, MetaData, Table, Text, func, literal
+
+from rowspace.repositories.touched import new_by_sql, touched
+
+
+def test_an_expression_comes_as_it_was_written() -> None:
+    default, onupdate = func.concat("a\\b", literal("50%:x")), literal("a\\b%")
+    columns = (Column("id", Integer, primary_key=True), Column("path", Text, default=default, onupdate=onupdate))
+    table = Table("files", MetaData(), *columns)
+    assert [*new_by_sql(table, {"id"}, {})] == [("path", "concat('a\\b', '50%:x')")]
+    assert [*touched(table, {"id"}, {})] == [("path", "'a\\b%'")]
