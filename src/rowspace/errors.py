@@ -158,6 +158,7 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "42501": PermissionDenied,
     "42P05": ConfigurationError,
     "53300": StoreUnavailable,
+    "55P03": TransactionConflict,
     "57P01": StoreUnavailable,
     "57P02": StoreUnavailable,
     "57P03": StoreUnavailable,
@@ -237,6 +238,7 @@ _FIX_BY_SQLSTATE = {
     "42P05": _PREPARED,
     "53300": "Give the pools of its clients a smaller pool_size and max_overflow, or the server more max_connections.",
     "54000": "A text may hold 1 MB of distinct words: cut it into parts.",
+    "55P03": "pg_stat_activity tells whose transactions stay open: end them, or wait, and run it again.",
     "57P05": "The connection lay idle for longer than idle_session_timeout: open the session again.",
 }
 

@@ -14,8 +14,9 @@ from sqlalchemy import ARRAY, BigInteger, Text, TextClause, bindparam, text
 
 from rowspace.indexes import Spec
 from rowspace.models import Document
-from rowspace.statements.admin import LOCK_TIMEOUT, Partition
+from rowspace.statements.admin import Partition
 from rowspace.statements.identifiers import qualified, quote
+from rowspace.statements.locks import LOCK_TIMEOUT
 
 __all__ = ["Replacement", "carry_over", "obstacles"]
 
