@@ -72,7 +72,8 @@ class Replacement:
 
     def rest(self, limit: int) -> TextClause:
         """Select id and content of the next rows to embed; rows are filled in the order of their ids."""
-        last = f"(SELECT max(id) FROM {self.new.qualified})"
+        # By the first column of the key as well: without it the server reads the whole table for each batch.
+        last = f"(SELECT max(id) FROM {self.new.qualified} WHERE {self._own()})"
         return text(
             f"SELECT id, content FROM {self.old.qualified} WHERE {self._own()} AND id > coalesce({last}, '') "
             f"ORDER BY id LIMIT {limit:d}"
