@@ -261,6 +261,11 @@ _TOO_MANY = (
     "A statement takes so many values and no more: hand them over as one array, column = ANY(array), or as a subquery."
 )
 
+_BUILD_MEMORY = (
+    "An ivfflat index is built in that memory: give more by --memory or maintenance_work_mem= where that can be said, "
+    'else by ALTER ROLE ... SET maintenance_work_mem, or for one command by PGOPTIONS="-c maintenance_work_mem=1GB".'
+)
+
 # What drivers and the server say in words alone, and what helps.
 _BY_WORDS = (
     (re.compile(r".*another (?:command is already|operation is) in progress"), _BUSY),
@@ -274,6 +279,7 @@ _BY_WORDS = (
         'Name one, as HNSW("cosine").index("embedding") does, or postgresql_ops={"embedding": "vector_cosine_ops"}.',
     ),
     (re.compile(r"(?:invalid dsn: )?invalid connection option"), "The URL or `connect_args` has it: take it out."),
+    (re.compile(r"memory required is .*, maintenance_work_mem is"), _BUILD_MEMORY),
     (
         re.compile(r"connect\(\) got an unexpected keyword argument"),
         "asyncpg knows no such option, which the URL or `connect_args` has: take it out. Its word for sslmode is ssl.",
