@@ -35,6 +35,23 @@ END
 $$
 """
 
+# What a re-embedding that was not finished has made: without the column nobody would know of it any more.
+DROP_UNFINISHED = """
+DO $$
+DECLARE made regclass;
+BEGIN
+    FOR made IN
+        SELECT t.oid FROM {collections} c JOIN pg_class own ON own.oid = c.tableoid
+          JOIN pg_class t ON t.relnamespace = own.relnamespace
+           AND t.relname IN ('documents_' || c.id || '_next', 'documents_' || c.id || '_changes')
+         WHERE c.reembedding IS NOT NULL
+    LOOP
+        EXECUTE 'DROP TABLE ' || made;
+    END LOOP;
+END
+$$
+"""
+
 
 def upgrade() -> None:
     schema = op.get_context().version_table_schema
@@ -57,17 +74,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("collection_id", "key", name=op.f("pk_collection_loads")),
         schema=schema,
     )
-    op.execute(sa.DDL(NOTE_CHANGE.replace("%", "%%").format(function=_function(schema))))
+    _execute(NOTE_CHANGE, function=_in(schema, "documents_note_change"))
 
 
 def downgrade() -> None:
     schema = op.get_context().version_table_schema
-    # With the triggers of a re-embedding that was not finished; its tables go with their collections.
-    op.execute(sa.DDL(f"DROP FUNCTION {_function(schema)}() CASCADE"))
+    _execute(DROP_UNFINISHED, collections=_in(schema, "collections"))
+    # With the triggers of a re-embedding that was not finished.
+    _execute("DROP FUNCTION {function}() CASCADE", function=_in(schema, "documents_note_change"))
     op.drop_table("collection_loads", schema=schema)
     op.drop_column("collections", "reembedding", schema=schema)
 
 
-def _function(schema: str | None) -> str:
-    quote = postgresql.dialect().identifier_preparer.quote
-    return "documents_note_change" if schema is None else f"{quote(schema)}.documents_note_change"
+def _execute(statement: str, **names: str) -> None:
+    # A quoted name has its % doubled already.
+    op.execute(sa.DDL(statement.replace("%", "%%").format(**names)))
+
+
+def _in(schema: str | None, name: str) -> str:
+    return name if schema is None else f"{postgresql.dialect().identifier_preparer.quote(schema)}.{name}"

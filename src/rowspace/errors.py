@@ -158,6 +158,7 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "42501": PermissionDenied,
     "42P05": ConfigurationError,
     "53300": StoreUnavailable,
+    "55P03": TransactionConflict,
     "57P01": StoreUnavailable,
     "57P02": StoreUnavailable,
     "57P03": StoreUnavailable,
@@ -237,6 +238,7 @@ _FIX_BY_SQLSTATE = {
     "42P05": _PREPARED,
     "53300": "Give the pools of its clients a smaller pool_size and max_overflow, or the server more max_connections.",
     "54000": "A text may hold 1 MB of distinct words: cut it into parts.",
+    "55P03": "pg_stat_activity tells whose transactions stay open: end them, or wait, and run it again.",
     "57P05": "The connection lay idle for longer than idle_session_timeout: open the session again.",
 }
 
@@ -259,6 +261,11 @@ _TOO_MANY = (
     "A statement takes so many values and no more: hand them over as one array, column = ANY(array), or as a subquery."
 )
 
+_BUILD_MEMORY = (
+    "An ivfflat index is built in that memory: give more by --memory or maintenance_work_mem= where that can be said, "
+    'else by ALTER ROLE ... SET maintenance_work_mem, or for one command by PGOPTIONS="-c maintenance_work_mem=1GB".'
+)
+
 # What drivers and the server say in words alone, and what helps.
 _BY_WORDS = (
     (re.compile(r".*another (?:command is already|operation is) in progress"), _BUSY),
@@ -272,6 +279,7 @@ _BY_WORDS = (
         'Name one, as HNSW("cosine").index("embedding") does, or postgresql_ops={"embedding": "vector_cosine_ops"}.',
     ),
     (re.compile(r"(?:invalid dsn: )?invalid connection option"), "The URL or `connect_args` has it: take it out."),
+    (re.compile(r"memory required is .*, maintenance_work_mem is"), _BUILD_MEMORY),
     (
         re.compile(r"connect\(\) got an unexpected keyword argument"),
         "asyncpg knows no such option, which the URL or `connect_args` has: take it out. Its word for sslmode is ssl.",

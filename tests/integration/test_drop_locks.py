@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from rowspace import CollectionRepository, Database, DocumentRepository, DocumentService
 from rowspace.errors import TransactionConflict
-from rowspace.statements import admin
+from rowspace.statements import locks
 
 WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'")
 IMPATIENT = text("SET LOCAL lock_timeout = '10s'")
@@ -54,10 +54,10 @@ def test_others_are_searched_while_a_drop_waits_for_a_long_transaction(database)
 
 
 def test_a_drop_that_never_comes_to_its_lock_says_why(database, monkeypatch):
-    monkeypatch.setattr(admin, "TRIES", 1)
+    monkeypatch.setattr(locks, "TRIES", 1)
     with database.session() as long:
         search(long, "read")
-        with pytest.raises(TransactionConflict, match="pg_stat_activity tells whose"):
+        with pytest.raises(TransactionConflict, match=r"documents, of whatever collection, stayed open\. pg_stat"):
             DocumentService(database).drop_collection("dropped")
     assert "dropped" in [one.name for one in DocumentService(database).collections()]
 

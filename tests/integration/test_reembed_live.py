@@ -8,8 +8,16 @@ from time import monotonic, sleep
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
-from rowspace import CollectionRepository, Database, DocumentRepository, DocumentService, MatrixRepository
+from rowspace import (
+    CollectionRepository,
+    Database,
+    DocumentRepository,
+    DocumentService,
+    MatrixRepository,
+    ReembedRepository,
+)
 from rowspace.errors import EmbedderMismatch
 from rowspace.testing import HashingEmbedder
 
@@ -114,3 +122,18 @@ def test_searches_and_writes_go_on(database):
     assert found == expected
     wanted = np.array([NEW.embed_query(found[key]) for key in matrix.keys], np.float32)
     np.testing.assert_allclose(matrix.vectors, wanted, rtol=1e-6)
+
+
+def test_a_batch_costs_the_same_however_many_went_before(database):
+    """The last id that is embedded is looked up in the key: the plan is that of an empty table, without statistics."""
+    DocumentService(database, OLD).create_collection("news")
+    with database.begin() as session:
+        repository = ReembedRepository(session, CollectionRepository(session).get("news"))
+        repository.begin("new", 3, None)
+        # A table without a page may be read as a whole.
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+        session.execute(text("SET LOCAL enable_bitmapscan = off"))
+        plan = session.scalars(text(f"EXPLAIN {repository._tables().rest(5)}")).all()
+    last = next(at for at, line in enumerate(plan) if "documents_1_next" in line)
+    assert "Backward" in plan[last]
+    assert "Limit" in plan[last - 1]

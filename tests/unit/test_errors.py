@@ -315,3 +315,12 @@ def test_an_operational_error_of_another_database_stays_theirs():
     error = sqlite3.OperationalError("no such table: t")
     assert map_error(error) is None
     assert map_error(OperationalError("SELECT 1", {}, error)) is None
+
+
+def test_an_ivfflat_build_that_needs_more_memory_says_where_it_gets_it():
+    error = map_error(wrapped("memory required is 235 MB, maintenance_work_mem is 64 MB", "54000"))
+    assert isinstance(error, errors.ConfigurationError)
+    assert "PGOPTIONS" in str(error)
+    locked = map_error(wrapped("canceling statement due to lock timeout", "55P03"))
+    assert isinstance(locked, errors.TransactionConflict)
+    assert "pg_stat_activity" in str(locked)

@@ -56,12 +56,12 @@ def reembed(
             return
         made = embedder_of(embedder or settings.embedder, processes=processes)
         try:
-            with progress_of("Embedding") as advance:
+            with progress_of("Embedding", then="Building the indexes and swapping") as advance:
                 info = DocumentService(database).reembed(
                     name,
                     made,
                     index=None if index == "none" else index,
-                    progress=lambda at: advance(at.done, at.done / at.total if at.total else None),
+                    progress=lambda at: advance(at.done, at.done / max(at.total, 1) if at.phase == "embedding" else 1),
                 )
         except KeyboardInterrupt:
             say("Interrupted. The collection is as it was; give the command again to go on, or --abandon.")

@@ -210,7 +210,14 @@ def asked_for(over: type[Any] | Collection, schemas: Schemas) -> Asked:
     """Return what a collection or a model asks for."""
     if isinstance(over, Collection):
         plans = planned_for(over, schemas)
-        return Asked(f"the collection {over.name!r}", over.partition, plans, command=over.name, schema=plans[0].schema)
+        return Asked(
+            f"the collection {over.name!r}",
+            over.partition,
+            plans,
+            command=over.name,
+            schema=plans[0].schema,
+            reembedded_by=(over.reembedding or {}).get("embedder"),
+        )
     table = table_of_model(over)
     vectors = {column.name: vector_type_of(column.type) for column in table.c}
     declared = {name: type_.dimension for name, type_ in vectors.items() if type_ and type_.dimension is not None}

@@ -5,7 +5,6 @@ Everything in these texts is a checked number, a quoted identifier that Rowspace
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rowspace.indexes import MAX_INDEXED, Spec
@@ -13,13 +12,7 @@ from rowspace.statements.identifiers import qualified, quote
 from rowspace.statements.indexing import PlannedIndex, planned_vector
 from rowspace.statements.text import text_vector_ddl
 
-__all__ = ["LOCK_TIMEOUT", "Partition", "patiently"]
-
-#: Milliseconds for which everybody may queue behind who waits for a lock on `documents`. Below PostgreSQL's
-#: `deadlock_timeout`, so that in a deadlock it is the one with this limit that gives way.
-LOCK_TIMEOUT = 500
-#: How often locks are tried for, with half a second for the others in between: two minutes.
-TRIES = 120
+__all__ = ["Partition"]
 
 #: Samples of the metadata that ANALYZE keeps; PostgreSQL's default is 100.
 _SAMPLES = 500
@@ -135,28 +128,3 @@ class Partition:
 
     def _in_schema(self, name: str) -> str:
         return qualified(name, self.schema)
-
-
-def patiently(statements: Sequence[str]) -> str:
-    """Return one statement that runs others, and lets everybody through where they do not come to their locks.
-
-    A partition is dropped under a lock on `documents` itself (PostgreSQL's manual, "DROP TABLE"), which waits for each
-    transaction that has read any collection, and whoever comes later waits behind it. So it waits for half a second,
-    gives up its place, and tries again, for two minutes; then the error is that of `lock_timeout`, 55P03.
-    """
-    body = f"""
-        DECLARE before text := current_setting('lock_timeout');
-        BEGIN
-            FOR attempt IN 1..{TRIES:d} LOOP
-                BEGIN
-                    PERFORM set_config('lock_timeout', '{LOCK_TIMEOUT:d}', true);
-                    {" ".join(f"{statement};" for statement in statements)}
-                    PERFORM set_config('lock_timeout', before, true);
-                    RETURN;
-                EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-                    PERFORM pg_sleep(0.5);
-                END;
-            END LOOP;
-            RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE = 'no lock on documents';
-        END"""
-    return "DO '{}'".format(body.replace("'", "''"))

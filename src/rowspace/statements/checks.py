@@ -144,17 +144,37 @@ def dimensions(facts: Facts) -> Iterator[Finding]:
 
 
 def duplicate_indexes(facts: Facts) -> Iterator[Finding]:
-    """No two indexes of a table are the same."""
-    keyed = sorted((index.schema, index.table, _after_using(index), index.name) for index in facts.indexes)
+    """No two indexes of a table are the same; of two, the one that nobody asks for is to go."""
+    asked = {(there.schema, there.name) for *_, there in _planned(facts) if there is not None}
+    # One that is INVALID has a finding of its own, or is being built to take the place of the other.
+    keyed = sorted(
+        (index.schema, index.table, _after_using(index), (index.schema, index.name) not in asked, index.name)
+        for index in facts.indexes
+        if index.is_valid
+    )
     for one, other in pairwise(keyed):
         if one[:3] == other[:3]:
             yield Finding(
                 "duplicate-index",
                 "warning",
-                other[3],
-                f"{other[3]} on {other[1]} is the same index as {one[3]}.",
+                other[-1],
+                f"{other[-1]} on {other[1]} is the same index as {one[-1]}.",
                 "It is written and held in memory twice.",
-                f"DROP INDEX CONCURRENTLY {qualified(other[3], other[0])};",
+                f"DROP INDEX CONCURRENTLY {qualified(other[-1], other[0])};",
+            )
+
+
+def unfinished_reembeddings(facts: Facts) -> Iterator[Finding]:
+    """No re-embedding was begun and then forgotten."""
+    for asked in facts.asked:
+        if asked.reembedded_by is not None:
+            yield Finding(
+                "unfinished-reembedding",
+                "info",
+                asked.name,
+                f"A re-embedding of {asked.name} by {asked.reembedded_by!r} was begun and is not finished.",
+                "Unless it is at work now: each write notes an id for it, and what it has made takes room.",
+                f"rowspace reembed {asked.command} goes on with that embedder; --abandon drops what it has made.",
             )
 
 
@@ -248,6 +268,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     different_indexes,
     dimensions,
     duplicate_indexes,
+    unfinished_reembeddings,
     unused_indexes,
     large_indexes,
     build_memory,

@@ -101,6 +101,7 @@ class Asked:
         dimensions: the dimension of each column that declares one.
         command: what the command line calls it; None for a model.
         schema: the schema of the table; None is the search path's.
+        reembedded_by: the embedder of a re-embedding that was begun, else None.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Asked:
     dimensions: Mapping[str, int] = field(default_factory=dict)
     command: str | None = None
     schema: str | None = None
+    reembedded_by: str | None = None
 
     def is_of(self, table: str, schema: str) -> bool:
         """Whether a table is the one that is asked for."""

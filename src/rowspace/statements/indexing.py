@@ -23,6 +23,7 @@ from rowspace.indexes import IVFFlat, Spec
 from rowspace.settings import is_whole
 from rowspace.statements.browse import Key
 from rowspace.statements.identifiers import DIALECT, qualified, quote
+from rowspace.statements.locks import patiently
 
 __all__ = ["VECTOR_METHODS", "PlannedIndex", "Shape", "build_settings", "clustered", "planned", "planned_vector"]
 
@@ -191,7 +192,7 @@ def clustered(table: str, schema: str | None, key: Key) -> list[str]:
     name = qualified(table, schema)
     return [
         "BEGIN",
-        f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE",
+        patiently([f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"], table),
         order.create(),
         f"CLUSTER {name} USING {quote(order.name)}",
         order.drop(),

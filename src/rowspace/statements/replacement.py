@@ -14,8 +14,9 @@ from sqlalchemy import ARRAY, BigInteger, Text, TextClause, bindparam, text
 
 from rowspace.indexes import Spec
 from rowspace.models import Document
-from rowspace.statements.admin import LOCK_TIMEOUT, Partition
+from rowspace.statements.admin import Partition
 from rowspace.statements.identifiers import qualified, quote
+from rowspace.statements.locks import LOCK_TIMEOUT
 
 __all__ = ["Replacement", "carry_over", "obstacles"]
 
@@ -71,7 +72,8 @@ class Replacement:
 
     def rest(self, limit: int) -> TextClause:
         """Select id and content of the next rows to embed; rows are filled in the order of their ids."""
-        last = f"(SELECT max(id) FROM {self.new.qualified})"
+        # By the first column of the key as well: without it the server reads the whole table for each batch.
+        last = f"(SELECT max(id) FROM {self.new.qualified} WHERE {self._own()})"
         return text(
             f"SELECT id, content FROM {self.old.qualified} WHERE {self._own()} AND id > coalesce({last}, '') "
             f"ORDER BY id LIMIT {limit:d}"

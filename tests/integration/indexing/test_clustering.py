@@ -11,26 +11,77 @@ from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from rowspace import CollectionRepository, Database, DocumentRepository, IndexBuilder
+from rowspace.errors import TransactionConflict
+from rowspace.statements import locks
 
 WAITING = text("SELECT pid FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'")
 
 
-def test_one_that_is_stopped_changes_nothing(index_url):
-    with Database.open(index_url) as database, create_engine(index_url, poolclass=NullPool).connect() as reader:
-        with database.begin() as session:
-            collection = CollectionRepository(session).create(uuid4().hex, 3)
-            rows = ({"id": str(n), "content": "", "embedding": [n, 1, 1], "meta": {"a": n % 3}} for n in range(30))
-            DocumentRepository(session, collection).upsert(rows)
-        builder = IndexBuilder(database.engine, collection)
-        before = [(status.name, status.state) for status in builder.create()]
+@pytest.fixture
+def database(index_url):
+    with Database.open(index_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def collection(database):
+    with database.begin() as session:
+        collection = CollectionRepository(session).create(uuid4().hex, 3)
+        rows = ({"id": str(n), "content": "", "embedding": [n, 1, 1], "meta": {"a": n % 3}} for n in range(30))
+        DocumentRepository(session, collection).upsert(rows)
+    return collection
+
+
+@pytest.fixture
+def builder(database, collection):
+    return IndexBuilder(database.engine, collection)
+
+
+@pytest.fixture
+def reader(index_url, collection):
+    """A connection in a transaction that has read the table."""
+    with create_engine(index_url, poolclass=NullPool).connect() as reader:
         reader.execute(text(f"SELECT id FROM {collection.partition}"))
-        with ThreadPoolExecutor(1) as threads:
-            clustering = threads.submit(builder.cluster, "a")
-            while (pid := reader.scalar(WAITING)) is None:
-                sleep(0.01)
-            reader.execute(text("SELECT pg_cancel_backend(:pid)"), {"pid": pid})
-            with pytest.raises(OperationalError, match="canceling statement"):
-                clustering.result(30)
-        reader.rollback()
-        assert [(status.name, status.state) for status in builder.status()] == before
-        assert [(status.name, status.state) for status in builder.cluster("a")] == before
+        yield reader
+
+
+def waiting(reader):
+    while (pid := reader.scalar(WAITING)) is None:
+        sleep(0.01)
+    return pid
+
+
+def test_one_that_is_stopped_changes_nothing(builder, reader):
+    reader.rollback()
+    before = [(status.name, status.state) for status in builder.create()]
+    reader.execute(text(f"SELECT id FROM {builder.status()[0].table}"))
+    with ThreadPoolExecutor(1) as threads:
+        clustering = threads.submit(builder.cluster, "a")
+        reader.execute(text("SELECT pg_cancel_backend(:pid)"), {"pid": waiting(reader)})
+        with pytest.raises(OperationalError, match="canceling statement"):
+            clustering.result(30)
+    reader.rollback()
+    assert [(status.name, status.state) for status in builder.status()] == before
+    assert [(status.name, status.state) for status in builder.cluster("a")] == before
+
+
+def test_others_read_and_write_while_it_waits_for_a_long_transaction(builder, reader, database, collection):
+    with ThreadPoolExecutor(1) as threads:
+        clustering = threads.submit(builder.cluster, "a")
+        waiting(reader)
+        try:
+            with database.begin() as session:
+                session.execute(text("SET LOCAL lock_timeout = '10s'"))
+                documents = DocumentRepository(session, collection)
+                assert (len(documents.nearest([1, 1, 1], 5)), documents.delete(["0"])) == (5, 1)
+            assert not clustering.done()
+        finally:
+            reader.rollback()
+        clustering.result(60)
+
+
+def test_one_that_never_comes_to_its_lock_says_why(builder, reader, collection, monkeypatch):
+    monkeypatch.setattr(locks, "TRIES", 1)
+    with pytest.raises(TransactionConflict, match=rf"written {collection.partition} stayed open\. pg_stat_activity"):
+        builder.cluster("a")
+    assert reader.scalar(text("SELECT 1")) == 1

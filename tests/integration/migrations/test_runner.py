@@ -5,11 +5,11 @@ import threading
 
 import psycopg
 import pytest
-from sqlalchemy import NullPool, insert, select
+from sqlalchemy import NullPool, insert, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
-from rowspace import CollectionRepository, Database
+from rowspace import CollectionRepository, Database, ReembedRepository
 from rowspace.errors import ConfigurationError, PermissionDenied, SchemaNotReady
 from rowspace.migrations import VERSION_TABLE, at_head, current, downgrade, head, upgrade
 from rowspace.models import Base, Collection, Document, LoadProgress
@@ -27,6 +27,25 @@ def test_up_down_and_up_again(scratch):
     upgrade(engine, "0001")
     upgrade(engine)
     assert at_head(engine)
+
+
+@pytest.mark.parametrize("schema", [None, "it's %s"])
+def test_a_downgrade_takes_what_an_unfinished_reembedding_has_made(scratch, schema):
+    engine = scratch.engine.execution_options(schema_translate_map={None: schema})
+    upgrade(engine)
+    with Database(engine).begin() as session:
+        collection = CollectionRepository(session).create("a", 2)
+        table = collection.partition
+    with Database(engine).begin() as session:
+        ReembedRepository(session, CollectionRepository(session).get("a")).begin("new", 3, None)
+    downgrade(engine, "0001")
+    with engine.connect() as connection:
+        found = connection.scalars(text("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE :name"),
+                                   {"name": f"{table}%"})  # fmt: skip
+        assert found.all() == [table]
+    upgrade(engine)
+    with Database(engine).begin() as session:
+        ReembedRepository(session, CollectionRepository(session).get("a")).begin("new", 3, None)
 
 
 @pytest.mark.parametrize("run", [upgrade, lambda engine: downgrade(engine, "base")])

@@ -94,6 +94,24 @@ def test_nothing_is_found_where_all_is_well():
             "ix2 on docs is the same index as ix",
             "DROP INDEX CONCURRENTLY s.ix2;",
         ),
+        (
+            # Of the two, the one that is asked for stays, whatever their names.
+            replace(
+                WELL,
+                indexes=[INDEX, replace(INDEX, name="a", definition=INDEX.definition.replace("INDEX ix", "INDEX a"))],
+            ),
+            "duplicate-index",
+            "warning",
+            "a on docs is the same index as ix",
+            "DROP INDEX CONCURRENTLY s.a;",
+        ),
+        (
+            replace(WELL, asked=[replace(ASKED, reembedded_by="new")]),
+            "unfinished-reembedding",
+            "info",
+            "the collection 'news' by 'new' was begun",
+            "rowspace reembed news goes on",
+        ),
     ],
 )
 def test_what_a_check_finds(facts, name, severity, what, fix):
@@ -117,6 +135,8 @@ def test_what_a_check_finds(facts, name, severity, what, fix):
         Facts(SERVER, [replace(TABLE, rows=1_999)], [], [ASKED]),
         Facts(SERVER, [replace(TABLE, rows=0, analyzed=False)], [], [ASKED]),
         index(is_valid=False, is_building=True),
+        # What takes its place in a moment.
+        replace(WELL, indexes=[INDEX, replace(INDEX, name="ix_ccnew", is_valid=False, is_building=True)]),
         # A column without a dimension takes any.
         table(dimensions={"embedding": -1}),
         # The same table and index in another schema are somebody else's.

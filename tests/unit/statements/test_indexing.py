@@ -162,12 +162,8 @@ def test_a_column_may_be_called_as_an_operator_class():
 def test_a_table_in_the_order_of_a_key():
     begin, lock, index, cluster, drop, commit, analyze = clustered("Docs", "s", key_of(Document, "it's.50%"))
     number = "jsonb_typeof(metadata #> ARRAY['it''s', '50%']) = 'number'"
-    assert (begin, lock, commit, analyze) == (
-        "BEGIN",
-        'LOCK TABLE s."Docs" IN ACCESS EXCLUSIVE MODE',
-        "COMMIT",
-        'ANALYZE s."Docs"',
-    )
+    assert (begin, commit, analyze) == ("BEGIN", "COMMIT", 'ANALYZE s."Docs"')
+    assert 'LOCK TABLE s."Docs" IN ACCESS EXCLUSIVE MODE' in lock
     assert index.startswith(f'CREATE INDEX "ix_Docs_rowspace_order" ON s."Docs" USING btree ((CASE WHEN ({number} AND ')
     assert index.endswith(", (left(metadata #>> ARRAY['it''s', '50%'], 200)))")
     assert cluster == 'CLUSTER s."Docs" USING "ix_Docs_rowspace_order"'

@@ -161,7 +161,8 @@ class IndexBuilder:
         room: call it again when they have become many.
 
         Costs a sort, a rewrite of the table and a build of each of its indexes, and the room of them all beside the
-        old ones. Nobody reads or writes the table meanwhile. Source: PostgreSQL's manual, "CLUSTER".
+        old ones. Nobody reads or writes the table meanwhile. Before that it waits for every transaction that has, but
+        nobody waits for longer than half a second for it. Source: PostgreSQL's manual, "CLUSTER".
 
         Args:
             key: a metadata key, written as in a filter, or a column as an attribute of the model. Numbers are
@@ -172,6 +173,7 @@ class IndexBuilder:
             ConfigurationError: the model has no such column, or somebody else is building indexes of the table.
             InvalidFilter: the metadata key is malformed.
             InvalidSetting: a setting that cannot be.
+            TransactionConflict: transactions that have read or written the table stayed open for two minutes.
         """
         settings = build_settings(maintenance_work_mem, None)
         with mapped_errors():

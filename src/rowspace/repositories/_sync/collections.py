@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import inspect
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from rowspace.distance import Distance
-from rowspace.errors import CollectionExists, CollectionNotFound, TransactionConflict, mapped_errors, sqlstate_of
+from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
 from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.policies import guards_of
@@ -21,15 +21,13 @@ from rowspace.repositories.given import is_text, session_of
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.statements import documents as statements
-from rowspace.statements.admin import Partition, patiently
+from rowspace.statements.admin import Partition
 from rowspace.statements.catalog import facts_of, index_facts, is_owned, schema_of
+from rowspace.statements.locks import patiently
 from rowspace.statements.replacement import Replacement
 from rowspace.wire.values import storable_json
 
 __all__ = ["CollectionRepository"]
-
-#: "lock_not_available"
-_NO_LOCK = "55P03"
 
 
 class CollectionRepository:
@@ -187,17 +185,8 @@ class CollectionRepository:
         with mapped_errors():
             partition = self.partition_of(collection)
             beside = [] if collection.reembedding is None else Replacement(partition).drop()
-            try:
-                run_verbatim(self._connection(), [patiently([partition.drop(), *beside])])
-            except DBAPIError as error:
-                if sqlstate_of(error.orig) != _NO_LOCK:
-                    raise
-                message = (
-                    f"{partition.name} was not dropped: for two minutes transactions that have read or written "
-                    "documents, of whatever collection, stayed open (pg_stat_activity tells whose). Roll back, end "
-                    "them, and drop it again."
-                )
-                raise TransactionConflict(message) from error
+            dropped = patiently([partition.drop(), *beside], "documents, of whatever collection,")
+            run_verbatim(self._connection(), [dropped])
 
     def is_owned(self, collection: Collection) -> bool:
         """Return whether this role owns the table of a collection, and so may build its indexes; costs one row."""
