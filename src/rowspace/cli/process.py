@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 from rowspace.errors import SchemaNotReady, StoreUnavailable
 from rowspace.integrations._explained import is_explained, sentence_of
 
-__all__ = ["ExitCode", "Program", "confirm", "fail", "plain", "prepare", "say", "sentence_of", "unhurried"]
+__all__ = ["ExitCode", "Program", "confirm", "fail", "hang_up", "plain", "prepare", "say", "sentence_of", "unhurried"]
 
 #: But for the tab and the line feed.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -66,6 +66,12 @@ def _exit_by_signal(number: int, _: Any) -> NoReturn:
     # Not again, while the first one is being attended to.
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)
+
+
+def hang_up() -> None:
+    """Let a hangup end a server as SIGTERM does, which it attends to: an exception in its loop is a traceback."""
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import typer
 from pydantic import SecretStr
 
 from rowspace._optional import require
-from rowspace.cli.process import ExitCode, say
+from rowspace.cli.process import ExitCode, hang_up, say
 from rowspace.cli.session import embedded_url, open_database, settings_of
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def serve(
 def _run(uvicorn: Any, app: Any, **options: Any) -> None:
     # Uvicorn raises the signal again when it is done, and done is what was asked for.
     signal.signal(signal.SIGTERM, lambda *_: None)
+    hang_up()
     try:
         uvicorn.run(
             app,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rowspace.cli.process import say
+from rowspace.cli.process import hang_up, say
 from rowspace.cli.session import open_database, place_of, settings_of
 
 __all__ = ["ui"]
@@ -58,4 +58,5 @@ def ui(
             model=model or default.model,
             database=settings.database,
         )
+        hang_up()
         launch(options, port=port, browser=browser)

@@ -226,7 +226,8 @@ def checked_options(options: LoadOptions) -> LoadOptions:
         ConfigurationError: a batch size that cannot be.
     """
     if unknown := options.keys() - _DEFAULTS.keys():
-        message = f"A load has no option {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(_DEFAULTS)}."
+        known = ("resume", "rejects", "progress", *_DEFAULTS)
+        message = f"A load has no option {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(known)}."
         raise TypeError(message)
     given: LoadOptions = {**_DEFAULTS, **options}
     return {**given, "batch_size": size("batch_size", given["batch_size"])}

@@ -209,7 +209,7 @@ def test_a_batch_is_all_that_is_read_ahead(service):
 def test_a_batch_size_that_cannot_be(service):
     with pytest.raises(ConfigurationError, match="batch_size is a whole number of at least 1, got 0"):
         service.add("news", [], batch_size=0)
-    with pytest.raises(TypeError, match="A load has no option 'size'; it has batch_size, "):
+    with pytest.raises(TypeError, match="A load has no option 'size'; it has resume, rejects, progress, batch_size, "):
         service.add("news", [], size=3)
 
 

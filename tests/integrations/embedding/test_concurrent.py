@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -152,19 +153,22 @@ def test_no_answer_at_all_is_tried_again(embed, waits):
 
 
 class Counted(HashingEmbedder):
-    """Counts the calls at the same time; every call waits until as many as are allowed have come."""
+    """Counts the calls at the same time; each waits for as many as are allowed, and for a while for one more."""
 
     def __init__(self, limit):
         super().__init__(8)
         self.now = self.most = 0
         self._limit, self._lock = limit, threading.Lock()
-        self._full = threading.Barrier(limit)
+        self._full, self._beyond = threading.Barrier(limit), threading.Event()
 
     def embed_documents(self, texts):
         with self._lock:
             self.now += 1
             self.most = max(self.most, self.now)
+            if self.now > self._limit:
+                self._beyond.set()
         self._full.wait(30)
+        self._beyond.wait(0.2)
         with self._lock:
             self.now -= 1
         return super().embed_documents(texts)
@@ -174,6 +178,15 @@ def test_the_limit_is_reached_and_kept(embed):
     inside = Counted(4)
     vectors = embed(ConcurrentEmbedder(inside, limit=4, chunk_size=5), TEXTS)
     np.testing.assert_array_equal(vectors, EXPECTED)
+    assert inside.most == 4
+
+
+def test_callers_at_the_same_time_share_the_limit():
+    inside = Counted(4)
+    embedder = ConcurrentEmbedder(inside, limit=4, chunk_size=5)
+    with ThreadPoolExecutor(2) as pool:
+        for vectors in pool.map(embedder.embed_documents, [TEXTS, TEXTS]):
+            np.testing.assert_array_equal(vectors, EXPECTED)
     assert inside.most == 4
 
 

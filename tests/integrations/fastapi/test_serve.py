@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
@@ -64,8 +64,10 @@ def serving(*options, workers=1, **variables):
             with served.client:
                 yield served
         finally:
-            if process.poll() is None:
-                process.terminate()
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            process.kill()
             process.stderr.read()
 
 
@@ -85,14 +87,16 @@ def gone(*pids):
     return not any(is_there(pid) for pid in pids)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_listens_on_loopback_and_stops_when_told(url, number):
     with serving(ROWSPACE_DATABASE_URL=url) as served:
         assert served.address.startswith("127.0.0.1:")
         assert served.client.get("/readyz").json() == {"status": "ready"}
         served.process.send_signal(number)
         served.process.wait(20)
+        output = served.process.stderr.read()
     assert served.process.returncode == 0
+    assert "Traceback" not in output
 
 
 def test_two_workers_answer_and_count_as_one(url, tmp_path):
@@ -133,9 +137,10 @@ def test_workers_wait_for_no_acknowledgement_in_the_middle_of_an_answer(monkeypa
     # Those of this process, which the command sets for its workers.
     for name in ("ROWSPACE_DATABASE_URL", "ROWSPACE_EMBEDDER", MULTIPROCESS):
         monkeypatch.setenv(name, "")
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     run = CliRunner().invoke(app, ["--url", url, "serve", "--embedder", "none", "--workers", str(workers)])
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
     assert run.exit_code == 0, run.output
 
     class Seen(options["http"]):

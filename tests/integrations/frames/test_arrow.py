@@ -44,7 +44,15 @@ from rowspace.errors import (
     InvalidVector,
     RowspaceError,
 )
-from rowspace.integrations.arrow import export_parquet, load_parquet, read_batches, read_table, write_table
+from rowspace.integrations.arrow import (
+    export_parquet,
+    load_parquet,
+    open_parquet,
+    parquet_batches,
+    read_batches,
+    read_table,
+    write_table,
+)
 
 LOCAL = dt.datetime.fromisoformat("2026-01-02T03:04:05.000678")
 
@@ -280,6 +288,14 @@ def test_ids_that_are_numbers_come_back_as_numbers(session, table):
     numbered = table.slice(0, 20).set_column(0, "id", pa.array(range(20)))
     write_table(session, "numbered", numbered)
     assert sorted(read_table(session, "numbered")["id"].to_pylist()) == list(range(20))
+
+
+def test_a_row_group_is_read_by_the_rows_that_are_asked_for(tmp_path):
+    pq.write_table(pa.table({"n": range(7_000)}), tmp_path / "n.parquet", row_group_size=4_000)
+    with open_parquet(tmp_path / "n.parquet") as file:
+        parts = [*parquet_batches(file, 1_500)]
+    assert [len(part) for part in parts] == [1_500, 1_500, 1_000, 1_500, 1_500]
+    assert [n for part in parts for n in part["n"].to_pylist()] == [*range(7_000)]
 
 
 def test_parquet_there_and_back(session, table, tmp_path):

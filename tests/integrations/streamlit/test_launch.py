@@ -13,6 +13,8 @@ from time import monotonic, sleep
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import pytest
+
 
 def free_port():
     with socket.socket() as probe:
@@ -43,7 +45,8 @@ def upgraded(port, host):
         return connection.recv(100).split()[1].decode()
 
 
-def test_the_application_is_served_until_a_signal():
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_the_application_is_served_until_a_signal(number):
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="rs", ignore_cleanup_errors=True) as name:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("ROWSPACE_")}
@@ -59,7 +62,7 @@ def test_the_application_is_served_until_a_signal():
                 assert upgraded(port, f"127.0.0.1:{port}") == "101"
                 # A page whose host has become the address of this machine: to a browser, one of the same origin.
                 assert upgraded(port, f"elsewhere.example:{port}") == "403"
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(number)
                 out, err = process.communicate(timeout=60)
             finally:
                 process.kill()

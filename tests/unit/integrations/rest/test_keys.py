@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
+from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
@@ -52,6 +54,19 @@ def test_no_key_or_an_unknown_one(header):
 @pytest.mark.parametrize("header", ["Bearer reader", "bearer reader", "BEARER  reader "])
 def test_how_a_key_is_sent(header):
     assert Keyring(KEYS).access(header).sees("a")
+
+
+def test_each_key_is_compared_in_constant_time(monkeypatch):
+    """Not the time is looked at, which says nothing on a busy machine, but what compares."""
+    compared = []
+
+    def compare(known, given):
+        compared.append(known)
+        return hmac.compare_digest(known, given)
+
+    monkeypatch.setattr("rowspace.integrations.rest.keys.hmac", SimpleNamespace(compare_digest=compare))
+    assert Keyring(KEYS).access("Bearer reader").sees("a")
+    assert compared == [bytes.fromhex(one.sha256) for one in KEYS]
 
 
 @pytest.mark.parametrize("value", ["schl\u00fcssel", "钥匙", "k\udcff"])
