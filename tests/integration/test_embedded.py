@@ -180,6 +180,13 @@ def test_it_stops_when_its_user_is_killed(directory, by):
     assert (directory / "PG_VERSION").exists()
 
 
+def test_it_stops_though_nobody_waits_for_its_user(directory):
+    with subprocess.Popen([sys.executable, "-c", USER, directory, "keep", str(signal.SIGKILL)]) as killed:
+        wait_until(lambda: psutil.Process(killed.pid).status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: not (directory / "postmaster.pid").exists())
+    assert (directory / "PG_VERSION").exists()
+
+
 def test_a_passing_one_is_deleted_when_its_user_is_killed(directory):
     run_and_kill(directory, keep=False)
     wait_until(lambda: not directory.exists())

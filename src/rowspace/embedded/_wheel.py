@@ -117,13 +117,15 @@ def _forget_the_dead(server: Any) -> None:
 
 
 def _is_alive(pid: int) -> bool:
+    psutil = require("psutil", extra="embedded")
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        # Until its parent asks how it ended, one that was killed still has its number.
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except (ProcessLookupError, psutil.NoSuchProcess):
         return False
     except PermissionError:
         return True  # somebody else's
-    return True
 
 
 def reason(error: Exception, data_dir: Path) -> str:
