@@ -1,4 +1,4 @@
-"""Bulk loads: into an empty collection, by plain COPY of psycopg's, and by the ORM with pgvector's type."""
+"""Loads: into an empty collection, by plain COPY of psycopg's and by the ORM with pgvector's type; and a few rows."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from typing import Any
 from pgvector.sqlalchemy import VECTOR
 from psycopg.types.json import Jsonb
 from sqlalchemy import Text, create_engine
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from benchmarks.corpus import Corpus
 from benchmarks.database import connect
 from benchmarks.harness import Measure, interleave
-from rowspace import CollectionRepository, Database, DocumentRepository
+from rowspace import CollectionRepository, Database, DocumentRepository, Repository
 
 __all__ = ["measure_load"]
 
 #: Rows that the ORM gets: it is slow enough to be timed with fewer.
 ORM_ROWS = 2_000
+
+#: Rows that a request writes, and how many requests are timed.
+FEW, REQUESTS = 10, 100
 
 
 def measure_load(database: Database, corpus: Corpus, dimension: int, turns: int) -> list[Measure]:
@@ -33,6 +36,7 @@ def measure_load(database: Database, corpus: Corpus, dimension: int, turns: int)
     rates = {name: len(corpus.texts) / times.median(name) for name in ("COPY", "upsert")}
     rates["ORM"] = orm_rows / times.median("ORM")
     detail = ", ".join(f"{name} {rate:,.0f} rows/s" for name, rate in rates.items())
+    few = interleave({"by hand": loader.few_by_hand, "upsert": loader.few}, REQUESTS, warmup=10)
     began = perf_counter()
     loader.index()
     loader.close()
@@ -43,6 +47,12 @@ def measure_load(database: Database, corpus: Corpus, dimension: int, turns: int)
             "load", f"rate, by that of COPY, {dimension}-d", times.ratio("COPY", "upsert"), at_least=0.8, detail=detail
         ),
         Measure("load", f"rate, by that of the ORM, {dimension}-d", times.ratio("ORM", "upsert") * scale, at_least=15),
+        Measure(
+            "load",
+            f"{FEW} rows, time by that of SQLAlchemy's, {dimension}-d",
+            few.ratio("upsert", "by hand"),
+            detail=few.milliseconds("by hand", "upsert"),
+        ),
         Measure("load", f"building the indexes, seconds, {dimension}-d", indexing),
     ]
 
@@ -94,6 +104,18 @@ class _Loader:
         number = next(self._numbers)
         with Session(self._plain) as session, session.begin():
             session.add_all(self._model(**(row | {"id": f"{number}-{row['id']}"})) for row in islice(self._rows, rows))
+
+    def few(self, _turn: int) -> None:
+        """Insert or update a few rows of a model through the repository."""
+        with self._database.begin() as session:
+            Repository(session, self._model).upsert(self._rows[:FEW])
+
+    def few_by_hand(self, _turn: int) -> None:
+        """Do the same as SQLAlchemy's documentation shows it."""
+        statement = insert(self._model)
+        new = {name: statement.excluded[name] for name in ("content", "metadata", "embedding")}
+        with Session(self._plain) as session, session.begin():
+            session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=new), self._rows[:FEW])
 
     def index(self) -> None:
         """Build the indexes of the collection that was loaded last."""

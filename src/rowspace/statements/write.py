@@ -1,7 +1,8 @@
 """Statements of a bulk load: a staging table, COPY into it, and the merge into the target.
 
-COPY has no ON CONFLICT, so rows that may be there already are copied into a temporary table first. Identifiers come
-from the models and are quoted by SQLAlchemy; no value of a row is in these texts.
+COPY has no ON CONFLICT, so rows that may be there already are copied into a temporary table first; a few come as the
+parameters of the merge. Identifiers come from the models and are quoted by SQLAlchemy; no value of a row is in these
+texts.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 from rowspace.statements.identifiers import qualified, quote
 
 __all__ = ["Copy", "Merge", "StagedColumn"]
+
+#: The WITH query of rows that are parameters.
+_GIVEN = "rowspace_given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,27 +132,43 @@ class Merge:
 
         In the order of the keys: loads of the same rows at once wait for each other, and not in a circle.
         """
+        return f"WITH {self._merging(self.staged)}"
+
+    def merge_given(self, rows: int) -> str:
+        """Return the same statement for so many rows whose values are parameters of psycopg's, none of them staged.
+
+        Its text is the same for as many rows, so that it is prepared.
+        """
+        names = ", ".join(quote(column.name) for column in self.columns)
+        row = ", ".join(f"CAST(%s AS {column.staged_as})" for column in self.columns)
+        rest = self._merging(_GIVEN).replace("%", "%%")
+        return f"WITH {_GIVEN} ({names.replace('%', '%%')}) AS (VALUES {', '.join([f'({row})'] * rows)}), {rest}"
+
+    def _merging(self, rows: str) -> str:
         fixed = [*((name, f"{value:d}") for name, value in self.constants), *self.defaults]
         names = ", ".join(map(quote, [*(name for name, _ in fixed), *(column.name for column in self.columns)]))
         values = ", ".join([*(value for _, value in fixed), *map(self._value, self.columns)])
         insert = (
-            f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {self.staged} ORDER BY {self._order()} "
+            f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {rows} ORDER BY {self._order()} "
             f"ON CONFLICT ({', '.join(map(quote, self.keys))}) {self._update()} RETURNING"
         )
         if not self.partitioned:
             return (
-                f"WITH merged AS ({insert} (xmax = 0) AS inserted) "
+                f"merged AS ({insert} (xmax = 0) AS inserted) "
                 "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
             )
         # Where none is updated, none is returned for those that are there.
         return (
-            f"WITH known AS ({self.known()} AND {self.updates}), merged AS ({insert} 1) "
+            f"known AS ({self._known(rows)} AND {self.updates}), merged AS ({insert} 1) "
             "SELECT (SELECT count(*) FROM merged) - rows, rows FROM known"
         )
 
     def known(self) -> str:
         """Return the statement that counts the staged rows that are there already."""
-        return f"SELECT count(*) AS rows FROM {self.target} t JOIN {self.staged} s ON {self._same()}"
+        return self._known(self.staged)
+
+    def _known(self, rows: str) -> str:
+        return f"SELECT count(*) AS rows FROM {self.target} t JOIN {rows} s ON {self._same()}"
 
     def update(self) -> str:
         """Return the statement that sets the loaded columns of rows that are there, and inserts none."""

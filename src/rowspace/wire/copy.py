@@ -21,14 +21,34 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rowspace.statements.write import Copy
+from rowspace.wire.encode import EncodedRows
 
-__all__ = ["copy_in", "copy_in_async", "copy_out", "copy_out_async"]
+__all__ = ["copy_in", "copy_in_async", "copy_out", "copy_out_async", "given_values", "takes_values"]
 
 _CHUNK = 1 << 20
 
 _UTF8 = "UTF8"
 #: As PgBouncer reports it, which repeats what was asked for.
 _SPELLED = re.compile(r"utf-?8|unicode", re.IGNORECASE)
+
+
+def takes_values(connection: Connection | AsyncConnection) -> bool:
+    """Tell whether a connection takes the values of `EncodedRows` as parameters too.
+
+    Those of psycopg do, if their engine is instrumented, in a transaction, while they speak UTF-8.
+    """
+    if not connection.dialect.driver.startswith("psycopg") or not hasattr(connection.dialect, "rowspace_wrap"):
+        return False
+    inner: Any = getattr(connection, "sync_connection", connection)
+    driver = inner.connection.driver_connection
+    return not driver.autocommit and _encoding(driver) == _UTF8
+
+
+def given_values(connection: Connection | AsyncConnection, data: EncodedRows) -> tuple[Any, ...]:
+    """Return the values of some rows as parameters, row by row."""
+    wrap: Any = connection.dialect.rowspace_wrap  # type: ignore[attr-defined] # left there by `instrument`
+    # The text is for arrays, and here are none.
+    return tuple(None if value is None else wrap(value, str) for value in data.values())
 
 
 def copy_in(connection: Connection, into: Copy, blocks: Iterable[bytes]) -> None:

@@ -44,6 +44,7 @@ TRAILER = b"\xff\xff"
 _LENGTH = struct.Struct(">i").pack
 _NULL = _LENGTH(-1)
 _COUNT = struct.Struct(">h").pack
+_length, _count = struct.Struct(">i").unpack_from, struct.Struct(">h").unpack_from
 
 _CHARACTERS = re.compile(r"\b(?:VARCHAR|CHAR|NVARCHAR|NCHAR)\b(?:\(\d+\))?")
 _BIT = re.compile(r"\bBIT(?: VARYING)?\(\d+\)")
@@ -288,6 +289,18 @@ class EncodedRows:
             yield block
             at_once = max(1, min(_AT_ONCE, at_once * _BLOCK // len(block)))
         yield TRAILER
+
+    def values(self) -> list[bytes | None]:
+        """Return the values of all rows one after the other, None for NULL, each as a parameter has it in binary."""
+        stream, at, found = b"".join(self), len(HEADER), list[bytes | None]()
+        while (count := _count(stream, at)[0]) >= 0:
+            at += 2
+            for _ in range(count):
+                (size,) = _length(stream, at)
+                at += 4
+                found.append(None if size < 0 else stream[at : at + size])
+                at += max(size, 0)
+        return found
 
 
 def _block(

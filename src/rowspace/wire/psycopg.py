@@ -25,7 +25,7 @@ _DESCRIBED: WeakKeyDictionary[Any, dict[tuple[Any, ...], Columns]] = WeakKeyDict
 
 
 class WireValue:
-    """The binary form of a vector, a halfvec, a sparsevec or a bit string, on its way to the server.
+    """The binary form of a value, such as a vector, on its way to the server.
 
     Args:
         data: that form.

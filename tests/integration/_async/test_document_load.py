@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from rowspace import AsyncCollectionRepository, AsyncDatabase, AsyncDocumentRepository, AsyncDocumentService
 from rowspace.errors import InvalidRow, InvalidText
+from rowspace.repositories._async import loading
 
 
 @pytest.fixture
@@ -29,8 +30,9 @@ async def documents(session):
 
 
 @pytest.fixture
-def stages(database):
-    """Return the staging tables made so far."""
+def stages(database, monkeypatch):
+    """Return the staging tables made so far; a few rows are too many to do without one."""
+    monkeypatch.setattr(loading, "_FEW", 0)
     made = []
 
     def record(_connection, _cursor, statement, *_rest):
@@ -58,6 +60,17 @@ async def test_a_collection_with_rows_is_loaded_through_one(documents, stages):
     report = await documents.upsert([row("a", "new"), row("b"), row("c")], batch_size=1)
     assert (report.inserted, report.updated, len(stages)) == (2, 1, 1)
     assert [found.content for found in await documents.get(["a", "b"])] == ["new", "x"]
+
+
+async def test_a_few_rows_are_one_statement_where_the_driver_takes_them(documents, stages, monkeypatch, driver):
+    monkeypatch.setattr(loading, "_FEW", 2)
+    await documents.upsert([row("a")])
+    report = await documents.upsert([row("a", "new"), row("b")])
+    assert (report.inserted, report.updated, len(stages)) == (1, 1, int(driver != "psycopg"))
+    report = await documents.upsert([row("a", "newer"), row("b"), row("c")])
+    assert (report.inserted, report.updated, len(stages)) == (1, 2, int(driver != "psycopg") + 1)
+    found = [(d.id, d.content, d.meta) for d in await documents.get(["a", "b", "c"])]
+    assert found == [("a", "newer", {"of": "a"}), ("b", "x", {"of": "b"}), ("c", "x", {"of": "c"})]
 
 
 async def test_a_row_that_comes_again_in_a_later_batch_replaces_the_first(documents, stages):

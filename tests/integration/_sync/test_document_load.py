@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from rowspace import CollectionRepository, Database, DocumentRepository, DocumentService
 from rowspace.errors import InvalidRow, InvalidText
+from rowspace.repositories._sync import loading
 
 
 @pytest.fixture
@@ -30,8 +31,9 @@ def documents(session):
 
 
 @pytest.fixture
-def stages(database):
-    """Return the staging tables made so far."""
+def stages(database, monkeypatch):
+    """Return the staging tables made so far; a few rows are too many to do without one."""
+    monkeypatch.setattr(loading, "_FEW", 0)
     made = []
 
     def record(_connection, _cursor, statement, *_rest):
@@ -59,6 +61,17 @@ def test_a_collection_with_rows_is_loaded_through_one(documents, stages):
     report = documents.upsert([row("a", "new"), row("b"), row("c")], batch_size=1)
     assert (report.inserted, report.updated, len(stages)) == (2, 1, 1)
     assert [found.content for found in documents.get(["a", "b"])] == ["new", "x"]
+
+
+def test_a_few_rows_are_one_statement_where_the_driver_takes_them(documents, stages, monkeypatch, driver):
+    monkeypatch.setattr(loading, "_FEW", 2)
+    documents.upsert([row("a")])
+    report = documents.upsert([row("a", "new"), row("b")])
+    assert (report.inserted, report.updated, len(stages)) == (1, 1, int(driver != "psycopg"))
+    report = documents.upsert([row("a", "newer"), row("b"), row("c")])
+    assert (report.inserted, report.updated, len(stages)) == (1, 2, int(driver != "psycopg") + 1)
+    found = [(d.id, d.content, d.meta) for d in documents.get(["a", "b", "c"])]
+    assert found == [("a", "newer", {"of": "a"}), ("b", "x", {"of": "b"}), ("c", "x", {"of": "c"})]
 
 
 def test_a_row_that_comes_again_in_a_later_batch_replaces_the_first(documents, stages):

@@ -38,6 +38,20 @@ def test_a_merge_counts_inserted_and_updated():
     )
 
 
+def test_given_rows_are_parameters_of_one_statement():
+    assert PLAIN.merge_given(2) == (
+        "WITH rowspace_given (id, title) AS "
+        "(VALUES (CAST(%s AS INTEGER), CAST(%s AS TEXT)), (CAST(%s AS INTEGER), CAST(%s AS TEXT))), "
+        "merged AS (INSERT INTO articles (id, title) SELECT id, title FROM rowspace_given ORDER BY id "
+        "ON CONFLICT (id) DO UPDATE SET title = excluded.title RETURNING (xmax = 0) AS inserted) "
+        "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
+    )
+    odd = replace(ODD, columns=(StagedColumn("50 %s", "TEXT"), *ODD.columns), partitioned=True).merge_given(1)
+    assert odd.startswith('WITH rowspace_given ("50 %%s", "Key", "select") AS (VALUES (CAST(%s AS TEXT), CAST(%s')
+    assert odd.count("%s") - odd.count("%%s") == 3
+    assert "JOIN rowspace_given s ON" in odd
+
+
 def test_odd_names_are_quoted_and_constants_and_casts_come_in():
     assert ODD.target == '"Schema"."Odd ""table"""'
     assert ODD.to_stage().statement() == 'COPY pg_temp.stage_1 ("Key", "select") FROM STDIN (FORMAT BINARY)'

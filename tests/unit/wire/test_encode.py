@@ -66,6 +66,15 @@ def encoded(type_, value, **options):
     return field
 
 
+def test_values_as_parameters_are_those_of_the_stream():
+    encoders = [encoder_of(Column(name, type_)) for name, type_ in (("a", Integer), ("b", Text), ("c", Vector(2)))]
+    rows = [{"a": 1, "b": "", "c": [1, 2]}, {"a": -1, "b": None, "c": np.array([0.5, 3])}]
+    given = stream(encoders, rows).values()
+    assert [tuple(given[:3]), tuple(given[3:])] == decode(b"".join(stream(encoders, rows)))
+    assert given[1::3] == [b"", None]
+    assert stream(encoders, []).values() == []
+
+
 def refused(kind, type_, value, **options):
     with pytest.raises(kind) as error:
         encoded(type_, value, **options)

@@ -21,10 +21,14 @@ from rowspace.results import LoadReport
 from rowspace.statements.text import word_count
 from rowspace.statements.visible import staged_visible
 from rowspace.statements.write import Merge
-from rowspace.wire.copy import copy_in
+from rowspace.wire.copy import copy_in, given_values, takes_values
 from rowspace.wire.encode import EncodedRows
 
 __all__ = ["unsearchable", "upsert_rows"]
+
+#: Rows that are merged as parameters, where the driver takes them. A temporary table is entries in the catalogs and
+#: three files, and six round trips.
+_FEW = 100
 
 #: "program_limit_exceeded"
 _TOO_LONG = "54000"
@@ -61,7 +65,7 @@ def _load(stage: _Stage, plan: Plan, given: list[Mapping[str, Any]], source: Ite
         rows, data = batcher.batch(given)
         # A row that came in an earlier batch is in the table by now.
         copies = copies and not batcher.again and _copy_new(stage.connection, plan.merge, data)
-        new, old = (rows, 0) if copies else stage.merge(data)
+        new, old = (rows, 0) if copies else stage.merge(rows, data)
         inserted, updated = inserted + new, updated + old
         given = take(source, batch_size)
     stage.drop()
@@ -118,8 +122,12 @@ class _Stage:
         self._made = False
         self._guarded = may_hide(session, model)
 
-    def merge(self, data: EncodedRows) -> tuple[int, int]:
-        """Merge rows into the target and return how many were inserted and updated."""
+    def merge(self, rows: int, data: EncodedRows) -> tuple[int, int]:
+        """Merge rows, so many, into the target and return how many were inserted and updated."""
+        if rows <= _FEW and not self._guarded and takes_values(self.connection):
+            values = given_values(self.connection, data)
+            given: Any = (self.connection.exec_driver_sql(self._merge.merge_given(rows), values)).one()
+            return given[0], given[1]
         ready = self._merge.clear_stage() if self._made else self._merge.create_stage()
         run_verbatim(self.connection, [ready])
         self._made = True
