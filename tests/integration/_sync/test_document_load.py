@@ -118,6 +118,9 @@ def test_rows_that_are_most_likely_new_are_copied_beside_others(documents, stage
     documents.upsert([row("a")])
     assert (documents.upsert([row("b"), row("c")], fresh=True)).inserted == 2
     assert stages == []
+    assert (documents.upsert([row("e")], fresh=False)).inserted == 1
+    assert len(stages) == 1
+    stages.clear()
     report = documents.upsert([row("a", "new"), row("d")], fresh=True)
     assert (report.inserted, report.updated, len(stages)) == (1, 1, 1)
     assert [found.content for found in documents.get(["a", "d"])] == ["new", "x"]

@@ -52,7 +52,7 @@ class DocumentRepository:
         *,
         batch_size: int = 5_000,
         strip_nul: bool = False,
-        fresh: bool = False,
+        fresh: bool | None = None,
     ) -> LoadReport:
         """Insert documents, and update those whose id is there already, by COPY in binary.
 
@@ -63,8 +63,8 @@ class DocumentRepository:
             rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.
             batch_size: rows held in memory and sent at once.
             strip_nul: leave NUL bytes out of text, in place of an error.
-            fresh: most likely no id is there yet, so that a collection that is not empty is loaded like an empty one;
-                an id that is there after all is updated.
+            fresh: whether most likely no id is there yet, so that the collection is loaded like an empty one, as an id
+                that is there after all is updated; None asks whether it is empty.
 
         Raises:
             DimensionMismatch, InvalidVector, InvalidText, InvalidRow: the message names the row; nothing of the
@@ -77,7 +77,7 @@ class DocumentRepository:
             rows,
             batch_size=batch_size,
             strip_nul=strip_nul,
-            empty=fresh or self.is_empty(),
+            empty=self.is_empty() if fresh is None else fresh,
             **subject.load_options(),
         )
 
