@@ -129,6 +129,19 @@ async def test_a_partitioned_model_is_loaded_through_its_parent(session):
         await events.upsert(keys)
 
 
+async def test_a_few_rows_of_more_values_than_a_statement_has_parameters(session):
+    class Own(DeclarativeBase):
+        pass
+
+    names = [f"n{at}" for at in range(700)]
+    wide = type("Wide", (Own,), {"__tablename__": "wide", "id": mapped_column(Integer, primary_key=True)} | {
+        name: mapped_column(Integer) for name in names
+    })  # fmt: skip
+    await session.execute(text(f"CREATE TABLE wide (id int PRIMARY KEY, {' int, '.join(names)} int)"))
+    rows = [{"id": at} | dict.fromkeys(names, at) for at in range(100)]
+    assert await AsyncRepository(session, wide).upsert(rows) == LoadReport(100, inserted=100)
+
+
 async def test_get(articles):
     assert (await articles.get(3)).title == "t3"
     assert await articles.get(9) is None
