@@ -134,11 +134,12 @@ async def test_a_few_rows_of_more_values_than_a_statement_has_parameters(session
         pass
 
     names = [f"n{at}" for at in range(700)]
-    wide = type("Wide", (Own,), {"__tablename__": "wide", "id": mapped_column(Integer, primary_key=True)} | {
-        name: mapped_column(Integer) for name in names
-    })  # fmt: skip
-    await session.execute(text(f"CREATE TABLE wide (id int PRIMARY KEY, {' int, '.join(names)} int)"))
-    rows = [{"id": at} | dict.fromkeys(names, at) for at in range(100)]
+    columns = {name: mapped_column(Integer) for name in names} | {"embedding": mapped_column(Vector(1))}
+    wide = type("Wide", (Own,), {"__tablename__": "wide", "id": mapped_column(Integer, primary_key=True), **columns})
+    await session.execute(
+        text(f"CREATE TABLE wide (id int PRIMARY KEY, embedding vector(1), {' int, '.join(names)} int)")
+    )
+    rows = [{"id": at, "embedding": [at]} | dict.fromkeys(names, at) for at in range(100)]
     assert await AsyncRepository(session, wide).upsert(rows) == LoadReport(100, inserted=100)
 
 

@@ -29,8 +29,8 @@ __all__ = ["unsearchable", "upsert_rows"]
 #: Rows that are merged as parameters, where the driver takes them. A temporary table is entries in the catalogs and
 #: three files, and six round trips.
 _FEW = 100
-#: As many parameters as a statement has at most.
-_PARAMETERS = 65_535
+#: And their values, as each is a word of the statement; it could have 65,535.
+_VALUES = 2_000
 
 #: "program_limit_exceeded"
 _TOO_LONG = "54000"
@@ -126,7 +126,7 @@ class _Stage:
 
     def merge(self, rows: int, data: EncodedRows) -> tuple[int, int]:
         """Merge rows, so many, into the target and return how many were inserted and updated."""
-        few = min(_FEW, _PARAMETERS // len(self._merge.columns))
+        few = min(_FEW, _VALUES // len(self._merge.columns))
         if rows <= few and not self._guarded and takes_values(self.connection):
             values = given_values(self.connection, data)
             given: Any = (self.connection.exec_driver_sql(self._merge.merge_given(rows), values)).one()
