@@ -37,7 +37,6 @@ def new_database(engine_url: str) -> Iterator[Callable[..., str]]:
     from sqlalchemy import NullPool, create_engine
 
     from rowspace.migrations import upgrade
-    from rowspace.testing.server import URL_VARIABLE
 
     made = []
     admin = create_engine(engine_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
@@ -54,8 +53,7 @@ def new_database(engine_url: str) -> Iterator[Callable[..., str]]:
         return url.render_as_string(hide_password=False)
 
     yield make
-    # An embedded server goes with all that is in it; each DROP would have it write a checkpoint first.
-    for name in made if os.environ.get(URL_VARIABLE) else ():
+    for name in made:
         execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
