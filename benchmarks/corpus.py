@@ -69,10 +69,10 @@ def load_corpus(rows: int, *, synthetic: bool = False) -> Corpus:
     return Corpus(source, texts[:rows], metadata, vectors[:rows], vectors[rows:])
 
 
-def _clusters(count: int, dimension: int = 512) -> NDArray[np.float32]:
+def _clusters(count: int) -> NDArray[np.float32]:
     random = np.random.default_rng(1)
-    centres = random.standard_normal((count // 50 + 1, dimension)).astype(np.float32)
-    noise = random.standard_normal((count, dimension)).astype(np.float32)
+    centres = random.standard_normal((count // 50 + 1, 512)).astype(np.float32)
+    noise = random.standard_normal((count, 512)).astype(np.float32)
     return _units(centres[random.integers(0, len(centres), count)] + 0.7 * noise)
 
 

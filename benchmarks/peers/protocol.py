@@ -83,7 +83,10 @@ class Data:
 
 
 class Store(Protocol):
-    """One peer over one empty database; each method is the way that its documentation shows."""
+    """One peer over one empty database; each method is the way that its documentation shows.
+
+    What it has no way for is here: it searches one by one, returns no vectors, or has no async methods.
+    """
 
     def __init__(self, url: str, dimension: int) -> None:
         """Connect to a libpq URL and make the table."""
@@ -105,9 +108,14 @@ class Store(Protocol):
 
     def batch(self, queries: NDArray[np.float32]) -> list[list[str]]:
         """Return the ids of the K nearest rows to each query."""
+        return [self.search(query) for query in queries]
 
     def export(self) -> NDArray[np.float32]:
         """Return all vectors as one matrix."""
+        message = "returns no vectors"
+        raise Unsupported(message)
 
-    async def concurrent(self, run: Callable[[Search], Awaitable[float]]) -> float:
+    async def concurrent(self, run: Callable[[Search], Awaitable[float]]) -> float:  # noqa: ARG002
         """Call `run` with an async search that 32 tasks may share, and return what it returns."""
+        message = "no async"
+        raise Unsupported(message)

@@ -12,10 +12,10 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from benchmarks.peers.protocol import K, Row, Search
+from benchmarks.peers.protocol import K, Row, Search, Store
 
 
-class ByHand:
+class ByHand(Store):
     """A model, `add_all`, `order_by(cosine_distance)`."""
 
     def __init__(self, url: str, dimension: int) -> None:
@@ -72,10 +72,6 @@ class ByHand:
         condition = self._item.meta.contains({"bucket": bucket})
         with Session(self._engine) as session:
             return [item.id for item, _ in session.execute(self._nearest(query).where(condition))]
-
-    def batch(self, queries: Any) -> list[list[str]]:
-        """One by one."""
-        return [self.search(query) for query in queries]
 
     def export(self) -> Any:
         """Select the column."""

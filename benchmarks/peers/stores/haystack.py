@@ -12,10 +12,10 @@ from haystack.utils import Secret
 from haystack_integrations.components.retrievers.pgvector import PgvectorEmbeddingRetriever
 from haystack_integrations.document_stores.pgvector import PgvectorDocumentStore
 
-from benchmarks.peers.protocol import K, Row, Search
+from benchmarks.peers.protocol import K, Row, Search, Store
 
 
-class Haystack:
+class Haystack(Store):
     """`write_documents` and the embedding retriever."""
 
     def __init__(self, url: str, dimension: int) -> None:
@@ -59,10 +59,6 @@ class Haystack:
         """Retrieve with a filter."""
         filters = {"field": "meta.bucket", "operator": "==", "value": bucket}
         return [document.id for document in self._retriever.run(query.tolist(), filters=filters)["documents"]]
-
-    def batch(self, queries: Any) -> list[list[str]]:
-        """One by one."""
-        return [self.search(query) for query in queries]
 
     def export(self) -> Any:
         """Read all documents."""

@@ -9,10 +9,10 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_postgres import PGVector
 from sqlalchemy import create_engine, make_url, text
 
-from benchmarks.peers.protocol import K, Row, Search, Unsupported
+from benchmarks.peers.protocol import K, Row, Search, Store
 
 
-class LangChain:
+class LangChain(Store):
     """`add_embeddings` and `similarity_search_with_score_by_vector`."""
 
     def __init__(self, url: str, dimension: int) -> None:
@@ -54,15 +54,6 @@ class LangChain:
     def _ids(self, query: Any, condition: Any) -> list[str]:
         found = self._store.similarity_search_with_score_by_vector(query.tolist(), k=K, filter=condition)
         return [document.id for document, _ in found]
-
-    def batch(self, queries: Any) -> list[list[str]]:
-        """One by one."""
-        return [self.search(query) for query in queries]
-
-    def export(self) -> Any:
-        """There is no way to the vectors."""
-        message = "returns no vectors"
-        raise Unsupported(message)
 
     async def concurrent(self, run: Callable[[Search], Awaitable[float]]) -> float:
         """Share an async store."""

@@ -10,10 +10,10 @@ from langchain_postgres import Column, PGEngine, PGVectorStore
 from langchain_postgres.v2.indexes import HNSWIndex
 from sqlalchemy import make_url
 
-from benchmarks.peers.protocol import K, Row, Search, Unsupported
+from benchmarks.peers.protocol import K, Row, Search, Store
 
 
-class LangChainStore:
+class LangChainStore(Store):
     """`add_embeddings` and `similarity_search_by_vector`."""
 
     def __init__(self, url: str, dimension: int) -> None:
@@ -50,15 +50,6 @@ class LangChainStore:
         """Search with a filter."""
         found = self._store.similarity_search_by_vector(query.tolist(), k=K, filter={"bucket": bucket})
         return [document.id for document in found]
-
-    def batch(self, queries: Any) -> list[list[str]]:
-        """One by one."""
-        return [self.search(query) for query in queries]
-
-    def export(self) -> Any:
-        """There is no way to the vectors."""
-        message = "returns no vectors"
-        raise Unsupported(message)
 
     async def concurrent(self, run: Callable[[Search], Awaitable[float]]) -> float:
         """Share the store."""

@@ -10,10 +10,10 @@ from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
 from llama_index.vector_stores.postgres import PGVectorStore
 from sqlalchemy import make_url
 
-from benchmarks.peers.protocol import K, Row, Search, Unsupported
+from benchmarks.peers.protocol import K, Row, Search, Store
 
 
-class LlamaIndex:
+class LlamaIndex(Store):
     """`add` and `query`."""
 
     def __init__(self, url: str, dimension: int) -> None:
@@ -58,15 +58,6 @@ class LlamaIndex:
         """Query with a filter."""
         filters = MetadataFilters(filters=[MetadataFilter(key="bucket", value=bucket)])
         return list(self._store.query(_query(query.tolist(), filters)).ids or [])
-
-    def batch(self, queries: Any) -> list[list[str]]:
-        """One by one."""
-        return [self.search(query) for query in queries]
-
-    def export(self) -> Any:
-        """There is no way to the vectors."""
-        message = "returns no vectors"
-        raise Unsupported(message)
 
     async def concurrent(self, run: Callable[[Search], Awaitable[float]]) -> float:
         """Share the store."""

@@ -15,7 +15,7 @@ from pgvector.asyncpg import register_vector as register_async
 from pgvector.psycopg import register_vector
 from psycopg.types.json import Jsonb
 
-from benchmarks.peers.protocol import K, Row, Search
+from benchmarks.peers.protocol import K, Row, Search, Store
 
 COLUMNS = "id, content, metadata, embedding"
 SEARCH = "SELECT id, content, metadata, embedding <=> {0} AS distance FROM items {1} ORDER BY 4 LIMIT {2}"
@@ -23,7 +23,7 @@ SEARCH = "SELECT id, content, metadata, embedding <=> {0} AS distance FROM items
 POOL = 8
 
 
-class Raw:
+class Raw(Store):
     """Tables and statements as one writes them for speed."""
 
     def __init__(self, url: str, dimension: int) -> None:
@@ -78,10 +78,6 @@ class Raw:
         vector = Vector(query)
         sql = SEARCH.format("%s", "WHERE metadata @> %s", K)
         return [row[0] for row in self._cursor.execute(sql, [vector, Jsonb({"bucket": bucket})])]
-
-    def batch(self, queries: Any) -> list[list[str]]:
-        """Search one by one."""
-        return [self.search(query) for query in queries]
 
     def export(self) -> Any:
         """Read by COPY, decoded value by value."""

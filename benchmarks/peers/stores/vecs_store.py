@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import numpy as np
 import vecs
 from sqlalchemy import make_url
 
-from benchmarks.peers.protocol import K, Row, Search, Unsupported
+from benchmarks.peers.protocol import K, Row, Store
 
 
-class Vecs:
+class Vecs(Store):
     """`upsert` and `query`; it stores no text, so that goes into the metadata."""
 
     def __init__(self, url: str, dimension: int) -> None:
@@ -47,18 +46,9 @@ class Vecs:
         found = self._items.query(query, limit=K, filters=filters, include_metadata=True, include_value=True)
         return [record[0] for record in found]
 
-    def batch(self, queries: Any) -> list[list[str]]:
-        """One by one."""
-        return [self.search(query) for query in queries]
-
     def export(self) -> Any:
         """Fetch by id."""
         return np.array([vector for _, vector, _ in self._items.fetch(self._ids)], np.float32)
-
-    async def concurrent(self, run: Callable[[Search], Awaitable[float]]) -> float:  # noqa: ARG002
-        """It has no async methods."""
-        message = "no async"
-        raise Unsupported(message)
 
 
 STORE = Vecs

@@ -89,7 +89,7 @@ def measure(hit: SearchHit, name: str, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def first_line(text: str, width: int = 100) -> str:
+def first_line(text: str, width: int) -> str:
     """Return the beginning of a text as one line of at most `width` cells; a Chinese character takes two."""
     line = plain(" ".join(text.partition("\n")[0].split()))
     return line if cell_len(line) <= width else set_cell_size(line, width - 3).rstrip() + "..."

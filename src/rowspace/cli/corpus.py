@@ -40,7 +40,7 @@ class _Found(NamedTuple):
     value: Any
 
 
-def documents(limit: int | None = None) -> Iterator[DocumentIn]:
+def documents(limit: int | None) -> Iterator[DocumentIn]:
     """Yield a document for each docstring, in the same order every time; of equal docstrings the first counts.
 
     Args:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from rowspace.integrations._embedders import LOCAL, embedder_of as named_embedder
+from rowspace.integrations._embedders import embedder_of as named_embedder
 
-__all__ = ["LOCAL", "embedder_of"]
+__all__ = ["embedder_of"]
 
 
 def embedder_of(name: str, *, processes: int = 1) -> Any:

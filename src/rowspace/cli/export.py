@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rowspace.cli.console import Stopwatch, progress_of
-from rowspace.cli.formats import Format, format_of
 from rowspace.cli.process import say
 from rowspace.cli.search import json_option
 from rowspace.cli.session import open_database, settings_of, suggestions
-from rowspace.integrations._progress import plural
+from rowspace.errors import ConfigurationError
+from rowspace.integrations._ingest.formats import Format, format_of
+from rowspace.integrations._progress import Advance, plural
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from rowspace import Collection
 
 __all__ = ["export"]
-
-Advance = Callable[[int], None]
 
 
 def export(
@@ -52,7 +51,7 @@ def export(
       rowspace export articles vectors.npy --overwrite
       rowspace export articles - | jq .content
     """  # noqa: D301
-    kind = Format.JSONL if file == "-" and format_ is None else format_of(file, format_)
+    kind = Format.JSONL if file == "-" and format_ is None else _format_of(file, format_)
     where = json_option(filter_, dict, "--filter")
     if not embeddings and kind is Format.NPY:
         message = "a matrix is nothing but the embeddings."
@@ -71,6 +70,13 @@ def export(
         with progress_of("Exporting", DocumentRepository(session, found).count(where=where)) as advance:
             rows = _write(wanted, kind, file, overwrite=overwrite, advance=advance)
     say(f"{plural(rows, 'document')} of {collection!r} to {'standard output' if file == '-' else file}, in {watch}.")
+
+
+def _format_of(file: str, given: str | None) -> Format:
+    try:
+        return format_of(file, given)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error), param_hint="--format") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,14 +28,11 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 class ExitCode(IntEnum):
     """What a command ends with; 128 and more are signals, as in a shell."""
 
-    OK = 0
     ERROR = 1
     USAGE = 2
     UNAVAILABLE = 3
-    HANGUP = 128 + signal.SIGHUP
     INTERRUPTED = 128 + signal.SIGINT
     BROKEN_PIPE = 128 + signal.SIGPIPE
-    TERMINATED = 128 + signal.SIGTERM
 
 
 def prepare() -> None:

@@ -15,7 +15,6 @@ from rowspace.errors import CollectionNotFound
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
-    from sqlalchemy.orm import Session
 
     from rowspace import Database, DocumentService
 
@@ -120,23 +119,13 @@ def suggestions(database: Database) -> Iterator[None]:
         raise CollectionNotFound(message) from error
 
 
-class OneTransaction:
-    """Sessions for a service whose calls are to be one transaction: each call gets the same session."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @contextmanager
-    def begin(self) -> Iterator[Session]:
-        """Yield the session, and leave the commit to whoever opened it."""
-        yield self._session
-
-
 @contextmanager
-def one_transaction(database: Database) -> Iterator[OneTransaction]:
+def one_transaction(database: Database) -> Iterator[Any]:
     """Yield sessions for a service; what it did is committed at the end of the block, or rolled back on an error."""
+    from rowspace.integrations._sides import Sides
+
     with database.begin() as session:
-        yield OneTransaction(session)
+        yield Sides(session).sync
 
 
 def collection_hint(message: str, names: Sequence[str]) -> str:

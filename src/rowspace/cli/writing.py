@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rowspace.cli.formats import Format
+from rowspace.integrations._ingest.formats import Format
 from rowspace.vectors import to_text
 from rowspace.wire.columns import RawColumn
 
@@ -50,9 +50,7 @@ def write_lines(
     return rows
 
 
-def write_matrix(
-    matrix: BinaryIO, lines: BinaryIO, parts: Iterable[Part], *, dimension: int, advance: Advance = lambda _: None
-) -> int:
+def write_matrix(matrix: BinaryIO, lines: BinaryIO, parts: Iterable[Part], *, dimension: int, advance: Advance) -> int:
     """Write embeddings as a float32 matrix in NumPy's format, and their documents, line by line, to another file."""
     rows = 0
     _npy_header(matrix, rows, dimension)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from rowspace._optional import require
 from rowspace.integrations._files import complete
 from rowspace.integrations._frames.load import Existing, Loading, load
-from rowspace.integrations._frames.read import Fields, fields_of, selected
+from rowspace.integrations._frames.read import fields_of, selected
 from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, TableRepository
 from rowspace.repositories.subjects import Where
@@ -70,12 +70,7 @@ def read_batches(
     tables = TableRepository(session, subject)
     fields = fields_of(tables, subject, columns=columns, where=where, metadata=metadata)
     with tables.stream(fields.attributes, where=where) as parts:
-        yield pa.RecordBatchReader.from_batches(fields.schema, _batches(fields, parts))
-
-
-def _batches(fields: Fields, parts: Iterator[Any]) -> Iterator[Any]:
-    for part in parts:
-        yield fields.batch(part)
+        yield pa.RecordBatchReader.from_batches(fields.schema, map(fields.batch, parts))
 
 
 def read_table(session: Session, over: Over | Select[Any], **options: Any) -> Any:

@@ -6,9 +6,6 @@ Vector indexes need no operation of their own: Alembic's `op.create_index` takes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
@@ -73,8 +70,25 @@ class DropExtensionOp(MigrateOperation):
 
 @Operations.implementation_for(CreateExtensionOp)
 def _create(operations: Operations, operation: CreateExtensionOp) -> None:
-    with _explained(operation.name):
-        operations.execute(text(f"CREATE EXTENSION IF NOT EXISTS {_quoted(operations, operation.name)}"))
+    name = operation.name
+    try:
+        operations.execute(text(f"CREATE EXTENSION IF NOT EXISTS {_quoted(operations, name)}"))
+    except DBAPIError as error:
+        sqlstate = sqlstate_of(error.orig)
+        if sqlstate == "42501":
+            message = (
+                f"This role may not create the extension {name!r}. "
+                f"An administrator must run it once in this database: CREATE EXTENSION {name}; then migrate again."
+            )
+            raise PermissionDenied(message) from error
+        # PostgreSQL 16 and later say that the feature is missing, earlier ones name the file that they miss.
+        if sqlstate in {"0A000", "58P01"}:
+            message = (
+                f"The extension {name!r} is not installed on the database server. "
+                "An administrator must install its package there (pgvector for 'vector'); then migrate again."
+            )
+            raise SchemaNotReady(message) from error
+        raise
 
 
 @Operations.implementation_for(DropExtensionOp)
@@ -103,26 +117,3 @@ def _render_drop(context: AutogenContext, operation: DropExtensionOp) -> str:
 
 def _quoted(operations: Operations, name: str) -> str:
     return operations.get_context().dialect.identifier_preparer.quote(name)
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turn the two failures that only an administrator can mend into sentences for them."""
-    try:
-        yield
-    except DBAPIError as error:
-        sqlstate = sqlstate_of(error.orig)
-        if sqlstate == "42501":
-            message = (
-                f"This role may not create the extension {name!r}. "
-                f"An administrator must run it once in this database: CREATE EXTENSION {name}; then migrate again."
-            )
-            raise PermissionDenied(message) from error
-        # PostgreSQL 16 and later say that the feature is missing, earlier ones name the file that they miss.
-        if sqlstate in {"0A000", "58P01"}:
-            message = (
-                f"The extension {name!r} is not installed on the database server. "
-                "An administrator must install its package there (pgvector for 'vector'); then migrate again."
-            )
-            raise SchemaNotReady(message) from error
-        raise

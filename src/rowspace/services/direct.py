@@ -1,4 +1,4 @@
-"""A statement without a transaction around it, on the driver's own cursor, for who has thousands of the same a second.
+"""Statements without a transaction around them, for who has thousands of the same a second; see `lanes`.
 
 What SQLAlchemy is there for is kept: the pool and its checks, its errors, the end of a connection that broke.
 """
@@ -11,9 +11,7 @@ from typing import Any
 from sqlalchemy import Engine, Select
 from sqlalchemy.pool import PoolProxiedConnection
 
-from rowspace.repositories.driver import is_observed, prepared, run
-
-__all__ = ["fetch", "fetch_kept", "shut", "without_transactions"]
+__all__ = ["fetch", "shut", "without_transactions"]
 
 
 def fetch(engine: Engine, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
@@ -21,26 +19,6 @@ def fetch(engine: Engine, statement: Select[Any], values: Mapping[str, Any]) -> 
     # Not an engine with that option: it has an event, and each statement would go by way of the events.
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         return connection.execute(statement, values).all()
-
-
-def fetch_kept(engine: Engine, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
-    """Return the same for a statement that comes again as the same object.
-
-    Raises:
-        sqlalchemy.exc.DBAPIError: as SQLAlchemy raises it.
-    """
-    if is_observed(engine):
-        return fetch(engine, statement, values)
-    kept = prepared(engine.dialect, statement)
-    parameters = kept.parameters(values)
-    proxied = without_transactions(engine)
-    try:
-        rows = run(proxied, kept, parameters)
-    except BaseException as error:
-        proxied.invalidate(error)
-        raise
-    shut(proxied)
-    return rows
 
 
 def without_transactions(engine: Engine) -> PoolProxiedConnection:

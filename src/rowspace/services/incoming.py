@@ -14,14 +14,14 @@ from rowspace.services.models import DocumentIn
 from rowspace.vectors import as_halfvec, as_vector
 from rowspace.wire.values import storable_json, storable_text
 
-__all__ = ["Given", "bytes_of", "checked", "id_of", "long_texts", "sha256"]
+__all__ = ["MAX_KEY", "Given", "bytes_of", "checked", "id_of", "long_texts", "sha256"]
 
 Given = DocumentIn | Mapping[str, Any] | str
 
 #: Characters; of fewer, no tsvector can be too long.
 _LONG = 50_000
-#: Bytes of an id: an entry of a B-tree has 2,704, those around the id included.
-_MAX_ID = 2_600
+#: Bytes of an id, or of another key: an entry of a B-tree has 2,704, those around the key included.
+MAX_KEY = 2_600
 
 
 def checked(given: Given, number: int, dimension: int, *, refused: str | None = None, **options: bool) -> DocumentIn:
@@ -99,8 +99,8 @@ def _storable(
 
 def _check_id(id_: str) -> None:
     size = len(id_.encode())
-    if size > _MAX_ID:
-        message = f"an id has at most {_MAX_ID:,} bytes, got {size:,}: an index holds no more. Hash it, or number them."
+    if size > MAX_KEY:
+        message = f"an id has at most {MAX_KEY:,} bytes, got {size:,}: an index holds no more. Hash it, or number them."
         raise InvalidRow(message)
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from rowspace.errors import sqlstate_of
 from rowspace.repositories.driver import Prepared, as_sqlalchemy, is_observed, prepared, run
-from rowspace.services.direct import fetch, fetch_kept, shut, without_transactions
+from rowspace.services.direct import fetch, shut, without_transactions
 from rowspace.wire.alive import IDLE_SECONDS
 
 __all__ = ["AsyncLanes", "Lanes"]
@@ -147,7 +147,18 @@ class Lanes:
         Raises:
             sqlalchemy.exc.DBAPIError: as SQLAlchemy raises it, its `TimeoutError` where the pool is exhausted.
         """
-        return fetch_kept(self.engine, statement, values)
+        if is_observed(self.engine):
+            return fetch(self.engine, statement, values)
+        kept = prepared(self.engine.dialect, statement)
+        parameters = kept.parameters(values)
+        proxied = without_transactions(self.engine)
+        try:
+            rows: Rows = run(proxied, kept, parameters)
+        except BaseException as error:
+            proxied.invalidate(error)
+            raise
+        shut(proxied)
+        return rows
 
 
 async def _run(proxied: PoolProxiedConnection, statement: Prepared, values: Mapping[str, Any]) -> Rows:

@@ -12,7 +12,7 @@ from rowspace.errors import ConfigurationError, RowspaceError
 from rowspace.repositories.given import callback, is_text, size
 from rowspace.repositories.marks import Marks
 from rowspace.results import LoadReport, Reject
-from rowspace.services.incoming import Given, bytes_of, checked, id_of, sha256
+from rowspace.services.incoming import MAX_KEY, Given, bytes_of, checked, id_of, sha256
 from rowspace.services.models import DocumentIn
 
 __all__ = [
@@ -40,9 +40,6 @@ Progress = Callable[[LoadReport], None]
 
 #: Called with each row that cannot be stored.
 Rejects = Callable[[Reject], None]
-
-#: What fits into an entry of the index of the primary key.
-_KEY_BYTES = 2_600
 
 
 class LoadOptions(TypedDict, total=False):
@@ -155,7 +152,7 @@ class Load:
 class Batch:
     """Some documents of a load, to be compared with what is stored, embedded and written."""
 
-    def __init__(self, documents: list[DocumentIn], *, rejected: int = 0) -> None:
+    def __init__(self, documents: list[DocumentIn], *, rejected: int) -> None:
         #: In their order.
         self.given = documents
         #: By id: of documents with one id the last counts.
@@ -239,8 +236,8 @@ def checked_key(resume: Any) -> str:
     Raises:
         ConfigurationError: it cannot be the key of a row.
     """
-    if not is_text(resume) or not 1 <= len(resume.encode()) <= _KEY_BYTES:
-        message = f"resume is the key of the load, a text of 1 to {_KEY_BYTES:,} bytes without NUL, got {resume!r:.60}."
+    if not is_text(resume) or not 1 <= len(resume.encode()) <= MAX_KEY:
+        message = f"resume is the key of the load, a text of 1 to {MAX_KEY:,} bytes without NUL, got {resume!r:.60}."
         raise ConfigurationError(message)
     key: str = resume
     return key

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rowspace.models import Collection
 from rowspace.services.models import SearchRequest
 from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
 
-__all__ = ["batch_of", "is_plain", "request_of", "search_options"]
+__all__ = ["is_plain", "request_of", "search_options"]
 
 
 def request_of(query: Any, options: Mapping[str, Any]) -> SearchRequest:
@@ -25,15 +25,6 @@ def request_of(query: Any, options: Mapping[str, Any]) -> SearchRequest:
     if isinstance(query, str):
         return SearchRequest(text=query, **options)
     return SearchRequest(vector=query, **options)
-
-
-def batch_of(queries: Sequence[Any], options: Mapping[str, Any]) -> list[SearchRequest]:
-    """Return one request a text or vector, with the same options.
-
-    Raises:
-        pydantic.ValidationError: as in `request_of`.
-    """
-    return [request_of(query, options) for query in queries]
 
 
 def is_plain(request: SearchRequest, collection: Collection) -> bool:

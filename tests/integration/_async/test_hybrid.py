@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
 from itertools import product
 
 import numpy as np
 import pytest
-from sqlalchemy import Computed, Index, Text, make_url, text
+from sqlalchemy import Computed, Index, Text, text
 from sqlalchemy.dialects.postgresql import TSVECTOR
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from rowspace import HNSW, AsyncDatabase, Database, Fusion, Highlight, SearchSettings, Vector, text_vector
+from rowspace import HNSW, Fusion, Highlight, SearchSettings, Vector, text_vector
 from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidFilter, InvalidText
 from rowspace.models import Collection
 from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository, AsyncHybridRepository
@@ -36,8 +34,8 @@ class Base(DeclarativeBase):
 
 
 class Article(Base):
-    __tablename__ = "articles"
-    __table_args__ = (Index("ix_articles_body", text_vector("english", text("body")), postgresql_using="gin"),)
+    __tablename__ = "hybrid_articles"
+    __table_args__ = (Index("ix_hybrid_articles_body", text_vector("english", text("body")), postgresql_using="gin"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(Text)
@@ -84,19 +82,9 @@ def make_corpus() -> tuple[list[dict], np.ndarray]:
 ROWS, VECTORS = make_corpus()
 
 
-@pytest.fixture(scope="module")
-def database_url(new_database) -> str:
-    url = new_database()
-    with Database.open(url) as database:
-        Base.metadata.create_all(database.engine)
-    return url
-
-
-@pytest.fixture
-async def session(database_url, driver) -> AsyncIterator[AsyncSession]:
-    url = make_url(database_url).set(drivername=f"postgresql+{driver}")
-    async with AsyncDatabase.open(url) as database, database.session() as session:
-        yield session
+@pytest.fixture(scope="module", autouse=True)
+def _tables(create_tables):
+    create_tables(Base.metadata)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -13,11 +12,11 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from sqlalchemy import ARRAY, BigInteger, Text, make_url, select
+from sqlalchemy import ARRAY, BigInteger, Text, select
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from rowspace import Database, FacetCount, Stats, Vector
+from rowspace import FacetCount, Stats, Vector
 from rowspace.errors import ConfigurationError, InvalidCursor, InvalidFilter, InvalidSetting
 from rowspace.models import Collection, Document
 from rowspace.repositories import BrowseRepository, CollectionRepository, DocumentRepository
@@ -39,7 +38,7 @@ class Base(DeclarativeBase):
 
 
 class Event(Base):
-    __tablename__ = "events"
+    __tablename__ = "browsed_events"
 
     place: Mapped[str] = mapped_column(Text, primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True)
@@ -51,19 +50,9 @@ class Event(Base):
     embedding: Mapped[np.ndarray | None] = mapped_column(Vector(2), deferred=True)
 
 
-@pytest.fixture(scope="module")
-def database_url(new_database) -> str:
-    url = new_database()
-    with Database.open(url) as database:
-        Base.metadata.create_all(database.engine)
-    return url
-
-
-@pytest.fixture
-def session(database_url, driver) -> Iterator[Session]:
-    url = make_url(database_url).set(drivername=f"postgresql+{driver}")
-    with Database.open(url) as database, database.session() as session:
-        yield session
+@pytest.fixture(scope="module", autouse=True)
+def _tables(create_tables):
+    create_tables(Base.metadata)
 
 
 def make(session, name, metadata) -> Collection:
@@ -194,7 +183,7 @@ def test_what_a_listing_refuses(session, browse, events):
     cursor = (browse.scroll(3, order_by="v")).cursor
     with pytest.raises(InvalidCursor, match=r"by meta\.v, this one is of documents:\d+ by meta\.n"):
         browse.scroll(3, order_by="n", cursor=cursor)
-    with pytest.raises(InvalidCursor, match="this one is of events by number"):
+    with pytest.raises(InvalidCursor, match="this one is of browsed_events by number"):
         events.scroll(3, order_by=Event.number, cursor=cursor)
     with pytest.raises(InvalidCursor, match="as a page gave it"):
         browse.scroll(3, order_by="v", cursor=cursor[1:])

@@ -8,7 +8,7 @@ from sqlalchemy import NullPool, QueuePool
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 
 from rowspace.services import lanes
-from rowspace.services.lanes import AsyncLanes, Lanes
+from rowspace.services.lanes import AsyncLanes
 from rowspace.wire.alive import IDLE_SECONDS
 
 
@@ -199,11 +199,6 @@ async def test_a_pool_without_a_size_has_no_end_of_turns(connections, run, pool)
     await asyncio.gather(*(turns.fetch(None, {}) for _ in range(5)))
     assert sorted(together) == [1, 2, 3, 4, 5]
     assert connections.out == 0
-
-
-def test_threads_wait_in_the_pool(monkeypatch):
-    monkeypatch.setattr(lanes, "fetch_kept", lambda *arguments: list(arguments))
-    assert Lanes("engine").fetch("statement", {"a": 1}) == ["engine", "statement", {"a": 1}]
 
 
 class ServerError(Exception):

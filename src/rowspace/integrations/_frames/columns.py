@@ -142,9 +142,9 @@ def array_of_values(values: Sequence[Any], type_: Any) -> Any:
         raise InvalidRow(message) from error
 
 
-def vectors_array(matrix: Any, valid: Any = None) -> Any:
+def vectors_array(matrix: Any, valid: Any) -> Any:
     """Return a float32 matrix as `FixedSizeList<float32>`, without a copy; rows that are not valid are null."""
-    mask = None if valid is None or valid.all() else pa.array(~valid)
+    mask = None if valid.all() else pa.array(~valid)
     return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1], mask=mask)
 
 

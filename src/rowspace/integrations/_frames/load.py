@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from inspect import signature
 from itertools import chain
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 from uuid import uuid4
 
 from sqlalchemy import true
@@ -64,9 +64,6 @@ class _Data:
     batches: Iterable[Any]
     rows: Rows
 
-    def of_dimension(self, dimension: int) -> Iterator[dict[str, Any]]:
-        return self.rows.of_dimension(dimension).of_batches(self.batches)
-
 
 def load(session: Session, over: Any, data: Any, loading: Loading) -> LoadReport:
     """Write rows to a collection or a table; see `rowspace.integrations.arrow.write_table`."""
@@ -78,14 +75,14 @@ def load(session: Session, over: Any, data: Any, loading: Loading) -> LoadReport
     known = _known(session, over) if documents else None
     rows = Rows.of(schema, known, None if documents else TableRepository(session, over))
     rejected = 0
+    is_list, rejects = isinstance(batches, list), loading.rejects
+    if rejects is not None:
 
-    def reject(bad: Reject) -> None:
-        nonlocal rejected
-        rejected += 1
-        cast("Callable[[Reject], Any]", loading.rejects)(bad)
+        def reject(bad: Reject) -> None:
+            nonlocal rejected
+            rejected += 1
+            rejects(bad)
 
-    is_list = isinstance(batches, list)
-    if loading.rejects is not None:
         sound = rows.sound(batches, reject)
         batches = list(sound) if is_list else sound
     if is_list:
@@ -156,7 +153,7 @@ def _load_documents(session: Session, over: str | Collection, data: _Data, loadi
     collection.meta = keep_schema(collection.meta, data.rows.kept(shown), data.rows.notes)
     repository = DocumentRepository(session, collection)
     was_empty = repository.begin_first_load()
-    rows = _Data(chain(found, source), data.rows).of_dimension(collection.dimension)
+    rows = data.rows.of_dimension(collection.dimension).of_batches(chain(found, source))
     report = repository.upsert(rows, batch_size=loading.chunksize)
     if was_empty and report.written and loading.build_indexes:
         repository.create_indexes()

@@ -83,7 +83,7 @@ def kept_schema(metadata: Mapping[str, Any]) -> Any:
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(metadata[SCHEMA])))
 
 
-def keep_schema(metadata: Mapping[str, Any], fields: Iterable[Any], notes: Any = None) -> dict[str, Any]:
+def keep_schema(metadata: Mapping[str, Any], fields: Iterable[Any], notes: Any) -> dict[str, Any]:
     """Return the metadata of a collection with fields of columns beside those that it kept before.
 
     Args:
@@ -96,7 +96,7 @@ def keep_schema(metadata: Mapping[str, Any], fields: Iterable[Any], notes: Any =
     for field in fields:
         if _comes_back(field.type):
             known[field.name] = _with_categories(field, [*_categories(known.get(field.name)), *_categories(field)])
-    schema = pa.schema(list(known.values()), metadata={**(before.metadata or {}), **(notes or {})})
+    schema = pa.schema(list(known.values()), metadata={**(before.metadata or {}), **notes})
     return {**metadata, SCHEMA: base64.b64encode(schema.serialize()).decode()}
 
 

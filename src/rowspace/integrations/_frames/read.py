@@ -196,7 +196,7 @@ def selected(session: Session, statement: Select[Any], *, columns: Any, where: W
 
 def _selected_type(type_: Any, values: Sequence[Any]) -> Any:
     # A vector column without a dimension, such as that of the documents, has that of its first vectors.
-    found = {_length(value) for value in values if value is not None} if _is_vector(type_) else set()
+    found = {len(as_vector(value)) for value in values if value is not None} if _is_vector(type_) else set()
     arrow = arrow_type(type_, found.pop() if len(found) == 1 else None)
     if isinstance(type_, TypeDecorator) and not _fits(values, arrow):
         return pa.string()
@@ -206,10 +206,6 @@ def _selected_type(type_: Any, values: Sequence[Any]) -> Any:
 
 def _is_vector(type_: Any) -> bool:
     return kind_of(type_) is Kind.VECTOR
-
-
-def _length(vector: Any) -> int:
-    return len(as_vector(vector))
 
 
 def _fits(values: Sequence[Any], type_: Any) -> bool:

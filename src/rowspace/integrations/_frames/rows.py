@@ -229,7 +229,7 @@ class Rows:
             if kind is Kind.TEXT:
                 array = plain(array)
                 array = array.cast(pa.string()) if name in self.keys and not is_text(array.type) else array
-            elif kind not in {Kind.TEXT, Kind.JSON, Kind.ARRAY}:
+            elif kind not in {Kind.JSON, Kind.ARRAY}:
                 array = plain(array).cast(_CHECKED_LATER.get(kind) or arrow_type(column.type))
             values = array.to_pylist()
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError) as error:

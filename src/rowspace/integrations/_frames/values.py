@@ -148,7 +148,7 @@ def _nanoseconds(text: Any) -> int:
     return (-1 if sign else 1) * (int(seconds) * 1_000_000_000 + int((fraction or "").ljust(9, "0")))
 
 
-def parsed(values: Sequence[Any], name: str, number: int = 0) -> list[Any]:
+def parsed(values: Sequence[Any], name: str, number: int) -> list[Any]:
     """Return what is in a column of JSON text; `number` is that of its first row.
 
     Raises:

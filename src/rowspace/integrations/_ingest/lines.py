@@ -86,9 +86,7 @@ class Watch:
         return "strict" if self.rejected is None else "surrogateescape"
 
 
-def numbered_rows(
-    lines: Iterable[bytes], format_: Format, fields: Fields, watch: Watch | None = None
-) -> Iterator[Numbered]:
+def numbered_rows(lines: Iterable[bytes], format_: Format, fields: Fields, watch: Watch) -> Iterator[Numbered]:
     """Yield the rows of lines as they are written.
 
     Args:
@@ -100,12 +98,11 @@ def numbered_rows(
     Raises:
         InvalidRow: a line that is none, where nobody takes it; the message begins with its number, 1 for the first.
     """
-    watch = watch or Watch()
     text = decoded(lines, watch.errors)
     return _json_rows(text, watch) if format_ is Format.JSONL else _csv_rows(text, format_, fields, watch)
 
 
-def decoded(lines: Iterable[bytes], errors: str = "strict") -> Iterator[str]:
+def decoded(lines: Iterable[bytes], errors: str) -> Iterator[str]:
     """Yield lines of UTF-8 as text.
 
     Raises:

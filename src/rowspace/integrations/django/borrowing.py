@@ -62,15 +62,6 @@ class Borrowed:
     def add_notice_handler(self, handler: Any) -> None:
         """Do nothing: the handler would stay on Django's connection."""
 
-    @contextmanager
-    def recorded(self, sql: Any, params: Any, *, many: bool = False) -> Iterator[None]:
-        """Write a statement into Django's query log, where there is one."""
-        logged: Any = nullcontext()
-        if self.wrapper.queries_logged:
-            logged = CursorDebugWrapper(None, self.wrapper).debug_sql(sql, params, many=many)
-        with logged:
-            yield
-
     def run(self, execute: Any, cursor: Any, sql: Any, params: Any, *, many: bool = False) -> Any:
         """Execute a statement after Django's own checks of thread and transaction, inside of its execute wrappers."""
         # Not where the cursor is made: SQLAlchemy would wrap Django's errors there.
@@ -83,7 +74,10 @@ class Borrowed:
         executor: Any = innermost
         for wrapper in reversed(self.wrapper.execute_wrappers):
             executor = partial(wrapper, executor)
-        with self.recorded(sql, params, many=many):
+        logged: Any = nullcontext()
+        if self.wrapper.queries_logged:
+            logged = CursorDebugWrapper(None, self.wrapper).debug_sql(sql, params, many=many)
+        with logged:
             return executor(sql, params, many, {"connection": self.wrapper, "cursor": cursor})
 
 

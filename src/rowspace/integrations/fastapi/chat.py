@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -81,12 +81,7 @@ async def _left(request: Request) -> None:
         pass
 
 
-class _Events(Protocol):
-    def __aiter__(self) -> AsyncIterator[AnswerEvent]: ...
-    async def aclose(self) -> None: ...
-
-
-async def _sent(first: AnswerEvent, events: _Events, identity: str) -> AsyncIterator[str]:
+async def _sent(first: AnswerEvent, events: AsyncGenerator[AnswerEvent, None], identity: str) -> AsyncIterator[str]:
     async with aclosing(events):
         yield event_text(first)
         try:

@@ -59,14 +59,7 @@ def _add_to_all(router: APIRouter, backend: Backend) -> None:
     async def create_collection(body: CollectionBody, request: Request, response: Response) -> CollectionInfo:
         """Create an empty collection."""
         access_of(request).check(body.name, "write")
-        made = await backend.documents.create_collection(
-            body.name,
-            body.dimension,
-            distance=body.distance,
-            index=body.index,
-            language=body.language,
-            metadata=body.metadata,
-        )
+        made = await backend.documents.create_collection(**body.model_dump())
         response.headers["Location"] = f"{request.url.path.rstrip('/')}/{quote(made.name, safe='')}"
         return made
 

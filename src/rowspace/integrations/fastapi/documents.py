@@ -123,14 +123,7 @@ def _add_reads(router: APIRouter, backend: Backend) -> None:
     async def scroll_documents(name: Name, body: ScrollBody, request: Request) -> DocumentPage:
         """Return a page of documents, and the cursor of the next: null after the last."""
         access_of(request).check(name)
-        return await backend.searches.scroll(
-            name,
-            body.limit,
-            where=body.filter,
-            order_by=body.order_by,
-            descending=body.descending,
-            cursor=body.cursor,
-        )
+        return await backend.searches.scroll(name, **body.options())
 
 
 async def _lines(request: LimitedRequest, reader: LineReader) -> AsyncIterator[DocumentBody]:

@@ -50,14 +50,7 @@ def create_collection(call: Call) -> Response:
     """Create an empty collection."""
     body: CollectionBody = body_of(CollectionBody, call.backend)
     call.access.check(body.name, "write")
-    made = call.backend.documents.create_collection(
-        body.name,
-        body.dimension,
-        distance=body.distance,
-        index=body.index,
-        language=body.language,
-        metadata=body.metadata,
-    )
+    made = call.backend.documents.create_collection(**body.model_dump())
     created = answer(made, HTTPStatus.CREATED)
     path = quote(f"{request.script_root}{request.path.rstrip('/')}")
     created.headers["Location"] = f"{path}/{quote(made.name, safe='')}"
@@ -125,15 +118,7 @@ def scroll_documents(call: Call, name: str) -> Response:
     """Return a page of documents, and the cursor of the next: null after the last."""
     body: ScrollBody = body_of(ScrollBody, call.backend)
     call.access.check(name)
-    page = call.backend.searches.scroll(
-        name,
-        body.limit,
-        where=body.filter,
-        order_by=body.order_by,
-        descending=body.descending,
-        cursor=body.cursor,
-    )
-    return answer(page)
+    return answer(call.backend.searches.scroll(name, **body.options()))
 
 
 def search(call: Call) -> Response:

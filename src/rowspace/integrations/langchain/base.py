@@ -86,14 +86,11 @@ class StoreBase(VectorStore):
         checked_embedder(embeddings)
         self.collection_name = collection_name
         self._options = CollectionOptions(
-            collection_name,
             create=create_collection,
             dimension=embedding_length,
             distance=distance_of(distance_strategy),
             metadata=collection_metadata,
             extra=collection_options,
-            replace=pre_delete_collection,
-            migrate=migrate,
         )
         self._embeddings = embeddings
         self._sides = Sides(connection, engine_args)

@@ -47,30 +47,24 @@ _EXTRA = {"index", "language"}
 
 @dataclass(frozen=True, slots=True)
 class CollectionOptions:
-    """The collection of a store: its name, and how it is made where it is not there.
+    """How the collection of a store is made where it is not there.
 
     Args:
-        name: the name of the collection.
         create: make it where it is not there; otherwise its absence is an error.
         dimension: numbers in each embedding; None asks the embedder.
         distance: what is searched by; None takes that of the collection, cosine for a new one.
         metadata: of the collection, when it is made.
         extra: further keywords of `DocumentService.create_collection`: `index`, `language`.
-        replace: drop the collection before the first use.
-        migrate: run the migrations before the first use.
 
     Raises:
         ConfigurationError: another keyword among the further ones.
     """
 
-    name: str
     create: bool = True
     dimension: int | None = None
     distance: Distance | None = None
     metadata: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] | None = None
-    replace: bool = False
-    migrate: bool = False
 
     def __post_init__(self) -> None:
         if not {*(self.extra or ())} <= _EXTRA:

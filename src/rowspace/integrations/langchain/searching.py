@@ -122,11 +122,6 @@ class SearchingStore(StoreBase):
             return await self.ahybrid_search(query, **more)
         return await super().asearch(query, search_type, **more)
 
-    def _similarity_search_with_relevance_scores(self, query: str, k: int = 4, **more: Any) -> Scored:
-        found = self.similarity_search_with_score(query, k, **more)
-        score = self._relevance_of(self._ready())
-        return [(document, score(distance)) for document, distance in found]
-
     async def _asimilarity_search_with_relevance_scores(self, query: str, k: int = 4, **more: Any) -> Scored:
         found = await self.asimilarity_search_with_score(query, k, **more)
         score = self._relevance_of(await self._aready())

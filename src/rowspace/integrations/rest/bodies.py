@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from rowspace.errors import RowspaceError
-from rowspace.integrations.rest.errors import RequestFault, body_too_large, not_json
+from rowspace.integrations.rest.errors import RequestFault, body_too_large
 from rowspace.integrations.rest.models import DocumentBody
 from rowspace.integrations.rest.problems import pointer_to, problem_of, said_of
 
@@ -45,7 +45,7 @@ def read_json(body: bytes) -> Any:
     try:
         return from_json(body.removeprefix(_MARK), allow_inf_nan=False)
     except ValueError as error:
-        raise not_json(error) from error
+        raise RequestFault(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}.") from error
 
 
 class Meter:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from rowspace.errors import RowspaceError
 
-__all__ = ["RequestFault", "body_too_large", "broken_off", "not_json"]
+__all__ = ["RequestFault", "body_too_large", "broken_off"]
 
 
 class RequestFault(RowspaceError, ValueError):
@@ -49,8 +49,3 @@ def body_too_large(limit: int) -> RequestFault:
 def broken_off() -> RequestFault:
     """Return the fault of a body whose sender hung up; who still listens is told."""
     return RequestFault(HTTPStatus.BAD_REQUEST, "The body broke off: nothing of it was stored.")
-
-
-def not_json(error: ValueError) -> RequestFault:
-    """Return the fault of a body that does not parse."""
-    return RequestFault(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}.")

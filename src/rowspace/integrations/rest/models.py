@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -97,13 +97,7 @@ class LoadResult(Body):
     @classmethod
     def from_report(cls, report: LoadReport) -> LoadResult:
         """Return the model of a service's report."""
-        return cls(
-            received=report.received,
-            inserted=report.inserted,
-            updated=report.updated,
-            unchanged=report.unchanged,
-            duplicates=report.duplicates,
-        )
+        return cls(**{name: getattr(report, name) for name in cls.model_fields})
 
 
 class DeleteBody(Body):
@@ -166,3 +160,7 @@ class ScrollBody(Body):
     order_by: Annotated[str, Field(pattern=KEY, examples=["year"])] | None = None
     descending: bool = False
     cursor: str | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Return the keywords of the service's `scroll`."""
+        return {"where": self.filter, **self.model_dump(exclude={"filter"})}

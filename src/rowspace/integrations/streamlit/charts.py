@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import altair as alt
@@ -51,10 +52,7 @@ def _rows(points: list[dict[str, Any]], colour: str | None) -> list[dict[str, An
 def _groups(points: list[dict[str, Any]], key: str) -> dict[str, str]:
     """Return the group of each point by id: its value where that is one of the commonest."""
     values = {one["id"]: _value(one["metadata"], key) for one in points}
-    counts: dict[str, int] = {}
-    for value in values.values():
-        counts[value] = counts.get(value, 0) + 1
-    common = set(sorted(counts, key=counts.__getitem__, reverse=True)[:_COLOURS])
+    common = {value for value, _ in Counter(values.values()).most_common(_COLOURS)}
     return {id_: value if value in common else "other" for id_, value in values.items()}
 
 

@@ -142,7 +142,7 @@ def filter_of(facets: Iterable[Facet], chosen: Mapping[str, Any]) -> dict[str, A
 
 def label_of(value: Any, count: int, *, exact: bool = True) -> str:
     """Return how a value is offered; a count that is an estimate is rounded."""
-    shown = {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    shown = str(value).lower() if isinstance(value, bool) else str(value)
     return f"{shown:.60} ({count:,})" if exact else f"{shown:.60} (about {float(f'{count:.2g}'):,.0f})"
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from sqlalchemy.orm import sessionmaker
-
 from rowspace import DocumentService
-from rowspace.errors import InvalidRow, mapped_errors
+from rowspace.errors import InvalidRow
+from rowspace.integrations._sides import Sides
 from rowspace.integrations.streamlit.connection import RowspaceConnection
 from rowspace.results import LoadReport
 from rowspace.services import DocumentIn
@@ -47,15 +46,9 @@ def load(
     if first is None:
         message = "The file holds no document."
         raise InvalidRow(message)
-    with mapped_errors(), connection.database.engine.begin() as outer:
-        # The service commits its own transactions; here they end with the outer one.
-        sessions = sessionmaker(outer, join_transaction_mode="create_savepoint", expire_on_commit=False)
-        service = DocumentService(sessions, connection.embedder)
+    with connection.begin() as session:
+        service = DocumentService(Sides(session).sync, connection.embedder)
         if target.new:
             size = None if first.embedding is None else len(first.embedding)
             service.create_collection(target.name, size)
-        return service.add(target.name, _all(first, source), batch_size=_BATCH, progress=progress)
-
-
-def _all(first: DocumentIn, others: Iterator[DocumentIn]) -> Iterator[DocumentIn]:
-    return chain([first], others)
+        return service.add(target.name, chain([first], source), batch_size=_BATCH, progress=progress)

@@ -18,9 +18,8 @@ from rowspace.integrations.streamlit import sampling, searching
 from rowspace.integrations.streamlit.connection import RowspaceConnection
 from rowspace.integrations.streamlit.filters import Facet
 from rowspace.integrations.streamlit.options import current
-from rowspace.integrations.streamlit.searching import Query
 from rowspace.projection import Axes
-from rowspace.services import CollectionInfo, SearchHit
+from rowspace.services import CollectionInfo, SearchHit, SearchRequest
 
 __all__ = [
     "CHOSEN",
@@ -123,9 +122,9 @@ def facets(collection: str) -> list[Facet]:
     return found
 
 
-def hits(collection: str, query: Query) -> list[SearchHit]:
+def hits(collection: str, request: SearchRequest) -> list[SearchHit]:
     """Return the hits of a search, as of some seconds ago."""
-    found: list[SearchHit] = _hits(connection(), connection().identity, collection, query)
+    found: list[SearchHit] = _hits(connection(), connection().identity, collection, request)
     return found
 
 
@@ -162,10 +161,9 @@ def _facets(_connection: RowspaceConnection, identity: str, collection: str, siz
 
 
 @st.cache_data(ttl=30, show_spinner=False, max_entries=200)
-def _hits(_connection: RowspaceConnection, identity: str, collection: str, query: Query) -> list[SearchHit]:
+def _hits(_connection: RowspaceConnection, identity: str, collection: str, request: SearchRequest) -> list[SearchHit]:
     del identity
-    with _connection.begin() as session:
-        return searching.found(session, collection, query, _connection.embedder)
+    return _connection.documents.search(collection, request)
 
 
 @st.cache_data(ttl=_TTL, show_spinner=False, max_entries=20)

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.integrations._ingest.documents import Fields, read
 from rowspace.integrations._ingest.formats import Format
-from rowspace.integrations._ingest.lines import numbered_rows
+from rowspace.integrations._ingest.lines import Watch, numbered_rows
 from rowspace.services import DocumentIn
 
 __all__ = ["SUFFIXES", "Upload", "guessed", "passages"]
@@ -72,7 +72,7 @@ class Upload:
         if kind is None:
             return []
         with self._named():
-            return [row for _, row in islice(numbered_rows(self.stream, kind, Fields()), count)]
+            return [row for _, row in islice(numbered_rows(self.stream, kind, Fields(), Watch()), count)]
 
     def documents(self, fields: Fields, longest: int = 1_000, *, progress: Callable[[float], object]) -> Iterator[Any]:
         """Yield the documents, and tell the share of the bytes that was read.

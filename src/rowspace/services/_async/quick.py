@@ -38,7 +38,7 @@ class AsyncQuickSearch:
     """Searches as `AsyncSearchService` does, with the same answers, and plain ones with less ado.
 
     A plain search, by distance alone and for no more hits than an index scan gives, is one statement without a
-    transaction, on the driver's own cursor (`rowspace.services.direct`), and so is one under a filter whose equalities
+    transaction, on the driver's own cursor (`rowspace.services.lanes`), and so is one under a filter whose equalities
     few documents meet. The collection is remembered; the statement itself finds out whether it was changed since, and
     whatever comes back short is searched again in full.
 

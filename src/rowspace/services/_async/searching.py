@@ -20,7 +20,7 @@ from rowspace.services._async.sessions import AsyncSessions, begin
 from rowspace.services.embedding import Embedder, aembed_query, check_embedder, checked_embedder
 from rowspace.services.html import HtmlList
 from rowspace.services.models import DocumentPage, SearchHit, SearchRequest
-from rowspace.services.requests import batch_of, request_of, search_options
+from rowspace.services.requests import request_of, search_options
 
 __all__ = ["AsyncSearchService"]
 
@@ -88,7 +88,7 @@ class AsyncSearchService:
             pydantic.ValidationError: an option that cannot be shared.
             CollectionNotFound, EmbedderMismatch, InvalidFilter: as in `search`.
         """
-        requests = batch_of(queries, options)
+        requests = [request_of(query, options) for query in queries]
         at_once = bool(requests) and requests[0].mode == "vector"
         vectors = [await query_vector(self._embedder, request) for request in requests]
         async with begin(self._sessions) as session:

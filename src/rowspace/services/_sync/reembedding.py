@@ -41,8 +41,8 @@ class Reembedder:
         collection: str,
         embedder: Any,
         *,
-        batch_size: int = 500,
-        progress: WatchReembedding | None = None,
+        batch_size: int,
+        progress: WatchReembedding | None,
     ) -> None:
         self._sessions = sessions
         self._name = collection

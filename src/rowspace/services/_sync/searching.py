@@ -21,7 +21,7 @@ from rowspace.services._sync.sessions import Sessions, begin
 from rowspace.services.embedding import Embedder, check_embedder, checked_embedder, embed_query
 from rowspace.services.html import HtmlList
 from rowspace.services.models import DocumentPage, SearchHit, SearchRequest
-from rowspace.services.requests import batch_of, request_of, search_options
+from rowspace.services.requests import request_of, search_options
 
 __all__ = ["SearchService"]
 
@@ -89,7 +89,7 @@ class SearchService:
             pydantic.ValidationError: an option that cannot be shared.
             CollectionNotFound, EmbedderMismatch, InvalidFilter: as in `search`.
         """
-        requests = batch_of(queries, options)
+        requests = [request_of(query, options) for query in queries]
         at_once = bool(requests) and requests[0].mode == "vector"
         vectors = [query_vector(self._embedder, request) for request in requests]
         with begin(self._sessions) as session:

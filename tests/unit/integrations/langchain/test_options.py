@@ -65,22 +65,22 @@ def test_relevance_is_from_0_to_1_and_falls(distance):
 
 
 def test_a_collection_that_is_not_what_was_asked_for():
-    CollectionOptions("c").check(INFO)
-    CollectionOptions("c", dimension=4, distance=Distance.COSINE).check(INFO)
+    CollectionOptions().check(INFO)
+    CollectionOptions(dimension=4, distance=Distance.COSINE).check(INFO)
     with pytest.raises(ConfigurationError, match="has the dimension 4, 5 was asked for"):
-        CollectionOptions("c", dimension=5).check(INFO)
+        CollectionOptions(dimension=5).check(INFO)
     with pytest.raises(ConfigurationError, match="has the distance cosine, l2 was asked for"):
-        CollectionOptions("c", distance=Distance.L2).check(INFO)
+        CollectionOptions(distance=Distance.L2).check(INFO)
 
 
 @pytest.mark.parametrize("extra", [{"indx": None}, {"distance": "l2"}, "index"])
 def test_options_of_a_collection_that_there_are_not(extra):
     with pytest.raises(ConfigurationError, match="dict with index, language or both, got"):
-        CollectionOptions("c", extra=extra)
+        CollectionOptions(extra=extra)
 
 
 def test_the_dimension_of_a_new_collection():
-    given = [CollectionOptions("c", dimension=dimension).create_keywords()["dimension"] for dimension in (5, 0, None)]
+    given = [CollectionOptions(dimension=dimension).create_keywords()["dimension"] for dimension in (5, 0, None)]
     assert given == [5, 0, None]
 
 

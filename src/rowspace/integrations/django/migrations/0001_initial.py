@@ -5,7 +5,8 @@ import django.db.models.functions.datetime
 import pgvector.django
 from django.db import migrations, models
 
-from rowspace.integrations.django.migrating import alembic_downgrade, alembic_upgrade
+from rowspace.integrations.django.migrating import alembic
+from rowspace.migrations import downgrade, upgrade
 
 
 class Migration(migrations.Migration):
@@ -17,7 +18,7 @@ class Migration(migrations.Migration):
 
     operations = (
         migrations.SeparateDatabaseAndState(
-            database_operations=[migrations.RunPython(alembic_upgrade("0001"), alembic_downgrade("base"))],
+            database_operations=[migrations.RunPython(alembic(upgrade, "0001"), alembic(downgrade, "base"))],
             state_operations=[
                 migrations.CreateModel(
                     name="Collection",

@@ -2,7 +2,8 @@
 
 from django.db import migrations, models
 
-from rowspace.integrations.django.migrating import alembic_downgrade, alembic_upgrade
+from rowspace.integrations.django.migrating import alembic
+from rowspace.migrations import downgrade, upgrade
 
 
 class Migration(migrations.Migration):
@@ -12,7 +13,7 @@ class Migration(migrations.Migration):
 
     operations = (
         migrations.SeparateDatabaseAndState(
-            database_operations=[migrations.RunPython(alembic_upgrade("0002"), alembic_downgrade("0001"))],
+            database_operations=[migrations.RunPython(alembic(upgrade, "0002"), alembic(downgrade, "0001"))],
             state_operations=[
                 migrations.AddField(
                     model_name="collection",

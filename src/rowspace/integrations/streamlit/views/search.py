@@ -10,8 +10,8 @@ import streamlit as st
 from rowspace.integrations.streamlit import state
 from rowspace.integrations.streamlit.cards import cards
 from rowspace.integrations.streamlit.filters import Facet, filter_of, label_of, still
-from rowspace.integrations.streamlit.searching import MODES, Mode, Query, modes_for
-from rowspace.services import CollectionInfo
+from rowspace.integrations.streamlit.searching import MODES, Mode, modes_for
+from rowspace.services import CollectionInfo, SearchRequest
 
 __all__ = ["page"]
 
@@ -27,15 +27,19 @@ def page() -> None:
         return
     reason = state.why_not(collection)
     text = st.text_input("Search", placeholder=f"What do you look for in {count:,} documents?", key="search_text")
-    mode, k, variety = _options(modes_for(reason))
+    mode, k, likeness = _options(modes_for(reason))
     if reason is not None:
         st.caption(f":material/info: {state.quoted(reason)}")
     chosen = _filters(collection)
     if text.strip():
-        _show(collection, Query(text.strip(), k, mode, chosen, variety))
+        marked = mode in {"text", "hybrid"}
+        _show(
+            collection,
+            SearchRequest(text=text.strip(), k=k, mode=mode, filter=chosen, highlight=marked, lambda_mult=likeness),
+        )
 
 
-def _options(modes: list[Mode]) -> tuple[Mode, int, float]:
+def _options(modes: list[Mode]) -> tuple[Mode, int, float | None]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         mode = st.segmented_control(
             "By",
@@ -47,10 +51,8 @@ def _options(modes: list[Mode]) -> tuple[Mode, int, float]:
             key=f"search_mode_{len(modes)}",
         )
         k = int(st.number_input("Hits", 1, 100, 10, key="search_k", width=130))
-        variety = 0.5
-        if mode == "mmr":
-            variety = st.slider("Variety", 0.0, 1.0, 0.5, 0.1, key="search_variety", width=220)
-    return mode, k, variety
+        variety = st.slider("Variety", 0.0, 1.0, 0.5, 0.1, key="search_variety", width=220) if mode == "mmr" else None
+    return mode, k, None if variety is None else 1 - variety
 
 
 def _filters(collection: CollectionInfo) -> dict[str, Any] | None:
@@ -81,12 +83,12 @@ def _widget(facet: Facet, collection: str, column: Any) -> Any:
     return column.multiselect(label, [*counts], format_func=option, key=key)
 
 
-def _show(collection: CollectionInfo, query: Query) -> None:
+def _show(collection: CollectionInfo, request: SearchRequest) -> None:
     began = perf_counter()
     with st.spinner("Searching"):
-        found = state.hits(collection.name, query)
+        found = state.hits(collection.name, request)
     took = 1_000 * (perf_counter() - began)
-    under = " under this filter" if query.filter else ""
+    under = " under this filter" if request.filter else ""
     if not found:
         st.info(f"No document matches{under}.", icon=":material/search_off:")
         return
