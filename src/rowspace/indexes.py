@@ -46,6 +46,9 @@ MAX_INDEXED = {"vector": 2_000, "halfvec": 4_000, "bit": 64_000, "sparsevec": 1_
 #: What pgvector has no operator class for, by method.
 _UNSUPPORTED = {"ivfflat": {Distance.L1, Distance.JACCARD}, "hnsw": set[Distance]()}
 
+#: The distances for which ivfflat finds its lists on a sphere, which takes two dimensions.
+_SPHERICAL = {Distance.COSINE, Distance.INNER_PRODUCT}
+
 _INFO = "rowspace_index"
 
 #: Where `sqlalchemy.text` takes a word for the name of a parameter.
@@ -129,6 +132,9 @@ class _Spec:
             raise ConfigurationError(message)
         if self.distance in _UNSUPPORTED[self.method] or (self.method == "ivfflat" and type_name == "sparsevec"):
             message = f"pgvector's ivfflat does not index {self.distance.value} distance of {type_name}: use HNSW."
+            raise ConfigurationError(message)
+        if self.method == "ivfflat" and dimension == 1 and quantize != "bit" and self.distance in _SPHERICAL:
+            message = f"pgvector's ivfflat does not index {self.distance.value} distance of one dimension: use HNSW."
             raise ConfigurationError(message)
         if dimension > MAX_INDEXED[quantize or type_name]:
             raise ConfigurationError(_too_many(self.method, type_name, quantize, dimension))
