@@ -46,6 +46,9 @@ MAX_INDEXED = {"vector": 2_000, "halfvec": 4_000, "bit": 64_000, "sparsevec": 1_
 #: What pgvector has no operator class for, by method.
 _UNSUPPORTED = {"ivfflat": {Distance.L1, Distance.JACCARD}, "hnsw": set[Distance]()}
 
+#: The distances for which ivfflat finds its lists on a sphere, which takes two dimensions.
+_SPHERICAL = {Distance.COSINE, Distance.INNER_PRODUCT}
+
 _INFO = "rowspace_index"
 
 #: Where `sqlalchemy.text` takes a word for the name of a parameter.
@@ -129,6 +132,9 @@ class _Spec:
             raise ConfigurationError(message)
         if self.distance in _UNSUPPORTED[self.method] or (self.method == "ivfflat" and type_name == "sparsevec"):
             message = f"pgvector's ivfflat does not index {self.distance.value} distance of {type_name}: use HNSW."
+            raise ConfigurationError(message)
+        if self.method == "ivfflat" and dimension == 1 and quantize != "bit" and self.distance in _SPHERICAL:
+            message = f"pgvector's ivfflat does not index {self.distance.value} distance of one dimension: use HNSW."
             raise ConfigurationError(message)
         if dimension > MAX_INDEXED[quantize or type_name]:
             raise ConfigurationError(_too_many(self.method, type_name, quantize, dimension))
@@ -269,14 +275,15 @@ def declared_index(
     """Return the distance and the quantization of the vector index that a table declares on a column.
 
     Where there are several, one by the distance that is given counts before the others, and one that holds the full
-    numbers before one that holds fewer. Both are None without an index; the distance is None too where only an index on
-    bits, made by other means than `index`, tells it.
+    numbers before one that holds fewer; one on halfvec serves its own distance alone. Both are None without an index;
+    the distance is None too where only an index on bits, made by other means than `index`, tells it.
 
     Raises:
         ConfigurationError: there are indexes by several distances, and none is given.
     """
     every = _indexes_on(table, column)
-    found = [kind for kind in every if distance in {None, kind[0]}] or every
+    own = [kind for kind in every if distance in {None, kind[0]}]
+    found = own or [kind for kind in every if kind[1] != "halfvec"]
     distances = {distance for distance, _ in found if distance is not None}
     if len(distances) > 1 and distance is None:
         names = ", ".join(sorted(distances))
@@ -286,11 +293,14 @@ def declared_index(
     return (distance if distance in distances else min(distances, default=None)), quantize
 
 
-def declared_condition(table: Table, column: str) -> Any:
-    """Return the condition of the quantized index that a table declares on a column, None if one holds every row."""
+def declared_conditions(table: Table, column: str, distance: Distance, quantize: Quantize) -> tuple[Any, ...]:
+    """Return the conditions of the indexes that serve a distance by a quantization, none if one holds every row."""
+    # Signs serve any distance.
+    kinds = {(distance, quantize)} if quantize == "halfvec" else {(one, quantize) for one in (None, *Distance)}
     on_column = [index for index in table.indexes if column in _opclasses(index)]
-    found = [one.dialect_options["postgresql"]["where"] for one in on_column if _declared(one, table.c[column])[1]]
-    return None if any(condition is None for condition in found) else next(iter(found), None)
+    found = [index for index in on_column if _declared(index, table.c[column]) in kinds]
+    conditions = tuple(index.dialect_options["postgresql"]["where"] for index in found)
+    return () if any(condition is None for condition in conditions) else conditions
 
 
 def declared_distances(table: Table, column: str) -> list[Distance | None]:

@@ -71,6 +71,8 @@ def test_a_condition_as_sql_stays_as_it_is(where):
         (Vector(4001), HNSW(), "hnsw indexes at most 4000 dimensions of halfvec, got 4001. The ways out"),
         (HalfVector(4001), IVFFlat(), "ivfflat indexes at most 4000 dimensions of halfvec, got 4001"),
         (Bit(64001), HNSW(Distance.JACCARD), "at most 64000 dimensions of bit"),
+        (Vector(1), IVFFlat(), "ivfflat does not index cosine distance of one dimension: use HNSW"),
+        (HalfVector(1), IVFFlat("inner_product"), "ivfflat does not index inner_product distance of one dimension"),
         (Vector(), HNSW(), "without a dimension is indexed through a cast"),
         (Integer(), HNSW(), "needs a vector column, got Integer"),
         (Listed(3), HNSW(), "needs a vector column, got Listed.*: make it a subclass of Vector with cache_ok = True"),

@@ -23,7 +23,7 @@ from rowspace.models import Collection
 from rowspace.repositories.given import at_hand, conditions
 from rowspace.repositories.key_values import key_value
 from rowspace.repositories.keys import check_comparable
-from rowspace.repositories.targets import condition_of, target_of
+from rowspace.repositories.targets import conditions_of, searches_of, target_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import documents
 from rowspace.statements.batch import key_names
@@ -32,7 +32,7 @@ from rowspace.statements.indexing import as_sql
 from rowspace.statements.search import Target
 from rowspace.tuning import Tuning, tuned, tuning_of
 
-__all__ = ["Conditions", "Subject", "Where", "subject_of"]
+__all__ = ["Conditions", "Subject", "Where", "rows_of", "subject_of"]
 
 M = TypeVar("M")
 
@@ -66,8 +66,8 @@ class Subject(Generic[M]):
     method: str | None = None
     #: The collection, for documents; `collection` is the same with attributes that can be read.
     held: Collection | None = None
-    #: The condition of its quantized index, if that holds only some rows.
-    partial: Any = None
+    #: The conditions of its quantized indexes, if each of them holds only some rows.
+    partial: tuple[Any, ...] = ()
     #: The tuning of a model's index, once it was looked up; a collection keeps its own.
     measured: Tuning | None = None
     #: Its documents are written and read in bulk through the table of all, whose policies bind the role.
@@ -112,7 +112,7 @@ class Subject(Generic[M]):
         An index of some rows alone serves searches that say which. Others compare every row that matches, and the
         coarse order that the index has would lose rows for nothing.
         """
-        if self.target.quantize is None or self.partial is None or _carries(where, self.partial):
+        if self.target.quantize is None or not self.partial or any(_carries(where, one) for one in self.partial):
             return self.target
         return replace(self.target, quantize=None)
 
@@ -225,12 +225,23 @@ def subject_of(
     """
     if not isinstance(over, Collection):
         target = target_of(over, column, distance)
-        return Subject(target, partial=condition_of(target))
+        return Subject(target, partial=conditions_of(target))
     at_hand(over)
     if column is not None or distance is not None:
         message = f"The collection {over.name!r} has one embedding and one distance: leave column and distance out."
         raise ConfigurationError(message)
-    return Subject(documents.target_of(over), over.index.get("method"), over, partial=over.index.get("where"))
+    partial = (over.index["where"],) if over.index.get("where") else ()
+    return Subject(documents.target_of(over), over.index.get("method"), over, partial=partial)
+
+
+def rows_of(over: type[Any] | Collection, column: str | None = None) -> Subject[Any]:
+    """Return the subject of a repository that reads and writes rows, for which any distance of an index will do.
+
+    Raises:
+        ConfigurationError: as `subject_of`.
+    """
+    searches = [] if isinstance(over, Collection) else searches_of(over)
+    return subject_of(over, column, next((distance for name, distance in searches if column in {None, name}), None))
 
 
 @lru_cache(512)

@@ -12,11 +12,11 @@ from sqlalchemy.orm import Mapper
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
-from rowspace.indexes import declared_condition, declared_distances, declared_index
+from rowspace.indexes import declared_conditions, declared_distances, declared_index
 from rowspace.statements.search import Target
 from rowspace.types import Bit, decorated, vector_type_of
 
-__all__ = ["condition_of", "mapper_of", "searches_of", "table_of_model", "target_of"]
+__all__ = ["conditions_of", "mapper_of", "searches_of", "table_of_model", "target_of"]
 
 M = TypeVar("M")
 
@@ -48,10 +48,12 @@ def _target_of(model: Any, column: str | None, distance: Distance | str | None) 
     return Target(model, key, chosen, quantize=quantize)
 
 
-def condition_of(target: Target[Any]) -> Any:
-    """Return the condition of the quantized index that a target is searched by, None where it holds every row."""
+def conditions_of(target: Target[Any]) -> tuple[Any, ...]:
+    """Return the conditions of the quantized indexes that a target is searched by, none where one holds every row."""
+    if target.quantize is None:
+        return ()
     column: Any = mapper_of(target.model).columns[target.column]
-    return declared_condition(column.table, column.key) if target.quantize and isinstance(column.table, Table) else None
+    return declared_conditions(column.table, column.key, target.distance, target.quantize)
 
 
 def searches_of(model: Any) -> list[tuple[str, Distance | None]]:

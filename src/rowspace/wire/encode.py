@@ -46,7 +46,8 @@ _NULL = _LENGTH(-1)
 _COUNT = struct.Struct(">h").pack
 _length, _count = struct.Struct(">i").unpack_from, struct.Struct(">h").unpack_from
 
-_CHARACTERS = re.compile(r"\b(?:VARCHAR|CHAR|NVARCHAR|NCHAR)\b(?:\(\d+\))?")
+_VARYING = re.compile(r"\bN?VARCHAR\b(?:\(\d+\))?")
+_PADDED = re.compile(r"\bN?CHAR\b(?:\(\d+\))?")
 _BIT = re.compile(r"\bBIT(?: VARYING)?\(\d+\)")
 _COLLATION = re.compile(r' COLLATE "(?:[^"]|"")*"')
 
@@ -135,7 +136,9 @@ def ddl_of(type_: types.TypeEngine[Any], schemas: Mapping[str | None, str | None
 
 def _uncut(ddl: str) -> str:
     """Return a type to cast to that is not shorter than the column's: an explicit cast cuts what is too long."""
-    return _COLLATION.sub("", _BIT.sub("BIT VARYING", _CHARACTERS.sub("TEXT", ddl)))
+    # BPCHAR is CHAR of any length: to TEXT the spaces at the end of a key would count.
+    uncut = _PADDED.sub("BPCHAR", _VARYING.sub("TEXT", ddl))
+    return _COLLATION.sub("", _BIT.sub("BIT VARYING", uncut))
 
 
 def _binary_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode | None:

@@ -8,10 +8,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from rowspace import (
     HNSW,
     AsyncAnalysisRepository,
+    AsyncBrowseRepository,
     AsyncCollectionRepository,
     AsyncDatabase,
     AsyncDocumentRepository,
+    AsyncMatrixRepository,
     AsyncRepository,
+    AsyncTableRepository,
     Bit,
     Vector,
 )
@@ -52,6 +55,13 @@ class Sieved(Base):
     __table_args__ = (HNSW(quantize="bit", where="id < 10").index("place", name="ix_cells_sieved_place"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     place: Mapped[np.ndarray] = mapped_column(Vector(DIMENSION))
+
+
+class Twofold(Base):
+    __tablename__ = "cells_twofold"
+    __table_args__ = (HNSW("l2").index("place", name="ix_l2"), HNSW("cosine").index("place", name="ix_cosine"))
+    id: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[np.ndarray] = mapped_column(Vector(2))
 
 
 class Flags(Base):
@@ -247,3 +257,13 @@ async def test_a_quantized_index_of_some_rows_does_not_order_the_others(session)
     graph = await AsyncAnalysisRepository(session, Sieved).neighbours(5)
     wanted, _ = exact_nearest(VECTORS[100:500], VECTORS[100:500], 6)
     assert recall_of(graph.targets.reshape(-1, 5), wanted[:, 1:]) > 0.999
+
+
+async def test_rows_of_a_column_with_indexes_by_two_distances_are_read_without_one(session):
+    await AsyncRepository(session, Twofold, distance="l2").upsert({"id": n, "place": [1, n]} for n in range(3))
+    assert (await AsyncMatrixRepository(session, Twofold).read()).keys == [0, 1, 2]
+    assert (await AsyncBrowseRepository(session, Twofold, column="place").stats(Twofold.id)).maximum == 2
+    assert AsyncTableRepository(session, Twofold).vector == "place"
+    assert (await AsyncAnalysisRepository(session, Twofold, distance="cosine").projection(1)).keys == [0, 1, 2]
+    with pytest.raises(ConfigurationError, match="say which one, distance="):
+        AsyncAnalysisRepository(session, Twofold)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import Date, Integer, Numeric, TypeDecorator, Uuid, select, text
+from sqlalchemy import CHAR, Date, Integer, Numeric, TypeDecorator, Uuid, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
@@ -251,6 +251,21 @@ async def test_a_matrix_of_halves_is_exact_in_float32(database, column):
             await repository.update([0], [[70_000.0, 0, 0]])
         with pytest.raises(ConfigurationError, match=r"a Vector or HalfVector column with a dimension, got Bit\(3\)"):
             await AsyncMatrixRepository(session, Sketch, column="bits").read()
+
+
+class Coded(Small):
+    __tablename__ = "coded"
+    code: Mapped[str] = mapped_column(CHAR(5), primary_key=True)
+    vector: Mapped[np.ndarray] = mapped_column(Vector(1))
+
+
+async def test_spaces_at_the_end_of_a_key_do_not_count_where_they_do_not_for_the_server(database):
+    async with database.begin() as session:
+        await session.execute(CreateTable(Coded.__table__))
+        await AsyncRepository(session, Coded).upsert({"code": code, "vector": [1]} for code in ("ab", "abcde"))
+        repository = AsyncMatrixRepository(session, Coded)
+        assert sorted((await repository.read()).keys) == ["ab   ", "abcde"]
+        assert [await repository.update([code], [[2]]) for code in ("ab   ", "ab", "abcde")] == [1, 1, 1]
 
 
 class Broken(DeclarativeBase):

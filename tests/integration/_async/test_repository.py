@@ -465,6 +465,7 @@ async def test_a_key_is_what_the_server_takes_for_it(session):
     found = await words.get_many(keys)
     assert [None if one is None else one.word for one in found] == ["Bob", "Ada", None, "Ada", "Ada"]
     assert (await words.get([tenant.hex, "BOB"])) is found[0]
+    assert await words.get_many([(tenant, "Ada"), (tenant, "ADA"), (tenant, "nobody")]) == [found[1], found[1], None]
     with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant is a UUID, got 'nonsense'\."):
         await words.get_many([("nonsense", "Ada")])
     with pytest.raises(InvalidRow, match=r"Row 0 is int 5; expected a mapping of attributes to values\."):

@@ -10,10 +10,13 @@ from rowspace import (
     HNSW,
     AnalysisRepository,
     Bit,
+    BrowseRepository,
     CollectionRepository,
     Database,
     DocumentRepository,
+    MatrixRepository,
     Repository,
+    TableRepository,
     Vector,
 )
 from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidSetting, InvalidVector
@@ -53,6 +56,13 @@ class Sieved(Base):
     __table_args__ = (HNSW(quantize="bit", where="id < 10").index("place", name="ix_cells_sieved_place"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     place: Mapped[np.ndarray] = mapped_column(Vector(DIMENSION))
+
+
+class Twofold(Base):
+    __tablename__ = "cells_twofold"
+    __table_args__ = (HNSW("l2").index("place", name="ix_l2"), HNSW("cosine").index("place", name="ix_cosine"))
+    id: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[np.ndarray] = mapped_column(Vector(2))
 
 
 class Flags(Base):
@@ -248,3 +258,13 @@ def test_a_quantized_index_of_some_rows_does_not_order_the_others(session):
     graph = AnalysisRepository(session, Sieved).neighbours(5)
     wanted, _ = exact_nearest(VECTORS[100:500], VECTORS[100:500], 6)
     assert recall_of(graph.targets.reshape(-1, 5), wanted[:, 1:]) > 0.999
+
+
+def test_rows_of_a_column_with_indexes_by_two_distances_are_read_without_one(session):
+    Repository(session, Twofold, distance="l2").upsert({"id": n, "place": [1, n]} for n in range(3))
+    assert (MatrixRepository(session, Twofold).read()).keys == [0, 1, 2]
+    assert (BrowseRepository(session, Twofold, column="place").stats(Twofold.id)).maximum == 2
+    assert TableRepository(session, Twofold).vector == "place"
+    assert (AnalysisRepository(session, Twofold, distance="cosine").projection(1)).keys == [0, 1, 2]
+    with pytest.raises(ConfigurationError, match="say which one, distance="):
+        AnalysisRepository(session, Twofold)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import Date, Integer, Numeric, TypeDecorator, Uuid, select, text
+from sqlalchemy import CHAR, Date, Integer, Numeric, TypeDecorator, Uuid, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
@@ -252,6 +252,21 @@ def test_a_matrix_of_halves_is_exact_in_float32(database, column):
             repository.update([0], [[70_000.0, 0, 0]])
         with pytest.raises(ConfigurationError, match=r"a Vector or HalfVector column with a dimension, got Bit\(3\)"):
             MatrixRepository(session, Sketch, column="bits").read()
+
+
+class Coded(Small):
+    __tablename__ = "coded"
+    code: Mapped[str] = mapped_column(CHAR(5), primary_key=True)
+    vector: Mapped[np.ndarray] = mapped_column(Vector(1))
+
+
+def test_spaces_at_the_end_of_a_key_do_not_count_where_they_do_not_for_the_server(database):
+    with database.begin() as session:
+        session.execute(CreateTable(Coded.__table__))
+        Repository(session, Coded).upsert({"code": code, "vector": [1]} for code in ("ab", "abcde"))
+        repository = MatrixRepository(session, Coded)
+        assert sorted((repository.read()).keys) == ["ab   ", "abcde"]
+        assert [repository.update([code], [[2]]) for code in ("ab   ", "ab", "abcde")] == [1, 1, 1]
 
 
 class Broken(DeclarativeBase):

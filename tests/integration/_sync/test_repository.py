@@ -464,6 +464,7 @@ def test_a_key_is_what_the_server_takes_for_it(session):
     found = words.get_many(keys)
     assert [None if one is None else one.word for one in found] == ["Bob", "Ada", None, "Ada", "Ada"]
     assert (words.get([tenant.hex, "BOB"])) is found[0]
+    assert words.get_many([(tenant, "Ada"), (tenant, "ADA"), (tenant, "nobody")]) == [found[1], found[1], None]
     with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant is a UUID, got 'nonsense'\."):
         words.get_many([("nonsense", "Ada")])
     with pytest.raises(InvalidRow, match=r"Row 0 is int 5; expected a mapping of attributes to values\."):

@@ -3,12 +3,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
-from sqlalchemy import Text, TypeDecorator, literal, select
+from sqlalchemy import Text, TypeDecorator, literal, select, text
 from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from rowspace import HNSW, Bit, Distance, HalfVector, IVFFlat, Vector
 from rowspace.errors import ConfigurationError
+from rowspace.repositories.subjects import subject_of
 from rowspace.repositories.targets import searches_of, table_of_model, target_of
 
 
@@ -71,6 +72,24 @@ class Twice(Base):
     plain: Mapped[object] = mapped_column(Vector(3))
 
 
+class Parted(Base):
+    __tablename__ = "parted"
+    __table_args__ = (
+        HNSW("l2", quantize="bit", where="id < 10").index("vec", name="first"),
+        HNSW("l2", quantize="bit", where="id > 90").index("vec", name="last"),
+        HNSW("cosine", quantize="halfvec").index("vec", name="every"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    vec: Mapped[object] = mapped_column(Vector(3))
+
+
+class Halves(Base):
+    __tablename__ = "halves"
+    __table_args__ = (HNSW("l2", quantize="halfvec").index("vec"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    vec: Mapped[object] = mapped_column(Vector(3))
+
+
 def test_what_a_model_is_searched_by():
     assert searches_of(Plain) == searches_of(Several) == []
     assert searches_of(One) == [("embedding", Distance.L2)]
@@ -78,6 +97,22 @@ def test_what_a_model_is_searched_by():
     assert searches_of(Twice) == twice
     assert [target_of(Twice, *search).distance for search in twice] == [distance for _, distance in twice]
     assert target_of(Twice, "embedding", "l1").distance is Distance.L1
+
+
+@pytest.mark.parametrize(
+    ("distance", "first", "last", "any_other"),
+    [("l2", "bit", "bit", None), ("l1", "bit", "bit", None), ("cosine", "halfvec", "halfvec", "halfvec")],
+)
+def test_a_search_is_ordered_by_what_an_index_has_of_its_rows(distance, first, last, any_other):
+    subject = subject_of(Parted, distance=distance)
+    wheres = [[text("id < 10")], [text("id > 90")], [text("id = 1")], None]
+    assert [subject.target_under(where).quantize for where in wheres] == [first, last, any_other, any_other]
+
+
+def test_halfvec_by_one_distance_serves_no_other():
+    assert [target_of(Halves, None, distance).quantize for distance in ("l2", None, "cosine")] == ["halfvec"] * 2 + [
+        None
+    ]
 
 
 def test_the_distance_is_that_of_the_index_else_cosine():

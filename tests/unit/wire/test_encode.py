@@ -196,7 +196,8 @@ def test_what_has_no_binary_form_is_staged_as_text_and_cast(type_, value, ddl, t
 @pytest.mark.parametrize(
     ("type_", "ddl"),
     [
-        (CHAR(3), "TEXT"),
+        (CHAR(3), "BPCHAR"),
+        (ARRAY(CHAR(3)), "BPCHAR[]"),
         (Enum("a", "b", name="e", native_enum=False), "TEXT"),
         (Shout(3), "TEXT"),
         (ARRAY(String(3, collation="C")), "TEXT[]"),

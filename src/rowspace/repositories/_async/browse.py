@@ -14,7 +14,7 @@ from rowspace.repositories._async.streaming import stream_rows
 from rowspace.repositories.cursors import read_cursor, understood, write_cursor
 from rowspace.repositories.given import session_of
 from rowspace.repositories.keys import KeyLike, key_of, named_keys
-from rowspace.repositories.subjects import Where, subject_of
+from rowspace.repositories.subjects import Where, rows_of
 from rowspace.results import FacetCount, Page, Stats
 from rowspace.settings import check_count
 from rowspace.statements import browse as statements
@@ -49,7 +49,7 @@ class AsyncBrowseRepository(Generic[M]):
 
     def __init__(self, session: AsyncSession, over: type[M] | Collection, *, column: str | None = None) -> None:
         self.session = session_of(session, AsyncSession)
-        self._subject = subject_of(over, column)
+        self._subject = rows_of(over, column)
 
     async def scroll(
         self,

@@ -21,7 +21,7 @@ from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import session_of, several
 from rowspace.repositories.reading import Reading, plan_reading
 from rowspace.repositories.schemas import schemas_of
-from rowspace.repositories.subjects import Conditions, Where, subject_of
+from rowspace.repositories.subjects import Conditions, Where, rows_of
 from rowspace.results import Matrix
 from rowspace.statements.batch import key_names
 from rowspace.statements.visible import discard_hidden
@@ -42,7 +42,7 @@ class AsyncMatrixRepository:
 
     def __init__(self, session: AsyncSession, over: type[Any] | Collection, *, column: str | None = None) -> None:
         self.session = session_of(session, AsyncSession)
-        self._subject = subject_of(over, column)
+        self._subject = rows_of(over, column)
         self._model = self._subject.target.model
 
     async def read(self, where: Where = ()) -> Matrix:

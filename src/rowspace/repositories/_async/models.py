@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Generic, TypeVar, Unpack, cast
 
@@ -110,20 +110,26 @@ class AsyncRepository(Generic[M]):
     async def get_many(self, keys: Iterable[Any]) -> list[M | None]:
         """Return the entities of primary keys, in the order of the keys, None where there is no such row.
 
-        Costs one statement for each 10,000 keys, 1,000 of several columns; and one for each key that is not as the row
-        has it, where some are the same to the server alone, such as another case of a `citext`. The errors are those of
-        `get`.
+        Costs one statement for each 10,000 keys, 1,000 of several columns, and as many for those that are not found;
+        and one for each of these where some are the same as that of a row to the server alone, such as another case of
+        a `citext`. The errors are those of `get`.
         """
         wanted = [self._subject.key(key) for key in several(keys, "keys")]
-        identify = inspect(self.model).primary_key_from_instance
-        found: dict[tuple[Any, ...], M | None] = {}
         with mapped_errors():
-            for part in statements.parts_of(self.model, wanted):
-                rows = await self.session.scalars(statements.by_keys(self.model, part))
-                found |= {tuple(identify(entity)): entity for entity in rows}
-            if found.keys() - set(wanted):
-                found |= {key: found[key] if key in found else await self.get(key) for key in dict.fromkeys(wanted)}
+            found: dict[tuple[Any, ...], M | None] = {**await self._by_keys(wanted)}
+            missing = [key for key in dict.fromkeys(wanted) if key not in found]
+            if await self._by_keys(missing):
+                found |= {key: await self.get(key) for key in missing}
         return [found.get(key) for key in wanted]
+
+    async def _by_keys(self, keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], M]:
+        """Return the entities that the server finds by some keys, by the keys that their rows have."""
+        identify = inspect(self.model).primary_key_from_instance
+        found: dict[tuple[Any, ...], M] = {}
+        for part in statements.parts_of(self.model, keys):
+            rows = await self.session.scalars(statements.by_keys(self.model, part))
+            found |= {tuple(identify(entity)): entity for entity in rows}
+        return found
 
     async def delete(self, keys: Iterable[Any]) -> int:
         """Delete the rows of primary keys and return how many there were.

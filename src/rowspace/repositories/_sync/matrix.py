@@ -22,7 +22,7 @@ from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import session_of, several
 from rowspace.repositories.reading import Reading, plan_reading
 from rowspace.repositories.schemas import schemas_of
-from rowspace.repositories.subjects import Conditions, Where, subject_of
+from rowspace.repositories.subjects import Conditions, Where, rows_of
 from rowspace.results import Matrix
 from rowspace.statements.batch import key_names
 from rowspace.statements.visible import discard_hidden
@@ -43,7 +43,7 @@ class MatrixRepository:
 
     def __init__(self, session: Session, over: type[Any] | Collection, *, column: str | None = None) -> None:
         self.session = session_of(session, Session)
-        self._subject = subject_of(over, column)
+        self._subject = rows_of(over, column)
         self._model = self._subject.target.model
 
     def read(self, where: Where = ()) -> Matrix:

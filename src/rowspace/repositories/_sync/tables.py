@@ -18,7 +18,7 @@ from rowspace.repositories._sync.policies import under_policies
 from rowspace.repositories.given import session_of
 from rowspace.repositories.reading import columns_of, first_vector, plan_columns
 from rowspace.repositories.schemas import schemas_of
-from rowspace.repositories.subjects import Where, subject_of
+from rowspace.repositories.subjects import Where, rows_of
 from rowspace.statements.batch import key_names
 from rowspace.statements.metadata import key_kinds
 from rowspace.wire.columns import RawColumn
@@ -39,7 +39,7 @@ class TableRepository:
 
     def __init__(self, session: Session, over: type[Any] | Collection) -> None:
         self.session = session_of(session, Session)
-        self._subject = subject_of(over, first_vector(over))
+        self._subject = rows_of(over, first_vector(over))
         #: What can be read, by attribute; for a collection without what is the same in all of its documents.
         self.columns: dict[str, Column[Any]] = columns_of(self._subject)
 
