@@ -188,6 +188,19 @@ def test_a_database_of_the_callers_is_not_closed(flask_url, name):
         assert database.engine.pool.checkedin() == 1
 
 
+def test_searches_of_a_database_of_the_callers_are_in_sessions_whose_hooks_name_a_tenant(flask_url, name):
+    documents = {"documents": [{"id": "a", "content": "a text", "embedding": [1, 0]}]}
+    begun = []
+    with Database.open(flask_url) as database:
+        client = create_app(ServerSettings(embedder="none"), database=database).test_client()
+        client.post("/api/collections", json={"name": name, "dimension": 2})
+        client.post(f"/api/collections/{name}/documents", json=documents)
+        event.listen(database.sessions, "after_begin", lambda *arguments: begun.append(arguments))
+        found = client.post("/api/search", json={"collection": name, "vector": [1, 0], "k": 1})
+    assert [hit["id"] for hit in found.json["hits"]] == ["a"]
+    assert len(begun) == 1
+
+
 def test_settings_come_from_the_application_and_then_the_environment(make_app, monkeypatch):
     monkeypatch.setenv("ROWSPACE_MAX_K", "7")
     monkeypatch.setenv("ROWSPACE_MAX_QUERIES", "7")
