@@ -170,13 +170,22 @@ def test_one_object_serves_many_applications(make_app, rowspace, new_database, f
 
 
 def test_the_blueprint_lives_beside_other_endpoints(app, name):
-    app.register_blueprint(make_blueprint(probes=False), url_prefix="/vectors")
+    app.register_blueprint(make_blueprint(probes=False, docs=False), url_prefix="/vectors")
     client = app.test_client()
     made = client.post("/vectors/api/collections", json={"name": name})
     assert made.headers["location"] == f"/vectors/api/collections/{name}"
     assert client.get(made.headers["location"]).json["dimension"] == 16
-    assert client.get("/vectors/healthz").status_code == 404
+    for path in ("healthz", "docs", "redoc", "openapi.json"):
+        assert client.get(f"/vectors/{path}").status_code == 404
     assert client.get("/nothing").text == "nothing"
+
+
+def test_who_asks_after_the_end_gets_services_on_a_database_that_is_opened_anew(make_app):
+    backend = make_app().extensions["rowspace"]
+    for name in ("database", "documents", "searches", "quick", "answers"):
+        before = getattr(backend, name)
+        backend.close()
+        assert getattr(backend, name) is not before
 
 
 def test_a_database_of_the_callers_is_not_closed(flask_url, name):
