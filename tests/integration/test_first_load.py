@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from rowspace import CollectionRepository, Database, DocumentRepository, DocumentService
+from rowspace.errors import EmbedderMismatch
+from rowspace.testing import HashingEmbedder
 
 WAITING = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = "
                "(SELECT oid FROM pg_database WHERE datname = current_database())")  # fmt: skip
@@ -53,3 +55,30 @@ def test_many_at_once(database):
         reports = [*pool.map(lambda number: service.add("first", [row(number)]), range(24))]
     assert [report.inserted for report in reports] == [1] * 24
     assert service.count("first") == 24
+
+
+@pytest.mark.parametrize("options", [{}, {"commit_batches": True}])
+def test_one_that_brings_nothing_builds_no_indexes(database, options):
+    service, bad = DocumentService(database), []
+    assert service.add("first", [], **options).received == 0
+    assert service.add("first", [{**row(1), "content": "\0"}], rejects=bad.append, **options).rejected == 1
+    assert len(bad) == 1
+    with database.session() as session:
+        collection = CollectionRepository(session).get("first")
+        assert session.scalar(INDEXES, {"name": collection.partition}) == 0
+
+
+def test_the_embedder_is_that_of_the_first(database):
+    service = DocumentService(database, HashingEmbedder(2))
+    with ThreadPoolExecutor(1) as pool:
+        with database.begin() as session:
+            CollectionRepository(session).get("first").embedder = "another"
+            session.flush()
+            second = pool.submit(service.add, "first", ["text"])
+            with database.session() as other:
+                while not other.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                    assert not second.done()
+                    sleep(0.01)
+        with pytest.raises(EmbedderMismatch, match="'another'"):
+            second.result(60)
+    assert service.count("first") == 0

@@ -1,4 +1,7 @@
-"""The quick search works on the driver's cursor: what SQLAlchemy's connection would have seen to is seen to."""
+"""The quick search works on the driver's cursor: what SQLAlchemy's connection would have seen to is seen to.
+
+The connections of threads at the end, as they are handed out in another way.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ import pytest
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from rowspace import AsyncDatabase, AsyncDocumentService, Collection
+from rowspace import AsyncDatabase, AsyncDocumentService, Collection, Database, DocumentService
 from rowspace.errors import CollectionNotFound, DimensionMismatch, EmbedderMismatch, StoreUnavailable
-from rowspace.services import AsyncQuickSearch, SearchRequest, direct
+from rowspace.services import AsyncQuickSearch, QuickSearch, SearchRequest, direct
 from rowspace.testing import HashingEmbedder
 
 REQUEST = SearchRequest(vector=[1.0, 7.0], k=2)
+ROWS = [{"id": str(x), "content": f"point {x}", "metadata": {"x": x}, "embedding": [1, x]} for x in range(20)]
 
 
 @pytest.fixture(params=["psycopg", "asyncpg"])
@@ -24,8 +28,7 @@ async def database(request, new_database):
     async with AsyncDatabase.open(url, pool_size=1, max_overflow=0, pool_timeout=2) as opened:
         service = AsyncDocumentService(opened)
         await service.create_collection("points", 2)
-        rows = [{"id": str(x), "content": f"point {x}", "metadata": {"x": x}, "embedding": [1, x]} for x in range(20)]
-        await service.add("points", rows)
+        await service.add("points", ROWS)
         yield opened
 
 
@@ -166,3 +169,62 @@ async def test_a_collection_that_was_re_embedded_has_another_embedder(database):
     assert [hit.id for hit in await new.search("texts", request)] == ["a"]
     with pytest.raises(EmbedderMismatch):
         await old.search("texts", request)
+
+
+@pytest.fixture(params=["psycopg", "psycopg2"])
+def shared(request, new_database):
+    """The same database for threads."""
+    url = make_url(new_database()).set(drivername=f"postgresql+{request.param}")
+    with Database.open(url, pool_size=1, max_overflow=0, pool_timeout=2) as opened:
+        service = DocumentService(opened)
+        service.create_collection("points", 2)
+        service.add("points", ROWS)
+        yield opened
+
+
+def ids(quick) -> list[str]:
+    return [hit.id for hit in quick.search("points", REQUEST)]
+
+
+def test_threads_get_an_error_that_costs_neither_connection_nor_transaction(shared):
+    quick = QuickSearch(shared)
+    assert ids(quick) == ["7", "8"]
+    with shared.begin() as session:
+        session.execute(text("ALTER TABLE documents RENAME COLUMN content TO body"))
+    with pytest.raises(DBAPIError, match="content"):
+        ids(quick)
+    with shared.session() as session:
+        session.execute(text("ALTER TABLE documents RENAME COLUMN body TO content"))
+        session.rollback()
+    with shared.begin() as session:
+        session.execute(text("ALTER TABLE documents RENAME COLUMN body TO content"))
+    assert ids(quick) == ["7", "8"]
+    with shared.session() as session:
+        session.execute(text("DELETE FROM documents"))
+        session.rollback()
+    assert ids(quick) == ["7", "8"]
+    assert shared.engine.pool.checkedout() == 0
+
+
+def test_threads_get_another_connection_for_one_that_broke(shared):
+    with Database.open(shared.engine.url, pool_size=1, max_overflow=0, pool_pre_ping=False) as unchecked:
+        quick = QuickSearch(unchecked)
+        assert ids(quick) == ["7", "8"]
+        with shared.begin() as session:
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            session.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
+        with pytest.raises(StoreUnavailable):
+            ids(quick)
+        assert ids(quick) == ["7", "8"]
+        assert unchecked.engine.pool.checkedout() == 0
+
+
+def test_threads_find_an_engine_in_autocommit_as_it_was(shared):
+    with Database.open(shared.engine.url, pool_size=1, isolation_level="AUTOCOMMIT") as opened:
+        quick = QuickSearch(opened)
+        for _ in range(2):
+            assert ids(quick) == ["7", "8"]
+        with opened.engine.connect() as connection:
+            connection.execute(text("CREATE TABLE kept ()"))
+        with opened.engine.connect() as connection:
+            assert connection.scalar(text("SELECT to_regclass('kept') IS NOT NULL"))

@@ -103,6 +103,14 @@ async def test_the_quick_search_is_one_statement(database, documents, filter_):
     event.listen(target, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
     await quick.search("points", request)
     assert len(seen) == 1
+    await documents.rename_collection("points", "dots")
+    await documents.rename_collection("dots", "points")
+    # It finds out that the collection was changed, looks it up, and knows it again.
+    for _ in range(2):
+        await quick.search("points", request)
+    seen.clear()
+    await quick.search("points", request)
+    assert len(seen) == 1
 
 
 def around(step: float) -> list[float]:

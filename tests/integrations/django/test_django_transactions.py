@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from io import StringIO
 
 import pytest
 from sqlalchemy import text
@@ -193,6 +194,40 @@ def test_no_transaction_is_a_clear_error():
         session(),
     ):
         pass
+
+
+def test_nothing_leaves_the_database_that_is_named(tmp_path):
+    from django.core.management import call_command
+    from django.db import transaction
+
+    from rowspace.integrations.django import document_service
+    from rowspace.integrations.django.models import Collection, Document
+
+    def call(command, *arguments):
+        out = StringIO()
+        call_command(command, *arguments, "--database", "other", stdout=out, stderr=StringIO())
+        return out.getvalue()
+
+    file = tmp_path / "texts.jsonl"
+    file.write_text('{"id": "b", "content": "another text"}\n')
+    # What is not committed in the one is not there in the other, which has no transaction either.
+    with transaction.atomic(using="other"):
+        made = Collection(name="elsewhere", dimension=64)
+        made.save(using="other")
+        assert made._state.db == "other"
+        document_service("other").add("elsewhere", [{"id": "a", "content": "a text"}])
+        call("rowspace_ingest", str(file), "-c", "elsewhere")
+        assert call("rowspace_search", "another text", "-c", "elsewhere", "-k", "1").endswith("b\tanother text\n")
+        call("rowspace_migrate")
+        documents = Document.objects.using("other").in_collection("elsewhere")
+        for hits in (documents.nearest("a text", 2), documents.hybrid("a text", k=2), documents[:2].nearest("a text")):
+            assert [hit.entity.id for hit in hits] == ["a", "b"]
+            assert {hit.entity._state.db for hit in hits} == {"other"}
+        made.name = "renamed"
+        made.save()
+        made.delete()
+        transaction.set_rollback(True, using="other")
+    assert not Collection.objects.filter(name__in=["elsewhere", "renamed"])
 
 
 def test_async_code_is_refused_with_djangos_error():

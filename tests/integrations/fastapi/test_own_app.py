@@ -10,8 +10,9 @@ import httpx
 import pytest
 from fastapi import Body, Cookie, FastAPI, HTTPException
 from fastapi.testclient import TestClient
-from sqlalchemy import NullPool, text
+from sqlalchemy import NullPool, event, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from rowspace import AsyncDatabase, Database
 from rowspace.errors import CollectionNotFound, ConfigurationError
@@ -54,6 +55,23 @@ async def test_the_router_lives_beside_other_endpoints(database):
         made = await client.post("/vectors/api/collections", json={"name": "in_own_app"})
         assert made.headers["location"] == "/vectors/api/collections/in_own_app"
         assert (await client.get("/vectors/healthz")).status_code == 404
+
+
+async def test_searches_of_a_database_of_the_callers_are_in_sessions_whose_hooks_name_a_tenant(database):
+    app = FastAPI()
+    app.include_router(make_router(database))
+    documents = {"documents": [{"id": "a", "content": "a text", "embedding": [1, 0]}]}
+    begun = []
+    async with client_of(app) as client:
+        await client.post("/api/collections", json={"name": "of_tenants", "dimension": 2})
+        await client.post("/api/collections/of_tenants/documents", json=documents)
+        event.listen(Session, "after_begin", hook := lambda *arguments: begun.append(arguments))
+        try:
+            found = await client.post("/api/search", json={"collection": "of_tenants", "vector": [1, 0], "k": 1})
+        finally:
+            event.remove(Session, "after_begin", hook)
+    assert [hit["id"] for hit in found.json()["hits"]] == ["a"]
+    assert len(begun) == 1
 
 
 @pytest.mark.parametrize(

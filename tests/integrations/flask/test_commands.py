@@ -76,6 +76,17 @@ def test_migrations_on_the_engine_of_flask_sqlalchemy(flask, new_database):
         db.engine.dispose()
 
 
+def test_schema_and_directory_are_those_of_the_application(flask, make_app, new_database, monkeypatch):
+    app = make_app(ROWSPACE_DATABASE_URL=new_database(), ROWSPACE_SCHEMA="of_the_site")
+    assert flask("db", "current", app=app).exit_code == 3
+    assert flask("db", "upgrade", app=app).exit_code == 0
+    assert flask("collections", "create", "here", app=app).exit_code == 0
+    assert [one.name for one in app.extensions["rowspace"].documents.collections()] == ["here"]
+    monkeypatch.delenv("ROWSPACE_DATABASE_URL")
+    app = make_app(ROWSPACE_DATABASE_URL=None, ROWSPACE_DATA_DIR="/nowhere/a blank")
+    assert "The embedded PostgreSQL in /nowhere/a blank does not start" in flask("collections", app=app).output
+
+
 def test_an_error_is_one_line_without_a_password(flask, make_app):
     app = make_app(ROWSPACE_DATABASE_URL="postgresql://someone:secret@127.0.0.1:1/none")
     result = flask("collections", app=app)

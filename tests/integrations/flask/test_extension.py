@@ -170,13 +170,22 @@ def test_one_object_serves_many_applications(make_app, rowspace, new_database, f
 
 
 def test_the_blueprint_lives_beside_other_endpoints(app, name):
-    app.register_blueprint(make_blueprint(probes=False), url_prefix="/vectors")
+    app.register_blueprint(make_blueprint(probes=False, docs=False), url_prefix="/vectors")
     client = app.test_client()
     made = client.post("/vectors/api/collections", json={"name": name})
     assert made.headers["location"] == f"/vectors/api/collections/{name}"
     assert client.get(made.headers["location"]).json["dimension"] == 16
-    assert client.get("/vectors/healthz").status_code == 404
+    for path in ("healthz", "docs", "redoc", "openapi.json"):
+        assert client.get(f"/vectors/{path}").status_code == 404
     assert client.get("/nothing").text == "nothing"
+
+
+def test_who_asks_after_the_end_gets_services_on_a_database_that_is_opened_anew(make_app):
+    backend = make_app().extensions["rowspace"]
+    for name in ("database", "documents", "searches", "quick", "answers"):
+        before = getattr(backend, name)
+        backend.close()
+        assert getattr(backend, name) is not before
 
 
 def test_a_database_of_the_callers_is_not_closed(flask_url, name):
@@ -186,6 +195,19 @@ def test_a_database_of_the_callers_is_not_closed(flask_url, name):
         app.extensions["rowspace"].close()
         assert app.test_client().get(f"/api/collections/{name}").json["dimension"] == 2
         assert database.engine.pool.checkedin() == 1
+
+
+def test_searches_of_a_database_of_the_callers_are_in_sessions_whose_hooks_name_a_tenant(flask_url, name):
+    documents = {"documents": [{"id": "a", "content": "a text", "embedding": [1, 0]}]}
+    begun = []
+    with Database.open(flask_url) as database:
+        client = create_app(ServerSettings(embedder="none"), database=database).test_client()
+        client.post("/api/collections", json={"name": name, "dimension": 2})
+        client.post(f"/api/collections/{name}/documents", json=documents)
+        event.listen(database.sessions, "after_begin", lambda *arguments: begun.append(arguments))
+        found = client.post("/api/search", json={"collection": name, "vector": [1, 0], "k": 1})
+    assert [hit["id"] for hit in found.json["hits"]] == ["a"]
+    assert len(begun) == 1
 
 
 def test_settings_come_from_the_application_and_then_the_environment(make_app, monkeypatch):

@@ -268,7 +268,7 @@ def test_a_collection_is_dropped_when_its_replacement_is_loaded(session, table):
         "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'documents'::regclass "
         "AND mode = 'AccessExclusiveLock'"
     )
-    write_table(session, "there", table.slice(0, 10))
+    write_table(session, "there", table.slice(0, 10), create={"distance": "l2", "language": "english", "index": None})
     held = []
 
     def watched():
@@ -280,8 +280,9 @@ def test_a_collection_is_dropped_when_its_replacement_is_loaded(session, table):
     write_table(session, "there", reader, if_exists="replace", chunksize=2)
     assert set(held) == {0}
     assert session.scalar(locks) == 1
-    assert [one.name for one in CollectionRepository(session).list()] == ["there"]
-    assert len(MatrixRepository(session, CollectionRepository(session).get("there")).read()) == 6
+    (there,) = CollectionRepository(session).list()
+    assert (there.name, there.distance, there.language, there.index) == ("there", "l2", "english", {})
+    assert len(MatrixRepository(session, there).read()) == 6
 
 
 def test_ids_that_are_numbers_come_back_as_numbers(session, table):

@@ -108,6 +108,31 @@ async def test_the_async_twin_gives_the_same(store, method, arguments, options):
     assert await getattr(store, f"a{method}")(*arguments, **options) == found
 
 
+@pytest.mark.parametrize("scored", ["", "_with_score"])
+@pytest.mark.parametrize(
+    ("search", "by", "given"),
+    [
+        ("similarity_search", "", QUERY),
+        ("similarity_search", "_by_vector", VECTOR),
+        ("max_marginal_relevance_search", "", QUERY),
+        ("max_marginal_relevance_search", "_by_vector", VECTOR),
+        ("hybrid_search", "", QUERY),
+    ],
+)
+async def test_no_way_to_search_goes_past_a_filter(store, search, scored, by, given):
+    method = f"{search}{scored}{by}"
+    found = getattr(store, method)(given, k=5, filter={"n": 3})
+    assert [one.metadata["n"] for one in ([pair[0] for pair in found] if scored else found)] == [3]
+    assert await getattr(store, f"a{method}")(given, k=5, filter={"n": 3}) == found
+
+
+async def test_the_fusion_that_is_asked_for_is_taken(store):
+    weighted = {"fusion": Fusion("weighted", text_weight=2)}
+    found = store.hybrid_search_with_score("PG-42501", **weighted)
+    assert found != store.hybrid_search_with_score("PG-42501")
+    assert found == await store.ahybrid_search_with_score("PG-42501", **weighted)
+
+
 def test_scores_are_distances(store, embedder):
     found = store.similarity_search_with_score(QUERY, k=5)
     expected = {id_: 1 - np.dot(embedder.embed_query(text), VECTOR) for id_, text in TEXTS.items()}
@@ -139,11 +164,11 @@ async def test_relevance_lies_between_0_and_1_and_falls_with_the_distance(url, n
 
 def test_a_relevance_function_of_the_callers(url, name, embedder):
     with RowspaceVectorStore(
-        embedder, connection=url, collection_name=name, relevance_score_fn=lambda distance: 1 / (1 + distance)
+        embedder, connection=url, collection_name=name, relevance_score_fn=lambda distance: distance / 2 + 0.25
     ) as store:
         store.add_texts(["a"])
         ((_, score),) = store.similarity_search_with_relevance_scores("a")
-        assert score == pytest.approx(1)
+        assert score == pytest.approx(0.25)
 
 
 def test_variety_and_fetch_k(store):

@@ -87,6 +87,10 @@ async def test_every_way_to_retrieve(make, options, first):
     assert await service.aretrieve("hot water", k=3, **options) == found
 
 
+def test_a_filter_holds_for_keywords_too(make):
+    assert make().retrieve("hot water", mode="text", filter={"kind": "db"}) == []
+
+
 async def test_streams(make, model):
     service = make(model=model)
     events = list(service.stream("hot water", k=1))

@@ -24,6 +24,7 @@ def test_an_answer_has_its_sources(client, collection):
 def test_events_end_with_the_same_answer(client, collection):
     answer = ask(client, collection, stream=True)
     assert answer.headers["content-type"].startswith("text/event-stream")
+    assert (answer.headers["cache-control"], answer.headers["x-accel-buffering"]) == ("no-store", "no")
     events = [block.split("\n") for block in answer.text.strip().split("\n\n")]
     kinds = [event.removeprefix("event: ") for event, _ in events]
     data = [json.loads(line.removeprefix("data: ")) for _, line in events]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
-from sqlalchemy import make_url
+from sqlalchemy import event, make_url
 from streamlit.runtime.secrets import secrets_singleton
 from streamlit.testing.v1 import AppTest
 
@@ -44,8 +44,9 @@ def connection(url):
 @pytest.fixture
 def secrets(url, monkeypatch):
     """What `.streamlit/secrets.toml` says; the secrets of an AppTest do not reach connections."""
-    given = {"connections": {"rowspace": {"url": url, "embedder": "rowspace.testing:HashingEmbedder"}}}
-    monkeypatch.setattr(secrets_singleton, "_secrets", given)
+    kind = "rowspace.integrations.streamlit.RowspaceConnection"
+    given = {"url": url, "embedder": "rowspace.testing:HashingEmbedder", "type": kind}
+    monkeypatch.setattr(secrets_singleton, "_secrets", {"connections": {"rowspace": given}})
 
 
 def test_the_url_and_the_embedder_come_from_the_secrets(secrets, poems):
@@ -64,6 +65,9 @@ def test_results_are_remembered_for_a_while(connection, url, poems):
     try:
         assert connection.search("poems", "something new", k=10) == first
         assert connection.search("poems", "something new", k=10, ttl=0)[0].id == "new"
+        other = RowspaceConnection("rowspace", url=url, embedder="rowspace.testing:HashingEmbedder")
+        assert other.search("poems", "something new", k=10)[0].id == "new", "each remembers its own"
+        other.close()
     finally:
         with Database.open(url) as database:
             DocumentService(database, HashingEmbedder()).delete("poems", ["new"])
@@ -79,11 +83,12 @@ def test_sessions_are_the_caller_s(connection, poems):
 
 
 def test_reset_and_close_give_the_connections_back(connection, poems):
-    engine = connection.database.engine
+    engine, embedder = connection.database.engine, connection.embedder
     connection.collections(ttl=0)
     assert engine.pool.checkedin() == 1
     connection.reset()
     assert engine.pool.checkedin() == 0
+    assert connection.embedder is not embedder
     assert connection.database.engine is not engine
     connection.collections(ttl=0)
     connection.close()
@@ -99,12 +104,20 @@ def test_streamlit_closes_what_it_lets_go_of(secrets, poems):
 
 
 def test_a_host_that_does_not_answer_is_not_waited_for(url):
-    def connect_arguments(connection):
-        return connection.database.engine.dialect.create_connect_args(connection.database.engine.url)[1]
+    def timeout_of(connection):
+        given = []
+        event.listen(connection.database.engine, "do_connect", lambda *arguments: given.append(arguments[-1]))
+        connection.database.engine.connect().close()
+        connection.close()
+        return int(given[0]["connect_timeout"])
 
     patient = make_url(url).update_query_dict({"connect_timeout": "60"}).render_as_string(hide_password=False)
-    made = RowspaceConnection("rowspace", url=patient, embedder="none")
-    assert connect_arguments(made)["connect_timeout"] == "60"
+    assert timeout_of(RowspaceConnection("rowspace", url=url, embedder="none")) == 5
+    assert timeout_of(RowspaceConnection("rowspace", url=patient, embedder="none")) == 60
+
+
+def test_there_may_be_no_embedder(url):
+    made = RowspaceConnection("rowspace", url=url, embedder="none")
     assert made.embedder is None
     made.close()
 

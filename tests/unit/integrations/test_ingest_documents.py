@@ -61,6 +61,12 @@ def test_csv():
     ]
 
 
+def test_a_mark_of_byte_order_is_one_at_the_beginning_alone_and_cells_may_be_long():
+    long = "x" * 200_000
+    found = rows(f"\ufeffid,content\n\ufeffa,{long}\n", Format.CSV)
+    assert found == [{"id": "\ufeffa", "content": long}]
+
+
 def test_csv_with_types():
     assert [row["metadata"] for row in rows(CSV, Format.CSV, detect_types=True)] == [
         {"year": 2020, "ok": True},

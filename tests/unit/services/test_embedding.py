@@ -50,7 +50,7 @@ class AsyncEmbedder:
 @pytest.mark.parametrize(
     ("embedder", "name"),
     [
-        (Embedder(name="mine", model="m"), "mine"),
+        (Embedder(name="mine", model_name="m", model="m"), "mine"),
         (Embedder(name="", model_name="m"), "m"),
         (Embedder(name=5, model="large"), "large"),
         (Embedder(model_id="amazon.titan-embed-text-v2:0"), "amazon.titan-embed-text-v2:0"),
@@ -109,12 +109,13 @@ def test_what_an_embedder_returns_is_checked(vectors, kind):
         embed_texts(Odd(), ["a", "b"])
 
 
-def test_a_wrong_number_of_vectors_is_named():
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_wrong_number_of_vectors_is_named(number):
     class Lazy(Embedder):
         def embed_documents(self, texts):
-            return [[1.0]]
+            return [[1.0]] * number
 
-    with pytest.raises(ConfigurationError, match=r"The embedder 'lazy' returned 1 vectors for 2 texts\."):
+    with pytest.raises(ConfigurationError, match=rf"The embedder 'lazy' returned {number} vectors for 2 texts\."):
         embed_texts(Lazy(name="lazy"), ["a", "b"])
 
 

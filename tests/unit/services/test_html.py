@@ -33,6 +33,7 @@ def test_nothing_of_a_document_is_markup():
     assert "<script" not in html
     assert '" onload' not in html
     assert cells(html)[1][1] == evil
+    assert "<script" not in table([{evil: 1}])
 
 
 def test_a_highlight_is_shown_with_its_marks():

@@ -185,6 +185,19 @@ async def test_who_listens_gets_the_statement_from_sqlalchemy(connections, monke
     assert connections.opened == 0
 
 
+async def test_who_begins_to_listen_leaves_no_connection_behind_that_was_handed_over(connections, run, monkeypatch):
+    async def search(_proxied, statement):
+        await asyncio.sleep(0)
+        monkeypatch.setattr(lanes, "is_observed", lambda _engine: True)
+        return [statement]
+
+    run(search)
+    monkeypatch.setattr(lanes, "fetch", lambda _engine, statement, _values: [statement])
+    turns = lanes_of(pool_of(1))
+    assert await asyncio.gather(*(turns.fetch(number, {}) for number in range(2))) == [[0], [1]]
+    assert (connections.opened, connections.out) == (1, 0)
+
+
 @pytest.mark.parametrize("pool", [NullPool(lambda: None), pool_of(0, 1)])
 async def test_a_pool_without_a_size_has_no_end_of_turns(connections, run, pool):
     together = []

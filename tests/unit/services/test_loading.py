@@ -12,6 +12,7 @@ import pytest
 from rowspace import DocumentIn, LoadReport, Reject
 from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidRow, InvalidText, InvalidVector
 from rowspace.repositories.batches import atake, take
+from rowspace.services.incoming import long_texts
 from rowspace.services.loading import Load
 
 
@@ -204,3 +205,8 @@ def test_a_load_is_continued_with_the_same_source_only(rows):
     assert same.report == LoadReport(3, inserted=3)
     with pytest.raises(ConfigurationError, match=r"^The first 3 documents are not those that the interrupted load"):
         signed(rows, 2).continue_from(state, before.digest)
+
+
+def test_a_long_text_that_holds_a_nul_is_not_asked_of_the_server():
+    long = "x" * 60_000
+    assert long_texts([long, f"{long}\0", {"content": long}, "short"]) == {0: long, 2: long}

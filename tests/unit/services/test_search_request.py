@@ -26,6 +26,8 @@ DOCUMENT = Document(id="a", content="text", meta={"n": 1})
         ({"text": "a", "mode": "hybrid", "min_similarity": 0.5}, "min_similarity goes with"),
         ({"text": "a", "max_distance": 0, "min_similarity": 0}, "are two words for one limit: give one of them"),
         *(({"text": "a", "mode": "text", name: 1}, f"{name} goes with") for name in ("exact", "ef_search", "recall")),
+        ({"text": "a", "mode": "mmr", "min_distance": 1}, "min_distance goes with the mode vector"),
+        *(({"text": "a", name: 1}, f"{name} goes with the mode mmr") for name in ("fetch_k", "lambda_mult")),
         ({"text": "a", "recall": 0.9, "ef_search": 80}, "recall chooses ef_search: give one of them"),
         ({"text": "a", "max_distance": float("nan")}, "a finite number"),
         ({"text": "a", "min_distance": float("inf")}, "a finite number"),
@@ -55,6 +57,11 @@ def test_the_options_of_each_mode(mode, names):
 def test_candidates_of_a_varied_search_are_no_fewer_than_the_hits():
     for given, fetch_k in ((3, 10), (30, 30), (None, None)):
         assert search_options(request_of("a", {"mode": "mmr", "k": 10, "fetch_k": given}))["fetch_k"] == fetch_k
+
+
+def test_variety_alone_may_be_asked_for():
+    for given, lambda_mult in ((0, 0), (1, 1), (None, 0.5)):
+        assert search_options(request_of("a", {"mode": "mmr", "lambda_mult": given}))["lambda_mult"] == lambda_mult
 
 
 def test_options_beside_a_request_replace_its_own_and_are_checked():

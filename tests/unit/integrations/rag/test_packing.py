@@ -20,8 +20,9 @@ def words(text):
     return len(text.split())
 
 
-def test_what_fits_is_whole():
-    sources = pack(hits("one two", "three"), 50, words)
+@pytest.mark.parametrize("budget", [3, 50])
+def test_what_fits_is_whole(budget):
+    sources = pack(hits("one two", "three"), budget, words)
     assert [(s.number, s.id, s.content, s.truncated, s.distance) for s in sources] == [
         (1, "d1", "one two", False, 0.5),
         (2, "d2", "three", False, 0.5),
