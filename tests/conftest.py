@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from uuid import uuid4
 
@@ -23,6 +24,14 @@ def pytest_configure(config: pytest.Config) -> None:
     # Where Rowspace is not installed, but runs from its sources, there is no entry point that does it.
     if not config.pluginmanager.has_plugin("rowspace"):
         config.pluginmanager.register(plugin, "rowspace")
+
+
+@pytest.fixture
+def heeds_hangups() -> Iterator[None]:
+    """Have processes that a test starts heed a hangup: under nohup this one ignores it, and they would inherit that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="session")

@@ -87,6 +87,7 @@ def gone(*pids):
     return not any(is_there(pid) for pid in pids)
 
 
+@pytest.mark.usefixtures("heeds_hangups")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_listens_on_loopback_and_stops_when_told(url, number):
     with serving(ROWSPACE_DATABASE_URL=url) as served:

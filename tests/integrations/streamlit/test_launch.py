@@ -45,6 +45,7 @@ def upgraded(port, host):
         return connection.recv(100).split()[1].decode()
 
 
+@pytest.mark.usefixtures("heeds_hangups")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_the_application_is_served_until_a_signal(number):
     port = free_port()
