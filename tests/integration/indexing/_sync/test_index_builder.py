@@ -151,6 +151,8 @@ def test_only_one_builder_works_on_a_table(database, index_url, fill):
         for work in (builder.create, builder.repair, builder.reindex, builder.drop):
             with pytest.raises(ConfigurationError, match=f"building or dropping indexes of {collection.partition}"):
                 work()
+        # At once: a server that is hung up on lets go a moment later.
+        other.exec_driver_sql("SELECT pg_advisory_unlock_all()")
     assert states(builder.reindex())["embedding"] == "valid"
 
 
