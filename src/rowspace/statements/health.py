@@ -47,7 +47,7 @@ _TABLES = text("""
            coalesce(least(
                s.n_mod_since_analyze,
                CAST(greatest(s.n_live_tup - greatest(c.reltuples, 0), 0) AS bigint) + s.n_tup_upd + 2 * s.n_tup_del
-           ), 0) AS modified,
+           ), 0) AS modified, coalesce(s.n_dead_tup, 0) AS dead,
            s.last_analyze IS NOT NULL OR s.last_autoanalyze IS NOT NULL OR EXISTS (
                SELECT FROM pg_stats p WHERE p.schemaname = n.nspname AND p.tablename = c.relname
            ) AS analyzed, coalesce(v.dimensions, '{}') AS dimensions
@@ -61,7 +61,9 @@ _TABLES = text("""
      WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v') AND c.relpersistence <> 't'
        AND (v.attrelid IS NOT NULL OR c.relname = ANY(:asked))
      ORDER BY n.nspname, c.relname
-""").columns(schema=Text, name=Text, rows=Float, modified=BigInteger, analyzed=Boolean, dimensions=JSON)
+""").columns(
+    schema=Text, name=Text, rows=Float, modified=BigInteger, dead=BigInteger, analyzed=Boolean, dimensions=JSON
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,13 @@ class ServerFact:
 
 @dataclass(frozen=True, slots=True)
 class TableFact:
-    """A table: rows as of the last ANALYZE, and what changed since."""
+    """A table: rows as of the last ANALYZE, what changed since, and dead rows that no VACUUM has taken out."""
 
     schema: str
     name: str
     rows: float = 0
     modified: int = 0
+    dead: int = 0
     analyzed: bool = True
     #: The dimension of each vector column, -1 where it has none.
     dimensions: Mapping[str, int] = field(default_factory=dict)

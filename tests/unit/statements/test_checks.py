@@ -78,6 +78,14 @@ def test_nothing_is_found_where_all_is_well():
         ),
         (table(analyzed=False), "stale-statistics", "warning", "was never analysed", "ANALYZE s.docs;"),
         (table(modified=6_000), "stale-statistics", "info", "6000 rows of docs changed", "ANALYZE s.docs;"),
+        (table(dead=3_600), "dead-rows", "info", "docs has 3600 dead rows, beside 9000", "index reindex news first"),
+        (
+            replace(table(dead=9_000), asked=[]),
+            "dead-rows",
+            "info",
+            "docs has 9000",
+            "REINDEX INDEX CONCURRENTLY s.ix; first, then VACUUM s.docs;",
+        ),
         (
             table(dimensions={"embedding": 9}),
             "dimension-mismatch",
@@ -131,6 +139,11 @@ def test_what_a_check_finds(facts, name, severity, what, fix):
         replace(index(scans=0), server=replace(WELL.server, counting_since=3_600)),
         replace(server(random_page_cost=4.0), indexes=[replace(INDEX, rows=10)]),
         table(modified=4_000),
+        table(dead=3_599),
+        # An IVFFlat index has no graph.
+        replace(table(dead=9_000), indexes=[replace(INDEX, method="ivfflat")], asked=[replace(ASKED, indexes=[])]),
+        replace(table(rows=3_000, dead=1_999), indexes=[replace(INDEX, rows=3_000)]),
+        replace(WELL, tables=[TABLE, replace(TABLE, schema="other", dead=9_000)]),
         # Small tables are searched quickly as they are.
         Facts(SERVER, [replace(TABLE, rows=1_999)], [], [ASKED]),
         Facts(SERVER, [replace(TABLE, rows=0, analyzed=False)], [], [ASKED]),

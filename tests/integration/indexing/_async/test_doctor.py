@@ -75,6 +75,23 @@ async def test_a_first_load_leaves_nothing_to_find(index_url, vectors):
         }
 
 
+async def test_what_was_deleted_is_in_the_graph_until_a_vacuum(index_url, vectors):
+    async with AsyncDatabase.open(index_url) as database:
+        async with database.begin() as session:
+            documents = await fill(session, vectors, HNSW())
+            await documents.create_indexes()
+            partition = documents.collection.partition
+            await session.execute(text(f"ALTER TABLE {partition} SET (autovacuum_enabled = false)"))
+        async with database.begin() as session:
+            documents = AsyncDocumentRepository(session, documents.collection)
+            assert await documents.delete(str(n) for n in range(len(vectors))) == 2_000
+            await session.execute(text("SELECT pg_stat_force_next_flush()"))
+        async with database.begin() as session:
+            found = about(await AsyncDoctor(session).check(), documents)
+        assert found["dead-rows"].what == f"{partition} has 2000 dead rows, beside 2000 at the last ANALYZE."
+        assert f"VACUUM public.{partition};" in found["dead-rows"].fix
+
+
 async def test_statistics_count_where_their_time_was_forgotten(session, vectors):
     documents = await fill(session, vectors, HNSW())
     await documents.create_indexes()

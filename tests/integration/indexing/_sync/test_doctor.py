@@ -76,6 +76,23 @@ def test_a_first_load_leaves_nothing_to_find(index_url, vectors):
         }
 
 
+def test_what_was_deleted_is_in_the_graph_until_a_vacuum(index_url, vectors):
+    with Database.open(index_url) as database:
+        with database.begin() as session:
+            documents = fill(session, vectors, HNSW())
+            documents.create_indexes()
+            partition = documents.collection.partition
+            session.execute(text(f"ALTER TABLE {partition} SET (autovacuum_enabled = false)"))
+        with database.begin() as session:
+            documents = DocumentRepository(session, documents.collection)
+            assert documents.delete(str(n) for n in range(len(vectors))) == 2_000
+            session.execute(text("SELECT pg_stat_force_next_flush()"))
+        with database.begin() as session:
+            found = about(Doctor(session).check(), documents)
+        assert found["dead-rows"].what == f"{partition} has 2000 dead rows, beside 2000 at the last ANALYZE."
+        assert f"VACUUM public.{partition};" in found["dead-rows"].fix
+
+
 def test_statistics_count_where_their_time_was_forgotten(session, vectors):
     documents = fill(session, vectors, HNSW())
     documents.create_indexes()
