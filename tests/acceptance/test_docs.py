@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import inspect
 import re
 import sys
+from inspect import CO_COROUTINE
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
 import pytest
+from sqlalchemy import inspect
+
+from rowspace import CollectionRepository, Database
+from rowspace.migrations import is_rowspace_table
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)]
@@ -38,7 +42,7 @@ def run_page(page: Path, module: ModuleType) -> None:
             try:
                 compiled = compile(source, page, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
                 waiting = eval(compiled, vars(module))  # noqa: S307 -- exec would drop the coroutine
-                if compiled.co_flags & inspect.CO_COROUTINE:
+                if compiled.co_flags & CO_COROUTINE:
                     runner.run(waiting)
             except Exception as error:
                 error.add_note(f"In the block that begins at {page}:{line}")
@@ -58,6 +62,16 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_page_runs(page, module, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_page(page, module)
+    # Readers run one page after the other on one database, and a page again.
+    assert left_behind() == set()
+
+
+def left_behind() -> set[str]:
+    """Return the collections, and the tables that are not Rowspace's."""
+    with Database.open() as database, database.session() as session:
+        names = {collection.name for collection in CollectionRepository(session).list()}
+        tables = inspect(session.connection()).get_table_names()
+        return names | {table for table in tables if not is_rowspace_table(table)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
