@@ -34,6 +34,9 @@ _DRIVERS = {
     "async": {"postgresql": "psycopg", "postgresql+psycopg": "psycopg", "postgresql+asyncpg": "asyncpg"},
 }
 
+#: Keys of a URL's query whose value is a number.
+_NUMBERS = ("prepare_threshold", "statement_cache_size")
+
 
 def resolve_url(url: str | URL | None = None) -> URL | None:
     """Return the URL given, else that in `ROWSPACE_DATABASE_URL`, else None (which means: the embedded server).
@@ -80,7 +83,8 @@ class _Opened:
 class Database(_Opened):
     """An engine and its session factory.
 
-    `Database(engine)` instruments an engine that remains the caller's; `Database.open` makes one, and closes it.
+    `Database(engine)` instruments an engine that remains the caller's; `Database.open` makes one, and closes it. The
+    attributes are `engine` and `sessions`, a `sessionmaker` whose sessions do not expire what they commit.
 
     Args:
         engine: a SQLAlchemy engine on psycopg or psycopg2.
@@ -99,7 +103,8 @@ class Database(_Opened):
 
         Further keywords go to `sqlalchemy.create_engine`. A connection that lay in the pool for half a second is pinged
         before it is handed out; `pool_pre_ping` pings it each time, or never. A forked process makes its own.
-        Connections speak UTF-8, whatever the database is in, unless a `client_encoding` is given.
+        Connections speak UTF-8, whatever the database is in, unless a `client_encoding` is given. The URL takes the
+        driver's options, such as `?prepare_threshold=none`.
 
         Raises:
             ConfigurationError: the URL cannot be read or names a driver that does not fit.
@@ -140,7 +145,7 @@ class Database(_Opened):
 
 
 class AsyncDatabase(_Opened):
-    """An async engine and its session factory; see `Database`.
+    """An async engine and its session factory: the attributes `engine` and `sessions`; see `Database`.
 
     Args:
         engine: a SQLAlchemy async engine on psycopg or asyncpg.
@@ -242,6 +247,8 @@ def _with_driver(url: URL, flavour: str) -> URL:
 
 def _options(url: URL, given: dict[str, Any]) -> dict[str, Any]:
     defaults: dict[str, Any] = {"hide_parameters": True, "json_deserializer": read_json}
+    if numbers := _numbers(url):
+        given = given | {"connect_args": {**numbers, **given.get("connect_args", {})}}
     if "poolclass" not in given:
         # Half an hour is below what most firewalls allow.
         defaults |= {"pool_recycle": 1_800}
@@ -249,6 +256,16 @@ def _options(url: URL, given: dict[str, Any]) -> dict[str, Any]:
         # By default it is the database's, and psycopg reads JSON in UTF-8 alone. asyncpg knows no other.
         given = given | {"connect_args": {"client_encoding": "UTF8", **given.get("connect_args", {})}}
     return defaults | given
+
+
+def _numbers(url: URL) -> dict[str, int | None]:
+    """Return what a URL says about prepared statements: SQLAlchemy hands it on as text, which no driver takes."""
+    texts = {key: url.query[key] for key in _NUMBERS if key in url.query}
+    try:
+        return {key: None if text == "none" else int(str(text)) for key, text in texts.items()}
+    except ValueError:
+        message = f"Expected {' and '.join(texts)} in the URL to be a whole number or none."
+        raise ConfigurationError(message) from None
 
 
 def read_json(sent: str | bytes) -> Any:

@@ -222,7 +222,8 @@ _FIX: dict[type[RowspaceError], str] = {
 _PREPARED = (
     "A pooler such as PgBouncer gives each transaction another connection, without its prepared statements. Open the "
     'database with connect_args={"prepare_threshold": None} for psycopg, {"statement_cache_size": 0, '
-    '"prepared_statement_cache_size": 0} for asyncpg.'
+    '"prepared_statement_cache_size": 0} for asyncpg; a URL for Rowspace says ?prepare_threshold=none or '
+    "?statement_cache_size=0&prepared_statement_cache_size=0."
 )
 
 # What helps where the kind of error does not tell.

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import inspect
 import re
 import sys
+from inspect import CO_COROUTINE
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
 import pytest
+from sqlalchemy import inspect
+
+from rowspace import CollectionRepository, Database, DocumentService
+from rowspace.migrations import is_rowspace_table
+from rowspace.testing import HashingEmbedder
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)]
@@ -38,7 +43,7 @@ def run_page(page: Path, module: ModuleType) -> None:
             try:
                 compiled = compile(source, page, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
                 waiting = eval(compiled, vars(module))  # noqa: S307 -- exec would drop the coroutine
-                if compiled.co_flags & inspect.CO_COROUTINE:
+                if compiled.co_flags & CO_COROUTINE:
                     runner.run(waiting)
             except Exception as error:
                 error.add_note(f"In the block that begins at {page}:{line}")
@@ -58,6 +63,56 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_page_runs(page, module, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_page(page, module)
+    # Readers run one page after the other on one database, and a page again.
+    assert left_behind() == set()
+
+
+# As langchain-postgres 0.0.19 makes them. It cannot be installed beside this: it pins an older pgvector.
+PGVECTOR = """
+    CREATE TABLE langchain_pg_collection (uuid UUID PRIMARY KEY, name VARCHAR UNIQUE NOT NULL, cmetadata JSON);
+    CREATE TABLE langchain_pg_embedding (
+        id VARCHAR PRIMARY KEY, collection_id UUID REFERENCES langchain_pg_collection ON DELETE CASCADE,
+        embedding VECTOR, document VARCHAR, cmetadata JSONB
+    );
+    INSERT INTO langchain_pg_collection VALUES (gen_random_uuid(), 'tea'), (gen_random_uuid(), 'other');
+    INSERT INTO langchain_pg_embedding
+        SELECT n, uuid, ARRAY[1, n]::vector, 'Text ' || n, jsonb_build_object('n', n)
+        FROM generate_series(1, 3) n JOIN langchain_pg_collection ON name = CASE n WHEN 3 THEN 'other' ELSE 'tea' END;
+"""
+
+
+@pytest.mark.usefixtures("docs_database")
+def test_the_documents_of_pgvector_move_as_the_page_says(module):
+    page = ROOT / "docs" / "howto" / "langchain.md"
+    (code,) = [code for _, code in blocks_of(page.read_text("utf-8")) if "def move" in code]
+    exec(code, vars(module))  # noqa: S102 -- that is what is tested
+    with Database.open() as database:
+        with database.begin() as session:
+            session.connection().exec_driver_sql(PGVECTOR)
+        embedder = HashingEmbedder(2)
+        assert module.move(database, embedder, "tea").inserted == 2
+        hits = DocumentService(database, embedder).search("tea", [1, 2])
+    assert [(hit.id, hit.content, hit.metadata) for hit in hits] == [
+        ("2", "Text 2", {"n": 2}),
+        ("1", "Text 1", {"n": 1}),
+    ]
+    assert hits[0].distance == pytest.approx(0, abs=1e-6)
+
+
+def left_behind() -> set[str]:
+    """Return the collections, and the tables that are not Rowspace's."""
+    with Database.open() as database, database.session() as session:
+        names = {collection.name for collection in CollectionRepository(session).list()}
+        tables = inspect(session.connection()).get_table_names()
+        return names | {table for table in tables if not is_rowspace_table(table)}
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_links_lead_to_files(page):
+    # Those between the pages of docs/ are checked by Sphinx.
+    links = re.findall(r"\]\((?!https?:)([^)#\s]+)", (ROOT / page).read_text("utf-8"))
+    assert links
+    assert [link for link in links if not (ROOT / link).is_file()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

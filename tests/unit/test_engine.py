@@ -232,6 +232,26 @@ def test_connections_speak_utf8_unless_they_are_told_another_encoding(url, optio
     assert options.get("connect_args", {}) == connect_args
 
 
+@pytest.mark.parametrize(
+    ("url", "given", "expected"),
+    [
+        ("postgresql+psycopg://h/db?prepare_threshold=none", {}, {"prepare_threshold": None}),
+        ("postgresql+psycopg://h/db?prepare_threshold=0", {}, {"prepare_threshold": 0}),
+        ("postgresql+psycopg://h/db?prepare_threshold=0", {"prepare_threshold": 9}, {"prepare_threshold": 9}),
+        ("postgresql+asyncpg://h/db?statement_cache_size=0", {}, {"statement_cache_size": 0}),
+    ],
+)
+def test_a_url_says_whether_statements_are_prepared(url, given, expected):
+    # A server that reads its URL from a variable has no other place to say it, behind PgBouncer.
+    options = _options(make_url(url), {"connect_args": given})
+    assert options["connect_args"] | {"client_encoding": "UTF8"} == expected | {"client_encoding": "UTF8"}
+
+
+def test_a_threshold_that_is_no_number_is_refused():
+    with pytest.raises(ConfigurationError, match="prepare_threshold in the URL to be a whole number or none"):
+        Database.open("postgresql://h/db?prepare_threshold=never")
+
+
 def test_what_is_no_engine_of_its_kind_is_refused():
     engine, async_engine = create_engine("postgresql+psycopg://"), create_async_engine("postgresql+psycopg://")
     with pytest.raises(ConfigurationError, match="Expected a SQLAlchemy Engine, got AsyncEngine: "):

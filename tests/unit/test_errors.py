@@ -146,6 +146,7 @@ def test_a_pooler_between_transactions_is_named_with_what_it_needs(sqlstate):
     message = str(map_error(wrapped('prepared statement "_pg3_1" already exists', sqlstate)))
     assert "PgBouncer" in message
     assert '{"prepare_threshold": None} for psycopg' in message
+    assert "?prepare_threshold=none" in message
     assert '"statement_cache_size": 0' in message
 
 
