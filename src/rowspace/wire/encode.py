@@ -293,9 +293,18 @@ class EncodedRows:
             at_once = max(1, min(_AT_ONCE, at_once * _BLOCK // len(block)))
         yield TRAILER
 
-    def values(self) -> list[bytes | None]:
-        """Return the values of all rows one after the other, None for NULL, each as a parameter has it in binary."""
-        stream, at, found = b"".join(self), len(HEADER), list[bytes | None]()
+    def values(self, most: int) -> list[bytes | None] | None:
+        """Return the values of all rows one after the other, None for NULL, each as a parameter has it in binary.
+
+        Where the stream has more than `most` bytes there are none.
+        """
+        blocks, size = [], 0
+        for block in self:
+            blocks.append(block)
+            size += len(block)
+            if size > most:
+                return None
+        stream, at, found = b"".join(blocks), len(HEADER), list[bytes | None]()
         while (count := _count(stream, at)[0]) >= 0:
             at += 2
             for _ in range(count):
