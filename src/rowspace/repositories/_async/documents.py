@@ -19,7 +19,7 @@ from rowspace.repositories._async.policies import under_policies
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.verbatim import run_verbatim
-from rowspace.repositories.given import at_hand, conditions, ids_of, session_of
+from rowspace.repositories.given import at_hand, conditions, ids_of, mapping, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.repositories.transactions import synchronizing
@@ -133,7 +133,7 @@ class AsyncDocumentRepository:
             InvalidText, InvalidRow: a value that JSONB cannot store.
             InvalidFilter: the filter is malformed.
         """
-        stored = storable_json(dict(changes))
+        stored = storable_json(mapping("changes", changes))
         return await self._change(statements.merge_metadata(self._collection.id, stored, self._where(where)))
 
     async def replace_metadata(self, metadata: Mapping[str, Mapping[str, Any]]) -> None:
@@ -142,8 +142,11 @@ class AsyncDocumentRepository:
         Costs an UPDATE for each document.
         """
         # In the order of the ids, as an upsert: two of these at once wait for each other, and not in a circle.
-        given = sorted(metadata.items())
-        rows = [{"collection_id": self._collection.id, "id": id_, "meta": dict(meta)} for id_, meta in given]
+        given = sorted(mapping("metadata", metadata).items())
+        rows = [
+            {"collection_id": self._collection.id, "id": id_, "meta": mapping(f"The metadata of {id_!r}", meta)}
+            for id_, meta in given
+        ]
         if rows:
             with mapped_errors():
                 await self.session.execute(update(Document), rows)
