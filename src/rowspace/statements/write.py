@@ -140,9 +140,7 @@ class Merge:
         Its text is the same for as many rows, so that it is prepared.
         """
         names = ", ".join(quote(column.name) for column in self.columns)
-        # A cast is to a type alone: a collation comes after it.
-        types = (column.staged_as.replace("%", "%%").partition(" COLLATE ") for column in self.columns)
-        row = ", ".join(f"CAST(%s AS {type_}){collate}{collation}" for type_, collate, collation in types)
+        row = ", ".join(f"CAST(%s AS {column.staged_as})" for column in self.columns)
         rest = self._merging(_GIVEN).replace("%", "%%")
         return f"WITH {_GIVEN} ({names.replace('%', '%%')}) AS (VALUES {', '.join([f'({row})'] * rows)}), {rest}"
 

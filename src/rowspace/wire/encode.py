@@ -93,7 +93,8 @@ def encoder_of(
     encodes_none = isinstance(type_, types.JSON | types.TypeDecorator)
     encode = _binary_encoder(type_, strip_nul=strip_nul)
     if encode is not None:
-        staged = StagedColumn(str(column.name), ddl_of(type_, schemas))
+        # No cast takes a collation, and beside that of the target the default one does not count.
+        staged = StagedColumn(str(column.name), _COLLATION.sub("", ddl_of(type_, schemas)))
         return ColumnEncoder(staged, encode, encodes_none, _many_of(type_))
     return ColumnEncoder(_as_text(column, type_, schemas), _text_encoder(type_, strip_nul=strip_nul), encodes_none)
 

@@ -160,6 +160,7 @@ async def test_text_of_a_collation_of_its_own_is_loaded(session):
     assert await cities.upsert(rows) == LoadReport(3, inserted=3)
     assert await cities.upsert(rows) == LoadReport(3, updated=3)
     assert [city.country for city in await cities.get_many(["é", "b"])] == ["é", "é"]
+    assert await AsyncMatrixRepository(session, City).update(["é", "c"], [[2], [3]]) == 1
 
 
 async def test_get(articles):

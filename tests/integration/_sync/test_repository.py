@@ -159,6 +159,7 @@ def test_text_of_a_collation_of_its_own_is_loaded(session):
     assert cities.upsert(rows) == LoadReport(3, inserted=3)
     assert cities.upsert(rows) == LoadReport(3, updated=3)
     assert [city.country for city in cities.get_many(["é", "b"])] == ["é", "é"]
+    assert MatrixRepository(session, City).update(["é", "c"], [[2], [3]]) == 1
 
 
 def test_get(articles):

@@ -52,13 +52,6 @@ def test_given_rows_are_parameters_of_one_statement():
     assert "JOIN rowspace_given s ON" in odd
 
 
-def test_the_collation_of_a_given_value_is_none_of_its_cast():
-    columns = (*PLAIN.columns, StagedColumn("city", 'VARCHAR(9) COLLATE "50 %"'))
-    assert 'CAST(%s AS TEXT), CAST(%s AS VARCHAR(9)) COLLATE "50 %%")), merged' in replace(
-        PLAIN, columns=columns
-    ).merge_given(1)
-
-
 def test_odd_names_are_quoted_and_constants_and_casts_come_in():
     assert ODD.target == '"Schema"."Odd ""table"""'
     assert ODD.to_stage().statement() == 'COPY pg_temp.stage_1 ("Key", "select") FROM STDIN (FORMAT BINARY)'

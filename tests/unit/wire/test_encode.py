@@ -218,6 +218,10 @@ def test_no_cast_cuts_what_is_too_long(type_, ddl):
     assert encoder_of(Column("c", type_)).staged.cast_to == ddl
 
 
+def test_a_staged_type_has_no_collation_which_no_cast_takes():
+    assert encoder_of(Column("c", String(3, collation="C"))).staged.staged_as == "VARCHAR(3)"
+
+
 def test_text_that_is_too_long_is_named():
     assert encoded(String(2), "üü") == "üü".encode()
     assert refused(InvalidText, String(2), "üüü") == "Row 0, column 'c': expected at most 2 characters, got 3."
