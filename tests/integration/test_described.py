@@ -57,6 +57,11 @@ def test_a_cursor_of_ones_own_remains(new_database):
     )
     with Database(engine).session() as session:
         assert type(session.connection().connection.cursor()) is ClientCursor
+        documents = DocumentRepository(session, CollectionRepository(session).create("texts", 2))
+        for content in ("it's 5 %s", "new"):
+            documents.upsert([{"id": "a", "content": content, "embedding": [1, 0]}], fresh=False)
+            session.expunge_all()
+            assert [hit.entity.content for hit in documents.nearest([1, 0])] == [content]
     engine.dispose()
 
 

@@ -43,6 +43,18 @@ async def found(quick) -> list[str]:
     return [hit.id for hit in await quick.search("points", REQUEST)]
 
 
+async def test_it_does_not_remember_collections_for_ever(database, quick, monkeypatch):
+    monkeypatch.setattr("rowspace.services._async.quick._COLLECTIONS", 2)
+    service = AsyncDocumentService(database)
+    for name in ("lines", "planes", "spaces"):
+        await service.create_collection(name, 2)
+        assert await quick.search(name, REQUEST) == []
+        await service.add(name, ROWS)
+        assert [hit.id for hit in await quick.search(name, REQUEST)] == ["7", "8"]
+        assert len(quick._known) <= 2
+    assert await found(quick) == ["7", "8"]
+
+
 async def test_it_keeps_off_sqlalchemys_connection(quick, monkeypatch):
     monkeypatch.delattr(direct, "fetch")
     assert await found(quick) == ["7", "8"]

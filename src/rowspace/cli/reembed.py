@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, nullcontext
 from typing import Annotated
 
 import typer
@@ -56,7 +57,10 @@ def reembed(
             return
         made = embedder_of(embedder or settings.embedder, processes=processes)
         try:
-            with progress_of("Embedding", then="Building the indexes and swapping") as advance:
+            with (
+                closing(made) if processes > 1 else nullcontext(),
+                progress_of("Embedding", then="Building the indexes and swapping") as advance,
+            ):
                 info = DocumentService(database).reembed(
                     name,
                     made,

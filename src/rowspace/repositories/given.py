@@ -16,11 +16,11 @@ from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlalchemy.util.concurrency import in_greenlet
 
-from rowspace.errors import ConfigurationError, InvalidSetting, InvalidText
+from rowspace.errors import ConfigurationError, InvalidRow, InvalidSetting, InvalidText
 from rowspace.models import Collection
 from rowspace.settings import check_count
 
-__all__ = ["at_hand", "callback", "conditions", "ids_of", "is_text", "session_of", "several", "size"]
+__all__ = ["at_hand", "callback", "conditions", "ids_of", "is_text", "mapping", "session_of", "several", "size"]
 
 F = TypeVar("F")
 S = TypeVar("S")
@@ -123,6 +123,18 @@ def conditions(where: Any) -> tuple[ColumnElement[bool], ...]:
             )
             raise ConfigurationError(message)
     return clauses
+
+
+def mapping(name: str, given: Any) -> dict[str, Any]:
+    """Return a mapping of the caller's as a dict.
+
+    Raises:
+        InvalidRow: it is none.
+    """
+    if not isinstance(given, Mapping):
+        message = f"{name} is a mapping of keys to values, got {type(given).__name__} {given!r:.60}."
+        raise InvalidRow(message)
+    return dict(given)
 
 
 def callback(name: str, given: F) -> F:

@@ -58,6 +58,9 @@ def _uuid(column: Column[Any], value: Any, type_: Uuid[Any]) -> Any:
 
 
 def _fits(type_: TypeEngine[Any], value: Any) -> bool:
+    # A session knows its rows by their keys, as those of a dict: JSON or an array cannot be one.
+    if type(value).__hash__ is None:
+        return False
     if isinstance(type_, Enum) and type_.enum_class is None:
         return value in type_.enums
     try:

@@ -215,7 +215,10 @@ def plan_search(
 def _check(options: Mapping[str, Any]) -> None:
     known = SearchOptions.__annotations__
     if unknown := options.keys() - known:
-        message = f"A search has no option {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(known)}."
+        message = (
+            f"A search has no option {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(known)}, beside what "
+            "the method itself takes, such as k and where."
+        )
         raise TypeError(message)
     settings = options.get("settings")
     if settings is not None and not isinstance(settings, SearchSettings):

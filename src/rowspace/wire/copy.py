@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rowspace.statements.write import Copy
 from rowspace.wire.encode import EncodedRows
+from rowspace.wire.psycopg import AsyncWireCursor, WireCursor
 
 __all__ = ["copy_in", "copy_in_async", "copy_out", "copy_out_async", "given_values", "takes_values"]
 
@@ -35,20 +36,23 @@ _SPELLED = re.compile(r"utf-?8|unicode", re.IGNORECASE)
 def takes_values(connection: Connection | AsyncConnection) -> bool:
     """Tell whether a connection takes the values of `EncodedRows` as parameters too.
 
-    Those of psycopg do, if their engine is instrumented, in a transaction, while they speak UTF-8.
+    Those of psycopg do, if their engine is instrumented, in a transaction, while they speak UTF-8, by cursors that
+    are not somebody's own: a `ClientCursor` writes the values into the statement, as text.
     """
     if not connection.dialect.driver.startswith("psycopg") or not hasattr(connection.dialect, "rowspace_wrap"):
         return False
     inner: Any = getattr(connection, "sync_connection", connection)
     driver = inner.connection.driver_connection
-    return not driver.autocommit and _encoding(driver) == _UTF8
+    is_ours = driver.cursor_factory in {WireCursor, AsyncWireCursor}
+    return is_ours and not driver.autocommit and _encoding(driver) == _UTF8
 
 
-def given_values(connection: Connection | AsyncConnection, data: EncodedRows) -> tuple[Any, ...]:
-    """Return the values of some rows as parameters, row by row."""
+def given_values(connection: Connection | AsyncConnection, data: EncodedRows, most: int) -> tuple[Any, ...] | None:
+    """Return the values of some rows as parameters, row by row; None where they have more than `most` bytes."""
     wrap: Any = connection.dialect.rowspace_wrap  # type: ignore[attr-defined] # left there by `instrument`
+    values = data.values(most)
     # The text is for arrays, and here are none.
-    return tuple(None if value is None else wrap(value, str) for value in data.values())
+    return None if values is None else tuple(None if value is None else wrap(value, str) for value in values)
 
 
 def copy_in(connection: Connection, into: Copy, blocks: Iterable[bytes]) -> None:

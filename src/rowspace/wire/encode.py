@@ -93,7 +93,8 @@ def encoder_of(
     encodes_none = isinstance(type_, types.JSON | types.TypeDecorator)
     encode = _binary_encoder(type_, strip_nul=strip_nul)
     if encode is not None:
-        staged = StagedColumn(str(column.name), ddl_of(type_, schemas))
+        # No cast takes a collation, and beside that of the target the default one does not count.
+        staged = StagedColumn(str(column.name), _COLLATION.sub("", ddl_of(type_, schemas)))
         return ColumnEncoder(staged, encode, encodes_none, _many_of(type_))
     return ColumnEncoder(_as_text(column, type_, schemas), _text_encoder(type_, strip_nul=strip_nul), encodes_none)
 
@@ -293,9 +294,18 @@ class EncodedRows:
             at_once = max(1, min(_AT_ONCE, at_once * _BLOCK // len(block)))
         yield TRAILER
 
-    def values(self) -> list[bytes | None]:
-        """Return the values of all rows one after the other, None for NULL, each as a parameter has it in binary."""
-        stream, at, found = b"".join(self), len(HEADER), list[bytes | None]()
+    def values(self, most: int) -> list[bytes | None] | None:
+        """Return the values of all rows one after the other, None for NULL, each as a parameter has it in binary.
+
+        Where the stream has more than `most` bytes there are none.
+        """
+        blocks, size = [], 0
+        for block in self:
+            blocks.append(block)
+            size += len(block)
+            if size > most:
+                return None
+        stream, at, found = b"".join(blocks), len(HEADER), list[bytes | None]()
         while (count := _count(stream, at)[0]) >= 0:
             at += 2
             for _ in range(count):

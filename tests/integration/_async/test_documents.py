@@ -183,6 +183,10 @@ async def test_update_metadata(documents):
     assert await documents.update_metadata({"all": True}, where=None) == 4
     with pytest.raises(InvalidText, match="NUL"):
         await documents.update_metadata({"a": "\0"}, where=None)
+    with pytest.raises(InvalidRow, match=r"^changes is a mapping of keys to values, got list \[1\]\.$"):
+        await documents.update_metadata([1], where=None)
+    with pytest.raises(InvalidRow, match=r"^The metadata of '1' is a mapping of keys to values, got str 'a'\.$"):
+        await documents.replace_metadata({"2": {}, "1": "a"})
     assert await documents.count(where={"all": True}) == 4
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import Integer, Text, func, inspect, select, text, true
+from sqlalchemy import Integer, String, Text, func, inspect, select, text, true
 from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -141,6 +141,26 @@ async def test_a_few_rows_of_more_values_than_a_statement_has_parameters(session
     )
     rows = [{"id": at, "embedding": [at]} | dict.fromkeys(names, at) for at in range(100)]
     assert await AsyncRepository(session, wide).upsert(rows) == LoadReport(100, inserted=100)
+
+
+async def test_text_of_a_collation_of_its_own_is_loaded(session):
+    class Own(DeclarativeBase):
+        pass
+
+    class City(Own):
+        __tablename__ = "cities"
+        name: Mapped[str] = mapped_column(String(9, collation="C"), primary_key=True)
+        country: Mapped[str] = mapped_column(Text(collation="POSIX"))
+        embedding = mapped_column(Vector(1))
+
+    columns = 'name varchar(9) COLLATE "C" PRIMARY KEY, country text COLLATE "POSIX", embedding vector(1)'
+    await session.execute(text(f"CREATE TABLE cities ({columns})"))
+    cities = AsyncRepository(session, City)
+    rows = [{"name": name, "country": "é", "embedding": [1]} for name in ("b", "B", "é")]
+    assert await cities.upsert(rows) == LoadReport(3, inserted=3)
+    assert await cities.upsert(rows) == LoadReport(3, updated=3)
+    assert [city.country for city in await cities.get_many(["é", "b"])] == ["é", "é"]
+    assert await AsyncMatrixRepository(session, City).update(["é", "c"], [[2], [3]]) == 1
 
 
 async def test_get(articles):

@@ -74,6 +74,15 @@ def test_a_few_rows_are_one_statement_where_the_driver_takes_them(documents, sta
     assert found == [("a", "newer", {"of": "a"}), ("b", "x", {"of": "b"}), ("c", "x", {"of": "c"})]
 
 
+def test_a_few_large_rows_are_copied(documents, stages, monkeypatch):
+    monkeypatch.setattr(loading, "_FEW", 2)
+    documents.upsert([row("a")])
+    monkeypatch.setattr(loading, "_BYTES", 9_999)
+    report = documents.upsert([row("a", "new " * 2_000), row("b", "new " * 1_000)])
+    assert (report.inserted, report.updated, len(stages)) == (1, 1, 1)
+    assert [len(found.content) for found in documents.get(["a", "b"])] == [8_000, 4_000]
+
+
 def test_a_row_that_comes_again_in_a_later_batch_replaces_the_first(documents, stages):
     rows = [row("a", "first"), row("b"), row("a", "second"), row("c"), row("d")]
     report = documents.upsert(rows, batch_size=2)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import Integer, Text, func, inspect, select, text, true
+from sqlalchemy import Integer, String, Text, func, inspect, select, text, true
 from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -140,6 +140,26 @@ def test_a_few_rows_of_more_values_than_a_statement_has_parameters(session):
     session.execute(text(f"CREATE TABLE wide (id int PRIMARY KEY, embedding vector(1), {' int, '.join(names)} int)"))
     rows = [{"id": at, "embedding": [at]} | dict.fromkeys(names, at) for at in range(100)]
     assert Repository(session, wide).upsert(rows) == LoadReport(100, inserted=100)
+
+
+def test_text_of_a_collation_of_its_own_is_loaded(session):
+    class Own(DeclarativeBase):
+        pass
+
+    class City(Own):
+        __tablename__ = "cities"
+        name: Mapped[str] = mapped_column(String(9, collation="C"), primary_key=True)
+        country: Mapped[str] = mapped_column(Text(collation="POSIX"))
+        embedding = mapped_column(Vector(1))
+
+    columns = 'name varchar(9) COLLATE "C" PRIMARY KEY, country text COLLATE "POSIX", embedding vector(1)'
+    session.execute(text(f"CREATE TABLE cities ({columns})"))
+    cities = Repository(session, City)
+    rows = [{"name": name, "country": "é", "embedding": [1]} for name in ("b", "B", "é")]
+    assert cities.upsert(rows) == LoadReport(3, inserted=3)
+    assert cities.upsert(rows) == LoadReport(3, updated=3)
+    assert [city.country for city in cities.get_many(["é", "b"])] == ["é", "é"]
+    assert MatrixRepository(session, City).update(["é", "c"], [[2], [3]]) == 1
 
 
 def test_get(articles):

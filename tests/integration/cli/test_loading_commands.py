@@ -111,3 +111,14 @@ def test_reembed(cli, monkeypatch, tmp_path):
     monkeypatch.setenv("ROWSPACE_EMBEDDER", "other_embedder:smaller")
     assert json.loads(cli("search", "text 7", "-c", "rows", "--json").stdout)[0]["content"] == "text 7"
     assert "There is no collection 'none'" in cli("reembed", "none", code=1).stderr
+
+
+def test_reembed_ends_its_processes(cli, monkeypatch):
+    closed = []
+
+    def close(embedder):
+        closed.append(embedder)
+
+    monkeypatch.setattr("rowspace.integrations.embedding.ParallelEmbedder.close", close)
+    assert "There is no collection 'none'" in cli("reembed", "none", "--processes", "2", code=1).stderr
+    assert len(closed) == 1

@@ -286,6 +286,24 @@ def test_statements_are_in_djangos_query_log(db):
     assert statements[1] == "SELECT 42"
 
 
+def test_a_few_rows_are_one_statement(db):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    from rowspace import CollectionRepository, DocumentRepository
+    from rowspace.integrations.django import session
+
+    with session() as made:
+        documents = DocumentRepository(made, CollectionRepository(made).create("few", 2))
+        with CaptureQueriesContext(connection) as captured:
+            documents.upsert([{"id": "a", "content": "it's 5 %", "embedding": [1, 2]}], fresh=False)
+        assert [document.content for document in documents.get(["a"])] == ["it's 5 %"]
+    assert [query["sql"].partition("(")[0] for query in captured] == [
+        "SELECT row_security_active",
+        "WITH rowspace_given ",
+    ]
+
+
 def test_a_result_can_be_read_bit_by_bit(db):
     from rowspace.integrations.django import session
 

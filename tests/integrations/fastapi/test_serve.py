@@ -164,6 +164,21 @@ def test_workers_wait_for_no_acknowledgement_in_the_middle_of_an_answer(monkeypa
     assert began == [1]
 
 
+def test_a_variable_that_was_mistyped_is_named(monkeypatch, url):
+    monkeypatch.setattr("uvicorn.run", lambda *_, **__: None)
+    for name in ("ROWSPACE_DATABASE_URL", "ROWSPACE_EMBEDDER"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("ROWSPACE_API_KEY", "s3cret")
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    run = CliRunner().invoke(app, ["--url", url, "serve", "--embedder", "none"])
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert run.exit_code == 0, run.output
+    assert run.stderr == (
+        "Warning: ROWSPACE_API_KEY is no setting, and does nothing. Did you mean ROWSPACE_API_KEYS?\n"
+    )
+
+
 def test_two_workers_on_the_embedded_server_which_stops_with_them(tmp_path):
     data = tmp_path / "pg"
     with serving(workers=2, ROWSPACE_DATABASE_URL="", ROWSPACE_DATA_DIR=str(data)) as served:

@@ -25,7 +25,7 @@ from sqlalchemy import (
     TypeDecorator,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import CITEXT, INET
+from sqlalchemy.dialects.postgresql import ARRAY, CITEXT, INET, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import Vector
@@ -115,6 +115,9 @@ def test_a_uuid_may_be_its_text_and_the_other_way_round() -> None:
         (LargeBinary(), "a"),
         (Enum(Colour), "RED"),
         (Enum("red", "blue", name="colour"), "green"),
+        (Enum("red", "blue", name="colour"), ["red"]),
+        (JSONB(), {"a": 1}),
+        (ARRAY(Integer), [1]),
     ],
 )
 def test_what_no_row_has_is_refused(type_: Any, value: Any) -> None:

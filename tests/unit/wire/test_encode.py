@@ -69,10 +69,18 @@ def encoded(type_, value, **options):
 def test_values_as_parameters_are_those_of_the_stream():
     encoders = [encoder_of(Column(name, type_)) for name, type_ in (("a", Integer), ("b", Text), ("c", Vector(2)))]
     rows = [{"a": 1, "b": "", "c": [1, 2]}, {"a": -1, "b": None, "c": np.array([0.5, 3])}]
-    given = stream(encoders, rows).values()
+    size = len(b"".join(stream(encoders, rows)))
+    given = stream(encoders, rows).values(size)
     assert [tuple(given[:3]), tuple(given[3:])] == decode(b"".join(stream(encoders, rows)))
     assert given[1::3] == [b"", None]
-    assert stream(encoders, []).values() == []
+    assert stream(encoders, []).values(99) == []
+    assert stream(encoders, rows).values(size - 1) is None
+
+
+def test_values_that_are_too_many_are_not_encoded_to_the_end():
+    rows = ({"a": "x" * 1_000} for _ in range(1_000))
+    assert stream([encoder_of(Column("a", Text))], rows, numbers=range(1_000)).values(9_999) is None
+    assert len(list(rows)) > 900
 
 
 def refused(kind, type_, value, **options):
@@ -208,6 +216,10 @@ def test_what_has_no_binary_form_is_staged_as_text_and_cast(type_, value, ddl, t
 def test_no_cast_cuts_what_is_too_long(type_, ddl):
     # An explicit cast to varchar(3) cuts in silence, the assignment to the column does not.
     assert encoder_of(Column("c", type_)).staged.cast_to == ddl
+
+
+def test_a_staged_type_has_no_collation_which_no_cast_takes():
+    assert encoder_of(Column("c", String(3, collation="C"))).staged.staged_as == "VARCHAR(3)"
 
 
 def test_text_that_is_too_long_is_named():

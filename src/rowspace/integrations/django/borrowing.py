@@ -30,6 +30,9 @@ class Borrowed:
         wrapper: Django's `DatabaseWrapper`, connected and inside of an atomic block.
     """
 
+    #: What `cursor` returns is one. Django's factory makes others.
+    cursor_factory: type[Any] = psycopg.Cursor
+
     def __init__(self, wrapper: Any) -> None:
         self.wrapper = wrapper
         self.driver: psycopg.Connection[Any] = wrapper.connection

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ from pydantic_settings import (  # noqa: E402 -- after the word about the extra
     SettingsError,
 )
 
-__all__ = ["Limits", "ServerSettings", "read_settings", "variable_of"]
+__all__ = ["Limits", "ServerSettings", "misspelt", "read_settings", "variable_of"]
 
 _MIB = 2**20
 _PREFIX = "ROWSPACE_"
@@ -129,6 +130,19 @@ def read_settings(given: Mapping[str, Any] | None = None) -> ServerSettings:
         name = next((name for name in _JSON if f'"{name}"' in str(error)), "a setting")
         message = f"{variable_of(name)} cannot be read: it is JSON, such as {_JSON.get(name, '[]')}."
     raise ConfigurationError(message)
+
+
+def misspelt(names: Iterable[str]) -> dict[str, str]:
+    """Return which of some variables look like a setting's and are none, and what they were most likely meant to be.
+
+    One that looks like none may be somebody's own.
+    """
+    known = {variable_of(str(field.validation_alias or name)) for name, field in ServerSettings.model_fields.items()}
+    # The prefix, which all have, would make any two alike. On names of any case: pydantic takes them.
+    others = {name: name.upper() for name in names if name.upper().startswith(_PREFIX) and name.upper() not in known}
+    settings = [name.removeprefix(_PREFIX) for name in known]
+    close = {name: get_close_matches(upper.removeprefix(_PREFIX), settings, 1, 0.85) for name, upper in others.items()}
+    return {name: _PREFIX + found[0] for name, found in sorted(close.items()) if found}
 
 
 def variable_of(name: str) -> str:

@@ -16,7 +16,7 @@ from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.policies import guards_of
 from rowspace.repositories._async.verbatim import run_verbatim
-from rowspace.repositories.given import is_text, session_of
+from rowspace.repositories.given import is_text, mapping, session_of
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.statements import documents as statements
@@ -68,6 +68,7 @@ class AsyncCollectionRepository:
             CollectionExists: there is one of that name.
             ConfigurationError: a value out of range, an index that cannot hold the vectors, or a language that the
                 server does not have.
+            InvalidText, InvalidRow: metadata that JSONB cannot store.
         """
         metric, spec = check_collection(name, dimension, distance, index)
         collection = Collection(
@@ -78,7 +79,7 @@ class AsyncCollectionRepository:
             language=language,
             index=to_dict(spec),
             embedder=embedder,
-            meta=storable_json(dict(metadata or {})),
+            meta=storable_json(mapping("metadata", {} if metadata is None else metadata)),
         )
         with mapped_errors():
             await self._check_language(language)

@@ -20,7 +20,7 @@ from rowspace.repositories._sync.policies import under_policies
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.verbatim import run_verbatim
-from rowspace.repositories.given import at_hand, conditions, ids_of, session_of
+from rowspace.repositories.given import at_hand, conditions, ids_of, mapping, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.repositories.transactions import synchronizing
@@ -57,7 +57,8 @@ class DocumentRepository:
         """Insert documents, and update those whose id is there already, by COPY in binary.
 
         A load into an empty collection is copied straight into it; any other goes through a staging table. Costs a
-        COPY a batch, and for the latter a statement that merges it. On psycopg up to a hundred rows are one statement.
+        COPY a batch, and for the latter a statement that merges it. On psycopg up to a hundred rows of a megabyte in
+        all are one statement.
 
         Args:
             rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.
@@ -134,7 +135,7 @@ class DocumentRepository:
             InvalidText, InvalidRow: a value that JSONB cannot store.
             InvalidFilter: the filter is malformed.
         """
-        stored = storable_json(dict(changes))
+        stored = storable_json(mapping("changes", changes))
         return self._change(statements.merge_metadata(self._collection.id, stored, self._where(where)))
 
     def replace_metadata(self, metadata: Mapping[str, Mapping[str, Any]]) -> None:
@@ -143,8 +144,11 @@ class DocumentRepository:
         Costs an UPDATE for each document.
         """
         # In the order of the ids, as an upsert: two of these at once wait for each other, and not in a circle.
-        given = sorted(metadata.items())
-        rows = [{"collection_id": self._collection.id, "id": id_, "meta": dict(meta)} for id_, meta in given]
+        given = sorted(mapping("metadata", metadata).items())
+        rows = [
+            {"collection_id": self._collection.id, "id": id_, "meta": mapping(f"The metadata of {id_!r}", meta)}
+            for id_, meta in given
+        ]
         if rows:
             with mapped_errors():
                 self.session.execute(update(Document), rows)

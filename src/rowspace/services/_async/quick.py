@@ -24,6 +24,9 @@ from rowspace.statements.search import parameters
 
 __all__ = ["AsyncQuickSearch"]
 
+#: Collections that are remembered: one that was dropped is not asked for again, and would stay for ever.
+_COLLECTIONS = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class _Known:
@@ -82,6 +85,8 @@ class AsyncQuickSearch:
         *columns, version = rows[0]
         keys = [attribute.key for attribute in inspect(Collection).column_attrs]
         collection = Collection(**dict(zip(keys, columns, strict=True)))
+        if len(self._known) >= _COLLECTIONS:
+            self._known.clear()
         known = self._known[name] = _Known(collection, subject_of(collection), version)
         return known
 

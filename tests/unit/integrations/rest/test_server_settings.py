@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from rowspace.errors import ConfigurationError
 from rowspace.integrations.rest.databases import database_url, engine_options
-from rowspace.integrations.rest.settings import ServerSettings, read_settings
+from rowspace.integrations.rest.settings import ServerSettings, misspelt, read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +82,12 @@ def test_the_database_of_the_settings():
     assert (url.host, url.database) == ("db", "app")
     options = engine_options(ServerSettings(pool_size=3, pool_timeout=0.5))
     assert (options["pool_size"], options["max_overflow"], options["pool_timeout"]) == (3, 0, 0.5)
+
+
+def test_variables_that_were_most_likely_meant_to_be_settings():
+    wrong = ["ROWSPACE_API_KEY", "ROWSPACE_POOLSIZE", "rowspace_databse_url", "ROWSPACE_CORS_ORIGIN"]
+    meant = ["ROWSPACE_API_KEYS", "ROWSPACE_POOL_SIZE", "ROWSPACE_DATABASE_URL", "ROWSPACE_CORS_ORIGINS"]
+    assert misspelt(wrong) == dict(zip(wrong, meant, strict=True))
+    others = ["API_KEY", "MY_ROWSPACE_API_KEY", "ROWSPACE_API_KEYS", "rowspace_schema", "ROWSPACE_DOCS"]
+    others += ["ROWSPACE_COLLECTION", "ROWSPACE_TEST_DATABASE_URL", "ROWSPACE_PORT", "ROWSPACE_VERSION", "ROWSPACE_"]
+    assert misspelt(others) == {}
