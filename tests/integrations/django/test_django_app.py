@@ -343,6 +343,16 @@ def test_the_setting_is_checked(settings_of, setting, message):
     assert found.id == "rowspace.E001"
 
 
+def test_a_database_that_cannot_be_used_is_found(monkeypatch):
+    from django.db import connections
+
+    from rowspace.integrations.django.checks import check_settings
+
+    monkeypatch.setattr(connections["default"], "vendor", "sqlite")
+    (found,) = check_settings()
+    assert (found.id, "is sqlite" in found.msg) == ("rowspace.E002", True)
+
+
 def test_models_that_go_to_another_database_are_found(settings_of):
     from rowspace.integrations.django.checks import check_settings
 

@@ -253,6 +253,19 @@ def test_a_failed_statement_that_is_swallowed_is_not_committed_in_silence(db):
         made.execute(text("SELECT nonsense"))
 
 
+def test_another_thread_may_not_use_the_connection(db):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from django.db import DatabaseError
+
+    from rowspace.integrations.django import session
+
+    with session() as made, ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(made.execute, text("SELECT 1"))
+        with pytest.raises(DatabaseError, match="can only be used in that same thread"):
+            asked.result()
+
+
 def test_vectors_go_in_binary(db):
     from rowspace import CollectionRepository, DocumentRepository
     from rowspace.integrations.django import session
