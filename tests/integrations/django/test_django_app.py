@@ -132,29 +132,34 @@ def test_bad_collections_are_refused(collection):
 
 
 def test_signals_are_sent(db):
-    from django.db.models.signals import post_save
+    from django.db.models.signals import post_save, pre_save
 
     from rowspace.integrations.django.models import Collection
 
     seen = []
 
-    def receive(instance, created, **kwargs):
-        seen.append((instance.name, created))
+    def receive(instance, raw, using, update_fields, created=None, **kwargs):
+        seen.append((instance.name, raw, using, update_fields, created))
 
-    post_save.connect(receive, sender=Collection)
+    for signal in (pre_save, post_save):
+        signal.connect(receive, sender=Collection)
     try:
         Collection.objects.create(name="signalled", dimension=3)
     finally:
-        post_save.disconnect(receive, sender=Collection)
-    assert seen == [("signalled", True)]
+        for signal in (pre_save, post_save):
+            signal.disconnect(receive, sender=Collection)
+    assert seen == [("signalled", False, "default", None, None), ("signalled", False, "default", None, True)]
 
 
 def test_ingest_and_search(tmp_path):
     file = tmp_path / "notes.jsonl"
-    rows = [{"id": f"n{n}", "content": f"note {n} on {'cats' if n % 2 else 'dogs'}", "n": n} for n in range(6)]
+    rows = [
+        {"id": f"n{n}", "content": f"note {n} on {'cats' if n % 2 else 'dogs'}", "猫": "é", "n": n} for n in range(6)
+    ]
     file.write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
     assert call("rowspace_ingest", str(file), collection="pets").startswith("6 documents into 'pets': 6 new")
     assert "6 unchanged" in call("rowspace_ingest", str(file), collection="pets")
+    assert call("rowspace_ingest", str(file), collection="pets", verbosity=0) == ""
     lines = call(
         "rowspace_search", "note on dogs", "-c", "pets", "-k", "2", "--filter", '{"n": {"$gt": 1}}'
     ).splitlines()
@@ -162,6 +167,7 @@ def test_ingest_and_search(tmp_path):
     assert {line.split("\t")[2] for line in lines} == {"n2", "n4"}
     (found,) = call("rowspace_search", "cats", "-c", "pets", "-k", "1", "--mode", "text", "--json").splitlines()
     assert json.loads(found)["id"] in {"n1", "n3", "n5"}
+    assert '"猫": "é"' in found
 
 
 def test_ingest_of_csv_with_vectors(tmp_path):
@@ -381,6 +387,29 @@ def test_other_databases_and_drivers_are_refused():
     old = SimpleNamespace(vendor="postgresql", alias="default", Database=SimpleNamespace(__name__="psycopg2"))
     with pytest.raises(ConfigurationError, match=r"runs on psycopg2.*pip install 'psycopg\[binary\]'"):
         check_backend(old)
+
+
+def test_a_url_becomes_an_entry_of_databases(monkeypatch):
+    from rowspace.integrations.django import database_settings
+
+    assert database_settings("postgresql://us%40er:p%40ss@db.example.org:6432/app?sslmode=require") == {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "app",
+        "USER": "us@er",
+        "PASSWORD": "p@ss",
+        "HOST": "db.example.org",
+        "PORT": 6432,
+        "OPTIONS": {"sslmode": "require"},
+    }
+    # Django writes these without a check for None.
+    bare = database_settings("postgresql:///?host=/run/postgresql")
+    assert (bare["NAME"], bare["USER"], bare["PASSWORD"], bare["PORT"], bare["OPTIONS"]) == ("", "", "", "", {})
+    assert bare["HOST"] == "/run/postgresql"
+    # As os.environ.get gives it where the variable is not set: no other database is taken in its place.
+    monkeypatch.setenv("ROWSPACE_DATABASE_URL", "postgresql://other/database")
+    for none in ("", None):
+        with pytest.raises(ConfigurationError, match="cannot be read; expected postgresql://"):
+            database_settings(none)
 
 
 @pytest.fixture

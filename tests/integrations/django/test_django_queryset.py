@@ -54,6 +54,14 @@ def titles(hits):
     return [hit.entity.title for hit in hits]
 
 
+def test_a_search_leaves_djangos_own_statements_as_they_are(articles):
+    from django.db import connection
+
+    before = connection.features.uses_server_side_binding
+    assert titles(articles.filter(year__gt=2003).nearest([0, 0, 0], k=1)) == ["a4"]
+    assert connection.features.uses_server_side_binding is before is False
+
+
 def test_nearest_orders_by_the_distance_of_the_index(articles):
     hits = articles.nearest([0, 0, 0], k=3)
     assert titles(hits) == ["a0", "a1", "a2"]

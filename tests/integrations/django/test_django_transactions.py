@@ -7,6 +7,7 @@ from io import StringIO
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from rowspace.errors import ConfigurationError, InvalidVector, StoreUnavailable
 
@@ -264,6 +265,17 @@ def test_another_thread_may_not_use_the_connection(db):
         asked = threads.submit(made.execute, text("SELECT 1"))
         with pytest.raises(DatabaseError, match="can only be used in that same thread"):
             asked.result()
+
+
+def test_an_error_has_django_look_at_its_connection(db):
+    from django.db import connection
+
+    from rowspace.integrations.django import session
+
+    with pytest.raises(ProgrammingError), session() as made:
+        made.execute(text("SELECT nonsense"))
+    assert connection.errors_occurred
+    connection.errors_occurred = False
 
 
 def test_vectors_go_in_binary(db):
