@@ -194,6 +194,7 @@ def test_ingest_of_csv_with_vectors(tmp_path):
     ("args", "message"),
     [
         (("rowspace_search", "x", "-c", "none"), "There is no collection 'none'"),
+        (("rowspace_search", "x"), "arguments are required: --collection"),
         (("rowspace_search", "-c", "none"), "a search takes a text or a vector"),
         (("rowspace_search", "x", "-c", "none", "--filter", "{"), "--filter takes JSON"),
         (("rowspace_ingest", "x.pdf", "-c", "none"), "does not tell the format"),
@@ -480,8 +481,11 @@ def test_engines_of_rowspaces_own_read_what_is_committed():
 
     connections["default"].settings_dict["OPTIONS"]["assume_role"] = "pg_monitor"
     try:
-        with database() as made, made.begin() as session:
-            assert session.scalar(text("SELECT current_user")) == "pg_monitor"
+        # Also on a connection that was rolled back since.
+        with database(pool_size=1) as made:
+            for _ in range(2):
+                with made.session() as session:
+                    assert session.scalar(text("SELECT current_user")) == "pg_monitor"
 
         async def ask():
             async with async_database() as made, made.begin() as session:
