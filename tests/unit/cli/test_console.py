@@ -72,5 +72,8 @@ def test_a_bar_keeps_out_of_what_is_printed(monkeypatch, capsys):
 @pytest.mark.parametrize(("url", "is_asked_for"), [(None, False), ("postgresql://host/name", True)])
 def test_the_demo_says_what_its_commands_need(monkeypatch, capsys, url, is_asked_for):
     monkeypatch.delenv("ROWSPACE_DATABASE_URL", raising=False)
-    _what_next(Settings().overridden(database_url=url and SecretStr(url)), "demo")
-    assert ("the same --url" in capsys.readouterr().out) is is_asked_for
+    _what_next(Settings().overridden(database_url=url and SecretStr(url)), "[b]demo")
+    printed = capsys.readouterr().out
+    assert ("the same --url" in printed) is is_asked_for
+    # No markup of rich's.
+    assert printed.count("--collection '[b]demo'") == 3
