@@ -69,6 +69,13 @@ def test_a_bar_keeps_out_of_what_is_printed(monkeypatch, capsys):
     assert (printed.out, "ix_big: loading tuples" in printed.err) == ("", True)
 
 
+def test_where_there_is_no_terminal_a_phase_is_a_line(capsys):
+    with _bar() as show:
+        for phase, percent in (("loading tuples", 5.0), ("loading tuples", 50.0), ("waiting", None)):
+            show(BuildProgress("ix_big", phase, percent, 1.0))
+    assert capsys.readouterr().err == "ix_big: loading tuples\nix_big: waiting\n"
+
+
 @pytest.mark.parametrize(("url", "is_asked_for"), [(None, False), ("postgresql://host/name", True)])
 def test_the_demo_says_what_its_commands_need(monkeypatch, capsys, url, is_asked_for):
     monkeypatch.delenv("ROWSPACE_DATABASE_URL", raising=False)
