@@ -38,7 +38,7 @@ def test_kinds_of_vectors_and_keys(isolated):
             app_label = "shelf"
             db_table = 'rag"."many'
             # Only those of vectors count.
-            indexes = (models.Index(fields=["data"], name="ordinary"),)
+            indexes = (models.Index(fields=["data"], name="ordinary", opclasses=["jsonb_path_ops"]),)
 
     entity = mapped(Many)
     assert mapped(Many) is entity
