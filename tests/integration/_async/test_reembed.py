@@ -123,6 +123,20 @@ async def test_what_is_written_meanwhile_is_taken_over(service, database):
     assert (rows["002"][0], rows["101"][0], rows["004"][1]) == ("changed again 2", "new 101", {"n": 4, "day": "later"})
 
 
+async def test_more_changes_than_a_batch_are_taken_over_before_the_swap(service):
+    async def nothing():
+        pass
+
+    async def change():
+        await service.add("news", documents(range(30), "changed"))
+
+    seen = []
+    # Of what has its new embedding by then, and needs another one: the swap itself would put that off.
+    meddling = Meddling(24, nothing, nothing, nothing, change)
+    await service.reembed("news", meddling, batch_size=10, progress=seen.append)
+    assert [one.phase for one in seen].count("swapping") == 1
+
+
 async def test_searches_go_on_and_find_the_same(service, database):
     """Between any two steps a search on another connection answers, by the old embeddings until the swap."""
     before = [hit.id for hit in await service.search("news", "text 11", k=5)]

@@ -217,6 +217,25 @@ def test_a_load_with_rejects_that_ctrl_c_ended_goes_on_where_it_stopped(cli, tmp
     assert stored(cli, "rows") == {f"r{at}": vector for at, vector in enumerate(matrix.tolist()) if at not in BAD}
 
 
+def test_a_file_is_the_same_from_wherever_its_load_is_resumed(cli, tmp_path, monkeypatch, matrix):
+    write(tmp_path / "rows.csv", matrix)
+    arguments = ["-c", "rows", "--embedding", "embedding", "--resume"]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def interrupted(self, done, share=None):
+        if done >= 1_000:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rowspace.integrations._progress.ProgressLines.__call__", interrupted)
+        cli("ingest", "rows.csv", *arguments, code=130)
+    monkeypatch.chdir("elsewhere")
+    # Under another name for the file, the rows that are there would be unchanged.
+    said = cli("ingest", "../rows.csv", *arguments).stderr
+    assert "1,200 documents into 'rows': 1,200 new, 0 updated, 0 unchanged" in said
+
+
 KEYS = [
     {"id": 1, "content": "c", "embedding": [1], "metadata": {"x": 1}, "metadata.id": 3, "metadata.metadata.id": 4},
     {"metadata": 5, "": 2, "$x": 1, "a.b": {"c": [None]}},

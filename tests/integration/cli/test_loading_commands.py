@@ -110,6 +110,9 @@ def test_reembed(cli, monkeypatch, tmp_path):
     assert "was filled by the embedder 'hashing-32'" in cli("search", "text 7", "-c", "rows", code=1).stderr
     monkeypatch.setenv("ROWSPACE_EMBEDDER", "other_embedder:smaller")
     assert json.loads(cli("search", "text 7", "-c", "rows", "--json").stdout)[0]["content"] == "text 7"
+    cli("reembed", "rows", "--embedder", "rowspace.testing:HashingEmbedder", "--index", "ivfflat")
+    found = collections(cli)["rows"]
+    assert (found["dimension"], found["index"]["method"]) == (64, "ivfflat")
     assert "There is no collection 'none'" in cli("reembed", "none", code=1).stderr
 
 

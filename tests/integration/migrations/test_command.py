@@ -68,7 +68,8 @@ def test_a_schema_named_public_is_the_default_one(alembic, scratch):
 
 @pytest.mark.parametrize("schema", ["public", "rag"])
 def test_no_drift_with_collections_and_tables_of_others(alembic, scratch, schema):
-    upgrade(scratch.engine, schema=schema)
+    for one in (schema, "another"):
+        upgrade(scratch.engine, schema=one)
     scratch.add_collection(schema)
     scratch.run(f"CREATE TABLE {schema}.orders (id int PRIMARY KEY, embedding vector(3))")
     scratch.run(f"CREATE TABLE {schema}.documents_of_others (x int); CREATE TABLE public.others (x int)")

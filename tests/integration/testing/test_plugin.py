@@ -22,6 +22,7 @@ def test_a_migrated_engine(rowspace_engine, rowspace_url):
 def test_commits_are_rolled_back(rowspace_session, run):
     CollectionRepository(rowspace_session).create("news", 3)
     rowspace_session.commit()
+    CollectionRepository(rowspace_session).create("taken back", 3)
     rowspace_session.rollback()
     assert [c.name for c in CollectionRepository(rowspace_session).list()] == ["news"]
 
@@ -42,8 +43,10 @@ import pytest
 
 @pytest.mark.parametrize("run", [1, 2])
 async def test_commits_are_rolled_back(rowspace_async_session, run):
-    await AsyncCollectionRepository(rowspace_async_session).create("news", 3)
+    made = await AsyncCollectionRepository(rowspace_async_session).create("news", 3)
     await rowspace_async_session.commit()
+    assert made.name == "news"
+    await AsyncCollectionRepository(rowspace_async_session).create("taken back", 3)
     await rowspace_async_session.rollback()
     assert [c.name for c in await AsyncCollectionRepository(rowspace_async_session).list()] == ["news"]
 

@@ -37,9 +37,11 @@ def collection(db):
 
 
 def test_a_new_collection_comes_with_its_partition_and_goes_with_it(collection):
+    from django.utils import timezone
+
     assert f"documents_{collection.pk}" in partitions()
     assert collection.index["method"] == "hnsw"
-    assert collection.created_at is not None
+    assert collection.created_at <= timezone.now()
     pk = collection.pk
     collection.delete()
     assert f"documents_{pk}" not in partitions()
@@ -132,29 +134,34 @@ def test_bad_collections_are_refused(collection):
 
 
 def test_signals_are_sent(db):
-    from django.db.models.signals import post_save
+    from django.db.models.signals import post_save, pre_save
 
     from rowspace.integrations.django.models import Collection
 
     seen = []
 
-    def receive(instance, created, **kwargs):
-        seen.append((instance.name, created))
+    def receive(instance, raw, using, update_fields, created=None, **kwargs):
+        seen.append((instance.name, raw, using, update_fields, created))
 
-    post_save.connect(receive, sender=Collection)
+    for signal in (pre_save, post_save):
+        signal.connect(receive, sender=Collection)
     try:
         Collection.objects.create(name="signalled", dimension=3)
     finally:
-        post_save.disconnect(receive, sender=Collection)
-    assert seen == [("signalled", True)]
+        for signal in (pre_save, post_save):
+            signal.disconnect(receive, sender=Collection)
+    assert seen == [("signalled", False, "default", None, None), ("signalled", False, "default", None, True)]
 
 
 def test_ingest_and_search(tmp_path):
     file = tmp_path / "notes.jsonl"
-    rows = [{"id": f"n{n}", "content": f"note {n} on {'cats' if n % 2 else 'dogs'}", "n": n} for n in range(6)]
+    rows = [
+        {"id": f"n{n}", "content": f"note {n} on {'cats' if n % 2 else 'dogs'}", "猫": "é", "n": n} for n in range(6)
+    ]
     file.write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
     assert call("rowspace_ingest", str(file), collection="pets").startswith("6 documents into 'pets': 6 new")
     assert "6 unchanged" in call("rowspace_ingest", str(file), collection="pets")
+    assert call("rowspace_ingest", str(file), collection="pets", verbosity=0) == ""
     lines = call(
         "rowspace_search", "note on dogs", "-c", "pets", "-k", "2", "--filter", '{"n": {"$gt": 1}}'
     ).splitlines()
@@ -162,6 +169,7 @@ def test_ingest_and_search(tmp_path):
     assert {line.split("\t")[2] for line in lines} == {"n2", "n4"}
     (found,) = call("rowspace_search", "cats", "-c", "pets", "-k", "1", "--mode", "text", "--json").splitlines()
     assert json.loads(found)["id"] in {"n1", "n3", "n5"}
+    assert '"猫": "é"' in found
 
 
 def test_ingest_of_csv_with_vectors(tmp_path):
@@ -188,6 +196,7 @@ def test_ingest_of_csv_with_vectors(tmp_path):
     ("args", "message"),
     [
         (("rowspace_search", "x", "-c", "none"), "There is no collection 'none'"),
+        (("rowspace_search", "x"), "arguments are required: --collection"),
         (("rowspace_search", "-c", "none"), "a search takes a text or a vector"),
         (("rowspace_search", "x", "-c", "none", "--filter", "{"), "--filter takes JSON"),
         (("rowspace_ingest", "x.pdf", "-c", "none"), "does not tell the format"),
@@ -343,6 +352,16 @@ def test_the_setting_is_checked(settings_of, setting, message):
     assert found.id == "rowspace.E001"
 
 
+def test_a_database_that_cannot_be_used_is_found(monkeypatch):
+    from django.db import connections
+
+    from rowspace.integrations.django.checks import check_settings
+
+    monkeypatch.setattr(connections["default"], "vendor", "sqlite")
+    (found,) = check_settings()
+    assert (found.id, "is sqlite" in found.msg) == ("rowspace.E002", True)
+
+
 def test_models_that_go_to_another_database_are_found(settings_of):
     from rowspace.integrations.django.checks import check_settings
 
@@ -371,6 +390,29 @@ def test_other_databases_and_drivers_are_refused():
     old = SimpleNamespace(vendor="postgresql", alias="default", Database=SimpleNamespace(__name__="psycopg2"))
     with pytest.raises(ConfigurationError, match=r"runs on psycopg2.*pip install 'psycopg\[binary\]'"):
         check_backend(old)
+
+
+def test_a_url_becomes_an_entry_of_databases(monkeypatch):
+    from rowspace.integrations.django import database_settings
+
+    assert database_settings("postgresql://us%40er:p%40ss@db.example.org:6432/app?sslmode=require") == {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "app",
+        "USER": "us@er",
+        "PASSWORD": "p@ss",
+        "HOST": "db.example.org",
+        "PORT": 6432,
+        "OPTIONS": {"sslmode": "require"},
+    }
+    # Django writes these without a check for None.
+    bare = database_settings("postgresql:///?host=/run/postgresql")
+    assert (bare["NAME"], bare["USER"], bare["PASSWORD"], bare["PORT"], bare["OPTIONS"]) == ("", "", "", "", {})
+    assert bare["HOST"] == "/run/postgresql"
+    # As os.environ.get gives it where the variable is not set: no other database is taken in its place.
+    monkeypatch.setenv("ROWSPACE_DATABASE_URL", "postgresql://other/database")
+    for none in ("", None):
+        with pytest.raises(ConfigurationError, match="cannot be read; expected postgresql://"):
+            database_settings(none)
 
 
 @pytest.fixture
@@ -441,8 +483,11 @@ def test_engines_of_rowspaces_own_read_what_is_committed():
 
     connections["default"].settings_dict["OPTIONS"]["assume_role"] = "pg_monitor"
     try:
-        with database() as made, made.begin() as session:
-            assert session.scalar(text("SELECT current_user")) == "pg_monitor"
+        # Also on a connection that was rolled back since.
+        with database(pool_size=1) as made:
+            for _ in range(2):
+                with made.session() as session:
+                    assert session.scalar(text("SELECT current_user")) == "pg_monitor"
 
         async def ask():
             async with async_database() as made, made.begin() as session:

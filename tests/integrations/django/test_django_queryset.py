@@ -54,6 +54,33 @@ def titles(hits):
     return [hit.entity.title for hit in hits]
 
 
+def test_a_search_leaves_djangos_own_statements_as_they_are(articles):
+    from django.db import connection
+
+    before = connection.features.uses_server_side_binding
+    assert titles(articles.filter(year__gt=2003).nearest([0, 0, 0], k=1)) == ["a4"]
+    assert connection.features.uses_server_side_binding is before is False
+
+
+def test_a_text_is_embedded_for_a_model_too(articles, settings_of):
+    vector = HashingEmbedder(3).embed_query("a word")
+    # Given as a function, which is called.
+    with settings_of(ROWSPACE={"EMBEDDER": "shelf.embedders.small"}):
+        assert articles.nearest("a word", k=3) == articles.nearest(vector, k=3)
+        assert articles.hybrid("apple", k=3, text_field="body")
+    with settings_of(ROWSPACE={}), pytest.raises(ConfigurationError, match="A text needs an embedder"):
+        articles.nearest("a word")
+
+
+def test_a_collection_that_was_deleted_is_said_to_be_gone(collection):
+    from rowspace.integrations.django.models import Document
+
+    documents = Document.objects.filter(collection_id=collection.pk)
+    collection.delete()
+    with pytest.raises(CollectionNotFound, match="not there any more"):
+        documents.nearest([1.0] * 64)
+
+
 def test_nearest_orders_by_the_distance_of_the_index(articles):
     hits = articles.nearest([0, 0, 0], k=3)
     assert titles(hits) == ["a0", "a1", "a2"]

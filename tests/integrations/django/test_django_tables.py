@@ -37,6 +37,8 @@ def test_kinds_of_vectors_and_keys(isolated):
         class Meta:
             app_label = "shelf"
             db_table = 'rag"."many'
+            # Only those of vectors count.
+            indexes = (models.Index(fields=["data"], name="ordinary", opclasses=["jsonb_path_ops"]),)
 
     entity = mapped(Many)
     assert mapped(Many) is entity
@@ -52,6 +54,7 @@ def test_kinds_of_vectors_and_keys(isolated):
     }
     assert [table.c[name].type.dimension for name in ("full", "half", "sparse", "bits")] == [3, 4, 5, 6]
     assert [c.name for c in table.primary_key] == ["id"]
+    assert table.indexes == set()
 
 
 def test_inherited_models_and_proxies(isolated):

@@ -7,6 +7,7 @@ from io import StringIO
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from rowspace.errors import ConfigurationError, InvalidVector, StoreUnavailable
 
@@ -253,6 +254,30 @@ def test_a_failed_statement_that_is_swallowed_is_not_committed_in_silence(db):
         made.execute(text("SELECT nonsense"))
 
 
+def test_another_thread_may_not_use_the_connection(db):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from django.db import DatabaseError
+
+    from rowspace.integrations.django import session
+
+    with session() as made, ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(made.execute, text("SELECT 1"))
+        with pytest.raises(DatabaseError, match="can only be used in that same thread"):
+            asked.result()
+
+
+def test_an_error_has_django_look_at_its_connection(db):
+    from django.db import connection
+
+    from rowspace.integrations.django import session
+
+    with pytest.raises(ProgrammingError), session() as made:
+        made.execute(text("SELECT nonsense"))
+    assert connection.errors_occurred
+    connection.errors_occurred = False
+
+
 def test_vectors_go_in_binary(db):
     from rowspace import CollectionRepository, DocumentRepository
     from rowspace.integrations.django import session
@@ -309,6 +334,8 @@ def test_a_result_can_be_read_bit_by_bit(db):
 
     with session() as made:
         rows = made.execute(text("SELECT generate_series(1, 1000)"), execution_options={"yield_per": 100})
+        # By a cursor of the server's, which keeps what has not been asked for.
+        assert made.scalar(text("SELECT count(*) FROM pg_cursors")) == 1
         assert sum(rows.scalars()) == 500_500
 
 

@@ -102,6 +102,15 @@ async def test_http_errors_of_other_endpoints(error, expected):
         assert answer.json().items() >= expected.items()
 
 
+async def test_the_methods_of_an_endpoint_that_is_not_described():
+    app = FastAPI()
+    add_problem_handlers(app)
+    app.add_api_route("/hidden", lambda: "", methods=["GET"], include_in_schema=False)
+    async with client_of(app) as client:
+        answer = await client.post("/hidden")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+
+
 @pytest.mark.parametrize(
     ("request_", "fault"),
     [

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from rowspace import AsyncDatabase, Database, DocumentService
-from rowspace.errors import CollectionNotFound, ConfigurationError, PermissionDenied, SchemaNotReady
+from rowspace.errors import (
+    CollectionNotFound,
+    ConfigurationError,
+    PermissionDenied,
+    SchemaNotReady,
+    StoreUnavailable,
+)
 from rowspace.integrations.langchain import DistanceStrategy, RowspaceEmbeddings, RowspaceVectorStore
 from rowspace.migrations import downgrade
 from rowspace.testing import HashingEmbedder
@@ -313,3 +320,29 @@ others = {"langchain", "langchain_classic", "langchain_openai", "langchain_commu
 assert not others & set(sys.modules), others & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("maker", "given"),
+    [("from_texts", ["a"]), ("from_documents", [Document("a")]), ("from_embeddings", [("a", [1.0] * 16)])],
+)
+async def test_a_store_that_could_not_be_filled_is_closed(maker, given):
+    """Nobody else could close it: the caller never sees it."""
+    closed = []
+
+    class Store(RowspaceVectorStore):
+        def close(self):
+            closed.append("sync")
+            super().close()
+
+        async def aclose(self):
+            closed.append("async")
+            await super().aclose()
+
+    nowhere = "postgresql://nobody@127.0.0.1:1/none"
+    with pytest.raises(StoreUnavailable):
+        getattr(Store, maker)(given, Embedder(16), connection=nowhere)
+    assert closed == ["sync"]
+    with pytest.raises(StoreUnavailable):
+        await getattr(Store, f"a{maker}")(given, Embedder(16), connection=nowhere)
+    assert closed == ["sync", "async"]

@@ -27,6 +27,13 @@ def test_what_is_no_json(client, problem_of, body, said):
     assert said in problem_of(client.post("/api/collections", content=body, headers=JSON), 400)["detail"]
 
 
+@pytest.mark.parametrize("path", ["/api/collections", "/api/collections/{name}/documents", "/api/search"])
+@pytest.mark.parametrize("headers", [JSON, {}])
+def test_no_body(client, collection, problem_of, path, headers):
+    problem = problem_of(client.post(path.format(name=collection), headers=headers), 422)
+    assert problem["errors"][0]["pointer"] == ""
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
 def test_another_media_type_which_a_page_could_send_unasked(client, name, problem_of, kind):
     body = json.dumps({"name": name, "dimension": 2}).encode()

@@ -170,6 +170,20 @@ def test_a_table_becomes_a_new_collection(open_app, new_database):
     assert app.selectbox(key="collection").value == "*fruit*", "the next page shows what was loaded"
 
 
+def test_a_search_after_a_load_finds_what_was_loaded(open_app, new_database):
+    url = new_database()
+    with Database.open(url) as database:
+        service = DocumentService(database, HashingEmbedder())
+        service.create_collection("fruit")
+        service.add("fruit", ["a red apple"])
+    app = quiet(open_app(url))
+    assert "green pear" not in html_of(search(app, "green pear"))
+    upload(app.switch_page("views/load.py").run(), "more.csv", CSV.encode())
+    app.selectbox(key="load_into").set_value("fruit").run()
+    quiet(app.button(key="load_button").click().run())
+    assert "green pear" in html_of(search(app.switch_page("views/search.py").run(), "green pear"))
+
+
 def test_texts_go_into_a_collection_of_the_same_embedder_alone(open_app, new_database):
     url = new_database()
     with Database.open(url) as database:

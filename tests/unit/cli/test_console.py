@@ -6,11 +6,16 @@ import re
 import sys
 
 import pytest
+from pydantic import SecretStr
 
 from rowspace import Finding
 from rowspace.cli.console import print_hits, print_rows
+from rowspace.cli.demo import _what_next
 from rowspace.cli.doctor import _print
+from rowspace.cli.index import _bar
 from rowspace.cli.process import say
+from rowspace.cli.settings import Settings
+from rowspace.diagnosis import BuildProgress
 from rowspace.services import SearchHit
 
 # Clears the screen, sets the title and the clipboard, begins a sequence in one byte.
@@ -54,3 +59,28 @@ def test_findings(shown):
 def test_what_is_said(capsys):
     say(f"ein Wörtchen\tund 中文\n{HOSTILE}")
     assert capsys.readouterr().err == f"ein Wörtchen\tund 中文\n{WRITTEN}\\rf\n"
+
+
+def test_a_bar_keeps_out_of_what_is_printed(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with _bar() as show:
+        show(BuildProgress("ix_big", "loading tuples", 50.0, 1.0))
+    printed = capsys.readouterr()
+    assert (printed.out, "ix_big: loading tuples" in printed.err) == ("", True)
+
+
+def test_where_there_is_no_terminal_a_phase_is_a_line(capsys):
+    with _bar() as show:
+        for phase, percent in (("loading tuples", 5.0), ("loading tuples", 50.0), ("waiting", None)):
+            show(BuildProgress("ix_big", phase, percent, 1.0))
+    assert capsys.readouterr().err == "ix_big: loading tuples\nix_big: waiting\n"
+
+
+@pytest.mark.parametrize(("url", "is_asked_for"), [(None, False), ("postgresql://host/name", True)])
+def test_the_demo_says_what_its_commands_need(monkeypatch, capsys, url, is_asked_for):
+    monkeypatch.delenv("ROWSPACE_DATABASE_URL", raising=False)
+    _what_next(Settings().overridden(database_url=url and SecretStr(url)), "[b]demo")
+    printed = capsys.readouterr().out
+    assert ("the same --url" in printed) is is_asked_for
+    # No markup of rich's.
+    assert printed.count("--collection '[b]demo'") == 3

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rowspace.cli.corpus import documents
+from rowspace.cli.corpus import _imported, documents
 from rowspace.cli.wording import searchable
 
 DIGEST = """
@@ -70,6 +70,13 @@ def test_it_is_the_same_in_every_process():
         return done.stdout
 
     assert digest("1") == digest("2")
+
+
+@pytest.mark.parametrize("name", ["antigravity", "this"])
+def test_modules_that_act_when_they_are_imported_are_not(monkeypatch, name):
+    imported = []
+    monkeypatch.setattr("rowspace.cli.corpus.import_module", imported.append)
+    assert [*_imported(name), *imported] == []
 
 
 def test_nothing_of_the_environment_is_in_it(corpus):

@@ -1,10 +1,10 @@
 import pgvector.sqlalchemy
 import pytest
-from alembic.autogenerate.api import AutogenContext
+from alembic.autogenerate.api import AutogenContext, compare_metadata
 from alembic.autogenerate.render import _repr_type, render_op_text
 from alembic.migration import MigrationContext
 from alembic.operations.ops import CreateIndexOp, CreateTableOp, DropIndexOp, ModifyTableOps, UpgradeOps
-from sqlalchemy import ARRAY, Column, Integer, MetaData, Table, Text
+from sqlalchemy import ARRAY, Column, Integer, MetaData, Table, Text, create_engine
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.schema import CreateIndex
 
@@ -90,6 +90,17 @@ def test_what_is_rendered_for_a_model_runs(column, quantize, expected):
     assert str(CreateIndex(made_again).compile(dialect=psycopg.dialect())) == (
         f"CREATE INDEX ix_articles_embedding ON articles USING hnsw ({expected}) WITH (m = 8, ef_construction = 32)"
     )
+
+
+def test_another_database_is_left_to_alembic():
+    """An application may have SQLite too, whose catalogs are others."""
+    wanted = MetaData()
+    Table("articles", wanted, Column("id", Integer, primary_key=True), Column("title", Text))
+    with create_engine("sqlite://").connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE articles (id INTEGER NOT NULL PRIMARY KEY)")
+        migration = MigrationContext.configure(connection, opts=configure_options())
+        ((change, *_, column),) = compare_metadata(migration, wanted)
+    assert (change, column.name) == ("add_column", "title")
 
 
 def test_an_index_is_dropped_before_one_of_its_name_is_made_on_another_table():

@@ -147,6 +147,10 @@ def test_the_removal_of_an_index_is_restored_with_every_option():
         assert expected in code
 
 
+def test_a_unique_index_is_restored_as_one():
+    assert replace(STORED, method="btree", is_unique=True).creation().to_index().unique
+
+
 def test_an_expression_keeps_its_operator_class_when_restored():
     keys = [{"column": None, "expression": "embedding::vector(3)", "opclass": "vector_l2_ops", "is_default": False}]
     context = MigrationContext.configure(dialect=psycopg.dialect())

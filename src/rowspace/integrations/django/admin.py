@@ -79,12 +79,12 @@ class SearchForm(forms.Form):
     filter = FilterField(label="Metadata filter", required=False)
 
     def clean_filter(self) -> Any:
-        """Take an empty field for no filter, and refuse what is no JSON object."""
+        """Refuse what is no JSON object."""
         given = self.cleaned_data["filter"]
         if given is not None and not isinstance(given, dict):
             message = 'A filter is a JSON object, such as {"year": {"$gt": 2020}}.'
             raise forms.ValidationError(message)
-        return given or None
+        return given
 
 
 @admin.register(Collection)

@@ -45,8 +45,7 @@ def _is_plain(query: Any, model: Any) -> bool:
     query.get_initial_alias()
     used = [alias for alias, count in query.alias_refcount.items() if count]
     whole = query.combinator or query.is_sliced or query.distinct or query.group_by is not None or query.extra_tables
-    over_groups = query.where.contains_aggregate or query.where.contains_over_clause
-    return used == [model._meta.db_table] and not whole and not over_groups
+    return used == [model._meta.db_table] and not whole and not query.where.contains_over_clause
 
 
 def _key_in(queryset: Any, entity: type[Any]) -> ColumnElement[bool]:

@@ -8,9 +8,10 @@ from django.db import connections
 from psycopg import IsolationLevel
 from sqlalchemy import URL, event
 
-from rowspace.engine import AsyncDatabase, Database, resolve_url
+from rowspace.engine import AsyncDatabase, Database
 from rowspace.errors import ConfigurationError
 from rowspace.integrations.django.conf import alias_of
+from rowspace.urls import read_url
 
 __all__ = ["async_database", "check_backend", "database", "database_settings"]
 
@@ -47,10 +48,7 @@ def database_settings(url: str | URL) -> dict[str, Any]:
     Raises:
         ConfigurationError: it is not a URL.
     """
-    read = resolve_url(url)
-    if read is None:
-        message = "Expected a URL such as postgresql://user:password@host:5432/name, got an empty one."
-        raise ConfigurationError(message)
+    read = read_url(url)
     options = dict(read.query)
     return {
         "ENGINE": "django.db.backends.postgresql",

@@ -178,7 +178,8 @@ def create_tables(instance: Any, created: bool, raw: bool, using: str, **_: Any)
 
 def drop_tables(instance: Any, using: str, **_: Any) -> None:
     """Drop the partition of a collection that was deleted, with all its documents."""
-    with transaction.atomic(using=using), session(using) as made:
+    # Django deletes inside of an atomic block, wherever somebody listens.
+    with session(using) as made:
         # Nothing of it depends on the rest of the row, which is gone; whether it was being re-embedded, neither.
         CollectionRepository(made).drop_tables(rows.Collection(id=instance.pk, dimension=1, reembedding={}))
 

@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 from rowspace.engine import Database
 from rowspace.integrations.flask.blueprint import make_blueprint
 from rowspace.integrations.flask.extension import Rowspace
-from rowspace.integrations.flask.problems import add_problem_handlers, answer_to, own_request_id
+from rowspace.integrations.flask.problems import answer_to, own_request_id
 from rowspace.integrations.rest.origins import origin_headers
 from rowspace.integrations.rest.settings import ServerSettings, read_settings
 from rowspace.services import Embedder
@@ -39,8 +39,7 @@ def create_app(
     settings = settings if settings is not None else read_settings()
     app = Flask("rowspace", static_folder=None, template_folder=None)
     Rowspace(embedder=embedder, answers=answers).init_app(app, settings=settings, database=database)
-    add_problem_handlers(app)
-    # All that is left is Rowspace's own: no debugger is to show it to a caller.
+    # Every error is Rowspace's own: no debugger is to show it to a caller.
     app.register_error_handler(Exception, lambda error: answer_to(error, own_request_id()))
     app.register_blueprint(make_blueprint())
 

@@ -8,3 +8,7 @@ class Other(HashingEmbedder):
 
 
 other = Other()
+
+
+def small():
+    return HashingEmbedder(3)
