@@ -10,7 +10,7 @@ import pytest
 
 import rowspace
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
+PAGES = Path(__file__).parents[2] / "docs" / "reference" / "api"
 DIRECTIVE = re.compile(r"^\.\. auto(class|function|module):: (\S+)\n(?:   :members:(.*)\n)?", re.MULTILINE)
 
 
@@ -21,7 +21,8 @@ def names_in(kind: str, path: str, members: str) -> list[str]:
 
 
 def written() -> set[str]:
-    return {name for match in DIRECTIVE.findall(PAGE.read_text("utf-8")) for name in names_in(*match)}
+    text = "\n".join(page.read_text("utf-8") for page in sorted(PAGES.glob("*.md")))
+    return {name for match in DIRECTIVE.findall(text) for name in names_in(*match)}
 
 
 def test_the_reference_has_every_public_name():
