@@ -137,10 +137,11 @@ def _fits(number: int | Decimal) -> bool:
 def to_json(value: Scalar | Mapping[str, Any]) -> str:
     """Return the JSON text of a scalar or of nested dicts of scalars; a scalar's is also its jsonpath literal.
 
-    `json` alone cannot do it: Decimal and integers of more than 4,300 digits have to stay exact.
+    `json` alone cannot do it: Decimal and integers of more than 4,300 digits have to stay exact. Keys come in
+    order: the same document has the same text.
     """
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{to_json(key)}: {to_json(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{to_json(key)}: {to_json(inner)}" for key, inner in sorted(value.items())) + "}"
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, int) and not isinstance(value, bool):

@@ -284,5 +284,6 @@ def _is_of(attribute: InstrumentedAttribute[Any], model: type[Any]) -> bool:
 def _carries(where: Where | None, condition: Any) -> bool:
     """Tell whether the conditions of a search contain that of an index as it is."""
     if isinstance(condition, Mapping):
-        return isinstance(where, Mapping) and all(where.get(key, ...) == one for key, one in condition.items())
+        # As the planner compares: it takes no part out of a document, and to Python 1 is True.
+        return isinstance(where, Mapping) and filter_values(condition).items() <= filter_values(where).items()
     return not isinstance(where, Mapping) and as_sql(condition) in map(as_sql, where or ())

@@ -150,12 +150,17 @@ def test_an_index_of_some_rows_serves_searches_that_say_which(where, quantize):
     [
         (None, None),
         ({"lang": "de"}, None),
-        ({"lang": "en", "year": {"$gt": 1}}, "halfvec"),
+        ({"lang": "en", "n": 1}, "halfvec"),
+        ({"n": 1, "lang": "en", "year": {"$gt": 1}}, "halfvec"),
+        ({"$and": [{"lang": "en"}, {"n": 1}]}, "halfvec"),
+        # One document of three keys, of which the planner does not take two.
+        ({"lang": "en", "n": 1, "year": 2}, None),
+        ({"lang": "en", "n": True}, None),
         ([Document.id > "a"], None),
     ],
 )
 def test_an_index_of_some_documents_serves_searches_that_say_which(where, quantize):
-    index = {"quantize": "halfvec", "where": {"lang": "en"}}
+    index = {"quantize": "halfvec", "where": {"lang": "en", "n": 1}}
     subject = subject_of(Collection(id=1, name="a", dimension=2, distance="cosine", index=index))
     assert plan_search(subject, 3, where, {}, query=[1, 2]).target.quantize == quantize
 

@@ -88,7 +88,8 @@ def _keys(depth: int, **more: Any) -> Schema:
 
 def _filter() -> Schema:
     part = _keys(0, minProperties=1)
-    logic = {"$and": _array(part, minItems=1), "$or": _array(part, minItems=1), "$not": part}
+    several = _array(part, minItems=1)
+    logic = {"$and": several, "$or": several, "$not": {"anyOf": [part, several]}}
     about = "A metadata filter; its keys are dotted paths. What nests deeper than this shows is accepted too."
     return _keys(1, properties=logic, description=about, examples=[{"year": {"$gte": 2020}}])
 
@@ -98,7 +99,9 @@ def _plain_arrays(value: Any) -> Any:
     if isinstance(value, dict):
         for key, inner in value.items():
             for item in inner if isinstance(inner, list) else [inner]:
-                if isinstance(inner, list) and key not in {"$and", "$or"} and isinstance(item, dict | list):
+                # In capitals too, as the library takes them.
+                of_filters = key.lower() in {"$and", "$or", "$not"}
+                if isinstance(inner, list) and not of_filters and isinstance(item, dict | list):
                     message = f"the array at {key!r:.60} holds an array or an object, expected plain values"
                     raise ValueError(message)
                 _plain_arrays(item)

@@ -24,6 +24,7 @@ def fits(adapter, value):
         {"tags": {"$contains": "a"}, "kind": {"$in": ["a", "b"]}},
         {"$or": [{"a": 1}, {"b": {"$exists": False}}]},
         {"$not": {"a": {"$like": "a%"}}},
+        {"$not": [{"a": 1}, {"b": 2}]},
         {"a": {"b": {"$between": [1, 2]}}},
     ],
     ids=str,
@@ -40,6 +41,11 @@ def test_filters(value):
 )
 def test_what_no_filter_is(value):
     assert not fits(FILTER, value)
+
+
+@pytest.mark.parametrize("value", [{"$AND": [{"a": 1}]}, {"a": {"$not": [{"$gt": 1}, {"$lt": 0}]}}], ids=str)
+def test_arrays_of_conditions_wherever_the_library_takes_them(value):
+    assert FILTER.validate_python(value) == value
 
 
 @pytest.mark.parametrize("value", [{"a": [{"b": 1}]}, {"a": {"$in": [[1]]}}, {"$and": [{"a": [[1]]}]}], ids=str)
