@@ -202,6 +202,9 @@ _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
     "54000": lambda message: InvalidText if "tsvector" in message else None,
 }
 
+# While it connects, libpq hands on the server's words alone.
+_FULL = re.compile(r"FATAL:\s+(?:too many connections for|sorry, too many clients|remaining connection slots)")
+
 # What drivers raise without a SQLSTATE for a server that is not reached; the second is psycopg's `connect_timeout`.
 _UNREACHED = {"OperationalError", "ConnectionTimeout"}
 
@@ -315,8 +318,8 @@ def map_error(error: Any) -> RowspaceError | None:
     SQLAlchemy's `IntegrityError`.
     """
     origin = getattr(error, "orig", None) or error
-    sqlstate = sqlstate_of(origin)
     message = str(origin).strip().splitlines()[0] if str(origin).strip() else type(origin).__name__
+    sqlstate = sqlstate_of(origin) or ("53300" if _FULL.search(message) else None)
     kind = _kind(sqlstate, message, error)
     if kind is None:
         return None

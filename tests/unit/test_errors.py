@@ -169,6 +169,21 @@ def test_a_pooler_without_a_connection_to_spare_is_not_asked_for_the_password():
 @pytest.mark.parametrize(
     "said",
     [
+        'too many connections for role "app"',
+        "sorry, too many clients already",
+        "remaining connection slots are reserved for roles with the SUPERUSER attribute",
+    ],
+)
+def test_a_server_without_a_slot_says_the_same_while_libpq_connects(said):
+    refused = DriverError(f'connection failed: connection to server at "::1", port 5432 failed: FATAL:  {said}')
+    error = map_error(refused)
+    assert type(error) is StoreUnavailable
+    assert str(error).endswith(errors._FIX_BY_SQLSTATE["53300"])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
         'connection failed: connection to server at "::1", port 5432 failed: root certificate file "/root.crt" does not '
         "exist",
         'root certificate file "/root.crt" does not exist or cannot be accessed',

@@ -177,7 +177,8 @@ def log_failure(error: Exception, problem: Problem, request_id: str) -> None:
 def _of_server(error: BaseException) -> Problem | None:
     if isinstance(error, PoolTimeout) or isinstance(error.__cause__, PoolTimeout):
         return Problem(HTTPStatus.TOO_MANY_REQUESTS, _BUSY, headers={"Retry-After": _SOON})
-    if isinstance(error, DBAPIError) and sqlstate_of(error.orig) == "57014":
+    # While a connection is made, SQLAlchemy lets asyncpg's error through as it is.
+    if sqlstate_of(getattr(error, "orig", error)) == "57014":
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, _SLOW, headers={"Retry-After": _LATER})
     if isinstance(error, errors.ConfigurationError) and error.__cause__ is not None:
         # The driver or PostgreSQL said so: what a caller can change is checked before these are asked.

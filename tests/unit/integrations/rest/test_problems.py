@@ -63,6 +63,7 @@ def caused(error, cause):
         (PoolTimeout(SECRET), 429, "1"),
         (caused(errors.StoreUnavailable(SECRET), PoolTimeout(SECRET)), 429, "1"),
         (database("57014"), 503, "5"),
+        (Driver("57014"), 503, "5"),
         (caused(errors.ConfigurationError(SECRET), database("26000")), 503, None),
         (caused(errors.ConfigurationError(SECRET), TypeError(SECRET)), 503, None),
         (database("22003"), 422, None),
