@@ -231,7 +231,7 @@ _PREPARED = (
 
 # What helps where the kind of error does not tell.
 _FIX_BY_SQLSTATE = {
-    "08P01": "A pooler such as PgBouncer says so: its pools may be full, see default_pool_size, max_client_conn, its log.",
+    "08P01": "A pooler such as PgBouncer says so. Its pools may be full (default_pool_size); its log tells more.",
     "0A000": "concurrently=False does it, and writers wait meanwhile.",
     "21000": "Two rows of a batch have keys that are one to the server, as 'A' and 'a' of citext: give one of them.",
     "22003": "A halfvec and an index with quantize='halfvec' hold numbers up to 65,504: scale the vectors.",
@@ -278,8 +278,7 @@ _BY_WORDS = (
     (re.compile(r"bind message supplies \d+ parameters, but prepared statement"), _PREPARED),
     (
         re.compile(r'.*root certificate file ".*" does not exist'),
-        "It has the certificate of the authority that signed the server's: name it by sslrootcert in the URL, or for "
-        "asyncpg by the variable PGSSLROOTCERT.",
+        "Name the certificate of the server's authority: by sslrootcert in the URL, for asyncpg by PGSSLROOTCERT.",
     ),
     (re.compile(r"can't use a named cursor outside of transactions"), _FIX_BY_SQLSTATE["25P01"]),
     (re.compile(r"sending query and params failed: number of parameters|the number of query arguments"), _TOO_MANY),

@@ -184,8 +184,7 @@ def test_a_server_without_a_slot_says_the_same_while_libpq_connects(said):
 @pytest.mark.parametrize(
     "said",
     [
-        'connection failed: connection to server at "::1", port 5432 failed: root certificate file "/root.crt" does not '
-        "exist",
+        'connection to server at "::1", port 5432 failed: root certificate file "/root.crt" does not exist',
         'root certificate file "/root.crt" does not exist or cannot be accessed',
     ],
 )

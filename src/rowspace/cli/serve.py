@@ -91,8 +91,9 @@ def _run(uvicorn: Any, app: Any, **options: Any) -> None:
     signal.signal(signal.SIGTERM, lambda *_: None)
     hang_up()
     protocol = require("rowspace.integrations.fastapi.protocol", extra="fastapi")
+    main: Any = require("uvicorn.main", extra="fastapi")
     # Which it has no option for.
-    require("uvicorn.main", extra="fastapi").Multiprocess = protocol.Supervisor
+    main.Multiprocess = protocol.Supervisor
     try:
         uvicorn.run(
             app,
