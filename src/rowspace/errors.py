@@ -202,6 +202,9 @@ _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
     "54000": lambda message: InvalidText if "tsvector" in message else None,
 }
 
+# While it connects, libpq hands on the server's words alone.
+_FULL = re.compile(r"FATAL:\s+(?:too many connections for|sorry, too many clients|remaining connection slots)")
+
 # What drivers raise without a SQLSTATE for a server that is not reached; the second is psycopg's `connect_timeout`.
 _UNREACHED = {"OperationalError", "ConnectionTimeout"}
 
@@ -228,6 +231,7 @@ _PREPARED = (
 
 # What helps where the kind of error does not tell.
 _FIX_BY_SQLSTATE = {
+    "08P01": "A pooler such as PgBouncer says so. Its pools may be full (default_pool_size); its log tells more.",
     "0A000": "concurrently=False does it, and writers wait meanwhile.",
     "21000": "Two rows of a batch have keys that are one to the server, as 'A' and 'a' of citext: give one of them.",
     "22003": "A halfvec and an index with quantize='halfvec' hold numbers up to 65,504: scale the vectors.",
@@ -270,6 +274,12 @@ _BUILD_MEMORY = (
 # What drivers and the server say in words alone, and what helps.
 _BY_WORDS = (
     (re.compile(r".*another (?:command is already|operation is) in progress"), _BUSY),
+    # The statement of that name is another session's.
+    (re.compile(r"bind message supplies \d+ parameters, but prepared statement"), _PREPARED),
+    (
+        re.compile(r'.*root certificate file ".*" does not exist'),
+        "Name the certificate of the server's authority: by sslrootcert in the URL, for asyncpg by PGSSLROOTCERT.",
+    ),
     (re.compile(r"can't use a named cursor outside of transactions"), _FIX_BY_SQLSTATE["25P01"]),
     (re.compile(r"sending query and params failed: number of parameters|the number of query arguments"), _TOO_MANY),
     (
@@ -307,8 +317,8 @@ def map_error(error: Any) -> RowspaceError | None:
     SQLAlchemy's `IntegrityError`.
     """
     origin = getattr(error, "orig", None) or error
-    sqlstate = sqlstate_of(origin)
     message = str(origin).strip().splitlines()[0] if str(origin).strip() else type(origin).__name__
+    sqlstate = sqlstate_of(origin) or ("53300" if _FULL.search(message) else None)
     kind = _kind(sqlstate, message, error)
     if kind is None:
         return None

@@ -141,13 +141,58 @@ def test_messages_say_what_and_the_fix(message, sqlstate, expected):
     assert str(map_error(wrapped(message, sqlstate))) == expected
 
 
-@pytest.mark.parametrize("sqlstate", ["26000", "42P05"])
-def test_a_pooler_between_transactions_is_named_with_what_it_needs(sqlstate):
-    message = str(map_error(wrapped('prepared statement "_pg3_1" already exists', sqlstate)))
+@pytest.mark.parametrize(
+    ("sqlstate", "said"),
+    [
+        ("26000", 'prepared statement "_pg3_1" does not exist'),
+        ("42P05", 'prepared statement "_pg3_1" already exists'),
+        ("08P01", 'bind message supplies 3 parameters, but prepared statement "_pg3_1" requires 1'),
+    ],
+)
+def test_a_pooler_between_transactions_is_named_with_what_it_needs(sqlstate, said):
+    error = map_error(wrapped(said, sqlstate))
+    message = str(error)
+    assert type(error) is errors.ConfigurationError
     assert "PgBouncer" in message
     assert '{"prepare_threshold": None} for psycopg' in message
     assert "?prepare_threshold=none" in message
     assert '"statement_cache_size": 0' in message
+
+
+def test_a_pooler_without_a_connection_to_spare_is_not_asked_for_the_password():
+    error = map_error(wrapped("query_wait_timeout", "08P01"))
+    assert type(error) is StoreUnavailable
+    assert "default_pool_size" in str(error)
+    assert "password" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'too many connections for role "app"',
+        "sorry, too many clients already",
+        "remaining connection slots are reserved for roles with the SUPERUSER attribute",
+    ],
+)
+def test_a_server_without_a_slot_says_the_same_while_libpq_connects(said):
+    refused = DriverError(f'connection failed: connection to server at "::1", port 5432 failed: FATAL:  {said}')
+    error = map_error(refused)
+    assert type(error) is StoreUnavailable
+    assert str(error).endswith(errors._FIX_BY_SQLSTATE["53300"])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'connection to server at "::1", port 5432 failed: root certificate file "/root.crt" does not exist',
+        'root certificate file "/root.crt" does not exist or cannot be accessed',
+    ],
+)
+def test_a_root_certificate_that_is_missing_is_named_as_each_driver_has_it(said):
+    error = map_error(wrapped(said, None))
+    assert type(error) is errors.ConfigurationError
+    assert "sslrootcert" in str(error)
+    assert "PGSSLROOTCERT" in str(error)
 
 
 @pytest.mark.parametrize("table", ["documents_12", "app.documents_7", "documents_12_next", "app.documents_7_changes"])

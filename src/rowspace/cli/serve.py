@@ -30,6 +30,10 @@ _FACTORIES = {False: f"{__name__}:worker", True: f"{__name__}:local_worker"}
 #: Seconds for the requests at hand, once it is to stop.
 _GRACE = 30
 
+#: Seconds for a worker to start. Uvicorn's five are over while a busy machine imports and the embedder is loaded: then
+#: it kills the worker, and a restart by SIGHUP is broken off.
+_START = 30
+
 
 class LogLevel(Enum):
     """What uvicorn logs, and what is worse."""
@@ -86,12 +90,17 @@ def _run(uvicorn: Any, app: Any, **options: Any) -> None:
     # Uvicorn raises the signal again when it is done, and done is what was asked for.
     signal.signal(signal.SIGTERM, lambda *_: None)
     hang_up()
+    protocol = require("rowspace.integrations.fastapi.protocol", extra="fastapi")
+    main: Any = require("uvicorn.main", extra="fastapi")
+    # Which it has no option for.
+    main.Multiprocess = protocol.Supervisor
     try:
         uvicorn.run(
             app,
-            http=require("rowspace.integrations.fastapi.protocol", extra="fastapi").PromptProtocol,
+            http=protocol.PromptProtocol,
             server_header=False,
             timeout_graceful_shutdown=_GRACE,
+            timeout_worker_healthcheck=_START,
             **options,
         )
     except SystemExit as ended:

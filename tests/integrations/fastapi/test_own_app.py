@@ -74,6 +74,26 @@ async def test_searches_of_a_database_of_the_callers_are_in_sessions_whose_hooks
     assert len(begun) == 1
 
 
+async def test_plain_searches_of_a_database_of_the_servers_own_begin_no_session(url):
+    app = create_app(ServerSettings(database_url=url, embedder="none"))
+    documents = [{"id": str(x), "content": f"point {x}", "embedding": [1, x]} for x in range(20)]
+    plain = {"collection": "plain", "vector": [1, 7], "k": 2}
+    begun = []
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        await client.post("/api/collections", json={"name": "plain", "dimension": 2})
+        await client.post("/api/collections/plain/documents", json={"documents": documents})
+        event.listen(Session, "after_begin", hook := lambda *arguments: begun.append(arguments))
+        try:
+            answers = [await client.post("/api/search", json=plain) for _ in range(3)]
+            assert not begun
+            # What comes back short is searched again in full, in a session.
+            await client.post("/api/search", json=plain | {"k": 30})
+        finally:
+            event.remove(Session, "after_begin", hook)
+    assert [[hit["id"] for hit in answer.json()["hits"]] for answer in answers] == [["7", "8"]] * 3
+    assert len(begun) == 1
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

@@ -143,6 +143,8 @@ def test_workers_wait_for_no_acknowledgement_in_the_middle_of_an_answer(monkeypa
     for number, handler in before.items():
         signal.signal(number, handler)
     assert run.exit_code == 0, run.output
+    # A worker that loads an embedder on a busy machine is not taken for one that hangs.
+    assert options["timeout_worker_healthcheck"] >= 30
 
     class Seen(options["http"]):
         def connection_made(self, transport):
@@ -195,6 +197,38 @@ def test_two_workers_on_the_embedded_server_which_stops_with_them(tmp_path):
         served.process.wait(20)
     assert served.process.returncode == 0
     assert gone(*served.pids, postgres)
+
+
+def refused(host, port):
+    """Wait until nobody takes connections, but not for ever."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((host, port), timeout=20).close()
+        except ConnectionRefusedError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_workers_that_finish_a_request_keep_no_others_waiting(url):
+    with serving(workers=2, ROWSPACE_DATABASE_URL=url) as served:
+        host, port = served.address.split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as client:
+            body = b'{"name": "stopping", "dimension": 2}'
+            lines = "POST /api/collections HTTP/1.1", f"Host: {host}", "Content-Type: application/json"
+            more = f"Content-Length: {len(body)}", "Expect: 100-continue", "", ""
+            client.sendall("\r\n".join([*lines, *more]).encode())
+            # A worker has begun with it, and waits for the body.
+            assert client.recv(1000).startswith(b"HTTP/1.1 100")
+            served.process.send_signal(signal.SIGTERM)
+            others_are_refused = refused(host, int(port))
+            client.sendall(body)
+            assert client.recv(1000).startswith(b"HTTP/1.1 201")
+        served.process.stderr.read()
+        served.process.wait(20)
+    assert others_are_refused
+    assert served.process.returncode == 0
 
 
 def test_workers_end_with_the_process_that_started_them(url):

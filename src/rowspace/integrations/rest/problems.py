@@ -144,6 +144,7 @@ _REFUSED = ("22", "54")
 
 _BUSY = "Every connection to the database is in use. Try again."
 _SLOW = "The database took longer than it may. Try again, or ask for less."
+_MISCONFIGURED = "The server is not set up for its database. Its log says more under the request id."
 _UNFIT = "The database refuses a value: it is too large for an index, or out of its range."
 _INTERNAL = "The server failed. Its log says more under the request id."
 
@@ -162,8 +163,11 @@ def problem_of(error: BaseException) -> Problem:
 
 
 def log_failure(error: Exception, problem: Problem, request_id: str) -> None:
-    """Log a fault of the server with the request's id and why, and with its traceback where nobody foresaw it."""
-    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    """Log a fault of the server with the request's id and why, and with its traceback where nobody foresaw it.
+
+    A right that its role lacks is one too, and a standby where a primary should be.
+    """
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(error, errors.PermissionDenied):
         unforeseen = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
         # The rest of a driver's message is the statement.
         why = str(error).partition("\n")[0]
@@ -173,8 +177,12 @@ def log_failure(error: Exception, problem: Problem, request_id: str) -> None:
 def _of_server(error: BaseException) -> Problem | None:
     if isinstance(error, PoolTimeout) or isinstance(error.__cause__, PoolTimeout):
         return Problem(HTTPStatus.TOO_MANY_REQUESTS, _BUSY, headers={"Retry-After": _SOON})
-    if isinstance(error, DBAPIError) and sqlstate_of(error.orig) == "57014":
+    # While a connection is made, SQLAlchemy lets asyncpg's error through as it is.
+    if sqlstate_of(getattr(error, "orig", error)) == "57014":
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, _SLOW, headers={"Retry-After": _LATER})
+    if isinstance(error, errors.ConfigurationError) and error.__cause__ is not None:
+        # The driver or PostgreSQL said so: what a caller can change is checked before these are asked.
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, _MISCONFIGURED)
     for kind, (status, detail, retry) in _UNEXPLAINED.items():
         if isinstance(error, kind):
             wait = getattr(error, "retry_after", None)

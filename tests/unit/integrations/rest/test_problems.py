@@ -63,6 +63,9 @@ def caused(error, cause):
         (PoolTimeout(SECRET), 429, "1"),
         (caused(errors.StoreUnavailable(SECRET), PoolTimeout(SECRET)), 429, "1"),
         (database("57014"), 503, "5"),
+        (Driver("57014"), 503, "5"),
+        (caused(errors.ConfigurationError(SECRET), database("26000")), 503, None),
+        (caused(errors.ConfigurationError(SECRET), TypeError(SECRET)), 503, None),
         (database("22003"), 422, None),
         (database("54000"), 422, None),
         (database("XX000"), 500, None),
@@ -173,9 +176,11 @@ def test_a_server_that_is_not_ready():
 
 def test_the_log_has_the_id_and_a_traceback_where_nobody_foresaw_it(caplog):
     caplog.set_level(logging.INFO, "rowspace.http")
-    for error in (errors.CollectionNotFound("c"), errors.StoreUnavailable("away\nSELECT 1"), RuntimeError("bug")):
+    away, denied = errors.StoreUnavailable("away\nSELECT 1"), errors.PermissionDenied("no")
+    for error in (errors.CollectionNotFound("c"), away, denied, RuntimeError("bug")):
         log_failure(error, problem_of(error), "id-7")
     assert [(record.getMessage(), bool(record.exc_info)) for record in caplog.records] == [
         ("request id-7: StoreUnavailable: away", False),
+        ("request id-7: PermissionDenied: no", False),
         ("request id-7: RuntimeError: bug", True),
     ]
