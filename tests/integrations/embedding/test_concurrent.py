@@ -125,6 +125,12 @@ def test_an_error_that_stays_is_raised_while_others_wait_to_try_again(embed):
         assert len(hosted.requests) <= 3
 
 
+def test_the_longest_wait_may_be_none_at_all(embed, waits):
+    with server((503, None)) as url:
+        embed(wrapped(url, waits, retry=Retry(longest=0)), TEXTS[:2])
+    assert waits == [0]
+
+
 def test_retry_after_may_be_a_date(embed, waits):
     moment = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     with server((429, moment)) as url:
@@ -226,7 +232,7 @@ def test_a_query_and_nothing(waits):
         embedder = wrapped(url, waits)
         assert embedder.embed_query("text 1").tolist() == EXPECTED[1].tolist()
         assert asyncio.run(embedder.aembed_query("text 2")).tolist() == EXPECTED[2].tolist()
-        assert len(embedder.embed_documents([])) == len(asyncio.run(embedder.aembed_documents([]))) == 0
+        assert embedder.embed_documents([]).shape == asyncio.run(embedder.aembed_documents([])).shape == (0, 0)
     assert len(waits) == 2
 
 
