@@ -121,7 +121,10 @@ def test_an_error_that_stays_is_raised_while_others_wait_to_try_again(embed):
         hosted = Hosted(url)
         with pytest.raises(httpx.HTTPStatusError, match="401"):
             embed(ConcurrentEmbedder(hosted, limit=3, chunk_size=1), TEXTS[:3])
-        # Nobody has tried again.
+        for thread in threading.enumerate():
+            if thread.name.startswith("rowspace-embed"):
+                thread.join()
+        # Nobody has tried again, or does.
         assert len(hosted.requests) <= 3
 
 
@@ -225,6 +228,24 @@ def test_an_error_does_not_wait_for_requests_under_way():
         ConcurrentEmbedder(Slow(8), chunk_size=1).embed_documents(["right", "wrong"])
     assert not ended.is_set()
     released.set()
+
+
+async def test_what_is_under_way_has_ended_when_an_error_is_raised():
+    ended = []
+
+    class Slow(HashingEmbedder):
+        async def aembed_documents(self, texts):
+            if texts == ["wrong"]:
+                raise ValueError
+            try:
+                await asyncio.sleep(30)
+            finally:
+                await asyncio.sleep(0.01)
+                ended.extend(texts)
+
+    with pytest.raises(ValueError):  # noqa: PT011 -- it says nothing
+        await ConcurrentEmbedder(Slow(8), chunk_size=1).aembed_documents(["one", "wrong", "two"])
+    assert ended == ["one", "two"]
 
 
 def test_a_query_and_nothing(waits):

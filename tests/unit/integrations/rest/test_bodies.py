@@ -72,6 +72,13 @@ def test_lines_may_be_cut_anywhere(size):
     assert read(LineReader(100), b"\xef\xbb", b"\xbf" + chunks[0], *chunks[1:]) == ["茶", "b", "c"]
 
 
+def test_a_line_that_is_too_long_is_refused_before_it_ends():
+    line = lines({"content": "a"})
+    assert read(LineReader(len(line)), line + b"\n", line) == ["a", "a"]
+    with pytest.raises(RequestFault, match="Line 2 is longer than the 4 bytes that are taken"):
+        list(LineReader(4).feed(b"\nabcde"))
+
+
 def test_a_long_line_may_come_byte_by_byte():
     reader = LineReader(2**20)
     tracemalloc.start()

@@ -182,6 +182,8 @@ def test_errors_of_a_file_name_it_and_no_option_of_a_command():
     file = upload("a.jsonl", b'{"text": "a"}\n{"body": "b"}\n')
     with pytest.raises(InvalidRow, match=r"^a.jsonl, line 2: there is no 'text', only 'body'\.$"):
         list(file.documents(Fields("text"), progress=lambda _: None))
+    with pytest.raises(InvalidRow, match=r"2 cells under 1 column names\.$"):
+        list(upload("a.csv", b"text;kind\na;b,c\n").documents(Fields("text;kind"), progress=lambda _: None))
     with pytest.raises(InvalidRow, match=r"Remove it\.$"):
         list(upload("a.jsonl", rb'{"text": "a\u0000"}').documents(Fields("text"), progress=lambda _: None))
     with pytest.raises(InvalidRow, match=r"^a.txt, line 2: a NUL byte, which PostgreSQL cannot store\. Remove it\.$"):
