@@ -11,7 +11,7 @@ from sqlalchemy import Numeric
 
 from rowspace.errors import InvalidRow
 from rowspace.integrations._frames.columns import arrow_type
-from rowspace.integrations._frames.values import array_of_json, plain, to_python
+from rowspace.integrations._frames.values import array_of_json, is_text, plain, to_python
 
 NOON = dt.datetime(2026, 1, 2, 12)  # noqa: DTZ001 -- Arrow's have no zone either
 
@@ -21,6 +21,12 @@ def test_moments_in_nanoseconds_are_text_where_they_have_some():
     assert to_python(whole) == [NOON, None]
     more = pa.array([1_767_355_200_000_000_001, None], pa.int64()).view(pa.timestamp("ns"))
     assert to_python(more) == ["2026-01-02T12:00:00.000000001", None]
+
+
+@pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_text_is_text_however_it_is_laid_out(type_):
+    assert is_text(type_)
+    assert is_text(pa.dictionary(pa.int32(), type_))
 
 
 def test_categories_in_nanoseconds_are_moments_of_pythons():
