@@ -86,6 +86,26 @@ class Money(TypeDecorator[complex]):
         return complex(value, 0)
 
 
+class Code(TypeDecorator[int]):
+    """A whole number that is text in the database."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> Any:
+        return f"c{value}"
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:
+        return int(value[1:])
+
+
+class Coded(Base):
+    __tablename__ = "coded_things"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[int] = mapped_column(Code)
+    vector: Mapped[Any] = mapped_column(Vector(2))
+
+
 class Thing(Base):
     __tablename__ = "things_of_types"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -238,6 +258,12 @@ def test_what_arrow_cannot_hold_is_named(things):
     things.execute(text("INSERT INTO things_of_types (id, grid) VALUES (9, '{{{1}}}')"))
     with pytest.raises(InvalidRow, match="The column 'grid' cannot be read as list<item: list<item: "):
         read_table(things, Thing, columns=["grid"])
+
+
+def test_numbers_are_for_a_type_of_ones_own_that_is_text_in_the_database(things):
+    """SQLAlchemy 2.0 does not know what values such a type has."""
+    write_table(things, Coded, pa.table({"id": [1], "code": [7], "vector": [[1.0, 0.0]]}))
+    assert things.scalars(text("SELECT code FROM coded_things")).all() == ["c7"]
 
 
 def test_vectors_of_pgvectors_own_types_are_checked(things):

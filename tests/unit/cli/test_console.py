@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 
 import pytest
 from pydantic import SecretStr
@@ -14,6 +15,7 @@ from rowspace.cli.demo import _what_next
 from rowspace.cli.doctor import _print
 from rowspace.cli.index import _bar
 from rowspace.cli.process import say
+from rowspace.cli.search import _print as _print_hits
 from rowspace.cli.settings import Settings
 from rowspace.diagnosis import BuildProgress
 from rowspace.services import SearchHit
@@ -46,6 +48,16 @@ def shown(monkeypatch, capsys):
 def test_hits(shown):
     hit = SearchHit(rank=1, id=HOSTILE, content=HOSTILE, metadata={}, distance=0.5)
     assert shown(print_hits, [hit], lambda hit: hit.content).count(WRITTEN) == 2
+
+
+@pytest.mark.parametrize(
+    ("mode", "measures"),
+    [("vector", "distance similarity"), ("text", "text_rank"), ("hybrid", "score distance text_rank")],
+)
+def test_hits_have_the_measures_of_their_search(shown, mode, measures):
+    hit = SearchHit(rank=1, id="a", content="b", metadata={}, distance=0.5)
+    found = " ".join(shown(partial(_print_hits, as_json=False), [hit], mode).split())
+    assert found.startswith(f"{measures} id text ")
 
 
 def test_rows(shown):

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import json
-from time import perf_counter
 
 import pytest
 from hypothesis import given, strategies as st
 
 from rowspace.errors import InvalidRow
 from rowspace.integrations._ingest.documents import Fields, Format, read
+from rowspace.integrations._ingest.lines import repeated
 
 
 def rows(text, format_=Format.JSONL, **fields):
@@ -174,12 +174,26 @@ def test_lines_are_read_one_by_one():
 
 
 def test_a_header_of_many_columns_is_read_once():
+    compared = 0
+
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    assert repeated([Name(f"c{number % 999}") for number in range(1_000)]) == ["c0"]
+    # To count each name among all of them took half a minute for 20,000 columns.
+    assert compared < 10
+
+
+def test_a_table_may_have_many_columns():
     names = ["content", *(f"c{number}" for number in range(20_000))]
     lines = [",".join(names).encode() + b"\n", b"x" + b"," * 20_000 + b"\n"]
-    began = perf_counter()
     (document,) = read(lines, Format.CSV, Fields())
-    # To count each name among all of them took half a minute.
-    assert perf_counter() - began < 5
     assert len(document.metadata) == 20_000
 
 

@@ -61,6 +61,7 @@ def objects():
         (archive(), "not a matrix in NumPy's format: the magic string is not correct"),
         (b"PK\x03\x04 and no archive", "not a matrix in NumPy's format: the magic string is not correct"),
         (pickle.dumps(_Harm()), "not a matrix in NumPy's format: the magic string is not correct"),
+        (b"\x93NUMPY\x03\x00" + bytes(24), "not a matrix in NumPy's format: version (3, 0) is not that of a matrix of"),
         (objects(), "expected a matrix of numbers, got one of object."),
         (header("{'descr': '<f4'"), "not a matrix in NumPy's format: "),
         (header("{'descr': ',f4', 'fortran_order': False, 'shape': (3, 2), }"), "not a matrix in NumPy's format: "),
@@ -71,7 +72,7 @@ def objects():
             "not a matrix in NumPy's format: its header tells of 147,573,952,589,676,412,928 bytes, and 24 follow.",
         ),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_what_is_no_matrix(path, data, message):
     path.write_bytes(data)

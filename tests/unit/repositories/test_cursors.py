@@ -9,12 +9,13 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 from sqlalchemy import JSON, Column, Integer
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import declarative_base
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError, InvalidCursor, InvalidFilter
 from rowspace.models import Collection, Document
-from rowspace.repositories.cursors import read_cursor, write_cursor
+from rowspace.repositories.cursors import read_cursor, understood, write_cursor
 from rowspace.repositories.keys import key_of, named_keys
 from rowspace.statements.browse import After, Key, Listing
 from rowspace.statements.search import Target
@@ -106,6 +107,17 @@ def test_a_forged_cursor_of_no_listing(signature):
 def test_a_cursor_of_another_listing_is_refused(other, message):
     with pytest.raises(InvalidCursor, match=message):
         read_cursor(other, write_cursor(listing(key=YEAR), After("2020", ("a",))))
+
+
+def test_what_a_server_says_without_a_cursor_is_about_something_else():
+    class Refused(Exception):
+        sqlstate = "22P02"
+
+    error = DBAPIError("SELECT", None, Refused())
+    with pytest.raises(DBAPIError), understood(None):
+        raise error
+    with pytest.raises(InvalidCursor), understood("x"):
+        raise error
 
 
 def test_what_a_key_may_be():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import and_, column, create_engine, true
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
-from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.orm import Session, make_transient_to_detached, scoped_session, sessionmaker
 
 from rowspace import AsyncRepository, Database, Repository
 from rowspace.errors import ConfigurationError
-from rowspace.repositories.given import conditions, session_of, several
+from rowspace.models import Collection
+from rowspace.repositories.given import at_hand, conditions, session_of, several
 
 
 @pytest.mark.parametrize("one", ["abc", b"bytes", {"a": 1}, 3, None])
@@ -75,3 +76,12 @@ def test_what_is_no_session_is_refused_and_not_shown(given):
     with pytest.raises(ConfigurationError, match="Expected a SQLAlchemy Session, got") as refused:
         session_of(given, Session)
     assert "secret" not in str(refused.value)
+
+
+def test_a_session_reads_a_collection_that_has_expired_by_itself():
+    collection = Collection(id=1)
+    make_transient_to_detached(collection)
+    with Session() as session:
+        session.add(collection)
+        session.expire(collection)
+        assert at_hand(collection) is collection

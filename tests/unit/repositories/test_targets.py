@@ -7,7 +7,7 @@ from sqlalchemy import Text, TypeDecorator, literal, select, text
 from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
-from rowspace import HNSW, Bit, Distance, HalfVector, IVFFlat, Vector
+from rowspace import HNSW, Bit, Collection, Distance, HalfVector, IVFFlat, Vector
 from rowspace.errors import ConfigurationError
 from rowspace.repositories.subjects import subject_of
 from rowspace.repositories.targets import searches_of, table_of_model, target_of
@@ -172,3 +172,10 @@ def test_the_table_of_a_model_is_that_which_has_the_vector():
         __mapper_args__: ClassVar = {"primary_key": [computed.c.id]}
 
     assert [table_of_model(model) for model in (One, Joined, Chosen, Computed)] == [one, one, one, computed]
+
+
+@pytest.mark.parametrize("given", [{"column": "embedding"}, {"distance": Distance.L2}], ids=str)
+def test_a_collection_has_one_way_to_be_searched(given):
+    collection = Collection(id=1, name="c", dimension=3, distance=Distance.COSINE)
+    with pytest.raises(ConfigurationError, match="has one embedding and one distance: leave column and distance out"):
+        subject_of(collection, **given)

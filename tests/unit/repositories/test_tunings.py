@@ -32,6 +32,8 @@ def test_no_more_tables_than_so_many_are_kept(monkeypatch) -> None:
     monkeypatch.setattr(tunings, "_KEPT", 2)
     engine = create_engine("postgresql+psycopg://")
     tables = [("articles", schema) for schema in "abc"]
-    for table in tables:
+    for table in tables[:2]:
         tunings.remember(engine, table, {})
+    assert [tunings.known(engine, table) for table in tables] == [{}, {}, None]
+    tunings.remember(engine, tables[2], {})
     assert [tunings.known(engine, table) for table in tables] == [None, None, {}]

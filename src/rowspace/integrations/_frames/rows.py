@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Column, inspect, null
+from sqlalchemy import Column, String, inspect, null
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace._optional import require
@@ -294,8 +294,9 @@ def _may_become(type_: Any, column: Column[Any], *, is_key: bool) -> bool:
     if kind is Kind.ARRAY:
         # A text would become an array of its letters, and an object one of its keys.
         return bool(check.is_list(inner) or check.is_large_list(inner) or check.is_fixed_size_list(inner))
-    if column.type._type_affinity is not None and kind is Kind.TEXT:  # noqa: SLF001 -- text, or a type of its own
-        return is_key or is_text(inner) or not issubclass(column.type.python_type, str)
+    if kind is Kind.TEXT:
+        # A type that is no text of SQLAlchemy's own is written as text, and takes what it takes.
+        return is_key or is_text(inner) or not isinstance(column.type, String)
     # Arrow takes a number for a time since 1970, and a time for a number.
     is_right = check.is_temporal(inner) == (kind in _MOMENTS)
     return is_right and not is_text(inner) and not check.is_nested(inner)

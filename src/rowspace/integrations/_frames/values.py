@@ -13,7 +13,6 @@ from typing import Any
 
 from rowspace._optional import require
 from rowspace.errors import InvalidRow
-from rowspace.integrations._frames.columns import as_type
 
 __all__ = ["array_of_json", "is_text", "parsed", "plain", "to_python"]
 
@@ -121,12 +120,10 @@ def array_of_json(values: Sequence[Any], type_: Any, categories: Sequence[Any] =
         if check.is_temporal(type_):
             # Python has written microseconds, which Arrow reads as no larger unit.
             has_them = check.is_timestamp(type_) and type_.unit in {"s", "ms"}
-            read = as_type(pa.array(values, pa.string()), pa.timestamp("us", type_.tz) if has_them else type_)
-            return as_type(read, type_)
+            read = pa.array(values, pa.string()).cast(pa.timestamp("us", type_.tz) if has_them else type_)
+            return read.cast(type_)
         return pa.array(values, type_)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, TypeError, ValueError) as error:
-        if isinstance(error, InvalidRow):
-            raise
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         message = f"cannot be read as {type_}: {error}."
         raise InvalidRow(message) from error
 

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, Unpack
 
 import numpy as np
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.diagnosis import SearchPlan
 from rowspace.distance import Distance
@@ -21,7 +21,7 @@ from rowspace.repositories._async.tunings import keep_tuning, with_tuning
 from rowspace.repositories.given import session_of
 from rowspace.repositories.sampling import as_queries, described, found_of, sample, steps_for, table_of
 from rowspace.repositories.schemas import schemas_of
-from rowspace.repositories.searches import Search, SearchOptions, plan_search
+from rowspace.repositories.searches import Scan, Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.settings import SearchSettings, check_count, check_recall
 from rowspace.statements import catalog
@@ -85,17 +85,22 @@ class AsyncIndexAdvisor:
             if found is None:
                 scan = search.scans()[0]
                 await apply_settings(self.session, search, scan)
-                found = await self.session.scalar(Explain(search.statement(scan)), search.parameters)
+                found = await self._explained(search, scan)
             facts = await self._facts()
-            rows = await self.session.execute(SETTINGS)
+            rows = await (await self._connection()).execute(SETTINGS)
             return read_plan(found, described(self._subject, search), facts, dict(map(tuple, rows)))
 
     async def _found_of_few(self, search: Search[Any]) -> Any:
         """Return what EXPLAIN gives of the comparison of few rows, None where that is not how it is searched."""
         if session_for_few(self.session, search) is None:
             return None
-        found = await self.session.scalar(Explain(search.statement("few")), search.parameters)
+        found = await self._explained(search, "few")
         return found if are_few(found) else None
+
+    async def _explained(self, search: Search[Any], scan: Scan) -> Any:
+        # EXPLAIN does not tell the session of which model its statement is.
+        bind = {"mapper": self._subject.target.model}
+        return await self.session.scalar(Explain(search.statement(scan)), search.parameters, bind_arguments=bind)
 
     async def recall(
         self,
@@ -228,6 +233,9 @@ class AsyncIndexAdvisor:
         return [hit.distance for hit in hits], perf_counter() - began
 
     async def _facts(self) -> list[catalog.IndexFact]:
-        connection = await self.session.connection(bind_arguments={"mapper": self._subject.target.model})
+        connection = await self._connection()
         table, schema = table_of(self._subject, schemas_of(connection))
-        return catalog.facts_of(await self.session.execute(catalog.index_facts(table, schema)))
+        return catalog.facts_of(await connection.execute(catalog.index_facts(table, schema)))
+
+    async def _connection(self) -> AsyncConnection:
+        return await self.session.connection(bind_arguments={"mapper": self._subject.target.model})

@@ -192,13 +192,13 @@ class AsyncCollectionRepository:
         """Return whether this role owns the table of a collection, and so may build its indexes; costs one row."""
         with mapped_errors():
             partition = await self.partition_of(collection)
-            return bool(await self.session.scalar(is_owned(partition.qualified)))
+            return bool(await (await self._connection()).scalar(is_owned(partition.qualified)))
 
     async def is_indexed(self, collection: Collection) -> bool:
         """Return whether any index is there beside that of the ids; costs a look into the catalogs."""
         with mapped_errors():
             partition = await self.partition_of(collection)
-            rows = await self.session.execute(index_facts(partition.name, partition.schema))
+            rows = await (await self._connection()).execute(index_facts(partition.name, partition.schema))
             return any(fact.name != partition.key for fact in facts_of(rows))
 
     async def partition_of(self, collection: Collection) -> Partition:
@@ -214,7 +214,8 @@ class AsyncCollectionRepository:
         partition = await self.partition_of(collection)
         if partition.schema is not None:
             return partition
-        return replace(partition, schema=await self.session.scalar(schema_of(Document.__tablename__)))
+        found = await (await self._connection()).scalar(schema_of(Document.__tablename__))
+        return replace(partition, schema=found)
 
     async def _connection(self) -> Any:
         return await self.session.connection(bind_arguments={"mapper": Document})

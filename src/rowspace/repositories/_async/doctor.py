@@ -68,9 +68,10 @@ class AsyncDoctor:
         return asked_for(over, schemas_of(await self.session.connection(bind_arguments={"mapper": model})))
 
     async def _facts(self, asked: Sequence[Asked]) -> Facts:
-        server = (await self.session.execute(SERVER)).mappings().one()
-        found = tables_of(await self.session.execute(tables(asked)))
-        indexes = catalog.facts_of(await self.session.execute(catalog.all_index_facts()))
+        connection = await self.session.connection(bind_arguments={"mapper": Document})
+        server = (await connection.execute(SERVER)).mappings().one()
+        found = tables_of(await connection.execute(tables(asked)))
+        indexes = catalog.facts_of(await connection.execute(catalog.all_index_facts()))
         return Facts(ServerFact(**server), found, indexes, asked)
 
     async def _probed(self, over: type[Any] | Collection, asked: Asked, recall: float, queries: int) -> list[Finding]:

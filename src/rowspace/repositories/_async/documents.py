@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any, Unpack, cast
 
 from sqlalchemy import ColumnElement, CursorResult, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.filters import compile_filter
@@ -171,7 +171,7 @@ class AsyncDocumentRepository:
         if not await self.is_empty():
             return False
         with mapped_errors():
-            await self.session.execute(statements.lock_first_load(self._collection.id))
+            await (await self._connection()).execute(statements.lock_first_load(self._collection.id))
         return await self.is_empty()
 
     async def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -193,9 +193,9 @@ class AsyncDocumentRepository:
         if isinstance(spec, IVFFlat):
             spec = spec.sized(await self.count())
         with mapped_errors():
+            connection = await self._connection()
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
-            await self.session.execute(statements.lock_first_load(self._collection.id))
-            connection = await self.session.connection(bind_arguments={"mapper": Document})
+            await connection.execute(statements.lock_first_load(self._collection.id))
             partition = await AsyncCollectionRepository(self.session).partition_of(self._collection)
             indexes = partition.create_indexes(spec, self._collection.language)
             await run_verbatim(connection, [*indexes, partition.analyze()])
@@ -272,3 +272,6 @@ class AsyncDocumentRepository:
     @property
     def _collection(self) -> Collection:
         return at_hand(self.collection)
+
+    async def _connection(self) -> AsyncConnection:
+        return await self.session.connection(bind_arguments={"mapper": Document})

@@ -38,7 +38,7 @@ async def refuse_dropped(session: AsyncSession, model: type[Any], collection: Co
     with mapped_errors():
         connection = await session.connection(bind_arguments={"mapper": model})
         schema = schema_in(schemas_of(connection), model.__table__)
-        if await session.scalar(is_there(qualified(collection.partition, schema))):
+        if await connection.scalar(is_there(qualified(collection.partition, schema))):
             return
     message = f"The collection {collection.name!r} was dropped since it was looked up: get it again."
     raise CollectionNotFound(message)

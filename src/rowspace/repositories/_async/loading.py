@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
+from rowspace.models import Document
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, aiter_rows, atake, check_row, plan_load
 from rowspace.repositories.criteria import may_hide
@@ -105,7 +106,7 @@ async def unsearchable(session: AsyncSession, language: str, texts: Mapping[int,
     for known_by, text in texts.items():
         try:
             async with session.begin_nested():
-                await session.execute(word_count(language, text))
+                await session.execute(word_count(language, text), bind_arguments={"mapper": Document})
         except DBAPIError as error:
             if sqlstate_of(error.orig) != _TOO_LONG:
                 raise

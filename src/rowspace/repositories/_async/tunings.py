@@ -32,8 +32,7 @@ async def with_tuning(session: AsyncSession, subject: Subject[M]) -> Subject[M]:
     found = tunings.known(bind, table)
     if found is None:
         with mapped_errors():
-            comments = await session.scalars(statements.comments(*table))
-            found = statements.tunings_in(comments)
+            found = statements.tunings_in(await bind.scalars(statements.comments(*table)))
         if not tunings.is_measuring(session):
             tunings.remember(bind, table, found)
     measured = found.get((subject.target.column, subject.target.distance))
@@ -47,12 +46,13 @@ async def keep_tuning(session: AsyncSession, subject: Subject[Any], index: Index
         PermissionDenied: the role does not own the index.
     """
     target = subject.target
+    bind, table = await _bound(session, subject)
     with mapped_errors():
-        comment = await session.scalar(statements.comment_of(index.name, index.schema))
+        comment = await bind.scalar(statements.comment_of(index.name, index.schema))
         kept = statements.with_tuning(comment, tuning, column=target.column, distance=target.distance.value)
-        await session.execute(statements.comment_on(index.name, index.schema, kept))
+        await bind.execute(statements.comment_on(index.name, index.schema, kept))
     tunings.measuring(session)
-    tunings.forget(*await _bound(session, subject))
+    tunings.forget(bind, table)
 
 
 async def _bound(session: AsyncSession, subject: Subject[Any]) -> tuple[AsyncConnection, tuple[str, str | None]]:

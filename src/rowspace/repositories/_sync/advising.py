@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any, Unpack
 
 import numpy as np
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from rowspace.diagnosis import SearchPlan
@@ -22,7 +23,7 @@ from rowspace.repositories._sync.tunings import keep_tuning, with_tuning
 from rowspace.repositories.given import session_of
 from rowspace.repositories.sampling import as_queries, described, found_of, sample, steps_for, table_of
 from rowspace.repositories.schemas import schemas_of
-from rowspace.repositories.searches import Search, SearchOptions, plan_search
+from rowspace.repositories.searches import Scan, Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.settings import SearchSettings, check_count, check_recall
 from rowspace.statements import catalog
@@ -86,17 +87,22 @@ class IndexAdvisor:
             if found is None:
                 scan = search.scans()[0]
                 apply_settings(self.session, search, scan)
-                found = self.session.scalar(Explain(search.statement(scan)), search.parameters)
+                found = self._explained(search, scan)
             facts = self._facts()
-            rows = self.session.execute(SETTINGS)
+            rows = (self._connection()).execute(SETTINGS)
             return read_plan(found, described(self._subject, search), facts, dict(map(tuple, rows)))
 
     def _found_of_few(self, search: Search[Any]) -> Any:
         """Return what EXPLAIN gives of the comparison of few rows, None where that is not how it is searched."""
         if session_for_few(self.session, search) is None:
             return None
-        found = self.session.scalar(Explain(search.statement("few")), search.parameters)
+        found = self._explained(search, "few")
         return found if are_few(found) else None
+
+    def _explained(self, search: Search[Any], scan: Scan) -> Any:
+        # EXPLAIN does not tell the session of which model its statement is.
+        bind = {"mapper": self._subject.target.model}
+        return self.session.scalar(Explain(search.statement(scan)), search.parameters, bind_arguments=bind)
 
     def recall(
         self,
@@ -229,6 +235,9 @@ class IndexAdvisor:
         return [hit.distance for hit in hits], perf_counter() - began
 
     def _facts(self) -> list[catalog.IndexFact]:
-        connection = self.session.connection(bind_arguments={"mapper": self._subject.target.model})
+        connection = self._connection()
         table, schema = table_of(self._subject, schemas_of(connection))
-        return catalog.facts_of(self.session.execute(catalog.index_facts(table, schema)))
+        return catalog.facts_of(connection.execute(catalog.index_facts(table, schema)))
+
+    def _connection(self) -> Connection:
+        return self.session.connection(bind_arguments={"mapper": self._subject.target.model})

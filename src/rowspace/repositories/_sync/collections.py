@@ -193,13 +193,13 @@ class CollectionRepository:
         """Return whether this role owns the table of a collection, and so may build its indexes; costs one row."""
         with mapped_errors():
             partition = self.partition_of(collection)
-            return bool(self.session.scalar(is_owned(partition.qualified)))
+            return bool((self._connection()).scalar(is_owned(partition.qualified)))
 
     def is_indexed(self, collection: Collection) -> bool:
         """Return whether any index is there beside that of the ids; costs a look into the catalogs."""
         with mapped_errors():
             partition = self.partition_of(collection)
-            rows = self.session.execute(index_facts(partition.name, partition.schema))
+            rows = (self._connection()).execute(index_facts(partition.name, partition.schema))
             return any(fact.name != partition.key for fact in facts_of(rows))
 
     def partition_of(self, collection: Collection) -> Partition:
@@ -215,7 +215,8 @@ class CollectionRepository:
         partition = self.partition_of(collection)
         if partition.schema is not None:
             return partition
-        return replace(partition, schema=self.session.scalar(schema_of(Document.__tablename__)))
+        found = (self._connection()).scalar(schema_of(Document.__tablename__))
+        return replace(partition, schema=found)
 
     def _connection(self) -> Any:
         return self.session.connection(bind_arguments={"mapper": Document})

@@ -69,9 +69,10 @@ class Doctor:
         return asked_for(over, schemas_of(self.session.connection(bind_arguments={"mapper": model})))
 
     def _facts(self, asked: Sequence[Asked]) -> Facts:
-        server = (self.session.execute(SERVER)).mappings().one()
-        found = tables_of(self.session.execute(tables(asked)))
-        indexes = catalog.facts_of(self.session.execute(catalog.all_index_facts()))
+        connection = self.session.connection(bind_arguments={"mapper": Document})
+        server = (connection.execute(SERVER)).mappings().one()
+        found = tables_of(connection.execute(tables(asked)))
+        indexes = catalog.facts_of(connection.execute(catalog.all_index_facts()))
         return Facts(ServerFact(**server), found, indexes, asked)
 
     def _probed(self, over: type[Any] | Collection, asked: Asked, recall: float, queries: int) -> list[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Unpack, cast
 
-from sqlalchemy import ColumnElement, CursorResult, update
+from sqlalchemy import ColumnElement, Connection, CursorResult, update
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError, mapped_errors
@@ -172,7 +172,7 @@ class DocumentRepository:
         if not self.is_empty():
             return False
         with mapped_errors():
-            self.session.execute(statements.lock_first_load(self._collection.id))
+            (self._connection()).execute(statements.lock_first_load(self._collection.id))
         return self.is_empty()
 
     def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -194,9 +194,9 @@ class DocumentRepository:
         if isinstance(spec, IVFFlat):
             spec = spec.sized(self.count())
         with mapped_errors():
+            connection = self._connection()
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
-            self.session.execute(statements.lock_first_load(self._collection.id))
-            connection = self.session.connection(bind_arguments={"mapper": Document})
+            connection.execute(statements.lock_first_load(self._collection.id))
             partition = CollectionRepository(self.session).partition_of(self._collection)
             indexes = partition.create_indexes(spec, self._collection.language)
             run_verbatim(connection, [*indexes, partition.analyze()])
@@ -273,3 +273,6 @@ class DocumentRepository:
     @property
     def _collection(self) -> Collection:
         return at_hand(self.collection)
+
+    def _connection(self) -> Connection:
+        return self.session.connection(bind_arguments={"mapper": Document})

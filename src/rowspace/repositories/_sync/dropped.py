@@ -39,7 +39,7 @@ def refuse_dropped(session: Session, model: type[Any], collection: Collection | 
     with mapped_errors():
         connection = session.connection(bind_arguments={"mapper": model})
         schema = schema_in(schemas_of(connection), model.__table__)
-        if session.scalar(is_there(qualified(collection.partition, schema))):
+        if connection.scalar(is_there(qualified(collection.partition, schema))):
             return
     message = f"The collection {collection.name!r} was dropped since it was looked up: get it again."
     raise CollectionNotFound(message)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
+from rowspace.models import Document
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, check_row, iter_rows, plan_load, take
 from rowspace.repositories.criteria import may_hide
@@ -105,7 +106,7 @@ def unsearchable(session: Session, language: str, texts: Mapping[int, str]) -> d
     for known_by, text in texts.items():
         try:
             with session.begin_nested():
-                session.execute(word_count(language, text))
+                session.execute(word_count(language, text), bind_arguments={"mapper": Document})
         except DBAPIError as error:
             if sqlstate_of(error.orig) != _TOO_LONG:
                 raise

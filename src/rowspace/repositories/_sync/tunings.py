@@ -34,8 +34,7 @@ def with_tuning(session: Session, subject: Subject[M]) -> Subject[M]:
     found = tunings.known(bind, table)
     if found is None:
         with mapped_errors():
-            comments = session.scalars(statements.comments(*table))
-            found = statements.tunings_in(comments)
+            found = statements.tunings_in(bind.scalars(statements.comments(*table)))
         if not tunings.is_measuring(session):
             tunings.remember(bind, table, found)
     measured = found.get((subject.target.column, subject.target.distance))
@@ -49,12 +48,13 @@ def keep_tuning(session: Session, subject: Subject[Any], index: IndexFact, tunin
         PermissionDenied: the role does not own the index.
     """
     target = subject.target
+    bind, table = _bound(session, subject)
     with mapped_errors():
-        comment = session.scalar(statements.comment_of(index.name, index.schema))
+        comment = bind.scalar(statements.comment_of(index.name, index.schema))
         kept = statements.with_tuning(comment, tuning, column=target.column, distance=target.distance.value)
-        session.execute(statements.comment_on(index.name, index.schema, kept))
+        bind.execute(statements.comment_on(index.name, index.schema, kept))
     tunings.measuring(session)
-    tunings.forget(*_bound(session, subject))
+    tunings.forget(bind, table)
 
 
 def _bound(session: Session, subject: Subject[Any]) -> tuple[Connection, tuple[str, str | None]]:

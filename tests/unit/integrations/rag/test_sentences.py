@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import thread_time
 
 import pytest
 
@@ -39,9 +39,10 @@ def test_sentences(text, expected):
 )
 def test_a_long_text_takes_time_by_its_length_alone(text, count):
     """An index, dotted lines: from each mark on, the text before it was read again."""
-    began = monotonic()
+    began = thread_time()
     assert len(sentences(text)) == count
-    assert monotonic() - began < 5
+    # Of this thread's own: on a busy machine it takes longer by the clock, and no more of the processor.
+    assert thread_time() - began < 5
 
 
 def test_spans_are_those_of_the_text():

@@ -51,6 +51,11 @@ def test_no_key_or_an_unknown_one(header):
     assert "reader" not in str(raised.value)
 
 
+def test_no_key_is_none_even_where_somebody_has_made_the_digest_of_nothing():
+    with pytest.raises(RequestFault, match="wants an API key"):
+        Keyring([key("")]).access("Bearer ")
+
+
 @pytest.mark.parametrize("header", ["Bearer reader", "bearer reader", "BEARER  reader "])
 def test_how_a_key_is_sent(header):
     assert Keyring(KEYS).access(header).sees("a")

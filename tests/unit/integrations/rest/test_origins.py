@@ -18,8 +18,9 @@ def test_another_page_is_allowed_nothing():
 
 
 @pytest.mark.parametrize(("allowed", "said"), [("https://a.example", "https://a.example"), ("*", "*")])
-def test_a_page_that_may_reads_its_answer(allowed, said):
-    given = origin_headers(PAGE, [allowed], method="POST")
+@pytest.mark.parametrize("method", ["POST", "OPTIONS"])
+def test_a_page_that_may_reads_its_answer(allowed, said, method):
+    given = origin_headers(PAGE, [allowed], method=method)
     assert (given["Access-Control-Allow-Origin"], given["Vary"]) == (said, "Origin")
     assert "Retry-After" in given["Access-Control-Expose-Headers"]
     assert "Access-Control-Allow-Methods" not in given

@@ -17,6 +17,7 @@ from rowspace.integrations.rest.problems import (
     log_failure,
     pointer_to,
     problem_of,
+    said_of,
     title_of,
     unready,
     validation_problem,
@@ -127,6 +128,13 @@ def test_of_many_faults_the_first_are_told():
     problem = problem_of(caught.value)
     assert len(problem.errors) == 100
     assert problem.detail == "/documents/0/k0: Extra inputs are not permitted."
+
+
+@pytest.mark.parametrize("given", [[], {"documents": [1]}], ids=str)
+def test_what_is_no_object_is_told_without_names_of_classes(given):
+    with pytest.raises(ValidationError) as raised:
+        DocumentsBody.model_validate(given)
+    assert said_of(raised.value.errors()[0]) == "Input should be an object"
 
 
 def test_places_as_fastapi_gives_them():
