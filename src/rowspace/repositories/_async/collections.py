@@ -166,6 +166,20 @@ class AsyncCollectionRepository:
             await self.session.delete(there)
             await self.session.flush()
 
+    async def lock(self, collection: Collection, names: Sequence[str]) -> None:
+        """Read attributes of a collection anew, and keep its row from others' changes until the transaction ends.
+
+        Who writes the progress of a load into it meanwhile does not wait: that refers to the key alone.
+
+        Raises:
+            CollectionNotFound: it was dropped since it was looked up.
+        """
+        with mapped_errors():
+            if await self.session.scalar(statements.lock_collection(collection.id)) is None:
+                message = f"The collection {collection.name!r} was dropped since it was looked up."
+                raise CollectionNotFound(message)
+            await self.session.refresh(collection, names)
+
     async def create_tables(self, collection: Collection) -> None:
         """Create the partition of a collection whose row is there already; costs a table with its primary key."""
         with mapped_errors():
@@ -184,8 +198,10 @@ class AsyncCollectionRepository:
         """
         with mapped_errors():
             partition = await self.partition_of(collection)
-            beside = [] if collection.reembedding is None else Replacement(partition).drop()
-            dropped = patiently([partition.drop(), *beside], "documents, of whatever collection,")
+            # The row first, as a load and a re-embedding lock it before they come to the documents. What re-embedding
+            # makes is dropped whether `collection` knows of it or not: it may have begun since that was loaded.
+            drops = [partition.hold(), partition.drop(), *Replacement(partition).drop()]
+            dropped = patiently(drops, "documents, of whatever collection,")
             await run_verbatim(await self._connection(), [dropped])
 
     async def is_owned(self, collection: Collection) -> bool:

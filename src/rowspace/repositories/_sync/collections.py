@@ -167,6 +167,20 @@ class CollectionRepository:
             self.session.delete(there)
             self.session.flush()
 
+    def lock(self, collection: Collection, names: Sequence[str]) -> None:
+        """Read attributes of a collection anew, and keep its row from others' changes until the transaction ends.
+
+        Who writes the progress of a load into it meanwhile does not wait: that refers to the key alone.
+
+        Raises:
+            CollectionNotFound: it was dropped since it was looked up.
+        """
+        with mapped_errors():
+            if self.session.scalar(statements.lock_collection(collection.id)) is None:
+                message = f"The collection {collection.name!r} was dropped since it was looked up."
+                raise CollectionNotFound(message)
+            self.session.refresh(collection, names)
+
     def create_tables(self, collection: Collection) -> None:
         """Create the partition of a collection whose row is there already; costs a table with its primary key."""
         with mapped_errors():
@@ -185,8 +199,10 @@ class CollectionRepository:
         """
         with mapped_errors():
             partition = self.partition_of(collection)
-            beside = [] if collection.reembedding is None else Replacement(partition).drop()
-            dropped = patiently([partition.drop(), *beside], "documents, of whatever collection,")
+            # The row first, as a load and a re-embedding lock it before they come to the documents. What re-embedding
+            # makes is dropped whether `collection` knows of it or not: it may have begun since that was loaded.
+            drops = [partition.hold(), partition.drop(), *Replacement(partition).drop()]
+            dropped = patiently(drops, "documents, of whatever collection,")
             run_verbatim(self._connection(), [dropped])
 
     def is_owned(self, collection: Collection) -> bool:

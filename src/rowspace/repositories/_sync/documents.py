@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Unpack, cast
 
-from sqlalchemy import ColumnElement, CursorResult, update
+from sqlalchemy import ColumnElement, CursorResult
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError, mapped_errors
@@ -20,12 +20,14 @@ from rowspace.repositories._sync.policies import under_policies
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.verbatim import run_verbatim
+from rowspace.repositories.building import check_alone
 from rowspace.repositories.given import at_hand, conditions, ids_of, mapping, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.repositories.transactions import synchronizing
 from rowspace.results import Hit, LoadReport
 from rowspace.statements import documents as statements
+from rowspace.statements.catalog import keeps_builders_off
 from rowspace.wire.values import storable_json
 
 __all__ = ["DocumentRepository"]
@@ -139,19 +141,18 @@ class DocumentRepository:
         return self._change(statements.merge_metadata(self._collection.id, stored, self._where(where)))
 
     def replace_metadata(self, metadata: Mapping[str, Mapping[str, Any]]) -> None:
-        """Replace the metadata of documents by id; ids that are not there are an error of the session.
+        """Replace the metadata of documents by id; ids that are not there are left out.
 
         Costs an UPDATE for each document.
         """
         # In the order of the ids, as an upsert: two of these at once wait for each other, and not in a circle.
         given = sorted(mapping("metadata", metadata).items())
-        rows = [
-            {"collection_id": self._collection.id, "id": id_, "meta": mapping(f"The metadata of {id_!r}", meta)}
-            for id_, meta in given
-        ]
+        rows = [{"the_id": id_, "meta": mapping(f"The metadata of {id_!r}", meta)} for id_, meta in given]
         if rows:
             with mapped_errors():
-                self.session.execute(update(Document), rows)
+                # Not the session's UPDATE of many rows, to which one that somebody has deleted meanwhile is an error.
+                connection = self.session.connection(bind_arguments={"mapper": Document})
+                connection.execute(statements.set_metadata(self._collection.id), rows)
 
     def count(self, *, where: Where | None = None) -> int:
         """Return the number of documents that match; costs a pass over them."""
@@ -168,11 +169,13 @@ class DocumentRepository:
 
         A first load creates the indexes at its end, which waits for everybody who has written: two of them would wait
         for each other. Costs one row, and the wait.
+
+        Raises:
+            ConfigurationError: an `IndexBuilder` is at work on the collection; from here on none begins.
         """
         if not self.is_empty():
             return False
-        with mapped_errors():
-            self.session.execute(statements.lock_first_load(self._collection.id))
+        self._begin_to_build()
         return self.is_empty()
 
     def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -189,13 +192,15 @@ class DocumentRepository:
 
         Run it after the rows are loaded. Costs the builds, of which that of an HNSW index takes by far the longest. It
         holds off writers to this collection, not readers, until the transaction ends.
+
+        Raises:
+            ConfigurationError: an `IndexBuilder` is at work on the collection.
         """
         spec = from_dict(self._collection.index)
         if isinstance(spec, IVFFlat):
             spec = spec.sized(self.count())
         with mapped_errors():
-            # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
-            self.session.execute(statements.lock_first_load(self._collection.id))
+            self._begin_to_build()
             connection = self.session.connection(bind_arguments={"mapper": Document})
             partition = CollectionRepository(self.session).partition_of(self._collection)
             indexes = partition.create_indexes(spec, self._collection.language)
@@ -257,6 +262,15 @@ class DocumentRepository:
         with closing(found) as hits:
             for hit in hits:
                 yield hit
+
+    def _begin_to_build(self) -> None:
+        """Keep everybody else from building indexes of the collection until the transaction ends."""
+        with mapped_errors():
+            # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
+            self.session.execute(statements.lock_first_load(self._collection.id))
+            partition = CollectionRepository(self.session).partition_of(self._collection)
+            table = (partition.name, partition.schema)
+            check_alone(table, alone=self.session.scalar(keeps_builders_off(*table)))
 
     def _where(self, where: Where | None) -> list[ColumnElement[bool]]:
         if where is not None and not isinstance(where, Mapping):

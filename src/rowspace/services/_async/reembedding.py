@@ -51,8 +51,9 @@ class AsyncReembedder:
 
     async def run(self, dimension: int, index: Spec | None) -> None:
         """Fill, index, catch up and swap."""
+        self._aim = (embedder_name(self._embedder), dimension)
         async with begin(self._sessions) as session:
-            await (await self._open(session)).begin(embedder_name(self._embedder), dimension, index)
+            await (await self._repository(session)).begin(*self._aim, index)
         async with begin(self._sessions) as session:
             done, total = await (await self._open(session)).counts()
         self._tell("embedding", done, total)
@@ -128,6 +129,11 @@ class AsyncReembedder:
         await repository.swap()
 
     async def _open(self, session: Any) -> AsyncReembedRepository:
+        repository = await self._repository(session)
+        await repository.go_on(*self._aim)
+        return repository
+
+    async def _repository(self, session: Any) -> AsyncReembedRepository:
         return AsyncReembedRepository(session, await AsyncCollectionRepository(session).get(self._name))
 
     def _tell(self, phase: str, done: int, total: int) -> None:

@@ -52,8 +52,9 @@ class Reembedder:
 
     def run(self, dimension: int, index: Spec | None) -> None:
         """Fill, index, catch up and swap."""
+        self._aim = (embedder_name(self._embedder), dimension)
         with begin(self._sessions) as session:
-            (self._open(session)).begin(embedder_name(self._embedder), dimension, index)
+            (self._repository(session)).begin(*self._aim, index)
         with begin(self._sessions) as session:
             done, total = (self._open(session)).counts()
         self._tell("embedding", done, total)
@@ -129,6 +130,11 @@ class Reembedder:
         repository.swap()
 
     def _open(self, session: Any) -> ReembedRepository:
+        repository = self._repository(session)
+        repository.go_on(*self._aim)
+        return repository
+
+    def _repository(self, session: Any) -> ReembedRepository:
         return ReembedRepository(session, CollectionRepository(session).get(self._name))
 
     def _tell(self, phase: str, done: int, total: int) -> None:
