@@ -55,6 +55,11 @@ def begin_reembedding(database, embedder="new"):
         ReembedRepository(session, CollectionRepository(session).get("news")).begin(embedder, 3, None)
 
 
+def abandon(database):
+    with database.begin() as session:
+        ReembedRepository(session, CollectionRepository(session).get("news")).abandon()
+
+
 def test_a_reembedding_begins_while_a_load_writes_its_first_batch(database, pool):
     with database.begin() as session:
         repository = documents(session)
@@ -82,6 +87,15 @@ def test_a_drop_gives_way_to_who_has_the_row_of_the_collection(database, pool, f
     assert DocumentService(database).collections() == []
 
 
+def test_a_rename_of_what_is_being_dropped_finds_nothing(database, pool):
+    with database.begin() as session:
+        CollectionRepository(session).drop("news")
+        renaming = pool.submit(DocumentService(database).rename_collection, "news", "old")
+        wait_for(database)
+    with pytest.raises(CollectionNotFound, match="'news' was dropped since it was looked up"):
+        renaming.result()
+
+
 def test_a_drop_takes_a_reembedding_along_that_began_since_it_looked(database):
     with database.begin() as session:
         CollectionRepository(session).get("news")
@@ -105,13 +119,25 @@ def test_no_builder_begins_during_a_first_load(database):
     assert {status.state for status in builder.create()} == {"valid"}
 
 
-def test_no_first_load_begins_while_a_builder_works(database):
+def test_nobody_who_would_wait_for_a_builder_begins_while_it_works(database):
+    """It waits for all transactions that began before: a drop that tried for its lock for two minutes stalled both."""
     service = DocumentService(database)
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as builder:
         assert builder.scalar(build_lock("documents_1", None))
-        for call in (lambda: service.add("news", [ROW]), lambda: service.build_indexes("news")):
+        calls = [
+            lambda: service.add("news", [ROW]),
+            lambda: service.build_indexes("news"),
+            lambda: service.drop_collection("news"),
+            lambda: begin_reembedding(database),
+        ]
+        for call in calls:
             with pytest.raises(ConfigurationError, match="building or dropping indexes of documents_1"):
                 call()
+        builder.execute(BUILD_UNLOCK)
+        begin_reembedding(database)
+        assert builder.scalar(build_lock("documents_1", None))
+        with pytest.raises(ConfigurationError, match="building or dropping indexes of documents_1"):
+            abandon(database)
         builder.execute(BUILD_UNLOCK)
     assert service.count("news") == 0
     assert service.add("news", [ROW]).inserted == 1
@@ -128,14 +154,9 @@ def test_a_collection_that_was_dropped_cannot_be_kept(database):
 
 def test_searches_go_on_while_an_abandonment_waits_for_a_long_transaction(database, pool):
     begin_reembedding(database)
-
-    def abandon():
-        with database.begin() as session:
-            ReembedRepository(session, CollectionRepository(session).get("news")).abandon()
-
     with database.session() as long:
         documents(long).nearest([1, 2], 1)
-        abandoning = pool.submit(abandon)
+        abandoning = pool.submit(abandon, database)
         wait_for(database)
         try:
             with database.begin() as session:
@@ -182,8 +203,7 @@ def test_embeddings_do_not_come_into_the_table_of_another_embedder(database, ser
     """One that was abandoned while it embedded has vectors of the same dimension as that which was begun since."""
 
     def replace():
-        with database.begin() as session:
-            ReembedRepository(session, CollectionRepository(session).get("news")).abandon()
+        abandon(database)
         begin_reembedding(database, "other")
 
     with pytest.raises(ConfigurationError, match="is being re-embedded by 'other'"):
@@ -216,3 +236,30 @@ def test_a_document_that_is_deleted_while_its_load_embeds_stays_deleted(database
     changed = [{"id": "3", "content": "text 3", "metadata": {"new": 1}}, {"id": "9", "content": "text 9"}]
     assert DocumentService(database, meeting).add("news", changed).received == 2
     assert [one.id for one in service.get("news", ["3", "9"])] == ["9"]
+
+
+def test_a_reembedding_of_a_collection_that_was_dropped_says_so(database, service):
+    begin_reembedding(database)
+    with database.session() as session:
+        repository = ReembedRepository(session, CollectionRepository(session).get("news"))
+        session.commit()
+        service.drop_collection("news")
+        with pytest.raises(CollectionNotFound, match="'news' was dropped since it was looked up"):
+            repository.go_on("new", 3)
+
+
+def test_a_swap_is_not_waited_for_by_who_waits_for_a_turn(database, service, pool):
+    """Who waits has read `collections`: a swap that took its turn first would wait for it, and give way each time."""
+    begin_reembedding(database)
+    with database.begin() as session:
+        repository = ReembedRepository(session, CollectionRepository(session).get("news"))
+        assert repository.lock()
+
+        def go_on():
+            with database.begin() as other:
+                ReembedRepository(other, CollectionRepository(other).get("news")).go_on("new", 3)
+
+        waiting = pool.submit(go_on)
+        wait_for(database)
+        repository.go_on("new", 3)
+    waiting.result()

@@ -150,8 +150,8 @@ def check_alone(table: tuple[str, str | None], *, alone: bool | None) -> None:
     """
     if not alone:
         message = (
-            f"Another session is building or dropping indexes of {table[0]}, or will at the end of its load: wait for "
-            "it."
+            f"Another session is building or dropping indexes of {table[0]}, or will at the end of its load; or drops "
+            "or re-embeds it: wait for it."
         )
         raise ConfigurationError(message)
 

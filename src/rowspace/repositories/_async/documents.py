@@ -19,14 +19,12 @@ from rowspace.repositories._async.policies import under_policies
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.verbatim import run_verbatim
-from rowspace.repositories.building import check_alone
 from rowspace.repositories.given import at_hand, conditions, ids_of, mapping, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.repositories.transactions import synchronizing
 from rowspace.results import Hit, LoadReport
 from rowspace.statements import documents as statements
-from rowspace.statements.catalog import keeps_builders_off
 from rowspace.wire.values import storable_json
 
 __all__ = ["AsyncDocumentRepository"]
@@ -267,9 +265,7 @@ class AsyncDocumentRepository:
         with mapped_errors():
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
             await self.session.execute(statements.lock_first_load(self._collection.id))
-            partition = await AsyncCollectionRepository(self.session).partition_of(self._collection)
-            table = (partition.name, partition.schema)
-            check_alone(table, alone=await self.session.scalar(keeps_builders_off(*table)))
+            await AsyncCollectionRepository(self.session).keep_builders_off(self._collection)
 
     def _where(self, where: Where | None) -> list[ColumnElement[bool]]:
         if where is not None and not isinstance(where, Mapping):

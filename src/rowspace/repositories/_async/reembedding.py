@@ -9,7 +9,7 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace.errors import ConfigurationError, TransactionConflict, mapped_errors, sqlstate_of
+from rowspace.errors import CollectionNotFound, ConfigurationError, TransactionConflict, mapped_errors, sqlstate_of
 from rowspace.indexes import IVFFlat, Spec, from_dict, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.collections import AsyncCollectionRepository
@@ -49,7 +49,7 @@ class AsyncReembedRepository:
 
         Raises:
             ConfigurationError: the collection is being re-embedded by another embedder; or somebody has made a policy,
-                a trigger or an index on its partition, which would be lost.
+                a trigger or an index on its partition, which would be lost; or an `IndexBuilder` is at work on it.
             PermissionDenied: the role does not own the partition, or may not create tables; or row-level security may
                 hide documents from it.
         """
@@ -61,6 +61,7 @@ class AsyncReembedRepository:
                 self._check_aim(self.collection.reembedding, embedder, dimension)
                 return
             self._aim = aim
+            await AsyncCollectionRepository(self.session).keep_builders_off(self.collection)
             await self._check_obstacles()
             made = await AsyncCollectionRepository(self.session).new_partition_of(self.collection)
             tables = Replacement(made, dimension)
@@ -77,12 +78,16 @@ class AsyncReembedRepository:
         Of two that re-embed at once, each waits for the other's steps. Costs two rows, and the wait.
 
         Raises:
+            CollectionNotFound: it was dropped since it was looked up.
             ConfigurationError: another embedder was begun with meanwhile.
             TransactionConflict: somebody else has come to the end, or abandoned it.
         """
         with mapped_errors():
             await self.session.execute(lock_first_load(self.collection.id))
-            await self.session.refresh(self.collection, ["reembedding"])
+            there = await self.session.get(Collection, self.collection.id, populate_existing=True)
+        if there is None:
+            message = f"The collection {self.collection.name!r} was dropped since it was looked up."
+            raise CollectionNotFound(message)
         if self.collection.reembedding is None:
             message = (
                 f"Another call has finished or abandoned the re-embedding of {self.collection.name!r}: look at its "
@@ -195,10 +200,12 @@ class AsyncReembedRepository:
         waits for longer than half a second, as with `CollectionRepository.drop_tables`.
 
         Raises:
+            ConfigurationError: an `IndexBuilder` is at work on the collection.
             TransactionConflict: it did not come to its lock in two minutes.
         """
         if self.collection.reembedding is None:
             return
+        await AsyncCollectionRepository(self.session).keep_builders_off(self.collection)
         with mapped_errors():
             abandoned = patiently((await self._tables()).abandon(), self.collection.partition)
             await run_verbatim(await self._connection(), [abandoned])

@@ -20,14 +20,12 @@ from rowspace.repositories._sync.policies import under_policies
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.verbatim import run_verbatim
-from rowspace.repositories.building import check_alone
 from rowspace.repositories.given import at_hand, conditions, ids_of, mapping, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.repositories.transactions import synchronizing
 from rowspace.results import Hit, LoadReport
 from rowspace.statements import documents as statements
-from rowspace.statements.catalog import keeps_builders_off
 from rowspace.wire.values import storable_json
 
 __all__ = ["DocumentRepository"]
@@ -268,9 +266,7 @@ class DocumentRepository:
         with mapped_errors():
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
             self.session.execute(statements.lock_first_load(self._collection.id))
-            partition = CollectionRepository(self.session).partition_of(self._collection)
-            table = (partition.name, partition.schema)
-            check_alone(table, alone=self.session.scalar(keeps_builders_off(*table)))
+            CollectionRepository(self.session).keep_builders_off(self._collection)
 
     def _where(self, where: Where | None) -> list[ColumnElement[bool]]:
         if where is not None and not isinstance(where, Mapping):

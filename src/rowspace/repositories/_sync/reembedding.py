@@ -10,7 +10,7 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from rowspace.errors import ConfigurationError, TransactionConflict, mapped_errors, sqlstate_of
+from rowspace.errors import CollectionNotFound, ConfigurationError, TransactionConflict, mapped_errors, sqlstate_of
 from rowspace.indexes import IVFFlat, Spec, from_dict, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.collections import CollectionRepository
@@ -50,7 +50,7 @@ class ReembedRepository:
 
         Raises:
             ConfigurationError: the collection is being re-embedded by another embedder; or somebody has made a policy,
-                a trigger or an index on its partition, which would be lost.
+                a trigger or an index on its partition, which would be lost; or an `IndexBuilder` is at work on it.
             PermissionDenied: the role does not own the partition, or may not create tables; or row-level security may
                 hide documents from it.
         """
@@ -62,6 +62,7 @@ class ReembedRepository:
                 self._check_aim(self.collection.reembedding, embedder, dimension)
                 return
             self._aim = aim
+            CollectionRepository(self.session).keep_builders_off(self.collection)
             self._check_obstacles()
             made = CollectionRepository(self.session).new_partition_of(self.collection)
             tables = Replacement(made, dimension)
@@ -78,12 +79,16 @@ class ReembedRepository:
         Of two that re-embed at once, each waits for the other's steps. Costs two rows, and the wait.
 
         Raises:
+            CollectionNotFound: it was dropped since it was looked up.
             ConfigurationError: another embedder was begun with meanwhile.
             TransactionConflict: somebody else has come to the end, or abandoned it.
         """
         with mapped_errors():
             self.session.execute(lock_first_load(self.collection.id))
-            self.session.refresh(self.collection, ["reembedding"])
+            there = self.session.get(Collection, self.collection.id, populate_existing=True)
+        if there is None:
+            message = f"The collection {self.collection.name!r} was dropped since it was looked up."
+            raise CollectionNotFound(message)
         if self.collection.reembedding is None:
             message = (
                 f"Another call has finished or abandoned the re-embedding of {self.collection.name!r}: look at its "
@@ -196,10 +201,12 @@ class ReembedRepository:
         waits for longer than half a second, as with `CollectionRepository.drop_tables`.
 
         Raises:
+            ConfigurationError: an `IndexBuilder` is at work on the collection.
             TransactionConflict: it did not come to its lock in two minutes.
         """
         if self.collection.reembedding is None:
             return
+        CollectionRepository(self.session).keep_builders_off(self.collection)
         with mapped_errors():
             abandoned = patiently((self._tables()).abandon(), self.collection.partition)
             run_verbatim(self._connection(), [abandoned])

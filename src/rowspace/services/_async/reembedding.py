@@ -112,7 +112,7 @@ class AsyncReembedder:
         """Swap, unless the locks cannot be had or, where `embed` is not said, there is something new to embed."""
         try:
             async with begin(self._sessions) as session:
-                await self._swap_locked(await self._open(session), embed=embed)
+                await self._swap_locked(await self._repository(session), embed=embed)
         except PutOff:
             return False
         return True
@@ -120,6 +120,8 @@ class AsyncReembedder:
     async def _swap_locked(self, repository: AsyncReembedRepository, *, embed: bool) -> None:
         if not await repository.lock():
             raise PutOff
+        # Not before: who waits for this one's step has read `collections`, and would be waited for.
+        await repository.go_on(*self._aim)
         while (found := await repository.changed(self._size))[0]:
             changes, rows = found
             if rows and not embed:

@@ -113,7 +113,7 @@ class Reembedder:
         """Swap, unless the locks cannot be had or, where `embed` is not said, there is something new to embed."""
         try:
             with begin(self._sessions) as session:
-                self._swap_locked(self._open(session), embed=embed)
+                self._swap_locked(self._repository(session), embed=embed)
         except PutOff:
             return False
         return True
@@ -121,6 +121,8 @@ class Reembedder:
     def _swap_locked(self, repository: ReembedRepository, *, embed: bool) -> None:
         if not repository.lock():
             raise PutOff
+        # Not before: who waits for this one's step has read `collections`, and would be waited for.
+        repository.go_on(*self._aim)
         while (found := repository.changed(self._size))[0]:
             changes, rows = found
             if rows and not embed:
