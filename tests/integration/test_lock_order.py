@@ -111,10 +111,10 @@ def test_no_builder_begins_during_a_first_load(database):
     with database.begin() as session:
         repository = documents(session)
         assert repository.begin_first_load()
-        repository.upsert([ROW])
         builder = IndexBuilder(database.engine, repository.collection)
         with pytest.raises(ConfigurationError, match="or will at the end of its load"):
             builder.create()
+        repository.upsert([ROW])
         repository.create_indexes()
     assert {status.state for status in builder.create()} == {"valid"}
 
