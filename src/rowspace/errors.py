@@ -179,6 +179,9 @@ _PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+(?:_next|_changes)?
 # Every use of a collection begins with its row: of a column that a later migration adds, this is what is found missing.
 _OWN_COLUMN = re.compile(r'column (?:\w+\.)?collections\.\w+ does not exist|of relation "collections" does not exist')
 
+# The catalogs are read by a snapshot, what describes an entry of them is not.
+_GONE = re.compile(r"could not open relation with OID|cache lookup failed for (?:relation|index)\b")
+
 # CREATE INDEX and DROP INDEX; REINDEX goes through the partitions.
 _PARTITIONED = re.compile(r"cannot (?:create|drop) .*partitioned .*concurrently")
 
@@ -199,6 +202,7 @@ _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
         else None
     ),
     "42883": lambda message: SchemaNotReady if _OF_VECTORS.search(message) else None,
+    "XX000": lambda message: TransactionConflict if _GONE.search(message) else None,
     "54000": lambda message: InvalidText if "tsvector" in message else None,
 }
 

@@ -195,6 +195,13 @@ def test_a_root_certificate_that_is_missing_is_named_as_each_driver_has_it(said)
     assert "PGSSLROOTCERT" in str(error)
 
 
+@pytest.mark.parametrize("what", ["could not open relation with OID 7", "cache lookup failed for index 7"])
+def test_what_is_dropped_while_it_is_described_is_a_conflict(what):
+    error = map_error(wrapped(what, "XX000"))
+    assert type(error) is errors.TransactionConflict
+    assert str(error) == f"{what}. Roll back and run the whole transaction again."
+
+
 @pytest.mark.parametrize("table", ["documents_12", "app.documents_7", "documents_12_next", "app.documents_7_changes"])
 def test_a_partition_that_is_gone_is_no_matter_of_migrations(table):
     gone = map_error(wrapped(f'relation "{table}" does not exist', "42P01"))

@@ -149,7 +149,10 @@ def check_alone(table: tuple[str, str | None], *, alone: bool | None) -> None:
         ConfigurationError: they do.
     """
     if not alone:
-        message = f"Another session is building or dropping indexes of {table[0]}: wait for it."
+        message = (
+            f"Another session is building or dropping indexes of {table[0]}, or will at the end of its load; or drops "
+            "or re-embeds it: wait for it."
+        )
         raise ConfigurationError(message)
 
 

@@ -101,6 +101,10 @@ class Partition:
         """Return the statement that closes the table to who names it, but for its owner: it has no policies itself."""
         return f"ALTER TABLE {self.qualified} ENABLE ROW LEVEL SECURITY"
 
+    def hold(self) -> str:
+        """Return the statement, one of PL/pgSQL, that keeps the collection's row from everybody else."""
+        return f"PERFORM FROM {self._in_schema('collections')} WHERE id = {self.collection_id:d} FOR UPDATE"
+
     def drop(self) -> str:
         """Return the statement that drops the partition with all its rows."""
         return f"DROP TABLE IF EXISTS {self.qualified}"

@@ -28,6 +28,7 @@ __all__ = [
     "is_guarded",
     "is_owned",
     "is_there",
+    "keeps_builders_off",
     "progress_of",
     "schema_of",
     "statuses",
@@ -187,7 +188,20 @@ def build_lock(table: str, schema: str | None) -> TextualSelect:
     waits for every statement that began before it. `BUILD_UNLOCK` lets go of the lock, and so does the
     end of the connection.
     """
-    statement = text("SELECT pg_try_advisory_lock(:builds, hashtext(:table_name)) AS alone")
+    return _try("pg_try_advisory_lock", table, schema)
+
+
+def keeps_builders_off(table: str, schema: str | None) -> TextualSelect:
+    """Select whether nobody has the `build_lock` of a table; nobody gets it then until this transaction ends.
+
+    For who will create an index in a transaction that has read or written the table: CREATE INDEX CONCURRENTLY waits
+    for that transaction, and that for the build.
+    """
+    return _try("pg_try_advisory_xact_lock_shared", table, schema)
+
+
+def _try(function: str, table: str, schema: str | None) -> TextualSelect:
+    statement = text(f"SELECT {function}(:builds, hashtext(:table_name)) AS alone")
     name = table if schema is None else f"{schema}.{table}"
     return statement.bindparams(bindparam("builds", _BUILDS, type_=Integer), table_name=name).columns(alone=Boolean)
 

@@ -55,6 +55,11 @@ def collection_by_name(name: str) -> Select[Collection]:
     return select(Collection).where(Collection.name == name)
 
 
+def lock_collection(collection_id: int) -> Select[int]:
+    """Select the id of a collection, and let nobody else change its row; who refers to it does not wait."""
+    return select(Collection.id).where(Collection.id == collection_id).with_for_update(key_share=True)
+
+
 def languages() -> Select[str]:
     """Select the names of the server's text-search configurations, as `regconfig` takes them, by name."""
     known = table("pg_ts_config", column("oid"), schema="pg_catalog")
@@ -120,6 +125,12 @@ def merge_metadata(collection_id: int, changes: Mapping[str, Any], where: Condit
     if gone:
         merged = merged.op("-")(_array(gone))
     return update(Document).where(*matching(collection_id, where)).values({Document.meta: merged})
+
+
+def set_metadata(collection_id: int) -> Update:
+    """Replace the metadata of a document: the parameters of each are `the_id` and `meta`."""
+    own = matching(collection_id, [Document.id == bindparam("the_id")])
+    return update(Document).where(*own).values({Document.meta: bindparam("meta")})
 
 
 def fingerprints(collection_id: int, ids: Sequence[str]) -> Select[str, str, dict[str, Any]]:

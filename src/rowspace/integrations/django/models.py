@@ -181,7 +181,7 @@ def drop_tables(instance: Any, using: str, **_: Any) -> None:
     # Django deletes inside of an atomic block, wherever somebody listens.
     with session(using) as made:
         # Nothing of it depends on the rest of the row, which is gone; whether it was being re-embedded, neither.
-        CollectionRepository(made).drop_tables(rows.Collection(id=instance.pk, dimension=1, reembedding={}))
+        CollectionRepository(made).drop_tables(rows.Collection(id=instance.pk, dimension=1))
 
 
 def _listen(sender: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Se
 from contextlib import aclosing
 from typing import Any, Unpack, cast
 
-from sqlalchemy import ColumnElement, CursorResult, update
+from sqlalchemy import ColumnElement, CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.errors import ConfigurationError, mapped_errors
@@ -138,19 +138,17 @@ class AsyncDocumentRepository:
         return await self._change(statements.merge_metadata(self._collection.id, stored, self._where(where)))
 
     async def replace_metadata(self, metadata: Mapping[str, Mapping[str, Any]]) -> None:
-        """Replace the metadata of documents by id; ids that are not there are an error of the session.
+        """Replace the metadata of documents by id; ids that are not there are left out.
 
         Costs an UPDATE for each document.
         """
         # In the order of the ids, as an upsert: two of these at once wait for each other, and not in a circle.
         given = sorted(mapping("metadata", metadata).items())
-        rows = [
-            {"collection_id": self._collection.id, "id": id_, "meta": mapping(f"The metadata of {id_!r}", meta)}
-            for id_, meta in given
-        ]
+        rows = [{"the_id": id_, "meta": mapping(f"The metadata of {id_!r}", meta)} for id_, meta in given]
         if rows:
             with mapped_errors():
-                await self.session.execute(update(Document), rows)
+                # Not the session's UPDATE of many rows, to which one that somebody has deleted meanwhile is an error.
+                await (await self._connection()).execute(statements.set_metadata(self._collection.id), rows)
 
     async def count(self, *, where: Where | None = None) -> int:
         """Return the number of documents that match; costs a pass over them."""
@@ -167,11 +165,13 @@ class AsyncDocumentRepository:
 
         A first load creates the indexes at its end, which waits for everybody who has written: two of them would wait
         for each other. Costs one row, and the wait.
+
+        Raises:
+            ConfigurationError: an `IndexBuilder` is at work on the collection; from here on none begins.
         """
         if not await self.is_empty():
             return False
-        with mapped_errors():
-            await (await self._connection()).execute(statements.lock_first_load(self._collection.id))
+        await self._begin_to_build()
         return await self.is_empty()
 
     async def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -188,14 +188,16 @@ class AsyncDocumentRepository:
 
         Run it after the rows are loaded. Costs the builds, of which that of an HNSW index takes by far the longest. It
         holds off writers to this collection, not readers, until the transaction ends.
+
+        Raises:
+            ConfigurationError: an `IndexBuilder` is at work on the collection.
         """
         spec = from_dict(self._collection.index)
         if isinstance(spec, IVFFlat):
             spec = spec.sized(await self.count())
         with mapped_errors():
+            await self._begin_to_build()
             connection = await self._connection()
-            # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
-            await connection.execute(statements.lock_first_load(self._collection.id))
             partition = await AsyncCollectionRepository(self.session).partition_of(self._collection)
             indexes = partition.create_indexes(spec, self._collection.language)
             await run_verbatim(connection, [*indexes, partition.analyze()])
@@ -256,6 +258,13 @@ class AsyncDocumentRepository:
         async with aclosing(found) as hits:
             async for hit in hits:
                 yield hit
+
+    async def _begin_to_build(self) -> None:
+        """Keep everybody else from building indexes of the collection until the transaction ends."""
+        with mapped_errors():
+            # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
+            await (await self._connection()).execute(statements.lock_first_load(self._collection.id))
+            await AsyncCollectionRepository(self.session).keep_builders_off(self._collection)
 
     def _where(self, where: Where | None) -> list[ColumnElement[bool]]:
         if where is not None and not isinstance(where, Mapping):

@@ -9,7 +9,7 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace.errors import ConfigurationError, mapped_errors, sqlstate_of
+from rowspace.errors import CollectionNotFound, ConfigurationError, TransactionConflict, mapped_errors, sqlstate_of
 from rowspace.indexes import IVFFlat, Spec, from_dict, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.collections import AsyncCollectionRepository
@@ -19,6 +19,8 @@ from rowspace.repositories.batches import plan_load
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import at_hand, session_of
 from rowspace.repositories.schemas import schemas_of
+from rowspace.statements.documents import lock_first_load
+from rowspace.statements.locks import patiently
 from rowspace.statements.replacement import Replacement, carry_over, obstacles
 from rowspace.wire.copy import copy_in_async
 
@@ -47,18 +49,19 @@ class AsyncReembedRepository:
 
         Raises:
             ConfigurationError: the collection is being re-embedded by another embedder; or somebody has made a policy,
-                a trigger or an index on its partition, which would be lost.
+                a trigger or an index on its partition, which would be lost; or an `IndexBuilder` is at work on it.
             PermissionDenied: the role does not own the partition, or may not create tables; or row-level security may
                 hide documents from it.
         """
         aim = {"embedder": embedder, "dimension": dimension, "index": to_dict(index)}
         with mapped_errors():
             # Locked, so that of two that begin at once one makes the tables.
-            await self.session.refresh(self.collection, ["reembedding", "index"], with_for_update=True)
+            await AsyncCollectionRepository(self.session).lock(self.collection, ["reembedding", "index"])
             if self.collection.reembedding is not None:
                 self._check_aim(self.collection.reembedding, embedder, dimension)
                 return
             self._aim = aim
+            await AsyncCollectionRepository(self.session).keep_builders_off(self.collection)
             await self._check_obstacles()
             made = await AsyncCollectionRepository(self.session).new_partition_of(self.collection)
             tables = Replacement(made, dimension)
@@ -68,6 +71,31 @@ class AsyncReembedRepository:
             await self.rest(0)
             self.collection.reembedding = aim
             await self.session.flush()
+
+    async def go_on(self, embedder: str, dimension: int) -> None:
+        """Make sure that what was begun is what is still wanted, and that nobody else is at it in this transaction.
+
+        Of two that re-embed at once, each waits for the other's steps. Costs two rows, and the wait.
+
+        Raises:
+            CollectionNotFound: it was dropped since it was looked up.
+            ConfigurationError: another embedder was begun with meanwhile.
+            TransactionConflict: somebody else has come to the end, or abandoned it.
+        """
+        with mapped_errors():
+            await (await self._connection()).execute(lock_first_load(self.collection.id))
+            there = await self.session.get(Collection, self.collection.id, populate_existing=True)
+        if there is None:
+            message = f"The collection {self.collection.name!r} was dropped since it was looked up."
+            raise CollectionNotFound(message)
+        if self.collection.reembedding is None:
+            message = (
+                f"Another call has finished or abandoned the re-embedding of {self.collection.name!r}: look at its "
+                "embedder, and call reembed again if it is still another one."
+            )
+            raise TransactionConflict(message)
+        self._check_aim(self.collection.reembedding, embedder, dimension)
+        self._aim = self.collection.reembedding
 
     async def counts(self) -> tuple[int, int]:
         """Return how many documents have their new embedding, and how many there are; costs a pass over both."""
@@ -121,8 +149,9 @@ class AsyncReembedRepository:
         Costs three statements over these rows.
         """
         with mapped_errors():
+            connection = await self._connection()
             for statement in (await self._tables()).settle(changes):
-                await self.session.execute(statement)
+                await connection.execute(statement)
 
     async def create_indexes(self) -> None:
         """Create the indexes of the new table that are missing; searches and writers do not notice.
@@ -168,12 +197,19 @@ class AsyncReembedRepository:
     async def abandon(self) -> None:
         """Drop what a re-embedding has made so far; the collection stays as it is. None that was begun is no error.
 
-        Costs two DROP TABLE, and a wait for the collection's writers.
+        Costs two DROP TABLE, and a wait for every transaction that has read or written the collection. In it nobody
+        waits for longer than half a second, as with `CollectionRepository.drop_tables`.
+
+        Raises:
+            ConfigurationError: an `IndexBuilder` is at work on the collection.
+            TransactionConflict: it did not come to its lock in two minutes.
         """
         if self.collection.reembedding is None:
             return
+        await AsyncCollectionRepository(self.session).keep_builders_off(self.collection)
         with mapped_errors():
-            await run_verbatim(await self._connection(), (await self._tables()).abandon())
+            abandoned = patiently((await self._tables()).abandon(), self.collection.partition)
+            await run_verbatim(await self._connection(), [abandoned])
             self.collection.reembedding = None
             await self.session.flush()
 

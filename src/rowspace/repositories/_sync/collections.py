@@ -17,12 +17,13 @@ from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.policies import guards_of
 from rowspace.repositories._sync.verbatim import run_verbatim
+from rowspace.repositories.building import check_alone
 from rowspace.repositories.given import is_text, mapping, session_of
 from rowspace.repositories.naming import check_collection, check_language
 from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
-from rowspace.statements.catalog import facts_of, index_facts, is_owned, schema_of
+from rowspace.statements.catalog import facts_of, index_facts, is_owned, keeps_builders_off, schema_of
 from rowspace.statements.locks import patiently
 from rowspace.statements.replacement import Replacement
 from rowspace.wire.values import storable_json
@@ -129,7 +130,7 @@ class CollectionRepository:
         return {row[0]: row[1] for row in rows}
 
     def rename(self, name: str, new_name: str) -> Collection:
-        """Give a collection another name; costs one row, as nothing else has the name.
+        """Give a collection another name; costs its row, as nothing else has the name.
 
         Raises:
             CollectionNotFound: there is none of that name.
@@ -137,6 +138,8 @@ class CollectionRepository:
         """
         collection = self.get(name)
         check_collection(new_name, collection.dimension, collection.distance, None)
+        # Somebody may be dropping it: that a row is no more there would be an error of the session's.
+        self.lock(collection, ["name"])
         with mapped_errors():
             try:
                 with self.session.begin_nested():
@@ -154,6 +157,7 @@ class CollectionRepository:
 
         Raises:
             CollectionNotFound: there is none of that name.
+            ConfigurationError: an `IndexBuilder` is at work on the collection.
             TransactionConflict: other transactions stayed open for two minutes.
         """
         collection = self.get(name)
@@ -166,6 +170,35 @@ class CollectionRepository:
                 raise CollectionNotFound(message)
             self.session.delete(there)
             self.session.flush()
+
+    def lock(self, collection: Collection, names: Sequence[str]) -> None:
+        """Read attributes of a collection anew, and keep its row from others' changes until the transaction ends.
+
+        Who writes the progress of a load into it meanwhile does not wait: that refers to the key alone. Costs two
+        statements of one row, and the wait.
+
+        Raises:
+            CollectionNotFound: it was dropped since it was looked up.
+        """
+        with mapped_errors():
+            if self.session.scalar(statements.lock_collection(collection.id)) is None:
+                message = f"The collection {collection.name!r} was dropped since it was looked up."
+                raise CollectionNotFound(message)
+            self.session.refresh(collection, names)
+
+    def keep_builders_off(self, collection: Collection) -> None:
+        """Make sure that no `IndexBuilder` is at work on a collection, nor will be until the transaction ends.
+
+        One waits for every transaction that has begun before, and so for who waits for it; without an end, where that
+        tries for its locks again and again. Costs one row.
+
+        Raises:
+            ConfigurationError: one is.
+        """
+        with mapped_errors():
+            partition = self.partition_of(collection)
+            table = (partition.name, partition.schema)
+            check_alone(table, alone=(self._connection()).scalar(keeps_builders_off(*table)))
 
     def create_tables(self, collection: Collection) -> None:
         """Create the partition of a collection whose row is there already; costs a table with its primary key."""
@@ -181,12 +214,16 @@ class CollectionRepository:
         collection. In it nobody waits for longer than half a second: then it lets them through and tries again.
 
         Raises:
+            ConfigurationError: an `IndexBuilder` is at work on the collection.
             TransactionConflict: it did not come to its lock in two minutes.
         """
+        self.keep_builders_off(collection)
         with mapped_errors():
             partition = self.partition_of(collection)
-            beside = [] if collection.reembedding is None else Replacement(partition).drop()
-            dropped = patiently([partition.drop(), *beside], "documents, of whatever collection,")
+            # The row first, as a load and a re-embedding lock it before they come to the documents. What re-embedding
+            # makes is dropped whether `collection` knows of it or not: it may have begun since that was loaded.
+            drops = [partition.hold(), partition.drop(), *Replacement(partition).drop()]
+            dropped = patiently(drops, "documents, of whatever collection,")
             run_verbatim(self._connection(), [dropped])
 
     def is_owned(self, collection: Collection) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Unpack, cast
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, update
+from sqlalchemy import ColumnElement, Connection, CursorResult
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError, mapped_errors
@@ -139,19 +139,17 @@ class DocumentRepository:
         return self._change(statements.merge_metadata(self._collection.id, stored, self._where(where)))
 
     def replace_metadata(self, metadata: Mapping[str, Mapping[str, Any]]) -> None:
-        """Replace the metadata of documents by id; ids that are not there are an error of the session.
+        """Replace the metadata of documents by id; ids that are not there are left out.
 
         Costs an UPDATE for each document.
         """
         # In the order of the ids, as an upsert: two of these at once wait for each other, and not in a circle.
         given = sorted(mapping("metadata", metadata).items())
-        rows = [
-            {"collection_id": self._collection.id, "id": id_, "meta": mapping(f"The metadata of {id_!r}", meta)}
-            for id_, meta in given
-        ]
+        rows = [{"the_id": id_, "meta": mapping(f"The metadata of {id_!r}", meta)} for id_, meta in given]
         if rows:
             with mapped_errors():
-                self.session.execute(update(Document), rows)
+                # Not the session's UPDATE of many rows, to which one that somebody has deleted meanwhile is an error.
+                (self._connection()).execute(statements.set_metadata(self._collection.id), rows)
 
     def count(self, *, where: Where | None = None) -> int:
         """Return the number of documents that match; costs a pass over them."""
@@ -168,11 +166,13 @@ class DocumentRepository:
 
         A first load creates the indexes at its end, which waits for everybody who has written: two of them would wait
         for each other. Costs one row, and the wait.
+
+        Raises:
+            ConfigurationError: an `IndexBuilder` is at work on the collection; from here on none begins.
         """
         if not self.is_empty():
             return False
-        with mapped_errors():
-            (self._connection()).execute(statements.lock_first_load(self._collection.id))
+        self._begin_to_build()
         return self.is_empty()
 
     def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -189,14 +189,16 @@ class DocumentRepository:
 
         Run it after the rows are loaded. Costs the builds, of which that of an HNSW index takes by far the longest. It
         holds off writers to this collection, not readers, until the transaction ends.
+
+        Raises:
+            ConfigurationError: an `IndexBuilder` is at work on the collection.
         """
         spec = from_dict(self._collection.index)
         if isinstance(spec, IVFFlat):
             spec = spec.sized(self.count())
         with mapped_errors():
+            self._begin_to_build()
             connection = self._connection()
-            # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
-            connection.execute(statements.lock_first_load(self._collection.id))
             partition = CollectionRepository(self.session).partition_of(self._collection)
             indexes = partition.create_indexes(spec, self._collection.language)
             run_verbatim(connection, [*indexes, partition.analyze()])
@@ -257,6 +259,13 @@ class DocumentRepository:
         with closing(found) as hits:
             for hit in hits:
                 yield hit
+
+    def _begin_to_build(self) -> None:
+        """Keep everybody else from building indexes of the collection until the transaction ends."""
+        with mapped_errors():
+            # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
+            (self._connection()).execute(statements.lock_first_load(self._collection.id))
+            CollectionRepository(self.session).keep_builders_off(self._collection)
 
     def _where(self, where: Where | None) -> list[ColumnElement[bool]]:
         if where is not None and not isinstance(where, Mapping):

@@ -110,6 +110,7 @@ class AsyncDocumentService:
 
         Raises:
             CollectionNotFound: there is none of that name.
+            ConfigurationError: an `IndexBuilder` is at work on the collection.
             TransactionConflict: other transactions stayed open for two minutes.
         """
         async with begin(self._sessions) as session:

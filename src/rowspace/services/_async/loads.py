@@ -162,7 +162,7 @@ class AsyncLoader:
         check_dimension(collection, self._embedder, next(iter(embeddings.values())))
         if collection.embedder is None:
             # Locked: another load of the same new collection may have been first, with another embedder.
-            await repository.session.refresh(collection, ["embedder"], with_for_update=True)
+            await AsyncCollectionRepository(repository.session).lock(collection, ["embedder"])
             check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
 

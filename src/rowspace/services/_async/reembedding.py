@@ -51,8 +51,9 @@ class AsyncReembedder:
 
     async def run(self, dimension: int, index: Spec | None) -> None:
         """Fill, index, catch up and swap."""
+        self._aim = (embedder_name(self._embedder), dimension)
         async with begin(self._sessions) as session:
-            await (await self._open(session)).begin(embedder_name(self._embedder), dimension, index)
+            await (await self._repository(session)).begin(*self._aim, index)
         async with begin(self._sessions) as session:
             done, total = await (await self._open(session)).counts()
         self._tell("embedding", done, total)
@@ -111,7 +112,7 @@ class AsyncReembedder:
         """Swap, unless the locks cannot be had or, where `embed` is not said, there is something new to embed."""
         try:
             async with begin(self._sessions) as session:
-                await self._swap_locked(await self._open(session), embed=embed)
+                await self._swap_locked(await self._repository(session), embed=embed)
         except PutOff:
             return False
         return True
@@ -119,6 +120,8 @@ class AsyncReembedder:
     async def _swap_locked(self, repository: AsyncReembedRepository, *, embed: bool) -> None:
         if not await repository.lock():
             raise PutOff
+        # Not before: who waits for this one's step has read `collections`, and would be waited for.
+        await repository.go_on(*self._aim)
         while (found := await repository.changed(self._size))[0]:
             changes, rows = found
             if rows and not embed:
@@ -128,6 +131,11 @@ class AsyncReembedder:
         await repository.swap()
 
     async def _open(self, session: Any) -> AsyncReembedRepository:
+        repository = await self._repository(session)
+        await repository.go_on(*self._aim)
+        return repository
+
+    async def _repository(self, session: Any) -> AsyncReembedRepository:
         return AsyncReembedRepository(session, await AsyncCollectionRepository(session).get(self._name))
 
     def _tell(self, phase: str, done: int, total: int) -> None:

@@ -109,6 +109,7 @@ class DocumentService:
 
         Raises:
             CollectionNotFound: there is none of that name.
+            ConfigurationError: an `IndexBuilder` is at work on the collection.
             TransactionConflict: other transactions stayed open for two minutes.
         """
         with begin(self._sessions) as session:

@@ -163,7 +163,7 @@ class Loader:
         check_dimension(collection, self._embedder, next(iter(embeddings.values())))
         if collection.embedder is None:
             # Locked: another load of the same new collection may have been first, with another embedder.
-            repository.session.refresh(collection, ["embedder"], with_for_update=True)
+            CollectionRepository(repository.session).lock(collection, ["embedder"])
             check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
 

@@ -52,8 +52,9 @@ class Reembedder:
 
     def run(self, dimension: int, index: Spec | None) -> None:
         """Fill, index, catch up and swap."""
+        self._aim = (embedder_name(self._embedder), dimension)
         with begin(self._sessions) as session:
-            (self._open(session)).begin(embedder_name(self._embedder), dimension, index)
+            (self._repository(session)).begin(*self._aim, index)
         with begin(self._sessions) as session:
             done, total = (self._open(session)).counts()
         self._tell("embedding", done, total)
@@ -112,7 +113,7 @@ class Reembedder:
         """Swap, unless the locks cannot be had or, where `embed` is not said, there is something new to embed."""
         try:
             with begin(self._sessions) as session:
-                self._swap_locked(self._open(session), embed=embed)
+                self._swap_locked(self._repository(session), embed=embed)
         except PutOff:
             return False
         return True
@@ -120,6 +121,8 @@ class Reembedder:
     def _swap_locked(self, repository: ReembedRepository, *, embed: bool) -> None:
         if not repository.lock():
             raise PutOff
+        # Not before: who waits for this one's step has read `collections`, and would be waited for.
+        repository.go_on(*self._aim)
         while (found := repository.changed(self._size))[0]:
             changes, rows = found
             if rows and not embed:
@@ -129,6 +132,11 @@ class Reembedder:
         repository.swap()
 
     def _open(self, session: Any) -> ReembedRepository:
+        repository = self._repository(session)
+        repository.go_on(*self._aim)
+        return repository
+
+    def _repository(self, session: Any) -> ReembedRepository:
         return ReembedRepository(session, CollectionRepository(session).get(self._name))
 
     def _tell(self, phase: str, done: int, total: int) -> None:
