@@ -6,6 +6,7 @@ from alembic.migration import MigrationContext
 from alembic.operations.ops import CreateIndexOp, CreateTableOp, DropIndexOp, ModifyTableOps, UpgradeOps
 from sqlalchemy import ARRAY, Column, Integer, MetaData, Table, Text, create_engine
 from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex
 
 from rowspace.indexes import HNSW
@@ -96,7 +97,7 @@ def test_another_database_is_left_to_alembic():
     """An application may have SQLite too, whose catalogs are others."""
     wanted = MetaData()
     Table("articles", wanted, Column("id", Integer, primary_key=True), Column("title", Text))
-    with create_engine("sqlite://").connect() as connection:
+    with create_engine("sqlite://", poolclass=NullPool).connect() as connection:
         connection.exec_driver_sql("CREATE TABLE articles (id INTEGER NOT NULL PRIMARY KEY)")
         migration = MigrationContext.configure(connection, opts=configure_options())
         ((change, *_, column),) = compare_metadata(migration, wanted)
