@@ -93,6 +93,11 @@ class InvalidRow(RowspaceError, ValueError):
 class CollectionNotFound(RowspaceError, LookupError):
     """No collection of that name."""
 
+    @classmethod
+    def dropped(cls, name: str) -> Self:
+        """Return the error of a collection that was dropped since it was looked up."""
+        return cls(f"The collection {name!r} was dropped since it was looked up: get it again.")
+
 
 class CollectionExists(RowspaceError, ValueError):
     """A collection of that name is already there."""

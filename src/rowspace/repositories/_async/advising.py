@@ -184,8 +184,7 @@ class AsyncIndexAdvisor:
             # Not by `merge`: what else changed since the caller's object was loaded would be written back.
             collection = await self.session.get(Collection, self._subject.collection.id)
             if collection is None:
-                message = f"{self._subject.name} was dropped since it was looked up."
-                raise CollectionNotFound(message[0].upper() + message[1:])
+                raise CollectionNotFound.dropped(self._subject.collection.name)
             collection.index = {**collection.index, TUNING: tuning.to_dict()}
             await self.session.flush()
         if collection is not self._subject.collection:

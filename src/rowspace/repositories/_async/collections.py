@@ -181,8 +181,7 @@ class AsyncCollectionRepository:
         """
         with mapped_errors():
             if await self.session.scalar(statements.lock_collection(collection.id)) is None:
-                message = f"The collection {collection.name!r} was dropped since it was looked up."
-                raise CollectionNotFound(message)
+                raise CollectionNotFound.dropped(collection.name)
             await self.session.refresh(collection, names)
 
     async def keep_builders_off(self, collection: Collection) -> None:

@@ -40,5 +40,4 @@ async def refuse_dropped(session: AsyncSession, model: type[Any], collection: Co
         schema = schema_in(schemas_of(connection), model.__table__)
         if await connection.scalar(is_there(qualified(collection.partition, schema))):
             return
-    message = f"The collection {collection.name!r} was dropped since it was looked up: get it again."
-    raise CollectionNotFound(message)
+    raise CollectionNotFound.dropped(collection.name)

@@ -182,8 +182,7 @@ class CollectionRepository:
         """
         with mapped_errors():
             if self.session.scalar(statements.lock_collection(collection.id)) is None:
-                message = f"The collection {collection.name!r} was dropped since it was looked up."
-                raise CollectionNotFound(message)
+                raise CollectionNotFound.dropped(collection.name)
             self.session.refresh(collection, names)
 
     def keep_builders_off(self, collection: Collection) -> None:

@@ -41,5 +41,4 @@ def refuse_dropped(session: Session, model: type[Any], collection: Collection | 
         schema = schema_in(schemas_of(connection), model.__table__)
         if connection.scalar(is_there(qualified(collection.partition, schema))):
             return
-    message = f"The collection {collection.name!r} was dropped since it was looked up: get it again."
-    raise CollectionNotFound(message)
+    raise CollectionNotFound.dropped(collection.name)

@@ -87,8 +87,7 @@ class ReembedRepository:
             (self._connection()).execute(lock_first_load(self.collection.id))
             there = self.session.get(Collection, self.collection.id, populate_existing=True)
         if there is None:
-            message = f"The collection {self.collection.name!r} was dropped since it was looked up."
-            raise CollectionNotFound(message)
+            raise CollectionNotFound.dropped(self.collection.name)
         if self.collection.reembedding is None:
             message = (
                 f"Another call has finished or abandoned the re-embedding of {self.collection.name!r}: look at its "
