@@ -134,15 +134,25 @@ class Merge:
         """
         return f"WITH {self._merging(self.staged)}"
 
-    def merge_given(self, rows: int) -> str:
-        """Return the same statement for so many rows whose values are parameters of psycopg's, none of them staged.
+    def merge_given(self, rows: int, *, numbered: bool = False) -> str:
+        """Return the same statement for so many rows whose values are parameters, none of them staged.
 
-        Its text is the same for as many rows, so that it is prepared.
+        Its text is the same for as many rows, so that it is prepared. The casts of the first row give those below it
+        their types.
+
+        Args:
+            rows: how many there are.
+            numbered: parameters are `$1` and so on, as asyncpg has them; else `%s`, and a per cent sign is two.
         """
-        names = ", ".join(quote(column.name) for column in self.columns)
-        row = ", ".join(f"CAST(%s AS {column.staged_as})" for column in self.columns)
-        rest = self._merging(_GIVEN).replace("%", "%%")
-        return f"WITH {_GIVEN} ({names.replace('%', '%%')}) AS (VALUES {', '.join([f'({row})'] * rows)}), {rest}"
+        width = len(self.columns)
+        marks = [f"${at + 1}" if numbered else "%s" for at in range(rows * width)]
+        first = [f"CAST({mark} AS {column.staged_as})" for mark, column in zip(marks, self.columns, strict=False)]
+        values = [first, *(marks[at : at + width] for at in range(width, rows * width, width))]
+        names, rest = ", ".join(quote(column.name) for column in self.columns), self._merging(_GIVEN)
+        if not numbered:
+            names, rest = names.replace("%", "%%"), rest.replace("%", "%%")
+        table = ", ".join(f"({', '.join(row)})" for row in values)
+        return f"WITH {_GIVEN} ({names}) AS (VALUES {table}), {rest}"
 
     def _merging(self, rows: str) -> str:
         fixed = [*((name, f"{value:d}") for name, value in self.constants), *self.defaults]

@@ -6,12 +6,15 @@ Ours ask for `vector_send(column)`, so that their bytes do not pass through it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import struct
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rowspace.types import HalfVector, SparseVector, Vector, VectorType
 
-__all__ = ["register_codecs"]
+__all__ = ["as_parameters", "register_codecs"]
 
 _INSTALLED = """
 SELECT t.typname, n.nspname FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
@@ -45,3 +48,43 @@ def _codec(type_: VectorType[Any]) -> tuple[Callable[[Any], bytes], Callable[[by
         return type_.to_text(type_.decode(data))
 
     return encode, decode
+
+
+def as_parameters(values: Iterable[bytes | None], ddl: Sequence[str]) -> tuple[Any, ...]:
+    """Return binary values as parameters, row by row: asyncpg writes the binary form of every type by itself.
+
+    Args:
+        values: what `EncodedRows` has, all columns of a row and then those of the next.
+        ddl: the type of each column.
+    """
+    read = [_READ.get(type_.partition("(")[0], bytes) for type_ in ddl]
+    return tuple(None if data is None else of(data) for data, of in zip(values, itertools.cycle(read), strict=False))
+
+
+def _integer(data: bytes) -> int:
+    return int.from_bytes(data, "big", signed=True)
+
+
+def _bits(data: bytes) -> Any:
+    from asyncpg import BitString
+
+    return BitString.frombytes(data[4:], bitlength=_integer(data[:4]))
+
+
+#: How the types that `rowspace.wire.encode` knows are read; those of pgvector, whose codecs take bytes, are not here.
+_READ: Mapping[str, Callable[[bytes], Any]] = {
+    "SMALLINT": _integer,
+    "INTEGER": _integer,
+    "BIGINT": _integer,
+    "DOUBLE PRECISION": lambda data: struct.unpack(">d", data)[0],
+    "REAL": lambda data: struct.unpack(">f", data)[0],
+    "BOOLEAN": lambda data: data == b"\x01",
+    "TEXT": bytes.decode,
+    "VARCHAR": bytes.decode,
+    "UUID": lambda data: uuid.UUID(bytes=data),
+    "BIT": _bits,
+    "BIT VARYING": _bits,
+    "JSON": bytes.decode,
+    # Behind the number of the format.
+    "JSONB": lambda data: data[1:].decode(),
+}

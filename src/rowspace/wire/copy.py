@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
-from collections.abc import AsyncGenerator, Generator, Iterable
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import aclosing
 from tempfile import SpooledTemporaryFile
 from typing import Any
@@ -21,8 +21,10 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rowspace.statements.write import Copy
+from rowspace.wire.asyncpg import as_parameters
 from rowspace.wire.encode import EncodedRows
-from rowspace.wire.psycopg import AsyncWireCursor, WireCursor
+from rowspace.wire.instrument import is_ready
+from rowspace.wire.psycopg import AsyncWireCursor, WireCursor, WireValue
 
 __all__ = ["copy_in", "copy_in_async", "copy_out", "copy_out_async", "given_values", "takes_values"]
 
@@ -34,25 +36,38 @@ _SPELLED = re.compile(r"utf-?8|unicode", re.IGNORECASE)
 
 
 def takes_values(connection: Connection | AsyncConnection) -> bool:
-    """Tell whether a connection takes the values of `EncodedRows` as parameters too.
+    """Tell whether a connection takes the values of `EncodedRows` as parameters too, in a transaction.
 
-    Those of psycopg do, if their engine is instrumented, in a transaction, while they speak UTF-8, by cursors that
-    are not somebody's own: a `ClientCursor` writes the values into the statement, as text.
+    One of psycopg or asyncpg does that has our adapters; on psycopg while it speaks UTF-8, and by cursors that are not
+    somebody's own: a `ClientCursor` writes the values into the statement, as text.
     """
-    if not connection.dialect.driver.startswith("psycopg") or not hasattr(connection.dialect, "rowspace_wrap"):
-        return False
     inner: Any = getattr(connection, "sync_connection", connection)
+    if not is_ready(inner) or inner.connection.dbapi_connection.autocommit:
+        return False
     driver = inner.connection.driver_connection
-    is_ours = driver.cursor_factory in {WireCursor, AsyncWireCursor}
-    return is_ours and not driver.autocommit and _encoding(driver) == _UTF8
+    if connection.dialect.driver == "asyncpg":
+        return True
+    return driver.cursor_factory in {WireCursor, AsyncWireCursor} and _encoding(driver) == _UTF8
 
 
-def given_values(connection: Connection | AsyncConnection, data: EncodedRows, most: int) -> tuple[Any, ...] | None:
-    """Return the values of some rows as parameters, row by row; None where they have more than `most` bytes."""
-    wrap: Any = connection.dialect.rowspace_wrap  # type: ignore[attr-defined] # left there by `instrument`
+def given_values(
+    connection: Connection | AsyncConnection, data: EncodedRows, ddl: Sequence[str], most: int
+) -> tuple[Any, ...] | None:
+    """Return the values of some rows as parameters, row by row; None where they have more than `most` bytes.
+
+    Args:
+        connection: one that takes values.
+        data: the rows.
+        ddl: the type of each of their columns.
+        most: bytes.
+    """
     values = data.values(most)
+    if values is None:
+        return None
+    if connection.dialect.driver == "asyncpg":
+        return as_parameters(values, ddl)
     # The text is for arrays, and here are none.
-    return None if values is None else tuple(None if value is None else wrap(value, str) for value in values)
+    return tuple(None if value is None else WireValue(value, str) for value in values)
 
 
 def copy_in(connection: Connection, into: Copy, blocks: Iterable[bytes]) -> None:

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rowspace.errors import ConfigurationError
 
-__all__ = ["instrument"]
+__all__ = ["instrument", "is_ready"]
 
 #: Marks, in `connection_record.info`, a driver connection that has its adapters.
 _READY = "rowspace_wire"
@@ -49,6 +49,11 @@ def instrument(engine: Engine | AsyncEngine) -> None:
         raise ConfigurationError(message)
     if not hasattr(dialect, "rowspace_send"):
         _SETUP[dialect.driver](sync_engine, dialect)
+
+
+def is_ready(connection: Connection) -> bool:
+    """Tell whether the driver's connection has its adapters; one on psycopg2 has none."""
+    return bool(connection.info.get(_READY))
 
 
 def _psycopg(engine: Engine, dialect: Any) -> None:

@@ -36,6 +36,7 @@ from sqlalchemy.dialects.postgresql import CITEXT, INET, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, undefer_group
 
 from rowspace import HNSW, AsyncMatrixRepository, AsyncRepository, Bit, HalfVector, SparseVector, Vector
+from rowspace.repositories._async import loading
 from rowspace.results import LoadReport
 from rowspace.types import SparseValue
 
@@ -125,6 +126,12 @@ def tables(create_tables):
     create_tables(Base.metadata)
 
 
+@pytest.fixture(params=["as parameters", "by COPY"])
+def either_way(request, monkeypatch):
+    if request.param == "by COPY":
+        monkeypatch.setattr(loading, "_FEW", 0)
+
+
 def same(column, one, two):
     type_ = Everything.__table__.c[column].type
     return type_.compare_values(one, two)
@@ -140,6 +147,7 @@ async def the_one(session):
     )
 
 
+@pytest.mark.usefixtures("either_way")
 async def test_a_row_comes_back_as_it_went_in(either_session):
     report = await AsyncRepository(either_session, Everything, column="embedding").upsert([ROW])
     assert report == LoadReport(1, inserted=1)
@@ -151,6 +159,7 @@ async def test_a_row_comes_back_as_it_went_in(either_session):
         assert got.to_text() == value.to_text() if name == "sparse" else got.tobytes() == value.tobytes()
 
 
+@pytest.mark.usefixtures("either_way")
 async def test_a_row_of_nothing(either_session):
     empty = {**dict.fromkeys(ROW), "id": uuid.UUID(int=8)}
     repository = AsyncRepository(either_session, Everything, column="embedding")
@@ -159,6 +168,7 @@ async def test_a_row_of_nothing(either_session):
     assert plain(entity) == {name: empty[name] for name in ROW if name not in VECTORS}
 
 
+@pytest.mark.usefixtures("either_way")
 async def test_an_update_changes_every_column(either_session):
     repository = AsyncRepository(either_session, Everything, column="embedding")
     await repository.upsert([{**dict.fromkeys(ROW), "id": ROW["id"]}])

@@ -41,12 +41,16 @@ def test_a_merge_counts_inserted_and_updated():
 def test_given_rows_are_parameters_of_one_statement():
     assert PLAIN.merge_given(2) == (
         "WITH rowspace_given (id, title) AS "
-        "(VALUES (CAST(%s AS INTEGER), CAST(%s AS TEXT)), (CAST(%s AS INTEGER), CAST(%s AS TEXT))), "
+        "(VALUES (CAST(%s AS INTEGER), CAST(%s AS TEXT)), (%s, %s)), "
         "merged AS (INSERT INTO articles (id, title) SELECT id, title FROM rowspace_given ORDER BY id "
         "ON CONFLICT (id) DO UPDATE SET title = excluded.title RETURNING (xmax = 0) AS inserted) "
         "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
     )
-    odd = replace(ODD, columns=(StagedColumn("50 %s", "TEXT"), *ODD.columns), partitioned=True).merge_given(1)
+    numbered = PLAIN.merge_given(2, numbered=True)
+    assert "(VALUES (CAST($1 AS INTEGER), CAST($2 AS TEXT)), ($3, $4)), merged AS (" in numbered
+    odd_columns = (StagedColumn("50 %s", "TEXT"), *ODD.columns)
+    assert '("50 %s", "Key", "select") AS' in replace(ODD, columns=odd_columns).merge_given(1, numbered=True)
+    odd = replace(ODD, columns=odd_columns, partitioned=True).merge_given(1)
     assert odd.startswith('WITH rowspace_given ("50 %%s", "Key", "select") AS (VALUES (CAST(%s AS TEXT), CAST(%s')
     assert odd.count("%s") - odd.count("%%s") == 3
     assert "JOIN rowspace_given s ON" in odd

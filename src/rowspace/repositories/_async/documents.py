@@ -56,8 +56,8 @@ class AsyncDocumentRepository:
         """Insert documents, and update those whose id is there already, by COPY in binary.
 
         A load into an empty collection is copied straight into it; any other goes through a staging table. Costs a
-        COPY a batch, and for the latter a statement that merges it. On psycopg up to a hundred rows of a megabyte in
-        all are one statement.
+        COPY a batch, and for the latter a statement that merges it. On psycopg and asyncpg up to a hundred rows of a
+        megabyte in all are one statement.
 
         Args:
             rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.

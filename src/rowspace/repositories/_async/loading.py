@@ -132,7 +132,8 @@ class _Stage:
         """Merge rows, so many, into the target and return how many were inserted and updated."""
         values = self._values(rows, data)
         if values is not None:
-            given: Any = (await self.connection.exec_driver_sql(self._merge.merge_given(rows), values)).one()
+            statement = self._merge.merge_given(rows, numbered=self.connection.dialect.driver == "asyncpg")
+            given: Any = (await self.connection.exec_driver_sql(statement, values)).one()
             return given[0], given[1]
         ready = self._merge.clear_stage() if self._made else self._merge.create_stage()
         await run_verbatim(self.connection, [ready])
@@ -150,7 +151,8 @@ class _Stage:
         few = min(_FEW, _VALUES // len(self._merge.columns))
         if rows > few or self._guarded or not takes_values(self.connection):
             return None
-        return given_values(self.connection, data, _BYTES)
+        ddl = [column.staged_as for column in self._merge.columns]
+        return given_values(self.connection, data, ddl, _BYTES)
 
     async def _refuse_hidden(self) -> None:
         """Refuse to update rows that the session would not show."""

@@ -76,9 +76,9 @@ class AsyncRepository(Generic[M]):
     ) -> LoadReport:
         """Insert rows, and update those whose primary key is there already, by COPY in binary.
 
-        Costs a COPY into a staging table and a statement that merges it, for each batch; on psycopg up to a hundred
-        rows of a megabyte in all are one statement. Entities that the session holds keep their values until they are
-        refreshed.
+        Costs a COPY into a staging table and a statement that merges it, for each batch; on psycopg and asyncpg up to
+        a hundred rows of a megabyte in all are one statement. Entities that the session holds keep their values until
+        they are refreshed.
 
         Args:
             rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time. A column
