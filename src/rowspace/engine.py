@@ -95,7 +95,7 @@ class Database(_Opened):
         _check_kind(engine, Engine)
         instrument(engine)
         self.engine: Engine = _in_schema(engine, schema)
-        self.sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self.sessions: sessionmaker[Session] = sessionmaker(self.engine, expire_on_commit=False)
 
     @classmethod
     def open(cls, url: str | URL | None = None, *, schema: str | None = None, **engine_options: Any) -> Self:
@@ -156,7 +156,7 @@ class AsyncDatabase(_Opened):
         _check_kind(engine, AsyncEngine)
         instrument(engine)
         self.engine: AsyncEngine = _in_schema(engine, schema)
-        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self.sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(self.engine, expire_on_commit=False)
 
     @classmethod
     def open(cls, url: str | URL | None = None, *, schema: str | None = None, **engine_options: Any) -> Self:

@@ -42,7 +42,7 @@ class EmbeddedServer:
 
     def __init__(self, data_dir: Path | str | None = None, *, keep: bool = True) -> None:
         # Absolute, as the server does not start where this process does.
-        self.data_dir = Path(data_dir).expanduser().absolute() if data_dir else default_data_dir()
+        self.data_dir: Path = Path(data_dir).expanduser().absolute() if data_dir else default_data_dir()
         check_path(self.data_dir)
         module, cleanup_mode = wheel(), "stop" if keep else "delete"
         try:

@@ -5,6 +5,8 @@ An application's models may use this base or any other: nothing in Rowspace asks
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
 
@@ -23,4 +25,4 @@ NAMING_CONVENTION = {
 class Base(DeclarativeBase):
     """Declarative base with a naming convention."""
 
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    metadata: ClassVar[MetaData] = MetaData(naming_convention=NAMING_CONVENTION)

@@ -37,7 +37,7 @@ class Collection(MetadataMixin, TimestampMixin, Base):
     """A named set of documents with one dimension, one distance and one embedder."""
 
     __tablename__ = "collections"
-    __table_args__ = (
+    __table_args__: Any = (
         UniqueConstraint("name"),
         CheckConstraint("dimension between 1 and 16000", name="dimension"),
         CheckConstraint("distance in ('l2', 'cosine', 'inner_product', 'l1')", name="distance"),
@@ -82,7 +82,7 @@ class Document(MetadataMixin, TimestampMixin, Base):
     """One text with its metadata and embedding. The same id in two collections is two rows."""
 
     __tablename__ = "documents"
-    __table_args__ = (
+    __table_args__: Any = (
         PrimaryKeyConstraint("collection_id", "id"),
         {"postgresql_partition_by": "LIST (collection_id)"},
     )

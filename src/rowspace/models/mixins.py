@@ -40,7 +40,7 @@ class TimestampMixin:
     """Adds `created_at` and `updated_at`, with time zone, set by the server."""
 
     # Read back with each write: async code cannot load an attribute when it is looked at.
-    __mapper_args__: ClassVar = {"eager_defaults": True}
+    __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
 
     #: When the row was inserted.
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

@@ -56,7 +56,7 @@ class AsyncIndexAdvisor:
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session_of(session, AsyncSession)
+        self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)
 
     async def explain(

@@ -52,7 +52,7 @@ class AsyncAnalysisRepository:
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session_of(session, AsyncSession)
+        self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)
         self._target = self._subject.target
         self._matrices = AsyncMatrixRepository(session, over, column=column)

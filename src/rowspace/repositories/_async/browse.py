@@ -48,7 +48,7 @@ class AsyncBrowseRepository(Generic[M]):
     def __init__(self, session: AsyncSession, over: type[M], *, column: str | None = None) -> None: ...
 
     def __init__(self, session: AsyncSession, over: type[M] | Collection, *, column: str | None = None) -> None:
-        self.session = session_of(session, AsyncSession)
+        self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = rows_of(over, column)
 
     async def scroll(

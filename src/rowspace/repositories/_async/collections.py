@@ -38,7 +38,7 @@ class AsyncCollectionRepository:
     """
 
     def __init__(self, session: AsyncSession) -> None:
-        self.session = session_of(session, AsyncSession)
+        self.session: AsyncSession = session_of(session, AsyncSession)
 
     async def create(
         self,

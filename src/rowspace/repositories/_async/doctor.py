@@ -34,7 +34,7 @@ class AsyncDoctor:
     """
 
     def __init__(self, session: AsyncSession, models: Sequence[type[Any]] = ()) -> None:
-        self.session = session_of(session, AsyncSession)
+        self.session: AsyncSession = session_of(session, AsyncSession)
         self._models = tuple(models)
 
     async def check(self, *, recall: float | None = None, queries: int = 20) -> list[Finding]:

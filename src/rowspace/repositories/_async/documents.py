@@ -41,7 +41,7 @@ class AsyncDocumentRepository:
     """
 
     def __init__(self, session: AsyncSession, collection: Collection) -> None:
-        self.session = session_of(session, AsyncSession)
+        self.session: AsyncSession = session_of(session, AsyncSession)
         self.collection = collection
         self._subject = subject_of(collection)
 

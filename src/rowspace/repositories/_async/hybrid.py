@@ -75,7 +75,7 @@ class AsyncHybridRepository(Generic[M]):
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session_of(session, AsyncSession)
+        self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)
         self._target = text_target_of(self._subject, text, language)
 

@@ -41,7 +41,7 @@ class AsyncMatrixRepository:
     """
 
     def __init__(self, session: AsyncSession, over: type[Any] | Collection, *, column: str | None = None) -> None:
-        self.session = session_of(session, AsyncSession)
+        self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = rows_of(over, column)
         self._model = self._subject.target.model
 

@@ -50,7 +50,7 @@ class AsyncRepository(Generic[M]):
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session_of(session, AsyncSession)
+        self.session: AsyncSession = session_of(session, AsyncSession)
         self.model = model
         self._subject: Subject[M] = subject_of(model, column, distance)
 

@@ -23,7 +23,7 @@ class AsyncProgressRepository:
     """
 
     def __init__(self, session: AsyncSession, collection: Collection) -> None:
-        self.session = session_of(session, AsyncSession)
+        self.session: AsyncSession = session_of(session, AsyncSession)
         self.collection = collection
 
     async def get(self, key: str) -> LoadProgress | None:

@@ -38,7 +38,7 @@ class AsyncReembedRepository:
     """
 
     def __init__(self, session: AsyncSession, collection: Collection) -> None:
-        self.session = session_of(session, AsyncSession)
+        self.session: AsyncSession = session_of(session, AsyncSession)
         self.collection = collection
         self._aim: Mapping[str, Any] = at_hand(collection).reembedding or {}
 

@@ -68,7 +68,7 @@ class AsyncSearchRepository(Generic[M]):
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session_of(session, AsyncSession)
+        self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)
         self._target = self._subject.target
 

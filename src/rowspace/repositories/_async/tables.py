@@ -37,7 +37,7 @@ class AsyncTableRepository:
     """
 
     def __init__(self, session: AsyncSession, over: type[Any] | Collection) -> None:
-        self.session = session_of(session, AsyncSession)
+        self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = rows_of(over, first_vector(over))
         #: What can be read, by attribute; for a collection without what is the same in all of its documents.
         self.columns: dict[str, Column[Any]] = columns_of(self._subject)

@@ -58,7 +58,7 @@ class IndexAdvisor:
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session_of(session, Session)
+        self.session: Session = session_of(session, Session)
         self._subject = subject_of(over, column, distance)
 
     def explain(

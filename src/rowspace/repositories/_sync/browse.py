@@ -49,7 +49,7 @@ class BrowseRepository(Generic[M]):
     def __init__(self, session: Session, over: type[M], *, column: str | None = None) -> None: ...
 
     def __init__(self, session: Session, over: type[M] | Collection, *, column: str | None = None) -> None:
-        self.session = session_of(session, Session)
+        self.session: Session = session_of(session, Session)
         self._subject = rows_of(over, column)
 
     def scroll(

@@ -39,7 +39,7 @@ class CollectionRepository:
     """
 
     def __init__(self, session: Session) -> None:
-        self.session = session_of(session, Session)
+        self.session: Session = session_of(session, Session)
 
     def create(
         self,

@@ -35,7 +35,7 @@ class Doctor:
     """
 
     def __init__(self, session: Session, models: Sequence[type[Any]] = ()) -> None:
-        self.session = session_of(session, Session)
+        self.session: Session = session_of(session, Session)
         self._models = tuple(models)
 
     def check(self, *, recall: float | None = None, queries: int = 20) -> list[Finding]:

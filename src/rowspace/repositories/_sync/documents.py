@@ -42,7 +42,7 @@ class DocumentRepository:
     """
 
     def __init__(self, session: Session, collection: Collection) -> None:
-        self.session = session_of(session, Session)
+        self.session: Session = session_of(session, Session)
         self.collection = collection
         self._subject = subject_of(collection)
 

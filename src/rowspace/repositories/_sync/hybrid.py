@@ -76,7 +76,7 @@ class HybridRepository(Generic[M]):
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session_of(session, Session)
+        self.session: Session = session_of(session, Session)
         self._subject = subject_of(over, column, distance)
         self._target = text_target_of(self._subject, text, language)
 

@@ -42,7 +42,7 @@ class MatrixRepository:
     """
 
     def __init__(self, session: Session, over: type[Any] | Collection, *, column: str | None = None) -> None:
-        self.session = session_of(session, Session)
+        self.session: Session = session_of(session, Session)
         self._subject = rows_of(over, column)
         self._model = self._subject.target.model
 

@@ -51,7 +51,7 @@ class Repository(Generic[M]):
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session_of(session, Session)
+        self.session: Session = session_of(session, Session)
         self.model = model
         self._subject: Subject[M] = subject_of(model, column, distance)
 

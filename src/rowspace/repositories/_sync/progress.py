@@ -24,7 +24,7 @@ class ProgressRepository:
     """
 
     def __init__(self, session: Session, collection: Collection) -> None:
-        self.session = session_of(session, Session)
+        self.session: Session = session_of(session, Session)
         self.collection = collection
 
     def get(self, key: str) -> LoadProgress | None:

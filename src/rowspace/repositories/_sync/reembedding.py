@@ -39,7 +39,7 @@ class ReembedRepository:
     """
 
     def __init__(self, session: Session, collection: Collection) -> None:
-        self.session = session_of(session, Session)
+        self.session: Session = session_of(session, Session)
         self.collection = collection
         self._aim: Mapping[str, Any] = at_hand(collection).reembedding or {}
 

@@ -69,7 +69,7 @@ class SearchRepository(Generic[M]):
         column: str | None = None,
         distance: Distance | str | None = None,
     ) -> None:
-        self.session = session_of(session, Session)
+        self.session: Session = session_of(session, Session)
         self._subject = subject_of(over, column, distance)
         self._target = self._subject.target
 

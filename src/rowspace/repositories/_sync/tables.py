@@ -38,7 +38,7 @@ class TableRepository:
     """
 
     def __init__(self, session: Session, over: type[Any] | Collection) -> None:
-        self.session = session_of(session, Session)
+        self.session: Session = session_of(session, Session)
         self._subject = rows_of(over, first_vector(over))
         #: What can be read, by attribute; for a collection without what is the same in all of its documents.
         self.columns: dict[str, Column[Any]] = columns_of(self._subject)
