@@ -307,7 +307,7 @@ _BY_WORDS = (
         re.compile(r"connect\(\) got an unexpected keyword argument"),
         (
             "asyncpg knows no such option, which the URL or `connect_args` has: take it out. Its word for sslmode is "
-            "ssl, for connect_timeout timeout; application_name and settings are connect_args={'server_settings': {...}}."
+            "ssl, for connect_timeout timeout; application_name is one of connect_args={'server_settings': {...}}."
         ),
     ),
     (
