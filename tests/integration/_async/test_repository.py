@@ -445,6 +445,14 @@ async def test_missing_tables_say_what_to_do(session):
 # The caller's transaction
 
 
+async def test_a_load_leaves_no_table_in_the_session(articles, session):
+    rows = [{"id": at, "embedding": [1, at]} for at in range(301)]
+    await articles.upsert(rows, batch_size=150)
+    await AsyncMatrixRepository(session, Article).update([1], [[1, 2]])
+    temporary = "SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relname LIKE 'rowspace%'"
+    assert await session.scalar(text(temporary)) == 0
+
+
 async def test_nothing_commits(engine, articles, session):
     assert await articles.count() == 5
     await session.rollback()

@@ -444,6 +444,14 @@ def test_missing_tables_say_what_to_do(session):
 # The caller's transaction
 
 
+def test_a_load_leaves_no_table_in_the_session(articles, session):
+    rows = [{"id": at, "embedding": [1, at]} for at in range(301)]
+    articles.upsert(rows, batch_size=150)
+    MatrixRepository(session, Article).update([1], [[1, 2]])
+    temporary = "SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relname LIKE 'rowspace%'"
+    assert session.scalar(text(temporary)) == 0
+
+
 def test_nothing_commits(engine, articles, session):
     assert articles.count() == 5
     session.rollback()
