@@ -34,8 +34,18 @@ _DRIVERS = {
     "async": {"postgresql": "psycopg", "postgresql+psycopg": "psycopg", "postgresql+asyncpg": "asyncpg"},
 }
 
-#: Keys of a URL's query whose value is a number.
-_NUMBERS = ("prepare_threshold", "statement_cache_size")
+#: Keys of a URL's query whose value is a number to psycopg or to asyncpg.
+_NUMBERS = (
+    "prepare_threshold",
+    "command_timeout",
+    "max_cacheable_statement_size",
+    "max_cached_statement_lifetime",
+    "statement_cache_size",
+    "timeout",
+)
+
+#: And those that asyncpg reads in a URL of its own alone, and is silent about in SQLAlchemy's.
+_UNREAD_BY_ASYNCPG = ("service", "servicefile")
 
 
 def resolve_url(url: str | URL | None = None) -> URL | None:
@@ -247,6 +257,10 @@ def _with_driver(url: URL, flavour: str) -> URL:
 
 def _options(url: URL, given: dict[str, Any]) -> dict[str, Any]:
     defaults: dict[str, Any] = {"hide_parameters": True, "json_deserializer": read_json}
+    unread = [key for key in _UNREAD_BY_ASYNCPG if key in url.query]
+    if unread and url.drivername.endswith("+asyncpg"):
+        message = f"asyncpg does not read {unread[0]} here: name the host in the URL, or take postgresql+psycopg."
+        raise ConfigurationError(message)
     if numbers := _numbers(url):
         given = given | {"connect_args": {**numbers, **given.get("connect_args", {})}}
     if "poolclass" not in given:
@@ -259,7 +273,7 @@ def _options(url: URL, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(url: URL) -> dict[str, int | None]:
-    """Return what a URL says about prepared statements: SQLAlchemy hands it on as text, which no driver takes."""
+    """Return the numbers that a URL says: SQLAlchemy hands them on as text, which no driver takes."""
     texts = {key: url.query[key] for key in _NUMBERS if key in url.query}
     try:
         return {key: None if text == "none" else int(str(text)) for key, text in texts.items()}

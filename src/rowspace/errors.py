@@ -8,7 +8,7 @@ The driver's own exception class says little: a dimension mismatch is `DataError
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from traceback import walk_tb
 from types import TracebackType
@@ -217,6 +217,9 @@ _FULL = re.compile(r"FATAL:\s+(?:too many connections for|sorry, too many client
 # What drivers raise without a SQLSTATE for a server that is not reached; the second is psycopg's `connect_timeout`.
 _UNREACHED = {"OperationalError", "ConnectionTimeout"}
 
+# What asyncpg says of `target_session_attrs`, as an internal error.
+_UNMATCHED = re.compile(r"None of the hosts match the target attribute")
+
 # What lies between a driver and the socket; names are looked up in a thread.
 _PLUMBING = {"asyncio", "concurrent", "selectors", "socket", "ssl", "uvloop"}
 
@@ -302,7 +305,10 @@ _BY_WORDS = (
     (re.compile(r"memory required is .*, maintenance_work_mem is"), _BUILD_MEMORY),
     (
         re.compile(r"connect\(\) got an unexpected keyword argument"),
-        "asyncpg knows no such option, which the URL or `connect_args` has: take it out. Its word for sslmode is ssl.",
+        (
+            "asyncpg knows no such option, which the URL or `connect_args` has: take it out. Its word for sslmode is "
+            "ssl, for connect_timeout timeout; application_name is one of connect_args={'server_settings': {...}}."
+        ),
     ),
     (
         re.compile(
@@ -310,6 +316,37 @@ _BY_WORDS = (
             r"\((?:expected list or ndarray|could not convert string to float: '\{')\)$"
         ),
         _FOREIGN_CODECS,
+    ),
+)
+
+# Why a server was not reached, where it is neither down nor the login wrong.
+_UNREACHED_BY_WORDS = (
+    (
+        # libpq, psycopg, and the resolver, whose words asyncpg hands on.
+        re.compile(
+            r".*(?:could not translate host name|failed to resolve host|Name or service not known"
+            r"|Temporary failure in name resolution|nodename nor servname|No address associated with hostname)"
+        ),
+        "Check the host in the URL, and that its name is known here; several hosts are ?host=a:5432&host=b:5432.",
+    ),
+    (
+        re.compile(r".*(?:certificate verify failed|server certificate for .* does not match host name)"),
+        (
+            "The server's certificate has expired, is for another host, or is of an authority that sslrootcert in the "
+            "URL, for asyncpg PGSSLROOTCERT, does not name."
+        ),
+    ),
+    (
+        re.compile(r".*(?:server does not support SSL|rejected SSL upgrade)"),
+        "Switch ssl on in the server, or take sslmode, for asyncpg ssl, out of the URL.",
+    ),
+    (
+        re.compile(r".*(?:session is (?:not )?read-only|server is (?:not )?in hot standby)|None of the hosts match"),
+        "Name the host of another server in the URL, or take target_session_attrs out of it.",
+    ),
+    (
+        re.compile(r".*definition of service .* not found"),
+        "Check the service in the URL, and the file that PGSERVICEFILE names.",
     ),
 )
 
@@ -332,6 +369,8 @@ def map_error(error: Any) -> RowspaceError | None:
     if kind is None:
         return None
     by_state = _EXHAUSTED if _is_exhausted(error) else _FIX_BY_SQLSTATE.get(sqlstate or "")
+    if kind is StoreUnavailable and by_state is None:
+        by_state = _said(message, _UNREACHED_BY_WORDS)
     fix = _fix_by_words(message) or by_state or _FIX.get(kind)
     return kind(" ".join(filter(None, [_sentence(message), fix])))
 
@@ -340,7 +379,7 @@ def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError]
     if _fix_by_words(message) is not None:
         return ConfigurationError
     if sqlstate is None:
-        return StoreUnavailable if _lost_connection(error) else None
+        return StoreUnavailable if _lost_connection(error) or _UNMATCHED.match(message) else None
     if sqlstate in _BY_MESSAGE:
         return _BY_MESSAGE[sqlstate](message)
     if sqlstate.startswith("08"):
@@ -349,7 +388,11 @@ def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError]
 
 
 def _fix_by_words(message: str) -> str | None:
-    return next((fix for said, fix in _BY_WORDS if said.match(message)), None)
+    return _said(message, _BY_WORDS)
+
+
+def _said(message: str, fixes: Iterable[tuple[re.Pattern[str], str]]) -> str | None:
+    return next((fix for said, fix in fixes if said.match(message)), None)
 
 
 def _is_exhausted(error: Any) -> bool:

@@ -52,7 +52,8 @@ class Matrix:
 
     Numbers of a `HalfVector` column are the same in float32.
 
-    A key is the id of a document, or the primary key of a model, a tuple where it has several columns.
+    A key is the id of a document, or the primary key of a model, a tuple where it has several columns. Its values are
+    those of an entity, but for a network address, bits and an array, which are PostgreSQL's text of them.
     """
 
     keys: list[Any]

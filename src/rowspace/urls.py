@@ -28,7 +28,8 @@ def read_url(given: str | URL) -> URL:
     if url is None or _misread(given, url):
         message = (
             "The database URL cannot be read; expected postgresql://user:password@host:port/database, with "
-            "@ : / ? # and % in the user and the password written as %40 %3A %2F %3F %23 %25."
+            "@ : / ? # and % in the user and the password written as %40 %3A %2F %3F %23 %25. Several hosts are "
+            "postgresql://user:password@/database?host=a:5432&host=b:5432."
         )
         # Without the cause: some versions of SQLAlchemy print the text, password and all.
         raise ConfigurationError(message)

@@ -69,8 +69,31 @@ def test_a_refused_login(server, kind, driver, changes, reason):
 
 @pytest.mark.parametrize(("kind", "driver"), DRIVERS)
 def test_a_server_that_is_not_there(kind, driver):
-    for place in ("127.0.0.1:1/db", "/db?host=/no", "nowhere.invalid/db"):
+    for place in ("127.0.0.1:1/db", "/db?host=/no"):
         assert SECRET not in refusal(kind, f"postgresql+{driver}://me:{SECRET}@{place}")
+
+
+@pytest.mark.parametrize(("kind", "driver"), DRIVERS)
+def test_a_host_that_is_not_known(kind, driver):
+    with pytest.raises(StoreUnavailable, match="Check the host in the URL, and that its name is known here") as error:
+        ask(kind, f"postgresql+{driver}://me:{SECRET}@nowhere.invalid/db")
+    assert SECRET not in "".join(traceback.format_exception(error.value))
+
+
+@pytest.mark.parametrize(("kind", "driver"), DRIVERS)
+def test_a_server_that_only_a_standby_would_do_for(server, kind, driver):
+    url = server.set(drivername=f"postgresql+{driver}").update_query_dict({"target_session_attrs": "read-only"})
+    with pytest.raises(StoreUnavailable, match="or take target_session_attrs out of it"):
+        ask(kind, url)
+
+
+@pytest.mark.parametrize(("kind", "driver"), DRIVERS)
+def test_a_password_in_a_file(server, kind, driver, tmp_path):
+    file = tmp_path / "passwords"
+    file.write_text(f"*:*:*:careful:{SECRET}\n")
+    file.chmod(0o600)
+    url = server.set(drivername=f"postgresql+{driver}", username="careful", password=None)
+    ask(kind, url.update_query_dict({"passfile": str(file)}))
 
 
 @pytest.mark.parametrize(("kind", "driver"), DRIVERS)

@@ -167,6 +167,20 @@ async def test_an_option_that_asyncpg_does_not_know_is_said_to_be_one():
                 await session.connection()
 
 
+@pytest.mark.parametrize("option", ["service=mine", "servicefile=/etc/pg_service.conf"])
+def test_an_option_that_asyncpg_would_not_read_is_refused(option):
+    with pytest.raises(ConfigurationError, match=r"asyncpg does not read service(file)? here: name the host"):
+        AsyncDatabase.open(f"postgresql+asyncpg:///db?{option}")
+    AsyncDatabase.open(f"postgresql+psycopg:///db?{option}")
+
+
+def test_several_hosts_are_told_how_to_be_written():
+    with pytest.raises(
+        ConfigurationError, match=r"Several hosts are postgresql://.*/database\?host=a:5432&host=b:5432"
+    ):
+        Database.open(f"postgresql://me:{SECRET}@a:5432,b:5433/db")
+
+
 def test_options_go_to_the_engine():
     database = Database.open("postgresql://h/db", pool_size=7, pool_pre_ping=True)
     assert database.engine.pool.size() == 7
@@ -239,9 +253,15 @@ def test_connections_speak_utf8_unless_they_are_told_another_encoding(url, optio
         ("postgresql+psycopg://h/db?prepare_threshold=0", {}, {"prepare_threshold": 0}),
         ("postgresql+psycopg://h/db?prepare_threshold=0", {"prepare_threshold": 9}, {"prepare_threshold": 9}),
         ("postgresql+asyncpg://h/db?statement_cache_size=0", {}, {"statement_cache_size": 0}),
+        ("postgresql+asyncpg://h/db?timeout=5&command_timeout=none", {}, {"timeout": 5, "command_timeout": None}),
+        (
+            "postgresql+asyncpg://h/db?max_cached_statement_lifetime=0&max_cacheable_statement_size=1",
+            {},
+            {"max_cached_statement_lifetime": 0, "max_cacheable_statement_size": 1},
+        ),
     ],
 )
-def test_a_url_says_whether_statements_are_prepared(url, given, expected):
+def test_a_url_says_numbers_and_whether_statements_are_prepared(url, given, expected):
     # A server that reads its URL from a variable has no other place to say it, behind PgBouncer.
     options = _options(make_url(url), {"connect_args": given})
     assert options["connect_args"] | {"client_encoding": "UTF8"} == expected | {"client_encoding": "UTF8"}

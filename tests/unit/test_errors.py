@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError, TimeoutError as PoolTimeout
 
@@ -130,7 +131,8 @@ def test_too_many_values_are_no_matter_of_the_connection(message):
             None,
             (
                 "connect() got an unexpected keyword argument 'sslmode'. asyncpg knows no such option, which the URL "
-                "or `connect_args` has: take it out. Its word for sslmode is ssl."
+                "or `connect_args` has: take it out. Its word for sslmode is ssl, for connect_timeout timeout; "
+                "application_name is one of connect_args={'server_settings': {...}}."
             ),
         ),
         ("Why?", "42501", "Why? Grant the right to this role, or connect with one that has it."),
@@ -193,6 +195,41 @@ def test_a_root_certificate_that_is_missing_is_named_as_each_driver_has_it(said)
     assert type(error) is errors.ConfigurationError
     assert "sslrootcert" in str(error)
     assert "PGSSLROOTCERT" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("said", "fix"),
+    [
+        ("failed to resolve host 'h': [Errno -2] Name or service not known", "Check the host in the URL"),
+        ('could not translate host name "h" to address: Name or service not known', "Check the host in the URL"),
+        ("[Errno -3] Temporary failure in name resolution", "Check the host in the URL"),
+        (
+            'connection to server at "h", port 5432 failed: SSL error: certificate verify failed',
+            "certificate has expired",
+        ),
+        (
+            "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1006)",
+            "The server's certificate has expired",
+        ),
+        ('server certificate for "a" (and 1 other name) does not match host name "b"', "is for another host"),
+        ("server does not support SSL, but SSL was required", "Switch ssl on in the server"),
+        ('PostgreSQL server at "h:5432" rejected SSL upgrade', "Switch ssl on in the server"),
+        ('connection to server at "h", port 5432 failed: session is not read-only', "take target_session_attrs out"),
+        ('definition of service "x" not found', "Check the service in the URL"),
+    ],
+)
+def test_a_server_that_is_not_reached_says_why(said, fix):
+    error = map_error(psycopg.OperationalError(said))
+    assert type(error) is StoreUnavailable
+    assert fix in str(error)
+    assert "password" not in str(error)
+
+
+def test_hosts_that_are_not_what_was_asked_for_are_unavailable_on_asyncpg_too():
+    said = "None of the hosts match the target attribute requirement <SessionAttribute.standby: 'standby'>"
+    error = map_error(wrapped(said, None))
+    assert type(error) is StoreUnavailable
+    assert "target_session_attrs" in str(error)
 
 
 @pytest.mark.parametrize("what", ["could not open relation with OID 7", "cache lookup failed for index 7"])

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
 from itertools import islice
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -17,7 +21,7 @@ from rowspace.repositories.schemas import Schemas, schema_in
 from rowspace.repositories.touched import discriminator, new_by_function, new_by_sql, touched
 from rowspace.statements.models import table_of_one
 from rowspace.statements.write import Merge
-from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of
+from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of, literal_of
 
 __all__ = ["Batcher", "Plan", "aiter_rows", "atake", "check_row", "iter_rows", "plan_load", "take"]
 
@@ -146,10 +150,10 @@ def plan_load(
     schemas: Schemas = MappingProxyType({}),
     partition: str | None = None,
     constants: Mapping[str, int] | None = None,
-    dimension: int | None = None,
-    strip_nul: bool = False,
     empty: bool = False,
     inserts: bool = True,
+    endless: bool = False,
+    **encoding: Any,
 ) -> Plan:
     """Plan a load of rows that have `attributes` of a model.
 
@@ -159,10 +163,10 @@ def plan_load(
         schemas: what stands for the schemas that the model and its types name.
         partition: the name of the table to write to, where it is a partition of the model's.
         constants: columns that have one value in every row.
-        dimension: what vectors must have where their column does not say.
-        strip_nul: leave NUL bytes out of text, in place of an error.
         empty: the table has no rows: they may be copied straight into it, where the server's types are the model's.
         inserts: there may be new rows, which get the defaults of columns that they do not bring.
+        endless: the first and the last of Python's dates and times are infinite, as asyncpg has it.
+        encoding: further keywords of `encoder_of`.
 
     Raises:
         ConfigurationError: an attribute that is no column, a primary key column that is missing, or a column
@@ -173,24 +177,24 @@ def plan_load(
     columns = {attribute: _column(model, attribute) for attribute in attributes}
     names = {column.name for column in columns.values()}
     keys = _keys(model, table, {*names, *constants})
-    encoders = [
-        encoder_of(column, dimension=dimension, schemas=schemas, strip_nul=strip_nul) for column in columns.values()
-    ]
+    literal = partial(literal_of, schemas=schemas, endless=endless)
+    encoding |= {"schemas": schemas, "endless": endless}
+    encoders = [encoder_of(column, **encoding) for column in columns.values()]
     # To be copied they have to be in the stream; a merge adds them by itself.
     fixed = {name: encoder_of(table.c[name]) for name in constants} if empty else {}
-    kinds = tuple(discriminator(model, names, schemas))
+    kinds = tuple(discriminator(model, names, literal))
     given = {*names, *constants, *dict(kinds)}
     made = dict(new_by_function(table, given)) if inserts else {}
-    encoders += [encoder_of(column, schemas=schemas, strip_nul=strip_nul) for column in made]
+    encoders += [encoder_of(column, **encoding) for column in made]
     merge = Merge(
         table=partition or table.name,
         schema=schema_in(schemas, table),
         columns=tuple(encoder.staged for encoder in (*fixed.values(), *encoders)),
         keys=keys,
         constants=() if empty else tuple(constants.items()),
-        defaults=(*kinds, *(new_by_sql(table, given, schemas) if inserts else ())),
+        defaults=(*kinds, *(new_by_sql(table, given, literal) if inserts else ())),
         only_new=frozenset(column.name for column in made),
-        touched=tuple(touched(table, names, schemas)),
+        touched=tuple(touched(table, names, literal)),
         stage=f"rowspace_{uuid4().hex[:12]}",
         partitioned=partition is None and bool(table.dialect_options["postgresql"]["partition_by"]),
     )
@@ -250,6 +254,23 @@ class Batcher:
         return len(rows), self._plan.encode(rows, numbers)
 
 
+#: One to count others from; their zones have no part in it.
+_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
+
+
 def _mark(key: Any) -> int:
     # Not hash(key): -1 and -2 have the same, and so have numbers that are 2**61 - 1 apart.
-    return hash(str(key))
+    return hash(str(_plain(key)))
+
+
+def _plain(key: Any) -> Any:
+    """Return what has the same text for all that are equal, such as 1.0 and 1.00, or noon in two zones."""
+    match key:
+        case tuple():
+            return tuple(str(_plain(part)) for part in key)
+        case float() | Decimal() if isfinite(key):
+            digits = format(Decimal(key or 0), "f")
+            return digits.rstrip("0").rstrip(".") if "." in digits else digits
+        case datetime() if key.tzinfo:
+            return key - _MOMENT
+    return key

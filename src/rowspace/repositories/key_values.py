@@ -5,18 +5,20 @@ Each driver has an error of its own for what does not fit, or none, and the serv
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from numbers import Real
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Enum, Integer, SmallInteger, String, TypeDecorator, Uuid
+import numpy as np
+from sqlalchemy import REAL, BigInteger, Column, Enum, Float, Integer, SmallInteger, String, TypeDecorator, Uuid
 from sqlalchemy.types import TypeEngine
 
 from rowspace.errors import ConfigurationError, InvalidText
 from rowspace.repositories.given import is_text
 
-__all__ = ["key_value"]
+__all__ = ["is_exact", "key_value"]
 
 _NUMBERS = (int, float, Decimal)
 
@@ -45,7 +47,23 @@ def key_value(column: Column[Any], value: Any) -> Any:
             "it."
         )
         raise ConfigurationError(message)
-    return value
+    return _single(value) if _is_real(type_) else value
+
+
+def is_exact(value: Any) -> bool:
+    """Tell whether no other value of a key is the same to the server than those that are equal in Python."""
+    return isinstance(value, int | UUID)
+
+
+def _is_real(type_: TypeEngine[Any]) -> bool:
+    return isinstance(type_, REAL) or (isinstance(type_, Float) and (type_.precision or 53) <= 24)
+
+
+def _single(value: Any) -> Any:
+    """Return the number of 32 bits that a row has: drivers compare it with one of 64, and 0.1 is not the same there."""
+    with np.errstate(over="ignore"):
+        single = float(np.float32(float(value)))
+    return single if math.isfinite(single) else value
 
 
 def _uuid(column: Column[Any], value: Any, type_: Uuid[Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Column, Select, inspect, types
+from sqlalchemy.dialects import postgresql
 
 from rowspace.errors import ConfigurationError
 from rowspace.models import Collection
@@ -17,7 +18,7 @@ from rowspace.repositories.targets import mapper_of
 from rowspace.statements.models import table_of_one
 from rowspace.statements.read import Export, ExportColumn, ExportKey
 from rowspace.statements.visible import collect
-from rowspace.types import HalfVector, Vector, vector_type_of
+from rowspace.types import HalfVector, Vector, on_postgresql, vector_type_of
 from rowspace.wire.columns import ColumnsDecoder, export_column, kind_of
 from rowspace.wire.decode import MatrixDecoder, key_decoder
 from rowspace.wire.encode import ddl_of
@@ -34,6 +35,8 @@ class Reading:
     keys: tuple[Column[Any], ...]
     #: Numbers in a vector, for a matrix; None for columns.
     dimension: int | None = None
+    #: Whether the infinite dates and times are the first and the last of Python's.
+    endless: bool = False
     #: Bytes of the stream that are handed on together; None hands on everything at the end.
     at_once: int | None = 4 << 20
 
@@ -43,7 +46,7 @@ class Reading:
             return ColumnsDecoder(len(self.export.columns))
         if self.at_once is not None:
             rows = self.at_once // (4 * self.dimension)
-        decoders = [_key_reader(key) for key in self.keys]
+        decoders = [_key_reader(key, endless=self.endless) for key in self.keys]
         return MatrixDecoder(self.dimension, decoders, expected=(rows or 0) + (rows or 0) // 16)
 
     def selection(self, subject: Subject[Any], conditions: Conditions) -> Select[int]:
@@ -57,8 +60,10 @@ class Reading:
         return self if self.export.selection else replace(self, export=replace(self.export, selection=_selection()))
 
 
-def plan_reading(subject: Subject[Any], conditions: Conditions, schemas: Schemas) -> Reading:
+def plan_reading(subject: Subject[Any], conditions: Conditions, schemas: Schemas, *, endless: bool = False) -> Reading:
     """Plan a bulk read of keys and vectors of the rows that meet the conditions.
+
+    With `endless` the infinite dates and times of keys are the first and the last of Python's.
 
     Raises:
         ConfigurationError: the vector is no column of `Vector` or `HalfVector` with a dimension; or the model is mapped
@@ -76,11 +81,11 @@ def plan_reading(subject: Subject[Any], conditions: Conditions, schemas: Schemas
         )
         raise ConfigurationError(message)
     keys = _keys(subject)
-    columns = [ExportColumn(key.name, None if key_decoder(key.type) else "text") for key in keys]
+    columns = [ExportColumn(key.name, _key_cast(key, schemas)) for key in keys]
     export = _export(subject, conditions, schemas, (ExportColumn(vector.name, "vector"), *columns))
     # A row without a vector is left out, as by every search.
     present = vector.name if vector.nullable and export.selection is None else None
-    return Reading(replace(export, present=present), keys, type_.dimension)
+    return Reading(replace(export, present=present), keys, type_.dimension, endless)
 
 
 def plan_columns(subject: Subject[Any], attributes: Sequence[str], conditions: Conditions, schemas: Schemas) -> Reading:
@@ -119,9 +124,18 @@ def _keys(subject: Subject[Any]) -> tuple[Column[Any], ...]:
     return tuple(key for key in table.primary_key.columns if key.name not in dict(subject.target.scope))
 
 
-def _key_reader(key: Column[Any]) -> Callable[[bytes], Any]:
+def _key_cast(key: Column[Any], schemas: Schemas) -> str | None:
+    """Return the type that a key is cast to on the way, if it is."""
+    if key_decoder(key.type) is None:
+        return "text"
+    # Of another type in the database, its bytes would be another date.
+    is_time = isinstance(on_postgresql(key.type), types.Date | types.DateTime | types.Interval | postgresql.INTERVAL)
+    return ddl_of(key.type, schemas) if is_time else None
+
+
+def _key_reader(key: Column[Any], *, endless: bool) -> Callable[[bytes], Any]:
     """Return what makes of the bytes of a key the value that an entity has."""
-    decode = key_decoder(key.type)
+    decode = key_decoder(key.type, endless=endless)
     if decode is not None and not (isinstance(key.type, types.Uuid) and not key.type.as_uuid):
         return decode
     read = value_reader(key.type)

@@ -1,4 +1,4 @@
-"""Which schema a table is in: what `schema_translate_map` makes of its model's, for statements written as text."""
+"""What a connection makes of a model, for statements written as text: `schema_translate_map`, and infinite dates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-__all__ = ["Schemas", "schema_in", "schemas_of"]
+__all__ = ["Schemas", "is_endless", "schema_in", "schemas_of"]
 
 #: What stands for the schemas that models name, None for those that name none; what is not in it stands for itself.
 Schemas = Mapping[str | None, str | None]
@@ -22,6 +22,11 @@ def schemas_of(bind: Engine | AsyncEngine | Connection | AsyncConnection) -> Sch
     inner: Any = getattr(bind, "sync_connection", bind)
     schemas: Schemas = inner.get_execution_options().get("schema_translate_map") or {}
     return schemas
+
+
+def is_endless(connection: Connection | AsyncConnection) -> bool:
+    """Tell whether a driver has the first and the last of Python's dates and times for the infinite ones."""
+    return connection.dialect.driver == "asyncpg"
 
 
 def schema_in(schemas: Schemas, table: Any) -> str | None:

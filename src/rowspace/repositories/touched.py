@@ -12,22 +12,23 @@ from typing import Any
 from sqlalchemy import Column, Table, inspect
 
 from rowspace.errors import ConfigurationError
-from rowspace.repositories.schemas import Schemas
 from rowspace.statements.identifiers import DIALECT
-from rowspace.wire.encode import literal_of
 
 __all__ = ["discriminator", "new_by_function", "new_by_sql", "touched"]
 
+#: Makes SQL text of a value of a column.
+Literal = Callable[[Column[Any], Any], str]
 
-def discriminator(model: type[Any], loaded: Collection[str], schemas: Schemas) -> Iterator[tuple[str, str]]:
+
+def discriminator(model: type[Any], loaded: Collection[str], literal: Literal) -> Iterator[tuple[str, str]]:
     """Yield the column that tells the classes of a table apart, unless it is loaded, and the SQL of this class's."""
     mapper = inspect(model)
     column = mapper.polymorphic_on
     if isinstance(column, Column) and column.name not in loaded and mapper.polymorphic_identity is not None:
-        yield column.name, literal_of(column, mapper.polymorphic_identity, schemas=schemas)
+        yield column.name, literal(column, mapper.polymorphic_identity)
 
 
-def touched(table: Table, loaded: Collection[str], schemas: Schemas) -> Iterator[tuple[str, str]]:
+def touched(table: Table, loaded: Collection[str], literal: Literal) -> Iterator[tuple[str, str]]:
     """Yield the columns of a table, without those that are loaded, that an update sets by itself, and to what, as SQL.
 
     Raises:
@@ -35,14 +36,14 @@ def touched(table: Table, loaded: Collection[str], schemas: Schemas) -> Iterator
     """
     for column in table.columns:
         if column.onupdate is not None and column.name not in loaded:
-            yield column.name, _expression(column, column.onupdate, schemas)
+            yield column.name, _expression(column, column.onupdate, literal)
 
 
-def new_by_sql(table: Table, loaded: Collection[str], schemas: Schemas) -> Iterator[tuple[str, str]]:
+def new_by_sql(table: Table, loaded: Collection[str], literal: Literal) -> Iterator[tuple[str, str]]:
     """Yield the columns with a default that is the same SQL for each new row, and that SQL."""
     for column in table.columns:
         if column.name not in loaded and column.default is not None and not column.default.is_callable:
-            yield column.name, _expression(column, column.default, schemas)
+            yield column.name, _expression(column, column.default, literal)
 
 
 def new_by_function(table: Table, loaded: Collection[str]) -> Iterator[tuple[Column[Any], Callable[[], Any]]]:
@@ -55,11 +56,11 @@ def new_by_function(table: Table, loaded: Collection[str]) -> Iterator[tuple[Col
             yield column, partial(_value, column, column.default)
 
 
-def _expression(column: Column[Any], default: Any, schemas: Schemas) -> str:
+def _expression(column: Column[Any], default: Any, literal: Literal) -> str:
     if default.is_clause_element or default.is_sequence:
         expression = default.next_value() if default.is_sequence else default.arg
         return str(expression.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
-    return literal_of(column, _value(column, default), schemas=schemas)
+    return literal(column, _value(column, default))
 
 
 def _value(column: Column[Any], default: Any) -> Any:

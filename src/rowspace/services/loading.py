@@ -199,6 +199,10 @@ class Batch:
         """Return the metadata of documents whose text is stored already, by id."""
         return {id_: self.documents[id_].metadata for id_ in self._same_text}
 
+    def same_texts(self) -> dict[str, str]:
+        """Return the SHA-256 of the content of the same documents, by id."""
+        return {id_: sha256(self.documents[id_].content) for id_ in self._same_text}
+
     def rows(self, embeddings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the rows to upsert, with the embeddings of `to_embed` by id."""
         for id_, document in self.documents.items():

@@ -36,7 +36,8 @@ Embedding = Annotated[Sequence[float], BeforeValidator(_as_list)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # As the engine hides parameters: what is wrong with a text or a vector goes to a log, and not what is in it.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     def _repr_html_(self) -> str:
         return table([dict(self)])

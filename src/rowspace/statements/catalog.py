@@ -54,7 +54,8 @@ _COLUMNS: dict[str, Any] = {
 
 # An index has an entry in the progress view from the moment it exists; before that, its build is known by its table.
 # Who may not read other roles' statistics sees no more of the entry than its pid: a build in the background is then
-# known by the lock that it holds on the table all the time, which only VACUUM and ANALYZE take beside it.
+# known by the lock that it holds on the table all the time, which only VACUUM and ANALYZE take beside it. The old index
+# of a REINDEX that is about to end has no entry: until the last who read it are gone, it is invalid by that name.
 _FACTS = """
     SELECT n.nspname AS schema, tc.relname AS table, ic.relname AS name, am.amname AS method,
            pg_get_indexdef(i.indexrelid) AS definition, o.opcname AS opclass,
@@ -62,6 +63,7 @@ _FACTS = """
            i.indisvalid AS is_valid, i.indisunique AS is_unique,
            EXISTS (SELECT FROM pg_stat_progress_create_index p
                     WHERE p.index_relid = i.indexrelid
+                       OR (p.relid = i.indrelid AND ic.relname ~ '_ccold[0-9]*$')
                        OR (p.index_relid IS NULL AND EXISTS (
                            SELECT FROM pg_locks l
                             WHERE l.pid = p.pid AND l.relation = i.indrelid AND l.database = p.datid

@@ -127,16 +127,19 @@ def merge_metadata(collection_id: int, changes: Mapping[str, Any], where: Condit
     return update(Document).where(*matching(collection_id, where)).values({Document.meta: merged})
 
 
-def set_metadata(collection_id: int) -> Update:
-    """Replace the metadata of a document: the parameters of each are `the_id` and `meta`."""
-    own = matching(collection_id, [Document.id == bindparam("the_id")])
-    return update(Document).where(*own).values({Document.meta: bindparam("meta")})
+#: SHA-256 of the content.
+_DIGEST = func.encode(func.sha256(func.convert_to(Document.content, "UTF8")), "hex")
+
+
+def set_metadata(collection_id: int, *, compared: bool = False) -> Update:
+    """Replace the metadata of a document: the parameters of each are `the_id`, `meta` and if compared `digest`."""
+    conditions = [Document.id == bindparam("the_id"), *([bindparam("digest") == _DIGEST] if compared else [])]
+    return update(Document).where(*matching(collection_id, conditions)).values({Document.meta: bindparam("meta")})
 
 
 def fingerprints(collection_id: int, ids: Sequence[str]) -> Select[str, str, dict[str, Any]]:
     """Select id, SHA-256 of the content and metadata of documents, to tell which ones a load would not change."""
-    digest = func.encode(func.sha256(func.convert_to(Document.content, "UTF8")), "hex")
-    columns = (Document.id, digest, Document.meta)
+    columns = (Document.id, _DIGEST, Document.meta)
     return select(*columns).where(*matching(collection_id, [Document.id == func.any(_array(ids))]))
 
 

@@ -6,6 +6,8 @@ manual, COPY, "Binary Format".
 
 from __future__ import annotations
 
+import datetime as dt
+import math
 import struct
 import uuid
 from collections.abc import Callable, Sequence
@@ -14,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import types
+from sqlalchemy.dialects import postgresql
 
-from rowspace.errors import DimensionMismatch, RowspaceError
+from rowspace.errors import DimensionMismatch, InvalidRow, RowspaceError
 from rowspace.types import on_postgresql
 
 __all__ = ["MatrixDecoder", "StreamDecoder", "key_decoder"]
@@ -30,18 +33,55 @@ _LENGTH = struct.Struct(">i").unpack_from
 Decode = Callable[[bytes], Any]
 
 
-def key_decoder(type_: types.TypeEngine[Any]) -> Decode | None:
-    """Return what decodes a key of a column type, or None for a type that must be read as text."""
+def key_decoder(type_: types.TypeEngine[Any], *, endless: bool = False) -> Decode | None:
+    """Return what decodes a key of a column type, or None for a type that must be read as text.
+
+    With `endless` the infinite dates and times are the first and the last of Python's, as asyncpg has it; without,
+    what it returns raises InvalidRow of them.
+    """
     type_ = on_postgresql(type_)
     if isinstance(type_, types.Integer):
         return _integer
     if isinstance(type_, types.Uuid) and type_.native_uuid:
         return lambda data: uuid.UUID(bytes=data)
+    # Not as text, which depends on DateStyle and IntervalStyle.
+    if isinstance(type_, types.Date):
+        return _moment_of(dt.date(2000, 1, 1), "days", endless=endless)
+    if isinstance(type_, types.DateTime):
+        zone = dt.UTC if type_.timezone else None
+        return _moment_of(dt.datetime(2000, 1, 1, tzinfo=zone), "microseconds", endless=endless)
+    if isinstance(type_, postgresql.INTERVAL) or (isinstance(type_, types.Interval) and type_.native):
+        return _span
     return bytes.decode if isinstance(type_, types.String) and not isinstance(type_, types.Enum) else None
 
 
 def _integer(data: bytes) -> int:
     return int.from_bytes(data, "big", signed=True)
+
+
+def _moment_of(origin: dt.date, unit: str, *, endless: bool) -> Decode:
+    def decode(data: bytes) -> Any:
+        count, last = _integer(data), (1 << 8 * len(data) - 1) - 1
+        if endless and count in {last, -last - 1}:
+            return type(origin).max if count == last else type(origin).min
+        try:
+            return origin + dt.timedelta(**{unit: count})
+        except OverflowError:
+            message = "The key of a row is a date or time that is infinite, or too far off for Python."
+            raise InvalidRow(message) from None
+
+    return decode
+
+
+def _span(data: bytes) -> dt.timedelta:
+    microseconds, days, months = struct.unpack(">qii", data)
+    # As drivers have it: a month of 30 days, and twelve of 365.
+    years, months = int(months / 12), int(math.fmod(months, 12))
+    try:
+        return dt.timedelta(days + 365 * years + 30 * months, microseconds=microseconds)
+    except OverflowError:
+        message = "The key of a row is an interval that is infinite, or too long for Python."
+        raise InvalidRow(message) from None
 
 
 class StreamDecoder:

@@ -78,6 +78,7 @@ def encoder_of(
     dimension: int | None = None,
     schemas: Mapping[str | None, str | None] = MappingProxyType({}),
     strip_nul: bool = False,
+    endless: bool = False,
 ) -> ColumnEncoder:
     """Return the encoder of a column: binary for vectors, text, JSON and numbers, text for any other type.
 
@@ -86,6 +87,7 @@ def encoder_of(
         dimension: what vectors must have where the column does not say.
         schemas: what stands for the schema that an enum type names.
         strip_nul: leave NUL bytes out of text and JSON, in place of an error.
+        endless: the first and the last of Python's dates and times are infinite, as asyncpg has it.
     """
     type_ = _type_of(column)
     if isinstance(type_, VectorType) and type_.dimension is None and dimension is not None:
@@ -96,7 +98,8 @@ def encoder_of(
         # No cast takes a collation, and beside that of the target the default one does not count.
         staged = StagedColumn(str(column.name), _COLLATION.sub("", ddl_of(type_, schemas)))
         return ColumnEncoder(staged, encode, encodes_none, _many_of(type_))
-    return ColumnEncoder(_as_text(column, type_, schemas), _text_encoder(type_, strip_nul=strip_nul), encodes_none)
+    encode = _text_encoder(type_, strip_nul=strip_nul, endless=endless)
+    return ColumnEncoder(_as_text(column, type_, schemas), encode, encodes_none)
 
 
 def _type_of(column: Column[Any]) -> types.TypeEngine[Any]:
@@ -114,12 +117,14 @@ def _as_text(
     return StagedColumn(str(column.name), "TEXT", _uncut(ddl_of(type_, schemas)), is_local=is_local)
 
 
-def literal_of(column: Column[Any], value: Any, *, schemas: Mapping[str | None, str | None]) -> str:
+def literal_of(
+    column: Column[Any], value: Any, *, schemas: Mapping[str | None, str | None], endless: bool = False
+) -> str:
     """Return a value of a column as SQL text; arguments as in `encoder_of`."""
     if value is None:
         return "NULL"
     type_ = _type_of(column)
-    data = _text_encoder(type_, strip_nul=False)(value)
+    data = _text_encoder(type_, strip_nul=False, endless=endless)(value)
     if data is None:
         return "NULL"
     text = data.decode()
@@ -210,12 +215,12 @@ def _text_of(length: int | None, *, strip_nul: bool) -> ToBytes:
     return encode
 
 
-def _text_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode:
+def _text_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool, endless: bool) -> Encode:
     """Encode through the type's own processing and psycopg's text form, which the server reads by the cast."""
     # A dict of hstore becomes text too: psycopg could take it only on a connection that knows the type.
     dialect = postgresql.psycopg.dialect(use_native_hstore=False)  # type: ignore[no-untyped-call]
     bind = type_.dialect_impl(dialect).bind_processor(dialect)
-    transformer = Transformer(_Adapters(text_without_nul if strip_nul else to_text))
+    transformer = Transformer(_Adapters(text_without_nul if strip_nul else to_text, endless=endless))
 
     def encode(value: Any) -> bytes | None:
         processed = bind(value) if bind else value
@@ -236,7 +241,7 @@ class _Adapters:
 
     connection = None
 
-    def __init__(self, text: ToBytes) -> None:
+    def __init__(self, text: ToBytes, *, endless: bool) -> None:
         class Text(Dumper):
             def dump(self, obj: Any) -> Buffer:
                 return text(obj)
@@ -250,9 +255,15 @@ class _Adapters:
                 # With the sign of each field: where IntervalStyle is sql_standard, that of the first is one of all.
                 return f"{obj.days:+d} day {obj.seconds:+d} second {obj.microseconds:+d} microsecond".encode()
 
+        class Moment(Dumper):
+            def dump(self, obj: Any) -> Buffer:
+                return _ENDS.get(obj) or str(obj).encode()
+
         self.adapters = AdaptersMap(adapters)
         self.adapters.register_dumper(str, Text)
         self.adapters.register_dumper(dt.timedelta, Span)
+        for moment in (dt.date, dt.datetime) if endless else ():
+            self.adapters.register_dumper(moment, Moment)
         for kind in (bytes, bytearray, memoryview):
             self.adapters.register_dumper(kind, Bytes)
 
@@ -392,6 +403,13 @@ def _uuid(value: Any) -> bytes:
     return (value if isinstance(value, uuid.UUID) else uuid.UUID(value)).bytes
 
 
+#: What asyncpg makes of the ends of Python's calendar, of no zone and in UTC.
+_ENDS: dict[Any, bytes] = {
+    end: word
+    for kind in (dt.date, dt.datetime)
+    for last, word in ((kind.max, b"infinity"), (kind.min, b"-infinity"))
+    for end in (last, *([last.replace(tzinfo=dt.UTC)] if isinstance(last, dt.datetime) else []))
+}
 _TEXTS = {types.Text, types.String, types.Unicode, types.UnicodeText, types.TEXT, types.VARCHAR}
 _JSONS = {postgresql.JSONB, types.JSON, postgresql.JSON}
 _PLAIN: dict[type[Any], Encode] = {

@@ -9,8 +9,12 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from psycopg import DataError, adapters
+from psycopg.adapt import Transformer
+from psycopg.pq import Format
 from sqlalchemy import types
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql.ranges import AbstractRange
 
 from rowspace.errors import InvalidRow
 from rowspace.types import on_postgresql
@@ -53,6 +57,8 @@ def value_reader(type_: types.TypeEngine[Any]) -> Callable[[str], Any]:
     """
     stored = stored_type(type_)
     parse = next((parse for known, parse in _PARSERS if isinstance(stored, known)), None)
+    if isinstance(stored, AbstractRange):
+        parse = _range_parser(stored)
     if parse is None:
         return str
     if isinstance(stored, types.Uuid) and not stored.native_uuid:
@@ -64,12 +70,18 @@ def value_reader(type_: types.TypeEngine[Any]) -> Callable[[str], Any]:
     def read(text: str) -> Any:
         try:
             value = parse(text)
-        except ValueError as error:
+        except (ValueError, DataError) as error:
             message = f"{text!r:.60} cannot be read as {type_!r}: {error}."
             raise InvalidRow(message) from error
         return value if process is None else process(value)
 
     return read
+
+
+def _range_parser(type_: AbstractRange[Any]) -> Callable[[str], Any]:
+    oid = adapters.types[type_.compile(psycopg_dialect()).lower()].oid
+    load = Transformer().get_loader(oid, Format.TEXT).load
+    return lambda text: load(text.encode())
 
 
 def psycopg_dialect() -> Any:

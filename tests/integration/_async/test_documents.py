@@ -187,6 +187,8 @@ async def test_update_metadata(documents):
         await documents.update_metadata([1], where=None)
     with pytest.raises(InvalidRow, match=r"^The metadata of '1' is a mapping of keys to values, got str 'a'\.$"):
         await documents.replace_metadata({"2": {}, "1": "a"})
+    await documents.replace_metadata({"2": {"all": True, "n": 3}, "nobody": {}})
+    assert [document.meta for document in await documents.get(["2"])] == [{"all": True, "n": 3}]
     assert await documents.count(where={"all": True}) == 4
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import Integer, String, Text, func, inspect, select, text, true
-from sqlalchemy.dialects.postgresql import CITEXT
+from sqlalchemy import REAL, Double, Integer, String, Text, func, inspect, select, text, true
+from sqlalchemy.dialects.postgresql import CITEXT, INT4RANGE, Range
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import (
@@ -445,6 +445,14 @@ async def test_missing_tables_say_what_to_do(session):
 # The caller's transaction
 
 
+async def test_a_load_leaves_no_table_in_the_session(articles, session):
+    rows = [{"id": at, "embedding": [1, at]} for at in range(301)]
+    await articles.upsert(rows, batch_size=150)
+    await AsyncMatrixRepository(session, Article).update([1], [[1, 2]])
+    temporary = "SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relname LIKE 'rowspace%'"
+    assert await session.scalar(text(temporary)) == 0
+
+
 async def test_nothing_commits(engine, articles, session):
     assert await articles.count() == 5
     await session.rollback()
@@ -499,6 +507,26 @@ async def test_a_key_is_what_the_server_takes_for_it(session):
     with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant is a UUID, got 'nonsense'\."):
         await searches.similar_to(("nonsense", "Ada"))
     assert await words.delete(keys[:2]) == 2
+
+
+class Measure(Base):
+    __tablename__ = "measures_by_key"
+
+    number: Mapped[float] = mapped_column(Double, primary_key=True)
+    single: Mapped[float] = mapped_column(REAL, primary_key=True)
+    numbers: Mapped[Range[int]] = mapped_column(INT4RANGE, primary_key=True)
+    embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
+
+
+async def test_a_key_is_found_that_is_equal_in_the_server_alone(session):
+    measures, nan = AsyncRepository(session, Measure), float("nan")
+    await measures.upsert([{"number": nan, "single": 0.1, "numbers": Range(1, 4, bounds="[]"), "embedding": [1, 2]}])
+    keys = [(nan, 0.1, Range(1, 5)), (nan, np.float32(0.1), Range(1, 4, bounds="[]"))]
+    found = await measures.get_many([*keys, (nan, 0.2, Range(1, 5))])
+    # Of a NaN, which no other is equal to, the session makes another object each time.
+    assert [one and one.numbers for one in found] == [Range(1, 5), Range(1, 5), None]
+    assert await AsyncMatrixRepository(session, Measure).update(keys[:1], [[3, 4]]) == 1
+    assert await measures.delete(keys) == 1
 
 
 async def test_keys_that_are_one_to_the_server_alone_are_refused_in_words(session):

@@ -9,6 +9,7 @@ import uuid
 import pytest
 from sqlalchemy import (
     BigInteger,
+    Date,
     DateTime,
     Double,
     Integer,
@@ -22,7 +23,7 @@ from sqlalchemy import (
     text,
     types,
 )
-from sqlalchemy.dialects.postgresql import BIT, DOMAIN, JSON, JSONB, REAL
+from sqlalchemy.dialects.postgresql import ARRAY, BIT, DATERANGE, DOMAIN, JSON, JSONB, REAL, Range
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
@@ -60,6 +61,10 @@ COLUMNS = {
     "of_domain": DOMAIN("short_text", String(3)),
     "bits_of_domain": DOMAIN("two_bits", BIT(2)),
     "local": DateTime(),
+    "day": Date(),
+    "days": ARRAY(Date),
+    "period": DATERANGE(),
+    "moment": DateTime(timezone=True),
     "span": Interval(),
     "sparse": SparseVector(4),
 }
@@ -70,6 +75,7 @@ class Value(Base):
     id = mapped_column(Integer, primary_key=True)
     embedding = mapped_column(Vector(1), nullable=True)
     changed = mapped_column(DateTime(), onupdate=lambda: NOON)
+    until = mapped_column(Date, default=dt.date.max, onupdate=dt.date.min)
 
 
 for name, type_ in COLUMNS.items():
@@ -86,6 +92,7 @@ class ById(Base):
 
 
 NOON = dt.datetime(2024, 7, 1, 12, tzinfo=dt.timezone(dt.timedelta(hours=5, minutes=30)))
+ENDS = [end.replace(tzinfo=dt.UTC) for end in (dt.datetime.min, dt.datetime.max)]  # noqa: DTZ901
 SAME = [
     *(("variant_json", value) for value in ({"a": 1}, None, [None])),
     ("variant_big", 2**40),
@@ -101,6 +108,12 @@ SAME = [
     ("local", dt.datetime(2024, 3, 31, 2, 30)),  # noqa: DTZ001
     ("local", NOON),
     ("local", NOON.replace(hour=1, microsecond=5)),
+    # To asyncpg they are infinite.
+    *(("local", end.replace(tzinfo=None)) for end in ENDS),
+    *(("moment", end) for end in ENDS),
+    *(("day", value) for value in (dt.date.min, dt.date.max, dt.date(9999, 12, 30))),
+    ("days", [dt.date.max, dt.date.min]),
+    ("period", Range(dt.date(2024, 7, 1), dt.date.max)),
     ("span", dt.timedelta(days=-3, seconds=5)),
     ("span", dt.timedelta(seconds=-5)),
 ]
@@ -157,6 +170,13 @@ def test_a_time_that_an_update_sets_is_a_moment(session):
     for _ in range(2):
         Repository(session, Value, column="embedding").upsert([{"id": 1, "variant_big": 1}])
     assert session.scalar(select(Value.changed)) == dt.datetime(2024, 7, 1, 8, 30)  # noqa: DTZ001
+
+
+def test_a_date_without_end_is_found_by_what_it_was_set_to(session):
+    repository = Repository(session, Value, column="embedding")
+    for until in (dt.date.max, dt.date.min):
+        repository.upsert([{"id": 1, "variant_big": 1}])
+        assert repository.count(Value.until == until) == 1
 
 
 def test_keys_of_a_variant_are_read(session):

@@ -188,6 +188,8 @@ def test_update_metadata(documents):
         documents.update_metadata([1], where=None)
     with pytest.raises(InvalidRow, match=r"^The metadata of '1' is a mapping of keys to values, got str 'a'\.$"):
         documents.replace_metadata({"2": {}, "1": "a"})
+    documents.replace_metadata({"2": {"all": True, "n": 3}, "nobody": {}})
+    assert [document.meta for document in documents.get(["2"])] == [{"all": True, "n": 3}]
     assert documents.count(where={"all": True}) == 4
 
 

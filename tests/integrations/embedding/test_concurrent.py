@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import numpy as np
+import psycopg
 import pytest
 
 from rowspace.errors import ConfigurationError, DimensionMismatch
@@ -273,6 +274,7 @@ def caused(error, cause):
     [
         (Failed(status_code=429), True),
         (Failed(status=503), True),
+        *((Failed(status_code=status), True) for status in (408, 425, 500, 502, 504)),
         (Failed(response=httpx.Response(529)), True),
         (Failed(status_code=400), False),
         (Failed(response=httpx.Response(401)), False),
@@ -281,6 +283,8 @@ def caused(error, cause):
         (TimeoutError(), True),
         (caused(Failed(), httpx.ReadTimeout("slow")), True),
         (ValueError("a bug"), False),
+        # Of the database, which a request that is sent again asks for the same.
+        (psycopg.errors.QueryCanceled("canceling statement due to statement timeout"), False),
         (Failed(response=None), False),
         # As langchain-google-genai has it, and boto3.
         (caused(Failed(), Failed(code=429)), True),

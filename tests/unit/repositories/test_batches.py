@@ -6,6 +6,7 @@ import datetime as dt
 import itertools
 import struct
 import uuid
+from decimal import Decimal
 from types import MappingProxyType
 
 import pytest
@@ -171,6 +172,34 @@ def test_numbers_with_one_hash_are_two_keys(batcher):
     assert hash(-1) == hash(-2)
     batcher.batch(articles(-1))
     batcher.batch(articles(-2))
+    assert counts(batcher) == (2, 0, 0)
+
+
+NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        (Decimal("1.0"), Decimal("1.00"), 1, 1.0),
+        (0.0, -0.0, Decimal("-0.0")),
+        (0.5, Decimal("0.50")),
+        (Decimal("1E+300"), 10**300),
+        (Decimal("1E-5000"), Decimal("10E-5001")),
+        (NOON, NOON.astimezone(dt.timezone(dt.timedelta(hours=5, minutes=30)))),
+    ],
+)
+def test_what_is_one_key_in_a_batch_is_one_in_two(batcher, keys):
+    assert len(set(keys)) == 1
+    for key in keys:
+        batcher.batch(articles(key))
+    assert counts(batcher) == (len(keys), len(keys) - 1, len(keys) - 1)
+
+
+@pytest.mark.parametrize("keys", [(-1.0, -2.0), (Decimal(-1), Decimal(-2)), (1.0, 2.0**61), (0.1, Decimal("0.1"))])
+def test_other_numbers_are_other_keys(batcher, keys):
+    for key in keys:
+        batcher.batch(articles(key))
     assert counts(batcher) == (2, 0, 0)
 
 

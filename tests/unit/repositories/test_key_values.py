@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import (
+    REAL,
     BigInteger,
     Boolean,
     Column,
     Date,
     DateTime,
+    Double,
     Enum,
+    Float,
     Integer,
     LargeBinary,
     MetaData,
@@ -96,6 +99,16 @@ def test_what_rows_have_is_taken_as_it_is(type_: Any, values: list[Any]) -> None
 def test_a_uuid_may_be_its_text_and_the_other_way_round() -> None:
     assert key_value(of(Uuid()), str(SEVEN).upper()) == SEVEN
     assert key_value(of(Uuid(as_uuid=False)), SEVEN) == str(SEVEN)
+
+
+@pytest.mark.parametrize("type_", [REAL(), Float(24)])
+def test_a_number_of_32_bits_is_the_one_that_the_row_has(type_: Any) -> None:
+    assert key_value(of(type_), 0.1) == 0.10000000149011612
+    assert key_value(of(type_), Decimal("0.1")) == 0.10000000149011612
+    assert key_value(of(type_), 0.5) == 0.5
+    # None has it, and not the infinite one.
+    assert key_value(of(type_), 1e300) == 1e300
+    assert key_value(of(Double()), 0.1) == 0.1
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,20 @@ def test_a_collection_as_its_caller_sees_it():
     }
 
 
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        (DocumentIn, {"text": "hunter2"}),
+        (DocumentIn, {"content": ["hunter2"]}),
+        (SearchRequest, {"text": "hunter2", "k": 0}),
+    ],
+)
+def test_errors_hold_nothing_of_what_users_wrote(model, fields):
+    with pytest.raises(ValidationError) as refused:
+        model(**fields)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_models_are_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         SearchRequest(text="a").k = 5

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import datetime as dt
 import struct
 import uuid
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from sqlalchemy import Integer, Text, Uuid
+from sqlalchemy import Date, DateTime, Integer, Interval, Numeric, Text, Uuid
 
-from rowspace.errors import DimensionMismatch, RowspaceError
+from rowspace.errors import DimensionMismatch, InvalidRow, RowspaceError
 from rowspace.wire.decode import MatrixDecoder, key_decoder
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -122,6 +123,29 @@ def test_another_stream_is_refused() -> None:
 def test_text_and_numbers_are_read_in_binary_and_the_rest_as_text() -> None:
     assert key_decoder(Text())("é".encode()) == "é"
     assert key_decoder(Integer())(b"\xff\xff") == -1
-    from sqlalchemy import DateTime
+    assert key_decoder(Numeric()) is None
 
-    assert key_decoder(DateTime()) is None
+
+def test_times_are_read_in_binary_whatever_their_style_as_text() -> None:
+    assert key_decoder(Date())(struct.pack(">i", -1)) == dt.date(1999, 12, 31)
+    assert key_decoder(DateTime(timezone=True))(struct.pack(">q", 1)) == dt.datetime(
+        2000, 1, 1, microsecond=1, tzinfo=dt.UTC
+    )
+    # As drivers have it, a year of months is one of 365 days, and a month one of 30.
+    assert key_decoder(Interval())(struct.pack(">qii", 5_000_000, 3, -14)) == dt.timedelta(3 - 365 - 2 * 30, 5)
+    # Where there is no interval in the database, it is a time.
+    assert key_decoder(Interval(native=False)) is None
+
+
+@pytest.mark.parametrize(
+    ("type_", "data"),
+    [
+        (Date(), struct.pack(">i", 2**31 - 1)),
+        (Date(), struct.pack(">i", 4_000_000)),
+        (DateTime(), struct.pack(">q", -(2**63))),
+        (Interval(), struct.pack(">qii", 2**63 - 1, 2**31 - 1, 2**31 - 1)),
+    ],
+)
+def test_what_python_has_no_time_for_is_refused(type_, data) -> None:
+    with pytest.raises(InvalidRow, match=r"that is infinite, or too (far off|long) for Python"):
+        key_decoder(type_)(data)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import CHAR, Boolean, Date, DateTime, Enum, Float, Integer, Interval, Numeric, Time, TypeDecorator, Uuid
-from sqlalchemy.dialects.postgresql import BYTEA, CITEXT, INET, JSONB
+from sqlalchemy.dialects.postgresql import BYTEA, CITEXT, DATERANGE, INET, INT4MULTIRANGE, JSONB, MultiRange, Range
 
 from rowspace.errors import InvalidRow
 from rowspace.wire.texts import value_reader
@@ -61,6 +61,8 @@ class AnyUuid(TypeDecorator[uuid.UUID]):
         (CITEXT(), "Ä", "Ä"),
         (INET(), "10.0.0.1/32", "10.0.0.1/32"),
         (Interval(), "1 day", "1 day"),
+        (DATERANGE(), "(,2026-01-02)", Range(None, dt.date(2026, 1, 2), bounds="()")),
+        (INT4MULTIRANGE(), "{[1,3),[5,7)}", MultiRange([Range(1, 3), Range(5, 7)])),
     ],
 )
 def test_a_value_is_the_one_that_sqlalchemy_gives(type_, text, value):
@@ -71,3 +73,5 @@ def test_a_value_is_the_one_that_sqlalchemy_gives(type_, text, value):
 def test_what_python_has_no_value_for_is_said():
     with pytest.raises(InvalidRow, match=r"'infinity' cannot be read as Date\(\)"):
         value_reader(Date())("infinity")
+    with pytest.raises(InvalidRow, match=r"'\[infinity,\)' cannot be read as DATERANGE\(\)"):
+        value_reader(DATERANGE())("[infinity,)")

@@ -54,6 +54,8 @@ def create_app(
         summary="Documents and vectors in PostgreSQL + pgvector.",
         version=installed_version(),
         openapi_tags=TAGS,
+        # Beside the description, below whatever path a proxy takes off.
+        servers=[{"url": "."}],
         # For clients that are made of the description: `put_documents`, without the path.
         generate_unique_id_function=lambda route: route.name,
         lifespan=None if database is not None else _lifespan(backend),

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from flask import Response, request, send_file
+from flask import Response, send_file
 from werkzeug.exceptions import NotFound
 
 from rowspace.integrations.flask.backend import Backend
 from rowspace.integrations.flask.calls import Call
 from rowspace.integrations.rest import pages
 from rowspace.integrations.rest.bodies import JSON
-from rowspace.integrations.rest.description import FILE, description_text
+from rowspace.integrations.rest.description import description_text
 
 __all__ = ["asset", "openapi", "redoc", "swagger"]
 
 
 def openapi(call: Call) -> Response:
     """Return the description in OpenAPI."""
-    backend = _described(call)
-    # What stands before the blueprint's own path is where its endpoints are.
-    server = f"{request.script_root}{request.path.removesuffix(f'/{FILE}')}"
-    return Response(description_text(backend.settings, server=server), content_type=JSON)
+    return Response(description_text(_described(call).settings), content_type=JSON)
 
 
 def swagger(call: Call) -> Response:

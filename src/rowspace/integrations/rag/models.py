@@ -13,7 +13,8 @@ AnswerKind = Literal["generated", "extractive", "nothing_found"]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # As the engine hides parameters: what is wrong with a text or a vector goes to a log, and not what is in it.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Turn(_Model):

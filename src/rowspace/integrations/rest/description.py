@@ -19,17 +19,14 @@ FILE = "openapi.json"
 _SHARED = {"$ref": "#/components/schemas/Problem"}
 
 
-def description_text(settings: ServerSettings, *, server: str = "") -> str:
+def description_text(settings: ServerSettings) -> str:
     """Return the description of a server, as JSON.
 
     Args:
         settings: whether there are metrics, and whether there are keys.
-        server: the path below which the endpoints are.
     """
     document: dict[str, Any] = json.loads(files(__package__).joinpath(FILE).read_text("utf-8"))
     document["info"]["version"] = installed_version()
-    if server:
-        document["servers"] = [{"url": server}]
     if not settings.metrics:
         del document["paths"]["/metrics"]
     if not settings.api_keys:

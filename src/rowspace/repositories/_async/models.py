@@ -15,7 +15,8 @@ from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.tunings import with_tuning
-from rowspace.repositories.given import is_text, session_of, several
+from rowspace.repositories.given import session_of, several
+from rowspace.repositories.key_values import is_exact
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.repositories.transactions import synchronizing
@@ -111,15 +112,15 @@ class AsyncRepository(Generic[M]):
     async def get_many(self, keys: Iterable[Any]) -> list[M | None]:
         """Return the entities of primary keys, in the order of the keys, None where there is no such row.
 
-        Costs one statement for each 10,000 keys, 1,000 of several columns, and as many for texts that are not found;
-        and one for each of these where some are the same as that of a row to the server alone, such as another case of
-        a `citext`. The errors are those of `get`.
+        Costs one statement for each 10,000 keys, 1,000 of several columns, and as many for those that are not found and
+        are no whole numbers or UUIDs; and one for each of these where some are the same as that of a row to the server
+        alone, such as another case of a `citext`. The errors are those of `get`.
         """
         wanted = [self._subject.key(key) for key in several(keys, "keys")]
         with mapped_errors():
             found: dict[tuple[Any, ...], M | None] = {**await self._by_keys(wanted)}
-            # Of texts the server may know two for the same.
-            missing = [key for key in dict.fromkeys(wanted) if key not in found and any(map(is_text, key))]
+            # The server may know two for the same that Python does not: texts, ranges, NaN.
+            missing = [key for key in dict.fromkeys(wanted) if key not in found and not all(map(is_exact, key))]
             if await self._by_keys(missing):
                 found |= {key: await self.get(key) for key in missing}
         return [found.get(key) for key in wanted]

@@ -138,18 +138,30 @@ class DocumentRepository:
         stored = storable_json(mapping("changes", changes))
         return self._change(statements.merge_metadata(self._collection.id, stored, self._where(where)))
 
-    def replace_metadata(self, metadata: Mapping[str, Mapping[str, Any]]) -> None:
+    def replace_metadata(
+        self, metadata: Mapping[str, Mapping[str, Any]], *, digests: Mapping[str, str] | None = None
+    ) -> None:
         """Replace the metadata of documents by id; ids that are not there are left out.
 
         Costs an UPDATE for each document.
+
+        Args:
+            metadata: by id.
+            digests: by id the SHA-256 of the content in hexadecimal, as of `fingerprints`: a document whose content is
+                another by now is left out too, as the metadata is not that of its text.
         """
         # In the order of the ids, as an upsert: two of these at once wait for each other, and not in a circle.
         given = sorted(mapping("metadata", metadata).items())
-        rows = [{"the_id": id_, "meta": mapping(f"The metadata of {id_!r}", meta)} for id_, meta in given]
+        rows = [
+            {"the_id": id_, "meta": mapping(f"The metadata of {id_!r}", meta)}
+            | ({} if digests is None else {"digest": digests[id_]})
+            for id_, meta in given
+        ]
         if rows:
             with mapped_errors():
                 # Not the session's UPDATE of many rows, to which one that somebody has deleted meanwhile is an error.
-                (self._connection()).execute(statements.set_metadata(self._collection.id), rows)
+                statement = statements.set_metadata(self._collection.id, compared=digests is not None)
+                (self._connection()).execute(statement, rows)
 
     def count(self, *, where: Where | None = None) -> int:
         """Return the number of documents that match; costs a pass over them."""

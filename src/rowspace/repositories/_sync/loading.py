@@ -17,7 +17,7 @@ from rowspace.repositories.batches import Batcher, Plan, check_row, iter_rows, p
 from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import size
-from rowspace.repositories.schemas import schemas_of
+from rowspace.repositories.schemas import is_endless, schemas_of
 from rowspace.results import LoadReport
 from rowspace.statements.text import word_count
 from rowspace.statements.visible import staged_visible
@@ -58,7 +58,8 @@ def upsert_rows(
         # What the session has not flushed comes first: the load may be meant for rows that it is about to add.
         session.flush()
         connection = session.connection(bind_arguments={"mapper": model})
-        plan = plan_load(model, list(given[0]), schemas=schemas_of(connection), **options)
+        options |= {"schemas": schemas_of(connection), "endless": is_endless(connection)}
+        plan = plan_load(model, list(given[0]), **options)
         return _load(_Stage(session, connection, model, plan.merge), plan, given, source)
 
 

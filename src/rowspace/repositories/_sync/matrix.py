@@ -21,7 +21,7 @@ from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import session_of, several
 from rowspace.repositories.reading import Reading, plan_reading
-from rowspace.repositories.schemas import schemas_of
+from rowspace.repositories.schemas import is_endless, schemas_of
 from rowspace.repositories.subjects import Conditions, Where, rows_of
 from rowspace.results import Matrix
 from rowspace.statements.batch import key_names
@@ -81,7 +81,7 @@ class MatrixRepository:
         with mapped_errors():
             connection = self.session.connection(bind_arguments={"mapper": self._model})
         subject = under_policies(self.session, self._subject)
-        return conditions, plan_reading(subject, conditions, schemas_of(connection))
+        return conditions, plan_reading(subject, conditions, schemas_of(connection), endless=is_endless(connection))
 
     def update(self, keys: Iterable[Any], vectors: Any) -> int:
         """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.
@@ -113,8 +113,8 @@ class MatrixRepository:
             self.session.flush()
             connection = self.session.connection(bind_arguments={"mapper": self._model})
             subject = under_policies(self.session, self._subject)
-            options = {"schemas": schemas_of(connection), "inserts": False, **subject.load_options()}
-            plan = plan_load(self._model, names, **options)
+            options = {"schemas": schemas_of(connection), "endless": is_endless(connection), **subject.load_options()}
+            plan = plan_load(self._model, names, inserts=False, **options)
             run_verbatim(connection, [plan.merge.create_stage()])
             rows = (dict(zip(names, (*key, row), strict=True)) for key, row in zip(keys, matrix, strict=True))
             into = plan.merge.to_stage()

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import ConfigurationError
-from rowspace.models import Collection
+from rowspace.models import Collection, Document
 from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository
+from rowspace.repositories._async.dropped import refuse_dropped
 from rowspace.repositories._async.loading import unsearchable
 from rowspace.repositories._async.progress import AsyncProgressRepository
 from rowspace.repositories.batches import aiter_rows, atake
@@ -131,7 +132,8 @@ class AsyncLoader:
             load.was_empty = await (repository.begin_first_load() if builds else repository.is_empty())
         rows, fresh = batch.rows(embeddings), load.was_empty and batch.is_new
         written = await repository.upsert(rows, batch_size=len(batch.documents) or 1, fresh=fresh)
-        await repository.replace_metadata(batch.metadata_changes())
+        # Another load may have brought another text since they were compared: its metadata is there too, and stays.
+        await repository.replace_metadata(batch.metadata_changes(), digests=batch.same_texts())
         report = batch.report(written)
         if resume is not None:
             before, after = load.digest, load.sign(batch)
@@ -177,6 +179,7 @@ class AsyncLoader:
         if await AsyncCollectionRepository(repository.session).is_owned(repository.collection):
             await repository.create_indexes()
         else:
+            await refuse_dropped(repository.session, Document, repository.collection)
             log.warning(NOT_INDEXED, self._collection)
 
     async def _wants_indexes(self, repository: AsyncDocumentRepository) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError
-from rowspace.models import Collection
+from rowspace.models import Collection, Document
 from rowspace.repositories import CollectionRepository, DocumentRepository
+from rowspace.repositories._sync.dropped import refuse_dropped
 from rowspace.repositories._sync.loading import unsearchable
 from rowspace.repositories._sync.progress import ProgressRepository
 from rowspace.repositories.batches import iter_rows, take
@@ -132,7 +133,8 @@ class Loader:
             load.was_empty = repository.begin_first_load() if builds else repository.is_empty()
         rows, fresh = batch.rows(embeddings), load.was_empty and batch.is_new
         written = repository.upsert(rows, batch_size=len(batch.documents) or 1, fresh=fresh)
-        repository.replace_metadata(batch.metadata_changes())
+        # Another load may have brought another text since they were compared: its metadata is there too, and stays.
+        repository.replace_metadata(batch.metadata_changes(), digests=batch.same_texts())
         report = batch.report(written)
         if resume is not None:
             before, after = load.digest, load.sign(batch)
@@ -178,6 +180,7 @@ class Loader:
         if CollectionRepository(repository.session).is_owned(repository.collection):
             repository.create_indexes()
         else:
+            refuse_dropped(repository.session, Document, repository.collection)
             log.warning(NOT_INDEXED, self._collection)
 
     def _wants_indexes(self, repository: DocumentRepository) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import count
 from typing import ClassVar
 from uuid import uuid4
 
@@ -19,10 +21,12 @@ from rowspace import (
     AsyncIndexAdvisor,
     AsyncIndexBuilder,
     AsyncRepository,
+    IndexBuilder,
     IVFFlat,
     Vector,
 )
 from rowspace.errors import ConfigurationError, InvalidFilter, InvalidSetting, StoreUnavailable
+from rowspace.repositories._async import building
 from rowspace.statements.catalog import build_lock
 
 DIMENSION = 96
@@ -81,9 +85,11 @@ def note_of(collection):
     )
 
 
-async def test_create_makes_what_is_missing_and_tells_how_far_it_is(database, fill):
+async def test_create_makes_what_is_missing_and_tells_how_far_it_is(database, fill, monkeypatch):
     collection = await fill(SLOW)
     seen = []
+    # A second each time that it is looked at, of a clock that began long ago.
+    monkeypatch.setattr(building, "monotonic", partial(next, count(1_000)))
     builder = AsyncIndexBuilder(database.engine, collection, every=0.02)
     assert states(await builder.status()) == {
         str(collection.id): "valid", "metadata": "missing", "text": "missing", "embedding": "missing"
@@ -97,7 +103,8 @@ async def test_create_makes_what_is_missing_and_tells_how_far_it_is(database, fi
     assert len(percents) > 2
     assert percents == sorted(percents)
     assert 0 < percents[0] < 100
-    assert loading[0].seconds < loading[-1].seconds
+    told = [progress.seconds for progress in seen if progress.index == vector.name]
+    assert told == [*range(1, len(told) + 1)]
 
 
 async def test_a_build_that_was_stopped_leaves_an_invalid_index_that_create_repairs(database, fill):
@@ -171,6 +178,22 @@ async def test_what_a_stopped_reindex_left_is_dropped(database, fill):
     assert not left["embedding_ccnew"].wanted
     repaired = await builder.repair()
     assert ("ccnew" in str(repaired), states(repaired)["embedding"]) == (False, "valid")
+
+
+async def test_the_old_index_is_no_broken_one_while_a_reindex_waits_for_its_readers(database, fill, index_url):
+    collection, found = await fill(HNSW(), rows=10), {}
+    builder = AsyncIndexBuilder(database.engine, collection, every=0.02)
+    await builder.create()
+    with create_engine(index_url, poolclass=NullPool).connect() as reader:
+        reader.execute(text(f"SELECT id FROM {collection.partition}"))
+
+        def look(progress):
+            if progress.phase == "waiting for readers before marking dead":
+                found.update(states(IndexBuilder(reader.engine, collection).status()))
+                reader.rollback()
+
+        await builder.reindex(progress=look)
+    assert (found["embedding"], found["ccold"]) == ("valid", "building")
 
 
 async def test_settings_end_with_the_build(index_url, fill):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import count
 from typing import ClassVar
 from uuid import uuid4
 
@@ -24,6 +26,7 @@ from rowspace import (
     Vector,
 )
 from rowspace.errors import ConfigurationError, InvalidFilter, InvalidSetting, StoreUnavailable
+from rowspace.repositories._sync import building
 from rowspace.statements.catalog import build_lock
 
 DIMENSION = 96
@@ -82,9 +85,11 @@ def note_of(collection):
     )
 
 
-def test_create_makes_what_is_missing_and_tells_how_far_it_is(database, fill):
+def test_create_makes_what_is_missing_and_tells_how_far_it_is(database, fill, monkeypatch):
     collection = fill(SLOW)
     seen = []
+    # A second each time that it is looked at, of a clock that began long ago.
+    monkeypatch.setattr(building, "monotonic", partial(next, count(1_000)))
     builder = IndexBuilder(database.engine, collection, every=0.02)
     assert states(builder.status()) == {
         str(collection.id): "valid", "metadata": "missing", "text": "missing", "embedding": "missing"
@@ -98,7 +103,8 @@ def test_create_makes_what_is_missing_and_tells_how_far_it_is(database, fill):
     assert len(percents) > 2
     assert percents == sorted(percents)
     assert 0 < percents[0] < 100
-    assert loading[0].seconds < loading[-1].seconds
+    told = [progress.seconds for progress in seen if progress.index == vector.name]
+    assert told == [*range(1, len(told) + 1)]
 
 
 def test_a_build_that_was_stopped_leaves_an_invalid_index_that_create_repairs(database, fill):
@@ -172,6 +178,22 @@ def test_what_a_stopped_reindex_left_is_dropped(database, fill):
     assert not left["embedding_ccnew"].wanted
     repaired = builder.repair()
     assert ("ccnew" in str(repaired), states(repaired)["embedding"]) == (False, "valid")
+
+
+def test_the_old_index_is_no_broken_one_while_a_reindex_waits_for_its_readers(database, fill, index_url):
+    collection, found = fill(HNSW(), rows=10), {}
+    builder = IndexBuilder(database.engine, collection, every=0.02)
+    builder.create()
+    with create_engine(index_url, poolclass=NullPool).connect() as reader:
+        reader.execute(text(f"SELECT id FROM {collection.partition}"))
+
+        def look(progress):
+            if progress.phase == "waiting for readers before marking dead":
+                found.update(states(IndexBuilder(reader.engine, collection).status()))
+                reader.rollback()
+
+        builder.reindex(progress=look)
+    assert (found["embedding"], found["ccold"]) == ("valid", "building")
 
 
 def test_settings_end_with_the_build(index_url, fill):
