@@ -27,7 +27,7 @@ from rowspace.services import DocumentIn
 from rowspace.types import Vector
 from rowspace.wire.values import to_json, to_text
 
-__all__ = ["Fields", "numbered_documents", "read"]
+__all__ = ["Fields", "is_vector", "numbered_documents", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _document(row: dict[str, Any], fields: Fields, vector: Any, watch: Watch) ->
     id_ = _required(row, fields.id, "--id", hints=fields.hints) if fields.id else row.pop("id", None)
     if fields.embedding and vector is None:
         vector = _vector(_required(row, fields.embedding, "--embedding", hints=fields.hints), fields.dimension)
-    if fields.embedding is None and _is_vector(row.get(EMBEDDING)):
+    if fields.embedding is None and is_vector(row.get(EMBEDDING)):
         # Of no use as metadata, where each number would be indexed.
         del row[EMBEDDING]
         watch.left_out(EMBEDDING)
@@ -139,7 +139,7 @@ def _required(row: dict[str, Any], name: str, option: str, *, hints: bool) -> An
     raise ValueError(message)
 
 
-def _is_vector(value: Any) -> bool:
+def is_vector(value: Any) -> bool:
     """Tell whether a value is a list of numbers, or the text of one in CSV, as an export has it."""
     if isinstance(value, str) and value.startswith("["):
         try:

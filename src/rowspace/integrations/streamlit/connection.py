@@ -61,11 +61,6 @@ class RowspaceConnection(BaseConnection[Database]):
         return None if self._embedder_name == "none" else embedder_of(self._embedder_name)
 
     @property
-    def identity(self) -> str:
-        """What tells this connection from any other, for keys of caches."""
-        return str(self._connection_instance_id)
-
-    @property
     def documents(self) -> DocumentService:
         """The service for documents, on this database and with this embedder."""
         return DocumentService(self.database, self.embedder)

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from rowspace.integrations._ingest.documents import Fields
+from rowspace.integrations._ingest.documents import Fields, is_vector
 from rowspace.integrations._progress import plural
 from rowspace.integrations.streamlit import state
 from rowspace.integrations.streamlit.loading import Target, load
@@ -51,7 +51,7 @@ def _fields(rows: list[dict[str, Any]], file: str) -> Fields:
         id_ = st.selectbox(
             "Field with the id", ids, ids.index("id") if "id" in ids else 0, format_func=_or_none, key=f"load_id:{file}"
         )
-        vectors = ["", *(name for name in names if _is_vector(rows[0].get(name)))]
+        vectors = ["", *(name for name in names if is_vector(rows[0].get(name)))]
         vector = ""
         if len(vectors) > 1:
             vector = st.selectbox("Field with the vector", vectors, format_func=_or_none, key=f"load_vector:{file}")
@@ -62,10 +62,6 @@ def _fields(rows: list[dict[str, Any]], file: str) -> Fields:
 
 def _or_none(name: str) -> str:
     return name or "none"
-
-
-def _is_vector(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 1 and all(isinstance(one, int | float) for one in value)
 
 
 def _cell(value: Any) -> str:
