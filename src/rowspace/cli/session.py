@@ -122,10 +122,10 @@ def suggestions(database: Database) -> Iterator[None]:
 @contextmanager
 def one_transaction(database: Database) -> Iterator[Any]:
     """Yield sessions for a service; what it did is committed at the end of the block, or rolled back on an error."""
-    from rowspace.integrations._sides import Sides
+    from rowspace.integrations._sides import Joined
 
     with database.begin() as session:
-        yield Sides(session).sync
+        yield Joined(session)
 
 
 def collection_hint(message: str, names: Sequence[str]) -> str:
