@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from rowspace.errors import ConfigurationError, InvalidRow
-from rowspace.integrations._embedders import embedder_of
 from rowspace.integrations._ingest.documents import Fields
 from rowspace.integrations.rag import Source
 from rowspace.integrations.streamlit.cards import answer_html, cards, excerpt, sources_html
@@ -267,9 +266,3 @@ def test_nothing_is_taken_for_markdown():
 def test_nothing_is_taken_for_an_icon(icon):
     """A page finds them in what Markdown has made, where a backslash is gone."""
     assert f":{icon}:" not in quoted(f"a :{icon}:").replace("\\", "")
-
-
-def test_an_embedder_by_name():
-    assert embedder_of("rowspace.testing:HashingEmbedder").dimension == 64
-    with pytest.raises(ConfigurationError, match=r"There is no embedder 'nowhere:x': No module named 'nowhere'\."):
-        embedder_of("nowhere:x")

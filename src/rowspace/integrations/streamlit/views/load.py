@@ -10,6 +10,7 @@ import streamlit as st
 from rowspace.integrations._ingest.documents import Fields, is_vector
 from rowspace.integrations._progress import plural
 from rowspace.integrations.streamlit import state
+from rowspace.integrations.streamlit.cards import excerpt
 from rowspace.integrations.streamlit.loading import Target, load
 from rowspace.integrations.streamlit.uploads import SUFFIXES, Upload, guessed
 from rowspace.results import LoadReport
@@ -65,8 +66,7 @@ def _or_none(name: str) -> str:
 
 
 def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
-    return text if len(text) <= 200 else text[:200] + " …"
+    return "" if value is None else excerpt(str(value), 200)
 
 
 def _target(file: str) -> Target:
