@@ -81,18 +81,12 @@ def _target(file: str) -> Target:
 
 def _load(upload: Upload, target: Target, fields: Fields, longest: int) -> None:
     bar = st.progress(0.0, "Reading")
-    read = 0.0
 
-    def share(value: float) -> None:
-        nonlocal read
-        read = value
+    def show(report: LoadReport) -> None:
+        bar.progress(upload.share, f"{report.received:,} documents embedded and stored")
 
-    def count(report: LoadReport) -> None:
-        bar.progress(read, f"{report.received:,} documents embedded and stored")
-
-    documents = upload.documents(fields, longest, progress=share)
     try:
-        report = load(state.connection(), target, documents, count)
+        report = load(state.connection(), target, upload.documents(fields, longest), show)
     finally:
         bar.empty()
     state.forget()
