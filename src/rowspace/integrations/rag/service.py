@@ -193,7 +193,7 @@ class AnswerService:
 
     def _request(self, question: AnswerRequest | str, options: dict[str, Any]) -> AnswerRequest:
         if isinstance(question, AnswerRequest):
-            given = {name: getattr(question, name) for name in question.model_fields_set}
+            given = question.model_dump(exclude_unset=True)
             request = AnswerRequest(**{**given, **options}) if options else question
         else:
             request = AnswerRequest(question=question, **options)

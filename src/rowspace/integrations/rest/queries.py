@@ -119,7 +119,7 @@ class BatchBody(_Search):
 
     def options(self) -> dict[str, Any]:
         """Return what the searches share."""
-        return {name: getattr(self, name) for name in self.model_fields_set - {"collection", "queries"}}
+        return self.model_dump(exclude_unset=True, exclude={"collection", "queries"})
 
 
 def _kind(body: Any) -> str:
@@ -178,8 +178,7 @@ class ChatBody(Described, AnswerRequest):
 
     def request(self) -> AnswerRequest:
         """Return the request of the answer service."""
-        given = {name: getattr(self, name) for name in self.model_fields_set - {"stream"}}
-        return AnswerRequest(**given)
+        return AnswerRequest(**self.model_dump(exclude_unset=True, exclude={"stream"}))
 
 
 class SearchResult(Body):
