@@ -1,4 +1,4 @@
-"""The embedder of a server, with errors that a caller may be told of."""
+"""An embedder with errors that whoever asks may be told of."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from rowspace.errors import ConfigurationError, ModelError, ModelUnavailable
-from rowspace.integrations.rest.embedders import guarded
+from rowspace.integrations.rag.embedders import guarded
 from rowspace.testing import HashingEmbedder
 
 MADE = HashingEmbedder(4)
