@@ -12,14 +12,12 @@ from weakref import WeakKeyDictionary
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
-from sqlalchemy.orm import Session
 
 from rowspace.distance import Distance
 from rowspace.errors import CollectionNotFound
 from rowspace.integrations._sides import Connection, Sides
 from rowspace.integrations.langchain.embeddings import RowspaceEmbeddings
 from rowspace.integrations.langchain.options import CollectionOptions, distance_of, relevance, unsupported
-from rowspace.repositories import CollectionRepository
 from rowspace.services import AsyncDocumentService, CollectionInfo, DocumentOut, DocumentService, SearchHit
 from rowspace.services.embedding import Embedder, checked_embedder
 
@@ -183,7 +181,7 @@ class StoreBase(VectorStore):
                 self.delete_collection()
                 self._to_replace = False
             try:
-                info = self._sides.run(self._look)
+                info = self._service.collection(self.collection_name)
             except CollectionNotFound:
                 if not self._options.create:
                     raise
@@ -202,7 +200,7 @@ class StoreBase(VectorStore):
                 await self.adelete_collection()
                 self._to_replace = False
             try:
-                info = await self._sides.arun(self._look)
+                info = await self._aservice.collection(self.collection_name)
             except CollectionNotFound:
                 if not self._options.create:
                     raise
@@ -210,9 +208,6 @@ class StoreBase(VectorStore):
                 info = await self._aservice.create_collection(self.collection_name, **keywords)
                 self._logger.info("Made the collection %r", self.collection_name)
             return self._keep(info)
-
-    def _look(self, session: Session) -> CollectionInfo:
-        return CollectionInfo.from_collection(CollectionRepository(session).get(self.collection_name))
 
     def _keep(self, info: CollectionInfo) -> CollectionInfo:
         self._options.check(info)
