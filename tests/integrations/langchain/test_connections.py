@@ -281,6 +281,14 @@ def test_options_that_cannot_be_honoured(options, message):
         RowspaceVectorStore(Embedder(16), **{"connection": "postgresql://localhost/x", **options})
 
 
+async def test_a_text_is_searched_for_by_an_embedder():
+    store = RowspaceVectorStore(None, connection="postgresql://localhost/x")
+    with pytest.raises(ConfigurationError, match="needs an embedder"):
+        store.similarity_search("a")
+    with pytest.raises(ConfigurationError, match="needs an embedder"):
+        await store.amax_marginal_relevance_search("a")
+
+
 async def test_a_url_whose_options_the_other_driver_does_not_know(make):
     store = make("postgresql+asyncpg://localhost/x?ssl=require")
     with pytest.raises(ConfigurationError, match=r"does not know its options \(ssl\)"):
