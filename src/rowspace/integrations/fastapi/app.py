@@ -98,12 +98,9 @@ def _lifespan(backend: Backend) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            backend.connect(await _opened(backend.settings, stack), own=True)
+            options = engine_options(backend.settings)
+            database = AsyncDatabase.open(database_url(backend.settings, stack), **options)
+            backend.connect(await stack.enter_async_context(database), own=True)
             yield
 
     return lifespan
-
-
-async def _opened(settings: ServerSettings, stack: AsyncExitStack) -> AsyncDatabase:
-    database = AsyncDatabase.open(database_url(settings, stack), **engine_options(settings))
-    return await stack.enter_async_context(database)

@@ -136,17 +136,9 @@ Search = Annotated[Annotated[SearchBody, Tag("search")] | Annotated[BatchBody, T
 _SAID = r"^[^\x00]*[^\x00\s][^\x00]*$"
 
 _CHAT_MODES: list[Any] = [
-    {"required": ["mode"], "properties": {"mode": {"enum": ["mmr"]}}},
-    {"properties": {"mode": {"enum": ["vector"]}, "fetch_k": {"type": "null"}}},
-    {
-        "required": ["mode"],
-        "properties": {
-            "mode": {"enum": ["text", "hybrid"]},
-            "fetch_k": {"type": "null"},
-            "max_distance": {"type": "null"},
-            "min_similarity": {"type": "null"},
-        },
-    },
+    given("mode", mode={"enum": ["mmr"]}),
+    {"properties": {"mode": {"enum": ["vector"]}, "fetch_k": _NULL}},
+    given("mode", mode={"enum": ["text", "hybrid"]}, fetch_k=_NULL, max_distance=_NULL, min_similarity=_NULL),
 ]
 
 
