@@ -111,12 +111,11 @@ class Stopwatch:
 
 
 @contextmanager
-def step(label: str) -> Iterator[Callable[[str], None]]:
-    """Time a step and say afterwards how long it took; what is yielded changes the label."""
-    labels = [label]
+def step(label: str) -> Iterator[None]:
+    """Time a step and say afterwards how long it took."""
     watch = Stopwatch()
-    yield labels.append
-    say(f"{watch!s:>7}  {labels[-1]}")
+    yield
+    say(f"{watch!s:>7}  {label}")
 
 
 @contextmanager

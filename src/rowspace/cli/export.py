@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -90,13 +90,11 @@ class _Export:
     def columns(self) -> list[str]:
         return ["id", "content", "meta", *(["embedding"] if self.embeddings else [])]
 
-    @contextmanager
-    def parts(self) -> Iterator[Iterator[dict[str, Any]]]:
+    def parts(self) -> AbstractContextManager[Iterator[dict[str, Any]]]:
         """Return a context with an iterator over the documents as columns."""
         from rowspace import TableRepository
 
-        with TableRepository(self.session, self.collection).stream(self.columns, where=self.where) as parts:
-            yield parts
+        return TableRepository(self.session, self.collection).stream(self.columns, where=self.where)
 
 
 def _write(wanted: _Export, kind: Format, file: str, *, overwrite: bool, advance: Advance) -> int:

@@ -16,7 +16,7 @@ from rowspace.cli.process import confirm, fail, say
 from rowspace.cli.session import open_database, settings_of, suggestions
 
 if TYPE_CHECKING:
-    from rowspace import BuildProgress, Collection, Database, IndexBuilder, IndexStatus
+    from rowspace import BuildProgress, IndexBuilder, IndexStatus
     from rowspace.cli.settings import Settings
     from rowspace.tuning import TuningPoint
 
@@ -125,10 +125,12 @@ def status(
       rowspace index status
       rowspace index status articles --json
     """  # noqa: D301
-    from rowspace import IndexBuilder
+    from rowspace import CollectionRepository, IndexBuilder
 
     with open_database(settings_of(context)) as database, suggestions(database):
-        chosen = _collections(database) if name is None else [_collection(database, name)]
+        with database.begin() as session:
+            collections = CollectionRepository(session)
+            chosen = collections.list() if name is None else [collections.get(name)]
         found = [status for one in chosen for status in IndexBuilder(database.engine, one).status()]
     if as_json:
         typer.echo(json.dumps([asdict(status) for status in found], indent=2))
@@ -174,10 +176,10 @@ def tune(
       rowspace tune articles
       rowspace tune articles --recall 0.95 --k 20 --queries 200
     """  # noqa: D301
-    from rowspace import IndexAdvisor
+    from rowspace import CollectionRepository, IndexAdvisor
 
     with open_database(settings_of(context)) as database, suggestions(database), database.begin() as session:
-        advisor = IndexAdvisor(session, _collection_of(session, name))
+        advisor = IndexAdvisor(session, CollectionRepository(session).get(name))
         tuning = advisor.tune(recall, k, queries=queries, progress=None if as_json else _tell)
     if as_json:
         typer.echo(json.dumps({**tuning.to_dict(), "chosen": tuning.chosen.setting, "reached": tuning.reached}))
@@ -198,28 +200,12 @@ def _tell(point: TuningPoint) -> None:
 
 @contextmanager
 def _builder(settings: Settings, name: str) -> Iterator[IndexBuilder]:
-    from rowspace import IndexBuilder
+    from rowspace import CollectionRepository, IndexBuilder
 
     with open_database(settings) as database, suggestions(database):
-        yield IndexBuilder(database.engine, _collection(database, name))
-
-
-def _collection(database: Database, name: str) -> Collection:
-    with database.begin() as session:
-        return _collection_of(session, name)
-
-
-def _collection_of(session: Any, name: str) -> Collection:
-    from rowspace import CollectionRepository
-
-    return CollectionRepository(session).get(name)
-
-
-def _collections(database: Database) -> list[Collection]:
-    from rowspace import CollectionRepository
-
-    with database.begin() as session:
-        return CollectionRepository(session).list()
+        with database.begin() as session:
+            collection = CollectionRepository(session).get(name)
+        yield IndexBuilder(database.engine, collection)
 
 
 def _print(found: list[IndexStatus]) -> None:

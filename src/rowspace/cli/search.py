@@ -16,7 +16,6 @@ from rowspace.errors import EmbedderMismatch
 if TYPE_CHECKING:
     from rowspace import SearchHit, SearchRequest
     from rowspace.cli.settings import Settings
-    from rowspace.services import CollectionInfo
 
 __all__ = ["json_option", "search"]
 
@@ -134,16 +133,11 @@ def _found(settings: Settings, name: str, request: SearchRequest) -> list[Search
 
         embedder = embedder_of(settings.embedder)
     with service(settings, embedder) as documents:
-        if embedder is not None:
-            _check_origin(documents.collections(), name)
+        # The embedder at hand is hardly the one that made vectors which came from outside.
+        if embedder is not None and documents.collection(name).embedder is None:
+            message = f"{name!r} holds vectors that were loaded as such: search it with --vector."
+            raise EmbedderMismatch(message)
         return documents.search(name, request)
-
-
-def _check_origin(collections: list[CollectionInfo], name: str) -> None:
-    """Refuse a text where the vectors came from outside: the embedder at hand is hardly the one that made them."""
-    if any(one.name == name and one.embedder is None for one in collections):
-        message = f"{name!r} holds vectors that were loaded as such: search it with --vector."
-        raise EmbedderMismatch(message)
 
 
 def _print(hits: list[SearchHit], mode: str, *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -45,22 +45,20 @@ def open_database(settings: Settings) -> Iterator[Database]:
         # Of the program around: a URL says nothing of its connections' search path, nor of who makes them.
         yield settings.database
         return
-    with _url_of(settings) as url:
+    given = _given_url(settings)
+    with embedded_url(settings) if given is None else nullcontext(given) as url:
         options: dict[str, Any] = {"schema": settings.database_schema, "connect_args": _connect_args(url)}
         with Database.open(url, **options) as database:
             yield database
 
 
-@contextmanager
-def _url_of(settings: Settings) -> Iterator[URL]:
-    if settings.database_url is not None:
-        from rowspace.migrations.urls import migration_url
+def _given_url(settings: Settings) -> URL | None:
+    """Return the URL of the settings, for which any driver's will do; None means the embedded server."""
+    if settings.database_url is None:
+        return None
+    from rowspace.migrations.urls import migration_url
 
-        # Any driver's URL will do.
-        yield migration_url(settings.database_url.get_secret_value())
-        return
-    with embedded_url(settings) as url:
-        yield url
+    return migration_url(settings.database_url.get_secret_value())
 
 
 @contextmanager
@@ -86,14 +84,10 @@ def _connect_args(url: URL) -> dict[str, Any]:
 def place_of(settings: Settings) -> str:
     """Return where the documents are, without a password."""
     from rowspace.embedded import default_data_dir
-
-    if settings.database_url is None:
-        return f"the embedded PostgreSQL in {settings.data_dir or default_data_dir()}"
-
-    from rowspace.migrations.urls import migration_url
     from rowspace.urls import shown
 
-    return shown(migration_url(settings.database_url.get_secret_value()))
+    given = _given_url(settings)
+    return f"the embedded PostgreSQL in {settings.data_dir or default_data_dir()}" if given is None else shown(given)
 
 
 @contextmanager
@@ -122,10 +116,10 @@ def suggestions(database: Database) -> Iterator[None]:
 @contextmanager
 def one_transaction(database: Database) -> Iterator[Any]:
     """Yield sessions for a service; what it did is committed at the end of the block, or rolled back on an error."""
-    from rowspace.integrations._sides import Sides
+    from rowspace.integrations._sides import Joined
 
     with database.begin() as session:
-        yield Sides(session).sync
+        yield Joined(session)
 
 
 def collection_hint(message: str, names: Sequence[str]) -> str:

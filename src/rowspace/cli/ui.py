@@ -37,25 +37,21 @@ def ui(
       rowspace ui --port 8600 --no-browser
       rowspace ui --model openai:gpt-4o-mini
     """  # noqa: D301
-    from dataclasses import replace
-
     from rowspace.integrations.streamlit.launch import launch
     from rowspace.integrations.streamlit.options import UiOptions
     from rowspace.migrations import upgrade
 
     settings = settings_of(context)
-    default = UiOptions.from_environment()
     with open_database(settings) as database:
         if settings.database_url is None and settings.database is None:
             # It is the user's own, and whoever looks at it for the first time would only be told to do this.
             upgrade(database.engine)
         say(f"Showing {place_of(settings)}. Ctrl-C ends it.")
-        options = replace(
-            default,
+        options = UiOptions(
             url=database.engine.url.render_as_string(hide_password=False),
             schema=settings.database_schema,
             embedder=embedder or settings.embedder,
-            model=model or default.model,
+            model=model or UiOptions.from_environment().model,
             database=settings.database,
         )
         hang_up()

@@ -7,10 +7,15 @@ from typing import Any
 
 from rowspace.errors import ConfigurationError
 
-__all__ = ["LOCAL", "embedder_of"]
+__all__ = ["LOCAL", "embedder_from", "embedder_of", "embedder_or_none"]
 
 #: The name of the embedder that comes with the extra `local`.
 LOCAL = "local"
+
+
+def embedder_or_none(name: str) -> Any:
+    """Return the embedder of a name, see `embedder_of`; None for `none`."""
+    return None if name == "none" else embedder_of(name)
 
 
 def embedder_of(name: str) -> Any:
@@ -33,9 +38,18 @@ def embedder_of(name: str) -> Any:
     except (ImportError, AttributeError) as error:
         message = f"There is no embedder {name!r}: {error}."
         raise ConfigurationError(message) from error
+    return embedder_from(found, repr(name))
+
+
+def embedder_from(found: Any, name: str) -> Any:
+    """Return what was found by a name if it is an embedder, else what it returns, as a class or a function.
+
+    Raises:
+        ConfigurationError: that is no embedder.
+    """
     is_factory = isinstance(found, type) or not hasattr(found, "embed_documents")
     made = found() if is_factory and callable(found) else found
     if not hasattr(made, "embed_documents"):
-        message = f"{name!r} is no embedder: a {type(made).__name__} has no embed_documents."
+        message = f"{name} is no embedder: a {type(made).__name__} has no embed_documents."
         raise ConfigurationError(message)
     return made

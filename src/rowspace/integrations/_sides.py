@@ -21,7 +21,7 @@ from rowspace.engine import AsyncDatabase, Database, resolve_url
 from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.migrations import upgrade
 
-__all__ = ["Connection", "Sides"]
+__all__ = ["Connection", "Joined", "Sides"]
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ class Sides:
             case AsyncEngine():
                 self._async = AsyncDatabase(given)
             case Session():
-                self._sync = _Joined(given)
+                self._sync = Joined(given)
             case AsyncSession():
                 self._async = _AsyncJoined(given)
             case Database():
@@ -211,7 +211,7 @@ class Sides:
         return self._url.set(drivername=f"{backend}+{other[driver]}")
 
 
-class _Joined:
+class Joined:
     """A live session as a source of sessions: each use is a savepoint, the transaction remains the caller's."""
 
     def __init__(self, session: Session) -> None:

@@ -136,30 +136,18 @@ class ConcurrentEmbedder:
         limit: requests at the same time.
         chunk_size: texts of one request.
         retry: what is tried again, how often and when.
-        sleep: how a sync call waits.
-        asleep: how an async call waits.
 
     Raises:
         ConfigurationError: a number below 1, or what is no embedder.
         MissingExtra: tenacity is not installed.
     """
 
-    def __init__(
-        self,
-        embedder: Any,
-        *,
-        limit: int = 8,
-        chunk_size: int = 64,
-        retry: Retry | None = None,
-        sleep: Callable[[float], None] | None = None,
-        asleep: Callable[[float], Awaitable[None]] | None = None,
-    ) -> None:
+    def __init__(self, embedder: Any, *, limit: int = 8, chunk_size: int = 64, retry: Retry | None = None) -> None:
         self._embedder = checked_embedder(embedder)
         self._limit = size("limit", limit)
         self._chunk = size("chunk_size", chunk_size)
-        options = (retry or Retry()).options(require("tenacity", extra="langchain"))
-        self._options = {**options, **({} if sleep is None else {"sleep": sleep})}
-        self._aoptions = {**options, **({} if asleep is None else {"sleep": asleep})}
+        self._tenacity = require("tenacity", extra="langchain")
+        self._options = (retry or Retry()).options(self._tenacity)
         self._slots = threading.BoundedSemaphore(limit)
         self._aslots: WeakKeyDictionary[Any, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -209,8 +197,6 @@ class ConcurrentEmbedder:
         return vector
 
     def _try(self, work: Callable[..., Any], given: Any, given_up: threading.Event) -> Any:
-        tenacity = require("tenacity", extra="langchain")
-
         def once() -> Any:
             # Held for the request alone: whoever waits to try again leaves the slot to others.
             with self._slots:
@@ -218,17 +204,16 @@ class ConcurrentEmbedder:
                     raise CancelledError
                 return work(self._embedder, given)
 
-        return tenacity.Retrying(**{"sleep": given_up.wait, **self._options})(once)
+        return self._tenacity.Retrying(**{"sleep": given_up.wait, **self._options})(once)
 
     async def _atry(self, work: Callable[..., Awaitable[Any]], given: Any) -> Any:
-        tenacity = require("tenacity", extra="langchain")
         slots = self._aslots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self._limit))
 
         async def once() -> Any:
             async with slots:
                 return await work(self._embedder, given)
 
-        return await tenacity.AsyncRetrying(**self._aoptions)(once)
+        return await self._tenacity.AsyncRetrying(**self._options)(once)
 
 
 def _chunks(texts: Sequence[str], size: int) -> list[list[str]]:

@@ -78,7 +78,7 @@ def _render_vector_type(kind: str, item: Any, context: AutogenContext) -> str | 
 
 def _recognise_types(context: AutogenContext, _: UpgradeOps) -> PriorityDispatchResult:
     """Let reflection know the types where the extension's schema is not on the search path."""
-    schema = extension_schema(_connection(context), "vector")
+    schema = extension_schema(_connection(context))
     if schema is not None:
         known = {f"{schema}.{name}".lower(): ischema_names[name] for name in _EXTENSION_TYPES}
         # On this dialect alone: another database may have the extension elsewhere.
@@ -110,7 +110,7 @@ def _write_sql_as_it_is(context: AutogenContext, _: UpgradeOps) -> PriorityDispa
 
 def _compare_extension(context: AutogenContext, upgrade: UpgradeOps) -> PriorityDispatchResult:
     needed = any(_needs_extension(table, _connection(context).dialect) for table in context.sorted_tables)
-    if needed and extension_schema(_connection(context), "vector") is None:
+    if needed and extension_schema(_connection(context)) is None:
         upgrade.ops.insert(0, CreateExtensionOp("vector"))
     return PriorityDispatchResult.CONTINUE
 

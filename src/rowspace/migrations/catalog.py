@@ -45,7 +45,7 @@ _INDEXES = text("""
 """).columns(name=Text, method=Text, valid=Boolean, is_unique=Boolean, options=ARRAY(Text), predicate=Text, keys=JSON)
 
 _EXTENSION = text("""
-    SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = :name
+    SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
 """)
 
 _CAST_TYPE = re.compile(r"\b(vector|halfvec|sparsevec|bit)\s*\(\s*(\d+)\s*\)", re.IGNORECASE)
@@ -105,9 +105,9 @@ def read_indexes(connection: Connection, table_name: str, schema: str | None) ->
     return {row["name"]: _stored(dict(row), table_name, schema) for row in rows}
 
 
-def extension_schema(connection: Connection, name: str) -> str | None:
-    """Return the schema that an extension lives in, or None when the database does not have it."""
-    found: str | None = connection.scalar(_EXTENSION, {"name": name})
+def extension_schema(connection: Connection) -> str | None:
+    """Return the schema that pgvector lives in, or None when the database does not have it."""
+    found: str | None = connection.scalar(_EXTENSION)
     return found
 
 

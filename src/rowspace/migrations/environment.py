@@ -86,11 +86,11 @@ def found_elsewhere(connection: Connection) -> str | None:
 
 def _run_from_command_line() -> None:
     given = context.get_x_argument(as_dictionary=True)
-    schema = _first(given.get("schema"), os.environ.get("ROWSPACE_SCHEMA"))
+    schema = given.get("schema") or os.environ.get("ROWSPACE_SCHEMA") or None
     if context.is_offline_mode():
         _run(None, schema)
         return
-    url = _first(given.get("url"), os.environ.get("ROWSPACE_DATABASE_URL")) or _configured_url()
+    url = given.get("url") or os.environ.get("ROWSPACE_DATABASE_URL") or _configured_url()
     if not url:
         raise ConfigurationError(_NO_URL)
     # Prepared statements do not survive PgBouncer. In READ COMMITTED the version is read after the lock is got. In a
@@ -115,10 +115,6 @@ def _configured_url() -> str | None:
         # `from None`: ConfigParser quotes the value, and most often the % is in the password.
         message = "sqlalchemy.url in alembic.ini has a % of its own: write it twice, %%."
         raise ConfigurationError(message) from None
-
-
-def _first(*values: str | None) -> str | None:
-    return next((value for value in values if value), None)
 
 
 def _run(connection: Connection | None, schema: str | None) -> None:

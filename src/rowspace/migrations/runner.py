@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from threading import Lock, get_ident
 from typing import Any, TextIO
@@ -86,6 +87,7 @@ def current(target: Engine | Connection, *, schema: str | None = None) -> str | 
         return MigrationContext.configure(connection, opts=opts).get_current_revision()
 
 
+@cache
 def head() -> str:
     """Return the newest revision of this version of Rowspace."""
     revision = ScriptDirectory.from_config(_config()).get_current_head()

@@ -34,12 +34,12 @@ def _fields(item: Any) -> dict[str, Any]:
     return dict(item)
 
 
-def table(rows: Sequence[Mapping[str, Any]], *, most: int = _ROWS) -> str:
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return rows as an HTML table; a mapping among the values becomes its pairs, a number keeps four digits."""
     columns = list(dict.fromkeys(name for row in rows for name, value in row.items() if value not in (None, {})))
     head = "".join(f'<th style="text-align: left">{escape(name)}</th>' for name in columns)
-    body = "".join(f"<tr>{''.join(_cell(name, row.get(name)) for name in columns)}</tr>" for row in rows[:most])
-    rest = f"<p>{len(rows) - most:,} more</p>" if len(rows) > most else ""
+    body = "".join(f"<tr>{''.join(_cell(name, row.get(name)) for name in columns)}</tr>" for row in rows[:_ROWS])
+    rest = f"<p>{len(rows) - _ROWS:,} more</p>" if len(rows) > _ROWS else ""
     if not rows:
         return "<p>nothing</p>"
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"

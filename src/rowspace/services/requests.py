@@ -19,9 +19,8 @@ def request_of(query: Any, options: Mapping[str, Any]) -> SearchRequest:
         pydantic.ValidationError: an option that does not exist, or a value out of range.
     """
     if isinstance(query, SearchRequest):
-        given = {name: getattr(query, name) for name in query.model_fields_set}
         # Validated anew: model_copy would take anything.
-        return SearchRequest(**{**given, **options}) if options else query
+        return SearchRequest(**{**query.model_dump(exclude_unset=True), **options}) if options else query
     if isinstance(query, str):
         return SearchRequest(text=query, **options)
     return SearchRequest(vector=query, **options)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from sqlalchemy import URL, Engine
 
 from rowspace.embedded import EmbeddedServer
-from rowspace.engine import Database, resolve_url
+from rowspace.engine import Database
 from rowspace.errors import MissingExtra
 from rowspace.migrations import upgrade
+from rowspace.urls import read_url
 
 __all__ = ["URL_VARIABLE", "migrated_database", "scratch_server"]
 
@@ -31,15 +32,11 @@ def migrated_database() -> Iterator[URL]:
     Raises:
         MissingExtra: there is no URL and the extra `embedded` is not installed.
     """
-    given = resolve_url(os.environ[URL_VARIABLE]) if os.environ.get(URL_VARIABLE) else None
-    if given is not None:
-        with Database.open(given) as database:
-            upgrade(database.engine)
-        yield given
-        return
-    with scratch_server() as url:
+    given = os.environ.get(URL_VARIABLE)
+    with nullcontext(read_url(given)) if given else scratch_server() as url:
         with Database.open(url) as database:
-            _hurry(database.engine)
+            if not given:
+                _hurry(database.engine)
             upgrade(database.engine)
         yield url
 

@@ -371,7 +371,7 @@ def test_models_that_go_to_another_database_are_found(settings_of):
     assert (found.id, "RowspaceRouter" in found.hint) == ("rowspace.W004", True)
 
 
-@pytest.mark.parametrize("path", ["nowhere.at.all", "shelf.models.Author"])
+@pytest.mark.parametrize("path", ["nowhere.at.all", "shelf.models.Author", "math.pi"])
 def test_a_wrong_embedder_is_a_clear_error(settings_of, path):
     from rowspace.integrations.django import embedder
 

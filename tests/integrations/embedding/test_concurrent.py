@@ -84,20 +84,28 @@ def server(*troubles):
             thread.join()
 
 
-class Waits(list):
-    """Notes what would have been waited."""
+class Over:
+    """What is over at once, whether or not it is awaited."""
 
-    async def later(self, seconds):
-        self.append(seconds)
+    def __await__(self):
+        return iter(())
 
 
 @pytest.fixture
-def waits():
-    return Waits()
+def waits(monkeypatch):
+    """What would have been waited."""
+    seconds, options = [], Retry.options
+
+    def wait(given):
+        seconds.append(given)
+        return Over()
+
+    monkeypatch.setattr(Retry, "options", lambda retry, tenacity: {**options(retry, tenacity), "sleep": wait})
+    return seconds
 
 
-def wrapped(url, waits, **options):
-    return ConcurrentEmbedder(Hosted(url), sleep=waits.append, asleep=waits.later, **options)
+def wrapped(url, **options):
+    return ConcurrentEmbedder(Hosted(url), **options)
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -110,7 +118,7 @@ def embed(request):
 
 def test_vectors_come_in_order_whatever_fails_in_passing(embed, waits):
     with server((503, None), (429, "7"), (500, None), (502, None)) as url:
-        embedder = wrapped(url, waits, chunk_size=6, limit=3)
+        embedder = wrapped(url, chunk_size=6, limit=3)
         np.testing.assert_array_equal(embed(embedder, TEXTS), EXPECTED)
         assert embedder.name == "hosted"
     assert len(waits) == 4
@@ -131,20 +139,20 @@ def test_an_error_that_stays_is_raised_while_others_wait_to_try_again(embed):
 
 def test_the_longest_wait_may_be_none_at_all(embed, waits):
     with server((503, None)) as url:
-        embed(wrapped(url, waits, retry=Retry(longest=0)), TEXTS[:2])
+        embed(wrapped(url, retry=Retry(longest=0)), TEXTS[:2])
     assert waits == [0]
 
 
 def test_retry_after_may_be_a_date(embed, waits):
     moment = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     with server((429, moment)) as url:
-        embed(wrapped(url, waits), TEXTS[:2])
+        embed(wrapped(url), TEXTS[:2])
     assert 20 < waits[0] <= 33
 
 
 def test_a_wait_grows_at_random_until_it_is_given_up(embed, waits):
     with server(*[(503, None)] * 20) as url, pytest.raises(httpx.HTTPStatusError, match="503"):
-        embed(wrapped(url, waits, retry=Retry(attempts=5, first=1, longest=4)), TEXTS[:2])
+        embed(wrapped(url, retry=Retry(attempts=5, first=1, longest=4)), TEXTS[:2])
     assert len(waits) == 4
     assert all(0 <= one <= most for one, most in zip(waits, (1, 2, 4, 4), strict=True))
     assert len(set(waits)) == 4
@@ -153,7 +161,7 @@ def test_a_wait_grows_at_random_until_it_is_given_up(embed, waits):
 @pytest.mark.parametrize("trouble", [(400, None), (401, None), (404, None), (429, "3600")])
 def test_what_does_not_pass_is_raised_at_once(embed, waits, trouble):
     with server(trouble) as url, pytest.raises(httpx.HTTPStatusError, match=str(trouble[0])):
-        embed(wrapped(url, waits), TEXTS[:2])
+        embed(wrapped(url), TEXTS[:2])
     assert waits == []
 
 
@@ -161,7 +169,7 @@ def test_no_answer_at_all_is_tried_again(embed, waits):
     with server() as url:
         pass
     with pytest.raises(httpx.ConnectError):
-        embed(wrapped(url, waits, retry=Retry(attempts=3)), TEXTS[:2])
+        embed(wrapped(url, retry=Retry(attempts=3)), TEXTS[:2])
     assert len(waits) == 2
 
 
@@ -251,7 +259,7 @@ async def test_what_is_under_way_has_ended_when_an_error_is_raised():
 
 def test_a_query_and_nothing(waits):
     with server((503, None), (503, None)) as url:
-        embedder = wrapped(url, waits)
+        embedder = wrapped(url)
         assert embedder.embed_query("text 1").tolist() == EXPECTED[1].tolist()
         assert asyncio.run(embedder.aembed_query("text 2")).tolist() == EXPECTED[2].tolist()
         assert embedder.embed_documents([]).shape == asyncio.run(embedder.aembed_documents([])).shape == (0, 0)

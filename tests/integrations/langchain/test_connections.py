@@ -9,7 +9,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from rowspace import AsyncDatabase, Database, DocumentService
+from rowspace import AsyncDatabase, CollectionRepository, Database, DocumentService
 from rowspace.errors import (
     CollectionNotFound,
     ConfigurationError,
@@ -250,18 +250,17 @@ def test_a_new_collection_is_what_was_asked_for(make, url, name):
 
 def test_a_collection_that_another_process_makes_first(make, url, name, monkeypatch):
     with make(url) as store, Database.open(url) as database:
-        look = store._look
-        looked = []
+        get, looked = CollectionRepository.get, []
 
-        def too_early(session):
+        def too_early(collections, wanted):
             if looked:
-                return look(session)
+                return get(collections, wanted)
             looked.append(DocumentService(database).create_collection(name, 16))
             message = "not yet"
             raise CollectionNotFound(message)
 
-        monkeypatch.setattr(store, "_look", too_early)
-        monkeypatch.setattr("rowspace.services._sync.documents.CollectionRepository.list", lambda _self: [])
+        monkeypatch.setattr(CollectionRepository, "get", too_early)
+        monkeypatch.setattr(CollectionRepository, "list", lambda _self: [])
         use(store)
 
 
@@ -280,6 +279,14 @@ def test_a_collection_that_another_process_makes_first(make, url, name, monkeypa
 def test_options_that_cannot_be_honoured(options, message):
     with pytest.raises(ConfigurationError, match=message):
         RowspaceVectorStore(Embedder(16), **{"connection": "postgresql://localhost/x", **options})
+
+
+async def test_a_text_is_searched_for_by_an_embedder():
+    store = RowspaceVectorStore(None, connection="postgresql://localhost/x")
+    with pytest.raises(ConfigurationError, match="needs an embedder"):
+        store.similarity_search("a")
+    with pytest.raises(ConfigurationError, match="needs an embedder"):
+        await store.amax_marginal_relevance_search("a")
 
 
 async def test_a_url_whose_options_the_other_driver_does_not_know(make):

@@ -184,6 +184,15 @@ def test_a_search_after_a_load_finds_what_was_loaded(open_app, new_database):
     assert "green pear" in html_of(search(app.switch_page("views/search.py").run(), "green pear"))
 
 
+def test_vectors_that_a_csv_has_as_text_can_be_taken(open_app, new_database):
+    url = new_database()
+    app = upload(open_app(url, "load"), "exported.csv", b'id,content,embedding\na,one,"[1.0, 2.0]"\n')
+    next(box for box in app.selectbox if box.label == "Field with the vector").set_value("embedding").run()
+    quiet(app.button(key="load_button").click().run())
+    with Database.open(url) as database:
+        assert DocumentService(database).collection("exported").dimension == 2
+
+
 def test_texts_go_into_a_collection_of_the_same_embedder_alone(open_app, new_database):
     url = new_database()
     with Database.open(url) as database:

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from rowspace.cli.embedders import embedder_of
-from rowspace.errors import ConfigurationError
-from rowspace.integrations._ingest.documents import Fields, Format, read
+from rowspace.integrations._ingest.documents import Fields, Format, numbered_documents
+from rowspace.integrations._ingest.lines import Watch
 from rowspace.integrations._ingest.rejects import Rejects
 from rowspace.integrations._progress import Pace
-from rowspace.testing import HashingEmbedder
 
 
 class Clock:
@@ -50,8 +49,8 @@ def test_the_speed_is_that_of_the_last_seconds(clock):
 def rejected(text, format_=Format.JSONL, **fields):
     bad = []
     lines = (text if isinstance(text, bytes) else text.encode()).splitlines(keepends=True)
-    found = read(lines, format_, Fields(**fields), rejected=lambda *given: bad.append(given))
-    return [one.content for one in found], bad
+    watch = Watch(format_.unit, lambda *given: bad.append(given))
+    return [one.content for _, one in numbered_documents(lines, format_, Fields(**fields), watch)], bad
 
 
 def test_bad_lines_are_handed_over_and_the_good_ones_come():
@@ -128,16 +127,5 @@ def test_a_full_disk_names_the_file_of_rejects():
     assert caught.value.filename == "/dev/full"
 
 
-def test_embedders_by_name():
-    assert isinstance(embedder_of("rowspace.testing:HashingEmbedder"), HashingEmbedder)
-    assert embedder_of("local").name == "use-multilingual-v3"
-    for name, message in {
-        "hashing": "An embedder is `local` or module:attribute",
-        "rowspace.nowhere:x": "There is no embedder 'rowspace.nowhere:x': No module named",
-        "rowspace.testing:Nobody": "There is no embedder 'rowspace.testing:Nobody'",
-        "json:dumps": "TypeError|is no embedder",
-        "json:JSONEncoder": "'json:JSONEncoder' is no embedder: a JSONEncoder has no embed_documents",
-    }.items():
-        with pytest.raises((ConfigurationError, TypeError), match=message if "TypeError" not in message else "dumps"):
-            embedder_of(name)
+def test_an_embedder_a_process():
     assert embedder_of("rowspace.testing:HashingEmbedder", processes=2)._processes == 2

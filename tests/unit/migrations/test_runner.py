@@ -76,6 +76,7 @@ def test_a_server_that_is_not_there_is_unavailable():
 def test_scripts_are_found_in_the_wheel_and_in_a_checkout(tmp_path, monkeypatch):
     package = tmp_path / "src" / "rowspace"
     monkeypatch.setattr(runner, "__file__", str(package / "migrations" / "runner.py"))
+    runner.head.cache_clear()
     with pytest.raises(ConfigurationError, match="incomplete"):
         runner.head()
     for expected in (tmp_path / "alembic", package / "_alembic"):

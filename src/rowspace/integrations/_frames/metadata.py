@@ -14,7 +14,7 @@ from typing import Any
 
 from rowspace._optional import require
 from rowspace.errors import InvalidRow
-from rowspace.integrations._frames.values import array_of_json, to_python
+from rowspace.integrations._frames.values import array_of_json, is_list, to_python
 from rowspace.wire.values import to_json
 
 __all__ = [
@@ -126,14 +126,9 @@ def _comes_back(type_: Any) -> bool:
     check = pa.types
     if check.is_dictionary(type_):
         return _comes_back(type_.value_type)
-    if _is_list(type_):
+    if is_list(type_):
         return _fits_json(type_.value_type)
     return _fits_json(type_) or bool(check.is_temporal(type_) or check.is_null(type_))
-
-
-def _is_list(type_: Any) -> bool:
-    check = pa.types
-    return bool(check.is_list(type_) or check.is_large_list(type_) or check.is_fixed_size_list(type_))
 
 
 def _fits_json(type_: Any) -> bool:
@@ -185,7 +180,7 @@ def _kinds_of(type_: Any) -> set[str]:
         return {"integer", "unsigned", "number"}
     if check.is_null(type_):
         return set()
-    return {"array"} if _is_list(type_) else {"string"}
+    return {"array"} if is_list(type_) else {"string"}
 
 
 def columns_of_metadata(texts: Sequence[str | None], fields: Mapping[str, Any]) -> list[Any]:

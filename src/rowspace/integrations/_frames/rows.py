@@ -15,7 +15,7 @@ from rowspace.errors import InvalidRow, RowspaceError
 from rowspace.integrations._frames.columns import arrow_type
 from rowspace.integrations._frames.metadata import ID, field_with_categories, is_json, is_row_number, key_of
 from rowspace.integrations._frames.read import META
-from rowspace.integrations._frames.values import is_text, parsed, plain, to_python
+from rowspace.integrations._frames.values import is_list, is_text, parsed, plain, to_python
 from rowspace.integrations._frames.vectors import check_vector_type, sound_vectors, vectors_of
 from rowspace.models import Collection, Document
 from rowspace.repositories import TableRepository
@@ -293,7 +293,7 @@ def _may_become(type_: Any, column: Column[Any], *, is_key: bool) -> bool:
     inner = type_.value_type if check.is_dictionary(type_) else type_
     if kind is Kind.ARRAY:
         # A text would become an array of its letters, and an object one of its keys.
-        return bool(check.is_list(inner) or check.is_large_list(inner) or check.is_fixed_size_list(inner))
+        return is_list(inner)
     if kind is Kind.TEXT:
         # A type that is no text of SQLAlchemy's own is written as text, and takes what it takes.
         return is_key or is_text(inner) or not isinstance(column.type, String)

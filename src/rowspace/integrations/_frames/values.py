@@ -14,7 +14,7 @@ from typing import Any
 from rowspace._optional import require
 from rowspace.errors import InvalidRow
 
-__all__ = ["array_of_json", "is_text", "parsed", "plain", "to_python"]
+__all__ = ["array_of_json", "is_list", "is_text", "parsed", "plain", "to_python"]
 
 pa: Any = require("pyarrow", extra="arrow")
 
@@ -27,6 +27,12 @@ def is_text(type_: Any) -> bool:
     check = pa.types
     plain = type_.value_type if check.is_dictionary(type_) else type_
     return bool(check.is_string(plain) or check.is_large_string(plain) or check.is_string_view(plain))
+
+
+def is_list(type_: Any) -> bool:
+    """Tell whether a type is lists, of one length or of any."""
+    check = pa.types
+    return bool(check.is_list(type_) or check.is_large_list(type_) or check.is_fixed_size_list(type_))
 
 
 def plain(array: Any) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from rowspace._optional import require
 from rowspace.errors import DimensionMismatch, InvalidVector
+from rowspace.integrations._frames.values import is_list
 from rowspace.vectors import fault_of, sound_rows
 
 __all__ = ["check_vector_type", "is_numbers", "sound_vectors", "vectors_of"]
@@ -35,10 +36,9 @@ def check_vector_type(name: str, type_: Any, dimension: int | None) -> None:
 def is_numbers(type_: Any) -> bool:
     """Tell whether a type is a list of numbers, of any kind of either."""
     check, kind = pa.types, getattr(type_, "storage_type", type_)
-    is_list = check.is_list(kind) or check.is_large_list(kind) or check.is_fixed_size_list(kind)
     # Tensors of two dimensions are stored as a list too, one row after the other.
     is_flat = len(getattr(type_, "shape", "n")) == 1
-    return bool(is_list and is_flat and (check.is_floating(kind.value_type) or check.is_integer(kind.value_type)))
+    return bool(is_list(kind) and is_flat and (check.is_floating(kind.value_type) or check.is_integer(kind.value_type)))
 
 
 def vectors_of(array: Any, dimension: int | None = None, number: int = 0, name: str = "embedding") -> Any:

@@ -16,7 +16,6 @@ from rowspace.integrations._ingest.formats import Format
 from rowspace.integrations._ingest.lines import (
     EMBEDDING,
     METADATA,
-    Rejected,
     Watch,
     named,
     numbered_rows,
@@ -27,7 +26,7 @@ from rowspace.services import DocumentIn
 from rowspace.types import Vector
 from rowspace.wire.values import to_json, to_text
 
-__all__ = ["Fields", "numbered_documents", "read"]
+__all__ = ["Fields", "is_vector", "numbered_documents", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +56,25 @@ class Fields:
     hints: bool = True
 
 
-def read(lines: Any, format_: Format, fields: Fields, *, rejected: Rejected | None = None) -> Iterator[DocumentIn]:
-    """Yield the documents in lines of UTF-8, or in an open file; vectors have one dimension.
+def read(lines: Any, format_: Format, fields: Fields) -> Iterator[DocumentIn]:
+    """Yield the documents; see `numbered_documents`. A row that is none is an error."""
+    return (document for _, document in numbered_documents(lines, format_, fields, Watch(format_.unit)))
 
-    It is that of the fields, or else that of the first one.
+
+def numbered_documents(lines: Any, format_: Format, fields: Fields, watch: Watch) -> Iterator[tuple[int, DocumentIn]]:
+    """Yield the documents in lines of UTF-8, or in an open file, each with the number of its row.
+
+    Vectors have one dimension: that of the fields, or else that of the first one.
 
     Args:
         lines: the lines.
         format_: how they are written.
         fields: which field is what.
-        rejected: takes the rows that are no document, in place of an error.
+        watch: takes the rows that are no document.
 
     Raises:
-        InvalidRow: a row that is none; the message begins with its number, which is 1 for the first.
+        InvalidRow: a row that is none, where nobody takes it; the message begins with its number, 1 for the first.
     """
-    return (document for _, document in numbered_documents(lines, format_, fields, Watch(format_.unit, rejected)))
-
-
-def numbered_documents(lines: Any, format_: Format, fields: Fields, watch: Watch) -> Iterator[tuple[int, DocumentIn]]:
-    """Yield the documents, each with the number of its row; see `read`."""
     for number, row, vector in _rows(lines, format_, fields, watch):
         try:
             document = _document(dict(row), fields, vector, watch)
@@ -106,7 +105,7 @@ def _document(row: dict[str, Any], fields: Fields, vector: Any, watch: Watch) ->
     id_ = _required(row, fields.id, "--id", hints=fields.hints) if fields.id else row.pop("id", None)
     if fields.embedding and vector is None:
         vector = _vector(_required(row, fields.embedding, "--embedding", hints=fields.hints), fields.dimension)
-    if fields.embedding is None and _is_vector(row.get(EMBEDDING)):
+    if fields.embedding is None and is_vector(row.get(EMBEDDING)):
         # Of no use as metadata, where each number would be indexed.
         del row[EMBEDDING]
         watch.left_out(EMBEDDING)
@@ -139,7 +138,7 @@ def _required(row: dict[str, Any], name: str, option: str, *, hints: bool) -> An
     raise ValueError(message)
 
 
-def _is_vector(value: Any) -> bool:
+def is_vector(value: Any) -> bool:
     """Tell whether a value is a list of numbers, or the text of one in CSV, as an export has it."""
     if isinstance(value, str) and value.startswith("["):
         try:

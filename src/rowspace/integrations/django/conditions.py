@@ -85,14 +85,11 @@ def _literal(sql: str) -> str:
 @contextmanager
 def _server_side(wrapper: Any) -> Iterator[None]:
     """Have Django write the casts that it writes where parameters are bound by the server, as they are here."""
-    features = vars(wrapper.features)
-    missing = object()
-    before = features.get("uses_server_side_binding", missing)
-    features["uses_server_side_binding"] = True
+    name, features = "uses_server_side_binding", vars(wrapper.features)
+    before = {name: features[name]} if name in features else {}
+    features[name] = True
     try:
         yield
     finally:
-        if before is missing:
-            del features["uses_server_side_binding"]
-        else:
-            features["uses_server_side_binding"] = before
+        del features[name]
+        features.update(before)

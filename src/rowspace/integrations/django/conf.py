@@ -13,6 +13,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.utils.module_loading import import_string
 
 from rowspace.errors import ConfigurationError
+from rowspace.integrations._embedders import embedder_from
 from rowspace.services import Embedder
 
 __all__ = ["alias_of", "embedder", "parallel_embedder", "problems"]
@@ -82,8 +83,5 @@ def _made(path: str) -> Embedder:
     except ImportError as error:
         message = f"ROWSPACE['EMBEDDER'] is {path!r}, which cannot be imported: {error}"
         raise ConfigurationError(message) from error
-    made: Embedder = found if not isinstance(found, type) and hasattr(found, "embed_query") else found()
-    if not hasattr(made, "embed_query"):
-        message = f"ROWSPACE['EMBEDDER'] is {path!r}, which gives {type(made).__name__}: it has no method embed_query."
-        raise ConfigurationError(message)
+    made: Embedder = embedder_from(found, f"ROWSPACE['EMBEDDER'], {path!r},")
     return made

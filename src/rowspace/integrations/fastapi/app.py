@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from rowspace.engine import AsyncDatabase
+from rowspace.integrations._embedders import embedder_or_none
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.openapi import TAGS
 from rowspace.integrations.fastapi.pages import add_pages
@@ -16,7 +17,6 @@ from rowspace.integrations.fastapi.problems import add_problem_handlers
 from rowspace.integrations.fastapi.router import router_of
 from rowspace.integrations.rest.databases import database_url, engine_options
 from rowspace.integrations.rest.description import installed_version, tidied
-from rowspace.integrations.rest.embedders import embedder_of
 from rowspace.integrations.rest.origins import ALLOWED_HEADERS, EXPOSED_HEADERS, METHODS
 from rowspace.integrations.rest.settings import ServerSettings, read_settings
 from rowspace.services import Embedder
@@ -46,7 +46,8 @@ def create_app(
         MissingExtra: one of these is not installed.
     """
     settings = settings or read_settings()
-    backend = Backend(settings, embedder if embedder is not None else embedder_of(settings.embedder), answers=answers)
+    embedder = embedder if embedder is not None else embedder_or_none(settings.embedder)
+    backend = Backend(settings, embedder, answers=answers)
     if database is not None:
         backend.connect(database)
     app = _Application(
@@ -99,12 +100,9 @@ def _lifespan(backend: Backend) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            backend.connect(await _opened(backend.settings, stack), own=True)
+            options = engine_options(backend.settings)
+            database = AsyncDatabase.open(database_url(backend.settings, stack), **options)
+            backend.connect(await stack.enter_async_context(database), own=True)
             yield
 
     return lifespan
-
-
-async def _opened(settings: ServerSettings, stack: AsyncExitStack) -> AsyncDatabase:
-    database = AsyncDatabase.open(database_url(settings, stack), **engine_options(settings))
-    return await stack.enter_async_context(database)

@@ -8,8 +8,8 @@ from typing import Any, cast
 from rowspace.engine import AsyncDatabase
 from rowspace.integrations.rag import AnswerService
 from rowspace.integrations.rag.chat import model_of
+from rowspace.integrations.rag.embedders import guarded
 from rowspace.integrations.rest.databases import checked_database
-from rowspace.integrations.rest.embedders import guarded
 from rowspace.integrations.rest.keys import Keyring
 from rowspace.integrations.rest.metrics import Metrics
 from rowspace.integrations.rest.problems import Problem, ProblemError

@@ -14,8 +14,8 @@ from rowspace.engine import Database
 from rowspace.errors import ConfigurationError
 from rowspace.integrations.rag import AnswerService
 from rowspace.integrations.rag.chat import model_of
+from rowspace.integrations.rag.embedders import guarded
 from rowspace.integrations.rest.databases import checked_database, database_url, engine_options
-from rowspace.integrations.rest.embedders import guarded
 from rowspace.integrations.rest.keys import Keyring
 from rowspace.integrations.rest.metrics import Metrics
 from rowspace.integrations.rest.pages import Assets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask
@@ -9,13 +10,12 @@ from sqlalchemy.orm import Session
 
 from rowspace.engine import Database
 from rowspace.errors import ConfigurationError
-from rowspace.integrations._sides import Sides
+from rowspace.integrations._embedders import embedder_or_none
+from rowspace.integrations._sides import Joined
 from rowspace.integrations.flask.backend import NAME, Backend, current_backend
 from rowspace.integrations.flask.commands import add_commands
-from rowspace.integrations.flask.config import settings_from
 from rowspace.integrations.flask.sessions import add_session_hooks, current_session
-from rowspace.integrations.rest.embedders import embedder_of
-from rowspace.integrations.rest.settings import ServerSettings
+from rowspace.integrations.rest.settings import ServerSettings, read_settings, settings_by_variable
 from rowspace.services import DocumentService, Embedder, SearchService
 
 __all__ = ["Rowspace"]
@@ -60,8 +60,8 @@ class Rowspace:
         if NAME in app.extensions:
             message = f"The application {app.name!r} has a Rowspace already."
             raise ConfigurationError(message)
-        settings = settings if settings is not None else settings_from(app.config)
-        embedder = self._embedder if self._embedder is not None else embedder_of(settings.embedder)
+        settings = settings if settings is not None else _settings_from(app.config)
+        embedder = self._embedder if self._embedder is not None else embedder_or_none(settings.embedder)
         if self._sqlalchemy is not None:
             database = _database_of(self._sqlalchemy, app, settings)
         backend = Backend(settings, database, embedder=embedder, answers=self._answers)
@@ -81,12 +81,12 @@ class Rowspace:
     @property
     def documents(self) -> DocumentService:
         """Documents, in the session of the request; what a call does ends with the session's transaction."""
-        return DocumentService(Sides(self.session).sync, current_backend().embedder)
+        return DocumentService(Joined(self.session), current_backend().embedder)
 
     @property
     def searches(self) -> SearchService:
         """Searches, in the session of the request."""
-        return SearchService(Sides(self.session).sync, current_backend().embedder)
+        return SearchService(Joined(self.session), current_backend().embedder)
 
     @property
     def answers(self) -> Any:
@@ -101,6 +101,23 @@ class Rowspace:
     def close(self) -> None:
         """Close what was opened for the current application; what was handed in stays open."""
         current_backend().close()
+
+
+def _settings_from(config: Mapping[str, Any]) -> ServerSettings:
+    """Return the settings of an application; a value of None counts as none.
+
+    Raises:
+        ConfigurationError: there is no such setting, or its value is none; the message does not repeat it, as it may
+            hold a password.
+    """
+    given = {key: value for key, value in config.items() if key.startswith("ROWSPACE_") and value is not None}
+    known = settings_by_variable()
+    if unknown := sorted(given.keys() - known.keys()):
+        message = (
+            f"app.config has {', '.join(unknown)}, which Rowspace does not know. It knows {', '.join(sorted(known))}."
+        )
+        raise ConfigurationError(message)
+    return read_settings({known[key]: value for key, value in given.items()})
 
 
 def _database_of(sqlalchemy: Any, app: Flask, settings: ServerSettings) -> Database:

@@ -22,18 +22,12 @@ def current_session(backend: Backend) -> Session:
     if backend.sqlalchemy is not None:
         shared: Session = backend.sqlalchemy.session()
         return shared
-    found: Session | None = getattr(_holder(), _KEY, None)
-    return found if found is not None else _opened(backend)
-
-
-def _holder() -> Any:
     # Not the environment, which a request that is made within a request has a copy of; not `g`, which they may share.
-    return request if has_request_context() else g
-
-
-def _opened(backend: Backend) -> Session:
-    session = backend.database.sessions()
-    setattr(_holder(), _KEY, session)
+    holder: Any = request if has_request_context() else g
+    session: Session | None = getattr(holder, _KEY, None)
+    if session is None:
+        session = backend.database.sessions()
+        setattr(holder, _KEY, session)
     return session
 
 

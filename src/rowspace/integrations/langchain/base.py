@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
@@ -12,15 +12,13 @@ from weakref import WeakKeyDictionary
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
-from sqlalchemy.orm import Session
 
 from rowspace.distance import Distance
-from rowspace.errors import CollectionExists, CollectionNotFound
+from rowspace.errors import CollectionNotFound
 from rowspace.integrations._sides import Connection, Sides
 from rowspace.integrations.langchain.embeddings import RowspaceEmbeddings
 from rowspace.integrations.langchain.options import CollectionOptions, distance_of, relevance, unsupported
-from rowspace.repositories import CollectionRepository
-from rowspace.services import AsyncDocumentService, CollectionInfo, DocumentService, SearchHit
+from rowspace.services import AsyncDocumentService, CollectionInfo, DocumentOut, DocumentService, SearchHit
 from rowspace.services.embedding import Embedder, checked_embedder
 
 __all__ = ["StoreBase", "documents_of", "scored"]
@@ -148,12 +146,20 @@ class StoreBase(VectorStore):
     def delete_collection(self) -> None:
         """Drop the collection with all its documents; the next use makes it anew. One that is not there is no error."""
         self._found = None
-        self._drop_quietly()
+        try:
+            self._service.drop_collection(self.collection_name)
+        except CollectionNotFound:
+            return
+        self._logger.info("Dropped the collection %r", self.collection_name)
 
     async def adelete_collection(self) -> None:
         """Drop the collection with all its documents; the next use makes it anew. One that is not there is no error."""
         self._found = None
-        await self._adrop_quietly()
+        try:
+            await self._aservice.drop_collection(self.collection_name)
+        except CollectionNotFound:
+            return
+        self._logger.info("Dropped the collection %r", self.collection_name)
 
     @property
     def _service(self) -> DocumentService:
@@ -172,14 +178,15 @@ class StoreBase(VectorStore):
                 self._sides.migrate()
                 self._to_migrate = False
             if self._to_replace:
-                self._drop_quietly()
+                self.delete_collection()
                 self._to_replace = False
             try:
-                info = self._sides.run(self._look)
+                info = self._service.collection(self.collection_name)
             except CollectionNotFound:
                 if not self._options.create:
                     raise
-                info = self._make()
+                info = self._service.create_collection(self.collection_name, **self._options.create_keywords())
+                self._logger.info("Made the collection %r", self.collection_name)
             return self._keep(info)
 
     async def _aready(self) -> CollectionInfo:
@@ -190,35 +197,17 @@ class StoreBase(VectorStore):
                 await self._sides.amigrate()
                 self._to_migrate = False
             if self._to_replace:
-                await self._adrop_quietly()
+                await self.adelete_collection()
                 self._to_replace = False
             try:
-                info = await self._sides.arun(self._look)
+                info = await self._aservice.collection(self.collection_name)
             except CollectionNotFound:
                 if not self._options.create:
                     raise
-                info = await self._amake()
+                keywords = self._options.create_keywords()
+                info = await self._aservice.create_collection(self.collection_name, **keywords)
+                self._logger.info("Made the collection %r", self.collection_name)
             return self._keep(info)
-
-    def _make(self) -> CollectionInfo:
-        try:
-            made = self._service.create_collection(self.collection_name, **self._options.create_keywords())
-        except CollectionExists:
-            # Another process was first.
-            return self._sides.run(self._look)
-        self._logger.info("Made the collection %r", self.collection_name)
-        return made
-
-    async def _amake(self) -> CollectionInfo:
-        try:
-            made = await self._aservice.create_collection(self.collection_name, **self._options.create_keywords())
-        except CollectionExists:
-            return await self._sides.arun(self._look)
-        self._logger.info("Made the collection %r", self.collection_name)
-        return made
-
-    def _look(self, session: Session) -> CollectionInfo:
-        return CollectionInfo.from_collection(CollectionRepository(session).get(self.collection_name))
 
     def _keep(self, info: CollectionInfo) -> CollectionInfo:
         self._options.check(info)
@@ -227,20 +216,6 @@ class StoreBase(VectorStore):
             self._found = info
         return info
 
-    def _drop_quietly(self) -> None:
-        try:
-            self._service.drop_collection(self.collection_name)
-        except CollectionNotFound:
-            return
-        self._logger.info("Dropped the collection %r", self.collection_name)
-
-    async def _adrop_quietly(self) -> None:
-        try:
-            await self._aservice.drop_collection(self.collection_name)
-        except CollectionNotFound:
-            return
-        self._logger.info("Dropped the collection %r", self.collection_name)
-
     def _relevance_of(self, info: CollectionInfo) -> Callable[[float], float]:
         return self._relevance or relevance(Distance(info.distance))
 
@@ -248,8 +223,8 @@ class StoreBase(VectorStore):
         return self._relevance_of(self._ready())
 
 
-def documents_of(hits: list[SearchHit]) -> list[Document]:
-    """Return hits as LangChain's documents."""
+def documents_of(hits: Sequence[SearchHit | DocumentOut]) -> list[Document]:
+    """Return hits, or documents, as LangChain's documents."""
     return [Document(id=hit.id, page_content=hit.content, metadata=hit.metadata) for hit in hits]
 
 

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from langchain_core.documents import Document
+from sqlalchemy.orm import Session
 
-from rowspace.integrations._retrieval import Mode, Retrieval, aembedded, embedded
+from rowspace.errors import ConfigurationError
 from rowspace.integrations.langchain.base import StoreBase, documents_of, scored
 from rowspace.integrations.langchain.options import refuse_unknown
+from rowspace.repositories import CollectionRepository, DocumentRepository, HybridRepository, SearchRepository
 from rowspace.repositories.searches import SearchOptions
 from rowspace.repositories.subjects import Where
 from rowspace.services import SearchHit
+from rowspace.services.embedding import aembed_query, check_embedder, embed_query
 from rowspace.statements.hybrid import Fusion, FusionMethod
 
-__all__ = ["Scored", "SearchingStore", "by_vector"]
+__all__ = ["Scored", "SearchingStore"]
 
 Scored = list[tuple[Document, float]]
+Mode = Literal["vector", "mmr", "hybrid"]
 
-_OPTIONS = frozenset(SearchOptions.__annotations__) - {"with_embedding"}
-_FIELDS = {
-    "vector": frozenset({"k", "where"}),
-    "mmr": frozenset({"k", "where", "fetch_k", "lambda_mult"}),
-    "hybrid": frozenset({"k", "where", "fusion"}),
+_BY_VECTOR = frozenset(SearchOptions.__annotations__) - {"with_embedding"} | {"k", "where"}
+#: The keywords of each mode; they are those of the repositories.
+_KNOWN: dict[Mode, frozenset[str]] = {
+    "vector": _BY_VECTOR,
+    "mmr": _BY_VECTOR | {"fetch_k", "lambda_mult"},
+    "hybrid": frozenset({"k", "where", "fusion", "exact", "settings"}),
 }
 
 
@@ -62,25 +68,25 @@ class SearchingStore(StoreBase):
         self, embedding: Any, k: int = 4, filter: Where | None = None, **more: Any
     ) -> list[Document]:
         """Return the k nearest documents to a vector, nearest first."""
-        return documents_of(self._find(by_vector(embedding, k=k, where=filter, **more)))
+        return documents_of(self._search_by(embedding, k=k, where=filter, **more))
 
     async def asimilarity_search_by_vector(
         self, embedding: Any, k: int = 4, filter: Where | None = None, **more: Any
     ) -> list[Document]:
         """Return the k nearest documents to a vector, nearest first."""
-        return documents_of(await self._afind(by_vector(embedding, k=k, where=filter, **more)))
+        return documents_of(await self._asearch_by(embedding, k=k, where=filter, **more))
 
     def similarity_search_with_score_by_vector(
         self, embedding: Any, k: int = 4, filter: Where | None = None, **more: Any
     ) -> Scored:
         """Return the k nearest documents to a vector with their distances, nearest first."""
-        return scored(self._find(by_vector(embedding, k=k, where=filter, **more)))
+        return scored(self._search_by(embedding, k=k, where=filter, **more))
 
     async def asimilarity_search_with_score_by_vector(
         self, embedding: Any, k: int = 4, filter: Where | None = None, **more: Any
     ) -> Scored:
         """Return the k nearest documents to a vector with their distances, nearest first."""
-        return scored(await self._afind(by_vector(embedding, k=k, where=filter, **more)))
+        return scored(await self._asearch_by(embedding, k=k, where=filter, **more))
 
     def hybrid_search(self, query: str, k: int = 4, filter: Where | None = None, **more: Any) -> list[Document]:
         """Return the k best documents by vector and by keyword, best first; see `hybrid_search_with_score`."""
@@ -128,29 +134,48 @@ class SearchingStore(StoreBase):
         return [(document, score(distance)) for document, distance in found]
 
     def _search(self, query: str, mode: Mode, **more: Any) -> list[SearchHit]:
-        wanted = _wanted(mode, more)
-        return self._find(Retrieval(**embedded(self._embeddings, query, mode), **wanted))
+        refuse_unknown(more, known=_KNOWN[mode])
+        # Outside of the transaction, so that no connection waits for the embedder.
+        return self._find(embed_query(self._needed_embedder(), query), mode, query, more)
 
     async def _asearch(self, query: str, mode: Mode, **more: Any) -> list[SearchHit]:
-        wanted = _wanted(mode, more)
-        return await self._afind(Retrieval(**await aembedded(self._embeddings, query, mode), **wanted))
+        refuse_unknown(more, known=_KNOWN[mode])
+        return await self._afind(await aembed_query(self._needed_embedder(), query), mode, query, more)
 
-    def _find(self, retrieval: Retrieval) -> list[SearchHit]:
+    def _search_by(self, vector: Any, mode: Mode = "vector", **more: Any) -> list[SearchHit]:
+        refuse_unknown(more, known=_KNOWN[mode])
+        return self._find(vector, mode, None, more)
+
+    async def _asearch_by(self, vector: Any, mode: Mode = "vector", **more: Any) -> list[SearchHit]:
+        refuse_unknown(more, known=_KNOWN[mode])
+        return await self._afind(vector, mode, None, more)
+
+    def _find(self, vector: Any, mode: Mode, text: str | None, options: dict[str, Any]) -> list[SearchHit]:
         self._ready()
-        return self._sides.run(lambda session: retrieval.find(session, self.collection_name))
+        return self._sides.run(lambda session: self._hits(session, vector, mode, text, options))
 
-    async def _afind(self, retrieval: Retrieval) -> list[SearchHit]:
+    async def _afind(self, vector: Any, mode: Mode, text: str | None, options: dict[str, Any]) -> list[SearchHit]:
         await self._aready()
-        return await self._sides.arun(lambda session: retrieval.find(session, self.collection_name))
+        return await self._sides.arun(lambda session: self._hits(session, vector, mode, text, options))
 
+    def _hits(
+        self, session: Session, vector: Any, mode: Mode, text: str | None, options: dict[str, Any]
+    ) -> list[SearchHit]:
+        collection = CollectionRepository(session).get(self.collection_name)
+        if text is not None:
+            check_embedder(collection, self._embeddings)
+        hits: Sequence[Any]
+        if mode == "hybrid":
+            hits = HybridRepository(session, collection).hybrid(text or "", vector, **options)
+        elif mode == "mmr":
+            hits = SearchRepository(session, collection).diverse(vector, **options)
+        else:
+            hits = DocumentRepository(session, collection).nearest(vector, **options)
+        return [SearchHit.from_hit(rank, hit) for rank, hit in enumerate(hits, 1)]
 
-def by_vector(embedding: Any, mode: Mode = "vector", **more: Any) -> Retrieval:
-    """Return the retrieval by a vector; keywords that the mode does not know are refused."""
-    return Retrieval(vector=embedding, mode=mode, **_wanted(mode, more))
-
-
-def _wanted(mode: Mode, given: dict[str, Any]) -> dict[str, Any]:
-    fields = {name: value for name, value in given.items() if name in _FIELDS[mode]}
-    options = {name: value for name, value in given.items() if name not in fields}
-    refuse_unknown(options, known={"exact", "settings"} if mode == "hybrid" else _OPTIONS)
-    return {**fields, "options": options}
+    def _needed_embedder(self) -> Any:
+        given: Any = self._embeddings
+        if given is None:
+            message = "A search by meaning needs an embedder: give the store one, or search by vector."
+            raise ConfigurationError(message)
+        return given

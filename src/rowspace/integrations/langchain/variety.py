@@ -7,7 +7,7 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rowspace.integrations.langchain.base import documents_of, scored
-from rowspace.integrations.langchain.searching import Scored, SearchingStore, by_vector
+from rowspace.integrations.langchain.searching import Scored, SearchingStore
 from rowspace.repositories.subjects import Where
 
 __all__ = ["VarietyStore"]
@@ -86,7 +86,7 @@ class VarietyStore(SearchingStore):
         **more: Any,
     ) -> list[Document]:
         """Return k documents near to a vector that are not all alike."""
-        return documents_of(self._find(by_vector(embedding, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more))))
+        return documents_of(self._search_by(embedding, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more)))
 
     async def amax_marginal_relevance_search_by_vector(
         self,
@@ -98,9 +98,7 @@ class VarietyStore(SearchingStore):
         **more: Any,
     ) -> list[Document]:
         """Return k documents near to a vector that are not all alike."""
-        return documents_of(
-            await self._afind(by_vector(embedding, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more)))
-        )
+        return documents_of(await self._asearch_by(embedding, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more)))
 
     def max_marginal_relevance_search_with_score_by_vector(
         self,
@@ -112,7 +110,7 @@ class VarietyStore(SearchingStore):
         **more: Any,
     ) -> Scored:
         """Return k documents near to a vector that are not all alike, with their distances."""
-        return scored(self._find(by_vector(embedding, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more))))
+        return scored(self._search_by(embedding, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more)))
 
     async def amax_marginal_relevance_search_with_score_by_vector(
         self,
@@ -124,7 +122,7 @@ class VarietyStore(SearchingStore):
         **more: Any,
     ) -> Scored:
         """Return k documents near to a vector that are not all alike, with their distances."""
-        return scored(await self._afind(by_vector(embedding, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more))))
+        return scored(await self._asearch_by(embedding, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more)))
 
 
 def _wanted(k: int, fetch_k: int, lambda_mult: float, where: Where | None, more: dict[str, Any]) -> dict[str, Any]:

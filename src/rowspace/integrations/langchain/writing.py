@@ -10,11 +10,10 @@ from uuid import UUID, uuid4
 from langchain_core.documents import Document
 
 from rowspace.errors import ConfigurationError
-from rowspace.integrations.langchain.base import StoreBase
+from rowspace.integrations.langchain.base import StoreBase, documents_of
 from rowspace.integrations.langchain.options import refuse_unknown
 from rowspace.repositories.given import several
 from rowspace.repositories.subjects import Where
-from rowspace.services import DocumentOut
 
 __all__ = ["WritingStore"]
 
@@ -150,12 +149,12 @@ class WritingStore(StoreBase):
     def get_by_ids(self, ids: Sequence[Id], /) -> list[Document]:
         """Return documents by id, in the order of the ids; those that are not there are left out."""
         self._ready()
-        return [_document(found) for found in self._service.get(self.collection_name, _texts(ids))]
+        return documents_of(self._service.get(self.collection_name, _texts(ids)))
 
     async def aget_by_ids(self, ids: Sequence[Id], /) -> list[Document]:
         """Return documents by id, in the order of the ids; those that are not there are left out."""
         await self._aready()
-        return [_document(found) for found in await self._aservice.get(self.collection_name, _texts(ids))]
+        return documents_of(await self._aservice.get(self.collection_name, _texts(ids)))
 
     def _add(self, rows: Rows, **options: Any) -> list[str]:
         self._ready()
@@ -195,10 +194,6 @@ def _rows_of(documents: Iterable[Document], ids: Any) -> Rows:
 
 def _texts(ids: Ids) -> list[Any]:
     return [str(id_) if isinstance(id_, int | UUID) else id_ for id_ in several(ids, "ids")]
-
-
-def _document(found: DocumentOut) -> Document:
-    return Document(id=found.id, page_content=found.content, metadata=found.metadata)
 
 
 def _one_of(ids: Sequence[Id] | None, where: Where | None) -> None:

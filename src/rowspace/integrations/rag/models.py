@@ -69,8 +69,8 @@ class AnswerRequest(_Model):
     k: int = Field(default=6, ge=1, le=100)
     mode: Literal["vector", "text", "hybrid", "mmr"] = "vector"
     filter: dict[str, Any] | None = None
-    max_distance: float | None = None
-    min_similarity: float | None = None
+    max_distance: float | None = Field(default=None, allow_inf_nan=False)
+    min_similarity: float | None = Field(default=None, allow_inf_nan=False)
     fetch_k: int | None = Field(default=None, ge=1, le=10_000)
     lambda_mult: float = Field(default=0.5, ge=0, le=1)
     token_budget: int = Field(default=3_000, ge=50, le=1_000_000)

@@ -7,25 +7,18 @@ from contextlib import aclosing
 from typing import Any
 
 from rowspace.errors import ConfigurationError
-from rowspace.integrations._retrieval import Retrieval, aembedded, embedded
 from rowspace.integrations._sides import Connection, Sides
 from rowspace.integrations.rag import extractive
 from rowspace.integrations.rag.chat import Chat, Reply
 from rowspace.integrations.rag.condensing import Sought
-from rowspace.integrations.rag.failures import model_errors
+from rowspace.integrations.rag.embedders import guarded
 from rowspace.integrations.rag.models import Answer, AnswerEvent, AnswerRequest, Source
 from rowspace.integrations.rag.packing import TokenCounter, pack
 from rowspace.integrations.rag.prompting import SYSTEM_PROMPT, cited, condensing_messages_for, messages_for
 from rowspace.integrations.rag.sentences import approximate_tokens
 from rowspace.repositories.given import several, size
-from rowspace.services.embedding import (
-    Embedder,
-    aembed_query,
-    aembed_texts,
-    checked_embedder,
-    embed_query,
-    embed_texts,
-)
+from rowspace.services import AsyncSearchService, Embedder, SearchRequest, SearchService
+from rowspace.services.embedding import aembed_query, aembed_texts, embed_query, embed_texts
 
 __all__ = ["AnswerService"]
 
@@ -74,7 +67,7 @@ class AnswerService:
             message = "The system prompt has to say what {fence} is: without it a document can pass for an instruction."
             raise ConfigurationError(message)
         self._sides = Sides(connection)
-        self._embedder = checked_embedder(embedder)
+        self._embedder = guarded(embedder)
         self._chat = None if model is None else Chat(model)
         self._collection = collection
         self._system, self._keys = system_prompt, tuple(several(metadata_keys, "metadata_keys"))
@@ -193,7 +186,7 @@ class AnswerService:
 
     def _request(self, question: AnswerRequest | str, options: dict[str, Any]) -> AnswerRequest:
         if isinstance(question, AnswerRequest):
-            given = {name: getattr(question, name) for name in question.model_fields_set}
+            given = question.model_dump(exclude_unset=True)
             request = AnswerRequest(**{**given, **options}) if options else question
         else:
             request = AnswerRequest(question=question, **options)
@@ -218,17 +211,13 @@ class AnswerService:
         return Sought.from_reply(await self._chat.aask(condensing_messages_for(request)))
 
     def _found(self, request: AnswerRequest, sought: Sought) -> list[Source]:
-        with model_errors("embedder"):
-            fields = embedded(self._embedder, sought.text, request.mode)
-        retrieval = Retrieval(**fields, **_options(request))
-        hits = self._sides.run(lambda session: retrieval.find(session, self._name(request)))
+        searches = SearchService(self._sides.sync, self._embedder)
+        hits = searches.search(self._name(request), _search_of(request, sought))
         return pack(hits, request.token_budget, self._count)
 
     async def _afound(self, request: AnswerRequest, sought: Sought) -> list[Source]:
-        with model_errors("embedder"):
-            fields = await aembedded(self._embedder, sought.text, request.mode)
-        retrieval = Retrieval(**fields, **_options(request))
-        hits = await self._sides.arun(lambda session: retrieval.find(session, self._name(request)))
+        searches = AsyncSearchService(self._sides.asynchronous, self._embedder)
+        hits = await searches.search(self._name(request), _search_of(request, sought))
         return pack(hits, request.token_budget, self._count)
 
     def _messages(self, request: AnswerRequest, sources: Sequence[Source]) -> list[tuple[str, str]]:
@@ -242,16 +231,14 @@ class AnswerService:
 
     def _extracted(self, request: AnswerRequest, sources: Sequence[Source]) -> Answer:
         given = extractive.candidates(sources)
-        with model_errors("embedder"):
-            query = embed_query(self._needed_embedder(), request.question)
-            vectors = embed_texts(self._embedder, [one.sentence for one in given])
+        query = embed_query(self._needed_embedder(), request.question)
+        vectors = embed_texts(self._embedder, [one.sentence for one in given])
         return self._made_of(request, sources, extractive.chosen(given, query, vectors, self._sentences))
 
     async def _aextracted(self, request: AnswerRequest, sources: Sequence[Source]) -> Answer:
         given = extractive.candidates(sources)
-        with model_errors("embedder"):
-            query = await aembed_query(self._needed_embedder(), request.question)
-            vectors = await aembed_texts(self._embedder, [one.sentence for one in given])
+        query = await aembed_query(self._needed_embedder(), request.question)
+        vectors = await aembed_texts(self._embedder, [one.sentence for one in given])
         return self._made_of(request, sources, extractive.chosen(given, query, vectors, self._sentences))
 
     def _needed_embedder(self) -> Embedder:
@@ -282,12 +269,9 @@ def _shown(sought: Sought) -> dict[str, Any]:
     return {"searched_for": sought.text if sought.condensed else None}
 
 
-def _options(request: AnswerRequest) -> dict[str, Any]:
-    limits = {"max_distance": request.max_distance, "min_similarity": request.min_similarity}
-    return {
-        "k": request.k,
-        "where": request.filter,
-        "options": {name: limit for name, limit in limits.items() if limit is not None},
-        "fetch_k": request.fetch_k,
-        "lambda_mult": request.lambda_mult,
-    }
+def _search_of(request: AnswerRequest, sought: Sought) -> SearchRequest:
+    names = ("k", "mode", "filter", "max_distance", "min_similarity", "fetch_k")
+    fields: dict[str, Any] = {name: getattr(request, name) for name in names}
+    # It has a default here, and goes with one mode there.
+    lambda_mult = request.lambda_mult if request.mode == "mmr" else None
+    return SearchRequest(text=sought.text, lambda_mult=lambda_mult, **fields)

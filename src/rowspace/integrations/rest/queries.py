@@ -27,37 +27,35 @@ from rowspace.services import SearchFields, SearchHit, SearchRequest
 __all__ = ["KINDS", "TYPES", "BatchBody", "ChatBody", "Search", "SearchBody", "SearchResult", "SearchResults"]
 
 
-def _modes() -> list[Any]:
-    """Return the schema of what goes with each mode of a search; each excludes the others."""
-    null = {"type": "null"}
-    no = {"enum": [False]}
-    vector = {"mode": {"enum": ["vector"]}, "fetch_k": null, "lambda_mult": null, "highlight": no}
-    mmr = {"mode": {"enum": ["mmr"]}, "min_distance": null, "highlight": no}
-    neither = dict.fromkeys(("max_distance", "min_similarity", "min_distance", "fetch_k", "lambda_mult"), null)
-    by_index = {"ef_search": null, "recall": null, "exact": no}
-    return [
-        given("text", **vector, vector=null),
-        given("vector", **vector, text=null),
-        given("text", "mode", **mmr, vector=null),
-        given("vector", "mode", **mmr, text=null),
-        given("text", "mode", mode={"enum": ["text"]}, vector=null, **neither, **by_index),
-        given("text", "mode", mode={"enum": ["hybrid"]}, **neither),
-    ]
+_NULL, _NO = {"type": "null"}, {"enum": [False]}
+_TEXTS = {"type": "array", "items": {"type": "string"}}
 
+# What goes with each mode.
+_VECTOR = {"mode": {"enum": ["vector"]}, "fetch_k": _NULL, "lambda_mult": _NULL, "highlight": _NO}
+_MMR = {"mode": {"enum": ["mmr"]}, "min_distance": _NULL, "highlight": _NO}
+_HYBRID = {
+    "mode": {"enum": ["hybrid"]},
+    **dict.fromkeys(("max_distance", "min_similarity", "min_distance", "fetch_k", "lambda_mult"), _NULL),
+}
+_TEXT = {**_HYBRID, "mode": {"enum": ["text"]}, "ef_search": _NULL, "recall": _NULL, "exact": _NO}
 
-def _batch_modes() -> list[Any]:
-    """Return the same for many searches: each may be a text or a vector, or has to be a text."""
-    null, no = {"type": "null"}, {"enum": [False]}
-    neither = dict.fromkeys(("max_distance", "min_similarity", "min_distance", "fetch_k", "lambda_mult"), null)
-    by_index = {"ef_search": null, "recall": null, "exact": no}
-    texts = {"type": "array", "items": {"type": "string"}}
-    mmr_only = {"fetch_k": null, "lambda_mult": null}
-    return [
-        {"properties": {"mode": {"enum": ["vector"]}, "highlight": no, **mmr_only}},
-        given("mode", mode={"enum": ["mmr"]}, highlight=no, min_distance=null),
-        given("mode", mode={"enum": ["text"]}, queries=texts, **neither, **by_index),
-        given("mode", mode={"enum": ["hybrid"]}, queries=texts, **neither),
-    ]
+#: The schema of what goes with each mode of a search; each excludes the others.
+_MODES: list[Any] = [
+    given("text", **_VECTOR, vector=_NULL),
+    given("vector", **_VECTOR, text=_NULL),
+    given("text", "mode", **_MMR, vector=_NULL),
+    given("vector", "mode", **_MMR, text=_NULL),
+    given("text", "mode", **_TEXT, vector=_NULL),
+    given("text", "mode", **_HYBRID),
+]
+
+#: The same for many searches: each may be a text or a vector, or has to be a text.
+_BATCH_MODES: list[Any] = [
+    {"properties": _VECTOR},
+    given("mode", **_MMR),
+    given("mode", **_TEXT, queries=_TEXTS),
+    given("mode", **_HYBRID, queries=_TEXTS),
+]
 
 
 class _Search(Described, SearchFields):
@@ -89,7 +87,7 @@ _EITHER = [_not_both("recall", "ef_search"), _ONE_LIMIT]
 class SearchBody(_Search, SearchRequest):
     """One search: `text` or `vector`; the modes `text` and `hybrid` need a text."""
 
-    model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": _modes()}, *_EITHER]})
+    model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": _MODES}, *_EITHER]})
 
     text: Query | None = None
     vector: Vector | None = None
@@ -115,13 +113,13 @@ class BatchBody(_Search):
         queries: each is a text or a vector.
     """
 
-    model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": _batch_modes()}, *_EITHER]})
+    model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": _BATCH_MODES}, *_EITHER]})
 
     queries: list[_TextOrVector] = Field(min_length=1, max_length=MAX_QUERIES)
 
     def options(self) -> dict[str, Any]:
         """Return what the searches share."""
-        return {name: getattr(self, name) for name in self.model_fields_set - {"collection", "queries"}}
+        return self.model_dump(exclude_unset=True, exclude={"collection", "queries"})
 
 
 def _kind(body: Any) -> str:
@@ -138,17 +136,9 @@ Search = Annotated[Annotated[SearchBody, Tag("search")] | Annotated[BatchBody, T
 _SAID = r"^[^\x00]*[^\x00\s][^\x00]*$"
 
 _CHAT_MODES: list[Any] = [
-    {"required": ["mode"], "properties": {"mode": {"enum": ["mmr"]}}},
-    {"properties": {"mode": {"enum": ["vector"]}, "fetch_k": {"type": "null"}}},
-    {
-        "required": ["mode"],
-        "properties": {
-            "mode": {"enum": ["text", "hybrid"]},
-            "fetch_k": {"type": "null"},
-            "max_distance": {"type": "null"},
-            "min_similarity": {"type": "null"},
-        },
-    },
+    given("mode", mode={"enum": ["mmr"]}),
+    {"properties": {"mode": {"enum": ["vector"]}, "fetch_k": _NULL}},
+    given("mode", mode={"enum": ["text", "hybrid"]}, fetch_k=_NULL, max_distance=_NULL, min_similarity=_NULL),
 ]
 
 
@@ -180,8 +170,7 @@ class ChatBody(Described, AnswerRequest):
 
     def request(self) -> AnswerRequest:
         """Return the request of the answer service."""
-        given = {name: getattr(self, name) for name in self.model_fields_set - {"stream"}}
-        return AnswerRequest(**given)
+        return AnswerRequest(**self.model_dump(exclude_unset=True, exclude={"stream"}))
 
 
 class SearchResult(Body):

@@ -23,7 +23,7 @@ from pydantic_settings import (  # noqa: E402 -- after the word about the extra
     SettingsError,
 )
 
-__all__ = ["Limits", "ServerSettings", "misspelt", "read_settings", "variable_of"]
+__all__ = ["Limits", "ServerSettings", "misspelt", "read_settings", "settings_by_variable"]
 
 _MIB = 2**20
 _PREFIX = "ROWSPACE_"
@@ -137,12 +137,18 @@ def misspelt(names: Iterable[str]) -> dict[str, str]:
 
     One that looks like none may be somebody's own.
     """
-    known = {variable_of(str(field.validation_alias or name)) for name, field in ServerSettings.model_fields.items()}
+    known = settings_by_variable()
     # The prefix, which all have, would make any two alike. On names of any case: pydantic takes them.
     others = {name: name.upper() for name in names if name.upper().startswith(_PREFIX) and name.upper() not in known}
     settings = [name.removeprefix(_PREFIX) for name in known]
     close = {name: get_close_matches(upper.removeprefix(_PREFIX), settings, 1, 0.85) for name, upper in others.items()}
     return {name: _PREFIX + found[0] for name, found in sorted(close.items()) if found}
+
+
+def settings_by_variable() -> dict[str, str]:
+    """Return what `read_settings` calls each setting, by its variable."""
+    names = (str(field.validation_alias or name) for name, field in ServerSettings.model_fields.items())
+    return {variable_of(name): name for name in names}
 
 
 def variable_of(name: str) -> str:

@@ -90,8 +90,7 @@ def chips(metadata: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:78] + " …"
+    return excerpt(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 80)
 
 
 def excerpt(text: str, longest: int = _EXCERPT) -> str:

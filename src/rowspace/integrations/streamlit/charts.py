@@ -8,6 +8,7 @@ from typing import Any
 
 import altair as alt
 
+from rowspace.integrations.streamlit.cards import excerpt
 from rowspace.tuning import Tuning
 
 __all__ = ["curve_chart", "map_chart"]
@@ -63,8 +64,7 @@ def _value(metadata: Any, key: str) -> str:
 
 
 def _line(metadata: dict[str, Any]) -> str:
-    text = json.dumps(metadata, ensure_ascii=False) if metadata else ""
-    return text if len(text) <= 160 else text[:160] + " …"
+    return excerpt(json.dumps(metadata, ensure_ascii=False), 160) if metadata else ""
 
 
 def curve_chart(tuning: Tuning) -> Any:

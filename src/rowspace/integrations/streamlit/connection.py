@@ -13,7 +13,7 @@ from streamlit.connections import BaseConnection
 
 from rowspace import Database, DocumentService
 from rowspace.engine import resolve_url
-from rowspace.integrations._embedders import LOCAL, embedder_of
+from rowspace.integrations._embedders import LOCAL, embedder_or_none
 from rowspace.services import CollectionInfo, Embedder, SearchHit
 
 __all__ = ["RowspaceConnection"]
@@ -58,12 +58,8 @@ class RowspaceConnection(BaseConnection[Database]):
         Raises:
             ConfigurationError, MissingExtra: there is none of that name; it is not installed.
         """
-        return None if self._embedder_name == "none" else embedder_of(self._embedder_name)
-
-    @property
-    def identity(self) -> str:
-        """What tells this connection from any other, for keys of caches."""
-        return str(self._connection_instance_id)
+        made: Embedder | None = embedder_or_none(self._embedder_name)
+        return made
 
     @property
     def documents(self) -> DocumentService:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rowspace import DocumentService
 from rowspace.errors import InvalidRow
-from rowspace.integrations._sides import Sides
+from rowspace.integrations._sides import Joined
 from rowspace.integrations.streamlit.connection import RowspaceConnection
 from rowspace.results import LoadReport
 from rowspace.services import DocumentIn
@@ -47,7 +47,7 @@ def load(
         message = "The file holds no document."
         raise InvalidRow(message)
     with connection.begin() as session:
-        service = DocumentService(Sides(session).sync, connection.embedder)
+        service = DocumentService(Joined(session), connection.embedder)
         if target.new:
             size = None if first.embedding is None else len(first.embedding)
             service.create_collection(target.name, size)

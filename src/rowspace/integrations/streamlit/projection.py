@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rowspace.integrations.streamlit.cards import excerpt
 from rowspace.projection import Axes, principal_axes
 
 __all__ = ["placed", "plane_of", "point", "scaled"]
@@ -39,5 +40,5 @@ def scaled(vectors: Iterable[Any], distance: str) -> Float64:
 
 def point(id_: str, text: str, metadata: Mapping[str, Any], at: Sequence[float], **more: Any) -> dict[str, Any]:
     """Return a row of the chart: what its mark is, where it is, and what the pointer shows over it."""
-    shown = text if len(text) <= _HOVER else text[:_HOVER] + " …"
+    shown = excerpt(text, _HOVER)
     return {"x": float(at[0]), "y": float(at[1]), "id": id_, "text": shown, "metadata": metadata, **more}

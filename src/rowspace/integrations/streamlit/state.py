@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 import streamlit as st
@@ -108,7 +109,7 @@ def chosen() -> CollectionInfo:
 
 def size(collection: str) -> int:
     """Return how many documents a collection has, as of some seconds ago."""
-    return int(_size(connection(), connection().identity, collection))
+    return int(_size(connection(), collection))
 
 
 def why_not(collection: CollectionInfo) -> str | None:
@@ -118,21 +119,19 @@ def why_not(collection: CollectionInfo) -> str | None:
 
 def facets(collection: str) -> list[Facet]:
     """Return what a collection can be filtered by, as of a while ago."""
-    found: list[Facet] = _facets(connection(), connection().identity, collection, size(collection))
+    found: list[Facet] = _facets(connection(), collection, size(collection))
     return found
 
 
 def hits(collection: str, request: SearchRequest) -> list[SearchHit]:
     """Return the hits of a search, as of some seconds ago."""
-    found: list[SearchHit] = _hits(connection(), connection().identity, collection, request)
+    found: list[SearchHit] = _hits(connection(), collection, request)
     return found
 
 
 def map_of(collection: str, most: int) -> tuple[Axes | None, list[dict[str, Any]]]:
     """Return the plane of a sample of a collection and its points, as of a while ago."""
-    found: tuple[Axes | None, list[dict[str, Any]]] = _map(
-        connection(), connection().identity, collection, size(collection), most
-    )
+    found: tuple[Axes | None, list[dict[str, Any]]] = _map(connection(), collection, size(collection), most)
     return found
 
 
@@ -145,44 +144,42 @@ def marks(collection: str, text: str, k: int, most: int) -> list[dict[str, Any]]
         return sampling.marks_of(session, collection, plane, text, k=k, embedder=connection().embedder)
 
 
-# A parameter that begins with an underscore is no part of the key: the identity of the connection is, in its place.
-@st.cache_data(ttl=30, show_spinner=False, max_entries=100)
-def _size(_connection: RowspaceConnection, identity: str, collection: str) -> int:
-    del identity
-    with _connection.begin() as session:
-        return sampling.size_of(session, collection)
-
-
-@st.cache_data(ttl=_TTL, show_spinner=False, max_entries=100)
-def _facets(_connection: RowspaceConnection, identity: str, collection: str, size: int) -> list[Facet]:
-    del identity
-    with _connection.begin() as session:
-        return sampling.facets(session, collection, size)
-
-
-@st.cache_data(ttl=30, show_spinner=False, max_entries=200)
-def _hits(_connection: RowspaceConnection, identity: str, collection: str, request: SearchRequest) -> list[SearchHit]:
-    del identity
-    return _connection.documents.search(collection, request)
-
-
-@st.cache_data(ttl=_TTL, show_spinner=False, max_entries=20)
-def _map(_connection: RowspaceConnection, identity: str, collection: str, size: int, most: int) -> Any:
-    del identity
-    with _connection.begin() as session:
-        return sampling.map_of(session, collection, size, most)
-
-
 def answers() -> AnswerService:
     """Return the service that answers questions, with the model of the options."""
-    service: AnswerService = _answers(connection(), connection().identity, current().model)
+    service: AnswerService = _answers(connection(), current().model)
     return service
 
 
-@st.cache_resource(show_spinner=False, max_entries=10)
-def _answers(_connection: RowspaceConnection, identity: str, model: str | None) -> AnswerService:
-    del identity
-    return AnswerService(_connection.database, _connection.embedder, model=model)
+#: In the key of what is remembered, a connection is what tells it from any other.
+_KEYS: Any = {_Connection: attrgetter("_connection_instance_id")}
+
+
+@st.cache_data(ttl=30, show_spinner=False, max_entries=100, hash_funcs=_KEYS)
+def _size(connection: RowspaceConnection, collection: str) -> int:
+    with connection.begin() as session:
+        return sampling.size_of(session, collection)
+
+
+@st.cache_data(ttl=_TTL, show_spinner=False, max_entries=100, hash_funcs=_KEYS)
+def _facets(connection: RowspaceConnection, collection: str, size: int) -> list[Facet]:
+    with connection.begin() as session:
+        return sampling.facets(session, collection, size)
+
+
+@st.cache_data(ttl=30, show_spinner=False, max_entries=200, hash_funcs=_KEYS)
+def _hits(connection: RowspaceConnection, collection: str, request: SearchRequest) -> list[SearchHit]:
+    return connection.documents.search(collection, request)
+
+
+@st.cache_data(ttl=_TTL, show_spinner=False, max_entries=20, hash_funcs=_KEYS)
+def _map(connection: RowspaceConnection, collection: str, size: int, most: int) -> Any:
+    with connection.begin() as session:
+        return sampling.map_of(session, collection, size, most)
+
+
+@st.cache_resource(show_spinner=False, max_entries=10, hash_funcs=_KEYS)
+def _answers(connection: RowspaceConnection, model: str | None) -> AnswerService:
+    return AnswerService(connection.database, connection.embedder, model=model)
 
 
 def forget() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -74,29 +74,28 @@ class Upload:
         with self._named():
             return [row for _, row in islice(numbered_rows(self.stream, kind, Fields(), Watch()), count)]
 
-    def documents(self, fields: Fields, longest: int = 1_000, *, progress: Callable[[float], object]) -> Iterator[Any]:
-        """Yield the documents, and tell the share of the bytes that was read.
+    @property
+    def share(self) -> float:
+        """The share of the bytes that was read."""
+        return min(1.0, self.stream.tell() / max(1, self.size))
+
+    def documents(self, fields: Fields, longest: int = 1_000) -> Iterator[DocumentIn]:
+        """Yield the documents.
 
         Args:
             fields: which field is what, in a table.
             longest: characters of a passage, in a text.
-            progress: called with a share from 0 to 1.
 
         Raises:
             InvalidRow: a line that is none; the message has the file and the number of the line.
         """
         self.stream.seek(0)
         with self._named():
-            for number, document in enumerate(self._read(fields, longest)):
-                if number % 50 == 0:
-                    progress(min(1.0, self.stream.tell() / max(1, self.size)))
-                yield document
-
-    def _read(self, fields: Fields, longest: int) -> Iterator[DocumentIn]:
-        kind = self.format
-        if kind is None:
-            return passages(_text(self.stream), self.name, longest)
-        return read(self.stream, kind, replace(fields, hints=False))
+            kind = self.format
+            if kind is None:
+                yield from passages(_text(self.stream), self.name, longest)
+            else:
+                yield from read(self.stream, kind, replace(fields, hints=False))
 
     @contextmanager
     def _named(self) -> Iterator[None]:

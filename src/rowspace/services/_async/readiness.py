@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rowspace.errors import RowspaceError, SchemaNotReady
-from rowspace.migrations.version import newest, revision
+from rowspace.migrations import head
+from rowspace.migrations.version import revision
 from rowspace.models import Document
 from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.services._async.sessions import AsyncSessions, begin
@@ -23,7 +24,7 @@ async def readiness(sessions: AsyncSessions) -> Readiness:
     try:
         async with begin(sessions) as session:
             found = await session.scalar(revision())
-            if found != newest():
+            if found != head():
                 return unmigrated(found)
             connection = await session.connection(bind_arguments={"mapper": Document})
             schema = schema_in(schemas_of(connection), Document.__table__)

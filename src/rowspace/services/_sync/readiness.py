@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from rowspace.errors import RowspaceError, SchemaNotReady
-from rowspace.migrations.version import newest, revision
+from rowspace.migrations import head
+from rowspace.migrations.version import revision
 from rowspace.models import Document
 from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.services._sync.sessions import Sessions, begin
@@ -24,7 +25,7 @@ def readiness(sessions: Sessions) -> Readiness:
     try:
         with begin(sessions) as session:
             found = session.scalar(revision())
-            if found != newest():
+            if found != head():
                 return unmigrated(found)
             connection = session.connection(bind_arguments={"mapper": Document})
             schema = schema_in(schemas_of(connection), Document.__table__)

@@ -24,6 +24,7 @@ from rowspace.integrations.rag import Answer, AnswerEvent, AnswerRequest, Answer
         {"question": "a", "mode": "hybrid", "max_distance": 0.5},
         {"question": "a", "mode": "text", "min_similarity": 0.5},
         {"question": "a", "max_distance": 0.5, "min_similarity": 0.5},
+        {"question": "a", "max_distance": float("inf")},
         {"question": "a", "fetch_k": 10},
         {"question": "a", "mode": "mmr", "k": 10, "fetch_k": 5},
         {"question": "a", "lambda_mult": 1.1},

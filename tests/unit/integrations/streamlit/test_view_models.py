@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from rowspace.errors import ConfigurationError, InvalidRow
-from rowspace.integrations._embedders import embedder_of
 from rowspace.integrations._ingest.documents import Fields
 from rowspace.integrations.rag import Source
 from rowspace.integrations.streamlit.cards import answer_html, cards, excerpt, sources_html
@@ -169,25 +168,23 @@ def upload(name, content):
 
 
 def test_a_table_is_read_with_its_share():
-    shares = []
     file = upload("a.csv", b"id,text,n\n1,x,2\n2,y,\n")
     assert file.first(1) == [{"id": "1", "text": "x", "n": "2"}]
-    found = list(file.documents(Fields("text", "id", detect_types=True), progress=shares.append))
-    assert [(one.id, one.content, one.metadata) for one in found] == [("1", "x", {"n": 2}), ("2", "y", {})]
-    assert shares
-    assert all(0 <= share <= 1 for share in shares)
+    documents = file.documents(Fields("text", "id", detect_types=True))
+    found = [(one.id, one.content, one.metadata, file.share) for one in documents]
+    assert found == [("1", "x", {"n": 2}, 16 / 21), ("2", "y", {}, 1)]
 
 
 def test_errors_of_a_file_name_it_and_no_option_of_a_command():
     file = upload("a.jsonl", b'{"text": "a"}\n{"body": "b"}\n')
     with pytest.raises(InvalidRow, match=r"^a.jsonl, line 2: there is no 'text', only 'body'\.$"):
-        list(file.documents(Fields("text"), progress=lambda _: None))
+        list(file.documents(Fields("text")))
     with pytest.raises(InvalidRow, match=r"2 cells under 1 column names\.$"):
-        list(upload("a.csv", b"text;kind\na;b,c\n").documents(Fields("text;kind"), progress=lambda _: None))
+        list(upload("a.csv", b"text;kind\na;b,c\n").documents(Fields("text;kind")))
     with pytest.raises(InvalidRow, match=r"Remove it\.$"):
-        list(upload("a.jsonl", rb'{"text": "a\u0000"}').documents(Fields("text"), progress=lambda _: None))
+        list(upload("a.jsonl", rb'{"text": "a\u0000"}').documents(Fields("text")))
     with pytest.raises(InvalidRow, match=r"^a.txt, line 2: a NUL byte, which PostgreSQL cannot store\. Remove it\.$"):
-        list(upload("a.txt", b"one\ntw\0o").documents(Fields(), progress=lambda _: None))
+        list(upload("a.txt", b"one\ntw\0o").documents(Fields()))
     with pytest.raises(ConfigurationError, match=r"'a.pdf' cannot be read: expected a file that ends in .csv"):
         upload("a.pdf", b"").first()
 
@@ -267,9 +264,3 @@ def test_nothing_is_taken_for_markdown():
 def test_nothing_is_taken_for_an_icon(icon):
     """A page finds them in what Markdown has made, where a backslash is gone."""
     assert f":{icon}:" not in quoted(f"a :{icon}:").replace("\\", "")
-
-
-def test_an_embedder_by_name():
-    assert embedder_of("rowspace.testing:HashingEmbedder").dimension == 64
-    with pytest.raises(ConfigurationError, match=r"There is no embedder 'nowhere:x': No module named 'nowhere'\."):
-        embedder_of("nowhere:x")

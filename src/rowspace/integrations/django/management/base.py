@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -32,17 +30,11 @@ class RowspaceCommand(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         """Run the command."""
         options["database"] = alias_of(options["database"])
-        with _sentences():
+        try:
             self.run(**options)
+        except (ValidationError, RowspaceError, OSError) as error:
+            raise CommandError(sentence_of(error)) from error
 
     def run(self, **options: Any) -> None:
         """Do what the command is for."""
         raise NotImplementedError
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    try:
-        yield
-    except (ValidationError, RowspaceError, OSError) as error:
-        raise CommandError(sentence_of(error)) from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import cast
 
 import streamlit as st
 
-from rowspace.integrations.rag import Answer, AnswerService
+from rowspace.integrations.rag import Answer
 from rowspace.integrations.streamlit import state
 from rowspace.integrations.streamlit.cards import answer_html, sources_html
 from rowspace.integrations.streamlit.options import current
@@ -45,37 +45,17 @@ def _introduction(collection: CollectionInfo) -> str:
 
 
 def _ask(collection: CollectionInfo, question: str, before: list[Answer]) -> Answer:
+    turns = [turn for one in before for turn in (("user", one.question), ("assistant", one.text))]
     with st.chat_message("user"):
         st.text(question)
-    with st.chat_message("assistant"):
-        tokens = Tokens(state.answers(), collection.name, question, before)
-        with st.spinner("Reading the documents"):
-            place, text = st.empty(), ""
-            for token in tokens:
-                text += token
-                place.html(answer_html(text))
-    return tokens.answer
-
-
-class Tokens:
-    """The text of an answer as it comes, and the whole answer afterwards."""
-
-    answer: Answer
-
-    def __init__(self, service: AnswerService, collection: str, question: str, before: list[Answer]) -> None:
-        history = [
-            turn
-            for one in before
-            for turn in ({"role": "user", "content": one.question}, {"role": "assistant", "content": one.text})
-        ]
-        self._events = service.stream(question, collection=collection, history=history)
-
-    def __iter__(self) -> Iterator[str]:
-        for event in self._events:
+    with st.chat_message("assistant"), st.spinner("Reading the documents"):
+        place, text = st.empty(), ""
+        for event in state.answers().stream(question, collection=collection.name, history=turns):
             if event.token is not None:
-                yield event.token
-            if event.answer is not None:
-                self.answer = event.answer
+                text += event.token
+                place.html(answer_html(text))
+    # The last event is the whole answer.
+    return cast("Answer", event.answer)
 
 
 def _show(answer: Answer) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from rowspace.integrations._ingest.documents import Fields
+from rowspace.integrations._ingest.documents import Fields, is_vector
 from rowspace.integrations._progress import plural
 from rowspace.integrations.streamlit import state
+from rowspace.integrations.streamlit.cards import excerpt
 from rowspace.integrations.streamlit.loading import Target, load
 from rowspace.integrations.streamlit.uploads import SUFFIXES, Upload, guessed
 from rowspace.results import LoadReport
@@ -51,7 +52,7 @@ def _fields(rows: list[dict[str, Any]], file: str) -> Fields:
         id_ = st.selectbox(
             "Field with the id", ids, ids.index("id") if "id" in ids else 0, format_func=_or_none, key=f"load_id:{file}"
         )
-        vectors = ["", *(name for name in names if _is_vector(rows[0].get(name)))]
+        vectors = ["", *(name for name in names if is_vector(rows[0].get(name)))]
         vector = ""
         if len(vectors) > 1:
             vector = st.selectbox("Field with the vector", vectors, format_func=_or_none, key=f"load_vector:{file}")
@@ -64,13 +65,8 @@ def _or_none(name: str) -> str:
     return name or "none"
 
 
-def _is_vector(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 1 and all(isinstance(one, int | float) for one in value)
-
-
 def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
-    return text if len(text) <= 200 else text[:200] + " …"
+    return "" if value is None else excerpt(str(value), 200)
 
 
 def _target(file: str) -> Target:
@@ -85,18 +81,12 @@ def _target(file: str) -> Target:
 
 def _load(upload: Upload, target: Target, fields: Fields, longest: int) -> None:
     bar = st.progress(0.0, "Reading")
-    read = 0.0
 
-    def share(value: float) -> None:
-        nonlocal read
-        read = value
+    def show(report: LoadReport) -> None:
+        bar.progress(upload.share, f"{report.received:,} documents embedded and stored")
 
-    def count(report: LoadReport) -> None:
-        bar.progress(read, f"{report.received:,} documents embedded and stored")
-
-    documents = upload.documents(fields, longest, progress=share)
     try:
-        report = load(state.connection(), target, documents, count)
+        report = load(state.connection(), target, upload.documents(fields, longest), show)
     finally:
         bar.empty()
     state.forget()

@@ -1,30 +1,16 @@
-"""The embedder of a server: by its name in the settings, and with errors that a caller may be told of."""
+"""An embedder with errors that whoever asks may be told of."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rowspace.integrations import _embedders
 from rowspace.integrations.rag.failures import model_errors
 from rowspace.services import Embedder
 from rowspace.services.embedding import aembed_query, aembed_texts, checked_embedder, embedder_name
 
-__all__ = ["Guarded", "embedder_of", "guarded"]
+__all__ = ["Guarded", "guarded"]
 
 _WHAT = "embedder"
-
-
-def embedder_of(name: str) -> Embedder | None:
-    """Return the embedder of a name: `local`, `none`, or `package.module:name`, an embedder or what makes one.
-
-    Raises:
-        ConfigurationError: there is nothing of that name, or it is no embedder.
-        MissingExtra: it is the local one, and the extra `local` is not installed.
-    """
-    if name == "none":
-        return None
-    made: Embedder = _embedders.embedder_of(name)
-    return made
 
 
 class Guarded:
