@@ -38,6 +38,7 @@ STATES = {
     "42501": errors.PermissionDenied,
     "42P01": errors.SchemaNotReady,
     "42P05": errors.ConfigurationError,
+    "53100": errors.StoreUnavailable,
     "53300": errors.StoreUnavailable,
     "57P01": errors.StoreUnavailable,
     "57P02": errors.StoreUnavailable,
