@@ -59,6 +59,11 @@ def test_other_conditions_stay_as_they_are(sqlstate):
     assert map_error(wrapped("what happened", sqlstate, IntegrityError)) is None
 
 
+def test_a_plan_of_before_is_told_from_what_there_is_not():
+    assert type(map_error(wrapped("cached plan must not change result type", "0A000"))) is errors.TransactionConflict
+    assert map_error(wrapped("cannot use that here", "0A000")) is None
+
+
 def test_a_key_that_comes_twice_is_told_from_a_subquery_of_several_rows():
     twice = "ON CONFLICT DO UPDATE command cannot affect row a second time"
     assert type(map_error(wrapped(twice, "21000"))) is errors.InvalidRow
@@ -196,7 +201,10 @@ def test_a_root_certificate_that_is_missing_is_named_as_each_driver_has_it(said)
     assert "PGSSLROOTCERT" in str(error)
 
 
-@pytest.mark.parametrize("what", ["could not open relation with OID 7", "cache lookup failed for index 7"])
+@pytest.mark.parametrize(
+    "what",
+    ["could not open relation with OID 7", "cache lookup failed for index 7", "cannot load deleted element"],
+)
 def test_what_is_dropped_while_it_is_described_is_a_conflict(what):
     error = map_error(wrapped(what, "XX000"))
     assert type(error) is errors.TransactionConflict

@@ -28,9 +28,10 @@ __all__ = ["AsyncLanes", "Lanes"]
 
 Rows = Sequence[Sequence[Any]]
 
-#: Errors after which a connection is of no use: it has ended, or keeps the plan of a statement whose table was altered,
-#: which psycopg forgets at a rollback. Source: PostgreSQL's manual, "PostgreSQL Error Codes", classes 08, 0A and 57.
-_USELESS = ("08", "0A", "57P")
+#: Errors after which a connection is of no use: it has ended, on a standby by a conflict with recovery too, or it keeps
+#: the plan of a statement whose table was altered, which psycopg forgets at a rollback. Source: PostgreSQL's manual,
+#: "PostgreSQL Error Codes", classes 08, 0A, 40 and 57.
+_USELESS = ("08", "0A", "40", "57P")
 
 
 class _Lane(NamedTuple):
