@@ -185,8 +185,8 @@ _PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+(?:_next|_changes)?
 # Every use of a collection begins with its row: of a column that a later migration adds, this is what is found missing.
 _OWN_COLUMN = re.compile(r'column (?:\w+\.)?collections\.\w+ does not exist|of relation "collections" does not exist')
 
-# The catalogs are read by a snapshot, what describes an entry of them is not; nor is, on a standby, what a vacuum of the
-# primary's takes out of an HNSW index.
+# The catalogs are read by a snapshot, what describes an entry of them is not; nor is, on a standby, an HNSW index that
+# a vacuum on the primary takes rows out of.
 _GONE = re.compile(
     r"could not open relation with OID|cache lookup failed for (?:relation|index)\b|cannot load deleted element"
 )
