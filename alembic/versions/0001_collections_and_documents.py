@@ -54,10 +54,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     schema = op.get_context().version_table_schema
+    # In the order in which they are read, or there is a deadlock with who has read the first alone.
+    op.drop_table("collections", schema=schema)
     # Its partitions go with it. The extension stays: other tables of this database may use its types, and a
     # role that may not create it again could not upgrade any more.
     op.drop_table("documents", schema=schema)
-    op.drop_table("collections", schema=schema)
 
 
 def _metadata_and_timestamps() -> list[sa.Column]:

@@ -79,6 +79,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     schema = op.get_context().version_table_schema
+    # First, as everybody reads it first: who has read it and goes on to a load would be in a deadlock with this.
+    _execute("LOCK TABLE {collections}", collections=_in(schema, "collections"))
     _execute(DROP_UNFINISHED, collections=_in(schema, "collections"))
     # With the triggers of a re-embedding that was not finished.
     _execute("DROP FUNCTION {function}() CASCADE", function=_in(schema, "documents_note_change"))

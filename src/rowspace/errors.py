@@ -128,7 +128,7 @@ class TransactionConflict(RowspaceError):
 
 
 class StoreUnavailable(RowspaceError, ConnectionError):
-    """The server cannot be reached, refused the login, or went away."""
+    """The server cannot be reached, refused the login, went away, or has no room."""
 
 
 class ModelError(RowspaceError):
@@ -162,6 +162,7 @@ _BY_SQLSTATE: dict[str, type[RowspaceError]] = {
     "40P01": TransactionConflict,
     "42501": PermissionDenied,
     "42P05": ConfigurationError,
+    "53100": StoreUnavailable,
     "53300": StoreUnavailable,
     "55P03": TransactionConflict,
     "57P01": StoreUnavailable,
@@ -184,14 +185,17 @@ _PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+(?:_next|_changes)?
 # Every use of a collection begins with its row: of a column that a later migration adds, this is what is found missing.
 _OWN_COLUMN = re.compile(r'column (?:\w+\.)?collections\.\w+ does not exist|of relation "collections" does not exist')
 
-# The catalogs are read by a snapshot, what describes an entry of them is not.
-_GONE = re.compile(r"could not open relation with OID|cache lookup failed for (?:relation|index)\b")
+# The catalogs are read by a snapshot, what describes an entry of them is not; nor is, on a standby, an HNSW index that
+# a vacuum on the primary takes rows out of.
+_GONE = re.compile(
+    r"could not open relation with OID|cache lookup failed for (?:relation|index)\b|cannot load deleted element"
+)
 
-# CREATE INDEX and DROP INDEX; REINDEX goes through the partitions.
-_PARTITIONED = re.compile(r"cannot (?:create|drop) .*partitioned .*concurrently")
+# The table of a prepared statement was altered; in the words of PostgreSQL, and of asyncpg.
+_OUTDATED = re.compile(r"cached (?:statement )?plan")
 
 _BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
-    "0A000": lambda message: ConfigurationError if _PARTITIONED.search(message) else None,
+    "0A000": lambda message: TransactionConflict if _OUTDATED.match(message) else None,
     "21000": lambda message: InvalidRow if "affect row a second time" in message else None,
     "22003": lambda message: InvalidVector if "halfvec" in message else None,
     "42P01": lambda message: CollectionNotFound if _PARTITION.search(message) else SchemaNotReady,
@@ -244,7 +248,6 @@ _PREPARED = (
 # What helps where the kind of error does not tell.
 _FIX_BY_SQLSTATE = {
     "08P01": "A pooler such as PgBouncer says so. Its pools may be full (default_pool_size); its log tells more.",
-    "0A000": "concurrently=False does it, and writers wait meanwhile.",
     "21000": "Two rows of a batch have keys that are one to the server, as 'A' and 'a' of citext: give one of them.",
     "22003": "A halfvec and an index with quantize='halfvec' hold numbers up to 65,504: scale the vectors.",
     "25006": "The server is a standby, or the transaction may only read: connect to the primary.",
@@ -253,6 +256,9 @@ _FIX_BY_SQLSTATE = {
     "25P04": "The transaction took longer than transaction_timeout: run it again in parts, or raise the limit.",
     "26000": _PREPARED,
     "42P05": _PREPARED,
+    "53100": (
+        "Make room on the server's disk, or in its /dev/shm, where a parallel build has its memory, and run it again."
+    ),
     "53300": "Give the pools of its clients a smaller pool_size and max_overflow, or the server more max_connections.",
     "54000": "A text may hold 1 MB of distinct words: cut it into parts.",
     "55P03": "pg_stat_activity tells whose transactions stay open: end them, or wait, and run it again.",
@@ -291,6 +297,11 @@ _BY_WORDS = (
     (
         re.compile(r'.*root certificate file ".*" does not exist'),
         "Name the certificate of the server's authority: by sslrootcert in the URL, for asyncpg by PGSSLROOTCERT.",
+    ),
+    (
+        # CREATE INDEX and DROP INDEX; REINDEX goes through the partitions.
+        re.compile(r"cannot (?:create|drop) .*partitioned .*concurrently"),
+        "concurrently=False does it, and writers wait meanwhile.",
     ),
     (re.compile(r"can't use a named cursor outside of transactions"), _FIX_BY_SQLSTATE["25P01"]),
     (re.compile(r"sending query and params failed: number of parameters|the number of query arguments"), _TOO_MANY),
@@ -353,7 +364,9 @@ _UNREACHED_BY_WORDS = (
 
 def sqlstate_of(error: Any) -> str | None:
     """Return the SQLSTATE of a driver's error, or None where the server did not send one."""
-    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    sent = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    # SQLAlchemy leaves it out of this one.
+    return sent or ("0A000" if type(error).__name__ == "InvalidCachedStatementError" else None)
 
 
 def map_error(error: Any) -> RowspaceError | None:

@@ -112,6 +112,15 @@ async def test_an_error_is_sqlalchemys_and_costs_no_connection(database, quick):
     assert database.engine.pool.checkedout() == 0
 
 
+async def test_an_altered_table_costs_no_search(database, quick):
+    for _ in range(6):  # then psycopg has it prepared
+        await found(quick)
+    async with database.begin() as session:
+        await session.execute(text("ALTER TABLE documents ALTER content TYPE varchar(99)"))
+    assert [await found(quick) for _ in range(2)] == [["7", "8"]] * 2
+    assert database.engine.pool.checkedout() == 0
+
+
 @pytest.mark.parametrize("times", [1, 2, 3])
 async def test_a_search_that_was_cancelled_costs_no_connection(database, quick, times):
     async with AsyncDatabase.open(database.engine.url) as other, other.begin() as session:

@@ -39,6 +39,7 @@ STATES = {
     "42501": errors.PermissionDenied,
     "42P01": errors.SchemaNotReady,
     "42P05": errors.ConfigurationError,
+    "53100": errors.StoreUnavailable,
     "53300": errors.StoreUnavailable,
     "57P01": errors.StoreUnavailable,
     "57P02": errors.StoreUnavailable,
@@ -57,6 +58,11 @@ def test_each_sqlstate_has_its_error(sqlstate, kind, attribute):
 @pytest.mark.parametrize("sqlstate", ["23505", "42601", "42704", "22P02", "57014", "XX000"])
 def test_other_conditions_stay_as_they_are(sqlstate):
     assert map_error(wrapped("what happened", sqlstate, IntegrityError)) is None
+
+
+def test_a_plan_of_before_is_told_from_what_there_is_not():
+    assert type(map_error(wrapped("cached plan must not change result type", "0A000"))) is errors.TransactionConflict
+    assert map_error(wrapped("cannot use that here", "0A000")) is None
 
 
 def test_a_key_that_comes_twice_is_told_from_a_subquery_of_several_rows():
@@ -232,7 +238,10 @@ def test_hosts_that_are_not_what_was_asked_for_are_unavailable_on_asyncpg_too():
     assert "target_session_attrs" in str(error)
 
 
-@pytest.mark.parametrize("what", ["could not open relation with OID 7", "cache lookup failed for index 7"])
+@pytest.mark.parametrize(
+    "what",
+    ["could not open relation with OID 7", "cache lookup failed for index 7", "cannot load deleted element"],
+)
 def test_what_is_dropped_while_it_is_described_is_a_conflict(what):
     error = map_error(wrapped(what, "XX000"))
     assert type(error) is errors.TransactionConflict

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from time import time
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, Select, exc
@@ -129,6 +130,13 @@ _CURSOR = "rowspace_cursor"
 #: A cursor keeps its last rows too.
 _FEW = 100
 
+#: Where SQLAlchemy's dialect of asyncpg notes when it heard that a table was altered, and a cursor what it knows of it:
+#: what was prepared before is prepared anew, on all connections. Its `PGExecutionContext_asyncpg` does the same.
+_ALTERED = "_invalidate_schema_cache_asof"
+
+#: "feature_not_supported", of a plan that no longer fits, and "internal_error", of an entry of the catalogs that went.
+_OUTDATED = ("0A000", "XX000")
+
 
 def run(
     proxied: PoolProxiedConnection,
@@ -157,11 +165,15 @@ def run(
         cursor = proxied.info.pop(_CURSOR, None) if keep_cursor else None
         if cursor is None:
             cursor = proxied.cursor()
+        if hasattr(dialect, _ALTERED):
+            setattr(cursor, _ALTERED, getattr(dialect, _ALTERED))
         cursor.execute(statement.text, parameters)
         rows = statement.rows(cursor)
         if keep_cursor and len(rows) <= _FEW:
             proxied.info[_CURSOR] = cursor
     except kind as error:
+        if hasattr(dialect, _ALTERED) and sqlstate_of(error) in _OUTDATED:
+            setattr(dialect, _ALTERED, time())
         broken = dialect.is_disconnect(error, proxied.dbapi_connection, cursor)
         if broken:
             invalidate(error)

@@ -28,8 +28,10 @@ __all__ = ["AsyncLanes", "Lanes"]
 
 Rows = Sequence[Sequence[Any]]
 
-#: Errors with which a connection ends. Source: PostgreSQL's manual, "PostgreSQL Error Codes", classes 08 and 57.
-_ENDS = ("08", "57P")
+#: Errors after which a connection is of no use: it has ended, on a standby by a conflict with recovery too, or it keeps
+#: the plan of a statement whose table was altered, which psycopg forgets at a rollback. Source: PostgreSQL's manual,
+#: "PostgreSQL Error Codes", classes 08, 0A, 40 and 57.
+_USELESS = ("08", "0A", "40", "57P")
 
 
 class _Lane(NamedTuple):
@@ -170,7 +172,7 @@ async def _run(proxied: PoolProxiedConnection, statement: Prepared, values: Mapp
         except Exception as error:
             sqlstate = sqlstate_of(error)
             if sqlstate is not None:
-                if sqlstate.startswith(_ENDS):
+                if sqlstate.startswith(_USELESS):
                     await greenlet_spawn(proxied.invalidate, error)
                 with as_sqlalchemy(statement.text):
                     raise

@@ -48,6 +48,24 @@ def test_a_downgrade_takes_what_an_unfinished_reembedding_has_made(scratch, sche
         ReembedRepository(session, CollectionRepository(session).get("a")).begin("new", 3, None)
 
 
+@pytest.mark.parametrize(("before", "after", "then"), [
+    ("head", "0001", "collection_loads"),
+    ("head", "base", "documents"),
+    ("0001", "base", "documents"),
+])  # fmt: skip
+def test_a_downgrade_lets_who_has_read_a_collection_go_on(scratch, before, after, then):
+    upgrade(scratch.engine, before)
+    with scratch.engine.begin() as connection:
+        connection.execute(text("SELECT 1 FROM collections"))
+        downgrading = threading.Thread(target=downgrade, args=(scratch.engine, after))
+        downgrading.start()
+        while not scratch.scalars("SELECT pid FROM pg_locks WHERE NOT granted"):
+            pass
+        connection.execute(text(f"SELECT 1 FROM {then}"))
+    downgrading.join()
+    assert current(scratch.engine) == (None if after == "base" else after)
+
+
 @pytest.mark.parametrize("run", [upgrade, lambda engine: downgrade(engine, "base")])
 def test_a_database_of_a_newer_version_is_left_to_it(scratch, run):
     upgrade(scratch.engine)

@@ -245,7 +245,10 @@ async def test_a_known_statement_runs_by_the_drivers_own_coroutines():
     assert await lanes._run(proxied_of(2, []), STATEMENT, {"a": 1}) == [(1, 2)]
 
 
-@pytest.mark.parametrize(("sqlstate", "ends"), [("57P01", True), ("08006", True), ("57014", False), ("42703", False)])
+@pytest.mark.parametrize(
+    ("sqlstate", "ends"),
+    [("57P01", True), ("08006", True), ("0A000", True), ("40001", True), ("57014", False), ("42703", False)],
+)
 async def test_an_error_of_the_servers_is_sqlalchemys_and_may_end_the_connection(sqlstate, ends):
     invalidated = []
     with pytest.raises(DBAPIError, match=sqlstate) as caught:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import inspect
 
 from rowspace.engine import AsyncDatabase
-from rowspace.errors import DimensionMismatch, EmbedderMismatch, mapped_errors
+from rowspace.errors import DimensionMismatch, EmbedderMismatch, TransactionConflict, mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories.given import is_text
 from rowspace.repositories.subjects import Conditions, Subject, subject_of
@@ -69,8 +69,8 @@ class AsyncQuickSearch:
                 check_embedder(known.collection, self._embedder)
             vector = await query_vector(self._embedder, request)
             hits = await self._found(known, request.k, vector, conditions)
-        except (DimensionMismatch, EmbedderMismatch):
-            # That is of the collection as it was: it may have been re-embedded since, or made anew.
+        except (DimensionMismatch, EmbedderMismatch, TransactionConflict):
+            # That is of the collection as it was: it may have been re-embedded since, made anew, or its table altered.
             self._known.pop(collection, None)
             return await self._searches.search(collection, request)
         return hits or await self._searches.search_with(collection, request, vector)
