@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 from rowspace.errors import ConfigurationError
@@ -45,11 +46,21 @@ def embedder_from(found: Any, name: str) -> Any:
     """Return what was found by a name if it is an embedder, else what it returns, as a class or a function.
 
     Raises:
-        ConfigurationError: that is no embedder.
+        ConfigurationError: that is no embedder, or it is only returned to who gives arguments.
     """
     is_factory = isinstance(found, type) or not hasattr(found, "embed_documents")
-    made = found() if is_factory and callable(found) else found
+    made = _made(found, name) if is_factory and callable(found) else found
     if not hasattr(made, "embed_documents"):
         message = f"{name} is no embedder: a {type(made).__name__} has no embed_documents."
         raise ConfigurationError(message)
     return made
+
+
+def _made(factory: Any, name: str) -> Any:
+    # Not by calling it: a TypeError may be the factory's own.
+    try:
+        signature(factory).bind()
+    except (TypeError, ValueError) as error:
+        message = f"{name} cannot be called without arguments: {error}. Name a function that returns an embedder."
+        raise ConfigurationError(message) from error
+    return factory()

@@ -39,6 +39,7 @@ def test_one_is_named_or_made_or_none():
         ("nowhere:x", r"There is no embedder 'nowhere:x': No module named 'nowhere'\."),
         ("embedders_of_mine:nothing", "There is no embedder 'embedders_of_mine:nothing'"),
         ("json:JSONEncoder", r"'json:JSONEncoder' is no embedder: a JSONEncoder has no embed_documents\."),
+        ("json:dumps", r"'json:dumps' cannot be called without arguments: missing a required argument: 'obj'\."),
         ("math:pi", r"'math:pi' is no embedder: a float has no embed_documents\."),
     ],
 )
