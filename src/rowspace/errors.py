@@ -221,6 +221,9 @@ _FULL = re.compile(r"FATAL:\s+(?:too many connections for|sorry, too many client
 # What drivers raise without a SQLSTATE for a server that is not reached; the second is psycopg's `connect_timeout`.
 _UNREACHED = {"OperationalError", "ConnectionTimeout"}
 
+# What SQLAlchemy 2.0 puts in front of the words of asyncpg.
+_CLASS = re.compile(r"\A<class '[^']*'>: ")
+
 # What asyncpg says of `target_session_attrs`, as an internal error.
 _UNMATCHED = re.compile(r"None of the hosts match the target attribute")
 
@@ -376,7 +379,8 @@ def map_error(error: Any) -> RowspaceError | None:
     SQLAlchemy's `IntegrityError`.
     """
     origin = getattr(error, "orig", None) or error
-    message = str(origin).strip().splitlines()[0] if str(origin).strip() else type(origin).__name__
+    said = _CLASS.sub("", str(origin).strip())
+    message = said.splitlines()[0] if said else type(origin).__name__
     sqlstate = sqlstate_of(origin) or ("53300" if _FULL.search(message) else None)
     kind = _kind(sqlstate, message, error)
     if kind is None:

@@ -65,6 +65,13 @@ def test_a_plan_of_before_is_told_from_what_there_is_not():
     assert map_error(wrapped("cannot use that here", "0A000")) is None
 
 
+def test_words_are_known_behind_the_class_that_sqlalchemy_20_puts_in_front_of_them():
+    front = "<class 'asyncpg.exceptions.InvalidCachedStatementError'>: "
+    error = map_error(wrapped(f"{front}cached statement plan is invalid", "0A000"))
+    assert type(error) is errors.TransactionConflict
+    assert str(error).startswith("cached statement plan is invalid")
+
+
 def test_a_key_that_comes_twice_is_told_from_a_subquery_of_several_rows():
     twice = "ON CONFLICT DO UPDATE command cannot affect row a second time"
     assert type(map_error(wrapped(twice, "21000"))) is errors.InvalidRow

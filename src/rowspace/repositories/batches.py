@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from itertools import islice
-from math import isfinite
 from types import MappingProxyType
 from typing import Any, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import Column, Table, inspect
 
@@ -260,17 +259,28 @@ _MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 
 def _mark(key: Any) -> int:
     # Not hash(key): -1 and -2 have the same, and so have numbers that are 2**61 - 1 apart.
-    return hash(str(_plain(key)))
+    return hash(_plain(key))
 
 
 def _plain(key: Any) -> Any:
-    """Return what has the same text for all that are equal, such as 1.0 and 1.00, or noon in two zones."""
-    match key:
-        case tuple():
-            return tuple(str(_plain(part)) for part in key)
-        case float() | Decimal() if isfinite(key):
-            digits = format(Decimal(key or 0), "f")
-            return digits.rstrip("0").rstrip(".") if "." in digits else digits
-        case datetime() if key.tzinfo:
-            return key - _MOMENT
-    return key
+    """Return a text, of a tuple several, that is the same for all that are equal: 1.0 and 1.00, noon in two zones."""
+    make = _TEXTS.get(type(key)) or next(_TEXTS[kind] for kind in type(key).__mro__ if kind in _TEXTS)
+    return make(key)
+
+
+def _digits(key: Decimal) -> str:
+    digits = format(key or 0, "f")
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
+
+
+#: By its class, as a million rows have a million keys: a match on their classes took a twentieth of a load.
+_TEXTS: dict[type, Callable[[Any], Any]] = {
+    object: str,
+    int: str,
+    str: str,
+    UUID: str,
+    tuple: lambda key: tuple(map(_plain, key)),
+    float: lambda key: str(int(key)) if key.is_integer() else _digits(Decimal(key)),
+    Decimal: _digits,
+    datetime: lambda key: str(key - _MOMENT if key.tzinfo else key),
+}

@@ -17,6 +17,7 @@ from sqlalchemy.types import TypeEngine
 
 from rowspace.errors import ConfigurationError, InvalidText
 from rowspace.repositories.given import is_text
+from rowspace.types import on_postgresql
 
 __all__ = ["is_exact", "key_value"]
 
@@ -30,7 +31,7 @@ def key_value(column: Column[Any], value: Any) -> Any:
         InvalidText: the column holds text, and it is none that PostgreSQL can hold.
         ConfigurationError: it is of another type, the text of no UUID, or a number that is too large.
     """
-    type_: TypeEngine[Any] = column.type
+    type_ = on_postgresql(column.type)
     # What a TypeDecorator takes is known to it alone, and no row has a NULL there.
     if value is None or isinstance(type_, TypeDecorator):
         return value

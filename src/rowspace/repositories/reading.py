@@ -135,8 +135,8 @@ def _key_cast(key: Column[Any], schemas: Schemas) -> str | None:
 
 def _key_reader(key: Column[Any], *, endless: bool) -> Callable[[bytes], Any]:
     """Return what makes of the bytes of a key the value that an entity has."""
-    decode = key_decoder(key.type, endless=endless)
-    if decode is not None and not (isinstance(key.type, types.Uuid) and not key.type.as_uuid):
+    decode, type_ = key_decoder(key.type, endless=endless), on_postgresql(key.type)
+    if decode is not None and not (isinstance(type_, types.Uuid) and not type_.as_uuid):
         return decode
     read = value_reader(key.type)
     return lambda data: read(bytes.decode(data) if decode is None else str(decode(data)))

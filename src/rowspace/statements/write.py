@@ -8,7 +8,7 @@ texts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rowspace.statements.identifiers import qualified, quote
 
@@ -16,6 +16,8 @@ __all__ = ["Copy", "Merge", "StagedColumn"]
 
 #: The WITH query of rows that are parameters.
 _GIVEN = "rowspace_given"
+
+_JSON = ("JSON", "JSONB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,14 @@ class Merge:
         In the order of the keys: loads of the same rows at once wait for each other, and not in a circle.
         """
         return f"WITH {self._merging(self.staged)}"
+
+    def with_json_as_text(self) -> Merge:
+        """Return the same load where JSON comes as text: on asyncpg an application's codec for JSON takes objects."""
+        columns = [
+            replace(column, staged_as="TEXT", cast_to=column.staged_as) if column.staged_as in _JSON else column
+            for column in self.columns
+        ]
+        return replace(self, columns=tuple(columns))
 
     def merge_given(self, rows: int, *, numbered: bool = False) -> str:
         """Return the same statement for so many rows whose values are parameters, none of them staged.

@@ -44,7 +44,7 @@ def key_decoder(type_: types.TypeEngine[Any], *, endless: bool = False) -> Decod
         return _integer
     if isinstance(type_, types.Uuid) and type_.native_uuid:
         return lambda data: uuid.UUID(bytes=data)
-    # Not as text, which depends on DateStyle and IntervalStyle.
+    # These and bytes not as text, which depends on DateStyle, IntervalStyle and bytea_output.
     if isinstance(type_, types.Date):
         return _moment_of(dt.date(2000, 1, 1), "days", endless=endless)
     if isinstance(type_, types.DateTime):
@@ -52,7 +52,8 @@ def key_decoder(type_: types.TypeEngine[Any], *, endless: bool = False) -> Decod
         return _moment_of(dt.datetime(2000, 1, 1, tzinfo=zone), "microseconds", endless=endless)
     if isinstance(type_, postgresql.INTERVAL) or (isinstance(type_, types.Interval) and type_.native):
         return _span
-    return bytes.decode if isinstance(type_, types.String) and not isinstance(type_, types.Enum) else None
+    is_text = isinstance(type_, types.String) and not isinstance(type_, types.Enum)
+    return bytes.decode if is_text else bytes if isinstance(type_, types.LargeBinary) else None
 
 
 def _integer(data: bytes) -> int:

@@ -88,6 +88,10 @@ class ById(Base):
     __tablename__ = "values_by_variants"
     id = mapped_column(Uuid().with_variant(String(36), "postgresql"), primary_key=True)
     other = mapped_column(Uuid(native_uuid=False), primary_key=True)
+    # As models have it that are tested on SQLite.
+    uuid = mapped_column(String(36).with_variant(Uuid(), "postgresql"), primary_key=True)
+    text = mapped_column(String(36).with_variant(Uuid(as_uuid=False), "postgresql"), primary_key=True)
+    number = mapped_column(Integer().with_variant(BigInteger(), "postgresql"), primary_key=True)
     embedding = mapped_column(Vector(1))
 
 
@@ -179,8 +183,13 @@ def test_a_date_without_end_is_found_by_what_it_was_set_to(session):
         assert repository.count(Value.until == until) == 1
 
 
-def test_keys_of_a_variant_are_read(session):
-    key = {"id": str(uuid.UUID(int=1)), "other": uuid.UUID(int=2)}
-    Repository(session, ById).upsert([{**key, "embedding": [1]}])
+def test_keys_of_a_variant_are_read_and_taken(session):
+    text_of, seven = str(uuid.UUID(int=1)), uuid.UUID(int=7)
+    row = {"id": text_of, "other": uuid.UUID(int=2), "uuid": seven, "text": str(seven), "number": 2**40}
+    repository = Repository(session, ById)
+    repository.upsert([{**row, "embedding": [1]}])
     found = MatrixRepository(session, ById).read()
-    assert found.keys == [(key["id"], key["other"])]
+    assert found.keys == [tuple(row.values())]
+    assert repository.get(found.keys[0]) is not None
+    assert MatrixRepository(session, ById).update(found.keys, [[2]]) == 1
+    assert repository.delete(found.keys) == 1

@@ -236,6 +236,7 @@ class Period(Own):
     span: Mapped[timedelta] = mapped_column(primary_key=True)
     months: Mapped[timedelta] = mapped_column(INTERVAL, primary_key=True)
     numbers: Mapped[Range[int]] = mapped_column(INT4RANGE, primary_key=True)
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
     signal: Mapped[np.ndarray] = mapped_column(Vector(2))
 
 
@@ -249,7 +250,7 @@ PERIODS = [
 def test_keys_of_times_are_those_that_entities_have(database):
     with database.begin() as session:
         session.execute(CreateTable(Period.__table__))
-        rest = "interval '-14 months 3 days', int4range '[1,3]', '[1, 2]'"
+        rest = r"interval '-14 months 3 days', int4range '[1,3]', bytea '\x5c00ff', '[1, 2]'"
         insert = text(f"INSERT INTO periods VALUES (:day, :local, :moment, :span, {rest})")
         types = {"day": Date, "local": DateTime(), "moment": DateTime(timezone=True), "span": Interval}
         for period in PERIODS:
@@ -260,6 +261,7 @@ def test_keys_of_times_are_those_that_entities_have(database):
         # Only now: psycopg's own rows have no interval of such a style.
         session.execute(text("SET LOCAL DateStyle = 'German'"))
         session.execute(text("SET LOCAL IntervalStyle = 'sql_standard'"))
+        session.execute(text("SET LOCAL bytea_output = 'escape'"))
         repository = MatrixRepository(session, Period)
         for where in ((), [Period.signal.is_not(None)]):
             assert sorted((repository.read(where)).keys, key=str) == sorted(entities, key=str)

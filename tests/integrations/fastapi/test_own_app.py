@@ -263,6 +263,8 @@ async def test_an_application_with_a_database_of_ones_own_may_be_mounted(databas
     async with client_of(app) as client:
         assert (await client.get("/vectors/api/collections")).status_code == 200
         assert (await client.get("/vectors/readyz")).status_code == 200
+        # Not /vectors, of which a proxy may have taken off more.
+        assert (await client.get("/vectors/openapi.json")).json()["servers"] == [{"url": "."}]
 
 
 @pytest.mark.parametrize(

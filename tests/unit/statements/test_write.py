@@ -56,6 +56,13 @@ def test_given_rows_are_parameters_of_one_statement():
     assert "JOIN rowspace_given s ON" in odd
 
 
+def test_json_comes_as_text_where_a_codec_might_take_no_other():
+    columns = (*PLAIN.columns, StagedColumn("meta", "JSONB"))
+    statement = replace(PLAIN, columns=columns).with_json_as_text().merge_given(2, numbered=True)
+    assert "(VALUES (CAST($1 AS INTEGER), CAST($2 AS TEXT), CAST($3 AS TEXT)), ($4, $5, $6))" in statement
+    assert "SELECT id, title, CAST(meta AS JSONB) FROM rowspace_given" in statement
+
+
 def test_odd_names_are_quoted_and_constants_and_casts_come_in():
     assert ODD.target == '"Schema"."Odd ""table"""'
     assert ODD.to_stage().statement() == 'COPY pg_temp.stage_1 ("Key", "select") FROM STDIN (FORMAT BINARY)'

@@ -57,6 +57,7 @@ def create_app(
         openapi_tags=TAGS,
         # Beside the description, below whatever path a proxy takes off.
         servers=[{"url": "."}],
+        root_path_in_servers=False,
         # For clients that are made of the description: `put_documents`, without the path.
         generate_unique_id_function=lambda route: route.name,
         lifespan=None if database is not None else _lifespan(backend),

@@ -133,7 +133,9 @@ class _Stage:
         """Merge rows, so many, into the target and return how many were inserted and updated."""
         values = self._values(rows, data)
         if values is not None:
-            statement = self._merge.merge_given(rows, numbered=self.connection.dialect.driver == "asyncpg")
+            is_asyncpg = self.connection.dialect.driver == "asyncpg"
+            merge = self._merge.with_json_as_text() if is_asyncpg else self._merge
+            statement = merge.merge_given(rows, numbered=is_asyncpg)
             given: Any = (await self.connection.exec_driver_sql(statement, values)).one()
             return given[0], given[1]
         ready = self._merge.clear_stage() if self._made else self._merge.create_stage()
