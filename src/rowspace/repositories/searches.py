@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement
 
 from rowspace.errors import InvalidSetting, InvalidVector
 from rowspace.models import Collection
-from rowspace.repositories import wide
+from rowspace.repositories.remembered import found_by
 from rowspace.repositories.subjects import Subject, Where
 from rowspace.settings import DEFAULT_EF_SEARCH, NO_SETTINGS, SearchSettings
 from rowspace.statements import quantized
@@ -80,7 +80,7 @@ class Search(Generic[M]):
         """What an index finds the rows by, None where it is not to be tried whether they are few."""
         if not self.few or self.shape.exact or self.settings.iterative_scan is not None:
             return None
-        return wide.found_by(self.target, self.parameters)
+        return found_by(self.target, self.parameters)
 
     @property
     def is_limited(self) -> bool:

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
 from rowspace.repositories._async.verbatim import run_verbatim
-from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.reading import Reading
 from rowspace.repositories.subjects import Conditions, Subject
+from rowspace.repositories.transactions import may_hide
 from rowspace.wire.copy import copy_out_async
 
 __all__ = ["copied"]

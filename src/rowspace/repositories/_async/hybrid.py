@@ -116,7 +116,7 @@ class AsyncHybridRepository(Generic[M]):
             await self._plan_for_values(conditions.clauses)
             hits = [text_hit(row, marker) for row in await self.session.execute(statement, values)]
         if not hits and not conditions.clauses:
-            await refuse_dropped(self.session, self._subject.target.model, self._subject.collection)
+            await refuse_dropped(self.session, self._subject.collection)
         return hits
 
     async def hybrid(

@@ -16,12 +16,12 @@ from rowspace.repositories._async.exporting import copied
 from rowspace.repositories._async.policies import under_policies
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
-from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import session_of, several
 from rowspace.repositories.reading import Reading, plan_reading
 from rowspace.repositories.schemas import is_endless, schemas_of
 from rowspace.repositories.subjects import Conditions, Where, rows_of
+from rowspace.repositories.transactions import may_hide
 from rowspace.results import Matrix
 from rowspace.statements.batch import key_names
 from rowspace.statements.visible import discard_hidden

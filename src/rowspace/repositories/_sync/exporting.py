@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
 from rowspace.repositories._sync.verbatim import run_verbatim
-from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.reading import Reading
 from rowspace.repositories.subjects import Conditions, Subject
+from rowspace.repositories.transactions import may_hide
 from rowspace.wire.copy import copy_out
 
 __all__ = ["copied"]

@@ -117,7 +117,7 @@ class HybridRepository(Generic[M]):
             self._plan_for_values(conditions.clauses)
             hits = [text_hit(row, marker) for row in self.session.execute(statement, values)]
         if not hits and not conditions.clauses:
-            refuse_dropped(self.session, self._subject.target.model, self._subject.collection)
+            refuse_dropped(self.session, self._subject.collection)
         return hits
 
     def hybrid(

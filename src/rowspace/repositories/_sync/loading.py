@@ -14,10 +14,10 @@ from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
 from rowspace.models import Document
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, check_row, iter_rows, plan_load, take
-from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import size
 from rowspace.repositories.schemas import is_endless, schemas_of
+from rowspace.repositories.transactions import may_hide
 from rowspace.results import LoadReport
 from rowspace.statements.text import word_count
 from rowspace.statements.visible import staged_visible
