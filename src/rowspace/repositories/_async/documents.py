@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
-from contextlib import aclosing
 from typing import Any, Unpack, cast
 
 from sqlalchemy import ColumnElement, CursorResult
@@ -237,7 +236,7 @@ class AsyncDocumentRepository:
         """
         return await run_search(self.session, plan_search(self._subject, k, where, options, query=query))
 
-    async def stream(
+    def stream(
         self,
         query: Any,
         *,
@@ -264,12 +263,9 @@ class AsyncDocumentRepository:
             InvalidVector: the query is no vector, or not of the collection's dimension.
             InvalidSetting: the chunk size is out of range.
         """
-        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance, "exact": True}
-        search = plan_search(self._subject, 1, where, {**options, "with_embedding": with_embedding}, query=query)
-        found = stream_hits(self.session, search, chunk_size)
-        async with aclosing(found) as hits:
-            async for hit in hits:
-                yield hit
+        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance}
+        options["with_embedding"] = with_embedding
+        return stream_hits(self.session, self._subject, query, where=where, chunk_size=chunk_size, **options)
 
     async def _begin_to_build(self) -> None:
         """Keep everybody else from building indexes of the collection until the transaction ends."""

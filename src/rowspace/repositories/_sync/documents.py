@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import closing
 from typing import Any, Unpack, cast
 
 from sqlalchemy import ColumnElement, Connection, CursorResult
@@ -265,12 +264,9 @@ class DocumentRepository:
             InvalidVector: the query is no vector, or not of the collection's dimension.
             InvalidSetting: the chunk size is out of range.
         """
-        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance, "exact": True}
-        search = plan_search(self._subject, 1, where, {**options, "with_embedding": with_embedding}, query=query)
-        found = stream_hits(self.session, search, chunk_size)
-        with closing(found) as hits:
-            for hit in hits:
-                yield hit
+        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance}
+        options["with_embedding"] = with_embedding
+        return stream_hits(self.session, self._subject, query, where=where, chunk_size=chunk_size, **options)
 
     def _begin_to_build(self) -> None:
         """Keep everybody else from building indexes of the collection until the transaction ends."""

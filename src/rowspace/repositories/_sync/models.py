@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import closing
 from typing import Any, Generic, TypeVar, Unpack, cast
 
 from sqlalchemy import CursorResult, SQLColumnExpression, inspect
@@ -223,9 +222,6 @@ class Repository(Generic[M]):
             InvalidVector: the query is no vector, or not of the column's dimension.
             InvalidSetting: the chunk size is out of range.
         """
-        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance, "exact": True}
-        search = plan_search(self._subject, 1, where, {**options, "with_embedding": with_embedding}, query=query)
-        found = stream_hits(self.session, search, chunk_size)
-        with closing(found) as hits:
-            for hit in hits:
-                yield hit
+        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance}
+        options["with_embedding"] = with_embedding
+        return stream_hits(self.session, self._subject, query, where=where, chunk_size=chunk_size, **options)
