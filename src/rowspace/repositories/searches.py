@@ -15,8 +15,7 @@ from rowspace.errors import InvalidSetting, InvalidVector
 from rowspace.models import Collection
 from rowspace.repositories.remembered import found_by
 from rowspace.repositories.subjects import Subject, Where
-from rowspace.settings import DEFAULT_EF_SEARCH, NO_SETTINGS, SearchSettings
-from rowspace.statements import quantized
+from rowspace.settings import DEFAULT_EF_SEARCH, NO_SETTINGS, SearchSettings, candidates, covering
 from rowspace.statements.few import nearest_of_few
 from rowspace.statements.search import Nearest, Target, built, nearest, parameters
 
@@ -92,7 +91,7 @@ class Search(Generic[M]):
         """Rows that are re-ranked, with a quantized index; else None."""
         if self.target.quantize is None or self.shape.exact:
             return None
-        return quantized.candidates(self.target.quantize, self.shape.k, self.settings)
+        return candidates(self.target.quantize, self.shape.k, self.settings)
 
     def settings_for(self, scan: Scan) -> SearchSettings:
         """Return the settings of one scan."""
@@ -100,7 +99,7 @@ class Search(Generic[M]):
         return _iterating(settings) if scan == "iterative" else settings
 
     def _covering(self, candidates: int | None) -> SearchSettings:
-        return self.settings if candidates is None else quantized.covering(self.settings, candidates)
+        return self.settings if candidates is None else covering(self.settings, candidates)
 
     def scans(self) -> tuple[Scan, ...]:
         """Return the scans to try, each for when the one before came back with fewer rows than there are.
@@ -126,8 +125,7 @@ class Search(Generic[M]):
         shape = self.shape_of(scan, columns=columns)
         if scan == "few":
             return nearest_of_few(self.target, shape, *self.few)
-        build: Any = nearest if shape.candidates is None else quantized.nearest_quantized
-        return built(build, self.target, shape, self.where, keep=self.keep)
+        return built(nearest, self.target, shape, self.where, keep=self.keep)
 
     def shape_of(self, scan: Scan, *, columns: bool = False) -> Nearest:
         """Return the shape of the statement of one scan."""

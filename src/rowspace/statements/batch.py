@@ -32,17 +32,18 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from rowspace.statements.arrays import vectors_parameter
-from rowspace.statements.quantized import nearest_of
 from rowspace.statements.search import (
     DISTANCE,
     Nearest,
     Target,
     at_least,
     at_most,
+    by_comparison,
     distance_to,
     number,
     scanned,
     select_hits,
+    walked,
 )
 
 __all__ = [
@@ -219,8 +220,14 @@ def _nearest(
 ) -> Select[Any]:
     distance = distance_to(target, queries.c.query)
     rows = scanned(target, distance, shape).where(*target.under(where), *but_for, *at_least(distance, shape))
-    found = nearest_of(rows.correlate(queries), target, shape, query=queries.c.query, filtered=bool(where))
-    return found.correlate(queries)
+    rows = rows.correlate(queries)
+    if shape.exact or not (shape.iterative or shape.candidates):
+        order = by_comparison(distance) if shape.exact else distance
+        return rows.order_by(order).limit(number(shape.k)).correlate(queries)
+    found = walked(rows, target, shape, distance, filtered=bool(where), query=queries.c.query)
+    inner = found.lateral("rowspace_ranked")
+    ranked = select(*inner.c).order_by(by_comparison(inner.c[DISTANCE])).limit(number(shape.k))
+    return ranked.correlate(queries)
 
 
 def _hits_among(queries: FromClause, target: Target[M], shape: Nearest, where: Where) -> Select[int, M, float]:

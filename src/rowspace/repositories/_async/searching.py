@@ -19,7 +19,6 @@ from rowspace.repositories.remembered import WIDE
 from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
 from rowspace.settings import NO_SETTINGS
-from rowspace.statements import quantized
 from rowspace.statements.few import FEW
 from rowspace.statements.search import count_candidates
 
@@ -113,7 +112,5 @@ async def _gave_up(session: AsyncSession, search: Search[Any]) -> bool:
         return True
     shape = search.shape_of("plain")
     wanted = shape.candidates or shape.k
-    count = count_candidates if shape.candidates is None else quantized.count_candidates
-    statement = count(search.target, shape, search.where)
-    found = await session.scalar(statement, search.parameters)
+    found = await session.scalar(count_candidates(search.target, shape, search.where), search.parameters)
     return found is not None and found < wanted

@@ -18,7 +18,6 @@ from rowspace.repositories.remembered import WIDE
 from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
 from rowspace.settings import NO_SETTINGS
-from rowspace.statements import quantized
 from rowspace.statements.few import FEW
 from rowspace.statements.search import count_candidates
 
@@ -112,7 +111,5 @@ def _gave_up(session: Session, search: Search[Any]) -> bool:
         return True
     shape = search.shape_of("plain")
     wanted = shape.candidates or shape.k
-    count = count_candidates if shape.candidates is None else quantized.count_candidates
-    statement = count(search.target, shape, search.where)
-    found = session.scalar(statement, search.parameters)
+    found = session.scalar(count_candidates(search.target, shape, search.where), search.parameters)
     return found is not None and found < wanted
