@@ -26,10 +26,9 @@ from rowspace.repositories.keys import check_comparable
 from rowspace.repositories.targets import conditions_of, searches_of, target_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import documents
-from rowspace.statements.batch import key_names
 from rowspace.statements.grouping import GroupKey
 from rowspace.statements.indexing import as_sql
-from rowspace.statements.search import Target
+from rowspace.statements.search import Target, key_columns
 from rowspace.tuning import Tuning, tuned, tuning_of
 
 __all__ = ["Conditions", "Subject", "Where", "rows_of", "subject_of"]
@@ -165,7 +164,7 @@ class Subject(Generic[M]):
         Raises:
             ConfigurationError, InvalidText: it has not as many values as the key has columns, or one of another type.
         """
-        parts, columns = key if isinstance(key, tuple | list) else (key,), _key_columns(self.target)
+        parts, columns = key if isinstance(key, tuple | list) else (key,), key_columns(self.target)
         if len(parts) != len(columns):
             message = f"The key of {self.target.model.__name__} is ({', '.join(columns)}), got {key!r}."
             raise ConfigurationError(message)
@@ -242,12 +241,6 @@ def rows_of(over: type[Any] | Collection, column: str | None = None) -> Subject[
     """
     searches = [] if isinstance(over, Collection) else searches_of(over)
     return subject_of(over, column, next((distance for name, distance in searches if column in {None, name}), None))
-
-
-@lru_cache(512)
-def _key_columns(target: Target[Any]) -> dict[str, Any]:
-    columns = inspect(target.model).columns
-    return {name: columns[name] for name in key_names(target)}
 
 
 @lru_cache(512)

@@ -40,6 +40,7 @@ from rowspace.statements.search import (
     at_most,
     by_comparison,
     distance_to,
+    key_columns,
     number,
     scanned,
     select_hits,
@@ -50,7 +51,6 @@ __all__ = [
     "QUERIES",
     "are_up_to",
     "count_many",
-    "key_names",
     "key_parameters",
     "nearest_keys",
     "nearest_many",
@@ -92,15 +92,14 @@ def nearest_many(
 
 
 def nearest_keys(target: Target[Any], shape: Nearest, where: Where = (), *, found_once: bool = False) -> Select[Any]:
-    """Select the same as `nearest_many` with the columns of `key_names` in place of the row."""
+    """Select the same as `nearest_many` with the columns of `key_columns` in place of the row."""
     queries = _given(target)
     if found_once:
         inner = _nearest_among(queries, target, shape, where).lateral("rowspace_hits")
-        keys: list[Any] = [inner.c[_KEY + name] for name in key_names(target)]
+        keys: list[Any] = [inner.c[_KEY + name] for name in key_columns(target)]
     else:
         inner = _nearest(queries, target, shape, where).lateral("rowspace_hits")
-        columns = inspect(target.model).columns
-        keys = [inner.corresponding_column(columns[name]) for name in key_names(target)]
+        keys = [inner.corresponding_column(column) for column in key_columns(target).values()]
     distance = inner.c[DISTANCE]
     return (
         select(queries.c.position, *keys, distance)
@@ -163,15 +162,9 @@ def worth_comparing(table: str, k: int, dimension: int | None) -> ColumnElement[
     return select(func.least(same, kept, type_=BigInteger())).scalar_subquery()
 
 
-def key_names(target: Target[Any]) -> list[str]:
-    """Return the attributes of the primary key that the scope leaves open: `id` for a document."""
-    scoped = dict(target.scope)
-    return [name for name in _all_key_names(target) if name not in scoped]
-
-
 def key_parameters(target: Target[Any], key: tuple[Any, ...]) -> dict[str, Any]:
-    """Return the parameters for the key of `similar_to`, one value for each of `key_names`."""
-    return {_KEY + name: value for name, value in zip(key_names(target), key, strict=True)}
+    """Return the parameters for the key of `similar_to`, one value for each of `key_columns`."""
+    return {_KEY + name: value for name, value in zip(key_columns(target), key, strict=True)}
 
 
 def _given(target: Target[Any]) -> FromClause:
@@ -197,7 +190,7 @@ def _stored(target: Target[Any]) -> FromClause:
 
 
 def _is_key(target: Target[Any], entity: Any) -> ColumnElement[bool]:
-    return and_(*(getattr(entity, name) == bindparam(_KEY + name) for name in key_names(target)))
+    return and_(*(getattr(entity, name) == bindparam(_KEY + name) for name in key_columns(target)))
 
 
 def _hits(

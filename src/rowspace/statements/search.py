@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
     Boolean,
+    Column,
     ColumnElement,
     Double,
     Select,
@@ -45,6 +46,7 @@ __all__ = [
     "distance_to",
     "first_of",
     "in_order",
+    "key_columns",
     "loaded",
     "nearest",
     "planned_for",
@@ -360,6 +362,14 @@ def loaded(target: Target[Any], shape: Nearest) -> tuple[str, ...]:
     attributes = inspect(target.model).column_attrs
     wanted = [one.key for one in attributes if (shape.with_embedding if one.key == target.column else not one.deferred)]
     return tuple(wanted)
+
+
+@lru_cache(512)
+def key_columns(target: Target[Any]) -> dict[str, Column[Any]]:
+    """Return the columns of the primary key that the scope leaves open, by attribute: `id` for a document."""
+    mapper, scoped = inspect(target.model), dict(target.scope)
+    columns = {mapper.get_property_by_column(column).key: column for column in mapper.primary_key}
+    return {name: column for name, column in columns.items() if name not in scoped}
 
 
 def beyond(k: int) -> int:

@@ -22,7 +22,7 @@ from rowspace.repositories.schemas import is_endless, schemas_of
 from rowspace.repositories.subjects import Where, rows_of
 from rowspace.repositories.transactions import may_hide
 from rowspace.results import Matrix
-from rowspace.statements.batch import key_names
+from rowspace.statements.search import key_columns
 from rowspace.statements.visible import discard_hidden
 from rowspace.vectors import as_matrix
 
@@ -94,7 +94,7 @@ class AsyncMatrixRepository:
             twice, _ = Counter(keys).most_common(1)[0]
             message = f"Expected each key once, got {twice[0] if len(twice) == 1 else twice!r} twice."
             raise InvalidRow(message)
-        names = [*key_names(self._subject.target), self._subject.target.column]
+        names = [*key_columns(self._subject.target), self._subject.target.column]
         with mapped_errors():
             # The keys may be of rows that the session is about to add.
             await self.session.flush()

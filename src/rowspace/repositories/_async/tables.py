@@ -17,8 +17,8 @@ from rowspace.repositories._async.exporting import copied
 from rowspace.repositories.given import session_of
 from rowspace.repositories.reading import columns_of, first_vector, plan_columns
 from rowspace.repositories.subjects import Where, rows_of
-from rowspace.statements.batch import key_names
 from rowspace.statements.metadata import key_kinds
+from rowspace.statements.search import key_columns
 from rowspace.wire.columns import RawColumn
 
 __all__ = ["AsyncTableRepository"]
@@ -49,7 +49,7 @@ class AsyncTableRepository:
     @property
     def keys(self) -> tuple[str, ...]:
         """The attributes of the primary key, which is `id` for documents."""
-        return tuple(key_names(self._subject.target))
+        return tuple(key_columns(self._subject.target))
 
     @property
     def dimension(self) -> int | None:
