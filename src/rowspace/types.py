@@ -35,12 +35,14 @@ __all__ = ["Bit", "HalfVector", "SparseVector", "Vector", "VectorType", "decorat
 T = TypeVar("T")
 
 
-class VectorComparator(TypeEngine.Comparator[Any]):
-    """The distances of a vector column, each an SQL expression of type double precision."""
-
+class _Comparator(TypeEngine.Comparator[Any]):
     def distance(self, other: Any, distance: Distance) -> ColumnElement[float]:
         """Return the distance to a value or to another column."""
         return cast("ColumnElement[float]", self.op(distance.operator, return_type=Double())(other))
+
+
+class VectorComparator(_Comparator):
+    """The distances of a vector column, each an SQL expression of type double precision."""
 
     def l2_distance(self, other: Any) -> ColumnElement[float]:
         """Return `column <-> other`, the Euclidean distance."""
@@ -59,12 +61,8 @@ class VectorComparator(TypeEngine.Comparator[Any]):
         return self.distance(other, Distance.L1)
 
 
-class BitComparator(TypeEngine.Comparator[Any]):
+class BitComparator(_Comparator):
     """The distances of a bit column."""
-
-    def distance(self, other: Any, distance: Distance) -> ColumnElement[float]:
-        """Return the distance to a value or to another column."""
-        return cast("ColumnElement[float]", self.op(distance.operator, return_type=Double())(other))
 
     def hamming_distance(self, other: Any) -> ColumnElement[float]:
         """Return `column <~> other`, the number of bits that differ."""

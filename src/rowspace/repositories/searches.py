@@ -163,7 +163,6 @@ def plan_search(
     *,
     query: Any = LATER,
     more: Sequence[ColumnElement[bool]] = (),
-    values: Mapping[str, Any] | None = None,
 ) -> Search[M]:
     """Return the search for the k rows nearest to `query`, which may be left to the statement.
 
@@ -174,7 +173,6 @@ def plan_search(
         options: the caller's options.
         query: a vector; by default it comes from the statement.
         more: conditions of the search's own.
-        values: the parameters of these.
 
     Raises:
         TypeError: an option that does not exist.
@@ -200,7 +198,7 @@ def plan_search(
     return Search(
         target=subject.target_under(where),
         shape=shape,
-        parameters={**bound, **conditions.parameters, **(values or {})},
+        parameters={**bound, **conditions.parameters},
         where=(*conditions.clauses, *more),
         keep=conditions.keep and not more,
         settings=subject.settings(settings),

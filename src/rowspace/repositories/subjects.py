@@ -12,7 +12,6 @@ from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 from sqlalchemy import ColumnElement, SQLColumnExpression, inspect
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import SQLCoreOperations
 
@@ -22,7 +21,7 @@ from rowspace.filters import DOCUMENT, Filter, filter_predicate, filter_values, 
 from rowspace.models import Collection
 from rowspace.repositories.given import at_hand, conditions
 from rowspace.repositories.key_values import key_value
-from rowspace.repositories.keys import check_comparable
+from rowspace.repositories.keys import check_comparable, metadata_of
 from rowspace.repositories.targets import conditions_of, searches_of, target_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import documents
@@ -206,7 +205,14 @@ class Subject(Generic[M]):
 
     def _metadata(self) -> ColumnElement[Any]:
         model: Any = self.target.model
-        return _metadata_of(model)
+        metadata = metadata_of(model)
+        if metadata is None:
+            message = (
+                f"A metadata filter needs a JSONB attribute `meta`, which {model.__name__} has not: "
+                "pass conditions on its columns."
+            )
+            raise ConfigurationError(message)
+        return metadata
 
 
 def subject_of(
@@ -241,19 +247,6 @@ def rows_of(over: type[Any] | Collection, column: str | None = None) -> Subject[
     """
     searches = [] if isinstance(over, Collection) else searches_of(over)
     return subject_of(over, column, next((distance for name, distance in searches if column in {None, name}), None))
-
-
-@lru_cache(512)
-def _metadata_of(model: Any) -> ColumnElement[Any]:
-    columns = inspect(model).columns
-    if "meta" in columns and isinstance(columns["meta"].type, JSONB):
-        metadata: ColumnElement[Any] = columns["meta"]
-        return metadata
-    message = (
-        f"A metadata filter needs a JSONB attribute `meta`, which {model.__name__} has not: "
-        "pass conditions on its columns."
-    )
-    raise ConfigurationError(message)
 
 
 @lru_cache(512)
