@@ -191,20 +191,12 @@ class VectorType(UserDefinedType[T], Generic[T]):
 
     def literal_processor(self, dialect: Dialect) -> Callable[[Any], str]:  # noqa: ARG002
         """Return the function that renders a value into SQL text, for offline migrations and `--sql`."""
-
-        def process(value: Any) -> str:
-            return f"'{self.to_text(self.coerce(value))}'"
-
-        return process
+        return lambda value: f"'{self.to_text(self.coerce(value))}'"
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
         """Return the function that turns what the driver gave into a value."""
         decode = self.decode
-
-        def process(value: Any) -> Any:
-            return None if value is None else decode(value)
-
-        return process
+        return lambda value: None if value is None else decode(value)
 
 
 class Vector(VectorType[NDArray[np.float32]]):

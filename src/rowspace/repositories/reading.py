@@ -16,7 +16,7 @@ from rowspace.repositories.schemas import Schemas, schema_in
 from rowspace.repositories.subjects import Conditions, Subject
 from rowspace.repositories.targets import mapper_of
 from rowspace.statements.models import table_of_one
-from rowspace.statements.read import Export, ExportColumn, ExportKey
+from rowspace.statements.read import Export, ExportColumn
 from rowspace.statements.visible import collect
 from rowspace.types import HalfVector, Vector, on_postgresql, vector_type_of
 from rowspace.wire.columns import ColumnsDecoder, export_column, kind_of
@@ -140,7 +140,7 @@ def _export(subject: Subject[Any], schemas: Schemas, columns: tuple[ExportColumn
         table=subject.partition or table.name,
         schema=schema_in(schemas, table),
         columns=columns,
-        keys=tuple(ExportKey(key.name, ddl_of(key.type, schemas)) for key in _keys(subject)),
+        keys=tuple((key.name, ddl_of(key.type, schemas)) for key in _keys(subject)),
         selection=f"rowspace_{uuid4().hex[:12]}" if selects else None,
         constants=subject.target.scope if subject.through else (),
     )
