@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import inspect
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,7 +18,7 @@ from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.building import check_alone
 from rowspace.repositories.given import is_text, mapping, session_of
 from rowspace.repositories.naming import check_collection, check_language
-from rowspace.repositories.schemas import schema_in, schemas_of
+from rowspace.repositories.schemas import partition_of, schemas_of
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
 from rowspace.statements.catalog import facts_of, index_facts, is_owned, keeps_builders_off, schema_of
@@ -239,8 +238,7 @@ class AsyncCollectionRepository:
 
     async def partition_of(self, collection: Collection) -> Partition:
         """Return the partition that holds a collection's documents; costs no statement."""
-        schemas = schemas_of(await self._connection())
-        return Partition(collection.id, collection.dimension, schema_in(schemas, inspect(Document).local_table))
+        return partition_of(collection, schemas_of(await self._connection()))
 
     async def new_partition_of(self, collection: Collection) -> Partition:
         """Return the partition with its schema, for what makes a table; costs a look into the catalogs.

@@ -9,10 +9,9 @@ from sqlalchemy.orm import Session
 
 from rowspace.errors import CollectionNotFound, mapped_errors
 from rowspace.models import Collection, Document
-from rowspace.repositories.schemas import schema_in, schemas_of
+from rowspace.repositories.schemas import partition_of, schemas_of
 from rowspace.repositories.searches import Search
 from rowspace.statements.catalog import is_there
-from rowspace.statements.identifiers import qualified
 
 __all__ = ["refuse_dropped", "refuse_dropped_under"]
 
@@ -38,7 +37,6 @@ def refuse_dropped(session: Session, collection: Collection | None) -> None:
         return
     with mapped_errors():
         connection = session.connection(bind_arguments={"mapper": Document})
-        schema = schema_in(schemas_of(connection), Document.__table__)
-        if connection.scalar(is_there(qualified(collection.partition, schema))):
+        if connection.scalar(is_there(partition_of(collection, schemas_of(connection)).qualified)):
             return
     raise CollectionNotFound.dropped(collection.name)
