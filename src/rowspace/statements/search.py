@@ -331,7 +331,7 @@ def walked(
 ) -> Select[Any]:
     """Select the first of `rows` that a scan of the index comes by, some more than k, to be ranked by `distance`."""
     if shape.candidates is None:
-        return first_of(rows, distance, beyond(shape.k), filtered=filtered)
+        return first_of(rows, distance, shape.k + min(shape.k, _BEYOND), filtered=filtered)
     return first_of(rows, approximate_distance(target, query), shape.candidates, filtered=filtered)
 
 
@@ -370,11 +370,6 @@ def key_columns(target: Target[Any]) -> dict[str, Column[Any]]:
     mapper, scoped = inspect(target.model), dict(target.scope)
     columns = {mapper.get_property_by_column(column).key: column for column in mapper.primary_key}
     return {name: column for name, column in columns.items() if name not in scoped}
-
-
-def beyond(k: int) -> int:
-    """Return how many rows of an iterative scan are sorted again, to have the k nearest among them."""
-    return k + min(k, _BEYOND)
 
 
 def at_most(distance: ColumnElement[float], shape: Nearest) -> list[ColumnElement[bool]]:

@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from rowspace.distance import Distance
-from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
+from rowspace.errors import CollectionNotFound, mapped_errors
 from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.policies import guards_of
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.building import check_alone
 from rowspace.repositories.given import is_text, mapping, session_of
-from rowspace.repositories.naming import check_collection, check_language
+from rowspace.repositories.naming import check_collection, check_language, unless_taken
 from rowspace.repositories.schemas import partition_of, schemas_of
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
@@ -84,7 +83,10 @@ class CollectionRepository:
         )
         with mapped_errors():
             self._check_language(language)
-            self._insert(collection)
+            # In a savepoint: a name that is taken must not cost the caller the transaction.
+            with unless_taken(name):
+                with self.session.begin_nested():
+                    self.session.add(collection)
         self.create_tables(collection)
         return collection
 
@@ -92,15 +94,6 @@ class CollectionRepository:
         # Every server has `simple`: asking for it would cost a round trip for nothing.
         if language != "simple":
             check_language(language, [*(self._connection()).scalars(statements.languages())])
-
-    def _insert(self, collection: Collection) -> None:
-        try:
-            # In a savepoint: a name that is taken must not cost the caller the transaction.
-            with self.session.begin_nested():
-                self.session.add(collection)
-        except IntegrityError as error:
-            message = f"There is already a collection {collection.name!r}."
-            raise CollectionExists(message) from error
 
     def get(self, name: str) -> Collection:
         """Return the collection of a name; costs one row.
@@ -139,13 +132,9 @@ class CollectionRepository:
         check_collection(new_name, collection.dimension, collection.distance, None)
         # Somebody may be dropping it: that a row is no more there would be an error of the session's.
         self.lock(collection, ["name"])
-        with mapped_errors():
-            try:
-                with self.session.begin_nested():
-                    collection.name = new_name
-            except IntegrityError as error:
-                message = f"There is already a collection {new_name!r}."
-                raise CollectionExists(message) from error
+        with mapped_errors(), unless_taken(new_name):
+            with self.session.begin_nested():
+                collection.name = new_name
         return collection
 
     def drop(self, name: str) -> None:
