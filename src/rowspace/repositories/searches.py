@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar
 
 from sqlalchemy import ColumnElement
 
-from rowspace.errors import InvalidSetting, InvalidVector
+from rowspace.errors import ConfigurationError, InvalidSetting, InvalidVector
 from rowspace.models import Collection
 from rowspace.repositories.remembered import found_by
 from rowspace.repositories.subjects import Subject, Where
@@ -240,7 +240,12 @@ def _limit(options: Mapping[str, Any], name: str) -> float | None:
 def _options(options: SearchOptions, subject: Subject[Any]) -> tuple[float | None, float | None, SearchSettings | None]:
     """Return the least and the largest distance, and the settings that are asked for."""
     _check(options)
-    farthest = subject.limit(_limit(options, "max_distance"), _limit(options, "min_similarity"))
+    farthest, similarity = _limit(options, "max_distance"), _limit(options, "min_similarity")
+    if similarity is not None:
+        if farthest is not None:
+            message = "max_distance and min_similarity are two words for one limit: give one of them."
+            raise ConfigurationError(message)
+        farthest = subject.target.distance.distance_at(similarity)
     settings, recall = options.get("settings"), options.get("recall")
     asked = settings if recall is None else replace(settings or NO_SETTINGS, recall=recall)
     return _limit(options, "min_distance"), farthest, asked

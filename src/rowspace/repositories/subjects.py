@@ -190,19 +190,6 @@ class Subject(Generic[M]):
         message = f"Hits are grouped by an attribute, such as Article.section, or a path in the metadata, got {by!r}."
         raise ConfigurationError(message)
 
-    def limit(self, max_distance: float | None, min_similarity: float | None) -> float | None:
-        """Return the largest distance that is wanted, from either way to say it.
-
-        Raises:
-            ConfigurationError: both are given.
-        """
-        if min_similarity is None:
-            return max_distance
-        if max_distance is not None:
-            message = "max_distance and min_similarity are two words for one limit: give one of them."
-            raise ConfigurationError(message)
-        return self.target.distance.distance_at(min_similarity)
-
     def _metadata(self) -> ColumnElement[Any]:
         model: Any = self.target.model
         metadata = metadata_of(model)
