@@ -66,42 +66,40 @@ class _Opened:
 
         def __init__(self, engine: Any, *, schema: str | None) -> None: ...
 
-    _server: EmbeddedServer | None = None
-    _opened_with: dict[str, Any] | None = None
+    #: The embedded server that was started for this database, if one was.
+    server: EmbeddedServer | None = None
+
+    #: The engine options that `open` was given; None for an engine that was handed in. With the URL and the schema they
+    #: are what it takes to open the other side of the same database.
+    opened_with: dict[str, Any] | None = None
 
     @classmethod
-    def _open(cls, create: Callable[..., Any], side: str, url: str | URL | None, **options: Any) -> Self:
+    def _open(
+        cls,
+        create: Callable[..., Any],
+        url: str | URL | None,
+        *,
+        side: str,
+        schema: str | None,
+        options: dict[str, Any],
+    ) -> Self:
         target, server = _target(url, side)
-        schema = options.pop("schema")
         engine = create(target, **_options(target, options))
         sync_engine: Engine = getattr(engine, "sync_engine", engine)
         keep_to_process(sync_engine)
         if "pool_pre_ping" not in options:
             check_at_checkout(sync_engine)
         database = cls(engine, schema=schema)
-        database._server, database._opened_with = server, options
+        database.server, database.opened_with = server, options
         return database
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({shown(self.engine.url)!r})"
 
-    @property
-    def opened_with(self) -> dict[str, Any] | None:
-        """The engine options that `open` was given; None for an engine that was handed in.
-
-        With the URL and the schema they are what it takes to open the other side of the same database.
-        """
-        return self._opened_with
-
-    @property
-    def server(self) -> EmbeddedServer | None:
-        """The embedded server that was started for this database, if one was."""
-        return self._server
-
     def _stop_server(self) -> None:
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
+        if self.server is not None:
+            self.server.stop()
+            self.server = None
 
 
 class Database(_Opened):
@@ -134,7 +132,7 @@ class Database(_Opened):
             ConfigurationError: the URL cannot be read or names a driver that does not fit.
             MissingExtra: there is no URL and the extra `embedded` is not installed, or the driver is not.
         """
-        return cls._open(create_engine, "sync", url, schema=schema, **engine_options)
+        return cls._open(create_engine, url, side="sync", schema=schema, options=engine_options)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -150,7 +148,7 @@ class Database(_Opened):
 
     def close(self) -> None:
         """Close what `open` opened; an engine that was handed in stays open."""
-        if self._opened_with is not None:
+        if self.opened_with is not None:
             self.engine.dispose()
         self._stop_server()
 
@@ -185,7 +183,7 @@ class AsyncDatabase(_Opened):
             ConfigurationError: the URL cannot be read or names a driver that does not fit.
             MissingExtra: there is no URL and the extra `embedded` is not installed, or the driver is not.
         """
-        return cls._open(create_async_engine, "async", url, schema=schema, **engine_options)
+        return cls._open(create_async_engine, url, side="async", schema=schema, options=engine_options)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -203,7 +201,7 @@ class AsyncDatabase(_Opened):
 
     async def close(self) -> None:
         """Close what `open` opened; an engine that was handed in stays open."""
-        if self._opened_with is not None:
+        if self.opened_with is not None:
             await self.engine.dispose()
         self._stop_server()
 
