@@ -432,13 +432,9 @@ ischema_names["halfvec"] = HalfVector
 ischema_names["sparsevec"] = SparseVector
 
 
-#: pgvector's own column types: the attribute that holds the dimension differs by release.
-_PGVECTOR: dict[str, type[VectorType[Any]]] = {
-    "VECTOR": Vector,
-    "HALFVEC": HalfVector,
-    "BIT": Bit,
-    "SPARSEVEC": SparseVector,
-}
+#: Ours for pgvector's own column types, whose attribute with the dimension differs by release.
+_TYPES: tuple[type[VectorType[Any]], ...] = (Vector, HalfVector, Bit, SparseVector)
+_PGVECTOR = {kind.name.upper(): kind for kind in _TYPES}
 
 
 def vector_type_of(type_: TypeEngine[Any]) -> VectorType[Any] | None:
