@@ -51,7 +51,7 @@ class Distance(StrEnum):
         if (type_name == "bit") != self.for_bits or type_name not in {"vector", "halfvec", "sparsevec", "bit"}:
             message = f"{self.value} distance has no operator class for {type_name!r}."
             raise ConfigurationError(message)
-        return f"{type_name}_{_OPCLASS[self]}_ops"
+        return f"{type_name}_{'ip' if self is Distance.INNER_PRODUCT else self.value}_ops"
 
     def similarity(self, distance: float) -> float:
         """Return the similarity of a distance: larger is nearer.
@@ -93,13 +93,4 @@ _OPERATOR = {
     Distance.L1: "<+>",
     Distance.HAMMING: "<~>",
     Distance.JACCARD: "<%>",
-}
-
-_OPCLASS = {
-    Distance.L2: "l2",
-    Distance.COSINE: "cosine",
-    Distance.INNER_PRODUCT: "ip",
-    Distance.L1: "l1",
-    Distance.HAMMING: "hamming",
-    Distance.JACCARD: "jaccard",
 }

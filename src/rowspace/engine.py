@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -64,30 +64,42 @@ class _Opened:
     if TYPE_CHECKING:
         engine: Any
 
-    _server: EmbeddedServer | None = None
-    _owned = False
-    _opened_with: dict[str, Any] | None = None
+        def __init__(self, engine: Any, *, schema: str | None) -> None: ...
+
+    #: The embedded server that was started for this database, if one was.
+    server: EmbeddedServer | None = None
+
+    #: The engine options that `open` was given; None for an engine that was handed in. With the URL and the schema they
+    #: are what it takes to open the other side of the same database.
+    opened_with: dict[str, Any] | None = None
+
+    @classmethod
+    def _open(
+        cls,
+        create: Callable[..., Any],
+        url: str | URL | None,
+        *,
+        side: str,
+        schema: str | None,
+        options: dict[str, Any],
+    ) -> Self:
+        target, server = _target(url, side)
+        engine = create(target, **_options(target, options))
+        sync_engine: Engine = getattr(engine, "sync_engine", engine)
+        keep_to_process(sync_engine)
+        if "pool_pre_ping" not in options:
+            check_at_checkout(sync_engine)
+        database = cls(engine, schema=schema)
+        database.server, database.opened_with = server, options
+        return database
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({shown(self.engine.url)!r})"
 
-    @property
-    def opened_with(self) -> dict[str, Any] | None:
-        """The engine options that `open` was given; None for an engine that was handed in.
-
-        With the URL and the schema they are what it takes to open the other side of the same database.
-        """
-        return self._opened_with
-
-    @property
-    def server(self) -> EmbeddedServer | None:
-        """The embedded server that was started for this database, if one was."""
-        return self._server
-
     def _stop_server(self) -> None:
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
+        if self.server is not None:
+            self.server.stop()
+            self.server = None
 
 
 class Database(_Opened):
@@ -120,14 +132,7 @@ class Database(_Opened):
             ConfigurationError: the URL cannot be read or names a driver that does not fit.
             MissingExtra: there is no URL and the extra `embedded` is not installed, or the driver is not.
         """
-        target, server = _target(url, "sync")
-        engine = create_engine(target, **_options(target, engine_options))
-        keep_to_process(engine)
-        if "pool_pre_ping" not in engine_options:
-            check_at_checkout(engine)
-        database = cls(engine, schema=schema)
-        database._owned, database._server, database._opened_with = True, server, engine_options
-        return database
+        return cls._open(create_engine, url, side="sync", schema=schema, options=engine_options)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -143,7 +148,7 @@ class Database(_Opened):
 
     def close(self) -> None:
         """Close what `open` opened; an engine that was handed in stays open."""
-        if self._owned:
+        if self.opened_with is not None:
             self.engine.dispose()
         self._stop_server()
 
@@ -178,14 +183,7 @@ class AsyncDatabase(_Opened):
             ConfigurationError: the URL cannot be read or names a driver that does not fit.
             MissingExtra: there is no URL and the extra `embedded` is not installed, or the driver is not.
         """
-        target, server = _target(url, "async")
-        engine = create_async_engine(target, **_options(target, engine_options))
-        keep_to_process(engine.sync_engine)
-        if "pool_pre_ping" not in engine_options:
-            check_at_checkout(engine.sync_engine)
-        database = cls(engine, schema=schema)
-        database._owned, database._server, database._opened_with = True, server, engine_options
-        return database
+        return cls._open(create_async_engine, url, side="async", schema=schema, options=engine_options)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -203,7 +201,7 @@ class AsyncDatabase(_Opened):
 
     async def close(self) -> None:
         """Close what `open` opened; an engine that was handed in stays open."""
-        if self._owned:
+        if self.opened_with is not None:
             await self.engine.dispose()
         self._stop_server()
 
@@ -226,10 +224,10 @@ def _check_kind(engine: Any, kind: type[Engine | AsyncEngine]) -> None:
         raise ConfigurationError(message)
 
 
-def _target(url: str | URL | None, flavour: str) -> tuple[URL, EmbeddedServer | None]:
+def _target(url: str | URL | None, side: str) -> tuple[URL, EmbeddedServer | None]:
     resolved = resolve_url(url)
     if resolved is not None:
-        return _with_driver(resolved, flavour), None
+        return _with_driver(resolved, side), None
     try:
         server = EmbeddedServer()
     except MissingExtra as error:
@@ -241,11 +239,11 @@ def _target(url: str | URL | None, flavour: str) -> tuple[URL, EmbeddedServer | 
     return server.url, server
 
 
-def _with_driver(url: URL, flavour: str) -> URL:
-    drivers = _DRIVERS[flavour]
+def _with_driver(url: URL, side: str) -> URL:
+    drivers = _DRIVERS[side]
     name = "postgresql" if url.drivername == "postgres" else url.drivername
     if name not in drivers:
-        other = {"sync": "AsyncDatabase", "async": "Database"}[flavour]
+        other = {"sync": "AsyncDatabase", "async": "Database"}[side]
         hint = f" {name} goes with {other}." if name in {*_DRIVERS["sync"], *_DRIVERS["async"]} else ""
         message = f"Expected a URL that starts with one of {', '.join(drivers)}, got {url.drivername}.{hint}"
         raise ConfigurationError(message)

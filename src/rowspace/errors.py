@@ -8,7 +8,6 @@ The driver's own exception class says little: a dimension mismatch is `DataError
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from traceback import walk_tb
 from types import TracebackType
@@ -146,77 +145,7 @@ class ModelUnavailable(ModelError):
         self.retry_after = retry_after
 
 
-_BY_SQLSTATE: dict[str, type[RowspaceError]] = {
-    "22021": InvalidText,
-    "22023": InvalidSetting,
-    "22P05": InvalidText,
-    "25006": PermissionDenied,
-    "25P01": ConfigurationError,
-    "25P03": StoreUnavailable,
-    "25P04": StoreUnavailable,
-    "26000": ConfigurationError,
-    "28000": StoreUnavailable,
-    "28P01": StoreUnavailable,
-    "3D000": StoreUnavailable,
-    "40001": TransactionConflict,
-    "40P01": TransactionConflict,
-    "42501": PermissionDenied,
-    "42P05": ConfigurationError,
-    "53100": StoreUnavailable,
-    "53300": StoreUnavailable,
-    "55P03": TransactionConflict,
-    "57P01": StoreUnavailable,
-    "57P02": StoreUnavailable,
-    "57P03": StoreUnavailable,
-    "57P05": StoreUnavailable,
-}
-
 _DRIVERS = {"asyncpg", "psycopg", "psycopg2", "sqlalchemy"}
-
-# Of other types, no migration makes the operator or the function that is missing: it is the caller's.
-_OF_VECTORS = re.compile(r"\b(?:vector|halfvec|sparsevec|binary_quantize|documents_note_change)(?:\b|_)")
-
-# A type, an access method, an operator class or a setting of the extension; the first name is that of what is missing.
-_OF_EXTENSION = re.compile(r'(?!data type)[^"]*"(?:[^"]*\.)?(?:vector|halfvec|sparsevec|hnsw|ivfflat)["._]')
-
-# The partition of a collection, and what a re-embedding puts beside it: no migration makes them.
-_PARTITION = re.compile(r'relation "(?:[^"]*\.)?documents_\d+(?:_next|_changes)?" does not exist')
-
-# Every use of a collection begins with its row: of a column that a later migration adds, this is what is found missing.
-_OWN_COLUMN = re.compile(r'column (?:\w+\.)?collections\.\w+ does not exist|of relation "collections" does not exist')
-
-# The catalogs are read by a snapshot, what describes an entry of them is not; nor is, on a standby, an HNSW index that
-# a vacuum on the primary takes rows out of.
-_GONE = re.compile(
-    r"could not open relation with OID|cache lookup failed for (?:relation|index)\b|cannot load deleted element"
-)
-
-# The table of a prepared statement was altered; in the words of PostgreSQL, and of asyncpg.
-_OUTDATED = re.compile(r"cached (?:statement )?plan")
-
-_BY_MESSAGE: dict[str, Callable[[str], type[RowspaceError] | None]] = {
-    "0A000": lambda message: TransactionConflict if _OUTDATED.match(message) else None,
-    "21000": lambda message: InvalidRow if "affect row a second time" in message else None,
-    "22003": lambda message: InvalidVector if "halfvec" in message else None,
-    "42P01": lambda message: CollectionNotFound if _PARTITION.search(message) else SchemaNotReady,
-    "22000": lambda message: (
-        DimensionMismatch if "dimensions" in message else InvalidVector if "vec" in message else None
-    ),
-    "42703": lambda message: SchemaNotReady if _OWN_COLUMN.search(message) else None,
-    "42704": lambda message: (
-        ConfigurationError
-        if "text search configuration" in message
-        else SchemaNotReady
-        if _OF_EXTENSION.match(message)
-        else None
-    ),
-    "42883": lambda message: SchemaNotReady if _OF_VECTORS.search(message) else None,
-    "XX000": lambda message: TransactionConflict if _GONE.search(message) else None,
-    "54000": lambda message: InvalidText if "tsvector" in message else None,
-}
-
-# While it connects, libpq hands on the server's words alone.
-_FULL = re.compile(r"FATAL:\s+(?:too many connections for|sorry, too many clients|remaining connection slots)")
 
 # What drivers raise without a SQLSTATE for a server that is not reached; the second is psycopg's `connect_timeout`.
 _UNREACHED = {"OperationalError", "ConnectionTimeout"}
@@ -224,12 +153,13 @@ _UNREACHED = {"OperationalError", "ConnectionTimeout"}
 # What SQLAlchemy 2.0 puts in front of the words of asyncpg.
 _CLASS = re.compile(r"\A<class '[^']*'>: ")
 
-# What asyncpg says of `target_session_attrs`, as an internal error.
-_UNMATCHED = re.compile(r"None of the hosts match the target attribute")
-
 # What lies between a driver and the socket; names are looked up in a thread.
 _PLUMBING = {"asyncio", "concurrent", "selectors", "socket", "ssl", "uvloop"}
 
+# What stands for the SQLSTATE of an error that has none: "connection_exception", and a word of our own.
+_LOST, _EXHAUSTED = "08000", "pool"
+
+# What helps, by the kind of error, where nothing better is known.
 _FIX: dict[type[RowspaceError], str] = {
     CollectionNotFound: "The collection was dropped or replaced since it was looked up: get it again.",
     SchemaNotReady: (
@@ -241,128 +171,141 @@ _FIX: dict[type[RowspaceError], str] = {
     TransactionConflict: "Roll back and run the whole transaction again.",
 }
 
-_PREPARED = (
-    "A pooler such as PgBouncer gives each transaction another connection, without its prepared statements. Open the "
-    'database with connect_args={"prepare_threshold": None} for psycopg, {"statement_cache_size": 0, '
-    '"prepared_statement_cache_size": 0} for asyncpg; a URL for Rowspace says ?prepare_threshold=none or '
-    "?statement_cache_size=0&prepared_statement_cache_size=0."
-)
-
-# What helps where the kind of error does not tell.
-_FIX_BY_SQLSTATE = {
-    "08P01": "A pooler such as PgBouncer says so. Its pools may be full (default_pool_size); its log tells more.",
-    "21000": "Two rows of a batch have keys that are one to the server, as 'A' and 'a' of citext: give one of them.",
-    "22003": "A halfvec and an index with quantize='halfvec' hold numbers up to 65,504: scale the vectors.",
-    "25006": "The server is a standby, or the transaction may only read: connect to the primary.",
-    "25P01": "The session is in AUTOCOMMIT: streams and bulk reads and writes need a transaction.",
-    "25P03": "The session waited in a transaction for longer than idle_in_transaction_session_timeout: run it again.",
-    "25P04": "The transaction took longer than transaction_timeout: run it again in parts, or raise the limit.",
-    "26000": _PREPARED,
-    "42P05": _PREPARED,
-    "53100": (
-        "Make room on the server's disk, or in its /dev/shm, where a parallel build has its memory, and run it again."
-    ),
-    "53300": "Give the pools of its clients a smaller pool_size and max_overflow, or the server more max_connections.",
-    "54000": "A text may hold 1 MB of distinct words: cut it into parts.",
-    "55P03": "pg_stat_activity tells whose transactions stay open: end them, or wait, and run it again.",
-    "57P05": "The connection lay idle for longer than idle_session_timeout: open the session again.",
-}
-
-_EXHAUSTED = (
-    "All connections of the pool are in use: end the sessions and streams that nobody needs, or open the database with "
-    "a larger pool_size or pool_timeout."
-)
-
-_FOREIGN_CODECS = (
-    "pgvector's register_vector has made codecs on this asyncpg connection, which take no text: call "
-    "rowspace.wire.instrument(engine), or hand the engine to an AsyncDatabase, and their place is taken."
-)
-
-_BUSY = (
-    "The connection of the session is busy: with a stream of matrices or of columns, whose block ends first, or with "
-    "another thread or task, which needs a session of its own."
-)
-
-_TOO_MANY = (
-    "A statement takes so many values and no more: hand them over as one array, column = ANY(array), or as a subquery."
-)
-
-_BUILD_MEMORY = (
-    "An ivfflat index is built in that memory: give more by --memory or maintenance_work_mem= where that can be said, "
-    'else by ALTER ROLE ... SET maintenance_work_mem, or for one command by PGOPTIONS="-c maintenance_work_mem=1GB".'
-)
-
-# What drivers and the server say in words alone, and what helps.
-_BY_WORDS = (
-    (re.compile(r".*another (?:command is already|operation is) in progress"), _BUSY),
-    # The statement of that name is another session's.
-    (re.compile(r"bind message supplies \d+ parameters, but prepared statement"), _PREPARED),
-    (
-        re.compile(r'.*root certificate file ".*" does not exist'),
-        "Name the certificate of the server's authority: by sslrootcert in the URL, for asyncpg by PGSSLROOTCERT.",
-    ),
-    (
-        # CREATE INDEX and DROP INDEX; REINDEX goes through the partitions.
-        re.compile(r"cannot (?:create|drop) .*partitioned .*concurrently"),
-        "concurrently=False does it, and writers wait meanwhile.",
-    ),
-    (re.compile(r"can't use a named cursor outside of transactions"), _FIX_BY_SQLSTATE["25P01"]),
-    (re.compile(r"sending query and params failed: number of parameters|the number of query arguments"), _TOO_MANY),
-    (
-        re.compile(
-            r"data type (?:\S+\.)?(?:vector|halfvec|sparsevec|bit) has no default operator class for access method "
-            r'"(?:hnsw|ivfflat)"'
+# By error: what its SQLSTATE and message, with a space between them, begin with, and what helps where the kind does not
+# tell. The first that fits counts.
+_KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
+    ConfigurationError: {
+        ".*another (?:command is already|operation is) in progress": (
+            "The connection of the session is busy: with a stream of matrices or of columns, whose block ends first, "
+            "or with another thread or task, which needs a session of its own."
         ),
-        'Name one, as HNSW("cosine").index("embedding") does, or postgresql_ops={"embedding": "vector_cosine_ops"}.',
-    ),
-    (re.compile(r"(?:invalid dsn: )?invalid connection option"), "The URL or `connect_args` has it: take it out."),
-    (re.compile(r"memory required is .*, maintenance_work_mem is"), _BUILD_MEMORY),
-    (
-        re.compile(r"connect\(\) got an unexpected keyword argument"),
-        (
+        # The last: the statement of that name is another session's.
+        r"26000|42P05|\w* bind message supplies \d+ parameters, but prepared statement": (
+            "A pooler such as PgBouncer gives each transaction another connection, without its prepared statements. "
+            'Open the database with connect_args={"prepare_threshold": None} for psycopg, {"statement_cache_size": 0, '
+            '"prepared_statement_cache_size": 0} for asyncpg; a URL for Rowspace says ?prepare_threshold=none or '
+            "?statement_cache_size=0&prepared_statement_cache_size=0."
+        ),
+        '.*root certificate file ".*" does not exist': (
+            "Name the certificate of the server's authority: by sslrootcert in the URL, for asyncpg by PGSSLROOTCERT."
+        ),
+        r"25P01|\w* can't use a named cursor outside of transactions": (
+            "The session is in AUTOCOMMIT: streams and bulk reads and writes need a transaction."
+        ),
+        r"\w* (?:sending query and params failed: number of parameters|the number of query arguments)": (
+            "A statement takes so many values and no more: hand them over as one array, column = ANY(array), or as a "
+            "subquery."
+        ),
+        r"\w* data type (?:\S+\.)?(?:vector|halfvec|sparsevec|bit) has no default operator class for access method "
+        '"(?:hnsw|ivfflat)"': (
+            'Name one, as HNSW("cosine").index("embedding") does, or postgresql_ops={"embedding": "vector_cosine_ops"}.'
+        ),
+        r"\w* (?:invalid dsn: )?invalid connection option": "The URL or `connect_args` has it: take it out.",
+        r"\w* memory required is .*, maintenance_work_mem is": (
+            "An ivfflat index is built in that memory: give more by --memory or maintenance_work_mem= where that can "
+            "be said, else by ALTER ROLE ... SET maintenance_work_mem, or for one command by "
+            'PGOPTIONS="-c maintenance_work_mem=1GB".'
+        ),
+        r"\w* connect\(\) got an unexpected keyword argument": (
             "asyncpg knows no such option, which the URL or `connect_args` has: take it out. Its word for sslmode is "
             "ssl, for connect_timeout timeout; application_name is one of connect_args={'server_settings': {...}}."
         ),
-    ),
-    (
-        re.compile(
-            r"invalid input for query argument .*"
-            r"\((?:expected list or ndarray|could not convert string to float: '\{')\)$"
+        r"\w* invalid input for query argument .*"
+        r"\((?:expected list or ndarray|could not convert string to float: '\{')\)$": (
+            "pgvector's register_vector has made codecs on this asyncpg connection, which take no text: call "
+            "rowspace.wire.instrument(engine), or hand the engine to an AsyncDatabase, and their place is taken."
         ),
-        _FOREIGN_CODECS,
-    ),
-)
-
-# Why a server was not reached, where it is neither down nor the login wrong.
-_UNREACHED_BY_WORDS = (
-    (
+        # CREATE INDEX and DROP INDEX; REINDEX goes through the partitions.
+        "0A000 .*cannot (?:create|drop) .*partitioned .*concurrently": (
+            "concurrently=False does it, and writers wait meanwhile."
+        ),
+        "42704 .*text search configuration": None,
+    },
+    InvalidRow: {
+        "21000 .*affect row a second time": (
+            "Two rows of a batch have keys that are one to the server, as 'A' and 'a' of citext: give one of them."
+        ),
+    },
+    DimensionMismatch: {"22000 .*dimensions": None},
+    InvalidVector: {
+        "22000 .*vec": None,
+        "22003 .*halfvec": (
+            "A halfvec and an index with quantize='halfvec' hold numbers up to 65,504: scale the vectors."
+        ),
+    },
+    InvalidText: {
+        "22021|22P05": None,
+        "54000 .*tsvector": "A text may hold 1 MB of distinct words: cut it into parts.",
+    },
+    InvalidSetting: {"22023": None},
+    PermissionDenied: {
+        "25006": "The server is a standby, or the transaction may only read: connect to the primary.",
+        "42501": None,
+    },
+    CollectionNotFound: {
+        # The partition of a collection, and what a re-embedding puts beside it: no migration makes them.
+        r'42P01 .*relation "(?:[^"]*\.)?documents_\d+(?:_next|_changes)?" does not exist': None,
+    },
+    SchemaNotReady: {
+        "42P01": None,
+        # Every use of a collection begins with its row: of a column that a later migration adds, this is missing.
+        r'42703 .*(?:column (?:\w+\.)?collections\.\w+|of relation "collections") does not exist': None,
+        # A type, an access method, an operator class or a setting of the extension; the first name is what is missing.
+        r'42704 (?!data type)[^"]*"(?:[^"]*\.)?(?:vector|halfvec|sparsevec|hnsw|ivfflat)["._]': None,
+        # Of other types, no migration makes the operator or the function that is missing: it is the caller's.
+        r"42883 .*\b(?:vector|halfvec|sparsevec|binary_quantize|documents_note_change)(?:\b|_)": None,
+    },
+    TransactionConflict: {
+        # The table of a prepared statement was altered; in the words of PostgreSQL, and of asyncpg.
+        "40001|40P01|0A000 cached (?:statement )?plan": None,
+        # The catalogs are read by a snapshot, what describes an entry of them is not; nor is, on a standby, an HNSW
+        # index that a vacuum on the primary takes rows out of.
+        r"XX000 .*(?:could not open relation with OID|cache lookup failed for (?:relation|index)\b"
+        "|cannot load deleted element)": None,
+        "55P03": "pg_stat_activity tells whose transactions stay open: end them, or wait, and run it again.",
+    },
+    StoreUnavailable: {
+        _EXHAUSTED: (
+            "All connections of the pool are in use: end the sessions and streams that nobody needs, or open the "
+            "database with a larger pool_size or pool_timeout."
+        ),
+        # While it connects, libpq hands on the server's words alone.
+        r"53300|(?:08000)? .*FATAL:\s+(?:too many connections|sorry, too many clients|remaining connection slots)": (
+            "Give the pools of its clients a smaller pool_size and max_overflow, or the server more max_connections."
+        ),
+        "53100": (
+            "Make room on the server's disk, or in its /dev/shm, where a parallel build has its memory, and run it "
+            "again."
+        ),
+        "08P01": "A pooler such as PgBouncer says so. Its pools may be full (default_pool_size); its log tells more.",
+        "25P03": (
+            "The session waited in a transaction for longer than idle_in_transaction_session_timeout: run it again."
+        ),
+        "25P04": "The transaction took longer than transaction_timeout: run it again in parts, or raise the limit.",
+        "57P05": "The connection lay idle for longer than idle_session_timeout: open the session again.",
         # libpq, psycopg, and the resolver, whose words asyncpg hands on.
-        re.compile(
-            r".*(?:could not translate host name|failed to resolve host|Name or service not known"
-            r"|Temporary failure in name resolution|nodename nor servname|No address associated with hostname)"
+        "08.*(?:could not translate host name|failed to resolve host|Name or service not known"
+        "|Temporary failure in name resolution|nodename nor servname|No address associated with hostname)": (
+            "Check the host in the URL, and that its name is known here; several hosts are ?host=a:5432&host=b:5432."
         ),
-        "Check the host in the URL, and that its name is known here; several hosts are ?host=a:5432&host=b:5432.",
-    ),
-    (
-        re.compile(r".*(?:certificate verify failed|server certificate for .* does not match host name)"),
-        (
+        "08.*(?:certificate verify failed|server certificate for .* does not match host name)": (
             "The server's certificate has expired, is for another host, or is of an authority that sslrootcert in the "
             "URL, for asyncpg PGSSLROOTCERT, does not name."
         ),
-    ),
-    (
-        re.compile(r".*(?:server does not support SSL|rejected SSL upgrade)"),
-        "Switch ssl on in the server, or take sslmode, for asyncpg ssl, out of the URL.",
-    ),
-    (
-        re.compile(r".*(?:session is (?:not )?read-only|server is (?:not )?in hot standby)|None of the hosts match"),
-        "Name the host of another server in the URL, or take target_session_attrs out of it.",
-    ),
-    (
-        re.compile(r".*definition of service .* not found"),
-        "Check the service in the URL, and the file that PGSERVICEFILE names.",
-    ),
-)
+        "08.*(?:server does not support SSL|rejected SSL upgrade)": (
+            "Switch ssl on in the server, or take sslmode, for asyncpg ssl, out of the URL."
+        ),
+        # The last is an internal error of asyncpg's.
+        "08.*(?:session is (?:not )?read-only|server is (?:not )?in hot standby)"
+        r"|(?:08000)? None of the hosts match the target attribute": (
+            "Name the host of another server in the URL, or take target_session_attrs out of it."
+        ),
+        "08.*definition of service .* not found": (
+            "Check the service in the URL, and the file that PGSERVICEFILE names."
+        ),
+        "08|28000|28P01|3D000|57P0[123]": None,
+    },
+}
 
 
 def sqlstate_of(error: Any) -> str | None:
@@ -379,48 +322,27 @@ def map_error(error: Any) -> RowspaceError | None:
     SQLAlchemy's `IntegrityError`.
     """
     origin = getattr(error, "orig", None) or error
-    said = _CLASS.sub("", str(origin).strip())
-    message = said.splitlines()[0] if said else type(origin).__name__
-    sqlstate = sqlstate_of(origin) or ("53300" if _FULL.search(message) else None)
-    kind = _kind(sqlstate, message, error)
-    if kind is None:
-        return None
-    by_state = _EXHAUSTED if _is_exhausted(error) else _FIX_BY_SQLSTATE.get(sqlstate or "")
-    if kind is StoreUnavailable and by_state is None:
-        by_state = _said(message, _UNREACHED_BY_WORDS)
-    fix = _fix_by_words(message) or by_state or _FIX.get(kind)
-    return kind(" ".join(filter(None, [_sentence(message), fix])))
+    text = _CLASS.sub("", str(origin).strip())
+    message = text.splitlines()[0] if text else type(origin).__name__
+    said = f"{sqlstate_of(origin) or _stand_in(error)} {message}"
+    for kind, fixes in _KNOWN.items():
+        for known, fix in fixes.items():
+            if re.match(known, said):
+                return kind(" ".join(filter(None, [_sentence(message), fix or _FIX.get(kind)])))
+    return None
 
 
-def _kind(sqlstate: str | None, message: str, error: Any) -> type[RowspaceError] | None:
-    if _fix_by_words(message) is not None:
-        return ConfigurationError
-    if sqlstate is None:
-        return StoreUnavailable if _lost_connection(error) or _UNMATCHED.match(message) else None
-    if sqlstate in _BY_MESSAGE:
-        return _BY_MESSAGE[sqlstate](message)
-    if sqlstate.startswith("08"):
-        return StoreUnavailable
-    return _BY_SQLSTATE.get(sqlstate)
-
-
-def _fix_by_words(message: str) -> str | None:
-    return _said(message, _BY_WORDS)
-
-
-def _said(message: str, fixes: Iterable[tuple[re.Pattern[str], str]]) -> str | None:
-    return next((fix for said, fix in fixes if said.match(message)), None)
-
-
-def _is_exhausted(error: Any) -> bool:
+def _stand_in(error: Any) -> str:
     from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-    return isinstance(error, PoolTimeout)
+    if isinstance(error, PoolTimeout):
+        return _EXHAUSTED
+    return _LOST if _lost_connection(error) else ""
 
 
 def _lost_connection(error: Any) -> bool:
     origin = getattr(error, "orig", None) or error
-    if getattr(error, "connection_invalidated", False) or _is_exhausted(error):
+    if getattr(error, "connection_invalidated", False):
         return True
     if isinstance(origin, OSError):
         return _raised_by_driver(origin)

@@ -6,7 +6,7 @@ workers of Citus: what is left is a literal `SET LOCAL`, so every value is check
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
@@ -16,11 +16,14 @@ __all__ = [
     "DEFAULT_EF_SEARCH",
     "MAX_EF_SEARCH",
     "NO_SETTINGS",
+    "OVERSAMPLE",
     "IterativeScan",
     "SearchSettings",
+    "candidates",
     "check_count",
     "check_number",
     "check_recall",
+    "covering",
     "is_whole",
 ]
 
@@ -103,6 +106,28 @@ _NUMBERS = {
 
 #: What most searches have.
 NO_SETTINGS = SearchSettings()
+
+
+#: Candidates for each row wanted, where nobody says. On 10,000 embeddings of text with 1536 dimensions and k = 10, bits
+#: gave a recall of 0.97 by 4, of 0.99 by 8; `benchmarks/quantized.py` measures it.
+OVERSAMPLE = {"halfvec": 2, "bit": 8}
+
+
+def candidates(quantize: str, k: int, settings: SearchSettings) -> int:
+    """Return how many rows are taken from the index to find k: `oversample` times k, else all that `ef_search` finds.
+
+    With neither it is what `OVERSAMPLE` says.
+    """
+    if settings.oversample is None and settings.ef_search is not None:
+        return max(k, settings.ef_search)
+    return min(k * (settings.oversample or OVERSAMPLE[quantize]), 2**31 - 1)
+
+
+def covering(settings: SearchSettings, count: int) -> SearchSettings:
+    """Return settings under which one HNSW scan returns `count` rows, as far as pgvector's limit of 1000 allows."""
+    if count <= (settings.ef_search or DEFAULT_EF_SEARCH):
+        return settings
+    return replace(settings, ef_search=min(count, MAX_EF_SEARCH))
 
 
 def check_count(name: str, value: Any) -> int:

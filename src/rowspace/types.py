@@ -35,12 +35,14 @@ __all__ = ["Bit", "HalfVector", "SparseVector", "Vector", "VectorType", "decorat
 T = TypeVar("T")
 
 
-class VectorComparator(TypeEngine.Comparator[Any]):
-    """The distances of a vector column, each an SQL expression of type double precision."""
-
+class _Comparator(TypeEngine.Comparator[Any]):
     def distance(self, other: Any, distance: Distance) -> ColumnElement[float]:
         """Return the distance to a value or to another column."""
         return cast("ColumnElement[float]", self.op(distance.operator, return_type=Double())(other))
+
+
+class VectorComparator(_Comparator):
+    """The distances of a vector column, each an SQL expression of type double precision."""
 
     def l2_distance(self, other: Any) -> ColumnElement[float]:
         """Return `column <-> other`, the Euclidean distance."""
@@ -59,12 +61,8 @@ class VectorComparator(TypeEngine.Comparator[Any]):
         return self.distance(other, Distance.L1)
 
 
-class BitComparator(TypeEngine.Comparator[Any]):
+class BitComparator(_Comparator):
     """The distances of a bit column."""
-
-    def distance(self, other: Any, distance: Distance) -> ColumnElement[float]:
-        """Return the distance to a value or to another column."""
-        return cast("ColumnElement[float]", self.op(distance.operator, return_type=Double())(other))
 
     def hamming_distance(self, other: Any) -> ColumnElement[float]:
         """Return `column <~> other`, the number of bits that differ."""
@@ -193,20 +191,12 @@ class VectorType(UserDefinedType[T], Generic[T]):
 
     def literal_processor(self, dialect: Dialect) -> Callable[[Any], str]:  # noqa: ARG002
         """Return the function that renders a value into SQL text, for offline migrations and `--sql`."""
-
-        def process(value: Any) -> str:
-            return f"'{self.to_text(self.coerce(value))}'"
-
-        return process
+        return lambda value: f"'{self.to_text(self.coerce(value))}'"
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
         """Return the function that turns what the driver gave into a value."""
         decode = self.decode
-
-        def process(value: Any) -> Any:
-            return None if value is None else decode(value)
-
-        return process
+        return lambda value: None if value is None else decode(value)
 
 
 class Vector(VectorType[NDArray[np.float32]]):
@@ -442,13 +432,9 @@ ischema_names["halfvec"] = HalfVector
 ischema_names["sparsevec"] = SparseVector
 
 
-#: pgvector's own column types: the attribute that holds the dimension differs by release.
-_PGVECTOR: dict[str, type[VectorType[Any]]] = {
-    "VECTOR": Vector,
-    "HALFVEC": HalfVector,
-    "BIT": Bit,
-    "SPARSEVEC": SparseVector,
-}
+#: Ours for pgvector's own column types, whose attribute with the dimension differs by release.
+_TYPES: tuple[type[VectorType[Any]], ...] = (Vector, HalfVector, Bit, SparseVector)
+_PGVECTOR = {kind.name.upper(): kind for kind in _TYPES}
 
 
 def vector_type_of(type_: TypeEngine[Any]) -> VectorType[Any] | None:

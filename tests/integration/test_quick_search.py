@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from rowspace import AsyncDatabase, AsyncDocumentService, Collection, Database, DocumentService
 from rowspace.errors import CollectionNotFound, DimensionMismatch, EmbedderMismatch, StoreUnavailable
-from rowspace.services import AsyncQuickSearch, QuickSearch, SearchRequest, direct
+from rowspace.services import AsyncQuickSearch, QuickSearch, SearchRequest, lanes
 from rowspace.testing import HashingEmbedder
 
 REQUEST = SearchRequest(vector=[1.0, 7.0], k=2)
@@ -56,7 +56,7 @@ async def test_it_does_not_remember_collections_for_ever(database, quick, monkey
 
 
 async def test_it_keeps_off_sqlalchemys_connection(quick, monkeypatch):
-    monkeypatch.delattr(direct, "fetch")
+    monkeypatch.delattr(lanes, "_fetch")
     assert await found(quick) == ["7", "8"]
 
 

@@ -7,15 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import inspect
-
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import from_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories.given import at_hand
-from rowspace.repositories.schemas import Schemas, schema_in
+from rowspace.repositories.schemas import Schemas, partition_of, schema_in
 from rowspace.repositories.targets import mapper_of, table_of_model
-from rowspace.statements.admin import Partition
 from rowspace.statements.browse import Key
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.health import Asked
@@ -62,9 +59,7 @@ def planned_for(over: type[Any] | Collection, schemas: Schemas) -> list[PlannedI
         ConfigurationError: a model without a vector index, or with one that has no name.
     """
     if isinstance(over, Collection):
-        at_hand(over)
-        partition = Partition(over.id, over.dimension, schema_in(schemas, inspect(Document).local_table))
-        return partition.indexes(from_dict(over.index), over.language)
+        return partition_of(at_hand(over), schemas).indexes(from_dict(over.index), over.language)
     found = _declared_by(over, schemas)
     if not found:
         message = f'{over.__name__} declares no vector index: add HNSW().index("...") to its __table_args__.'

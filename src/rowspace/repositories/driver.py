@@ -20,18 +20,6 @@ from rowspace.errors import sqlstate_of
 
 __all__ = ["Prepared", "as_sqlalchemy", "is_observed", "prepared", "run"]
 
-_KINDS: dict[str, type[exc.DBAPIError]] = {
-    kind.__name__: kind
-    for kind in (
-        exc.DataError,
-        exc.IntegrityError,
-        exc.InternalError,
-        exc.NotSupportedError,
-        exc.OperationalError,
-        exc.ProgrammingError,
-    )
-}
-
 
 def is_observed(source: Engine | Connection) -> bool:
     """Tell whether somebody wants to see the statements of an engine or a connection, or to change them."""
@@ -201,6 +189,4 @@ def as_sqlalchemy(statement: str) -> Iterator[None]:
     except Exception as error:
         if sqlstate_of(error) is None:
             raise
-        names = [base.__name__ for base in type(error).__mro__]
-        kind = next((_KINDS[name] for name in names if name in _KINDS), exc.DBAPIError)
-        raise kind(statement, None, error) from error
+        raise exc.DBAPIError.instance(statement, None, error, Exception) from error

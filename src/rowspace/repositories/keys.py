@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
+from functools import lru_cache
+from typing import Any, cast
 
-from sqlalchemy import JSON, inspect
+from sqlalchemy import JSON, ColumnElement, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -13,7 +14,7 @@ from rowspace.errors import ConfigurationError
 from rowspace.filters import key_path
 from rowspace.statements.browse import Key
 
-__all__ = ["KeyLike", "check_comparable", "key_of", "named_keys"]
+__all__ = ["KeyLike", "check_comparable", "key_of", "metadata_of", "named_keys"]
 
 #: A metadata key, written as in a filter, or a column as an attribute of the model.
 KeyLike = str | InstrumentedAttribute[Any]
@@ -35,13 +36,20 @@ def key_of(model: type[Any], key: KeyLike) -> Key:
             return Key(model, name)
         message = f"{model.__name__} has no column {key!s:.60}; a metadata key is given as text."
         raise ConfigurationError(message)
-    if "meta" in columns and isinstance(columns["meta"].type, JSONB):
+    if metadata_of(cast("Hashable", model)) is not None:
         return Key(model, "meta", key_path(key))
     message = (
         f"A metadata key needs a JSONB attribute `meta`, which {model.__name__} has not: "
         f"name a column by its attribute, {model.__name__}.{key}."
     )
     raise ConfigurationError(message)
+
+
+@lru_cache(512)
+def metadata_of(model: Any) -> ColumnElement[Any] | None:
+    """Return the JSONB column of the attribute `meta`, None where a model has none."""
+    column: ColumnElement[Any] | None = inspect(model).columns.get("meta")
+    return column if column is not None and isinstance(column.type, JSONB) else None
 
 
 def check_comparable(key: Any, type_: Any) -> None:

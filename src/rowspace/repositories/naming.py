@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
+
 from rowspace.distance import Distance
-from rowspace.errors import ConfigurationError
+from rowspace.errors import CollectionExists, ConfigurationError
 from rowspace.indexes import HNSW, IVFFlat, Spec
 from rowspace.repositories.given import is_text
 from rowspace.settings import is_whole
 from rowspace.vectors import MAX_DIMENSION
 
-__all__ = ["check_collection", "check_language"]
+__all__ = ["check_collection", "check_language", "unless_taken"]
 
 
 def check_collection(
@@ -36,6 +39,16 @@ def check_collection(
     except ConfigurationError as error:
         error.at("index")
         raise
+
+
+@contextmanager
+def unless_taken(name: str) -> Iterator[None]:
+    """Raise CollectionExists where the server finds a name to be another collection's."""
+    try:
+        yield
+    except IntegrityError as error:
+        message = f"There is already a collection {name!r}."
+        raise CollectionExists(message) from error
 
 
 def check_language(language: str, known: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from rowspace.repositories.schemas import Schemas, schema_in
 from rowspace.repositories.subjects import Conditions, Subject
 from rowspace.repositories.targets import mapper_of
 from rowspace.statements.models import table_of_one
-from rowspace.statements.read import Export, ExportColumn, ExportKey
+from rowspace.statements.read import Export, ExportColumn
 from rowspace.statements.visible import collect
 from rowspace.types import HalfVector, Vector, on_postgresql, vector_type_of
 from rowspace.wire.columns import ColumnsDecoder, export_column, kind_of
@@ -35,19 +35,18 @@ class Reading:
     keys: tuple[Column[Any], ...]
     #: Numbers in a vector, for a matrix; None for columns.
     dimension: int | None = None
-    #: Whether the infinite dates and times are the first and the last of Python's.
-    endless: bool = False
-    #: Bytes of the stream that are handed on together; None hands on everything at the end.
-    at_once: int | None = 4 << 20
 
-    def decoder(self, rows: int | None) -> Any:
-        """Return a decoder for the stream of the COPY statement, with room for about so many rows."""
+    def decoder(self, rows: int | None, at_once: int | None, *, endless: bool) -> Any:
+        """Return a decoder for the stream of the COPY statement.
+
+        It has room for about so many rows, or for those of `at_once` bytes. With `endless` the infinite dates and times
+        of keys are the first and the last of Python's.
+        """
         if self.dimension is None:
             return ColumnsDecoder(len(self.export.columns))
-        if self.at_once is not None:
-            rows = self.at_once // (4 * self.dimension)
-        decoders = [_key_reader(key, endless=self.endless) for key in self.keys]
-        return MatrixDecoder(self.dimension, decoders, expected=(rows or 0) + (rows or 0) // 16)
+        room = (rows or 0) if at_once is None else at_once // (4 * self.dimension)
+        decoders = [_key_reader(key, endless=endless) for key in self.keys]
+        return MatrixDecoder(self.dimension, decoders, expected=room + room // 16)
 
     def selection(self, subject: Subject[Any], conditions: Conditions) -> Select[int]:
         """Return the statement that collects the keys of the rows that meet the conditions, and counts them."""
@@ -55,15 +54,9 @@ class Reading:
         where = [*scope, *conditions.clauses]
         return collect(subject.target.model, self.keys, str(self.export.selection), where)
 
-    def selecting(self) -> Reading:
-        """Return the same read by way of a selection."""
-        return self if self.export.selection else replace(self, export=replace(self.export, selection=_selection()))
 
-
-def plan_reading(subject: Subject[Any], conditions: Conditions, schemas: Schemas, *, endless: bool = False) -> Reading:
-    """Plan a bulk read of keys and vectors of the rows that meet the conditions.
-
-    With `endless` the infinite dates and times of keys are the first and the last of Python's.
+def plan_reading(subject: Subject[Any], schemas: Schemas, *, selects: bool) -> Reading:
+    """Plan a bulk read of keys and vectors; of some rows alone, by way of their keys, where it `selects`.
 
     Raises:
         ConfigurationError: the vector is no column of `Vector` or `HalfVector` with a dimension; or the model is mapped
@@ -82,14 +75,13 @@ def plan_reading(subject: Subject[Any], conditions: Conditions, schemas: Schemas
         raise ConfigurationError(message)
     keys = _keys(subject)
     columns = [ExportColumn(key.name, _key_cast(key, schemas)) for key in keys]
-    export = _export(subject, conditions, schemas, (ExportColumn(vector.name, "vector"), *columns))
-    # A row without a vector is left out, as by every search.
-    present = vector.name if vector.nullable and export.selection is None else None
-    return Reading(replace(export, present=present), keys, type_.dimension, endless)
+    export = _export(subject, schemas, (ExportColumn(vector.name, "vector"), *columns), selects=selects)
+    # A row without a vector is left out, as by every search; also one that has lost it since its key was selected.
+    return Reading(replace(export, present=vector.name if vector.nullable else None), keys, type_.dimension)
 
 
-def plan_columns(subject: Subject[Any], attributes: Sequence[str], conditions: Conditions, schemas: Schemas) -> Reading:
-    """Plan a bulk read of columns of the rows that meet the conditions.
+def plan_columns(subject: Subject[Any], schemas: Schemas, *, selects: bool, attributes: Sequence[str]) -> Reading:
+    """Plan a bulk read of columns; of some rows alone, by way of their keys, where it `selects`.
 
     Raises:
         ConfigurationError: the model has no such attribute, or is mapped to several tables.
@@ -100,7 +92,7 @@ def plan_columns(subject: Subject[Any], attributes: Sequence[str], conditions: C
             message = f"{subject.target.model.__name__} has no column {name!r}; it has {', '.join(columns)}."
             raise ConfigurationError(message)
     exported = tuple(export_column(str(columns[name].name), kind_of(columns[name].type)) for name in attributes)
-    return Reading(_export(subject, conditions, schemas, exported), _keys(subject))
+    return Reading(_export(subject, schemas, exported, selects=selects), _keys(subject))
 
 
 def columns_of(subject: Subject[Any]) -> dict[str, Column[Any]]:
@@ -142,19 +134,13 @@ def _key_reader(key: Column[Any], *, endless: bool) -> Callable[[bytes], Any]:
     return lambda data: read(bytes.decode(data) if decode is None else str(decode(data)))
 
 
-def _export(
-    subject: Subject[Any], conditions: Conditions, schemas: Schemas, columns: tuple[ExportColumn, ...]
-) -> Export:
+def _export(subject: Subject[Any], schemas: Schemas, columns: tuple[ExportColumn, ...], *, selects: bool) -> Export:
     table = table_of_one(subject.target.model, "A bulk read")
     return Export(
         table=subject.partition or table.name,
         schema=schema_in(schemas, table),
         columns=columns,
-        keys=tuple(ExportKey(key.name, ddl_of(key.type, schemas)) for key in _keys(subject)),
-        selection=_selection() if conditions.clauses else None,
+        keys=tuple((key.name, ddl_of(key.type, schemas)) for key in _keys(subject)),
+        selection=f"rowspace_{uuid4().hex[:12]}" if selects else None,
         constants=subject.target.scope if subject.through else (),
     )
-
-
-def _selection() -> str:
-    return f"rowspace_{uuid4().hex[:12]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from math import isnan
 from typing import Any
 
@@ -11,16 +10,13 @@ from sqlalchemy import Column, Select, Table, func, inspect, select
 
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import declared_distances
-from rowspace.repositories.schemas import Schemas, schema_in
-from rowspace.repositories.searches import Search
 from rowspace.repositories.subjects import Subject
-from rowspace.repositories.targets import table_of_model
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.plans import Searched
 from rowspace.statements.search import Target, number
 from rowspace.tuning import SettingName, ladder
 
-__all__ = ["as_queries", "described", "found_of", "sample", "steps_for", "table_of"]
+__all__ = ["as_queries", "described", "found_of", "sample", "steps_for"]
 
 #: Distances of one pair of vectors differ by this share between the two statements that compute them.
 _TOLERANCE = 1e-9
@@ -110,17 +106,3 @@ def _name_of(subject: Subject[Any]) -> str:
 
 def _column_of(subject: Subject[Any]) -> Any:
     return inspect(subject.target.model).columns[subject.target.column]
-
-
-def table_of(subject: Subject[Any] | Search[Any], schemas: Schemas) -> tuple[str, str | None]:
-    """Return the table that holds the rows, and its schema."""
-    model: Any = subject.target.model
-    table = _table_with(model, subject.target.column)
-    collection = subject.collection
-    return table.name if collection is None else collection.partition, schema_in(schemas, table)
-
-
-@lru_cache(512)
-def _table_with(model: Any, column: str) -> Any:
-    table = inspect(model).columns[column].table
-    return table if isinstance(table, Table) else table_of_model(model)

@@ -8,7 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-__all__ = ["Schemas", "is_endless", "schema_in", "schemas_of"]
+from rowspace.models import Collection, Document
+from rowspace.statements.admin import Partition
+
+__all__ = ["Schemas", "is_endless", "partition_of", "schema_in", "schemas_of"]
 
 #: What stands for the schemas that models name, None for those that name none; what is not in it stands for itself.
 Schemas = Mapping[str | None, str | None]
@@ -27,6 +30,11 @@ def schemas_of(bind: Engine | AsyncEngine | Connection | AsyncConnection) -> Sch
 def is_endless(connection: Connection | AsyncConnection) -> bool:
     """Tell whether a driver has the first and the last of Python's dates and times for the infinite ones."""
     return connection.dialect.driver == "asyncpg"
+
+
+def partition_of(collection: Collection, schemas: Schemas) -> Partition:
+    """Return the partition that holds the documents of a collection."""
+    return Partition(collection.id, collection.dimension, schema_in(schemas, Document.__table__))
 
 
 def schema_in(schemas: Schemas, table: Any) -> str | None:

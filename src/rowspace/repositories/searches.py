@@ -11,12 +11,11 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar
 
 from sqlalchemy import ColumnElement
 
-from rowspace.errors import InvalidSetting, InvalidVector
+from rowspace.errors import ConfigurationError, InvalidSetting, InvalidVector
 from rowspace.models import Collection
-from rowspace.repositories import wide
+from rowspace.repositories.remembered import found_by
 from rowspace.repositories.subjects import Subject, Where
-from rowspace.settings import DEFAULT_EF_SEARCH, NO_SETTINGS, SearchSettings
-from rowspace.statements import quantized
+from rowspace.settings import DEFAULT_EF_SEARCH, NO_SETTINGS, SearchSettings, candidates, covering
 from rowspace.statements.few import nearest_of_few
 from rowspace.statements.search import Nearest, Target, built, nearest, parameters
 
@@ -80,7 +79,7 @@ class Search(Generic[M]):
         """What an index finds the rows by, None where it is not to be tried whether they are few."""
         if not self.few or self.shape.exact or self.settings.iterative_scan is not None:
             return None
-        return wide.found_by(self.target, self.parameters)
+        return found_by(self.target, self.parameters)
 
     @property
     def is_limited(self) -> bool:
@@ -92,7 +91,7 @@ class Search(Generic[M]):
         """Rows that are re-ranked, with a quantized index; else None."""
         if self.target.quantize is None or self.shape.exact:
             return None
-        return quantized.candidates(self.target.quantize, self.shape.k, self.settings)
+        return candidates(self.target.quantize, self.shape.k, self.settings)
 
     def settings_for(self, scan: Scan) -> SearchSettings:
         """Return the settings of one scan."""
@@ -100,7 +99,7 @@ class Search(Generic[M]):
         return _iterating(settings) if scan == "iterative" else settings
 
     def _covering(self, candidates: int | None) -> SearchSettings:
-        return self.settings if candidates is None else quantized.covering(self.settings, candidates)
+        return self.settings if candidates is None else covering(self.settings, candidates)
 
     def scans(self) -> tuple[Scan, ...]:
         """Return the scans to try, each for when the one before came back with fewer rows than there are.
@@ -126,8 +125,7 @@ class Search(Generic[M]):
         shape = self.shape_of(scan, columns=columns)
         if scan == "few":
             return nearest_of_few(self.target, shape, *self.few)
-        build: Any = nearest if shape.candidates is None else quantized.nearest_quantized
-        return built(build, self.target, shape, self.where, keep=self.keep)
+        return built(nearest, self.target, shape, self.where, keep=self.keep)
 
     def shape_of(self, scan: Scan, *, columns: bool = False) -> Nearest:
         """Return the shape of the statement of one scan."""
@@ -165,7 +163,6 @@ def plan_search(
     *,
     query: Any = LATER,
     more: Sequence[ColumnElement[bool]] = (),
-    values: Mapping[str, Any] | None = None,
 ) -> Search[M]:
     """Return the search for the k rows nearest to `query`, which may be left to the statement.
 
@@ -176,7 +173,6 @@ def plan_search(
         options: the caller's options.
         query: a vector; by default it comes from the statement.
         more: conditions of the search's own.
-        values: the parameters of these.
 
     Raises:
         TypeError: an option that does not exist.
@@ -202,7 +198,7 @@ def plan_search(
     return Search(
         target=subject.target_under(where),
         shape=shape,
-        parameters={**bound, **conditions.parameters, **(values or {})},
+        parameters={**bound, **conditions.parameters},
         where=(*conditions.clauses, *more),
         keep=conditions.keep and not more,
         settings=subject.settings(settings),
@@ -244,7 +240,12 @@ def _limit(options: Mapping[str, Any], name: str) -> float | None:
 def _options(options: SearchOptions, subject: Subject[Any]) -> tuple[float | None, float | None, SearchSettings | None]:
     """Return the least and the largest distance, and the settings that are asked for."""
     _check(options)
-    farthest = subject.limit(_limit(options, "max_distance"), _limit(options, "min_similarity"))
+    farthest, similarity = _limit(options, "max_distance"), _limit(options, "min_similarity")
+    if similarity is not None:
+        if farthest is not None:
+            message = "max_distance and min_similarity are two words for one limit: give one of them."
+            raise ConfigurationError(message)
+        farthest = subject.target.distance.distance_at(similarity)
     settings, recall = options.get("settings"), options.get("recall")
     asked = settings if recall is None else replace(settings or NO_SETTINGS, recall=recall)
     return _limit(options, "min_distance"), farthest, asked

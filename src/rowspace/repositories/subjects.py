@@ -12,7 +12,6 @@ from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 from sqlalchemy import ColumnElement, SQLColumnExpression, inspect
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import SQLCoreOperations
 
@@ -22,14 +21,13 @@ from rowspace.filters import DOCUMENT, Filter, filter_predicate, filter_values, 
 from rowspace.models import Collection
 from rowspace.repositories.given import at_hand, conditions
 from rowspace.repositories.key_values import key_value
-from rowspace.repositories.keys import check_comparable
+from rowspace.repositories.keys import check_comparable, metadata_of
 from rowspace.repositories.targets import conditions_of, searches_of, target_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import documents
-from rowspace.statements.batch import key_names
 from rowspace.statements.grouping import GroupKey
 from rowspace.statements.indexing import as_sql
-from rowspace.statements.search import Target
+from rowspace.statements.search import Target, key_columns
 from rowspace.tuning import Tuning, tuned, tuning_of
 
 __all__ = ["Conditions", "Subject", "Where", "rows_of", "subject_of"]
@@ -165,7 +163,7 @@ class Subject(Generic[M]):
         Raises:
             ConfigurationError, InvalidText: it has not as many values as the key has columns, or one of another type.
         """
-        parts, columns = key if isinstance(key, tuple | list) else (key,), _key_columns(self.target)
+        parts, columns = key if isinstance(key, tuple | list) else (key,), key_columns(self.target)
         if len(parts) != len(columns):
             message = f"The key of {self.target.model.__name__} is ({', '.join(columns)}), got {key!r}."
             raise ConfigurationError(message)
@@ -192,22 +190,16 @@ class Subject(Generic[M]):
         message = f"Hits are grouped by an attribute, such as Article.section, or a path in the metadata, got {by!r}."
         raise ConfigurationError(message)
 
-    def limit(self, max_distance: float | None, min_similarity: float | None) -> float | None:
-        """Return the largest distance that is wanted, from either way to say it.
-
-        Raises:
-            ConfigurationError: both are given.
-        """
-        if min_similarity is None:
-            return max_distance
-        if max_distance is not None:
-            message = "max_distance and min_similarity are two words for one limit: give one of them."
-            raise ConfigurationError(message)
-        return self.target.distance.distance_at(min_similarity)
-
     def _metadata(self) -> ColumnElement[Any]:
         model: Any = self.target.model
-        return _metadata_of(model)
+        metadata = metadata_of(model)
+        if metadata is None:
+            message = (
+                f"A metadata filter needs a JSONB attribute `meta`, which {model.__name__} has not: "
+                "pass conditions on its columns."
+            )
+            raise ConfigurationError(message)
+        return metadata
 
 
 def subject_of(
@@ -242,25 +234,6 @@ def rows_of(over: type[Any] | Collection, column: str | None = None) -> Subject[
     """
     searches = [] if isinstance(over, Collection) else searches_of(over)
     return subject_of(over, column, next((distance for name, distance in searches if column in {None, name}), None))
-
-
-@lru_cache(512)
-def _key_columns(target: Target[Any]) -> dict[str, Any]:
-    columns = inspect(target.model).columns
-    return {name: columns[name] for name in key_names(target)}
-
-
-@lru_cache(512)
-def _metadata_of(model: Any) -> ColumnElement[Any]:
-    columns = inspect(model).columns
-    if "meta" in columns and isinstance(columns["meta"].type, JSONB):
-        metadata: ColumnElement[Any] = columns["meta"]
-        return metadata
-    message = (
-        f"A metadata filter needs a JSONB attribute `meta`, which {model.__name__} has not: "
-        "pass conditions on its columns."
-    )
-    raise ConfigurationError(message)
 
 
 @lru_cache(512)

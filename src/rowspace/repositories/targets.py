@@ -13,10 +13,12 @@ from sqlalchemy.orm import Mapper
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import declared_conditions, declared_distances, declared_index
+from rowspace.models import Collection
+from rowspace.repositories.schemas import Schemas, schema_in
 from rowspace.statements.search import Target
 from rowspace.types import Bit, decorated, vector_type_of
 
-__all__ = ["conditions_of", "mapper_of", "searches_of", "table_of_model", "target_of"]
+__all__ = ["conditions_of", "mapper_of", "searches_of", "table_of", "table_of_model", "target_of"]
 
 M = TypeVar("M")
 
@@ -99,6 +101,19 @@ def table_of_model(model: type[Any]) -> Any:
     if isinstance(mapper.local_table, Table):
         return mapper.local_table
     return next((table for table in mapper.tables if any(map(_is_vector, table.c))), mapper.local_table)
+
+
+def table_of(target: Target[Any], collection: Collection | None, schemas: Schemas) -> tuple[str, str | None]:
+    """Return the table that holds the rows of a target, or of a collection, and its schema."""
+    model: Any = target.model
+    table = _table_with(model, target.column)
+    return table.name if collection is None else collection.partition, schema_in(schemas, table)
+
+
+@lru_cache(512)
+def _table_with(model: Any, column: str) -> Any:
+    table = inspect(model).columns[column].table
+    return table if isinstance(table, Table) else table_of_model(model)
 
 
 def _is_vector(column: Any) -> bool:

@@ -1,13 +1,14 @@
-"""Which session is the caller's, which transaction it is in, and what to say where that has ended too early."""
+"""What a caller's session is: the one within a proxy, its transaction, what it holds and what it does not show."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import async_scoped_session
 from sqlalchemy.orm import scoped_session
 
-__all__ = ["ENDED", "own_session", "synchronizing", "transaction_of"]
+__all__ = ["ENDED", "may_hide", "own_session", "synchronizing", "transaction_of"]
 
 ENDED = (
     "The transaction has ended in which the stream began, and with it the cursor of the server: commit or roll back "
@@ -23,7 +24,9 @@ def own_session(session: Any) -> Any:
 
 def transaction_of(session: Any) -> Any:
     """Return the outermost transaction of a session, None where it is in none."""
-    return own_session(session).get_transaction()
+    # A proxy of a session may lack it.
+    get_transaction = getattr(own_session(session), "get_transaction", None)
+    return get_transaction and get_transaction()
 
 
 def synchronizing(session: Any, model: type[Any]) -> dict[str, Any]:
@@ -34,3 +37,12 @@ def synchronizing(session: Any, model: type[Any]) -> dict[str, Any]:
     own = own_session(session)
     held = (*own.identity_map.values(), *own.new)
     return {} if any(isinstance(one, model) for one in held) else {"synchronize_session": False}
+
+
+def may_hide(session: Any, model: type[Any]) -> bool:
+    """Return whether a session may not show every row of a model's table, for COPY, which SQLAlchemy does not see.
+
+    Applications keep one tenant's rows from another's by `with_loader_criteria` in the event `do_orm_execute`, and a
+    class of single-table inheritance is some rows of its table. Statements that select from the model hold to both.
+    """
+    return bool(own_session(session).dispatch.do_orm_execute) or bool(inspect(model).single)

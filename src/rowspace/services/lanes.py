@@ -3,7 +3,8 @@
 Who waits in SQLAlchemy's async pool is overtaken by whoever comes as a connection is returned, and goes to the end of
 the queue again: with 64 callers on 20 connections one in a hundred waited nine times as long as half of them. Here the
 turns come in their order. While somebody waits, a connection is handed over as it is: the way through the pool and back
-costs the client as much as the rest of a search.
+costs the client as much as the rest of a search. What SQLAlchemy is there for is kept: the pool and its checks, its
+errors, the end of a connection that broke.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from sqlalchemy.util import greenlet_spawn
 
 from rowspace.errors import sqlstate_of
 from rowspace.repositories.driver import Prepared, as_sqlalchemy, is_observed, prepared, run
-from rowspace.services.direct import fetch, shut, without_transactions
 from rowspace.wire.alive import IDLE_SECONDS
 
 __all__ = ["AsyncLanes", "Lanes"]
@@ -32,6 +32,9 @@ Rows = Sequence[Sequence[Any]]
 #: the plan of a statement whose table was altered, which psycopg forgets at a rollback. Source: PostgreSQL's manual,
 #: "PostgreSQL Error Codes", classes 08, 0A, 40 and 57.
 _USELESS = ("08", "0A", "40", "57P")
+
+#: Where a connection notes that it has transactions when it is not `_without_transactions`.
+_TRANSACTIONS = "rowspace_transactions"
 
 
 class _Lane(NamedTuple):
@@ -70,9 +73,9 @@ class AsyncLanes:
             if is_observed(self.engine):
                 await self._close(lane)
                 lane = None
-                rows: Rows = await greenlet_spawn(fetch, self.engine, statement, values)
+                rows: Rows = await greenlet_spawn(_fetch, self.engine, statement, values)
             else:
-                lane = lane or _Lane(await greenlet_spawn(without_transactions, self.engine), monotonic())
+                lane = lane or _Lane(await greenlet_spawn(_without_transactions, self.engine), monotonic())
                 rows = await _run(lane.proxied, prepared(self.engine.dialect, statement), values)
         except BaseException as error:
             # Who cancels again, out of patience, does not wait for it; the turn is to come back all the same.
@@ -134,7 +137,7 @@ class AsyncLanes:
 
     async def _close(self, lane: _Lane | None) -> None:
         if lane is not None:
-            await greenlet_spawn(shut, lane.proxied)
+            await greenlet_spawn(_shut, lane.proxied)
 
 
 class Lanes:
@@ -150,16 +153,16 @@ class Lanes:
             sqlalchemy.exc.DBAPIError: as SQLAlchemy raises it, its `TimeoutError` where the pool is exhausted.
         """
         if is_observed(self.engine):
-            return fetch(self.engine, statement, values)
+            return _fetch(self.engine, statement, values)
         kept = prepared(self.engine.dialect, statement)
         parameters = kept.parameters(values)
-        proxied = without_transactions(self.engine)
+        proxied = _without_transactions(self.engine)
         try:
             rows: Rows = run(proxied, kept, parameters)
         except BaseException as error:
             proxied.invalidate(error)
             raise
-        shut(proxied)
+        _shut(proxied)
         return rows
 
 
@@ -188,3 +191,37 @@ async def _by_driver(connection: Any, text: str, parameters: Any) -> Rows:
     cursor = await connection.execute(text, parameters)
     found: Rows = await cursor.fetchall()
     return found
+
+
+def _fetch(engine: Engine, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+    """Return the rows of a statement, without a transaction around it."""
+    # Not an engine with that option: it has an event, and each statement would go by way of the events.
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return connection.execute(statement, values).all()
+
+
+def _without_transactions(engine: Engine) -> PoolProxiedConnection:
+    """Return a connection of the pool's on which each statement stands for itself; `_shut` gives it back."""
+    proxied = engine.raw_connection()
+    connection: Any = proxied.dbapi_connection
+    # Not by the dialect's isolation levels, which set what stays the same too.
+    proxied.info[_TRANSACTIONS] = not connection.autocommit
+    return _switch(proxied, autocommit=True)
+
+
+def _shut(proxied: PoolProxiedConnection) -> None:
+    """Give a connection back to the pool as it was, unless it was said to be broken."""
+    if proxied.is_valid:
+        _switch(proxied, autocommit=False)
+    proxied.close()
+
+
+def _switch(proxied: PoolProxiedConnection, *, autocommit: bool) -> PoolProxiedConnection:
+    connection: Any = proxied.dbapi_connection
+    try:
+        if proxied.info[_TRANSACTIONS]:
+            connection.autocommit = autocommit
+    except BaseException as error:
+        proxied.invalidate(error)
+        raise
+    return proxied

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, cast, func, inspect, select
+from sqlalchemy import ColumnElement, Select, cast, func, select
 
-from rowspace.statements.batch import key_names
 from rowspace.statements.browse import Key
-from rowspace.statements.search import DISTANCE, Target, distance_to
+from rowspace.statements.search import DISTANCE, Target, distance_to, key_columns
 from rowspace.types import Vector
 
 __all__ = ["distances", "keys", "statistics"]
@@ -19,7 +18,7 @@ Where = Sequence[ColumnElement[bool]]
 
 def keys(target: Target[Any], where: Where = ()) -> Select[Any]:
     """Select the key of each row that has a vector, in their order."""
-    columns = _keys(target)
+    columns = key_columns(target).values()
     return select(*columns).select_from(target.model).where(*target.conditions(), *where).order_by(*columns)
 
 
@@ -28,7 +27,7 @@ def distances(target: Target[Any], where: Where = ()) -> Select[Any]:
 
     Costs a pass over the rows that match.
     """
-    found = select(*_keys(target), distance_to(target).label(DISTANCE)).select_from(target.model)
+    found = select(*key_columns(target).values(), distance_to(target).label(DISTANCE)).select_from(target.model)
     return found.where(*target.conditions(), *where)
 
 
@@ -66,8 +65,3 @@ def statistics(target: Target[Any], key: Key, where: Where = ()) -> Select[Any]:
         .join_from(groups, spread, spread.c.value == groups.c.value)
         .order_by(groups.c.rows.desc(), groups.c.value)
     )
-
-
-def _keys(target: Target[Any]) -> list[Any]:
-    columns = inspect(target.model).columns
-    return [columns[name] for name in key_names(target)]

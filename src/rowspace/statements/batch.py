@@ -32,24 +32,25 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from rowspace.statements.arrays import vectors_parameter
-from rowspace.statements.quantized import nearest_of
 from rowspace.statements.search import (
     DISTANCE,
     Nearest,
     Target,
     at_least,
     at_most,
+    by_comparison,
     distance_to,
+    key_columns,
     number,
     scanned,
     select_hits,
+    walked,
 )
 
 __all__ = [
     "QUERIES",
     "are_up_to",
     "count_many",
-    "key_names",
     "key_parameters",
     "nearest_keys",
     "nearest_many",
@@ -91,15 +92,14 @@ def nearest_many(
 
 
 def nearest_keys(target: Target[Any], shape: Nearest, where: Where = (), *, found_once: bool = False) -> Select[Any]:
-    """Select the same as `nearest_many` with the columns of `key_names` in place of the row."""
+    """Select the same as `nearest_many` with the columns of `key_columns` in place of the row."""
     queries = _given(target)
     if found_once:
         inner = _nearest_among(queries, target, shape, where).lateral("rowspace_hits")
-        keys: list[Any] = [inner.c[_KEY + name] for name in key_names(target)]
+        keys: list[Any] = [inner.c[_KEY + name] for name in key_columns(target)]
     else:
         inner = _nearest(queries, target, shape, where).lateral("rowspace_hits")
-        columns = inspect(target.model).columns
-        keys = [inner.corresponding_column(columns[name]) for name in key_names(target)]
+        keys = [inner.corresponding_column(column) for column in key_columns(target).values()]
     distance = inner.c[DISTANCE]
     return (
         select(queries.c.position, *keys, distance)
@@ -162,15 +162,9 @@ def worth_comparing(table: str, k: int, dimension: int | None) -> ColumnElement[
     return select(func.least(same, kept, type_=BigInteger())).scalar_subquery()
 
 
-def key_names(target: Target[Any]) -> list[str]:
-    """Return the attributes of the primary key that the scope leaves open: `id` for a document."""
-    scoped = dict(target.scope)
-    return [name for name in _all_key_names(target) if name not in scoped]
-
-
 def key_parameters(target: Target[Any], key: tuple[Any, ...]) -> dict[str, Any]:
-    """Return the parameters for the key of `similar_to`, one value for each of `key_names`."""
-    return {_KEY + name: value for name, value in zip(key_names(target), key, strict=True)}
+    """Return the parameters for the key of `similar_to`, one value for each of `key_columns`."""
+    return {_KEY + name: value for name, value in zip(key_columns(target), key, strict=True)}
 
 
 def _given(target: Target[Any]) -> FromClause:
@@ -196,7 +190,7 @@ def _stored(target: Target[Any]) -> FromClause:
 
 
 def _is_key(target: Target[Any], entity: Any) -> ColumnElement[bool]:
-    return and_(*(getattr(entity, name) == bindparam(_KEY + name) for name in key_names(target)))
+    return and_(*(getattr(entity, name) == bindparam(_KEY + name) for name in key_columns(target)))
 
 
 def _hits(
@@ -219,8 +213,14 @@ def _nearest(
 ) -> Select[Any]:
     distance = distance_to(target, queries.c.query)
     rows = scanned(target, distance, shape).where(*target.under(where), *but_for, *at_least(distance, shape))
-    found = nearest_of(rows.correlate(queries), target, shape, query=queries.c.query, filtered=bool(where))
-    return found.correlate(queries)
+    rows = rows.correlate(queries)
+    if shape.exact or not (shape.iterative or shape.candidates):
+        order = by_comparison(distance) if shape.exact else distance
+        return rows.order_by(order).limit(number(shape.k)).correlate(queries)
+    found = walked(rows, target, shape, distance, filtered=bool(where), query=queries.c.query)
+    inner = found.lateral("rowspace_ranked")
+    ranked = select(*inner.c).order_by(by_comparison(inner.c[DISTANCE])).limit(number(shape.k))
+    return ranked.correlate(queries)
 
 
 def _hits_among(queries: FromClause, target: Target[M], shape: Nearest, where: Where) -> Select[int, M, float]:

@@ -36,7 +36,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import defer, undefer
 
 from rowspace.statements.eager import apart
-from rowspace.statements.search import Target, number, planned_for
+from rowspace.statements.search import Target, key_columns, number, planned_for
 
 __all__ = ["After", "Key", "Listing", "distinct", "facet", "rows", "scroll", "stats"]
 
@@ -118,9 +118,7 @@ class Listing(Generic[M]):
     @property
     def keys(self) -> list[Column[Any]]:
         """The columns of the primary key that the scope leaves open."""
-        fixed = dict(self.target.scope)
-        mapper = inspect(self.target.model)
-        return [column for column in mapper.primary_key if mapper.get_property_by_column(column).key not in fixed]
+        return [*key_columns(self.target).values()]
 
     @property
     def signature(self) -> list[Any]:

@@ -7,9 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, not_, select
 
-from rowspace.statements.batch import key_names
 from rowspace.statements.models import is_one_of
-from rowspace.statements.search import MIN_DISTANCE, Target, distance_to
+from rowspace.statements.search import MIN_DISTANCE, Target, distance_to, key_columns
 
 __all__ = ["embeddings_of", "far_from", "nearer_to", "without"]
 
@@ -17,7 +16,7 @@ Key = tuple[Any, ...]
 
 
 def embeddings_of(target: Target[Any], keys: Sequence[Key]) -> Select[Any]:
-    """Select the key, in one column for each of `key_names`, and the embedding, which may be NULL, of rows."""
+    """Select the key, in one column for each of `key_columns`, and the embedding, which may be NULL, of rows."""
     columns = _keys(target)
     return select(*columns, target.attribute).where(*target.in_scope(), is_one_of(columns, keys))
 
@@ -47,4 +46,4 @@ def _smallest(target: Target[Any], vectors: Sequence[Any]) -> ColumnElement[floa
 
 
 def _keys(target: Target[Any]) -> list[Any]:
-    return [getattr(target.model, name) for name in key_names(target)]
+    return [getattr(target.model, name) for name in key_columns(target)]

@@ -30,11 +30,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace.settings import check_count
 from rowspace.statements.eager import apart
-from rowspace.statements.quantized import approximate_distance
 from rowspace.statements.search import (
     DISTANCE,
     Nearest,
     Target,
+    approximate_distance,
     at_least,
     by_comparison,
     distance_to,

@@ -18,8 +18,7 @@ from sqlalchemy.orm import defer
 from rowspace.errors import InvalidSetting
 from rowspace.settings import check_count, check_number
 from rowspace.statements.eager import apart
-from rowspace.statements.quantized import approximate_distance
-from rowspace.statements.search import DISTANCE, by_comparison, distance_to, first_of, number
+from rowspace.statements.search import DISTANCE, approximate_distance, by_comparison, distance_to, first_of, number
 from rowspace.statements.text import (
     MAX_RANKED,
     TEXT_RANK,

@@ -12,7 +12,7 @@ from sqlalchemy import TextClause, text
 
 from rowspace.statements.identifiers import qualified, quote
 
-__all__ = ["Export", "ExportColumn", "ExportKey"]
+__all__ = ["Export", "ExportColumn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,6 @@ class ExportColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportKey:
-    """A key column: its name, and its type as DDL."""
-
-    name: str
-    ddl: str
-
-
-@dataclass(frozen=True, slots=True)
 class Export:
     """A bulk read of one table.
 
@@ -46,7 +38,7 @@ class Export:
         table: the name of the table.
         schema: its schema, or None for the search path's.
         columns: what is read.
-        keys: the key columns, which tell the rows of a selection.
+        keys: the key columns and their types as DDL, which tell the rows of a selection.
         selection: the name of the temporary table with the keys of the rows to read; None reads all rows.
         present: the name of a column; rows that have none in it are not read.
         constants: columns, and the one value of each in the rows that are read.
@@ -55,14 +47,14 @@ class Export:
     table: str
     schema: str | None
     columns: tuple[ExportColumn, ...]
-    keys: tuple[ExportKey, ...]
+    keys: tuple[tuple[str, str], ...]
     selection: str | None = None
     present: str | None = None
     constants: tuple[tuple[str, int], ...] = ()
 
     def create_selection(self) -> str:
         """Return the DDL of the temporary table of keys."""
-        columns = ", ".join(f"{quote(key.name)} {key.ddl}" for key in self.keys)
+        columns = ", ".join(f"{quote(name)} {ddl}" for name, ddl in self.keys)
         return f"CREATE TEMPORARY TABLE pg_temp.{quote(self.selection or '')} ({columns}) ON COMMIT DROP"
 
     def estimate(self) -> TextClause:
@@ -81,7 +73,7 @@ class Export:
         """Return the COPY statement."""
         joined = ""
         if self.selection is not None:
-            using = ", ".join(quote(key.name) for key in self.keys)
+            using = ", ".join(quote(name) for name, _ in self.keys)
             joined = f" JOIN pg_temp.{quote(self.selection)} s USING ({using})"
         conditions = [f"t.{quote(name)} = {value:d}" for name, value in self.constants]
         conditions += [] if self.present is None else [f"t.{quote(self.present)} IS NOT NULL"]

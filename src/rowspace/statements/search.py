@@ -13,7 +13,9 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
     Boolean,
+    Column,
     ColumnElement,
+    Double,
     Select,
     bindparam,
     cast,
@@ -27,7 +29,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, aliased, defer, undefer
 
 from rowspace.distance import Distance
-from rowspace.indexes import Quantize
+from rowspace.errors import ConfigurationError
+from rowspace.indexes import Quantize, quantized
 from rowspace.settings import check_count
 from rowspace.statements.eager import apart
 from rowspace.types import VectorType, vector_type_of
@@ -36,12 +39,14 @@ __all__ = [
     "DISTANCE",
     "Nearest",
     "Target",
+    "approximate_distance",
     "built",
     "by_comparison",
     "count_candidates",
     "distance_to",
     "first_of",
     "in_order",
+    "key_columns",
     "loaded",
     "nearest",
     "planned_for",
@@ -86,7 +91,7 @@ class Target(Generic[M]):
         distance: what the search orders by.
         dimension: for a column without one: the n of the cast that its index is on.
         scope: pairs of an attribute and a whole number that every statement is limited to, such as the collection.
-        quantize: what its index holds in place of the vectors; see `rowspace.statements.quantized`.
+        quantize: what its index holds in place of the vectors, if it is quantized.
     """
 
     model: type[M]
@@ -186,6 +191,25 @@ def distance_to(target: Target[Any], query: Any = None) -> ColumnElement[float]:
     return distance
 
 
+def approximate_distance(target: Target[Any], query: ColumnElement[Any] | None = None) -> ColumnElement[float]:
+    """Return the distance that a quantized index orders by: between float16 numbers, or the signs that differ.
+
+    Raises:
+        ConfigurationError: the target's index is not quantized.
+    """
+    if target.quantize is None or target.type.dimension is None:
+        message = f"The index of {target.model.__name__}.{target.column} is not quantized."
+        raise ConfigurationError(message)
+    # The column itself, not its cast to the dimension: that is how the index is made.
+    column: Any = inspect(target.model).c[target.column]
+    stored = quantized(column, target.quantize, target.type.dimension)
+    given = bindparam(QUERY, type_=target.type) if query is None else query
+    searched = quantized(given, target.quantize, target.type.dimension)
+    distance = Distance.HAMMING if target.quantize == "bit" else target.distance
+    approximate: ColumnElement[float] = stored.op(distance.operator, return_type=Double())(searched)
+    return approximate
+
+
 def by_comparison(distance: ColumnElement[float]) -> ColumnElement[float]:
     """Return the order of a distance for which rows are compared, and no vector index is walked.
 
@@ -199,10 +223,11 @@ def nearest(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[boo
 
     Costs one scan of the vector index, about `ef_search` rows; with `exact` one pass over every row that matches. An
     iterative scan is asked for some rows more, which are sorted again; it may become a pass over the rows that match
-    where that is cheaper.
+    where that is cheaper. A quantized index orders rows only roughly: its candidates are read from the table, and
+    ranked by their true distance. Source: pgvector's README, "Binary Quantization".
     """
-    if shape.iterative:
-        return _sorted_again(target, shape, where)
+    if shape.iterative or shape.candidates is not None:
+        return _ranked_again(target, shape, where)
     distance = distance_to(target)
     order = by_comparison(distance) if shape.exact else distance
     return (
@@ -223,7 +248,7 @@ def in_order(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bo
 
 
 def count_candidates(target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[int]:
-    """Select how many rows an iterative scan gave: fewer than k means that it gave up, not the range."""
+    """Select how many rows are ranked again: fewer than k, or than `candidates`, mean that the scan gave up."""
     return select(func.count()).select_from(_candidates(target, shape, where).subquery())
 
 
@@ -274,7 +299,7 @@ def built(build: Callable[..., S], target: Any, shape: Any, where: Any, *, keep:
     return statement
 
 
-def _sorted_again(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]]) -> Select[M, float]:
+def _ranked_again(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]]) -> Select[M, float]:
     # The upper end of the range is applied out here: inside, a scan that has passed it would go on until it has seen
     # `max_scan_tuples` rows.
     inner = _candidates(target, shape, where).subquery()
@@ -283,8 +308,8 @@ def _sorted_again(target: Target[M], shape: Nearest, where: Sequence[ColumnEleme
     return (
         select_hits(target, entity, shape, distance)
         .where(*at_most(distance, shape))
-        # The planner believes that the rows come in order, and would leave the sort out.
-        .order_by(by_comparison(distance))
+        # The planner believes that the rows of its own index come in order, and would leave the sort out.
+        .order_by(by_comparison(distance) if shape.candidates is None else distance)
         .limit(number(shape.k))
     )
 
@@ -292,7 +317,22 @@ def _sorted_again(target: Target[M], shape: Nearest, where: Sequence[ColumnEleme
 def _candidates(target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     distance = distance_to(target)
     rows = scanned(target, distance, shape).where(*target.under(where), *at_least(distance, shape))
-    return first_of(rows, distance, beyond(shape.k), filtered=bool(where))
+    return walked(rows, target, shape, distance, filtered=bool(where))
+
+
+def walked(
+    rows: Select[Any],
+    target: Target[Any],
+    shape: Nearest,
+    distance: ColumnElement[float],
+    *,
+    filtered: bool,
+    query: ColumnElement[Any] | None = None,
+) -> Select[Any]:
+    """Select the first of `rows` that a scan of the index comes by, some more than k, to be ranked by `distance`."""
+    if shape.candidates is None:
+        return first_of(rows, distance, shape.k + min(shape.k, _BEYOND), filtered=filtered)
+    return first_of(rows, approximate_distance(target, query), shape.candidates, filtered=filtered)
 
 
 def select_hits(
@@ -324,9 +364,12 @@ def loaded(target: Target[Any], shape: Nearest) -> tuple[str, ...]:
     return tuple(wanted)
 
 
-def beyond(k: int) -> int:
-    """Return how many rows of an iterative scan are sorted again, to have the k nearest among them."""
-    return k + min(k, _BEYOND)
+@lru_cache(512)
+def key_columns(target: Target[Any]) -> dict[str, Column[Any]]:
+    """Return the columns of the primary key that the scope leaves open, by attribute: `id` for a document."""
+    mapper, scoped = inspect(target.model), dict(target.scope)
+    columns = {mapper.get_property_by_column(column).key: column for column in mapper.primary_key}
+    return {name: column for name, column in columns.items() if name not in scoped}
 
 
 def at_most(distance: ColumnElement[float], shape: Nearest) -> list[ColumnElement[bool]]:

@@ -168,7 +168,8 @@ class ColumnsDecoder(StreamDecoder):
                 values[column].append(data[start : start + max(length, 0)])
             start, length = row[-1]
             at = start + max(length, 0)
-        self._hold(data[at:])
+        self._keep(data[at:])
+        self.pending = len(data) - at
         columns = zip(lengths, values, strict=True)
         return [RawColumn(np.array(sizes, np.int64), b"".join(parts)) for sizes, parts in columns]
 

@@ -104,10 +104,6 @@ class StreamDecoder:
         data = b"".join(self._chunks)
         return data, 0 if self._started else self._header(data)
 
-    def _hold(self, rest: bytes) -> None:
-        self._keep(rest)
-        self.pending = len(rest)
-
     def _keep(self, rest: bytes) -> None:
         # Of psycopg whole rows come: with nothing in front of it, the next chunk is not copied.
         self._chunks = [rest] if rest else []

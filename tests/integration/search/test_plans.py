@@ -9,8 +9,8 @@ from sqlalchemy import NullPool, event, select, text
 from sqlalchemy.orm import Session
 
 from rowspace import CollectionRepository, Database, SearchRepository, SearchSettings
-from rowspace.repositories import wide
 from rowspace.repositories._sync import many
+from rowspace.repositories.remembered import Remembered
 from rowspace.statements.batch import worth_comparing
 from rowspace.statements.search import number
 
@@ -150,7 +150,7 @@ def test_many_searches_under_a_filter_look_at_the_size_of_their_own_table(reposi
 
 def test_a_filter_that_many_pass_is_counted_once_for_few_queries(session, world, monkeypatch):
     monkeypatch.setattr(many, "FEW", 3)
-    monkeypatch.setattr(wide, "_until", wide.WeakKeyDictionary())
+    monkeypatch.setattr(many, "WIDE", Remembered(60.0))
     repository = SearchRepository(session, CollectionRepository(session).get(world.collection))
     counted = []
     event.listen(

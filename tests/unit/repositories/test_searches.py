@@ -195,9 +195,9 @@ def test_one_limit_is_enough(subject):
 
 
 def test_conditions_of_its_own_come_beside_those_of_the_caller(subject):
-    search = plan_search(subject, 3, [Article.id > 1], {}, more=[Article.id < 9], values={"n": 1})
+    search = plan_search(subject, 3, [Article.id > 1], {}, more=[Article.id < 9])
     assert [str(clause) for clause in search.where] == ["articles.id > :id_1", "articles.id < :id_1"]
-    assert search.parameters == {"n": 1}
+    assert search.parameters == {}
     assert not search.keep
 
 

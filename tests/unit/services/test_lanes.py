@@ -40,8 +40,8 @@ class Connections:
 @pytest.fixture
 def connections(monkeypatch):
     made = Connections()
-    monkeypatch.setattr(lanes, "without_transactions", made.open)
-    monkeypatch.setattr(lanes, "shut", made.close)
+    monkeypatch.setattr(lanes, "_without_transactions", made.open)
+    monkeypatch.setattr(lanes, "_shut", made.close)
     monkeypatch.setattr(lanes, "is_observed", lambda _engine: False)
     monkeypatch.setattr(lanes, "prepared", lambda _dialect, statement: statement)
     return made
@@ -170,7 +170,7 @@ async def test_a_connection_that_cannot_be_had_costs_no_turn(connections, run, m
     run(search)
     turns = lanes_of(pool_of(1))
     with monkeypatch.context() as patched:
-        patched.setattr(lanes, "without_transactions", refuse)
+        patched.setattr(lanes, "_without_transactions", refuse)
         with pytest.raises(ConnectionError):
             await turns.fetch(None, {})
     assert await turns.fetch(None, {}) == []
@@ -179,7 +179,7 @@ async def test_a_connection_that_cannot_be_had_costs_no_turn(connections, run, m
 
 async def test_who_listens_gets_the_statement_from_sqlalchemy(connections, monkeypatch):
     monkeypatch.setattr(lanes, "is_observed", lambda _engine: True)
-    monkeypatch.setattr(lanes, "fetch", lambda _engine, statement, _values: [statement])
+    monkeypatch.setattr(lanes, "_fetch", lambda _engine, statement, _values: [statement])
     turns = lanes_of(pool_of(1))
     assert await asyncio.gather(*(turns.fetch(number, {}) for number in range(3))) == [[0], [1], [2]]
     assert connections.opened == 0
@@ -192,7 +192,7 @@ async def test_who_begins_to_listen_leaves_no_connection_behind_that_was_handed_
         return [statement]
 
     run(search)
-    monkeypatch.setattr(lanes, "fetch", lambda _engine, statement, _values: [statement])
+    monkeypatch.setattr(lanes, "_fetch", lambda _engine, statement, _values: [statement])
     turns = lanes_of(pool_of(1))
     assert await asyncio.gather(*(turns.fetch(number, {}) for number in range(2))) == [[0], [1]]
     assert (connections.opened, connections.out) == (1, 0)
@@ -260,3 +260,17 @@ async def test_an_error_of_the_servers_is_sqlalchemys_and_may_end_the_connection
 async def test_an_error_of_the_drivers_is_told_by_sqlalchemy(monkeypatch):
     monkeypatch.setattr(lanes, "run", lambda _proxied, _statement, parameters, invalidate: [parameters])
     assert await lanes._run(proxied_of(OSError("closed"), []), STATEMENT, {"a": 1}) == [[1]]
+
+
+class Ended:
+    """A connection that the server has ended, which the driver notices when autocommit is switched."""
+
+    autocommit = property(lambda _: False, lambda _self, _value: (_ for _ in ()).throw(OSError("ended")))
+
+
+def test_a_connection_that_cannot_be_switched_is_not_given_back_to_others():
+    invalidated = []
+    proxied = SimpleNamespace(dbapi_connection=Ended(), info={}, invalidate=invalidated.append)
+    with pytest.raises(OSError, match="ended") as caught:
+        lanes._without_transactions(SimpleNamespace(raw_connection=lambda: proxied))
+    assert invalidated == [caught.value]

@@ -16,10 +16,10 @@ from rowspace.distance import Distance
 from rowspace.errors import DimensionMismatch, InvalidSetting
 from rowspace.models import Document, MetadataMixin
 from rowspace.statements.arrays import VectorArray
-from rowspace.statements.batch import count_many, key_names, key_parameters, nearest_many, similar_to
+from rowspace.statements.batch import count_many, key_parameters, nearest_many, similar_to
 from rowspace.statements.examples import embeddings_of, nearer_to, without
 from rowspace.statements.grouping import Grouping, GroupKey, grouped
-from rowspace.statements.search import Nearest, Target, built, nearest
+from rowspace.statements.search import Nearest, Target, built, key_columns, nearest
 from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 
@@ -128,7 +128,7 @@ def test_like_a_row_reads_its_vector_in_the_server():
 
 
 def test_the_key_of_a_document_is_its_id():
-    assert key_names(DOCUMENTS) == ["id"]
+    assert [*key_columns(DOCUMENTS)] == ["id"]
     assert key_parameters(DOCUMENTS, ("a",)) == {"rowspace_key_id": "a"}
     assert key_parameters(TILES, (1, 2)) == {"rowspace_key_x": 1, "rowspace_key_y": 2}
 

@@ -49,7 +49,7 @@ def test_what_has_several_parts_is_limited_in_each():
         similar_to(target, Nearest(3)): 2,
         grouped(target, GroupKey.of_metadata(Document.meta, ("kind",)), Grouping()): 2,
         sample(target, 3): 1,
-        plan_reading(subject, Conditions(), {}).selecting().selection(subject, Conditions()): 1,
+        plan_reading(subject, {}, selects=True).selection(subject, Conditions()): 1,
     }
     for statement, parts in every.items():
         assert len(re.findall(r"documents\.collection_id = (?:7|%)", compiled(statement)[0])) == parts

@@ -8,8 +8,9 @@ from sqlalchemy.orm import mapped_column
 from rowspace import HNSW, Base, Collection, HalfVector, SearchSettings, Vector
 from rowspace.errors import ConfigurationError
 from rowspace.repositories.targets import target_of
-from rowspace.statements import documents, quantized
-from rowspace.statements.search import Nearest
+from rowspace.settings import candidates, covering
+from rowspace.statements import documents
+from rowspace.statements.search import Nearest, approximate_distance, count_candidates, nearest
 
 
 class Article(Base):
@@ -25,9 +26,7 @@ def sql(statement):
 
 
 def test_candidates_by_the_half_precision_index_are_ranked_by_the_true_distance():
-    text = sql(
-        quantized.nearest_quantized(target_of(Article, "embedding", None), Nearest(3, max_distance=True, candidates=6))
-    )
+    text = sql(nearest(target_of(Article, "embedding", None), Nearest(3, max_distance=True, candidates=6)))
     inner = text[text.index("FROM (SELECT") :]
     assert (
         "ORDER BY CAST(quantized_articles.embedding AS HALFVEC(8)) <-> "
@@ -40,9 +39,7 @@ def test_candidates_by_the_half_precision_index_are_ranked_by_the_true_distance(
 
 
 def test_candidates_by_signs_are_ranked_by_the_true_distance():
-    text = sql(
-        quantized.nearest_quantized(target_of(Article, "half", None), Nearest(1, candidates=8), [Article.id > 4])
-    )
+    text = sql(nearest(target_of(Article, "half", None), Nearest(1, candidates=8), [Article.id > 4]))
     assert "WHERE quantized_articles.half IS NOT NULL AND quantized_articles.id > %(id_1)s" in text
     assert (
         "ORDER BY CAST(binary_quantize(quantized_articles.half) AS BIT(9)) <~> "
@@ -54,7 +51,7 @@ def test_candidates_by_signs_are_ranked_by_the_true_distance():
 
 def test_a_collection_is_searched_by_the_expression_of_its_index():
     collection = Collection(id=4, name="a", dimension=3, distance="cosine", index={"method": "hnsw", "quantize": "bit"})
-    text = sql(quantized.nearest_quantized(documents.target_of(collection), Nearest(2, candidates=5)))
+    text = sql(nearest(documents.target_of(collection), Nearest(2, candidates=5)))
     assert "WHERE documents.collection_id = 4 ORDER BY" in text
     # On the column itself: a cast of the cast is not what the index is on.
     assert "ORDER BY CAST(binary_quantize(documents.embedding) AS BIT(3)) <~>" in text
@@ -63,7 +60,7 @@ def test_a_collection_is_searched_by_the_expression_of_its_index():
 
 def test_the_lower_end_of_a_range_is_looked_at_inside():
     shape = Nearest(1, min_distance=True, candidates=2)
-    text = sql(quantized.count_candidates(target_of(Article, "embedding", None), shape))
+    text = sql(count_candidates(target_of(Article, "embedding", None), shape))
     assert " AND (quantized_articles.embedding <-> %(rowspace_query)s::VECTOR(8)) >= %(rowspace_min_distance)s" in text
     assert text.startswith("SELECT count(*)")
 
@@ -71,7 +68,7 @@ def test_the_lower_end_of_a_range_is_looked_at_inside():
 def test_a_target_without_quantization_is_refused():
     collection = Collection(id=4, name="a", dimension=3, distance="cosine", index={})
     with pytest.raises(ConfigurationError, match="not quantized"):
-        quantized.approximate_distance(documents.target_of(collection))
+        approximate_distance(documents.target_of(collection))
 
 
 @pytest.mark.parametrize(
@@ -85,11 +82,11 @@ def test_a_target_without_quantization_is_refused():
     ],
 )
 def test_how_many_candidates(quantize, k, settings, expected):
-    assert quantized.candidates(quantize, k, settings) == expected
+    assert candidates(quantize, k, settings) == expected
 
 
 @pytest.mark.parametrize(
     ("given", "count", "ef_search"), [(None, 40, None), (None, 41, 41), (90, 80, 90), (5, 2000, 1000)]
 )
 def test_ef_search_covers_the_candidates(given, count, ef_search):
-    assert quantized.covering(SearchSettings(ef_search=given), count).ef_search == ef_search
+    assert covering(SearchSettings(ef_search=given), count).ef_search == ef_search

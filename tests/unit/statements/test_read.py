@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rowspace.statements.read import Export, ExportColumn, ExportKey
+from rowspace.statements.read import Export, ExportColumn
 
 COLUMNS = (ExportColumn("embedding", "vector"), ExportColumn("section", by_json=True))
 
 
 def test_a_copy_quotes_what_needs_it_and_joins_a_selection() -> None:
-    export = Export('Art"icles', "Main", COLUMNS, (ExportKey("id", "BIGINT"),), selection="rowspace_1")
+    export = Export('Art"icles', "Main", COLUMNS, (("id", "BIGINT"),), selection="rowspace_1")
     assert export.copy() == (
         'COPY (SELECT t.embedding::vector, to_jsonb(t.section) FROM "Main"."Art""icles" t '
         "JOIN pg_temp.rowspace_1 s USING (id)) TO STDOUT (FORMAT BINARY)"

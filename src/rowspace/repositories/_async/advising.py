@@ -19,10 +19,11 @@ from rowspace.models import Collection
 from rowspace.repositories._async.searching import apply_settings, run_search, session_for_few
 from rowspace.repositories._async.tunings import keep_tuning, with_tuning
 from rowspace.repositories.given import session_of
-from rowspace.repositories.sampling import as_queries, described, found_of, sample, steps_for, table_of
+from rowspace.repositories.sampling import as_queries, described, found_of, sample, steps_for
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.searches import Scan, Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
+from rowspace.repositories.targets import table_of
 from rowspace.settings import SearchSettings, check_count, check_recall
 from rowspace.statements import catalog
 from rowspace.statements.plans import SETTINGS, Explain, are_few, read_plan
@@ -233,7 +234,7 @@ class AsyncIndexAdvisor:
 
     async def _facts(self) -> list[catalog.IndexFact]:
         connection = await self._connection()
-        table, schema = table_of(self._subject, schemas_of(connection))
+        table, schema = table_of(self._subject.target, self._subject.collection, schemas_of(connection))
         return catalog.facts_of(await connection.execute(catalog.index_facts(table, schema)))
 
     async def _connection(self) -> AsyncConnection:

@@ -98,8 +98,7 @@ class AsyncIndexBuilder:
             InvalidSetting: a setting that cannot be.
         """
         settings = build_settings(maintenance_work_mem, parallel_workers)
-        with mapped_errors():
-            await self._run(partial(creation, concurrently=concurrently), settings, progress)
+        await self._run(partial(creation, concurrently=concurrently), settings, progress)
         return await self.status()
 
     async def repair(
@@ -110,8 +109,7 @@ class AsyncIndexBuilder:
         Costs what `create` does, for each of them. The arguments are those of `create`.
         """
         settings = build_settings(maintenance_work_mem, None)
-        with mapped_errors():
-            await self._run(partial(repair, concurrently=concurrently), settings, progress)
+        await self._run(partial(repair, concurrently=concurrently), settings, progress)
         return await self.status()
 
     async def reindex(
@@ -137,8 +135,7 @@ class AsyncIndexBuilder:
             ConfigurationError: there is no such index.
         """
         settings = build_settings(maintenance_work_mem, parallel_workers)
-        with mapped_errors():
-            await self._run(partial(renewal, names=names, concurrently=concurrently), settings, progress)
+        await self._run(partial(renewal, names=names, concurrently=concurrently), settings, progress)
         return await self.status()
 
     async def drop(self, *names: str, concurrently: bool = True) -> None:
@@ -149,8 +146,7 @@ class AsyncIndexBuilder:
         Raises:
             ConfigurationError: a name that is not wanted.
         """
-        with mapped_errors():
-            await self._run(partial(removal, names=names, concurrently=concurrently), build_settings(None, None), None)
+        await self._run(partial(removal, names=names, concurrently=concurrently), build_settings(None, None), None)
 
     async def cluster(self, key: KeyLike, *, maintenance_work_mem: str | None = None) -> list[IndexStatus]:
         """Put rows with the same value of a key next to each other; return the status.
@@ -176,8 +172,7 @@ class AsyncIndexBuilder:
             TransactionConflict: transactions that have read or written the table stayed open for two minutes.
         """
         settings = build_settings(maintenance_work_mem, None)
-        with mapped_errors():
-            await self._run(partial(clustering, key=key_of(self._model, key)), settings, None)
+        await self._run(partial(clustering, key=key_of(self._model, key)), settings, None)
         return await self.status()
 
     async def _facts(self, connection: Any) -> list[catalog.IndexFact]:
@@ -201,15 +196,16 @@ class AsyncIndexBuilder:
         return decide(sized, facts)
 
     async def _run(self, decide: Decide, settings: Sequence[str], progress: WatchBuild | None) -> None:
-        async with self._engine.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            try:
-                check_alone(self._table, alone=await connection.scalar(catalog.build_lock(*self._table)))
-                await run_verbatim(connection, settings)
-                for step in await self._steps(connection, decide):
-                    await self._watch(connection, step, progress)
-            finally:
-                await self._close(connection)
+        with mapped_errors():
+            async with self._engine.connect() as connection:
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+                try:
+                    check_alone(self._table, alone=await connection.scalar(catalog.build_lock(*self._table)))
+                    await run_verbatim(connection, settings)
+                    for step in await self._steps(connection, decide):
+                        await self._watch(connection, step, progress)
+                finally:
+                    await self._close(connection)
 
     async def _close(self, connection: Any) -> None:
         """Let go of a connection: its settings and its lock must not reach whoever gets it from the pool next."""

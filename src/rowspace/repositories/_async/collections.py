@@ -6,20 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import inspect
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.distance import Distance
-from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
+from rowspace.errors import CollectionNotFound, mapped_errors
 from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.policies import guards_of
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.building import check_alone
 from rowspace.repositories.given import is_text, mapping, session_of
-from rowspace.repositories.naming import check_collection, check_language
-from rowspace.repositories.schemas import schema_in, schemas_of
+from rowspace.repositories.naming import check_collection, check_language, unless_taken
+from rowspace.repositories.schemas import partition_of, schemas_of
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
 from rowspace.statements.catalog import facts_of, index_facts, is_owned, keeps_builders_off, schema_of
@@ -84,7 +82,10 @@ class AsyncCollectionRepository:
         )
         with mapped_errors():
             await self._check_language(language)
-            await self._insert(collection)
+            # In a savepoint: a name that is taken must not cost the caller the transaction.
+            with unless_taken(name):
+                async with self.session.begin_nested():
+                    self.session.add(collection)
         await self.create_tables(collection)
         return collection
 
@@ -92,15 +93,6 @@ class AsyncCollectionRepository:
         # Every server has `simple`: asking for it would cost a round trip for nothing.
         if language != "simple":
             check_language(language, [*await (await self._connection()).scalars(statements.languages())])
-
-    async def _insert(self, collection: Collection) -> None:
-        try:
-            # In a savepoint: a name that is taken must not cost the caller the transaction.
-            async with self.session.begin_nested():
-                self.session.add(collection)
-        except IntegrityError as error:
-            message = f"There is already a collection {collection.name!r}."
-            raise CollectionExists(message) from error
 
     async def get(self, name: str) -> Collection:
         """Return the collection of a name; costs one row.
@@ -139,13 +131,9 @@ class AsyncCollectionRepository:
         check_collection(new_name, collection.dimension, collection.distance, None)
         # Somebody may be dropping it: that a row is no more there would be an error of the session's.
         await self.lock(collection, ["name"])
-        with mapped_errors():
-            try:
-                async with self.session.begin_nested():
-                    collection.name = new_name
-            except IntegrityError as error:
-                message = f"There is already a collection {new_name!r}."
-                raise CollectionExists(message) from error
+        with mapped_errors(), unless_taken(new_name):
+            async with self.session.begin_nested():
+                collection.name = new_name
         return collection
 
     async def drop(self, name: str) -> None:
@@ -239,8 +227,7 @@ class AsyncCollectionRepository:
 
     async def partition_of(self, collection: Collection) -> Partition:
         """Return the partition that holds a collection's documents; costs no statement."""
-        schemas = schemas_of(await self._connection())
-        return Partition(collection.id, collection.dimension, schema_in(schemas, inspect(Document).local_table))
+        return partition_of(collection, schemas_of(await self._connection()))
 
     async def new_partition_of(self, collection: Collection) -> Partition:
         """Return the partition with its schema, for what makes a table; costs a look into the catalogs.

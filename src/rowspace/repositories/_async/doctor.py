@@ -64,11 +64,10 @@ class AsyncDoctor:
         return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
     async def _asked(self, over: type[Any] | Collection) -> Asked:
-        model = Document if isinstance(over, Collection) else over
-        return asked_for(over, schemas_of(await self.session.connection(bind_arguments={"mapper": model})))
+        return asked_for(over, schemas_of(await self._connection(over)))
 
     async def _facts(self, asked: Sequence[Asked]) -> Facts:
-        connection = await self.session.connection(bind_arguments={"mapper": Document})
+        connection = await self._connection(Document)
         server = (await connection.execute(SERVER)).mappings().one()
         found = tables_of(await connection.execute(tables(asked)))
         indexes = catalog.facts_of(await connection.execute(catalog.all_index_facts()))
@@ -91,9 +90,11 @@ class AsyncDoctor:
 
     async def _savepoint(self, over: type[Any] | Collection) -> AbstractAsyncContextManager[Any]:
         """Return what keeps the transaction usable where a statement fails; in AUTOCOMMIT there is none to keep."""
+        return nullcontext() if is_autocommit(await self._connection(over)) else self.session.begin_nested()
+
+    async def _connection(self, over: type[Any] | Collection) -> Any:
         model = Document if isinstance(over, Collection) else over
-        connection = await self.session.connection(bind_arguments={"mapper": model})
-        return nullcontext() if is_autocommit(connection) else self.session.begin_nested()
+        return await self.session.connection(bind_arguments={"mapper": model})
 
 
 def _searches(over: type[Any] | Collection) -> list[tuple[dict[str, Any], dict[str, str]]]:

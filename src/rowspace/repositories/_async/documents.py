@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
-from contextlib import aclosing
-from typing import Any, Unpack, cast
+from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement, CursorResult
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.errors import ConfigurationError, mapped_errors
@@ -18,11 +17,10 @@ from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.policies import under_policies
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
-from rowspace.repositories._async.verbatim import run_verbatim
+from rowspace.repositories._async.verbatim import rows_changed, run_verbatim
 from rowspace.repositories.given import at_hand, conditions, ids_of, mapping, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
-from rowspace.repositories.transactions import synchronizing
 from rowspace.results import Hit, LoadReport
 from rowspace.statements import documents as statements
 from rowspace.wire.values import storable_json
@@ -117,9 +115,9 @@ class AsyncDocumentRepository:
             if wanted or where is not None:
                 raise ConfigurationError(message)
             return 0
-        if wanted:
-            return await self._change(statements.delete_ids(self._collection.id, wanted))
-        return await self._change(statements.delete_matching(self._collection.id, matching))
+        id_ = self._collection.id
+        statement = statements.delete_ids(id_, wanted) if wanted else statements.delete_matching(id_, matching)
+        return await rows_changed(self.session, Document, statement)
 
     async def update_metadata(self, changes: Mapping[str, Any], *, where: Where | None) -> int:
         """Set keys of the metadata of the documents that match and return how many there were.
@@ -135,7 +133,8 @@ class AsyncDocumentRepository:
             InvalidFilter: the filter is malformed.
         """
         stored = storable_json(mapping("changes", changes))
-        return await self._change(statements.merge_metadata(self._collection.id, stored, self._where(where)))
+        statement = statements.merge_metadata(self._collection.id, stored, self._where(where))
+        return await rows_changed(self.session, Document, statement)
 
     async def replace_metadata(
         self, metadata: Mapping[str, Mapping[str, Any]], *, digests: Mapping[str, str] | None = None
@@ -237,7 +236,7 @@ class AsyncDocumentRepository:
         """
         return await run_search(self.session, plan_search(self._subject, k, where, options, query=query))
 
-    async def stream(
+    def stream(
         self,
         query: Any,
         *,
@@ -264,12 +263,9 @@ class AsyncDocumentRepository:
             InvalidVector: the query is no vector, or not of the collection's dimension.
             InvalidSetting: the chunk size is out of range.
         """
-        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance, "exact": True}
-        search = plan_search(self._subject, 1, where, {**options, "with_embedding": with_embedding}, query=query)
-        found = stream_hits(self.session, search, chunk_size)
-        async with aclosing(found) as hits:
-            async for hit in hits:
-                yield hit
+        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance}
+        options["with_embedding"] = with_embedding
+        return stream_hits(self.session, self._subject, query, where=where, chunk_size=chunk_size, **options)
 
     async def _begin_to_build(self) -> None:
         """Keep everybody else from building indexes of the collection until the transaction ends."""
@@ -283,12 +279,6 @@ class AsyncDocumentRepository:
             return [*conditions(where)]
         condition = compile_filter(where, _METADATA)
         return [] if condition is None else [condition]
-
-    async def _change(self, statement: Any) -> int:
-        options = synchronizing(self.session, Document)
-        with mapped_errors():
-            result = cast("CursorResult[Any]", await self.session.execute(statement, execution_options=options))
-        return result.rowcount
 
     @property
     def _collection(self) -> Collection:

@@ -7,11 +7,10 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import CollectionNotFound, mapped_errors
-from rowspace.models import Collection
-from rowspace.repositories.schemas import schema_in, schemas_of
+from rowspace.models import Collection, Document
+from rowspace.repositories.schemas import partition_of, schemas_of
 from rowspace.repositories.searches import Search
 from rowspace.statements.catalog import is_there
-from rowspace.statements.identifiers import qualified
 
 __all__ = ["refuse_dropped", "refuse_dropped_under"]
 
@@ -22,10 +21,10 @@ async def refuse_dropped_under(session: AsyncSession, search: Search[Any]) -> No
     A search under conditions is let be: it is expected to find nothing at times, and is not made dearer then.
     """
     if not search.is_limited:
-        await refuse_dropped(session, search.target.model, search.collection)
+        await refuse_dropped(session, search.collection)
 
 
-async def refuse_dropped(session: AsyncSession, model: type[Any], collection: Collection | None) -> None:
+async def refuse_dropped(session: AsyncSession, collection: Collection | None) -> None:
     """Refuse a collection that was dropped since it was looked up; of a model nothing is asked.
 
     By its table: the role that searches need not be able to read the row. Costs a look into the catalogs.
@@ -36,8 +35,7 @@ async def refuse_dropped(session: AsyncSession, model: type[Any], collection: Co
     if collection is None:
         return
     with mapped_errors():
-        connection = await session.connection(bind_arguments={"mapper": model})
-        schema = schema_in(schemas_of(connection), model.__table__)
-        if await connection.scalar(is_there(qualified(collection.partition, schema))):
+        connection = await session.connection(bind_arguments={"mapper": Document})
+        if await connection.scalar(is_there(partition_of(collection, schemas_of(connection)).qualified)):
             return
     raise CollectionNotFound.dropped(collection.name)

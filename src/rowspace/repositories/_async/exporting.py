@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
+from rowspace.repositories._async.policies import under_policies
 from rowspace.repositories._async.verbatim import run_verbatim
-from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.reading import Reading
-from rowspace.repositories.subjects import Conditions, Subject
+from rowspace.repositories.schemas import is_endless, schemas_of
+from rowspace.repositories.subjects import Conditions, Subject, Where
+from rowspace.repositories.transactions import may_hide
 from rowspace.wire.copy import copy_out_async
 
 __all__ = ["copied"]
 
+#: Bytes of a stream that are handed on together.
+_PART = 4 << 20
+
 
 @asynccontextmanager
 async def copied(
-    session: AsyncSession, subject: Subject[Any], conditions: Conditions, reading: Reading
+    session: AsyncSession,
+    subject: Subject[Any],
+    where: Where,
+    plan: Callable[..., Reading],
+    *,
+    at_once: int | None = _PART,
 ) -> AsyncIterator[AsyncGenerator[Any, None]]:
-    """Return a context with an iterator over the parts of a bulk read; the session is busy until the block ends."""
+    """Return a context with an iterator over the parts of a bulk read; the session is busy until the block ends.
+
+    Args:
+        session: the caller's.
+        subject: what is read.
+        where: which rows.
+        plan: `plan_reading` or `plan_columns`.
+        at_once: bytes of a part; None makes one of everything.
+    """
+    conditions, model = subject.conditions(where), subject.target.model
     with mapped_errors():
+        schemas = schemas_of(await session.connection(bind_arguments={"mapper": model}))
+        selects = bool(conditions.clauses) or may_hide(session, model)
+        reading = plan(await under_policies(session, subject), schemas, selects=selects)
         # A reader that stops early cancels the COPY, which must not cost the caller the transaction.
         savepoint = await session.begin_nested()
         try:
-            async with aclosing(_parts(session, subject, conditions, reading)) as parts:
+            async with aclosing(_parts(session, subject, conditions, reading, at_once=at_once)) as parts:
                 yield parts
         finally:
             # Nothing was written but the temporary table, which goes with it.
@@ -36,24 +58,23 @@ async def copied(
 
 
 async def _parts(
-    session: AsyncSession, subject: Subject[Any], conditions: Conditions, reading: Reading
+    session: AsyncSession, subject: Subject[Any], conditions: Conditions, reading: Reading, *, at_once: int | None
 ) -> AsyncGenerator[Any, None]:
-    if may_hide(session, subject.target.model):
-        reading = reading.selecting()
-    connection = await session.connection(bind_arguments={"mapper": subject.target.model})
-    if reading.export.selection is not None:
-        await run_verbatim(connection, [reading.export.create_selection()])
-        selection, mapped = reading.selection(subject, conditions), {"mapper": subject.target.model}
+    mapped, export = {"mapper": subject.target.model}, reading.export
+    connection = await session.connection(bind_arguments=mapped)
+    if export.selection is not None:
+        await run_verbatim(connection, [export.create_selection()])
+        selection = reading.selection(subject, conditions)
         # Through the session, for what it lets through.
         rows: int | None = await session.scalar(selection, dict(conditions.parameters), bind_arguments=mapped)
     else:
-        rows = None if reading.at_once else await connection.scalar(reading.export.estimate())
-    decoder = reading.decoder(rows)
-    copy = reading.export.copy()
+        rows = None if at_once else await connection.scalar(export.estimate())
+    decoder = reading.decoder(rows, at_once, endless=is_endless(connection))
+    copy = export.copy()
     with as_sqlalchemy(copy):
         async with aclosing(copy_out_async(connection, copy)) as chunks:
             async for chunk in chunks:
                 decoder.feed(chunk)
-                if reading.at_once is not None and decoder.pending >= reading.at_once:
+                if at_once is not None and decoder.pending >= at_once:
                     yield decoder.take()
     yield decoder.take()

@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import mapped_errors
 from rowspace.repositories._async.dropped import refuse_dropped_under
 from rowspace.repositories._async.searching import apply_settings, fetch_rows
-from rowspace.repositories.sampling import table_of
+from rowspace.repositories.remembered import WIDE
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.searches import Scan, Search
+from rowspace.repositories.targets import table_of
 from rowspace.repositories.transactions import own_session
-from rowspace.repositories.wide import is_wide, remember
 from rowspace.results import Hit
 from rowspace.statements.batch import (
     QUERIES,
@@ -108,16 +108,16 @@ async def _are_few(session: AsyncSession, many: Many[Any]) -> bool:
     bind = own_session(session).get_bind(target.model)
     if len(many.queries) < _PAYS:
         # What an index finds is counted at once, and it is known where that was much.
-        if found_by is None or is_wide(bind, found_by):
+        if found_by is None or WIDE.get(bind, found_by):
             return False
         most = number(FEW)
     else:
         connection = await session.connection(bind_arguments={"mapper": target.model})
-        table = qualified(*table_of(search, schemas_of(connection)))
+        table = qualified(*table_of(target, search.collection, schemas_of(connection)))
         most = worth_comparing(table, search.shape.k, target.type.dimension)
     few = bool(await session.scalar(are_up_to(target, most, search.where), search.parameters))
     if not few and found_by is not None:
-        remember(bind, found_by)
+        WIDE.keep(bind, found_by, value=True)
     return few
 
 

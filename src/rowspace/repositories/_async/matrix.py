@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,20 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import InvalidRow, InvalidVector, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.exporting import copied
+from rowspace.repositories._async.loading import stage
 from rowspace.repositories._async.policies import under_policies
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
-from rowspace.repositories.criteria import may_hide
-from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import session_of, several
-from rowspace.repositories.reading import Reading, plan_reading
+from rowspace.repositories.reading import plan_reading
 from rowspace.repositories.schemas import is_endless, schemas_of
-from rowspace.repositories.subjects import Conditions, Where, rows_of
+from rowspace.repositories.subjects import Where, rows_of
+from rowspace.repositories.transactions import may_hide
 from rowspace.results import Matrix
-from rowspace.statements.batch import key_names
+from rowspace.statements.search import key_columns
 from rowspace.statements.visible import discard_hidden
 from rowspace.vectors import as_matrix
-from rowspace.wire.copy import copy_in_async
 
 __all__ = ["AsyncMatrixRepository"]
 
@@ -59,9 +57,7 @@ class AsyncMatrixRepository:
             DimensionMismatch: a row has a vector of another dimension.
             ConfigurationError: the column is a `Bit` or `SparseVector`, or has no dimension.
         """
-        conditions, reading = await self._plan(where)
-        at_the_end = replace(reading, at_once=None)
-        async with copied(self.session, self._subject, conditions, at_the_end) as parts:
+        async with copied(self.session, self._subject, where, plan_reading, at_once=None) as parts:
             return Matrix(*await anext(parts))
 
     @asynccontextmanager
@@ -71,16 +67,8 @@ class AsyncMatrixRepository:
         The session's connection is busy until the block ends, which may be before the last part. Costs what `read`
         does, but for the memory.
         """
-        conditions, reading = await self._plan(where)
-        async with copied(self.session, self._subject, conditions, reading) as parts:
+        async with copied(self.session, self._subject, where, plan_reading) as parts:
             yield _matrices(parts)
-
-    async def _plan(self, where: Where) -> tuple[Conditions, Reading]:
-        conditions = self._subject.conditions(where)
-        with mapped_errors():
-            connection = await self.session.connection(bind_arguments={"mapper": self._model})
-        subject = await under_policies(self.session, self._subject)
-        return conditions, plan_reading(subject, conditions, schemas_of(connection), endless=is_endless(connection))
 
     async def update(self, keys: Iterable[Any], vectors: Any) -> int:
         """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.
@@ -106,7 +94,7 @@ class AsyncMatrixRepository:
             twice, _ = Counter(keys).most_common(1)[0]
             message = f"Expected each key once, got {twice[0] if len(twice) == 1 else twice!r} twice."
             raise InvalidRow(message)
-        names = [*key_names(self._subject.target), self._subject.target.column]
+        names = [*key_columns(self._subject.target), self._subject.target.column]
         with mapped_errors():
             # The keys may be of rows that the session is about to add.
             await self.session.flush()
@@ -114,11 +102,8 @@ class AsyncMatrixRepository:
             subject = await under_policies(self.session, self._subject)
             options = {"schemas": schemas_of(connection), "endless": is_endless(connection), **subject.load_options()}
             plan = plan_load(self._model, names, inserts=False, **options)
-            await run_verbatim(connection, [plan.merge.create_stage()])
             rows = (dict(zip(names, (*key, row), strict=True)) for key, row in zip(keys, matrix, strict=True))
-            into = plan.merge.to_stage()
-            with as_sqlalchemy(into.statement()):
-                await copy_in_async(connection, into, plan.encode(rows, range(len(matrix))))
+            await stage(connection, plan.merge, plan.encode(rows, range(len(matrix))))
             if may_hide(self.session, self._model):
                 hidden = discard_hidden(self._model, plan.merge.stage, plan.merge.constants)
                 await self.session.execute(hidden, bind_arguments={"mapper": self._model})

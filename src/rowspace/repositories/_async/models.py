@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
-from contextlib import aclosing
-from typing import Any, Generic, TypeVar, Unpack, cast
+from typing import Any, Generic, TypeVar, Unpack
 
-from sqlalchemy import CursorResult, SQLColumnExpression, inspect
+from sqlalchemy import SQLColumnExpression, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.distance import Distance
@@ -15,11 +14,11 @@ from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.tunings import with_tuning
+from rowspace.repositories._async.verbatim import rows_changed
 from rowspace.repositories.given import session_of, several
 from rowspace.repositories.key_values import is_exact
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
-from rowspace.repositories.transactions import synchronizing
 from rowspace.results import Hit, LoadReport
 from rowspace.statements import models as statements
 
@@ -146,7 +145,7 @@ class AsyncRepository(Generic[M]):
         wanted = [self._subject.key(key) for key in several(keys, "keys")]
         deleted = 0
         for part in statements.parts_of(self.model, wanted):
-            deleted += await self._delete(statements.delete_keys(self.model, part))
+            deleted += await rows_changed(self.session, self.model, statements.delete_keys(self.model, part))
         return deleted
 
     async def delete_where(self, *where: SQLColumnExpression[bool]) -> int:
@@ -155,13 +154,7 @@ class AsyncRepository(Generic[M]):
         Raises:
             ConfigurationError: there is no condition, or the model is mapped to several tables.
         """
-        return await self._delete(statements.delete_where(self.model, where))
-
-    async def _delete(self, statement: Any) -> int:
-        options = synchronizing(self.session, self.model)
-        with mapped_errors():
-            result = cast("CursorResult[Any]", await self.session.execute(statement, execution_options=options))
-        return result.rowcount
+        return await rows_changed(self.session, self.model, statements.delete_where(self.model, where))
 
     async def count(self, *where: SQLColumnExpression[bool]) -> int:
         """Return the number of rows that meet every condition; costs a pass over them."""
@@ -197,7 +190,7 @@ class AsyncRepository(Generic[M]):
         subject = await with_tuning(self.session, self._subject)
         return await run_search(self.session, plan_search(subject, k, where, options, query=query))
 
-    async def stream(
+    def stream(
         self,
         query: Any,
         *,
@@ -224,9 +217,6 @@ class AsyncRepository(Generic[M]):
             InvalidVector: the query is no vector, or not of the column's dimension.
             InvalidSetting: the chunk size is out of range.
         """
-        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance, "exact": True}
-        search = plan_search(self._subject, 1, where, {**options, "with_embedding": with_embedding}, query=query)
-        found = stream_hits(self.session, search, chunk_size)
-        async with aclosing(found) as hits:
-            async for hit in hits:
-                yield hit
+        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance}
+        options["with_embedding"] = with_embedding
+        return stream_hits(self.session, self._subject, query, where=where, chunk_size=chunk_size, **options)

@@ -26,9 +26,12 @@ class AsyncProgressRepository:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self.collection = collection
 
-    async def get(self, key: str) -> LoadProgress | None:
+    async def get(self, key: str, *, for_update: bool = False) -> LoadProgress | None:
         """Return the progress of the load of a key, or None where none was interrupted."""
-        return await self._get(key)
+        with mapped_errors():
+            # Not False, which would pass the session's own object by.
+            lock = for_update or None
+            return await self.session.get(LoadProgress, (self._collection.id, key), with_for_update=lock)
 
     async def record(self, key: str, before: str, after: str, state: Mapping[str, Any]) -> None:
         """Record that a load has come from one digest to the next; it holds once the transaction is committed.
@@ -36,7 +39,7 @@ class AsyncProgressRepository:
         Raises:
             TransactionConflict: the load is not where it was left: another one of the same key is running.
         """
-        found = await self._get(key, with_for_update=True)
+        found = await self.get(key, for_update=True)
         if (found.digest if found is not None else "") != before:
             message = f"Another load of {key!r} into {self._collection.name!r} is running: wait for its end."
             raise TransactionConflict(message)
@@ -49,15 +52,11 @@ class AsyncProgressRepository:
 
     async def forget(self, key: str) -> None:
         """Forget a load, whose next one begins at the first row."""
-        found = await self._get(key)
+        found = await self.get(key)
         if found is not None:
             with mapped_errors():
                 await self.session.delete(found)
                 await self.session.flush()
-
-    async def _get(self, key: str, **options: Any) -> LoadProgress | None:
-        with mapped_errors():
-            return await self.session.get(LoadProgress, (self._collection.id, key), **options)
 
     @property
     def _collection(self) -> Collection:

@@ -13,16 +13,15 @@ from rowspace.errors import CollectionNotFound, ConfigurationError, TransactionC
 from rowspace.indexes import IVFFlat, Spec, from_dict, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.collections import AsyncCollectionRepository
+from rowspace.repositories._async.loading import stage
 from rowspace.repositories._async.policies import guards_of
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
-from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import at_hand, session_of
 from rowspace.repositories.schemas import schemas_of
 from rowspace.statements.documents import lock_first_load
 from rowspace.statements.locks import patiently
 from rowspace.statements.replacement import Replacement, carry_over, obstacles
-from rowspace.wire.copy import copy_in_async
 
 __all__ = ["AsyncReembedRepository"]
 
@@ -134,12 +133,8 @@ class AsyncReembedRepository:
         given = [dict(zip(names, (*row, vector), strict=True)) for row, vector in zip(rows, embeddings, strict=True)]
         with mapped_errors():
             connection = await self._connection()
-            schemas = schemas_of(connection)
-            plan = plan_load(Document, names, schemas=schemas, partition=tables.new.name, **options)
-            await run_verbatim(connection, [plan.merge.create_stage()])
-            into = plan.merge.to_stage()
-            with as_sqlalchemy(into.statement()):
-                await copy_in_async(connection, into, plan.encode(given, range(len(given))))
+            plan = plan_load(Document, names, schemas=schemas_of(connection), partition=tables.new.name, **options)
+            await stage(connection, plan.merge, plan.encode(given, range(len(given))))
             await run_verbatim(connection, [tables.store(plan.merge.staged), plan.merge.drop_stage()])
 
     async def settle(self, changes: Sequence[tuple[int, str]]) -> None:

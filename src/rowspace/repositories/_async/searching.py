@@ -15,11 +15,10 @@ from rowspace.errors import mapped_errors
 from rowspace.repositories._async.dropped import refuse_dropped_under
 from rowspace.repositories.entities import Statement, fetch, plain_session
 from rowspace.repositories.in_force import not_in_force, refuse_autocommit
+from rowspace.repositories.remembered import WIDE
 from rowspace.repositories.searches import Scan, Search
-from rowspace.repositories.wide import is_wide, remember
 from rowspace.results import Hit
 from rowspace.settings import NO_SETTINGS
-from rowspace.statements import quantized
 from rowspace.statements.few import FEW
 from rowspace.statements.search import count_candidates
 
@@ -56,7 +55,7 @@ async def _among_few(session: AsyncSession, search: Search[M]) -> list[Hit[M]] |
     statement = partial(search.statement, "few")
     rows: list[Any] = [*await greenlet_spawn(fetch, own, search, statement, search.parameters)]
     if rows and rows[0][0] > FEW:
-        remember(own.get_bind(search.target.model), search.found_by)
+        WIDE.keep(own.get_bind(search.target.model), search.found_by, value=True)
         return None
     return _hits(search, (row[1:] for row in rows)) or None
 
@@ -65,7 +64,7 @@ def session_for_few(session: AsyncSession, search: Search[Any]) -> Session | Non
     """Return the session to compare in what an index finds, None where that is not tried, or known to be many."""
     found_by = search.found_by
     own = None if found_by is None else plain_session(session, search)
-    return None if own is None or is_wide(own.get_bind(search.target.model), found_by) else own
+    return None if own is None or WIDE.get(own.get_bind(search.target.model), found_by) else own
 
 
 async def apply_settings(session: AsyncSession, search: Search[Any], scan: Scan) -> None:
@@ -113,7 +112,5 @@ async def _gave_up(session: AsyncSession, search: Search[Any]) -> bool:
         return True
     shape = search.shape_of("plain")
     wanted = shape.candidates or shape.k
-    count = count_candidates if shape.candidates is None else quantized.count_candidates
-    statement = count(search.target, shape, search.where)
-    found = await session.scalar(statement, search.parameters)
+    found = await session.scalar(count_candidates(search.target, shape, search.where), search.parameters)
     return found is not None and found < wanted

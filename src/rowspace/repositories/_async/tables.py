@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Column
@@ -13,13 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.exporting import copied
-from rowspace.repositories._async.policies import under_policies
 from rowspace.repositories.given import session_of
 from rowspace.repositories.reading import columns_of, first_vector, plan_columns
-from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Where, rows_of
-from rowspace.statements.batch import key_names
 from rowspace.statements.metadata import key_kinds
+from rowspace.statements.search import key_columns
 from rowspace.wire.columns import RawColumn
 
 __all__ = ["AsyncTableRepository"]
@@ -50,7 +49,7 @@ class AsyncTableRepository:
     @property
     def keys(self) -> tuple[str, ...]:
         """The attributes of the primary key, which is `id` for documents."""
-        return tuple(key_names(self._subject.target))
+        return tuple(key_columns(self._subject.target))
 
     @property
     def dimension(self) -> int | None:
@@ -74,12 +73,8 @@ class AsyncTableRepository:
             ConfigurationError: there is no such attribute.
             InvalidFilter: the filter is malformed.
         """
-        conditions = self._subject.conditions(where)
-        with mapped_errors():
-            connection = await self.session.connection(bind_arguments={"mapper": self._subject.target.model})
-        subject = await under_policies(self.session, self._subject)
-        reading = plan_columns(subject, columns, conditions, schemas_of(connection))
-        async with copied(self.session, self._subject, conditions, reading) as parts:
+        plan = partial(plan_columns, attributes=columns)
+        async with copied(self.session, self._subject, where, plan) as parts:
             yield _named(parts, columns)
 
     async def metadata_kinds(self, *, where: Where = ()) -> dict[str, set[str]]:

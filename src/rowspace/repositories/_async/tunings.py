@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.errors import mapped_errors
-from rowspace.repositories import tunings
-from rowspace.repositories.sampling import table_of
+from rowspace.repositories.remembered import TUNINGS
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Subject
+from rowspace.repositories.targets import table_of
+from rowspace.repositories.transactions import transaction_of
 from rowspace.statements import tunings as statements
 from rowspace.statements.catalog import IndexFact
 from rowspace.tuning import Tuning
@@ -19,6 +20,9 @@ from rowspace.tuning import Tuning
 __all__ = ["keep_tuning", "with_tuning"]
 
 M = TypeVar("M")
+
+#: Where it is kept in `Session.info` which transaction has tuned an index.
+_KEY = "rowspace_tuned"
 
 
 async def with_tuning(session: AsyncSession, subject: Subject[M]) -> Subject[M]:
@@ -29,12 +33,14 @@ async def with_tuning(session: AsyncSession, subject: Subject[M]) -> Subject[M]:
     if subject.collection is not None:
         return subject
     bind, table = await _bound(session, subject)
-    found = tunings.known(bind, table)
+    found = TUNINGS.get(bind, table)
     if found is None:
         with mapped_errors():
             found = statements.tunings_in(await bind.scalars(statements.comments(*table)))
-        if not tunings.is_measuring(session):
-            tunings.remember(bind, table, found)
+        measuring = session.info.get(_KEY)
+        # What that transaction reads of tunings is gone where it is rolled back.
+        if measuring is None or measuring is not transaction_of(session):
+            TUNINGS.keep(bind, table, found)
     measured = found.get((subject.target.column, subject.target.distance))
     return subject if measured is None else replace(subject, measured=measured)
 
@@ -51,8 +57,8 @@ async def keep_tuning(session: AsyncSession, subject: Subject[Any], index: Index
         comment = await bind.scalar(statements.comment_of(index.name, index.schema))
         kept = statements.with_tuning(comment, tuning, column=target.column, distance=target.distance.value)
         await bind.execute(statements.comment_on(index.name, index.schema, kept))
-    tunings.measuring(session)
-    tunings.forget(bind, table)
+    session.info[_KEY] = transaction_of(session)
+    TUNINGS.forget(bind, table)
 
 
 async def _bound(session: AsyncSession, subject: Subject[Any]) -> tuple[AsyncConnection, tuple[str, str | None]]:
@@ -60,4 +66,4 @@ async def _bound(session: AsyncSession, subject: Subject[Any]) -> tuple[AsyncCon
     with mapped_errors():
         # Not the bind: what a transaction or a session has of options is on its connection alone.
         connection = await session.connection(bind_arguments={"mapper": subject.target.model})
-    return connection, table_of(subject, schemas_of(connection))
+    return connection, table_of(subject.target, None, schemas_of(connection))

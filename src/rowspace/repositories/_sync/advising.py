@@ -21,10 +21,11 @@ from rowspace.models import Collection
 from rowspace.repositories._sync.searching import apply_settings, run_search, session_for_few
 from rowspace.repositories._sync.tunings import keep_tuning, with_tuning
 from rowspace.repositories.given import session_of
-from rowspace.repositories.sampling import as_queries, described, found_of, sample, steps_for, table_of
+from rowspace.repositories.sampling import as_queries, described, found_of, sample, steps_for
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.searches import Scan, Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
+from rowspace.repositories.targets import table_of
 from rowspace.settings import SearchSettings, check_count, check_recall
 from rowspace.statements import catalog
 from rowspace.statements.plans import SETTINGS, Explain, are_few, read_plan
@@ -235,7 +236,7 @@ class IndexAdvisor:
 
     def _facts(self) -> list[catalog.IndexFact]:
         connection = self._connection()
-        table, schema = table_of(self._subject, schemas_of(connection))
+        table, schema = table_of(self._subject.target, self._subject.collection, schemas_of(connection))
         return catalog.facts_of(connection.execute(catalog.index_facts(table, schema)))
 
     def _connection(self) -> Connection:

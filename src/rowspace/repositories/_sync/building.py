@@ -98,8 +98,7 @@ class IndexBuilder:
             InvalidSetting: a setting that cannot be.
         """
         settings = build_settings(maintenance_work_mem, parallel_workers)
-        with mapped_errors():
-            self._run(partial(creation, concurrently=concurrently), settings, progress)
+        self._run(partial(creation, concurrently=concurrently), settings, progress)
         return self.status()
 
     def repair(
@@ -110,8 +109,7 @@ class IndexBuilder:
         Costs what `create` does, for each of them. The arguments are those of `create`.
         """
         settings = build_settings(maintenance_work_mem, None)
-        with mapped_errors():
-            self._run(partial(repair, concurrently=concurrently), settings, progress)
+        self._run(partial(repair, concurrently=concurrently), settings, progress)
         return self.status()
 
     def reindex(
@@ -137,8 +135,7 @@ class IndexBuilder:
             ConfigurationError: there is no such index.
         """
         settings = build_settings(maintenance_work_mem, parallel_workers)
-        with mapped_errors():
-            self._run(partial(renewal, names=names, concurrently=concurrently), settings, progress)
+        self._run(partial(renewal, names=names, concurrently=concurrently), settings, progress)
         return self.status()
 
     def drop(self, *names: str, concurrently: bool = True) -> None:
@@ -149,8 +146,7 @@ class IndexBuilder:
         Raises:
             ConfigurationError: a name that is not wanted.
         """
-        with mapped_errors():
-            self._run(partial(removal, names=names, concurrently=concurrently), build_settings(None, None), None)
+        self._run(partial(removal, names=names, concurrently=concurrently), build_settings(None, None), None)
 
     def cluster(self, key: KeyLike, *, maintenance_work_mem: str | None = None) -> list[IndexStatus]:
         """Put rows with the same value of a key next to each other; return the status.
@@ -176,8 +172,7 @@ class IndexBuilder:
             TransactionConflict: transactions that have read or written the table stayed open for two minutes.
         """
         settings = build_settings(maintenance_work_mem, None)
-        with mapped_errors():
-            self._run(partial(clustering, key=key_of(self._model, key)), settings, None)
+        self._run(partial(clustering, key=key_of(self._model, key)), settings, None)
         return self.status()
 
     def _facts(self, connection: Any) -> list[catalog.IndexFact]:
@@ -201,15 +196,16 @@ class IndexBuilder:
         return decide(sized, facts)
 
     def _run(self, decide: Decide, settings: Sequence[str], progress: WatchBuild | None) -> None:
-        with self._engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT")
-            try:
-                check_alone(self._table, alone=connection.scalar(catalog.build_lock(*self._table)))
-                run_verbatim(connection, settings)
-                for step in self._steps(connection, decide):
-                    self._watch(connection, step, progress)
-            finally:
-                self._close(connection)
+        with mapped_errors():
+            with self._engine.connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                try:
+                    check_alone(self._table, alone=connection.scalar(catalog.build_lock(*self._table)))
+                    run_verbatim(connection, settings)
+                    for step in self._steps(connection, decide):
+                        self._watch(connection, step, progress)
+                finally:
+                    self._close(connection)
 
     def _close(self, connection: Any) -> None:
         """Let go of a connection: its settings and its lock must not reach whoever gets it from the pool next."""

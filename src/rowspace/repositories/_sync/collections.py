@@ -7,20 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import inspect
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from rowspace.distance import Distance
-from rowspace.errors import CollectionExists, CollectionNotFound, mapped_errors
+from rowspace.errors import CollectionNotFound, mapped_errors
 from rowspace.indexes import HNSW, IVFFlat, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.policies import guards_of
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.building import check_alone
 from rowspace.repositories.given import is_text, mapping, session_of
-from rowspace.repositories.naming import check_collection, check_language
-from rowspace.repositories.schemas import schema_in, schemas_of
+from rowspace.repositories.naming import check_collection, check_language, unless_taken
+from rowspace.repositories.schemas import partition_of, schemas_of
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
 from rowspace.statements.catalog import facts_of, index_facts, is_owned, keeps_builders_off, schema_of
@@ -85,7 +83,10 @@ class CollectionRepository:
         )
         with mapped_errors():
             self._check_language(language)
-            self._insert(collection)
+            # In a savepoint: a name that is taken must not cost the caller the transaction.
+            with unless_taken(name):
+                with self.session.begin_nested():
+                    self.session.add(collection)
         self.create_tables(collection)
         return collection
 
@@ -93,15 +94,6 @@ class CollectionRepository:
         # Every server has `simple`: asking for it would cost a round trip for nothing.
         if language != "simple":
             check_language(language, [*(self._connection()).scalars(statements.languages())])
-
-    def _insert(self, collection: Collection) -> None:
-        try:
-            # In a savepoint: a name that is taken must not cost the caller the transaction.
-            with self.session.begin_nested():
-                self.session.add(collection)
-        except IntegrityError as error:
-            message = f"There is already a collection {collection.name!r}."
-            raise CollectionExists(message) from error
 
     def get(self, name: str) -> Collection:
         """Return the collection of a name; costs one row.
@@ -140,13 +132,9 @@ class CollectionRepository:
         check_collection(new_name, collection.dimension, collection.distance, None)
         # Somebody may be dropping it: that a row is no more there would be an error of the session's.
         self.lock(collection, ["name"])
-        with mapped_errors():
-            try:
-                with self.session.begin_nested():
-                    collection.name = new_name
-            except IntegrityError as error:
-                message = f"There is already a collection {new_name!r}."
-                raise CollectionExists(message) from error
+        with mapped_errors(), unless_taken(new_name):
+            with self.session.begin_nested():
+                collection.name = new_name
         return collection
 
     def drop(self, name: str) -> None:
@@ -240,8 +228,7 @@ class CollectionRepository:
 
     def partition_of(self, collection: Collection) -> Partition:
         """Return the partition that holds a collection's documents; costs no statement."""
-        schemas = schemas_of(self._connection())
-        return Partition(collection.id, collection.dimension, schema_in(schemas, inspect(Document).local_table))
+        return partition_of(collection, schemas_of(self._connection()))
 
     def new_partition_of(self, collection: Collection) -> Partition:
         """Return the partition with its schema, for what makes a table; costs a look into the catalogs.

@@ -65,11 +65,10 @@ class Doctor:
         return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
     def _asked(self, over: type[Any] | Collection) -> Asked:
-        model = Document if isinstance(over, Collection) else over
-        return asked_for(over, schemas_of(self.session.connection(bind_arguments={"mapper": model})))
+        return asked_for(over, schemas_of(self._connection(over)))
 
     def _facts(self, asked: Sequence[Asked]) -> Facts:
-        connection = self.session.connection(bind_arguments={"mapper": Document})
+        connection = self._connection(Document)
         server = (connection.execute(SERVER)).mappings().one()
         found = tables_of(connection.execute(tables(asked)))
         indexes = catalog.facts_of(connection.execute(catalog.all_index_facts()))
@@ -92,9 +91,11 @@ class Doctor:
 
     def _savepoint(self, over: type[Any] | Collection) -> AbstractContextManager[Any]:
         """Return what keeps the transaction usable where a statement fails; in AUTOCOMMIT there is none to keep."""
+        return nullcontext() if is_autocommit(self._connection(over)) else self.session.begin_nested()
+
+    def _connection(self, over: type[Any] | Collection) -> Any:
         model = Document if isinstance(over, Collection) else over
-        connection = self.session.connection(bind_arguments={"mapper": model})
-        return nullcontext() if is_autocommit(connection) else self.session.begin_nested()
+        return self.session.connection(bind_arguments={"mapper": model})
 
 
 def _searches(over: type[Any] | Collection) -> list[tuple[dict[str, Any], dict[str, str]]]:

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import closing
-from typing import Any, Unpack, cast
+from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement, Connection, CursorResult
+from sqlalchemy import ColumnElement, Connection
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError, mapped_errors
@@ -19,11 +18,10 @@ from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.policies import under_policies
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
-from rowspace.repositories._sync.verbatim import run_verbatim
+from rowspace.repositories._sync.verbatim import rows_changed, run_verbatim
 from rowspace.repositories.given import at_hand, conditions, ids_of, mapping, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
-from rowspace.repositories.transactions import synchronizing
 from rowspace.results import Hit, LoadReport
 from rowspace.statements import documents as statements
 from rowspace.wire.values import storable_json
@@ -118,9 +116,9 @@ class DocumentRepository:
             if wanted or where is not None:
                 raise ConfigurationError(message)
             return 0
-        if wanted:
-            return self._change(statements.delete_ids(self._collection.id, wanted))
-        return self._change(statements.delete_matching(self._collection.id, matching))
+        id_ = self._collection.id
+        statement = statements.delete_ids(id_, wanted) if wanted else statements.delete_matching(id_, matching)
+        return rows_changed(self.session, Document, statement)
 
     def update_metadata(self, changes: Mapping[str, Any], *, where: Where | None) -> int:
         """Set keys of the metadata of the documents that match and return how many there were.
@@ -136,7 +134,8 @@ class DocumentRepository:
             InvalidFilter: the filter is malformed.
         """
         stored = storable_json(mapping("changes", changes))
-        return self._change(statements.merge_metadata(self._collection.id, stored, self._where(where)))
+        statement = statements.merge_metadata(self._collection.id, stored, self._where(where))
+        return rows_changed(self.session, Document, statement)
 
     def replace_metadata(
         self, metadata: Mapping[str, Mapping[str, Any]], *, digests: Mapping[str, str] | None = None
@@ -265,12 +264,9 @@ class DocumentRepository:
             InvalidVector: the query is no vector, or not of the collection's dimension.
             InvalidSetting: the chunk size is out of range.
         """
-        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance, "exact": True}
-        search = plan_search(self._subject, 1, where, {**options, "with_embedding": with_embedding}, query=query)
-        found = stream_hits(self.session, search, chunk_size)
-        with closing(found) as hits:
-            for hit in hits:
-                yield hit
+        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance}
+        options["with_embedding"] = with_embedding
+        return stream_hits(self.session, self._subject, query, where=where, chunk_size=chunk_size, **options)
 
     def _begin_to_build(self) -> None:
         """Keep everybody else from building indexes of the collection until the transaction ends."""
@@ -284,12 +280,6 @@ class DocumentRepository:
             return [*conditions(where)]
         condition = compile_filter(where, _METADATA)
         return [] if condition is None else [condition]
-
-    def _change(self, statement: Any) -> int:
-        options = synchronizing(self.session, Document)
-        with mapped_errors():
-            result = cast("CursorResult[Any]", self.session.execute(statement, execution_options=options))
-        return result.rowcount
 
     @property
     def _collection(self) -> Collection:

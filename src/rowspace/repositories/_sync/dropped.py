@@ -8,11 +8,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from rowspace.errors import CollectionNotFound, mapped_errors
-from rowspace.models import Collection
-from rowspace.repositories.schemas import schema_in, schemas_of
+from rowspace.models import Collection, Document
+from rowspace.repositories.schemas import partition_of, schemas_of
 from rowspace.repositories.searches import Search
 from rowspace.statements.catalog import is_there
-from rowspace.statements.identifiers import qualified
 
 __all__ = ["refuse_dropped", "refuse_dropped_under"]
 
@@ -23,10 +22,10 @@ def refuse_dropped_under(session: Session, search: Search[Any]) -> None:
     A search under conditions is let be: it is expected to find nothing at times, and is not made dearer then.
     """
     if not search.is_limited:
-        refuse_dropped(session, search.target.model, search.collection)
+        refuse_dropped(session, search.collection)
 
 
-def refuse_dropped(session: Session, model: type[Any], collection: Collection | None) -> None:
+def refuse_dropped(session: Session, collection: Collection | None) -> None:
     """Refuse a collection that was dropped since it was looked up; of a model nothing is asked.
 
     By its table: the role that searches need not be able to read the row. Costs a look into the catalogs.
@@ -37,8 +36,7 @@ def refuse_dropped(session: Session, model: type[Any], collection: Collection | 
     if collection is None:
         return
     with mapped_errors():
-        connection = session.connection(bind_arguments={"mapper": model})
-        schema = schema_in(schemas_of(connection), model.__table__)
-        if connection.scalar(is_there(qualified(collection.partition, schema))):
+        connection = session.connection(bind_arguments={"mapper": Document})
+        if connection.scalar(is_there(partition_of(collection, schemas_of(connection)).qualified)):
             return
     raise CollectionNotFound.dropped(collection.name)

@@ -3,33 +3,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
+from rowspace.repositories._sync.policies import under_policies
 from rowspace.repositories._sync.verbatim import run_verbatim
-from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.reading import Reading
-from rowspace.repositories.subjects import Conditions, Subject
+from rowspace.repositories.schemas import is_endless, schemas_of
+from rowspace.repositories.subjects import Conditions, Subject, Where
+from rowspace.repositories.transactions import may_hide
 from rowspace.wire.copy import copy_out
 
 __all__ = ["copied"]
 
+#: Bytes of a stream that are handed on together.
+_PART = 4 << 20
+
 
 @contextmanager
 def copied(
-    session: Session, subject: Subject[Any], conditions: Conditions, reading: Reading
+    session: Session,
+    subject: Subject[Any],
+    where: Where,
+    plan: Callable[..., Reading],
+    *,
+    at_once: int | None = _PART,
 ) -> Iterator[Generator[Any, None, None]]:
-    """Return a context with an iterator over the parts of a bulk read; the session is busy until the block ends."""
+    """Return a context with an iterator over the parts of a bulk read; the session is busy until the block ends.
+
+    Args:
+        session: the caller's.
+        subject: what is read.
+        where: which rows.
+        plan: `plan_reading` or `plan_columns`.
+        at_once: bytes of a part; None makes one of everything.
+    """
+    conditions, model = subject.conditions(where), subject.target.model
     with mapped_errors():
+        schemas = schemas_of(session.connection(bind_arguments={"mapper": model}))
+        selects = bool(conditions.clauses) or may_hide(session, model)
+        reading = plan(under_policies(session, subject), schemas, selects=selects)
         # A reader that stops early cancels the COPY, which must not cost the caller the transaction.
         savepoint = session.begin_nested()
         try:
-            with closing(_parts(session, subject, conditions, reading)) as parts:
+            with closing(_parts(session, subject, conditions, reading, at_once=at_once)) as parts:
                 yield parts
         finally:
             # Nothing was written but the temporary table, which goes with it.
@@ -37,24 +59,23 @@ def copied(
 
 
 def _parts(
-    session: Session, subject: Subject[Any], conditions: Conditions, reading: Reading
+    session: Session, subject: Subject[Any], conditions: Conditions, reading: Reading, *, at_once: int | None
 ) -> Generator[Any, None, None]:
-    if may_hide(session, subject.target.model):
-        reading = reading.selecting()
-    connection = session.connection(bind_arguments={"mapper": subject.target.model})
-    if reading.export.selection is not None:
-        run_verbatim(connection, [reading.export.create_selection()])
-        selection, mapped = reading.selection(subject, conditions), {"mapper": subject.target.model}
+    mapped, export = {"mapper": subject.target.model}, reading.export
+    connection = session.connection(bind_arguments=mapped)
+    if export.selection is not None:
+        run_verbatim(connection, [export.create_selection()])
+        selection = reading.selection(subject, conditions)
         # Through the session, for what it lets through.
         rows: int | None = session.scalar(selection, dict(conditions.parameters), bind_arguments=mapped)
     else:
-        rows = None if reading.at_once else connection.scalar(reading.export.estimate())
-    decoder = reading.decoder(rows)
-    copy = reading.export.copy()
+        rows = None if at_once else connection.scalar(export.estimate())
+    decoder = reading.decoder(rows, at_once, endless=is_endless(connection))
+    copy = export.copy()
     with as_sqlalchemy(copy):
         with closing(copy_out(connection, copy)) as chunks:
             for chunk in chunks:
                 decoder.feed(chunk)
-                if reading.at_once is not None and decoder.pending >= reading.at_once:
+                if at_once is not None and decoder.pending >= at_once:
                     yield decoder.take()
     yield decoder.take()

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar, overload
 
@@ -117,7 +117,7 @@ class HybridRepository(Generic[M]):
             self._plan_for_values(conditions.clauses)
             hits = [text_hit(row, marker) for row in self.session.execute(statement, values)]
         if not hits and not conditions.clauses:
-            refuse_dropped(self.session, self._subject.target.model, self._subject.collection)
+            refuse_dropped(self.session, self._subject.collection)
         return hits
 
     def hybrid(
@@ -157,7 +157,7 @@ class HybridRepository(Generic[M]):
         values = {**fused.parameters, **text_parameters(text), **(marker.parameters if marker else {})}
         options: SearchOptions = {"exact": exact, "settings": settings}
         subject = with_tuning(self.session, self._subject)
-        search = plan_search(subject, fused.fetch(k), where, options, query=vector, values=values)
+        search = plan_search(subject, fused.fetch(k), where, options, query=vector)
         shape = HybridSearch(
             k,
             search.shape.k,
@@ -166,9 +166,9 @@ class HybridRepository(Generic[M]):
             candidates=search.candidates,
             highlight=marker is not None,
         )
-        return [hybrid_hit(row, self._target, marker) for row in self._run(search, shape)]
+        return [hybrid_hit(row, self._target, marker) for row in self._run(search, shape, values)]
 
-    def _run(self, search: Search[M], shape: HybridSearch) -> list[Any]:
+    def _run(self, search: Search[M], shape: HybridSearch, values: Mapping[str, Any]) -> list[Any]:
         """Return the rows of a scan that had all the candidates by vector that there are."""
         rows: list[Any] = []
         target = replace(self._target, target=search.target)
@@ -178,7 +178,7 @@ class HybridRepository(Generic[M]):
                 apply_settings(self.session, search, scan)
                 now = replace(shape, exact=scan == "exact")
                 statement = built(hybrid, target, now, search.where, keep=search.keep)
-                rows = [*self.session.execute(statement, search.parameters)]
+                rows = [*self.session.execute(statement, {**search.parameters, **values})]
                 if rows and rows[0][4] >= shape.fetch_k:
                     break
             if not rows:

@@ -14,18 +14,18 @@ from rowspace.errors import PermissionDenied, mapped_errors, sqlstate_of
 from rowspace.models import Document
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import Batcher, Plan, check_row, iter_rows, plan_load, take
-from rowspace.repositories.criteria import may_hide
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import size
 from rowspace.repositories.schemas import is_endless, schemas_of
+from rowspace.repositories.transactions import may_hide
 from rowspace.results import LoadReport
 from rowspace.statements.text import word_count
 from rowspace.statements.visible import staged_visible
-from rowspace.statements.write import Merge
+from rowspace.statements.write import Copy, Merge
 from rowspace.wire.copy import copy_in, given_values, takes_values
 from rowspace.wire.encode import EncodedRows
 
-__all__ = ["unsearchable", "upsert_rows"]
+__all__ = ["stage", "unsearchable", "upsert_rows"]
 
 #: Rows that are merged as parameters, where the driver takes them. A temporary table is entries in the catalogs and
 #: three files, and six round trips.
@@ -63,7 +63,9 @@ def upsert_rows(
         return _load(_Stage(session, connection, model, plan.merge), plan, given, source)
 
 
-def _load(stage: _Stage, plan: Plan, given: list[Mapping[str, Any]], source: Iterator[Mapping[str, Any]]) -> LoadReport:
+def _load(
+    staged: _Stage, plan: Plan, given: list[Mapping[str, Any]], source: Iterator[Mapping[str, Any]]
+) -> LoadReport:
     """Load the first batch, and the others of its size."""
     batcher, batch_size = Batcher(plan), len(given)
     inserted = updated = 0
@@ -71,11 +73,11 @@ def _load(stage: _Stage, plan: Plan, given: list[Mapping[str, Any]], source: Ite
     while given:
         rows, data = batcher.batch(given)
         # A row that came in an earlier batch is in the table by now.
-        copies = copies and not batcher.again and _copy_new(stage.connection, plan.merge, data)
-        new, old = (rows, 0) if copies else stage.merge(rows, data)
+        copies = copies and not batcher.again and _copy_new(staged.connection, plan.merge, data)
+        new, old = (rows, 0) if copies else staged.merge(rows, data)
         inserted, updated = inserted + new, updated + old
         given = take(source, batch_size)
-    stage.drop()
+    staged.drop()
     received, duplicates = batcher.received, batcher.duplicates
     if not plan.merge.updates:
         return LoadReport(received, inserted, 0, received - inserted - duplicates, duplicates)
@@ -85,10 +87,8 @@ def _load(stage: _Stage, plan: Plan, given: list[Mapping[str, Any]], source: Ite
 
 def _copy_new(connection: Connection, merge: Merge, data: EncodedRows) -> bool:
     """Copy rows straight into the target and return True, or False where that has to be left to a merge."""
-    into = merge.to_target()
     try:
-        with as_sqlalchemy(into.statement()):
-            copy_in(connection, into, data)
+        _copy(connection, merge.to_target(), data)
     except DBAPIError as error:
         # A constraint: somebody else was faster with one of the keys, or the merge will say what is wrong as it says
         # it of any row. Or policies on the rows, which COPY cannot obey.
@@ -96,6 +96,17 @@ def _copy_new(connection: Connection, merge: Merge, data: EncodedRows) -> bool:
             raise
         return False
     return True
+
+
+def stage(connection: Connection, merge: Merge, data: EncodedRows, *, again: bool = False) -> None:
+    """Copy rows into the staging table of a load, which is made for them, or emptied where they are not the first."""
+    run_verbatim(connection, [merge.clear_stage() if again else merge.create_stage()])
+    _copy(connection, merge.to_stage(), data)
+
+
+def _copy(connection: Connection, into: Copy, data: EncodedRows) -> None:
+    with as_sqlalchemy(into.statement()):
+        copy_in(connection, into, data)
 
 
 def unsearchable(session: Session, language: str, texts: Mapping[int, str]) -> dict[int, str]:
@@ -138,12 +149,8 @@ class _Stage:
             statement = merge.merge_given(rows, numbered=is_asyncpg)
             given: Any = (self.connection.exec_driver_sql(statement, values)).one()
             return given[0], given[1]
-        ready = self._merge.clear_stage() if self._made else self._merge.create_stage()
-        run_verbatim(self.connection, [ready])
+        stage(self.connection, self._merge, data, again=self._made)
         self._made = True
-        into = self._merge.to_stage()
-        with as_sqlalchemy(into.statement()):
-            copy_in(self.connection, into, data)
         if self._guarded:
             self._refuse_hidden()
         counts: Any = (run_verbatim(self.connection, [self._merge.merge()])).one()

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -14,20 +13,19 @@ from sqlalchemy.orm import Session
 from rowspace.errors import InvalidRow, InvalidVector, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.exporting import copied
+from rowspace.repositories._sync.loading import stage
 from rowspace.repositories._sync.policies import under_policies
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
-from rowspace.repositories.criteria import may_hide
-from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import session_of, several
-from rowspace.repositories.reading import Reading, plan_reading
+from rowspace.repositories.reading import plan_reading
 from rowspace.repositories.schemas import is_endless, schemas_of
-from rowspace.repositories.subjects import Conditions, Where, rows_of
+from rowspace.repositories.subjects import Where, rows_of
+from rowspace.repositories.transactions import may_hide
 from rowspace.results import Matrix
-from rowspace.statements.batch import key_names
+from rowspace.statements.search import key_columns
 from rowspace.statements.visible import discard_hidden
 from rowspace.vectors import as_matrix
-from rowspace.wire.copy import copy_in
 
 __all__ = ["MatrixRepository"]
 
@@ -60,9 +58,7 @@ class MatrixRepository:
             DimensionMismatch: a row has a vector of another dimension.
             ConfigurationError: the column is a `Bit` or `SparseVector`, or has no dimension.
         """
-        conditions, reading = self._plan(where)
-        at_the_end = replace(reading, at_once=None)
-        with copied(self.session, self._subject, conditions, at_the_end) as parts:
+        with copied(self.session, self._subject, where, plan_reading, at_once=None) as parts:
             return Matrix(*next(parts))
 
     @contextmanager
@@ -72,16 +68,8 @@ class MatrixRepository:
         The session's connection is busy until the block ends, which may be before the last part. Costs what `read`
         does, but for the memory.
         """
-        conditions, reading = self._plan(where)
-        with copied(self.session, self._subject, conditions, reading) as parts:
+        with copied(self.session, self._subject, where, plan_reading) as parts:
             yield _matrices(parts)
-
-    def _plan(self, where: Where) -> tuple[Conditions, Reading]:
-        conditions = self._subject.conditions(where)
-        with mapped_errors():
-            connection = self.session.connection(bind_arguments={"mapper": self._model})
-        subject = under_policies(self.session, self._subject)
-        return conditions, plan_reading(subject, conditions, schemas_of(connection), endless=is_endless(connection))
 
     def update(self, keys: Iterable[Any], vectors: Any) -> int:
         """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.
@@ -107,7 +95,7 @@ class MatrixRepository:
             twice, _ = Counter(keys).most_common(1)[0]
             message = f"Expected each key once, got {twice[0] if len(twice) == 1 else twice!r} twice."
             raise InvalidRow(message)
-        names = [*key_names(self._subject.target), self._subject.target.column]
+        names = [*key_columns(self._subject.target), self._subject.target.column]
         with mapped_errors():
             # The keys may be of rows that the session is about to add.
             self.session.flush()
@@ -115,11 +103,8 @@ class MatrixRepository:
             subject = under_policies(self.session, self._subject)
             options = {"schemas": schemas_of(connection), "endless": is_endless(connection), **subject.load_options()}
             plan = plan_load(self._model, names, inserts=False, **options)
-            run_verbatim(connection, [plan.merge.create_stage()])
             rows = (dict(zip(names, (*key, row), strict=True)) for key, row in zip(keys, matrix, strict=True))
-            into = plan.merge.to_stage()
-            with as_sqlalchemy(into.statement()):
-                copy_in(connection, into, plan.encode(rows, range(len(matrix))))
+            stage(connection, plan.merge, plan.encode(rows, range(len(matrix))))
             if may_hide(self.session, self._model):
                 hidden = discard_hidden(self._model, plan.merge.stage, plan.merge.constants)
                 self.session.execute(hidden, bind_arguments={"mapper": self._model})

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import closing
-from typing import Any, Generic, TypeVar, Unpack, cast
+from typing import Any, Generic, TypeVar, Unpack
 
-from sqlalchemy import CursorResult, SQLColumnExpression, inspect
+from sqlalchemy import SQLColumnExpression, inspect
 from sqlalchemy.orm import Session
 
 from rowspace.distance import Distance
@@ -16,11 +15,11 @@ from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.tunings import with_tuning
+from rowspace.repositories._sync.verbatim import rows_changed
 from rowspace.repositories.given import session_of, several
 from rowspace.repositories.key_values import is_exact
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
-from rowspace.repositories.transactions import synchronizing
 from rowspace.results import Hit, LoadReport
 from rowspace.statements import models as statements
 
@@ -145,7 +144,7 @@ class Repository(Generic[M]):
         wanted = [self._subject.key(key) for key in several(keys, "keys")]
         deleted = 0
         for part in statements.parts_of(self.model, wanted):
-            deleted += self._delete(statements.delete_keys(self.model, part))
+            deleted += rows_changed(self.session, self.model, statements.delete_keys(self.model, part))
         return deleted
 
     def delete_where(self, *where: SQLColumnExpression[bool]) -> int:
@@ -154,13 +153,7 @@ class Repository(Generic[M]):
         Raises:
             ConfigurationError: there is no condition, or the model is mapped to several tables.
         """
-        return self._delete(statements.delete_where(self.model, where))
-
-    def _delete(self, statement: Any) -> int:
-        options = synchronizing(self.session, self.model)
-        with mapped_errors():
-            result = cast("CursorResult[Any]", self.session.execute(statement, execution_options=options))
-        return result.rowcount
+        return rows_changed(self.session, self.model, statements.delete_where(self.model, where))
 
     def count(self, *where: SQLColumnExpression[bool]) -> int:
         """Return the number of rows that meet every condition; costs a pass over them."""
@@ -223,9 +216,6 @@ class Repository(Generic[M]):
             InvalidVector: the query is no vector, or not of the column's dimension.
             InvalidSetting: the chunk size is out of range.
         """
-        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance, "exact": True}
-        search = plan_search(self._subject, 1, where, {**options, "with_embedding": with_embedding}, query=query)
-        found = stream_hits(self.session, search, chunk_size)
-        with closing(found) as hits:
-            for hit in hits:
-                yield hit
+        options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance}
+        options["with_embedding"] = with_embedding
+        return stream_hits(self.session, self._subject, query, where=where, chunk_size=chunk_size, **options)

@@ -27,9 +27,12 @@ class ProgressRepository:
         self.session: Session = session_of(session, Session)
         self.collection = collection
 
-    def get(self, key: str) -> LoadProgress | None:
+    def get(self, key: str, *, for_update: bool = False) -> LoadProgress | None:
         """Return the progress of the load of a key, or None where none was interrupted."""
-        return self._get(key)
+        with mapped_errors():
+            # Not False, which would pass the session's own object by.
+            lock = for_update or None
+            return self.session.get(LoadProgress, (self._collection.id, key), with_for_update=lock)
 
     def record(self, key: str, before: str, after: str, state: Mapping[str, Any]) -> None:
         """Record that a load has come from one digest to the next; it holds once the transaction is committed.
@@ -37,7 +40,7 @@ class ProgressRepository:
         Raises:
             TransactionConflict: the load is not where it was left: another one of the same key is running.
         """
-        found = self._get(key, with_for_update=True)
+        found = self.get(key, for_update=True)
         if (found.digest if found is not None else "") != before:
             message = f"Another load of {key!r} into {self._collection.name!r} is running: wait for its end."
             raise TransactionConflict(message)
@@ -50,15 +53,11 @@ class ProgressRepository:
 
     def forget(self, key: str) -> None:
         """Forget a load, whose next one begins at the first row."""
-        found = self._get(key)
+        found = self.get(key)
         if found is not None:
             with mapped_errors():
                 self.session.delete(found)
                 self.session.flush()
-
-    def _get(self, key: str, **options: Any) -> LoadProgress | None:
-        with mapped_errors():
-            return self.session.get(LoadProgress, (self._collection.id, key), **options)
 
     @property
     def _collection(self) -> Collection:

@@ -14,16 +14,15 @@ from rowspace.errors import CollectionNotFound, ConfigurationError, TransactionC
 from rowspace.indexes import IVFFlat, Spec, from_dict, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.collections import CollectionRepository
+from rowspace.repositories._sync.loading import stage
 from rowspace.repositories._sync.policies import guards_of
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
-from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.given import at_hand, session_of
 from rowspace.repositories.schemas import schemas_of
 from rowspace.statements.documents import lock_first_load
 from rowspace.statements.locks import patiently
 from rowspace.statements.replacement import Replacement, carry_over, obstacles
-from rowspace.wire.copy import copy_in
 
 __all__ = ["ReembedRepository"]
 
@@ -135,12 +134,8 @@ class ReembedRepository:
         given = [dict(zip(names, (*row, vector), strict=True)) for row, vector in zip(rows, embeddings, strict=True)]
         with mapped_errors():
             connection = self._connection()
-            schemas = schemas_of(connection)
-            plan = plan_load(Document, names, schemas=schemas, partition=tables.new.name, **options)
-            run_verbatim(connection, [plan.merge.create_stage()])
-            into = plan.merge.to_stage()
-            with as_sqlalchemy(into.statement()):
-                copy_in(connection, into, plan.encode(given, range(len(given))))
+            plan = plan_load(Document, names, schemas=schemas_of(connection), partition=tables.new.name, **options)
+            stage(connection, plan.merge, plan.encode(given, range(len(given))))
             run_verbatim(connection, [tables.store(plan.merge.staged), plan.merge.drop_stage()])
 
     def settle(self, changes: Sequence[tuple[int, str]]) -> None:

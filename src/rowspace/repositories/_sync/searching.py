@@ -14,11 +14,10 @@ from rowspace.errors import mapped_errors
 from rowspace.repositories._sync.dropped import refuse_dropped_under
 from rowspace.repositories.entities import Statement, fetch, plain_session
 from rowspace.repositories.in_force import not_in_force, refuse_autocommit
+from rowspace.repositories.remembered import WIDE
 from rowspace.repositories.searches import Scan, Search
-from rowspace.repositories.wide import is_wide, remember
 from rowspace.results import Hit
 from rowspace.settings import NO_SETTINGS
-from rowspace.statements import quantized
 from rowspace.statements.few import FEW
 from rowspace.statements.search import count_candidates
 
@@ -55,7 +54,7 @@ def _among_few(session: Session, search: Search[M]) -> list[Hit[M]] | None:
     statement = partial(search.statement, "few")
     rows: list[Any] = [*fetch(own, search, statement, search.parameters)]
     if rows and rows[0][0] > FEW:
-        remember(own.get_bind(search.target.model), search.found_by)
+        WIDE.keep(own.get_bind(search.target.model), search.found_by, value=True)
         return None
     return _hits(search, (row[1:] for row in rows)) or None
 
@@ -64,7 +63,7 @@ def session_for_few(session: Session, search: Search[Any]) -> Session | None:
     """Return the session to compare in what an index finds, None where that is not tried, or known to be many."""
     found_by = search.found_by
     own = None if found_by is None else plain_session(session, search)
-    return None if own is None or is_wide(own.get_bind(search.target.model), found_by) else own
+    return None if own is None or WIDE.get(own.get_bind(search.target.model), found_by) else own
 
 
 def apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
@@ -112,7 +111,5 @@ def _gave_up(session: Session, search: Search[Any]) -> bool:
         return True
     shape = search.shape_of("plain")
     wanted = shape.candidates or shape.k
-    count = count_candidates if shape.candidates is None else quantized.count_candidates
-    statement = count(search.target, shape, search.where)
-    found = session.scalar(statement, search.parameters)
+    found = session.scalar(count_candidates(search.target, shape, search.where), search.parameters)
     return found is not None and found < wanted

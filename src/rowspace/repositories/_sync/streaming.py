@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.repositories._sync.dropped import refuse_dropped_under
-from rowspace.repositories.searches import Search
+from rowspace.repositories.searches import SearchOptions, plan_search
+from rowspace.repositories.subjects import Subject, Where
 from rowspace.repositories.transactions import ENDED, transaction_of
 from rowspace.results import Hit
 from rowspace.settings import check_count
@@ -24,8 +25,17 @@ __all__ = ["stream_hits", "stream_rows"]
 M = TypeVar("M")
 
 
-def stream_hits(session: Session, search: Search[M], chunk_size: int) -> Generator[Hit[M], None, None]:
+def stream_hits(
+    session: Session,
+    subject: Subject[M],
+    query: Any,
+    *,
+    where: Where | None,
+    chunk_size: int,
+    **options: Unpack[SearchOptions],
+) -> Generator[Hit[M], None, None]:
     """Yield every row that matches as a hit, nearest first."""
+    search = plan_search(subject, 1, where, {**options, "exact": True}, query=query)
     # Before the cursor is there: SQLAlchemy would leave it open where a parameter is refused.
     values = {**search.parameters, QUERY: search.target.type.coerce(search.parameters[QUERY])}
     statement: Any = in_order(search.target, search.shape, search.where)

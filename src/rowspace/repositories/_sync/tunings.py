@@ -10,10 +10,11 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
-from rowspace.repositories import tunings
-from rowspace.repositories.sampling import table_of
+from rowspace.repositories.remembered import TUNINGS
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Subject
+from rowspace.repositories.targets import table_of
+from rowspace.repositories.transactions import transaction_of
 from rowspace.statements import tunings as statements
 from rowspace.statements.catalog import IndexFact
 from rowspace.tuning import Tuning
@@ -21,6 +22,9 @@ from rowspace.tuning import Tuning
 __all__ = ["keep_tuning", "with_tuning"]
 
 M = TypeVar("M")
+
+#: Where it is kept in `Session.info` which transaction has tuned an index.
+_KEY = "rowspace_tuned"
 
 
 def with_tuning(session: Session, subject: Subject[M]) -> Subject[M]:
@@ -31,12 +35,14 @@ def with_tuning(session: Session, subject: Subject[M]) -> Subject[M]:
     if subject.collection is not None:
         return subject
     bind, table = _bound(session, subject)
-    found = tunings.known(bind, table)
+    found = TUNINGS.get(bind, table)
     if found is None:
         with mapped_errors():
             found = statements.tunings_in(bind.scalars(statements.comments(*table)))
-        if not tunings.is_measuring(session):
-            tunings.remember(bind, table, found)
+        measuring = session.info.get(_KEY)
+        # What that transaction reads of tunings is gone where it is rolled back.
+        if measuring is None or measuring is not transaction_of(session):
+            TUNINGS.keep(bind, table, found)
     measured = found.get((subject.target.column, subject.target.distance))
     return subject if measured is None else replace(subject, measured=measured)
 
@@ -53,8 +59,8 @@ def keep_tuning(session: Session, subject: Subject[Any], index: IndexFact, tunin
         comment = bind.scalar(statements.comment_of(index.name, index.schema))
         kept = statements.with_tuning(comment, tuning, column=target.column, distance=target.distance.value)
         bind.execute(statements.comment_on(index.name, index.schema, kept))
-    tunings.measuring(session)
-    tunings.forget(bind, table)
+    session.info[_KEY] = transaction_of(session)
+    TUNINGS.forget(bind, table)
 
 
 def _bound(session: Session, subject: Subject[Any]) -> tuple[Connection, tuple[str, str | None]]:
@@ -62,4 +68,4 @@ def _bound(session: Session, subject: Subject[Any]) -> tuple[Connection, tuple[s
     with mapped_errors():
         # Not the bind: what a transaction or a session has of options is on its connection alone.
         connection = session.connection(bind_arguments={"mapper": subject.target.model})
-    return connection, table_of(subject, schemas_of(connection))
+    return connection, table_of(subject.target, None, schemas_of(connection))

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import ConfigurationError
-from rowspace.models import Collection, Document
+from rowspace.models import Collection
 from rowspace.repositories import AsyncCollectionRepository, AsyncDocumentRepository
 from rowspace.repositories._async.dropped import refuse_dropped
 from rowspace.repositories._async.loading import unsearchable
@@ -179,7 +179,7 @@ class AsyncLoader:
         if await AsyncCollectionRepository(repository.session).is_owned(repository.collection):
             await repository.create_indexes()
         else:
-            await refuse_dropped(repository.session, Document, repository.collection)
+            await refuse_dropped(repository.session, repository.collection)
             log.warning(NOT_INDEXED, self._collection)
 
     async def _wants_indexes(self, repository: AsyncDocumentRepository) -> bool:

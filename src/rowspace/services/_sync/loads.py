@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError
-from rowspace.models import Collection, Document
+from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, DocumentRepository
 from rowspace.repositories._sync.dropped import refuse_dropped
 from rowspace.repositories._sync.loading import unsearchable
@@ -180,7 +180,7 @@ class Loader:
         if CollectionRepository(repository.session).is_owned(repository.collection):
             repository.create_indexes()
         else:
-            refuse_dropped(repository.session, Document, repository.collection)
+            refuse_dropped(repository.session, repository.collection)
             log.warning(NOT_INDEXED, self._collection)
 
     def _wants_indexes(self, repository: DocumentRepository) -> bool:
