@@ -1,4 +1,4 @@
-"""What every test shares: one server for the whole run, and a missing service is a failure where a gate says so."""
+"""What every test shares: one server for the whole run, nothing of what its user has set, and no skip at a gate."""
 
 from __future__ import annotations
 
@@ -21,9 +21,21 @@ ALLOWED_SKIPS: frozenset[str] = frozenset()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _forget_the_users_settings()
     # Where Rowspace is not installed, but runs from its sources, there is no entry point that does it.
     if not config.pluginmanager.has_plugin("rowspace"):
         config.pluginmanager.register(plugin, "rowspace")
+
+
+def _forget_the_users_settings() -> None:
+    """Take the user's own databases, models and keys out of the environment, of programs that a test starts too.
+
+    libpq follows PGHOSTADDR and PGSERVICE wherever a URL points. A database that is given for the tests may need them.
+    """
+    libpq = () if os.environ.get("ROWSPACE_TEST_DATABASE_URL") else ("PG",)
+    for name in [*os.environ]:
+        if name.startswith(("ROWSPACE_", *libpq)) and not name.startswith("ROWSPACE_TEST_"):
+            del os.environ[name]
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""The gate's promise: with ROWSPACE_TEST_NO_SKIP=1 a skip is a failure, an expected failure is not."""
+"""What the tests' own conftest.py promises: where ROWSPACE_TEST_NO_SKIP is 1 a skip is a failure, an expected failure is
+not; and nothing that the user has set reaches a test.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -57,3 +60,19 @@ def test_an_expected_failure_passes_the_gate(run):
     status, output = run("import pytest\n@pytest.mark.xfail(strict=True)\ndef test(): assert 0", "1")
     assert status == pytest.ExitCode.OK
     assert "1 xfailed" in output
+
+
+@pytest.mark.parametrize(
+    ("database", "kept"), [("", set()), ("postgresql://tests/db", {"PGPASSWORD"})], ids=["none is given", "one is given"]
+)
+def test_what_the_user_has_set_reaches_no_test(run, monkeypatch, database, kept):
+    monkeypatch.setenv("ROWSPACE_TEST_DATABASE_URL", database)
+    monkeypatch.setenv("ROWSPACE_DATABASE_URL", "postgresql://me:secret@production/db")
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    names = {"ROWSPACE_TEST_DATABASE_URL", "ROWSPACE_TEST_NO_SKIP", *kept}
+    source = f"""
+    import os
+    def test(): assert {{name for name in os.environ if name.startswith(("PG", "ROWSPACE_"))}} == {names}
+    """
+    status, output = run(textwrap.dedent(source), "1")
+    assert status == pytest.ExitCode.OK, output
