@@ -54,7 +54,7 @@ def test_a_locale_of_the_users_own_changes_nothing(directory, monkeypatch, given
 def test_a_database_system_that_cannot_be_made_says_why(directory, monkeypatch):
     initdb = _wheel._initdb
     monkeypatch.setattr(_wheel, "_initdb", lambda given, **rest: initdb([*given, "--no-such-option"], **rest))
-    with pytest.raises(StoreUnavailable, match="does not start: .*unrecognized option '--no-such-option'"):
+    with pytest.raises(StoreUnavailable, match=r"does not start: .*unrecognized option '--no-such-option'"):
         EmbeddedServer(directory)
 
 
@@ -73,7 +73,7 @@ def test_another_server_is_not_taken_for_it(directory, monkeypatch, engine_url):
     monkeypatch.setattr(_wheel.wheel().postgres_server.PostgresServer, "get_uri", lambda _: engine_url)
     server = EmbeddedServer(directory, keep=False)
     try:
-        with pytest.raises(StoreUnavailable, match="is not what a connection leads to.* Unset PGHOSTADDR or PGSERVICE"):
+        with pytest.raises(StoreUnavailable, match="Unset PGHOSTADDR or PGSERVICE"):
             _ = server.url
     finally:
         server.stop()

@@ -1,5 +1,6 @@
-"""What the tests' own conftest.py promises: where ROWSPACE_TEST_NO_SKIP is 1 a skip is a failure, an expected failure is
-not; and nothing that the user has set reaches a test.
+"""What conftest.py promises: with ROWSPACE_TEST_NO_SKIP=1 a skip is a failure, an expected failure is not.
+
+And nothing that the user has set for their own databases reaches a test.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def test_an_expected_failure_passes_the_gate(run):
 
 
 @pytest.mark.parametrize(
-    ("database", "kept"), [("", set()), ("postgresql://tests/db", {"PGPASSWORD"})], ids=["none is given", "one is given"]
+    ("database", "kept"), [("", set()), ("postgresql://tests/db", {"PGPASSWORD"})], ids=["no database", "one given"]
 )
 def test_what_the_user_has_set_reaches_no_test(run, monkeypatch, database, kept):
     monkeypatch.setenv("ROWSPACE_TEST_DATABASE_URL", database)

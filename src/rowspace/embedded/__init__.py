@@ -64,7 +64,7 @@ class EmbeddedServer:
         Raises:
             StoreUnavailable: the server has ended since it was started, or a variable of libpq leads past it.
         """
-        # The port is in the name of the socket: PGPORT says which, where the server is started and where it is not said.
+        # It names the socket. PGPORT says which where the server starts, and for a URL without, where it is opened.
         port = self._server.get_postmaster_info().port
         admin = make_url(self._server.get_uri()).set(drivername="postgresql+psycopg", port=port)
         with mapped_errors():

@@ -43,8 +43,8 @@ def _initdb(arguments: list[str], *, pgdata: Path, user: str | None) -> None:
     The user's may not be installed here or not be in UTF-8, and in a Turkish one INDEX is no upper case of index. In
     plain C, only ASCII has upper case, and quotation marks are letters.
     """
-    program = Path(wheel().__file__).parent / "pginstall/bin/initdb"
-    command = [program, "-D", pgdata, "--locale=C.UTF-8", *arguments]
+    program = str(Path(wheel().__file__).parent / "pginstall/bin/initdb")
+    command = [program, "-D", str(pgdata), "--locale=C.UTF-8", *arguments]
     done = subprocess.run(command, user=user, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
     if done.returncode:
         raise RuntimeError(done.stderr)
