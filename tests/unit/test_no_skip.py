@@ -68,12 +68,13 @@ def test_an_expected_failure_passes_the_gate(run):
 )
 def test_what_the_user_has_set_reaches_no_test(run, monkeypatch, database, kept):
     monkeypatch.setenv("ROWSPACE_TEST_DATABASE_URL", database)
-    monkeypatch.setenv("ROWSPACE_DATABASE_URL", "postgresql://me:secret@production/db")
-    monkeypatch.setenv("PGPASSWORD", "secret")
+    theirs = ("ROWSPACE_DATABASE_URL", "PGPASSWORD", "FLASK_DEBUG", "https_proxy")
+    for name in theirs:
+        monkeypatch.setenv(name, "theirs")
     names = {"ROWSPACE_TEST_DATABASE_URL", "ROWSPACE_TEST_NO_SKIP", *kept}
     source = f"""
     import os
-    def test(): assert {{name for name in os.environ if name.startswith(("PG", "ROWSPACE_"))}} == {names}
+    def test(): assert {{name for name in os.environ if name.startswith("ROWSPACE_") or name in {theirs}}} == {names}
     """
     status, output = run(textwrap.dedent(source), "1")
     assert status == pytest.ExitCode.OK, output
