@@ -52,6 +52,7 @@ def test_a_locale_of_the_users_own_changes_nothing(directory, monkeypatch, given
 
 
 def test_a_database_system_that_cannot_be_made_says_why(directory, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "C")  # its own words are in the user's language
     initdb = _wheel._initdb
     monkeypatch.setattr(_wheel, "_initdb", lambda given, **rest: initdb([*given, "--no-such-option"], **rest))
     with pytest.raises(StoreUnavailable, match=r"does not start: .*unrecognized option '--no-such-option'"):
