@@ -1,4 +1,4 @@
-"""What every test shares: one server for the whole run, and a missing service is a failure where a gate says so."""
+"""What every test shares: one server for the whole run, nothing of what its user has set, and no skip at a gate."""
 
 from __future__ import annotations
 
@@ -16,14 +16,33 @@ from rowspace.testing import plugin
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+# What begins the variables of Rowspace and of the libraries that it works with.
+OTHERS = (
+    *("ROWSPACE_", "DJANGO_", "FLASK_", "LANGCHAIN_", "LANGSMITH_", "OPENAI_"),
+    *("PROMETHEUS_", "STREAMLIT_", "UVICORN_", "WEB_CONCURRENCY"),
+)
+
 # A skip that the gate accepts: its reason, word for word, beside the why.
 ALLOWED_SKIPS: frozenset[str] = frozenset()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _forget_the_users_settings()
     # Where Rowspace is not installed, but runs from its sources, there is no entry point that does it.
     if not config.pluginmanager.has_plugin("rowspace"):
         config.pluginmanager.register(plugin, "rowspace")
+
+
+def _forget_the_users_settings() -> None:
+    """Take the user's own databases, keys, proxies and debuggers out of the environment, also of what a test starts.
+
+    libpq follows PGHOSTADDR and PGSERVICE wherever a URL points. A database that is given for the tests may need them.
+    """
+    libpq = () if os.environ.get("ROWSPACE_TEST_DATABASE_URL") else ("PG",)
+    for name in [*os.environ]:
+        of_theirs = name.startswith((*OTHERS, *libpq)) and not name.startswith("ROWSPACE_TEST_")
+        if of_theirs or name.upper() in {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}:
+            del os.environ[name]
 
 
 @pytest.fixture

@@ -39,6 +39,47 @@ def test_what_does_not_start_says_why_and_nothing_else(directory, capfd, monkeyp
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("given", ["xx_YY.UTF-8", "C"], ids=["not installed", "of ASCII"])
+def test_a_locale_of_the_users_own_changes_nothing(directory, monkeypatch, given):
+    monkeypatch.setenv("LC_ALL", given)
+    server = EmbeddedServer(directory, keep=False)
+    try:
+        with psycopg.connect(host=str(server.url.query["host"]), user="postgres", client_encoding="utf8") as connection:
+            found = connection.execute("SELECT lower('ÄPFEL'), to_tsvector('simple', '“Word”')::text").fetchone()
+        assert found == ("äpfel", "'word':1")
+    finally:
+        server.stop()
+
+
+def test_a_database_system_that_cannot_be_made_says_why(directory, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "C")  # its own words are in the user's language
+    initdb = _wheel._initdb
+    monkeypatch.setattr(_wheel, "_initdb", lambda given, **rest: initdb([*given, "--no-such-option"], **rest))
+    with pytest.raises(StoreUnavailable, match=r"does not start: .*unrecognized option '--no-such-option'"):
+        EmbeddedServer(directory)
+
+
+def test_a_port_of_the_users_own_goes_with_the_url(directory, monkeypatch):
+    monkeypatch.setenv("PGPORT", "5999")
+    server = EmbeddedServer(directory, keep=False)
+    try:
+        monkeypatch.delenv("PGPORT")
+        assert (server.url.port, server.url.database) == (5999, "rowspace")
+    finally:
+        server.stop()
+
+
+def test_another_server_is_not_taken_for_it(directory, monkeypatch, engine_url):
+    """With PGHOSTADDR, libpq goes there for any host, and the user's own server was given Rowspace's tables."""
+    monkeypatch.setattr(_wheel.wheel().postgres_server.PostgresServer, "get_uri", lambda _: engine_url)
+    server = EmbeddedServer(directory, keep=False)
+    try:
+        with pytest.raises(StoreUnavailable, match="Unset PGHOSTADDR or PGSERVICE"):
+            _ = server.url
+    finally:
+        server.stop()
+
+
 def test_a_place_where_nothing_can_be(directory):
     directory.touch()
     with pytest.raises(StoreUnavailable, match="File exists"):

@@ -26,15 +26,6 @@ def session(database_url):
         yield session
 
 
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 class OpenAIStub:
     """Answers requests with what `replies` holds, one after the other, the last one for ever; keeps the requests."""
 
@@ -135,7 +126,7 @@ def streamed(text: str) -> str:
 
 
 @pytest.fixture
-def stub(no_network: None) -> Iterator[OpenAIStub]:
+def stub() -> Iterator[OpenAIStub]:
     stub = OpenAIStub()
     yield stub
     stub.close()

@@ -1,4 +1,7 @@
-"""The gate's promise: with ROWSPACE_TEST_NO_SKIP=1 a skip is a failure, an expected failure is not."""
+"""What conftest.py promises: with ROWSPACE_TEST_NO_SKIP=1 a skip is a failure, an expected failure is not.
+
+And nothing that the user has set for their own databases reaches a test.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -57,3 +61,20 @@ def test_an_expected_failure_passes_the_gate(run):
     status, output = run("import pytest\n@pytest.mark.xfail(strict=True)\ndef test(): assert 0", "1")
     assert status == pytest.ExitCode.OK
     assert "1 xfailed" in output
+
+
+@pytest.mark.parametrize(
+    ("database", "kept"), [("", set()), ("postgresql://tests/db", {"PGPASSWORD"})], ids=["no database", "one given"]
+)
+def test_what_the_user_has_set_reaches_no_test(run, monkeypatch, database, kept):
+    monkeypatch.setenv("ROWSPACE_TEST_DATABASE_URL", database)
+    theirs = ("ROWSPACE_DATABASE_URL", "PGPASSWORD", "FLASK_DEBUG", "https_proxy")
+    for name in theirs:
+        monkeypatch.setenv(name, "theirs")
+    names = {"ROWSPACE_TEST_DATABASE_URL", "ROWSPACE_TEST_NO_SKIP", *kept}
+    source = f"""
+    import os
+    def test(): assert {{name for name in os.environ if name.startswith("ROWSPACE_") or name in {theirs}}} == {names}
+    """
+    status, output = run(textwrap.dedent(source), "1")
+    assert status == pytest.ExitCode.OK, output

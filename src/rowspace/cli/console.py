@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Stopwatch",
+    "bars",
     "first_line",
     "measure",
     "output",
@@ -41,6 +42,12 @@ _LEAST_ROOM = 16
 def output() -> Console:
     """Return the console of standard output."""
     return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+
+def bars() -> Console | None:
+    """Return the console of standard error if a bar can move on it: no file can do that, nor a dumb terminal."""
+    console = Console(stderr=True)
+    return console if sys.stderr.isatty() and not console.is_dumb_terminal else None
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numeric: Sequence[str] = ()) -> None:
@@ -120,16 +127,17 @@ def step(label: str) -> Iterator[None]:
 
 @contextmanager
 def progress_of(label: str, total: int | None = None, then: str | None = None) -> Iterator[Advance]:
-    """Yield a function that is told how many are done: a bar on a terminal, now and then a line elsewhere.
+    """Yield a function that is told how many are done: a bar where one can move, now and then a line elsewhere.
 
     `then` is the label after the last one, where something else is done.
     """
     pace = Pace(total)
-    if not sys.stderr.isatty():
+    console = bars()
+    if console is None:
         yield ProgressLines(label, pace, say, then)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[pace]}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(label, total=None, pace="")
 
         def advance(done: int, share: float | None = None, /) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rowspace.cli.console import print_rows
+from rowspace.cli.console import bars, print_rows
 from rowspace.cli.process import confirm, fail, say
 from rowspace.cli.session import open_database, settings_of, suggestions
 
@@ -222,15 +221,15 @@ def _row(status: IndexStatus) -> tuple[Any, ...]:
 
 @contextmanager
 def _bar() -> Iterator[Callable[[BuildProgress], None]]:
-    """Yield what shows the progress of a build on standard error: a bar on a terminal, elsewhere a line a phase."""
-    if not sys.stderr.isatty():
+    """Yield what shows the progress of a build on standard error: a bar where one can move, else a line a phase."""
+    console = bars()
+    if console is None:
         yield _Phases()
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("waiting", total=None)
 
         def show(progress: BuildProgress) -> None:

@@ -62,11 +62,13 @@ class EmbeddedServer:
         """The URL of the database, which is created on first use; it holds no password.
 
         Raises:
-            StoreUnavailable: the server has ended since it was started.
+            StoreUnavailable: the server has ended since it was started, or a variable of libpq leads past it.
         """
-        admin = make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
+        # It names the socket. PGPORT says which where the server starts, and for a URL without, where it is opened.
+        port = self._server.get_postmaster_info().port
+        admin = make_url(self._server.get_uri()).set(drivername="postgresql+psycopg", port=port)
         with mapped_errors():
-            _create_database(admin)
+            _create_database(admin, self.data_dir)
         return admin.set(database=DATABASE)
 
     def stop(self) -> None:
@@ -76,11 +78,18 @@ class EmbeddedServer:
             unwatch(self.data_dir)
 
 
-def _create_database(admin: URL) -> None:
+def _create_database(admin: URL, data_dir: Path) -> None:
     import psycopg
 
-    conninfo = {"host": admin.query["host"], "user": admin.username, "dbname": admin.database}
+    conninfo = {"host": admin.query["host"], "port": admin.port, "user": admin.username, "dbname": admin.database}
     with psycopg.connect(**conninfo, autocommit=True) as connection:  # type: ignore[arg-type]
+        (reached,) = connection.execute("SHOW data_directory").fetchone() or ("",)
+        if Path(reached) != data_dir.resolve():
+            message = (
+                f"The embedded PostgreSQL in {data_dir} is not what a connection leads to, but the one in {reached}. "
+                "Unset PGHOSTADDR or PGSERVICE, or name that database in ROWSPACE_DATABASE_URL."
+            )
+            raise StoreUnavailable(message)
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
         if known is None:
             try:

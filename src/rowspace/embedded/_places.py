@@ -36,11 +36,11 @@ def check_path(data_dir: Path) -> None:
     excess = len(os.fsencode(path)) - _LONGEST
     if found is not None:
         fault = "a blank" if found[0] == " " else repr(found[0])
-        why = f"its path has {fault}. Set ROWSPACE_DATA_DIR to a path without."
+        why = f"its path has {fault}. Set ROWSPACE_DATA_DIR, or for tests TMPDIR, to a path without."
     elif excess > 0:
         why = (
             f"its path is {excess} bytes too long for a socket in it. Set ROWSPACE_DATA_DIR to a path of at most "
-            f"{_LONGEST}."
+            f"{_LONGEST}, or for tests TMPDIR to a short one."
         )
     else:
         return

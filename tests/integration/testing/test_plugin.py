@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,16 @@ def test_a_server_of_its_own_for_a_run(run):
             assert connection.exec_driver_sql("SHOW fsync").scalar() == "off"
     """
     run(source, ROWSPACE_TEST_DATABASE_URL="").assert_outcomes(passed=1)
+
+
+def test_a_run_that_is_killed_leaves_no_server(run):
+    source = "import os, signal\ndef test(rowspace_url): os.kill(os.getpid(), signal.SIGKILL)"
+    with tempfile.TemporaryDirectory(prefix="rs") as directory:
+        assert run(source, ROWSPACE_TEST_DATABASE_URL="", TMPDIR=directory).ret == -9
+        end = time.monotonic() + 60
+        while left := [*Path(directory).glob("rs*")]:
+            assert time.monotonic() < end, left
+            time.sleep(0.05)
 
 
 def test_the_page_of_the_documentation_passes_as_a_test_file(run):

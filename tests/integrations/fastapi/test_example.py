@@ -41,11 +41,13 @@ def test_one_command():
         environment = {**os.environ, "ROWSPACE_DATABASE_URL": "", "TMPDIR": directory}
         command = [sys.executable, EXAMPLE, "--port", "0"]
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-            line = next(line for line in process.stderr if "running on" in line)
-            address = line.partition("http://")[2].split()[0]
-            with urllib.request.urlopen(f"http://{address}/openapi.json", timeout=30) as answer:
-                assert answer.status == 200
-            process.send_signal(signal.SIGTERM)
-            process.stderr.read()
+            try:
+                line = next(line for line in process.stderr if "running on" in line)
+                address = line.partition("http://")[2].split()[0]
+                with urllib.request.urlopen(f"http://{address}/openapi.json", timeout=30) as answer:
+                    assert answer.status == 200
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.stderr.read()
         assert process.returncode == 0
         assert not list(Path(directory).glob("rs*"))

@@ -57,13 +57,15 @@ def test_one_command():
         environment = {**os.environ, "ROWSPACE_DATABASE_URL": "", "TMPDIR": directory}
         command = [sys.executable, EXAMPLE, "--port", "0"]
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-            line = next(line for line in process.stderr if "Running on" in line)
-            address = line.partition("http://")[2].split()[0]
-            assert address.startswith("127.0.0.1:")
-            query = urllib.parse.quote("米饭")
-            with urllib.request.urlopen(f"http://{address}/?q={query}", timeout=30) as answer:
-                assert "<strong>粥</strong>" in answer.read().decode()
-            process.send_signal(signal.SIGTERM)
-            process.stderr.read()
+            try:
+                line = next(line for line in process.stderr if "Running on" in line)
+                address = line.partition("http://")[2].split()[0]
+                assert address.startswith("127.0.0.1:")
+                query = urllib.parse.quote("米饭")
+                with urllib.request.urlopen(f"http://{address}/?q={query}", timeout=30) as answer:
+                    assert "<strong>粥</strong>" in answer.read().decode()
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.stderr.read()
         assert process.returncode == 0
         assert not list(Path(directory).glob("rs*"))

@@ -21,9 +21,3 @@ def name() -> str:
 @pytest.fixture(params=["psycopg", "asyncpg"])
 def driver_url(request: pytest.FixtureRequest, url: str) -> str:
     return url.replace("+psycopg", f"+{request.param}")
-
-
-@pytest.fixture(autouse=True)
-def no_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY"):
-        monkeypatch.delenv(name, raising=False)

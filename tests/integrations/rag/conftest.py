@@ -31,8 +31,3 @@ def url(new_database: Callable[[], str]) -> str:
             service.create_collection(name)
         service.add("notes", DOCUMENTS)
     return url
-
-
-@pytest.fixture(autouse=True)
-def offline(no_network: None) -> None:
-    """Nothing that LangChain traces, and no proxy, for any test."""

@@ -75,13 +75,17 @@ def test_what_is_said(capsys):
 
 def test_a_bar_keeps_out_of_what_is_printed(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
     with _bar() as show:
         show(BuildProgress("ix_big", "loading tuples", 50.0, 1.0))
     printed = capsys.readouterr()
     assert (printed.out, "ix_big: loading tuples" in printed.err) == ("", True)
 
 
-def test_where_there_is_no_terminal_a_phase_is_a_line(capsys):
+@pytest.mark.parametrize("is_terminal", [False, True], ids=["no terminal", "a dumb one"])
+def test_where_no_bar_can_move_a_phase_is_a_line(monkeypatch, capsys, is_terminal):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    monkeypatch.setenv("TERM", "dumb")
     with _bar() as show:
         for phase, percent in (("loading tuples", 5.0), ("loading tuples", 50.0), ("waiting", None)):
             show(BuildProgress("ix_big", phase, percent, 1.0))
