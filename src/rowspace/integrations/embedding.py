@@ -182,7 +182,14 @@ class ConcurrentEmbedder:
         """Return the vectors as a matrix of shape (texts, dimension); the last error of a request is raised."""
         if not texts:
             return np.empty((0, 0), np.float32)
-        tasks = [asyncio.create_task(self._atry(aembed_texts, part)) for part in _chunks(texts, self._chunk)]
+        # As with threads: while some wait to try again, the rest of the texts is kept from a server that is away.
+        turns = asyncio.Semaphore(self._limit)
+
+        async def in_turn(part: list[str]) -> Any:
+            async with turns:
+                return await self._atry(aembed_texts, part)
+
+        tasks = [asyncio.create_task(in_turn(part)) for part in _chunks(texts, self._chunk)]
         try:
             return _joined(await asyncio.gather(*tasks))
         except BaseException:

@@ -220,6 +220,25 @@ def test_answers_of_several_dimensions_are_refused(embed):
         embed(ConcurrentEmbedder(Fickle(8), chunk_size=10), TEXTS)
 
 
+def test_a_server_that_is_away_is_not_asked_for_all_texts(embed):
+    asked = []
+
+    class Away(HashingEmbedder):
+        def embed_documents(self, texts):
+            asked.append(texts)
+            message = "away"
+            raise httpx.ConnectError(message)
+
+        async def aembed_documents(self, texts):
+            return self.embed_documents(texts)
+
+    embedder = ConcurrentEmbedder(Away(8), limit=2, chunk_size=1, retry=Retry(attempts=3, first=0.01))
+    with pytest.raises(httpx.ConnectError):
+        embed(embedder, TEXTS)
+    # Three times for each of two texts, and for one that began before the others were called off.
+    assert len(asked) < len(TEXTS) / 2
+
+
 def test_an_error_does_not_wait_for_requests_under_way():
     released, under_way, ended = threading.Event(), threading.Event(), threading.Event()
 
