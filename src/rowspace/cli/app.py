@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import typer
 from pydantic import SecretStr
 
 from rowspace.cli import collections, db, demo, doctor, export, index, ingest, reembed, search, serve, ui
-from rowspace.cli.process import Program
+from rowspace.cli.process import Program, say
 from rowspace.cli.settings import Settings
 
 __all__ = ["app"]
@@ -88,4 +89,14 @@ def rowspace(
     del debug, version  # read where they take effect
     given: dict[str, Any] = {"database_url": url and SecretStr(url), "database_schema": schema}
     # A program that these commands are part of brings settings of its own.
+    if context.obj is None:
+        _warn_of_misspelt()
     context.obj = (context.obj or Settings()).overridden(**given)
+
+
+def _warn_of_misspelt() -> None:
+    """Name the variables that are most likely mistyped: a database that is not said is the embedded one."""
+    from rowspace.integrations.rest.settings import misspelt
+
+    for name, meant in misspelt(os.environ).items():
+        say(f"Warning: {name} is no setting, and does nothing. Did you mean {meant}?")

@@ -75,7 +75,6 @@ def serve(
     uvicorn = require("uvicorn", extra="fastapi")
     fastapi = require("rowspace.integrations.fastapi", extra="fastapi")
     settings = settings_of(context)
-    _warn_of_misspelt()
     with _environment(settings, embedder, workers):
         if migrate or settings.database_url is None:
             _migrate(settings)
@@ -155,13 +154,6 @@ def _environment(settings: Settings, embedder: str | None, workers: int) -> Iter
         }
         os.environ.update({key: value for key, value in given.items() if value is not None})
         yield
-
-
-def _warn_of_misspelt() -> None:
-    from rowspace.integrations.rest.settings import misspelt
-
-    for name, meant in misspelt(os.environ).items():
-        say(f"Warning: {name} is no setting, and does nothing. Did you mean {meant}?")
 
 
 def _migrate(settings: Settings) -> None:

@@ -136,15 +136,7 @@ class Merge:
         """
         return f"WITH {self._merging(self.staged)}"
 
-    def with_json_as_text(self) -> Merge:
-        """Return the same load where JSON comes as text: on asyncpg an application's codec for JSON takes objects."""
-        columns = [
-            replace(column, staged_as="TEXT", cast_to=column.staged_as) if column.staged_as in _JSON else column
-            for column in self.columns
-        ]
-        return replace(self, columns=tuple(columns))
-
-    def merge_given(self, rows: int, *, numbered: bool = False) -> str:
+    def merge_given(self, rows: int, *, for_asyncpg: bool = False) -> str:
         """Return the same statement for so many rows whose values are parameters, none of them staged.
 
         Its text is the same for as many rows, so that it is prepared. The casts of the first row give those below it
@@ -152,17 +144,26 @@ class Merge:
 
         Args:
             rows: how many there are.
-            numbered: parameters are `$1` and so on, as asyncpg has them; else `%s`, and a per cent sign is two.
+            for_asyncpg: parameters are `$1` and so on, and JSON is text; else `%s`, and a per cent sign is two.
         """
-        width = len(self.columns)
-        marks = [f"${at + 1}" if numbered else "%s" for at in range(rows * width)]
-        first = [f"CAST({mark} AS {column.staged_as})" for mark, column in zip(marks, self.columns, strict=False)]
+        given, width = self._with_json_as_text() if for_asyncpg else self, len(self.columns)
+        marks = [f"${at + 1}" if for_asyncpg else "%s" for at in range(rows * width)]
+        first = [f"CAST({mark} AS {column.staged_as})" for mark, column in zip(marks, given.columns, strict=False)]
         values = [first, *(marks[at : at + width] for at in range(width, rows * width, width))]
-        names, rest = ", ".join(quote(column.name) for column in self.columns), self._merging(_GIVEN)
-        if not numbered:
+        names = ", ".join(quote(column.name) for column in self.columns)
+        rest = given._merging(_GIVEN)  # noqa: SLF001 -- of the same class
+        if not for_asyncpg:
             names, rest = names.replace("%", "%%"), rest.replace("%", "%%")
         table = ", ".join(f"({', '.join(row)})" for row in values)
         return f"WITH {_GIVEN} ({names}) AS (VALUES {table}), {rest}"
+
+    def _with_json_as_text(self) -> Merge:
+        # An application's codec for JSON takes objects.
+        columns = [
+            replace(column, staged_as="TEXT", cast_to=column.staged_as) if column.staged_as in _JSON else column
+            for column in self.columns
+        ]
+        return replace(self, columns=tuple(columns))
 
     def _merging(self, rows: str) -> str:
         fixed = [*((name, f"{value:d}") for name, value in self.constants), *self.defaults]

@@ -3,7 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from rowspace.cli.app import app
 from rowspace.cli.session import place_of
 from rowspace.cli.settings import Settings
 
@@ -44,3 +46,12 @@ def test_a_place_is_named_without_a_password():
     url = "postgresql+asyncpg://me:secret@h/db?password=secret&application_name=x"
     place = place_of(Settings(database_url=url))
     assert place == "postgresql+psycopg://me:***@h/db?application_name=x"
+
+
+def test_a_variable_that_was_mistyped_is_named_by_every_command(monkeypatch):
+    monkeypatch.setenv("ROWSPACE_DATABSE_URL", "postgresql://me:secret@db/app")
+    run = CliRunner().invoke(app, ["--url", "postgresql://me@127.0.0.1:1/app", "collections"])
+    assert run.stderr.startswith(
+        "Warning: ROWSPACE_DATABSE_URL is no setting, and does nothing. Did you mean ROWSPACE_DATABASE_URL?\n"
+    )
+    assert "secret" not in run.stderr

@@ -46,10 +46,10 @@ def test_given_rows_are_parameters_of_one_statement():
         "ON CONFLICT (id) DO UPDATE SET title = excluded.title RETURNING (xmax = 0) AS inserted) "
         "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
     )
-    numbered = PLAIN.merge_given(2, numbered=True)
+    numbered = PLAIN.merge_given(2, for_asyncpg=True)
     assert "(VALUES (CAST($1 AS INTEGER), CAST($2 AS TEXT)), ($3, $4)), merged AS (" in numbered
     odd_columns = (StagedColumn("50 %s", "TEXT"), *ODD.columns)
-    assert '("50 %s", "Key", "select") AS' in replace(ODD, columns=odd_columns).merge_given(1, numbered=True)
+    assert '("50 %s", "Key", "select") AS' in replace(ODD, columns=odd_columns).merge_given(1, for_asyncpg=True)
     odd = replace(ODD, columns=odd_columns, partitioned=True).merge_given(1)
     assert odd.startswith('WITH rowspace_given ("50 %%s", "Key", "select") AS (VALUES (CAST(%s AS TEXT), CAST(%s')
     assert odd.count("%s") - odd.count("%%s") == 3
@@ -58,7 +58,7 @@ def test_given_rows_are_parameters_of_one_statement():
 
 def test_json_comes_as_text_where_a_codec_might_take_no_other():
     columns = (*PLAIN.columns, StagedColumn("meta", "JSONB"))
-    statement = replace(PLAIN, columns=columns).with_json_as_text().merge_given(2, numbered=True)
+    statement = replace(PLAIN, columns=columns).merge_given(2, for_asyncpg=True)
     assert "(VALUES (CAST($1 AS INTEGER), CAST($2 AS TEXT), CAST($3 AS TEXT)), ($4, $5, $6))" in statement
     assert "SELECT id, title, CAST(meta AS JSONB) FROM rowspace_given" in statement
 

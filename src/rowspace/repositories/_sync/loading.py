@@ -144,9 +144,7 @@ class _Stage:
         """Merge rows, so many, into the target and return how many were inserted and updated."""
         values = self._values(rows, data)
         if values is not None:
-            is_asyncpg = self.connection.dialect.driver == "asyncpg"
-            merge = self._merge.with_json_as_text() if is_asyncpg else self._merge
-            statement = merge.merge_given(rows, numbered=is_asyncpg)
+            statement = self._merge.merge_given(rows, for_asyncpg=self.connection.dialect.driver == "asyncpg")
             given: Any = (self.connection.exec_driver_sql(statement, values)).one()
             return given[0], given[1]
         stage(self.connection, self._merge, data, again=self._made)
