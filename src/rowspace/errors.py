@@ -115,7 +115,7 @@ class EmbedderFailed(RowspaceError, RuntimeError):
 
 
 class SchemaNotReady(RowspaceError):
-    """The tables or the extension are missing: the migrations have not run."""
+    """The tables or the extension are missing, as the migrations have not run, or the extension is too old."""
 
 
 class PermissionDenied(RowspaceError):
@@ -252,6 +252,11 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
         r'42703 .*(?:column (?:\w+\.)?collections\.\w+|of relation "collections") does not exist': None,
         # A type, an access method, an operator class or a setting of the extension; the first name is what is missing.
         r'42704 (?!data type)[^"]*"(?:[^"]*\.)?(?:vector|halfvec|sparsevec|hnsw|ivfflat)["._]': None,
+        # Before PostgreSQL 15 a setting that the extension does not know is taken, and does nothing.
+        r'42602 .*"(?:hnsw|ivfflat)\.': (
+            "It is one of pgvector 0.8, and the server has an older one. Install pgvector 0.8 or newer there, then "
+            "ALTER EXTENSION vector UPDATE;"
+        ),
         # Of other types, no migration makes the operator or the function that is missing: it is the caller's.
         r"42883 .*\b(?:vector|halfvec|sparsevec|binary_quantize|documents_note_change)(?:\b|_)": None,
     },

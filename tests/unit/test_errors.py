@@ -291,6 +291,14 @@ def test_an_operator_that_no_migration_makes_stays_as_it_is():
     assert type(missing) is errors.SchemaNotReady
 
 
+def test_a_pgvector_that_does_not_know_a_setting_is_said_to_be_old():
+    unknown = map_error(wrapped('invalid configuration parameter name "hnsw.iterative_scan"', "42602"))
+    assert type(unknown) is errors.SchemaNotReady
+    assert str(unknown).startswith('invalid configuration parameter name "hnsw.iterative_scan". It is one of pgvector')
+    assert "Install pgvector 0.8 or newer there, then ALTER EXTENSION vector UPDATE;" in str(unknown)
+    assert map_error(wrapped('invalid configuration parameter name "plpgsql.mine"', "42602")) is None
+
+
 def test_an_object_that_no_migration_makes_stays_as_it_is():
     assert map_error(wrapped('role "reader" does not exist', "42704")) is None
     assert map_error(wrapped('operator class "mine" does not exist for access method "hnsw"', "42704")) is None

@@ -16,6 +16,8 @@ from rowspace.errors import PermissionDenied, SchemaNotReady, sqlstate_of
 
 __all__ = ["CreateExtensionOp", "DropExtensionOp"]
 
+_TOO_OLD = text(r"SELECT extversion FROM pg_extension WHERE extname = 'vector' AND extversion ~ '^0\.[0-7](\.|$)'")
+
 
 @Operations.register_operation("create_extension")
 class CreateExtensionOp(MigrateOperation):
@@ -30,7 +32,7 @@ class CreateExtensionOp(MigrateOperation):
 
         Raises:
             PermissionDenied: the role may not create it; the message says what an administrator runs once.
-            SchemaNotReady: its files are not installed on the server.
+            SchemaNotReady: its files are not installed on the server, or are those of a pgvector before 0.8.
         """
         operations.invoke(cls(name))
 
@@ -89,6 +91,19 @@ def _create(operations: Operations, operation: CreateExtensionOp) -> None:
             )
             raise SchemaNotReady(message) from error
         raise
+    if name == "vector" and not operations.migration_context.as_sql:
+        _refuse_old(operations)
+
+
+def _refuse_old(operations: Operations) -> None:
+    version = operations.get_bind().scalar(_TOO_OLD)
+    if version is not None:
+        message = (
+            f"pgvector is {version} in this database, and a search under a filter needs 0.8. Install pgvector 0.8 or "
+            "newer on the server, run ALTER EXTENSION vector UPDATE where the extension was there before, then migrate "
+            "again."
+        )
+        raise SchemaNotReady(message)
 
 
 @Operations.implementation_for(DropExtensionOp)

@@ -225,6 +225,16 @@ def test_a_server_without_pgvector_is_said_to_lack_it(scratch, monkeypatch):
         upgrade(scratch.engine)
 
 
+def test_a_pgvector_without_iterative_scans_is_refused(scratch):
+    scratch.run("CREATE EXTENSION vector; UPDATE pg_extension SET extversion = '0.7.4' WHERE extname = 'vector'")
+    with pytest.raises(SchemaNotReady, match=r"pgvector is 0\.7\.4 in this database.* Install pgvector 0\.8 or newer"):
+        upgrade(scratch.engine)
+    assert scratch.tables() == set()
+    scratch.run("UPDATE pg_extension SET extversion = '0.8.0' WHERE extname = 'vector'")
+    upgrade(scratch.engine)
+    assert at_head(scratch.engine)
+
+
 def test_a_role_of_run_time_needs_to_read_the_version_alone(scratch, role):
     upgrade(scratch.engine)
     scratch.run(f"REVOKE CREATE ON SCHEMA public FROM {role}")
