@@ -69,9 +69,9 @@ def test_a_port_of_the_users_own_goes_with_the_url(directory, monkeypatch):
         server.stop()
 
 
-def test_another_server_is_not_taken_for_it(directory, monkeypatch, engine_url):
+def test_another_server_is_not_taken_for_it(directory, monkeypatch, rowspace_url):
     """With PGHOSTADDR, libpq goes there for any host, and the user's own server was given Rowspace's tables."""
-    monkeypatch.setattr(_wheel.wheel().postgres_server.PostgresServer, "get_uri", lambda _: engine_url)
+    monkeypatch.setattr(_wheel.wheel().postgres_server.PostgresServer, "get_uri", lambda _: rowspace_url)
     server = EmbeddedServer(directory, keep=False)
     try:
         with pytest.raises(StoreUnavailable, match="Unset PGHOSTADDR or PGSERVICE"):
@@ -152,7 +152,7 @@ def test_a_path_that_a_shell_would_take_apart(directory, monkeypatch, name, faul
 
 
 def test_a_socket_is_where_nobody_else_gets_at_it(directory):
-    longest = directory.parent / ("x" * (107 - len(f"{directory.parent}//.s.PGSQL.5432")))
+    longest = directory.parent / ("x" * (107 - len(os.fsencode(f"{directory.parent}//.s.PGSQL.5432"))))
     server = EmbeddedServer(longest, keep=False)
     try:
         assert Path(str(server.url.query["host"])) == longest
