@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
+from time import sleep
+from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, NullPool, create_engine
+from sqlalchemy import Engine, MetaData, NullPool, create_engine, text
 
 # Of a table whose rows were all rolled back, autovacuum notes that it has none, and its plans become others.
 UNVACUUMED = """
@@ -15,6 +18,7 @@ UNVACUUMED = """
         END LOOP;
     END $$
 """
+WAITING = text("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
 DRIVERS = {"_async": ["psycopg", "asyncpg"], "_sync": ["psycopg", "psycopg2"]}
 
 
@@ -22,6 +26,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     side = next((part for part in metafunc.definition.path.parts if part in DRIVERS), None)
     if side is not None and "driver" in metafunc.fixturenames:
         metafunc.parametrize("driver", DRIVERS[side])
+
+
+@pytest.fixture(scope="session")
+def wait_for_lock() -> Callable[[Engine, Future[Any]], int]:
+    """A function that returns the process of the server that waits for a lock in the database of an engine.
+
+    It waits for one, but not when the call is over that was to do so.
+    """
+
+    def wait(engine: Engine, call: Future[Any]) -> int:
+        aside = create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        with aside.connect() as connection:
+            while (pid := connection.scalar(WAITING)) is None:
+                assert not call.done(), call.exception()
+                sleep(0.01)
+        return pid
+
+    return wait
 
 
 @pytest.fixture(scope="session")
