@@ -22,7 +22,7 @@ from rowspace.statements.models import table_of_one
 from rowspace.statements.write import Merge
 from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of, literal_of
 
-__all__ = ["Batcher", "Plan", "aiter_rows", "atake", "check_row", "iter_rows", "plan_load", "take"]
+__all__ = ["Batcher", "Plan", "aiter_rows", "atake", "check_row", "comes_by_itself", "iter_rows", "plan_load", "take"]
 
 Row = Mapping[str, Any]
 
@@ -210,14 +210,15 @@ def _keys(model: type[Any], table: Table, given: Collection[str], *, inserts: bo
     absent = [column for column in columns if column.name not in given]
     if not absent:
         return tuple(column.name for column in columns)
-    if inserts and given and all(map(_comes_by_itself, absent)):
+    if inserts and given and all(map(comes_by_itself, absent)):
         return ()
     names = ", ".join(sorted(column.name for column in absent))
     message = f"A load of {model.__name__} needs its primary key; the rows lack {names}."
     raise ConfigurationError(message)
 
 
-def _comes_by_itself(column: Column[Any]) -> bool:
+def comes_by_itself(column: Column[Any]) -> bool:
+    """Tell whether a new row gets a value of a column that is not given."""
     made = column.default is not None or column.server_default is not None
     return made or column is column.table.autoincrement_column
 
