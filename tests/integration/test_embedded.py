@@ -21,6 +21,7 @@ import pytest
 
 from rowspace.embedded import EmbeddedServer, _places, _watching, _wheel
 from rowspace.errors import StoreUnavailable
+from rowspace.testing.server import scratch_server
 
 
 @pytest.fixture
@@ -69,13 +70,15 @@ def test_a_port_of_the_users_own_goes_with_the_url(directory, monkeypatch):
         server.stop()
 
 
-def test_another_server_is_not_taken_for_it(directory, monkeypatch, rowspace_url):
+def test_another_server_is_not_taken_for_it(directory, monkeypatch):
     """With PGHOSTADDR, libpq goes there for any host, and the user's own server was given Rowspace's tables."""
-    monkeypatch.setattr(_wheel.wheel().postgres_server.PostgresServer, "get_uri", lambda _: rowspace_url)
     server = EmbeddedServer(directory, keep=False)
     try:
-        with pytest.raises(StoreUnavailable, match="Unset PGHOSTADDR or PGSERVICE"):
-            _ = server.url
+        with scratch_server() as other:
+            uri = other.render_as_string()
+            monkeypatch.setattr(_wheel.wheel().postgres_server.PostgresServer, "get_uri", lambda _: uri)
+            with pytest.raises(StoreUnavailable, match="Unset PGHOSTADDR or PGSERVICE"):
+                _ = server.url
     finally:
         server.stop()
 

@@ -37,7 +37,7 @@ def plans(database):
 
     def explain(connection, cursor, statement, parameters, *_):
         if "FROM documents" in statement and not statement.startswith("EXPLAIN"):
-            done = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON, GENERIC_PLAN false) {statement}", parameters)
+            done = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
             seen.append(scanned(done.scalar_one()))
 
     event.listen(database.engine, "before_cursor_execute", explain)

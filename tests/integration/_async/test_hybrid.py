@@ -240,7 +240,9 @@ async def test_highlights_as_the_caller_wants_them(session, some):
     hits = await AsyncHybridRepository(session, some).text("database vectors", highlight=style)
     excerpts = {hit.entity.id: hit.highlight for hit in hits}
     assert excerpts["en"] == "The [database] keeps [vectors]; searching them"
-    assert excerpts["long"].count(" … ") == 1
+    # Before 16, `ts_headline` looks no further than a hundred words for the next word of the query.
+    sees_far = (await session.connection()).dialect.server_version_info >= (16,)
+    assert excerpts["long"].count(" … ") == sees_far
     assert len(excerpts["long"].split()) < 15
     (plain, *_) = await AsyncHybridRepository(session, some).text("database")
     assert plain.highlight is None

@@ -130,7 +130,7 @@ class Thing(Base):
 class Doubled(Base):
     __tablename__ = "doubled_things"
     id: Mapped[int] = mapped_column(primary_key=True)
-    twice: Mapped[int] = mapped_column(Computed("id * 2"))
+    twice: Mapped[int] = mapped_column(Computed("id * 2", persisted=True))
     vector: Mapped[Any] = mapped_column(VECTOR(3), nullable=True)
 
 
