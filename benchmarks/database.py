@@ -21,7 +21,7 @@ from rowspace import HNSW, Collection, CollectionRepository, Database, DocumentR
 from rowspace.embedded import EmbeddedServer
 from rowspace.migrations import upgrade
 
-__all__ = ["Filled", "connect", "fill", "model_of", "open_database"]
+__all__ = ["Filled", "connect", "fill", "model_of", "open_database", "store_in_rows"]
 
 
 @contextmanager
@@ -89,6 +89,14 @@ class Filled:
     collection: Collection
 
 
+def store_in_rows(table: str) -> str:
+    """Return the SQL that has a table keep its embeddings in the row, as a collection does."""
+    return (
+        f"ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE MAIN; "
+        f"ALTER TABLE {table} SET (toast_tuple_target = 8160)"
+    )
+
+
 def fill(database: Database, corpus: Corpus, dimension: int) -> Filled:
     """Load the corpus in `dimension` into a model's table and into a collection."""
     projected, model = corpus.projected(dimension), model_of(dimension)
@@ -96,9 +104,8 @@ def fill(database: Database, corpus: Corpus, dimension: int) -> Filled:
     index = next(iter(table.indexes))
     with database.engine.begin() as connection:
         table.create(connection)
-        # As in a collection. Out of the row, the planner takes 20,000 comparisons for cheaper than the index.
-        connection.exec_driver_sql(f"ALTER TABLE {table.name} ALTER COLUMN embedding SET STORAGE MAIN")
-        connection.exec_driver_sql(f"ALTER TABLE {table.name} SET (toast_tuple_target = 8160)")
+        # Out of the row, the planner takes 20,000 comparisons for cheaper than the index.
+        connection.exec_driver_sql(store_in_rows(table.name))
         index.drop(connection)
     with database.begin() as session:
         # Enough for the index of 20,000 vectors of 1536 dimensions: what outgrows it is built far more slowly.

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from benchmarks.corpus import Corpus
-from benchmarks.database import connect
+from benchmarks.database import connect, store_in_rows
 from benchmarks.harness import Measure, interleave
 from rowspace import CollectionRepository, Database, DocumentRepository, Repository
 
@@ -69,7 +69,9 @@ class _Loader:
         # An engine that Rowspace has not touched.
         self._plain = create_engine(database.engine.url)
         self._model = _orm_model(dimension)
-        self._model.metadata.create_all(self._plain)
+        with self._plain.begin() as connection:
+            self._model.metadata.create_all(connection)
+            connection.exec_driver_sql(store_in_rows(self._model.__tablename__))
         self._name = ""
 
     def prepare(self, _turn: int) -> None:
@@ -80,6 +82,7 @@ class _Loader:
                 f"CREATE TABLE {self._name} (id text PRIMARY KEY, content text NOT NULL, metadata jsonb NOT NULL, "
                 f"embedding vector({self._dimension}) NOT NULL)"
             )
+            self._raw.execute(store_in_rows(self._name))
         with self._database.begin() as session:
             CollectionRepository(session).create(self._name, self._dimension)
 

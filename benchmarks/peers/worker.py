@@ -1,4 +1,4 @@
-"""Measures one peer, in its own environment: `python worker.py STORE URL DIRECTORY`; prints JSON.
+"""Measures one peer, in its own environment: `python worker.py STORE URL DIRECTORY VACUUMDB`; prints JSON.
 
 It is started by `python -m benchmarks.peers`, and knows nothing of Rowspace but what `stores/rowspace_store.py` uses.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -28,7 +29,7 @@ TASKS, SECONDS = 32, 3.0
 UPSERTED = 2_000
 
 
-def main(name: str, url: str, directory: str) -> None:
+def main(name: str, url: str, directory: str, vacuumdb: str) -> None:
     """Run everything and print the figures."""
     data = Data.load(Path(directory))
     store: Store = import_module(f"benchmarks.peers.stores.{name}").STORE(url, len(data.rows[0].vector))
@@ -42,6 +43,8 @@ def main(name: str, url: str, directory: str) -> None:
     few = data.rows[:UPSERTED]
     _or_none(figures, "upsert", lambda: UPSERTED / _median(lambda: store.upsert(few), 3))
     _or_none(figures, "index", lambda: _seconds(store.index))
+    # As autovacuum would, but for all at the same time: the planner's choices depend on it.
+    subprocess.run([vacuumdb, "--analyze", "--quiet", f"--dbname={url}"], check=True)
     _or_none(figures, "search", lambda: _searches(store, data))
     _or_none(figures, "filtered", lambda: _filtered(store, data))
     _or_none(figures, "batch", lambda: BATCH / _median(lambda: store.batch(data.queries[:BATCH]), 5))

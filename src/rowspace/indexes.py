@@ -40,8 +40,9 @@ _log = logging.getLogger(__name__)
 #: What an index holds in place of the vectors: float16 numbers, or one bit for the sign of each number.
 Quantize = Literal["halfvec", "bit"]
 
-#: The most dimensions that hnsw and ivfflat index, by type.
-MAX_INDEXED = {"vector": 2_000, "halfvec": 4_000, "bit": 64_000, "sparsevec": 1_000}
+#: The most dimensions that hnsw and ivfflat index, by type. Of a sparsevec they index any number; it is each value that
+#: may have no more than 1,000 elements which are not zero.
+MAX_INDEXED = {"vector": 2_000, "halfvec": 4_000, "bit": 64_000, "sparsevec": 1_000_000_000}
 
 #: What pgvector has no operator class for, by method.
 _UNSUPPORTED = {"ivfflat": {Distance.L1, Distance.JACCARD}, "hnsw": set[Distance]()}

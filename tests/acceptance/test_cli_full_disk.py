@@ -14,8 +14,8 @@ from rowspace import CollectionRepository, Database, DocumentRepository
 
 
 @pytest.fixture(scope="module")
-def url(new_database):
-    made = new_database()
+def url(new_module_database):
+    made = new_module_database()
     with Database.open(made) as database, database.begin() as session:
         collection = CollectionRepository(session).create("large", 64)
         vectors = np.random.default_rng(1).normal(size=(2_000, 64))
@@ -32,9 +32,8 @@ def little_room():
 def test_a_full_disk_leaves_what_was_there(url, tmp_path, suffix):
     file = tmp_path / f"x.{suffix}"
     file.write_text("before")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ROWSPACE_")}
     command = [sys.executable, "-m", "rowspace", "export", "large", str(file), "--overwrite"]
-    options = {"env": {**kept, "ROWSPACE_DATABASE_URL": url}, "preexec_fn": little_room}
+    options = {"env": os.environ | {"ROWSPACE_DATABASE_URL": url}, "preexec_fn": little_room}
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     assert (done.returncode, done.stderr) == (1, f"Error: {file}: File too large.\n")
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [(file.name, "before")]

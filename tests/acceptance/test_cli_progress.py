@@ -29,8 +29,7 @@ def files(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".parquet", ".npy"])
 def test_a_terminal_shows_how_many_of_how_many_how_fast_and_what_is_left(new_database, files, suffix):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ROWSPACE_")}
-    environment = {**kept, "ROWSPACE_DATABASE_URL": new_database(), "TERM": "xterm", "COLUMNS": "100"}
+    environment = {**os.environ, "ROWSPACE_DATABASE_URL": new_database(), "TERM": "xterm", "COLUMNS": "100"}
     arguments = ["ingest", str(files[suffix]), "-c", "x", "--embedding", "embedding"]
     ours, theirs = pty.openpty()
     with subprocess.Popen([sys.executable, "-m", "rowspace", *arguments], env=environment, stderr=theirs) as process:

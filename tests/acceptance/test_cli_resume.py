@@ -35,10 +35,9 @@ def source(tmp_path):
 
 
 def start(url, source, **options):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ROWSPACE_")}
     command = [sys.executable, "-m", "rowspace", "ingest", str(source), "-c", "rows", "--embedding", "v", "--resume"]
     return subprocess.Popen(
-        command, env={**kept, "ROWSPACE_DATABASE_URL": url}, stderr=subprocess.PIPE, text=True, **options
+        command, env={**os.environ, "ROWSPACE_DATABASE_URL": url}, stderr=subprocess.PIPE, text=True, **options
     )
 
 

@@ -67,36 +67,65 @@ def test_page_runs(page, module, tmp_path, monkeypatch):
     assert left_behind() == set()
 
 
-# As langchain-postgres 0.0.19 makes them. It cannot be installed beside this: it pins an older pgvector.
-PGVECTOR = """
+# As langchain-postgres 0.0.19, llama-index-vector-stores-postgres 0.9.0, pgvector-haystack 8.1.2 and vecs 0.4.5 make
+# them. They cannot be installed beside this: they pin older packages.
+TABLES = """
     CREATE TABLE langchain_pg_collection (uuid UUID PRIMARY KEY, name VARCHAR UNIQUE NOT NULL, cmetadata JSON);
     CREATE TABLE langchain_pg_embedding (
         id VARCHAR PRIMARY KEY, collection_id UUID REFERENCES langchain_pg_collection ON DELETE CASCADE,
         embedding VECTOR, document VARCHAR, cmetadata JSONB
     );
+    CREATE TABLE handbook (
+        langchain_id UUID PRIMARY KEY, content TEXT NOT NULL, embedding VECTOR(2) NOT NULL, year INTEGER,
+        langchain_metadata JSON
+    );
+    CREATE TABLE data_handbook (
+        id BIGSERIAL PRIMARY KEY, text VARCHAR NOT NULL, metadata_ JSON, node_id VARCHAR, embedding VECTOR(2)
+    );
+    CREATE TABLE haystack_documents (
+        id VARCHAR PRIMARY KEY, embedding VECTOR(2), content TEXT, blob_data BYTEA, blob_meta JSONB,
+        blob_mime_type VARCHAR, meta JSONB
+    );
+    CREATE SCHEMA vecs;
+    CREATE TABLE vecs.handbook (id VARCHAR PRIMARY KEY, vec VECTOR(2) NOT NULL, metadata JSONB NOT NULL DEFAULT '{}');
+
     INSERT INTO langchain_pg_collection VALUES (gen_random_uuid(), 'tea'), (gen_random_uuid(), 'other');
     INSERT INTO langchain_pg_embedding
-        SELECT n, uuid, ARRAY[1, n]::vector, 'Text ' || n, jsonb_build_object('n', n)
+        SELECT n, uuid, ARRAY[1, n]::vector, 'Text ' || n, CASE n WHEN 2 THEN '{"n": 2}'::jsonb END
         FROM generate_series(1, 3) n JOIN langchain_pg_collection ON name = CASE n WHEN 3 THEN 'other' ELSE 'tea' END;
+    INSERT INTO handbook SELECT ('0000000' || n || '-0000-0000-0000-000000000000')::uuid, 'Text ' || n,
+        ARRAY[1, n]::vector, n, CASE n WHEN 2 THEN '{"n": 2}'::json END FROM generate_series(1, 2) n;
+    INSERT INTO data_handbook (text, metadata_, node_id, embedding) SELECT 'Text ' || n,
+        CASE n WHEN 2 THEN '{"n": 2, "_node_content": "{}", "_node_type": "TextNode"}'::json END, n, ARRAY[1, n]::vector
+        FROM generate_series(1, 2) n;
+    INSERT INTO haystack_documents (id, embedding, content, meta) SELECT n, ARRAY[1, n]::vector,
+        CASE WHEN n < 3 THEN 'Text ' || n END, CASE n WHEN 2 THEN '{"n": 2}'::jsonb END FROM generate_series(1, 3) n;
+    INSERT INTO vecs.handbook SELECT n, ARRAY[1, n]::vector,
+        jsonb_build_object('text', 'Text ' || n) || CASE n WHEN 2 THEN '{"n": 2}'::jsonb ELSE '{}' END
+        FROM generate_series(1, 2) n;
 """
 
 
 @pytest.mark.usefixtures("docs_database")
-def test_the_documents_of_pgvector_move_as_the_page_says(module):
-    page = ROOT / "docs" / "howto" / "langchain.md"
-    (code,) = [code for _, code in blocks_of(page.read_text("utf-8")) if "def move" in code]
-    exec(code, vars(module))  # noqa: S102 -- that is what is tested
+def test_documents_of_other_libraries_move_as_the_page_says(module):
+    page = ROOT / "docs" / "howto" / "moving.md"
+    for _, code in blocks_of(page.read_text("utf-8")):
+        exec(code, vars(module))  # noqa: S102 -- that is what is tested
+    embedder = HashingEmbedder(2)
     with Database.open() as database:
         with database.begin() as session:
-            session.connection().exec_driver_sql(PGVECTOR)
-        embedder = HashingEmbedder(2)
-        assert module.move(database, embedder, "tea").inserted == 2
-        hits = DocumentService(database, embedder).search("tea", [1, 2])
-    assert [(hit.id, hit.content, hit.metadata) for hit in hits] == [
-        ("2", "Text 2", {"n": 2}),
-        ("1", "Text 1", {"n": 1}),
-    ]
-    assert hits[0].distance == pytest.approx(0, abs=1e-6)
+            session.connection().exec_driver_sql(TABLES)
+        for library in ("PGVECTOR", "PGVECTORSTORE", "LLAMA_INDEX", "HAYSTACK", "VECS"):
+            parameters = {"name": "tea"} if library == "PGVECTOR" else {}
+            assert module.move(database, embedder, library, getattr(module, library), **parameters).inserted == 2
+            metadata = [{"year": 1}, {"year": 2}] if library == "PGVECTORSTORE" else [{}, {}]
+            hits = DocumentService(database, embedder).search(library, [1, 2])
+            assert [(hit.content, hit.metadata) for hit in hits] == [
+                ("Text 2", {"n": 2, **metadata[1]}),
+                ("Text 1", metadata[0]),
+            ]
+            ids = [hit.id.partition("-")[0].lstrip("0") for hit in hits]
+            assert (ids, hits[0].distance) == (["2", "1"], pytest.approx(0, abs=1e-6))
 
 
 def left_behind() -> set[str]:

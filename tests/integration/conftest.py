@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
+from time import sleep
+from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, NullPool, create_engine
+from sqlalchemy import Engine, MetaData, NullPool, create_engine, text
 
+# Of a table whose rows were all rolled back, autovacuum notes that it has none, and its plans become others.
+UNVACUUMED = """
+    DO $$ DECLARE name regclass; BEGIN
+        FOR name IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace LOOP
+            EXECUTE 'ALTER TABLE ' || name || ' SET (autovacuum_enabled = off)';
+        END LOOP;
+    END $$
+"""
+WAITING = text("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
 DRIVERS = {"_async": ["psycopg", "asyncpg"], "_sync": ["psycopg", "psycopg2"]}
 
 
@@ -17,9 +29,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared_url(new_database: Callable[[], str]) -> str:
+def wait_for_lock() -> Callable[[Engine, Future[Any]], int]:
+    """A function that returns the process of the server that waits for a lock in the database of an engine.
+
+    It waits for one, but not when the call is over that was to do so.
+    """
+
+    def wait(engine: Engine, call: Future[Any]) -> int:
+        aside = create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        with aside.connect() as connection:
+            while (pid := connection.scalar(WAITING)) is None:
+                assert not call.done(), call.exception()
+                sleep(0.01)
+        return pid
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def shared_url(new_shared_database: Callable[[], str]) -> str:
     """One database for the tests that roll everything back."""
-    return new_database()
+    return new_shared_database()
 
 
 @pytest.fixture(scope="session")
@@ -31,5 +61,6 @@ def create_tables(shared_url: str) -> Callable[[MetaData], None]:
         with engine.begin() as connection:
             connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS citext")
             metadata.create_all(connection)
+            connection.exec_driver_sql(UNVACUUMED)
 
     return create

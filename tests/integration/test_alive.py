@@ -18,10 +18,10 @@ PID = text("SELECT pg_backend_pid()")
 
 
 @pytest.fixture(params=DRIVERS, ids=lambda one: f"{one[0].__name__}-{one[1]}")
-async def pool(request, engine_url):
+async def pool(request, rowspace_url):
     """Return the engine, and a coroutine function that takes a connection, asks for its process and gives it back."""
     kind, driver = request.param
-    url = make_url(engine_url).set(drivername=f"postgresql+{driver}")
+    url = make_url(rowspace_url).set(drivername=f"postgresql+{driver}")
     async with opened(kind, url) as database:
 
         async def process():
@@ -45,11 +45,11 @@ async def opened(kind, url):
 
 
 @pytest.fixture
-def end(engine_url):
+def end(rowspace_url):
     """Return a function that ends a server process and waits until it is gone."""
 
     def end(process):
-        with Database.open(engine_url) as database, database.begin() as session:
+        with Database.open(rowspace_url) as database, database.begin() as session:
             assert session.scalar(text("SELECT pg_terminate_backend(:process, 5000)"), {"process": process})
 
     return end

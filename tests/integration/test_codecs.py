@@ -6,10 +6,11 @@ import json
 
 from sqlalchemy import event, make_url, select
 from sqlalchemy.dialects.postgresql import JSON, JSONB
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import AsyncDatabase, AsyncRepository, Vector
+from rowspace.wire import instrument
 
 
 class Base(DeclarativeBase):
@@ -42,4 +43,26 @@ async def test_json_is_loaded_whatever_a_codec_takes(new_database):
         await AsyncRepository(session, Thing).upsert(rows)
         found = await session.execute(select(Thing.binary, Thing.plain))
         assert found.all() == 3 * [(value, value)]
+    await engine.dispose()
+
+
+async def test_an_engine_that_ran_statements_by_text_before(new_database):
+    engine = create_async_engine(make_url(new_database()).set(drivername="postgresql+asyncpg"), pool_size=1)
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+
+    async def add(at):
+        async with AsyncSession(engine) as session, session.begin():
+            session.add(Thing(id=at, binary=at, plain=at, embedding=[at]))
+
+    async def read():
+        async with AsyncSession(engine) as session:
+            return [value.tolist() for value in await session.scalars(select(Thing.embedding).order_by(Thing.id))]
+
+    await add(1)
+    assert await read() == [[1]]
+    # The connection in the pool has both statements prepared, with the codecs of text.
+    instrument(engine)
+    await add(2)
+    assert await read() == [[1], [2]]
     await engine.dispose()

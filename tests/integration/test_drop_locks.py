@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from time import sleep
 
 import pytest
 from sqlalchemy import text
@@ -12,7 +11,6 @@ from rowspace import CollectionRepository, Database, DocumentRepository, Documen
 from rowspace.errors import TransactionConflict
 from rowspace.statements import locks
 
-WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'")
 IMPATIENT = text("SET LOCAL lock_timeout = '10s'")
 PATIENCE = text("SELECT current_setting('lock_timeout')")
 
@@ -30,18 +28,11 @@ def search(session, name):
     return DocumentRepository(session, CollectionRepository(session).get(name)).nearest([1, 2], 1)
 
 
-def wait_for(database):
-    with database.session() as session:
-        while not session.scalar(WAITING):
-            session.rollback()
-            sleep(0.01)
-
-
-def test_others_are_searched_while_a_drop_waits_for_a_long_transaction(database):
+def test_others_are_searched_while_a_drop_waits_for_a_long_transaction(database, wait_for_lock):
     with ThreadPoolExecutor(1) as pool, database.session() as long:
         search(long, "read")
         dropping = pool.submit(DocumentService(database).drop_collection, "dropped")
-        wait_for(database)
+        wait_for_lock(database.engine, dropping)
         try:
             with database.begin() as session:
                 session.execute(IMPATIENT)

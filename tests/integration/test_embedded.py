@@ -155,7 +155,7 @@ def test_a_path_that_a_shell_would_take_apart(directory, monkeypatch, name, faul
 
 
 def test_a_socket_is_where_nobody_else_gets_at_it(directory):
-    longest = directory.parent / ("x" * (107 - len(f"{directory.parent}//.s.PGSQL.5432")))
+    longest = directory.parent / ("x" * (107 - len(os.fsencode(f"{directory.parent}//.s.PGSQL.5432"))))
     server = EmbeddedServer(longest, keep=False)
     try:
         assert Path(str(server.url.query["host"])) == longest

@@ -25,8 +25,8 @@ TEXTS = ["vector database", "apple pie"]
 
 
 @pytest.fixture(scope="module")
-def url(new_database):
-    return make_url(new_database())
+def url(new_module_database):
+    return make_url(new_module_database())
 
 
 def in_sync(url, name):

@@ -91,9 +91,9 @@ def clustered(dice):
 
 
 @pytest.fixture(scope="session")
-def world(new_database):
+def world(new_shared_database):
     vectors, queries, marks = clustered(np.random.default_rng(11))
-    url = new_database()
+    url = new_shared_database()
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))

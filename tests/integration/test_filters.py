@@ -216,8 +216,8 @@ FILL_MANY = text("""
 
 
 @pytest.fixture(scope="module")
-def connection(engine_url: str) -> Iterator[Connection]:
-    engine = create_engine(engine_url, poolclass=NullPool)
+def connection(rowspace_url: str) -> Iterator[Connection]:
+    engine = create_engine(rowspace_url, poolclass=NullPool)
     with engine.begin() as opened:
         TABLES.drop_all(opened)
         TABLES.create_all(opened)
@@ -380,21 +380,21 @@ DRIVER_FILTER = {"a": 1, "b": {"$nin": ["O'Brien", '"%s :x $1', "é😀"]}, "$no
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
-def test_synchronous_drivers(connection: Connection, stored: dict[int, Any], engine_url: str, driver: str) -> None:
+def test_synchronous_drivers(connection: Connection, stored: dict[int, Any], rowspace_url: str, driver: str) -> None:
     expected = {id_ for id_, document in stored.items() if holds(DRIVER_FILTER, document)}
     assert expected
     connection.rollback()
-    engine = create_engine(make_url(engine_url).set(drivername=f"postgresql+{driver}"), json_serializer=None)
+    engine = create_engine(make_url(rowspace_url).set(drivername=f"postgresql+{driver}"), json_serializer=None)
     with engine.connect() as opened:
         assert set(opened.scalars(select(ITEMS.c.id).where(predicate_of(DRIVER_FILTER)))) == expected
     engine.dispose()
 
 
-def test_asyncpg(stored: dict[int, Any], engine_url: str) -> None:
+def test_asyncpg(stored: dict[int, Any], rowspace_url: str) -> None:
     expected = {id_ for id_, document in stored.items() if holds(DRIVER_FILTER, document)}
 
     async def ids() -> set[int]:
-        engine = create_async_engine(make_url(engine_url).set(drivername="postgresql+asyncpg"))
+        engine = create_async_engine(make_url(rowspace_url).set(drivername="postgresql+asyncpg"))
         async with engine.connect() as opened:
             rows = await opened.scalars(select(ITEMS.c.id).where(predicate_of(DRIVER_FILTER)))
         await engine.dispose()

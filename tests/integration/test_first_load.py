@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from time import sleep
 
 import pytest
 from sqlalchemy import text
@@ -12,8 +11,6 @@ from rowspace import CollectionRepository, Database, DocumentRepository, Documen
 from rowspace.errors import EmbedderMismatch
 from rowspace.testing import HashingEmbedder
 
-WAITING = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = "
-               "(SELECT oid FROM pg_database WHERE datname = current_database())")  # fmt: skip
 INDEXES = text("SELECT count(*) FROM pg_indexes WHERE tablename = :name AND indexname LIKE 'ix_%'")
 
 
@@ -29,7 +26,7 @@ def row(number):
 
 
 @pytest.mark.parametrize("options", [{}, {"commit_batches": True}])
-def test_the_second_waits_before_it_writes(database, options):
+def test_the_second_waits_before_it_writes(database, wait_for_lock, options):
     with ThreadPoolExecutor(1) as pool:
         with database.begin() as session:
             collection = CollectionRepository(session).get("first")
@@ -37,10 +34,7 @@ def test_the_second_waits_before_it_writes(database, options):
             assert documents.begin_first_load()
             documents.upsert([row(1)])
             second = pool.submit(DocumentService(database).add, "first", [row(2)], **options)
-            with database.session() as other:
-                while not other.scalar(WAITING):
-                    assert not second.done()
-                    sleep(0.01)
+            wait_for_lock(database.engine, second)
             documents.create_indexes()
         assert second.result(60).written == 1
     with database.session() as session:
@@ -68,17 +62,14 @@ def test_one_that_brings_nothing_builds_no_indexes(database, options):
         assert session.scalar(INDEXES, {"name": collection.partition}) == 0
 
 
-def test_the_embedder_is_that_of_the_first(database):
+def test_the_embedder_is_that_of_the_first(database, wait_for_lock):
     service = DocumentService(database, HashingEmbedder(2))
     with ThreadPoolExecutor(1) as pool:
         with database.begin() as session:
             CollectionRepository(session).get("first").embedder = "another"
             session.flush()
             second = pool.submit(service.add, "first", ["text"])
-            with database.session() as other:
-                while not other.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
-                    assert not second.done()
-                    sleep(0.01)
+            wait_for_lock(database.engine, second)
         with pytest.raises(EmbedderMismatch, match="'another'"):
             second.result(60)
     assert service.count("first") == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from time import sleep
 
 import pytest
 from sqlalchemy import text
@@ -21,7 +20,6 @@ from rowspace.repositories._sync.progress import ProgressRepository
 from rowspace.statements.catalog import BUILD_UNLOCK, build_lock
 from rowspace.testing import HashingEmbedder
 
-WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 ROW = {"id": "1", "content": "text 1", "embedding": [1, 2]}
 
 
@@ -38,14 +36,6 @@ def pool():
         yield pool
 
 
-def wait_for(database):
-    """Wait until somebody waits for a lock."""
-    with database.session() as session:
-        while not session.scalar(WAITING):
-            session.rollback()
-            sleep(0.01)
-
-
 def documents(session):
     return DocumentRepository(session, CollectionRepository(session).get("news"))
 
@@ -60,19 +50,19 @@ def abandon(database):
         ReembedRepository(session, CollectionRepository(session).get("news")).abandon()
 
 
-def test_a_reembedding_begins_while_a_load_writes_its_first_batch(database, pool):
+def test_a_reembedding_begins_while_a_load_writes_its_first_batch(database, pool, wait_for_lock):
     with database.begin() as session:
         repository = documents(session)
         repository.upsert([ROW])
         beginning = pool.submit(begin_reembedding, database)
-        wait_for(database)
+        wait_for_lock(database.engine, beginning)
         ProgressRepository(session, repository.collection).record("key", "", "digest", {})
     beginning.result()
     assert DocumentService(database).count("news") == 1
 
 
 @pytest.mark.parametrize("first", ["the row", "a document"])
-def test_a_drop_gives_way_to_who_has_the_row_of_the_collection(database, pool, first):
+def test_a_drop_gives_way_to_who_has_the_row_of_the_collection(database, pool, first, wait_for_lock):
     with database.begin() as session:
         repository = documents(session)
         if first == "a document":
@@ -80,18 +70,18 @@ def test_a_drop_gives_way_to_who_has_the_row_of_the_collection(database, pool, f
         else:
             CollectionRepository(session).lock(repository.collection, ["embedder"])
         dropping = pool.submit(DocumentService(database).drop_collection, "news")
-        wait_for(database)
+        wait_for_lock(database.engine, dropping)
         CollectionRepository(session).lock(repository.collection, ["embedder"])
         assert repository.upsert([ROW]).inserted == 1
     dropping.result()
     assert DocumentService(database).collections() == []
 
 
-def test_a_rename_of_what_is_being_dropped_finds_nothing(database, pool):
+def test_a_rename_of_what_is_being_dropped_finds_nothing(database, pool, wait_for_lock):
     with database.begin() as session:
         CollectionRepository(session).drop("news")
         renaming = pool.submit(DocumentService(database).rename_collection, "news", "old")
-        wait_for(database)
+        wait_for_lock(database.engine, renaming)
     with pytest.raises(CollectionNotFound, match="'news' was dropped since it was looked up"):
         renaming.result()
 
@@ -152,12 +142,12 @@ def test_a_collection_that_was_dropped_cannot_be_kept(database):
             CollectionRepository(session).lock(found, ["embedder"])
 
 
-def test_searches_go_on_while_an_abandonment_waits_for_a_long_transaction(database, pool):
+def test_searches_go_on_while_an_abandonment_waits_for_a_long_transaction(database, pool, wait_for_lock):
     begin_reembedding(database)
     with database.session() as long:
         documents(long).nearest([1, 2], 1)
         abandoning = pool.submit(abandon, database)
-        wait_for(database)
+        wait_for_lock(database.engine, abandoning)
         try:
             with database.begin() as session:
                 session.execute(text("SET LOCAL lock_timeout = '10s'"))
@@ -212,7 +202,7 @@ def test_embeddings_do_not_come_into_the_table_of_another_embedder(database, ser
         assert session.scalar(text("SELECT count(*) FROM documents_1_next")) == 0
 
 
-def test_two_that_reembed_take_turns(database, service, pool):
+def test_two_that_reembed_take_turns(database, service, pool, wait_for_lock):
     begin_reembedding(database)
     with database.begin() as session:
         ReembedRepository(session, CollectionRepository(session).get("news")).go_on("new", 3)
@@ -224,7 +214,7 @@ def test_two_that_reembed_take_turns(database, service, pool):
                 return repository.counts()
 
         counting = pool.submit(count)
-        wait_for(database)
+        wait_for_lock(database.engine, counting)
         repository = ReembedRepository(session, CollectionRepository(session).get("news"))
         repository.store(repository.rest(9), [[1, 2, 3]] * 9)
     assert counting.result() == (9, 9)
@@ -248,7 +238,7 @@ def test_a_reembedding_of_a_collection_that_was_dropped_says_so(database, servic
             repository.go_on("new", 3)
 
 
-def test_a_swap_is_not_waited_for_by_who_waits_for_a_turn(database, service, pool):
+def test_a_swap_is_not_waited_for_by_who_waits_for_a_turn(database, service, pool, wait_for_lock):
     """Who waits has read `collections`: a swap that took its turn first would wait for it, and give way each time."""
     begin_reembedding(database)
     with database.begin() as session:
@@ -260,6 +250,6 @@ def test_a_swap_is_not_waited_for_by_who_waits_for_a_turn(database, service, poo
                 ReembedRepository(other, CollectionRepository(other).get("news")).go_on("new", 3)
 
         waiting = pool.submit(go_on)
-        wait_for(database)
+        wait_for_lock(database.engine, waiting)
         repository.go_on("new", 3)
     waiting.result()

@@ -14,8 +14,8 @@ COLLECTIONS = 300
 
 
 @pytest.fixture(scope="module")
-def database(new_database):
-    with Database.open(new_database()) as database:
+def database(new_module_database):
+    with Database.open(new_module_database()) as database:
         with database.begin() as session:
             for number in range(COLLECTIONS):
                 CollectionRepository(session).create(f"c{number}", 4)

@@ -70,8 +70,8 @@ def vectors():
 
 
 @pytest.fixture(scope="module")
-def filled(new_database, vectors):
-    url = make_url(new_database())
+def filled(new_module_database, vectors):
+    url = make_url(new_module_database())
     with Database.open(url) as database:
         Base.metadata.create_all(database.engine)
         with database.begin() as session:

@@ -21,9 +21,9 @@ TEXTS = [{"id": str(at), "content": f"word{at} text", "metadata": {"n": at}} for
 
 
 @pytest.fixture(scope="module")
-def urls(new_database):
+def urls(new_module_database):
     """The URLs of the owner and of the application, for a database that the owner has migrated."""
-    url, suffix = make_url(new_database()), uuid4().hex[:8]
+    url, suffix = make_url(new_module_database()), uuid4().hex[:8]
     admin = create_engine(url, poolclass=NullPool)
     downgrade(admin, "base")
     owner, application = f"rowspace_owner_{suffix}", f"rowspace_app_{suffix}"

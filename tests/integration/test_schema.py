@@ -41,8 +41,8 @@ class Item(Base):
 
 
 @pytest.fixture(scope="module")
-def url(new_database):
-    url = new_database()
+def url(new_module_database):
+    url = new_module_database()
     with Database.open(url, schema=SCHEMA) as database:
         upgrade(database.engine)
         with database.begin() as session:

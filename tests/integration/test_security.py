@@ -46,13 +46,13 @@ POLICY = """
 
 
 @pytest.fixture(scope="module")
-def world(new_database):
+def world(new_module_database):
     """5,000 rows; the tenant `small` has 12 of them, far from the queries."""
     dice = np.random.default_rng(5)
     vectors = dice.normal(size=(ROWS, DIMENSION)).astype(np.float32)
     tenants = np.where(np.arange(ROWS) % 400 == 7, "small", "large")
     vectors[:, 0] += np.where(tenants == "small", -3, 3)
-    url = new_database()
+    url = new_module_database()
     with Database.open(url) as database:
         with database.begin() as session:
             Base.metadata.create_all(session.connection())

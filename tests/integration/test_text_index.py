@@ -16,8 +16,8 @@ from rowspace.statements.websearch import web_query
 
 
 @pytest.fixture(scope="module")
-def database(new_database) -> Iterator[Database]:
-    with Database.open(new_database()) as database:
+def database(new_module_database) -> Iterator[Database]:
+    with Database.open(new_module_database()) as database:
         with database.begin() as session:
             for language in ("simple", "english"):
                 collection = CollectionRepository(session).create(language, 4, language=language)

@@ -15,9 +15,9 @@ from rowspace.testing import HashingEmbedder
 
 
 @pytest.fixture(scope="module")
-def database_url(new_database):
+def database_url(new_module_database):
     """One database for the tests of a module, each of which rolls back what it did."""
-    return new_database()
+    return new_module_database()
 
 
 @pytest.fixture

@@ -60,7 +60,6 @@ def test_an_index_on_a_model(type_, spec, expected):
         (Vector(4001), HNSW(), 'at most 4000 dimensions of halfvec, got 4001. The ways out: quantize="bit"'),
         (Vector(4001), HNSW(quantize="halfvec"), "at most 4000 dimensions of halfvec"),
         (HalfVector(4001), HNSW(), 'quantize="bit"'),
-        (SparseVector(1001), HNSW(), "fewer dimensions"),
         (HalfVector(8), HNSW(quantize="halfvec"), "quantize is bit for halfvec"),
         (Bit(8), HNSW("hamming", quantize="bit"), "quantize is None for bit"),
         (Vector(8), IVFFlat("l1"), "use HNSW"),

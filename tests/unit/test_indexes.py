@@ -42,7 +42,7 @@ def ddl(type_, index):
             "USING hnsw (v bit_hamming_ops) WITH (m = 16, ef_construction = 64)",
         ),
         (
-            SparseVector(1000),
+            SparseVector(30522),
             HNSW("inner_product"),
             "USING hnsw (v sparsevec_ip_ops) WITH (m = 16, ef_construction = 64)",
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -48,7 +47,6 @@ class Raw(Store):
         """Build the index."""
         self._connection.execute("CREATE INDEX ON items USING hnsw (embedding vector_cosine_ops)")
         self._connection.execute("CREATE INDEX ON items USING gin (metadata jsonb_path_ops)")
-        self._connection.execute("ANALYZE items")
         self._connection.commit()
 
     def upsert(self, rows: list[Row]) -> None:
@@ -100,7 +98,6 @@ class Raw(Store):
                 return await connection.fetch(sql, Vector(query))
 
         async with pool:
-            await asyncio.sleep(0)
             return await run(search)
 
 

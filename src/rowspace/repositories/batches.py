@@ -22,7 +22,7 @@ from rowspace.statements.models import table_of_one
 from rowspace.statements.write import Merge
 from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of, literal_of
 
-__all__ = ["Batcher", "Plan", "aiter_rows", "atake", "check_row", "iter_rows", "plan_load", "take"]
+__all__ = ["Batcher", "Plan", "aiter_rows", "atake", "check_row", "comes_by_itself", "iter_rows", "plan_load", "take"]
 
 Row = Mapping[str, Any]
 
@@ -107,13 +107,15 @@ class Plan:
         self._keys = [key for key, name in names.items() if name in merge.keys]
 
     def keys_of(self, rows: Sequence[Row], number: int) -> list[Any]:
-        """Return what identifies each row in this load; `number` is that of the first one.
+        """Return what identifies each row in this load, its number where it has no key; that of the first is `number`.
 
         Raises:
             InvalidRow: one is none, has other attributes than the first row, or a key that cannot be one.
         """
         names = self._names.keys()
         if all(type(row) is dict and row.keys() == names for row in rows):
+            if not self._keys:
+                return list(range(number, number + len(rows)))
             columns = [[row[key] for row in rows] for key in self._keys]
             kinds: set[Any] = {type(value) for column in columns for value in column}
             if all(kind.__hash__ is not None and kind is not type(None) for kind in kinds):
@@ -132,7 +134,7 @@ class Plan:
             if value is None or type(value).__hash__ is None:
                 message = f"Row {number} has a {key!r} that cannot be a key: {value!r:.60}."
                 raise InvalidRow(message)
-        return values[0] if len(values) == 1 else values
+        return values[0] if len(values) == 1 else values or number
 
     def encode(self, rows: Iterable[Row], numbers: Iterable[int]) -> EncodedRows:
         """Return rows as one binary stream; `numbers` are theirs in the load."""
@@ -175,7 +177,7 @@ def plan_load(
     table = table_of_one(model, "A bulk load")
     columns = {attribute: _column(model, attribute) for attribute in attributes}
     names = {column.name for column in columns.values()}
-    keys = _keys(model, table, {*names, *constants})
+    keys = _keys(model, table, {*names, *constants}, inserts=inserts)
     literal = partial(literal_of, schemas=schemas, endless=endless)
     encoding |= {"schemas": schemas, "endless": endless}
     encoders = [encoder_of(column, **encoding) for column in columns.values()]
@@ -202,13 +204,23 @@ def plan_load(
     return Plan(merge, encoders, names_of, constants=encoded if empty else None, made=made)
 
 
-def _keys(model: type[Any], table: Table, given: Collection[str]) -> tuple[str, ...]:
-    keys = tuple(column.name for column in table.primary_key.columns)
-    absent = sorted(set(keys) - set(given))
-    if absent:
-        message = f"A load of {model.__name__} needs its primary key; the rows lack {', '.join(absent)}."
-        raise ConfigurationError(message)
-    return keys
+def _keys(model: type[Any], table: Table, given: Collection[str], *, inserts: bool) -> tuple[str, ...]:
+    """Return the columns of the primary key, none where a row gets what it lacks of it when it is inserted."""
+    columns = table.primary_key.columns
+    absent = [column for column in columns if column.name not in given]
+    if not absent:
+        return tuple(column.name for column in columns)
+    if inserts and given and all(map(comes_by_itself, absent)):
+        return ()
+    names = ", ".join(sorted(column.name for column in absent))
+    message = f"A load of {model.__name__} needs its primary key; the rows lack {names}."
+    raise ConfigurationError(message)
+
+
+def comes_by_itself(column: Column[Any]) -> bool:
+    """Tell whether a new row gets a value of a column that is not given."""
+    made = column.default is not None or column.server_default is not None
+    return made or column is column.table.autoincrement_column
 
 
 def _column(model: type[Any], attribute: str) -> Column[Any]:

@@ -195,8 +195,8 @@ class Subject(Generic[M]):
         metadata = metadata_of(model)
         if metadata is None:
             message = (
-                f"A metadata filter needs a JSONB attribute `meta`, which {model.__name__} has not: "
-                "pass conditions on its columns."
+                f"A metadata filter needs a JSONB attribute `meta`, which {model.__name__} has not: pass conditions on "
+                "its columns, of which `rowspace.filters.compile_filter(filter, column)` makes one too."
             )
             raise ConfigurationError(message)
         return metadata

@@ -70,7 +70,7 @@ class Merge:
         table: the name of the target.
         schema: its schema, or None for the search path's.
         columns: what is loaded.
-        keys: the columns of its primary key.
+        keys: the columns of its primary key; none where the rows get theirs as they are inserted, so that all are new.
         constants: columns that have one value in every row, with their SQL literal of trusted numbers.
         defaults: columns that only an insert sets, and the SQL of what to.
         only_new: which of the columns that are loaded only an insert sets.
@@ -103,7 +103,7 @@ class Merge:
     @property
     def updates(self) -> bool:
         """Whether a row that is there already is updated; one of nothing but a key is left as it is."""
-        return bool(self._changed())
+        return bool(self.keys and self._changed())
 
     def create_stage(self) -> str:
         """Return the DDL of the staging table, which goes with the transaction."""
@@ -169,6 +169,9 @@ class Merge:
         fixed = [*((name, f"{value:d}") for name, value in self.constants), *self.defaults]
         names = ", ".join(map(quote, [*(name for name, _ in fixed), *(column.name for column in self.columns)]))
         values = ", ".join([*(value for _, value in fixed), *map(self._value, self.columns)])
+        if not self.keys:
+            insert = f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {rows} RETURNING 1"
+            return f"merged AS ({insert}) SELECT count(*), 0 FROM merged"
         insert = (
             f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {rows} ORDER BY {self._order()} "
             f"ON CONFLICT ({', '.join(map(quote, self.keys))}) {self._update()} RETURNING"

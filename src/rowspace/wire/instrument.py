@@ -81,6 +81,9 @@ def _asyncpg(engine: Engine, dialect: Any) -> None:
         # False while the extension is not there: asked again at the next checkout, until a migration has run.
         if not record.info.get(_READY):
             record.info[_READY] = connection.run_async(register_codecs)
+            # What was prepared before is kept here with the codecs of then; asyncpg forgets its own.
+            if (prepared := connection._prepared_statement_cache) is not None:  # noqa: SLF001 -- there is no other way
+                prepared.clear()
 
     dialect.rowspace_wrap = lambda data, _text: data
     dialect.rowspace_send = True

@@ -58,14 +58,10 @@ async def test_a_row_that_the_server_refuses_leaves_the_encoding_as_it_was(sessi
     assert await session.scalar(text("SELECT content FROM documents")) == "Bücher"
 
 
-async def test_what_rowspace_opens_speaks_utf8_whatever_the_database_is_in(engine_url, driver):
-    async with AsyncDatabase.open(engine_url, isolation_level="AUTOCOMMIT") as admin, admin.session() as session:
-        await session.execute(text("DROP DATABASE IF EXISTS rowspace_latin1"))
-        latin1 = "ENCODING LATIN1 LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
-        await session.execute(text(f"CREATE DATABASE rowspace_latin1 {latin1}"))
-        url = make_url(engine_url).set(drivername=f"postgresql+{driver}", database="rowspace_latin1")
-        async with AsyncDatabase.open(url) as database, database.session() as inner:
-            assert await encoding_of(inner) == "UTF8"
-            # psycopg reads JSON in UTF-8 alone.
-            assert await inner.scalar(text("""SELECT '{"où": "là"}'::jsonb""")) == {"où": "là"}
-        await session.execute(text("DROP DATABASE rowspace_latin1"))
+async def test_what_rowspace_opens_speaks_utf8_whatever_the_database_is_in(new_database, driver):
+    latin1 = new_database("ENCODING LATIN1 LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0", empty=True)
+    url = make_url(latin1).set(drivername=f"postgresql+{driver}")
+    async with AsyncDatabase.open(url) as database, database.session() as session:
+        assert await encoding_of(session) == "UTF8"
+        # psycopg reads JSON in UTF-8 alone.
+        assert await session.scalar(text("""SELECT '{"où": "là"}'::jsonb""")) == {"où": "là"}

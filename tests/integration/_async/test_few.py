@@ -6,28 +6,33 @@ import numpy as np
 import pytest
 from sqlalchemy import event, text
 
-from rowspace import AsyncCollectionRepository, AsyncDocumentRepository, AsyncIndexAdvisor
+from rowspace import AsyncCollectionRepository, AsyncDocumentRepository, AsyncIndexAdvisor, Database, DocumentService
 
 ROWS = 3_000
 VECTORS = np.random.default_rng(9).normal(size=(ROWS, 8)).astype(np.float32)
 
 
+@pytest.fixture(scope="module")
+def shared_url(new_module_database):
+    """A database for this module. 1 % of the documents have the mark `few`, nine of ten `many`."""
+    url = new_module_database()
+    with Database.open(url) as database:
+        service = DocumentService(database)
+        service.create_collection("repeated", 8)
+        marks = [{"few": at % 100 == 0, "many": at % 10 > 0, "at": at} for at in range(ROWS)]
+        service.add(
+            "repeated",
+            (
+                {"id": str(at), "content": "c", "metadata": marks[at], "embedding": vector}
+                for at, vector in enumerate(VECTORS)
+            ),
+        )
+    return url
+
+
 @pytest.fixture
 async def documents(session):
-    """1 % of the documents have the mark `few`, nine of ten `many`."""
-    collection = await AsyncCollectionRepository(session).create("repeated", 8)
-    documents = AsyncDocumentRepository(session, collection)
-    await documents.upsert(
-        {
-            "id": str(at),
-            "content": "c",
-            "meta": {"few": at % 100 == 0, "many": at % 10 > 0, "at": at},
-            "embedding": vector,
-        }
-        for at, vector in enumerate(VECTORS)
-    )
-    await documents.create_indexes()
-    return documents
+    return AsyncDocumentRepository(session, await AsyncCollectionRepository(session).get("repeated"))
 
 
 @pytest.fixture

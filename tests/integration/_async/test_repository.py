@@ -68,6 +68,13 @@ class Event(Base):
     embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
 
 
+class Tagged(Base):
+    __tablename__ = "tagged"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
+
+
 class Unmade(DeclarativeBase):
     pass
 
@@ -254,6 +261,23 @@ async def test_count(articles):
 
 
 # Upsert
+
+
+@pytest.mark.parametrize("many", [3, 300])
+async def test_a_row_without_its_key_is_new(session, many):
+    articles = AsyncRepository(session, Article)
+    rows = [{"title": f"t{n}", "embedding": [n, 0]} for n in range(many)]
+    assert await articles.upsert(rows, batch_size=200) == LoadReport(many, inserted=many)
+    assert await articles.upsert(rows[:1]) == LoadReport(1, inserted=1)
+    # In the order of the rows, and the server goes on behind them.
+    keys = (await session.scalars(select(Article.id).order_by(Article.id))).all()
+    added = await articles.add(Article(embedding=[0, 9]))
+    assert [*keys, added.id] == list(range(keys[0], keys[0] + many + 2))
+    assert (await articles.get(keys[2])).title == "t2"
+
+    tagged = AsyncRepository(session, Tagged)
+    assert (await tagged.upsert([{"embedding": [n, 0]} for n in range(many)])).inserted == many
+    assert await tagged.count() == many
 
 
 async def test_upsert_inserts_updates_and_counts(articles, session):

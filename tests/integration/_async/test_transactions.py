@@ -153,8 +153,8 @@ async def test_an_engine_may_have_served_before_it_was_instrumented(url):
     await engine.dispose()
 
 
-async def test_a_connection_that_the_server_ended_is_unavailable_and_then_replaced(database, engine_url):
-    admin = create_engine(engine_url, poolclass=NullPool)
+async def test_a_connection_that_the_server_ended_is_unavailable_and_then_replaced(database, rowspace_url):
+    admin = create_engine(rowspace_url, poolclass=NullPool)
 
     async def cut():
         async with database.begin() as session:
@@ -169,8 +169,8 @@ async def test_a_connection_that_the_server_ended_is_unavailable_and_then_replac
         assert await AsyncRepository(session, Article).count() == 0
 
 
-async def test_a_search_whose_connection_is_gone_is_unavailable_and_the_session_goes_on(database, engine_url):
-    admin = create_engine(engine_url, poolclass=NullPool)
+async def test_a_search_whose_connection_is_gone_is_unavailable_and_the_session_goes_on(database, rowspace_url):
+    admin = create_engine(rowspace_url, poolclass=NullPool)
     async with database.session() as session:
         articles = AsyncRepository(session, Article)
         await articles.upsert([{"id": 1, "embedding": [1, 2]}])
@@ -191,9 +191,9 @@ async def test_a_search_whose_connection_is_gone_is_unavailable_and_the_session_
 # psycopg does not count a cursor as closed that it could not tell the server to close.
 @pytest.mark.filterwarnings("ignore:Exception ignored (in|while):pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("reads_on", [True, False])
-async def test_a_stream_whose_connection_is_gone_is_unavailable(database, engine_url, caplog, reads_on):
+async def test_a_stream_whose_connection_is_gone_is_unavailable(database, rowspace_url, caplog, reads_on):
     """Read on or left, it is said: nobody takes what came for all there was."""
-    admin = create_engine(engine_url, poolclass=NullPool)
+    admin = create_engine(rowspace_url, poolclass=NullPool)
     async with database.begin() as session:
         await AsyncRepository(session, Article).upsert({"id": at, "embedding": [1, at]} for at in range(20_000))
 

@@ -58,8 +58,8 @@ class Task(Base):
 
 
 @pytest.fixture(scope="module")
-def url(new_database):
-    url = new_database()
+def url(new_module_database):
+    url = new_module_database()
     with Database.open(url) as database:
         for schemas in (MINE, THEIRS):
             upgrade(database.engine, schema=schemas[None])

@@ -82,9 +82,6 @@ def test_what_repositories_do_is_done_by_the_engine_of_the_model(session):
 
 def test_and_so_is_what_an_index_is_tuned_by(session):
     Repository(session, Stone).upsert(ROWS)
-    # Of a table of which nothing was ever committed, an autovacuum notes that it is empty: then the index is dearer.
-    connection = session.connection(bind_arguments={"mapper": Stone})
-    connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
     advisor = IndexAdvisor(session, Stone)
     queries = np.float32([[1, 0], [0, 1]])
     assert advisor.recall(queries=queries) == 1

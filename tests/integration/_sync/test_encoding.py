@@ -59,14 +59,10 @@ def test_a_row_that_the_server_refuses_leaves_the_encoding_as_it_was(session):
     assert session.scalar(text("SELECT content FROM documents")) == "Bücher"
 
 
-def test_what_rowspace_opens_speaks_utf8_whatever_the_database_is_in(engine_url, driver):
-    with Database.open(engine_url, isolation_level="AUTOCOMMIT") as admin, admin.session() as session:
-        session.execute(text("DROP DATABASE IF EXISTS rowspace_latin1"))
-        latin1 = "ENCODING LATIN1 LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
-        session.execute(text(f"CREATE DATABASE rowspace_latin1 {latin1}"))
-        url = make_url(engine_url).set(drivername=f"postgresql+{driver}", database="rowspace_latin1")
-        with Database.open(url) as database, database.session() as inner:
-            assert encoding_of(inner) == "UTF8"
-            # psycopg reads JSON in UTF-8 alone.
-            assert inner.scalar(text("""SELECT '{"où": "là"}'::jsonb""")) == {"où": "là"}
-        session.execute(text("DROP DATABASE rowspace_latin1"))
+def test_what_rowspace_opens_speaks_utf8_whatever_the_database_is_in(new_database, driver):
+    latin1 = new_database("ENCODING LATIN1 LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0", empty=True)
+    url = make_url(latin1).set(drivername=f"postgresql+{driver}")
+    with Database.open(url) as database, database.session() as session:
+        assert encoding_of(session) == "UTF8"
+        # psycopg reads JSON in UTF-8 alone.
+        assert session.scalar(text("""SELECT '{"où": "là"}'::jsonb""")) == {"où": "là"}

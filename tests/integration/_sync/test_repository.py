@@ -69,6 +69,13 @@ class Event(Base):
     embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
 
 
+class Tagged(Base):
+    __tablename__ = "tagged"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    embedding: Mapped[object] = mapped_column(Vector(2), deferred=True)
+
+
 class Unmade(DeclarativeBase):
     pass
 
@@ -253,6 +260,23 @@ def test_count(articles):
 
 
 # Upsert
+
+
+@pytest.mark.parametrize("many", [3, 300])
+def test_a_row_without_its_key_is_new(session, many):
+    articles = Repository(session, Article)
+    rows = [{"title": f"t{n}", "embedding": [n, 0]} for n in range(many)]
+    assert articles.upsert(rows, batch_size=200) == LoadReport(many, inserted=many)
+    assert articles.upsert(rows[:1]) == LoadReport(1, inserted=1)
+    # In the order of the rows, and the server goes on behind them.
+    keys = (session.scalars(select(Article.id).order_by(Article.id))).all()
+    added = articles.add(Article(embedding=[0, 9]))
+    assert [*keys, added.id] == list(range(keys[0], keys[0] + many + 2))
+    assert (articles.get(keys[2])).title == "t2"
+
+    tagged = Repository(session, Tagged)
+    assert (tagged.upsert([{"embedding": [n, 0]} for n in range(many)])).inserted == many
+    assert tagged.count() == many
 
 
 def test_upsert_inserts_updates_and_counts(articles, session):

@@ -151,8 +151,8 @@ def test_an_engine_may_have_served_before_it_was_instrumented(url):
     engine.dispose()
 
 
-def test_a_connection_that_the_server_ended_is_unavailable_and_then_replaced(database, engine_url):
-    admin = create_engine(engine_url, poolclass=NullPool)
+def test_a_connection_that_the_server_ended_is_unavailable_and_then_replaced(database, rowspace_url):
+    admin = create_engine(rowspace_url, poolclass=NullPool)
 
     def cut():
         with database.begin() as session:
@@ -167,8 +167,8 @@ def test_a_connection_that_the_server_ended_is_unavailable_and_then_replaced(dat
         assert Repository(session, Article).count() == 0
 
 
-def test_a_search_whose_connection_is_gone_is_unavailable_and_the_session_goes_on(database, engine_url):
-    admin = create_engine(engine_url, poolclass=NullPool)
+def test_a_search_whose_connection_is_gone_is_unavailable_and_the_session_goes_on(database, rowspace_url):
+    admin = create_engine(rowspace_url, poolclass=NullPool)
     with database.session() as session:
         articles = Repository(session, Article)
         articles.upsert([{"id": 1, "embedding": [1, 2]}])
@@ -189,9 +189,9 @@ def test_a_search_whose_connection_is_gone_is_unavailable_and_the_session_goes_o
 # psycopg does not count a cursor as closed that it could not tell the server to close.
 @pytest.mark.filterwarnings("ignore:Exception ignored (in|while):pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("reads_on", [True, False])
-def test_a_stream_whose_connection_is_gone_is_unavailable(database, engine_url, caplog, reads_on):
+def test_a_stream_whose_connection_is_gone_is_unavailable(database, rowspace_url, caplog, reads_on):
     """Read on or left, it is said: nobody takes what came for all there was."""
-    admin = create_engine(engine_url, poolclass=NullPool)
+    admin = create_engine(rowspace_url, poolclass=NullPool)
     with database.begin() as session:
         Repository(session, Article).upsert({"id": at, "embedding": [1, at]} for at in range(20_000))
 

@@ -10,8 +10,8 @@ from rowspace.cli.app import app
 
 
 @pytest.fixture(scope="session")
-def loading_url(new_database):
-    return new_database()
+def loading_url(new_shared_database):
+    return new_shared_database()
 
 
 @pytest.fixture

@@ -42,8 +42,8 @@ def one_model():
 
 
 @pytest.fixture(scope="module")
-def url(new_database):
-    return new_database()
+def url(new_module_database):
+    return new_module_database()
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ ROWS, DIMENSION = 2_000, 96
 
 
 @pytest.fixture(scope="session")
-def index_url(new_database: Callable[[], str]) -> str:
+def index_url(new_shared_database: Callable[[], str]) -> str:
     """The URL of a migrated database that no other tests use: builds are not rolled back."""
-    return new_database()
+    return new_shared_database()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from time import sleep
 from uuid import uuid4
 
 import pytest
@@ -13,8 +12,6 @@ from sqlalchemy.exc import OperationalError
 from rowspace import CollectionRepository, Database, DocumentRepository, IndexBuilder
 from rowspace.errors import TransactionConflict
 from rowspace.statements import locks
-
-WAITING = text("SELECT pid FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'")
 
 
 @pytest.fixture
@@ -45,19 +42,13 @@ def reader(index_url, collection):
         yield reader
 
 
-def waiting(reader):
-    while (pid := reader.scalar(WAITING)) is None:
-        sleep(0.01)
-    return pid
-
-
-def test_one_that_is_stopped_changes_nothing(builder, reader):
+def test_one_that_is_stopped_changes_nothing(builder, reader, wait_for_lock):
     reader.rollback()
     before = [(status.name, status.state) for status in builder.create()]
     reader.execute(text(f"SELECT id FROM {builder.status()[0].table}"))
     with ThreadPoolExecutor(1) as threads:
         clustering = threads.submit(builder.cluster, "a")
-        reader.execute(text("SELECT pg_cancel_backend(:pid)"), {"pid": waiting(reader)})
+        reader.execute(text("SELECT pg_cancel_backend(:pid)"), {"pid": wait_for_lock(reader.engine, clustering)})
         with pytest.raises(OperationalError, match="canceling statement"):
             clustering.result(30)
     reader.rollback()
@@ -65,10 +56,12 @@ def test_one_that_is_stopped_changes_nothing(builder, reader):
     assert [(status.name, status.state) for status in builder.cluster("a")] == before
 
 
-def test_others_read_and_write_while_it_waits_for_a_long_transaction(builder, reader, database, collection):
+def test_others_read_and_write_while_it_waits_for_a_long_transaction(
+    builder, reader, database, collection, wait_for_lock
+):
     with ThreadPoolExecutor(1) as threads:
         clustering = threads.submit(builder.cluster, "a")
-        waiting(reader)
+        wait_for_lock(reader.engine, clustering)
         try:
             with database.begin() as session:
                 session.execute(text("SET LOCAL lock_timeout = '10s'"))

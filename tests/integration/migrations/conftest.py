@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import NullPool, create_engine, text
 
 TOP = Path(__file__).parents[3]
 
@@ -75,12 +75,11 @@ class Command:
     top = TOP
 
     def start(self, arguments, *, scratch=None, cwd=TOP, program=("-m", "alembic"), **environment):
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ROWSPACE_")}
         given = {} if scratch is None else {"ROWSPACE_DATABASE_URL": scratch.url()}
         return subprocess.Popen(
             [sys.executable, *program, *arguments],
             cwd=cwd,
-            env=inherited | given | environment,
+            env=os.environ | given | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -108,22 +107,9 @@ def alembic():
 
 
 @pytest.fixture
-def new_scratch(engine_url):
+def new_scratch(new_database):
     """A function that makes an empty database; keywords go to its engine."""
-    made = []
-    admin = create_engine(engine_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-
-    def make(**options):
-        name = f"migrations_{uuid4().hex[:12]}"
-        with admin.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        made.append(name)
-        return Scratch(create_engine(make_url(engine_url).set(database=name), poolclass=NullPool, **options))
-
-    yield make
-    with admin.connect() as connection:
-        for name in made:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    return lambda **options: Scratch(create_engine(new_database(empty=True), poolclass=NullPool, **options))
 
 
 @pytest.fixture

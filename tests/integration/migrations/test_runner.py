@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -53,16 +54,14 @@ def test_a_downgrade_takes_what_an_unfinished_reembedding_has_made(scratch, sche
     ("head", "base", "documents"),
     ("0001", "base", "documents"),
 ])  # fmt: skip
-def test_a_downgrade_lets_who_has_read_a_collection_go_on(scratch, before, after, then):
+def test_a_downgrade_lets_who_has_read_a_collection_go_on(scratch, wait_for_lock, before, after, then):
     upgrade(scratch.engine, before)
-    with scratch.engine.begin() as connection:
+    with ThreadPoolExecutor(1) as pool, scratch.engine.begin() as connection:
         connection.execute(text("SELECT 1 FROM collections"))
-        downgrading = threading.Thread(target=downgrade, args=(scratch.engine, after))
-        downgrading.start()
-        while not scratch.scalars("SELECT pid FROM pg_locks WHERE NOT granted"):
-            pass
+        downgrading = pool.submit(downgrade, scratch.engine, after)
+        wait_for_lock(scratch.engine, downgrading)
         connection.execute(text(f"SELECT 1 FROM {then}"))
-    downgrading.join()
+    downgrading.result()
     assert current(scratch.engine) == (None if after == "base" else after)
 
 

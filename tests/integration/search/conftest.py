@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import NullPool, create_engine, make_url
+from sqlalchemy import NullPool, make_url
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import HNSW, CollectionRepository, Database, DocumentRepository, SearchSettings
-from rowspace.migrations import upgrade
 from rowspace.models import MetadataMixin
 from rowspace.types import Bit, HalfVector, Vector
 
-DATABASE = "rowspace_search_tests"
 ROWS, DIMENSION, CLUSTERS = 1_600, 24, 8
 DRIVERS = {"_async": ["psycopg", "asyncpg"], "_sync": ["psycopg", "psycopg2"]}
 
@@ -112,19 +110,12 @@ def fill(database: Database, world: World) -> None:
 
 
 @pytest.fixture(scope="session")
-def world(engine_url: str) -> Iterator[World]:
-    admin = create_engine(engine_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {DATABASE}")
-    made = make_world(make_url(engine_url).set(database=DATABASE).render_as_string(hide_password=False))
+def world(new_shared_database: Callable[[], str]) -> World:
+    made = make_world(new_shared_database())
     with Database.open(made.url, poolclass=NullPool) as database:
-        with database.engine.begin() as connection:
-            upgrade(connection)
-            Base.metadata.create_all(connection)
+        Base.metadata.create_all(database.engine)
         fill(database, made)
-    yield made
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+    return made
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -110,8 +110,8 @@ def vectors() -> Any:
 
 
 @pytest.fixture(scope="module")
-def database(new_database, vectors) -> Iterator[Database]:
-    with Database.open(new_database()) as opened:
+def database(new_module_database, vectors) -> Iterator[Database]:
+    with Database.open(new_module_database()) as opened:
         with opened.engine.begin() as connection:
             Base.metadata.create_all(connection)
         with opened.begin() as session:

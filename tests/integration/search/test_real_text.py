@@ -96,13 +96,13 @@ class Library:
 
 
 @pytest.fixture(scope="module")
-def library(new_database):
+def library(new_module_database):
     documents = list(corpus.documents(ROWS))
     embedder = LocalEmbedder()
     contents = [document.content for document in documents]
     metadata = [{**document.metadata, "words": len(document.content.split())} for document in documents]
     made = Library(
-        new_database(),
+        new_module_database(),
         np.asarray(embedder.embed_documents(contents), np.float32),
         np.array([embedder.embed_query(question) for question in QUESTIONS], np.float32),
         contents,

@@ -4,34 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import NullPool, create_engine, make_url
+from sqlalchemy import make_url
 
 
 @pytest.fixture(scope="session")
-def empty_database(engine_url):
-    """A function that makes a database without Rowspace's tables on the server of the run, and returns its URL."""
-    made = []
-    admin = create_engine(engine_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-
-    def execute(statement):
-        with admin.connect() as connection:
-            connection.exec_driver_sql(statement)
-
-    def make():
-        made.append(f"test_{uuid4().hex[:12]}")
-        execute(f"CREATE DATABASE {made[-1]}")
-        return make_url(admin.url.set(database=made[-1]))
-
-    yield make
-    for name in made:
-        execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture(scope="session")
-def django_project(empty_database):
+def django_project(new_shared_database):
     """Settings, apps and migrations; Django can be configured once in a process, so nobody else may."""
     import django
     from django.conf import settings
@@ -39,7 +18,7 @@ def django_project(empty_database):
 
     from rowspace.integrations.django import database_settings
 
-    url = empty_database()
+    url = make_url(new_shared_database(empty=True))
     sys.path.append(str(Path(__file__).parent))
     settings.configure(
         SECRET_KEY="not a secret",

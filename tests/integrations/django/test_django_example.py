@@ -13,15 +13,14 @@ EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "django"
 
 
 @pytest.fixture
-def manage(empty_database, tmp_path):
-    url = empty_database().render_as_string(hide_password=False)
-    environment = {**os.environ, "ROWSPACE_DATABASE_URL": url, "LIBRARY_EMBEDDER": "books.embedding.hashing"}
+def manage(new_database, tmp_path):
+    given = {"ROWSPACE_DATABASE_URL": new_database(empty=True), "LIBRARY_EMBEDDER": "books.embedding.hashing"}
 
     def run(*args):
         done = subprocess.run(
             [sys.executable, "-W", "error", EXAMPLE / "manage.py", *args],
             cwd=tmp_path,
-            env=environment,
+            env=os.environ | given,
             capture_output=True,
             text=True,
             check=False,

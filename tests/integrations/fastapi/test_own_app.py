@@ -23,8 +23,8 @@ from rowspace.testing import HashingEmbedder
 
 
 @pytest.fixture(scope="session")
-def url(new_database):
-    return new_database()
+def url(new_shared_database):
+    return new_shared_database()
 
 
 @pytest.fixture

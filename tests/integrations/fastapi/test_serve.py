@@ -24,8 +24,8 @@ from rowspace.integrations.rest.metrics import MULTIPROCESS
 
 
 @pytest.fixture(scope="session")
-def url(new_database):
-    return new_database()
+def url(new_shared_database):
+    return new_shared_database()
 
 
 class Served:
@@ -231,8 +231,9 @@ def test_workers_that_finish_a_request_keep_no_others_waiting(url):
     assert served.process.returncode == 0
 
 
-def test_workers_end_with_the_process_that_started_them(url):
-    with serving(workers=2, ROWSPACE_DATABASE_URL=url) as served:
+def test_workers_end_with_the_process_that_started_them(url, tmp_path):
+    # Who is killed leaves the directory of the counts behind.
+    with serving(workers=2, ROWSPACE_DATABASE_URL=url, TMPDIR=str(tmp_path)) as served:
         served.process.kill()
         served.process.wait(20)
         assert gone(*served.pids)

@@ -12,8 +12,8 @@ from rowspace.testing import HashingEmbedder
 
 
 @pytest.fixture(scope="session")
-def flask_url(new_database: Callable[..., str]) -> str:
-    return new_database()
+def flask_url(new_shared_database: Callable[..., str]) -> str:
+    return new_shared_database()
 
 
 @pytest.fixture

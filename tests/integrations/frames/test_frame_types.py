@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Identity, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -30,6 +30,13 @@ class Shape(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     data: Mapped[dict | None] = mapped_column(JSONB)
     outline: Mapped[np.ndarray | None] = mapped_column(Vector(2))
+
+
+class Step(Base):
+    __tablename__ = "steps"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    place: Mapped[np.ndarray] = mapped_column(Vector(2))
 
 
 @pytest.fixture
@@ -264,3 +271,15 @@ def test_an_index_without_a_name_in_a_file_is_no_column(session, frame, tmp_path
     )
     load_parquet(session, "x", tmp_path / "x.parquet")
     assert read_frame(session, "x").columns.tolist() == ["id", "content", "embedding"]
+
+
+def test_a_key_that_the_server_makes_may_be_left_out(session):
+    Base.metadata.create_all(session.connection())
+    steps = pd.DataFrame({"name": ["a", "a"], "place": [[1.0, 2.0], [3.0, 4.0]]})
+    rejects = []
+    for _ in range(2):
+        assert write_frame(session, Step, steps, if_exists="append", rejects=rejects.append).inserted == 2
+    back = read_frame(session, Step).sort_values("number")
+    assert (back["number"].tolist(), back["name"].tolist(), rejects) == ([1, 2, 3, 4], ["a"] * 4, [])
+    with pytest.raises(InvalidRow, match=r"^There is no column 'name', only number, place\."):
+        write_frame(session, Step, back.drop(columns="name"), if_exists="append")

@@ -9,8 +9,8 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def url(new_database: Callable[[], str]) -> str:
-    return new_database()
+def url(new_shared_database: Callable[[], str]) -> str:
+    return new_shared_database()
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ DOCUMENTS = [
 
 
 @pytest.fixture(scope="session")
-def url(new_database: Callable[[], str]) -> str:
+def url(new_shared_database: Callable[[], str]) -> str:
     """A database with the collection `notes`, which tests only read."""
-    url = new_database()
+    url = new_shared_database()
     with Database.open(url) as database:
         service = DocumentService(database, HashingEmbedder(128))
         for name in ("notes", "empty"):

@@ -75,9 +75,9 @@ def framework(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def rest_url(new_database: Callable[..., str]) -> str:
+def rest_url(new_shared_database: Callable[..., str]) -> str:
     """The URL of the database that all servers share; a test has collections of its own."""
-    return new_database()
+    return new_shared_database()
 
 
 @pytest.fixture(scope="session")

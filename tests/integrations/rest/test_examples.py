@@ -25,8 +25,8 @@ STORY = (
 
 
 @pytest.fixture(scope="module")
-def fresh(start, new_database):
-    return start(database_url=new_database())
+def fresh(start, new_module_database):
+    return start(database_url=new_module_database())
 
 
 @pytest.fixture(scope="module")

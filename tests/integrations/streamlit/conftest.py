@@ -31,9 +31,9 @@ def main_module(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def url(new_database):
+def url(new_module_database):
     """A migrated database for one module."""
-    return new_database()
+    return new_module_database()
 
 
 @pytest.fixture(scope="module")

@@ -50,10 +50,9 @@ def upgraded(port, host):
 def test_the_application_is_served_until_a_signal(number):
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="rs", ignore_cleanup_errors=True) as name:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("ROWSPACE_")}
         with subprocess.Popen(
             [sys.executable, "-m", "rowspace", "ui", "--no-browser", "--port", str(port)],
-            env={**kept, "ROWSPACE_DATA_DIR": f"{name}/pg"},
+            env={**os.environ, "ROWSPACE_DATA_DIR": f"{name}/pg"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -12,7 +12,7 @@ from sqlalchemy import NullPool, create_engine, make_url
 
 from rowspace import CollectionRepository, Database, DocumentService, IndexBuilder
 from rowspace.integrations.streamlit import state
-from rowspace.migrations import downgrade, upgrade
+from rowspace.migrations import upgrade
 from rowspace.testing import HashingEmbedder
 
 
@@ -319,9 +319,7 @@ def test_a_server_that_is_away_is_one_sentence(open_app):
 
 
 def test_a_database_without_tables_is_one_sentence(open_app, new_database):
-    url = new_database()
-    with Database.open(url) as database:
-        downgrade(database.engine, "base")
+    url = new_database(empty=True)
     assert "Run the migrations: `rowspace db upgrade`" in error_of(open_app(url, "load"))
 
 

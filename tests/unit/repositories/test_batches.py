@@ -122,10 +122,22 @@ def test_a_partition_and_its_constant():
     assert (merge.keys, merge.constants) == (("collection_id", "id"), (("collection_id", 7),))
 
 
+def test_a_key_that_comes_by_itself_may_be_left_out_of_new_rows():
+    batcher = Batcher(plan_load(Article, ["title"]))
+    rows = [{"title": "same"}, {"title": "same"}]
+    assert [batcher.batch(rows)[0] for _ in range(2)] == [2, 2]
+    assert counts(batcher) == (4, 0, 0)
+    with pytest.raises(InvalidRow, match=r"^Row 4 has other attributes than the first row: .*unknown \['id'\]"):
+        batcher.batch([{"title": "one", "id": 1}])
+    with pytest.raises(ConfigurationError, match="needs its primary key"):
+        plan_load(Article, ["title"], inserts=False)
+
+
 @pytest.mark.parametrize(
     ("model", "attributes", "message"),
     [
-        (Article, ["title"], "A load of Article needs its primary key; the rows lack id."),
+        (Article, [], "A load of Article needs its primary key; the rows lack id."),
+        (Part, ["tenant"], "A load of Part needs its primary key; the rows lack number."),
         (Part, [], "A load of Part needs its primary key; the rows lack number, tenant."),
         (
             Article,

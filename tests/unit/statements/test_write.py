@@ -38,6 +38,16 @@ def test_a_merge_counts_inserted_and_updated():
     )
 
 
+def test_rows_without_a_key_are_inserted_and_update_none():
+    keyless = replace(PLAIN, columns=PLAIN.columns[1:], keys=(), touched=(("changed", "now()"),))
+    assert not keyless.updates
+    assert keyless.merge() == replace(keyless, partitioned=True).merge()
+    assert keyless.merge() == (
+        "WITH merged AS (INSERT INTO articles (title) SELECT title FROM pg_temp.stage_1 RETURNING 1) "
+        "SELECT count(*), 0 FROM merged"
+    )
+
+
 def test_given_rows_are_parameters_of_one_statement():
     assert PLAIN.merge_given(2) == (
         "WITH rowspace_given (id, title) AS "

@@ -19,6 +19,7 @@ from rowspace.integrations._frames.values import is_list, is_text, parsed, plain
 from rowspace.integrations._frames.vectors import check_vector_type, sound_vectors, vectors_of
 from rowspace.models import Collection, Document
 from rowspace.repositories import TableRepository
+from rowspace.repositories.batches import comes_by_itself
 from rowspace.results import Reject
 from rowspace.types import vector_type_of
 from rowspace.wire.columns import Kind, kind_of
@@ -44,7 +45,7 @@ class Rows:
         columns: by name in the batches, the column that it goes to.
         metadata: names of the batches that become metadata, with the key of each.
         objects: the name of a column of whole metadata objects, if there is one.
-        keys: the attributes of the primary key.
+        keys: the attributes of the primary key; none where the rows leave it to the server.
         vector: the attribute of the vector column.
         dimension: numbers in a vector, where it is known.
         types: the Arrow types of the batches.
@@ -82,7 +83,7 @@ class Rows:
         if others and not has_meta:
             message = f"There is no column {others[0]!r} to write to; there are {', '.join(known)}."
             raise InvalidRow(message)
-        keys = ("id",) if tables is None else tables.keys
+        keys = ("id",) if tables is None else tables.keys if columns.keys() >= set(tables.keys) else ()
         vector = "embedding" if tables is None else tables.vector
         dimension = over.dimension if isinstance(over, Collection) else tables.dimension if tables else None
         metadata = {name: key_of(name, {*known, "metadata"}) for name in others}
@@ -99,8 +100,7 @@ class Rows:
             InvalidRow, InvalidVector, DimensionMismatch: a column is missing, unknown, or of a wrong type.
         """
         for name, column in known.items():
-            needed = not column.nullable and column.server_default is None and column.default is None
-            if needed and name not in self.columns:
+            if not (column.nullable or comes_by_itself(column) or name in self.columns):
                 given = ", ".join(self.types) or "nothing"
                 message = f"There is no column {name!r}, only {given}. Name it: names={{'...': {name!r}}}."
                 raise InvalidRow(message)

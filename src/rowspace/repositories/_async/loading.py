@@ -136,7 +136,8 @@ class _Stage:
         self._model = model
         self._merge = merge
         self._made = False
-        self._guarded = may_hide(session, model)
+        # A row without a key updates none that is there.
+        self._guarded = bool(merge.keys) and may_hide(session, model)
 
     async def merge(self, rows: int, data: EncodedRows) -> tuple[int, int]:
         """Merge rows, so many, into the target and return how many were inserted and updated."""

@@ -76,6 +76,9 @@ class AsyncRepository(Generic[M]):
     ) -> LoadReport:
         """Insert rows, and update those whose primary key is there already, by COPY in binary.
 
+        Rows that leave the key out are new, each with a key from its `default` or from the server, such as the next of
+        a sequence; which, is not told.
+
         Costs a COPY into a staging table and a statement that merges it, for each batch; on psycopg and asyncpg up to
         a hundred rows of a megabyte in all are one statement. Entities that the session holds keep their values until
         they are refreshed.
@@ -92,8 +95,9 @@ class AsyncRepository(Generic[M]):
         Raises:
             InvalidVector, InvalidText, InvalidRow: a value that cannot be stored, or a row with other attributes than
                 the first one; the message names the row.
-            ConfigurationError: the first row has an attribute that is no column, or lacks the primary key or a column
-                whose `default` or `onupdate` is a function that asks for the statement; or a batch size below 1.
+            ConfigurationError: the first row has an attribute that is no column, or lacks a primary key that nothing
+                makes, or a column whose `default` or `onupdate` is a function that asks for the statement; or a batch
+                size below 1.
         """
         return await upsert_rows(self.session, self.model, rows, batch_size=batch_size)
 

@@ -16,12 +16,13 @@ from rowspace.repositories._sync.advising import IndexAdvisor
 from rowspace.repositories.building import asked_for
 from rowspace.repositories.given import session_of
 from rowspace.repositories.in_force import is_autocommit
-from rowspace.repositories.schemas import schemas_of
+from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.repositories.targets import searches_of
 from rowspace.settings import SearchSettings
 from rowspace.statements import catalog, documents
 from rowspace.statements.checks import SEVERITIES, UNSEARCHABLE, check, recall_finding, unreadable_finding
 from rowspace.statements.health import SERVER, Asked, Facts, ServerFact, tables, tables_of
+from rowspace.statements.identifiers import qualified
 
 __all__ = ["Doctor"]
 
@@ -50,19 +51,27 @@ class Doctor:
             queries: how many stored rows to search by, in each collection and by each column.
 
         Raises:
-            SchemaNotReady: Rowspace's tables are not there.
+            SchemaNotReady: there are no models, and Rowspace's tables are not there either.
         """
         SearchSettings(recall=recall)
         with mapped_errors():
-            collections = [*self.session.scalars(documents.collections())]
-            facts = self._facts([self._asked(over) for over in (*collections, *self._models)])
+            looked_at: list[type[Any] | Collection] = [*self._collections(), *self._models]
+            facts = self._facts([self._asked(over) for over in looked_at])
         found = check(facts)
         if recall is not None:
             unsearchable = {finding.subject for finding in found if finding.check in UNSEARCHABLE}
-            for over, asked in zip((*collections, *self._models), facts.asked, strict=True):
+            for over, asked in zip(looked_at, facts.asked, strict=True):
                 if asked.name not in unsearchable:
                     found += self._probed(over, asked, recall, queries)
         return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+
+    def _collections(self) -> list[Collection]:
+        """Return the collections; an application that has only models of its own needs no table for them."""
+        connection = self._connection(Document)
+        table = qualified(Collection.__tablename__, schema_in(schemas_of(connection), Collection.__table__))
+        if self._models and not connection.scalar(catalog.is_there(table)):
+            return []
+        return [*self.session.scalars(documents.collections())]
 
     def _asked(self, over: type[Any] | Collection) -> Asked:
         return asked_for(over, schemas_of(self._connection(over)))

@@ -21,6 +21,7 @@ from rowspace import (
     IVFFlat,
     Vector,
 )
+from rowspace.errors import SchemaNotReady
 
 DIMENSION = 96
 #: What depends on the machine and on what other tests left.
@@ -292,3 +293,22 @@ async def test_a_model_whose_column_is_another(session):
     await session.execute(text(f"CREATE TABLE {Picture.__tablename__} (id int, embedding vector(3))"))
     found = [f for f in await AsyncDoctor(session, [Picture]).check(recall=0.9) if f.subject == "Picture"]
     assert [finding.check for finding in found] == ["dimension-mismatch"]
+
+
+async def test_models_alone_need_no_table_of_rowspaces(session):
+    class Own(DeclarativeBase):
+        pass
+
+    class Picture(Own):
+        __tablename__ = "pictures"
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(DIMENSION))
+
+    schema = f"alone_{uuid4().hex[:8]}"
+    connection = await session.connection(execution_options={"schema_translate_map": {None: schema}})
+    await session.execute(text(f"CREATE SCHEMA {schema}"))
+    await connection.execute(CreateTable(Picture.__table__))
+    found = await AsyncDoctor(session, [Picture]).check(recall=0.9)
+    assert [finding.check for finding in found if finding.subject == "Picture"] == []
+    with pytest.raises(SchemaNotReady):
+        await AsyncDoctor(session).check()

@@ -22,6 +22,7 @@ from rowspace import (
     Repository,
     Vector,
 )
+from rowspace.errors import SchemaNotReady
 
 DIMENSION = 96
 #: What depends on the machine and on what other tests left.
@@ -291,3 +292,22 @@ def test_a_model_whose_column_is_another(session):
     session.execute(text(f"CREATE TABLE {Picture.__tablename__} (id int, embedding vector(3))"))
     found = [f for f in Doctor(session, [Picture]).check(recall=0.9) if f.subject == "Picture"]
     assert [finding.check for finding in found] == ["dimension-mismatch"]
+
+
+def test_models_alone_need_no_table_of_rowspaces(session):
+    class Own(DeclarativeBase):
+        pass
+
+    class Picture(Own):
+        __tablename__ = "pictures"
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(DIMENSION))
+
+    schema = f"alone_{uuid4().hex[:8]}"
+    connection = session.connection(execution_options={"schema_translate_map": {None: schema}})
+    session.execute(text(f"CREATE SCHEMA {schema}"))
+    connection.execute(CreateTable(Picture.__table__))
+    found = Doctor(session, [Picture]).check(recall=0.9)
+    assert [finding.check for finding in found if finding.subject == "Picture"] == []
+    with pytest.raises(SchemaNotReady):
+        Doctor(session).check()
