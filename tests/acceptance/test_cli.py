@@ -110,13 +110,13 @@ def test_sql_is_printed_and_runs(cli, animals, data_dir):
     comments, statements = sql.split("BEGIN;\n")
     assert '-- :rowspace_document = "{\\"legs\\": 4}"\n' in comments
     assert "-- :rowspace_query = \"the embedding of 'x'\"\n" in comments
-    assert "-- Where rowspace_found is more than 1000, " in statements
+    assert "-- Where rowspace_more is true, " in statements
     values = {":rowspace_query": f"'{[1.0] * 512}'", ":rowspace_document": "'{\"legs\": 4}'"}
     for name, value in values.items():
         statements = statements.replace(name, value)
     with psycopg.connect(host=str(data_dir), user="postgres", dbname="rowspace") as connection:
         select = statements.partition("COMMIT;")[0].strip().removesuffix(";")
-        assert [(row[0], row[2]) for row in connection.execute(select)] == [(1, "cat")]
+        assert [(row[0], row[2]) for row in connection.execute(select)] == [(None, "cat")]
 
 
 def test_a_wrong_login_is_one_line(rowspace_url, scratch):

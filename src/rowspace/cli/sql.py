@@ -17,7 +17,6 @@ from sqlalchemy import event
 from rowspace import Database, DocumentService, SearchRequest
 from rowspace.cli.session import one_transaction
 from rowspace.services import CollectionInfo
-from rowspace.statements.few import FEW
 from rowspace.statements.search import QUERY
 
 __all__ = ["search_sql"]
@@ -25,7 +24,7 @@ __all__ = ["search_sql"]
 _DOCUMENTS = re.compile(r"\bFROM [^\n(]*\bdocuments(?:_\d+)?(?!\S)")
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _FALLBACK = "-- Where that finds fewer than are wanted, the index is scanned further, and then every document compared."
-_MANY = f"-- Where rowspace_found is more than {FEW}, or nothing was found, the vector index is scanned for the filter."
+_MANY = "-- Where rowspace_more is true, or nothing was found, the vector index is scanned for the filter."
 
 
 def search_sql(database: Database, name: str, request: SearchRequest) -> str:

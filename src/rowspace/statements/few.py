@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, Subquery, case, func, inspect, literal_column, select
+from sqlalchemy import ColumnElement, Select, Subquery, case, inspect, literal_column, select, true
 
 from rowspace.statements.identifiers import quote
 from rowspace.statements.search import DISTANCE, Nearest, Target, at_least, at_most, distance_to, number, select_hits
@@ -30,9 +30,9 @@ COMPARED = "rowspace_few"
 def nearest_of_few(
     target: Target[M], shape: Nearest, found: ColumnElement[bool], passing: ColumnElement[bool] | None = None
 ) -> Select[Any]:
-    """Select how many rows an index finds, `FEW` + 1 where it is more, and of these the k nearest and their distance.
+    """Select the k nearest of the rows that an index finds, and their distance; before them, whether it found more.
 
-    Costs those rows and no more. Where they are more than `FEW`, the hits are not those of a search.
+    Costs up to `FEW` rows. Where there are more, which is true or NULL, the hits are not those of a search.
 
     Args:
         target: the documents of a collection.
@@ -40,9 +40,9 @@ def nearest_of_few(
         found: the condition that an index serves, without a value that the planner sees.
         passing: one more, which only the rows found are tested by.
     """
-    best, count = best_of_few(target, shape, found, passing)
+    best, more = best_of_few(target, shape, found, passing)
     return (
-        select_hits(target, target.model, shape, best.c[DISTANCE], count)
+        select_hits(target, target.model, shape, best.c[DISTANCE], more)
         .join(best, is_at(target, best))
         .where(*target.in_scope(planned_once=True))
         .order_by(best.c[DISTANCE])
@@ -51,8 +51,8 @@ def nearest_of_few(
 
 def best_of_few(
     target: Target[Any], shape: Nearest, found: ColumnElement[bool], passing: ColumnElement[bool] | None
-) -> tuple[Subquery, ColumnElement[int]]:
-    """Return places and distances of the nearest rows, for `is_at`, and how many rows were found."""
+) -> tuple[Subquery, ColumnElement[bool | None]]:
+    """Return places and distances of the nearest rows, for `is_at`, and whether more than `FEW` were found."""
     distance: ColumnElement[Any] = distance_to(target)
     compared = distance if passing is None else case((passing, distance))
     # Not a number that the planner sees: for the first thousand of many it might take a scan of the table.
@@ -73,7 +73,9 @@ def best_of_few(
         .limit(number(shape.k))
         .subquery("rowspace_best")
     )
-    return best, select(func.count()).select_from(rows).scalar_subquery().label("rowspace_found")
+    # Whether there is one beyond them, which takes a third of the time of their number.
+    more = select(true()).select_from(rows).offset(number(FEW)).scalar_subquery()
+    return best, more.label("rowspace_more")
 
 
 def is_at(target: Target[Any], best: Subquery) -> ColumnElement[bool]:

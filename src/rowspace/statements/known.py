@@ -45,13 +45,13 @@ def nearest_known(target: Target[Document], k: int) -> Select[Any]:
 def nearest_known_of_few(
     target: Target[Document], k: int, found: ColumnElement[bool], passing: ColumnElement[bool] | None = None
 ) -> Select[Any]:
-    """Select the same under a filter, of the rows that an index finds by it; before them, how many these were.
+    """Select the same under a filter, of the rows that an index finds by it; before them, whether it found more.
 
-    Where they were more than `FEW`, the documents are not the nearest. For the filter see `nearest_of_few`.
+    Where it did, the documents are not the nearest. For the filter see `nearest_of_few`.
     """
-    best, count = best_of_few(target, Nearest(k), found, passing)
+    best, more = best_of_few(target, Nearest(k), found, passing)
     return (
-        select(count, *_COLUMNS, best.c[DISTANCE])
+        select(more, *_COLUMNS, best.c[DISTANCE])
         .join(best, is_at(target, best))
         .where(*target.in_scope(planned_once=True), _unchanged(target))
         .order_by(best.c[DISTANCE])

@@ -19,7 +19,6 @@ from rowspace.repositories.remembered import WIDE
 from rowspace.repositories.searches import Scan, Search
 from rowspace.results import Hit
 from rowspace.settings import NO_SETTINGS
-from rowspace.statements.few import FEW
 from rowspace.statements.search import count_candidates
 
 __all__ = ["apply_settings", "fetch_rows", "run_search", "session_for_few"]
@@ -54,7 +53,7 @@ async def _among_few(session: AsyncSession, search: Search[M]) -> list[Hit[M]] |
         return None
     statement = partial(search.statement, "few")
     rows: list[Any] = [*await greenlet_spawn(fetch, own, search, statement, search.parameters)]
-    if rows and rows[0][0] > FEW:
+    if rows and rows[0][0]:
         WIDE.keep(own.get_bind(search.target.model), search.found_by, value=True)
         return None
     return _hits(search, (row[1:] for row in rows)) or None

@@ -18,7 +18,6 @@ from rowspace.services.embedding import Embedder, check_embedder
 from rowspace.services.lanes import AsyncLanes
 from rowspace.services.models import SearchHit, SearchRequest
 from rowspace.services.requests import is_plain
-from rowspace.statements.few import FEW
 from rowspace.statements.known import NAME, VERSION, nearest_known, nearest_known_of_few, with_version
 from rowspace.statements.search import parameters
 
@@ -107,7 +106,7 @@ class AsyncQuickSearch:
             # It may have been changed, or it has fewer documents.
             self._known.pop(known.collection.name, None)
             return []
-        if few and rows[0][0] > FEW:
+        if few and rows[0][0]:
             WIDE.keep(self._lanes.engine, found_by(target, conditions.parameters), value=True)
             return []
         return SearchHit.from_rows([row[1:] for row in rows] if few else rows, target.distance)
