@@ -39,7 +39,7 @@ from rowspace.statements.indexing import build_settings
 
 __all__ = ["IndexBuilder"]
 
-#: Seconds between two looks at a build.
+#: Seconds between two looks at a build, and calls of `progress`.
 _EVERY = 0.5
 
 
@@ -54,17 +54,15 @@ class IndexBuilder:
         engine: a SQLAlchemy engine, of a role that owns the table.
         over: a declarative class, for its indexes by hnsw and ivfflat; or a collection, for its vector, metadata and
             text index.
-        every: seconds between two calls of `progress`.
 
     Raises:
         ConfigurationError: the class has no vector index, or one without a name.
     """
 
-    def __init__(self, engine: Engine, over: type[Any] | Collection, *, every: float = _EVERY) -> None:
+    def __init__(self, engine: Engine, over: type[Any] | Collection) -> None:
         self._engine = engine
         self._model = Document if isinstance(over, Collection) else over
         self._planned = planned_for(over, schemas_of(engine))
-        self._every = every
 
     def status(self) -> list[IndexStatus]:
         """Return every index of the table, and those that are wanted but missing; costs a look into the catalogs."""
@@ -230,7 +228,7 @@ class IndexBuilder:
                 partial(run_verbatim, connection, [step.statement]),
                 look,
                 cancel=partial(self._aside, catalog.CANCEL.bindparams(pid=pid)),
-                every=self._every,
+                every=_EVERY,
             )
         except BaseException as error:
             if step.builds:

@@ -38,6 +38,11 @@ class StopHere(Exception):
     """Raised by a progress callback that wants the build to end."""
 
 
+@pytest.fixture(autouse=True)
+def look_often(monkeypatch):
+    monkeypatch.setattr(building, "_EVERY", 0.02)
+
+
 @pytest.fixture
 def database(index_url, driver):
     with Database.open(make_url(index_url).set(drivername=f"postgresql+{driver}")) as database:
@@ -72,7 +77,7 @@ def stopped_build(database, collection):
         if progress.phase.startswith("building index"):
             raise StopHere
 
-    builder = IndexBuilder(database.engine, collection, every=0.02)
+    builder = IndexBuilder(database.engine, collection)
     with pytest.raises(StopHere) as stopped:
         builder.create(progress=stop)
     return builder, seen, stopped
@@ -90,7 +95,7 @@ def test_create_makes_what_is_missing_and_tells_how_far_it_is(database, fill, mo
     seen = []
     # A second each time that it is looked at, of a clock that began long ago.
     monkeypatch.setattr(building, "monotonic", partial(next, count(1_000)))
-    builder = IndexBuilder(database.engine, collection, every=0.02)
+    builder = IndexBuilder(database.engine, collection)
     assert states(builder.status()) == {
         str(collection.id): "valid", "metadata": "missing", "text": "missing", "embedding": "missing"
     }  # fmt: skip
@@ -126,7 +131,7 @@ def test_a_build_whose_server_process_is_killed_is_found_and_repaired(database, 
             with admin.connect() as connection:
                 connection.execute(text(kill), {"table": collection.partition})
 
-    builder = IndexBuilder(database.engine, collection, every=0.02)
+    builder = IndexBuilder(database.engine, collection)
     with pytest.raises(StoreUnavailable) as lost:
         builder.create(progress=stop, parallel_workers=0)
     assert lost.value.__notes__ == [note_of(collection)]
@@ -147,7 +152,7 @@ def test_repair_makes_only_invalid_indexes_anew(database, fill):
 
 def test_only_one_builder_works_on_a_table(database, index_url, fill):
     collection = fill(SLOW)
-    builder = IndexBuilder(database.engine, collection, every=0.02)
+    builder = IndexBuilder(database.engine, collection)
     lock, seen = build_lock(collection.partition, None), []
     # A transaction that stays open would be waited for.
     with create_engine(index_url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as other:
@@ -164,7 +169,7 @@ def test_only_one_builder_works_on_a_table(database, index_url, fill):
 
 def test_what_a_stopped_reindex_left_is_dropped(database, fill):
     collection = fill(SLOW)
-    builder = IndexBuilder(database.engine, collection, every=0.02)
+    builder = IndexBuilder(database.engine, collection)
     builder.create()
 
     def stop(progress):
@@ -182,7 +187,7 @@ def test_what_a_stopped_reindex_left_is_dropped(database, fill):
 
 def test_the_old_index_is_no_broken_one_while_a_reindex_waits_for_its_readers(database, fill, index_url):
     collection, found = fill(HNSW(), rows=10), {}
-    builder = IndexBuilder(database.engine, collection, every=0.02)
+    builder = IndexBuilder(database.engine, collection)
     builder.create()
     with create_engine(index_url, poolclass=NullPool).connect() as reader:
         reader.execute(text(f"SELECT id FROM {collection.partition}"))
