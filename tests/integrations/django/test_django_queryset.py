@@ -11,6 +11,7 @@ from rowspace.errors import (
     DimensionMismatch,
     EmbedderMismatch,
     InvalidFilter,
+    InvalidVector,
 )
 from rowspace.testing import HashingEmbedder
 
@@ -330,3 +331,29 @@ def test_async_search_outside_of_a_transaction(collection):
     hits = async_to_sync(search)(collection)
     assert {hit.entity.metadata["n"] for hit in hits} == {0, 2}
     assert async_to_sync(search_by_both)(collection)[0].text_rank > 0
+
+
+def test_bits_are_written_as_text(db):
+    from django.db import connection, models
+    from django.test.utils import isolate_apps
+    from pgvector.django import BitField
+
+    from rowspace.integrations.django.querysets import VectorQuerySet
+
+    with isolate_apps("shelf"):
+
+        class Picture(models.Model):
+            bits = BitField(length=4)
+            objects = VectorQuerySet.as_manager()
+
+            class Meta:
+                app_label = "shelf"
+
+    with connection.schema_editor(atomic=False) as editor:
+        editor.create_model(Picture)
+    for bits in ("1111", "1010", "0000"):
+        Picture.objects.create(bits=bits)
+    hits = Picture.objects.nearest("1011", distance="hamming", with_embedding=True)
+    assert [(str(hit.entity.bits), hit.distance) for hit in hits] == [("1111", 1), ("1010", 1), ("0000", 3)]
+    with pytest.raises(InvalidVector, match="0 and 1"):
+        Picture.objects.nearest("a picture", distance="hamming")

@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 from django.db import connections, models
 from django.db.models.expressions import Expression
 from django.db.models.query import ModelIterable
+from pgvector.django import BitField
 from sqlalchemy.orm import Session
 
 from rowspace.distance import Distance
@@ -91,7 +92,8 @@ class VectorQuerySet(models.QuerySet):
         """Return the k nearest rows of the queryset, nearest first: k of them where k rows match.
 
         Args:
-            query: a vector of the field's dimension, or a text for the embedder of the setting `ROWSPACE`.
+            query: a vector of the field's dimension, or a text for the embedder of the setting `ROWSPACE`; of a
+                BitField, text is bits, such as `101`.
             k: rows wanted, at least 1.
             field: the vector field, for a model with several.
             distance: what is ordered by; by default that of the field's index in `Meta.indexes`, else cosine.
@@ -106,7 +108,7 @@ class VectorQuerySet(models.QuerySet):
 
         def search(made: Session, where: list[Any]) -> list[Hit[Any]]:
             repository = Repository(made, mapped(self.model), column=field, distance=distance)
-            return repository.nearest(_vector(query), k, where=where, **options)
+            return repository.nearest(self._vector(query, field), k, where=where, **options)
 
         return self._found(mapped(self.model), search, with_vectors=with_vectors)
 
@@ -142,7 +144,8 @@ class VectorQuerySet(models.QuerySet):
             repository: HybridRepository[Any] = HybridRepository(
                 made, mapped(self.model), text=text_field, language=language, column=field, distance=distance
             )
-            return repository.hybrid(text, _vector(text if vector is None else vector), k, where=where, **options)
+            query = self._vector(text if vector is None else vector, field)
+            return repository.hybrid(text, query, k, where=where, **options)
 
         return self._found(mapped(self.model), search)
 
@@ -153,6 +156,20 @@ class VectorQuerySet(models.QuerySet):
     async def ahybrid(self, text: str, vector: Any = None, k: int = 10, **options: Any) -> list[HybridHit[Any]]:
         """Do the same as `hybrid` in async code; see `anearest`."""
         return await sync_to_async(self.hybrid)(text, vector, k, **options)
+
+    def _vector(self, query: Any, field: str | None) -> Any:
+        """Return the vector of a text; bits are themselves written as one."""
+        searched = self.model._meta.get_field(field or vector_names(self.model)[0])
+        if not isinstance(query, str) or isinstance(searched, BitField):
+            return query
+        made = embedder()
+        if made is None:
+            message = (
+                "A text needs an embedder to become a vector: name one in the setting ROWSPACE = {'EMBEDDER': ...}, or "
+                "pass a vector."
+            )
+            raise ConfigurationError(message)
+        return embed_query(made, query)
 
     def _found(
         self, entity: type[Any], search: Callable[[Session, list[Any]], list[H]], *, with_vectors: bool = False
@@ -185,16 +202,3 @@ def _loading(rows: Any, vectors: list[str], *, wanted: bool) -> Any:
     if is_defer:
         return rows.defer(None).defer(*names.difference(vectors))
     return rows.only(*names, *vectors)
-
-
-def _vector(query: Any) -> Any:
-    if not isinstance(query, str):
-        return query
-    made = embedder()
-    if made is None:
-        message = (
-            "A text needs an embedder to become a vector: name one in the setting ROWSPACE = {'EMBEDDER': ...}, or "
-            "pass a vector."
-        )
-        raise ConfigurationError(message)
-    return embed_query(made, query)
