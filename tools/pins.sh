@@ -6,6 +6,10 @@ cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
+"${PYTHON:-python3}" -c 'import sys; sys.exit(sys.version_info >= (3, 11, 3))' || {
+    echo "pins: ${PYTHON:-python3} is newer than 3.11.2, and so may be what is pinned: make pins PYTHON=..." >&2
+    exit 1
+}
 "${PYTHON:-python3}" -m venv "$scratch/venv"
 pip="$scratch/venv/bin/python -m pip --quiet --disable-pip-version-check"
 $pip install --upgrade pip
