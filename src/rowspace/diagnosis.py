@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 __all__ = ["BuildProgress", "Finding", "IndexState", "IndexStatus", "SearchPlan", "Severity", "WatchBuild"]
 
+# The oldest PostgreSQL that the tests pass on: 13 takes no array in binary whose elements are of another type's OID.
+_POSTGRESQL = 14
+
 #: `missing` is wanted and not there; `invalid` was left behind by a build that failed, and serves no search.
 IndexState = Literal["valid", "invalid", "building", "missing"]
 
@@ -119,3 +122,36 @@ class Finding:
     what: str
     why: str
     fix: str
+
+
+def too_old(postgresql: int, pgvector: str | None) -> Finding | None:
+    """Return what is wrong where the server, or the extension, is older than what Rowspace works with.
+
+    Args:
+        postgresql: the number of the server's major version.
+        pgvector: the version of the extension; None where it is not there.
+    """
+    if postgresql < _POSTGRESQL:
+        return Finding(
+            "extension",
+            "error",
+            "server",
+            f"The server is PostgreSQL {postgresql}.",
+            f"Rowspace needs {_POSTGRESQL}: an earlier one does not take the array in which many queries are sent.",
+            f"Move the database to PostgreSQL {_POSTGRESQL} or newer.",
+        )
+    if pgvector is not None and parts_of(pgvector) < (0, 8):
+        return Finding(
+            "extension",
+            "error",
+            "vector",
+            f"pgvector is {pgvector}.",
+            "Iterative scans came with 0.8: before, a filtered search cannot go on until it has k rows.",
+            "Install pgvector 0.8 or newer on the server, and where a database has it, ALTER EXTENSION vector UPDATE;",
+        )
+    return None
+
+
+def parts_of(version: str) -> tuple[int, ...]:
+    """Return a version as numbers that compare."""
+    return tuple(int(part) for part in version.split(".")[:3] if part.isdecimal())

@@ -115,7 +115,7 @@ class EmbedderFailed(RowspaceError, RuntimeError):
 
 
 class SchemaNotReady(RowspaceError):
-    """The tables or the extension are missing, as the migrations have not run, or the extension is too old."""
+    """The tables or the extension are missing, as the migrations have not run, or it or the server is too old."""
 
 
 class PermissionDenied(RowspaceError):

@@ -83,7 +83,6 @@ def test_a_statement_that_is_prepared_stays_pruned(database):
     with database.begin() as session:
         collection = CollectionRepository(session).get("c150")
         documents = DocumentRepository(session, collection)
-        session.execute(text("SELECT pg_stat_force_next_flush()"))
         for _ in range(15):
             assert len(documents.nearest([1, 2, 3, 4], 5)) == 5
         locks = text("SELECT count(DISTINCT relation) FROM pg_locks WHERE pid = pg_backend_pid() AND relation IN "

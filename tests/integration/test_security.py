@@ -41,6 +41,7 @@ POLICY = """
     ALTER TABLE documents ENABLE ROW LEVEL SECURITY;
     CREATE POLICY tenants ON documents USING (metadata ->> 'tenant' = current_setting('app.tenant'));
     CREATE ROLE tenant_app LOGIN PASSWORD 's3cret';
+    REVOKE CREATE ON SCHEMA public FROM PUBLIC;
     GRANT SELECT, INSERT, UPDATE, DELETE ON notes, documents, collections, {partition} TO tenant_app;
 """
 

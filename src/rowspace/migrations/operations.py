@@ -12,11 +12,17 @@ from alembic.operations import MigrateOperation, Operations
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from rowspace.diagnosis import too_old
 from rowspace.errors import PermissionDenied, SchemaNotReady, sqlstate_of
 
 __all__ = ["CreateExtensionOp", "DropExtensionOp"]
 
-_TOO_OLD = text(r"SELECT extversion FROM pg_extension WHERE extname = 'vector' AND extversion ~ '^0\.[0-7](\.|$)'")
+# Of the extension as it is in the database, else as it would be.
+_VERSIONS = text("""
+    SELECT CAST(current_setting('server_version_num') AS integer) / 10000,
+           coalesce((SELECT extversion FROM pg_extension WHERE extname = 'vector'),
+                    (SELECT default_version FROM pg_available_extensions WHERE name = 'vector'))
+""")
 
 
 @Operations.register_operation("create_extension")
@@ -32,7 +38,7 @@ class CreateExtensionOp(MigrateOperation):
 
         Raises:
             PermissionDenied: the role may not create it; the message says what an administrator runs once.
-            SchemaNotReady: its files are not installed on the server, or are those of a pgvector before 0.8.
+            SchemaNotReady: its files are not installed on the server, or it or the server is older than Rowspace needs.
         """
         operations.invoke(cls(name))
 
@@ -73,6 +79,8 @@ class DropExtensionOp(MigrateOperation):
 @Operations.implementation_for(CreateExtensionOp)
 def _create(operations: Operations, operation: CreateExtensionOp) -> None:
     name = operation.name
+    if name == "vector" and not operations.get_context().as_sql:
+        _refuse_old(operations)
     try:
         operations.execute(text(f"CREATE EXTENSION IF NOT EXISTS {_quoted(operations, name)}"))
     except DBAPIError as error:
@@ -91,18 +99,13 @@ def _create(operations: Operations, operation: CreateExtensionOp) -> None:
             )
             raise SchemaNotReady(message) from error
         raise
-    if name == "vector" and not operations.migration_context.as_sql:
-        _refuse_old(operations)
 
 
 def _refuse_old(operations: Operations) -> None:
-    version = operations.get_bind().scalar(_TOO_OLD)
-    if version is not None:
-        message = (
-            f"pgvector is {version} in this database, and a search under a filter needs 0.8. Install pgvector 0.8 or "
-            "newer on the server, run ALTER EXTENSION vector UPDATE where the extension was there before, then migrate "
-            "again."
-        )
+    postgresql, pgvector = operations.get_bind().execute(_VERSIONS).one()
+    old = too_old(postgresql, pgvector)
+    if old is not None:
+        message = f"{old.what} {old.why} {old.fix} Then migrate again."
         raise SchemaNotReady(message)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from operator import attrgetter
 
-from rowspace.diagnosis import Finding, Severity
+from rowspace.diagnosis import Finding, Severity, parts_of, too_old
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.health import Asked, Facts, TableFact
 from rowspace.statements.identifiers import qualified
@@ -35,9 +35,11 @@ def check(facts: Facts) -> list[Finding]:
 
 
 def extension(facts: Facts) -> Iterator[Finding]:
-    """The extension is there, knows iterative scans, and is as new as the server's files."""
+    """The server and the extension are not too old, and the extension is there, as new as the server's files."""
     has, newest = facts.server.extension, facts.server.available
-    if has is None:
+    if (old := too_old(facts.server.postgresql, has)) is not None:
+        yield old
+    elif has is None:
         yield Finding(
             "extension",
             "error",
@@ -46,16 +48,7 @@ def extension(facts: Facts) -> Iterator[Finding]:
             "Nothing of Rowspace works without it.",
             "rowspace db upgrade",
         )
-    elif _version(has) < (0, 8):
-        yield Finding(
-            "extension",
-            "error",
-            "vector",
-            f"pgvector is {has}.",
-            "Iterative scans came with 0.8: before, a filtered search cannot go on until it has k rows.",
-            "Install pgvector 0.8 or newer on the server, then ALTER EXTENSION vector UPDATE;",
-        )
-    elif newest is not None and _version(has) < _version(newest):
+    elif newest is not None and parts_of(has) < parts_of(newest):
         yield Finding(
             "extension",
             "info",
@@ -370,7 +363,3 @@ def _size(count: int) -> str:
     while value >= 1_024 and len(units) > 1:
         value, units = value / 1_024, units[1:]
     return f"{value:.0f} {units[0]}"
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".")[:3] if part.isdecimal())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, BigInteger, Boolean, Float, Result, Text, bindparam, text
+from sqlalchemy import JSON, BigInteger, Boolean, Float, Integer, Result, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import TextualSelect
 
@@ -22,7 +22,8 @@ __all__ = ["SERVER", "Asked", "Facts", "ServerFact", "TableFact", "tables", "tab
 T = TypeVar("T")
 
 SERVER = text("""
-    SELECT (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS extension,
+    SELECT CAST(current_setting('server_version_num') AS integer) / 10000 AS postgresql,
+           (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS extension,
            (SELECT default_version FROM pg_available_extensions WHERE name = 'vector') AS available,
            pg_size_bytes(current_setting('shared_buffers')) AS shared_buffers,
            pg_size_bytes(current_setting('maintenance_work_mem')) AS maintenance_work_mem,
@@ -30,6 +31,7 @@ SERVER = text("""
            (SELECT CAST(extract(epoch FROM now() - stats_reset) AS float)
               FROM pg_stat_database WHERE datname = current_database()) AS counting_since
 """).columns(
+    postgresql=Integer,
     extension=Text,
     available=Text,
     shared_buffers=BigInteger,
@@ -68,8 +70,9 @@ _TABLES = text("""
 
 @dataclass(frozen=True, slots=True)
 class ServerFact:
-    """The server: versions of the extension, sizes in bytes, and for how many seconds it has counted index scans."""
+    """The server: its version and the extension's, sizes in bytes, for how many seconds it has counted index scans."""
 
+    postgresql: int
     extension: str | None
     available: str | None
     shared_buffers: int

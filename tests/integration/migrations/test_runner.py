@@ -224,9 +224,22 @@ def test_a_server_without_pgvector_is_said_to_lack_it(scratch, monkeypatch):
         upgrade(scratch.engine)
 
 
+def test_an_older_server_is_refused(scratch, monkeypatch):
+    with scratch.engine.connect() as connection:
+        has = connection.dialect.server_version_info[0]
+    monkeypatch.setattr("rowspace.diagnosis._POSTGRESQL", has + 1)
+    refused = rf"^The server is PostgreSQL {has}\. Rowspace needs {has + 1}: .* Then migrate again\.$"
+    with pytest.raises(SchemaNotReady, match=refused):
+        upgrade(scratch.engine)
+    assert scratch.tables() == set()
+    monkeypatch.setattr("rowspace.diagnosis._POSTGRESQL", has)
+    upgrade(scratch.engine)
+    assert at_head(scratch.engine)
+
+
 def test_a_pgvector_without_iterative_scans_is_refused(scratch):
     scratch.run("CREATE EXTENSION vector; UPDATE pg_extension SET extversion = '0.7.4' WHERE extname = 'vector'")
-    with pytest.raises(SchemaNotReady, match=r"pgvector is 0\.7\.4 in this database.* Install pgvector 0\.8 or newer"):
+    with pytest.raises(SchemaNotReady, match=r"pgvector is 0\.7\.4\..* Install pgvector 0\.8 or newer"):
         upgrade(scratch.engine)
     assert scratch.tables() == set()
     scratch.run("UPDATE pg_extension SET extversion = '0.8.0' WHERE extname = 'vector'")

@@ -39,7 +39,7 @@ class Refusing:
         self.error = ProgrammingError("EXTENSION", {}, type("Origin", (Exception,), {"sqlstate": sqlstate})("no."))
 
     def get_context(self):
-        return MigrationContext.configure(dialect_name="postgresql")
+        return MigrationContext.configure(dialect_name="postgresql", opts={"as_sql": True})
 
     def execute(self, _):
         raise self.error

@@ -27,7 +27,7 @@ INDEX = IndexFact(
 )
 TABLE = TableFact("s", "docs", 9_000, dimensions={"embedding": 8})
 ASKED = Asked("the collection 'news'", "docs", [PLAN], {"embedding": 8}, "news", "s")
-SERVER = ServerFact("0.8.6", "0.8.6", 2**30, 2**30, 1.1, None)
+SERVER = ServerFact(14, "0.8.6", "0.8.6", 2**30, 2**30, 1.1, None)
 WELL = Facts(SERVER, [TABLE], [INDEX], [ASKED])
 
 
@@ -52,6 +52,8 @@ def test_nothing_is_found_where_all_is_well():
     ("facts", "name", "severity", "what", "fix"),
     [
         (server(extension=None), "extension", "error", "not in this database", "rowspace db upgrade"),
+        (server(postgresql=13), "extension", "error", "PostgreSQL 13", "Move the database to PostgreSQL 14 or newer."),
+        (server(postgresql=13, extension=None), "extension", "error", "PostgreSQL 13", "PostgreSQL 14 or newer."),
         (server(extension="0.7.4"), "extension", "error", "pgvector is 0.7.4", "0.8 or newer"),
         (server(extension="0.8.5"), "extension", "info", "the server has 0.8.6", "ALTER EXTENSION vector UPDATE;"),
         (server(shared_buffers=2**19), "large-indexes", "warning", "have 1 MB, shared_buffers has 512 kB", "halfvec"),

@@ -62,10 +62,9 @@ def _checked(alias: str) -> list[checks.CheckMessage]:
 
 
 def _of_extension(made: Session) -> Iterator[checks.CheckMessage]:
-    server = ServerFact(**made.execute(SERVER).mappings().one())
-    for finding in extension(Facts(server)):
+    for finding in extension(Facts(ServerFact(**made.execute(SERVER).mappings().one()))):
         if finding.severity != "info":
-            hint = "python manage.py migrate" if server.extension is None else finding.fix
+            hint = finding.fix.replace("rowspace db upgrade", "python manage.py migrate")
             yield checks.Warning(f"{finding.what} {finding.why}", hint=hint, id="rowspace.W001")
 
 

@@ -41,6 +41,17 @@ async def fill(session, vectors, index):
     return documents
 
 
+async def counted(session, documents, changes):
+    """Commit, and wait until that many changes are in the server's statistics, which they reach some time later."""
+    table = documents.collection.partition
+    seen = text(f"SELECT n_tup_ins + n_tup_del FROM pg_stat_user_tables WHERE relname = '{table}'")
+    await session.commit()
+    while await session.scalar(seen) != changes:
+        await session.execute(text("SELECT pg_sleep(0.05)"))
+        await session.commit()
+    await session.commit()
+
+
 def about(findings, documents):
     collection = documents.collection
     return {
@@ -57,38 +68,30 @@ async def test_a_collection_with_its_index_is_well(session, vectors):
 
 
 async def test_a_first_load_leaves_nothing_to_find(index_url, vectors):
-    # Counters reach the server's statistics some time after a commit, unless they are told to.
-    counted = text("SELECT pg_stat_force_next_flush()")
-    async with AsyncDatabase.open(index_url) as database:
-        async with database.begin() as session:
-            documents = await fill(session, vectors, HNSW())
-            await documents.create_indexes()
-            await session.execute(counted)
-        async with database.begin() as session:
-            assert about(await AsyncDoctor(session).check(), documents) == {}
-            more = ({"id": f"more {n}", "content": "text", "embedding": v} for n, v in enumerate(vectors))
-            await AsyncDocumentRepository(session, documents.collection).upsert(more)
-            await session.execute(counted)
-        async with database.begin() as session:
-            found = about(await AsyncDoctor(session).check(), documents)
+    async with AsyncDatabase.open(index_url) as database, database.session() as session:
+        documents = await fill(session, vectors, HNSW())
+        await documents.create_indexes()
+        await counted(session, documents, 2_000)
+        assert about(await AsyncDoctor(session).check(), documents) == {}
+        more = ({"id": f"more {n}", "content": "text", "embedding": v} for n, v in enumerate(vectors))
+        await documents.upsert(more)
+        await counted(session, documents, 4_000)
+        found = about(await AsyncDoctor(session).check(), documents)
         assert {name: finding.what for name, finding in found.items()} == {
             "stale-statistics": f"2000 rows of {documents.collection.partition} changed since the last ANALYZE (100%)."
         }
 
 
 async def test_what_was_deleted_is_in_the_graph_until_a_vacuum(index_url, vectors):
-    async with AsyncDatabase.open(index_url) as database:
-        async with database.begin() as session:
-            documents = await fill(session, vectors, HNSW())
-            await documents.create_indexes()
-            partition = documents.collection.partition
-            await session.execute(text(f"ALTER TABLE {partition} SET (autovacuum_enabled = false)"))
-        async with database.begin() as session:
-            documents = AsyncDocumentRepository(session, documents.collection)
-            assert await documents.delete(str(n) for n in range(len(vectors))) == 2_000
-            await session.execute(text("SELECT pg_stat_force_next_flush()"))
-        async with database.begin() as session:
-            found = about(await AsyncDoctor(session).check(), documents)
+    async with AsyncDatabase.open(index_url) as database, database.session() as session:
+        documents = await fill(session, vectors, HNSW())
+        await documents.create_indexes()
+        partition = documents.collection.partition
+        await session.execute(text(f"ALTER TABLE {partition} SET (autovacuum_enabled = false)"))
+        await session.commit()
+        assert await documents.delete(str(n) for n in range(len(vectors))) == 2_000
+        await counted(session, documents, 4_000)
+        found = about(await AsyncDoctor(session).check(), documents)
         assert found["dead-rows"].what == f"{partition} has 2000 dead rows, beside 2000 at the last ANALYZE."
         assert f"VACUUM public.{partition};" in found["dead-rows"].fix
 

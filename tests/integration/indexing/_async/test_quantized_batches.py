@@ -46,7 +46,6 @@ def nearest_of(vectors, query, k):
 
 
 async def scans_of(session, collection):
-    await session.execute(text("SELECT pg_stat_force_next_flush()"))
     name = f"ix_{collection.partition}_embedding"
     return await session.scalar(text("SELECT pg_stat_get_xact_numscans(CAST(:name AS regclass))"), {"name": name})
 

@@ -42,6 +42,17 @@ def fill(session, vectors, index):
     return documents
 
 
+def counted(session, documents, changes):
+    """Commit, and wait until that many changes are in the server's statistics, which they reach some time later."""
+    table = documents.collection.partition
+    seen = text(f"SELECT n_tup_ins + n_tup_del FROM pg_stat_user_tables WHERE relname = '{table}'")
+    session.commit()
+    while session.scalar(seen) != changes:
+        session.execute(text("SELECT pg_sleep(0.05)"))
+        session.commit()
+    session.commit()
+
+
 def about(findings, documents):
     collection = documents.collection
     return {
@@ -58,38 +69,30 @@ def test_a_collection_with_its_index_is_well(session, vectors):
 
 
 def test_a_first_load_leaves_nothing_to_find(index_url, vectors):
-    # Counters reach the server's statistics some time after a commit, unless they are told to.
-    counted = text("SELECT pg_stat_force_next_flush()")
-    with Database.open(index_url) as database:
-        with database.begin() as session:
-            documents = fill(session, vectors, HNSW())
-            documents.create_indexes()
-            session.execute(counted)
-        with database.begin() as session:
-            assert about(Doctor(session).check(), documents) == {}
-            more = ({"id": f"more {n}", "content": "text", "embedding": v} for n, v in enumerate(vectors))
-            DocumentRepository(session, documents.collection).upsert(more)
-            session.execute(counted)
-        with database.begin() as session:
-            found = about(Doctor(session).check(), documents)
+    with Database.open(index_url) as database, database.session() as session:
+        documents = fill(session, vectors, HNSW())
+        documents.create_indexes()
+        counted(session, documents, 2_000)
+        assert about(Doctor(session).check(), documents) == {}
+        more = ({"id": f"more {n}", "content": "text", "embedding": v} for n, v in enumerate(vectors))
+        documents.upsert(more)
+        counted(session, documents, 4_000)
+        found = about(Doctor(session).check(), documents)
         assert {name: finding.what for name, finding in found.items()} == {
             "stale-statistics": f"2000 rows of {documents.collection.partition} changed since the last ANALYZE (100%)."
         }
 
 
 def test_what_was_deleted_is_in_the_graph_until_a_vacuum(index_url, vectors):
-    with Database.open(index_url) as database:
-        with database.begin() as session:
-            documents = fill(session, vectors, HNSW())
-            documents.create_indexes()
-            partition = documents.collection.partition
-            session.execute(text(f"ALTER TABLE {partition} SET (autovacuum_enabled = false)"))
-        with database.begin() as session:
-            documents = DocumentRepository(session, documents.collection)
-            assert documents.delete(str(n) for n in range(len(vectors))) == 2_000
-            session.execute(text("SELECT pg_stat_force_next_flush()"))
-        with database.begin() as session:
-            found = about(Doctor(session).check(), documents)
+    with Database.open(index_url) as database, database.session() as session:
+        documents = fill(session, vectors, HNSW())
+        documents.create_indexes()
+        partition = documents.collection.partition
+        session.execute(text(f"ALTER TABLE {partition} SET (autovacuum_enabled = false)"))
+        session.commit()
+        assert documents.delete(str(n) for n in range(len(vectors))) == 2_000
+        counted(session, documents, 4_000)
+        found = about(Doctor(session).check(), documents)
         assert found["dead-rows"].what == f"{partition} has 2000 dead rows, beside 2000 at the last ANALYZE."
         assert f"VACUUM public.{partition};" in found["dead-rows"].fix
 

@@ -47,7 +47,6 @@ def nearest_of(vectors, query, k):
 
 
 def scans_of(session, collection):
-    session.execute(text("SELECT pg_stat_force_next_flush()"))
     name = f"ix_{collection.partition}_embedding"
     return session.scalar(text("SELECT pg_stat_get_xact_numscans(CAST(:name AS regclass))"), {"name": name})
 
