@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Processes that run tests, each on a server of its own: as many as processors. One where a database is given.
+# Processes that run tests, each on a server of its own: tests/conftest.py counts processors and memory. One where a
+# database is given.
 WORKERS ?= $(if $(ROWSPACE_TEST_DATABASE_URL),0,logical)
 
 # pip's talk is of interest when it fails; --quiet would keep the reason of a conflict to itself.

@@ -1,10 +1,15 @@
-"""What every test shares: one server for the whole run, nothing of what its user has set, and no skip at a gate."""
+"""What every test shares: one server for the whole run, nothing of what its user has set, and no skip at a gate.
+
+And how many processes run them: no more than the memory takes; if one is killed all the same, the run ends and says so.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -25,12 +30,56 @@ OTHERS = (
 # A skip that the gate accepts: its reason, word for word, beside the why.
 ALLOWED_SKIPS: frozenset[str] = frozenset()
 
+# Bytes that a process takes in the whole run, with its server and with what its tests start.
+A_PROCESS = 1_250 * 2**20
+
+KILLED = pytest.StashKey[str]()
+
 
 def pytest_configure(config: pytest.Config) -> None:
     _forget_the_users_settings()
     # Where Rowspace is not installed, but runs from its sources, there is no entry point that does it.
     if not config.pluginmanager.has_plugin("rowspace"):
         config.pluginmanager.register(plugin, "rowspace")
+    # By itself xdist replaces a process that was killed, which runs the same test again, or waits for ever.
+    if getattr(config.option, "maxworkerrestart", "") is None:
+        config.option.maxworkerrestart = "0"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Have a process run tests for each processor that this one may use, as far as the memory goes."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(processors, _memory() // A_PROCESS))
+
+
+def _memory(root: Path = Path("/")) -> int:
+    """Return the bytes of memory of this machine, or as many as a container or a service may take of them."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    with suppress(OSError):  # it is no Linux
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            group = line.split(":", 2)[2].strip("/")
+            for top, name in (("sys/fs/cgroup", "memory.max"), ("sys/fs/cgroup/memory", "memory.limit_in_bytes")):
+                # What is above counts too. A container sees its own at the top, where the path may be that outside.
+                limits = [above / name for above in (root / top / group / name).parents]
+                texts = [limit.read_text().strip() for limit in limits if limit.exists()]
+                found += [int(text) for text in texts if text != "max"]
+    return min(found)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error) -> None:
+    if error == "Not properly terminated":
+        node.config.stash[KILLED] = node.gateway.id
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    if KILLED in config.stash:
+        terminalreporter.write_line(
+            f"The process {config.stash[KILLED]} was killed, most likely for want of memory: each takes up to "
+            f"{A_PROCESS / 2**30:.1f} GB with its server, of {_memory() / 2**30:.1f} GB here. Give more, or run fewer: "
+            "make test WORKERS=1"
+        )
 
 
 def _forget_the_users_settings() -> None:

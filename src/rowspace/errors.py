@@ -278,10 +278,12 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
         r"53300|(?:08000)? .*FATAL:\s+(?:too many connections|sorry, too many clients|remaining connection slots)": (
             "Give the pools of its clients a smaller pool_size and max_overflow, or the server more max_connections."
         ),
-        "53100": (
-            "Make room on the server's disk, or in its /dev/shm, where a parallel build has its memory, and run it "
-            "again."
+        "53100 .*shared memory segment": (
+            "A parallel build has its memory in the server's /dev/shm, which Docker makes 64 MB: give that more, as "
+            "shm_size or --shm-size does, or build in one process: by --workers 0 or parallel_workers=0 where that can "
+            'be said, else for one command by PGOPTIONS="-c max_parallel_maintenance_workers=0".'
         ),
+        "53100": "Make room on the server's disk, and run it again.",
         "08P01": "A pooler such as PgBouncer says so. Its pools may be full (default_pool_size); its log tells more.",
         "25P03": (
             "The session waited in a transaction for longer than idle_in_transaction_session_timeout: run it again."

@@ -442,3 +442,15 @@ def test_an_ivfflat_build_that_needs_more_memory_says_where_it_gets_it():
     locked = map_error(wrapped("canceling statement due to lock timeout", "55P03"))
     assert isinstance(locked, errors.TransactionConflict)
     assert "pg_stat_activity" in str(locked)
+
+
+def test_a_parallel_build_without_room_in_shared_memory_says_how_it_gets_some():
+    full = "No space left on device"
+    shared = map_error(
+        wrapped(f'could not resize shared memory segment "/PostgreSQL.1" to 265326016 bytes: {full}', "53100")
+    )
+    assert isinstance(shared, errors.StoreUnavailable)
+    assert "shm_size" in str(shared)
+    assert "--workers 0" in str(shared)
+    disk = str(map_error(wrapped(f'could not extend file "base/16385/16453": {full}', "53100")))
+    assert disk.endswith("Make room on the server's disk, and run it again.")

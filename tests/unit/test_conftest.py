@@ -1,10 +1,12 @@
 """What conftest.py promises: with ROWSPACE_TEST_NO_SKIP=1 a skip is a failure, an expected failure is not.
 
-And nothing that the user has set for their own databases reaches a test.
+And nothing that the user has set for their own databases reaches a test. No more processes run tests than the memory
+takes, and one that is killed ends the run.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -78,3 +80,41 @@ def test_what_the_user_has_set_reaches_no_test(run, monkeypatch, database, kept)
     """
     status, output = run(textwrap.dedent(source), "1")
     assert status == pytest.ExitCode.OK, output
+
+
+@pytest.mark.parametrize("options", [(), ("--dist=loadfile",)], ids=["load", "loadfile"])
+def test_a_process_that_is_killed_ends_the_run(run, options):
+    source = "import os, signal\ndef test_one(): os.kill(os.getpid(), signal.SIGKILL)\ndef test_two(): ..."
+    status, output = run(source, "1", "-p", "xdist", "--numprocesses=1", *options)
+    assert status == pytest.ExitCode.TESTS_FAILED, output
+    assert "worker 'gw0' crashed while running 'test_sample.py::test_one'" in output
+    assert "The process gw0 was killed, most likely for want of memory" in output
+
+
+@pytest.mark.parametrize(
+    ("groups", "limits"),
+    [
+        ("0::/", {"": "{}"}),
+        ("0::/user.slice/run-1.scope", {"user.slice": "{}", "user.slice/run-1.scope": "max"}),
+        ("0::/docker/5f", {"": "{}"}),
+        ("4:memory:/docker/5f\n0::/", {"memory": "9223372036854771712", "memory/docker/5f": "{}"}),
+        ("4:memory:/docker/5f\n0::/docker/5f", {"memory": "{}"}),
+    ],
+    ids=["container", "scope", "container without its namespace", "version 1", "container of version 1"],
+)
+@pytest.mark.parametrize(("mebibytes", "processes"), [(512, 1), (2_048, 1), (3_072, 2), (4_096, 3), (2**30, 3)])
+def test_no_more_processes_than_the_memory_takes(tmp_path, monkeypatch, groups, limits, mebibytes, processes):
+    spec = importlib.util.spec_from_file_location("conftest_of_all", CONFTEST)
+    conftest = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(conftest)
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(groups + "\n")
+    for place, limit in limits.items():
+        name = "memory.limit_in_bytes" if "memory" in groups else "memory.max"
+        (tmp_path / "sys/fs/cgroup" / place).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sys/fs/cgroup" / place / name).write_text(limit.format(mebibytes * 2**20) + "\n")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(os, "sysconf", lambda name: 2**25 if name.endswith("PAGES") else 2**12)
+    memory = conftest._memory
+    monkeypatch.setattr(conftest, "_memory", lambda: memory(tmp_path))
+    assert conftest.pytest_xdist_auto_num_workers() == processes
