@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import errno
+import os
+import pwd
+
 import pytest
 
 from rowspace.embedded import default_data_dir
+from rowspace.embedded._wheel import reason
+from rowspace.errors import StoreUnavailable
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +31,24 @@ def test_where_the_data_is_by_default(monkeypatch, tmp_path, variables, expected
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(home=tmp_path))
     assert default_data_dir() == tmp_path / expected
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
+    def unknown(_):
+        raise KeyError
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(StoreUnavailable, match="no home: set ROWSPACE_DATA_DIR to a directory"):
+        default_data_dir()
+
+
+@pytest.mark.parametrize("fault", [errno.EROFS, errno.EACCES, errno.EEXIST])
+def test_a_place_that_cannot_be_written_to_is_named_with_the_way_out(tmp_path, fault):
+    (tmp_path / "PG_VERSION").touch()
+    (tmp_path / "log").write_text("LOG:  shut down\n")
+    why = reason(OSError(fault, os.strerror(fault), "/away"), tmp_path)
+    assert (
+        why == f"[Errno {fault}] {os.strerror(fault)}: '/away'. "
+        "Set ROWSPACE_DATA_DIR to a directory that this user may make, or write to."
+    )

@@ -23,11 +23,21 @@ DATABASE = "rowspace"
 
 
 def default_data_dir() -> Path:
-    """Return where the server keeps its data: `ROWSPACE_DATA_DIR`, else the user's data directory."""
+    """Return where the server keeps its data: `ROWSPACE_DATA_DIR`, else the user's data directory.
+
+    Raises:
+        StoreUnavailable: neither is there, as the user has no home.
+    """
     given = os.environ.get("ROWSPACE_DATA_DIR")
     if given:
         return Path(given).expanduser().resolve()
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    try:
+        home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    except RuntimeError as error:
+        message = (
+            "The embedded PostgreSQL has no place, as this user has no home: set ROWSPACE_DATA_DIR to a directory."
+        )
+        raise StoreUnavailable(message) from error
     return Path(home) / "rowspace" / "postgresql-18"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
@@ -23,6 +24,9 @@ _quiet = logging.NullHandler()
 
 #: macOS may have no C of Unicode.
 _LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
+
+#: The system's reasons why there can be no directory.
+_NO_PLACE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST}
 
 #: Seconds between two looks at a server that starts.
 _PAUSE = 0.1
@@ -148,10 +152,13 @@ def _is_alive(pid: int) -> bool:
 
 def reason(error: Exception, data_dir: Path) -> str:
     """Return why a server does not start: the last line of its log, if it came to write one."""
+    told = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in _NO_PLACE:
+        return f"{told}. Set ROWSPACE_DATA_DIR to a directory that this user may make, or write to."
     try:
         if not (data_dir / "PG_VERSION").exists() and (data_dir.is_file() or any(data_dir.iterdir())):
             return "something else is there. Set ROWSPACE_DATA_DIR to a directory that is empty, or not there yet."
         last = (data_dir / "log").read_text("utf-8", "replace").strip().splitlines()[-1:]
     except OSError:
         last = []
-    return last[0] if last else " ".join(str(error).split())
+    return last[0] if last else told
