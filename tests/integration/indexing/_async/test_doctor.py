@@ -41,6 +41,14 @@ async def fill(session, vectors, index):
     return documents
 
 
+async def filled_alone(session, vectors):
+    """Fill a collection and build its indexes; autovacuum, which would analyse it meanwhile, stays away."""
+    documents = await fill(session, vectors, HNSW())
+    await documents.create_indexes()
+    await session.execute(text(f"ALTER TABLE {documents.collection.partition} SET (autovacuum_enabled = false)"))
+    return documents
+
+
 async def counted(session, documents, changes):
     """Commit, and wait until that many changes are in the server's statistics, which they reach some time later."""
     table = documents.collection.partition
@@ -69,8 +77,7 @@ async def test_a_collection_with_its_index_is_well(session, vectors):
 
 async def test_a_first_load_leaves_nothing_to_find(index_url, vectors):
     async with AsyncDatabase.open(index_url) as database, database.session() as session:
-        documents = await fill(session, vectors, HNSW())
-        await documents.create_indexes()
+        documents = await filled_alone(session, vectors)
         await counted(session, documents, 2_000)
         assert about(await AsyncDoctor(session).check(), documents) == {}
         more = ({"id": f"more {n}", "content": "text", "embedding": v} for n, v in enumerate(vectors))
@@ -84,10 +91,8 @@ async def test_a_first_load_leaves_nothing_to_find(index_url, vectors):
 
 async def test_what_was_deleted_is_in_the_graph_until_a_vacuum(index_url, vectors):
     async with AsyncDatabase.open(index_url) as database, database.session() as session:
-        documents = await fill(session, vectors, HNSW())
-        await documents.create_indexes()
+        documents = await filled_alone(session, vectors)
         partition = documents.collection.partition
-        await session.execute(text(f"ALTER TABLE {partition} SET (autovacuum_enabled = false)"))
         await session.commit()
         assert await documents.delete(str(n) for n in range(len(vectors))) == 2_000
         await counted(session, documents, 4_000)

@@ -42,6 +42,14 @@ def fill(session, vectors, index):
     return documents
 
 
+def filled_alone(session, vectors):
+    """Fill a collection and build its indexes; autovacuum, which would analyse it meanwhile, stays away."""
+    documents = fill(session, vectors, HNSW())
+    documents.create_indexes()
+    session.execute(text(f"ALTER TABLE {documents.collection.partition} SET (autovacuum_enabled = false)"))
+    return documents
+
+
 def counted(session, documents, changes):
     """Commit, and wait until that many changes are in the server's statistics, which they reach some time later."""
     table = documents.collection.partition
@@ -70,8 +78,7 @@ def test_a_collection_with_its_index_is_well(session, vectors):
 
 def test_a_first_load_leaves_nothing_to_find(index_url, vectors):
     with Database.open(index_url) as database, database.session() as session:
-        documents = fill(session, vectors, HNSW())
-        documents.create_indexes()
+        documents = filled_alone(session, vectors)
         counted(session, documents, 2_000)
         assert about(Doctor(session).check(), documents) == {}
         more = ({"id": f"more {n}", "content": "text", "embedding": v} for n, v in enumerate(vectors))
@@ -85,10 +92,8 @@ def test_a_first_load_leaves_nothing_to_find(index_url, vectors):
 
 def test_what_was_deleted_is_in_the_graph_until_a_vacuum(index_url, vectors):
     with Database.open(index_url) as database, database.session() as session:
-        documents = fill(session, vectors, HNSW())
-        documents.create_indexes()
+        documents = filled_alone(session, vectors)
         partition = documents.collection.partition
-        session.execute(text(f"ALTER TABLE {partition} SET (autovacuum_enabled = false)"))
         session.commit()
         assert documents.delete(str(n) for n in range(len(vectors))) == 2_000
         counted(session, documents, 4_000)
