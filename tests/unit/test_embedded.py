@@ -43,12 +43,17 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
         default_data_dir()
 
 
-@pytest.mark.parametrize("fault", [errno.EROFS, errno.EACCES, errno.EEXIST])
-def test_a_place_that_cannot_be_written_to_is_named_with_the_way_out(tmp_path, fault):
+@pytest.mark.parametrize("at", [".", ".."])
+def test_a_place_that_cannot_be_written_to_is_named_with_the_way_out(tmp_path, at):
     (tmp_path / "PG_VERSION").touch()
     (tmp_path / "log").write_text("LOG:  shut down\n")
-    why = reason(OSError(fault, os.strerror(fault), "/away"), tmp_path)
-    assert (
-        why == f"[Errno {fault}] {os.strerror(fault)}: '/away'. "
-        "Set ROWSPACE_DATA_DIR to a directory that this user may make, or write to."
+    denied = OSError(errno.EACCES, os.strerror(errno.EACCES), str((tmp_path / at).resolve()))
+    assert reason(denied, tmp_path).endswith(
+        f"{denied.filename}'. Set ROWSPACE_DATA_DIR to a directory that this user may make, or write to."
+    )
+
+
+def test_a_program_that_may_not_be_run_is_no_fault_of_the_place(tmp_path):
+    assert reason(OSError(errno.EACCES, "Permission denied", "/wheel/initdb"), tmp_path) == (
+        "[Errno 13] Permission denied: '/wheel/initdb'"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import stat
@@ -24,9 +23,6 @@ _quiet = logging.NullHandler()
 
 #: macOS may have no C of Unicode.
 _LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
-
-#: The system's reasons why there can be no directory.
-_NO_PLACE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST}
 
 #: Seconds between two looks at a server that starts.
 _PAUSE = 0.1
@@ -153,7 +149,8 @@ def _is_alive(pid: int) -> bool:
 def reason(error: Exception, data_dir: Path) -> str:
     """Return why a server does not start: the last line of its log, if it came to write one."""
     told = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.errno in _NO_PLACE:
+    # The directory itself or one above it; not a program of the wheel's that may not be run.
+    if isinstance(error, OSError) and error.filename and data_dir.is_relative_to(error.filename):
         return f"{told}. Set ROWSPACE_DATA_DIR to a directory that this user may make, or write to."
     try:
         if not (data_dir / "PG_VERSION").exists() and (data_dir.is_file() or any(data_dir.iterdir())):

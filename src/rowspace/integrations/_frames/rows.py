@@ -83,7 +83,8 @@ class Rows:
         if others and not has_meta:
             message = f"There is no column {others[0]!r} to write to; there are {', '.join(known)}."
             raise InvalidRow(message)
-        keys = ("id",) if tables is None else tables.keys if columns.keys() >= set(tables.keys) else ()
+        primary = ("id",) if tables is None else tables.keys
+        keys = primary if columns.keys() >= {*primary} else ()
         vector = "embedding" if tables is None else tables.vector
         dimension = over.dimension if isinstance(over, Collection) else tables.dimension if tables else None
         metadata = {name: key_of(name, {*known, "metadata"}) for name in others}
