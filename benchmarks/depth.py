@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -63,12 +63,22 @@ def _measures(database: Database, filled: Filled, turns: int) -> Iterator[Measur
             yield from _filtered(variants, partial(_found, documents, filled, case), case, turns)
         yield _batch(SearchRepository(session, filled.collection), documents, filled, max(10, turns // 10))
         yield _hybrid(HybridRepository(session, filled.collection), connection, filled, turns)
-        # Locks of theirs would be waited for.
-        session.rollback()
-        connection.rollback()
-        IndexBuilder(database.engine, filled.collection).cluster("bucket", maintenance_work_mem="512MB")
-        for case in (replace(case, name=f"{case.name}, clustered") for case in _CASES[1:]):
-            yield from _filtered({"raw unfiltered": unfiltered}, partial(_found, documents, filled, case), case, turns)
+        builder = IndexBuilder(database.engine, filled.collection)
+
+        def filtered(cases: Iterable[Case], after: str = "") -> Iterator[Measure]:
+            for case in (replace(case, name=case.name + after) for case in cases):
+                found = partial(_found, documents, filled, case)
+                yield from _filtered({"raw unfiltered": unfiltered}, found, case, turns)
+            # Locks of theirs would be waited for.
+            session.rollback()
+            connection.rollback()
+
+        yield from filtered([_RANGE])
+        builder.create_key_index("bucket")
+        yield from filtered([*_CASES[1:], replace(_RANGE, at_most=1.3)], ", key index")
+        builder.drop_key_index("bucket")
+        builder.cluster("bucket", maintenance_work_mem="512MB")
+        yield from filtered(_CASES[1:], ", clustered")
 
 
 _CASES = (
@@ -82,6 +92,12 @@ _CASES = (
         lambda turn: turn % 100,
         at_most=1.3,
     ),
+)
+
+
+#: As many rows as pass the second, in a way that an index on all of the metadata does not serve.
+_RANGE = Case(
+    "1 %, a range", lambda turn: {"bucket": {"$gte": turn % 100, "$lt": turn % 100 + 1}}, "", lambda turn: turn
 )
 
 

@@ -225,6 +225,10 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
         "21000 .*affect row a second time": (
             "Two rows of a batch have keys that are one to the server, as 'A' and 'a' of citext: give one of them."
         ),
+        "54000 .*index row size": (
+            "An entry of a b-tree index holds 2,704 bytes: shorten the value. A number of 5,000 digits or more at a "
+            "metadata key that has an index of its own is stored as text."
+        ),
     },
     DimensionMismatch: {"22000 .*dimensions": None},
     InvalidVector: {

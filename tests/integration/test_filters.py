@@ -21,6 +21,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    and_,
     create_engine,
     func,
     literal,
@@ -32,7 +33,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, asyncpg
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from rowspace.filters import compile_filter
+from rowspace.filters import compile_filter, filter_parts, key_path, parameters_of
+from rowspace.repositories.subjects import _predicates
+from rowspace.statements.indexing import planned_key
 
 TABLES = MetaData()
 ITEMS = Table("filter_items", TABLES, Column("id", Integer, primary_key=True), Column("metadata", JSONB))
@@ -160,7 +163,10 @@ def random_value(dice: random.Random, depth: int) -> Any:
 def documents() -> list[Any]:
     dice = random.Random(20)
     objects = [{key: random_value(dice, 2) for key in dice.sample(KEYS, dice.randrange(5))} for _ in range(250)]
-    return [*objects, {}, [], [{"a": 1}], "a", 1, None, {"a": [1, [2]]}, {"a": [[1]]}, {"a": {"b": {"a": 1}}}]
+    odd = [{}, [], [{"a": 1}], "a", 1, None, {"a": [1, [2]]}, {"a": [[1]]}, {"a": {"b": {"a": 1}}}, {"a": {"0": 1}}]
+    # What does not fit in an index as a whole, or in a float.
+    values = ("a" * 250, "a" * 250 + "b", "a" * 200, 10**3000, -(10**3000), 0.1, 2**53 + 1)
+    return [*objects, *odd, *({"a": value} for value in values)]
 
 
 def escaped(name: str) -> str:
@@ -243,10 +249,10 @@ def predicate_of(filter_: dict[str, Any], column: Any = META) -> ColumnElement[b
     return predicate
 
 
-def found(connection: Connection, predicate: ColumnElement[bool], *, by_index: bool = False) -> set[int]:
+def found(connection: Connection, predicate: ColumnElement[bool], *, by_index: bool = False, **values: str) -> set[int]:
     scan, index = ("off", "on") if by_index else ("on", "off")
     connection.exec_driver_sql(f"SET enable_seqscan = {scan}; SET enable_bitmapscan = {index}")
-    return set(connection.scalars(select(ITEMS.c.id).where(predicate)))
+    return set(connection.scalars(select(ITEMS.c.id).where(predicate), values))
 
 
 @settings(on_database)
@@ -265,6 +271,57 @@ def test_agrees_with_the_evaluator(connection: Connection, stored: dict[int, Any
     assert found(connection, predicate) == expected
     assert found(connection, predicate, by_index=True) == expected
     assert found(connection, not_(predicate)) == stored.keys() - expected
+
+
+INDEXED = [*map(escaped, KEYS), "a.b", "b.a", "a.0"]
+
+
+@pytest.fixture(scope="module")
+def indexed(connection: Connection, stored: dict[int, Any]) -> dict[int, Any]:
+    """Rows of a table with an index on each of several keys."""
+    connection.rollback()
+    with connection.engine.begin() as opened:
+        for key in INDEXED:
+            opened.exec_driver_sql(f"CREATE INDEX ON filter_items USING {planned_key(key)[1]}".replace("%", "%%"))
+        opened.exec_driver_sql("ANALYZE filter_items")
+    return stored
+
+
+def keyed(filter_: dict[str, Any], *, whole: bool) -> tuple[list[ColumnElement[bool]], dict[str, str]]:
+    """Return the predicate of a filter, and that of a search of few rows where there is one; and the values."""
+    parts = filter_parts(filter_, tuple(map(key_path, INDEXED)), whole=whole)
+    clauses, few, _ = _predicates(META, tuple(parts))
+    return [and_(*some) for some in (clauses, few) if some], parameters_of(parts)
+
+
+comparisons = st.dictionaries(
+    st.sampled_from(INDEXED),
+    scalars
+    | st.dictionaries(st.sampled_from(["$gt", "$gte", "$lt", "$lte", "$eq"]), orderable, min_size=1, max_size=2),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(on_database)
+@given(comparisons | filters, st.booleans())
+@example({"a": {"$gte": "a" * 199}}, False)
+@example({"a": {"$gt": "a" * 200}}, False)
+@example({"a": "a" * 250}, False)
+@example({"a": {"$lt": "a" * 199 + "b"}}, False)
+@example({"a": {"$gt": 10**2999}}, False)
+@example({"a": {"$lt": -(10**2999)}}, False)
+@example({"a": 0.1}, False)
+@example({"a": {"$gt": 2**53}}, True)
+@example({"a.0": 1}, False)
+def test_indexes_on_keys_change_nothing(
+    connection: Connection, indexed: dict[int, Any], filter_: dict[str, Any], whole: bool
+) -> None:
+    expected = {id_ for id_, document in indexed.items() if holds(filter_, document)}
+    predicates, values = keyed(filter_, whole=whole)
+    for predicate in predicates:
+        assert found(connection, predicate, **values) == expected
+        assert found(connection, predicate, by_index=True, **values) == expected
 
 
 ODD_TEXT = st.lists(

@@ -317,6 +317,9 @@ def test_a_text_too_long_for_its_index_is_told_from_other_limits():
     assert type(map_error(text)) is errors.InvalidText
     assert str(map_error(text)).endswith("cut it into parts.")
     assert map_error(wrapped("column cannot have more than 2000 dimensions for hnsw index", "54000")) is None
+    entry = map_error(wrapped('index row size 6024 exceeds btree version 4 maximum 2704 for index "a"', "54000"))
+    assert type(entry) is errors.InvalidRow
+    assert str(entry).endswith("is stored as text.")
 
 
 def test_what_was_noted_of_an_error_is_kept():

@@ -67,6 +67,10 @@ def create(
         str | None, typer.Option(help="halfvec or bit: a smaller index, whose hits are ranked again by true distance.")
     ] = None,
     language: Annotated[str, typer.Option(help="The text-search configuration.")] = "simple",
+    key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY", help="A metadata key with an index of its own, for ranges of it; may be repeated."),
+    ] = None,
 ) -> None:
     """Create a collection.
 
@@ -75,13 +79,16 @@ def create(
       rowspace collections create notes
       rowspace collections create articles --dimension 1536 --distance inner_product
       rowspace collections create large --dimension 3072 --quantize bit
+      rowspace collections create news --key published --key author.name
     """  # noqa: D301
     from rowspace.cli.embedders import embedder_of
 
     spec = _spec(index, distance, quantize)
     settings = settings_of(context)
     with service(settings, embedder_of(settings.embedder) if dimension is None else None) as documents:
-        made = documents.create_collection(name, dimension, distance=distance, index=spec, language=language)
+        made = documents.create_collection(
+            name, dimension, distance=distance, index=spec, language=language, indexed_keys=key or ()
+        )
     say(f"Created {name!r}.")
     if made.index.get("quantize") != quantize:
         say(f"{made.dimension:,} dimensions are more than an index of vector holds: its index is built on halfvec.")

@@ -39,6 +39,9 @@ def build(
     memory: _Memory = None,
     workers: _Workers = None,
     block_writes: _Blocking = False,
+    key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Make one on this metadata key, for filters by ranges of it.")
+    ] = None,
 ) -> None:
     """Make the indexes of a collection that are missing or INVALID. Writers go on meanwhile.
 
@@ -46,11 +49,13 @@ def build(
     Examples:
       rowspace index build articles
       rowspace index build articles --memory 2GB --workers 4
+      rowspace index build articles --key published
     """  # noqa: D301
+    options: dict[str, Any] = {"concurrently": not block_writes, "maintenance_work_mem": memory}
     with _builder(settings_of(context), name) as builder, _bar() as progress:
-        found = builder.create(
-            concurrently=not block_writes, maintenance_work_mem=memory, parallel_workers=workers, progress=progress
-        )
+        if key is not None:
+            builder.create_key_index(key, **options, progress=progress)
+        found = builder.create(**options, parallel_workers=workers, progress=progress)
     _print(found)
 
 
@@ -142,18 +147,24 @@ def drop(
     context: typer.Context,
     name: _Name,
     *,
+    key: Annotated[str | None, typer.Option(metavar="KEY", help="Drop that on this metadata key in its place.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Drop the vector index of a collection. Its searches are exact from then on.
 
     \b
-    Example:
+    Examples:
       rowspace index drop articles --yes
+      rowspace index drop articles --key published
     """  # noqa: D301
+    which = "the vector index" if key is None else f"the index on {key!r}"
     with _builder(settings_of(context), name) as builder:
-        confirm(f"Drop the vector index of {name!r}?", yes=yes)
-        builder.drop()
-    say(f"Dropped the vector index of {name!r}.")
+        confirm(f"Drop {which} of {name!r}?", yes=yes)
+        if key is None:
+            builder.drop()
+        else:
+            builder.drop_key_index(key)
+    say(f"Dropped {which} of {name!r}.")
 
 
 def tune(

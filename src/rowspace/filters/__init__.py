@@ -10,24 +10,36 @@ text never depends on them. Filters over ordinary columns are not here: for thos
 from rowspace.filters._compile import (
     DOCUMENT,
     PATH,
+    Part,
     compile_filter,
+    filter_parts,
     filter_predicate,
     filter_values,
+    parameter_of,
+    parameters_of,
     unseen_predicate,
 )
-from rowspace.filters._conditions import Condition
+from rowspace.filters._conditions import Condition, Path
 from rowspace.filters._jsonpath import to_containment, to_jsonpath
+from rowspace.filters._keys import MAX_KEY_TEXT, KeyTest
 from rowspace.filters._parse import Filter, key_path, parse
 
 __all__ = [
     "DOCUMENT",
+    "MAX_KEY_TEXT",
     "PATH",
     "Condition",
     "Filter",
+    "KeyTest",
+    "Part",
+    "Path",
     "compile_filter",
+    "filter_parts",
     "filter_predicate",
     "filter_values",
     "key_path",
+    "parameter_of",
+    "parameters_of",
     "parse",
     "to_containment",
     "to_jsonpath",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Boolean, ColumnElement, Dialect, String, and_, bindparam, cast, select
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.sql.elements import SQLCoreOperations
-from sqlalchemy.types import UserDefinedType
+from sqlalchemy.types import TypeEngine, UserDefinedType
 
+from rowspace.filters._conditions import Path
 from rowspace.filters._jsonpath import to_containment, to_jsonpath
+from rowspace.filters._keys import KeyTest, split
 from rowspace.filters._parse import Filter, parse
 from rowspace.filters._values import to_json
 
@@ -20,6 +22,9 @@ _Items = tuple[tuple[str, Any], ...]
 
 #: The names of the two parameters.
 DOCUMENT, PATH = "rowspace_document", "rowspace_jsonpath"
+
+#: What a filter consists of: comparisons of one key, and either of the two.
+Part: TypeAlias = KeyTest | str
 
 
 def compile_filter(filter_: Filter | None, /, column: SQLCoreOperations[Any]) -> ColumnElement[bool] | None:
@@ -43,17 +48,40 @@ def filter_values(filter_: Filter | None, /) -> dict[str, str]:
     Raises:
         InvalidFilter: as in `compile_filter`.
     """
+    return parameters_of(filter_parts(filter_))
+
+
+def filter_parts(filter_: Filter | None, /, keys: tuple[Path, ...] = (), *, whole: bool = False) -> dict[Part, str]:
+    """Return the values of a filter's parts: comparisons that indexes on metadata keys serve, then `filter_values`.
+
+    Args:
+        filter_: the filter.
+        keys: paths that have an index of their own.
+        whole: let the values of `filter_values` say all of the filter, not only what is left.
+
+    Raises:
+        InvalidFilter: as in `compile_filter`.
+    """
     items = _small(filter_) if type(filter_) is dict else None
-    return _values(filter_) if items is None else {**_kept(items)}
+    return _parts(filter_, keys, whole=whole) if items is None else {**_kept(items, keys, whole=whole)}
 
 
-def _values(filter_: Filter | None) -> dict[str, str]:
+def parameters_of(parts: Mapping[Part, str]) -> dict[str, str]:
+    """Return the values of the parts of a filter by the names of their parameters."""
+    return {part.name if isinstance(part, KeyTest) else part: value for part, value in parts.items()}
+
+
+def _parts(filter_: Filter | None, keys: tuple[Path, ...], *, whole: bool) -> dict[Part, str]:
     condition = parse(filter_)
     if condition is None:
         return {}
-    document, rest = to_containment(condition)
-    values = {DOCUMENT: to_json(document)} if document else {}
-    return values if rest is None else {**values, PATH: to_jsonpath(rest)}
+    tests, rest = split(condition, keys)
+    parts: dict[Part, str] = dict(tests.items())
+    if whole or rest is not None:
+        document, path = to_containment(condition if whole or rest is None else rest)
+        parts |= {DOCUMENT: to_json(document)} if document else {}
+        parts |= {} if path is None else {PATH: to_jsonpath(path)}
+    return parts
 
 
 def _small(filter_: dict[Any, Any], *, nested: bool = False) -> _Items | None:
@@ -70,10 +98,10 @@ def _small(filter_: dict[Any, Any], *, nested: bool = False) -> _Items | None:
 
 
 @lru_cache(1_024)
-def _kept(items: _Items) -> dict[str, str]:
+def _kept(items: _Items, keys: tuple[Path, ...], *, whole: bool) -> dict[Part, str]:
     # A tenant, a language: reading the filter again takes twenty times as long. No text equals a number, and no entry
     # is a tuple but one of operators.
-    return _values({key: dict(value) if type(value) is tuple else value for key, value in items})
+    return _parts({key: dict(value) if type(value) is tuple else value for key, value in items}, keys, whole=whole)
 
 
 _SHORT = 64
@@ -93,6 +121,14 @@ def unseen_predicate(column: ColumnElement[Any]) -> ColumnElement[bool]:
     does not see the document, and takes the index.
     """
     return _operator(column, DOCUMENT, select(_parameter(DOCUMENT)).scalar_subquery())
+
+
+def parameter_of(name: str, type_: TypeEngine[Any], **options: Any) -> ColumnElement[Any]:
+    """Return a parameter that is given as text, whatever it is a text of: psycopg, psycopg2 and asyncpg take it alike.
+
+    Of a document too, whatever `json_serializer` the engine has.
+    """
+    return cast(bindparam(name, type_=_Untyped(), **options), type_)
 
 
 class _Untyped(UserDefinedType[str]):
@@ -122,5 +158,4 @@ def _operator(column: SQLCoreOperations[Any], name: str, value: Any) -> ColumnEl
 
 
 def _parameter(name: str, **options: Any) -> ColumnElement[Any]:
-    # JSON text, not a document: psycopg, psycopg2 and asyncpg take it alike, whatever json_serializer the engine has.
-    return cast(bindparam(name, type_=_Untyped(), **options), JSONB() if name == DOCUMENT else JSONPATH())
+    return parameter_of(name, JSONB() if name == DOCUMENT else JSONPATH(), **options)

@@ -60,6 +60,8 @@ class Collection(MetadataMixin, TimestampMixin, Base):
     # Last, as a migration can only add a column there.
     #: The `dimension`, `embedder` and `index` that it is being re-embedded to; None while it is not.
     reembedding: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True), sort_order=999)
+    #: Metadata keys that have an index of their own beside that of the whole metadata, written as in a filter.
+    indexed_keys: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'"), sort_order=1_000)
 
     def __repr__(self) -> str:
         # Reading an attribute that is not loaded is a statement, which async code and a detached object cannot do.

@@ -11,6 +11,7 @@ from rowspace.errors import ConfigurationError
 from rowspace.indexes import from_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories.given import at_hand
+from rowspace.repositories.naming import check_keys
 from rowspace.repositories.schemas import Schemas, partition_of, schema_in
 from rowspace.repositories.targets import mapper_of, table_of_model
 from rowspace.statements.browse import Key
@@ -27,6 +28,7 @@ __all__ = [
     "clustering",
     "creation",
     "planned_for",
+    "planned_key_of",
     "removal",
     "renewal",
     "repair",
@@ -48,6 +50,9 @@ class Step:
     builds: bool = True
 
 
+#: The names of indexes on metadata keys.
+_OF_KEY = re.compile(r"ix_documents_\d+_key_")
+
 #: What makes steps of the wanted indexes and those that are there.
 Decide = Callable[[Sequence[PlannedIndex], Sequence[IndexFact]], Sequence[Step]]
 
@@ -59,12 +64,27 @@ def planned_for(over: type[Any] | Collection, schemas: Schemas) -> list[PlannedI
         ConfigurationError: a model without a vector index, or with one that has no name.
     """
     if isinstance(over, Collection):
-        return partition_of(at_hand(over), schemas).indexes(from_dict(over.index), over.language)
+        partition = partition_of(at_hand(over), schemas)
+        return partition.indexes(from_dict(over.index), over.language, over.indexed_keys or ())
     found = _declared_by(over, schemas)
     if not found:
         message = f'{over.__name__} declares no vector index: add HNSW().index("...") to its __table_args__.'
         raise ConfigurationError(message)
     return found
+
+
+def planned_key_of(over: type[Any] | Collection, key: str, schemas: Schemas) -> PlannedIndex:
+    """Return the index on a metadata key of a collection.
+
+    Raises:
+        ConfigurationError: it is a model, or the key is no text.
+        InvalidFilter: the key is malformed.
+    """
+    if not isinstance(over, Collection):
+        message = f"The indexes of {over.__name__} are those of its table: declare that of a key in __table_args__."
+        raise ConfigurationError(message)
+    check_keys([key])
+    return partition_of(at_hand(over), schemas).key_index(key)
 
 
 def creation(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concurrently: bool) -> list[Step]:
@@ -90,7 +110,10 @@ def repair(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concur
     steps = _leftovers(wanted, facts)
     for plan in wanted:
         if plan.name in broken:
-            steps += _renewed(plan, broken[plan.name], concurrently=concurrently)
+            steps += _renewed(plan, broken.pop(plan.name), concurrently=concurrently)
+    # What a build of one on a key left behind: the collection asks for it only from its end on.
+    dropped = [PlannedIndex(name, fact.table, "", fact.schema) for name, fact in broken.items() if _OF_KEY.match(name)]
+    steps += [Step(plan.name, plan.drop(concurrently=concurrently), builds=False) for plan in dropped]
     return _analyzed(steps, wanted)
 
 

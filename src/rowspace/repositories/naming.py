@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from rowspace.distance import Distance
-from rowspace.errors import CollectionExists, ConfigurationError
+from rowspace.errors import CollectionExists, ConfigurationError, RowspaceError
+from rowspace.filters import key_path
 from rowspace.indexes import HNSW, IVFFlat, Spec
 from rowspace.repositories.given import is_text
 from rowspace.settings import is_whole
 from rowspace.vectors import MAX_DIMENSION
 
-__all__ = ["check_collection", "check_language", "unless_taken"]
+__all__ = ["check_collection", "check_keys", "check_language", "unless_taken"]
 
 
 def check_collection(
@@ -61,6 +62,32 @@ def check_language(language: str, known: Sequence[str]) -> None:
         message = f"This server has no text-search configuration {language!r}; it has {', '.join(known)}."
         located = ConfigurationError(message).at("language")
         raise located
+
+
+def check_keys(keys: Sequence[str]) -> list[str]:
+    """Return the metadata keys that are to have an index of their own, each once.
+
+    Raises:
+        ConfigurationError: one text in place of several keys, or a key that is no text.
+        InvalidFilter: a key that cannot be.
+    """
+    if isinstance(keys, str):
+        message = f"indexed_keys takes several metadata keys, got one text: write [{keys!r:.60}]."
+        raise ConfigurationError(message)
+    for index, key in enumerate(keys):
+        try:
+            _check_key(key)
+        except RowspaceError as error:
+            error.at("indexed_keys", index)
+            raise
+    return [*dict.fromkeys(keys)]
+
+
+def _check_key(key: Any) -> None:
+    if not is_text(key):
+        message = f"A metadata key is a text, written as in a filter, got {key!r:.60}."
+        raise ConfigurationError(message)
+    key_path(key)
 
 
 def _distance(distance: Distance | str) -> Distance:

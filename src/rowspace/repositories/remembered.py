@@ -10,10 +10,9 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rowspace.filters import DOCUMENT
 from rowspace.tuning import Tuning
 
-__all__ = ["TUNINGS", "WIDE", "Remembered", "found_by"]
+__all__ = ["TUNINGS", "WIDE", "Remembered"]
 
 V = TypeVar("V")
 
@@ -52,13 +51,8 @@ class Remembered(Generic[V]):
 #: The tunings of a table's indexes, by column and distance; the key is the table with its schema.
 TUNINGS: Remembered[Mapping[tuple[str, str], Tuning]] = Remembered(60.0)
 
-#: What an index finds many rows by, see `found_by`: True. A search under a filter compares the rows that an index
-#: finds, if they are few; that needs no plan of its own, which takes a third of such a search. Only its answer tells
-#: that they were many. So that is kept, and the next search is planned. To know it for long is no harm: the plan finds
-#: out what is best.
+#: What an index finds many rows by, see `Search.found_by`: True. A search under a filter compares the rows that an
+#: index finds, if they are few; that needs no plan of its own, which takes a third of such a search. Only its answer
+#: tells that they were many. So that is kept, and the next search is planned. To know it for long is no harm: the plan
+#: finds out what is best.
 WIDE: Remembered[bool] = Remembered(3_600.0)
-
-
-def found_by(target: Hashable, parameters: Mapping[str, str]) -> Hashable:
-    """Return what an index finds the rows of a target by: the document of a filter with these parameters."""
-    return target, parameters[DOCUMENT]

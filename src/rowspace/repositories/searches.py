@@ -13,7 +13,6 @@ from sqlalchemy import ColumnElement
 
 from rowspace.errors import ConfigurationError, InvalidSetting, InvalidVector
 from rowspace.models import Collection
-from rowspace.repositories.remembered import found_by
 from rowspace.repositories.subjects import Subject, Where
 from rowspace.settings import DEFAULT_EF_SEARCH, NO_SETTINGS, SearchSettings, candidates, covering
 from rowspace.statements.few import nearest_of_few
@@ -69,8 +68,9 @@ class Search(Generic[M]):
     settings: SearchSettings
     #: The method of the index, where it is known: the other method's settings are left alone.
     method: str | None
-    #: The conditions for `nearest_of_few`, where there are such.
+    #: The conditions for `nearest_of_few`, where there are such, and what the first of them finds rows by.
     few: tuple[ColumnElement[bool], ...]
+    few_by: Hashable
     #: The collection, for documents.
     collection: Collection | None
 
@@ -79,7 +79,7 @@ class Search(Generic[M]):
         """What an index finds the rows by, None where it is not to be tried whether they are few."""
         if not self.few or self.shape.exact or self.settings.iterative_scan is not None:
             return None
-        return found_by(self.target, self.parameters)
+        return self.target, self.few_by
 
     @property
     def is_limited(self) -> bool:
@@ -204,6 +204,7 @@ def plan_search(
         settings=subject.settings(settings),
         method=subject.method,
         few=() if more else conditions.few,
+        few_by=conditions.few_by,
         collection=subject.collection,
     )
 

@@ -5,19 +5,31 @@ A `Subject` answers, in plain values, what the statements need to know of either
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
-from sqlalchemy import ColumnElement, SQLColumnExpression, inspect
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, inspect
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError, InvalidVector
-from rowspace.filters import DOCUMENT, Filter, filter_predicate, filter_values, key_path, unseen_predicate
+from rowspace.filters import (
+    DOCUMENT,
+    Filter,
+    KeyTest,
+    Part,
+    Path,
+    filter_parts,
+    filter_predicate,
+    filter_values,
+    key_path,
+    parameters_of,
+    unseen_predicate,
+)
 from rowspace.models import Collection
 from rowspace.repositories.given import at_hand, conditions
 from rowspace.repositories.key_values import key_value
@@ -27,6 +39,7 @@ from rowspace.settings import SearchSettings
 from rowspace.statements import documents
 from rowspace.statements.grouping import GroupKey
 from rowspace.statements.indexing import as_sql
+from rowspace.statements.keyed import key_predicate, unseen_key_predicate
 from rowspace.statements.search import Target, key_columns
 from rowspace.tuning import Tuning, tuned, tuning_of
 
@@ -44,12 +57,14 @@ class Conditions:
 
     `keep` says that the conditions are objects which will come again, so that a statement is worth keeping. `few` is
     the same in one or two parts, for `nearest_of_few`; nothing where none is known to have an index that serves it.
+    `few_by` is what that index finds the rows by.
     """
 
     clauses: tuple[ColumnElement[bool], ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
     keep: bool = True
     few: tuple[ColumnElement[bool], ...] = ()
+    few_by: Hashable = None
 
 
 _NO_CONDITIONS = Conditions()
@@ -96,13 +111,26 @@ class Subject(Generic[M]):
         if where is None:
             return _NO_CONDITIONS
         if isinstance(where, Mapping):
-            values = filter_values(where)
-            if not values:
-                return Conditions()
-            clauses, few = _predicates(self._metadata(), tuple(values))
-            return Conditions(clauses, values, few=few if self.collection is not None else ())
+            return self._filtered(where)
         clauses = conditions(where)
         return Conditions(clauses, keep=not clauses)
+
+    def _filtered(self, where: Mapping[str, Any]) -> Conditions:
+        # The planner looks for the condition of a partial index in the statement as it is.
+        parts = filter_parts(where, self.indexed_paths, whole=bool(self.partial))
+        if not parts:
+            return Conditions()
+        clauses, few, by = _predicates(self._metadata(), tuple(parts))
+        values = parameters_of(parts)
+        if self.held is None or not few:
+            return Conditions(clauses, values)
+        return Conditions(clauses, values, few=few, few_by=(by, *(parts[part] for part in by)))
+
+    @property
+    def indexed_paths(self) -> tuple[Path, ...]:
+        """The metadata keys that have an index of their own."""
+        collection = self.collection
+        return () if collection is None or not collection.indexed_keys else _paths(tuple(collection.indexed_keys))
 
     def target_under(self, where: Where | None) -> Target[M]:
         """Return what a search under conditions is over: by the full numbers where the quantized index cannot serve it.
@@ -236,15 +264,26 @@ def rows_of(over: type[Any] | Collection, column: str | None = None) -> Subject[
     return subject_of(over, column, next((distance for name, distance in searches if column in {None, name}), None))
 
 
+_paths = lru_cache(512)(lambda keys: tuple(map(key_path, keys)))
+
+
 @lru_cache(512)
 def _predicates(
-    metadata: ColumnElement[Any], names: tuple[str, ...]
-) -> tuple[tuple[ColumnElement[bool], ...], tuple[ColumnElement[bool], ...]]:
-    """Return the condition of a filter, and the same in one or two parts where an index serves the first."""
-    clauses = (filter_predicate(metadata, names),)
-    if names[0] != DOCUMENT:
-        return clauses, ()
-    return clauses, (unseen_predicate(metadata), *(filter_predicate(metadata, (name,)) for name in names[1:]))
+    metadata: ColumnElement[Any], parts: tuple[Part, ...]
+) -> tuple[tuple[ColumnElement[bool], ...], tuple[ColumnElement[bool], ...], tuple[Part, ...]]:
+    """Return the conditions of a filter; the same in one or two parts where an index serves the first, and by what."""
+    seen = {part: _predicate(metadata, part) for part in parts}
+    equal = tuple(part for part in parts if isinstance(part, KeyTest) and part.comparison == "==")
+    found, by = [unseen_key_predicate(metadata, test) for test in equal], cast("tuple[Part, ...]", equal)
+    if not equal and DOCUMENT in parts:
+        found, by = [unseen_predicate(metadata)], (DOCUMENT,)
+    rest = [predicate for part, predicate in seen.items() if part not in by]
+    few = (and_(*found), *([and_(*rest)] if rest else [])) if found else ()
+    return (and_(*seen.values()),), few, by
+
+
+def _predicate(metadata: ColumnElement[Any], part: Part) -> ColumnElement[bool]:
+    return key_predicate(metadata, part) if isinstance(part, KeyTest) else filter_predicate(metadata, (part,))
 
 
 def _is_of(attribute: InstrumentedAttribute[Any], model: type[Any]) -> bool:

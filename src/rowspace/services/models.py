@@ -256,6 +256,7 @@ class CollectionInfo(_Model):
     embedder: str | None
     index: dict[str, Any]
     metadata: dict[str, Any]
+    indexed_keys: list[str]
 
     @classmethod
     def from_collection(cls, collection: Collection) -> Self:
@@ -268,4 +269,5 @@ class CollectionInfo(_Model):
             embedder=collection.embedder,
             index=collection.index,
             metadata=collection.meta,
+            indexed_keys=collection.indexed_keys,
         )

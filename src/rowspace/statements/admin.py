@@ -5,11 +5,12 @@ Everything in these texts is a checked number, a quoted identifier that Rowspace
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rowspace.indexes import MAX_INDEXED, Spec
 from rowspace.statements.identifiers import qualified, quote
-from rowspace.statements.indexing import PlannedIndex, planned_vector
+from rowspace.statements.indexing import PlannedIndex, planned_key, planned_vector
 from rowspace.statements.text import text_vector_ddl
 
 __all__ = ["Partition"]
@@ -109,22 +110,34 @@ class Partition:
         """Return the statement that drops the partition with all its rows."""
         return f"DROP TABLE IF EXISTS {self.qualified}"
 
-    def indexes(self, spec: Spec | None, language: str) -> list[PlannedIndex]:
-        """Return the secondary indexes: on the metadata, on the text, and with a specification on the vectors."""
+    def indexes(self, spec: Spec | None, language: str, keys: Sequence[str] = ()) -> list[PlannedIndex]:
+        """Return the secondary indexes: on the metadata, on the text, on keys, and with a specification on the vectors.
+
+        Raises:
+            InvalidFilter: a key is malformed.
+        """
         parts = {"metadata": "gin (metadata jsonb_path_ops)", "text": f"gin ({text_vector_ddl(language)})"}
         if spec is not None:
             parts["embedding"] = planned_vector(spec, self.dimension)
-        return [
-            PlannedIndex(f"ix_{self.name}_{suffix}", self.name, definition, self.schema)
-            for suffix, definition in parts.items()
-        ]
+        return [*(self._index(*part) for part in parts.items()), *map(self.key_index, keys)]
 
-    def create_indexes(self, spec: Spec | None, language: str) -> list[str]:
+    def key_index(self, key: str) -> PlannedIndex:
+        """Return the index on a metadata key.
+
+        Raises:
+            InvalidFilter: the key is malformed.
+        """
+        return self._index(*planned_key(key))
+
+    def _index(self, suffix: str, definition: str) -> PlannedIndex:
+        return PlannedIndex(f"ix_{self.name}_{suffix}", self.name, definition, self.schema)
+
+    def create_indexes(self, spec: Spec | None, language: str, keys: Sequence[str] = ()) -> list[str]:
         """Return the statements that make the secondary indexes, those that are there already left alone.
 
         Best run after the rows are there: an HNSW index is built several times faster than it is filled row by row.
         """
-        return [index.create(if_not_exists=True) for index in self.indexes(spec, language)]
+        return [index.create(if_not_exists=True) for index in self.indexes(spec, language, keys)]
 
     def analyze(self) -> str:
         """Return the statement that refreshes the planner's statistics, which decide between the indexes."""

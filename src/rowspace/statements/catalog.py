@@ -149,7 +149,8 @@ class IndexFact:
     def shape(self) -> Shape:
         """What decides which searches it serves."""
         options = dict(option.split("=", 1) for option in self.options)
-        return Shape(self.method, self.opclass, cast_of(self.definition), options, self.partial)
+        cast = cast_of(self.definition) if self.method != "btree" else None
+        return Shape(self.method, self.opclass, cast, options, self.partial)
 
     @property
     def state(self) -> IndexState:

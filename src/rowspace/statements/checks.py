@@ -88,15 +88,18 @@ def tables(facts: Facts) -> Iterator[Finding]:
 
 
 def missing_indexes(facts: Facts) -> Iterator[Finding]:
-    """Each table of some size has the vector indexes that are asked for."""
+    """Each table of some size has the indexes on vectors and on metadata keys that are asked for."""
     for asked, table, plan, there in _planned(facts):
-        if there is None and plan.is_vector and table.rows >= _MANY:
+        is_of_key = asked.command is not None and plan.shape.method == "btree"
+        if there is None and (plan.is_vector or is_of_key) and table.rows >= _MANY:
             yield Finding(
                 "missing-index",
                 "warning",
                 asked.name,
                 f"{asked.name} has {table.rows:.0f} rows and no index {plan.name}.",
-                "Every search compares the query with every row.",
+                "Every search compares the query with every row."
+                if plan.is_vector
+                else "Filters are written for it, and read every row.",
                 f"rowspace index build {asked.command}" if asked.command else f"{plan.create(concurrently=True)};",
             )
 

@@ -127,6 +127,25 @@ def merge_metadata(collection_id: int, changes: Mapping[str, Any], where: Condit
     return update(Document).where(*matching(collection_id, where)).values({Document.meta: merged})
 
 
+def index_key(collection_id: int, key: str) -> Update:
+    """Note that a metadata key has an index of its own, if that is not noted; gives no row."""
+    keys: Any = Collection.indexed_keys
+    added = keys.op("||")(sql_cast([key], JSONB))
+    return update(Collection).where(Collection.id == collection_id, ~keys.contains([key])).values(indexed_keys=added)
+
+
+def unindex_key(collection_id: int, key: str) -> Update:
+    """Note that a metadata key has no index of its own."""
+    keys: Any = Collection.indexed_keys
+    left = keys.op("-")(sql_cast(key, Text))
+    return update(Collection).where(Collection.id == collection_id).values(indexed_keys=left)
+
+
+def indexed_keys(collection_id: int) -> Select[list[str]]:
+    """Select the metadata keys of a collection that have an index of their own."""
+    return select(Collection.indexed_keys).where(Collection.id == collection_id)
+
+
 #: SHA-256 of the content.
 _DIGEST = func.encode(func.sha256(func.convert_to(Document.content, "UTF8")), "hex")
 

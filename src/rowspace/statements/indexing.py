@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Column, Index, MetaData, Numeric, Table, Text, and_, case, cast, func, literal
@@ -18,17 +19,29 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.schema import CreateIndex
 
 from rowspace.errors import ConfigurationError, InvalidSetting
-from rowspace.filters import compile_filter
+from rowspace.filters import compile_filter, key_path
 from rowspace.indexes import IVFFlat, Spec
 from rowspace.settings import is_whole
 from rowspace.statements.browse import Key
 from rowspace.statements.identifiers import DIALECT, qualified, quote
+from rowspace.statements.keyed import number_and_text
 from rowspace.statements.locks import patiently
 
-__all__ = ["VECTOR_METHODS", "PlannedIndex", "Shape", "build_settings", "clustered", "planned", "planned_vector"]
+__all__ = [
+    "VECTOR_METHODS",
+    "PlannedIndex",
+    "Shape",
+    "build_settings",
+    "clustered",
+    "planned",
+    "planned_key",
+    "planned_vector",
+]
 
 #: Characters of a metadata value that rows are ordered by.
 _ORDERED = 200
+#: Bytes of a metadata key that the name of its index may have.
+_NAMED = 24
 
 _METADATA = Table("documents", MetaData(), Column("metadata", JSONB)).c.metadata
 
@@ -100,6 +113,9 @@ class PlannedIndex:
     @property
     def shape(self) -> Shape:
         """What decides which searches it serves."""
+        if self.definition.startswith("btree "):
+            # Nothing but a key, whose name may be any words.
+            return Shape("btree")
         found = _OPCLASS.search(self.definition)
         cast = cast_of(self.definition)
         options = _WITH.search(self.definition)
@@ -180,6 +196,19 @@ def planned_vector(spec: Spec, dimension: int) -> str:
     if spec.options():
         definition += " WITH (" + ", ".join(f"{name} = {value:d}" for name, value in spec.options().items()) + ")"
     return definition if spec.where is None else f"{definition} WHERE {_predicate(spec.where)}"
+
+
+def planned_key(key: str) -> tuple[str, str]:
+    """Return the end of the name of the index on a metadata key, and its definition, what follows USING.
+
+    A number of more than some 5,000 digits is an error to whoever writes it: no entry of a b-tree holds it.
+
+    Raises:
+        InvalidFilter: the key is malformed.
+    """
+    columns = ", ".join(f"({as_sql(column)})" for column in number_and_text(_METADATA, key_path(key)))
+    is_short = len(key.encode()) <= _NAMED
+    return f"key_{key if is_short else sha256(key.encode()).hexdigest()[:_NAMED]}", f"btree ({columns})"
 
 
 def clustered(table: str, schema: str | None, key: Key) -> list[str]:

@@ -174,8 +174,9 @@ def _of_use(plan: SearchPlan, searched: Searched, used: IndexFact) -> Iterator[s
     if plan.rows_filtered > 20 * max(plan.rows_returned, 1) and plan.rows_filtered > 200:
         share = 100 * plan.rows_filtered / plan.rows_scanned
         yield (
-            f"The conditions took {share:.0f} % of the {plan.rows_scanned} rows that the index found: a partial index "
-            "with the same condition, or a collection of its own, saves reading them."
+            f"The conditions took {share:.0f} % of the {plan.rows_scanned} rows that the index found: an index on what "
+            "they compare (IndexBuilder.create_key_index for metadata), a partial index with the same condition, or a "
+            "collection of its own, saves reading them."
         )
 
 

@@ -138,17 +138,18 @@ class Replacement:
             f"LOCK TABLE ONLY {self._in_schema('documents')}, ONLY {self.old.qualified} IN ACCESS EXCLUSIVE MODE",
         ]
 
-    def swap(self, spec: Spec | None, language: str) -> list[str]:
+    def swap(self, spec: Spec | None, language: str, keys: Sequence[str] = ()) -> list[str]:
         """Return the statements that put the new table in the place of the old one; no row is looked at."""
         final = replace(self.new, suffix="")
-        indexes = zip(self.new.indexes(spec, language), final.indexes(spec, language), strict=True)
+        indexes = zip(self.new.indexes(spec, language, keys), final.indexes(spec, language, keys), strict=True)
         rename = f"ALTER TABLE {final.qualified} RENAME CONSTRAINT"
         return [
             f"DROP TABLE {self.old.qualified}, {self._changes}",
             f"ALTER TABLE {self.new.qualified} RENAME TO {quote(final.name)}",
             f"{rename} {quote(self.new.key)} TO {quote(final.key)}",
             f"{rename} {quote(f'ck_{self.new.name}_dimension')} TO {quote(f'ck_{final.name}_dimension')}",
-            *(f"ALTER INDEX {self._in_schema(new.name)} RENAME TO {quote(old.name)}" for new, old in indexes),
+            # One on a key may have been asked for since they were made.
+            *(f"ALTER INDEX IF EXISTS {self._in_schema(new.name)} RENAME TO {quote(old.name)}" for new, old in indexes),
             final.attach(),
             f"ALTER TABLE {final.qualified} DROP CONSTRAINT {self._check}",
         ]

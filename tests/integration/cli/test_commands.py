@@ -177,7 +177,12 @@ def test_collections(scratch):
     assert (
         "--index none" in scratch("collections", "create", "x", "--quantize", "bit", "--index", "none", code=2).stderr
     )
-    scratch("collections", "drop", "small", "--yes")
+    scratch("collections", "create", "keyed", "--dimension", "2", "--key", "year", "--key", "by.name")
+    made = {one["name"]: one["indexed_keys"] for one in json.loads(scratch("collections", "--json").stdout)}
+    assert (made["keyed"], made["small"]) == (["year", "by.name"], [])
+    assert "'a..b'" in scratch("collections", "create", "x", "--dimension", "2", "--key", "a..b", code=1).stderr
+    for name in ("small", "keyed"):
+        scratch("collections", "drop", name, "--yes")
     scratch("collections", "rename", "a b'c", "notes")
     header, row = scratch("collections").stdout.splitlines()
     assert dict(zip(header.split("\t"), row.split("\t"), strict=True)) == {
@@ -195,13 +200,13 @@ def test_collections(scratch):
 
 
 def test_db(scratch):
-    assert scratch("db", "current").stdout == "0002 (head)\n"
-    assert "Already at 0002." in scratch("db", "upgrade").stderr
+    assert scratch("db", "current").stdout == "0003 (head)\n"
+    assert "Already at 0003." in scratch("db", "upgrade").stderr
     scratch("db", "downgrade", "base", "--yes")
     assert scratch("db", "current", code=3).stdout == "nothing\n"
     for command in (["collections"], ["search", "x"], ["search", "x", "--sql"]):
         assert "Run the migrations: `rowspace db upgrade`" in scratch(*command, code=3).stderr
-    assert "Upgraded from nothing to 0002." in scratch("db", "upgrade", "--wait", "5").stderr
+    assert "Upgraded from nothing to 0003." in scratch("db", "upgrade", "--wait", "5").stderr
 
 
 def test_db_of_a_newer_version(scratch):
@@ -209,7 +214,7 @@ def test_db_of_a_newer_version(scratch):
         session.execute(text("UPDATE rowspace_alembic_version SET version_num = '9999'"))
     said = scratch("db", "current", code=3)
     assert said.stdout == "9999\n"
-    assert "knows revisions up to 0002: install a newer one" in said.stderr
+    assert "knows revisions up to 0003: install a newer one" in said.stderr
     assert "at revision '9999', which this version of Rowspace does not know" in scratch("db", "upgrade", code=1).stderr
 
 

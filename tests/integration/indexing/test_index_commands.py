@@ -74,6 +74,19 @@ def test_build_status_reindex_and_drop(rowspace, collection):
     assert rowspace("index", "status").exit_code == 0
 
 
+def test_an_index_on_a_key(rowspace, collection):
+    name = f"ix_{collection.partition}_key_author.name"
+    built = rowspace("index", "build", collection.name, "--key", "author.name", "--memory", "64MB")
+    assert (built.exit_code, [row[1:3] for row in table(built.stdout) if row[0] == name]) == (0, [["btree", "valid"]])
+    assert all(row[2] == "valid" for row in table(built.stdout)[1:])
+    refused = rowspace("index", "build", collection.name, "--key", "a..b")
+    assert (refused.exit_code, "'a..b'" in refused.stderr) == (1, True)
+    dropped = rowspace("index", "drop", collection.name, "--key", "author.name", "--yes")
+    assert (dropped.exit_code, "Dropped the index on 'author.name' of" in dropped.stderr) == (0, True)
+    left = rowspace("index", "status", collection.name).stdout
+    assert (name in left, f"ix_{collection.partition}_embedding" in left) == (False, True)
+
+
 def test_a_wrong_name_and_a_wrong_size(rowspace, collection):
     wrong = rowspace("index", "build", collection.name[:-1])
     assert (wrong.exit_code, "Did you mean" in wrong.stderr) == (1, True)

@@ -22,7 +22,7 @@ def test_up_down_and_up_again(alembic, scratch):
     assert scratch.scalars("SELECT extname::text FROM pg_extension WHERE extname = 'vector'") == ["vector"]
     alembic.succeeds("upgrade", "head", scratch=scratch)
     assert scratch.tables() == MIGRATED
-    assert "0002 (head)" in alembic.succeeds("current", scratch=scratch)
+    assert "0003 (head)" in alembic.succeeds("current", scratch=scratch)
 
 
 def test_offline_sql_makes_the_same_and_undoes_it(alembic, scratch, new_scratch):
@@ -32,7 +32,7 @@ def test_offline_sql_makes_the_same_and_undoes_it(alembic, scratch, new_scratch)
         connection.execute(alembic.succeeds("upgrade", "head", "--sql"))
         assert by_sql.snapshot() == scratch.snapshot()
         assert at_head(by_sql.engine)
-        connection.execute(alembic.succeeds("downgrade", "0002:base", "--sql"))
+        connection.execute(alembic.succeeds("downgrade", "0003:base", "--sql"))
     # Alembic 1.18 drops its empty version table here, 1.20 keeps it.
     assert by_sql.tables() <= {VERSION_TABLE}
     assert current(by_sql.engine) is None
@@ -112,12 +112,12 @@ def test_a_generated_revision_is_empty_and_runs(alembic, scratch, tmp_path):
     shutil.copy(alembic.top / "alembic.ini", tmp_path)
     shutil.copytree(alembic.top / "alembic", tmp_path / "alembic")
     options = {"cwd": tmp_path, "scratch": scratch, "PYTHONPATH": os.pathsep.join(sys.path)}
-    alembic.succeeds("revision", "--autogenerate", "--rev-id", "0003", "-m", "Nothing", **options)
-    lines = (tmp_path / "alembic" / "versions" / "0003_nothing.py").read_text().splitlines()
+    alembic.succeeds("revision", "--autogenerate", "--rev-id", "0004", "-m", "Nothing", **options)
+    lines = (tmp_path / "alembic" / "versions" / "0004_nothing.py").read_text().splitlines()
     assert [line.strip() for line in lines].count("pass") == 2
     assert not any("op.create" in line or "op.drop" in line for line in lines)
     alembic.succeeds("upgrade", "head", **options)
-    assert current(scratch.engine) == "0003"
+    assert current(scratch.engine) == "0004"
 
 
 def test_a_role_that_may_not_create_the_extension_is_told_who_must(alembic, scratch, role):
@@ -168,7 +168,7 @@ def test_a_url_may_be_an_argument_or_in_the_file(alembic, scratch, tmp_path):
     configuration = (alembic.top / "alembic.ini").read_text().replace("%(here)s", str(alembic.top))
     written = tmp_path / "written.ini"
     written.write_text(configuration.replace("sqlalchemy.url =", "sqlalchemy.url = " + url.replace("%", "%%")))
-    assert "0002 (head)" in alembic.succeeds("-c", str(written), "current")
+    assert "0003 (head)" in alembic.succeeds("-c", str(written), "current")
     said = alembic.fails("current", ROWSPACE_DATABASE_URL=wrong)
     assert "Check that the server runs" in said
     assert "s3cret" not in said

@@ -10,7 +10,7 @@ from sqlalchemy import NullPool, insert, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
-from rowspace import CollectionRepository, Database, ReembedRepository
+from rowspace import CollectionRepository, Database, DocumentRepository, ReembedRepository
 from rowspace.errors import ConfigurationError, PermissionDenied, SchemaNotReady
 from rowspace.migrations import VERSION_TABLE, at_head, current, downgrade, head, upgrade
 from rowspace.models import Base, Collection, Document, LoadProgress
@@ -49,8 +49,27 @@ def test_a_downgrade_takes_what_an_unfinished_reembedding_has_made(scratch, sche
         ReembedRepository(session, CollectionRepository(session).get("a")).begin("new", 3, None)
 
 
+@pytest.mark.parametrize("schema", [None, "it's %s"])
+def test_a_downgrade_takes_the_indexes_of_keys(scratch, schema):
+    engine = scratch.engine.execution_options(schema_translate_map={None: schema})
+    upgrade(engine)
+    with Database(engine).begin() as session:
+        collection = CollectionRepository(session).create("a", 2, indexed_keys=["it's %"])
+        DocumentRepository(session, collection).create_indexes()
+    scratch.run("CREATE TABLE others (a int); CREATE INDEX ix_documents_1_key_a ON others (a)")
+    found = text("SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'ix_documents%key%'")
+    for revision, count in (("head", 2), ("0002", 1)):
+        downgrade(engine, revision) if revision != "head" else None
+        with engine.connect() as connection:
+            assert connection.scalar(found) == count
+    upgrade(engine)
+    with Database(engine).begin() as session:
+        assert CollectionRepository(session).get("a").indexed_keys == []
+
+
 @pytest.mark.parametrize(("before", "after", "then"), [
-    ("head", "0001", "collection_loads"),
+    ("head", "0002", "documents"),
+    ("0002", "0001", "collection_loads"),
     ("head", "base", "documents"),
     ("0001", "base", "documents"),
 ])  # fmt: skip
@@ -187,7 +206,7 @@ def test_an_applications_own_history_is_not_touched(scratch):
     downgrade(scratch.engine, "base")
     upgrade(scratch.engine)
     assert scratch.scalars("SELECT version_num FROM alembic_version") == ["beef"]
-    assert current(scratch.engine) == "0002"
+    assert current(scratch.engine) == "0003"
 
 
 def test_models_reach_a_schema_by_the_translate_map(scratch):

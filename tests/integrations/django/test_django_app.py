@@ -267,7 +267,7 @@ def test_djangos_migrations_step_by_step():
     from rowspace.integrations.django import session
     from rowspace.migrations import current
 
-    for name, revision in (("0001", "0001"), ("0002", "0002"), ("0001", "0001")):
+    for name, revision in (("0001", "0001"), ("0002", "0002"), ("0003", "0003"), ("0001", "0001")):
         call("migrate", "rowspace", name, verbosity=0)
         with session() as made:
             assert current(made.connection()) == revision

@@ -433,7 +433,7 @@ def test_names_and_unknown_columns(session, parts, table):
         read_table(session, parts, columns=["nothing"])
     with pytest.raises(ConfigurationError, match="rejects is a function, such as the append of a list, got list"):
         write_table(session, "more", table, rejects=[])
-    known = "dimension, distance, embedder, index, language, metadata"
+    known = "dimension, distance, embedder, index, indexed_keys, language, metadata"
     with pytest.raises(ConfigurationError, match=f"create knows {known}, got 'metric'"):
         write_table(session, "more", table, create={"metric": "l2"})
     with pytest.raises(ConfigurationError, match=r"create is for a new collection, .*Part"):

@@ -76,8 +76,10 @@ def test_habits_of_to_sql(session, frame):
     write_frame(session, "habits", frame)
     with pytest.raises(CollectionExists):
         write_frame(session, "habits", frame)
+    CollectionRepository(session).get("habits").indexed_keys = ["year"]
     write_frame(session, "habits", frame.head(2), if_exists="replace")
     assert len(read_frame(session, "habits")) == 2
+    assert CollectionRepository(session).get("habits").indexed_keys == ["year"]
     # An index that only counts the rows is no id.
     with pytest.raises(InvalidRow, match="no column 'id'"):
         write_frame(session, "other", frame.reset_index(drop=True))

@@ -5,7 +5,8 @@ import pytest
 
 def test_a_collection_is_created_listed_shown_and_deleted(client, name, problem_of):
     made = client.post(
-        "/api/collections", json={"name": name, "dimension": 3, "distance": "l2", "metadata": {"a": None}}
+        "/api/collections",
+        json={"name": name, "dimension": 3, "distance": "l2", "metadata": {"a": None}, "indexed_keys": ["year"]},
     )
     assert made.status_code == 201
     assert made.headers["location"] == f"/api/collections/{name}"
@@ -17,6 +18,7 @@ def test_a_collection_is_created_listed_shown_and_deleted(client, name, problem_
         "embedder": "hashing-64",
         "index": made.json()["index"],
         "metadata": {"a": None},
+        "indexed_keys": ["year"],
     }
     assert made.json()["index"]["method"] == "hnsw"
     assert client.get(made.headers["location"]).json() == made.json()
@@ -55,6 +57,8 @@ def test_a_name_in_any_language(client, name):
         ({"name": "x", "dimension": True}, "/dimension"),
         ({"name": "x", "distance": "hamming"}, "/distance"),
         ({"name": "x", "index": "btree"}, "/index"),
+        ({"name": "x", "dimension": 2, "indexed_keys": ["year", "a..b"]}, "/indexed_keys/1"),
+        ({"name": "x", "indexed_keys": "year"}, "/indexed_keys"),
         ({"name": "x", "unknown": 1}, "/unknown"),
         ({"name": "x", "a/b~c": 1}, "/a~1b~0c"),
         ({}, "/name"),

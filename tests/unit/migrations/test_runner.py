@@ -16,7 +16,7 @@ def sql(run, *args, **options):
 
 
 def test_the_head_is_a_readable_number():
-    assert head() == "0002"
+    assert head() == "0003"
 
 
 def test_upgrade_as_sql_takes_the_lock_before_anything_else():

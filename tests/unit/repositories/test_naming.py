@@ -4,8 +4,20 @@ import numpy as np
 import pytest
 
 from rowspace import HNSW, Distance, IVFFlat
-from rowspace.errors import ConfigurationError
-from rowspace.repositories.naming import check_collection
+from rowspace.errors import ConfigurationError, InvalidFilter
+from rowspace.repositories.naming import check_collection, check_keys
+
+
+def test_keys():
+    assert check_keys(("year", "by.name", "year")) == ["year", "by.name"]
+    for keys, error, message in (
+        ("year", ConfigurationError, r"several metadata keys, got one text: write \['year'\]"),
+        ([5], ConfigurationError, "a text, written as in a filter, got 5"),
+        (["a\0"], ConfigurationError, "a text, written as in a filter, got 'a"),
+        (["a..b"], InvalidFilter, "a name on each side of every dot"),
+    ):
+        with pytest.raises(error, match=message):
+            check_keys(keys)
 
 
 @pytest.mark.parametrize("name", ["a", "O'Brien", '"quoted"', "100 %", "新闻 库", "x" * 200, "a;b--c", "$1 :x %s"])

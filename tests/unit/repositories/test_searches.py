@@ -10,6 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import HNSW, Collection, Document, SearchSettings, Vector
 from rowspace.errors import ConfigurationError, InvalidSetting, InvalidVector
+from rowspace.indexes import to_dict
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import subject_of
 from rowspace.statements.search import MAX_DISTANCE, MIN_DISTANCE, QUERY, Nearest
@@ -94,6 +95,29 @@ def test_rows_are_found_by_the_document_of_a_filter_alone():
 
     assert found_by({"a": 1, "b": {"$gt": 2}}) == found_by({"a": 1, "b": {"$gt": 3}}) == found_by({"a": 1})
     assert found_by({"a": 1}) != found_by({"a": 2})
+
+
+def test_rows_are_found_by_the_keys_that_have_an_index():
+    keyed = Collection(id=7, dimension=2, distance="cosine", index={}, language="simple", indexed_keys=["a", "b"])
+
+    def found_by(where):
+        return plan_search(subject_of(keyed), 3, where, {}, query=[1, 2]).found_by
+
+    assert found_by({"a": 1, "c": 5}) == found_by({"a": 1, "b": {"$gt": 2}}) != found_by({"a": 2})
+    assert found_by({"a": "1"}) != found_by({"a": 1}) != found_by({"b": 1})
+    assert found_by({"a": 1, "b": 1}) != found_by({"a": 1})
+    # Of a range nobody knows how many they are: the planner does.
+    assert found_by({"a": {"$gt": 1}}) is None
+    assert found_by({"a": {"$gt": 1}, "c": 5}) == found_by({"c": 5})
+
+
+def test_a_partial_index_keeps_its_condition_in_the_statement():
+    def clauses(index):
+        options = {"id": 7, "dimension": 2, "distance": "cosine", "index": index, "language": "simple"}
+        subject = subject_of(Collection(**options, indexed_keys=["a"]))
+        return str(subject.conditions({"a": 1}).clauses[0])
+
+    assert ("@>" in clauses({}), "@>" in clauses(to_dict(HNSW(where={"a": 1})))) == (False, True)
 
 
 def test_a_search_among_few_rows_is_exact_and_one_statement_for_all_values():

@@ -86,17 +86,12 @@ def test_what_comes_out_is_json():
 
 
 def test_a_collection_as_its_caller_sees_it():
-    collection = Collection(
-        id=7, name="n", dimension=3, distance="l2", language="simple", index={}, embedder=None, meta={"a": 1}
-    )
+    given = {"name": "n", "dimension": 3, "distance": "l2", "language": "simple", "index": {}, "embedder": None}
+    collection = Collection(id=7, **given, meta={"a": 1}, indexed_keys=["year"])
     assert CollectionInfo.from_collection(collection).model_dump() == {
-        "name": "n",
-        "dimension": 3,
-        "distance": "l2",
-        "language": "simple",
-        "embedder": None,
-        "index": {},
+        **given,
         "metadata": {"a": 1},
+        "indexed_keys": ["year"],
     }
 
 

@@ -72,6 +72,13 @@ def test_nothing_is_found_where_all_is_well():
         (index(options=["m=8"]), "index-mismatch", "warning", "its m is 8, not 16", "m = 16"),
         (replace(WELL, indexes=[]), "missing-index", "warning", "9000 rows and no index ix", "index build news"),
         (
+            replace(WELL, asked=[replace(ASKED, indexes=[PLAN, PlannedIndex("key", "docs", "btree ((a))", "s")])]),
+            "missing-index",
+            "warning",
+            "9000 rows and no index key",
+            "index build news",
+        ),
+        (
             replace(WELL, tables=[]),
             "missing-table",
             "error",

@@ -146,6 +146,22 @@ def test_what_repair_does():
     ]
 
 
+def test_repair_drops_what_a_build_of_an_index_on_a_key_left():
+    left = [
+        fact("ix_documents_7_key_a", is_valid=False),
+        fact("ix_documents_7_key_b"),
+        fact("ix_docs_key", is_valid=False),
+    ]
+    assert statements(repair([PLAN], left, concurrently=True)) == [
+        "DROP INDEX CONCURRENTLY IF EXISTS s.ix_documents_7_key_a"
+    ]
+    wanted = PlannedIndex("ix_documents_7_key_a", "docs", "btree ((a))", "s")
+    assert statements(repair([wanted], left, concurrently=True))[1:] == [
+        "CREATE INDEX CONCURRENTLY ix_documents_7_key_a ON s.docs",
+        "ANALYZE s.docs",
+    ]
+
+
 def test_only_vector_indexes_are_dropped_and_rebuilt_unless_named():
     by_text = PlannedIndex("t", "docs", "gin (a)")
     assert statements(removal([PLAN, by_text], [], (), concurrently=False)) == ['DROP INDEX IF EXISTS s."Ix"']

@@ -33,9 +33,9 @@ def test_the_swap_leaves_the_names_of_before():
         "ALTER TABLE documents_7_next RENAME TO documents_7",
         "ALTER TABLE documents_7 RENAME CONSTRAINT pk_documents_7_next TO pk_documents_7",
         "ALTER TABLE documents_7 RENAME CONSTRAINT ck_documents_7_next_dimension TO ck_documents_7_dimension",
-        "ALTER INDEX ix_documents_7_next_metadata RENAME TO ix_documents_7_metadata",
-        "ALTER INDEX ix_documents_7_next_text RENAME TO ix_documents_7_text",
-        "ALTER INDEX ix_documents_7_next_embedding RENAME TO ix_documents_7_embedding",
+        "ALTER INDEX IF EXISTS ix_documents_7_next_metadata RENAME TO ix_documents_7_metadata",
+        "ALTER INDEX IF EXISTS ix_documents_7_next_text RENAME TO ix_documents_7_text",
+        "ALTER INDEX IF EXISTS ix_documents_7_next_embedding RENAME TO ix_documents_7_embedding",
         "ALTER TABLE documents ATTACH PARTITION documents_7 FOR VALUES IN (7)",
         "ALTER TABLE documents_7 DROP CONSTRAINT ck_documents_7_next_collection",
     ]

@@ -176,7 +176,8 @@ def _collection(
         if loading.if_exists == "fail":
             message = f"There is already a collection {name!r}: say if_exists='append' or 'replace'."
             raise CollectionExists(message)
-        options = {"distance": over.distance, "language": over.language, "index": from_dict(over.index), **options}
+        kept = {"distance": over.distance, "language": over.language, "indexed_keys": over.indexed_keys}
+        options = {**kept, "index": from_dict(over.index), **options}
         dimension = over.dimension if dimension is None else dimension
         # Dropped when the rows are there: from a DROP on, nobody reads or writes any collection until the transaction
         # ends.

@@ -104,13 +104,14 @@ class CollectionAdmin(admin.ModelAdmin):
         "embedder",
         "index",
         "reembedding",
+        "indexed_keys",
         "created_at",
         "updated_at",
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002 -- Django's signature
         """Return what the form shows and does not change."""
-        always = ("embedder", "index", "reembedding", "created_at", "updated_at")
+        always = ("embedder", "index", "reembedding", "indexed_keys", "created_at", "updated_at")
         return always if obj is None else ("dimension", "distance", "language", *always)
 
     def get_urls(self) -> list[Any]:

@@ -69,6 +69,7 @@ class Collection(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
     reembedding = models.JSONField(null=True, blank=True, editable=False)
+    indexed_keys = models.JSONField(default=list, blank=True, editable=False)
 
     objects = CollectionQuerySet.as_manager()
 
@@ -120,6 +121,7 @@ class Collection(models.Model):
                 language=self.language,
                 embedder=self.embedder,
                 metadata=self.metadata,
+                indexed_keys=self.indexed_keys,
                 **options,
             )
         except CollectionExists as error:

@@ -16,6 +16,7 @@ _COLLECTION = {
     "embedder": "use-multilingual-v3",
     "index": {"method": "hnsw", "distance": "cosine", "m": 16, "ef_construction": 64},
     "metadata": {},
+    "indexed_keys": [],
 }
 _DOCUMENT = {
     "id": "a",
@@ -42,6 +43,7 @@ REQUESTS: dict[str, Examples] = {
     "create_collection": {
         "For texts": {"name": "articles"},
         "For vectors of your own": {"name": "vectors", "dimension": 4, "distance": "l2"},
+        "With ranges of a key": {"name": "news", "indexed_keys": ["published"]},
     },
     "put_documents": {
         "Texts": {"documents": [_DOCUMENT, _OTHER]},

@@ -46,6 +46,7 @@ class CollectionBody(Body):
         index: the kind of its vector index; null means none, so that each search compares with every document.
         language: PostgreSQL's text-search configuration; `simple` is for any language.
         metadata: a JSON object of yours.
+        indexed_keys: metadata keys that get an index of their own, for filters by ranges of a number, a date or a text.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\w[\w.\-]*$", examples=["articles"])]
@@ -54,6 +55,9 @@ class CollectionBody(Body):
     index: Literal["hnsw", "ivfflat"] | None = "hnsw"
     language: Annotated[str, Field(examples=["simple"])] = "simple"
     metadata: Metadata = Field(default_factory=dict)
+    indexed_keys: list[Annotated[str, Field(pattern=KEY)]] = Field(
+        default_factory=list, max_length=100, examples=[["year"]]
+    )
 
 
 class Collections(Body):

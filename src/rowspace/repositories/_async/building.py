@@ -6,7 +6,7 @@ another connection. So an index builder takes an engine, and uses connections of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -15,9 +15,10 @@ from typing import Any
 from sqlalchemy import func, select, table as sql_table
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm.attributes import set_committed_value
 
 from rowspace.diagnosis import IndexStatus, WatchBuild
-from rowspace.errors import mapped_errors
+from rowspace.errors import CollectionNotFound, mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.background import arun_watched
@@ -28,13 +29,14 @@ from rowspace.repositories.building import (
     clustering,
     creation,
     planned_for,
+    planned_key_of,
     removal,
     renewal,
     repair,
 )
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.schemas import schemas_of
-from rowspace.statements import catalog
+from rowspace.statements import catalog, documents
 from rowspace.statements.indexing import build_settings
 
 __all__ = ["AsyncIndexBuilder"]
@@ -61,6 +63,7 @@ class AsyncIndexBuilder:
 
     def __init__(self, engine: AsyncEngine, over: type[Any] | Collection) -> None:
         self._engine = engine
+        self._over = over
         self._model = Document if isinstance(over, Collection) else over
         self._planned = planned_for(over, schemas_of(engine))
 
@@ -145,6 +148,67 @@ class AsyncIndexBuilder:
             ConfigurationError: a name that is not wanted.
         """
         await self._run(partial(removal, names=names, concurrently=concurrently), build_settings(None, None), None)
+
+    async def create_key_index(
+        self,
+        key: str,
+        *,
+        concurrently: bool = True,
+        maintenance_work_mem: str | None = None,
+        progress: WatchBuild | None = None,
+    ) -> list[IndexStatus]:
+        """Make an index on one metadata key of a collection, and have its filters use it; return the status.
+
+        It serves `$eq`, `$gt`, `$gte`, `$lt`, `$lte` and `$between` with a number, or a text of fewer than 200
+        characters, which dates are too. Equality has the index on the whole metadata anyhow; of a range that knows
+        nothing, and each search reads rows that do not match. Costs a sort of the values, an entry for each row, and
+        what `create` costs beside the build.
+
+        Args:
+            key: a metadata key, written as in a filter.
+            concurrently: as for `create`.
+            maintenance_work_mem: as for `create`.
+            progress: as for `create`.
+
+        Raises:
+            ConfigurationError: over a model; or as in `create`.
+            InvalidFilter: the key is malformed.
+            CollectionNotFound: the collection was dropped since it was looked up.
+        """
+        plan = planned_key_of(self._over, key, schemas_of(self._engine))
+        settings = build_settings(maintenance_work_mem, None)
+        decide: Decide = lambda _, facts: creation([plan], facts, concurrently=concurrently)  # noqa: E731
+        await self._run(decide, settings, progress)
+        # Now that it is there: an equality would have no index meanwhile.
+        await self._note(documents.index_key, key)
+        return await self.status()
+
+    async def drop_key_index(self, key: str, *, concurrently: bool = True) -> None:
+        """Have the filters of a collection use the index on one metadata key no more, and drop it, if it is there.
+
+        Costs a wait for the searches that use it. From then on a filter by a range of the key reads rows in vain.
+
+        Raises:
+            ConfigurationError: over a model; or somebody else is building indexes of the table.
+            InvalidFilter: the key is malformed.
+            CollectionNotFound: the collection was dropped since it was looked up.
+        """
+        plan = planned_key_of(self._over, key, schemas_of(self._engine))
+        await self._note(documents.unindex_key, key)
+        decide: Decide = lambda _, facts: removal([plan], facts, [plan.name], concurrently=concurrently)  # noqa: E731
+        await self._run(decide, build_settings(None, None), None)
+
+    async def _note(self, change: Callable[[int, str], Any], key: str) -> None:
+        """Change what the collection says of a key, and take that over."""
+        collection: Any = self._over
+        with mapped_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(change(collection.id, key))
+                keys = await connection.scalar(documents.indexed_keys(collection.id))
+        if keys is None:
+            raise CollectionNotFound.dropped(collection.name)
+        set_committed_value(collection, "indexed_keys", keys)
+        self._planned = planned_for(collection, schemas_of(self._engine))
 
     async def cluster(self, key: KeyLike, *, maintenance_work_mem: str | None = None) -> list[IndexStatus]:
         """Put rows with the same value of a key next to each other; return the status.

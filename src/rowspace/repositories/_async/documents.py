@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.errors import ConfigurationError, mapped_errors
-from rowspace.filters import compile_filter
 from rowspace.indexes import IVFFlat, from_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.collections import AsyncCollectionRepository
@@ -18,7 +16,7 @@ from rowspace.repositories._async.policies import under_policies
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.verbatim import rows_changed, run_verbatim
-from rowspace.repositories.given import at_hand, conditions, ids_of, mapping, session_of
+from rowspace.repositories.given import at_hand, ids_of, mapping, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -26,8 +24,6 @@ from rowspace.statements import documents as statements
 from rowspace.wire.values import storable_json
 
 __all__ = ["AsyncDocumentRepository"]
-
-_METADATA = Document.__table__.c.metadata
 
 
 class AsyncDocumentRepository:
@@ -109,15 +105,15 @@ class AsyncDocumentRepository:
             InvalidText: an id that is no text.
             InvalidFilter: the filter is malformed.
         """
-        wanted, matching = ids_of(ids), self._where(where)
-        if bool(wanted) == bool(matching):
+        wanted, matching = ids_of(ids), self._subject.conditions(where)
+        if bool(wanted) == bool(matching.clauses):
             message = "delete takes ids or conditions that are not empty; to delete everything, drop the collection."
             if wanted or where is not None:
                 raise ConfigurationError(message)
             return 0
         id_ = self._collection.id
-        statement = statements.delete_ids(id_, wanted) if wanted else statements.delete_matching(id_, matching)
-        return await rows_changed(self.session, Document, statement)
+        statement = statements.delete_ids(id_, wanted) if wanted else statements.delete_matching(id_, matching.clauses)
+        return await rows_changed(self.session, Document, statement, matching.parameters)
 
     async def update_metadata(self, changes: Mapping[str, Any], *, where: Where | None) -> int:
         """Set keys of the metadata of the documents that match and return how many there were.
@@ -133,8 +129,9 @@ class AsyncDocumentRepository:
             InvalidFilter: the filter is malformed.
         """
         stored = storable_json(mapping("changes", changes))
-        statement = statements.merge_metadata(self._collection.id, stored, self._where(where))
-        return await rows_changed(self.session, Document, statement)
+        matching = self._subject.conditions(where)
+        statement = statements.merge_metadata(self._collection.id, stored, matching.clauses)
+        return await rows_changed(self.session, Document, statement, matching.parameters)
 
     async def replace_metadata(
         self, metadata: Mapping[str, Mapping[str, Any]], *, digests: Mapping[str, str] | None = None
@@ -163,8 +160,10 @@ class AsyncDocumentRepository:
 
     async def count(self, *, where: Where | None = None) -> int:
         """Return the number of documents that match; costs a pass over them."""
+        matching = self._subject.conditions(where)
         with mapped_errors():
-            return await self.session.scalar(statements.count(self._collection.id, self._where(where))) or 0
+            statement = statements.count(self._collection.id, matching.clauses)
+            return await self.session.scalar(statement, dict(matching.parameters)) or 0
 
     async def is_empty(self) -> bool:
         """Return whether there is no document; costs one row."""
@@ -210,7 +209,7 @@ class AsyncDocumentRepository:
             await self._begin_to_build()
             connection = await self._connection()
             partition = await AsyncCollectionRepository(self.session).partition_of(self._collection)
-            indexes = partition.create_indexes(spec, self._collection.language)
+            indexes = partition.create_indexes(spec, self._collection.language, self._collection.indexed_keys)
             await run_verbatim(connection, [*indexes, partition.analyze()])
 
     async def nearest(
@@ -273,12 +272,6 @@ class AsyncDocumentRepository:
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
             await (await self._connection()).execute(statements.lock_first_load(self._collection.id))
             await AsyncCollectionRepository(self.session).keep_builders_off(self._collection)
-
-    def _where(self, where: Where | None) -> list[ColumnElement[bool]]:
-        if where is not None and not isinstance(where, Mapping):
-            return [*conditions(where)]
-        condition = compile_filter(where, _METADATA)
-        return [] if condition is None else [condition]
 
     @property
     def _collection(self) -> Collection:

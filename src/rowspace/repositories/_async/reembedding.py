@@ -155,7 +155,7 @@ class AsyncReembedRepository:
         with mapped_errors():
             connection = await self._connection()
             new = (await self._tables()).new
-            indexes = new.create_indexes(await self._sized(), self.collection.language)
+            indexes = new.create_indexes(await self._sized(), self.collection.language, self.collection.indexed_keys)
             await run_verbatim(connection, [*indexes, new.analyze()])
 
     async def lock(self) -> bool:
@@ -180,7 +180,8 @@ class AsyncReembedRepository:
             connection = await self._connection()
             tables = await self._tables()
             carried = [row[0] for row in await self._rows(carry_over(tables.old, tables.new))]
-            swaps = tables.swap(from_dict(self._aim["index"]), self.collection.language)
+            spec, keys = from_dict(self._aim["index"]), self.collection.indexed_keys
+            swaps = tables.swap(spec, self.collection.language, keys)
             await run_verbatim(connection, [*carried, *swaps])
             self.collection.dimension = self._aim["dimension"]
             self.collection.embedder = self._aim["embedder"]
@@ -218,7 +219,8 @@ class AsyncReembedRepository:
 
     async def _check_obstacles(self) -> None:
         partition = (await self._tables()).old
-        own = partition.indexes(from_dict(self.collection.index), self.collection.language)
+        spec, keys = from_dict(self.collection.index), self.collection.indexed_keys
+        own = partition.indexes(spec, self.collection.language, keys)
         known = {plan.name for plan in own} | {f"ix_{partition.name}_embedding"}
         found = [f"{kind} {name}" for kind, name in await self._rows(obstacles(partition)) if name not in known]
         if found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from sqlalchemy import CursorResult
@@ -25,9 +25,11 @@ async def run_verbatim(connection: Any, statements: Iterable[str]) -> Any:
     return result
 
 
-async def rows_changed(session: AsyncSession, model: type[Any], statement: Any) -> int:
+async def rows_changed(
+    session: AsyncSession, model: type[Any], statement: Any, parameters: Mapping[str, str] | None = None
+) -> int:
     """Execute an UPDATE or DELETE of a model, which the session's objects follow, and return how many rows it was."""
     options = synchronizing(session, model)
     with mapped_errors():
-        result = cast("CursorResult[Any]", await session.execute(statement, execution_options=options))
+        result = cast("CursorResult[Any]", await session.execute(statement, parameters, execution_options=options))
     return result.rowcount

@@ -17,7 +17,7 @@ from rowspace.repositories._sync.policies import guards_of
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.building import check_alone
 from rowspace.repositories.given import is_text, mapping, session_of
-from rowspace.repositories.naming import check_collection, check_language, unless_taken
+from rowspace.repositories.naming import check_collection, check_keys, check_language, unless_taken
 from rowspace.repositories.schemas import partition_of, schemas_of
 from rowspace.statements import documents as statements
 from rowspace.statements.admin import Partition
@@ -49,6 +49,7 @@ class CollectionRepository:
         language: str = "simple",
         embedder: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        indexed_keys: Sequence[str] = (),
     ) -> Collection:
         """Create a collection and its partition of `documents`; readers and writers of others are not held up.
 
@@ -63,11 +64,14 @@ class CollectionRepository:
             language: the text-search configuration, such as `simple` or `english`.
             embedder: the name of the embedder, if it is known.
             metadata: anything, as JSON.
+            indexed_keys: metadata keys, written as in a filter, that `create_indexes` will make an index each on, for
+                filters by ranges of a number, a date or a text.
 
         Raises:
             CollectionExists: there is one of that name.
             ConfigurationError: a value out of range, an index that cannot hold the vectors, or a language that the
                 server does not have.
+            InvalidFilter: a key that cannot be.
             InvalidText, InvalidRow: metadata that JSONB cannot store.
         """
         metric, spec = check_collection(name, dimension, distance, index)
@@ -80,6 +84,7 @@ class CollectionRepository:
             index=to_dict(spec),
             embedder=embedder,
             meta=storable_json(mapping("metadata", {} if metadata is None else metadata)),
+            indexed_keys=check_keys(indexed_keys),
         )
         with mapped_errors():
             self._check_language(language)

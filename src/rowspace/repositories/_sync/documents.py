@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement, Connection
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from rowspace.errors import ConfigurationError, mapped_errors
-from rowspace.filters import compile_filter
 from rowspace.indexes import IVFFlat, from_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.collections import CollectionRepository
@@ -19,7 +18,7 @@ from rowspace.repositories._sync.policies import under_policies
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.verbatim import rows_changed, run_verbatim
-from rowspace.repositories.given import at_hand, conditions, ids_of, mapping, session_of
+from rowspace.repositories.given import at_hand, ids_of, mapping, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -27,8 +26,6 @@ from rowspace.statements import documents as statements
 from rowspace.wire.values import storable_json
 
 __all__ = ["DocumentRepository"]
-
-_METADATA = Document.__table__.c.metadata
 
 
 class DocumentRepository:
@@ -110,15 +107,15 @@ class DocumentRepository:
             InvalidText: an id that is no text.
             InvalidFilter: the filter is malformed.
         """
-        wanted, matching = ids_of(ids), self._where(where)
-        if bool(wanted) == bool(matching):
+        wanted, matching = ids_of(ids), self._subject.conditions(where)
+        if bool(wanted) == bool(matching.clauses):
             message = "delete takes ids or conditions that are not empty; to delete everything, drop the collection."
             if wanted or where is not None:
                 raise ConfigurationError(message)
             return 0
         id_ = self._collection.id
-        statement = statements.delete_ids(id_, wanted) if wanted else statements.delete_matching(id_, matching)
-        return rows_changed(self.session, Document, statement)
+        statement = statements.delete_ids(id_, wanted) if wanted else statements.delete_matching(id_, matching.clauses)
+        return rows_changed(self.session, Document, statement, matching.parameters)
 
     def update_metadata(self, changes: Mapping[str, Any], *, where: Where | None) -> int:
         """Set keys of the metadata of the documents that match and return how many there were.
@@ -134,8 +131,9 @@ class DocumentRepository:
             InvalidFilter: the filter is malformed.
         """
         stored = storable_json(mapping("changes", changes))
-        statement = statements.merge_metadata(self._collection.id, stored, self._where(where))
-        return rows_changed(self.session, Document, statement)
+        matching = self._subject.conditions(where)
+        statement = statements.merge_metadata(self._collection.id, stored, matching.clauses)
+        return rows_changed(self.session, Document, statement, matching.parameters)
 
     def replace_metadata(
         self, metadata: Mapping[str, Mapping[str, Any]], *, digests: Mapping[str, str] | None = None
@@ -164,8 +162,10 @@ class DocumentRepository:
 
     def count(self, *, where: Where | None = None) -> int:
         """Return the number of documents that match; costs a pass over them."""
+        matching = self._subject.conditions(where)
         with mapped_errors():
-            return self.session.scalar(statements.count(self._collection.id, self._where(where))) or 0
+            statement = statements.count(self._collection.id, matching.clauses)
+            return self.session.scalar(statement, dict(matching.parameters)) or 0
 
     def is_empty(self) -> bool:
         """Return whether there is no document; costs one row."""
@@ -211,7 +211,7 @@ class DocumentRepository:
             self._begin_to_build()
             connection = self._connection()
             partition = CollectionRepository(self.session).partition_of(self._collection)
-            indexes = partition.create_indexes(spec, self._collection.language)
+            indexes = partition.create_indexes(spec, self._collection.language, self._collection.indexed_keys)
             run_verbatim(connection, [*indexes, partition.analyze()])
 
     def nearest(
@@ -274,12 +274,6 @@ class DocumentRepository:
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
             (self._connection()).execute(statements.lock_first_load(self._collection.id))
             CollectionRepository(self.session).keep_builders_off(self._collection)
-
-    def _where(self, where: Where | None) -> list[ColumnElement[bool]]:
-        if where is not None and not isinstance(where, Mapping):
-            return [*conditions(where)]
-        condition = compile_filter(where, _METADATA)
-        return [] if condition is None else [condition]
 
     @property
     def _collection(self) -> Collection:

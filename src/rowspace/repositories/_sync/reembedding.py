@@ -156,7 +156,7 @@ class ReembedRepository:
         with mapped_errors():
             connection = self._connection()
             new = (self._tables()).new
-            indexes = new.create_indexes(self._sized(), self.collection.language)
+            indexes = new.create_indexes(self._sized(), self.collection.language, self.collection.indexed_keys)
             run_verbatim(connection, [*indexes, new.analyze()])
 
     def lock(self) -> bool:
@@ -181,7 +181,8 @@ class ReembedRepository:
             connection = self._connection()
             tables = self._tables()
             carried = [row[0] for row in self._rows(carry_over(tables.old, tables.new))]
-            swaps = tables.swap(from_dict(self._aim["index"]), self.collection.language)
+            spec, keys = from_dict(self._aim["index"]), self.collection.indexed_keys
+            swaps = tables.swap(spec, self.collection.language, keys)
             run_verbatim(connection, [*carried, *swaps])
             self.collection.dimension = self._aim["dimension"]
             self.collection.embedder = self._aim["embedder"]
@@ -219,7 +220,8 @@ class ReembedRepository:
 
     def _check_obstacles(self) -> None:
         partition = (self._tables()).old
-        own = partition.indexes(from_dict(self.collection.index), self.collection.language)
+        spec, keys = from_dict(self.collection.index), self.collection.indexed_keys
+        own = partition.indexes(spec, self.collection.language, keys)
         known = {plan.name for plan in own} | {f"ix_{partition.name}_embedding"}
         found = [f"{kind} {name}" for kind, name in self._rows(obstacles(partition)) if name not in known]
         if found:

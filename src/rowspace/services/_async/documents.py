@@ -57,7 +57,7 @@ class AsyncDocumentService:
             name: 1 to 200 characters.
             dimension: numbers in each embedding; None asks the embedder.
             exist_ok: return the collection of that name where there is one.
-            options: `distance`, `index`, `language`, `embedder`, `metadata`.
+            options: `distance`, `index`, `language`, `embedder`, `metadata`, `indexed_keys`.
 
         Raises:
             CollectionExists: there is one of that name.

@@ -12,7 +12,7 @@ from rowspace.engine import Database
 from rowspace.errors import DimensionMismatch, EmbedderMismatch, TransactionConflict, mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories.given import is_text
-from rowspace.repositories.remembered import WIDE, found_by
+from rowspace.repositories.remembered import WIDE
 from rowspace.repositories.subjects import Conditions, Subject, subject_of
 from rowspace.services._sync.searching import SearchService, query_vector
 from rowspace.services.embedding import Embedder, check_embedder
@@ -93,7 +93,7 @@ class QuickSearch:
     def _may_be_few(self, known: _Known, conditions: Conditions) -> bool:
         if not conditions.few:
             return False
-        return not WIDE.get(self._lanes.engine, found_by(known.subject.target, conditions.parameters))
+        return not WIDE.get(self._lanes.engine, (known.subject.target, conditions.few_by))
 
     def _found(self, known: _Known, k: int, vector: Any, conditions: Conditions) -> list[SearchHit]:
         """Return the hits, none where there may be others."""
@@ -108,6 +108,6 @@ class QuickSearch:
             self._known.pop(known.collection.name, None)
             return []
         if few and rows[0][0]:
-            WIDE.keep(self._lanes.engine, found_by(target, conditions.parameters), value=True)
+            WIDE.keep(self._lanes.engine, (target, conditions.few_by), value=True)
             return []
         return SearchHit.from_rows([row[1:] for row in rows] if few else rows, target.distance)

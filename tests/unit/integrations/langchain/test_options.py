@@ -20,7 +20,9 @@ from rowspace.integrations.langchain.options import (
 )
 from rowspace.services import CollectionInfo
 
-INFO = CollectionInfo(name="c", dimension=4, distance="cosine", language="simple", embedder=None, index={}, metadata={})
+INFO = CollectionInfo(
+    name="c", dimension=4, distance="cosine", language="simple", embedder=None, index={}, metadata={}, indexed_keys=[]
+)
 
 
 class Theirs(StrEnum):

@@ -221,7 +221,7 @@ def test_the_text_field_is_guessed():
 
 def info(**fields):
     given_fields = {"name": "c", "dimension": 64, "distance": "cosine", "language": "simple", "index": {}}
-    return CollectionInfo(**{**given_fields, "embedder": None, "metadata": {}, **fields})
+    return CollectionInfo(**{**given_fields, "embedder": None, "metadata": {}, "indexed_keys": [], **fields})
 
 
 def test_why_a_search_is_by_keyword_alone():

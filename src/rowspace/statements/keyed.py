@@ -1,0 +1,62 @@
+"""Indexes on one metadata key of a collection, and the comparisons that they serve.
+
+Such an index is a b-tree of two columns: the value at the path as a number, and as a text, each NULL where it is none.
+A document and a jsonpath are served by the GIN index on the whole metadata, but of a range that knows nothing.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache, reduce
+from typing import Any
+
+from sqlalchemy import ColumnElement, Numeric, Text, and_, case, cast, func, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB
+
+from rowspace.filters import MAX_KEY_TEXT, KeyTest, Path, parameter_of
+from rowspace.statements.identifiers import constant
+
+__all__ = ["key_predicate", "number_and_text", "unseen_key_predicate"]
+
+
+@lru_cache(512)
+def key_predicate(metadata: ColumnElement[Any], test: KeyTest) -> ColumnElement[bool]:
+    """Return a comparison whose value the planner sees; one object each, so that a statement around it can be kept."""
+    return _compared(metadata, test, _value(test))
+
+
+@lru_cache(512)
+def unseen_key_predicate(metadata: ColumnElement[Any], test: KeyTest) -> ColumnElement[bool]:
+    """Return the same for a plan that is kept, whatever the value."""
+    return _compared(metadata, test, select(_value(test)).scalar_subquery())
+
+
+def _value(test: KeyTest) -> ColumnElement[Any]:
+    return parameter_of(test.name, Text() if test.is_text else Numeric())
+
+
+def _compared(metadata: ColumnElement[Any], test: KeyTest, value: Any) -> ColumnElement[bool]:
+    number, text = number_and_text(metadata, test.path)
+    operator = "=" if test.comparison == "==" else test.comparison
+    if test.is_text:
+        # The first column of the index, so that the scan begins where its texts do.
+        return and_(number.is_(None), text.bool_op(operator)(value))
+    return number.bool_op(operator)(value)
+
+
+@lru_cache(512)
+def number_and_text(metadata: ColumnElement[Any], path: Path) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return the two columns of the index on the key of a path."""
+    # The names are constants of the statement: no plan that is kept could use the index by a parameter. They are those
+    # of the collection, not those of whoever searches. By `->`, for to `#>` digits may be a place in an array.
+    *parents, last = (literal_column(constant(name), Text()) for name in path)
+    parent: Any = reduce(lambda value, name: value.op("->", return_type=JSONB())(name), parents, metadata)
+    value, text = parent.op("->", return_type=JSONB())(last), parent.op("->>", return_type=Text())(last)
+    beginning = func.left(text, literal_column(f"{MAX_KEY_TEXT:d}"))
+    return (
+        case((_is_a("number", value), cast(value, Numeric()))),
+        case((_is_a("string", value), beginning)).collate("C"),
+    )
+
+
+def _is_a(kind: str, value: ColumnElement[Any]) -> ColumnElement[bool]:
+    return func.jsonb_typeof(value) == literal_column(constant(kind), Text())

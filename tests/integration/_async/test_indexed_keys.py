@@ -1,0 +1,159 @@
+"""Metadata keys that have an index of their own: filters by ranges find their rows by it, and mean what they did."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sqlalchemy import event
+
+from rowspace import (
+    AsyncBrowseRepository,
+    AsyncCollectionRepository,
+    AsyncDocumentRepository,
+    AsyncHybridRepository,
+    AsyncIndexAdvisor,
+    AsyncMatrixRepository,
+    AsyncSearchRepository,
+    Database,
+    DocumentService,
+)
+
+ROWS = 3_000
+VECTORS = np.random.default_rng(9).normal(size=(ROWS, 8)).astype(np.float32)
+
+
+def metadata(at):
+    """Return that of a row: numbers, dates, and what is of another type here and there."""
+    odd = {7: None, 8: "1999", 9: [at], 10: True}
+    return {
+        "at": odd.get(at, at),
+        "day": f"2024-{at % 12 + 1:02}-{at % 28 + 1:02}",
+        "by": {"name": ["Ada", "Änne", "张三"][at % 3]},
+        "batch": at // 1_000,
+    }
+
+
+@pytest.fixture(scope="module")
+def shared_url(new_module_database):
+    """A database for this module, with the same documents in a collection with such indexes and in one without."""
+    url = new_module_database()
+    with Database.open(url) as database:
+        service = DocumentService(database)
+        for name, keys in (("keyed", ["at", "day", "by.name"]), ("plain", [])):
+            service.create_collection(name, 8, indexed_keys=keys)
+            rows = (
+                {"id": f"{at:04}", "content": f"text {at}", "metadata": metadata(at), "embedding": vector}
+                for at, vector in enumerate(VECTORS)
+            )
+            service.add(name, rows)
+    return url
+
+
+@pytest.fixture
+async def keyed(session):
+    return await AsyncCollectionRepository(session).get("keyed")
+
+
+@pytest.fixture
+async def plain(session):
+    return await AsyncCollectionRepository(session).get("plain")
+
+
+@pytest.fixture
+def statements(engine):
+    """The kinds of the searches that the engine runs: which compares few rows, and which is planned for its values."""
+    seen = []
+
+    def see(_connection, _cursor, statement, *_):
+        words = " ".join(statement.split())
+        kinds = {"few": "WITH rowspace_few AS", "planned": "WITH rowspace_found AS"}
+        seen.extend(kind for kind, part in kinds.items() if part in words)
+
+    own = getattr(engine, "sync_engine", engine)
+    event.listen(own, "before_cursor_execute", see)
+    yield seen
+    event.remove(own, "before_cursor_execute", see)
+
+
+WHERES = [
+    {"at": 17},
+    {"at": "1999"},
+    {"at": {"$lt": 12}},
+    {"at": {"$between": [100, 130.5]}, "batch": 0},
+    {"day": {"$gte": "2024-12-20"}},
+    {"day": "2024-03-03", "at": {"$gt": 500}},
+    {"by.name": "张三", "at": {"$lte": 40}},
+    {"by": {"name": {"$gt": "Ada"}}, "$or": [{"at": 20}, {"at": 22}]},
+    {"at": {"$gt": 5_000}},
+]
+
+
+@pytest.mark.parametrize("where", WHERES, ids=str)
+async def test_every_method_says_what_it_says_without_them(session, keyed, plain, where):
+    async def answers(collection):
+        documents, query = AsyncDocumentRepository(session, collection), VECTORS[1]
+        found = [[hit.entity.id for hit in await documents.nearest(query, where=where)]]
+        several = await AsyncSearchRepository(session, collection).nearest_many(VECTORS[:3], where=where)
+        found += [[hit.entity.id for hit in hits] for hits in several]
+        hybrid = AsyncHybridRepository(session, collection)
+        found.append([hit.entity.id for hit in await hybrid.text("text", where=where)])
+        found.append([hit.entity.id async for hit in documents.stream(query, where=where)])
+        found.append(sorted((await AsyncMatrixRepository(session, collection).read(where=where)).keys))
+        browse = AsyncBrowseRepository(session, collection)
+        found.append([row.id for row in (await browse.scroll(100, where=where)).items])
+        found.append([await documents.count(where=where), await browse.facets("batch", where=where)])
+        return found
+
+    assert await answers(keyed) == await answers(plain)
+
+
+async def test_documents_are_changed_and_deleted_by_them(session, keyed):
+    documents = AsyncDocumentRepository(session, keyed)
+    assert await documents.update_metadata({"old": True}, where={"at": {"$gte": 20, "$lt": 30}}) == 10
+    assert await documents.count(where={"old": True}) == 10
+    assert await documents.delete(where={"at": {"$gte": 25}, "old": True}) == 5
+    assert await documents.count(where={"at": {"$between": [20, 29]}}) == 5
+
+
+async def test_the_index_finds_the_rows_of_a_range(session, keyed, plain, statements):
+    where = {"day": {"$gte": "2024-12-20"}}
+    for collection, scanned in ((keyed, range(20, 120)), (plain, range(1_000, ROWS + 1))):
+        plan = await AsyncIndexAdvisor(session, collection).explain(VECTORS[1], where=where)
+        assert plan.rows_scanned in scanned
+    assert statements == ["planned", "planned"]
+
+
+@pytest.mark.parametrize(
+    "where", [{"at": 17}, {"by.name": "张三", "day": "2024-03-03"}, {"at": 17, "batch": 0}], ids=str
+)
+async def test_rows_that_equal_are_compared_directly(session, keyed, statements, where):
+    documents = AsyncDocumentRepository(session, keyed)
+    expected = [hit.entity.id for hit in await documents.nearest(VECTORS[1], where=where, exact=True)]
+    assert expected
+    for _ in range(7):
+        assert [hit.entity.id for hit in await documents.nearest(VECTORS[1], where=where)] == expected
+    assert statements == ["few"] * 7
+
+
+async def test_many_rows_that_equal_are_found_out_once(session, statements):
+    collections = AsyncCollectionRepository(session)
+    collection = await collections.create("many", 8, indexed_keys=["batch"])
+    documents = AsyncDocumentRepository(session, collection)
+    rows = ({"id": str(at), "content": "c", "meta": {"batch": at % 2}, "embedding": v} for at, v in enumerate(VECTORS))
+    await documents.upsert(rows)
+    await documents.create_indexes()
+    for _ in range(2):
+        hits = await documents.nearest(VECTORS[4], where={"batch": 0})
+        assert (len(hits), hits[0].entity.id) == (10, "4")
+    assert statements == ["few", "planned", "planned"]
+
+
+async def test_a_number_as_long_as_python_writes_one(session):
+    collection = await AsyncCollectionRepository(session).create("digits", 2, indexed_keys=["n"])
+    documents = AsyncDocumentRepository(session, collection)
+    await documents.create_indexes()
+    number = 7**6_000 % 10**4_299
+    row = {"id": "a", "content": "c", "embedding": [1, 2], "meta": {"n": number}}
+    assert (await documents.upsert([row])).inserted == 1
+    for where, count in (({"$gt": number - 1}, 1), (number, 1), ({"$gt": number}, 0)):
+        assert await documents.count(where={"n": where}) == count
