@@ -110,9 +110,10 @@ def test_what_cannot_be_stored_is_named_by_its_number_in_the_load(given, kind, m
 
 
 def test_nul_is_stripped_everywhere_when_asked():
-    batch = load({"id": "x\0", "content": "a\0b", "metadata": {"k\0": "\0v"}}, "c\0", strip_nul=True)
+    metadata = {"k\0": ["\0", {"x": "a\0b", "n": 1}], "kept": "\\u0000 in letters"}
+    batch = load({"id": "x\0", "content": "a\0b", "metadata": metadata}, "c\0", strip_nul=True)
     assert batch.documents["x"].content == "ab"
-    assert batch.documents["x"].metadata == {"k": "v"}
+    assert batch.documents["x"].metadata == {"k": ["", {"x": "ab", "n": 1}], "kept": "\\u0000 in letters"}
     assert list(batch.documents)[1] == hashlib.sha256(b"c").hexdigest()[:32]
 
 
