@@ -33,6 +33,11 @@ def _as_list(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
+def _or_empty(value: Any) -> Any:
+    """Let None, as a column that is NULL or an empty field of a file has it, stand for no metadata."""
+    return {} if value is None else value
+
+
 Embedding = Annotated[Sequence[float], BeforeValidator(_as_list)]
 
 
@@ -50,13 +55,13 @@ class DocumentIn(_Model):
     Args:
         content: the text.
         id: the caller's id, at most 2,600 bytes; without one, a hash of the text, so that it is not stored twice.
-        metadata: a JSON object.
+        metadata: a JSON object; None is an empty one.
         embedding: numbers of the collection's dimension; without them the service's embedder makes them.
     """
 
     content: str
     id: str | None = Field(default=None, min_length=1)
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: Annotated[dict[str, Any], BeforeValidator(_or_empty)] = Field(default_factory=dict)
     embedding: Embedding | None = None
 
 

@@ -117,6 +117,13 @@ def test_nul_is_stripped_everywhere_when_asked():
     assert list(batch.documents)[1] == hashlib.sha256(b"c").hexdigest()[:32]
 
 
+def test_no_metadata_is_an_empty_object():
+    batch = load({"id": "x", "content": "a", "metadata": None}, {"id": "y", "content": "a"})
+    assert [document.metadata for document in batch.documents.values()] == [{}, {}]
+    with pytest.raises(InvalidRow, match=r"Row 0, metadata: Input should be a valid dictionary, got \[\]"):
+        load({"content": "a", "metadata": []})
+
+
 def test_any_array_is_an_embedding():
     batch = load({"id": "x", "content": "a", "embedding": np.array([1, 2], np.float16)})
     assert batch.documents["x"].embedding.tolist() == [1.0, 2.0]
