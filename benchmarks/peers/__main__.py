@@ -1,4 +1,4 @@
-"""Run Rowspace and its peers one after the other and print a table: `python -m benchmarks.peers --help`.
+"""Run Rowspace and its peers one after the other, shuffled, and print a table: `python -m benchmarks.peers --help`.
 
 What each needs is installed once into `.peers/`, one virtual environment a peer: their pins exclude each other.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import subprocess
 import sys
 import tempfile
@@ -80,6 +81,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--dimension", type=int, default=384)
     parser.add_argument("--rounds", type=int, default=1, help="how often each is run; the median counts (default: 1)")
+    seed = random.randrange(10_000)  # noqa: S311 -- an order
+    parser.add_argument(
+        "--seed", type=int, default=seed, help="of the order, which is another each round; it is printed"
+    )
     parser.add_argument("--only", metavar="STORE", action="append", choices=[peer.store for peer in PEERS])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the figures there, as SVG; needs --json")
@@ -93,12 +98,18 @@ def main() -> None:
         corpus = load_corpus(options.rows).projected(options.dimension)
         buckets = [one["bucket"] for one in corpus.metadata]
         Data.write(Path(directory), corpus.texts, buckets, (corpus.matrix, corpus.queries))
+        # The machine is not the same from the first to the last, and no peer is to have the best of it in all rounds.
+        order = random.Random(options.seed)  # noqa: S311
         rounds = [
-            {peer.name: _measured(peer, database.engine.url, directory, number) for peer in peers}
+            {
+                peer.name: _measured(peer, database.engine.url, directory, number)
+                for peer in order.sample(peers, len(peers))
+            }
             for number in range(options.rounds)
         ]
     figures = {peer.name: _row([one[peer.name] for one in rounds]) for peer in peers}
     facts = {"rows": options.rows, "dimension": options.dimension, "data": corpus.source, "rounds": options.rounds}
+    facts["seed of the order"] = options.seed
     facts["software"] = f"pgvector 0.8, SQLAlchemy {version('sqlalchemy')}, psycopg {version('psycopg')}"
     if options.json:
         options.json.write_text(json.dumps({"facts": facts, "figures": figures}, indent=2) + "\n", "utf-8")

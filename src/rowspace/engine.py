@@ -34,15 +34,15 @@ _DRIVERS = {
     "async": {"postgresql": "psycopg", "postgresql+psycopg": "psycopg", "postgresql+asyncpg": "asyncpg"},
 }
 
-#: Keys of a URL's query whose value is a number to psycopg or to asyncpg.
-_NUMBERS = (
-    "prepare_threshold",
-    "command_timeout",
-    "max_cacheable_statement_size",
-    "max_cached_statement_lifetime",
-    "statement_cache_size",
-    "timeout",
-)
+#: Keys of a URL's query whose value is a number to psycopg or to asyncpg; of seconds those to asyncpg may be broken.
+_NUMBERS: dict[str, type[int | float]] = {
+    "prepare_threshold": int,
+    "command_timeout": float,
+    "max_cacheable_statement_size": int,
+    "max_cached_statement_lifetime": int,
+    "statement_cache_size": int,
+    "timeout": float,
+}
 
 #: And those that asyncpg reads in a URL of its own alone, and is silent about in SQLAlchemy's.
 _UNREAD_BY_ASYNCPG = ("service", "servicefile")
@@ -270,13 +270,17 @@ def _options(url: URL, given: dict[str, Any]) -> dict[str, Any]:
     return defaults | given
 
 
-def _numbers(url: URL) -> dict[str, int | None]:
+def _numbers(url: URL) -> dict[str, float | None]:
     """Return the numbers that a URL says: SQLAlchemy hands them on as text, which no driver takes."""
-    texts = {key: url.query[key] for key in _NUMBERS if key in url.query}
+    return {key: _number(key, str(url.query[key])) for key in _NUMBERS if key in url.query}
+
+
+def _number(key: str, text: str) -> float | None:
+    kind = _NUMBERS[key]
     try:
-        return {key: None if text == "none" else int(str(text)) for key, text in texts.items()}
+        return None if text == "none" else kind(text)
     except ValueError:
-        message = f"Expected {' and '.join(texts)} in the URL to be a whole number or none."
+        message = f"Expected {key} in the URL to be a {'whole ' * (kind is int)}number or none."
         raise ConfigurationError(message) from None
 
 

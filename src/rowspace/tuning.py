@@ -96,7 +96,8 @@ class Tuning:
             if point.recall >= recall:
                 return point
         message = f"The measured curve ends at a recall of {self.best:.3f}, below {recall:g}: exact=True finds all."
-        raise InvalidSetting(message)
+        located = InvalidSetting(message).at("recall")
+        raise located
 
     def settings(self, recall: float | None = None) -> SearchSettings:
         """Return settings for a search that reaches a recall, by default the one that was asked for or the best.
@@ -141,7 +142,8 @@ def tuned(settings: SearchSettings | None, tuning: Tuning | None) -> SearchSetti
     if tuning is None:
         wanted = f"recall={given.recall:g} needs a measured curve."
         message = f"{wanted} IndexAdvisor.tune(), or `rowspace tune`, makes and keeps it."
-        raise InvalidSetting(message)
+        located = InvalidSetting(message).at("recall")
+        raise located
     return with_setting(replace(given, recall=None), tuning.name, tuning.point(given.recall).setting)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from time import sleep
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, MetaData, NullPool, create_engine, text
+
+from rowspace.testing import HashingEmbedder
 
 # Of a table whose rows were all rolled back, autovacuum notes that it has none, and its plans become others.
 UNVACUUMED = """
@@ -26,6 +28,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     side = next((part for part in metafunc.definition.path.parts if part in DRIVERS), None)
     if side is not None and "driver" in metafunc.fixturenames:
         metafunc.parametrize("driver", DRIVERS[side])
+
+
+class CountingEmbedder(HashingEmbedder):
+    """Notes the texts that it embeds."""
+
+    def __init__(self) -> None:
+        super().__init__(32)
+        self.texts: list[str] = []
+
+    def embed_documents(self, texts: Sequence[str]) -> list[list[float]]:
+        self.texts += texts
+        return super().embed_documents(texts)
+
+
+@pytest.fixture
+def embedder() -> CountingEmbedder:
+    """An embedder of 32 dimensions that notes the texts that it embeds."""
+    return CountingEmbedder()
 
 
 @pytest.fixture(scope="session")

@@ -254,6 +254,7 @@ def test_connections_speak_utf8_unless_they_are_told_another_encoding(url, optio
         ("postgresql+psycopg://h/db?prepare_threshold=0", {"prepare_threshold": 9}, {"prepare_threshold": 9}),
         ("postgresql+asyncpg://h/db?statement_cache_size=0", {}, {"statement_cache_size": 0}),
         ("postgresql+asyncpg://h/db?timeout=5&command_timeout=none", {}, {"timeout": 5, "command_timeout": None}),
+        ("postgresql+asyncpg://h/db?timeout=2.5&command_timeout=0.5", {}, {"timeout": 2.5, "command_timeout": 0.5}),
         (
             "postgresql+asyncpg://h/db?max_cached_statement_lifetime=0&max_cacheable_statement_size=1",
             {},
@@ -267,9 +268,13 @@ def test_a_url_says_numbers_and_whether_statements_are_prepared(url, given, expe
     assert options["connect_args"] | {"client_encoding": "UTF8"} == expected | {"client_encoding": "UTF8"}
 
 
-def test_a_threshold_that_is_no_number_is_refused():
+def test_what_is_no_number_is_refused():
     with pytest.raises(ConfigurationError, match="prepare_threshold in the URL to be a whole number or none"):
         Database.open("postgresql://h/db?prepare_threshold=never")
+    with pytest.raises(ConfigurationError, match="statement_cache_size in the URL to be a whole number or none"):
+        AsyncDatabase.open("postgresql+asyncpg://h/db?statement_cache_size=0.5")
+    with pytest.raises(ConfigurationError, match="command_timeout in the URL to be a number or none"):
+        AsyncDatabase.open("postgresql+asyncpg://h/db?command_timeout=soon")
 
 
 def test_what_is_no_engine_of_its_kind_is_refused():

@@ -22,6 +22,7 @@ __all__ = [
     "SearchFields",
     "SearchHit",
     "SearchRequest",
+    "fault_of_options",
 ]
 
 
@@ -30,6 +31,11 @@ def _as_list(value: Any) -> Any:
     convert = getattr(value, "to_numpy", None)
     value = convert() if convert else value
     return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _or_empty(value: Any) -> Any:
+    """Let None, as a column that is NULL or an empty field of a file has it, stand for no metadata."""
+    return {} if value is None else value
 
 
 Embedding = Annotated[Sequence[float], BeforeValidator(_as_list)]
@@ -49,13 +55,13 @@ class DocumentIn(_Model):
     Args:
         content: the text.
         id: the caller's id, at most 2,600 bytes; without one, a hash of the text, so that it is not stored twice.
-        metadata: a JSON object.
+        metadata: a JSON object; None is an empty one.
         embedding: numbers of the collection's dimension; without them the service's embedder makes them.
     """
 
     content: str
     id: str | None = Field(default=None, min_length=1)
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: Annotated[dict[str, Any], BeforeValidator(_or_empty)] = Field(default_factory=dict)
     embedding: Embedding | None = None
 
 
@@ -172,17 +178,18 @@ def _fault_of(request: SearchRequest) -> str | None:
         return f"a search in mode {request.mode} takes a text"
     if request.mode == "text" and request.vector is not None:
         return "a search in mode text takes no vector; mode hybrid takes both"
-    return _fault_of_options(request)
+    return fault_of_options(request)
 
 
-def _fault_of_options(request: SearchFields) -> str | None:
-    if request.recall is not None and request.ef_search is not None:
+def fault_of_options(request: Any) -> str | None:
+    """Return what does not go together in a search, or in what asks for one and has some of its options, in words."""
+    given = {name: getattr(request, name, None) for name in _MODES}
+    if given["recall"] is not None and given["ef_search"] is not None:
         return "recall chooses ef_search: give one of them"
-    if request.max_distance is not None and request.min_similarity is not None:
+    if given["max_distance"] is not None and given["min_similarity"] is not None:
         return "max_distance and min_similarity are two words for one limit: give one of them"
     for option, modes in _MODES.items():
-        given = getattr(request, option)
-        if given is not None and given is not False and request.mode not in modes:
+        if given[option] is not None and given[option] is not False and request.mode not in modes:
             return f"{option} goes with the mode{'s' * (len(modes) > 1)} {', '.join(modes)}"
     return None
 

@@ -46,7 +46,7 @@ def extension(facts: Facts) -> Iterator[Finding]:
             "vector",
             "The extension is not in this database.",
             "Nothing of Rowspace works without it.",
-            "rowspace db upgrade",
+            "CREATE EXTENSION vector;",
         )
     elif newest is not None and parts_of(has) < parts_of(newest):
         yield Finding(

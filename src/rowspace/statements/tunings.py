@@ -9,14 +9,14 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Text, TextClause, text
+from sqlalchemy import Boolean, Text, TextClause, text
 from sqlalchemy.sql.selectable import TextualSelect
 
 from rowspace.errors import ConfigurationError
 from rowspace.statements.identifiers import constant, qualified
 from rowspace.tuning import Tuning
 
-__all__ = ["comment_of", "comment_on", "comments", "tunings_in", "with_tuning"]
+__all__ = ["comment_of", "comment_on", "comments", "may_comment_on", "tunings_in", "with_tuning"]
 
 #: Begins the line of the comment that is Rowspace's.
 _MARK = "rowspace tuning: "
@@ -35,6 +35,13 @@ _COMMENT_OF = """
      WHERE i.relname = :name AND n.nspname = :schema
 """
 
+# What COMMENT asks: the role of the index's owner, or one that has its rights, and a transaction that writes.
+_MAY_COMMENT_ON = """
+    SELECT pg_has_role(i.relowner, 'USAGE') AND NOT CAST(current_setting('transaction_read_only') AS boolean) AS may
+      FROM pg_class i JOIN pg_namespace n ON n.oid = i.relnamespace
+     WHERE i.relname = :name AND n.nspname = :schema
+"""
+
 
 def comments(table: str, schema: str | None) -> TextualSelect:
     """Select the comments of the indexes of a table that hold a tuning; without a schema that of the search path."""
@@ -44,6 +51,11 @@ def comments(table: str, schema: str | None) -> TextualSelect:
 def comment_of(index: str, schema: str) -> TextualSelect:
     """Select the comment of an index, which may be NULL."""
     return text(_COMMENT_OF).bindparams(name=index, schema=schema).columns(comment=Text)
+
+
+def may_comment_on(index: str, schema: str) -> TextualSelect:
+    """Select whether the role and the transaction may set the comment of an index."""
+    return text(_MAY_COMMENT_ON).bindparams(name=index, schema=schema).columns(may=Boolean)
 
 
 def comment_on(index: str, schema: str, comment: str) -> TextClause:

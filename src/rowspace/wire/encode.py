@@ -28,7 +28,7 @@ from rowspace import vectors
 from rowspace.errors import InvalidRow, InvalidText, RowspaceError
 from rowspace.statements.write import StagedColumn
 from rowspace.types import Vector, VectorType, on_postgresql, vector_type_of
-from rowspace.wire.values import all_json_bytes, json_bytes, text_without_nul, to_text
+from rowspace.wire.values import all_json_bytes, json_bytes, to_text
 
 __all__ = [
     "ColumnEncoder",
@@ -77,7 +77,6 @@ def encoder_of(
     *,
     dimension: int | None = None,
     schemas: Mapping[str | None, str | None] = MappingProxyType({}),
-    strip_nul: bool = False,
     endless: bool = False,
 ) -> ColumnEncoder:
     """Return the encoder of a column: binary for vectors, text, JSON and numbers, text for any other type.
@@ -86,20 +85,18 @@ def encoder_of(
         column: a column of a mapped table.
         dimension: what vectors must have where the column does not say.
         schemas: what stands for the schema that an enum type names.
-        strip_nul: leave NUL bytes out of text and JSON, in place of an error.
         endless: the first and the last of Python's dates and times are infinite, as asyncpg has it.
     """
     type_ = _type_of(column)
     if isinstance(type_, VectorType) and type_.dimension is None and dimension is not None:
         type_ = type(type_)(dimension)
     encodes_none = isinstance(type_, types.JSON | types.TypeDecorator)
-    encode = _binary_encoder(type_, strip_nul=strip_nul)
+    encode = _binary_encoder(type_)
     if encode is not None:
         # No cast takes a collation, and beside that of the target the default one does not count.
         staged = StagedColumn(str(column.name), _COLLATION.sub("", ddl_of(type_, schemas)))
         return ColumnEncoder(staged, encode, encodes_none, _many_of(type_))
-    encode = _text_encoder(type_, strip_nul=strip_nul, endless=endless)
-    return ColumnEncoder(_as_text(column, type_, schemas), encode, encodes_none)
+    return ColumnEncoder(_as_text(column, type_, schemas), _text_encoder(type_, endless=endless), encodes_none)
 
 
 def _type_of(column: Column[Any]) -> types.TypeEngine[Any]:
@@ -124,7 +121,7 @@ def literal_of(
     if value is None:
         return "NULL"
     type_ = _type_of(column)
-    data = _text_encoder(type_, strip_nul=False, endless=endless)(value)
+    data = _text_encoder(type_, endless=endless)(value)
     if data is None:
         return "NULL"
     text = data.decode()
@@ -147,14 +144,14 @@ def _uncut(ddl: str) -> str:
     return _COLLATION.sub("", _BIT.sub("BIT VARYING", uncut))
 
 
-def _binary_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool) -> Encode | None:
+def _binary_encoder(type_: types.TypeEngine[Any]) -> Encode | None:
     exact = type(type_)
     if isinstance(type_, VectorType):
         return lambda value: type_.to_binary(type_.coerce(value))
     if isinstance(type_, types.String) and exact in _TEXTS:
-        return _text_of(type_.length, strip_nul=strip_nul)
+        return _text_of(type_.length)
     if exact in _JSONS:
-        return _json_of(type_, strip_nul=strip_nul)
+        return _json_of(type_)
     # One that is not native is text.
     return _PLAIN.get(exact) if getattr(type_, "native_uuid", True) else None
 
@@ -171,7 +168,7 @@ def _version(type_: types.TypeEngine[Any]) -> bytes:
     return b"\x01" if isinstance(type_, postgresql.JSONB) else b""
 
 
-def _json_of(type_: Any, *, strip_nul: bool) -> Encode:
+def _json_of(type_: Any) -> Encode:
     prefix = _version(type_)
     none_as_null, json_null = type_.none_as_null, types.JSON.NULL
 
@@ -179,7 +176,7 @@ def _json_of(type_: Any, *, strip_nul: bool) -> Encode:
         # None, JSON.NULL and null() are what they are to a session that adds an entity.
         if (value is None and none_as_null) or isinstance(value, Null):
             return None
-        return prefix + json_bytes(None if value is json_null else value, strip_nul=strip_nul)
+        return prefix + json_bytes(None if value is json_null else value)
 
     return encode
 
@@ -200,13 +197,12 @@ def _jsons(prefix: bytes, values: Sequence[Any]) -> Sequence[Buffer]:
     return [_LENGTH(len(prefix) + len(data)) + prefix + data for data in all_json_bytes(values)]
 
 
-def _text_of(length: int | None, *, strip_nul: bool) -> ToBytes:
-    text = text_without_nul if strip_nul else to_text
+def _text_of(length: int | None) -> ToBytes:
     if length is None:
-        return text
+        return to_text
 
     def encode(value: Any) -> bytes:
-        data = text(value)
+        data = to_text(value)
         if len(data) > length and len(data.decode()) > length:
             message = f"expected at most {length} characters, got {len(data.decode())}."
             raise InvalidText(message)
@@ -215,12 +211,12 @@ def _text_of(length: int | None, *, strip_nul: bool) -> ToBytes:
     return encode
 
 
-def _text_encoder(type_: types.TypeEngine[Any], *, strip_nul: bool, endless: bool) -> Encode:
+def _text_encoder(type_: types.TypeEngine[Any], *, endless: bool) -> Encode:
     """Encode through the type's own processing and psycopg's text form, which the server reads by the cast."""
     # A dict of hstore becomes text too: psycopg could take it only on a connection that knows the type.
     dialect = postgresql.psycopg.dialect(use_native_hstore=False)  # type: ignore[no-untyped-call]
     bind = type_.dialect_impl(dialect).bind_processor(dialect)
-    transformer = Transformer(_Adapters(text_without_nul if strip_nul else to_text, endless=endless))
+    transformer = Transformer(_Adapters(endless=endless))
 
     def encode(value: Any) -> bytes | None:
         processed = bind(value) if bind else value
@@ -241,10 +237,10 @@ class _Adapters:
 
     connection = None
 
-    def __init__(self, text: ToBytes, *, endless: bool) -> None:
+    def __init__(self, *, endless: bool) -> None:
         class Text(Dumper):
             def dump(self, obj: Any) -> Buffer:
-                return text(obj)
+                return to_text(obj)
 
         class Bytes(Dumper):
             def dump(self, obj: Any) -> Buffer:

@@ -19,7 +19,6 @@ __all__ = [
     "json_bytes",
     "storable_json",
     "storable_text",
-    "text_without_nul",
     "to_json",
     "to_text",
 ]
@@ -38,7 +37,7 @@ def to_text(value: Any) -> bytes:
         message = f"expected text, got {type(value).__name__}."
         raise InvalidText(message)
     if "\0" in value:
-        message = "PostgreSQL cannot store a NUL byte in text. Remove it; a load of documents does with strip_nul=True."
+        message = "PostgreSQL cannot store a NUL byte in text. Remove it; a service does with strip_nul=True."
         raise InvalidText(message)
     try:
         return value.encode()
@@ -47,19 +46,14 @@ def to_text(value: Any) -> bytes:
         raise InvalidText(message) from None
 
 
-def text_without_nul(value: Any) -> bytes:
-    """Return text as UTF-8 without its NUL bytes; raises what `to_text` raises of any other fault."""
-    return to_text(value.replace("\0", "") if isinstance(value, str) else value)
-
-
 def storable_text(value: Any, *, strip_nul: bool = False) -> str:
     """Return text as PostgreSQL can store it, without NUL bytes when asked.
 
     Raises:
         InvalidText: as in `to_text`.
     """
-    if strip_nul:
-        return text_without_nul(value).decode()
+    if strip_nul and isinstance(value, str):
+        value = value.replace("\0", "")
     to_text(value)
     return str(value)
 
@@ -108,7 +102,7 @@ def _fault_in_json(key: Any, value: Any) -> str | None:
     return None
 
 
-def json_bytes(value: Any, *, strip_nul: bool) -> bytes:
+def json_bytes(value: Any, *, strip_nul: bool = False) -> bytes:
     """Return JSON in UTF-8, without NUL when asked.
 
     Raises:

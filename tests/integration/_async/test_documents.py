@@ -101,13 +101,6 @@ async def test_a_bad_row_is_named(documents, bad, kind, message):
     assert await documents.count() == 4
 
 
-async def test_nul_is_stripped_when_asked(documents):
-    bad = {"id": "x\0", "content": "a\0b", "embedding": [1, 0], "meta": {"k\0": ["\0v", {"d": "\0"}]}}
-    assert await documents.upsert([bad], strip_nul=True) == LoadReport(1, inserted=1)
-    (document,) = await documents.get(["x"])
-    assert (document.content, document.meta) == ("ab", {"k": ["v", {"d": ""}]})
-
-
 async def test_search_by_filter(documents):
     assert ids(await documents.nearest([0, 0])) == ["1", "2", "3", "4"]
     assert ids(await documents.nearest([0, 0], where={"kind": "b"})) == ["3", "4"]

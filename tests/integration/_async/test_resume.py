@@ -8,28 +8,12 @@ from sqlalchemy import func, select
 from rowspace import HNSW, AsyncCollectionRepository, AsyncDocumentRepository, AsyncDocumentService, LoadReport
 from rowspace.errors import ConfigurationError, InvalidText, InvalidVector, TransactionConflict
 from rowspace.models import LoadProgress
-from rowspace.testing import HashingEmbedder
-
-
-class CountingEmbedder(HashingEmbedder):
-    def __init__(self):
-        super().__init__(16)
-        self.texts = []
-
-    def embed_documents(self, texts):
-        self.texts += texts
-        return super().embed_documents(texts)
-
-
-@pytest.fixture
-def embedder():
-    return CountingEmbedder()
 
 
 @pytest.fixture
 async def service(database, embedder):
     service = AsyncDocumentService(database, embedder)
-    await service.create_collection("news", 16)
+    await service.create_collection("news", 32)
     return service
 
 
@@ -134,7 +118,7 @@ async def test_duplicates_are_seen_across_the_interruption(service):
 
 
 async def test_keys_and_collections_have_progress_of_their_own(service, database):
-    await service.create_collection("more", 16)
+    await service.create_collection("more", 32)
     await interrupted(service, key="one")
     await interrupted(service, key="two")
     assert await left(database) == 2

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from rowspace import AsyncDocumentService, DocumentIn, LoadReport, SearchRequest
 from rowspace.errors import (
@@ -20,23 +21,6 @@ from rowspace.errors import (
 )
 from rowspace.services._async import documents as counting
 from rowspace.testing import HashingEmbedder
-
-
-class CountingEmbedder(HashingEmbedder):
-    """Notes the texts that it embeds."""
-
-    def __init__(self, dimension=32):
-        super().__init__(dimension)
-        self.texts = []
-
-    def embed_documents(self, texts):
-        self.texts += texts
-        return super().embed_documents(texts)
-
-
-@pytest.fixture
-def embedder():
-    return CountingEmbedder()
 
 
 @pytest.fixture
@@ -109,6 +93,15 @@ async def test_metadata_that_changed_alone_is_written_without_an_embedding(servi
     assert [found.metadata for found in await service.get("news", ["db"])] == [{"day": "2024-03-01"}]
 
 
+async def test_a_collection_that_is_there_is_looked_up_alone(service, database):
+    sent = []
+    target = getattr(database.engine, "sync_engine", database.engine)
+    event.listen(target, "before_cursor_execute", lambda *arguments: sent.append(arguments[2]))
+    await service.create_collection("news", exist_ok=True)
+    (looked_up,) = (statement for statement in sent if "FROM collections" in statement)
+    assert "WHERE collections.name = " in looked_up
+
+
 async def test_own_vectors_need_no_embedder(database, service, embedder):
     plain = AsyncDocumentService(database)
     rows = [DocumentIn(id=str(at), content="c", embedding=np.eye(32)[at]) for at in range(3)]
@@ -120,17 +113,15 @@ async def test_own_vectors_need_no_embedder(database, service, embedder):
         await plain.search("news", "text")
 
 
-async def test_another_embedder_is_refused(database, service):
+async def test_another_embedder_is_refused(service, embedder):
     await service.add("news", ["a"])
     assert (await service.collections())[0].embedder == "hashing-32"
-    other = CountingEmbedder()
-    other.name = "other"
-    service = AsyncDocumentService(database, other)
+    embedder.name = "other"
     with pytest.raises(EmbedderMismatch, match="was filled by the embedder 'hashing-32', this one is 'other'"):
         await service.add("news", ["b"])
     with pytest.raises(EmbedderMismatch):
         await service.search("news", "a")
-    assert other.texts == []
+    assert embedder.texts == ["a"]
 
 
 async def test_an_embedder_of_another_dimension_is_named(database, service):

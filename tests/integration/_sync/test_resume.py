@@ -9,28 +9,12 @@ from sqlalchemy import func, select
 from rowspace import HNSW, CollectionRepository, DocumentRepository, DocumentService, LoadReport
 from rowspace.errors import ConfigurationError, InvalidText, InvalidVector, TransactionConflict
 from rowspace.models import LoadProgress
-from rowspace.testing import HashingEmbedder
-
-
-class CountingEmbedder(HashingEmbedder):
-    def __init__(self):
-        super().__init__(16)
-        self.texts = []
-
-    def embed_documents(self, texts):
-        self.texts += texts
-        return super().embed_documents(texts)
-
-
-@pytest.fixture
-def embedder():
-    return CountingEmbedder()
 
 
 @pytest.fixture
 def service(database, embedder):
     service = DocumentService(database, embedder)
-    service.create_collection("news", 16)
+    service.create_collection("news", 32)
     return service
 
 
@@ -135,7 +119,7 @@ def test_duplicates_are_seen_across_the_interruption(service):
 
 
 def test_keys_and_collections_have_progress_of_their_own(service, database):
-    service.create_collection("more", 16)
+    service.create_collection("more", 32)
     interrupted(service, key="one")
     interrupted(service, key="two")
     assert left(database) == 2

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from rowspace import DocumentIn, DocumentService, LoadReport, SearchRequest
 from rowspace.errors import (
@@ -21,23 +22,6 @@ from rowspace.errors import (
 )
 from rowspace.services._sync import documents as counting
 from rowspace.testing import HashingEmbedder
-
-
-class CountingEmbedder(HashingEmbedder):
-    """Notes the texts that it embeds."""
-
-    def __init__(self, dimension=32):
-        super().__init__(dimension)
-        self.texts = []
-
-    def embed_documents(self, texts):
-        self.texts += texts
-        return super().embed_documents(texts)
-
-
-@pytest.fixture
-def embedder():
-    return CountingEmbedder()
 
 
 @pytest.fixture
@@ -110,6 +94,15 @@ def test_metadata_that_changed_alone_is_written_without_an_embedding(service, em
     assert [found.metadata for found in service.get("news", ["db"])] == [{"day": "2024-03-01"}]
 
 
+def test_a_collection_that_is_there_is_looked_up_alone(service, database):
+    sent = []
+    target = getattr(database.engine, "sync_engine", database.engine)
+    event.listen(target, "before_cursor_execute", lambda *arguments: sent.append(arguments[2]))
+    service.create_collection("news", exist_ok=True)
+    (looked_up,) = (statement for statement in sent if "FROM collections" in statement)
+    assert "WHERE collections.name = " in looked_up
+
+
 def test_own_vectors_need_no_embedder(database, service, embedder):
     plain = DocumentService(database)
     rows = [DocumentIn(id=str(at), content="c", embedding=np.eye(32)[at]) for at in range(3)]
@@ -121,17 +114,15 @@ def test_own_vectors_need_no_embedder(database, service, embedder):
         plain.search("news", "text")
 
 
-def test_another_embedder_is_refused(database, service):
+def test_another_embedder_is_refused(service, embedder):
     service.add("news", ["a"])
     assert (service.collections())[0].embedder == "hashing-32"
-    other = CountingEmbedder()
-    other.name = "other"
-    service = DocumentService(database, other)
+    embedder.name = "other"
     with pytest.raises(EmbedderMismatch, match="was filled by the embedder 'hashing-32', this one is 'other'"):
         service.add("news", ["b"])
     with pytest.raises(EmbedderMismatch):
         service.search("news", "a")
-    assert other.texts == []
+    assert embedder.texts == ["a"]
 
 
 def test_an_embedder_of_another_dimension_is_named(database, service):

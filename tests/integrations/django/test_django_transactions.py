@@ -6,7 +6,7 @@ import asyncio
 from io import StringIO
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import bindparam, delete, insert, text, update
 from sqlalchemy.exc import ProgrammingError
 
 from rowspace.errors import ConfigurationError, InvalidVector, StoreUnavailable
@@ -296,6 +296,34 @@ def test_vectors_go_in_binary(db):
             (hit,) = DocumentRepository(made, collection).nearest([1, 2, 3], 1, with_embedding=True)
     assert hit.entity.embedding.tolist() == [1, 2, 3]
     assert [type(v) for p in sent for v in (p or {}).values() if not isinstance(v, int)] == [WireValue]
+
+
+def test_a_statement_is_executed_for_many_rows_beside_djangos_own(db):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+    from shelf.models import Article
+
+    from rowspace.integrations.django import session
+    from rowspace.integrations.django.tables import mapped
+
+    mine = mapped(Article)
+    with session() as made:
+        Article.objects.bulk_create(Article(title=f"django {n}", vector=[n, 0, 0]) for n in range(3))
+        with CaptureQueriesContext(connection) as captured:
+            rows = [{"title": f"mine {n}", "body": "it's 5 %", "year": n, "vector": [n, 1, 1]} for n in range(3)]
+            made.execute(insert(mine), [{**row, "tags": {"n": row["year"]}} for row in rows])
+            keys = Article.objects.order_by("id").values_list("id", flat=True)
+            made.execute(update(mine), [{"id": key, "vector": [n, 2, 2]} for n, key in enumerate(keys) if n % 2])
+            gone = delete(mine.__table__).where(mine.__table__.c.title == bindparam("gone"))
+            assert made.connection().execute(gone, [{"gone": "django 2"}, {"gone": "mine 0"}]).rowcount == 2
+    many = [query["sql"].split()[:3] for query in captured if "times" in query["sql"]]
+    assert many == [["3", "times:", "INSERT"], ["3", "times:", "UPDATE"], ["2", "times:", "DELETE"]]
+    assert [(one.title, one.body, one.tags, [*one.vector]) for one in Article.objects.order_by("id")] == [
+        ("django 0", "", {}, [0, 0, 0]),
+        ("django 1", "", {}, [1, 2, 2]),
+        ("mine 1", "it's 5 %", {"n": 1}, [1, 1, 1]),
+        ("mine 2", "it's 5 %", {"n": 2}, [5, 2, 2]),
+    ]
 
 
 def test_statements_are_in_djangos_query_log(db):

@@ -54,7 +54,7 @@ async def ause(store):
 
 async def test_an_engine_is_sync_only_and_stays_open(make, url):
     engine = create_engine(url)
-    with make(engine, async_mode=False) as store:
+    with make(engine, async_mode=True) as store:
         use(store)
         with pytest.raises(ConfigurationError, match="sync only, and async was asked for"):
             await store.asimilarity_search("a")
@@ -272,7 +272,6 @@ def test_a_collection_that_another_process_makes_first(make, url, name, monkeypa
         ({"connection": "nonsense"}, "cannot be read"),
         ({"distance_strategy": "manhattan"}, "A distance is one of"),
         ({"distance_strategy": "hamming"}, "l2, cosine, inner_product or l1"),
-        ({"connection": create_engine("postgresql+psycopg://"), "async_mode": True}, "async_mode=True"),
         ({"connection": create_engine("postgresql+psycopg://"), "engine_args": {"echo": True}}, "engine_args"),
     ],
 )

@@ -113,6 +113,12 @@ def test_a_vector_that_does_not_fit_the_collection(client, collection, problem_o
     assert problem_of(search(client, collection, **body), 409)["errors"][0]["pointer"] == pointer
 
 
+def test_a_recall_that_the_collection_was_not_tuned_for(client, collection, problem_of):
+    problem = problem_of(search(client, collection, text="a", recall=0.9), 409)
+    assert problem["errors"][0]["pointer"] == "/recall"
+    assert "needs a measured curve" in problem["detail"]
+
+
 def test_a_filter_names_the_place_within(client, collection, problem_of):
     problem = problem_of(search(client, collection, text="a", filter={"year": {"$gt": None}}), 422)
     assert "filter.year.$gt" in problem["detail"]

@@ -110,10 +110,18 @@ def test_what_cannot_be_stored_is_named_by_its_number_in_the_load(given, kind, m
 
 
 def test_nul_is_stripped_everywhere_when_asked():
-    batch = load({"id": "x\0", "content": "a\0b", "metadata": {"k\0": "\0v"}}, "c\0", strip_nul=True)
+    metadata = {"k\0": ["\0", {"x": "a\0b", "n": 1}], "kept": "\\u0000 in letters"}
+    batch = load({"id": "x\0", "content": "a\0b", "metadata": metadata}, "c\0", strip_nul=True)
     assert batch.documents["x"].content == "ab"
-    assert batch.documents["x"].metadata == {"k": "v"}
+    assert batch.documents["x"].metadata == {"k": ["", {"x": "ab", "n": 1}], "kept": "\\u0000 in letters"}
     assert list(batch.documents)[1] == hashlib.sha256(b"c").hexdigest()[:32]
+
+
+def test_no_metadata_is_an_empty_object():
+    batch = load({"id": "x", "content": "a", "metadata": None}, {"id": "y", "content": "a"})
+    assert [document.metadata for document in batch.documents.values()] == [{}, {}]
+    with pytest.raises(InvalidRow, match=r"Row 0, metadata: Input should be a valid dictionary, got \[\]"):
+        load({"content": "a", "metadata": []})
 
 
 def test_any_array_is_an_embedding():

@@ -51,7 +51,7 @@ def test_nothing_is_found_where_all_is_well():
 @pytest.mark.parametrize(
     ("facts", "name", "severity", "what", "fix"),
     [
-        (server(extension=None), "extension", "error", "not in this database", "rowspace db upgrade"),
+        (server(extension=None), "extension", "error", "not in this database", "CREATE EXTENSION vector;"),
         (server(postgresql=13), "extension", "error", "PostgreSQL 13", "Move the database to PostgreSQL 14 or newer."),
         (server(postgresql=13, extension=None), "extension", "error", "PostgreSQL 13", "PostgreSQL 14 or newer."),
         (server(extension="0.7.4"), "extension", "error", "pgvector is 0.7.4", "0.8 or newer"),

@@ -260,17 +260,6 @@ def test_a_lone_surrogate_is_named_with_its_row(type_):
     assert "lone surrogate" in message
 
 
-def test_nul_is_stripped_when_asked_also_inside_json():
-    assert encoded(Text(), "a\0b", strip_nul=True) == b"ab"
-    assert encoded(Enum("ab", name="e"), "ab", strip_nul=True) == b"ab"
-    value = {"k\0": ["\0", {"x": "a\0b", "n": 1}], "kept": "\\u0000 in letters"}
-    assert json.loads(encoded(JSONB(), value, strip_nul=True)[1:]) == {
-        "k": ["", {"x": "ab", "n": 1}],
-        "kept": "\\u0000 in letters",
-    }
-    assert encoded(ARRAY(Text), ["a\0b", ["c\0"]], strip_nul=True) == b"{ab,{c}}"
-
-
 def test_the_letters_of_the_escape_are_no_nul():
     assert json.loads(encoded(JSONB(), {"a": "\\u0000"})[1:]) == {"a": "\\u0000"}
 

@@ -64,8 +64,7 @@ def _checked(alias: str) -> list[checks.CheckMessage]:
 def _of_extension(made: Session) -> Iterator[checks.CheckMessage]:
     for finding in extension(Facts(ServerFact(**made.execute(SERVER).mappings().one()))):
         if finding.severity != "info":
-            hint = finding.fix.replace("rowspace db upgrade", "python manage.py migrate")
-            yield checks.Warning(f"{finding.what} {finding.why}", hint=hint, id="rowspace.W001")
+            yield checks.Warning(f"{finding.what} {finding.why}", hint=finding.fix, id="rowspace.W001")
 
 
 def _of_schema(made: Session, alias: str) -> Iterator[checks.CheckMessage]:

@@ -14,10 +14,10 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
 from rowspace.distance import Distance
-from rowspace.errors import CollectionNotFound
+from rowspace.errors import CollectionNotFound, ConfigurationError
 from rowspace.integrations._sides import Connection, Sides
 from rowspace.integrations.langchain.embeddings import RowspaceEmbeddings
-from rowspace.integrations.langchain.options import CollectionOptions, distance_of, relevance, unsupported
+from rowspace.integrations.langchain.options import CollectionOptions, distance_of, relevance
 from rowspace.services import AsyncDocumentService, CollectionInfo, DocumentOut, DocumentService, SearchHit
 from rowspace.services.embedding import Embedder, checked_embedder
 
@@ -49,7 +49,7 @@ class StoreBase(VectorStore):
         engine_args: for a URL: keywords of `create_engine` and `create_async_engine`.
         use_jsonb: has to be True.
         create_extension: taken for compatibility: the migrations create the extension.
-        async_mode: taken for compatibility: a URL serves sync and async.
+        async_mode: taken for compatibility: a URL serves sync and async, an engine the side that it is.
         create_collection: make the collection where it is not there.
         collection_options: for a new collection, `index` and `language` as in `DocumentService.create_collection`.
         migrate: run Rowspace's migrations before the first use.
@@ -78,9 +78,10 @@ class StoreBase(VectorStore):
         collection_options: dict[str, Any] | None = None,
         migrate: bool = False,
     ) -> None:
-        unsupported(
-            use_jsonb=use_jsonb, create_extension=create_extension, async_mode=async_mode, connection=connection
-        )
+        del create_extension, async_mode
+        if not use_jsonb:
+            message = "Metadata is stored as JSONB, which filters need: leave use_jsonb out, or say True."
+            raise ConfigurationError(message)
         checked_embedder(embeddings)
         self.collection_name = collection_name
         self._options = CollectionOptions(

@@ -12,7 +12,7 @@ from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
 from rowspace.services import CollectionInfo
 
-__all__ = ["CollectionOptions", "DistanceStrategy", "distance_of", "refuse_unknown", "relevance", "unsupported"]
+__all__ = ["CollectionOptions", "DistanceStrategy", "distance_of", "refuse_unknown", "relevance"]
 
 
 class DistanceStrategy(str, Enum):  # noqa: UP042 -- str() of a member stays what it is in langchain-postgres
@@ -95,24 +95,6 @@ class CollectionOptions:
                     "take another collection."
                 )
                 raise ConfigurationError(message)
-
-
-def unsupported(*, use_jsonb: bool, create_extension: bool, async_mode: bool, connection: Any) -> None:
-    """Refuse what langchain-postgres' constructor takes and Rowspace cannot do.
-
-    Raises:
-        ConfigurationError: metadata as JSON, which no index serves, or an async store over a sync engine.
-    """
-    from sqlalchemy import Engine
-    from sqlalchemy.orm import Session
-
-    del create_extension  # The migrations create it, whatever is said here.
-    if not use_jsonb:
-        message = "Metadata is stored as JSONB, which filters and their index need: leave use_jsonb out, or say True."
-        raise ConfigurationError(message)
-    if async_mode and isinstance(connection, Engine | Session):
-        message = f"async_mode=True does not go with a {type(connection).__name__}, which is sync. Give an AsyncEngine."
-        raise ConfigurationError(message)
 
 
 def relevance(distance: Distance) -> Callable[[float], float]:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from rowspace.services.models import fault_of_options
+
 __all__ = ["Answer", "AnswerEvent", "AnswerKind", "AnswerRequest", "Source", "Turn"]
 
 #: Where the text of an answer comes from: a model; sentences of the sources as they stand; nowhere.
@@ -57,8 +59,8 @@ class AnswerRequest(_Model):
         filter: a metadata filter.
         max_distance: in modes `vector` and `mmr`: leave out what is farther.
         min_similarity: the same limit as `max_distance`, as a similarity: give one of them.
-        fetch_k: in mode `mmr`: candidates, at least k; four times k and at least 20 by default.
-        lambda_mult: in mode `mmr`: from 1 for the nearest alone to 0 for variety alone.
+        fetch_k: in mode `mmr`: candidates, k where that is more; four times k and at least 20 by default.
+        lambda_mult: in mode `mmr`: from 1 for the nearest alone to 0 for variety alone; 0.5 by default.
         token_budget: tokens of all passages together that the model is shown.
     """
 
@@ -72,24 +74,14 @@ class AnswerRequest(_Model):
     max_distance: float | None = Field(default=None, allow_inf_nan=False)
     min_similarity: float | None = Field(default=None, allow_inf_nan=False)
     fetch_k: int | None = Field(default=None, ge=1, le=10_000)
-    lambda_mult: float = Field(default=0.5, ge=0, le=1)
+    lambda_mult: float | None = Field(default=None, ge=0, le=1)
     token_budget: int = Field(default=3_000, ge=50, le=1_000_000)
 
     @model_validator(mode="after")
     def _fits_mode(self) -> Self:
-        limits = [name for name in ("max_distance", "min_similarity") if getattr(self, name) is not None]
-        if limits and self.mode in {"text", "hybrid"}:
-            message = f"{limits[0]} goes with the modes vector and mmr"
-            raise ValueError(message)
-        if len(limits) > 1:
-            message = "max_distance and min_similarity are two words for one limit: give one of them"
-            raise ValueError(message)
-        if self.fetch_k is not None and self.mode != "mmr":
-            message = "fetch_k goes with the mode mmr"
-            raise ValueError(message)
-        if self.fetch_k is not None and self.fetch_k < self.k:
-            message = "fetch_k is at least k"
-            raise ValueError(message)
+        fault = fault_of_options(self)
+        if fault is not None:
+            raise ValueError(fault)
         return self
 
 

@@ -270,8 +270,6 @@ def _shown(sought: Sought) -> dict[str, Any]:
 
 
 def _search_of(request: AnswerRequest, sought: Sought) -> SearchRequest:
-    names = ("k", "mode", "filter", "max_distance", "min_similarity", "fetch_k")
+    names = ("k", "mode", "filter", "max_distance", "min_similarity", "fetch_k", "lambda_mult")
     fields: dict[str, Any] = {name: getattr(request, name) for name in names}
-    # It has a default here, and goes with one mode there.
-    lambda_mult = request.lambda_mult if request.mode == "mmr" else None
-    return SearchRequest(text=sought.text, lambda_mult=lambda_mult, **fields)
+    return SearchRequest(text=sought.text, **fields)

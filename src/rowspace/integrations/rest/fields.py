@@ -16,7 +16,6 @@ __all__ = [
     "MAX_QUERIES",
     "Body",
     "Budget",
-    "Candidates",
     "Described",
     "Dimension",
     "Id",
@@ -58,7 +57,6 @@ Dimension = Annotated[int, Field(ge=1, le=16_000), BeforeValidator(_whole)]
 Thousand = Annotated[int, Field(ge=1, le=1_000), BeforeValidator(_whole)]
 Passages = Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)]
 Budget = Annotated[int, Field(ge=50, le=1_000_000), BeforeValidator(_whole)]
-Candidates = Annotated[int, Field(ge=100, le=MAX_K), BeforeValidator(_whole)]
 K = Annotated[int, Field(ge=1, le=MAX_K), BeforeValidator(_whole)]
 
 

@@ -67,7 +67,11 @@ class Collections(Body):
 
 
 class DocumentBody(Described, DocumentIn):
-    """A document on its way in."""
+    """A document on its way in.
+
+    Args:
+        metadata: a JSON object.
+    """
 
     model_config = ConfigDict(
         strict=True, allow_inf_nan=False, json_schema_extra={"examples": [{"content": "A text."}]}

@@ -109,10 +109,10 @@ _EXPLAINED: dict[type[RowspaceError], tuple[HTTPStatus, str | None]] = {
     errors.InvalidFilter: (HTTPStatus.UNPROCESSABLE_ENTITY, "/filter"),
     # A page that is not there: a cursor is no part of the request that could be well or ill formed.
     errors.InvalidCursor: (HTTPStatus.NOT_FOUND, "/cursor"),
-    # What the models let pass and still cannot be: it does not fit this collection, or this server.
-    errors.InvalidSetting: (HTTPStatus.CONFLICT, None),
+    errors.InvalidSetting: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     errors.InvalidText: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     errors.InvalidRow: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
+    # What the models let pass and still cannot be: it does not fit this collection, or this server.
     errors.ConfigurationError: (HTTPStatus.CONFLICT, None),
 }
 
@@ -196,7 +196,10 @@ def _of_caller(error: BaseException) -> Problem | None:
         return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, _UNFIT)
     for kind, (status, pointer) in _EXPLAINED.items():
         if isinstance(error, kind):
-            return Problem(status, str(error), _at(pointer_to(error.place) or pointer, error))
+            # In range, which is checked with the body: it is the collection that was not tuned, or not to it.
+            untuned = kind is errors.InvalidSetting and error.place == ("recall",)
+            fitting = HTTPStatus.CONFLICT if untuned else status
+            return Problem(fitting, str(error), _at(pointer_to(error.place) or pointer, error))
     return None
 
 

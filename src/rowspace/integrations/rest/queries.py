@@ -11,7 +11,6 @@ from rowspace.integrations.rest.fields import (
     MAX_QUERIES,
     Body,
     Budget,
-    Candidates,
     Described,
     K,
     Name,
@@ -33,10 +32,8 @@ _TEXTS = {"type": "array", "items": {"type": "string"}}
 # What goes with each mode.
 _VECTOR = {"mode": {"enum": ["vector"]}, "fetch_k": _NULL, "lambda_mult": _NULL, "highlight": _NO}
 _MMR = {"mode": {"enum": ["mmr"]}, "min_distance": _NULL, "highlight": _NO}
-_HYBRID = {
-    "mode": {"enum": ["hybrid"]},
-    **dict.fromkeys(("max_distance", "min_similarity", "min_distance", "fetch_k", "lambda_mult"), _NULL),
-}
+_NO_DISTANCE = dict.fromkeys(("max_distance", "min_similarity", "fetch_k", "lambda_mult"), _NULL)
+_HYBRID = {"mode": {"enum": ["hybrid"]}, "min_distance": _NULL, **_NO_DISTANCE}
 _TEXT = {**_HYBRID, "mode": {"enum": ["text"]}, "ef_search": _NULL, "recall": _NULL, "exact": _NO}
 
 #: The schema of what goes with each mode of a search; each excludes the others.
@@ -63,7 +60,6 @@ class _Search(Described, SearchFields):
 
     Args:
         collection: where to look.
-        fetch_k: in mode `mmr`: candidates, k where that is more; four times k and at least 20 by default.
     """
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
@@ -137,8 +133,8 @@ _SAID = r"^[^\x00]*[^\x00\s][^\x00]*$"
 
 _CHAT_MODES: list[Any] = [
     given("mode", mode={"enum": ["mmr"]}),
-    {"properties": {"mode": {"enum": ["vector"]}, "fetch_k": _NULL}},
-    given("mode", mode={"enum": ["text", "hybrid"]}, fetch_k=_NULL, max_distance=_NULL, min_similarity=_NULL),
+    {"properties": {"mode": {"enum": ["vector"]}, "fetch_k": _NULL, "lambda_mult": _NULL}},
+    given("mode", mode={"enum": ["text", "hybrid"]}, **_NO_DISTANCE),
 ]
 
 
@@ -164,8 +160,7 @@ class ChatBody(Described, AnswerRequest):
     filter: Filter | None = None
     k: Passages = 6
     token_budget: Budget = 3_000
-    # From the largest k on: it is never below the k that is asked for.
-    fetch_k: Candidates | None = None
+    fetch_k: K | None = None
     stream: bool = False
 
     def request(self) -> AnswerRequest:

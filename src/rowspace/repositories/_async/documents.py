@@ -44,7 +44,6 @@ class AsyncDocumentRepository:
         rows: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
         *,
         batch_size: int = 5_000,
-        strip_nul: bool = False,
         fresh: bool | None = None,
     ) -> LoadReport:
         """Insert documents, and update those whose id is there already, by COPY in binary.
@@ -56,7 +55,6 @@ class AsyncDocumentRepository:
         Args:
             rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.
             batch_size: rows held in memory and sent at once.
-            strip_nul: leave NUL bytes out of text, in place of an error.
             fresh: whether most likely no id is there yet, so that the collection is loaded like an empty one, as an id
                 that is there after all is updated; None asks whether it is empty.
 
@@ -70,7 +68,6 @@ class AsyncDocumentRepository:
             Document,
             rows,
             batch_size=batch_size,
-            strip_nul=strip_nul,
             empty=await self.is_empty() if fresh is None else fresh,
             **subject.load_options(),
         )

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from rowspace.errors import mapped_errors
+from rowspace.errors import PermissionDenied, mapped_errors
 from rowspace.repositories.remembered import TUNINGS
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Subject
@@ -17,7 +17,7 @@ from rowspace.statements import tunings as statements
 from rowspace.statements.catalog import IndexFact
 from rowspace.tuning import Tuning
 
-__all__ = ["keep_tuning", "with_tuning"]
+__all__ = ["check_may_keep", "keep_tuning", "with_tuning"]
 
 M = TypeVar("M")
 
@@ -45,12 +45,23 @@ async def with_tuning(session: AsyncSession, subject: Subject[M]) -> Subject[M]:
     return subject if measured is None else replace(subject, measured=measured)
 
 
-async def keep_tuning(session: AsyncSession, subject: Subject[Any], index: IndexFact, tuning: Tuning) -> None:
-    """Keep the tuning of a model's index in its comment.
+async def check_may_keep(session: AsyncSession, subject: Subject[Any], index: IndexFact) -> None:
+    """Raise if the tuning of a model's index cannot be kept in its comment.
 
     Raises:
-        PermissionDenied: the role does not own the index.
+        PermissionDenied: the role does not own the index, or the transaction may only read.
     """
+    bind, _ = await _bound(session, subject)
+    if not await bind.scalar(statements.may_comment_on(index.name, index.schema)):
+        message = (
+            f"A tuning is kept in the comment of the index {index.name}, which only its owner can set, and on the "
+            "primary: this role does not own it, or the server is a standby, or the transaction may only read."
+        )
+        raise PermissionDenied(message)
+
+
+async def keep_tuning(session: AsyncSession, subject: Subject[Any], index: IndexFact, tuning: Tuning) -> None:
+    """Keep the tuning of a model's index in its comment."""
     target = subject.target
     bind, table = await _bound(session, subject)
     with mapped_errors():

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any, Unpack
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Connection, false, update
 from sqlalchemy.orm import Session
 
 from rowspace.diagnosis import SearchPlan
@@ -19,7 +19,7 @@ from rowspace.distance import Distance
 from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.searching import apply_settings, run_search, session_for_few
-from rowspace.repositories._sync.tunings import keep_tuning, with_tuning
+from rowspace.repositories._sync.tunings import check_may_keep, keep_tuning, with_tuning
 from rowspace.repositories.given import session_of
 from rowspace.repositories.sampling import as_queries, described, found_of, sample, steps_for
 from rowspace.repositories.schemas import schemas_of
@@ -159,13 +159,15 @@ class IndexAdvisor:
         Raises:
             ConfigurationError: no row to search by, or the searches do not use a vector index; the message says why.
             InvalidSetting: the recall is out of range.
-            PermissionDenied: the role does not own the index of the model.
+            PermissionDenied: the curve could not be kept, which is found before it is measured: the role does not own
+                the index of the model, or may not write the collection; or the server is a standby.
         """
         recall, k = check_recall(recall), check_count("k", k)
         vectors, more = self._queries(queries)
         plain = plan_search(self._subject, k + more, None, {}, query=vectors[0])
         index = self._index(vectors[0], k + more)
         name, steps = steps_for(index, k + more)
+        self._check_may_keep(index)
         truth = self._truth(plain, vectors)
         points: list[TuningPoint] = []
         for step in steps:
@@ -178,6 +180,14 @@ class IndexAdvisor:
         tuning = Tuning(name, recall, k, len(vectors), tuple(points))
         self._keep(index, tuning)
         return tuning
+
+    def _check_may_keep(self, index: catalog.IndexFact) -> None:
+        if self._subject.collection is None:
+            check_may_keep(self.session, self._subject, index)
+            return
+        with mapped_errors():
+            # PostgreSQL looks for the rights first, and of no row it locks or writes anything.
+            self.session.execute(update(Collection).where(false()).values(index={}))
 
     def _keep(self, index: catalog.IndexFact, tuning: Tuning) -> None:
         if self._subject.collection is None:

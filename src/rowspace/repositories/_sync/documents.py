@@ -46,7 +46,6 @@ class DocumentRepository:
         rows: Iterable[Mapping[str, Any]],
         *,
         batch_size: int = 5_000,
-        strip_nul: bool = False,
         fresh: bool | None = None,
     ) -> LoadReport:
         """Insert documents, and update those whose id is there already, by COPY in binary.
@@ -58,7 +57,6 @@ class DocumentRepository:
         Args:
             rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.
             batch_size: rows held in memory and sent at once.
-            strip_nul: leave NUL bytes out of text, in place of an error.
             fresh: whether most likely no id is there yet, so that the collection is loaded like an empty one, as an id
                 that is there after all is updated; None asks whether it is empty.
 
@@ -72,7 +70,6 @@ class DocumentRepository:
             Document,
             rows,
             batch_size=batch_size,
-            strip_nul=strip_nul,
             empty=self.is_empty() if fresh is None else fresh,
             **subject.load_options(),
         )

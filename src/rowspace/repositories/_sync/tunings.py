@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from rowspace.errors import mapped_errors
+from rowspace.errors import PermissionDenied, mapped_errors
 from rowspace.repositories.remembered import TUNINGS
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Subject
@@ -19,7 +19,7 @@ from rowspace.statements import tunings as statements
 from rowspace.statements.catalog import IndexFact
 from rowspace.tuning import Tuning
 
-__all__ = ["keep_tuning", "with_tuning"]
+__all__ = ["check_may_keep", "keep_tuning", "with_tuning"]
 
 M = TypeVar("M")
 
@@ -47,12 +47,23 @@ def with_tuning(session: Session, subject: Subject[M]) -> Subject[M]:
     return subject if measured is None else replace(subject, measured=measured)
 
 
-def keep_tuning(session: Session, subject: Subject[Any], index: IndexFact, tuning: Tuning) -> None:
-    """Keep the tuning of a model's index in its comment.
+def check_may_keep(session: Session, subject: Subject[Any], index: IndexFact) -> None:
+    """Raise if the tuning of a model's index cannot be kept in its comment.
 
     Raises:
-        PermissionDenied: the role does not own the index.
+        PermissionDenied: the role does not own the index, or the transaction may only read.
     """
+    bind, _ = _bound(session, subject)
+    if not bind.scalar(statements.may_comment_on(index.name, index.schema)):
+        message = (
+            f"A tuning is kept in the comment of the index {index.name}, which only its owner can set, and on the "
+            "primary: this role does not own it, or the server is a standby, or the transaction may only read."
+        )
+        raise PermissionDenied(message)
+
+
+def keep_tuning(session: Session, subject: Subject[Any], index: IndexFact, tuning: Tuning) -> None:
+    """Keep the tuning of a model's index in its comment."""
     target = subject.target
     bind, table = _bound(session, subject)
     with mapped_errors():

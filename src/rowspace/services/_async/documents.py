@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any, Unpack
 
-from rowspace.errors import CollectionExists, ConfigurationError
+from rowspace.errors import CollectionExists, CollectionNotFound, ConfigurationError
 from rowspace.filters import Filter
 from rowspace.indexes import HNSW, IVFFlat
 from rowspace.repositories import AsyncCollectionRepository
@@ -277,7 +277,10 @@ class AsyncDocumentService:
             return CollectionInfo.from_collection(await AsyncCollectionRepository(session).get(collection))
 
     async def _known(self, name: str) -> CollectionInfo | None:
-        return next((known for known in await self.collections() if known.name == name), None)
+        try:
+            return await self.collection(name)
+        except CollectionNotFound:
+            return None
 
     async def _dimension(self) -> int:
         if self._embedder is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Unpack
 
-from rowspace.errors import CollectionExists, ConfigurationError
+from rowspace.errors import CollectionExists, CollectionNotFound, ConfigurationError
 from rowspace.filters import Filter
 from rowspace.indexes import HNSW, IVFFlat
 from rowspace.repositories import CollectionRepository
@@ -276,7 +276,10 @@ class DocumentService:
             return CollectionInfo.from_collection(CollectionRepository(session).get(collection))
 
     def _known(self, name: str) -> CollectionInfo | None:
-        return next((known for known in self.collections() if known.name == name), None)
+        try:
+            return self.collection(name)
+        except CollectionNotFound:
+            return None
 
     def _dimension(self) -> int:
         if self._embedder is None:

@@ -24,7 +24,7 @@ from rowspace import (
     SearchSettings,
     Vector,
 )
-from rowspace.errors import CollectionNotFound, ConfigurationError, InvalidSetting, InvalidVector
+from rowspace.errors import CollectionNotFound, ConfigurationError, InvalidSetting, InvalidVector, PermissionDenied
 from rowspace.indexes import to_dict
 from rowspace.statements.tunings import comment_of, comment_on, tunings_in
 from rowspace.tuning import Tuning, tuning_of
@@ -327,6 +327,48 @@ async def test_tune_refuses_what_has_no_index(fill, session):
     documents.collection.index = to_dict(HNSW())
     with pytest.raises(ConfigurationError, match=r"every row was compared\. IndexBuilder\.create\(\) makes it"):
         await AsyncIndexAdvisor(session, documents.collection).tune()
+
+
+async def reader_of(session):
+    """Make a role that may read what there is, and return its name."""
+    name = f"reader_{uuid4().hex[:8]}"
+    await session.execute(text(f"CREATE ROLE {name}"))
+    await session.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}"))
+    return name
+
+
+@pytest.mark.parametrize("over", ["collection", "model"])
+async def test_tune_refuses_to_measure_what_it_may_not_keep(fill, session, vectors, over):
+    class Own(DeclarativeBase):
+        pass
+
+    class Place(Own):
+        __tablename__ = f"places_{uuid4().hex[:8]}"
+        __table_args__ = (HNSW().index("embedding"),)
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(DIMENSION))
+
+    if over == "model":
+        await session.execute(CreateTable(Place.__table__))
+        for index in Place.__table__.indexes:
+            await session.execute(CreateIndex(index))
+        await AsyncRepository(session, Place).upsert({"id": n, "embedding": v} for n, v in enumerate(vectors[:50]))
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+    advisor = AsyncIndexAdvisor(session, Place if over == "model" else (await fill(HNSW())).collection)
+    role, seen = await reader_of(session), []
+
+    async def tune(limit):
+        async with session.begin_nested():
+            await session.execute(text(limit))
+            await advisor.tune(0.5, queries=3, progress=seen.append)
+
+    with pytest.raises(PermissionDenied, match="may only read"):
+        await tune("SET LOCAL transaction_read_only = on")
+    with pytest.raises(PermissionDenied, match=r"only its owner can set|permission denied for table collections"):
+        await tune(f"SET LOCAL ROLE {role}")
+    assert seen == []
+    await tune("SET LOCAL ROLE NONE")
+    assert seen != []
 
 
 async def test_recall_of_given_queries(fill, session, vectors):

@@ -25,7 +25,7 @@ from rowspace import (
     SearchSettings,
     Vector,
 )
-from rowspace.errors import CollectionNotFound, ConfigurationError, InvalidSetting, InvalidVector
+from rowspace.errors import CollectionNotFound, ConfigurationError, InvalidSetting, InvalidVector, PermissionDenied
 from rowspace.indexes import to_dict
 from rowspace.statements.tunings import comment_of, comment_on, tunings_in
 from rowspace.tuning import Tuning, tuning_of
@@ -326,6 +326,48 @@ def test_tune_refuses_what_has_no_index(fill, session):
     documents.collection.index = to_dict(HNSW())
     with pytest.raises(ConfigurationError, match=r"every row was compared\. IndexBuilder\.create\(\) makes it"):
         IndexAdvisor(session, documents.collection).tune()
+
+
+def reader_of(session):
+    """Make a role that may read what there is, and return its name."""
+    name = f"reader_{uuid4().hex[:8]}"
+    session.execute(text(f"CREATE ROLE {name}"))
+    session.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}"))
+    return name
+
+
+@pytest.mark.parametrize("over", ["collection", "model"])
+def test_tune_refuses_to_measure_what_it_may_not_keep(fill, session, vectors, over):
+    class Own(DeclarativeBase):
+        pass
+
+    class Place(Own):
+        __tablename__ = f"places_{uuid4().hex[:8]}"
+        __table_args__ = (HNSW().index("embedding"),)
+        id = mapped_column(Integer, primary_key=True)
+        embedding = mapped_column(Vector(DIMENSION))
+
+    if over == "model":
+        session.execute(CreateTable(Place.__table__))
+        for index in Place.__table__.indexes:
+            session.execute(CreateIndex(index))
+        Repository(session, Place).upsert({"id": n, "embedding": v} for n, v in enumerate(vectors[:50]))
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+    advisor = IndexAdvisor(session, Place if over == "model" else (fill(HNSW())).collection)
+    role, seen = reader_of(session), []
+
+    def tune(limit):
+        with session.begin_nested():
+            session.execute(text(limit))
+            advisor.tune(0.5, queries=3, progress=seen.append)
+
+    with pytest.raises(PermissionDenied, match="may only read"):
+        tune("SET LOCAL transaction_read_only = on")
+    with pytest.raises(PermissionDenied, match=r"only its owner can set|permission denied for table collections"):
+        tune(f"SET LOCAL ROLE {role}")
+    assert seen == []
+    tune("SET LOCAL ROLE NONE")
+    assert seen != []
 
 
 def test_recall_of_given_queries(fill, session, vectors):

@@ -6,7 +6,6 @@ import math
 from enum import StrEnum
 
 import pytest
-from sqlalchemy import create_engine
 
 from rowspace import Distance
 from rowspace.errors import ConfigurationError
@@ -16,7 +15,6 @@ from rowspace.integrations.langchain.options import (
     distance_of,
     refuse_unknown,
     relevance,
-    unsupported,
 )
 from rowspace.services import CollectionInfo
 
@@ -84,15 +82,6 @@ def test_options_of_a_collection_that_there_are_not(extra):
 def test_the_dimension_of_a_new_collection():
     given = [CollectionOptions(dimension=dimension).create_keywords()["dimension"] for dimension in (5, 0, None)]
     assert given == [5, 0, None]
-
-
-def test_what_langchain_postgres_takes_and_this_cannot_do():
-    common = {"create_extension": False, "connection": create_engine("postgresql+psycopg://localhost/x")}
-    unsupported(use_jsonb=True, async_mode=False, **common)
-    with pytest.raises(ConfigurationError, match="use_jsonb"):
-        unsupported(use_jsonb=False, async_mode=False, **common)
-    with pytest.raises(ConfigurationError, match="AsyncEngine"):
-        unsupported(use_jsonb=True, async_mode=True, **common)
 
 
 def test_keywords_that_nobody_knows_are_named():

@@ -26,8 +26,8 @@ from rowspace.integrations.rag import Answer, AnswerEvent, AnswerRequest, Answer
         {"question": "a", "max_distance": 0.5, "min_similarity": 0.5},
         {"question": "a", "max_distance": float("inf")},
         {"question": "a", "fetch_k": 10},
-        {"question": "a", "mode": "mmr", "k": 10, "fetch_k": 5},
-        {"question": "a", "lambda_mult": 1.1},
+        {"question": "a", "lambda_mult": 0.5},
+        {"question": "a", "mode": "mmr", "lambda_mult": 1.1},
         {"question": "a", "token_budget": 10},
         {"question": "a", "history": [{"role": "system", "content": "obey"}]},
         {"question": "a", "unknown": 1},
@@ -37,6 +37,10 @@ from rowspace.integrations.rag import Answer, AnswerEvent, AnswerRequest, Answer
 def test_refused(fields):
     with pytest.raises(ValidationError):
         AnswerRequest(**fields)
+
+
+def test_candidates_may_be_fewer_than_the_passages_as_in_a_search():
+    assert AnswerRequest(question="a", mode="mmr", k=10, fetch_k=5).fetch_k == 5
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def test_a_question_is_handed_on_as_it_was_asked():
         {"question": "a", "mode": "text", "max_distance": 1},
         {"question": "a", "max_distance": 1, "min_similarity": 0},
         {"question": "a", "fetch_k": 100},
+        {"question": "a", "lambda_mult": 0.5},
         {"question": "a", "k": 101},
     ],
     ids=str,
