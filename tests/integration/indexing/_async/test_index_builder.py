@@ -127,13 +127,18 @@ async def test_a_build_whose_server_process_is_killed_is_found_and_repaired(data
     admin = create_engine(index_url, poolclass=NullPool)
 
     def stop(progress):
-        if progress.phase.startswith("building index"):
+        if progress.phase == "waiting for writers before build":
             with admin.connect() as connection:
                 connection.execute(text(kill), {"table": collection.partition})
 
     builder = AsyncIndexBuilder(database.engine, collection)
-    with pytest.raises(StoreUnavailable) as lost:
-        await builder.create(progress=stop, parallel_workers=0)
+    await builder.create()
+    await builder.drop()
+    async with database.begin() as session:
+        # However fast the server and slow this process: the build waits for who has written.
+        await session.execute(text(f"UPDATE {collection.partition} SET content = content WHERE id = '0'"))
+        with pytest.raises(StoreUnavailable) as lost:
+            await builder.create(progress=stop)
     assert lost.value.__notes__ == [note_of(collection)]
     assert states(await builder.status())["embedding"] == "invalid"
     async with database.begin() as session:

@@ -127,13 +127,18 @@ def test_a_build_whose_server_process_is_killed_is_found_and_repaired(database, 
     admin = create_engine(index_url, poolclass=NullPool)
 
     def stop(progress):
-        if progress.phase.startswith("building index"):
+        if progress.phase == "waiting for writers before build":
             with admin.connect() as connection:
                 connection.execute(text(kill), {"table": collection.partition})
 
     builder = IndexBuilder(database.engine, collection)
-    with pytest.raises(StoreUnavailable) as lost:
-        builder.create(progress=stop, parallel_workers=0)
+    builder.create()
+    builder.drop()
+    with database.begin() as session:
+        # However fast the server and slow this process: the build waits for who has written.
+        session.execute(text(f"UPDATE {collection.partition} SET content = content WHERE id = '0'"))
+        with pytest.raises(StoreUnavailable) as lost:
+            builder.create(progress=stop)
     assert lost.value.__notes__ == [note_of(collection)]
     assert states(builder.status())["embedding"] == "invalid"
     with database.begin() as session:
