@@ -51,7 +51,8 @@ class StoreBase(VectorStore):
         create_extension: taken for compatibility: the migrations create the extension.
         async_mode: taken for compatibility: a URL serves sync and async, an engine the side that it is.
         create_collection: make the collection where it is not there.
-        collection_options: for a new collection, `index` and `language` as in `DocumentService.create_collection`.
+        collection_options: for a new collection, `index`, `indexed_keys` and `language` as in
+            `DocumentService.create_collection`.
         migrate: run Rowspace's migrations before the first use.
 
     Raises:

@@ -42,7 +42,7 @@ def distance_of(strategy: Any) -> Distance | None:
     return distance
 
 
-_EXTRA = {"index", "language"}
+_EXTRA = {"index", "indexed_keys", "language"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class CollectionOptions:
         dimension: numbers in each embedding; None asks the embedder.
         distance: what is searched by; None takes that of the collection, cosine for a new one.
         metadata: of the collection, when it is made.
-        extra: further keywords of `DocumentService.create_collection`: `index`, `language`.
+        extra: further keywords of `DocumentService.create_collection`: `index`, `indexed_keys`, `language`.
 
     Raises:
         ConfigurationError: another keyword among the further ones.
@@ -68,7 +68,7 @@ class CollectionOptions:
 
     def __post_init__(self) -> None:
         if not {*(self.extra or ())} <= _EXTRA:
-            message = f"collection_options is a dict with index, language or both, got {self.extra!r:.80}."
+            message = f"collection_options is a dict with index, indexed_keys, language or several of them, got {self.extra!r:.80}."
             raise ConfigurationError(message)
 
     def create_keywords(self) -> dict[str, Any]:
