@@ -75,7 +75,7 @@ def test_a_collection_that_is_not_what_was_asked_for():
 
 @pytest.mark.parametrize("extra", [{"indx": None}, {"distance": "l2"}, "index"])
 def test_options_of_a_collection_that_there_are_not(extra):
-    with pytest.raises(ConfigurationError, match="dict with index, indexed_keys, language or several of them, got"):
+    with pytest.raises(ConfigurationError, match="a dict of index, indexed_keys, language, each optional; got"):
         CollectionOptions(extra=extra)
 
 
