@@ -68,7 +68,8 @@ class CollectionOptions:
 
     def __post_init__(self) -> None:
         if not {*(self.extra or ())} <= _EXTRA:
-            message = f"collection_options is a dict of {', '.join(sorted(_EXTRA))}, each optional; got {self.extra!r:.80}."
+            known = ", ".join(sorted(_EXTRA))
+            message = f"collection_options is a dict of {known}, each optional; got {self.extra!r:.80}."
             raise ConfigurationError(message)
 
     def create_keywords(self) -> dict[str, Any]:
