@@ -55,7 +55,7 @@ class IndexBuilder:
     Args:
         engine: a SQLAlchemy engine, of a role that owns the table.
         over: a declarative class, for its indexes by hnsw and ivfflat; or a collection, for its vector, metadata and
-            text index.
+            text index, and those of metadata keys.
 
     Raises:
         ConfigurationError: the class has no vector index, or one without a name.
@@ -105,9 +105,10 @@ class IndexBuilder:
     def repair(
         self, *, concurrently: bool = True, maintenance_work_mem: str | None = None, progress: WatchBuild | None = None
     ) -> list[IndexStatus]:
-        """Build INVALID indexes anew, drop what a failed REINDEX left behind, make nothing else; return the status.
+        """Build INVALID indexes anew, drop those that nobody asks for, make nothing else; return the status.
 
-        Costs what `create` does, for each of them. The arguments are those of `create`.
+        A failed REINDEX leaves such behind, and a failed `create_key_index`. Costs what `create` does, for each of
+        them. The arguments are those of `create`.
         """
         settings = build_settings(maintenance_work_mem, None)
         self._run(partial(repair, concurrently=concurrently), settings, progress)
