@@ -43,7 +43,7 @@ def test_candidates_by_signs_are_ranked_by_the_true_distance():
     assert "WHERE quantized_articles.half IS NOT NULL AND quantized_articles.id > %(id_1)s" in text
     assert (
         "ORDER BY CAST(binary_quantize(quantized_articles.half) AS BIT(9)) <~> "
-        "CAST(binary_quantize(%(rowspace_query)s::HALFVEC(9)) AS BIT(9)) LIMIT 64)" in text
+        "CAST(binary_quantize(%(rowspace_query)s::HALFVEC(9)) AS BIT(9)) LIMIT 120)" in text
     )
     assert "FROM rowspace_found LIMIT 8) AS anon_1 ORDER BY anon_1.rowspace_distance LIMIT 1" in text
     assert "quantized_articles.half <=> %(rowspace_query)s::HALFVEC(9) AS rowspace_distance" in text

@@ -86,7 +86,7 @@ def test_an_iterative_search_sorts_again_and_applies_the_upper_end_outside():
     )
     assert (
         f"FROM articles WHERE articles.year > %(year_1)s::INTEGER AND {EACH_TIME} AND (articles.embedding <=> {QUERY}) "
-        f">= %(rowspace_min_distance)s ORDER BY articles.embedding <=> {QUERY} LIMIT 80) SELECT rowspace_found.id"
+        f">= %(rowspace_min_distance)s ORDER BY articles.embedding <=> {QUERY} LIMIT 150) SELECT rowspace_found.id"
         in inner
     )
     assert inner.endswith("FROM rowspace_found LIMIT 10")
@@ -99,7 +99,7 @@ def test_an_iterative_search_takes_more_rows_than_it_returns(k, taken):
     assert "WITH" not in text
 
 
-@pytest.mark.parametrize(("count", "planned"), [(1, 8), (10, 80), (20, 160), (200, 340)])
+@pytest.mark.parametrize(("count", "planned"), [(1, 15), (10, 150), (20, 300), (200, 680)])
 def test_a_filtered_search_is_planned_for_more_rows_than_it_takes(count, planned):
     text = sql(search.first_of(select(Article.id), distance_to(ARTICLES), count, filtered=True))
     assert f" LIMIT {planned}) SELECT rowspace_found.id FROM rowspace_found LIMIT {count}" in text
