@@ -66,7 +66,7 @@ _BEYOND = 100
 
 # For how many times as many rows as it takes a filtered search is planned, and at most for how many more. The planner
 # takes an index scan that goes on for several times cheaper than it is, beside a scan of all rows that pass the filter:
-# for 5 % of 50,000 rows it chose 7.0 ms over 2.1 ms, for 1 % of a million 34 over 22. Planned for 300 rows in place of 20
+# for 5 % of 50,000 rows it chose 7.0 ms over 2.1 ms, for 1 % of a million 34 over 22. Planned for 300 rows, not for 20,
 # it changes over near where the times meet, at 7 % and at 1.4 %. Much beyond, it would read small tables as a whole.
 _DEARER, _AT_MOST = 15, 480
 
