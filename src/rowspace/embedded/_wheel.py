@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +25,8 @@ _quiet = logging.NullHandler()
 
 #: macOS may have no C of Unicode.
 _LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
+
+_SOMETHING_ELSE = "something else is there. Set ROWSPACE_DATA_DIR to a directory that is empty, or not there yet."
 
 #: Seconds between two looks at a server that starts.
 _PAUSE = 0.1
@@ -46,9 +50,34 @@ def _initdb(arguments: list[str], *, pgdata: Path, user: str | None) -> None:
 
     The user's may not be installed here or not be in UTF-8, and in a Turkish one INDEX is no upper case of index. In
     plain C, only ASCII has upper case, and quotation marks are letters.
+
+    It is made apart, as initdb begins with what it would be known by: a half of one, of a process that was killed, was
+    started ever after. What is complete moves into its place, that last.
     """
+    made = pgdata / ".made"
+    for left in pgdata.glob(".making-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    if not made.exists():
+        if any(pgdata.iterdir()):
+            raise RuntimeError(_SOMETHING_ELSE)
+        # Of a name of its own: the initdb of who was killed may still be writing to the last one.
+        making = Path(tempfile.mkdtemp(prefix=".making-", dir=pgdata))
+        try:
+            _run_initdb(arguments, making, user)
+            making.rename(made)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+    pgdata.chmod(stat.S_IRWXU)
+    for path in sorted(made.iterdir(), key=lambda path: path.name == "PG_VERSION"):
+        path.rename(pgdata / path.name)
+    made.rmdir()
+
+
+def _run_initdb(arguments: list[str], directory: Path, user: str | None) -> None:
+    if user is not None:
+        shutil.chown(directory, user)
     program = str(Path(wheel().__file__).parent / "pginstall/bin/initdb")
-    command = [program, "-D", str(pgdata), f"--locale={_LOCALE}", *arguments]
+    command = [program, "-D", str(directory), f"--locale={_LOCALE}", *arguments]
     done = subprocess.run(command, user=user, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
     if done.returncode:
         raise RuntimeError(done.stderr)
@@ -152,9 +181,9 @@ def reason(error: Exception, data_dir: Path) -> str:
     # The directory itself or one above it; not a program of the wheel's that may not be run.
     if isinstance(error, OSError) and error.filename and data_dir.is_relative_to(error.filename):
         return f"{told}. Set ROWSPACE_DATA_DIR to a directory that this user may make, or write to."
+    if data_dir.is_file():
+        return _SOMETHING_ELSE
     try:
-        if not (data_dir / "PG_VERSION").exists() and (data_dir.is_file() or any(data_dir.iterdir())):
-            return "something else is there. Set ROWSPACE_DATA_DIR to a directory that is empty, or not there yet."
         last = (data_dir / "log").read_text("utf-8", "replace").strip().splitlines()[-1:]
     except OSError:
         last = []
