@@ -101,7 +101,7 @@ def test_a_half_made_database_system_is_made_anew(directory, killing):
         names = connection.execute("SELECT datname FROM pg_database ORDER BY oid").fetchall()
     server.stop()
     assert names[-2:] == [("postgres",), ("rowspace",)]
-    assert not [*directory.glob(".made*"), *directory.glob(".making*")]
+    assert not (directory / ".made").exists()
 
 
 def test_a_port_of_the_users_own_goes_with_the_url(directory, monkeypatch):
@@ -342,9 +342,10 @@ def test_a_process_id_that_is_of_something_else_by_now(directory, ended):
         other.communicate(b"\n")
 
 
-def test_a_mark_that_a_full_disk_left_empty(directory):
+@pytest.mark.parametrize("mark", ["postmaster.pid", ".handle_pids.json"])
+def test_a_mark_that_a_full_disk_left_empty(directory, mark):
     EmbeddedServer(directory).stop()
-    (directory / "postmaster.pid").touch()
+    (directory / mark).write_text("")
     server = EmbeddedServer(directory)
     assert server.url.database == "rowspace"
     server.stop()
