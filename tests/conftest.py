@@ -1,6 +1,6 @@
 """What every test shares: one server for the whole run, nothing of what its user has set, and no skip at a gate.
 
-And how many processes run them: no more than the memory takes; if one is killed all the same, the run ends and says so.
+How many processes run them: no more than the memory takes; if one is killed all the same, the run says so and fails.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ ALLOWED_SKIPS: frozenset[str] = frozenset()
 # Bytes that a process takes in the whole run, with its server and with what its tests start.
 A_PROCESS = 1_250 * 2**20
 
-KILLED = pytest.StashKey[str]()
+# Why the processes ended before there was anything to run, where xdist would say that there are no tests.
+ENDED = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -67,19 +68,37 @@ def _memory(root: Path = Path("/")) -> int:
     return min(found)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Have a process tell the first one what it was asked for and cannot find, which xdist keeps to itself."""
+    try:
+        return (yield)
+    except pytest.UsageError as error:
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["ended"] = "\n".join(f"ERROR: {line}" for line in error.args)
+        raise
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node, error) -> None:
     if error == "Not properly terminated":
-        node.config.stash[KILLED] = node.gateway.id
-
-
-def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    if KILLED in config.stash:
-        terminalreporter.write_line(
-            f"The process {config.stash[KILLED]} was killed, most likely for want of memory: each takes up to "
+        node.config.stash[ENDED] = (
+            f"The process {node.gateway.id} was killed, most likely for want of memory: each takes up to "
             f"{A_PROCESS / 2**30:.1f} GB with its server, of {_memory() / 2**30:.1f} GB here. Give more, or run fewer: "
             "make test WORKERS=1"
         )
+    elif error is None and "ended" in node.workeroutput:
+        node.config.stash[ENDED] = node.workeroutput["ended"]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if ENDED in session.config.stash and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    if ENDED in config.stash:
+        terminalreporter.write_line(config.stash[ENDED])
 
 
 def _forget_the_users_settings() -> None:

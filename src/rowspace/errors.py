@@ -287,7 +287,8 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
             "shm_size or --shm-size does, or build in one process: by --workers 0 or parallel_workers=0 where that can "
             'be said, else for one command by PGOPTIONS="-c max_parallel_maintenance_workers=0".'
         ),
-        "53100": "Make room on the server's disk, and run it again.",
+        # Also of a server that cannot open a session for want of room, which libpq hands on as words alone.
+        r"53100|(?:08000)? .*FATAL:\s.*No space left on device": "Make room on the server's disk, and run it again.",
         "08P01": "A pooler such as PgBouncer says so. Its pools may be full (default_pool_size); its log tells more.",
         "25P03": (
             "The session waited in a transaction for longer than idle_in_transaction_session_timeout: run it again."

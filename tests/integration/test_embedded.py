@@ -60,6 +60,50 @@ def test_a_database_system_that_cannot_be_made_says_why(directory, monkeypatch):
         EmbeddedServer(directory)
 
 
+MAKERS = {
+    "within initdb": """
+def killed(command, **rest):
+    with subprocess.Popen(command, user=rest["user"], stdout=subprocess.DEVNULL) as initdb:
+        while not any(directory.rglob("PG_VERSION")):
+            pass
+        initdb.kill()
+        os.kill(os.getpid(), signal.SIGKILL)
+subprocess.run = killed
+""",
+    "beside initdb": """
+def killed(command, **rest):
+    initdb = subprocess.Popen(command, user=rest["user"], stdout=subprocess.DEVNULL)
+    while not any(directory.rglob("PG_VERSION")):
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
+subprocess.run = killed
+""",
+    "after initdb": """
+rename = Path.rename
+def killed(self, target):
+    if target.name == "global":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+Path.rename = killed
+""",
+}
+
+
+@pytest.mark.parametrize("killing", MAKERS.values(), ids=MAKERS)
+def test_a_half_made_database_system_is_made_anew(directory, killing):
+    start = "from rowspace.embedded import EmbeddedServer\nEmbeddedServer(directory)"
+    code = f"import os, signal, subprocess\nfrom pathlib import Path\ndirectory = Path({str(directory)!r})\n{start}"
+    code = code.replace(start, killing + start)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert any(directory.iterdir())
+    server = EmbeddedServer(directory)
+    with psycopg.connect(host=str(server.url.query["host"]), user="postgres") as connection:
+        names = connection.execute("SELECT datname FROM pg_database ORDER BY oid").fetchall()
+    server.stop()
+    assert names[-2:] == [("postgres",), ("rowspace",)]
+    assert not (directory / ".made").exists()
+
+
 def test_a_port_of_the_users_own_goes_with_the_url(directory, monkeypatch):
     monkeypatch.setenv("PGPORT", "5999")
     server = EmbeddedServer(directory, keep=False)
@@ -298,9 +342,10 @@ def test_a_process_id_that_is_of_something_else_by_now(directory, ended):
         other.communicate(b"\n")
 
 
-def test_a_mark_that_a_full_disk_left_empty(directory):
+@pytest.mark.parametrize("mark", ["postmaster.pid", ".handle_pids.json"])
+def test_a_mark_that_a_full_disk_left_empty(directory, mark):
     EmbeddedServer(directory).stop()
-    (directory / "postmaster.pid").touch()
+    (directory / mark).write_text("")
     server = EmbeddedServer(directory)
     assert server.url.database == "rowspace"
     server.stop()

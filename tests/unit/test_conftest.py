@@ -1,7 +1,7 @@
 """What conftest.py promises: with ROWSPACE_TEST_NO_SKIP=1 a skip is a failure, an expected failure is not.
 
 And nothing that the user has set for their own databases reaches a test. No more processes run tests than the memory
-takes, and one that is killed ends the run.
+takes, and one that is killed, or does not find what it is asked for, fails the run and says why.
 """
 
 from __future__ import annotations
@@ -89,6 +89,34 @@ def test_a_process_that_is_killed_ends_the_run(run, options):
     assert status == pytest.ExitCode.TESTS_FAILED, output
     assert "worker 'gw0' crashed while running 'test_sample.py::test_one'" in output
     assert "The process gw0 was killed, most likely for want of memory" in output
+
+
+@pytest.mark.parametrize("options", [(), ("--quiet",)], ids=["told", "quiet"])
+def test_processes_that_are_killed_while_they_collect_fail_the_run(run, options):
+    source = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+    status, output = run(source, "1", "-p", "xdist", "--numprocesses=2", *options)
+    assert status == pytest.ExitCode.TESTS_FAILED, output
+    assert " was killed, most likely for want of memory" in output
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [("no_such.py", "ERROR: file or directory not found: no_such.py"), ("test_sample.py::no", "ERROR: not found: ")],
+)
+def test_what_is_asked_for_and_not_there_fails_a_run_by_workers(run, asked, told):
+    status, output = run("def test(): ...", "1", "-p", "xdist", "--numprocesses=2", "--quiet", asked)
+    assert status == pytest.ExitCode.TESTS_FAILED, output
+    assert told in output
+
+
+def test_collecting_prints_nothing_but_tests():
+    """Streamlit warns, past pytest, where a page of the application is imported and no application runs."""
+    folders = ("integrations/streamlit", "unit/integrations/streamlit")
+    command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet"]
+    command += [str(CONFTEST.parent / folder) for folder in folders]
+    options = {"cwd": CONFTEST.parents[1], "env": os.environ | {"PYTEST_ADDOPTS": ""}}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert (done.returncode, done.stderr) == (pytest.ExitCode.OK, "")
 
 
 @pytest.mark.parametrize(

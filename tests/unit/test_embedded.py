@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import pwd
+import subprocess
 
 import pytest
 
@@ -57,3 +58,19 @@ def test_a_program_that_may_not_be_run_is_no_fault_of_the_place(tmp_path):
     assert reason(OSError(errno.EACCES, "Permission denied", "/wheel/initdb"), tmp_path) == (
         "[Errno 13] Permission denied: '/wheel/initdb'"
     )
+
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "x"))
+    assert reason(full, tmp_path / "x").endswith("x'. Make room on the disk, and run it again.")
+
+
+def test_a_full_disk_is_why_and_not_the_end_that_it_leads_to(tmp_path):
+    full = '2026-11-30 11:25:45 UTC [98] FATAL:  could not write to file "pg_wal/xlogtemp.98": No space left on device'
+    (tmp_path / "log").write_text(
+        f"[7] LOG:  starting PostgreSQL 18\n[8] FATAL:  something else, of the last time\n"
+        f"[9] LOG:  starting PostgreSQL 18\n{full}\n[9] LOG:  database system is shut down\n"
+    )
+    failed = subprocess.CalledProcessError(1, "pg_ctl")
+    assert reason(failed, tmp_path) == f"{full}. Make room on the disk, and run it again."
+    with (tmp_path / "log").open("a") as log:
+        log.write("[10] LOG:  starting PostgreSQL 18\n[10] LOG:  database system is shut down\n")
+    assert reason(failed, tmp_path) == "[10] LOG:  database system is shut down"

@@ -457,3 +457,11 @@ def test_a_parallel_build_without_room_in_shared_memory_says_how_it_gets_some():
     assert "--workers 0" in str(shared)
     disk = str(map_error(wrapped(f'could not extend file "base/16385/16453": {full}', "53100")))
     assert disk.endswith("Make room on the server's disk, and run it again.")
+
+
+def test_a_server_that_has_no_room_for_a_session_says_where_to_make_some():
+    """Its own words are all that libpq hands on: 'check that the server runs' was the advice."""
+    said = 'connection to server on socket "/s" failed: FATAL:  could not write init file: No space left on device'
+    found = map_error(DriverError(f"connection failed: {said}"))
+    assert isinstance(found, errors.StoreUnavailable)
+    assert str(found).endswith("No space left on device. Make room on the server's disk, and run it again.")

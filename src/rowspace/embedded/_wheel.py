@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -23,6 +26,8 @@ _quiet = logging.NullHandler()
 
 #: macOS may have no C of Unicode.
 _LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
+
+_SOMETHING_ELSE = "something else is there. Set ROWSPACE_DATA_DIR to a directory that is empty, or not there yet."
 
 #: Seconds between two looks at a server that starts.
 _PAUSE = 0.1
@@ -46,9 +51,34 @@ def _initdb(arguments: list[str], *, pgdata: Path, user: str | None) -> None:
 
     The user's may not be installed here or not be in UTF-8, and in a Turkish one INDEX is no upper case of index. In
     plain C, only ASCII has upper case, and quotation marks are letters.
+
+    It is made apart, as initdb begins with what it would be known by: a half of one, of a process that was killed, was
+    started ever after. What is complete moves into its place, that last.
     """
+    made = pgdata / ".made"
+    left = [*pgdata.glob(".making-*")]
+    if not made.exists():
+        if {*pgdata.iterdir()} - {*left}:
+            raise RuntimeError(_SOMETHING_ELSE)
+        # Of a name of its own: the initdb of who was killed may still be writing to the last one.
+        making = Path(tempfile.mkdtemp(prefix=".making-", dir=pgdata))
+        try:
+            _run_initdb(arguments, making, user)
+            making.rename(made)
+        finally:
+            for path in (making, *left):
+                shutil.rmtree(path, ignore_errors=True)
+    pgdata.chmod(stat.S_IRWXU)
+    for path in sorted(made.iterdir(), key=lambda path: path.name == "PG_VERSION"):
+        path.rename(pgdata / path.name)
+    made.rmdir()
+
+
+def _run_initdb(arguments: list[str], directory: Path, user: str | None) -> None:
+    if user is not None:
+        shutil.chown(directory, user)
     program = str(Path(wheel().__file__).parent / "pginstall/bin/initdb")
-    command = [program, "-D", str(pgdata), f"--locale={_LOCALE}", *arguments]
+    command = [program, "-D", str(directory), f"--locale={_LOCALE}", *arguments]
     done = subprocess.run(command, user=user, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
     if done.returncode:
         raise RuntimeError(done.stderr)
@@ -95,8 +125,12 @@ def _forget_the_crashed(module: Any, data_dir: Path) -> None:
     """Delete what a crashed server left where its process id is that of something else by now.
 
     After a restart of the machine or the container it often is, and neither the wheel nor PostgreSQL looks what it is.
+    The list of users too, which is empty where the disk was full, or its writer killed, when it was written.
     """
+    users = data_dir / ".handle_pids.json"
     with module.PostgresServer._lock:  # noqa: SLF001
+        if users.exists() and not users.stat().st_size:
+            users.unlink()
         if _state(data_dir) == "something else":
             (data_dir / "postmaster.pid").unlink()
 
@@ -147,15 +181,15 @@ def _is_alive(pid: int) -> bool:
 
 
 def reason(error: Exception, data_dir: Path) -> str:
-    """Return why a server does not start: the last line of its log, if it came to write one."""
+    """Return why a server does not start: what ended it, or the last line of its log, if it came to write one."""
     told = " ".join(str(error).split())
+    if isinstance(error, subprocess.SubprocessError):
+        with suppress(OSError):
+            log = (data_dir / "log").read_text("utf-8", "replace").rpartition(" LOG:  starting PostgreSQL ")[2]
+            told = (re.findall(r".* (?:FATAL|PANIC): .*", log) or log.strip().splitlines() or [told])[-1]
+    if "No space left on device" in told:
+        return f"{told}. Make room on the disk, and run it again."
     # The directory itself or one above it; not a program of the wheel's that may not be run.
     if isinstance(error, OSError) and error.filename and data_dir.is_relative_to(error.filename):
         return f"{told}. Set ROWSPACE_DATA_DIR to a directory that this user may make, or write to."
-    try:
-        if not (data_dir / "PG_VERSION").exists() and (data_dir.is_file() or any(data_dir.iterdir())):
-            return "something else is there. Set ROWSPACE_DATA_DIR to a directory that is empty, or not there yet."
-        last = (data_dir / "log").read_text("utf-8", "replace").strip().splitlines()[-1:]
-    except OSError:
-        last = []
-    return last[0] if last else told
+    return _SOMETHING_ELSE if data_dir.is_file() else told

@@ -1,4 +1,7 @@
-"""The application on a database of the run, with an embedder that needs no model."""
+"""The application on a database of the run, with an embedder that needs no model.
+
+Its script and its pages are imported where they run alone: what they keep in Streamlit's cache warns anywhere else.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from rowspace import Database, DocumentService
-from rowspace.integrations.streamlit import app as entry
+from rowspace.integrations import streamlit as adapter
 from rowspace.integrations.streamlit.options import UiOptions, given
 from rowspace.testing import HashingEmbedder
 
@@ -55,7 +58,7 @@ def open_app():
         scope = given(UiOptions(url=url, embedder=embedder, **options))
         scope.__enter__()
         opened.append(scope)
-        test = AppTest.from_file(str(Path(entry.__file__)), default_timeout=30).run()
+        test = AppTest.from_file(Path(adapter.__file__).with_name("app.py"), default_timeout=30).run()
         return test if page is None else test.switch_page(f"views/{page}.py").run()
 
     yield run

@@ -11,7 +11,6 @@ from langchain_core.language_models import FakeListChatModel
 from sqlalchemy import NullPool, create_engine, make_url
 
 from rowspace import CollectionRepository, Database, DocumentService, IndexBuilder
-from rowspace.integrations.streamlit import state
 from rowspace.migrations import upgrade
 from rowspace.testing import HashingEmbedder
 
@@ -56,6 +55,8 @@ def test_a_database_that_is_open_already_is_used_and_stays_open(open_app, url, p
     with Database.open(url) as database:
         shown = html_of(search(open_app("postgresql://nobody@127.0.0.1:1/none", database=database), "database rows"))
         assert ">db<" in shown
+        from rowspace.integrations.streamlit import state
+
         state.connection().reset()
         assert database.engine.pool.checkedin() > 0
 
@@ -228,6 +229,8 @@ def test_a_choice_outlives_a_change_of_the_collection(open_app, new_database):
     assert html_of(quiet(app)).count('class="rs-hit"') == 10
     with Database.open(url) as database:
         DocumentService(database).delete("first", where={"k": "a"})
+    from rowspace.integrations.streamlit import state
+
     state.forget()
     app.selectbox(key="collection").set_value("first").run()
     quiet(app)
@@ -324,9 +327,11 @@ def test_a_database_without_tables_is_one_sentence(open_app, new_database):
 
 
 def test_a_fault_of_ours_shows_no_details(open_app, url, poems, monkeypatch, caplog):
-    monkeypatch.setattr(state, "size", lambda _: "secret detail" + 1)
     app = open_app(url)
-    assert error_of(app).endswith("a fault of Rowspace (TypeError). The terminal has more.")
+    from rowspace.integrations.streamlit import state
+
+    monkeypatch.setattr(state, "size", lambda _: "secret detail" + 1)
+    assert error_of(app.run()).endswith("a fault of Rowspace (TypeError). The terminal has more.")
     assert "can only concatenate" in caplog.text
 
 

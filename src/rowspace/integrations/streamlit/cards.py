@@ -1,4 +1,4 @@
-"""Hits as HTML: everything that comes from a document is escaped. No Streamlit, no database."""
+"""Hits as HTML, and sentences for Markdown: what comes from a document is escaped. No Streamlit, no database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from rowspace.integrations.rag import Source
 from rowspace.services import SearchHit
 
-__all__ = ["answer_html", "cards", "chips", "excerpt", "share_of", "sources_html"]
+__all__ = ["answer_html", "cards", "chips", "excerpt", "quoted", "share_of", "sources_html"]
 
 _EXCERPT = 420
 _WHOLE = 20_000
@@ -126,3 +126,10 @@ def _source(source: Source) -> str:
         f'<span class="rs-measure">{measures}{uncited}</span></div>'
         f'<div class="rs-text">{escape(excerpt(source.content))}</div>{chips(source.metadata)}</div>'
     )
+
+
+def quoted(sentence: str) -> str:
+    """Return a sentence in which nothing is taken for Markdown."""
+    # Streamlit looks for icons in what is left after that: a character without width keeps it from finding one.
+    sentence = re.sub(r":(?=material[/_]|streamlit:)", ":\N{WORD JOINER}", sentence)
+    return re.sub(r"([\\`*_\[\]$<>~#:|!+-])", r"\\\1", sentence)

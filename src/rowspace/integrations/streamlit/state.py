@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import attrgetter
@@ -16,6 +15,7 @@ from rowspace.errors import SchemaNotReady, StoreUnavailable
 from rowspace.integrations._explained import is_explained, sentence_of
 from rowspace.integrations.rag import AnswerService
 from rowspace.integrations.streamlit import sampling, searching
+from rowspace.integrations.streamlit.cards import quoted
 from rowspace.integrations.streamlit.connection import RowspaceConnection
 from rowspace.integrations.streamlit.filters import Facet
 from rowspace.integrations.streamlit.options import current
@@ -34,7 +34,6 @@ __all__ = [
     "hits",
     "map_of",
     "marks",
-    "quoted",
     "size",
     "why_not",
 ]
@@ -84,13 +83,6 @@ def explained() -> Iterator[None]:
             st.error(f"This page failed, which is a fault of Rowspace ({type(error).__name__}). The terminal has more.")
         if isinstance(error, StoreUnavailable | SchemaNotReady):
             st.button("Try again", icon=":material/refresh:")
-
-
-def quoted(sentence: str) -> str:
-    """Return a sentence in which nothing is taken for Markdown."""
-    # Streamlit looks for icons in what is left after that: a character without width keeps it from finding one.
-    sentence = re.sub(r":(?=material[/_]|streamlit:)", ":\N{WORD JOINER}", sentence)
-    return re.sub(r"([\\`*_\[\]$<>~#:|!+-])", r"\\\1", sentence)
 
 
 def chosen() -> CollectionInfo:

@@ -12,7 +12,7 @@ import pytest
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.integrations._ingest.documents import Fields
 from rowspace.integrations.rag import Source
-from rowspace.integrations.streamlit.cards import answer_html, cards, excerpt, sources_html
+from rowspace.integrations.streamlit.cards import answer_html, cards, excerpt, quoted, sources_html
 from rowspace.integrations.streamlit.charts import map_chart
 from rowspace.integrations.streamlit.filters import (
     Facet,
@@ -28,7 +28,6 @@ from rowspace.integrations.streamlit.launch import flags_of
 from rowspace.integrations.streamlit.options import UiOptions, current, given
 from rowspace.integrations.streamlit.projection import placed, plane_of, point, scaled
 from rowspace.integrations.streamlit.searching import modes_for, unlike
-from rowspace.integrations.streamlit.state import quoted
 from rowspace.integrations.streamlit.uploads import Upload, guessed, passages
 from rowspace.results import FacetCount, Stats
 from rowspace.services import CollectionInfo, SearchHit

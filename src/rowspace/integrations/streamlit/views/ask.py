@@ -8,7 +8,7 @@ import streamlit as st
 
 from rowspace.integrations.rag import Answer
 from rowspace.integrations.streamlit import state
-from rowspace.integrations.streamlit.cards import answer_html, sources_html
+from rowspace.integrations.streamlit.cards import answer_html, quoted, sources_html
 from rowspace.integrations.streamlit.options import current
 from rowspace.services import CollectionInfo
 
@@ -23,7 +23,7 @@ def page() -> None:
     collection = state.chosen()
     reason = state.why_not(collection)
     if reason is not None:
-        st.info(f"Questions need a search by meaning. {state.quoted(reason)}", icon=":material/info:")
+        st.info(f"Questions need a search by meaning. {quoted(reason)}", icon=":material/info:")
         return
     conversation: list[Answer] = st.session_state.setdefault(f"conversation:{collection.name}", [])
     if not conversation:
@@ -40,7 +40,7 @@ def page() -> None:
 def _introduction(collection: CollectionInfo) -> str:
     model = current().model
     extracted = "by the sentences of the documents that fit best, as they stand"
-    how = f"by the model {state.quoted(model)}" if model else extracted
+    how = f"by the model {quoted(model)}" if model else extracted
     return f"Questions are answered from the {state.size(collection.name):,} documents, {how}; sources are numbered."
 
 
@@ -64,9 +64,9 @@ def _show(answer: Answer) -> None:
     with st.chat_message("assistant"):
         st.html(answer_html(answer.text, answer.sources))
         if answer.searched_for:
-            st.caption(f"Searched for: {state.quoted(answer.searched_for)}")
+            st.caption(f"Searched for: {quoted(answer.searched_for)}")
         if answer.notice:
-            st.caption(state.quoted(answer.notice))
+            st.caption(quoted(answer.notice))
         if answer.sources:
             with st.expander(f"{len(answer.sources)} sources", icon=":material/library_books:"):
                 st.html(sources_html(answer.sources))

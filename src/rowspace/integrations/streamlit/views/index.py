@@ -9,6 +9,7 @@ import streamlit as st
 from rowspace import BuildProgress, CollectionRepository, IndexAdvisor, IndexBuilder, Tuning
 from rowspace.errors import ConfigurationError
 from rowspace.integrations.streamlit import state
+from rowspace.integrations.streamlit.cards import quoted
 from rowspace.integrations.streamlit.charts import curve_chart
 from rowspace.services import CollectionInfo
 from rowspace.tuning import TuningPoint, tuning_of
@@ -35,7 +36,7 @@ def page() -> None:
 
 def _summary(collection: CollectionInfo) -> str:
     count = state.size(collection.name)
-    embedder = f", embedder {state.quoted(collection.embedder)}" if collection.embedder else ""
+    embedder = f", embedder {quoted(collection.embedder)}" if collection.embedder else ""
     return f"{count:,} documents, {collection.dimension:,} dimensions, distance {collection.distance}{embedder}"
 
 
@@ -111,7 +112,7 @@ def _measure(name: str, target: float, queries: int) -> None:
             IndexAdvisor(session, CollectionRepository(session).get(name)).tune(target, queries=queries, progress=show)
     except ConfigurationError as error:
         # A small table is read through, index or not, which is no fault.
-        st.info(state.quoted(str(error)), icon=":material/info:")
+        st.info(quoted(str(error)), icon=":material/info:")
         return
     finally:
         bar.empty()
@@ -124,7 +125,7 @@ def _curve(tuning: Tuning) -> None:
         f"**{tuning.chosen.milliseconds:.2f} ms**, measured by {tuning.queries} searches for {tuning.k} hits."
     )
     if tuning.advice:
-        st.warning(state.quoted(tuning.advice), icon=":material/warning:")
+        st.warning(quoted(tuning.advice), icon=":material/warning:")
     if len(tuning.points) > 1:
         st.altair_chart(curve_chart(tuning), key="index_curve")
 

@@ -10,7 +10,7 @@ import streamlit as st
 from rowspace.integrations._ingest.documents import Fields, is_vector
 from rowspace.integrations._progress import plural
 from rowspace.integrations.streamlit import state
-from rowspace.integrations.streamlit.cards import excerpt
+from rowspace.integrations.streamlit.cards import excerpt, quoted
 from rowspace.integrations.streamlit.loading import Target, load
 from rowspace.integrations.streamlit.uploads import SUFFIXES, Upload, guessed
 from rowspace.results import LoadReport
@@ -92,7 +92,7 @@ def _load(upload: Upload, target: Target, fields: Fields, longest: int) -> None:
     state.forget()
     st.session_state[state.NEXT] = target.name
     st.success(
-        f"{plural(report.received, 'document')} from {state.quoted(upload.name)} into {state.quoted(target.name)}: "
+        f"{plural(report.received, 'document')} from {quoted(upload.name)} into {quoted(target.name)}: "
         f"{report.inserted:,} new, {report.updated:,} updated, {report.unchanged:,} unchanged, "
         f"{report.duplicates:,} duplicates.",
         icon=":material/check:",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from rowspace.integrations.streamlit import state
+from rowspace.integrations.streamlit.cards import quoted
 from rowspace.integrations.streamlit.charts import map_chart
 from rowspace.services import CollectionInfo
 
@@ -24,7 +25,7 @@ def page() -> None:
         k = int(st.number_input("Hits", 1, 50, 10, key="map_k", width=130))
         colour = _colour(collection)
     if reason is not None:
-        st.caption(f":material/info: {state.quoted(reason)}")
+        st.caption(f":material/info: {quoted(reason)}")
     plane, points = state.map_of(collection.name, _SAMPLE)
     if plane is None:
         st.info("A map takes two documents or more.", icon=":material/inbox:")

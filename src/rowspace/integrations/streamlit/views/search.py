@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from rowspace.integrations.streamlit import state
-from rowspace.integrations.streamlit.cards import cards
+from rowspace.integrations.streamlit.cards import cards, quoted
 from rowspace.integrations.streamlit.filters import Facet, filter_of, label_of, still
 from rowspace.integrations.streamlit.searching import MODES, Mode, modes_for
 from rowspace.services import CollectionInfo, SearchRequest
@@ -29,7 +29,7 @@ def page() -> None:
     text = st.text_input("Search", placeholder=f"What do you look for in {count:,} documents?", key="search_text")
     mode, k, likeness = _options(modes_for(reason))
     if reason is not None:
-        st.caption(f":material/info: {state.quoted(reason)}")
+        st.caption(f":material/info: {quoted(reason)}")
     chosen = _filters(collection)
     if text.strip():
         marked = mode in {"text", "hybrid"}
@@ -68,7 +68,7 @@ def _filters(collection: CollectionInfo) -> dict[str, Any] | None:
 
 
 def _widget(facet: Facet, collection: str, column: Any) -> Any:
-    key, label = f"filter:{collection}:{facet.key}", state.quoted(facet.key)
+    key, label = f"filter:{collection}:{facet.key}", quoted(facet.key)
     if key in st.session_state:
         st.session_state[key] = still(facet, st.session_state[key])
     if facet.kind == "range":
