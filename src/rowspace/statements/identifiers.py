@@ -21,6 +21,10 @@ def qualified(name: str, schema: str | None) -> str:
 
 
 def constant(value: str) -> str:
-    """Return a text as a constant, in which a backslash is one whatever `standard_conforming_strings` says."""
+    """Return a text as a constant, in which a backslash is one whatever `standard_conforming_strings` says.
+
+    Nor has it a %: SQLAlchemy's asyncpg dialect would take `%(name)s` in it for the parameter of that name.
+    """
     quoted = value.replace("'", "''")
-    return "E'{}'".format(quoted.replace("\\", "\\\\")) if "\\" in quoted else f"'{quoted}'"
+    escaped = quoted.replace("\\", "\\\\").replace("%", "\\x25")
+    return f"'{quoted}'" if escaped == quoted else f"E'{escaped}'"

@@ -26,7 +26,7 @@ def test_the_rest_of_a_comment_stays_and_a_tuning_takes_the_place_of_the_last() 
         ("plain", "'plain'"),
         ("it's", "'it''s'"),
         (r"a\b'", r"E'a\\b'''"),
-        ("5 % of :name", "'5 % of :name'"),
+        ("5 % of :name", r"E'5 \x25 of :name'"),
     ],
 )
 def test_a_comment_is_a_literal_whatever_it_holds(comment: str, literal: str) -> None:
