@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from rowspace import AsyncDatabase
@@ -44,3 +45,19 @@ async def either_session(request, engine):
         ) as session:
             yield session
         await transaction.rollback()
+
+
+@pytest.fixture
+def statements(engine):
+    """The kinds of the filtered searches that the engine runs: which compares few rows, which is planned for them."""
+    seen = []
+
+    def see(_connection, _cursor, statement, *_):
+        words = " ".join(statement.split())
+        kinds = {"few": "WITH rowspace_few AS", "planned": "WITH rowspace_found AS"}
+        seen.extend(kind for kind, part in kinds.items() if part in words)
+
+    own = getattr(engine, "sync_engine", engine)
+    event.listen(own, "before_cursor_execute", see)
+    yield seen
+    event.remove(own, "before_cursor_execute", see)

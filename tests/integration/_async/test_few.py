@@ -35,22 +35,6 @@ async def documents(session):
     return AsyncDocumentRepository(session, await AsyncCollectionRepository(session).get("repeated"))
 
 
-@pytest.fixture
-def statements(engine):
-    """The statements that the engine runs, by what they are for."""
-    seen = []
-
-    def see(_connection, _cursor, statement, *_):
-        words = " ".join(statement.split())
-        kinds = {"few": "WITH rowspace_few AS", "planned": "WITH rowspace_found AS"}
-        seen.extend(kind for kind, part in kinds.items() if part in words)
-
-    own = getattr(engine, "sync_engine", engine)
-    event.listen(own, "before_cursor_execute", see)
-    yield seen
-    event.remove(own, "before_cursor_execute", see)
-
-
 async def generic_plans(session, part):
     """Return how often the server ran the plan that it keeps of prepared statements with a part, None without any."""
     asked = "FROM pg_prepared_statements WHERE position(:part IN statement) > 0 AND position(:this IN statement) = 0"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sqlalchemy import event
 
 from rowspace import (
     AsyncBrowseRepository,
@@ -57,22 +56,6 @@ async def keyed(session):
 @pytest.fixture
 async def plain(session):
     return await AsyncCollectionRepository(session).get("plain")
-
-
-@pytest.fixture
-def statements(engine):
-    """The kinds of the searches that the engine runs: which compares few rows, and which is planned for its values."""
-    seen = []
-
-    def see(_connection, _cursor, statement, *_):
-        words = " ".join(statement.split())
-        kinds = {"few": "WITH rowspace_few AS", "planned": "WITH rowspace_found AS"}
-        seen.extend(kind for kind, part in kinds.items() if part in words)
-
-    own = getattr(engine, "sync_engine", engine)
-    event.listen(own, "before_cursor_execute", see)
-    yield seen
-    event.remove(own, "before_cursor_execute", see)
 
 
 WHERES = [

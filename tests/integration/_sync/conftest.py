@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 from sqlalchemy.orm import Session
 
 from rowspace import Database
@@ -44,3 +44,19 @@ def either_session(request, engine):
         with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
             yield session
         transaction.rollback()
+
+
+@pytest.fixture
+def statements(engine):
+    """The kinds of the filtered searches that the engine runs: which compares few rows, which is planned for them."""
+    seen = []
+
+    def see(_connection, _cursor, statement, *_):
+        words = " ".join(statement.split())
+        kinds = {"few": "WITH rowspace_few AS", "planned": "WITH rowspace_found AS"}
+        seen.extend(kind for kind, part in kinds.items() if part in words)
+
+    own = getattr(engine, "sync_engine", engine)
+    event.listen(own, "before_cursor_execute", see)
+    yield seen
+    event.remove(own, "before_cursor_execute", see)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sqlalchemy import event
 
 from rowspace import (
     BrowseRepository,
@@ -58,22 +57,6 @@ def keyed(session):
 @pytest.fixture
 def plain(session):
     return CollectionRepository(session).get("plain")
-
-
-@pytest.fixture
-def statements(engine):
-    """The kinds of the searches that the engine runs: which compares few rows, and which is planned for its values."""
-    seen = []
-
-    def see(_connection, _cursor, statement, *_):
-        words = " ".join(statement.split())
-        kinds = {"few": "WITH rowspace_few AS", "planned": "WITH rowspace_found AS"}
-        seen.extend(kind for kind, part in kinds.items() if part in words)
-
-    own = getattr(engine, "sync_engine", engine)
-    event.listen(own, "before_cursor_execute", see)
-    yield seen
-    event.remove(own, "before_cursor_execute", see)
 
 
 WHERES = [
