@@ -27,6 +27,7 @@ __all__ = [
     "check_alone",
     "clustering",
     "creation",
+    "key_removal",
     "planned_for",
     "planned_key_of",
     "removal",
@@ -145,6 +146,21 @@ def removal(
         ConfigurationError: a name that is not wanted.
     """
     return [Step(plan.name, plan.drop(concurrently=concurrently), builds=False) for plan in _chosen(wanted, names)]
+
+
+def key_removal(
+    plan: PlannedIndex, wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concurrently: bool
+) -> list[Step]:
+    """Return the step that drops the index on a key, which may be there though nobody wants it any more.
+
+    Raises:
+        ConfigurationError: it is neither wanted nor there.
+    """
+    if plan.name not in {one.name for one in wanted} | {fact.name for fact in facts}:
+        keys = [fact.name for fact in facts if _OF_KEY.match(fact.name)]
+        message = f"There is no index {plan.name} to drop; of keys there are {', '.join(keys) or 'none'}."
+        raise ConfigurationError(message)
+    return [Step(plan.name, plan.drop(concurrently=concurrently), builds=False)]
 
 
 def clustering(wanted: Sequence[PlannedIndex], _: Sequence[IndexFact], key: Key) -> list[Step]:

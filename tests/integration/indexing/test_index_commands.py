@@ -83,6 +83,8 @@ def test_an_index_on_a_key(rowspace, collection):
     assert (refused.exit_code, "'a..b'" in refused.stderr) == (1, True)
     dropped = rowspace("index", "drop", collection.name, "--key", "author.name", "--yes")
     assert (dropped.exit_code, "Dropped the index on 'author.name' of" in dropped.stderr) == (0, True)
+    again = rowspace("index", "drop", collection.name, "--key", "author.nam", "--yes")
+    assert (again.exit_code, "There is no index" in again.stderr) == (1, True)
     left = rowspace("index", "status", collection.name).stdout
     assert (name in left, f"ix_{collection.partition}_embedding" in left) == (False, True)
 

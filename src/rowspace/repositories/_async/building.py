@@ -28,6 +28,7 @@ from rowspace.repositories.building import (
     check_alone,
     clustering,
     creation,
+    key_removal,
     planned_for,
     planned_key_of,
     removal,
@@ -185,18 +186,20 @@ class AsyncIndexBuilder:
         return await self.status()
 
     async def drop_key_index(self, key: str, *, concurrently: bool = True) -> None:
-        """Have the filters of a collection use the index on one metadata key no more, and drop it, if it is there.
+        """Have the filters of a collection use the index on one metadata key no more, and drop it.
 
         Costs a wait for the searches that use it. From then on a filter by a range of the key reads rows in vain.
 
         Raises:
-            ConfigurationError: over a model; or somebody else is building indexes of the table.
+            ConfigurationError: over a model, or there is no such index; or somebody else is building indexes of the
+                table.
             InvalidFilter: the key is malformed.
             CollectionNotFound: the collection was dropped since it was looked up.
         """
         plan = planned_key_of(self._over, key, schemas_of(self._engine))
+        wanted = self._planned
         await self._note(documents.unindex_key, key)
-        decide: Decide = lambda _, facts: removal([plan], facts, [plan.name], concurrently=concurrently)  # noqa: E731
+        decide: Decide = lambda _, facts: key_removal(plan, wanted, facts, concurrently=concurrently)  # noqa: E731
         await self._run(decide, build_settings(None, None), None)
 
     async def _note(self, change: Callable[[int, str], Any], key: str) -> None:

@@ -73,9 +73,24 @@ async def test_one_is_made_used_and_dropped(database, collection):
         hits = await documents.nearest([1.0] * 8, where={"at": {"$lt": 3}, ODD: "x"})
         assert {hit.entity.id for hit in hits} == {"00", "01", "02"}
     await builder.drop_key_index("at")
-    await builder.drop_key_index("at")
+    with pytest.raises(
+        ConfigurationError, match=r"no index ix_documents_\d+_key_at to drop; of keys there are ix_.*it's"
+    ):
+        await builder.drop_key_index("at")
     assert collection.indexed_keys == await stored(database, collection) == [ODD]
     assert states(await builder.status()) == {ODD: "valid"}
+
+
+async def test_one_that_nobody_asks_for_any_more_is_dropped(database, collection):
+    await AsyncIndexBuilder(database.engine, collection).create_key_index("at")
+    # As a drop that was stopped between its two steps leaves it.
+    async with database.begin() as session:
+        left = await AsyncCollectionRepository(session).get(collection.name)
+        left.indexed_keys = []
+    builder = AsyncIndexBuilder(database.engine, left)
+    assert states(await builder.status()) == {"at": "valid"}
+    await builder.drop_key_index("at")
+    assert states(await builder.status()) == {}
 
 
 async def test_it_makes_no_other_index(database, collection):

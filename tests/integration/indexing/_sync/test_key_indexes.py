@@ -74,9 +74,24 @@ def test_one_is_made_used_and_dropped(database, collection):
         hits = documents.nearest([1.0] * 8, where={"at": {"$lt": 3}, ODD: "x"})
         assert {hit.entity.id for hit in hits} == {"00", "01", "02"}
     builder.drop_key_index("at")
-    builder.drop_key_index("at")
+    with pytest.raises(
+        ConfigurationError, match=r"no index ix_documents_\d+_key_at to drop; of keys there are ix_.*it's"
+    ):
+        builder.drop_key_index("at")
     assert collection.indexed_keys == stored(database, collection) == [ODD]
     assert states(builder.status()) == {ODD: "valid"}
+
+
+def test_one_that_nobody_asks_for_any_more_is_dropped(database, collection):
+    IndexBuilder(database.engine, collection).create_key_index("at")
+    # As a drop that was stopped between its two steps leaves it.
+    with database.begin() as session:
+        left = CollectionRepository(session).get(collection.name)
+        left.indexed_keys = []
+    builder = IndexBuilder(database.engine, left)
+    assert states(builder.status()) == {"at": "valid"}
+    builder.drop_key_index("at")
+    assert states(builder.status()) == {}
 
 
 def test_it_makes_no_other_index(database, collection):
