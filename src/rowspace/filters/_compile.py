@@ -51,7 +51,7 @@ def filter_values(filter_: Filter | None, /) -> dict[str, str]:
     return parameters_of(filter_parts(filter_))
 
 
-def filter_parts(filter_: Filter | None, /, keys: tuple[Path, ...] = (), *, whole: bool = False) -> dict[Part, str]:
+def filter_parts(filter_: Filter | None, /, keys: tuple[Path, ...] = (), *, whole: bool = False) -> Mapping[Part, str]:
     """Return the values of a filter's parts: comparisons that indexes on metadata keys serve, then `filter_values`.
 
     Args:
@@ -63,7 +63,7 @@ def filter_parts(filter_: Filter | None, /, keys: tuple[Path, ...] = (), *, whol
         InvalidFilter: as in `compile_filter`.
     """
     items = _small(filter_) if type(filter_) is dict else None
-    return _parts(filter_, keys, whole=whole) if items is None else {**_kept(items, keys, whole=whole)}
+    return _parts(filter_, keys, whole=whole) if items is None else _kept(items, keys, whole=whole)
 
 
 def parameters_of(parts: Mapping[Part, str]) -> dict[str, str]:
@@ -77,8 +77,9 @@ def _parts(filter_: Filter | None, keys: tuple[Path, ...], *, whole: bool) -> di
         return {}
     tests, rest = split(condition, keys)
     parts: dict[Part, str] = dict(tests.items())
-    if whole or rest is not None:
-        document, path = to_containment(condition if whole or rest is None else rest)
+    left = condition if whole else rest
+    if left is not None:
+        document, path = to_containment(left)
         parts |= {DOCUMENT: to_json(document)} if document else {}
         parts |= {} if path is None else {PATH: to_jsonpath(path)}
     return parts

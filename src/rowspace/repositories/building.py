@@ -11,7 +11,7 @@ from rowspace.errors import ConfigurationError
 from rowspace.indexes import from_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories.given import at_hand
-from rowspace.repositories.naming import check_keys
+from rowspace.repositories.naming import check_key
 from rowspace.repositories.schemas import Schemas, partition_of, schema_in
 from rowspace.repositories.targets import mapper_of, table_of_model
 from rowspace.statements.browse import Key
@@ -27,6 +27,7 @@ __all__ = [
     "check_alone",
     "clustering",
     "creation",
+    "key_creation",
     "key_removal",
     "planned_for",
     "planned_key_of",
@@ -84,7 +85,7 @@ def planned_key_of(over: type[Any] | Collection, key: str, schemas: Schemas) -> 
     if not isinstance(over, Collection):
         message = f"The indexes of {over.__name__} are those of its table: declare that of a key in __table_args__."
         raise ConfigurationError(message)
-    check_keys([key])
+    check_key(key)
     return partition_of(at_hand(over), schemas).key_index(key)
 
 
@@ -113,8 +114,7 @@ def repair(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concur
         if plan.name in broken:
             steps += _renewed(plan, broken.pop(plan.name), concurrently=concurrently)
     # What a build of one on a key left behind: the collection asks for it only from its end on.
-    dropped = [PlannedIndex(name, fact.table, "", fact.schema) for name, fact in broken.items() if _OF_KEY.match(name)]
-    steps += [Step(plan.name, plan.drop(concurrently=concurrently), builds=False) for plan in dropped]
+    steps += [_found_dropped(fact, concurrently=concurrently) for name, fact in broken.items() if _OF_KEY.match(name)]
     return _analyzed(steps, wanted)
 
 
@@ -145,22 +145,29 @@ def removal(
     Raises:
         ConfigurationError: a name that is not wanted.
     """
-    return [Step(plan.name, plan.drop(concurrently=concurrently), builds=False) for plan in _chosen(wanted, names)]
+    return [_dropped(plan, concurrently=concurrently) for plan in _chosen(wanted, names)]
+
+
+def key_creation(
+    _: Sequence[PlannedIndex], facts: Sequence[IndexFact], plan: PlannedIndex, *, concurrently: bool
+) -> list[Step]:
+    """Return the steps that make the index on a key, which nobody asks for before it is there; raises as `creation`."""
+    return creation([plan], facts, concurrently=concurrently)
 
 
 def key_removal(
-    plan: PlannedIndex, wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concurrently: bool
+    _: Sequence[PlannedIndex], facts: Sequence[IndexFact], plan: PlannedIndex, *, wanted: bool, concurrently: bool
 ) -> list[Step]:
     """Return the step that drops the index on a key, which may be there though nobody wants it any more.
 
     Raises:
         ConfigurationError: it is neither wanted nor there.
     """
-    if plan.name not in {one.name for one in wanted} | {fact.name for fact in facts}:
+    if not wanted and plan.name not in {fact.name for fact in facts}:
         keys = [fact.name for fact in facts if _OF_KEY.match(fact.name)]
         message = f"There is no index {plan.name} to drop; of keys there are {', '.join(keys) or 'none'}."
         raise ConfigurationError(message)
-    return [Step(plan.name, plan.drop(concurrently=concurrently), builds=False)]
+    return [_dropped(plan, concurrently=concurrently)]
 
 
 def clustering(wanted: Sequence[PlannedIndex], _: Sequence[IndexFact], key: Key) -> list[Step]:
@@ -210,15 +217,23 @@ def _renewed(plan: PlannedIndex, fact: IndexFact | None, *, concurrently: bool) 
     if fact is not None and fact.is_building:
         message = f"{plan.name} is being built by another session: wait for it."
         raise ConfigurationError(message)
-    dropped = [Step(plan.name, plan.drop(concurrently=concurrently), builds=False)] if fact is not None else []
+    dropped = [_dropped(plan, concurrently=concurrently)] if fact is not None else []
     return [*dropped, Step(plan.name, plan.create(concurrently=concurrently))]
+
+
+def _dropped(plan: PlannedIndex, *, concurrently: bool) -> Step:
+    return Step(plan.name, plan.drop(concurrently=concurrently), builds=False)
+
+
+def _found_dropped(fact: IndexFact, *, concurrently: bool) -> Step:
+    return _dropped(PlannedIndex(fact.name, fact.table, "", fact.schema), concurrently=concurrently)
 
 
 def _leftovers(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact]) -> list[Step]:
     """Return the removal of what a failed REINDEX CONCURRENTLY left behind (PostgreSQL's manual, "REINDEX")."""
     copies = re.compile("|".join(f"{re.escape(plan.name)}_cc(?:new|old)\\d*" for plan in wanted))
     return [
-        Step(fact.name, PlannedIndex(fact.name, fact.table, "", fact.schema).drop(concurrently=True), builds=False)
+        _found_dropped(fact, concurrently=True)
         for fact in facts
         if fact.state == "invalid" and copies.fullmatch(fact.name)
     ]

@@ -16,7 +16,7 @@ from rowspace.repositories.given import is_text
 from rowspace.settings import is_whole
 from rowspace.vectors import MAX_DIMENSION
 
-__all__ = ["check_collection", "check_keys", "check_language", "unless_taken"]
+__all__ = ["check_collection", "check_key", "check_keys", "check_language", "unless_taken"]
 
 
 def check_collection(
@@ -76,14 +76,20 @@ def check_keys(keys: Sequence[str]) -> list[str]:
         raise ConfigurationError(message)
     for index, key in enumerate(keys):
         try:
-            _check_key(key)
+            check_key(key)
         except RowspaceError as error:
             error.at("indexed_keys", index)
             raise
     return [*dict.fromkeys(keys)]
 
 
-def _check_key(key: Any) -> None:
+def check_key(key: Any) -> None:
+    """Refuse what is no metadata key.
+
+    Raises:
+        ConfigurationError: it is no text.
+        InvalidFilter: it is malformed.
+    """
     if not is_text(key):
         message = f"A metadata key is a text, written as in a filter, got {key!r:.60}."
         raise ConfigurationError(message)

@@ -28,6 +28,7 @@ from rowspace.repositories.building import (
     check_alone,
     clustering,
     creation,
+    key_creation,
     key_removal,
     planned_for,
     planned_key_of,
@@ -179,8 +180,7 @@ class IndexBuilder:
         """
         plan = planned_key_of(self._over, key, schemas_of(self._engine))
         settings = build_settings(maintenance_work_mem, None)
-        decide: Decide = lambda _, facts: creation([plan], facts, concurrently=concurrently)  # noqa: E731
-        self._run(decide, settings, progress)
+        self._run(partial(key_creation, plan=plan, concurrently=concurrently), settings, progress)
         # Now that it is there: an equality would have no index meanwhile.
         self._note(documents.index_key, key)
         return self.status()
@@ -197,9 +197,9 @@ class IndexBuilder:
             CollectionNotFound: the collection was dropped since it was looked up.
         """
         plan = planned_key_of(self._over, key, schemas_of(self._engine))
-        wanted = self._planned
+        wanted = plan in self._planned
         self._note(documents.unindex_key, key)
-        decide: Decide = lambda _, facts: key_removal(plan, wanted, facts, concurrently=concurrently)  # noqa: E731
+        decide = partial(key_removal, plan=plan, wanted=wanted, concurrently=concurrently)
         self._run(decide, build_settings(None, None), None)
 
     def _note(self, change: Callable[[int, str], Any], key: str) -> None:
