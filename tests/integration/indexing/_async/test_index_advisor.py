@@ -155,19 +155,34 @@ async def test_a_model_with_a_bit_index(session, vectors):
     assert await advisor.recall(queries=asked, settings=settings) == pytest.approx(tuning.chosen.recall)
 
 
-async def test_a_model_keeps_its_tuning_in_the_comment_of_its_index(session, vectors):
+def model_of_places(spec):
     class Own(DeclarativeBase):
         pass
 
     class Place(Own):
         __tablename__ = f"Places {uuid4().hex[:8]}"
-        __table_args__ = (HNSW(m=4, ef_construction=16).index("embedding"),)
+        __table_args__ = (spec.index("embedding"),)
         id = mapped_column(Integer, primary_key=True)
         embedding = mapped_column(Vector(DIMENSION))
 
-    table, (index,) = Place.__table__, Place.__table__.indexes
+    return Place
+
+
+async def filled_places(session, vectors):
+    """Return a model with a table, its index, and 50 rows."""
+    model = model_of_places(HNSW())
+    await session.execute(CreateTable(model.__table__))
+    for index in model.__table__.indexes:
+        await session.execute(CreateIndex(index))
+    await AsyncRepository(session, model).upsert({"id": n, "embedding": v} for n, v in enumerate(vectors[:50]))
+    return model
+
+
+async def test_a_model_keeps_its_tuning_in_the_comment_of_its_index(session, vectors):
+    place = model_of_places(HNSW(m=4, ef_construction=16))
+    table, (index,) = place.__table__, place.__table__.indexes
     await session.execute(CreateTable(table))
-    repository = AsyncRepository(session, Place)
+    repository = AsyncRepository(session, place)
     await repository.upsert({"id": n, "embedding": vector} for n, vector in enumerate(vectors))
     await session.execute(CreateIndex(index))
     written = "Ours:\nit's 50 % \\ done, see :name"
@@ -176,7 +191,7 @@ async def test_a_model_keeps_its_tuning_in_the_comment_of_its_index(session, vec
     with pytest.raises(InvalidSetting, match="needs a measured curve"):
         await repository.nearest(vectors[0], recall=0.9)
 
-    advisor = AsyncIndexAdvisor(session, Place)
+    advisor = AsyncIndexAdvisor(session, place)
     assert (await advisor.tune(0.97, queries=30)).reached
     tuning = await advisor.tune(0.96, queries=30)
     comment = await session.scalar(comment_of(index.name, "public"))
@@ -193,35 +208,23 @@ async def test_a_model_keeps_its_tuning_in_the_comment_of_its_index(session, vec
     assert await ef_search_of(repository.nearest) == chosen
     assert await ef_search_of(repository.nearest, settings=SearchSettings(ef_search=33)) == 33
     assert await ef_search_of(repository.nearest, recall=lowest.recall - 0.01) == lowest.setting
-    assert await ef_search_of(AsyncSearchRepository(session, Place).grouped, by=Place.id) == chosen
+    assert await ef_search_of(AsyncSearchRepository(session, place).grouped, by=place.id) == chosen
     # Another distance has no index, and no curve.
-    assert await ef_search_of(AsyncRepository(session, Place, distance="l2").nearest) == 1
+    assert await ef_search_of(AsyncRepository(session, place, distance="l2").nearest) == 1
 
 
 async def test_a_tuning_that_is_rolled_back_is_not_used(session, vectors):
-    class Own(DeclarativeBase):
-        pass
-
-    class Place(Own):
-        __tablename__ = f"places_{uuid4().hex[:8]}"
-        __table_args__ = (HNSW().index("embedding"),)
-        id = mapped_column(Integer, primary_key=True)
-        embedding = mapped_column(Vector(DIMENSION))
-
-    await session.execute(CreateTable(Place.__table__))
-    for index in Place.__table__.indexes:
-        await session.execute(CreateIndex(index))
-    repository = AsyncRepository(session, Place)
-    await repository.upsert({"id": n, "embedding": vector} for n, vector in enumerate(vectors[:50]))
+    place = await filled_places(session, vectors)
+    repository = AsyncRepository(session, place)
     await session.commit()
     await session.execute(text("SET LOCAL enable_seqscan = off"))
-    await AsyncIndexAdvisor(session, Place).tune(0.5, queries=3)
+    await AsyncIndexAdvisor(session, place).tune(0.5, queries=3)
     assert len(await repository.nearest(vectors[0], 3, recall=0.5)) == 3
     await session.rollback()
     with pytest.raises(InvalidSetting, match="needs a measured curve"):
         await repository.nearest(vectors[0], 3, recall=0.5)
     await session.execute(text("SET LOCAL enable_seqscan = off"))
-    await AsyncIndexAdvisor(session, Place).tune(0.5, queries=3)
+    await AsyncIndexAdvisor(session, place).tune(0.5, queries=3)
     await session.commit()
     assert len(await repository.nearest(vectors[0], 3, recall=0.5)) == 3
 
@@ -339,22 +342,12 @@ async def reader_of(session):
 
 @pytest.mark.parametrize("over", ["collection", "model"])
 async def test_tune_refuses_to_measure_what_it_may_not_keep(fill, session, vectors, over):
-    class Own(DeclarativeBase):
-        pass
-
-    class Place(Own):
-        __tablename__ = f"places_{uuid4().hex[:8]}"
-        __table_args__ = (HNSW().index("embedding"),)
-        id = mapped_column(Integer, primary_key=True)
-        embedding = mapped_column(Vector(DIMENSION))
-
     if over == "model":
-        await session.execute(CreateTable(Place.__table__))
-        for index in Place.__table__.indexes:
-            await session.execute(CreateIndex(index))
-        await AsyncRepository(session, Place).upsert({"id": n, "embedding": v} for n, v in enumerate(vectors[:50]))
+        subject = await filled_places(session, vectors)
         await session.execute(text("SET LOCAL enable_seqscan = off"))
-    advisor = AsyncIndexAdvisor(session, Place if over == "model" else (await fill(HNSW())).collection)
+    else:
+        subject = (await fill(HNSW())).collection
+    advisor = AsyncIndexAdvisor(session, subject)
     role, seen = await reader_of(session), []
 
     async def tune(limit):

@@ -154,19 +154,34 @@ def test_a_model_with_a_bit_index(session, vectors):
     assert advisor.recall(queries=asked, settings=settings) == pytest.approx(tuning.chosen.recall)
 
 
-def test_a_model_keeps_its_tuning_in_the_comment_of_its_index(session, vectors):
+def model_of_places(spec):
     class Own(DeclarativeBase):
         pass
 
     class Place(Own):
         __tablename__ = f"Places {uuid4().hex[:8]}"
-        __table_args__ = (HNSW(m=4, ef_construction=16).index("embedding"),)
+        __table_args__ = (spec.index("embedding"),)
         id = mapped_column(Integer, primary_key=True)
         embedding = mapped_column(Vector(DIMENSION))
 
-    table, (index,) = Place.__table__, Place.__table__.indexes
+    return Place
+
+
+def filled_places(session, vectors):
+    """Return a model with a table, its index, and 50 rows."""
+    model = model_of_places(HNSW())
+    session.execute(CreateTable(model.__table__))
+    for index in model.__table__.indexes:
+        session.execute(CreateIndex(index))
+    Repository(session, model).upsert({"id": n, "embedding": v} for n, v in enumerate(vectors[:50]))
+    return model
+
+
+def test_a_model_keeps_its_tuning_in_the_comment_of_its_index(session, vectors):
+    place = model_of_places(HNSW(m=4, ef_construction=16))
+    table, (index,) = place.__table__, place.__table__.indexes
     session.execute(CreateTable(table))
-    repository = Repository(session, Place)
+    repository = Repository(session, place)
     repository.upsert({"id": n, "embedding": vector} for n, vector in enumerate(vectors))
     session.execute(CreateIndex(index))
     written = "Ours:\nit's 50 % \\ done, see :name"
@@ -175,7 +190,7 @@ def test_a_model_keeps_its_tuning_in_the_comment_of_its_index(session, vectors):
     with pytest.raises(InvalidSetting, match="needs a measured curve"):
         repository.nearest(vectors[0], recall=0.9)
 
-    advisor = IndexAdvisor(session, Place)
+    advisor = IndexAdvisor(session, place)
     assert (advisor.tune(0.97, queries=30)).reached
     tuning = advisor.tune(0.96, queries=30)
     comment = session.scalar(comment_of(index.name, "public"))
@@ -192,35 +207,23 @@ def test_a_model_keeps_its_tuning_in_the_comment_of_its_index(session, vectors):
     assert ef_search_of(repository.nearest) == chosen
     assert ef_search_of(repository.nearest, settings=SearchSettings(ef_search=33)) == 33
     assert ef_search_of(repository.nearest, recall=lowest.recall - 0.01) == lowest.setting
-    assert ef_search_of(SearchRepository(session, Place).grouped, by=Place.id) == chosen
+    assert ef_search_of(SearchRepository(session, place).grouped, by=place.id) == chosen
     # Another distance has no index, and no curve.
-    assert ef_search_of(Repository(session, Place, distance="l2").nearest) == 1
+    assert ef_search_of(Repository(session, place, distance="l2").nearest) == 1
 
 
 def test_a_tuning_that_is_rolled_back_is_not_used(session, vectors):
-    class Own(DeclarativeBase):
-        pass
-
-    class Place(Own):
-        __tablename__ = f"places_{uuid4().hex[:8]}"
-        __table_args__ = (HNSW().index("embedding"),)
-        id = mapped_column(Integer, primary_key=True)
-        embedding = mapped_column(Vector(DIMENSION))
-
-    session.execute(CreateTable(Place.__table__))
-    for index in Place.__table__.indexes:
-        session.execute(CreateIndex(index))
-    repository = Repository(session, Place)
-    repository.upsert({"id": n, "embedding": vector} for n, vector in enumerate(vectors[:50]))
+    place = filled_places(session, vectors)
+    repository = Repository(session, place)
     session.commit()
     session.execute(text("SET LOCAL enable_seqscan = off"))
-    IndexAdvisor(session, Place).tune(0.5, queries=3)
+    IndexAdvisor(session, place).tune(0.5, queries=3)
     assert len(repository.nearest(vectors[0], 3, recall=0.5)) == 3
     session.rollback()
     with pytest.raises(InvalidSetting, match="needs a measured curve"):
         repository.nearest(vectors[0], 3, recall=0.5)
     session.execute(text("SET LOCAL enable_seqscan = off"))
-    IndexAdvisor(session, Place).tune(0.5, queries=3)
+    IndexAdvisor(session, place).tune(0.5, queries=3)
     session.commit()
     assert len(repository.nearest(vectors[0], 3, recall=0.5)) == 3
 
@@ -338,22 +341,12 @@ def reader_of(session):
 
 @pytest.mark.parametrize("over", ["collection", "model"])
 def test_tune_refuses_to_measure_what_it_may_not_keep(fill, session, vectors, over):
-    class Own(DeclarativeBase):
-        pass
-
-    class Place(Own):
-        __tablename__ = f"places_{uuid4().hex[:8]}"
-        __table_args__ = (HNSW().index("embedding"),)
-        id = mapped_column(Integer, primary_key=True)
-        embedding = mapped_column(Vector(DIMENSION))
-
     if over == "model":
-        session.execute(CreateTable(Place.__table__))
-        for index in Place.__table__.indexes:
-            session.execute(CreateIndex(index))
-        Repository(session, Place).upsert({"id": n, "embedding": v} for n, v in enumerate(vectors[:50]))
+        subject = filled_places(session, vectors)
         session.execute(text("SET LOCAL enable_seqscan = off"))
-    advisor = IndexAdvisor(session, Place if over == "model" else (fill(HNSW())).collection)
+    else:
+        subject = (fill(HNSW())).collection
+    advisor = IndexAdvisor(session, subject)
     role, seen = reader_of(session), []
 
     def tune(limit):
