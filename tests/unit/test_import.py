@@ -8,7 +8,7 @@ from importlib.metadata import packages_distributions, requires
 
 from packaging.requirements import Requirement
 
-IMPORT = "import sys, rowspace; print(*{name.partition('.')[0] for name in sys.modules})"
+NAMES = "; import sys; print(*{name.partition('.')[0] for name in sys.modules})"
 
 
 def optional_modules() -> set[str]:
@@ -18,9 +18,19 @@ def optional_modules() -> set[str]:
     return {module for module, distributions in packages_distributions().items() if extra & set(distributions)}
 
 
+def imported_by(statement: str) -> set[str]:
+    """Return the top-level modules that a statement brings along, in a Python where warnings are errors."""
+    command = [sys.executable, "-W", "error", "-c", statement + NAMES]
+    return {*subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()}
+
+
 def test_import_is_light_and_silent():
-    done = subprocess.run([sys.executable, "-W", "error", "-c", IMPORT], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) & optional_modules() == set()
+    assert imported_by("import rowspace") & optional_modules() == set()
+
+
+def test_a_service_begins_without_alembic():
+    brought = imported_by("from rowspace import AsyncDocumentService, DocumentService")
+    assert brought & (optional_modules() | {"alembic"}) == set()
 
 
 def test_the_optional_modules_are_known():

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from rowspace.errors import PermissionDenied, RowspaceError, StoreUnavailable, TransactionConflict
-from rowspace.migrations import head
 from rowspace.services.models import Readiness
 from rowspace.statements.catalog import IndexFact
 
@@ -20,13 +19,13 @@ _SAID: dict[type[RowspaceError], str] = {
 }
 
 
-def unmigrated(revision: str | None) -> Readiness:
-    """Return what is so where the database is at another migration than the newest, or at none."""
+def unmigrated(revision: str | None, needed: str) -> Readiness:
+    """Return what is so where the database is at another migration than the one that is needed, or at none."""
     if revision is None:
-        said = f"The database has no tables of Rowspace, migration {head()!r} is needed: run `rowspace db upgrade`."
+        said = f"The database has no tables of Rowspace, migration {needed!r} is needed: run `rowspace db upgrade`."
     else:
         said = (
-            f"The database is at migration {revision!r}, this version of Rowspace needs {head()!r}: run "
+            f"The database is at migration {revision!r}, this version of Rowspace needs {needed!r}: run "
             "`rowspace db upgrade`, or start the version that the database is of."
         )
     return Readiness(migrations=said)

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 from rowspace.errors import RowspaceError, SchemaNotReady
-from rowspace.migrations import head
-from rowspace.migrations.version import revision
 from rowspace.models import Document
 from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.services._sync.sessions import Sessions, begin
@@ -22,16 +20,20 @@ def readiness(sessions: Sessions) -> Readiness:
     An index that is being built is none of these. Costs two looks into the catalogs. What it says holds neither a host
     nor a user nor SQL: it may be shown.
     """
+    # Alembic is a fifth of what importing the services would take, and here alone they need it.
+    from rowspace.migrations import head
+    from rowspace.migrations.version import revision
+
     try:
         with begin(sessions) as session:
             found = session.scalar(revision())
             if found != head():
-                return unmigrated(found)
+                return unmigrated(found, head())
             connection = session.connection(bind_arguments={"mapper": Document})
             schema = schema_in(schemas_of(connection), Document.__table__)
             rows = session.execute(invalid_partition_index_facts(Document.__tablename__, schema))
             return broken(facts_of(rows))
     except SchemaNotReady:
-        return unmigrated(None)
+        return unmigrated(None, head())
     except RowspaceError as error:
         return unreached(error)
