@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from rowspace.errors import InvalidCursor, sqlstate_of
-from rowspace.statements.browse import After, Listing
+from rowspace.statements.listing import After, Listing
 
 __all__ = ["read_cursor", "understood", "write_cursor"]
 

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from rowspace.filters import MAX_KEY_TEXT, KeyTest, Path, parameter_of
 from rowspace.statements.identifiers import constant
 
-__all__ = ["key_predicate", "number_and_text", "unseen_key_predicate"]
+__all__ = ["beginning", "key_predicate", "number_and_text", "text_of", "unseen_key_predicate", "value_and_text"]
 
 
 @lru_cache(512)
@@ -46,16 +46,38 @@ def _compared(metadata: ColumnElement[Any], test: KeyTest, value: Any) -> Column
 @lru_cache(512)
 def number_and_text(metadata: ColumnElement[Any], path: Path) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """Return the two columns of the index on the key of a path."""
+    value, text = _at(metadata, path)
+    return case((_is_a("number", value), cast(value, Numeric()))), _as_text(value, beginning(text))
+
+
+@lru_cache(512)
+def value_and_text(metadata: ColumnElement[Any], path: Path) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return the value of a path, and as a text, of which the index holds the beginning."""
+    value, text = _at(metadata, path)
+    return value, _as_text(value, text)
+
+
+def beginning(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return what the index holds of a text."""
+    return func.left(text, literal_column(f"{MAX_KEY_TEXT:d}"))
+
+
+def text_of(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the text that a jsonb value is."""
+    return value.op("#>>", return_type=Text())(literal_column("'{}'::text[]"))
+
+
+def _at(metadata: ColumnElement[Any], path: Path) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return the value at a path, as jsonb and as text."""
     # The names are constants of the statement: no plan that is kept could use the index by a parameter. They are those
     # of the collection, not those of whoever searches. By `->`, for to `#>` digits may be a place in an array.
     *parents, last = (literal_column(constant(name), Text()) for name in path)
     parent: Any = reduce(lambda value, name: value.op("->", return_type=JSONB())(name), parents, metadata)
-    value, text = parent.op("->", return_type=JSONB())(last), parent.op("->>", return_type=Text())(last)
-    beginning = func.left(text, literal_column(f"{MAX_KEY_TEXT:d}"))
-    return (
-        case((_is_a("number", value), cast(value, Numeric()))),
-        case((_is_a("string", value), beginning)).collate("C"),
-    )
+    return parent.op("->", return_type=JSONB())(last), parent.op("->>", return_type=Text())(last)
+
+
+def _as_text(value: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElement[Any]:
+    return case((_is_a("string", value), text)).collate("C")
 
 
 def _is_a(kind: str, value: ColumnElement[Any]) -> ColumnElement[bool]:

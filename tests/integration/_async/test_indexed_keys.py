@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from rowspace import (
     AsyncBrowseRepository,
@@ -129,6 +132,63 @@ async def test_many_rows_that_equal_are_found_out_once(session, statements):
         hits = await documents.nearest(VECTORS[4], where={"batch": 0})
         assert (len(hits), hits[0].entity.id) == (10, "4")
     assert statements == ["few", "planned", "planned"]
+
+
+@pytest.fixture
+def sent(engine):
+    """The statements that the engine sends, with their parameters."""
+    seen = []
+
+    def see(_connection, _cursor, statement, parameters, *_):
+        seen.append((statement, parameters))
+
+    own = getattr(engine, "sync_engine", engine)
+    event.listen(own, "before_cursor_execute", see)
+    yield seen
+    event.remove(own, "before_cursor_execute", see)
+
+
+async def rows_scanned(session, statement, parameters):
+    """Return how many rows the scans of a statement came by, the filtered ones too."""
+    connection = await session.connection()
+    explained = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+    found = explained.scalar_one()
+    nodes, scanned = [(json.loads(found) if isinstance(found, str) else found)[0]["Plan"]], 0
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        if "Scan" in node["Node Type"]:
+            scanned += node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    return scanned
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("key", ["at", "day"])
+async def test_a_page_by_an_indexed_key_reads_no_more_than_its_values(session, keyed, plain, sent, key, descending):
+    pages = {}
+    for collection, scanned in ((keyed, range(21, 150)), (plain, range(ROWS, ROWS + 1))):
+        browse, cursor, pages[collection.name] = AsyncBrowseRepository(session, collection), None, []
+        for _ in range(4):
+            page = await browse.scroll(20, order_by=key, descending=descending, cursor=cursor)
+            cursor = page.cursor
+            pages[collection.name] += [row.id for row in page.items]
+        assert await rows_scanned(session, *sent[-1]) in scanned
+    assert pages["keyed"] == pages["plain"]
+
+
+async def test_long_texts_are_in_order_beyond_what_the_index_holds(session):
+    collection = await AsyncCollectionRepository(session).create("long", 2, index=None, indexed_keys=["t"])
+    documents, browse = AsyncDocumentRepository(session, collection), AsyncBrowseRepository(session, collection)
+    texts = ["x" * 200 + end for end in ("", "b", "B", "ä", "a" * 300, "a" * 301)]
+    await documents.upsert(
+        {"id": str(at), "content": "c", "embedding": [1, 2], "meta": {"t": text}} for at, text in enumerate(texts)
+    )
+    for descending in (False, True):
+        found, cursor = [], None
+        while not found or cursor:
+            page = await browse.scroll(1, order_by="t", descending=descending, cursor=cursor)
+            found, cursor = [*found, *(row.meta["t"] for row in page.items)], page.cursor
+        assert found == sorted(texts, reverse=descending)
 
 
 async def test_a_number_as_long_as_python_writes_one(session):

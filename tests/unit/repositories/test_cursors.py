@@ -17,7 +17,8 @@ from rowspace.errors import ConfigurationError, InvalidCursor, InvalidFilter
 from rowspace.models import Collection, Document
 from rowspace.repositories.cursors import read_cursor, understood, write_cursor
 from rowspace.repositories.keys import key_of, named_keys
-from rowspace.statements.browse import After, Key, Listing
+from rowspace.statements.browse import Key
+from rowspace.statements.listing import After, Listing
 from rowspace.statements.search import Target
 
 

@@ -17,8 +17,8 @@ from rowspace.repositories.keys import KeyLike, key_of, named_keys
 from rowspace.repositories.subjects import Where, rows_of
 from rowspace.results import FacetCount, Page, Stats
 from rowspace.settings import check_count
-from rowspace.statements import browse as statements
-from rowspace.statements.browse import After, Listing
+from rowspace.statements import browse, listing as listings
+from rowspace.statements.listing import After, Listing
 
 __all__ = ["AsyncBrowseRepository"]
 
@@ -29,7 +29,7 @@ class AsyncBrowseRepository(Generic[M]):
     """Pages through rows and summarises their keys, in the caller's session and transaction.
 
     A key is a metadata key, written as in a filter (`"author.name"`), or a column as an attribute
-    (`Document.created_at`). Metadata values of different types have one order: strings, numbers, booleans, arrays,
+    (`Document.created_at`). Metadata values of different types have one order: numbers, texts, booleans, arrays,
     objects.
 
     Args:
@@ -64,8 +64,9 @@ class AsyncBrowseRepository(Generic[M]):
         """Return a page of rows and the cursor of the next one, which is None after the last.
 
         Pages neither repeat nor skip a row when rows are inserted or deleted meanwhile. Rows without a value, and of
-        one value, are ordered by primary key; those without one come last. Costs `limit` rows by primary key or by a
-        column with an index that is not null; any other order is a pass over the rows that match.
+        one value, are ordered by primary key; those without one come last. Costs `limit` rows by primary key, by a
+        column with an index or by a metadata key with one, and a round trip more where values give way to others or to
+        none; any other order is a pass over the rows that match.
 
         Args:
             limit: rows of a page, at least 1.
@@ -81,15 +82,17 @@ class AsyncBrowseRepository(Generic[M]):
             ConfigurationError: the model has no such column, or no metadata.
         """
         check_count("limit", limit)
-        model = self._subject.target.model
-        key = None if order_by is None else key_of(model, order_by)
-        listing = Listing(self._subject.target, key, descending, with_embedding)
+        listing = self._listing(order_by, descending=descending, with_embedding=with_embedding)
         after = None if cursor is None else read_cursor(listing, cursor)
         conditions = self._subject.conditions(where)
-        # One more than the page holds tells whether there is another.
-        statement = statements.scroll(listing, limit + 1, after, conditions.clauses)
+        rows: list[Any] = []
         with mapped_errors(), understood(cursor):
-            rows = [*await self.session.execute(statement, dict(conditions.parameters))]
+            for part in listings.parts(listing, after):
+                # One more than the page holds tells whether there is another.
+                statement = listings.scroll(listing, part, limit + 1, conditions.clauses)
+                rows += await self.session.execute(statement, dict(conditions.parameters))
+                if len(rows) > limit:
+                    break
         page = rows[:limit]
         more = write_cursor(listing, After(page[-1][1], tuple(page[-1][2:]))) if len(rows) > limit else None
         return Page([row[0] for row in page], more)
@@ -120,10 +123,9 @@ class AsyncBrowseRepository(Generic[M]):
             InvalidFilter, InvalidSetting: the filter or key is malformed; the chunk size is out of range.
             ConfigurationError: the model has no such column, or no metadata.
         """
-        target = self._subject.target
-        key = None if order_by is None else key_of(target.model, order_by)
+        listing = self._listing(order_by, descending=descending, with_embedding=with_embedding)
         conditions = self._subject.conditions(where)
-        statement = statements.rows(Listing(target, key, descending, with_embedding), conditions.clauses)
+        statement = listings.rows(listing, conditions.clauses)
         async with aclosing(stream_rows(self.session, statement, dict(conditions.parameters), chunk_size)) as rows:
             async for (row,) in rows:
                 yield row
@@ -148,7 +150,7 @@ class AsyncBrowseRepository(Generic[M]):
         check_count("limit", limit)
         counts = {}
         for name, key in named_keys(self._subject.target.model, keys).items():
-            rows = await self._rows(statements.facet, key, limit, where=where)
+            rows = await self._rows(browse.facet, key, limit, where=where)
             counts[name] = [FacetCount(value, count) for value, count in rows]
         return counts
 
@@ -158,7 +160,7 @@ class AsyncBrowseRepository(Generic[M]):
         Costs a pass over the rows that match. The errors are those of `facets`.
         """
         check_count("limit", limit)
-        rows = await self._rows(statements.distinct, key_of(self._subject.target.model, key), limit, where=where)
+        rows = await self._rows(browse.distinct, key_of(self._subject.target.model, key), limit, where=where)
         return [value for (value,) in rows]
 
     async def stats(self, key: KeyLike, *, where: Where | None = None) -> Stats:
@@ -167,8 +169,14 @@ class AsyncBrowseRepository(Generic[M]):
         Of an array the elements are values. Costs two passes over the rows that match. The errors are those of
         `facets`.
         """
-        (row,) = await self._rows(statements.stats, key_of(self._subject.target.model, key), where=where)
+        (row,) = await self._rows(browse.stats, key_of(self._subject.target.model, key), where=where)
         return Stats(*row)
+
+    def _listing(self, order_by: KeyLike | None, *, descending: bool, with_embedding: bool) -> Listing[Any]:
+        target = self._subject.target
+        key = None if order_by is None else key_of(target.model, order_by)
+        indexed = key is not None and key.path in self._subject.indexed_paths
+        return Listing(target, key, descending, with_embedding, indexed)
 
     async def _rows(self, builder: Any, *arguments: Any, where: Where | None) -> list[Any]:
         conditions = self._subject.conditions(where)

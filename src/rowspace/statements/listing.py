@@ -1,0 +1,224 @@
+"""Statements that list rows in an order, page by page: no vector, no text to search for.
+
+A listing has parts, one after the other, and in each the order has no NULL: so a page goes on by one comparison of
+rows, which an index with that order answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Numeric,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    inspect,
+    literal_column,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import defer, undefer
+
+from rowspace.statements.browse import Key
+from rowspace.statements.eager import apart
+from rowspace.statements.keyed import beginning, number_and_text, text_of, value_and_text
+from rowspace.statements.search import Target, key_columns, number, planned_for
+
+__all__ = ["After", "Listing", "Part", "parts", "rows", "scroll"]
+
+M = TypeVar("M")
+By = tuple[ColumnElement[Any], ...]
+
+_DIGITS = "-0123456789"
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """The last row of a page: the text of its value, None where it had none, and of its primary key."""
+
+    value: str | None
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[M]):
+    """The shape of a listing.
+
+    Args:
+        target: the rows.
+        key: what they are ordered by before their primary key; None means by that alone.
+        descending: the other way round; rows without a value come last both ways.
+        with_embedding: load the embedding too.
+        indexed: the key is of metadata and has an index.
+    """
+
+    target: Target[M]
+    key: Key | None = None
+    descending: bool = False
+    with_embedding: bool = False
+    indexed: bool = False
+
+    @property
+    def keys(self) -> list[Column[Any]]:
+        """The columns of the primary key that the scope leaves open."""
+        return [*key_columns(self.target).values()]
+
+    @property
+    def signature(self) -> list[Any]:
+        """What tells this listing from another, as JSON."""
+        order = [] if self.key is None else [self.key.attribute, *self.key.path]
+        table = str(inspect(self.target.model).local_table)
+        return [table, [value for _, value in self.target.scope], order, self.descending]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of a listing that follow each other by expressions which are not NULL.
+
+    Args:
+        where: which they are.
+        by: what they are ordered by before their primary key.
+        at: `by` for a value, given as the text that `scroll` selects.
+        first: NULL in each of them, and the first column of the index that has their order.
+        after: the row of them that a page goes on after.
+    """
+
+    where: By = ()
+    by: By = ()
+    at: Callable[[str | None], By] = lambda _: ()
+    first: By = ()
+    after: After | None = None
+
+
+def parts(listing: Listing[Any], after: After | None = None) -> Iterator[Part]:
+    """Yield the parts of a listing, from a row on."""
+    for part in _parts(listing)[_place(listing, after) :]:
+        yield replace(part, after=after)
+        after = None
+
+
+def scroll(listing: Listing[M], part: Part, limit: int, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    """Select rows of a part of a listing: each row, the text of its value, and of its primary key.
+
+    Costs `limit` rows where an index has the order: the primary key, a column with an index, first of (column, primary
+    key), or a metadata key with one. Any other order is a pass over the rows that match, and a sort of the page's.
+    """
+    key, keys = listing.key, listing.keys
+    # Labelled: a cast is called as its column, of which there is one already.
+    marks: list[Any] = [_as_text(column).label(f"rowspace_key_{place}") for place, column in enumerate(keys)]
+    value: Any = literal_column("NULL") if key is None else _as_text(_found(key)).label("rowspace_value")
+    order = [one.desc() if listing.descending else one for one in (*part.first, *part.by, *keys)]
+    return (
+        select(listing.target.model, value, *marks)
+        .where(*listing.target.in_scope(), *planned_for(where), *part.where)
+        .where(*([] if part.after is None else [_beyond(listing, part, part.after)]))
+        .order_by(*order)
+        .limit(number(limit))
+        .options(*_loaded(listing))
+    )
+
+
+def rows(listing: Listing[M], where: Sequence[ColumnElement[bool]]) -> Select[M]:
+    """Select every row of a listing, in its order; costs a sort in the server where no index has that order."""
+    key = listing.key
+    by = () if key is None else _by_value(listing, key) if key.path else (key.expression,)
+    order = [one.desc() if listing.descending else one for one in (*by, *listing.keys)]
+    if key is not None and key.nullable:
+        order[0] = order[0].nulls_last()
+    statement = select(listing.target.model).where(*listing.target.in_scope(), *where)
+    return statement.order_by(*order).options(*_loaded(listing))
+
+
+def _loaded(listing: Listing[Any]) -> list[Any]:
+    attribute = listing.target.attribute
+    return [undefer(attribute) if listing.with_embedding else defer(attribute), *apart(listing.target.model)]
+
+
+def _parts(listing: Listing[Any]) -> tuple[Part, ...]:
+    key = listing.key
+    if key is None:
+        return (Part(),)
+    if not key.path:
+        return _by_column(key)
+    if listing.indexed:
+        return _by_index(listing, key)
+    return (Part((), _by_value(listing, key), lambda text: key.in_order(_json(text), descending=listing.descending)),)
+
+
+def _by_column(key: Key) -> tuple[Part, ...]:
+    found = key.expression
+    if not key.nullable:
+        return (Part((), (found,), lambda text: (_value(text, key.column),)),)
+    return (Part((found.is_not(None),), (found,), lambda text: (_value(text, key.column),)), Part((found.is_(None),)))
+
+
+def _found(key: Key) -> ColumnElement[Any]:
+    return key.present() if key.path else key.expression
+
+
+def _by_value(listing: Listing[Any], key: Key) -> By:
+    return key.in_order(func.coalesce(key.expression, _json(None)), descending=listing.descending)
+
+
+def _by_index(listing: Listing[Any], key: Key) -> tuple[Part, ...]:
+    """Return the order of `Key.in_order` as that of the columns of the index: numbers, texts, and what is neither."""
+    metadata, path = key.column, key.path
+    numeric, begins = number_and_text(metadata, path)
+    value, text = value_and_text(metadata, path)
+    present = func.nullif(value, _json(None))
+    neither = (numeric.is_(None), begins.is_(None))
+    numbers = Part((numeric.is_not(None),), (numeric,), lambda text: (cast(_json(text), Numeric()),))
+    texts = Part(
+        (numeric.is_(None), begins.is_not(None)),
+        (begins, text),
+        lambda text: (beginning(text_of(_json(text))), text_of(_json(text))),
+        (numeric,),
+    )
+    others = Part((*neither, present.is_not(None)), (value,), lambda text: (_json(text),))
+    missing = Part((*neither, present.is_(None)))
+    order = (numbers, texts, others)
+    return (*(reversed(order) if listing.descending else order), missing)
+
+
+def _place(listing: Listing[Any], after: After | None) -> int:
+    """Return the place of the part that a row is in."""
+    if after is None or listing.key is None:
+        return 0
+    if not (listing.key.path and listing.indexed):
+        return int(after.value is None and not listing.key.path)
+    if after.value is None:
+        return 3
+    place = 0 if after.value.startswith(tuple(_DIGITS)) else 1 if after.value.startswith('"') else 2
+    return 2 - place if listing.descending else place
+
+
+def _beyond(listing: Listing[Any], part: Part, after: After) -> ColumnElement[bool]:
+    last = [_value(text, column) for text, column in zip(after.keys, listing.keys, strict=True)]
+    left, right = tuple_(*part.by, *listing.keys), tuple_(*part.at(after.value), *last)
+    compare: ColumnElement[bool] = left.op("<" if listing.descending else ">", is_comparison=True)(right)
+    return compare
+
+
+def _json(text: str | None) -> ColumnElement[Any]:
+    return _value("null" if text is None else text, Column(JSONB))
+
+
+def _as_text(column: ColumnElement[Any]) -> ColumnElement[str]:
+    if isinstance(column.type, JSONB | ARRAY):
+        # An array's JSON is no text that an array is read from.
+        return cast(column, Text)
+    # By way of JSON: the plain text of a date depends on the session's DateStyle.
+    return func.to_jsonb(column).op("#>>", return_type=Text())(literal_column("'{}'::text[]"))
+
+
+def _value(text: str | None, column: Column[Any]) -> ColumnElement[Any]:
+    return cast(bindparam(None, text, type_=Text()), column.type)
