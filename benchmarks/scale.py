@@ -1,4 +1,4 @@
-"""Searches of a million rows under filters, without and with indexes on keys: `python -m benchmarks.scale`.
+"""A million rows under filters and page by page, with indexes on keys or without: `python -m benchmarks.scale`.
 
 The vectors are made up: points around 5,000 centres in 32 dimensions, with noise in all of them. The times are medians
 of turns with a raw search without a filter, the recall is that of ten against an exact search. Takes ten minutes on two
@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import partial
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.database import connect, open_database
 from benchmarks.harness import interleave
-from rowspace import Collection, CollectionRepository, Database, DocumentRepository, IndexBuilder
+from rowspace import BrowseRepository, Collection, CollectionRepository, Database, DocumentRepository, IndexBuilder
 
 _BLOCK, _QUERIES, K = 10_000, 50, 10
 _KEYS = ("n", "day", "tenant")
@@ -55,12 +56,14 @@ def main() -> None:
         sizes = ", ".join(f"{one.method} {one.size >> 20:,} MB" for one in made if one.wanted)
         print(f"indexes built in {perf_counter() - began:.0f} s: {sizes}", flush=True)
         _search(database, collection, queries, "without indexes on keys")
+        _page(database, collection)
         for key in _KEYS:
             began = perf_counter()
             made = builder.create_key_index(key)
             (size,) = (one.size >> 20 for one in made if one.name.endswith(f"_key_{key}"))
             print(f"index on {key} built in {perf_counter() - began:.1f} s: {size} MB", flush=True)
         _search(database, collection, queries, "with them")
+        _page(database, collection)
 
 
 def _search(database: Database, collection: Collection, queries: NDArray[np.float32], when: str) -> None:
@@ -77,6 +80,19 @@ def _search(database: Database, collection: Collection, queries: NDArray[np.floa
             shown = f"{recall:.2f}" if rows else "-"
             ratio = times.ratio("found", "raw")
             print(f"{name:<28}{rows:>6}{shown:>8}{times.median('found') * 1e3:>9.2f}{ratio:>20.2f}", flush=True)
+
+
+def _page(database: Database, collection: Collection) -> None:
+    """Time pages of 100 documents in the order of a key, the fifth to the fourteenth."""
+    with database.session() as session:
+        browse = BrowseRepository(session, collection)
+        for key in ("n", "day"):
+            cursor, times = None, []
+            for _ in range(14):
+                began = perf_counter()
+                cursor = browse.scroll(100, order_by=key, descending=True, cursor=cursor).cursor
+                times.append(perf_counter() - began)
+            print(f"a page of 100 by {key:<33}{median(times[4:]) * 1e3:>9.2f}", flush=True)
 
 
 def _found(documents: DocumentRepository, queries: Any, where: Any, turn: int, **options: Any) -> list[str]:
