@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import dropwhile
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
@@ -37,8 +39,6 @@ __all__ = ["After", "Listing", "Part", "parts", "rows", "scroll"]
 
 M = TypeVar("M")
 By = tuple[ColumnElement[Any], ...]
-
-_DIGITS = "-0123456789"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,15 @@ class Part:
     Args:
         where: which they are.
         by: what they are ordered by before their primary key.
-        at: `by` for a value, given as the text that `scroll` selects.
+        holds: whether a value is of such a row, given as the text that `scroll` selects.
+        at: `by` for that value.
         first: NULL in each of them, and the first column of the index that has their order.
         after: the row of them that a page goes on after.
     """
 
     where: By = ()
     by: By = ()
+    holds: Callable[[str | None], bool] = lambda _: True
     at: Callable[[str | None], By] = lambda _: ()
     first: By = ()
     after: After | None = None
@@ -101,9 +103,13 @@ class Part:
 
 def parts(listing: Listing[Any], after: After | None = None) -> Iterator[Part]:
     """Yield the parts of a listing, from a row on."""
-    for part in _parts(listing)[_place(listing, after) :]:
-        yield replace(part, after=after)
-        after = None
+    every = _parts(listing)
+    if after is None:
+        yield from every
+        return
+    first, *others = dropwhile(lambda part: not part.holds(after.value), every)
+    yield replace(first, after=after)
+    yield from others
 
 
 def scroll(listing: Listing[M], part: Part, limit: int, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
@@ -151,14 +157,20 @@ def _parts(listing: Listing[Any]) -> tuple[Part, ...]:
         return _by_column(key)
     if listing.indexed:
         return _by_index(listing, key)
-    return (Part((), _by_value(listing, key), lambda text: key.in_order(_json(text), descending=listing.descending)),)
+    at = partial(_by_text, key, descending=listing.descending)
+    return (Part(by=_by_value(listing, key), at=at),)
 
 
 def _by_column(key: Key) -> tuple[Part, ...]:
-    found = key.expression
+    found, at = key.expression, partial(_by_text, key)
     if not key.nullable:
-        return (Part((), (found,), lambda text: (_value(text, key.column),)),)
-    return (Part((found.is_not(None),), (found,), lambda text: (_value(text, key.column),)), Part((found.is_(None),)))
+        return (Part(by=(found,), at=at),)
+    return (Part((found.is_not(None),), (found,), _is_given, at), Part((found.is_(None),)))
+
+
+def _by_text(key: Key, text: str | None, *, descending: bool = False) -> By:
+    value = _json(text) if key.path else _value(text, key.column)
+    return key.in_order(value, descending=descending)
 
 
 def _found(key: Key) -> ColumnElement[Any]:
@@ -176,29 +188,34 @@ def _by_index(listing: Listing[Any], key: Key) -> tuple[Part, ...]:
     value, text = value_and_text(metadata, path)
     present = func.nullif(value, _json(None))
     neither = (numeric.is_(None), begins.is_(None))
-    numbers = Part((numeric.is_not(None),), (numeric,), lambda text: (cast(_json(text), Numeric()),))
+    numbers = Part((numeric.is_not(None),), (numeric,), _is_number, lambda text: (cast(_json(text), Numeric()),))
     texts = Part(
         (numeric.is_(None), begins.is_not(None)),
         (begins, text),
+        _is_text,
         lambda text: (beginning(text_of(_json(text))), text_of(_json(text))),
-        (numeric,),
+        first=(numeric,),
     )
-    others = Part((*neither, present.is_not(None)), (value,), lambda text: (_json(text),))
+    others = Part((*neither, present.is_not(None)), (value,), _is_neither, lambda text: (_json(text),))
     missing = Part((*neither, present.is_(None)))
     order = (numbers, texts, others)
     return (*(reversed(order) if listing.descending else order), missing)
 
 
-def _place(listing: Listing[Any], after: After | None) -> int:
-    """Return the place of the part that a row is in."""
-    if after is None or listing.key is None:
-        return 0
-    if not (listing.key.path and listing.indexed):
-        return int(after.value is None and not listing.key.path)
-    if after.value is None:
-        return 3
-    place = 0 if after.value.startswith(tuple(_DIGITS)) else 1 if after.value.startswith('"') else 2
-    return 2 - place if listing.descending else place
+def _is_given(text: str | None) -> bool:
+    return text is not None
+
+
+def _is_number(text: str | None) -> bool:
+    return text is not None and text.startswith(tuple("-0123456789"))
+
+
+def _is_text(text: str | None) -> bool:
+    return text is not None and text.startswith('"')
+
+
+def _is_neither(text: str | None) -> bool:
+    return text is not None and not (_is_number(text) or _is_text(text))
 
 
 def _beyond(listing: Listing[Any], part: Part, after: After) -> ColumnElement[bool]:
