@@ -109,7 +109,8 @@ def test_a_port_of_the_users_own_goes_with_the_url(directory, monkeypatch):
     server = EmbeddedServer(directory, keep=False)
     try:
         monkeypatch.delenv("PGPORT")
-        assert (server.url.port, server.url.database) == (5999, "rowspace")
+        url = server.url
+        assert (url.drivername, url.port, url.database) == ("postgresql+psycopg", 5999, "rowspace")
     finally:
         server.stop()
 

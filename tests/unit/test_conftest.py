@@ -125,10 +125,11 @@ def test_collecting_prints_nothing_but_tests():
         ("0::/", {"": "{}"}),
         ("0::/user.slice/run-1.scope", {"user.slice": "{}", "user.slice/run-1.scope": "max"}),
         ("0::/docker/5f", {"": "{}"}),
+        ("0::/a:b", {"a:b": "{}"}),
         ("4:memory:/docker/5f\n0::/", {"memory": "9223372036854771712", "memory/docker/5f": "{}"}),
         ("4:memory:/docker/5f\n0::/docker/5f", {"memory": "{}"}),
     ],
-    ids=["container", "scope", "container without its namespace", "version 1", "container of version 1"],
+    ids=["container", "scope", "container without its namespace", "colon", "version 1", "container of version 1"],
 )
 @pytest.mark.parametrize(("mebibytes", "processes"), [(512, 1), (2_048, 1), (3_072, 2), (4_096, 3), (2**30, 3)])
 def test_no_more_processes_than_the_memory_takes(tmp_path, monkeypatch, groups, limits, mebibytes, processes):

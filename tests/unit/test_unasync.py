@@ -100,6 +100,8 @@ def test_a_stale_twin_fails(unasync, root, capsys):
     assert unasync.main(["--check"], root) == 1
     assert capsys.readouterr().out == "unasync: src/rowspace/services/_sync.py is stale: run `make unasync`.\n"
     assert "put" in twin.read_text()
+    unasync.main([], root)
+    assert twin.read_text() == TWIN
 
 
 def test_a_missing_twin_is_stale(unasync, root, capsys):

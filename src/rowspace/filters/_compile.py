@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import Boolean, ColumnElement, Dialect, String, and_, bindparam, cast, select
+from sqlalchemy import ColumnElement, Dialect, String, and_, bindparam, cast, select
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlalchemy.types import TypeEngine, UserDefinedType
@@ -154,8 +154,7 @@ def _clause(column: SQLCoreOperations[Any], name: str, **options: Any) -> Column
 
 
 def _operator(column: SQLCoreOperations[Any], name: str, value: Any) -> ColumnElement[bool]:
-    operator = "@>" if name == DOCUMENT else "@@"
-    return column.op(operator, is_comparison=True, return_type=Boolean())(value)
+    return column.bool_op("@>" if name == DOCUMENT else "@@")(value)
 
 
 def _parameter(name: str, **options: Any) -> ColumnElement[Any]:

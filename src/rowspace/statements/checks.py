@@ -90,8 +90,7 @@ def tables(facts: Facts) -> Iterator[Finding]:
 def missing_indexes(facts: Facts) -> Iterator[Finding]:
     """Each table of some size has the indexes on vectors and on metadata keys that are asked for."""
     for asked, table, plan, there in _planned(facts):
-        is_of_key = asked.command is not None and plan.shape.method == "btree"
-        if there is None and (plan.is_vector or is_of_key) and table.rows >= _MANY:
+        if there is None and plan.shape.method in {*VECTOR_METHODS, "btree"} and table.rows >= _MANY:
             yield Finding(
                 "missing-index",
                 "warning",

@@ -184,7 +184,7 @@ def planned(index: Index, schema: str | None = None) -> PlannedIndex:
     # By the table in front of it: names and conditions may hold any word.
     rest = sql.partition(f" ON {DIALECT.identifier_preparer.format_table(table)} ")[2]
     definition = rest.removeprefix("USING ") if rest.startswith("USING ") else f"btree {rest}"
-    return PlannedIndex(str(name), table.name, definition, schema, bool(index.unique))
+    return PlannedIndex(str(name), table.name, definition, schema, index.unique)
 
 
 def planned_vector(spec: Spec, dimension: int) -> str:
@@ -238,8 +238,8 @@ def _order(key: Key) -> str:
     if not key.path:
         return f"({as_sql(key.column)})"
     path = postgresql.array([literal(name, Text()) for name in key.path])
-    text = key.column.op("#>>", return_type=Text())(path)
-    kind = func.jsonb_typeof(key.column.op("#>", return_type=JSONB())(path))
+    text = key.column.op("#>>")(path)
+    kind = func.jsonb_typeof(key.column.op("#>")(path))
     is_number = and_(kind == literal("number", Text()), func.length(text) <= _ORDERED)
     return f"({as_sql(case((is_number, cast(text, Numeric))))}), ({as_sql(func.left(text, _ORDERED))})"
 

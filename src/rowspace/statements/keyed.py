@@ -10,7 +10,6 @@ from functools import lru_cache, reduce
 from typing import Any
 
 from sqlalchemy import ColumnElement, Numeric, Text, and_, case, cast, func, literal_column, select
-from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace.filters import MAX_KEY_TEXT, KeyTest, Path, parameter_of
 from rowspace.statements.identifiers import constant
@@ -72,8 +71,8 @@ def _at(metadata: ColumnElement[Any], path: Path) -> tuple[ColumnElement[Any], C
     # The names are constants of the statement: no plan that is kept could use the index by a parameter. They are those
     # of the collection, not those of whoever searches. By `->`, for to `#>` digits may be a place in an array.
     *parents, last = (literal_column(constant(name), Text()) for name in path)
-    parent: Any = reduce(lambda value, name: value.op("->", return_type=JSONB())(name), parents, metadata)
-    return parent.op("->", return_type=JSONB())(last), parent.op("->>", return_type=Text())(last)
+    parent: Any = reduce(lambda value, name: value.op("->")(name), parents, metadata)
+    return parent.op("->")(last), parent.op("->>", return_type=Text())(last)
 
 
 def _as_text(value: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElement[Any]:

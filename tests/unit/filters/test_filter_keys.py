@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from rowspace.errors import InvalidFilter
 from rowspace.filters import DOCUMENT, PATH, KeyTest, filter_parts, filter_values, key_path, parameters_of
 
 KEYS = tuple(map(key_path, ["year", "by.name"]))
@@ -38,7 +39,16 @@ def test_the_whole_filter_may_be_left():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(10**30, "1" + "0" * 30), (Decimal("1E+400"), "1E+400"), (0.1, "0.1"), (-0.0, "-0.0")]
+    ("value", "text"),
+    [
+        (10**30, "1" + "0" * 30),
+        # More digits than Python writes of a whole number.
+        (10**5_000, "1" + "0" * 5_000),
+        (Decimal("1E+400"), "1E+400"),
+        (0.1, "0.1"),
+        (-0.0, "-0.0"),
+    ],
+    ids=["whole", "huge", "Decimal", "float", "minus zero"],
 )
 def test_numbers_are_written_as_in_a_document(value, text):
     assert filter_parts({"year": value}, KEYS) == {number("==", 0): text}
@@ -61,3 +71,9 @@ def test_one_filter_under_several_keys():
         assert [part.path for part in parts if isinstance(part, KeyTest)] == [
             path for path in (("year",), ("lang",)) if path in keys
         ]
+
+
+@pytest.mark.parametrize("filter_", [{1: "a"}, {"year": {1: 2}}, {("by", "name"): 1}], ids=str)
+def test_a_key_that_is_no_text_is_named(filter_):
+    with pytest.raises(InvalidFilter, match="expected keys that are strings"):
+        filter_parts(filter_, KEYS)

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from rowspace.repositories.in_force import not_in_force
+import pytest
+
+from rowspace.errors import ConfigurationError
+from rowspace.repositories.in_force import is_autocommit, not_in_force, refuse_autocommit
 
 RELAXED, OFF = "SET LOCAL hnsw.iterative_scan = relaxed_order", "SET LOCAL hnsw.iterative_scan = off"
 EF_SEARCH = "SET LOCAL hnsw.ef_search = 80"
@@ -32,6 +35,8 @@ def test_what_somebody_asks_for_is_set_each_time():
     session = FakeSession()
     for _ in range(2):
         assert not_in_force(session, int, [EF_SEARCH, OFF]) == [EF_SEARCH, OFF]
+    not_in_force(session, int, [RELAXED, EF_SEARCH])
+    assert not_in_force(session, int, [RELAXED, EF_SEARCH]) == [EF_SEARCH]
 
 
 def test_another_value_in_between_makes_it_necessary_again():
@@ -58,6 +63,7 @@ def test_another_model_may_live_on_another_connection():
 
 def test_before_the_transaction_and_on_what_is_no_session_everything_is_sent():
     session = FakeSession()
+    not_in_force(session, int, [RELAXED])
     session.root = None
     for unknown in (session, SimpleNamespace(info={})):
         for _ in range(2):
@@ -68,3 +74,16 @@ def test_an_async_session_is_looked_into():
     session = FakeSession()
     assert not_in_force(SimpleNamespace(sync_session=session), int, [RELAXED]) == [RELAXED]
     assert not_in_force(session, int, [RELAXED]) == []
+
+
+def connection(*, autocommit):
+    return SimpleNamespace(connection=SimpleNamespace(dbapi_connection=SimpleNamespace(autocommit=autocommit)))
+
+
+def test_in_autocommit_only_what_somebody_asks_for_is_refused():
+    alone = connection(autocommit=True)
+    assert is_autocommit(SimpleNamespace(sync_connection=alone))
+    with pytest.raises(ConfigurationError, match=f"there is none: {EF_SEARCH} would do nothing"):
+        refuse_autocommit(alone, [RELAXED, EF_SEARCH])
+    refuse_autocommit(alone, [RELAXED])
+    refuse_autocommit(connection(autocommit=False), [RELAXED, EF_SEARCH])

@@ -60,6 +60,7 @@ def test_nothing_is_found_where_all_is_well():
         (server(maintenance_work_mem=2**19), "build-memory", "info", "ix has 1 MB", "reindex news --memory 1MB"),
         (server(random_page_cost=4.0), "random-page-cost", "info", "is 4, which", "random_page_cost = 1.1"),
         (index(is_valid=False), "invalid-index", "error", "ix on docs is INVALID", "rowspace index repair news"),
+        (index(is_valid=False, scans=0), "invalid-index", "error", "INVALID", "rowspace index repair news"),
         (index(scans=0), "unused-index", "info", "has used ix (1 MB)", "explain()"),
         (
             index(opclass="vector_l2_ops"),
@@ -71,6 +72,13 @@ def test_nothing_is_found_where_all_is_well():
         (index(definition="(embedding)::vector(9)"), "index-mismatch", "error", "cast is vector(9), not vector(8)", ""),
         (index(options=["m=8"]), "index-mismatch", "warning", "its m is 8, not 16", "m = 16"),
         (replace(WELL, indexes=[]), "missing-index", "warning", "9000 rows and no index ix", "index build news"),
+        (
+            Facts(SERVER, [replace(TABLE, rows=2_000)], [], [ASKED]),
+            "missing-index",
+            "warning",
+            "2000 rows and no index ix",
+            "index build news",
+        ),
         (
             replace(WELL, asked=[replace(ASKED, indexes=[PLAN, PlannedIndex("key", "docs", "btree ((a))", "s")])]),
             "missing-index",
@@ -147,6 +155,9 @@ def test_what_a_check_finds(facts, name, severity, what, fix):
         # Statistics that began an hour ago say nothing of an index.
         replace(index(scans=0), server=replace(WELL.server, counting_since=3_600)),
         replace(server(random_page_cost=4.0), indexes=[replace(INDEX, rows=10)]),
+        index(scans=0, rows=1_999),
+        # Of what else a collection has, searches by vector need nothing.
+        replace(WELL, asked=[replace(ASKED, indexes=[PLAN, PlannedIndex("text", "docs", "gin (a)", "s")])]),
         table(modified=4_000),
         table(dead=3_599),
         # An IVFFlat index has no graph.
@@ -185,6 +196,15 @@ def test_an_invalid_index_of_nobody_is_rebuilt_or_dropped_by_sql():
 def test_the_index_of_a_model_is_made_by_sql():
     (finding,) = check(Facts(SERVER, tables=[TABLE], asked=[replace(ASKED, command=None, name="Article")]))
     assert finding.fix.startswith("CREATE INDEX CONCURRENTLY ix ON s.docs USING hnsw")
+
+
+def test_what_a_missing_index_costs_depends_on_what_it_is_for():
+    key = PlannedIndex("key", "docs", "btree ((a))", "s")
+    found = check(Facts(SERVER, tables=[TABLE], asked=[replace(ASKED, indexes=[PLAN, key])]))
+    assert [finding.why for finding in found] == [
+        "Every search compares the query with every row.",
+        "Filters are written for it, and read every row.",
+    ]
 
 
 def test_a_measured_recall():

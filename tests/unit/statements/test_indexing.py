@@ -58,6 +58,8 @@ def test_the_index_of_a_model():
     )
     quoting = Table("t", MetaData(), Column("id", Integer), Index("z", "id", postgresql_where=text("a <> ' USING b'")))
     assert planned(next(iter(quoting.indexes))).create().endswith(" WHERE a <> ' USING b'")
+    named = Table("t", MetaData(), Column("id", Integer), Index("An index", "id"))
+    assert planned(next(iter(named.indexes))).create() == 'CREATE INDEX "An index" ON t USING btree (id)'
     plain = Table("t", MetaData(), Column("id", Integer), Index("y", "id", unique=True))
     assert planned(next(iter(plain.indexes))).create() == "CREATE UNIQUE INDEX y ON t USING btree (id)"
     with pytest.raises(ConfigurationError, match="has no table"):
@@ -199,6 +201,7 @@ def test_build_settings(memory):
         "SET max_parallel_maintenance_workers = 0",
     ]
     assert build_settings(None, np.int64(2))[2:] == ["SET max_parallel_maintenance_workers = 2"]
+    assert build_settings(None, 1_024)[2:] == ["SET max_parallel_maintenance_workers = 1024"]
     assert build_settings(None, None) == ["SET statement_timeout = 0", "SET lock_timeout = 0"]
 
 

@@ -133,6 +133,8 @@ def test_times_are_read_in_binary_whatever_their_style_as_text() -> None:
     )
     # As drivers have it, a year of months is one of 365 days, and a month one of 30.
     assert key_decoder(Interval())(struct.pack(">qii", 5_000_000, 3, -14)) == dt.timedelta(3 - 365 - 2 * 30, 5)
+    for months, days in ((12, 365), (23, 365 + 11 * 30)):
+        assert key_decoder(Interval())(struct.pack(">qii", 0, 0, months)) == dt.timedelta(days)
     # Where there is no interval in the database, it is a time.
     assert key_decoder(Interval(native=False)) is None
 

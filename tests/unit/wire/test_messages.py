@@ -62,7 +62,7 @@ class Connection:
     info = SimpleNamespace(encoding="utf-8")
 
     def __init__(self, pgconn, cancelled=()):
-        self.pgconn, self.cancelled = pgconn, list(cancelled)
+        self.pgconn, self.cancelled, self.cancels = pgconn, list(cancelled), 0
 
     def wait(self, generator):
         try:
@@ -73,6 +73,7 @@ class Connection:
 
     def cancel_safe(self):
         self.pgconn.rows, self.pgconn.results = [], self.cancelled
+        self.cancels += 1
 
 
 def test_rows_are_joined_to_blocks(monkeypatch):
@@ -109,7 +110,8 @@ def test_an_error_on_the_way_comes_after_the_rows_before_it(monkeypatch, sqlstat
 def test_a_reader_that_stops_cancels(monkeypatch, result):
     monkeypatch.setattr(messages, "_BLOCK", 2)
     libpq = Libpq([b"ab", b"cd"], DONE)
-    blocks = messages.blocks(Connection(libpq, cancelled=[result]), "COPY")
+    connection = Connection(libpq, cancelled=[result])
+    blocks = messages.blocks(connection, "COPY")
     assert next(blocks) == b"ab"
     blocks.close()
-    assert libpq.transaction_status == TransactionStatus.INTRANS
+    assert (libpq.transaction_status, connection.cancels) == (TransactionStatus.INTRANS, 1)

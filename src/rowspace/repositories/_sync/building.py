@@ -252,13 +252,14 @@ class IndexBuilder:
         """Return what is to be done, with `lists` for the rows that there are where an index is made that leaves it."""
         facts = self._facts(connection)
         steps = decide(self._planned, facts)
-        made = {step.index for step in steps if step.builds}
         # One that is there keeps its lists, however many rows there are by now.
-        if not any(plan.unsized and plan.name in made for plan in self._planned):
+        made = {step.index for step in steps if step.builds}
+        left_open = made & {plan.name for plan in self._planned if plan.unsized}
+        if not left_open:
             return steps
         name, schema = self._table
-        rows = int(connection.scalar(select(func.count()).select_from(sql_table(name, schema=schema))) or 0)
-        sized = [plan.sized(rows) if plan.unsized and plan.name in made else plan for plan in self._planned]
+        rows = connection.scalar(select(func.count()).select_from(sql_table(name, schema=schema)))
+        sized = [plan.sized(rows) if plan.name in left_open else plan for plan in self._planned]
         return decide(sized, facts)
 
     def _run(self, decide: Decide, settings: Sequence[str], progress: WatchBuild | None) -> None:

@@ -27,7 +27,7 @@ from rowspace import (
 from rowspace.errors import CollectionNotFound, ConfigurationError, InvalidSetting, InvalidVector, PermissionDenied
 from rowspace.indexes import to_dict
 from rowspace.statements.tunings import comment_of, comment_on, tunings_in
-from rowspace.tuning import Tuning, tuning_of
+from rowspace.tuning import TUNING, Tuning, tuning_of
 
 ROWS, DIMENSION = 2_000, 96
 KINDS = [HNSW(quantize="halfvec"), HNSW(quantize="bit"), IVFFlat(lists=8, quantize="bit"), HNSW("l2", quantize="bit")]
@@ -250,6 +250,7 @@ async def test_a_partial_index_serves_searches_with_its_filter(fill, session, ve
 
 async def test_tune_reaches_its_target_is_kept_and_used(fill, session, vectors):
     documents = await fill(HNSW(m=4, ef_construction=16))
+    specified = documents.collection.index
     advisor = AsyncIndexAdvisor(session, documents.collection)
     with pytest.raises(InvalidSetting, match="needs a measured curve"):
         await documents.nearest(vectors[0], recall=0.9)
@@ -261,6 +262,7 @@ async def test_tune_reaches_its_target_is_kept_and_used(fill, session, vectors):
     assert all(point.recall < 0.97 for point in tuning.points if point.setting < tuning.chosen.setting)
     assert tuning.points[0].recall < tuning.points[-1].recall
     await session.refresh(documents.collection)
+    assert documents.collection.index == {**specified, TUNING: tuning.to_dict()}
     kept = tuning_of(documents.collection.index)
     assert (kept.chosen.setting, kept.target, kept.k, kept.queries) == (tuning.chosen.setting, 0.97, 10, 30)
 
@@ -345,8 +347,10 @@ async def test_tune_refuses_to_measure_what_it_may_not_keep(fill, session, vecto
     if over == "model":
         subject = await filled_places(session, vectors)
         await session.execute(text("SET LOCAL enable_seqscan = off"))
+        allow = f'ALTER TABLE "{subject.__tablename__}" OWNER TO'
     else:
         subject = (await fill(HNSW())).collection
+        allow = "GRANT UPDATE ON collections TO"
     advisor = AsyncIndexAdvisor(session, subject)
     role, seen = await reader_of(session), []
 
@@ -360,7 +364,9 @@ async def test_tune_refuses_to_measure_what_it_may_not_keep(fill, session, vecto
     with pytest.raises(PermissionDenied, match=r"only its owner can set|permission denied for table collections"):
         await tune(f"SET LOCAL ROLE {role}")
     assert seen == []
-    await tune("SET LOCAL ROLE NONE")
+    # The right to keep it, and no other.
+    await session.execute(text(f"{allow} {role}"))
+    await tune(f"SET LOCAL ROLE {role}")
     assert seen != []
 
 
