@@ -175,7 +175,8 @@ async def _run(proxied: PoolProxiedConnection, statement: Prepared, values: Mapp
         except Exception as error:
             sqlstate = sqlstate_of(error)
             if sqlstate is not None:
-                if sqlstate.startswith(_USELESS):
+                connection = proxied.dbapi_connection
+                if sqlstate.startswith(_USELESS) or statement.dialect.is_disconnect(error, connection, None):
                     await greenlet_spawn(proxied.invalidate, error)
                 with as_sqlalchemy(statement.text):
                     raise
