@@ -79,6 +79,18 @@ def test_nothing_is_found_where_all_is_well():
             "index build news",
         ),
         (
+            replace(
+                WELL,
+                tables=[replace(TABLE, name="documents_7")],
+                indexes=[replace(INDEX, name="ix_documents_7_key_a", table="documents_7", method="btree", scans=0)],
+                asked=[replace(ASKED, table="documents_7", indexes=[])],
+            ),
+            "forgotten-index",
+            "warning",
+            "'news' does not ask for ix_documents_7_key_a",
+            "rowspace index build news --key KEY",
+        ),
+        (
             replace(WELL, tables=[]),
             "missing-table",
             "error",
