@@ -17,7 +17,7 @@ from rowspace.repositories.targets import mapper_of, table_of_model
 from rowspace.statements.browse import Key
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.health import Asked
-from rowspace.statements.indexing import OF_KEY, VECTOR_METHODS, PlannedIndex, clustered, planned
+from rowspace.statements.indexing import COPY, OF_KEY, VECTOR_METHODS, PlannedIndex, clustered, planned
 from rowspace.types import vector_type_of
 
 __all__ = [
@@ -227,8 +227,8 @@ def _found_dropped(fact: IndexFact, *, concurrently: bool) -> Step:
 
 
 def _leftovers(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact]) -> list[Step]:
-    """Return the removal of what a failed REINDEX CONCURRENTLY left behind (PostgreSQL's manual, "REINDEX")."""
-    copies = re.compile("|".join(f"{re.escape(plan.name)}_cc(?:new|old)\\d*" for plan in wanted))
+    """Return the removal of what a failed REINDEX CONCURRENTLY left behind."""
+    copies = re.compile("|".join(re.escape(plan.name) + COPY for plan in wanted))
     return [
         _found_dropped(fact, concurrently=True)
         for fact in facts

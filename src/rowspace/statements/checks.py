@@ -5,6 +5,7 @@ Each finding says what is so, why it matters and what to do, as SQL or a command
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from operator import attrgetter
@@ -13,7 +14,7 @@ from rowspace.diagnosis import Finding, Severity, parts_of, too_old
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.health import Asked, Facts, TableFact
 from rowspace.statements.identifiers import qualified
-from rowspace.statements.indexing import OF_KEY, VECTOR_METHODS, PlannedIndex
+from rowspace.statements.indexing import COPY, OF_KEY, VECTOR_METHODS, PlannedIndex
 
 __all__ = ["CHECKS", "SEVERITIES", "UNSEARCHABLE", "check", "recall_finding", "unreadable_finding"]
 
@@ -366,7 +367,9 @@ def _repair(facts: Facts, index: IndexFact) -> str:
     if command is not None:
         return f"rowspace index repair {command}"
     name = qualified(index.name, index.schema)
-    return f"REINDEX INDEX CONCURRENTLY {name}; or DROP INDEX CONCURRENTLY {name};"
+    dropped = f"DROP INDEX CONCURRENTLY {name};"
+    # The index that it is a copy of is there.
+    return dropped if re.search(f"{COPY}$", index.name) else f"REINDEX INDEX CONCURRENTLY {name}; or {dropped}"
 
 
 def _command(facts: Facts, index: IndexFact) -> str | None:

@@ -194,6 +194,14 @@ def test_an_invalid_index_of_nobody_is_rebuilt_or_dropped_by_sql():
     assert finding.fix == "REINDEX INDEX CONCURRENTLY s.ix; or DROP INDEX CONCURRENTLY s.ix;"
 
 
+@pytest.mark.parametrize("name", ["ix_ccnew", "ix_ccold1"])
+def test_what_a_reindex_left_behind_is_dropped_by_sql(name):
+    """Built anew it would be the same index twice."""
+    facts = Facts(SERVER, tables=[TABLE], indexes=[INDEX, replace(INDEX, name=name, is_valid=False)])
+    (finding,) = check(facts)
+    assert finding.fix == f"DROP INDEX CONCURRENTLY s.{name};"
+
+
 def test_the_index_of_a_model_is_made_by_sql():
     (finding,) = check(Facts(SERVER, tables=[TABLE], asked=[replace(ASKED, command=None, name="Article")]))
     assert finding.fix.startswith("CREATE INDEX CONCURRENTLY ix ON s.docs USING hnsw")
