@@ -98,6 +98,11 @@ def formatted(source: str, path: Path, root: Path) -> str:
         if run.returncode:
             sys.exit(f"unasync: ruff refuses {path}:\n{run.stderr}")
         source = run.stdout
+    try:
+        # To ruff, an `await` that no rule has reached, as within an f-string, is Python.
+        compile(source, str(path), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        sys.exit(f"unasync: {error.msg}, at {path}:{error.lineno}: {source.splitlines()[(error.lineno or 1) - 1]}")
     return source
 
 

@@ -271,6 +271,11 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
         # index that a vacuum on the primary takes rows out of.
         r"XX000 .*(?:could not open relation with OID|cache lookup failed for (?:relation|index)\b"
         "|cannot load deleted element)": None,
+        # On asyncpg, of a parameter's type; the latter are the words of `rowspace.wire.asyncpg`.
+        r"XX000 .*cache lookup failed for type\b|22000 .*got WireBytes\)": (
+            "The extension vector was made anew, or the database restored, since the connection was opened: roll back "
+            "and run the whole transaction again."
+        ),
         "55P03": "pg_stat_activity tells whose transactions stay open: end them, or wait, and run it again.",
     },
     StoreUnavailable: {

@@ -101,6 +101,17 @@ async def test_a_connection_that_broke_is_said_to_have_and_replaced(database, qu
         assert unchecked.engine.pool.checkedout() == 0
 
 
+async def test_the_extension_made_anew_is_no_error_to_whoever_has_one_connection(database, quick):
+    await found(quick)
+    async with database.begin() as session:
+        for statement in ("DROP EXTENSION vector CASCADE", "CREATE EXTENSION vector"):
+            await session.execute(text(statement))
+        await session.execute(text("ALTER TABLE documents ADD embedding vector"))
+        await session.execute(text("UPDATE documents SET embedding = format('[1,%s]', id)::vector"))
+    for _ in range(2):
+        assert await found(quick) == ["7", "8"]
+
+
 async def test_an_error_is_sqlalchemys_and_costs_no_connection(database, quick):
     async with database.begin() as session:
         await session.execute(text("ALTER TABLE documents RENAME COLUMN content TO body"))

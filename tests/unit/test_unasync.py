@@ -133,6 +133,17 @@ def test_a_source_that_makes_no_python_is_refused(unasync, root):
         unasync.main([], root)
 
 
+def test_an_await_that_no_rule_reaches_is_refused_with_its_line(unasync, root, monkeypatch):
+    monkeypatch.setattr(unasync, "TEXT_RULES", {})
+    with pytest.raises(SystemExit) as refused:
+        unasync.main([], root)
+    assert str(refused.value).startswith(
+        "unasync: 'await' outside async function, at src/rowspace/services/_sync.py:13:"
+        '         return f"{await self.name()} of '
+    )
+    assert not (root / "src/rowspace/services/_sync.py").exists()
+
+
 def test_an_unknown_argument_prints_the_usage(unasync):
     with pytest.raises(SystemExit, match="--check"):
         unasync.main(["--chekc"])

@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
-__all__ = ["arun_watched", "run_watched"]
+__all__ = ["arun_watched", "line_of", "run_watched"]
+
+#: Seconds that a server has to end what it was asked to.
+_PATIENCE = 10.0
+
+
+def line_of(connection: Any) -> Callable[[], None]:
+    """Return what hangs up on the server: whoever waits for it, in a thread or a task, gets an error at once.
+
+    The driver's own `close` waits for the same lock as they, or leaves them waiting for a file that is gone.
+    """
+    driver = getattr(connection, "sync_connection", connection).connection.driver_connection
+    return driver.terminate if hasattr(driver, "terminate") else partial(_hang_up, driver)
+
+
+def _hang_up(driver: Any) -> None:
+    with suppress(Exception), socket.socket(fileno=os.dup(driver.fileno())) as line:  # it may have ended by now
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def run_watched(
-    work: Callable[[], object], watch: Callable[[], object], *, cancel: Callable[[], object], every: float
+    work: Callable[[], object],
+    watch: Callable[[], object],
+    *,
+    cancel: Callable[[], object],
+    hang_up: Callable[[], object],
+    every: float,
 ) -> None:
     """Run `work` in a thread and call `watch` in this one every so many seconds until it ends.
 
-    An error of `watch`, and Ctrl-C, call `cancel`, wait for the end of `work` and go on to the caller.
+    An error of `watch`, and Ctrl-C, call `cancel`, wait for the end of `work` and go on to the caller. Where it does
+    not end within ten seconds, `cancel` fails, or Ctrl-C comes again, `hang_up` ends it here, whatever the server does.
     """
     with ThreadPoolExecutor(1, "rowspace-build") as pool:
         running = pool.submit(work)
@@ -23,8 +51,13 @@ def run_watched(
             while not wait([running], timeout=every).done:
                 watch()
         except BaseException:
-            cancel()
-            wait([running])
+            try:
+                with suppress(Exception):
+                    cancel()
+                    wait([running], timeout=_PATIENCE)
+            finally:
+                if not running.done():
+                    _give_up(hang_up)
             raise
         running.result()
 
@@ -34,6 +67,7 @@ async def arun_watched(
     watch: Callable[[], Awaitable[object]],
     *,
     cancel: Callable[[], Awaitable[object]],
+    hang_up: Callable[[], object],
     every: float,
 ) -> None:
     """Do the same in a task of the running event loop; a cancelled caller cancels the work on the server too."""
@@ -42,13 +76,27 @@ async def arun_watched(
         while not (await asyncio.wait([running], timeout=every))[0]:
             await watch()
     except BaseException:
-        # Who cancels again, out of patience, does not wait for the end; the work is to end all the same.
-        await asyncio.shield(_stopped(running, cancel))
+        try:
+            # Who cancels again, out of patience, does not wait for the answer; the server is to be asked all the same.
+            await asyncio.shield(_stopped(running, cancel))
+        finally:
+            if not running.done():
+                _give_up(hang_up)
+                await asyncio.wait([running])
+            running.exception()  # looked at, so that the loop does not report it as lost
         raise
     running.result()
 
 
 async def _stopped(running: asyncio.Task[object], cancel: Callable[[], Awaitable[object]]) -> None:
-    await cancel()
-    await asyncio.wait([running])
-    running.exception()  # looked at, so that the loop does not report it as lost
+    with suppress(Exception):
+        async with asyncio.timeout(_PATIENCE):
+            await cancel()
+            await asyncio.wait([running])
+
+
+def _give_up(hang_up: Callable[[], object]) -> None:
+    hang_up()
+    error = sys.exception()
+    if error is not None:
+        error.add_note("The server did not answer, and may go on with it.")

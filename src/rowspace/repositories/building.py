@@ -17,7 +17,7 @@ from rowspace.repositories.targets import mapper_of, table_of_model
 from rowspace.statements.browse import Key
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.health import Asked
-from rowspace.statements.indexing import VECTOR_METHODS, PlannedIndex, clustered, planned
+from rowspace.statements.indexing import COPY, OF_KEY, VECTOR_METHODS, PlannedIndex, clustered, planned
 from rowspace.types import vector_type_of
 
 __all__ = [
@@ -51,9 +51,6 @@ class Step:
     statement: str
     builds: bool = True
 
-
-#: The names of indexes on metadata keys.
-_OF_KEY = re.compile(r"ix_documents_\d+_key_")
 
 #: What makes steps of the wanted indexes and those that are there.
 Decide = Callable[[Sequence[PlannedIndex], Sequence[IndexFact]], Sequence[Step]]
@@ -114,7 +111,7 @@ def repair(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concur
         if plan.name in broken:
             steps += _renewed(plan, broken.pop(plan.name), concurrently=concurrently)
     # What a build of one on a key left behind: the collection asks for it only from its end on.
-    steps += [_found_dropped(fact, concurrently=concurrently) for name, fact in broken.items() if _OF_KEY.match(name)]
+    steps += [_found_dropped(fact, concurrently=concurrently) for name, fact in broken.items() if OF_KEY.match(name)]
     return _analyzed(steps, wanted)
 
 
@@ -164,7 +161,7 @@ def key_removal(
         ConfigurationError: it is neither wanted nor there.
     """
     if not wanted and plan.name not in {fact.name for fact in facts}:
-        keys = [fact.name for fact in facts if _OF_KEY.match(fact.name)]
+        keys = [fact.name for fact in facts if OF_KEY.match(fact.name)]
         message = f"There is no index {plan.name} to drop; of keys there are {', '.join(keys) or 'none'}."
         raise ConfigurationError(message)
     return [_dropped(plan, concurrently=concurrently)]
@@ -230,8 +227,8 @@ def _found_dropped(fact: IndexFact, *, concurrently: bool) -> Step:
 
 
 def _leftovers(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact]) -> list[Step]:
-    """Return the removal of what a failed REINDEX CONCURRENTLY left behind (PostgreSQL's manual, "REINDEX")."""
-    copies = re.compile("|".join(f"{re.escape(plan.name)}_cc(?:new|old)\\d*" for plan in wanted))
+    """Return the removal of what a failed REINDEX CONCURRENTLY left behind."""
+    copies = re.compile("|".join(re.escape(plan.name) + COPY for plan in wanted))
     return [
         _found_dropped(fact, concurrently=True)
         for fact in facts

@@ -175,7 +175,8 @@ async def _run(proxied: PoolProxiedConnection, statement: Prepared, values: Mapp
         except Exception as error:
             sqlstate = sqlstate_of(error)
             if sqlstate is not None:
-                if sqlstate.startswith(_USELESS):
+                dialect: Any = statement.dialect
+                if sqlstate.startswith(_USELESS) or dialect.is_disconnect(error, proxied.dbapi_connection, None):
                     await greenlet_spawn(proxied.invalidate, error)
                 with as_sqlalchemy(statement.text):
                     raise

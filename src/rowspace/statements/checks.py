@@ -5,6 +5,7 @@ Each finding says what is so, why it matters and what to do, as SQL or a command
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from operator import attrgetter
@@ -13,7 +14,7 @@ from rowspace.diagnosis import Finding, Severity, parts_of, too_old
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.health import Asked, Facts, TableFact
 from rowspace.statements.identifiers import qualified
-from rowspace.statements.indexing import VECTOR_METHODS, PlannedIndex
+from rowspace.statements.indexing import COPY, OF_KEY, VECTOR_METHODS, PlannedIndex
 
 __all__ = ["CHECKS", "SEVERITIES", "UNSEARCHABLE", "check", "recall_finding", "unreadable_finding"]
 
@@ -159,6 +160,23 @@ def duplicate_indexes(facts: Facts) -> Iterator[Finding]:
             )
 
 
+def forgotten_indexes(facts: Facts) -> Iterator[Finding]:
+    """Each index on a metadata key is asked for, as one is when its build has ended, and until its removal begins."""
+    for asked in facts.asked:
+        wanted = {plan.name for plan in asked.indexes}
+        for index in facts.on(asked):
+            if asked.command is not None and index.is_valid and OF_KEY.match(index.name) and index.name not in wanted:
+                yield Finding(
+                    "forgotten-index",
+                    "warning",
+                    index.name,
+                    f"{asked.name} does not ask for {index.name}: who made or dropped it ended in the middle.",
+                    "Unless they are at it now: no filter is written for it, and every write pays for it.",
+                    f"rowspace index build {asked.command} --key KEY puts it to use, "
+                    f"rowspace index drop {asked.command} --key KEY drops it.",
+                )
+
+
 def unfinished_reembeddings(facts: Facts) -> Iterator[Finding]:
     """No re-embedding was begun and then forgotten."""
     for asked in facts.asked:
@@ -283,6 +301,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     different_indexes,
     dimensions,
     duplicate_indexes,
+    forgotten_indexes,
     unfinished_reembeddings,
     unused_indexes,
     large_indexes,
@@ -347,7 +366,9 @@ def _repair(facts: Facts, index: IndexFact) -> str:
     if command is not None:
         return f"rowspace index repair {command}"
     name = qualified(index.name, index.schema)
-    return f"REINDEX INDEX CONCURRENTLY {name}; or DROP INDEX CONCURRENTLY {name};"
+    dropped = f"DROP INDEX CONCURRENTLY {name};"
+    # The index that it is a copy of is there.
+    return dropped if re.search(f"{COPY}$", index.name) else f"REINDEX INDEX CONCURRENTLY {name}; or {dropped}"
 
 
 def _command(facts: Facts, index: IndexFact) -> str | None:

@@ -28,6 +28,8 @@ from rowspace.statements.keyed import number_and_text
 from rowspace.statements.locks import patiently
 
 __all__ = [
+    "COPY",
+    "OF_KEY",
     "VECTOR_METHODS",
     "PlannedIndex",
     "Shape",
@@ -50,6 +52,12 @@ _OPCLASS = re.compile(r"\b(?:vector|halfvec|bit|sparsevec|jsonb)_\w+_ops\b|\bjso
 _CAST = re.compile(r"\b(vector|halfvec|bit|sparsevec)\s*\(\s*(\d+)\s*\)", re.IGNORECASE)
 _MEMORY = re.compile(r"[1-9]\d{0,9} ?(?:kB|MB|GB|TB)")
 _WITH = re.compile(r"\bWITH \(([^)]*)\)")
+
+#: What REINDEX CONCURRENTLY puts behind the name of the index that it makes or drops (PostgreSQL's manual, "REINDEX").
+COPY = r"_cc(?:new|old)\d*"
+
+#: The names of indexes on metadata keys, of which what follows is the key, or for a long one a hash of it.
+OF_KEY = re.compile(r"ix_documents_\d+_key_")
 
 #: The access methods of pgvector.
 VECTOR_METHODS = frozenset({"hnsw", "ivfflat"})

@@ -14,7 +14,7 @@ from typing import Any
 
 from rowspace.types import HalfVector, SparseVector, Vector, VectorType
 
-__all__ = ["as_parameters", "register_codecs"]
+__all__ = ["WireBytes", "as_parameters", "is_outdated", "register_codecs"]
 
 _INSTALLED = """
 SELECT t.typname, n.nspname FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
@@ -22,6 +22,26 @@ JOIN pg_catalog.pg_depend d ON d.objid = t.oid AND d.classid = 'pg_catalog.pg_ty
 JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'vector'
 WHERE t.typname IN ('vector', 'halfvec', 'sparsevec')
 """
+
+
+class WireBytes(bytes):
+    """A vector as the server receives it; by its name, asyncpg's error of a connection without our codecs is known."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return what may stand in that error, unlike the numbers."""
+        return "..."
+
+
+def is_outdated(error: BaseException) -> bool:
+    """Tell whether the codecs of a connection are those of types that are gone, as after a restore.
+
+    The extension was made anew: the server no longer knows the type of a prepared statement's parameter, or asyncpg
+    has no codec for the one that a new statement has.
+    """
+    said = str(error)
+    return "cache lookup failed for type" in said or f"got {WireBytes.__name__})" in said
 
 
 _TYPES: dict[str, VectorType[Any]] = {"vector": Vector(), "halfvec": HalfVector(), "sparsevec": SparseVector()}
@@ -57,7 +77,7 @@ def as_parameters(values: Iterable[bytes | None], ddl: Sequence[str]) -> tuple[A
         values: what `EncodedRows` has, all columns of a row and then those of the next.
         ddl: the type of each column.
     """
-    read = [_READ.get(type_.partition("(")[0], bytes) for type_ in ddl]
+    read = [_READ.get(type_.partition("(")[0], WireBytes) for type_ in ddl]
     return tuple(None if data is None else of(data) for data, of in zip(values, itertools.cycle(read), strict=False))
 
 

@@ -74,7 +74,9 @@ def _psycopg2(_engine: Engine, dialect: Any) -> None:
 
 
 def _asyncpg(engine: Engine, dialect: Any) -> None:
-    from rowspace.wire.asyncpg import register_codecs
+    from rowspace.wire.asyncpg import WireBytes, is_outdated, register_codecs
+
+    is_disconnect = dialect.is_disconnect
 
     @event.listens_for(engine, "checkout")
     def register(connection: Any, record: Any, _proxy: Any) -> None:
@@ -85,7 +87,9 @@ def _asyncpg(engine: Engine, dialect: Any) -> None:
             if (prepared := connection._prepared_statement_cache) is not None:  # noqa: SLF001 -- there is no other way
                 prepared.clear()
 
-    dialect.rowspace_wrap = lambda data, _text: data
+    # Codecs cannot be registered anew in the transaction that failed; the next connection has them.
+    dialect.is_disconnect = lambda error, *of: is_disconnect(error, *of) or is_outdated(error)
+    dialect.rowspace_wrap = lambda data, _text: WireBytes(data)
     dialect.rowspace_send = True
 
 

@@ -64,9 +64,18 @@ async def test_a_collection_with_rows_is_loaded_through_one(documents, stages):
 
 async def test_a_few_rows_are_one_statement_where_the_driver_takes_them(documents, stages, monkeypatch, driver):
     monkeypatch.setattr(loading, "_FEW", 2)
+    is_empty, asked = documents.is_empty, []
+
+    async def ask():
+        asked.append(1)
+        return await is_empty()
+
+    monkeypatch.setattr(documents, "is_empty", ask)
     await documents.upsert([row("a")])
     report = await documents.upsert([row("a", "new"), row("b")])
     assert (report.inserted, report.updated, len(stages)) == (1, 1, int(driver == "psycopg2"))
+    # Which is one round trip more, and of few rows decides nothing.
+    assert len(asked) == 2 * (driver == "psycopg2")
     report = await documents.upsert([row("a", "newer"), row("b"), row("c")])
     assert (report.inserted, report.updated, len(stages)) == (1, 2, int(driver == "psycopg2") + 1)
     found = [(d.id, d.content, d.meta) for d in await documents.get(["a", "b", "c"])]

@@ -65,9 +65,18 @@ def test_a_collection_with_rows_is_loaded_through_one(documents, stages):
 
 def test_a_few_rows_are_one_statement_where_the_driver_takes_them(documents, stages, monkeypatch, driver):
     monkeypatch.setattr(loading, "_FEW", 2)
+    is_empty, asked = documents.is_empty, []
+
+    def ask():
+        asked.append(1)
+        return is_empty()
+
+    monkeypatch.setattr(documents, "is_empty", ask)
     documents.upsert([row("a")])
     report = documents.upsert([row("a", "new"), row("b")])
     assert (report.inserted, report.updated, len(stages)) == (1, 1, int(driver == "psycopg2"))
+    # Which is one round trip more, and of few rows decides nothing.
+    assert len(asked) == 2 * (driver == "psycopg2")
     report = documents.upsert([row("a", "newer"), row("b"), row("c")])
     assert (report.inserted, report.updated, len(stages)) == (1, 2, int(driver == "psycopg2") + 1)
     found = [(d.id, d.content, d.meta) for d in documents.get(["a", "b", "c"])]

@@ -233,12 +233,16 @@ class Driver:
 
 
 STATEMENT = SimpleNamespace(
-    parameters=lambda values: list(values.values()), is_known=True, text="SELECT", converted=lambda rows: rows
+    parameters=lambda values: list(values.values()),
+    is_known=True,
+    text="SELECT",
+    converted=lambda rows: rows,
+    dialect=SimpleNamespace(is_disconnect=lambda error, *_: str(error) == "XX000"),
 )
 
 
 def proxied_of(answer, invalidated):
-    return SimpleNamespace(driver_connection=Driver(answer), invalidate=invalidated.append)
+    return SimpleNamespace(driver_connection=Driver(answer), dbapi_connection=None, invalidate=invalidated.append)
 
 
 async def test_a_known_statement_runs_by_the_drivers_own_coroutines():
@@ -247,7 +251,10 @@ async def test_a_known_statement_runs_by_the_drivers_own_coroutines():
 
 @pytest.mark.parametrize(
     ("sqlstate", "ends"),
-    [("57P01", True), ("08006", True), ("0A000", True), ("40001", True), ("57014", False), ("42703", False)],
+    [
+        *(("57P01", True), ("08006", True), ("0A000", True), ("40001", True), ("57014", False), ("42703", False)),
+        ("XX000", True),  # which the dialect says of it
+    ],
 )
 async def test_an_error_of_the_servers_is_sqlalchemys_and_may_end_the_connection(sqlstate, ends):
     invalidated = []

@@ -87,6 +87,18 @@ def test_nothing_is_found_where_all_is_well():
             "index build news",
         ),
         (
+            replace(
+                WELL,
+                tables=[replace(TABLE, name="documents_7")],
+                indexes=[replace(INDEX, name="ix_documents_7_key_a", table="documents_7", method="btree", scans=0)],
+                asked=[replace(ASKED, table="documents_7", indexes=[])],
+            ),
+            "forgotten-index",
+            "warning",
+            "'news' does not ask for ix_documents_7_key_a",
+            "rowspace index build news --key KEY",
+        ),
+        (
             replace(WELL, tables=[]),
             "missing-table",
             "error",
@@ -191,6 +203,14 @@ def test_the_worst_comes_first():
 def test_an_invalid_index_of_nobody_is_rebuilt_or_dropped_by_sql():
     (finding,) = check(Facts(SERVER, tables=[TABLE], indexes=[replace(INDEX, is_valid=False)]))
     assert finding.fix == "REINDEX INDEX CONCURRENTLY s.ix; or DROP INDEX CONCURRENTLY s.ix;"
+
+
+@pytest.mark.parametrize("name", ["ix_ccnew", "ix_ccold1"])
+def test_what_a_reindex_left_behind_is_dropped_by_sql(name):
+    """Built anew it would be the same index twice."""
+    facts = Facts(SERVER, tables=[TABLE], indexes=[INDEX, replace(INDEX, name=name, is_valid=False)])
+    (finding,) = check(facts)
+    assert finding.fix == f"DROP INDEX CONCURRENTLY s.{name};"
 
 
 def test_the_index_of_a_model_is_made_by_sql():

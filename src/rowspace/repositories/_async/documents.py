@@ -50,7 +50,8 @@ class AsyncDocumentRepository:
 
         A load into an empty collection is copied straight into it; any other goes through a staging table. Costs a
         COPY a batch, and for the latter a statement that merges it. On psycopg and asyncpg up to a hundred rows of a
-        megabyte in all are one statement.
+        megabyte in all are one statement. Before that it asks whether policies on the rows bind this role, as they
+        decide which table is written to, and of more rows whether the collection is empty.
 
         Args:
             rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.
@@ -68,7 +69,8 @@ class AsyncDocumentRepository:
             Document,
             rows,
             batch_size=batch_size,
-            empty=await self.is_empty() if fresh is None else fresh,
+            empty=bool(fresh),
+            is_empty=self.is_empty if fresh is None else None,
             **subject.load_options(),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
@@ -44,9 +44,13 @@ async def upsert_rows(
     rows: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
     *,
     batch_size: int,
+    is_empty: Callable[[], Any] | None = None,
     **options: Any,
 ) -> LoadReport:
-    """Insert or update `rows` by primary key, in the session's transaction; further keywords go to `plan_load`."""
+    """Insert or update `rows` by primary key, in the session's transaction; further keywords go to `plan_load`.
+
+    `is_empty` asks whether the table has rows. Of a few, which are one statement either way, nobody asks.
+    """
     source, batch_size = aiter_rows(rows), size("batch_size", batch_size)
     given = await atake(source, batch_size)
     if not given:
@@ -57,6 +61,8 @@ async def upsert_rows(
         await session.flush()
         connection = await session.connection(bind_arguments={"mapper": model})
         options |= {"schemas": schemas_of(connection), "endless": is_endless(connection)}
+        if is_empty is not None and not (len(given) <= _FEW and takes_values(connection)):
+            options["empty"] = await is_empty()
         plan = plan_load(model, list(given[0]), **options)
         return await _load(_Stage(session, connection, model, plan.merge), plan, given, source)
 

@@ -21,7 +21,7 @@ from rowspace.diagnosis import IndexStatus, WatchBuild
 from rowspace.errors import CollectionNotFound, mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.verbatim import run_verbatim
-from rowspace.repositories.background import run_watched
+from rowspace.repositories.background import line_of, run_watched
 from rowspace.repositories.building import (
     Decide,
     Step,
@@ -297,6 +297,7 @@ class IndexBuilder:
                 partial(run_verbatim, connection, [step.statement]),
                 look,
                 cancel=partial(self._aside, catalog.CANCEL.bindparams(pid=pid)),
+                hang_up=line_of(connection),
                 every=_EVERY,
             )
         except BaseException as error:

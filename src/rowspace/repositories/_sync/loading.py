@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -46,9 +46,13 @@ def upsert_rows(
     rows: Iterable[Mapping[str, Any]],
     *,
     batch_size: int,
+    is_empty: Callable[[], Any] | None = None,
     **options: Any,
 ) -> LoadReport:
-    """Insert or update `rows` by primary key, in the session's transaction; further keywords go to `plan_load`."""
+    """Insert or update `rows` by primary key, in the session's transaction; further keywords go to `plan_load`.
+
+    `is_empty` asks whether the table has rows. Of a few, which are one statement either way, nobody asks.
+    """
     source, batch_size = iter_rows(rows), size("batch_size", batch_size)
     given = take(source, batch_size)
     if not given:
@@ -59,6 +63,8 @@ def upsert_rows(
         session.flush()
         connection = session.connection(bind_arguments={"mapper": model})
         options |= {"schemas": schemas_of(connection), "endless": is_endless(connection)}
+        if is_empty is not None and not (len(given) <= _FEW and takes_values(connection)):
+            options["empty"] = is_empty()
         plan = plan_load(model, list(given[0]), **options)
         return _load(_Stage(session, connection, model, plan.merge), plan, given, source)
 

@@ -26,7 +26,9 @@ from rowspace import (
     Vector,
 )
 from rowspace.errors import ConfigurationError, InvalidFilter, InvalidSetting, StoreUnavailable
+from rowspace.repositories import background
 from rowspace.repositories._async import building
+from rowspace.statements import catalog
 from rowspace.statements.catalog import build_lock
 
 DIMENSION = 96
@@ -145,6 +147,31 @@ async def test_a_build_whose_server_process_is_killed_is_found_and_repaired(data
         found = {one.subject: one for one in await AsyncDoctor(session).check()}
     assert found[f"ix_{collection.partition}_embedding"].fix == f"rowspace index repair {collection.name}"
     assert states(await builder.repair())["embedding"] == "valid"
+
+
+async def test_a_build_on_a_server_that_does_not_answer_is_left_to_itself(database, index_url, fill, monkeypatch):
+    """As where the network swallows the cancel, or the process of the server is stopped."""
+    collection, pids = await fill(HNSW(), rows=10), []
+    monkeypatch.setattr(catalog, "CANCEL", text("SELECT CAST(:pid AS bigint)"))
+    monkeypatch.setattr(background, "_PATIENCE", 0.05)
+    builder = AsyncIndexBuilder(database.engine, collection)
+    waiting = "SELECT pid FROM pg_stat_progress_create_index WHERE relid = CAST(:table AS regclass) AND phase ~ 'wait'"
+    with create_engine(index_url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as other:
+
+        def stop(_):
+            pids[:] = other.scalars(text(waiting), {"table": collection.partition}).all()
+            if pids:
+                raise StopHere
+
+        async with database.begin() as session:
+            await session.execute(text(f"UPDATE {collection.partition} SET content = content WHERE id = '0'"))
+            with pytest.raises(StopHere) as stopped:
+                await builder.create(progress=stop)
+            assert stopped.value.__notes__[0] == "The server did not answer, and may go on with it."
+            assert other.scalars(text(waiting), {"table": collection.partition}).all() == pids
+            # When it answers at last.
+            other.execute(text("SELECT pg_terminate_backend(:pid, 60000)"), {"pid": pids[0]})
+    assert states(await builder.create())["embedding"] == "valid"
 
 
 async def test_repair_makes_only_invalid_indexes_anew(database, fill):

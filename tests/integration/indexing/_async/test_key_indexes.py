@@ -10,6 +10,7 @@ from sqlalchemy import make_url, text
 from rowspace import (
     AsyncCollectionRepository,
     AsyncDatabase,
+    AsyncDoctor,
     AsyncDocumentRepository,
     AsyncDocumentService,
     AsyncIndexBuilder,
@@ -89,6 +90,11 @@ async def test_one_that_nobody_asks_for_any_more_is_dropped(database, collection
         left.indexed_keys = []
     builder = AsyncIndexBuilder(database.engine, left)
     assert states(await builder.status()) == {"at": "valid"}
+    async with database.begin() as session:
+        found = {one.subject: one for one in await AsyncDoctor(session).check()}
+    finding = found[f"ix_{collection.partition}_key_at"]
+    assert (finding.check, finding.severity) == ("forgotten-index", "warning")
+    assert f"rowspace index drop {collection.name} --key" in finding.fix
     await builder.drop_key_index("at")
     assert states(await builder.status()) == {}
 

@@ -11,6 +11,7 @@ from sqlalchemy import make_url, text
 from rowspace import (
     CollectionRepository,
     Database,
+    Doctor,
     DocumentRepository,
     DocumentService,
     IndexBuilder,
@@ -90,6 +91,11 @@ def test_one_that_nobody_asks_for_any_more_is_dropped(database, collection):
         left.indexed_keys = []
     builder = IndexBuilder(database.engine, left)
     assert states(builder.status()) == {"at": "valid"}
+    with database.begin() as session:
+        found = {one.subject: one for one in Doctor(session).check()}
+    finding = found[f"ix_{collection.partition}_key_at"]
+    assert (finding.check, finding.severity) == ("forgotten-index", "warning")
+    assert f"rowspace index drop {collection.name} --key" in finding.fix
     builder.drop_key_index("at")
     assert states(builder.status()) == {}
 
