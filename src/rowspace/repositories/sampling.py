@@ -16,10 +16,14 @@ from rowspace.statements.plans import Searched
 from rowspace.statements.search import Target, number
 from rowspace.tuning import SettingName, ladder
 
-__all__ = ["as_queries", "described", "found_of", "sample", "steps_for"]
+__all__ = ["NothingToSearchBy", "as_queries", "described", "found_of", "sample", "steps_for"]
 
 #: Distances of one pair of vectors differ by this share between the two statements that compute them.
 _TOLERANCE = 1e-9
+
+
+class NothingToSearchBy(ConfigurationError):
+    """There is no row whose vector could be a query."""
 
 
 def sample(target: Target[Any], count: int) -> Select[Any]:

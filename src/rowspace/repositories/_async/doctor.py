@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.diagnosis import Finding
-from rowspace.errors import ConfigurationError, PermissionDenied, mapped_errors
+from rowspace.errors import PermissionDenied, mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.advising import AsyncIndexAdvisor
 from rowspace.repositories.building import asked_for
 from rowspace.repositories.given import session_of
 from rowspace.repositories.in_force import is_autocommit
+from rowspace.repositories.sampling import NothingToSearchBy
 from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.repositories.targets import searches_of
 from rowspace.settings import SearchSettings
@@ -50,6 +51,7 @@ class AsyncDoctor:
             queries: how many stored rows to search by, in each collection and by each column.
 
         Raises:
+            ConfigurationError: `queries` is below 1.
             SchemaNotReady: there are no models, and Rowspace's tables are not there either.
         """
         SearchSettings(recall=recall)
@@ -89,8 +91,8 @@ class AsyncDoctor:
             try:
                 async with await self._savepoint(over):
                     measured = await advisor.recall(queries=queries)
-            except ConfigurationError:
-                continue  # no rows: there is nothing to measure
+            except NothingToSearchBy:
+                continue
             except PermissionDenied as error:
                 return [*found, unreadable_finding(asked, error)]
             finding = recall_finding(asked, measured, recall, **named)

@@ -21,7 +21,7 @@ from rowspace.models import Collection
 from rowspace.repositories._sync.searching import apply_settings, run_search, session_for_few
 from rowspace.repositories._sync.tunings import check_may_keep, keep_tuning, with_tuning
 from rowspace.repositories.given import session_of
-from rowspace.repositories.sampling import as_queries, described, found_of, sample, steps_for
+from rowspace.repositories.sampling import NothingToSearchBy, as_queries, described, found_of, sample, steps_for
 from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.searches import Scan, Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
@@ -220,7 +220,7 @@ class IndexAdvisor:
             vectors = [*self.session.scalars(sample(self._subject.target, int(given)))]
         if not vectors:
             message = f"There is no row in {self._subject.name} to search by."
-            raise ConfigurationError(message)
+            raise NothingToSearchBy(message)
         return vectors, 1
 
     def _truth(self, search: Search[Any], vectors: list[Any]) -> list[list[float]]:

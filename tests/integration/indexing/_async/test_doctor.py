@@ -21,7 +21,7 @@ from rowspace import (
     IVFFlat,
     Vector,
 )
-from rowspace.errors import SchemaNotReady
+from rowspace.errors import ConfigurationError, SchemaNotReady
 
 DIMENSION = 96
 #: What depends on the machine and on what other tests left.
@@ -239,6 +239,12 @@ async def test_the_recall_is_measured_in_autocommit_too(index_url, vectors):
             await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
             await session.execute(text("SET enable_seqscan = off"))
             assert set(about(await AsyncDoctor(session).check(recall=0.99, queries=10), documents)) == {"recall"}
+
+
+async def test_a_recall_that_cannot_be_measured_is_not_left_out(session, vectors):
+    await fill(session, vectors, HNSW())
+    with pytest.raises(ConfigurationError, match="queries is at least 1, got 0"):
+        await AsyncDoctor(session).check(recall=0.9, queries=0)
 
 
 async def test_tables_of_every_kind_are_found(session):

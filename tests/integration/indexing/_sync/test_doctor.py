@@ -22,7 +22,7 @@ from rowspace import (
     Repository,
     Vector,
 )
-from rowspace.errors import SchemaNotReady
+from rowspace.errors import ConfigurationError, SchemaNotReady
 
 DIMENSION = 96
 #: What depends on the machine and on what other tests left.
@@ -238,6 +238,12 @@ def test_the_recall_is_measured_in_autocommit_too(index_url, vectors):
             session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
             session.execute(text("SET enable_seqscan = off"))
             assert set(about(Doctor(session).check(recall=0.99, queries=10), documents)) == {"recall"}
+
+
+def test_a_recall_that_cannot_be_measured_is_not_left_out(session, vectors):
+    fill(session, vectors, HNSW())
+    with pytest.raises(ConfigurationError, match="queries is at least 1, got 0"):
+        Doctor(session).check(recall=0.9, queries=0)
 
 
 def test_tables_of_every_kind_are_found(session):
