@@ -134,7 +134,7 @@ def scroll(listing: Listing[M], part: Part, limit: int, where: Sequence[ColumnEl
 
 
 def rows(listing: Listing[M], where: Sequence[ColumnElement[bool]]) -> Select[M]:
-    """Select every row of a listing, in its order; costs a sort in the server where no index has that order."""
+    """Select every row of a listing, in its order; costs a sort, unless a primary key or a column's index has it."""
     key = listing.key
     by = () if key is None else _by_value(listing, key) if key.path else (key.expression,)
     order = [one.desc() if listing.descending else one for one in (*by, *listing.keys)]

@@ -110,7 +110,7 @@ class AsyncBrowseRepository(Generic[M]):
 
         The rows are those of one moment, in the order of `scroll`. The loop may be left at any time; the session stays
         usable, during the loop too, until its transaction ends. Costs a pass over the rows that match, and a sort of
-        them where no index has the order.
+        them unless a primary key or a column with an index has the order.
 
         Args:
             where: a metadata filter, or conditions on the model.
