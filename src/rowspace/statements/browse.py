@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from sqlalchemy import (
@@ -64,8 +65,9 @@ class Key:
         """The value of a row."""
         if not self.path:
             return self.column
-        path = bindparam(None, list(self.path), type_=ARRAY(Text))
-        return self.column.op("#>", return_type=JSONB())(path)
+        # By `->`, as filters and indexes on keys read a path: to `#>` digits may be a place in an array.
+        names = (bindparam(None, name, type_=Text()) for name in self.path)
+        return reduce(lambda value, name: value.op("->", return_type=JSONB())(name), names, self.column)
 
     @property
     def is_json(self) -> bool:

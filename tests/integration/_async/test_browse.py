@@ -97,6 +97,7 @@ async def every(browse, limit, **options) -> list:
         page = await browse.scroll(limit, cursor=cursor, **options)
         rows += page.items
         assert len(page.items) == limit or page.cursor is None
+        assert len({*map(id, rows)}) == len(rows)
         cursor = page.cursor
         if cursor is None:
             return rows
@@ -140,6 +141,17 @@ async def test_a_nested_key_and_a_filter(browse):
     assert [(row.meta["deep"]["a.b"], row.id) for row in rows] == sorted(
         (meta["deep"]["a.b"], f"d{meta['n']:03}") for meta in expected
     )
+
+
+@pytest.mark.parametrize("indexed_keys", [[], ["tags.0"]], ids=["", "indexed"])
+async def test_digits_are_a_key_as_in_a_filter_and_no_place_in_an_array(session, indexed_keys):
+    tags = [["x"], [5], {"0": "a"}, {"0": 3}, None, {"0": None}, "s"]
+    browse = AsyncBrowseRepository(session, await make(session, "tags", [{"tags": one} for one in tags], indexed_keys))
+    for descending, expected in ((False, [3, 2, 0, 1, 4, 5, 6]), (True, [2, 3, 6, 5, 4, 1, 0])):
+        rows = await every(browse, 1, order_by="tags.0", descending=descending)
+        assert [row.id for row in rows] == [f"d{number:03}" for number in expected]
+    assert await browse.distinct("tags.0") == [3, "a"]
+    assert (await browse.scroll(where={"tags.0": {"$in": [5, "x"]}})).items == []
 
 
 async def test_pages_survive_inserts_and_deletes(session, browse):
