@@ -272,7 +272,7 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
         r"XX000 .*(?:could not open relation with OID|cache lookup failed for (?:relation|index)\b"
         "|cannot load deleted element)": None,
         # On asyncpg, of a parameter's type; the latter are the words of `rowspace.wire.asyncpg`.
-        r"XX000 .*cache lookup failed for type\b|22000 .*got WireBytes\)": (
+        r"XX000 .*cache lookup failed for type\b|22000 .*got WireBytes\)$": (
             "The extension vector was made anew, or the database restored, since the connection was opened: roll back "
             "and run the whole transaction again."
         ),

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from rowspace.errors import sqlstate_of
 from rowspace.types import HalfVector, SparseVector, Vector, VectorType
 
 __all__ = ["WireBytes", "as_parameters", "is_outdated", "register_codecs"]
@@ -40,8 +41,11 @@ def is_outdated(error: BaseException) -> bool:
     The extension was made anew: the server no longer knows the type of a prepared statement's parameter, or asyncpg
     has no codec for the one that a new statement has.
     """
-    said = str(error)
-    return "cache lookup failed for type" in said or f"got {WireBytes.__name__})" in said
+    # Other errors may hold the same words, as text of the caller's.
+    state, said = sqlstate_of(error), str(error)
+    if state == "XX000":
+        return "cache lookup failed for type" in said
+    return state == "22000" and said.endswith(f"got {WireBytes.__name__})")
 
 
 _TYPES: dict[str, VectorType[Any]] = {"vector": Vector(), "halfvec": HalfVector(), "sparsevec": SparseVector()}

@@ -7,7 +7,7 @@ from sqlalchemy import Column, types
 from sqlalchemy.dialects import postgresql
 
 from rowspace.types import Bit, HalfVector, SparseVector, Vector
-from rowspace.wire.asyncpg import as_parameters
+from rowspace.wire.asyncpg import as_parameters, is_outdated
 from rowspace.wire.encode import EncodedRows, encoder_of
 
 ID = uuid.UUID(int=7)
@@ -54,3 +54,25 @@ def test_vectors_stay_bytes_beside_other_columns(type_):
     rows = EncodedRows(encoders, [{"id": 1, "v": [1, 2]}, {"id": 2, "v": [3, 4]}], ["id", "v"], [], range(2))
     sent = as_parameters(rows.values(1 << 20), [encoder.staged.staged_as for encoder in encoders])
     assert sent == (1, type_.to_binary(type_.coerce([1, 2])), 2, type_.to_binary(type_.coerce([3, 4])))
+
+
+class Failed(Exception):
+    def __init__(self, sqlstate, said):
+        super().__init__(said)
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "said", "outdated"),
+    [
+        ("XX000", "cache lookup failed for type 16445", True),
+        ("22000", "invalid input for query argument $1: ... (expected str, got WireBytes)", True),
+        # What follows is text of the caller's, in an error of his.
+        ("22P02", 'invalid input syntax for type integer: "cache lookup failed for type"', False),
+        ("22000", "invalid input for query argument $1: 'got WireBytes)' (an integer is required)", False),
+        ("P0001", "got WireBytes)", False),
+        ("XX000", "got WireBytes)", False),
+    ],
+)
+def test_a_connection_is_outdated_by_what_the_server_and_asyncpg_say_themselves(sqlstate, said, outdated):
+    assert is_outdated(Failed(sqlstate, said)) is outdated
