@@ -9,12 +9,14 @@ import pytest
 from sqlalchemy import inspect, make_url
 
 from rowspace import (
+    AsyncBrowseRepository,
     AsyncCollectionRepository,
     AsyncDatabase,
     AsyncDocumentRepository,
     AsyncDocumentService,
     AsyncSearchRepository,
     Database,
+    Document,
     DocumentService,
     SearchRepository,
 )
@@ -79,6 +81,7 @@ def test_a_collection_that_a_rollback_has_expired_is_refused_until_it_is_refresh
             collection = await AsyncCollectionRepository(session).create(f"expired {driver}", 3)
             await session.commit()
             documents = AsyncDocumentRepository(session, collection)
+            browse = AsyncBrowseRepository(session, collection)
             assert await documents.count() == 0
             await session.rollback()
             assert repr(collection) == f"<Collection {inspect(collection).identity}, not loaded>"
@@ -86,6 +89,10 @@ def test_a_collection_that_a_rollback_has_expired_is_refused_until_it_is_refresh
                 await documents.nearest([1, 2, 3])
             with pytest.raises(ConfigurationError, match="has expired"):
                 await documents.count()
+            page = await browse.scroll(order_by=Document.created_at)
+            assert (page.items, [row async for row in browse.stream(order_by=Document.created_at)]) == ([], [])
+            with pytest.raises(ConfigurationError, match="has expired"):
+                await browse.scroll(order_by="year")
             with pytest.raises(ConfigurationError, match="has expired"):
                 AsyncSearchRepository(session, collection)
             with pytest.raises(ConfigurationError, match="has expired"):

@@ -175,7 +175,8 @@ class AsyncBrowseRepository(Generic[M]):
     def _listing(self, order_by: KeyLike | None, *, descending: bool, with_embedding: bool) -> Listing[Any]:
         target = self._subject.target
         key = None if order_by is None else key_of(target.model, order_by)
-        indexed = key is not None and key.path in self._subject.indexed_paths
+        # Of a column there is no need to ask the collection, which its session may have expired.
+        indexed = key is not None and bool(key.path) and key.path in self._subject.indexed_paths
         return Listing(target, key, descending, with_embedding, indexed)
 
     async def _rows(self, builder: Any, *arguments: Any, where: Where | None) -> list[Any]:
