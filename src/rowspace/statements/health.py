@@ -52,7 +52,7 @@ _TABLES = text("""
            ), 0) AS modified, coalesce(s.n_dead_tup, 0) AS dead,
            s.last_analyze IS NOT NULL OR s.last_autoanalyze IS NOT NULL OR EXISTS (
                SELECT FROM pg_stats p WHERE p.schemaname = n.nspname AND p.tablename = c.relname
-           ) AS analyzed, coalesce(v.dimensions, '{}') AS dimensions
+           ) AS analyzed, coalesce(v.dimensions, '{}') AS dimensions, pg_table_is_visible(c.oid) AS is_visible
       FROM pg_class c
       JOIN pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN (SELECT a.attrelid, json_object_agg(a.attname, a.atttypmod) AS dimensions
@@ -64,7 +64,14 @@ _TABLES = text("""
        AND (v.attrelid IS NOT NULL OR c.relname = ANY(:asked))
      ORDER BY n.nspname, c.relname
 """).columns(
-    schema=Text, name=Text, rows=Float, modified=BigInteger, dead=BigInteger, analyzed=Boolean, dimensions=JSON
+    schema=Text,
+    name=Text,
+    rows=Float,
+    modified=BigInteger,
+    dead=BigInteger,
+    analyzed=Boolean,
+    dimensions=JSON,
+    is_visible=Boolean,
 )
 
 
@@ -94,6 +101,8 @@ class TableFact:
     analyzed: bool = True
     #: The dimension of each vector column, -1 where it has none.
     dimensions: Mapping[str, int] = field(default_factory=dict)
+    #: The search path finds it by its name alone.
+    is_visible: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +127,9 @@ class Asked:
     schema: str | None = None
     reembedded_by: str | None = None
 
-    def is_of(self, table: str, schema: str) -> bool:
-        """Whether a table is the one that is asked for."""
-        return table == self.table and self.schema in {None, schema}
+    def is_of(self, table: TableFact) -> bool:
+        """Whether a table of its name is the one that is asked for."""
+        return table.is_visible if self.schema is None else table.schema == self.schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +153,21 @@ class Facts:
     def table(self, asked: Asked) -> TableFact | None:
         """Return the table that is asked for, if it is there."""
         tables = self._tables.get(asked.table, [])
-        return next((table for table in tables if asked.is_of(table.name, table.schema)), None)
+        return next(filter(asked.is_of, tables), None)
 
     def on(self, asked: Asked) -> list[IndexFact]:
         """Return the indexes of the table that is asked for."""
         indexes = self._indexes.get(asked.table, [])
-        return [index for index in indexes if asked.is_of(index.table, index.schema)]
+        return [index for index in indexes if self._is_on(index, asked)]
 
     def owner(self, index: IndexFact) -> Asked | None:
         """Return what asks for the table of an index, if anything does."""
         asked = self._asked.get(index.table, [])
-        return next((one for one in asked if one.is_of(index.table, index.schema)), None)
+        return next((one for one in asked if self._is_on(index, one)), None)
+
+    def _is_on(self, index: IndexFact, asked: Asked) -> bool:
+        table = self.table(asked)
+        return table is not None and index.schema == table.schema
 
 
 def _by(name: Callable[[T], str], facts: Iterable[T]) -> dict[str, list[T]]:

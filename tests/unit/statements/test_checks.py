@@ -187,6 +187,13 @@ def test_what_a_check_finds(facts, name, severity, what, fix):
         # The same table and index in another schema are somebody else's.
         replace(WELL, tables=[TABLE, replace(TABLE, schema="other", dimensions={"embedding": 3})]),
         replace(WELL, indexes=[INDEX, replace(INDEX, schema="other")]),
+        # Without a schema it is the table that the search path finds.
+        Facts(
+            SERVER,
+            [replace(TABLE, schema="other", is_visible=False, dimensions={"embedding": 3}), TABLE],
+            [INDEX, replace(INDEX, schema="other", opclass="vector_l2_ops")],
+            [replace(ASKED, schema=None)],
+        ),
     ],
 )
 def test_what_is_left_alone(facts):

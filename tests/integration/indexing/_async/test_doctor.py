@@ -75,6 +75,16 @@ async def test_a_collection_with_its_index_is_well(session, vectors):
     assert about(await AsyncDoctor(session).check(recall=0.5, queries=5), documents) == {}
 
 
+async def test_tables_of_the_same_name_in_another_schema_are_somebody_elses(session):
+    table = (await fill(session, [], HNSW())).collection.partition
+    # Before `public` by name, as the facts come.
+    other = f"a_{uuid4().hex[:8]}"
+    await session.execute(text(f"CREATE SCHEMA {other}"))
+    await session.execute(text(f"CREATE TABLE {other}.{table} (embedding vector({DIMENSION + 1}), at int)"))
+    await session.execute(text(f"CREATE INDEX ix_{table}_key_at ON {other}.{table} (at)"))
+    assert [one for one in await AsyncDoctor(session).check() if table in f"{one.subject} {one.what}"] == []
+
+
 async def test_a_first_load_leaves_nothing_to_find(index_url, vectors):
     async with AsyncDatabase.open(index_url) as database, database.session() as session:
         documents = await filled_alone(session, vectors)

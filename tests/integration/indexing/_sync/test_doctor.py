@@ -76,6 +76,16 @@ def test_a_collection_with_its_index_is_well(session, vectors):
     assert about(Doctor(session).check(recall=0.5, queries=5), documents) == {}
 
 
+def test_tables_of_the_same_name_in_another_schema_are_somebody_elses(session):
+    table = (fill(session, [], HNSW())).collection.partition
+    # Before `public` by name, as the facts come.
+    other = f"a_{uuid4().hex[:8]}"
+    session.execute(text(f"CREATE SCHEMA {other}"))
+    session.execute(text(f"CREATE TABLE {other}.{table} (embedding vector({DIMENSION + 1}), at int)"))
+    session.execute(text(f"CREATE INDEX ix_{table}_key_at ON {other}.{table} (at)"))
+    assert [one for one in Doctor(session).check() if table in f"{one.subject} {one.what}"] == []
+
+
 def test_a_first_load_leaves_nothing_to_find(index_url, vectors):
     with Database.open(index_url) as database, database.session() as session:
         documents = filled_alone(session, vectors)
