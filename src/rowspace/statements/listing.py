@@ -86,6 +86,7 @@ class Part:
 
     Args:
         where: which they are.
+        given: not NULL in each of them, as a comparison with `after` says too: the planner would count it twice.
         by: what they are ordered by before their primary key.
         holds: whether a value is of such a row, given as the text that `scroll` selects.
         at: `by` for that value.
@@ -94,6 +95,7 @@ class Part:
     """
 
     where: By = ()
+    given: By = ()
     by: By = ()
     holds: Callable[[str | None], bool] = lambda _: True
     at: Callable[[str | None], By] = lambda _: ()
@@ -126,6 +128,7 @@ def scroll(listing: Listing[M], part: Part, limit: int, where: Sequence[ColumnEl
     return (
         select(listing.target.model, value, *marks)
         .where(*listing.target.in_scope(), *planned_for(where), *part.where)
+        .where(*(one.is_not(None) for one in part.given if part.after is None))
         .where(*([] if part.after is None else [_beyond(listing, part, part.after)]))
         .order_by(*order)
         .limit(number(limit))
@@ -165,7 +168,7 @@ def _by_column(key: Key) -> tuple[Part, ...]:
     found, at = key.expression, partial(_by_text, key)
     if not key.nullable:
         return (Part(by=(found,), at=at),)
-    return (Part((found.is_not(None),), (found,), _is_given, at), Part((found.is_(None),)))
+    return (Part(given=(found,), by=(found,), holds=_is_given, at=at), Part((found.is_(None),)))
 
 
 def _by_text(key: Key, text: str | None, *, descending: bool = False) -> By:
@@ -188,15 +191,16 @@ def _by_index(listing: Listing[Any], key: Key) -> tuple[Part, ...]:
     value, text = value_and_text(metadata, path)
     present = func.nullif(value, _json(None))
     neither = (numeric.is_(None), begins.is_(None))
-    numbers = Part((numeric.is_not(None),), (numeric,), _is_number, lambda text: (cast(_json(text), Numeric()),))
+    numbers = Part((), (numeric,), (numeric,), _is_number, lambda text: (cast(_json(text), Numeric()),))
     texts = Part(
-        (numeric.is_(None), begins.is_not(None)),
+        (numeric.is_(None),),
+        (begins,),
         (begins, text),
         _is_text,
         lambda text: (beginning(text_of(_json(text))), text_of(_json(text))),
         first=(numeric,),
     )
-    others = Part((*neither, present.is_not(None)), (value,), _is_neither, lambda text: (_json(text),))
+    others = Part((*neither, present.is_not(None)), (), (value,), _is_neither, lambda text: (_json(text),))
     missing = Part((*neither, present.is_(None)))
     order = (numbers, texts, others)
     return (*(reversed(order) if listing.descending else order), missing)
