@@ -87,14 +87,15 @@ class Key:
     def in_order(self, value: ColumnElement[Any], *, descending: bool = False) -> tuple[ColumnElement[Any], ...]:
         """Return what values of the key are ordered by, which is never NULL where the value is not.
 
-        Values of metadata are ordered by type: numbers, texts by code points, as filters compare them, then booleans,
-        arrays and objects as jsonb is; null comes after them in both directions.
+        Values of metadata are ordered by type: numbers, texts by code points, as filters compare them. In both
+        directions booleans, arrays and objects come after these, in the order of jsonb, and null after all.
         """
         if not self.path:
             return (value,)
         kind = func.jsonb_typeof(value)
-        places: dict[Any, Any] = {_NUMBER: _place(0), _STRING: _place(1), _NO: _place(-1 if descending else 3)}
-        place = case(*places.items(), value=kind, else_=_place(2))
+        others, last = (-1, -2) if descending else (2, 3)
+        places: dict[Any, Any] = {_NUMBER: _place(0), _STRING: _place(1), _NO: _place(last)}
+        place = case(*places.items(), value=kind, else_=_place(others))
         text = case((kind == _STRING, text_of(value)), else_=literal_column("''", Text()))
         # Numbers are in their order as jsonb.
         return place, text.collate("C"), value

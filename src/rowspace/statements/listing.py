@@ -202,8 +202,8 @@ def _by_index(listing: Listing[Any], key: Key) -> tuple[Part, ...]:
     )
     others = Part((*neither, present.is_not(None)), (), (value,), _is_neither, lambda text: (_json(text),))
     missing = Part((*neither, present.is_(None)))
-    order = (numbers, texts, others)
-    return (*(reversed(order) if listing.descending else order), missing)
+    # To find the others takes a look at all rows without the key, so that they come after what most pages are of.
+    return (*((texts, numbers) if listing.descending else (numbers, texts)), others, missing)
 
 
 def _is_given(text: str | None) -> bool:

@@ -33,7 +33,7 @@ def metadata(at):
         "day": f"2024-{at % 12 + 1:02}-{at % 28 + 1:02}",
         "by": {"name": ["Ada", "Änne", "张三"][at % 3]},
         "batch": at // 1_000,
-    }
+    } | ({"rare": at} if at % 10 == 0 else {})
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def shared_url(new_module_database):
     url = new_module_database()
     with Database.open(url) as database:
         service = DocumentService(database)
-        for name, keys in (("keyed", ["at", "day", "by.name"]), ("plain", [])):
+        for name, keys in (("keyed", ["at", "day", "by.name", "rare"]), ("plain", [])):
             service.create_collection(name, 8, indexed_keys=keys)
             rows = (
                 {"id": f"{at:04}", "content": f"text {at}", "metadata": metadata(at), "embedding": vector}
@@ -164,16 +164,18 @@ def rows_scanned(session, statement, parameters):
 
 
 @pytest.mark.parametrize("descending", [False, True])
-@pytest.mark.parametrize("key", ["at", "day"])
+@pytest.mark.parametrize("key", ["at", "day", "rare"])
 def test_a_page_by_an_indexed_key_reads_no_more_than_its_values(session, keyed, plain, sent, key, descending):
     pages = {}
-    for collection, scanned in ((keyed, range(21, 150)), (plain, range(ROWS, ROWS + 1))):
+    for collection, most in ((keyed, 150), (plain, ROWS)):
         browse, cursor, pages[collection.name] = BrowseRepository(session, collection), None, []
         for _ in range(4):
+            sent.clear()
             page = browse.scroll(20, order_by=key, descending=descending, cursor=cursor)
             cursor = page.cursor
             pages[collection.name] += [row.id for row in page.items]
-        assert rows_scanned(session, *sent[-1]) in scanned
+            scanned = [rows_scanned(session, *one) for one in (*sent,)]
+            assert 21 <= sum(scanned) <= most
     assert pages["keyed"] == pages["plain"]
 
 
