@@ -168,7 +168,7 @@ def _by_column(key: Key) -> tuple[Part, ...]:
     found, at = key.expression, partial(_by_text, key)
     if not key.nullable:
         return (Part(by=(found,), at=at),)
-    return (Part(given=(found,), by=(found,), holds=_is_given, at=at), Part((found.is_(None),)))
+    return (Part(given=(found,), by=(found,), holds=_is_given, at=at), Part(where=(found.is_(None),)))
 
 
 def _by_text(key: Key, text: str | None, *, descending: bool = False) -> By:
@@ -191,17 +191,19 @@ def _by_index(listing: Listing[Any], key: Key) -> tuple[Part, ...]:
     value, text = value_and_text(metadata, path)
     present = func.nullif(value, _json(None))
     neither = (numeric.is_(None), begins.is_(None))
-    numbers = Part((), (numeric,), (numeric,), _is_number, lambda text: (cast(_json(text), Numeric()),))
+    numbers = Part(given=(numeric,), by=(numeric,), holds=_is_number, at=lambda text: (cast(_json(text), Numeric()),))
     texts = Part(
-        (numeric.is_(None),),
-        (begins,),
-        (begins, text),
-        _is_text,
-        lambda text: (beginning(text_of(_json(text))), text_of(_json(text))),
+        where=(numeric.is_(None),),
+        given=(begins,),
+        by=(begins, text),
+        holds=_is_text,
+        at=lambda text: (beginning(text_of(_json(text))), text_of(_json(text))),
         first=(numeric,),
     )
-    others = Part((*neither, present.is_not(None)), (), (value,), _is_neither, lambda text: (_json(text),))
-    missing = Part((*neither, present.is_(None)))
+    others = Part(
+        where=(*neither, present.is_not(None)), by=(value,), holds=_is_neither, at=lambda text: (_json(text),)
+    )
+    missing = Part(where=(*neither, present.is_(None)))
     # To find the others takes a look at all rows without the key, so that they come after what most pages are of.
     return (*((texts, numbers) if listing.descending else (numbers, texts)), others, missing)
 
