@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 from sqlalchemy import (
@@ -29,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from rowspace.statements.keyed import text_of
+from rowspace.statements.keyed import text_of, value_at
 from rowspace.statements.search import Target, number
 
 __all__ = ["Key", "distinct", "facet", "stats"]
@@ -65,9 +64,7 @@ class Key:
         """The value of a row."""
         if not self.path:
             return self.column
-        # By `->`, as filters and indexes on keys read a path: to `#>` digits may be a place in an array.
-        names = (bindparam(None, name, type_=Text()) for name in self.path)
-        return reduce(lambda value, name: value.op("->", return_type=JSONB())(name), names, self.column)
+        return value_at(self.column, (bindparam(None, name, type_=Text()) for name in self.path))
 
     @property
     def is_json(self) -> bool:

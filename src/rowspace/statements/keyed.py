@@ -6,15 +6,25 @@ A document and a jsonpath are served by the GIN index on the whole metadata, but
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache, reduce
 from typing import Any
 
 from sqlalchemy import ColumnElement, Numeric, Text, and_, case, cast, func, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace.filters import MAX_KEY_TEXT, KeyTest, Path, parameter_of
 from rowspace.statements.identifiers import constant
 
-__all__ = ["beginning", "key_predicate", "number_and_text", "text_of", "unseen_key_predicate", "value_and_text"]
+__all__ = [
+    "beginning",
+    "key_predicate",
+    "number_and_text",
+    "text_of",
+    "unseen_key_predicate",
+    "value_and_text",
+    "value_at",
+]
 
 
 @lru_cache(512)
@@ -66,12 +76,17 @@ def text_of(value: ColumnElement[Any]) -> ColumnElement[Any]:
     return value.op("#>>", return_type=Text())(literal_column("'{}'::text[]"))
 
 
+def value_at(metadata: ColumnElement[Any], names: Iterable[ColumnElement[str]]) -> ColumnElement[Any]:
+    """Return the value at a path as filters read one: by `->`, for to `#>` digits may be a place in an array."""
+    return reduce(lambda value, name: value.op("->", return_type=JSONB())(name), names, metadata)
+
+
 def _at(metadata: ColumnElement[Any], path: Path) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """Return the value at a path, as jsonb and as text."""
     # The names are constants of the statement: no plan that is kept could use the index by a parameter. They are those
-    # of the collection, not those of whoever searches. By `->`, for to `#>` digits may be a place in an array.
+    # of the collection, not those of whoever searches.
     *parents, last = (literal_column(constant(name), Text()) for name in path)
-    parent: Any = reduce(lambda value, name: value.op("->")(name), parents, metadata)
+    parent = value_at(metadata, parents)
     return parent.op("->")(last), parent.op("->>", return_type=Text())(last)
 
 

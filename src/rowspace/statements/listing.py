@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import defer, undefer
+from sqlalchemy.types import TypeEngine
 
 from rowspace.statements.browse import Key
 from rowspace.statements.eager import apart
@@ -172,7 +173,7 @@ def _by_column(key: Key) -> tuple[Part, ...]:
 
 
 def _by_text(key: Key, text: str | None, *, descending: bool = False) -> By:
-    value = _json(text) if key.path else _value(text, key.column)
+    value = _json(text) if key.path else _value(text, key.column.type)
     return key.in_order(value, descending=descending)
 
 
@@ -225,14 +226,14 @@ def _is_neither(text: str | None) -> bool:
 
 
 def _beyond(listing: Listing[Any], part: Part, after: After) -> ColumnElement[bool]:
-    last = [_value(text, column) for text, column in zip(after.keys, listing.keys, strict=True)]
+    last = [_value(text, column.type) for text, column in zip(after.keys, listing.keys, strict=True)]
     left, right = tuple_(*part.by, *listing.keys), tuple_(*part.at(after.value), *last)
     compare: ColumnElement[bool] = left.op("<" if listing.descending else ">", is_comparison=True)(right)
     return compare
 
 
 def _json(text: str | None) -> ColumnElement[Any]:
-    return _value("null" if text is None else text, Column(JSONB))
+    return _value("null" if text is None else text, JSONB())
 
 
 def _as_text(column: ColumnElement[Any]) -> ColumnElement[str]:
@@ -240,8 +241,8 @@ def _as_text(column: ColumnElement[Any]) -> ColumnElement[str]:
         # An array's JSON is no text that an array is read from.
         return cast(column, Text)
     # By way of JSON: the plain text of a date depends on the session's DateStyle.
-    return func.to_jsonb(column).op("#>>", return_type=Text())(literal_column("'{}'::text[]"))
+    return text_of(func.to_jsonb(column))
 
 
-def _value(text: str | None, column: Column[Any]) -> ColumnElement[Any]:
-    return cast(bindparam(None, text, type_=Text()), column.type)
+def _value(text: str | None, type_: TypeEngine[Any]) -> ColumnElement[Any]:
+    return cast(bindparam(None, text, type_=Text()), type_)
