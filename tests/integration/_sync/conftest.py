@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 from sqlalchemy import create_engine, event
 from sqlalchemy.orm import Session
@@ -46,17 +48,36 @@ def either_session(request, engine):
         transaction.rollback()
 
 
+@contextmanager
+def listening(engine, see):
+    """Call `see` with each statement that the engine sends, and with its parameters."""
+
+    def listen(_connection, _cursor, statement, parameters, *_):
+        see(statement, parameters)
+
+    own = getattr(engine, "sync_engine", engine)
+    event.listen(own, "before_cursor_execute", listen)
+    yield
+    event.remove(own, "before_cursor_execute", listen)
+
+
+@pytest.fixture
+def sent(engine):
+    """The statements that the engine sends, with their parameters."""
+    seen = []
+    with listening(engine, lambda *statement: seen.append(statement)):
+        yield seen
+
+
 @pytest.fixture
 def statements(engine):
     """The kinds of the filtered searches that the engine runs: which compares few rows, which is planned for them."""
     seen = []
 
-    def see(_connection, _cursor, statement, *_):
+    def see(statement, _):
         words = " ".join(statement.split())
         kinds = {"few": "WITH rowspace_few AS", "planned": "WITH rowspace_found AS"}
         seen.extend(kind for kind, part in kinds.items() if part in words)
 
-    own = getattr(engine, "sync_engine", engine)
-    event.listen(own, "before_cursor_execute", see)
-    yield seen
-    event.remove(own, "before_cursor_execute", see)
+    with listening(engine, see):
+        yield seen

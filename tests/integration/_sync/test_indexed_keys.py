@@ -7,7 +7,6 @@ import json
 
 import numpy as np
 import pytest
-from sqlalchemy import event
 
 from rowspace import (
     BrowseRepository,
@@ -133,20 +132,6 @@ def test_many_rows_that_equal_are_found_out_once(session, statements):
         hits = documents.nearest(VECTORS[4], where={"batch": 0})
         assert (len(hits), hits[0].entity.id) == (10, "4")
     assert statements == ["few", "planned", "planned"]
-
-
-@pytest.fixture
-def sent(engine):
-    """The statements that the engine sends, with their parameters."""
-    seen = []
-
-    def see(_connection, _cursor, statement, parameters, *_):
-        seen.append((statement, parameters))
-
-    own = getattr(engine, "sync_engine", engine)
-    event.listen(own, "before_cursor_execute", see)
-    yield seen
-    event.remove(own, "before_cursor_execute", see)
 
 
 def rows_scanned(session, statement, parameters):
