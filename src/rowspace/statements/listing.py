@@ -29,8 +29,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import defer, undefer
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import NullType, TypeEngine
 
+from rowspace.errors import ConfigurationError
 from rowspace.statements.browse import Key
 from rowspace.statements.eager import apart
 from rowspace.statements.keyed import beginning, number_and_text, text_of, value_and_text
@@ -167,6 +168,12 @@ def _parts(listing: Listing[Any]) -> tuple[Part, ...]:
 
 def _by_column(key: Key) -> tuple[Part, ...]:
     found, at = key.expression, partial(_by_text, key)
+    if isinstance(found.type, NullType):
+        message = (
+            f"The type of {key.model.__name__}.{key.attribute} is not known to SQLAlchemy, and the cursor of a page "
+            "needs it: give its expression one, as in func.lower(column, type_=Text())."
+        )
+        raise ConfigurationError(message)
     if not key.nullable:
         return (Part(by=(found,), at=at),)
     return (Part(given=(found,), by=(found,), holds=_is_given, at=at), Part(where=(found.is_(None),)))

@@ -228,6 +228,13 @@ def test_a_listing_in_the_order_of_a_computed_column(session):
     assert found == sorted(((number % 5 * 2, number) for number in range(ROWS)), reverse=True)
 
 
+def test_pages_by_a_column_whose_type_is_not_known_are_refused_at_the_first(session):
+    browse = BrowseRepository(session, Note)
+    with pytest.raises(ConfigurationError, match=r"Note\.dimensions is not known"):
+        browse.scroll(1, order_by=Note.dimensions)
+    assert {note.dimensions for note in browse.stream(order_by=Note.dimensions)} == {DIMENSION}
+
+
 def test_what_is_mapped_to_a_join_or_a_subquery_is_looked_after(session):
     checked = Doctor(session, [Joined, Some]).check(recall=0.9, queries=3)
     assert [finding for finding in checked if finding.check != "random-page-cost"] == []

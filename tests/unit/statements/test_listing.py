@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from sqlalchemy import Integer
+from sqlalchemy import Integer, func
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from rowspace.distance import Distance
+from rowspace.errors import ConfigurationError
 from rowspace.models import Document
 from rowspace.statements.browse import Key
 from rowspace.statements.listing import After, Listing, parts, rows, scroll
@@ -82,17 +83,20 @@ def test_an_indexed_key_is_continued_in_the_part_where_it_was(value, ascending, 
         assert compares == [True, *[False] * (expected - 1)]
 
 
+class Base(DeclarativeBase):
+    pass
+
+
+class Row(Base):
+    __tablename__ = "rows"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding: Mapped[object] = mapped_column(Vector(3), deferred=True)
+    year: Mapped[int] = mapped_column(Integer)
+    decade: Mapped[int] = column_property(year.column // 10)
+    dimensions: Mapped[int] = column_property(func.vector_dims(embedding.column))
+
+
 def test_an_expression_may_be_null():
-    class Base(DeclarativeBase):
-        pass
-
-    class Row(Base):
-        __tablename__ = "rows"
-        id: Mapped[int] = mapped_column(primary_key=True)
-        embedding: Mapped[object] = mapped_column(Vector(3), deferred=True)
-        year: Mapped[int] = mapped_column(Integer)
-        decade: Mapped[int] = column_property(year.column // 10)
-
     listing = Listing(Target(Row, "embedding", Distance.COSINE), Key(Row, "decade"))
     present, missing = pages(listing, After("202", ("1",)))
     # What the comparison says already; the planner would count it twice.
@@ -102,6 +106,15 @@ def test_an_expression_may_be_null():
     (rest,) = pages(listing, After(None, ("1",)))
     assert "(rows.id) > (" in rest
     assert "NULLS LAST, rows.id" in sql(rows(listing, []))
+
+
+def test_pages_by_an_expression_need_its_type():
+    listing = Listing(Target(Row, "embedding", Distance.COSINE), Key(Row, "dimensions"))
+    with pytest.raises(
+        ConfigurationError, match=r"Row\.dimensions is not known .* func.lower\(column, type_=Text\(\)\)"
+    ):
+        pages(listing)
+    assert sql(rows(listing, [])).endswith("NULLS LAST, rows.id")
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,8 @@ class AsyncBrowseRepository(Generic[M]):
         Raises:
             InvalidCursor: the cursor was changed, or belongs to a listing of other rows or in another order.
             InvalidFilter, InvalidSetting: the filter or key is malformed; the limit is out of range.
-            ConfigurationError: the model has no such column, or no metadata.
+            ConfigurationError: the model has no such column, or no metadata; or SQLAlchemy does not know the type of an
+                expression that a column is.
         """
         check_count("limit", limit)
         listing = self._listing(order_by, descending=descending, with_embedding=with_embedding)
