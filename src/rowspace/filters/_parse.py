@@ -256,8 +256,8 @@ def _has_all(operand: Any, at: _Place) -> Condition:
 # These may be written in capitals too, and $not may have a list: filters of langchain-postgres are.
 _LOGIC = ("$and", "$or", "$not")
 
-# Operators of MongoDB, by what is meant for the same here: by its letters the first would be $or, the opposite.
-_ELSEWHERE = {"$nor": "$not", "$regex": "$like"}
+# Operators of MongoDB and Chroma, by what does the same here: by their letters, two would be taken for the opposite.
+_ELSEWHERE = {"$nor": "$not", "$not_contains": "$not", "$regex": "$like"}
 
 _OPERATORS: dict[str, Callable[[Any, _Place], Condition]] = {
     "$eq": _equal,

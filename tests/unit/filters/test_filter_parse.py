@@ -133,6 +133,7 @@ def test_enum_members_and_true_keep_their_json_type() -> None:
         ("a", ("filter: got 'a'",)),
         ({"author": {"age": {"$gtt": 1}}}, ("filter.author.age.$gtt", "unknown operator", "Did you mean $gt?")),
         ({"$nor": [{"a": 1}]}, ("filter.$nor", "Did you mean $not?")),
+        ({"a": {"$not_contains": "b"}}, ("filter.a.$not_contains", "Did you mean $not?")),
         ({"a": {"$regex": "b.*"}}, ("filter.a.$regex", "Did you mean $like?")),
         ({"a": {"$size": 2}}, ("filter.a.$size", "unknown operator '$size'. There are $eq")),
         ({"$eq": 1}, ("filter.$eq", "a key around the operator")),
