@@ -15,7 +15,14 @@ def main() -> None:
         from rowspace.cli import main as command_line
     except MissingExtra as error:
         sys.exit(f"Error: {error}")
-    command_line()
+    try:
+        command_line()
+    except KeyboardInterrupt:
+        # It came while the command was being imported; from then on the command attends to it.
+        sys.stderr.write("Interrupted.\n")
+        # As in `rowspace.cli.process`: CPython would end by the signal itself where it came within an `exec`.
+        exec("")  # noqa: S102
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from functools import partial
 from typing import Any, NoReturn
 
 import typer
@@ -45,6 +46,7 @@ def prepare() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _exit_by_signal)
+    sys.unraisablehook = partial(_end_all_the_same, sys.unraisablehook)
 
 
 def _replace_closed() -> None:
@@ -63,6 +65,19 @@ def _exit_by_signal(number: int, _: Any) -> NoReturn:
     # Not again, while the first one is being attended to.
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)
+
+
+def _end_all_the_same(otherwise: Callable[[Any], Any], found: Any) -> None:
+    """Raise once more, a moment later, what a signal raised in a finalizer, out of which Python lets nothing."""
+    if not isinstance(found.exc_value, KeyboardInterrupt | SystemExit):
+        otherwise(found)
+        return
+
+    def end(*_: Any, error: BaseException = found.exc_value) -> NoReturn:
+        raise error
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
 
 
 def hang_up() -> None:

@@ -164,7 +164,8 @@ def _logic(name: str, operand: object, at: _Place) -> Condition:
 
 def _suggestion(name: str) -> str:
     names = [*_OPERATORS, *_LOGIC]
-    close = get_close_matches(name[:32].lower(), names, n=1)
+    written = name[:32].lower()
+    close = [_ELSEWHERE[written]] if written in _ELSEWHERE else get_close_matches(written, names, n=1, cutoff=0.7)
     meant = f"Did you mean {close[0]}? " if close else ""
     return f"{meant}There are {', '.join(names)}; a key that begins with $ is written \\$."
 
@@ -254,6 +255,9 @@ def _has_all(operand: Any, at: _Place) -> Condition:
 
 # These may be written in capitals too, and $not may have a list: filters of langchain-postgres are.
 _LOGIC = ("$and", "$or", "$not")
+
+# Operators of MongoDB and Chroma, by what does the same here: by their letters, two would be taken for the opposite.
+_ELSEWHERE = {"$nor": "$not", "$not_contains": "$not", "$regex": "$like"}
 
 _OPERATORS: dict[str, Callable[[Any, _Place], Condition]] = {
     "$eq": _equal,

@@ -66,7 +66,7 @@ def _check(target: Path, *, overwrite: bool) -> None:
         # A device, say, or links in a circle, which would be replaced by a file.
         raise FileExistsError(errno.EEXIST, "What is there is no file", str(target))
     if target.exists() and not overwrite:
-        raise FileExistsError(errno.EEXIST, "There is a file of that name", str(target))
+        raise FileExistsError(errno.EEXIST, "There is a file of that name; say overwrite to replace it", str(target))
 
 
 def _umask() -> int:

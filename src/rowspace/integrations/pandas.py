@@ -129,8 +129,12 @@ def write_frame(
     if not isinstance(frame, pd.DataFrame):
         message = f"Expected a pandas DataFrame, got {type(frame)}. Other frames go to arrow.write_table."
         raise InvalidRow(message)
-    options: dict[str, Any] = {"if_exists": if_exists, "names": names, "chunksize": chunksize, "create": create}
-    table = _table(_with_index(frame) if index else frame, names or {}, over)
+    options: dict[str, Any] = {"if_exists": if_exists, "chunksize": chunksize, "create": create}
+    named = _with_index(frame) if index else frame
+    # As Arrow calls them, which knows no names but texts.
+    named = named.set_axis(named.columns.map(str), axis="columns")
+    options["names"] = {str(name): here for name, here in (names or {}).items()}
+    table = _table(named, options["names"], over)
     return write_table(session, over, table, rejects=rejects, **options)
 
 
@@ -168,16 +172,17 @@ def _check_columns(frame: Any) -> None:
         message = f"More than one column is called {frame.columns[frame.columns.duplicated()][0]!r}."
         raise InvalidRow(message)
     for name, dtype in frame.dtypes.items():
-        if isinstance(dtype, pd.PeriodDtype):
-            # To Arrow it is a number, of no use to anybody who does not know the frequency.
-            message = f"The column {name!r} is {dtype}, which has no form here: make it text, as by .astype(str)."
+        values = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
+        if isinstance(values, pd.PeriodDtype | pd.IntervalDtype):
+            # To Arrow they are numbers, of no use to anybody who does not know the frequency, or which end is included.
+            message = f"The column {name!r} is {values}, which has no form here: make it text, as by .astype(str)."
             raise InvalidRow(message)
 
 
-def _takes_json(name: Any, over: Over) -> bool:
+def _takes_json(name: str, over: Over) -> bool:
     """Tell whether a column becomes metadata, or is JSON in a model."""
-    if not isinstance(name, str) or isinstance(over, str | Collection):
-        return isinstance(name, str) and name not in DOCUMENT
+    if isinstance(over, str | Collection):
+        return name not in DOCUMENT
     columns = mapper_of(over).columns
     return name not in columns or kind_of(columns[name].type) is Kind.JSON
 

@@ -46,6 +46,10 @@ def write_frame(session: Session, over: Over, frame: Any, **options: Any) -> Loa
     if not isinstance(frame, pl.DataFrame):
         message = f"Expected a Polars DataFrame or LazyFrame, got {type(frame)}. Other frames go to arrow.write_table."
         raise InvalidRow(message)
+    if objects := [name for name, dtype in frame.schema.items() if dtype == pl.Object]:
+        # To Arrow they are the addresses at which they happen to be.
+        message = f"The column {objects[0]!r} is objects, which have no form here: make it text, as by map(str, ...)."
+        raise InvalidRow(message)
     # In memory, so that all of it is looked at before any is written.
     try:
         table = frame.to_arrow()

@@ -299,7 +299,7 @@ def test_an_export_is_loaded_again_as_it_was(scratch, tmp_path, suffix):
     assert before == after
     assert len(before[0]["数"]) == 512
     # What is there is not overwritten by mistake.
-    assert "There is a file of that name" in scratch("export", "trip", file, code=1).stderr
+    assert "of that name; say overwrite to replace it." in scratch("export", "trip", file, code=1).stderr
     nothing = scratch("export", "trip", file, "--overwrite", "--filter", '{"no such": 1}').stderr
     assert "0 documents of 'trip' to" in nothing
     assert {one.name for one in tmp_path.iterdir()} <= {f"trip.{suffix}", "trip.ids.jsonl"}

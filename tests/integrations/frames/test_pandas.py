@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import uuid
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -101,6 +103,9 @@ def test_habits_of_to_sql(session, frame):
         (lambda f: f.assign(embedding="x"), InvalidVector, "expected FixedSizeList"),
         (lambda f: pd.concat([f, f]), InvalidRow, "Row 6: the key '10' is that of row 0"),
         (lambda f: f.assign(mixed=[1, "x", None, {}, [], 2j]), InvalidRow, "'mixed' cannot be written: complex 2j"),
+        (lambda f: f.assign(cut=pd.cut(range(6), 2)), InvalidRow, r"'cut' is interval\[float64, right\].*\.astype"),
+        (lambda f: f.assign(span=pd.IntervalIndex.from_breaks(range(7))), InvalidRow, r"'span' is interval\["),
+        (lambda f: f.assign(day=pd.Categorical(pd.period_range("2026", periods=6))), InvalidRow, r"'day' is period\["),
         (lambda f: f.to_dict(), InvalidRow, "Expected a pandas DataFrame, got <class 'dict'>"),
         (pl.from_pandas, InvalidRow, r"Expected a pandas DataFrame, got <class 'polars\..*DataFrame'>"),
     ],
@@ -110,3 +115,24 @@ def test_bad_frames_are_refused_before_anything_is_written(session, frame, spoil
         write_frame(session, "bad", spoil(frame))
     with pytest.raises(CollectionNotFound):
         CollectionRepository(session).get("bad")
+
+
+def test_uuids_are_the_keys_that_their_texts_are(session, frame):
+    ids = [uuid.UUID(int=n) for n in range(6)]
+    frame.index = pd.Index(ids, name="id")
+    assert write_frame(session, "uuids", frame.assign(owner=ids)).inserted == 6
+    back = read_frame(session, "uuids").sort_values("id")
+    assert [*back["id"]] == [*back["owner"]] == [*map(str, ids)]
+    assert write_frame(session, "uuids", frame.set_axis(back["id"]), if_exists="append").updated == 6
+    frame.index = pd.CategoricalIndex(ids, name="id")
+    assert write_frame(session, "uuids", frame, if_exists="append").updated == 6
+
+
+def test_columns_that_are_called_by_numbers(session, frame):
+    numbered = frame.assign(mixed=[1, "x", None, {}, [], 2]).set_axis(range(10), axis="columns")
+    assert write_frame(session, "numbered", numbered, names={0: "content", 8: "embedding"}).inserted == 6
+    back = read_frame(session, "numbered", index_col="id").sort_index()
+    assert [*back["content"]] == [*frame["content"]]
+    assert [*back["9"]] == [1, "x", None, {}, [], 2]
+    with pytest.raises(InvalidRow, match="More than one column is called '0'"):
+        write_frame(session, "twice", numbered.assign(**{"0": 1}))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 
 import numpy as np
 import polars as pl
@@ -44,3 +45,8 @@ def test_a_frame_of_pandas_is_told_from_one_of_polars(session, frame):
 def test_a_type_that_arrow_does_not_have_is_refused(session, frame):
     with pytest.raises(InvalidRow, match="The frame has values that Arrow cannot take: "):
         write_frame(session, "polars", frame.with_columns(n=pl.Series([2**100, 1], dtype=pl.Int128)))
+
+
+def test_objects_of_python_are_refused_and_not_their_addresses_written(session, frame):
+    with pytest.raises(InvalidRow, match=r"The column 'id' is objects, .* make it text"):
+        write_frame(session, "polars", frame.with_columns(id=pl.Series([uuid.UUID(int=1), uuid.UUID(int=2)])))

@@ -234,6 +234,11 @@ async def test_what_does_not_fit_is_refused(store):
     for call in (store.similarity_search, store.hybrid_search, store.max_marginal_relevance_search):
         with pytest.raises(ConfigurationError, match="does not know score"):
             call("a", score=1)
+        # What they are called further inside is nobody's business, and no second filter in place of the first.
+        with pytest.raises(ConfigurationError, match=r"does not know where, mode: there are exact, .*filter, "):
+            call("a", filter={"n": 1}, where={"n": 2}, mode="mmr")
+    with pytest.raises(ConfigurationError, match="does not know where: there are collection_only, filter, ids"):
+        store.delete(where={"n": 1})
     with pytest.raises(InvalidRow, match=r"Row 1, content: .* got None"):
         store.add_texts(["a", None])
     with pytest.raises(InvalidRow, match="Row 0, id: "):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -196,6 +197,19 @@ def test_without_the_extra_the_command_names_it():
     assert done.stderr == "Error: 'typer' is not installed. It comes with: pip install 'rowspace[cli]'\n"
 
 
+def test_an_interrupt_while_the_command_is_being_imported():
+    broken_off = "exec('os.kill(os.getpid(), 2); time.sleep(9)')"
+    program = f"""
+import os, time, rowspace.cli
+from rowspace.__main__ import main
+
+rowspace.cli.main = lambda: {broken_off}
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
+
+
 # A command that is stopped by Ctrl-C ends with 130, and one that is not let go on with 1.
 @pytest.mark.parametrize(("cause", "raised"), [(KeyboardInterrupt, KeyboardInterrupt), (EOFError, typer.Exit)])
 def test_a_question_that_is_not_answered(monkeypatch, cause, raised):
@@ -233,3 +247,32 @@ def test_an_interrupt_while_something_is_made_of_text_is_one_as_well(tmp_path):
     command = [sys.executable, "-m", "interrupted", "wait"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
+
+
+IN_A_FINALIZER = """
+import os, sys, time
+import typer
+from rowspace.cli.process import Program, prepare
+
+app = typer.Typer(cls=Program)
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), int(sys.argv[1]))
+        for _ in range(9): ...
+
+@app.callback(invoke_without_command=True)
+def go_on():
+    Finalized()
+    time.sleep(2)
+
+prepare()
+app([])
+"""
+
+
+@pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "Interrupted.\n"), (signal.SIGTERM, "")])
+def test_a_signal_in_a_finalizer_ends_the_command_all_the_same(number, said):
+    command = [sys.executable, "-c", IN_A_FINALIZER, str(int(number))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (128 + number, said)

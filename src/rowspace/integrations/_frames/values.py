@@ -36,9 +36,14 @@ def is_list(type_: Any) -> bool:
 
 
 def plain(array: Any) -> Any:
-    """Return an array without a dictionary, and with times in microseconds: nanoseconds have no type in Python."""
+    """Return an array without a dictionary, with times in microseconds and UUIDs as text.
+
+    Nanoseconds have no type in Python, and what Arrow casts of a UUID are its bytes.
+    """
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
+    if getattr(array.type, "extension_name", None) == "arrow.uuid":
+        return pa.array([one and str(one) for one in array.to_pylist()], pa.string())
     if getattr(array.type, "unit", None) != "ns":
         return array
     if pa.types.is_timestamp(array.type):

@@ -120,5 +120,7 @@ def refuse_unknown(given: Mapping[str, Any], *, known: Collection[str] = ()) -> 
     """
     unknown = [name for name in given if name not in known]
     if unknown:
-        message = f"The store does not know {', '.join(unknown)}: leave it out."
+        # To leave out what was meant for a filter would be no help.
+        hint = f"there are {', '.join(sorted(known))}" if known else "leave it out"
+        message = f"The store does not know {', '.join(unknown)}: {hint}."
         raise ConfigurationError(message)

@@ -23,12 +23,12 @@ __all__ = ["Scored", "SearchingStore"]
 Scored = list[tuple[Document, float]]
 Mode = Literal["vector", "mmr", "hybrid"]
 
-_BY_VECTOR = frozenset(SearchOptions.__annotations__) - {"with_embedding"} | {"k", "where"}
-#: The keywords of each mode; they are those of the repositories.
+_BY_VECTOR = frozenset(SearchOptions.__annotations__) - {"with_embedding"} | {"k", "filter"}
+#: The keywords of each mode; but for the filter they are those of the repositories.
 _KNOWN: dict[Mode, frozenset[str]] = {
     "vector": _BY_VECTOR,
     "mmr": _BY_VECTOR | {"fetch_k", "lambda_mult"},
-    "hybrid": frozenset({"k", "where", "fusion", "exact", "settings"}),
+    "hybrid": frozenset({"k", "filter", "fusion", "exact", "settings"}),
 }
 
 
@@ -46,55 +46,55 @@ class SearchingStore(StoreBase):
             EmbedderMismatch: the collection was filled by another embedder.
             InvalidFilter, InvalidSetting: the filter is malformed; a number is out of range.
         """
-        return documents_of(self._search(query, "vector", k=k, where=filter, **more))
+        return documents_of(self._search(query, "vector", more, k=k, where=filter))
 
     async def asimilarity_search(
         self, query: str, k: int = 4, filter: Where | None = None, **more: Any
     ) -> list[Document]:
         """Return the k nearest documents to a text, nearest first."""
-        return documents_of(await self._asearch(query, "vector", k=k, where=filter, **more))
+        return documents_of(await self._asearch(query, "vector", more, k=k, where=filter))
 
     def similarity_search_with_score(self, query: str, k: int = 4, filter: Where | None = None, **more: Any) -> Scored:
         """Return the k nearest documents to a text with their distances, nearest first."""
-        return scored(self._search(query, "vector", k=k, where=filter, **more))
+        return scored(self._search(query, "vector", more, k=k, where=filter))
 
     async def asimilarity_search_with_score(
         self, query: str, k: int = 4, filter: Where | None = None, **more: Any
     ) -> Scored:
         """Return the k nearest documents to a text with their distances, nearest first."""
-        return scored(await self._asearch(query, "vector", k=k, where=filter, **more))
+        return scored(await self._asearch(query, "vector", more, k=k, where=filter))
 
     def similarity_search_by_vector(
         self, embedding: Any, k: int = 4, filter: Where | None = None, **more: Any
     ) -> list[Document]:
         """Return the k nearest documents to a vector, nearest first."""
-        return documents_of(self._search_by(embedding, k=k, where=filter, **more))
+        return documents_of(self._search_by(embedding, "vector", more, k=k, where=filter))
 
     async def asimilarity_search_by_vector(
         self, embedding: Any, k: int = 4, filter: Where | None = None, **more: Any
     ) -> list[Document]:
         """Return the k nearest documents to a vector, nearest first."""
-        return documents_of(await self._asearch_by(embedding, k=k, where=filter, **more))
+        return documents_of(await self._asearch_by(embedding, "vector", more, k=k, where=filter))
 
     def similarity_search_with_score_by_vector(
         self, embedding: Any, k: int = 4, filter: Where | None = None, **more: Any
     ) -> Scored:
         """Return the k nearest documents to a vector with their distances, nearest first."""
-        return scored(self._search_by(embedding, k=k, where=filter, **more))
+        return scored(self._search_by(embedding, "vector", more, k=k, where=filter))
 
     async def asimilarity_search_with_score_by_vector(
         self, embedding: Any, k: int = 4, filter: Where | None = None, **more: Any
     ) -> Scored:
         """Return the k nearest documents to a vector with their distances, nearest first."""
-        return scored(await self._asearch_by(embedding, k=k, where=filter, **more))
+        return scored(await self._asearch_by(embedding, "vector", more, k=k, where=filter))
 
     def hybrid_search(self, query: str, k: int = 4, filter: Where | None = None, **more: Any) -> list[Document]:
         """Return the k best documents by vector and by keyword, best first; see `hybrid_search_with_score`."""
-        return documents_of(self._search(query, "hybrid", k=k, where=filter, **more))
+        return documents_of(self._search(query, "hybrid", more, k=k, where=filter))
 
     async def ahybrid_search(self, query: str, k: int = 4, filter: Where | None = None, **more: Any) -> list[Document]:
         """Return the k best documents by vector and by keyword, best first; see `hybrid_search_with_score`."""
-        return documents_of(await self._asearch(query, "hybrid", k=k, where=filter, **more))
+        return documents_of(await self._asearch(query, "hybrid", more, k=k, where=filter))
 
     def hybrid_search_with_score(
         self, query: str, k: int = 4, filter: Where | None = None, *, fusion: Fusion | FusionMethod = "rrf", **more: Any
@@ -108,13 +108,13 @@ class SearchingStore(StoreBase):
             fusion: `rrf`, `weighted`, or a `rowspace.Fusion` with weights and numbers of candidates.
             more: `exact`, `settings`.
         """
-        return scored(self._search(query, "hybrid", k=k, where=filter, fusion=fusion, **more), "score")
+        return scored(self._search(query, "hybrid", more, k=k, where=filter, fusion=fusion), "score")
 
     async def ahybrid_search_with_score(
         self, query: str, k: int = 4, filter: Where | None = None, *, fusion: Fusion | FusionMethod = "rrf", **more: Any
     ) -> Scored:
         """Return the k best documents by vector and by keyword with their scores; see `hybrid_search_with_score`."""
-        return scored(await self._asearch(query, "hybrid", k=k, where=filter, fusion=fusion, **more), "score")
+        return scored(await self._asearch(query, "hybrid", more, k=k, where=filter, fusion=fusion), "score")
 
     def search(self, query: str, search_type: str, **more: Any) -> list[Document]:
         """Return documents by `similarity`, `similarity_score_threshold`, `mmr` or `hybrid`."""
@@ -133,22 +133,22 @@ class SearchingStore(StoreBase):
         score = self._relevance_of(await self._aready())
         return [(document, score(distance)) for document, distance in found]
 
-    def _search(self, query: str, mode: Mode, **more: Any) -> list[SearchHit]:
+    def _search(self, query: str, mode: Mode, more: dict[str, Any], **options: Any) -> list[SearchHit]:
         refuse_unknown(more, known=_KNOWN[mode])
         # Outside of the transaction, so that no connection waits for the embedder.
-        return self._find(embed_query(self._needed_embedder(), query), mode, query, more)
+        return self._find(embed_query(self._needed_embedder(), query), mode, query, options | more)
 
-    async def _asearch(self, query: str, mode: Mode, **more: Any) -> list[SearchHit]:
+    async def _asearch(self, query: str, mode: Mode, more: dict[str, Any], **options: Any) -> list[SearchHit]:
         refuse_unknown(more, known=_KNOWN[mode])
-        return await self._afind(await aembed_query(self._needed_embedder(), query), mode, query, more)
+        return await self._afind(await aembed_query(self._needed_embedder(), query), mode, query, options | more)
 
-    def _search_by(self, vector: Any, mode: Mode = "vector", **more: Any) -> list[SearchHit]:
+    def _search_by(self, vector: Any, mode: Mode, more: dict[str, Any], **options: Any) -> list[SearchHit]:
         refuse_unknown(more, known=_KNOWN[mode])
-        return self._find(vector, mode, None, more)
+        return self._find(vector, mode, None, options | more)
 
-    async def _asearch_by(self, vector: Any, mode: Mode = "vector", **more: Any) -> list[SearchHit]:
+    async def _asearch_by(self, vector: Any, mode: Mode, more: dict[str, Any], **options: Any) -> list[SearchHit]:
         refuse_unknown(more, known=_KNOWN[mode])
-        return await self._afind(vector, mode, None, more)
+        return await self._afind(vector, mode, None, options | more)
 
     def _find(self, vector: Any, mode: Mode, text: str | None, options: dict[str, Any]) -> list[SearchHit]:
         self._ready()

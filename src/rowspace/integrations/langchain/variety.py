@@ -38,7 +38,7 @@ class VarietyStore(SearchingStore):
             filter: a metadata filter, or conditions on `Document`.
             more: the keywords of every search by vector.
         """
-        return documents_of(self._search(query, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more)))
+        return documents_of(self._search(query, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
     async def amax_marginal_relevance_search(
         self,
@@ -50,7 +50,7 @@ class VarietyStore(SearchingStore):
         **more: Any,
     ) -> list[Document]:
         """Return k documents near to a text that are not all alike."""
-        return documents_of(await self._asearch(query, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more)))
+        return documents_of(await self._asearch(query, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
     def max_marginal_relevance_search_with_score(
         self,
@@ -62,7 +62,7 @@ class VarietyStore(SearchingStore):
         **more: Any,
     ) -> Scored:
         """Return k documents near to a text that are not all alike, with their distances."""
-        return scored(self._search(query, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more)))
+        return scored(self._search(query, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
     async def amax_marginal_relevance_search_with_score(
         self,
@@ -74,7 +74,7 @@ class VarietyStore(SearchingStore):
         **more: Any,
     ) -> Scored:
         """Return k documents near to a text that are not all alike, with their distances."""
-        return scored(await self._asearch(query, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more)))
+        return scored(await self._asearch(query, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
     def max_marginal_relevance_search_by_vector(
         self,
@@ -86,7 +86,7 @@ class VarietyStore(SearchingStore):
         **more: Any,
     ) -> list[Document]:
         """Return k documents near to a vector that are not all alike."""
-        return documents_of(self._search_by(embedding, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more)))
+        return documents_of(self._search_by(embedding, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
     async def amax_marginal_relevance_search_by_vector(
         self,
@@ -98,7 +98,7 @@ class VarietyStore(SearchingStore):
         **more: Any,
     ) -> list[Document]:
         """Return k documents near to a vector that are not all alike."""
-        return documents_of(await self._asearch_by(embedding, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more)))
+        return documents_of(await self._asearch_by(embedding, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
     def max_marginal_relevance_search_with_score_by_vector(
         self,
@@ -110,7 +110,7 @@ class VarietyStore(SearchingStore):
         **more: Any,
     ) -> Scored:
         """Return k documents near to a vector that are not all alike, with their distances."""
-        return scored(self._search_by(embedding, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more)))
+        return scored(self._search_by(embedding, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
     async def amax_marginal_relevance_search_with_score_by_vector(
         self,
@@ -122,9 +122,9 @@ class VarietyStore(SearchingStore):
         **more: Any,
     ) -> Scored:
         """Return k documents near to a vector that are not all alike, with their distances."""
-        return scored(await self._asearch_by(embedding, "mmr", **_wanted(k, fetch_k, lambda_mult, filter, more)))
+        return scored(await self._asearch_by(embedding, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
 
-def _wanted(k: int, fetch_k: int, lambda_mult: float, where: Where | None, more: dict[str, Any]) -> dict[str, Any]:
+def _wanted(k: int, fetch_k: int, lambda_mult: float, where: Where | None) -> dict[str, Any]:
     # LangChain's default of 20 candidates must not refuse a k above it.
-    return {"k": k, "fetch_k": max(k, fetch_k), "lambda_mult": lambda_mult, "where": where, **more}
+    return {"k": k, "fetch_k": max(k, fetch_k), "lambda_mult": lambda_mult, "where": where}

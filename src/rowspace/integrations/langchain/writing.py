@@ -132,7 +132,7 @@ class WritingStore(StoreBase):
         Raises:
             ConfigurationError: neither is given, or both; `delete_collection` deletes everything.
         """
-        refuse_unknown(unknown, known={"collection_only"})
+        refuse_unknown(unknown, known={"ids", "filter", "collection_only"})
         _one_of(ids, filter)
         self._ready()
         self._service.delete(self.collection_name, _texts(ids or ()), where=filter)  # type: ignore[arg-type]
@@ -140,7 +140,7 @@ class WritingStore(StoreBase):
 
     async def adelete(self, ids: list[str] | None = None, *, filter: Where | None = None, **unknown: Any) -> bool:
         """Delete documents by id or by a metadata filter; see `delete`."""
-        refuse_unknown(unknown, known={"collection_only"})
+        refuse_unknown(unknown, known={"ids", "filter", "collection_only"})
         _one_of(ids, filter)
         await self._aready()
         await self._aservice.delete(self.collection_name, _texts(ids or ()), where=filter)  # type: ignore[arg-type]

@@ -86,5 +86,5 @@ def test_the_dimension_of_a_new_collection():
 
 def test_keywords_that_nobody_knows_are_named():
     refuse_unknown({"a": 1}, known={"a"})
-    with pytest.raises(ConfigurationError, match="does not know a, b"):
+    with pytest.raises(ConfigurationError, match="does not know a, b: leave it out"):
         refuse_unknown({"a": 1, "b": 2})
