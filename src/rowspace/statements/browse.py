@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from rowspace.statements.keyed import text_of, value_at
 from rowspace.statements.search import Target, number
 
-__all__ = ["Key", "distinct", "facet", "stats"]
+__all__ = ["Key", "distinct", "facet", "is_used", "stats"]
 
 _NULL = literal_column("'null'::jsonb", JSONB())
 _ONE = literal_column("1", BigInteger())
@@ -168,3 +168,8 @@ def stats(target: Target[Any], key: Key, where: Sequence[ColumnElement[bool]] = 
         select(value).order_by(*by).limit(number(1)).scalar_subquery() for by in (order, [one.desc() for one in order])
     ]
     return select(*counts, *ends).select_from(target.model).where(*target.in_scope(), *where)
+
+
+def is_used(key: Key) -> Select[Any]:
+    """Select whether any row has a value of a key, NULL where there are no rows; costs a pass over them."""
+    return select(func.bool_or(key.present().is_not(None)))

@@ -26,7 +26,10 @@ def collection(database, vectors):
     """A collection of 2,000 documents without indexes, gone afterwards."""
     with database.begin() as session:
         made = CollectionRepository(session).create(uuid4().hex, DIMENSION, index=HNSW(quantize="bit"))
-        rows = ({"id": str(n), "content": "text", "embedding": vector} for n, vector in enumerate(vectors))
+        rows = (
+            {"id": str(n), "content": "text", "embedding": vector, "meta": {"tenant": n % 9}}
+            for n, vector in enumerate(vectors)
+        )
         DocumentRepository(session, made).upsert(rows)
         session.execute(text(f"ANALYZE {made.partition}"))
     yield made
@@ -54,6 +57,11 @@ def test_cluster(rowspace, collection):
     refused = rowspace("index", "cluster", collection.name, "a..b")
     assert refused.exit_code != 0
     assert "'a..b'" in refused.stderr
+    mistyped = rowspace("index", "cluster", collection.name, "tennant")
+    assert (mistyped.exit_code, mistyped.stderr.splitlines()[0]) == (
+        1,
+        "Error: No row has the key 'tennant': there is nothing to put together.",
+    )
 
 
 def test_build_status_reindex_and_drop(rowspace, collection):

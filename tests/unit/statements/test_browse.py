@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql
 
 from rowspace.distance import Distance
 from rowspace.models import Document
-from rowspace.statements.browse import Key, distinct, facet, stats
+from rowspace.statements.browse import Key, distinct, facet, is_used, stats
 from rowspace.statements.search import Target
 
 TARGET = Target(Document, "embedding", Distance.COSINE, 3, (("collection_id", 7),))
@@ -32,7 +32,7 @@ def test_whatever_is_read_is_of_the_collection_and_meets_the_conditions(key):
 
 def test_a_key_travels_as_a_parameter():
     evil = Key(Document, "meta", ("x') OR ('1'='1",))
-    for statement in (facet(TARGET, evil, 3), distinct(TARGET, evil, 3), stats(TARGET, evil)):
+    for statement in (facet(TARGET, evil, 3), distinct(TARGET, evil, 3), stats(TARGET, evil), is_used(evil)):
         assert evil.path[0] not in sql(statement)
 
 

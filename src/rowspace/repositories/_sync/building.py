@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm.attributes import set_committed_value
 
 from rowspace.diagnosis import IndexStatus, WatchBuild
-from rowspace.errors import CollectionNotFound, mapped_errors
+from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.background import line_of, run_watched
@@ -39,6 +39,7 @@ from rowspace.repositories.building import (
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.schemas import schemas_of
 from rowspace.statements import catalog, documents
+from rowspace.statements.browse import Key, is_used
 from rowspace.statements.indexing import build_settings
 
 __all__ = ["IndexBuilder"]
@@ -232,14 +233,27 @@ class IndexBuilder:
             maintenance_work_mem: memory of the sort and of each build, such as "1GB"; None leaves the server's value.
 
         Raises:
-            ConfigurationError: the model has no such column, or somebody else is building indexes of the table.
+            ConfigurationError: the model has no such column, none of the rows has the metadata key, or somebody else is
+                building indexes of the table.
             InvalidFilter: the metadata key is malformed.
             InvalidSetting: a setting that cannot be.
             TransactionConflict: transactions that have read or written the table stayed open for two minutes.
         """
-        settings = build_settings(maintenance_work_mem, None)
-        self._run(partial(clustering, key=key_of(self._model, key)), settings, None)
+        by, settings = key_of(self._model, key), build_settings(maintenance_work_mem, None)
+        if by.path:
+            self._refuse_unused(by)
+        self._run(partial(clustering, key=by), settings, None)
         return self.status()
+
+    def _refuse_unused(self, key: Key) -> None:
+        """Refuse a metadata key that none of the rows has: by a mistyped one they would all be written for nothing."""
+        own = [Document.collection_id == self._over.id] if isinstance(self._over, Collection) else []
+        with mapped_errors():
+            with self._engine.connect() as connection:
+                used = connection.scalar(is_used(key).where(*own))
+        if used is False:
+            message = f"No row has the key {'.'.join(key.path)!r}: there is nothing to put together."
+            raise ConfigurationError(message)
 
     def _facts(self, connection: Any) -> list[catalog.IndexFact]:
         return catalog.facts_of(connection.execute(catalog.index_facts(*self._table)))

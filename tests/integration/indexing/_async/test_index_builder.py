@@ -433,6 +433,13 @@ async def test_a_malformed_key_is_refused_before_the_server_is_asked(database, f
         await AsyncIndexBuilder(database.engine, collection).cluster("a..b")
 
 
+async def test_a_key_that_no_row_has_is_refused_before_the_table_is_written(database, fill):
+    builder = AsyncIndexBuilder(database.engine, await fill(None, rows=1))
+    with pytest.raises(ConfigurationError, match=r"^No row has the key 'a\.b': there is nothing to put together\.$"):
+        await builder.cluster("a.b")
+    await AsyncIndexBuilder(database.engine, await fill(None, rows=0)).cluster("a.b")
+
+
 async def test_the_rows_of_a_model_in_the_order_of_a_column(database, vectors):
     class Own(DeclarativeBase):
         pass

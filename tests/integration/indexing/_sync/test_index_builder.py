@@ -431,6 +431,13 @@ def test_a_malformed_key_is_refused_before_the_server_is_asked(database, fill):
         IndexBuilder(database.engine, collection).cluster("a..b")
 
 
+def test_a_key_that_no_row_has_is_refused_before_the_table_is_written(database, fill):
+    builder = IndexBuilder(database.engine, fill(None, rows=1))
+    with pytest.raises(ConfigurationError, match=r"^No row has the key 'a\.b': there is nothing to put together\.$"):
+        builder.cluster("a.b")
+    IndexBuilder(database.engine, fill(None, rows=0)).cluster("a.b")
+
+
 def test_the_rows_of_a_model_in_the_order_of_a_column(database, vectors):
     class Own(DeclarativeBase):
         pass
