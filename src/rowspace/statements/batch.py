@@ -91,7 +91,7 @@ def nearest_many(
     return _hits(_given(target), target, shape, where)
 
 
-def nearest_keys(target: Target[Any], shape: Nearest, where: Where = (), *, found_once: bool = False) -> Select[Any]:
+def nearest_keys(target: Target[Any], shape: Nearest, where: Where, *, found_once: bool) -> Select[Any]:
     """Select the same as `nearest_many` with the columns of `key_columns` in place of the row."""
     queries = _given(target)
     if found_once:
@@ -122,7 +122,7 @@ def similar_to(
     return _hits(_stored(target), target, shape, where, but_for=[not_(_is_key(target, target.model))])
 
 
-def count_many(target: Target[Any], shape: Nearest, where: Where = (), *, stored: bool = False) -> Select[int, int]:
+def count_many(target: Target[Any], shape: Nearest, where: Where = (), *, stored: bool) -> Select[int, int]:
     """Select position and number of the rows that the scan of each query gave, before the maximum distance.
 
     Fewer than k means that the scan gave up, not the range. With `stored` for `similar_to`, else for `nearest_many`.
@@ -137,7 +137,7 @@ def count_many(target: Target[Any], shape: Nearest, where: Where = (), *, stored
     )
 
 
-def are_up_to(target: Target[Any], most: ColumnElement[int], where: Where = ()) -> Select[bool]:
+def are_up_to(target: Target[Any], most: ColumnElement[int], where: Where) -> Select[bool]:
     """Select whether no more rows match than `most`; costs no more than finding one more than so many."""
     rows: Any = select(literal_column("1")).select_from(target.model).where(*target.under(where))
     return select(func.count() <= most).select_from(rows.limit(most + literal_column("1")).subquery())

@@ -150,7 +150,7 @@ def indexed_keys(collection_id: int) -> Select[list[str]]:
 _DIGEST = func.encode(func.sha256(func.convert_to(Document.content, "UTF8")), "hex")
 
 
-def set_metadata(collection_id: int, *, compared: bool = False) -> Update:
+def set_metadata(collection_id: int, *, compared: bool) -> Update:
     """Replace the metadata of a document: the parameters of each are `the_id`, `meta` and if compared `digest`."""
     conditions = [Document.id == bindparam("the_id"), *([bindparam("digest") == _DIGEST] if compared else [])]
     return update(Document).where(*matching(collection_id, conditions)).values({Document.meta: bindparam("meta")})

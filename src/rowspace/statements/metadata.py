@@ -27,7 +27,7 @@ from rowspace.statements.search import Target
 __all__ = ["key_kinds"]
 
 
-def key_kinds(target: Target[Any], metadata: Any, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+def key_kinds(target: Target[Any], metadata: Any, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     """Select each key, the kind of its values, and three truths about those that are numbers.
 
     Whether all are whole and fit into 64 bits, whether they do so without a sign, and whether there is a whole one that
