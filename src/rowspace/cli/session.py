@@ -1,10 +1,11 @@
-"""What a command works with: the database of the settings, opened for its duration, and a document service."""
+"""What a command works with, for its duration: the database of the settings, a document service, an embedder."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,6 +13,7 @@ import typer
 from rowspace.cli.process import unhurried
 from rowspace.cli.settings import Settings
 from rowspace.errors import CollectionNotFound
+from rowspace.integrations._embedders import embedder_of
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "collection_hint",
     "embedded_url",
+    "embedder_for",
     "one_transaction",
     "open_database",
     "place_of",
@@ -97,6 +100,18 @@ def service(settings: Settings, embedder: Any = None) -> Iterator[DocumentServic
 
     with open_database(settings) as database, suggestions(database):
         yield DocumentService(database, embedder)
+
+
+@contextmanager
+def embedder_for(name: str, processes: int) -> Iterator[Any]:
+    """Yield the embedder of a name; with more than one process, each has an instance of its own."""
+    if processes == 1:
+        yield embedder_of(name)
+        return
+    from rowspace.integrations.embedding import ParallelEmbedder
+
+    with ParallelEmbedder(partial(embedder_of, name), processes=processes) as made:
+        yield made
 
 
 @contextmanager
