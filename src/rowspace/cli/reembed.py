@@ -8,7 +8,7 @@ import typer
 
 from rowspace.cli.console import progress_of
 from rowspace.cli.process import ExitCode, say
-from rowspace.cli.session import embedder_for, open_database, settings_of, suggestions
+from rowspace.cli.session import embedder_for, open_database, settings_of
 from rowspace.integrations._progress import plural
 
 __all__ = ["reembed"]
@@ -47,7 +47,7 @@ def reembed(
         message = "it drops what was made, and makes nothing: leave --embedder, --index and --processes out."
         raise typer.BadParameter(message, param_hint="--abandon")
     settings = settings_of(context)
-    with open_database(settings) as database, suggestions(database):
+    with open_database(settings) as database:
         if abandon:
             with database.begin() as session:
                 ReembedRepository(session, CollectionRepository(session).get(name)).abandon()

@@ -10,7 +10,7 @@ import typer
 
 from rowspace.cli.console import measure, print_hits, print_rows
 from rowspace.cli.process import say
-from rowspace.cli.session import open_database, service, settings_of, suggestions
+from rowspace.cli.session import open_database, service, settings_of
 from rowspace.errors import EmbedderMismatch
 from rowspace.integrations._embedders import embedder_of
 from rowspace.integrations._explained import sentence_of
@@ -161,5 +161,5 @@ def _print(hits: list[SearchHit], mode: str, *, as_json: bool) -> None:
 def _print_sql(settings: Settings, name: str, request: SearchRequest) -> None:
     from rowspace.cli.sql import search_sql
 
-    with open_database(settings) as database, suggestions(database):
+    with open_database(settings) as database:
         print(search_sql(database, name, request))  # noqa: T201

@@ -29,7 +29,6 @@ __all__ = [
     "place_of",
     "service",
     "settings_of",
-    "suggestions",
 ]
 
 
@@ -41,17 +40,21 @@ def settings_of(context: typer.Context) -> Settings:
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
-    """Open the database of the settings; the embedded server, where it is one, stops at the end."""
+    """Open the database of the settings; the embedded server, where it is one, stops at the end.
+
+    Whoever mistyped the name of a collection is told which one they may have meant.
+    """
     from rowspace import Database
 
     if settings.database is not None:
         # Of the program around: a URL says nothing of its connections' search path, nor of who makes them.
-        yield settings.database
+        with _suggestions(settings.database):
+            yield settings.database
         return
     given = _given_url(settings)
     with embedded_url(settings) if given is None else nullcontext(given) as url:
         options: dict[str, Any] = {"schema": settings.database_schema, "connect_args": _connect_args(url)}
-        with Database.open(url, **options) as database:
+        with Database.open(url, **options) as database, _suggestions(database):
             yield database
 
 
@@ -98,7 +101,7 @@ def service(settings: Settings, embedder: Any = None) -> Iterator[DocumentServic
     """Open the database of the settings and yield a document service on it."""
     from rowspace import DocumentService
 
-    with open_database(settings) as database, suggestions(database):
+    with open_database(settings) as database:
         yield DocumentService(database, embedder)
 
 
@@ -115,8 +118,7 @@ def embedder_for(name: str, processes: int) -> Iterator[Any]:
 
 
 @contextmanager
-def suggestions(database: Database) -> Iterator[None]:
-    """Tell whoever mistyped the name of a collection which one they may have meant."""
+def _suggestions(database: Database) -> Iterator[None]:
     from rowspace import CollectionRepository
 
     try:
