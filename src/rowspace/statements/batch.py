@@ -7,7 +7,6 @@ planned once, whereas a UNION ALL of as many searches is planned as many times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -36,6 +35,7 @@ from rowspace.statements.search import (
     DISTANCE,
     Nearest,
     Target,
+    Where,
     at_least,
     at_most,
     by_comparison,
@@ -59,7 +59,6 @@ __all__ = [
 ]
 
 M = TypeVar("M")
-Where = Sequence[ColumnElement[bool]]
 
 #: The parameter with the queries.
 QUERIES = "rowspace_queries"
