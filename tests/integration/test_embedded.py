@@ -19,6 +19,7 @@ import psutil
 import psycopg
 import pytest
 
+from rowspace import Database
 from rowspace.embedded import EmbeddedServer, _places, _watching, _wheel
 from rowspace.errors import StoreUnavailable
 from rowspace.testing.server import scratch_server
@@ -38,6 +39,14 @@ def test_what_does_not_start_says_why_and_nothing_else(directory, capfd, monkeyp
     with pytest.raises(StoreUnavailable, match=r"does not start: .*could not access the server configuration file"):
         EmbeddedServer(directory)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_database_that_cannot_be_opened_leaves_no_server_behind(directory, monkeypatch):
+    monkeypatch.setenv("ROWSPACE_DATA_DIR", str(directory))
+    with pytest.raises(TypeError, match="pool_sze"):
+        Database.open(pool_sze=3)
+    assert (directory / "PG_VERSION").exists()
+    assert not (directory / "postmaster.pid").exists()
 
 
 @pytest.mark.parametrize("given", ["xx_YY.UTF-8", "C"], ids=["not installed", "of ASCII"])

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from sqlalchemy import Integer, create_engine, delete, text
+from sqlalchemy import Integer, delete, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.schema import CreateTable
 
 from rowspace import (
     HNSW,
@@ -93,20 +94,13 @@ def clustered(dice):
 @pytest.fixture(scope="session")
 def world(new_shared_database):
     vectors, queries, marks = clustered(np.random.default_rng(11))
-    url = new_shared_database()
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))
-        index = next(iter(Item.__table__.indexes))
-        Item.__table__.indexes.discard(index)
-        Base.metadata.create_all(connection)
-        Item.__table__.indexes.add(index)
-    engine.dispose()
-    with Database.open(url) as database:
+    with Database.open(new_shared_database()) as database:
         with database.begin() as session:
             session.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))
+            session.execute(CreateTable(Item.__table__))
             rows = [{mark: int(marks[mark][at]) for mark in MARKED} for at in range(ROWS)]
             Repository(session, Item).upsert({"id": at, "embedding": vectors[at], **rows[at]} for at in range(ROWS))
+            (index,) = Item.__table__.indexes
             index.create(session.connection())
             collection = CollectionRepository(session).create("items", DIMENSION, index=INDEX)
             documents = DocumentRepository(session, collection)

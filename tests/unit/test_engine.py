@@ -202,7 +202,7 @@ def test_a_schema_is_a_translation_and_leaves_the_engine_handed_in_alone():
     database = Database(engine, schema="tenant")
     assert database.engine.get_execution_options() == {"schema_translate_map": {None: "tenant"}}
     assert engine.get_execution_options() == {}
-    assert database.server is None
+    assert database.opened_with is None
 
 
 async def test_an_async_engine_may_be_handed_in():

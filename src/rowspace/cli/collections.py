@@ -10,6 +10,7 @@ import typer
 from rowspace.cli.console import print_rows
 from rowspace.cli.process import confirm, say
 from rowspace.cli.session import service, settings_of
+from rowspace.integrations._embedders import embedder_of
 from rowspace.integrations._progress import plural
 
 __all__ = ["app"]
@@ -81,8 +82,6 @@ def create(
       rowspace collections create large --dimension 3072 --quantize bit
       rowspace collections create news --key published --key author.name
     """  # noqa: D301
-    from rowspace.cli.embedders import embedder_of
-
     spec = _spec(index, distance, quantize)
     settings = settings_of(context)
     with service(settings, embedder_of(settings.embedder) if dimension is None else None) as documents:

@@ -14,7 +14,7 @@ import typer
 from rowspace.cli.console import Stopwatch, progress_of
 from rowspace.cli.process import say
 from rowspace.cli.search import json_option
-from rowspace.cli.session import open_database, settings_of, suggestions
+from rowspace.cli.session import open_database, settings_of
 from rowspace.errors import ConfigurationError
 from rowspace.integrations._ingest.formats import Format, format_of
 from rowspace.integrations._progress import Advance, plural
@@ -60,7 +60,7 @@ def export(
         message = f"{kind} goes to a file, not to standard output."
         raise typer.BadParameter(message, param_hint="FILE")
     watch = Stopwatch()
-    with open_database(settings_of(context)) as database, suggestions(database), database.begin() as session:
+    with open_database(settings_of(context)) as database, database.begin() as session:
         from rowspace import CollectionRepository, DocumentRepository
 
         # What the columns are is found out first: nobody may change it until the rows are read.

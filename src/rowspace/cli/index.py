@@ -12,11 +12,10 @@ import typer
 
 from rowspace.cli.console import bars, print_rows
 from rowspace.cli.process import confirm, fail, say
-from rowspace.cli.session import open_database, settings_of, suggestions
+from rowspace.cli.session import open_database, settings_of
 
 if TYPE_CHECKING:
     from rowspace import BuildProgress, IndexBuilder, IndexStatus
-    from rowspace.cli.settings import Settings
     from rowspace.tuning import TuningPoint
 
 __all__ = ["app", "tune"]
@@ -52,7 +51,7 @@ def build(
       rowspace index build articles --key published
     """  # noqa: D301
     options: dict[str, Any] = {"concurrently": not block_writes, "maintenance_work_mem": memory}
-    with _builder(settings_of(context), name) as builder, _bar() as progress:
+    with _builder(context, name) as builder, _bar() as progress:
         if key is not None:
             builder.create_key_index(key, **options, progress=progress)
         found = builder.create(**options, parallel_workers=workers, progress=progress)
@@ -74,7 +73,7 @@ def reindex(
     Example:
       rowspace index reindex articles --memory 2GB
     """  # noqa: D301
-    with _builder(settings_of(context), name) as builder, _bar() as progress:
+    with _builder(context, name) as builder, _bar() as progress:
         found = builder.reindex(
             concurrently=not block_writes, maintenance_work_mem=memory, parallel_workers=workers, progress=progress
         )
@@ -97,7 +96,7 @@ def cluster(
     Example:
       rowspace index cluster articles tenant --memory 2GB
     """  # noqa: D301
-    with _builder(settings_of(context), name) as builder:
+    with _builder(context, name) as builder:
         found = builder.cluster(key, maintenance_work_mem=memory)
     _print(found)
 
@@ -110,7 +109,7 @@ def repair(context: typer.Context, name: _Name, *, memory: _Memory = None) -> No
     Example:
       rowspace index repair articles
     """  # noqa: D301
-    with _builder(settings_of(context), name) as builder, _bar() as progress:
+    with _builder(context, name) as builder, _bar() as progress:
         found = builder.repair(maintenance_work_mem=memory, progress=progress)
     _print(found)
 
@@ -131,7 +130,7 @@ def status(
     """  # noqa: D301
     from rowspace import CollectionRepository, IndexBuilder
 
-    with open_database(settings_of(context)) as database, suggestions(database):
+    with open_database(settings_of(context)) as database:
         with database.begin() as session:
             collections = CollectionRepository(session)
             chosen = collections.list() if name is None else [collections.get(name)]
@@ -158,7 +157,7 @@ def drop(
       rowspace index drop articles --key published
     """  # noqa: D301
     which = "the vector index" if key is None else f"the index on {key!r}"
-    with _builder(settings_of(context), name) as builder:
+    with _builder(context, name) as builder:
         confirm(f"Drop {which} of {name!r}?", yes=yes)
         if key is None:
             builder.drop()
@@ -188,7 +187,7 @@ def tune(
     """  # noqa: D301
     from rowspace import CollectionRepository, IndexAdvisor
 
-    with open_database(settings_of(context)) as database, suggestions(database), database.begin() as session:
+    with open_database(settings_of(context)) as database, database.begin() as session:
         advisor = IndexAdvisor(session, CollectionRepository(session).get(name))
         tuning = advisor.tune(recall, k, queries=queries, progress=None if as_json else _tell)
     if as_json:
@@ -209,10 +208,10 @@ def _tell(point: TuningPoint) -> None:
 
 
 @contextmanager
-def _builder(settings: Settings, name: str) -> Iterator[IndexBuilder]:
+def _builder(context: typer.Context, name: str) -> Iterator[IndexBuilder]:
     from rowspace import CollectionRepository, IndexBuilder
 
-    with open_database(settings) as database, suggestions(database):
+    with open_database(settings_of(context)) as database:
         with database.begin() as session:
             collection = CollectionRepository(session).get(name)
         yield IndexBuilder(database.engine, collection)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rowspace.cli.console import Stopwatch, progress_of
 from rowspace.cli.process import ExitCode, say
-from rowspace.cli.session import one_transaction, open_database, settings_of
+from rowspace.cli.session import embedder_for, one_transaction, open_database, settings_of
 from rowspace.errors import ConfigurationError
 from rowspace.integrations._ingest.options import FILE, OPTIONS
 
@@ -89,13 +89,11 @@ def _wanted(file: str, options: Mapping[str, Any]) -> Ingest:
 
 def _run(wanted: Ingest, settings: Settings, collection: str | None, processes: int) -> None:
     from rowspace import DocumentService
-    from rowspace.cli.embedders import embedder_of
 
     name = settings.collection if collection is None else collection
-    embedder = None if wanted.fields.embedding else embedder_of(settings.embedder, processes=processes)
     watch = Stopwatch()
     with (
-        closing(embedder) if embedder is not None and processes > 1 else nullcontext(),
+        nullcontext() if wanted.fields.embedding else embedder_for(settings.embedder, processes) as embedder,
         wanted.opened() as source,
         open_database(settings) as database,
         # One transaction includes the creation of the collection: a bad line leaves no empty one behind.

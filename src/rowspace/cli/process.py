@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from rowspace.errors import SchemaNotReady, StoreUnavailable
 from rowspace.integrations._explained import is_explained, sentence_of
 
-__all__ = ["ExitCode", "Program", "confirm", "fail", "hang_up", "plain", "prepare", "say", "sentence_of", "unhurried"]
+__all__ = ["ExitCode", "Program", "confirm", "fail", "hang_up", "plain", "prepare", "say", "unhurried"]
 
 #: But for the tab and the line feed.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import closing, nullcontext
 from typing import Annotated
 
 import typer
 
 from rowspace.cli.console import progress_of
-from rowspace.cli.embedders import embedder_of
 from rowspace.cli.process import ExitCode, say
-from rowspace.cli.session import open_database, settings_of, suggestions
+from rowspace.cli.session import embedder_for, open_database, settings_of
 from rowspace.integrations._progress import plural
 
 __all__ = ["reembed"]
@@ -49,16 +47,15 @@ def reembed(
         message = "it drops what was made, and makes nothing: leave --embedder, --index and --processes out."
         raise typer.BadParameter(message, param_hint="--abandon")
     settings = settings_of(context)
-    with open_database(settings) as database, suggestions(database):
+    with open_database(settings) as database:
         if abandon:
             with database.begin() as session:
                 ReembedRepository(session, CollectionRepository(session).get(name)).abandon()
             say(f"{name!r} is as it was.")
             return
-        made = embedder_of(embedder or settings.embedder, processes=processes)
         try:
             with (
-                closing(made) if processes > 1 else nullcontext(),
+                embedder_for(embedder or settings.embedder, processes) as made,
                 progress_of("Embedding", then="Building the indexes and swapping") as advance,
             ):
                 info = DocumentService(database).reembed(

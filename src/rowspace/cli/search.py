@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rowspace.cli.console import measure, print_hits, print_rows
-from rowspace.cli.process import say, sentence_of
-from rowspace.cli.session import open_database, service, settings_of, suggestions
+from rowspace.cli.process import say
+from rowspace.cli.session import open_database, service, settings_of
 from rowspace.errors import EmbedderMismatch
+from rowspace.integrations._embedders import embedder_of
+from rowspace.integrations._explained import sentence_of
 
 if TYPE_CHECKING:
     from rowspace import SearchHit, SearchRequest
@@ -129,8 +131,6 @@ def json_option(given: str | None, kind: type[Any], option: str) -> Any:
 def _found(settings: Settings, name: str, request: SearchRequest) -> list[SearchHit]:
     embedder = None
     if request.vector is None and request.mode != "text":
-        from rowspace.cli.embedders import embedder_of
-
         embedder = embedder_of(settings.embedder)
     with service(settings, embedder) as documents:
         # The embedder at hand is hardly the one that made vectors which came from outside.
@@ -161,5 +161,5 @@ def _print(hits: list[SearchHit], mode: str, *, as_json: bool) -> None:
 def _print_sql(settings: Settings, name: str, request: SearchRequest) -> None:
     from rowspace.cli.sql import search_sql
 
-    with open_database(settings) as database, suggestions(database):
+    with open_database(settings) as database:
         print(search_sql(database, name, request))  # noqa: T201

@@ -1,10 +1,11 @@
-"""What a command works with: the database of the settings, opened for its duration, and a document service."""
+"""What a command works with, for its duration: the database of the settings, a document service, an embedder."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,6 +13,7 @@ import typer
 from rowspace.cli.process import unhurried
 from rowspace.cli.settings import Settings
 from rowspace.errors import CollectionNotFound
+from rowspace.integrations._embedders import embedder_of
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -21,12 +23,12 @@ if TYPE_CHECKING:
 __all__ = [
     "collection_hint",
     "embedded_url",
+    "embedder_for",
     "one_transaction",
     "open_database",
     "place_of",
     "service",
     "settings_of",
-    "suggestions",
 ]
 
 
@@ -38,17 +40,21 @@ def settings_of(context: typer.Context) -> Settings:
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
-    """Open the database of the settings; the embedded server, where it is one, stops at the end."""
+    """Open the database of the settings; the embedded server, where it is one, stops at the end.
+
+    Whoever mistyped the name of a collection is told which one they may have meant.
+    """
     from rowspace import Database
 
     if settings.database is not None:
         # Of the program around: a URL says nothing of its connections' search path, nor of who makes them.
-        yield settings.database
+        with _suggestions(settings.database):
+            yield settings.database
         return
     given = _given_url(settings)
     with embedded_url(settings) if given is None else nullcontext(given) as url:
         options: dict[str, Any] = {"schema": settings.database_schema, "connect_args": _connect_args(url)}
-        with Database.open(url, **options) as database:
+        with Database.open(url, **options) as database, _suggestions(database):
             yield database
 
 
@@ -95,13 +101,24 @@ def service(settings: Settings, embedder: Any = None) -> Iterator[DocumentServic
     """Open the database of the settings and yield a document service on it."""
     from rowspace import DocumentService
 
-    with open_database(settings) as database, suggestions(database):
+    with open_database(settings) as database:
         yield DocumentService(database, embedder)
 
 
 @contextmanager
-def suggestions(database: Database) -> Iterator[None]:
-    """Tell whoever mistyped the name of a collection which one they may have meant."""
+def embedder_for(name: str, processes: int) -> Iterator[Any]:
+    """Yield the embedder of a name; with more than one process, each has an instance of its own."""
+    if processes == 1:
+        yield embedder_of(name)
+        return
+    from rowspace.integrations.embedding import ParallelEmbedder
+
+    with ParallelEmbedder(partial(embedder_of, name), processes=processes) as made:
+        yield made
+
+
+@contextmanager
+def _suggestions(database: Database) -> Iterator[None]:
     from rowspace import CollectionRepository
 
     try:

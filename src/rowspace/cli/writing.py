@@ -5,20 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rowspace.integrations._ingest.formats import Format
+from rowspace.integrations._progress import Advance
 from rowspace.vectors import to_text
 from rowspace.wire.columns import RawColumn
 
 __all__ = ["write_lines", "write_matrix"]
 
 Part = Mapping[str, RawColumn]
-Advance = Callable[[int], None]
 
 
 def write_lines(
@@ -27,8 +27,8 @@ def write_lines(
     parts: Iterable[Part],
     *,
     dimension: int,
-    embeddings: bool = False,
-    advance: Advance = lambda _: None,
+    embeddings: bool,
+    advance: Advance,
 ) -> int:
     """Write documents as UTF-8, part by part, and return how many there were.
 
@@ -40,7 +40,7 @@ def write_lines(
     rows = 0
     for part in parts:
         if format_ is Format.JSONL:
-            out.writelines(_json_line(row).encode() for row in _rows(part, dimension))
+            out.writelines(_json_lines(part, dimension))
         else:
             # Up to Python 3.12 the module leaves a carriage return without quotes, and then refuses to read it.
             returns = any(b"\r" in part[name].data for name in ("id", "content"))
@@ -56,7 +56,7 @@ def write_matrix(matrix: BinaryIO, lines: BinaryIO, parts: Iterable[Part], *, di
     _npy_header(matrix, rows, dimension)
     for part in parts:
         matrix.write(part["embedding"].matrix(dimension).astype("<f4").tobytes())
-        write_lines(lines, Format.JSONL, [{name: part[name] for name in part if name != "embedding"}], dimension=0)
+        lines.writelines(_json_lines({name: part[name] for name in part if name != "embedding"}, dimension))
         rows += len(part["id"])
         advance(rows)
     # The header has room for any number of rows, which is known by now.
@@ -83,11 +83,11 @@ def _json_array(vector: NDArray[np.float32]) -> str:
     return to_text(vector).replace("-0,", "-0.0,").replace("-0]", "-0.0]")
 
 
-def _json_line(row: Sequence[str | None]) -> str:
-    id_, content, metadata, *embedding = row
-    vector = f', "embedding": {embedding[0]}' if embedding else ""
-    text = f'"id": {_quoted(id_)}, "content": {_quoted(content)}, "metadata": {metadata}'
-    return f"{{{text}{vector}}}\n"
+def _json_lines(part: Part, dimension: int) -> Iterator[bytes]:
+    for id_, content, metadata, *embedding in _rows(part, dimension):
+        vector = f', "embedding": {embedding[0]}' if embedding else ""
+        text = f'"id": {_quoted(id_)}, "content": {_quoted(content)}, "metadata": {metadata}'
+        yield f"{{{text}{vector}}}\n".encode()
 
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode

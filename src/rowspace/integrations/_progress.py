@@ -70,7 +70,7 @@ class ProgressLines:
         then: what is being done after that.
     """
 
-    def __init__(self, label: str, pace: Pace, say: Callable[[str], None], then: str | None = None) -> None:
+    def __init__(self, label: str, pace: Pace, say: Callable[[str], None], then: str | None) -> None:
         self._label = label
         self._then = then
         self._spoke = False

@@ -91,8 +91,8 @@ class Plan:
         encoders: Sequence[ColumnEncoder],
         names: Mapping[str, str],
         *,
-        constants: Sequence[bytes | None] | None = None,
-        made: Mapping[Column[Any], Callable[[], Any]] = MappingProxyType({}),
+        constants: Sequence[bytes | None] | None,
+        made: Mapping[Column[Any], Callable[[], Any]],
     ) -> None:
         self.merge = merge
         #: Whether a batch may be copied straight into the target.

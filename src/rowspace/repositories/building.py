@@ -27,7 +27,6 @@ __all__ = [
     "check_alone",
     "clustering",
     "creation",
-    "key_creation",
     "key_removal",
     "planned_for",
     "planned_key_of",
@@ -143,13 +142,6 @@ def removal(
         ConfigurationError: a name that is not wanted.
     """
     return [_dropped(plan, concurrently=concurrently) for plan in _chosen(wanted, names)]
-
-
-def key_creation(
-    _: Sequence[PlannedIndex], facts: Sequence[IndexFact], plan: PlannedIndex, *, concurrently: bool
-) -> list[Step]:
-    """Return the steps that make the index on a key, which nobody asks for before it is there; raises as `creation`."""
-    return creation([plan], facts, concurrently=concurrently)
 
 
 def key_removal(

@@ -254,7 +254,7 @@ def subject_of(
     return Subject(documents.target_of(over), over.index.get("method"), over, partial=partial)
 
 
-def rows_of(over: type[Any] | Collection, column: str | None = None) -> Subject[Any]:
+def rows_of(over: type[Any] | Collection, column: str | None) -> Subject[Any]:
     """Return the subject of a repository that reads and writes rows, for which any distance of an index will do.
 
     Raises:

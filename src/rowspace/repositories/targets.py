@@ -6,15 +6,16 @@ from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Table, inspect
+from sqlalchemy import Connection, Table, inspect
 from sqlalchemy.dialects.postgresql import BIT
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapper
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import declared_conditions, declared_distances, declared_index
 from rowspace.models import Collection
-from rowspace.repositories.schemas import Schemas, schema_in
+from rowspace.repositories.schemas import schema_in, schemas_of
 from rowspace.statements.search import Target
 from rowspace.types import Bit, decorated, vector_type_of
 
@@ -103,11 +104,13 @@ def table_of_model(model: type[Any]) -> Any:
     return next((table for table in mapper.tables if any(map(_is_vector, table.c))), mapper.local_table)
 
 
-def table_of(target: Target[Any], collection: Collection | None, schemas: Schemas) -> tuple[str, str | None]:
-    """Return the table that holds the rows of a target, or of a collection, and its schema."""
+def table_of(
+    target: Target[Any], collection: Collection | None, connection: Connection | AsyncConnection
+) -> tuple[str, str | None]:
+    """Return the table that holds the rows of a target, or of a collection, and its schema on a connection."""
     model: Any = target.model
     table = _table_with(model, target.column)
-    return table.name if collection is None else collection.partition, schema_in(schemas, table)
+    return table.name if collection is None else collection.partition, schema_in(schemas_of(connection), table)
 
 
 @lru_cache(512)

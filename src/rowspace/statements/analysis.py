@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, cast, func, select
+from sqlalchemy import Select, cast, func, select
 
 from rowspace.statements.browse import Key
-from rowspace.statements.search import DISTANCE, Target, distance_to, key_columns
+from rowspace.statements.search import DISTANCE, Target, Where, distance_to, key_columns
 from rowspace.types import Vector
 
 __all__ = ["distances", "keys", "statistics"]
-
-Where = Sequence[ColumnElement[bool]]
 
 
 def keys(target: Target[Any], where: Where = ()) -> Select[Any]:

@@ -7,7 +7,6 @@ planned once, whereas a UNION ALL of as many searches is planned as many times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -36,6 +35,7 @@ from rowspace.statements.search import (
     DISTANCE,
     Nearest,
     Target,
+    Where,
     at_least,
     at_most,
     by_comparison,
@@ -59,7 +59,6 @@ __all__ = [
 ]
 
 M = TypeVar("M")
-Where = Sequence[ColumnElement[bool]]
 
 #: The parameter with the queries.
 QUERIES = "rowspace_queries"
@@ -91,7 +90,7 @@ def nearest_many(
     return _hits(_given(target), target, shape, where)
 
 
-def nearest_keys(target: Target[Any], shape: Nearest, where: Where = (), *, found_once: bool = False) -> Select[Any]:
+def nearest_keys(target: Target[Any], shape: Nearest, where: Where, *, found_once: bool) -> Select[Any]:
     """Select the same as `nearest_many` with the columns of `key_columns` in place of the row."""
     queries = _given(target)
     if found_once:
@@ -122,7 +121,7 @@ def similar_to(
     return _hits(_stored(target), target, shape, where, but_for=[not_(_is_key(target, target.model))])
 
 
-def count_many(target: Target[Any], shape: Nearest, where: Where = (), *, stored: bool = False) -> Select[int, int]:
+def count_many(target: Target[Any], shape: Nearest, where: Where = (), *, stored: bool) -> Select[int, int]:
     """Select position and number of the rows that the scan of each query gave, before the maximum distance.
 
     Fewer than k means that the scan gave up, not the range. With `stored` for `similar_to`, else for `nearest_many`.
@@ -137,7 +136,7 @@ def count_many(target: Target[Any], shape: Nearest, where: Where = (), *, stored
     )
 
 
-def are_up_to(target: Target[Any], most: ColumnElement[int], where: Where = ()) -> Select[bool]:
+def are_up_to(target: Target[Any], most: ColumnElement[int], where: Where) -> Select[bool]:
     """Select whether no more rows match than `most`; costs no more than finding one more than so many."""
     rows: Any = select(literal_column("1")).select_from(target.model).where(*target.under(where))
     return select(func.count() <= most).select_from(rows.limit(most + literal_column("1")).subquery())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace.statements.keyed import text_of, value_at
-from rowspace.statements.search import Target, number
+from rowspace.statements.search import Target, Where, number
 
 __all__ = ["Key", "distinct", "facet", "is_used", "stats"]
 
@@ -102,7 +101,7 @@ def _place(number: int) -> ColumnElement[int]:
     return literal_column(f"{number:d}", Integer())
 
 
-def _values(target: Target[Any], key: Key, where: Sequence[ColumnElement[bool]]) -> Select[Any] | CompoundSelect[Any]:
+def _values(target: Target[Any], key: Key, where: Where) -> Select[Any] | CompoundSelect[Any]:
     """Select the values of a key, an array's elements in place of it, but no null, and how many rows each stands for.
 
     An element comes once for each of the different arrays that it is in. These are found first, and only they are taken
@@ -132,7 +131,7 @@ def _elements(found: CTE, key: Key, each: ColumnElement[Any]) -> Select[Any]:
     return select(value, found.c[_ROWS]).select_from(found.join(element, true())).where(~null)
 
 
-def facet(target: Target[Any], key: Key, limit: int, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+def facet(target: Target[Any], key: Key, limit: int, where: Where = ()) -> Select[Any]:
     """Select the commonest values of a key and how many rows have each; values as common as each other in order.
 
     Costs a pass over the rows that match.
@@ -148,7 +147,7 @@ def facet(target: Target[Any], key: Key, limit: int, where: Sequence[ColumnEleme
     )
 
 
-def distinct(target: Target[Any], key: Key, limit: int, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+def distinct(target: Target[Any], key: Key, limit: int, where: Where = ()) -> Select[Any]:
     """Select the different values of a key in ascending order; costs a pass over the rows that match."""
     values = _values(target, key, where).subquery("rowspace_values")
     # Not DISTINCT, which has to order by what it selects: of a vector that is how it travels.
@@ -156,7 +155,7 @@ def distinct(target: Target[Any], key: Key, limit: int, where: Sequence[ColumnEl
     return select(values.c.value).group_by(values.c.value).order_by(*order).limit(number(limit))
 
 
-def stats(target: Target[Any], key: Key, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+def stats(target: Target[Any], key: Key, where: Where = ()) -> Select[Any]:
     """Select what `rowspace.results.Stats` has of a key; costs two passes over the rows that match."""
     values = _values(target, key, where).subquery("rowspace_values")
     different = select(values.c.value).distinct().cte("rowspace_distinct")

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG
 
 from rowspace.models import Collection, Document
-from rowspace.statements.search import Target, number
+from rowspace.statements.search import Target, Where, number
 
 __all__ = [
     "by_ids",
@@ -41,8 +41,6 @@ __all__ = [
 
 #: The first half of the advisory locks of first loads; the second is the collection.
 _FIRST_LOAD = 0x526F7773
-
-Conditions = Sequence[ColumnElement[bool]]
 
 
 def collections() -> Select[Collection]:
@@ -74,7 +72,7 @@ def target_of(collection: Collection) -> Target[Document]:
     return Target(Document, "embedding", collection.metric, collection.dimension, scope, quantize)
 
 
-def matching(collection_id: int, where: Conditions) -> list[ColumnElement[bool]]:
+def matching(collection_id: int, where: Where) -> list[ColumnElement[bool]]:
     """Return the conditions of the documents of a collection that meet every other condition."""
     return [Document.collection_id == collection_id, *where]
 
@@ -89,12 +87,12 @@ def delete_ids(collection_id: int, ids: Sequence[str]) -> Delete:
     return delete(Document).where(*matching(collection_id, [Document.id == func.any(_array(ids))]))
 
 
-def delete_matching(collection_id: int, where: Conditions) -> Delete:
+def delete_matching(collection_id: int, where: Where) -> Delete:
     """Delete the documents that meet every condition."""
     return delete(Document).where(*matching(collection_id, where))
 
 
-def count(collection_id: int, where: Conditions = ()) -> Select[int]:
+def count(collection_id: int, where: Where = ()) -> Select[int]:
     """Select the number of documents that meet every condition; costs a pass over them."""
     return select(func.count()).select_from(Document).where(*matching(collection_id, where))
 
@@ -117,7 +115,7 @@ def is_empty(collection_id: int) -> Select[Any]:
     return select(~select(Document.id).where(Document.collection_id == collection_id).exists())
 
 
-def merge_metadata(collection_id: int, changes: Mapping[str, Any], where: Conditions) -> Update:
+def merge_metadata(collection_id: int, changes: Mapping[str, Any], where: Where) -> Update:
     """Set keys of the metadata of the documents that meet every condition; a None removes its key."""
     kept = {key: value for key, value in changes.items() if value is not None}
     gone = [key for key, value in changes.items() if value is None]
@@ -150,7 +148,7 @@ def indexed_keys(collection_id: int) -> Select[list[str]]:
 _DIGEST = func.encode(func.sha256(func.convert_to(Document.content, "UTF8")), "hex")
 
 
-def set_metadata(collection_id: int, *, compared: bool = False) -> Update:
+def set_metadata(collection_id: int, *, compared: bool) -> Update:
     """Replace the metadata of a document: the parameters of each are `the_id`, `meta` and if compared `digest`."""
     conditions = [Document.id == bindparam("the_id"), *([bindparam("digest") == _DIGEST] if compared else [])]
     return update(Document).where(*matching(collection_id, conditions)).values({Document.meta: bindparam("meta")})

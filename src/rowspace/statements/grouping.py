@@ -34,6 +34,7 @@ from rowspace.statements.search import (
     DISTANCE,
     Nearest,
     Target,
+    Where,
     approximate_distance,
     at_least,
     by_comparison,
@@ -112,7 +113,7 @@ def grouped(
     target: Target[M],
     by: GroupKey,
     grouping: Grouping,
-    where: Sequence[ColumnElement[bool]] = (),
+    where: Where = (),
     *,
     shape: Nearest = _PLAIN,
 ) -> Select[int, Any, M, float, int, float]:
@@ -139,7 +140,7 @@ def _key(index: int) -> str:
     return f"rowspace_key_{index}"
 
 
-def _best(target: Target[Any], by: GroupKey, grouping: Grouping, where: Sequence[ColumnElement[bool]]) -> Subquery:
+def _best(target: Target[Any], by: GroupKey, grouping: Grouping, where: Where) -> Subquery:
     found = _candidates(target, by, grouping, where)
     group, distance = found.c[_GROUP], found.c[DISTANCE]
     # Under a condition that leaves one group, the order of the distance is that of the vector index.
@@ -160,9 +161,7 @@ def _best(target: Target[Any], by: GroupKey, grouping: Grouping, where: Sequence
     return select(*ranked.c, place).where(kept).subquery("rowspace_best")
 
 
-def _candidates(
-    target: Target[Any], by: GroupKey, grouping: Grouping, where: Sequence[ColumnElement[bool]]
-) -> Subquery:
+def _candidates(target: Target[Any], by: GroupKey, grouping: Grouping, where: Where) -> Subquery:
     distance = distance_to(target)
     keys = [key.label(_key(index)) for index, key in enumerate(inspect(target.model).primary_key)]
     found = (

@@ -121,7 +121,7 @@ class Asked:
 
     name: str
     table: str
-    indexes: Sequence[PlannedIndex] = ()
+    indexes: Sequence[PlannedIndex]
     dimensions: Mapping[str, int] = field(default_factory=dict)
     command: str | None = None
     schema: str | None = None

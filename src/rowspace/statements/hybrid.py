@@ -8,7 +8,7 @@ Source of reciprocal rank fusion: Cormack, Clarke, Buettcher, SIGIR 2009.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
@@ -18,7 +18,15 @@ from sqlalchemy.orm import defer
 from rowspace.errors import InvalidSetting
 from rowspace.settings import check_count, check_number
 from rowspace.statements.eager import apart
-from rowspace.statements.search import DISTANCE, approximate_distance, by_comparison, distance_to, first_of, number
+from rowspace.statements.search import (
+    DISTANCE,
+    Where,
+    approximate_distance,
+    by_comparison,
+    distance_to,
+    first_of,
+    number,
+)
 from rowspace.statements.text import (
     MAX_RANKED,
     TEXT_RANK,
@@ -118,7 +126,7 @@ class HybridSearch:
     highlight: bool = False
 
 
-def hybrid(target: TextTarget[M], shape: HybridSearch, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+def hybrid(target: TextTarget[M], shape: HybridSearch, where: Where = ()) -> Select[Any]:
     """Select the k rows of the highest score, with distance, text rank, score and the vector side's candidates.
 
     Costs a scan of the vector index, one of the text index with a tsvector for each row that matches, and k rows.
@@ -140,7 +148,7 @@ def hybrid(target: TextTarget[M], shape: HybridSearch, where: Sequence[ColumnEle
     )
 
 
-def _vector_side(target: TextTarget[Any], shape: HybridSearch, where: Sequence[ColumnElement[bool]]) -> CTE:
+def _vector_side(target: TextTarget[Any], shape: HybridSearch, where: Where) -> CTE:
     nearest = _nearest(target, shape, where).subquery("rowspace_nearest")
     # Numbered outside: an index scan in relaxed_order is not quite in order.
     place = func.row_number().over(order_by=[nearest.c[DISTANCE], *_keys(target, nearest)])
@@ -149,7 +157,7 @@ def _vector_side(target: TextTarget[Any], shape: HybridSearch, where: Sequence[C
     return select(*nearest.c, place.label(_PLACE), *_share(shape, value)).cte("rowspace_by_vector")
 
 
-def _nearest(target: TextTarget[Any], shape: HybridSearch, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
+def _nearest(target: TextTarget[Any], shape: HybridSearch, where: Where) -> Select[Any]:
     distance = distance_to(target.target)
     found = (
         select(*target.keys, distance.label(DISTANCE))
@@ -165,7 +173,7 @@ def _nearest(target: TextTarget[Any], shape: HybridSearch, where: Sequence[Colum
     return select(*rough.c).order_by(rough.c[DISTANCE], *_keys(target, rough)).limit(number(shape.fetch_k))
 
 
-def _text_side(target: TextTarget[Any], shape: HybridSearch, where: Sequence[ColumnElement[bool]]) -> CTE:
+def _text_side(target: TextTarget[Any], shape: HybridSearch, where: Where) -> CTE:
     search = TextSearch(shape.fetch_k, shape.max_ranked)
     # A row without a vector has no distance, and could not be found by it.
     matches = text_candidates(target, search, [*where, *target.target.with_vector()]).subquery("rowspace_matches")

@@ -6,7 +6,7 @@ rows, which an index with that order answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import dropwhile
@@ -35,7 +35,7 @@ from rowspace.errors import ConfigurationError
 from rowspace.statements.browse import Key
 from rowspace.statements.eager import apart
 from rowspace.statements.keyed import beginning, number_and_text, text_of, value_and_text
-from rowspace.statements.search import Target, key_columns, number, planned_for
+from rowspace.statements.search import Target, Where, key_columns, number, planned_for
 
 __all__ = ["After", "Listing", "Part", "parts", "rows", "scroll"]
 
@@ -116,7 +116,7 @@ def parts(listing: Listing[Any], after: After | None = None) -> Iterator[Part]:
     yield from others
 
 
-def scroll(listing: Listing[M], part: Part, limit: int, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
+def scroll(listing: Listing[M], part: Part, limit: int, where: Where) -> Select[Any]:
     """Select rows of a part of a listing: each row, the text of its value, and of its primary key.
 
     Costs `limit` rows where an index has the order: the primary key, a column with an index, first of (column, primary
@@ -138,7 +138,7 @@ def scroll(listing: Listing[M], part: Part, limit: int, where: Sequence[ColumnEl
     )
 
 
-def rows(listing: Listing[M], where: Sequence[ColumnElement[bool]]) -> Select[M]:
+def rows(listing: Listing[M], where: Where) -> Select[M]:
     """Select every row of a listing, in its order; costs a sort, unless a primary key or a column's index has it."""
     key = listing.key
     by = () if key is None else _by_value(listing, key) if key.path else (key.expression,)

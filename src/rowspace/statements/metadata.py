@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -22,12 +21,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from rowspace.statements.search import Target
+from rowspace.statements.search import Target, Where
 
 __all__ = ["key_kinds"]
 
 
-def key_kinds(target: Target[Any], metadata: Any, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+def key_kinds(target: Target[Any], metadata: Any, where: Where) -> Select[Any]:
     """Select each key, the kind of its values, and three truths about those that are numbers.
 
     Whether all are whole and fit into 64 bits, whether they do so without a sign, and whether there is a whole one that

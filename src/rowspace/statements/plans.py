@@ -71,12 +71,12 @@ class Searched:
 
     name: str
     distance: Distance
-    quantize: Quantize | None = None
-    k: int = 10
-    exact: bool = False
-    filtered: bool = False
-    column: str | None = None
-    remedy: str = "IndexBuilder.create() makes it."
+    quantize: Quantize | None
+    k: int
+    exact: bool
+    filtered: bool
+    column: str | None
+    remedy: str
 
 
 def read_plan(found: Any, searched: Searched, facts: Sequence[IndexFact], settings: Mapping[str, str]) -> SearchPlan:

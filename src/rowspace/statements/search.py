@@ -39,6 +39,7 @@ __all__ = [
     "DISTANCE",
     "Nearest",
     "Target",
+    "Where",
     "approximate_distance",
     "built",
     "by_comparison",
@@ -55,6 +56,9 @@ __all__ = [
 
 M = TypeVar("M")
 S = TypeVar("S")
+
+#: Conditions on the rows, all of which a row has to meet.
+Where = Sequence[ColumnElement[bool]]
 
 #: The label of the distance in every statement.
 DISTANCE = "rowspace_distance"
@@ -140,7 +144,7 @@ class Target(Generic[M]):
         """
         return [*self.in_scope(planned_once=planned_once), *self.with_vector()]
 
-    def under(self, where: Sequence[ColumnElement[bool]]) -> list[ColumnElement[bool]]:
+    def under(self, where: Where) -> list[ColumnElement[bool]]:
         """Return the same with those of the caller: a search that has some is planned for their values each time."""
         return [*self.conditions(planned_once=not where), *planned_for(where)]
 
@@ -219,7 +223,7 @@ def by_comparison(distance: ColumnElement[float]) -> ColumnElement[float]:
     return distance + literal_column("0.0")
 
 
-def nearest(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[M, float]:
+def nearest(target: Target[M], shape: Nearest, where: Where = ()) -> Select[M, float]:
     """Select the k nearest rows and their distance, nearest first.
 
     Costs one scan of the vector index, about `ef_search` rows; with `exact` one pass over every row that matches. An
@@ -239,7 +243,7 @@ def nearest(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[boo
     )
 
 
-def in_order(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[M, float]:
+def in_order(target: Target[M], shape: Nearest, where: Where = ()) -> Select[M, float]:
     """Select every row that matches and its distance, nearest first; `k` of the shape is not looked at.
 
     Always exact: an index scan ends after some rows, and nobody would see that the rest is missing. Costs a pass over
@@ -248,12 +252,12 @@ def in_order(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bo
     return nearest(target, replace(shape, exact=True), where).limit(None)
 
 
-def count_candidates(target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]] = ()) -> Select[int]:
+def count_candidates(target: Target[Any], shape: Nearest, where: Where = ()) -> Select[int]:
     """Select how many rows are ranked again: fewer than k, or than `candidates`, mean that the scan gave up."""
     return select(func.count()).select_from(_candidates(target, shape, where).subquery())
 
 
-def planned_for(where: Sequence[ColumnElement[bool]]) -> list[ColumnElement[bool]]:
+def planned_for(where: Where) -> list[ColumnElement[bool]]:
     """Return conditions, if any, with one more that has the server plan a statement for their values each time.
 
     Of a prepared statement it keeps one plan for all values where that looks no dearer than those before it, and an
@@ -300,7 +304,7 @@ def built(build: Callable[..., S], target: Any, shape: Any, where: Any, *, keep:
     return statement
 
 
-def _ranked_again(target: Target[M], shape: Nearest, where: Sequence[ColumnElement[bool]]) -> Select[M, float]:
+def _ranked_again(target: Target[M], shape: Nearest, where: Where) -> Select[M, float]:
     # The upper end of the range is applied out here: inside, a scan that has passed it would go on until it has seen
     # `max_scan_tuples` rows.
     inner = _candidates(target, shape, where).subquery()
@@ -315,7 +319,7 @@ def _ranked_again(target: Target[M], shape: Nearest, where: Sequence[ColumnEleme
     )
 
 
-def _candidates(target: Target[Any], shape: Nearest, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
+def _candidates(target: Target[Any], shape: Nearest, where: Where) -> Select[Any]:
     distance = distance_to(target)
     rows = scanned(target, distance, shape).where(*target.under(where), *at_least(distance, shape))
     return walked(rows, target, shape, distance, filtered=bool(where))

@@ -35,7 +35,7 @@ from rowspace.settings import check_count
 from rowspace.statements.eager import apart
 from rowspace.statements.highlight import MARKED, headline
 from rowspace.statements.identifiers import DIALECT, constant
-from rowspace.statements.search import Target, number, planned_for
+from rowspace.statements.search import Target, Where, number, planned_for
 from rowspace.statements.websearch import CHARACTERS, web_query
 
 __all__ = [
@@ -156,7 +156,7 @@ class TextSearch:
             check_count("max_ranked", self.max_ranked)
 
 
-def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Sequence[ColumnElement[bool]]) -> Select[Any]:
+def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Where) -> Select[Any]:
     """Select key and rank of the k rows that match best, those that rank alike by primary key.
 
     Costs a scan of the text index and one tsvector for each row that matches, unless the model stores them.
@@ -189,7 +189,7 @@ def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Sequence[
     return select(*ranked.c).order_by(ranked.c[TEXT_RANK].desc(), *keys).limit(number(shape.k))
 
 
-def by_text(target: TextTarget[M], shape: TextSearch, where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+def by_text(target: TextTarget[M], shape: TextSearch, where: Where = ()) -> Select[Any]:
     """Select the k rows that match a text best, their rank and, if asked for, their text with the words marked."""
     best = text_candidates(target, shape, where).subquery("rowspace_best")
     return (

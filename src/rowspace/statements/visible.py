@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, MetaData, Select, Table, and_, cast, func, inspect, literal_column, select
 from sqlalchemy.sql.dml import Delete, Insert
 
-__all__ = ["collect", "discard_hidden", "staged_visible"]
+from rowspace.statements.search import Where
 
-Where = Sequence[ColumnElement[bool]]
+__all__ = ["collect", "discard_hidden", "staged_visible"]
 
 
 def collect(model: type[Any], keys: Sequence[Column[Any]], selection: str, where: Where) -> Select[int]:

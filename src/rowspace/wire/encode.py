@@ -67,7 +67,7 @@ class ColumnEncoder:
     staged: StagedColumn
     encode: Encode
     #: None is a value too, which the type knows something for, such as JSON's null.
-    encodes_none: bool = False
+    encodes_none: bool
     #: Encodes many values that are not None at once, each with its length in front; it raises where `encode` might not.
     encode_many: EncodeMany | None = None
 
@@ -114,9 +114,7 @@ def _as_text(
     return StagedColumn(str(column.name), "TEXT", _uncut(ddl_of(type_, schemas)), is_local=is_local)
 
 
-def literal_of(
-    column: Column[Any], value: Any, *, schemas: Mapping[str | None, str | None], endless: bool = False
-) -> str:
+def literal_of(column: Column[Any], value: Any, *, schemas: Mapping[str | None, str | None], endless: bool) -> str:
     """Return a value of a column as SQL text; arguments as in `encoder_of`."""
     if value is None:
         return "NULL"

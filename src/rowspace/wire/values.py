@@ -46,7 +46,7 @@ def to_text(value: Any) -> bytes:
         raise InvalidText(message) from None
 
 
-def storable_text(value: Any, *, strip_nul: bool = False) -> str:
+def storable_text(value: Any, *, strip_nul: bool) -> str:
     """Return text as PostgreSQL can store it, without NUL bytes when asked.
 
     Raises:

@@ -16,7 +16,6 @@ from rowspace.models import MetadataMixin
 from rowspace.types import Bit, HalfVector, Vector
 
 ROWS, DIMENSION, CLUSTERS = 1_600, 24, 8
-DRIVERS = {"_async": ["psycopg", "asyncpg"], "_sync": ["psycopg", "psycopg2"]}
 
 
 class Base(DeclarativeBase):
@@ -118,13 +117,6 @@ def world(new_shared_database: Callable[[], str]) -> World:
     return made
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that takes `url` on each driver of its flavour."""
-    if "url" in metafunc.fixturenames:
-        flavour = next(part for part in metafunc.definition.path.parts if part in DRIVERS)
-        metafunc.parametrize("url", DRIVERS[flavour], indirect=True)
-
-
 @pytest.fixture
-def url(world: World, request: pytest.FixtureRequest) -> str:
-    return make_url(world.url).set(drivername=f"postgresql+{request.param}").render_as_string(hide_password=False)
+def url(world: World, driver: str) -> str:
+    return make_url(world.url).set(drivername=f"postgresql+{driver}").render_as_string(hide_password=False)

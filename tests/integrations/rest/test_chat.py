@@ -82,7 +82,9 @@ def test_a_model_that_is_away_or_refuses(talking, stub, collection, problem_of):
     assert KEY not in problem_of(answer, 503)["detail"]
     assert answer.headers["retry-after"] == "7"
     streamed = ask(talking, collection, stream=True)
-    assert [event.get("status") for event in events_of(streamed)] == [None, 503]
+    events = events_of(streamed)
+    assert [event.get("status") for event in events] == [None, 503]
+    assert events[1]["request_id"] == streamed.headers["x-request-id"]
     assert KEY not in streamed.text
     failing(401)
     assert KEY not in problem_of(ask(talking, collection), 502)["detail"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rowspace.cli.embedders import embedder_of
+from rowspace.cli.session import embedder_for
 from rowspace.integrations._ingest.documents import Fields, Format, numbered_documents
 from rowspace.integrations._ingest.lines import Watch
 from rowspace.integrations._ingest.rejects import Rejects
@@ -128,4 +128,5 @@ def test_a_full_disk_names_the_file_of_rejects():
 
 
 def test_an_embedder_a_process():
-    assert embedder_of("rowspace.testing:HashingEmbedder", processes=2)._processes == 2
+    with embedder_for("rowspace.testing:HashingEmbedder", processes=2) as embedder:
+        assert embedder._processes == 2

@@ -11,6 +11,7 @@ from rowspace.statements.plans import Searched, are_few, read_plan
 
 FACT = IndexFact("public", "articles", "ix", "hnsw", "CREATE ... (embedding)", "vector_cosine_ops", rows=50_000)
 SETTINGS = {"hnsw.ef_search": "40", "random_page_cost": "4"}
+SEARCHED = Searched("Article", Distance.COSINE, None, 10, False, False, None, "IndexBuilder.create() makes it.")
 
 
 def explained(node="Index Scan", index="ix", rows=10, removed=0, **more):
@@ -28,7 +29,7 @@ def explained(node="Index Scan", index="ix", rows=10, removed=0, **more):
 
 
 def plan(found, facts=(FACT,), settings=SETTINGS, **searched):
-    return read_plan(found, Searched("Article", Distance.COSINE, **searched), facts, settings)
+    return read_plan(found, replace(SEARCHED, **searched), facts, settings)
 
 
 def test_a_plan_tells_what_ran():

@@ -22,6 +22,7 @@ from rowspace.integrations._ingest.lines import (
     separator_hint,
 )
 from rowspace.integrations._ingest.tables import Row, matrix_rows, parquet_rows
+from rowspace.repositories.given import is_text
 from rowspace.services import DocumentIn
 from rowspace.types import Vector
 from rowspace.wire.values import to_json, to_text
@@ -173,7 +174,7 @@ def _vector(value: Any, dimension: int | None) -> Any:
 def _check_text(document: DocumentIn, fields: Fields) -> None:
     # All in one, which tells whether anything is wrong, before it is looked for. A NaN or an infinity is refused here.
     whole = f"{document.content}{document.id or ''}{to_json(document.metadata) if document.metadata else ''}"
-    if "\0" not in whole and "\\u0000" not in whole and _is_unicode(whole):
+    if is_text(whole) and "\\u0000" not in whole:
         return
     for text in (document.content, document.id or "", *_texts(document.metadata)):
         if "\0" in text and not fields.strip_nul:
@@ -181,14 +182,6 @@ def _check_text(document: DocumentIn, fields: Fields) -> None:
             message = f"a NUL byte in {text!r:.60}, which PostgreSQL cannot store. Remove it{hint}."
             raise ValueError(message)
         to_text(text.replace("\0", ""))
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -12,13 +12,13 @@ from fastapi.responses import StreamingResponse
 
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.openapi import described
+from rowspace.integrations.fastapi.problems import own_request_id
 from rowspace.integrations.fastapi.routes import access_of
 from rowspace.integrations.rag.models import Answer, AnswerEvent
 from rowspace.integrations.rest.bodies import JSON
 from rowspace.integrations.rest.checks import checked_search
 from rowspace.integrations.rest.errors import RequestFault
 from rowspace.integrations.rest.events import EVENT_HEADERS, EVENTS, event_text, failure_text
-from rowspace.integrations.rest.ids import HEADER, request_id
 from rowspace.integrations.rest.queries import ChatBody
 
 __all__ = ["add_chat"]
@@ -54,8 +54,8 @@ def add_chat(router: APIRouter, backend: Backend) -> None:
         # Begun here: what fails before the first event is answered as any other problem.
         events = backend.answers.astream(question)
         first = await _unless_left(request, anext(events))
-        identity = request_id(request.headers.get(HEADER))
-        return StreamingResponse(_sent(first, events, identity), media_type=EVENTS, headers=EVENT_HEADERS)
+        sent = _sent(first, events, own_request_id(request))
+        return StreamingResponse(sent, media_type=EVENTS, headers=EVENT_HEADERS)
 
 
 async def _unless_left(request: Request, answer: Awaitable[T]) -> T:

@@ -24,7 +24,13 @@ from rowspace.integrations.rest.problems import (
     validation_problem,
 )
 
-__all__ = ["add_problem_handlers", "answer_to", "problem_response"]
+__all__ = ["add_problem_handlers", "answer_to", "own_request_id", "problem_response"]
+
+
+def own_request_id(request: Request) -> str:
+    """Return the id of a request, the same whenever it is asked for."""
+    identity: str = request.scope.setdefault("rowspace.request_id", request_id(request.headers.get(HEADER)))
+    return identity
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -34,7 +40,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     """
 
     async def handle(request: Request, error: Exception) -> Response:
-        answer = answer_to(error, request_id(request.headers.get(HEADER)))
+        answer = answer_to(error, own_request_id(request))
         if answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             answer.headers["Allow"] = ", ".join(_methods(app, request.url.path)) or answer.headers.get("Allow", "")
         return answer

@@ -17,11 +17,11 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from rowspace.integrations.fastapi.backend import Backend
-from rowspace.integrations.fastapi.problems import answer_to
+from rowspace.integrations.fastapi.problems import answer_to, own_request_id
 from rowspace.integrations.rest.bodies import NDJSON, Meter, media_type, read_json
 from rowspace.integrations.rest.checks import check_coding, check_media_type
 from rowspace.integrations.rest.errors import RequestFault, broken_off
-from rowspace.integrations.rest.ids import HEADER, request_id
+from rowspace.integrations.rest.ids import HEADER
 from rowspace.integrations.rest.keys import Access
 from rowspace.integrations.rest.settings import ServerSettings
 
@@ -52,7 +52,7 @@ def route_class(backend: Backend, *, guarded: bool = True) -> type[APIRoute]:
 def _served(handler: Handler, backend: Backend, route: str, *, guarded: bool) -> Handler:
     async def serve(request: Request) -> Response:
         began = perf_counter()
-        identity = request_id(request.headers.get(HEADER))
+        identity = own_request_id(request)
         try:
             if guarded:
                 request.scope["rowspace.access"] = backend.keyring.access(request.headers.get("authorization"))

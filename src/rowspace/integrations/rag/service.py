@@ -78,8 +78,7 @@ class AnswerService:
 
         Args:
             question: an `AnswerRequest`; or a text, with the fields of one as keywords.
-            options: `collection`, `history`, `condense`, `k`, `mode`, `filter`, `max_distance`, `fetch_k`,
-                `lambda_mult`, `token_budget`.
+            options: the other fields of an `AnswerRequest`.
 
         Raises:
             CollectionNotFound, EmbedderMismatch, InvalidFilter: as in a search.

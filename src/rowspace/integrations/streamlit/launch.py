@@ -17,7 +17,7 @@ _APP = Path(__file__).parent / "app.py"
 _HOSTS = ("localhost", "127.0.0.1")
 
 
-def launch(options: UiOptions, *, port: int | None = None, browser: bool = True) -> None:
+def launch(options: UiOptions, *, port: int | None, browser: bool) -> None:
     """Serve the application on the loopback interface until a signal ends it."""
     from streamlit.web import cli
 

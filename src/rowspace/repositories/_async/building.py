@@ -28,7 +28,6 @@ from rowspace.repositories.building import (
     check_alone,
     clustering,
     creation,
-    key_creation,
     key_removal,
     planned_for,
     planned_key_of,
@@ -181,7 +180,7 @@ class AsyncIndexBuilder:
         """
         plan = planned_key_of(self._over, key, schemas_of(self._engine))
         settings = build_settings(maintenance_work_mem, None)
-        await self._run(partial(key_creation, plan=plan, concurrently=concurrently), settings, progress)
+        await self._run(lambda _, facts: creation([plan], facts, concurrently=concurrently), settings, progress)
         # Now that it is there: an equality would have no index meanwhile.
         await self._note(documents.index_key, key)
         return await self.status()

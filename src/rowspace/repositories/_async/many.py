@@ -14,7 +14,6 @@ from rowspace.errors import mapped_errors
 from rowspace.repositories._async.dropped import refuse_dropped_under
 from rowspace.repositories._async.searching import apply_settings, fetch_rows
 from rowspace.repositories.remembered import WIDE
-from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.searches import Scan, Search
 from rowspace.repositories.targets import table_of
 from rowspace.repositories.transactions import own_session
@@ -113,7 +112,7 @@ async def _are_few(session: AsyncSession, many: Many[Any]) -> bool:
         most = number(FEW)
     else:
         connection = await session.connection(bind_arguments={"mapper": target.model})
-        table = qualified(*table_of(target, search.collection, schemas_of(connection)))
+        table = qualified(*table_of(target, search.collection, connection))
         most = worth_comparing(table, search.shape.k, target.type.dimension)
     few = bool(await session.scalar(are_up_to(target, most, search.where), search.parameters))
     if not few and found_by is not None:

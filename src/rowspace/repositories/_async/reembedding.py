@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -243,7 +242,7 @@ class AsyncReembedRepository:
 
     async def _rows(self, statement: Any) -> list[Any]:
         with mapped_errors():
-            return [*await self.session.execute(statement, bind_arguments={"mapper": inspect(Document)})]
+            return [*await self.session.execute(statement, bind_arguments={"mapper": Document})]
 
     async def _connection(self) -> Any:
         return await self.session.connection(bind_arguments={"mapper": Document})

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.errors import PermissionDenied, mapped_errors
 from rowspace.repositories.remembered import TUNINGS
-from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Subject
 from rowspace.repositories.targets import table_of
 from rowspace.repositories.transactions import transaction_of
@@ -77,4 +76,4 @@ async def _bound(session: AsyncSession, subject: Subject[Any]) -> tuple[AsyncCon
     with mapped_errors():
         # Not the bind: what a transaction or a session has of options is on its connection alone.
         connection = await session.connection(bind_arguments={"mapper": subject.target.model})
-    return connection, table_of(subject.target, None, schemas_of(connection))
+    return connection, table_of(subject.target, None, connection)

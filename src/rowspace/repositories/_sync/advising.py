@@ -22,7 +22,6 @@ from rowspace.repositories._sync.searching import apply_settings, run_search, se
 from rowspace.repositories._sync.tunings import check_may_keep, keep_tuning, with_tuning
 from rowspace.repositories.given import session_of
 from rowspace.repositories.sampling import NothingToSearchBy, as_queries, described, found_of, sample, steps_for
-from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.searches import Scan, Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.repositories.targets import table_of
@@ -246,7 +245,7 @@ class IndexAdvisor:
 
     def _facts(self) -> list[catalog.IndexFact]:
         connection = self._connection()
-        table, schema = table_of(self._subject.target, self._subject.collection, schemas_of(connection))
+        table, schema = table_of(self._subject.target, self._subject.collection, connection)
         return catalog.facts_of(connection.execute(catalog.index_facts(table, schema)))
 
     def _connection(self) -> Connection:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -244,7 +243,7 @@ class ReembedRepository:
 
     def _rows(self, statement: Any) -> list[Any]:
         with mapped_errors():
-            return [*self.session.execute(statement, bind_arguments={"mapper": inspect(Document)})]
+            return [*self.session.execute(statement, bind_arguments={"mapper": Document})]
 
     def _connection(self) -> Any:
         return self.session.connection(bind_arguments={"mapper": Document})

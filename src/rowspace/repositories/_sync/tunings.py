@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from rowspace.errors import PermissionDenied, mapped_errors
 from rowspace.repositories.remembered import TUNINGS
-from rowspace.repositories.schemas import schemas_of
 from rowspace.repositories.subjects import Subject
 from rowspace.repositories.targets import table_of
 from rowspace.repositories.transactions import transaction_of
@@ -79,4 +78,4 @@ def _bound(session: Session, subject: Subject[Any]) -> tuple[Connection, tuple[s
     with mapped_errors():
         # Not the bind: what a transaction or a session has of options is on its connection alone.
         connection = session.connection(bind_arguments={"mapper": subject.target.model})
-    return connection, table_of(subject.target, None, schemas_of(connection))
+    return connection, table_of(subject.target, None, connection)

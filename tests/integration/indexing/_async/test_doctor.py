@@ -28,12 +28,6 @@ DIMENSION = 96
 ELSEWHERE = {"random-page-cost", "large-indexes", "build-memory", "unused-index"}
 
 
-@pytest.fixture
-async def session(index_url):
-    async with AsyncDatabase.open(index_url) as database, database.session() as session:
-        yield session
-
-
 async def fill(session, vectors, index):
     collection = await AsyncCollectionRepository(session).create(uuid4().hex, DIMENSION, index=index)
     documents = AsyncDocumentRepository(session, collection)

@@ -13,7 +13,6 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from rowspace import (
     HNSW,
     AsyncCollectionRepository,
-    AsyncDatabase,
     AsyncDocumentRepository,
     AsyncIndexAdvisor,
     AsyncRepository,
@@ -31,12 +30,6 @@ from rowspace.tuning import TUNING, Tuning, tuning_of
 
 ROWS, DIMENSION = 2_000, 96
 KINDS = [HNSW(quantize="halfvec"), HNSW(quantize="bit"), IVFFlat(lists=8, quantize="bit"), HNSW("l2", quantize="bit")]
-
-
-@pytest.fixture
-async def session(index_url):
-    async with AsyncDatabase.open(index_url) as database, database.session() as session:
-        yield session
 
 
 @pytest.fixture

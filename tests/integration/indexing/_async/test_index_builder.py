@@ -8,7 +8,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import ForeignKey, Integer, NullPool, Text, create_engine, make_url, text
+from sqlalchemy import ForeignKey, Integer, NullPool, Text, create_engine, text
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.schema import CreateTable
 
@@ -43,12 +43,6 @@ class StopHere(Exception):
 @pytest.fixture(autouse=True)
 def look_often(monkeypatch):
     monkeypatch.setattr(building, "_EVERY", 0.02)
-
-
-@pytest.fixture
-async def database(index_url, driver):
-    async with AsyncDatabase.open(make_url(index_url).set(drivername=f"postgresql+{driver}")) as database:
-        yield database
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from rowspace import (
     AsyncCollectionRepository,
-    AsyncDatabase,
     AsyncDoctor,
     AsyncDocumentRepository,
     AsyncDocumentService,
@@ -27,12 +26,6 @@ ODD = "it's %(rowspace_key_0)s"
 
 class StopHere(Exception):
     """Raised by a progress callback that wants the build to end."""
-
-
-@pytest.fixture
-async def database(index_url, driver):
-    async with AsyncDatabase.open(make_url(index_url).set(drivername=f"postgresql+{driver}")) as database:
-        yield database
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from sqlalchemy import text
 from rowspace import (
     HNSW,
     AsyncCollectionRepository,
-    AsyncDatabase,
     AsyncDocumentRepository,
     AsyncHybridRepository,
     AsyncSearchRepository,
@@ -20,12 +19,6 @@ from rowspace.exact import exact_nearest
 from rowspace.settings import SearchSettings
 
 DIMENSION = 96
-
-
-@pytest.fixture
-async def session(index_url):
-    async with AsyncDatabase.open(index_url) as database, database.session() as session:
-        yield session
 
 
 @pytest.fixture(params=["halfvec", "bit"])

@@ -29,12 +29,6 @@ DIMENSION = 96
 ELSEWHERE = {"random-page-cost", "large-indexes", "build-memory", "unused-index"}
 
 
-@pytest.fixture
-def session(index_url):
-    with Database.open(index_url) as database, database.session() as session:
-        yield session
-
-
 def fill(session, vectors, index):
     collection = CollectionRepository(session).create(uuid4().hex, DIMENSION, index=index)
     documents = DocumentRepository(session, collection)

@@ -15,7 +15,6 @@ from rowspace import (
     HNSW,
     Collection,
     CollectionRepository,
-    Database,
     Distance,
     DocumentRepository,
     IndexAdvisor,
@@ -32,12 +31,6 @@ from rowspace.tuning import TUNING, Tuning, tuning_of
 
 ROWS, DIMENSION = 2_000, 96
 KINDS = [HNSW(quantize="halfvec"), HNSW(quantize="bit"), IVFFlat(lists=8, quantize="bit"), HNSW("l2", quantize="bit")]
-
-
-@pytest.fixture
-def session(index_url):
-    with Database.open(index_url) as database, database.session() as session:
-        yield session
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from sqlalchemy import text
 from rowspace import (
     HNSW,
     CollectionRepository,
-    Database,
     DocumentRepository,
     HybridRepository,
     SearchRepository,
@@ -21,12 +20,6 @@ from rowspace.exact import exact_nearest
 from rowspace.settings import SearchSettings
 
 DIMENSION = 96
-
-
-@pytest.fixture
-def session(index_url):
-    with Database.open(index_url) as database, database.session() as session:
-        yield session
 
 
 @pytest.fixture(params=["halfvec", "bit"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -49,9 +49,8 @@ class Command(RowspaceCommand):
     def _load(self, wanted: Ingest, options: dict[str, Any]) -> None:
         using, name = options["database"], options["collection"]
         parallel = options["processes"] > 1 and not wanted.fields.embedding
-        embedder = parallel_embedder(options["processes"]) if parallel else None
         with (
-            nullcontext() if embedder is None else closing(embedder),
+            parallel_embedder(options["processes"]) if parallel else nullcontext() as embedder,
             wanted.opened() as source,
             transaction.atomic(using=using) if wanted.in_one_transaction else nullcontext(),
         ):
