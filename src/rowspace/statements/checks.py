@@ -28,6 +28,9 @@ UNSEARCHABLE = {"missing-table", "dimension-mismatch"}
 _MANY = 2_000
 _DAY = 86_400
 
+# What a re-embedding fills: nobody searches it, and its end analyses it.
+_FILLED = re.compile(r"documents_\d+_next")
+
 
 def check(facts: Facts) -> list[Finding]:
     """Return what every check finds, the worst first."""
@@ -241,9 +244,9 @@ def build_memory(facts: Facts) -> Iterator[Finding]:
 
 
 def statistics(facts: Facts) -> Iterator[Finding]:
-    """Each table was analysed, and not long ago."""
+    """Each table that is searched was analysed, and not long ago."""
     for table in facts.tables:
-        if max(table.rows, table.modified) < _MANY:
+        if max(table.rows, table.modified) < _MANY or _FILLED.fullmatch(table.name):
             continue
         share = table.modified / max(table.rows, 1)
         if not table.analyzed or share > 0.5:

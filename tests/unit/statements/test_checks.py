@@ -171,6 +171,8 @@ def test_what_a_check_finds(facts, name, severity, what, fix):
         # Of what else a collection has, searches by vector need nothing.
         replace(WELL, asked=[replace(ASKED, indexes=[PLAN, PlannedIndex("text", "docs", "gin (a)", "s")])]),
         table(modified=4_000),
+        # What a re-embedding fills is not searched, and is analysed at its end.
+        replace(WELL, tables=[TABLE, TableFact("s", "documents_7_next", 9_000, analyzed=False)]),
         table(dead=3_599),
         # An IVFFlat index has no graph.
         replace(table(dead=9_000), indexes=[replace(INDEX, method="ivfflat")], asked=[replace(ASKED, indexes=[])]),
