@@ -119,8 +119,9 @@ def parts(listing: Listing[Any], after: After | None = None) -> Iterator[Part]:
 def scroll(listing: Listing[M], part: Part, limit: int, where: Where) -> Select[Any]:
     """Select rows of a part of a listing: each row, the text of its value, and of its primary key.
 
-    Costs `limit` rows where an index has the order: the primary key, a column with an index, first of (column, primary
-    key), or a metadata key with one. Any other order is a pass over the rows that match, and a sort of the page's.
+    Costs `limit` rows where an index has the order: the primary key, or (column, primary key). Where it has that of a
+    column or of a metadata key alone, all the rows of each value that is on the page are read and sorted. Any other
+    order is a pass over the rows that match, and a sort of the page's.
     """
     key, keys = listing.key, listing.keys
     # Labelled: a cast is called as its column, of which there is one already.

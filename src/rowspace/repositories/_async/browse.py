@@ -65,8 +65,9 @@ class AsyncBrowseRepository(Generic[M]):
 
         Pages neither repeat nor skip a row when rows are inserted or deleted meanwhile. Rows without a value, and of
         one value, are ordered by primary key; those without one come last. Costs `limit` rows by primary key, by a
-        column with an index or by a metadata key with one, and a round trip more where values give way to others or to
-        none; any other order is a pass over the rows that match.
+        column with an index or by a metadata key with one, but all the rows of a value that is on the page, which are
+        sorted; and a round trip more where values give way to others or to none. Any other order is a pass over the
+        rows that match.
 
         Args:
             limit: rows of a page, at least 1.
