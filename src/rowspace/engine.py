@@ -71,7 +71,7 @@ class _Opened:
     opened_with: dict[str, Any] | None = None
 
     #: Where there was no URL, the embedded server: it ends with a database that `open` made, or could not make.
-    started: ExitStack
+    _started: ExitStack
 
     @classmethod
     def _open(
@@ -91,7 +91,7 @@ class _Opened:
             if "pool_pre_ping" not in options:
                 check_at_checkout(sync_engine)
             database = cls(engine, schema=schema)
-            database.opened_with, database.started = options, started.pop_all()
+            database.opened_with, database._started = options, started.pop_all()
         return database
 
     def __repr__(self) -> str:
@@ -146,7 +146,7 @@ class Database(_Opened):
         """Close what `open` opened; an engine that was handed in stays open."""
         if self.opened_with is not None:
             self.engine.dispose()
-            self.started.close()
+            self._started.close()
 
     def __enter__(self) -> Self:
         return self
@@ -199,7 +199,7 @@ class AsyncDatabase(_Opened):
         """Close what `open` opened; an engine that was handed in stays open."""
         if self.opened_with is not None:
             await self.engine.dispose()
-            self.started.close()
+            self._started.close()
 
     async def __aenter__(self) -> Self:
         return self
