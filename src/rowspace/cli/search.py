@@ -135,7 +135,7 @@ def _found(settings: Settings, name: str, request: SearchRequest) -> list[Search
     with service(settings, embedder) as documents:
         # The embedder at hand is hardly the one that made vectors which came from outside.
         if embedder is not None and documents.collection(name).embedder is None:
-            message = f"{name!r} holds vectors that were loaded as such: search it with --vector."
+            message = f"{name!r} knows no embedder, as its vectors come from elsewhere: give --vector, or --mode text."
             raise EmbedderMismatch(message)
         return documents.search(name, request)
 

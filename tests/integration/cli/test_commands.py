@@ -150,7 +150,7 @@ def test_vectors_from_outside(cli, tmp_path):
     cli("ingest", str(tmp_path / "v.csv"), "-c", "vectors", "--embedding", "v")
     assert cli("search", "--vector", "[0.1, 1]", "-c", "vectors").stdout.splitlines()[1].endswith("\tb\ttwo")
     assert (cli.collections()["vectors"]["dimension"], cli.collections()["vectors"]["embedder"]) == (2, None)
-    assert "search it with --vector" in cli("search", "one", "-c", "vectors", code=1).stderr
+    assert "come from elsewhere: give --vector, or --mode text" in cli("search", "one", "-c", "vectors", code=1).stderr
 
 
 def test_a_missing_file_and_an_empty_one(cli, tmp_path):
