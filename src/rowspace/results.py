@@ -32,6 +32,9 @@ __all__ = [
 
 M = TypeVar("M")
 
+# The keys of `Matrix` and its like are left out of what a prompt or a notebook shows: they may be millions, and unlike
+# arrays are not shortened.
+
 
 @dataclass(frozen=True, slots=True)
 class Hit(Generic[M]):
@@ -56,7 +59,7 @@ class Matrix:
     those of an entity, but for a network address, bits and an array, which are PostgreSQL's text of them.
     """
 
-    keys: list[Any]
+    keys: list[Any] = field(repr=False)
     vectors: NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -67,7 +70,7 @@ class Matrix:
 class Distances:
     """The keys of rows and their distances to a query as float64, nearest first."""
 
-    keys: list[Any]
+    keys: list[Any] = field(repr=False)
     distances: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -92,7 +95,7 @@ class Graph:
     The arrays are of intp and float32. An edge goes from a row to one of its neighbours, nearest first.
     """
 
-    keys: list[Any]
+    keys: list[Any] = field(repr=False)
     sources: NDArray[np.intp]
     targets: NDArray[np.intp]
     distances: NDArray[np.float32]
@@ -127,7 +130,7 @@ class Graph:
 class Projection:
     """The keys of rows, their coordinates as a float32 matrix of shape (rows, components), and what these mean."""
 
-    keys: list[Any]
+    keys: list[Any] = field(repr=False)
     points: NDArray[np.float32]
     axes: Axes
 
