@@ -41,7 +41,8 @@ class Hit(Generic[M]):
     """One row that a search found.
 
     `distance` is what the index orders by: smaller is nearer. `similarity` is the same fact turned around
-    (`Distance.similarity`): larger is nearer.
+    (`Distance.similarity`): larger is nearer. A vector of zeros has no direction: by cosine both are NaN, in JSON null,
+    and such a row comes last; where the query is one, all rows are.
     """
 
     entity: M
