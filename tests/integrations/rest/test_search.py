@@ -26,6 +26,18 @@ def test_by_text_or_vector(client, collection, query):
     assert hit["similarity"] == pytest.approx(1 - hit["distance"])
 
 
+@pytest.mark.parametrize("mode", ["vector", "mmr"])
+def test_vectors_of_zeros_have_no_distance(client, name, mode):
+    client.post("/api/collections", json={"name": name, "dimension": 2})
+    vectors = {"zeros": [0, 0], "near": [1, 1]}
+    documents = [{"id": id_, "content": id_, "embedding": vector} for id_, vector in vectors.items()]
+    client.post(f"/api/collections/{name}/documents", json={"documents": documents})
+    hits = search(client, name, vector=[1, 1], k=2, mode=mode).json()["hits"]
+    assert [(hit["id"], hit["distance"], hit["similarity"]) for hit in hits] == [("near", 0, 1), ("zeros", None, None)]
+    hits = search(client, name, vector=[0, 0], k=2, mode=mode).json()["hits"]
+    assert [hit["distance"] for hit in hits] == [None, None]
+
+
 def test_filter(client, collection):
     assert ids(search(client, collection, text="vector index", filter={"year": {"$gt": 2021}})) == ["d"]
 
