@@ -243,6 +243,19 @@ def test_migrate_prints_sql():
     assert "CREATE TABLE documents" in call("rowspace_migrate", "--sql")
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_sqlmigrate_changes_nothing(backwards):
+    from django.core.management import CommandError
+    from django.db import connection
+
+    name = "0001_initial" if backwards else "0003_indexed_keys"
+    call("migrate", "rowspace", "0002", verbosity=0)
+    assert "rowspace_migrate --sql" in call("sqlmigrate", "rowspace", name, backwards=backwards)
+    assert "documents" in connection.introspection.table_names()
+    with pytest.raises(CommandError, match="at revision 0002"):
+        call("rowspace_migrate", "--check")
+
+
 def test_djangos_migration_is_reversible():
     from django.db import connection
 
