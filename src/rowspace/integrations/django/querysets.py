@@ -189,7 +189,7 @@ class VectorQuerySet(models.QuerySet):
     def _by_keys(self, keys: list[Any], *, with_vectors: bool) -> dict[Any, Any]:
         if self.query.combinator:
             # Django filters no union, and the default manager may leave out what another one finds.
-            rows = self.model._base_manager.using(self.db)
+            rows = self.model._base_manager.using(self.db)  # noqa: SLF001 -- Django documents it
         else:
             # The keys are what the slice let through; a second slice would be another one.
             rows = self.all()
