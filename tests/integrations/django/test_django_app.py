@@ -320,7 +320,13 @@ def test_the_database_checks_find_an_old_schema():
 
     call("rowspace_migrate", "base", "--downgrade")
     (found,) = check_databases(["default"])
-    assert (found.id, found.hint) == ("rowspace.W002", "python manage.py migrate --database default")
+    assert found.id == "rowspace.W002"
+    assert found.hint.startswith("python manage.py migrate --database default, or rowspace_migrate in its place")
+    # Django takes its migrations for done.
+    call("migrate", database="default", verbosity=0)
+    assert check_databases(["default"]) == [found]
+    call("rowspace_migrate", database="default")
+    assert check_databases(["default"]) == []
     assert check_databases(["other"]) == []
     assert check_databases(None) == []
 
