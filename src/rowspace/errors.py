@@ -208,7 +208,8 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
         ),
         r"\w* connect\(\) got an unexpected keyword argument": (
             "asyncpg knows no such option, which the URL or `connect_args` has: take it out. Its word for sslmode is "
-            "ssl, for connect_timeout timeout; application_name is one of connect_args={'server_settings': {...}}."
+            "ssl, for connect_timeout timeout; application_name, and each that options sets, such as search_path, is "
+            "one of connect_args={'server_settings': {...}}."
         ),
         r"\w* invalid input for query argument .*"
         r"\((?:expected list or ndarray|could not convert string to float: '\{')\)$": (

@@ -149,7 +149,8 @@ def test_too_many_values_are_no_matter_of_the_connection(message):
             (
                 "connect() got an unexpected keyword argument 'sslmode'. asyncpg knows no such option, which the URL "
                 "or `connect_args` has: take it out. Its word for sslmode is ssl, for connect_timeout timeout; "
-                "application_name is one of connect_args={'server_settings': {...}}."
+                "application_name, and each that options sets, such as search_path, is one of "
+                "connect_args={'server_settings': {...}}."
             ),
         ),
         ("Why?", "42501", "Why? Grant the right to this role, or connect with one that has it."),

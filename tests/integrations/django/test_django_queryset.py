@@ -149,6 +149,46 @@ def test_slices_and_unions(articles):
     assert titles(articles.filter(author__name="Bob").distinct().nearest([0, 0, 0], k=1)) == ["a1"]
 
 
+def test_what_a_manager_finds_is_not_what_the_default_manager_hides(articles):
+    from shelf.models import RecentArticle
+
+    assert titles(RecentArticle.objects.nearest([0, 0, 0], k=1)) == ["a30"]
+    every = RecentArticle.everything
+    assert titles(every.order_by("year", "title")[:2].nearest([0, 0, 0])) == ["a0"]
+    assert titles(every.filter(year=2003).union(every.filter(year=2005)).nearest([0, 0, 0])) == ["a3", "a5"]
+
+
+def test_distinct_on_chooses_by_the_order(articles):
+    newest = articles.filter(author__isnull=False).order_by("author", "-year").distinct("author")
+    assert titles(newest.nearest([0, 0, 0])) == ["a36", "a39"]
+
+
+def test_a_slice_and_a_window_keep_what_the_queryset_loads(articles, django_assert_num_queries):
+    from django.db.models import Value, Window
+    from django.db.models.functions import RowNumber
+
+    numbered = articles.annotate(n=Window(RowNumber(), order_by="-year"), mark=Value("x")).select_related("author")
+    for queryset in (
+        numbered.filter(author__isnull=False),
+        numbered.filter(author__isnull=False).order_by("year")[:3],
+        numbered.filter(n__gte=38, author__isnull=False),
+    ):
+        (hit,) = queryset.nearest([0, 0, 0], k=1)
+        with django_assert_num_queries(0):
+            assert (hit.entity.title, hit.entity.n, hit.entity.mark) == ("a0", 40, "x")
+            assert hit.entity.author.name == "Ann: 100 %s"
+    assert numbered.filter(n=1, year=1).nearest([0, 0, 0]) == []
+
+
+def test_a_window_over_documents(collection):
+    from django.db.models import Window
+    from django.db.models.functions import RowNumber
+
+    numbered = collection.documents.annotate(place=Window(RowNumber(), order_by="metadata__n"))
+    found = numbered.filter(place__lte=3).nearest("apples", k=9)
+    assert sorted((hit.entity.id, hit.entity.place) for hit in found) == [("d0", 1), ("d1", 2), ("d2", 3)]
+
+
 def test_windows(articles):
     from django.db.models import Window
     from django.db.models.functions import RowNumber

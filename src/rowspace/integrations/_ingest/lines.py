@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EMBEDDING",
     "METADATA",
+    "SEPARATORS",
     "Numbered",
     "Rejected",
     "Watch",
@@ -50,7 +51,7 @@ EMBEDDING = "embedding"
 _SHOWN = 20
 
 #: What else may be between the names of columns, as an option takes it.
-_SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'"}
+SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ def _csv_reason(error: csv.Error, began: int, ended: int) -> str:
 
 def separator_hint(names: Sequence[str]) -> str | None:
     """Return what to do about a header that is one cell for want of the right separator."""
-    found = next((shown for mark, shown in _SEPARATORS.items() if len(names) == 1 and mark in names[0]), None)
+    found = next((shown for mark, shown in SEPARATORS.items() if len(names) == 1 and mark in names[0]), None)
     return found and f"What is between the columns is told by --delimiter {found}."
 
 

@@ -71,7 +71,9 @@ def _of_schema(made: Session, alias: str) -> Iterator[checks.CheckMessage]:
     revision = current(made.connection())
     if revision != head():
         message = f"Rowspace's tables in {alias!r} are at revision {revision}, this version needs {head()}."
-        yield checks.Warning(message, hint=f"python manage.py migrate --database {alias}", id="rowspace.W002")
+        # Django does not run again what it takes for done, as after `rowspace_migrate --downgrade`.
+        hint = f"python manage.py migrate --database {alias}, or rowspace_migrate in its place if it has nothing to do."
+        yield checks.Warning(message, hint=hint, id="rowspace.W002")
         return
     for finding in Doctor(made).check():
         if finding.check != "extension" and finding.severity != "info":

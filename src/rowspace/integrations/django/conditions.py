@@ -50,7 +50,9 @@ def _is_plain(query: Any, model: Any) -> bool:
 
 def _key_in(queryset: Any, entity: type[Any]) -> ColumnElement[bool]:
     names = key_names(queryset.model)
-    inner = queryset if queryset.query.is_sliced else queryset.order_by()
+    # The order says which rows a slice or a DISTINCT ON chooses.
+    chosen = queryset.query.is_sliced or queryset.query.distinct_fields
+    inner = queryset if chosen else queryset.order_by()
     # Not `pk`: of a composite key the columns are needed one by one.
     subquery = _fragment(*inner.values_list(*names).query.sql_with_params())
     keys = [getattr(entity, name) for name in names]

@@ -16,6 +16,10 @@ def alembic(command: Callable[[Connection, str], None], revision: str) -> Callab
     """Return the function for `RunPython` that takes Rowspace's tables to a revision by `upgrade` or `downgrade`."""
 
     def run(_apps: Any, schema_editor: Any) -> None:
+        if schema_editor.collect_sql:
+            # `sqlmigrate` leaves a RunPython out, but not one that is a part of another operation, as ours are.
+            schema_editor.collected_sql.append("-- By Alembic: `manage.py rowspace_migrate --sql` prints it.")
+            return
         with session(schema_editor.connection.alias) as made:
             command(made.connection(), revision)
 

@@ -18,7 +18,7 @@ from rowspace.errors import ConfigurationError
 from rowspace.filters import DOCUMENT, PATH, Filter, filter_values
 from rowspace.integrations.django.conditions import conditions_of
 from rowspace.integrations.django.conf import embedder
-from rowspace.integrations.django.tables import key_of, mapped, vector_names
+from rowspace.integrations.django.tables import key_names, key_of, mapped, vector_names
 from rowspace.integrations.django.transactions import in_transaction, session
 from rowspace.repositories import HybridRepository, Repository, SearchOptions
 from rowspace.results import Hit, HybridHit
@@ -187,11 +187,29 @@ class VectorQuerySet(models.QuerySet):
         return [replace(hit, entity=instances[key]) for hit, key in found if key in instances]
 
     def _by_keys(self, keys: list[Any], *, with_vectors: bool) -> dict[Any, Any]:
-        # Of fewer rows a slice, a union or a window would be another one.
-        whole = self.query.is_sliced or self.query.combinator or self.query.where.contains_over_clause
-        rows = self.model._default_manager.using(self.db) if whole else self.order_by()
-        chosen = _loading(rows.filter(pk__in=keys), vector_names(self.model), wanted=with_vectors)
-        return {instance.pk: instance for instance in chosen}
+        if self.query.combinator:
+            # Django filters no union, and the default manager may leave out what another one finds.
+            rows = self.model._base_manager.using(self.db)  # noqa: SLF001 -- Django documents it
+        else:
+            # The keys are what the slice let through; a second slice would be another one.
+            rows = self.all()
+            rows.query.clear_limits()
+        chosen = _of_keys(rows.order_by(), keys)
+        return {instance.pk: instance for instance in _loading(chosen, vector_names(self.model), wanted=with_vectors)}
+
+
+def _of_keys(rows: Any, keys: list[Any]) -> Any:
+    """Return those of the rows that have the keys, with annotations by windows as they are over all of the rows."""
+    query = rows.query
+    if not any(part.contains_over_clause for part in (query.where, *query.annotations.values())):
+        return rows.filter(pk__in=keys)
+    # Django filters after the windows by what it takes for a condition on one, but not by a composite key.
+    names = key_names(rows.model)
+    parts = [key if len(names) > 1 else (key,) for key in keys]
+    chosen = rows.filter(**{f"{name}__in": [part[at] for part in parts] for at, name in enumerate(names)})
+    for condition in [*chosen.query.where.leaves()][-len(names) :]:
+        condition.contains_over_clause = True
+    return chosen
 
 
 def _loading(rows: Any, vectors: list[str], *, wanted: bool) -> Any:

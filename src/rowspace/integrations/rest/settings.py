@@ -125,6 +125,9 @@ def read_settings(given: Mapping[str, Any] | None = None) -> ServerSettings:
         name, *within = (str(part) for part in fault["loc"])
         said = fault["msg"].removeprefix("Value error, ")
         message = f"{variable_of(name)} cannot be read: {': '.join(filter(None, ['.'.join(within), said]))}."
+        if name in _JSON and not within[1:]:
+            # A setting from Python is no JSON text, or what is in its list is no entry.
+            message = f"{message} It is a list, such as {_JSON[name]}."
     except SettingsError as error:
         # The name is all that it says.
         name = next((name for name in _JSON if f'"{name}"' in str(error)), "a setting")

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.integrations._ingest.documents import Fields, read
 from rowspace.integrations._ingest.formats import Format
-from rowspace.integrations._ingest.lines import Watch, numbered_rows
+from rowspace.integrations._ingest.lines import SEPARATORS, Watch, numbered_rows
 from rowspace.services import DocumentIn
 
 __all__ = ["SUFFIXES", "Upload", "guessed", "passages"]
@@ -68,11 +68,11 @@ class Upload:
             InvalidRow: one of them is none.
         """
         kind = self.format
-        self.stream.seek(0)
         if kind is None:
             return []
+        fields = self._separated(Fields())
         with self._named():
-            return [row for _, row in islice(numbered_rows(self.stream, kind, Fields(), Watch()), count)]
+            return [row for _, row in islice(numbered_rows(self.stream, kind, fields, Watch()), count)]
 
     @property
     def share(self) -> float:
@@ -89,13 +89,22 @@ class Upload:
         Raises:
             InvalidRow: a line that is none; the message has the file and the number of the line.
         """
-        self.stream.seek(0)
+        fields = self._separated(fields)
         with self._named():
             kind = self.format
             if kind is None:
                 yield from passages(_text(self.stream), self.name, longest)
             else:
                 yield from read(self.stream, kind, replace(fields, hints=False))
+
+    def _separated(self, fields: Fields) -> Fields:
+        """Return the fields with what is between the columns, and go to the beginning of the file."""
+        # As spreadsheets write CSV in many countries; the page has no option to say so.
+        self.stream.seek(0)
+        header = self.stream.readline().decode("utf-8", "replace") if self.format is Format.CSV else ","
+        self.stream.seek(0)
+        found = None if "," in header else next((mark for mark in SEPARATORS if mark in header), None)
+        return replace(fields, delimiter=found)
 
     @contextmanager
     def _named(self) -> Iterator[None]:

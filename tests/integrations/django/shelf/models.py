@@ -23,3 +23,18 @@ class Article(models.Model):
     class Meta:
         db_table = "Shelf: articles"
         indexes = (HnswIndex(name="shelf_article_l2", fields=["vector"], opclasses=["vector_l2_ops"]),)
+
+
+class Recent(models.Manager.from_queryset(VectorQuerySet)):
+    def get_queryset(self):
+        return super().get_queryset().filter(year__gte=2030)
+
+
+class RecentArticle(Article):
+    """Its default manager hides rows, which another one finds."""
+
+    objects = Recent()
+    everything = VectorQuerySet.as_manager()
+
+    class Meta:
+        proxy = True

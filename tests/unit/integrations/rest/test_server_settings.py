@@ -69,6 +69,14 @@ def test_what_cannot_be_read_is_named_and_not_repeated(monkeypatch, name, value,
         assert "sk-secret" not in str(error)
 
 
+@pytest.mark.parametrize("value", ["sk-secret", ["sk-secret"]])
+def test_what_is_given_as_a_text_is_said_to_be_a_list(value):
+    with pytest.raises(ConfigurationError, match="It is a list, such as") as raised:
+        read_settings({"api_keys": value})
+    assert '[{"name": "site", "sha256": "5e88..."}].' in str(raised.value)
+    assert "sk-secret" not in str(raised.value)
+
+
 def test_what_is_given_goes_before_the_variables(monkeypatch):
     monkeypatch.setenv("ROWSPACE_MAX_K", "50")
     assert read_settings({"max_k": 20}).max_k == 20

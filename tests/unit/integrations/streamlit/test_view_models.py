@@ -174,12 +174,22 @@ def test_a_table_is_read_with_its_share():
     assert found == [("1", "x", {"n": 2}, 16 / 21), ("2", "y", {}, 1)]
 
 
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_what_is_between_the_columns_is_seen_in_the_header(mark):
+    written = b"\xef\xbb\xbfid,text,n\n1,x,2\n".replace(b",", mark.encode()) + f"2{mark}y,z{mark}\n".encode()
+    file = upload("a.csv", written)
+    assert file.first(1) == [{"id": "1", "text": "x", "n": "2"}]
+    found = [(one.id, one.content, one.metadata) for one in file.documents(Fields("text", "id", detect_types=True))]
+    assert found == [("1", "x", {"n": 2}), ("2", "y,z", {})]
+    assert upload("a.csv", f"id,a{mark}b\n1,x\n".encode()).first() == [{"id": "1", f"a{mark}b": "x"}]
+
+
 def test_errors_of_a_file_name_it_and_no_option_of_a_command():
     file = upload("a.jsonl", b'{"text": "a"}\n{"body": "b"}\n')
     with pytest.raises(InvalidRow, match=r"^a.jsonl, line 2: there is no 'text', only 'body'\.$"):
         list(file.documents(Fields("text")))
     with pytest.raises(InvalidRow, match=r"2 cells under 1 column names\.$"):
-        list(upload("a.csv", b"text;kind\na;b,c\n").documents(Fields("text;kind")))
+        list(upload("a.csv", b"text\nb,c\n").documents(Fields("text")))
     with pytest.raises(InvalidRow, match=r"Remove it\.$"):
         list(upload("a.jsonl", rb'{"text": "a\u0000"}').documents(Fields("text")))
     with pytest.raises(InvalidRow, match=r"^a.txt, line 2: a NUL byte, which PostgreSQL cannot store\. Remove it\.$"):

@@ -36,4 +36,5 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(name="RecentArticle", fields=[], options={"proxy": True}, bases=("shelf.article",)),
     )
