@@ -16,10 +16,11 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Dialect, Double, TextClause
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
+from sqlalchemy.types import Interval, TypeDecorator, TypeEngine, UserDefinedType
 
 from rowspace import vectors
 from rowspace.distance import Distance
@@ -30,7 +31,18 @@ try:
 except ImportError:  # pgvector 0.3, which langchain-postgres and vecs pin
     from pgvector.utils import SparseVector as SparseValue  # type: ignore[no-redef]
 
-__all__ = ["Bit", "HalfVector", "SparseVector", "Vector", "VectorType", "decorated", "on_postgresql", "vector_type_of"]
+__all__ = [
+    "Bit",
+    "HalfVector",
+    "SparseVector",
+    "Vector",
+    "VectorType",
+    "decorated",
+    "on_postgresql",
+    "psycopg_dialect",
+    "stored_type",
+    "vector_type_of",
+]
 
 T = TypeVar("T")
 
@@ -455,6 +467,20 @@ def on_postgresql(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     """Return what a type is on PostgreSQL: itself, or the variant that `with_variant` gave it."""
     variant: TypeEngine[Any] = type_._variant_mapping.get("postgresql", type_)  # noqa: SLF001 -- there is no other way
     return variant
+
+
+def stored_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type that is in the database: a variant, what a `TypeDecorator` decorates, what a domain is over."""
+    type_ = on_postgresql(type_)
+    # An Interval decorates for databases that have none.
+    while isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
+        type_ = on_postgresql(type_.load_dialect_impl(psycopg_dialect()))
+    return stored_type(type_.data_type) if isinstance(type_, postgresql.DOMAIN) else type_
+
+
+def psycopg_dialect() -> Any:
+    """Return the dialect by whose rules the types process their values."""
+    return postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
 
 
 def decorated(type_: TypeEngine[Any]) -> str:

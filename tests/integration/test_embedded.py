@@ -18,8 +18,11 @@ from types import SimpleNamespace
 import psutil
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from rowspace import Database
+from rowspace.cli.session import open_database
+from rowspace.cli.settings import Settings
 from rowspace.embedded import EmbeddedServer, _places, _watching, _wheel
 from rowspace.errors import StoreUnavailable
 from rowspace.testing.server import scratch_server
@@ -46,6 +49,12 @@ def test_a_database_that_cannot_be_opened_leaves_no_server_behind(directory, mon
     with pytest.raises(TypeError, match="pool_sze"):
         Database.open(pool_sze=3)
     assert (directory / "PG_VERSION").exists()
+    assert not (directory / "postmaster.pid").exists()
+
+
+def test_a_command_within_a_program_stops_it(directory):
+    with open_database(Settings(data_dir=directory)) as database, database.begin() as session:
+        assert session.scalar(text("SELECT 1")) == 1
     assert not (directory / "postmaster.pid").exists()
 
 

@@ -13,9 +13,10 @@ from itertools import dropwhile
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
-    ARRAY,
     Column,
     ColumnElement,
+    Date,
+    DateTime,
     Numeric,
     Select,
     Text,
@@ -36,6 +37,7 @@ from rowspace.statements.browse import Key
 from rowspace.statements.eager import apart
 from rowspace.statements.keyed import beginning, number_and_text, text_of, value_and_text
 from rowspace.statements.search import Target, Where, key_columns, number, planned_for
+from rowspace.types import stored_type
 
 __all__ = ["After", "Listing", "Part", "parts", "rows", "scroll"]
 
@@ -245,11 +247,10 @@ def _json(text: str | None) -> ColumnElement[Any]:
 
 
 def _as_text(column: ColumnElement[Any]) -> ColumnElement[str]:
-    if isinstance(column.type, JSONB | ARRAY):
-        # An array's JSON is no text that an array is read from.
-        return cast(column, Text)
-    # By way of JSON: the plain text of a date depends on the session's DateStyle.
-    return text_of(func.to_jsonb(column))
+    if isinstance(stored_type(column.type), Date | DateTime):
+        # By way of JSON: its plain text depends on the session's DateStyle.
+        return text_of(func.to_jsonb(column))
+    return cast(column, Text)
 
 
 def _value(text: str | None, type_: TypeEngine[Any]) -> ColumnElement[Any]:

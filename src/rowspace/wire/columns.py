@@ -19,9 +19,8 @@ from sqlalchemy.dialects import postgresql
 
 from rowspace.errors import DimensionMismatch, RowspaceError
 from rowspace.statements.read import ExportColumn
-from rowspace.types import HalfVector, Vector, on_postgresql, vector_type_of
+from rowspace.types import HalfVector, Vector, on_postgresql, stored_type, vector_type_of
 from rowspace.wire.decode import StreamDecoder
-from rowspace.wire.texts import stored_type
 
 __all__ = ["ColumnsDecoder", "Kind", "RawColumn", "export_column", "kind_of"]
 

@@ -13,13 +13,12 @@ from psycopg import DataError, adapters
 from psycopg.adapt import Transformer
 from psycopg.pq import Format
 from sqlalchemy import types
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.ranges import AbstractRange
 
 from rowspace.errors import InvalidRow
-from rowspace.types import on_postgresql
+from rowspace.types import psycopg_dialect, stored_type
 
-__all__ = ["psycopg_dialect", "stored_type", "value_reader"]
+__all__ = ["value_reader"]
 
 #: numeric: what the types of SQLAlchemy want to know of a column, and only those of numbers look at.
 _NUMERIC_OID = 1700
@@ -38,15 +37,6 @@ _PARSERS: tuple[tuple[type[Any], Callable[[str], Any]], ...] = (
     (types.JSON, json.loads),
     (types.LargeBinary, lambda text: bytes.fromhex(text.removeprefix("\\x"))),
 )
-
-
-def stored_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
-    """Return the type that is in the database: a variant, what a `TypeDecorator` decorates, what a domain is over."""
-    type_ = on_postgresql(type_)
-    # An Interval decorates for databases that have none.
-    while isinstance(type_, types.TypeDecorator) and not isinstance(type_, types.Interval):
-        type_ = on_postgresql(type_.load_dialect_impl(psycopg_dialect()))
-    return stored_type(type_.data_type) if isinstance(type_, postgresql.DOMAIN) else type_
 
 
 def value_reader(type_: types.TypeEngine[Any]) -> Callable[[str], Any]:
@@ -82,8 +72,3 @@ def _range_parser(type_: AbstractRange[Any]) -> Callable[[str], Any]:
     oid = adapters.types[type_.compile(psycopg_dialect()).lower()].oid
     load = Transformer().get_loader(oid, Format.TEXT).load
     return lambda text: load(text.encode())
-
-
-def psycopg_dialect() -> Any:
-    """Return the dialect by whose rules the types process their values."""
-    return postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from sqlalchemy import ARRAY, BigInteger, Text, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ARRAY, BigInteger, DateTime, Text, TypeDecorator, select, text
+from sqlalchemy.dialects.postgresql import DOMAIN, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import FacetCount, Stats, Vector
@@ -46,6 +46,32 @@ class Event(Base):
     weight: Mapped[float | None]
     tags: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     facts: Mapped[Any] = mapped_column(JSONB)
+    embedding: Mapped[np.ndarray | None] = mapped_column(Vector(2), deferred=True)
+
+
+class Facts(TypeDecorator):
+    impl = JSONB
+    cache_ok = True
+
+
+class Tags(TypeDecorator):
+    impl = ARRAY(Text)
+    cache_ok = True
+
+
+class Moment(TypeDecorator):
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+
+class Decorated(Base):
+    __tablename__ = "browsed_decorated"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    facts: Mapped[Any] = mapped_column(Facts)
+    tags: Mapped[Any] = mapped_column(Tags)
+    marks: Mapped[Any] = mapped_column(DOMAIN("browsed_marks", ARRAY(Text)))
+    at: Mapped[datetime] = mapped_column(Moment)
     embedding: Mapped[np.ndarray | None] = mapped_column(Vector(2), deferred=True)
 
 
@@ -174,6 +200,34 @@ async def test_columns_of_a_model(session, events, key, descending):
     rows = await every(events, 3, order_by=column, descending=descending)
     expected = await session.scalars(select(Event.number).order_by(order, *keys))
     assert [row.number for row in rows] == [*expected]
+
+
+@pytest.mark.parametrize("key", ["facts", "tags", "marks", "at"])
+async def test_columns_of_a_type_that_stands_for_another(session, key):
+    values = [{"a": 1}, "a", 2, [], None, "b"]
+    session.add_all(
+        Decorated(
+            id=number,
+            facts=value,
+            tags=[str(value)],
+            marks=[str(value), "a b"],
+            at=datetime(2024, 12 - number, 1 + number, tzinfo=UTC),
+        )
+        for number, value in enumerate(values)
+    )
+    await session.flush()
+    column = getattr(Decorated, key)
+    rows = await every(AsyncBrowseRepository(session, Decorated), 1, order_by=column)
+    expected = await session.scalars(select(Decorated.id).order_by(column, Decorated.id))
+    assert [row.id for row in rows] == [*expected]
+
+
+async def test_a_cursor_outlives_the_style_of_dates(session, events):
+    await session.execute(text("SET LOCAL datestyle = 'SQL, DMY'"))
+    first = await events.scroll(3, order_by=Event.at)
+    await session.execute(text("SET LOCAL datestyle = 'ISO, MDY'"))
+    second = await events.scroll(3, order_by=Event.at, cursor=first.cursor)
+    assert not {row.number for row in first.items} & {row.number for row in second.items}
 
 
 async def test_the_embedding_comes_when_asked_for(browse):

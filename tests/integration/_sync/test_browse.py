@@ -12,8 +12,8 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from sqlalchemy import ARRAY, BigInteger, Text, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ARRAY, BigInteger, DateTime, Text, TypeDecorator, select, text
+from sqlalchemy.dialects.postgresql import DOMAIN, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import FacetCount, Stats, Vector
@@ -47,6 +47,32 @@ class Event(Base):
     weight: Mapped[float | None]
     tags: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     facts: Mapped[Any] = mapped_column(JSONB)
+    embedding: Mapped[np.ndarray | None] = mapped_column(Vector(2), deferred=True)
+
+
+class Facts(TypeDecorator):
+    impl = JSONB
+    cache_ok = True
+
+
+class Tags(TypeDecorator):
+    impl = ARRAY(Text)
+    cache_ok = True
+
+
+class Moment(TypeDecorator):
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+
+class Decorated(Base):
+    __tablename__ = "browsed_decorated"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    facts: Mapped[Any] = mapped_column(Facts)
+    tags: Mapped[Any] = mapped_column(Tags)
+    marks: Mapped[Any] = mapped_column(DOMAIN("browsed_marks", ARRAY(Text)))
+    at: Mapped[datetime] = mapped_column(Moment)
     embedding: Mapped[np.ndarray | None] = mapped_column(Vector(2), deferred=True)
 
 
@@ -175,6 +201,34 @@ def test_columns_of_a_model(session, events, key, descending):
     rows = every(events, 3, order_by=column, descending=descending)
     expected = session.scalars(select(Event.number).order_by(order, *keys))
     assert [row.number for row in rows] == [*expected]
+
+
+@pytest.mark.parametrize("key", ["facts", "tags", "marks", "at"])
+def test_columns_of_a_type_that_stands_for_another(session, key):
+    values = [{"a": 1}, "a", 2, [], None, "b"]
+    session.add_all(
+        Decorated(
+            id=number,
+            facts=value,
+            tags=[str(value)],
+            marks=[str(value), "a b"],
+            at=datetime(2024, 12 - number, 1 + number, tzinfo=UTC),
+        )
+        for number, value in enumerate(values)
+    )
+    session.flush()
+    column = getattr(Decorated, key)
+    rows = every(BrowseRepository(session, Decorated), 1, order_by=column)
+    expected = session.scalars(select(Decorated.id).order_by(column, Decorated.id))
+    assert [row.id for row in rows] == [*expected]
+
+
+def test_a_cursor_outlives_the_style_of_dates(session, events):
+    session.execute(text("SET LOCAL datestyle = 'SQL, DMY'"))
+    first = events.scroll(3, order_by=Event.at)
+    session.execute(text("SET LOCAL datestyle = 'ISO, MDY'"))
+    second = events.scroll(3, order_by=Event.at, cursor=first.cursor)
+    assert not {row.number for row in first.items} & {row.number for row in second.items}
 
 
 def test_the_embedding_comes_when_asked_for(browse):

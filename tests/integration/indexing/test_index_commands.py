@@ -82,6 +82,14 @@ def test_build_status_reindex_and_drop(rowspace, collection):
     assert rowspace("index", "status").exit_code == 0
 
 
+def test_an_index_that_nobody_asked_for(rowspace, database, collection):
+    with database.begin() as session:
+        session.execute(text(f"CREATE INDEX {collection.partition}_own ON {collection.partition} (content)"))
+    remarks = {row[0]: row[-1] for row in table(rowspace("index", "status", collection.name).stdout)}
+    assert remarks[f"{collection.partition}_own"] == "not asked for"
+    assert remarks[f"pk_{collection.partition}"] == ""
+
+
 def test_an_index_on_a_key(rowspace, collection):
     name = f"ix_{collection.partition}_key_author.name"
     built = rowspace("index", "build", collection.name, "--key", "author.name", "--memory", "64MB")

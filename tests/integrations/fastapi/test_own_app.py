@@ -111,11 +111,12 @@ async def test_http_errors_of_other_endpoints(error, expected):
 
     @app.get("/")
     async def fail():
+        error.headers = {"Retry-After": "7"}
         raise error
 
     async with client_of(app) as client:
         answer = await client.get("/")
-    assert answer.status_code == error.status_code
+    assert (answer.status_code, answer.headers["Retry-After"]) == (error.status_code, "7")
     if expected is None:
         assert answer.content == b""
     else:

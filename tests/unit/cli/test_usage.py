@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -98,7 +99,8 @@ def test_version(run):
         (["search", "x", "--sql", "--json"], "--sql prints statements and no hits, --json the hits"),
         (["reembed", "x", "--index", "tree"], "expected hnsw, ivfflat, none, or same, got 'tree'."),
         (["reembed", "x", "--abandon", "--embedder", "local"], "leave --embedder, --index and --processes out."),
-        (["collections", "create", "x", "--index", "tree"], "expected hnsw, ivfflat or none, got 'tree'."),
+        (["collections", "create", "x", "--index", "tree"], "for --index: expected hnsw, ivfflat or none, got 'tree'."),
+        (["collections", "create", "x", "--index", "none", "--quantize", "bit"], "for --quantize: --quantize is about"),
         (["db", "downgrade", "base"], "Say --yes, as there is nobody to ask."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -212,7 +214,7 @@ main()
 
 # A command that is stopped by Ctrl-C ends with 130, and one that is not let go on with 1.
 @pytest.mark.parametrize(("cause", "raised"), [(KeyboardInterrupt, KeyboardInterrupt), (EOFError, typer.Exit)])
-def test_a_question_that_is_not_answered(monkeypatch, cause, raised):
+def test_a_question_that_is_not_answered(monkeypatch, capsys, cause, raised):
     def ask(*_, **__):
         try:
             raise cause
@@ -222,6 +224,16 @@ def test_a_question_that_is_not_answered(monkeypatch, cause, raised):
     monkeypatch.setattr("typer.confirm", ask)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
     with pytest.raises(raised):
+        confirm("Drop it?", yes=False)
+    # What is said next begins a line of its own.
+    assert capsys.readouterr().err.startswith("\n")
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_an_answer_decides(monkeypatch, answer):
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: answer)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    with nullcontext() if answer else pytest.raises(typer.Exit):
         confirm("Drop it?", yes=False)
 
 

@@ -14,10 +14,9 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from rowspace._optional import require
 from rowspace.errors import InvalidRow
-from rowspace.types import vector_type_of
+from rowspace.types import stored_type, vector_type_of
 from rowspace.vectors import as_vector
 from rowspace.wire.columns import Kind, RawColumn, kind_of
-from rowspace.wire.texts import stored_type
 
 __all__ = ["array_of", "array_of_values", "arrow_type", "as_type", "plain", "plain_type", "stacked", "vectors_array"]
 

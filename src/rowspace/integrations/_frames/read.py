@@ -27,10 +27,10 @@ from rowspace.integrations._frames.metadata import (
 from rowspace.models import Collection
 from rowspace.repositories import TableRepository
 from rowspace.repositories.subjects import Where
-from rowspace.types import vector_type_of
+from rowspace.types import psycopg_dialect, stored_type, vector_type_of
 from rowspace.vectors import as_vector
 from rowspace.wire.columns import Kind, RawColumn, kind_of
-from rowspace.wire.texts import psycopg_dialect, stored_type, value_reader
+from rowspace.wire.texts import value_reader
 from rowspace.wire.values import to_json
 
 __all__ = ["META", "Fields", "fields_of", "selected"]

@@ -69,7 +69,7 @@ def to_python(array: Any) -> list[Any]:
             return [None if one is None else _iso_duration(one * factor) for one in array.view(pa.int64()).to_pylist()]
         # A time of the day in nanoseconds would be cut to microseconds.
         values: list[Any] = (plain(array) if pa.types.is_time64(array.type) else array).to_pylist()
-    except (pa.ArrowInvalid, ValueError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:
         message = f"cannot be written: {str(error).rstrip('.')}."
         raise InvalidRow(message) from error
     if pa.types.is_map(array.type) and is_text(array.type.key_type):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from enum import StrEnum
 
@@ -9,7 +10,7 @@ import pytest
 
 from rowspace import Distance
 from rowspace.errors import ConfigurationError
-from rowspace.integrations.langchain import DistanceStrategy
+from rowspace.integrations.langchain import DistanceStrategy, RowspaceVectorStore
 from rowspace.integrations.langchain.options import (
     CollectionOptions,
     distance_of,
@@ -88,3 +89,12 @@ def test_keywords_that_nobody_knows_are_named():
     refuse_unknown({"a": 1}, known={"a"})
     with pytest.raises(ConfigurationError, match="does not know a, b: leave it out"):
         refuse_unknown({"a": 1, "b": 2})
+
+
+def test_every_search_is_for_as_many_documents_as_those_of_langchain():
+    methods = {
+        name: inspect.signature(method) for name, method in inspect.getmembers(RowspaceVectorStore, inspect.isfunction)
+    }
+    given = {name: made.parameters["k"].default for name, made in methods.items() if "k" in made.parameters}
+    assert {"ahybrid_search", "hybrid_search_with_score", "max_marginal_relevance_search"} <= {*given}
+    assert {name for name, k in given.items() if k != 4} == set()
