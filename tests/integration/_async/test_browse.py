@@ -258,6 +258,10 @@ async def test_what_a_listing_refuses(session, browse, events):
         await browse.scroll(3, order_by="v", cursor=cursor[1:])
     with pytest.raises(InvalidSetting, match="limit is a whole number"):
         await browse.scroll(0)
+    with pytest.raises(InvalidSetting, match="limit is a whole number"):
+        await browse.facets("v", limit=0)
+    with pytest.raises(InvalidSetting, match="limit is a whole number"):
+        await browse.distinct("v", limit=0)
     with pytest.raises(InvalidFilter):
         await browse.scroll(order_by="a..b")
     with pytest.raises(ConfigurationError, match="needs a JSONB attribute `meta`"):

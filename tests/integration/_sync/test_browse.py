@@ -259,6 +259,10 @@ def test_what_a_listing_refuses(session, browse, events):
         browse.scroll(3, order_by="v", cursor=cursor[1:])
     with pytest.raises(InvalidSetting, match="limit is a whole number"):
         browse.scroll(0)
+    with pytest.raises(InvalidSetting, match="limit is a whole number"):
+        browse.facets("v", limit=0)
+    with pytest.raises(InvalidSetting, match="limit is a whole number"):
+        browse.distinct("v", limit=0)
     with pytest.raises(InvalidFilter):
         browse.scroll(order_by="a..b")
     with pytest.raises(ConfigurationError, match="needs a JSONB attribute `meta`"):
