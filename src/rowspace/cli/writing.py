@@ -94,6 +94,6 @@ _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _csv(rows: Iterable[Sequence[str | None]], delimiter: str, quoting: Literal[0, 1] = csv.QUOTE_MINIMAL) -> bytes:
-    text = io.StringIO(newline="")
+    text = io.StringIO()
     csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=quoting).writerows(rows)
     return text.getvalue().encode()

@@ -83,7 +83,7 @@ VECTOR = Embedder(64).embed_query(QUERY)
         ("similarity_search", (QUERY,), {"exact": True, "max_distance": 0.9}),
         ("similarity_search", (QUERY,), {"min_similarity": 0.1, "min_distance": 0.01}),
         ("similarity_search", (QUERY,), {"settings": SearchSettings(ef_search=10)}),
-        ("similarity_search_with_score", (QUERY,), {"filter": {"n": {"$gte": 2}}}),
+        ("similarity_search_with_score", (QUERY,), {"k": 1, "filter": {"n": {"$gte": 2}}}),
         ("similarity_search_by_vector", (VECTOR,), {"k": 2}),
         ("similarity_search_with_score_by_vector", (VECTOR,), {"k": 2}),
         ("similarity_search_with_relevance_scores", (QUERY,), {"k": 5, "score_threshold": 0.2}),

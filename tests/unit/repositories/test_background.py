@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from threading import Event
+from time import sleep
 
 import pytest
 
@@ -44,10 +45,11 @@ def test_an_error_of_the_watch_stops_the_work_and_waits_for_it():
 
     def work():
         ended.append(stopped.wait(5))
+        sleep(0.05)  # a server takes a moment to cancel
         raise RuntimeError
 
     with pytest.raises(Oops):
-        run_watched(work, fail, cancel=stopped.set, hang_up=fail, every=0.01)
+        run_watched(work, fail, cancel=stopped.set, hang_up=lambda: ended.append("hung up on"), every=0.01)
     assert ended == [True]
 
 
@@ -142,6 +144,7 @@ async def test_a_cancelled_caller_stops_the_work_and_waits_for_it():
 
     async def work():
         ended.append(await stopped.wait())
+        await asyncio.sleep(0.01)
         raise RuntimeError
 
     async def watch():
