@@ -69,21 +69,28 @@ async def change(session, collection):
     await session.execute(text(f"UPDATE {collection.partition} SET content = content WHERE id = '0'"))
 
 
-async def stopped_build(database, collection):
-    """Stop the build of the vector index while it waits for who has written."""
+async def broken_build(database, collection, interfere, error):
+    """Build the vector index, interfere while it waits for who has written, and return the builder and the error."""
 
-    def stop(progress):
+    def watch(progress):
         if progress.phase == "waiting for writers before build":
-            raise StopHere
+            interfere()
 
     builder = AsyncIndexBuilder(database.engine, collection)
     await builder.create()
     await builder.drop()
     async with database.begin() as session:
         await change(session, collection)
-        with pytest.raises(StopHere) as stopped:
-            await builder.create(progress=stop)
-    return builder, stopped
+        with pytest.raises(error) as broken:
+            await builder.create(progress=watch)
+    return builder, broken
+
+
+async def stopped_build(database, collection):
+    def stop():
+        raise StopHere
+
+    return await broken_build(database, collection, stop, StopHere)
 
 
 def note_of(collection):
@@ -128,18 +135,11 @@ async def test_a_build_whose_server_process_is_killed_is_found_and_repaired(data
     kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index WHERE relid = CAST(:table AS regclass)"
     admin = create_engine(index_url, poolclass=NullPool)
 
-    def stop(progress):
-        if progress.phase == "waiting for writers before build":
-            with admin.connect() as connection:
-                connection.execute(text(kill), {"table": collection.partition})
+    def terminate():
+        with admin.connect() as connection:
+            connection.execute(text(kill), {"table": collection.partition})
 
-    builder = AsyncIndexBuilder(database.engine, collection)
-    await builder.create()
-    await builder.drop()
-    async with database.begin() as session:
-        await change(session, collection)
-        with pytest.raises(StoreUnavailable) as lost:
-            await builder.create(progress=stop)
+    builder, lost = await broken_build(database, collection, terminate, StoreUnavailable)
     assert lost.value.__notes__ == [note_of(collection)]
     assert states(await builder.status())["embedding"] == "invalid"
     async with database.begin() as session:

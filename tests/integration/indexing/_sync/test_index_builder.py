@@ -69,21 +69,28 @@ def change(session, collection):
     session.execute(text(f"UPDATE {collection.partition} SET content = content WHERE id = '0'"))
 
 
-def stopped_build(database, collection):
-    """Stop the build of the vector index while it waits for who has written."""
+def broken_build(database, collection, interfere, error):
+    """Build the vector index, interfere while it waits for who has written, and return the builder and the error."""
 
-    def stop(progress):
+    def watch(progress):
         if progress.phase == "waiting for writers before build":
-            raise StopHere
+            interfere()
 
     builder = IndexBuilder(database.engine, collection)
     builder.create()
     builder.drop()
     with database.begin() as session:
         change(session, collection)
-        with pytest.raises(StopHere) as stopped:
-            builder.create(progress=stop)
-    return builder, stopped
+        with pytest.raises(error) as broken:
+            builder.create(progress=watch)
+    return builder, broken
+
+
+def stopped_build(database, collection):
+    def stop():
+        raise StopHere
+
+    return broken_build(database, collection, stop, StopHere)
 
 
 def note_of(collection):
@@ -128,18 +135,11 @@ def test_a_build_whose_server_process_is_killed_is_found_and_repaired(database, 
     kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index WHERE relid = CAST(:table AS regclass)"
     admin = create_engine(index_url, poolclass=NullPool)
 
-    def stop(progress):
-        if progress.phase == "waiting for writers before build":
-            with admin.connect() as connection:
-                connection.execute(text(kill), {"table": collection.partition})
+    def terminate():
+        with admin.connect() as connection:
+            connection.execute(text(kill), {"table": collection.partition})
 
-    builder = IndexBuilder(database.engine, collection)
-    builder.create()
-    builder.drop()
-    with database.begin() as session:
-        change(session, collection)
-        with pytest.raises(StoreUnavailable) as lost:
-            builder.create(progress=stop)
+    builder, lost = broken_build(database, collection, terminate, StoreUnavailable)
     assert lost.value.__notes__ == [note_of(collection)]
     assert states(builder.status())["embedding"] == "invalid"
     with database.begin() as session:
