@@ -38,6 +38,7 @@ __all__ = [
     "Vector",
     "VectorType",
     "decorated",
+    "is_jsonb",
     "on_postgresql",
     "psycopg_dialect",
     "stored_type",
@@ -476,6 +477,11 @@ def stored_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     while isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
         type_ = on_postgresql(type_.load_dialect_impl(psycopg_dialect()))
     return stored_type(type_.data_type) if isinstance(type_, postgresql.DOMAIN) else type_
+
+
+def is_jsonb(type_: TypeEngine[Any]) -> bool:
+    """Tell whether a column of a type is JSONB in the database."""
+    return isinstance(stored_type(type_), postgresql.JSONB)
 
 
 def psycopg_dialect() -> Any:
