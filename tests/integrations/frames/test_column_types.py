@@ -15,6 +15,7 @@ import pytest
 from pgvector.sqlalchemy import HALFVEC, VECTOR
 from sqlalchemy import (
     ARRAY,
+    JSON,
     REAL,
     Computed,
     Date,
@@ -32,7 +33,7 @@ from sqlalchemy import (
     text,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import DOMAIN, HSTORE
+from sqlalchemy.dialects.postgresql import DOMAIN, HSTORE, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import Bit, Repository, SparseVector, Vector
@@ -169,6 +170,15 @@ class Shape(Base):
     __tablename__ = "shapes_of_any_dimension"
     id: Mapped[int] = mapped_column(primary_key=True)
     vector: Mapped[Any] = mapped_column(Vector(), nullable=True)
+
+
+class Noted(Base):
+    """Metadata in JSONB that other databases have as JSON."""
+
+    __tablename__ = "noted"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    meta: Mapped[Any] = mapped_column("metadata", JSON().with_variant(JSONB(), "postgresql"))
+    vector: Mapped[Any] = mapped_column(Vector(2))
 
 
 @pytest.fixture
@@ -351,3 +361,17 @@ def test_nanoseconds_that_are_whole_microseconds(things):
     write_table(things, Plain, pa.table({"id": [1, 2], "hour": hour}))
     assert things.scalars(select(Thing.took).order_by(Thing.id)).all() == [dt.timedelta(microseconds=1), None]
     assert things.scalars(select(Plain.hour).order_by(Plain.id)).all() == [dt.time(0, 0, 0, 1), None]
+
+
+def test_metadata_of_a_variant_are_columns(session):
+    """They came as one column of text, and could not be written from columns."""
+    Base.metadata.create_all(session.connection(), [Noted.__table__])
+    frame = pd.DataFrame({"id": [1, 2], "lang": ["en", "de"], "year": [2020, 2021], "vector": [[1, 0], [0, 1]]})
+    write_frame(session, Noted, frame)
+    assert session.scalars(select(Noted.meta).order_by(Noted.id)).all() == [
+        {"lang": "en", "year": 2020},
+        {"lang": "de", "year": 2021},
+    ]
+    read = read_table(session, Noted, columns=["id", "metadata"])
+    assert read.schema.names == ["id", "lang", "year"]
+    assert sorted(read.to_pylist(), key=lambda row: row["id"])[1] == {"id": 2, "lang": "de", "year": 2021}
