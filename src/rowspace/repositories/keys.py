@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from sqlalchemy import JSON, ColumnElement, inspect
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.types import TypeEngine
 
 from rowspace.errors import ConfigurationError
 from rowspace.filters import key_path
@@ -52,13 +53,13 @@ def metadata_of(model: Any) -> ColumnElement[Any] | None:
     return column if column is not None and is_jsonb(column.type) else None
 
 
-def check_comparable(key: Any, type_: Any) -> None:
+def check_comparable(key: Any, type_: TypeEngine[Any]) -> None:
     """Refuse JSON, whose values the server cannot compare.
 
     Raises:
         ConfigurationError: it is JSON.
     """
-    if type_ is not None and isinstance(stored_type(type_), JSON) and not is_jsonb(type_):
+    if isinstance(stored_type(type_), JSON) and not is_jsonb(type_):
         message = f"{key} is JSON, whose values PostgreSQL cannot compare: make it JSONB, or name another key."
         raise ConfigurationError(message)
 
