@@ -97,7 +97,7 @@ class Plan:
         self.merge = merge
         #: Whether a batch may be copied straight into the target.
         self.copies = (
-            constants is not None and not merge.defaults and all(column.cast_to is None for column in merge.columns)
+            constants is not None and not merge.defaults and all(column.is_stored_as_staged for column in merge.columns)
         )
         self._constants = constants or ()
         self.encoders = encoders

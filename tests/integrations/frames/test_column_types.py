@@ -63,6 +63,19 @@ class Secret(TypeDecorator[str]):
         return value and value.removeprefix("sealed:")
 
 
+class Turned(TypeDecorator[str]):
+    """Text that the server turns around on its way in and out."""
+
+    impl = Text
+    cache_ok = True
+
+    def bind_expression(self, bindvalue: Any) -> Any:
+        return func.reverse(bindvalue)
+
+    def column_expression(self, column: Any) -> Any:
+        return func.reverse(column)
+
+
 class Shifted(TypeDecorator[int]):
     impl = Integer
     cache_ok = True
@@ -111,6 +124,7 @@ class Thing(Base):
     __tablename__ = "things_of_types"
     id: Mapped[int] = mapped_column(primary_key=True)
     secret: Mapped[str | None] = mapped_column(Secret)
+    turned: Mapped[str | None] = mapped_column(Turned)
     shifted: Mapped[int | None] = mapped_column(Shifted)
     colour: Mapped[Colour | None] = mapped_column(Enum(Colour, values_callable=lambda kind: [o.value for o in kind]))
     colours: Mapped[list[Colour] | None] = mapped_column(ARRAY(Enum(Colour, name="shade")))
@@ -193,6 +207,7 @@ LARGE = decimal.Decimal("1234567890123456789012345.67")
 #: By attribute: the value, its Arrow type, and what is in the table.
 CASES = {
     "secret": ("open", pa.string(), "open"),
+    "turned": ("a%b", pa.string(), "a%b"),
     "shifted": (3, pa.int32(), 3),
     "colour": (Colour.RED, pa.string(), "r"),
     "colours": ([Colour.RED, None], pa.list_(pa.string()), ["RED", None]),

@@ -70,7 +70,8 @@ class AsyncTableRepository:
             where: a metadata filter, or conditions on the model; nothing means all rows.
 
         Raises:
-            ConfigurationError: there is no such attribute.
+            ConfigurationError: there is no such attribute, or the `column_expression` of its type has parameters of its
+                own.
             InvalidFilter: the filter is malformed.
         """
         plan = partial(plan_columns, attributes=columns)
