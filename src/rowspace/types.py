@@ -100,7 +100,10 @@ class _Sent(FunctionElement[Any]):
 @compiles(_Sent)
 def _compile_sent(element: _Sent, compiler: Any, **kw: Any) -> str:
     inner: str = compiler.process(element.clauses, **kw)
-    if not getattr(compiler.dialect, "rowspace_send", False) or any(map(_is_ordered_by_vector, compiler.stack)):
+    # With its values as text it is for people, or what a view or a table is made of, which would be one of bytes.
+    if kw.get("literal_binds") or not getattr(compiler.dialect, "rowspace_send", False):
+        return inner
+    if any(map(_is_ordered_by_vector, compiler.stack)):
         return inner
     return f"{element.type.name}_send({inner})"
 
