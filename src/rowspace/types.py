@@ -222,6 +222,8 @@ class Vector(VectorType[NDArray[np.float32]]):
     `DimensionMismatch`; NaN, infinity, another shape or no numbers are an `InvalidVector`: both before any SQL is sent.
 
     SQLAlchemy sees assignments, such as `article.embedding /= norm`; of `article.embedding[0] = 1` it knows nothing.
+    A DELETE or UPDATE of one's own under a condition on the vector itself needs `synchronize_session="fetch"`, or the
+    session's objects do not follow it: arrays are neither equal nor not.
 
     For other values than these make a subclass, not a `TypeDecorator`: `coerce` makes of a value what is stored, as it
     does of a query, and `decode` makes of what is stored what an entity has. It needs a `cache_ok = True` of its own.
