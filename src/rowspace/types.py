@@ -38,6 +38,7 @@ __all__ = [
     "Vector",
     "VectorType",
     "decorated",
+    "is_jsonb",
     "on_postgresql",
     "psycopg_dialect",
     "stored_type",
@@ -99,7 +100,10 @@ class _Sent(FunctionElement[Any]):
 @compiles(_Sent)
 def _compile_sent(element: _Sent, compiler: Any, **kw: Any) -> str:
     inner: str = compiler.process(element.clauses, **kw)
-    if not getattr(compiler.dialect, "rowspace_send", False) or any(map(_is_ordered_by_vector, compiler.stack)):
+    # With its values as text it is for people, or what a view or a table is made of, which would be one of bytes.
+    if kw.get("literal_binds") or not getattr(compiler.dialect, "rowspace_send", False):
+        return inner
+    if any(map(_is_ordered_by_vector, compiler.stack)):
         return inner
     return f"{element.type.name}_send({inner})"
 
@@ -218,6 +222,8 @@ class Vector(VectorType[NDArray[np.float32]]):
     `DimensionMismatch`; NaN, infinity, another shape or no numbers are an `InvalidVector`: both before any SQL is sent.
 
     SQLAlchemy sees assignments, such as `article.embedding /= norm`; of `article.embedding[0] = 1` it knows nothing.
+    A DELETE or UPDATE of one's own under a condition on the vector itself needs `synchronize_session="fetch"`, or the
+    session's objects do not follow it: arrays are neither equal nor not.
 
     For other values than these make a subclass, not a `TypeDecorator`: `coerce` makes of a value what is stored, as it
     does of a query, and `decode` makes of what is stored what an entity has. It needs a `cache_ok = True` of its own.
@@ -476,6 +482,11 @@ def stored_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     while isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
         type_ = on_postgresql(type_.load_dialect_impl(psycopg_dialect()))
     return stored_type(type_.data_type) if isinstance(type_, postgresql.DOMAIN) else type_
+
+
+def is_jsonb(type_: TypeEngine[Any]) -> bool:
+    """Tell whether a column of a type is JSONB in the database."""
+    return isinstance(stored_type(type_), postgresql.JSONB)
 
 
 def psycopg_dialect() -> Any:

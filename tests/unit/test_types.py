@@ -279,6 +279,15 @@ def test_a_selected_column_goes_through_its_send_function_where_rows_are_text():
     assert "RETURNING vector_send(t.v) AS v" in sql(insert(table).returning(table.c.v), binary)
 
 
+def test_what_a_view_is_made_of_is_the_column_itself():
+    """The view, and what CREATE TABLE AS makes, had a column of bytes."""
+    statement = select(table.c.v, table.c.b).where(table.c.id > 5)
+    made = statement.compile(
+        dialect=instrumented(psycopg, WireValue, send=True), compile_kwargs={"literal_binds": True}
+    )
+    assert " ".join(str(made).split()) == "SELECT t.v AS v, t.b AS b FROM t WHERE t.id > 5"
+
+
 class Wrapped(TypeDecorator):
     impl = Vector
     cache_ok = True

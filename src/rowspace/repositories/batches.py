@@ -97,7 +97,7 @@ class Plan:
         self.merge = merge
         #: Whether a batch may be copied straight into the target.
         self.copies = (
-            constants is not None and not merge.defaults and all(column.cast_to is None for column in merge.columns)
+            constants is not None and not merge.defaults and all(column.is_stored_as_staged for column in merge.columns)
         )
         self._constants = constants or ()
         self.encoders = encoders
@@ -193,9 +193,9 @@ def plan_load(
         columns=tuple(encoder.staged for encoder in (*fixed.values(), *encoders)),
         keys=keys,
         constants=() if empty else tuple(constants.items()),
-        defaults=(*kinds, *(new_by_sql(table, given, literal) if inserts else ())),
+        defaults=(*kinds, *(new_by_sql(table, given, literal, schemas) if inserts else ())),
         only_new=frozenset(column.name for column in made),
-        touched=tuple(touched(table, names, literal)),
+        touched=tuple(touched(table, names, literal, schemas)),
         stage=f"rowspace_{uuid4().hex[:12]}",
         partitioned=partition is None and bool(table.dialect_options["postgresql"]["partition_by"]),
     )

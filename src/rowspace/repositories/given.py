@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from sqlalchemy import ClauseElement, ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
+from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlalchemy.util.concurrency import in_greenlet
@@ -47,8 +48,13 @@ def session_of(given: Any, kind: type[S]) -> S:
     """Return a session, or what stands for one, such as a scoped session.
 
     Raises:
-        ConfigurationError: it is one of the other side, or what sessions are made by.
+        ConfigurationError: it is one of the other side, or what sessions are made by; or it spreads over several
+            databases.
     """
+    if isinstance(getattr(given, "sync_session", given), ShardedSession):
+        # SQLAlchemy appends the rows of one to those of another: neither sorted nor counted as one.
+        message = "A ShardedSession is of several databases: search each in a Session of its own, and merge the hits."
+        raise ConfigurationError(message)
     if not isinstance(given, kind):
         flush = getattr(given, "flush", None)
         if flush is None or iscoroutinefunction(flush) != issubclass(kind, AsyncSession):

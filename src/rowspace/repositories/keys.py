@@ -7,12 +7,13 @@ from functools import lru_cache
 from typing import Any, cast
 
 from sqlalchemy import JSON, ColumnElement, inspect
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.types import TypeEngine
 
 from rowspace.errors import ConfigurationError
 from rowspace.filters import key_path
 from rowspace.statements.browse import Key
+from rowspace.types import is_jsonb, stored_type
 
 __all__ = ["KeyLike", "check_comparable", "key_of", "metadata_of", "named_keys"]
 
@@ -49,16 +50,16 @@ def key_of(model: type[Any], key: KeyLike) -> Key:
 def metadata_of(model: Any) -> ColumnElement[Any] | None:
     """Return the JSONB column of the attribute `meta`, None where a model has none."""
     column: ColumnElement[Any] | None = inspect(model).columns.get("meta")
-    return column if column is not None and isinstance(column.type, JSONB) else None
+    return column if column is not None and is_jsonb(column.type) else None
 
 
-def check_comparable(key: Any, type_: Any) -> None:
+def check_comparable(key: Any, type_: TypeEngine[Any]) -> None:
     """Refuse JSON, whose values the server cannot compare.
 
     Raises:
         ConfigurationError: it is JSON.
     """
-    if isinstance(type_, JSON) and not isinstance(type_, JSONB):
+    if isinstance(stored_type(type_), JSON) and not is_jsonb(type_):
         message = f"{key} is JSON, whose values PostgreSQL cannot compare: make it JSONB, or name another key."
         raise ConfigurationError(message)
 

@@ -19,7 +19,7 @@ from rowspace.statements.models import table_of_one
 from rowspace.statements.read import Export, ExportColumn
 from rowspace.statements.visible import collect
 from rowspace.types import HalfVector, Vector, on_postgresql, vector_type_of
-from rowspace.wire.columns import ColumnsDecoder, export_column, kind_of
+from rowspace.wire.columns import ColumnsDecoder, export_column
 from rowspace.wire.decode import MatrixDecoder, key_decoder
 from rowspace.wire.encode import ddl_of
 from rowspace.wire.texts import value_reader
@@ -84,14 +84,15 @@ def plan_columns(subject: Subject[Any], schemas: Schemas, *, selects: bool, attr
     """Plan a bulk read of columns; of some rows alone, by way of their keys, where it `selects`.
 
     Raises:
-        ConfigurationError: the model has no such attribute, or is mapped to several tables.
+        ConfigurationError: the model has no such attribute, or is mapped to several tables; or the type of a column
+            makes its values by SQL with parameters of its own.
     """
     columns = columns_of(subject)
     for name in attributes:
         if name not in columns:
             message = f"{subject.target.model.__name__} has no column {name!r}; it has {', '.join(columns)}."
             raise ConfigurationError(message)
-    exported = tuple(export_column(str(columns[name].name), kind_of(columns[name].type)) for name in attributes)
+    exported = tuple(export_column(columns[name]) for name in attributes)
     return Reading(_export(subject, schemas, exported, selects=selects), _keys(subject))
 
 

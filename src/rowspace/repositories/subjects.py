@@ -14,6 +14,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, SQLColumnExpression, and_, inspect
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import SQLCoreOperations
+from sqlalchemy.types import TypeEngine
 
 from rowspace.distance import Distance
 from rowspace.errors import ConfigurationError, InvalidVector
@@ -212,10 +213,14 @@ class Subject(Generic[M]):
         if isinstance(by, InstrumentedAttribute) and not _is_of(by, self.target.model):
             message = f"Hits are grouped by an attribute of {self.target.model.__name__}, got {by}."
             raise ConfigurationError(message)
-        if isinstance(by, SQLCoreOperations):
-            check_comparable(by, getattr(by, "type", None))
+        type_ = getattr(by, "type", None)
+        # A relationship, a composite or an association proxy has none.
+        if isinstance(by, SQLCoreOperations) and isinstance(type_, TypeEngine):
+            check_comparable(by, type_)
             return GroupKey(cast("ColumnElement[Any]", by))
-        message = f"Hits are grouped by an attribute, such as Article.section, or a path in the metadata, got {by!r}."
+        message = (
+            f"Hits are grouped by an attribute, such as Article.section, or a path in the metadata, got {by!s:.80}."
+        )
         raise ConfigurationError(message)
 
     def _metadata(self) -> ColumnElement[Any]:

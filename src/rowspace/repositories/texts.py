@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from sqlalchemy import String, inspect
+from sqlalchemy import Enum, String, inspect
 from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy.types import TypeEngine
 
 from rowspace.errors import ConfigurationError, InvalidSetting
 from rowspace.repositories.subjects import Subject
 from rowspace.results import HybridHit, TextHit
 from rowspace.statements.highlight import Highlight, Marker
 from rowspace.statements.text import TextTarget
+from rowspace.types import stored_type
 
 __all__ = ["hybrid_hit", "marker_of", "text_hit", "text_target_of"]
 
@@ -40,7 +42,7 @@ def text_target_of(subject: Subject[M], text: str | None, language: str | None) 
 
 def _choose(model: type[Any], text: str | None) -> str:
     mapper = inspect(model)
-    columns = {key: column for key, column in mapper.columns.items() if isinstance(column.type, String | TSVECTOR)}
+    columns = {key: column for key, column in mapper.columns.items() if _is_text(column.type)}
     if text is not None and text in columns:
         return text
     listed = ", ".join(columns) or "none"
@@ -53,6 +55,12 @@ def _choose(model: type[Any], text: str | None) -> str:
         message += "text=... (in Django, text_field=...)."
         raise ConfigurationError(message)
     return str(free[0])
+
+
+def _is_text(type_: TypeEngine[Any]) -> bool:
+    stored = stored_type(type_)
+    # The words of an enumeration are no text to the server, unless it is kept as one.
+    return isinstance(stored, String | TSVECTOR) and not (isinstance(stored, Enum) and stored.native_enum)
 
 
 def marker_of(highlight: Any, target: TextTarget[Any], text: str) -> Marker | None:

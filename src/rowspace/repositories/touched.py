@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Column, Table, inspect
 
 from rowspace.errors import ConfigurationError
+from rowspace.repositories.schemas import Schemas
 from rowspace.statements.identifiers import DIALECT
 
 __all__ = ["discriminator", "new_by_function", "new_by_sql", "touched"]
@@ -28,7 +29,7 @@ def discriminator(model: type[Any], loaded: Collection[str], literal: Literal) -
         yield column.name, literal(column, mapper.polymorphic_identity)
 
 
-def touched(table: Table, loaded: Collection[str], literal: Literal) -> Iterator[tuple[str, str]]:
+def touched(table: Table, loaded: Collection[str], literal: Literal, schemas: Schemas) -> Iterator[tuple[str, str]]:
     """Yield the columns of a table, without those that are loaded, that an update sets by itself, and to what, as SQL.
 
     Raises:
@@ -36,14 +37,14 @@ def touched(table: Table, loaded: Collection[str], literal: Literal) -> Iterator
     """
     for column in table.columns:
         if column.onupdate is not None and column.name not in loaded:
-            yield column.name, _expression(column, column.onupdate, literal)
+            yield column.name, _expression(column, column.onupdate, literal, schemas)
 
 
-def new_by_sql(table: Table, loaded: Collection[str], literal: Literal) -> Iterator[tuple[str, str]]:
+def new_by_sql(table: Table, loaded: Collection[str], literal: Literal, schemas: Schemas) -> Iterator[tuple[str, str]]:
     """Yield the columns with a default that is the same SQL for each new row, and that SQL."""
     for column in table.columns:
         if column.name not in loaded and column.default is not None and not column.default.is_callable:
-            yield column.name, _expression(column, column.default, literal)
+            yield column.name, _expression(column, column.default, literal, schemas)
 
 
 def new_by_function(table: Table, loaded: Collection[str]) -> Iterator[tuple[Column[Any], Callable[[], Any]]]:
@@ -56,10 +57,17 @@ def new_by_function(table: Table, loaded: Collection[str]) -> Iterator[tuple[Col
             yield column, partial(_value, column, column.default)
 
 
-def _expression(column: Column[Any], default: Any, literal: Literal) -> str:
+def _expression(column: Column[Any], default: Any, literal: Literal, schemas: Schemas) -> str:
     if default.is_clause_element or default.is_sequence:
         expression = default.next_value() if default.is_sequence else default.arg
-        return str(expression.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
+        # A sequence is in the schema that its tables are in.
+        made = expression.compile(
+            dialect=DIALECT,
+            schema_translate_map=dict(schemas) or None,
+            render_schema_translate=bool(schemas),
+            compile_kwargs={"literal_binds": True},
+        )
+        return str(made)
     return literal(column, _value(column, default))
 
 

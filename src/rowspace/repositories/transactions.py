@@ -36,7 +36,8 @@ def synchronizing(session: Any, model: type[Any]) -> dict[str, Any]:
     """
     own = own_session(session)
     held = (*own.identity_map.values(), *own.new)
-    return {} if any(isinstance(one, model) for one in held) else {"synchronize_session": False}
+    # What SQLAlchemy would evaluate in Python is another thing there: two arrays are neither equal nor not.
+    return {"synchronize_session": "fetch" if any(isinstance(one, model) for one in held) else False}
 
 
 def may_hide(session: Any, model: type[Any]) -> bool:

@@ -23,12 +23,14 @@ from sqlalchemy import (
     literal_column,
     select,
     true,
+    type_coerce,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace.statements.keyed import text_of, value_at
 from rowspace.statements.search import Target, Where, number
+from rowspace.types import is_jsonb, stored_type
 
 __all__ = ["Key", "distinct", "facet", "is_used", "stats"]
 
@@ -68,7 +70,7 @@ class Key:
     @property
     def is_json(self) -> bool:
         """Whether values are jsonb."""
-        return isinstance(self.column.type, JSONB)
+        return is_jsonb(self.column.type)
 
     @property
     def nullable(self) -> bool:
@@ -107,13 +109,17 @@ def _values(target: Target[Any], key: Key, where: Where) -> Select[Any] | Compou
     An element comes once for each of the different arrays that it is in. These are found first, and only they are taken
     apart: it costs ten times as much as to count a value.
     """
-    whole = select(key.expression.label("value")).select_from(target.model).where(*target.in_scope(), *where)
-    if not (key.is_json or isinstance(key.column.type, ARRAY)):
+    # Of a container the elements are wanted, which a TypeDecorator over it knows nothing of.
+    type_ = stored_type(key.expression.type)
+    is_array = isinstance(type_, ARRAY)
+    value = type_coerce(key.expression, type_) if key.is_json or is_array else key.expression
+    whole = select(value.label("value")).select_from(target.model).where(*target.in_scope(), *where)
+    if not (key.is_json or is_array):
         return whole.add_columns(_ONE.label(_ROWS)).where(key.expression.is_not(None))
     every = whole.subquery("rowspace_every")
     found = select(every.c.value, func.count().label(_ROWS)).group_by(every.c.value).cte("rowspace_whole")
-    if isinstance(key.column.type, ARRAY):
-        return _elements(found, key, func.unnest(found.c.value, type_=key.column.type.item_type))
+    if isinstance(type_, ARRAY):
+        return _elements(found, key, func.unnest(found.c.value, type_=type_.item_type))
     kind = func.jsonb_typeof(found.c.value)
     # In lax mode `$[*]` is each element of an array, and no error where the planner has it look at anything else.
     each = func.jsonb_path_query(found.c.value, literal_column("'$[*]'::jsonpath"), type_=JSONB())

@@ -43,6 +43,7 @@ from rowspace.statements.search import (
     loading,
     number,
 )
+from rowspace.types import is_jsonb
 
 __all__ = ["GroupKey", "Grouping", "grouped"]
 
@@ -95,7 +96,7 @@ class GroupKey:
 
     def known(self) -> list[ColumnElement[bool]]:
         """Return the condition that there is a value, which JSON's null is not."""
-        if self.metadata is None:
+        if not is_jsonb(self.value.type):
             return [self.value.is_not(None)]
         return [func.jsonb_typeof(self.value) != literal_column("'null'")]
 

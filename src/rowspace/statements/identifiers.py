@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy.dialects import postgresql
 
-__all__ = ["DIALECT", "constant", "qualified", "quote"]
+__all__ = ["DIALECT", "VALUE", "constant", "qualified", "quote"]
+
+#: What stands for a value in SQL that is around it.
+VALUE = ":rowspace_value"
 
 #: What text without parameters is compiled by. Named ones, of which there are none: with any other style a % of the
 #: text would come out doubled.

@@ -28,7 +28,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import HSTORE, JSONB
 from sqlalchemy.orm import defer, undefer
 from sqlalchemy.types import NullType, TypeEngine
 
@@ -176,6 +176,10 @@ def _by_column(key: Key) -> tuple[Part, ...]:
             f"The type of {key.model.__name__}.{key.attribute} is not known to SQLAlchemy, and the cursor of a page "
             "needs it: give its expression one, as in func.lower(column, type_=Text())."
         )
+        raise ConfigurationError(message)
+    if isinstance(stored_type(found.type), HSTORE):
+        # It has an order, but `>` is not the operator of it.
+        message = f"{key.model.__name__}.{key.attribute} is hstore, by which no page can go on: order by another key."
         raise ConfigurationError(message)
     if not key.nullable:
         return (Part(by=(found,), at=at),)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import (
     ColumnElement,
     Delete,
+    Join,
     Select,
     SQLColumnExpression,
     Table,
@@ -41,7 +42,7 @@ def table_of_one(model: type[Any], doing: str) -> Table:
     mapped = inspect(model).persist_selectable
     if isinstance(mapped, Table):
         return mapped
-    tables = ", ".join(table.fullname for table in inspect(model).tables) or "a subquery"
+    tables = ", ".join(table.fullname for table in inspect(model).tables) if isinstance(mapped, Join) else "a subquery"
     message = (
         f"{doing} works on a model of one table; {model.__name__} is mapped to {tables}. "
         "Take the session: add() and delete() write such entities, scalars(select(...)) reads them."

@@ -10,22 +10,31 @@ from dataclasses import dataclass
 
 from sqlalchemy import TextClause, text
 
-from rowspace.statements.identifiers import qualified, quote
+from rowspace.statements.identifiers import VALUE, qualified, quote
 
 __all__ = ["Export", "ExportColumn"]
 
 
 @dataclass(frozen=True, slots=True)
 class ExportColumn:
-    """A column to read: its name, the type that it is cast to on the way, and whether it goes there by way of JSON."""
+    """A column to read.
+
+    Args:
+        name: that of the column.
+        cast: the type that it is cast to on the way.
+        by_json: it goes there by way of JSON.
+        read_by: the SQL by which the column's type makes a value of what is stored, if it does, with `VALUE` in it.
+    """
 
     name: str
     cast: str | None = None
     by_json: bool = False
+    read_by: str | None = None
 
     def sql(self) -> str:
         """Return the column as an expression."""
         column = f"t.{quote(self.name)}"
+        column = column if self.read_by is None else self.read_by.replace(VALUE, column)
         column = f"to_jsonb({column})" if self.by_json else column
         return column if self.cast is None else f"{column}::{self.cast}"
 

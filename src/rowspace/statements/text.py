@@ -37,6 +37,7 @@ from rowspace.statements.highlight import MARKED, headline
 from rowspace.statements.identifiers import DIALECT, constant
 from rowspace.statements.search import Target, Where, number, planned_for
 from rowspace.statements.websearch import CHARACTERS, web_query
+from rowspace.types import stored_type
 
 __all__ = [
     "MAX_RANKED",
@@ -123,7 +124,7 @@ class TextTarget(Generic[M]):
     @property
     def stored(self) -> bool:
         """Whether the column is a tsvector already, so that no search has to make one."""
-        return isinstance(self.document.type, TSVECTOR)
+        return isinstance(stored_type(self.document.type), TSVECTOR)
 
     @property
     def vector(self) -> ColumnElement[Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rowspace.statements.identifiers import qualified, quote
+from rowspace.statements.identifiers import VALUE, qualified, quote
 
 __all__ = ["Copy", "Merge", "StagedColumn"]
 
@@ -29,15 +29,26 @@ class StagedColumn:
         staged_as: its type in the staging table.
         cast_to: the type that its value is cast to, if it is.
         is_local: that is a time without a zone, which the text may have nevertheless.
+        stored_by: the SQL by which the column's type makes of a value what is stored, if it does, with `VALUE` in it.
     """
 
     name: str
     staged_as: str
     cast_to: str | None = None
     is_local: bool = False
+    stored_by: str | None = None
+
+    @property
+    def is_stored_as_staged(self) -> bool:
+        """Whether a value is stored as it is staged."""
+        return self.cast_to is None and self.stored_by is None
 
     def value(self, staged: str) -> str:
         """Return a staged value, which is an SQL expression, as one of the target."""
+        value = self._cast(staged)
+        return value if self.stored_by is None else self.stored_by.replace(VALUE, value)
+
+    def _cast(self, staged: str) -> str:
         if self.cast_to is None:
             return staged
         cast = f"CAST({staged} AS {self.cast_to})"

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import types
+from sqlalchemy import Column, types
 from sqlalchemy.dialects import postgresql
 
 from rowspace.errors import DimensionMismatch, RowspaceError
 from rowspace.statements.read import ExportColumn
 from rowspace.types import HalfVector, Vector, on_postgresql, stored_type, vector_type_of
+from rowspace.wire.by_sql import read_by
 from rowspace.wire.decode import StreamDecoder
 
 __all__ = ["ColumnsDecoder", "Kind", "RawColumn", "export_column", "kind_of"]
@@ -83,10 +84,17 @@ def kind_of(type_: types.TypeEngine[Any]) -> Kind:
     return found or Kind.TEXT
 
 
-def export_column(name: str, kind: Kind) -> ExportColumn:
-    """Return the column of an export that comes as a kind."""
+def export_column(column: Column[Any]) -> ExportColumn:
+    """Return the column of an export, which comes as its kind.
+
+    Raises:
+        ConfigurationError: its type puts each value into SQL that has parameters of its own.
+    """
+    kind, type_ = kind_of(column.type), on_postgresql(column.type)
+    around = read_by(column, type_) if isinstance(type_, types.TypeDecorator) else None
     as_text = kind in {Kind.JSON, Kind.ARRAY, Kind.DECIMAL}
-    return ExportColumn(name, "text" if as_text else kind.value, by_json=kind is Kind.ARRAY)
+    cast = "text" if as_text else kind.value
+    return ExportColumn(str(column.name), cast, by_json=kind is Kind.ARRAY, read_by=around)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,6 +28,7 @@ from rowspace import vectors
 from rowspace.errors import InvalidRow, InvalidText, RowspaceError
 from rowspace.statements.write import StagedColumn
 from rowspace.types import Vector, VectorType, on_postgresql, vector_type_of
+from rowspace.wire.by_sql import stored_by
 from rowspace.wire.values import all_json_bytes, json_bytes, to_text
 
 __all__ = [
@@ -86,6 +87,9 @@ def encoder_of(
         dimension: what vectors must have where the column does not say.
         schemas: what stands for the schema that an enum type names.
         endless: the first and the last of Python's dates and times are infinite, as asyncpg has it.
+
+    Raises:
+        ConfigurationError: the type puts each value into SQL that has parameters of its own.
     """
     type_ = _type_of(column)
     if isinstance(type_, VectorType) and type_.dimension is None and dimension is not None:
@@ -94,7 +98,8 @@ def encoder_of(
     encode = _binary_encoder(type_)
     if encode is not None:
         # No cast takes a collation, and beside that of the target the default one does not count.
-        staged = StagedColumn(str(column.name), _COLLATION.sub("", ddl_of(type_, schemas)))
+        staged_as = _COLLATION.sub("", ddl_of(type_, schemas))
+        staged = StagedColumn(str(column.name), staged_as, stored_by=stored_by(column, type_))
         return ColumnEncoder(staged, encode, encodes_none, _many_of(type_))
     return ColumnEncoder(_as_text(column, type_, schemas), _text_encoder(type_, endless=endless), encodes_none)
 
@@ -107,6 +112,9 @@ def _type_of(column: Column[Any]) -> types.TypeEngine[Any]:
 def _as_text(
     column: Column[Any], type_: types.TypeEngine[Any], schemas: Mapping[str | None, str | None]
 ) -> StagedColumn:
+    around = stored_by(column, type_)
+    if around is not None:
+        return StagedColumn(str(column.name), "TEXT", stored_by=around)
     # An explicit cast to a domain cuts what is too long for the type that it is over: that of an INSERT does not.
     while isinstance(type_, postgresql.DOMAIN):
         type_ = type_.data_type

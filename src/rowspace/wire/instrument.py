@@ -8,6 +8,7 @@
 
 A SELECT that is ordered by a vector itself, not by a distance, or by `text()` selects the column as it is and reads
 text: `ORDER BY` means what is selected where there is `DISTINCT`, a label or a `UNION`, and bytes sort differently.
+One that is compiled with `literal_binds`, as for a view or `CREATE TABLE AS`, selects the column as it is, too.
 
 What this leaves on the dialect is what `rowspace.types` looks for: `rowspace_wrap`, which makes a parameter of the
 driver's of the bytes and of what makes their text, and `rowspace_send`, which asks for `vector_send`. Both are absent

@@ -17,6 +17,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     Uuid,
+    func,
+    literal_column,
     null,
     select,
     text,
@@ -26,7 +28,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, BIT, DATERANGE, DOMAIN, JSON, 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
-from rowspace import AsyncMatrixRepository, AsyncRepository, SparseVector, Vector
+from rowspace import AsyncMatrixRepository, AsyncRepository, AsyncTableRepository, SparseVector, Vector
+from rowspace.errors import ConfigurationError
 
 
 class Base(DeclarativeBase):
@@ -46,6 +49,37 @@ class Known(TypeDecorator):
         return None if value == "none" else value
 
 
+class Turned(TypeDecorator):
+    """Text that the server turns around on its way in."""
+
+    impl = Text
+    cache_ok = True
+
+    def bind_expression(self, bindvalue):
+        return func.concat(literal_column("'%'"), func.reverse(bindvalue))
+
+
+class Doubled(TypeDecorator):
+    impl = Integer
+    cache_ok = True
+
+    def bind_expression(self, bindvalue):
+        return bindvalue * literal_column("2")
+
+
+class Sealed(TypeDecorator):
+    """Text under a key that is a parameter of each statement."""
+
+    impl = Text
+    cache_ok = True
+
+    def bind_expression(self, bindvalue):
+        return func.concat(bindvalue, "secret")
+
+    def column_expression(self, column):
+        return func.replace(column, "secret", "")
+
+
 COLUMNS = {
     "variant_json": types.JSON().with_variant(JSONB(), "postgresql"),
     "variant_big": Integer().with_variant(BigInteger(), "postgresql"),
@@ -57,6 +91,8 @@ COLUMNS = {
     "json": JSON(),
     "json_or_null": JSONB(none_as_null=True),
     "known": Known(),
+    "turned": Turned(),
+    "doubled": Doubled(),
     "of_domain": DOMAIN("short_text", String(3)),
     "bits_of_domain": DOMAIN("two_bits", BIT(2)),
     "local": DateTime(),
@@ -75,10 +111,18 @@ class Value(Base):
     embedding = mapped_column(Vector(1), nullable=True)
     changed = mapped_column(DateTime(), onupdate=lambda: NOON)
     until = mapped_column(Date, default=dt.date.max, onupdate=dt.date.min)
+    by_default = mapped_column(Turned, default="abc")
 
 
 for name, type_ in COLUMNS.items():
     setattr(Value, name, mapped_column(type_, nullable=True))
+
+
+class Locked(Base):
+    __tablename__ = "values_under_a_key"
+    id = mapped_column(Integer, primary_key=True)
+    embedding = mapped_column(Vector(1))
+    sealed = mapped_column(Sealed, nullable=True)
 
 
 class ById(Base):
@@ -106,6 +150,8 @@ SAME = [
     *((name, value) for name in ("jsonb", "json", "json_or_null") for value in (None, JSON.NULL, null(), {"a": 1})),
     ("known", None),
     ("known", "x"),
+    ("turned", "a%b"),
+    ("doubled", 4),
     ("of_domain", "abc"),
     # One that the clocks leave out, and of those with a zone one that is the day before.
     ("local", dt.datetime(2024, 3, 31, 2, 30)),  # noqa: DTZ001
@@ -146,6 +192,26 @@ async def test_a_value_is_stored_as_the_session_stores_it(session, driver, name,
         await session.flush()
         expected = await stored(session, name, 2)
     assert await stored(session, name, 1) == expected
+
+
+@pytest.mark.parametrize("rows", [1, 200])
+async def test_what_a_type_makes_of_a_value_in_sql_is_stored(session, rows):
+    """A value that the server was to encrypt was stored as it came."""
+    repository = AsyncRepository(session, Value, column="embedding")
+    for value in ("abc", "xyz"):
+        await repository.upsert({"id": at, "turned": value} for at in range(rows))
+        assert await stored(session, "turned", rows - 1) == (f"%{value[::-1]}", False)
+    assert await stored(session, "by_default", rows - 1) == ("%cba", False)
+
+
+async def test_a_key_of_a_type_is_not_written_into_a_statement(session, sent):
+    with pytest.raises(ConfigurationError, match=r"values_under_a_key\.sealed .* write such rows with add_all\(\)"):
+        await AsyncRepository(session, Locked).upsert([{"id": 1, "embedding": [1], "sealed": "abc"}])
+    await AsyncRepository(session, Locked).upsert([{"id": 1, "embedding": [1]}])
+    with pytest.raises(ConfigurationError, match=r"values_under_a_key\.sealed .* read such a column by a select\(\)"):
+        async with AsyncTableRepository(session, Locked).stream(["id", "sealed"]):
+            pass
+    assert "secret" not in str(sent)
 
 
 @pytest.mark.parametrize(("name", "value"), [("of_domain", "abcd"), ("bits_of_domain", "101")])

@@ -7,8 +7,8 @@ from itertools import product
 
 import numpy as np
 import pytest
-from sqlalchemy import Computed, Index, Text, text
-from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy import Computed, Enum, Index, Text, TypeDecorator, text
+from sqlalchemy.dialects.postgresql import DOMAIN, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import HNSW, Fusion, Highlight, SearchSettings, Vector, text_vector
@@ -61,6 +61,34 @@ class Share(Base):
     place: Mapped[str] = mapped_column(primary_key=True)
     share: Mapped[int] = mapped_column(primary_key=True)
     body: Mapped[str] = mapped_column(Text)
+    embedding: Mapped[np.ndarray] = mapped_column(Vector(2))
+
+
+class Lower(TypeDecorator):
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value, dialect):
+        return value.lower()
+
+
+class Letter(Base):
+    """Its text is of a type that is one in the database; that of its state is none there."""
+
+    __tablename__ = "letters"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(Enum("sent", "read", name="state_of_letters"))
+    body: Mapped[str] = mapped_column(Lower)
+    embedding: Mapped[np.ndarray] = mapped_column(Vector(2))
+
+
+class Postcard(Base):
+    __tablename__ = "postcards"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    body: Mapped[str] = mapped_column(DOMAIN("body_of_postcards", Text))
+    words: Mapped[str] = mapped_column(Text().with_variant(TSVECTOR(), "postgresql"))
     embedding: Mapped[np.ndarray] = mapped_column(Vector(2))
 
 
@@ -396,6 +424,18 @@ async def test_a_model_of_ones_own(session, column):
     assert [hit.entity.id for hit in await repository.text("数据库", where=[Article.id > 0])] == [1]
     hits = await repository.hybrid("数据", [1, 0], 2)
     assert [(hit.entity.id, hit.text_rank is None) for hit in hits] == [(1, False), (0, True)]
+
+
+async def test_what_is_text_is_so_in_the_database(session):
+    session.add_all(Letter(id=number, state="sent", body=f"Word{number}", embedding=[1, number]) for number in range(3))
+    session.add(Postcard(id=1, body="greetings", words="hello", embedding=[1, 1]))
+    await session.flush()
+    letters = AsyncHybridRepository(session, Letter)
+    assert [hit.entity.id for hit in await letters.hybrid("word2", [1, 0])] == [2, 0, 1]
+    with pytest.raises(ConfigurationError, match="no text attribute 'state'; it has body"):
+        AsyncHybridRepository(session, Letter, text="state")
+    for name, word in (("body", "greetings"), ("words", "hello")):
+        assert [hit.entity.id for hit in await AsyncHybridRepository(session, Postcard, text=name).text(word)] == [1]
 
 
 @pytest.mark.parametrize("fusion", ["rrf", "weighted"])

@@ -1,4 +1,4 @@
-"""Vectors that are ordered by themselves: in pgvector's order, whether or not they are DISTINCT or have a label."""
+"""Vectors that are ordered by themselves, in pgvector's order, DISTINCT or with a label; and those of a view."""
 
 from __future__ import annotations
 
@@ -64,3 +64,13 @@ async def test_a_union_and_whole_rows(session):
     assert await listed(session, both) == sorted(PLACES)
     points = await session.scalars(select(Point).distinct().order_by(Point.v, Point.id))
     assert [point.id for point in points] == [3, 1, 4, 0, 2]
+
+
+async def test_a_view_has_vectors_too(session):
+    """Of an instrumented engine it had columns of bytes, also by SQLAlchemy's own CREATE VIEW."""
+    connection = await session.connection()
+    statement = select(Point.v, Point.b).where(Point.id < 2)
+    shown = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+    await session.execute(text(f"CREATE TEMPORARY VIEW seen AS {shown}"))
+    types = await session.execute(text("SELECT pg_typeof(v)::text, pg_typeof(b)::text FROM seen"))
+    assert types.all() == [("vector", "bit")] * 2

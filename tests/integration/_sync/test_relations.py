@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import ForeignKey, Text
+from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
 
 from rowspace import (
@@ -47,6 +48,7 @@ class Book(Base):
     double: Mapped[int] = column_property(id * 2)  # noqa: A003 -- the column
     author: Mapped[Author] = relationship(lazy="joined")
     pages: Mapped[list[Leaf]] = relationship(lazy="joined", order_by="Leaf.id")
+    numbers: AssociationProxy[list[int]] = association_proxy("pages", "id")
 
 
 class Leaf(Base):
@@ -57,6 +59,8 @@ class Leaf(Base):
 
 
 BOOKS = 6
+
+WITHOUT_A_TYPE = {"to one": Book.author, "to many": Book.pages, "through": Book.numbers}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -124,3 +128,9 @@ def test_searches_bring_the_collections(books):
 def test_vectors_are_replaced_of_rows_that_were_not_flushed(books):
     books.add(Book(id=BOOKS, title="one title", author_id=1, embedding=[0, 1]))
     assert MatrixRepository(books, Book).update([BOOKS], [[5, 5]]) == 1
+
+
+@pytest.mark.parametrize("by", WITHOUT_A_TYPE.values(), ids=WITHOUT_A_TYPE)
+def test_hits_are_grouped_by_values_alone(books, by):
+    with pytest.raises(ConfigurationError, match=r"Hits are grouped by an attribute, such as Article\.section, or"):
+        SearchRepository(books, Book).grouped([1, 0], by)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sqlalchemy import REAL, Double, Integer, String, Text, func, inspect, select, text, true
 from sqlalchemy.dialects.postgresql import CITEXT, INT4RANGE, Range
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, undefer
 
 from rowspace import (
     HNSW,
@@ -226,6 +226,22 @@ def test_delete(articles, session):
     with pytest.raises(ConfigurationError, match="needs at least one condition"):
         articles.delete_where()
     assert articles.delete_where(true()) == 2
+
+
+VECTORS_TO_DELETE = {
+    "there": Article.embedding.is_not(None),
+    "equal": Article.embedding == [1, 0],
+    "one of": Article.embedding.in_([[1, 0], [2, 0]]),
+}
+
+
+@pytest.mark.parametrize("condition", VECTORS_TO_DELETE.values(), ids=VECTORS_TO_DELETE)
+def test_what_the_session_holds_follows_a_delete_by_vector(articles, session, condition):
+    """SQLAlchemy compared the arrays in Python: an error, or entities that were there without their rows."""
+    held = (session.scalars(select(Article).options(undefer(Article.embedding)))).all()
+    assert articles.delete_where(condition) > 0
+    left = session.scalars(select(Article.id))
+    assert [article.id for article in held if article in session] == sorted(left)
 
 
 @pytest.mark.parametrize("one", [Article.year == 2022, Article.year > 2022], ids=["equal", "greater"])

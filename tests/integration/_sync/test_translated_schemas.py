@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sqlalchemy import Enum, Integer, create_engine, func, select, text
+from sqlalchemy import Enum, Integer, Sequence, create_engine, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 
@@ -54,6 +54,17 @@ class Task(Base):
     __table_args__ = (HNSW().index("embedding", name="ix_tasks_embedding"), {"schema": "tenant"})
     id = mapped_column(Integer, primary_key=True)
     state = mapped_column(Enum("open", "done", name="state", schema="tenant"), server_default="open")
+    embedding = mapped_column(Vector(2), nullable=False)
+
+
+class Ticket(Base):
+    """A model whose rows get numbers of a sequence, and what another table has."""
+
+    __tablename__ = "tickets"
+    id = mapped_column(Integer, primary_key=True)
+    number = mapped_column(Integer, Sequence("ticket_numbers", metadata=Base.metadata))
+    task_number = mapped_column(Integer, Sequence("task_numbers", schema="tenant", metadata=Base.metadata))
+    notes = mapped_column(Integer, default=select(func.count()).select_from(Note).scalar_subquery())
     embedding = mapped_column(Vector(2), nullable=False)
 
 
@@ -127,6 +138,18 @@ def test_a_recall_is_that_of_the_index_in_the_schema(session, model):
 def test_an_enumeration_is_that_of_the_schema(session):
     Repository(session, Task).upsert([{"id": 1, "state": "done", "embedding": [1, 1]}])
     assert session.scalar(select(Task.state)) == "done"
+
+
+def test_defaults_in_sql_are_of_the_schema(session):
+    """They were of the search path: of no sequence, or of that of another tenant."""
+    Repository(session, Note).upsert([{"id": 1, "embedding": [1, 1]}])
+    Repository(session, Ticket).upsert([{"id": 1, "embedding": [1, 1]}])
+    ticket = (session.scalars(select(Ticket))).one()
+    drawn = session.execute(
+        text("SELECT last_value, (SELECT last_value FROM mine.task_numbers) FROM mine.ticket_numbers")
+    )
+    assert (ticket.number, ticket.task_number) == drawn.one()
+    assert ticket.notes == 1
 
 
 def test_collections_are_in_the_schema(session):

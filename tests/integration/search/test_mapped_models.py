@@ -240,6 +240,11 @@ def test_what_is_mapped_to_a_join_or_a_subquery_is_looked_after(session):
     assert [finding for finding in checked if finding.check != "random-page-cost"] == []
 
 
+def test_what_is_mapped_to_a_subquery_is_not_said_to_be_of_one_table(session):
+    with pytest.raises(ConfigurationError, match="works on a model of one table; Some is mapped to a subquery"):
+        Repository(session, Some).upsert([{"id": 1, "width": 1}])
+
+
 def test_an_index_within_a_subquery_is_known(session, vectors):
     notes = select(Note.__table__.c.id, Note.__table__.c.vector).subquery()
 

@@ -15,6 +15,7 @@ import pytest
 from pgvector.sqlalchemy import HALFVEC, VECTOR
 from sqlalchemy import (
     ARRAY,
+    JSON,
     REAL,
     Computed,
     Date,
@@ -32,7 +33,7 @@ from sqlalchemy import (
     text,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import DOMAIN, HSTORE
+from sqlalchemy.dialects.postgresql import DOMAIN, HSTORE, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import Bit, Repository, SparseVector, Vector
@@ -60,6 +61,19 @@ class Secret(TypeDecorator[str]):
 
     def process_result_value(self, value: Any, dialect: Any) -> Any:
         return value and value.removeprefix("sealed:")
+
+
+class Turned(TypeDecorator[str]):
+    """Text that the server turns around on its way in and out."""
+
+    impl = Text
+    cache_ok = True
+
+    def bind_expression(self, bindvalue: Any) -> Any:
+        return func.reverse(bindvalue)
+
+    def column_expression(self, column: Any) -> Any:
+        return func.reverse(column)
 
 
 class Shifted(TypeDecorator[int]):
@@ -110,6 +124,7 @@ class Thing(Base):
     __tablename__ = "things_of_types"
     id: Mapped[int] = mapped_column(primary_key=True)
     secret: Mapped[str | None] = mapped_column(Secret)
+    turned: Mapped[str | None] = mapped_column(Turned)
     shifted: Mapped[int | None] = mapped_column(Shifted)
     colour: Mapped[Colour | None] = mapped_column(Enum(Colour, values_callable=lambda kind: [o.value for o in kind]))
     colours: Mapped[list[Colour] | None] = mapped_column(ARRAY(Enum(Colour, name="shade")))
@@ -171,6 +186,15 @@ class Shape(Base):
     vector: Mapped[Any] = mapped_column(Vector(), nullable=True)
 
 
+class Noted(Base):
+    """Metadata in JSONB that other databases have as JSON."""
+
+    __tablename__ = "noted"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    meta: Mapped[Any] = mapped_column("metadata", JSON().with_variant(JSONB(), "postgresql"))
+    vector: Mapped[Any] = mapped_column(Vector(2))
+
+
 @pytest.fixture
 def things(session):
     session.execute(text("CREATE EXTENSION hstore"))
@@ -183,6 +207,7 @@ LARGE = decimal.Decimal("1234567890123456789012345.67")
 #: By attribute: the value, its Arrow type, and what is in the table.
 CASES = {
     "secret": ("open", pa.string(), "open"),
+    "turned": ("a%b", pa.string(), "a%b"),
     "shifted": (3, pa.int32(), 3),
     "colour": (Colour.RED, pa.string(), "r"),
     "colours": ([Colour.RED, None], pa.list_(pa.string()), ["RED", None]),
@@ -351,3 +376,17 @@ def test_nanoseconds_that_are_whole_microseconds(things):
     write_table(things, Plain, pa.table({"id": [1, 2], "hour": hour}))
     assert things.scalars(select(Thing.took).order_by(Thing.id)).all() == [dt.timedelta(microseconds=1), None]
     assert things.scalars(select(Plain.hour).order_by(Plain.id)).all() == [dt.time(0, 0, 0, 1), None]
+
+
+def test_metadata_of_a_variant_are_columns(session):
+    """They came as one column of text, and could not be written from columns."""
+    Base.metadata.create_all(session.connection(), [Noted.__table__])
+    frame = pd.DataFrame({"id": [1, 2], "lang": ["en", "de"], "year": [2020, 2021], "vector": [[1, 0], [0, 1]]})
+    write_frame(session, Noted, frame)
+    assert session.scalars(select(Noted.meta).order_by(Noted.id)).all() == [
+        {"lang": "en", "year": 2020},
+        {"lang": "de", "year": 2021},
+    ]
+    read = read_table(session, Noted, columns=["id", "metadata"])
+    assert read.schema.names == ["id", "lang", "year"]
+    assert sorted(read.to_pylist(), key=lambda row: row["id"])[1] == {"id": 2, "lang": "de", "year": 2021}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import and_, column, create_engine, true
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
+from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import Session, make_transient_to_detached, scoped_session, sessionmaker
 
 from rowspace import AsyncRepository, Database, Repository
@@ -67,6 +68,16 @@ def test_a_session_is_no_async_one(given):
     with pytest.raises(ConfigurationError, match=r"Expected a SQLAlchemy AsyncSession, got (S|s)"):
         AsyncRepository(given, object)
     assert session_of(given, Session) is given
+
+
+def test_a_session_of_several_databases_is_refused():
+    """Of each the k nearest came one after the other, and the rows of the first were counted as all."""
+    choosers = dict.fromkeys(("shard_chooser", "identity_chooser", "execute_chooser"), str)
+    with pytest.raises(ConfigurationError, match="A ShardedSession is of several databases"):
+        session_of(ShardedSession(shards={"a": ENGINE}, **choosers), Session)
+    spread = AsyncSession(sync_session_class=ShardedSession, shards={"a": ENGINE}, **choosers)
+    with pytest.raises(ConfigurationError, match="A ShardedSession is of several databases"):
+        session_of(spread, AsyncSession)
 
 
 @pytest.mark.parametrize(

@@ -14,5 +14,5 @@ def test_an_expression_comes_as_it_was_written() -> None:
     default, onupdate = func.concat("a\\b", literal("50%:x")), literal("a\\b%")
     columns = (Column("id", Integer, primary_key=True), Column("path", Text, default=default, onupdate=onupdate))
     table = Table("files", MetaData(), *columns)
-    assert [*new_by_sql(table, {"id"}, as_value)] == [("path", "concat('a\\b', '50%:x')")]
-    assert [*touched(table, {"id"}, as_value)] == [("path", "'a\\b%'")]
+    assert [*new_by_sql(table, {"id"}, as_value, {})] == [("path", "concat('a\\b', '50%:x')")]
+    assert [*touched(table, {"id"}, as_value, {})] == [("path", "'a\\b%'")]

@@ -7,6 +7,7 @@ import re
 import pytest
 from sqlalchemy import Integer, func
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import HSTORE
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from rowspace.distance import Distance
@@ -94,6 +95,7 @@ class Row(Base):
     year: Mapped[int] = mapped_column(Integer)
     decade: Mapped[int] = column_property(year.column // 10)
     dimensions: Mapped[int] = column_property(func.vector_dims(embedding.column))
+    labels: Mapped[dict[str, str]] = mapped_column(HSTORE)
 
 
 def test_an_expression_may_be_null():
@@ -115,6 +117,13 @@ def test_pages_by_an_expression_need_its_type():
     ):
         pages(listing)
     assert sql(rows(listing, [])).endswith("NULLS LAST, rows.id")
+
+
+def test_pages_by_hstore_are_refused_at_the_first():
+    listing = Listing(Target(Row, "embedding", Distance.COSINE), Key(Row, "labels"))
+    with pytest.raises(ConfigurationError, match=r"Row\.labels is hstore, by which no page can go on"):
+        pages(listing)
+    assert sql(rows(listing, [])).endswith("ORDER BY rows.labels, rows.id")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import ARRAY, Column, Enum, Select, TypeDecorator, select
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from rowspace._optional import require
@@ -27,13 +26,13 @@ from rowspace.integrations._frames.metadata import (
 from rowspace.models import Collection
 from rowspace.repositories import TableRepository
 from rowspace.repositories.subjects import Where
-from rowspace.types import psycopg_dialect, stored_type, vector_type_of
+from rowspace.types import is_jsonb, psycopg_dialect, stored_type, vector_type_of
 from rowspace.vectors import as_vector
 from rowspace.wire.columns import Kind, RawColumn, kind_of
 from rowspace.wire.texts import value_reader
 from rowspace.wire.values import to_json
 
-__all__ = ["META", "Fields", "fields_of", "selected"]
+__all__ = ["META", "Fields", "fields_of", "holds_metadata", "selected"]
 
 pa: Any = require("pyarrow", extra="arrow")
 
@@ -130,7 +129,7 @@ def fields_of(
     kept = {field.name: field for field in schema}
     id_ = kept.pop(ID, None)
     chosen, keys = _chosen(tables, over, columns)
-    in_columns = META in chosen and isinstance(tables.columns[META].type, JSONB) and metadata == "columns"
+    in_columns = META in chosen and holds_metadata(tables.columns[META]) and metadata == "columns"
     kinds = {name: kind_of(tables.columns[name].type) for name in chosen}
     types: dict[str, Any] = {
         name: arrow_type(tables.columns[name].type, tables.dimension if name == tables.vector else None)
@@ -144,6 +143,11 @@ def fields_of(
         found = {key: field_of_key(key, known.get(key, ()), kept.get(key)) for key in (keys or {**kept, **known})}
     ids = {"id": id_.type} if id_ is not None and "id" in chosen else {}
     return Fields(kinds, types, ids, found, tables.columns, schema.metadata or {})
+
+
+def holds_metadata(column: Column[Any]) -> bool:
+    """Tell whether a column holds JSONB, and as such: what a `TypeDecorator` makes of it is its own."""
+    return is_jsonb(column.type) and kind_of(column.type) is Kind.JSON
 
 
 def _chosen(

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import Column, String, inspect, null
-from sqlalchemy.dialects.postgresql import JSONB
 
 from rowspace._optional import require
 from rowspace.errors import InvalidRow, RowspaceError
 from rowspace.integrations._frames.columns import arrow_type
 from rowspace.integrations._frames.metadata import ID, field_with_categories, is_json, is_row_number, key_of
-from rowspace.integrations._frames.read import META
+from rowspace.integrations._frames.read import META, holds_metadata
 from rowspace.integrations._frames.values import is_list, is_text, parsed, plain, to_python
 from rowspace.integrations._frames.vectors import check_vector_type, sound_vectors, vectors_of
 from rowspace.models import Collection, Document
@@ -75,7 +74,7 @@ class Rows:
         known = _documents() if tables is None else dict(tables.columns)
         # What the server computes is computed anew.
         names = [name for name in schema.names if name not in known or known[name].computed is None]
-        has_meta = tables is None or (META in known and isinstance(known[META].type, JSONB))
+        has_meta = tables is None or (META in known and holds_metadata(known[META]))
         columns = {name: known[name] for name in names if name in known and not (has_meta and name == META)}
         whole = ("metadata", META) if has_meta else ()
         objects = next((name for name in whole if name in names and name not in columns), None)
@@ -100,8 +99,9 @@ class Rows:
         Raises:
             InvalidRow, InvalidVector, DimensionMismatch: a column is missing, unknown, or of a wrong type.
         """
+        brought = {*self.columns, *([META] if self.metadata or self.objects else [])}
         for name, column in known.items():
-            if not (column.nullable or comes_by_itself(column) or name in self.columns):
+            if not (column.nullable or comes_by_itself(column) or name in brought):
                 given = ", ".join(self.types) or "nothing"
                 message = f"There is no column {name!r}, only {given}. Name it: names={{'...': {name!r}}}."
                 raise InvalidRow(message)

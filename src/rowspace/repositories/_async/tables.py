@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Column
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
@@ -19,6 +18,7 @@ from rowspace.repositories.reading import columns_of, first_vector, plan_columns
 from rowspace.repositories.subjects import Where, rows_of
 from rowspace.statements.metadata import key_kinds
 from rowspace.statements.search import key_columns
+from rowspace.types import is_jsonb
 from rowspace.wire.columns import RawColumn
 
 __all__ = ["AsyncTableRepository"]
@@ -70,7 +70,8 @@ class AsyncTableRepository:
             where: a metadata filter, or conditions on the model; nothing means all rows.
 
         Raises:
-            ConfigurationError: there is no such attribute.
+            ConfigurationError: there is no such attribute, or the `column_expression` of its type has parameters of its
+                own.
             InvalidFilter: the filter is malformed.
         """
         plan = partial(plan_columns, attributes=columns)
@@ -86,7 +87,7 @@ class AsyncTableRepository:
         over the rows that match.
         """
         metadata = self.columns.get("meta")
-        if metadata is None or not isinstance(metadata.type, JSONB):
+        if metadata is None or not is_jsonb(metadata.type):
             return {}
         conditions = self._subject.conditions(where)
         statement = key_kinds(self._subject.target, metadata, conditions.clauses)

@@ -138,8 +138,9 @@ class BrowseRepository(Generic[M]):
     ) -> dict[str, list[FacetCount]]:
         """Return the commonest values of each key, and how many rows have each, commonest first.
 
-        Each element of an array counts, once a row. Null counts as missing. Costs a pass over the rows that match
-        for each key.
+        Each element of an array counts, once a row. Null counts as missing. JSONB and arrays are taken apart as the
+        database has them, also where a `TypeDecorator` makes something else of the whole. Costs a pass over the rows
+        that match for each key.
 
         Args:
             keys: one key or several.
@@ -148,7 +149,7 @@ class BrowseRepository(Generic[M]):
 
         Raises:
             InvalidFilter, InvalidSetting: the filter or a key is malformed; the limit is out of range.
-            ConfigurationError: the model has no such column, or no metadata.
+            ConfigurationError: the model has no such column, or no metadata; or the column is JSON.
         """
         check_count("limit", limit)
         counts = {}

@@ -95,8 +95,8 @@ class Repository(Generic[M]):
             InvalidVector, InvalidText, InvalidRow: a value that cannot be stored, or a row with other attributes than
                 the first one; the message names the row.
             ConfigurationError: the first row has an attribute that is no column, or lacks a primary key that nothing
-                makes, or a column whose `default` or `onupdate` is a function that asks for the statement; or a batch
-                size below 1.
+                makes, or a column whose `default` or `onupdate` is a function that asks for the statement, or whose
+                type's `bind_expression` has parameters of its own; or a batch size below 1.
         """
         return upsert_rows(self.session, self.model, rows, batch_size=batch_size)
 
