@@ -61,7 +61,7 @@ class _Spec:
     """What the two kinds share."""
 
     quantize: Quantize | None = None
-    where: Mapping[str, Any] | SQLColumnExpression[bool] | str | None = field(default=None, compare=False)
+    where: Mapping[str, Any] | SQLColumnExpression[bool | None] | str | None = field(default=None, compare=False)
 
     method = ""
     if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class HNSW(_Spec):
             ef_construction: int = ...,
             *,
             quantize: Quantize | None = ...,
-            where: Mapping[str, Any] | SQLColumnExpression[bool] | str | None = ...,
+            where: Mapping[str, Any] | SQLColumnExpression[bool | None] | str | None = ...,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -212,7 +212,7 @@ class IVFFlat(_Spec):
             lists: int | None = ...,
             *,
             quantize: Quantize | None = ...,
-            where: Mapping[str, Any] | SQLColumnExpression[bool] | str | None = ...,
+            where: Mapping[str, Any] | SQLColumnExpression[bool | None] | str | None = ...,
         ) -> None: ...
 
     def __post_init__(self) -> None:

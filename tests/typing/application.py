@@ -6,21 +6,24 @@ from typing import Any, assert_type
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import or_
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from rowspace import (
     HNSW,
+    AnalysisRepository,
     AsyncRepository,
     Collection,
     Document,
     HalfVector,
     IVFFlat,
+    MatrixRepository,
     Repository,
     SearchRepository,
     Vector,
 )
+from rowspace.filters import Filter, compile_filter
 from rowspace.models import MetadataMixin
 from rowspace.results import Hit
 
@@ -36,6 +39,7 @@ class Article(MetadataMixin, Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     year: Mapped[int]
     public: Mapped[bool]
+    checked: Mapped[bool | None]
     embedding: Mapped[NDArray[np.float32]] = mapped_column(Vector(3), deferred=True)
     title: Mapped[NDArray[np.float16] | None] = mapped_column(HalfVector(3))
 
@@ -50,6 +54,20 @@ def of_a_model(session: Session) -> None:
     articles.nearest(np.zeros(3), where={"kind": "news", "$or": [{"year": 1}, {"year": {"$gt": 2}}]})
     articles.count(Article.public, Article.year > 2020)
     articles.delete_where(Article.public)
+    articles.count(Article.checked, ~Article.checked)
+    articles.nearest([1, 2, 3], where=[Article.checked])
+    articles.nearest([1, 2, 3], "3")  # type: ignore[arg-type]
+    articles.nearest([1, 2, 3], limit=3)  # type: ignore[call-arg]
+    articles.nearest([1, 2, 3], where=[Article.year])  # type: ignore[list-item]
+    articles.nearest([1, 2, 3], where=Article.year > 2020)  # type: ignore[arg-type]
+    articles.add(Document())  # type: ignore[arg-type]
+
+
+def of_filters(session: Session, where: Filter | None) -> None:
+    Repository(session, Article).nearest([1, 2, 3], where=[compile_filter(where, Article.meta)])
+    select(Article.id).where(compile_filter(where, Article.meta))
+    MatrixRepository(session, Article).read(where)
+    AnalysisRepository(session, Article).duplicates(where=where)
 
 
 def of_a_collection(session: Session, collection: Collection) -> None:

@@ -40,7 +40,7 @@ def read_batches(
     over: Over | Select[Any],
     *,
     columns: Sequence[str] | None = None,
-    where: Where = (),
+    where: Where | None = None,
     metadata: str = "columns",
 ) -> Iterator[Any]:
     """Return a context with a `pyarrow.RecordBatchReader` over the rows that match, in parts of about 4 MiB.

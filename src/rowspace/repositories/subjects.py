@@ -48,7 +48,7 @@ __all__ = ["Conditions", "Subject", "Where", "rows_of", "subject_of"]
 M = TypeVar("M")
 
 #: A metadata filter as a dict, or SQLAlchemy conditions on the model.
-Where = Filter | Sequence[SQLColumnExpression[bool]]
+Where = Filter | Sequence[SQLColumnExpression[bool | None]]
 
 
 @dataclass(frozen=True, slots=True)

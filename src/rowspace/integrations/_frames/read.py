@@ -115,7 +115,7 @@ def fields_of(
     over: Collection | type[Any],
     *,
     columns: Sequence[str] | None,
-    where: Where,
+    where: Where | None,
     metadata: str,
 ) -> Fields:
     """Return the columns of a read of a collection or a model.
@@ -168,7 +168,7 @@ def _chosen(
 
 
 @contextmanager
-def selected(session: Session, statement: Select[Any], *, columns: Any, where: Where) -> Iterator[Any]:
+def selected(session: Session, statement: Select[Any], *, columns: Any, where: Where | None) -> Iterator[Any]:
     """Return a context with a reader over the rows of a statement, in its order.
 
     Raises:

@@ -43,7 +43,7 @@ class AsyncMatrixRepository:
         self._subject = rows_of(over, column)
         self._model = self._subject.target.model
 
-    async def read(self, where: Where = ()) -> Matrix:
+    async def read(self, where: Where | None = None) -> Matrix:
         """Return the keys and vectors of the rows that match, in no particular order, by COPY in binary.
 
         The matrix is float32, of a `HalfVector` column too: each float16 number is one of float32's. Rows without a
@@ -61,7 +61,7 @@ class AsyncMatrixRepository:
             return Matrix(*await anext(parts))
 
     @asynccontextmanager
-    async def stream(self, where: Where = ()) -> AsyncIterator[AsyncIterator[Matrix]]:
+    async def stream(self, where: Where | None = None) -> AsyncIterator[AsyncIterator[Matrix]]:
         """Return a context with an iterator over the rows that match, in parts of about 4 MiB.
 
         The session's connection is busy until the block ends, which may be before the last part. Costs what `read`

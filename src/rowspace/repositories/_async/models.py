@@ -152,7 +152,7 @@ class AsyncRepository(Generic[M]):
             deleted += await rows_changed(self.session, self.model, statements.delete_keys(self.model, part))
         return deleted
 
-    async def delete_where(self, *where: SQLColumnExpression[bool]) -> int:
+    async def delete_where(self, *where: SQLColumnExpression[bool | None]) -> int:
         """Delete the rows that meet every condition and return how many there were; costs a pass over them.
 
         Raises:
@@ -160,7 +160,7 @@ class AsyncRepository(Generic[M]):
         """
         return await rows_changed(self.session, self.model, statements.delete_where(self.model, where))
 
-    async def count(self, *where: SQLColumnExpression[bool]) -> int:
+    async def count(self, *where: SQLColumnExpression[bool | None]) -> int:
         """Return the number of rows that meet every condition; costs a pass over them."""
         with mapped_errors():
             return await self.session.scalar(statements.count(self.model, where)) or 0

@@ -58,7 +58,7 @@ class AsyncTableRepository:
 
     @asynccontextmanager
     async def stream(
-        self, columns: Sequence[str], *, where: Where = ()
+        self, columns: Sequence[str], *, where: Where | None = None
     ) -> AsyncIterator[AsyncIterator[dict[str, RawColumn]]]:
         """Return a context with an iterator over the rows that match, in parts of about 4 MiB, by COPY in binary.
 
@@ -77,7 +77,7 @@ class AsyncTableRepository:
         async with copied(self.session, self._subject, where, plan) as parts:
             yield _named(parts, columns)
 
-    async def metadata_kinds(self, *, where: Where = ()) -> dict[str, set[str]]:
+    async def metadata_kinds(self, *, where: Where | None = None) -> dict[str, set[str]]:
         """Return the keys of the metadata at the top level in order, and the kinds of their values.
 
         Kinds are `string`, `boolean`, `array`, `object`, `null`, and for numbers `integer` where all of them are whole

@@ -44,7 +44,7 @@ class MatrixRepository:
         self._subject = rows_of(over, column)
         self._model = self._subject.target.model
 
-    def read(self, where: Where = ()) -> Matrix:
+    def read(self, where: Where | None = None) -> Matrix:
         """Return the keys and vectors of the rows that match, in no particular order, by COPY in binary.
 
         The matrix is float32, of a `HalfVector` column too: each float16 number is one of float32's. Rows without a
@@ -62,7 +62,7 @@ class MatrixRepository:
             return Matrix(*next(parts))
 
     @contextmanager
-    def stream(self, where: Where = ()) -> Iterator[Iterator[Matrix]]:
+    def stream(self, where: Where | None = None) -> Iterator[Iterator[Matrix]]:
         """Return a context with an iterator over the rows that match, in parts of about 4 MiB.
 
         The session's connection is busy until the block ends, which may be before the last part. Costs what `read`

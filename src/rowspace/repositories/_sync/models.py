@@ -151,7 +151,7 @@ class Repository(Generic[M]):
             deleted += rows_changed(self.session, self.model, statements.delete_keys(self.model, part))
         return deleted
 
-    def delete_where(self, *where: SQLColumnExpression[bool]) -> int:
+    def delete_where(self, *where: SQLColumnExpression[bool | None]) -> int:
         """Delete the rows that meet every condition and return how many there were; costs a pass over them.
 
         Raises:
@@ -159,7 +159,7 @@ class Repository(Generic[M]):
         """
         return rows_changed(self.session, self.model, statements.delete_where(self.model, where))
 
-    def count(self, *where: SQLColumnExpression[bool]) -> int:
+    def count(self, *where: SQLColumnExpression[bool | None]) -> int:
         """Return the number of rows that meet every condition; costs a pass over them."""
         with mapped_errors():
             return self.session.scalar(statements.count(self.model, where)) or 0

@@ -58,7 +58,7 @@ class TableRepository:
         return self._subject.target.type.dimension
 
     @contextmanager
-    def stream(self, columns: Sequence[str], *, where: Where = ()) -> Iterator[Iterator[dict[str, RawColumn]]]:
+    def stream(self, columns: Sequence[str], *, where: Where | None = None) -> Iterator[Iterator[dict[str, RawColumn]]]:
         """Return a context with an iterator over the rows that match, in parts of about 4 MiB, by COPY in binary.
 
         The session's connection is busy until the block ends, which may be before the last part. Rows come in no
@@ -76,7 +76,7 @@ class TableRepository:
         with copied(self.session, self._subject, where, plan) as parts:
             yield _named(parts, columns)
 
-    def metadata_kinds(self, *, where: Where = ()) -> dict[str, set[str]]:
+    def metadata_kinds(self, *, where: Where | None = None) -> dict[str, set[str]]:
         """Return the keys of the metadata at the top level in order, and the kinds of their values.
 
         Kinds are `string`, `boolean`, `array`, `object`, `null`, and for numbers `integer` where all of them are whole
