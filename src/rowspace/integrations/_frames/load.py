@@ -44,7 +44,7 @@ class Loading:
     chunksize: int
     create: Mapping[str, Any]
     build_indexes: bool
-    rejects: Callable[[Reject], Any] | None
+    rejects: Callable[[Reject], object] | None
 
     def __post_init__(self) -> None:
         if self.if_exists not in {"fail", "append", "replace"}:
