@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any, assert_type
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,17 +17,28 @@ from rowspace import (
     AnalysisRepository,
     AsyncRepository,
     Collection,
+    CollectionRepository,
+    Database,
     Document,
+    DocumentIn,
+    DocumentService,
     HalfVector,
     IVFFlat,
+    LoadReport,
     MatrixRepository,
     Repository,
+    SearchHit,
     SearchRepository,
+    SearchRequest,
     Vector,
 )
 from rowspace.filters import Filter, compile_filter
+from rowspace.integrations.arrow import read_batches
+from rowspace.integrations.polars import read_frame
+from rowspace.integrations.rag import Answer, AnswerEvent, AnswerRequest, AnswerService, Turn
 from rowspace.models import MetadataMixin
 from rowspace.results import Hit
+from rowspace.services import Embedder, SearchService
 
 
 class Base(DeclarativeBase):
@@ -68,6 +81,57 @@ def of_filters(session: Session, where: Filter | None) -> None:
     select(Article.id).where(compile_filter(where, Article.meta))
     MatrixRepository(session, Article).read(where)
     AnalysisRepository(session, Article).duplicates(where=where)
+
+
+def by_words_of_which_there_are_few(session: Session) -> None:
+    Repository(session, Article, distance="l2")
+    Repository(session, Article, distance="euclid")  # type: ignore[arg-type]
+    HNSW("euclid")  # type: ignore[arg-type]
+    read_batches(session, Article, metadata="json")
+    read_batches(session, Article, metadata="text")  # type: ignore[arg-type]
+    documents = CollectionRepository(session)
+    documents.create("a", 3, distance="l1", index="ivfflat")
+    documents.create("a", 3, index="btree")  # type: ignore[arg-type]
+
+
+def of_services(database: Database, embedder: Embedder) -> None:
+    documents = DocumentService(database, embedder)
+    news = documents.create_collection("news", distance="cosine", metadata={"a": 1}, exist_ok=True)
+    documents.create_collection("copy", news.dimension, distance=news.distance)
+    documents.create_collection("news", metric="cosine")  # type: ignore[call-arg]
+    counts: list[int] = []
+    rows = [DocumentIn(content="text", embedding=np.zeros(3)), DocumentIn(content="text", embedding=[1, 0, 0])]
+    documents.add("news", rows, progress=lambda report: counts.append(report.received), rejects=print)
+    documents.add("news", rows, progress=one_more)
+    assert_type(documents.search("news", "apples", k=3, mode="mmr", filter={"year": 1}), list[SearchHit])
+    documents.search("news", np.zeros(3))
+    documents.search("news", SearchRequest(vector=np.zeros(3)))
+    documents.search("news", "apples", limit=3)  # type: ignore[call-arg]
+    documents.search("news", "apples", k="3")  # type: ignore[arg-type]
+    documents.search("news", 3)  # type: ignore[arg-type]
+    searches = SearchService(database, embedder)
+    assert_type(searches.search_many("news", ["apples", [1, 0, 0], np.zeros(3)]), list[list[SearchHit]])
+    searches.search_many("news", np.zeros((2, 3)), k=3)
+    searches.search_many("news", ["apples"], text="pears")  # type: ignore[call-arg]
+
+
+def one_more(report: LoadReport) -> int:
+    return report.received + 1
+
+
+def of_answers(answers: AnswerService) -> None:
+    assert_type(answers.answer("Why?", k=3, history=[("user", "What?")]), Answer)
+    answers.answer("Why?", top_k=3)  # type: ignore[call-arg]
+    with closing(answers.stream("Why?")) as events:
+        assert_type(next(events), AnswerEvent)
+    AnswerRequest(question="Why?", history=[Turn(role="user", content="What?")])
+    assert_type(answers.as_runnable().invoke("Why?"), Answer)
+    assert_type(answers.as_tool().name, str)
+
+
+def of_frames(session: Session) -> None:
+    assert_type(read_frame(session, select(Article.id, Article.year), columns=None), pl.DataFrame)
+    read_frame(session, Article, column="id")  # type: ignore[call-arg]
 
 
 def of_a_collection(session: Session, collection: Collection) -> None:

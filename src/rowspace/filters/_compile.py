@@ -30,8 +30,9 @@ Part: TypeAlias = KeyTest | str
 def compile_filter(filter_: Filter | None, /, column: SQLCoreOperations[Any]) -> ColumnElement[bool]:
     """Return the predicate over a JSONB column; of a filter that is empty or None, which every row matches, `true`.
 
-    Of any other it is one of `column @> :document`, `column @@ :jsonpath` and the two joined by AND. Both operators are served by a
-    GIN index with `jsonb_path_ops`. SQL's NOT of it is its exact complement, unless the column itself is NULL.
+    Of any other it is one of `column @> :document`, `column @@ :jsonpath` and the two joined by AND. Both operators are
+    served by a GIN index with `jsonb_path_ops`. SQL's NOT of it is its exact complement, unless the column itself is
+    NULL.
 
     Raises:
         InvalidFilter: an unknown operator, a wrong operand or a key that cannot be; the message names the path.

@@ -26,6 +26,7 @@ from rowspace.repositories._sync.models import Repository
 from rowspace.repositories._sync.reembedding import ReembedRepository
 from rowspace.repositories._sync.search import SearchRepository
 from rowspace.repositories._sync.tables import TableRepository
+from rowspace.repositories.naming import CollectionOptions
 from rowspace.repositories.searches import SearchOptions
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "AsyncSearchRepository",
     "AsyncTableRepository",
     "BrowseRepository",
+    "CollectionOptions",
     "CollectionRepository",
     "Doctor",
     "DocumentRepository",

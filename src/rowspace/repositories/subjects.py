@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, SQLColumnExpression, and_, inspect
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import ConfigurationError, InvalidVector
 from rowspace.filters import (
     DOCUMENT,
@@ -231,7 +231,7 @@ class Subject(Generic[M]):
 
 
 def subject_of(
-    over: type[Any] | Collection, column: str | None = None, distance: Distance | str | None = None
+    over: type[Any] | Collection, column: str | None = None, distance: Distance | DistanceName | None = None
 ) -> Subject[Any]:
     """Return the subject of a repository.
 

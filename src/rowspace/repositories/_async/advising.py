@@ -14,7 +14,7 @@ from sqlalchemy import false, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.diagnosis import SearchPlan
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.searching import apply_settings, run_search, session_for_few
@@ -55,7 +55,7 @@ class AsyncIndexAdvisor:
         over: type[Any] | Collection,
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import CollectionNotFound, mapped_errors
-from rowspace.indexes import HNSW, IVFFlat, to_dict
+from rowspace.indexes import IndexName, Spec, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.policies import guards_of
 from rowspace.repositories._async.verbatim import run_verbatim
@@ -43,8 +43,8 @@ class AsyncCollectionRepository:
         name: str,
         dimension: int,
         *,
-        distance: Distance | str = Distance.COSINE,
-        index: HNSW | IVFFlat | str | None = "hnsw",
+        distance: Distance | DistanceName = Distance.COSINE,
+        index: Spec | IndexName | None = "hnsw",
         language: str = "simple",
         embedder: str | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -133,7 +133,7 @@ class AsyncCollectionRepository:
             CollectionExists: the new name is taken.
         """
         collection = await self.get(name)
-        check_collection(new_name, collection.dimension, collection.distance, None)
+        check_collection(new_name, collection.dimension, collection.metric, None)
         # Somebody may be dropping it: that a row is no more there would be an error of the session's.
         await self.lock(collection, ["name"])
         with mapped_errors(), unless_taken(new_name):

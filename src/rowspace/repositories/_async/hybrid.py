@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, overload
 from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.dropped import refuse_dropped, refuse_dropped_under
@@ -62,7 +62,7 @@ class AsyncHybridRepository(Generic[M]):
         text: str | None = None,
         language: str | None = None,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None: ...
 
     def __init__(
@@ -73,7 +73,7 @@ class AsyncHybridRepository(Generic[M]):
         text: str | None = None,
         language: str | None = None,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, Unpack
 from sqlalchemy import SQLColumnExpression, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import mapped_errors
 from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
@@ -48,7 +48,7 @@ class AsyncRepository(Generic[M]):
         model: type[M],
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self.model = model

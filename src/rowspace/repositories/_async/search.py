@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.models import Collection, Document
 from rowspace.ranking import average_query, mmr
 from rowspace.repositories._async.examples import fetch_embeddings
@@ -57,7 +57,7 @@ class AsyncSearchRepository(Generic[M]):
         over: type[M],
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None: ...
 
     def __init__(
@@ -66,7 +66,7 @@ class AsyncSearchRepository(Generic[M]):
         over: type[M] | Collection,
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, false, update
 from sqlalchemy.orm import Session
 
 from rowspace.diagnosis import SearchPlan
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.searching import apply_settings, run_search, session_for_few
@@ -56,7 +56,7 @@ class IndexAdvisor:
         over: type[Any] | Collection,
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: Session = session_of(session, Session)
         self._subject = subject_of(over, column, distance)

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, overload
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.dropped import refuse_dropped, refuse_dropped_under
@@ -63,7 +63,7 @@ class HybridRepository(Generic[M]):
         text: str | None = None,
         language: str | None = None,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None: ...
 
     def __init__(
@@ -74,7 +74,7 @@ class HybridRepository(Generic[M]):
         text: str | None = None,
         language: str | None = None,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: Session = session_of(session, Session)
         self._subject = subject_of(over, column, distance)

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, Unpack
 from sqlalchemy import SQLColumnExpression, inspect
 from sqlalchemy.orm import Session
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import mapped_errors
 from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
@@ -49,7 +49,7 @@ class Repository(Generic[M]):
         model: type[M],
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: Session = session_of(session, Session)
         self.model = model

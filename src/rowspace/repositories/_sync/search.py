@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.models import Collection, Document
 from rowspace.ranking import average_query, mmr
 from rowspace.repositories._sync.examples import fetch_embeddings
@@ -58,7 +58,7 @@ class SearchRepository(Generic[M]):
         over: type[M],
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None: ...
 
     def __init__(
@@ -67,7 +67,7 @@ class SearchRepository(Generic[M]):
         over: type[M] | Collection,
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: Session = session_of(session, Session)
         self._subject = subject_of(over, column, distance)
