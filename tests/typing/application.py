@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any, assert_type
 
@@ -9,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from sqlalchemy import or_, select
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session
 
 from rowspace import (
     HNSW,
@@ -23,6 +24,7 @@ from rowspace import (
     DocumentIn,
     DocumentService,
     HalfVector,
+    HybridRepository,
     IVFFlat,
     LoadReport,
     MatrixRepository,
@@ -37,7 +39,7 @@ from rowspace.integrations.arrow import read_batches
 from rowspace.integrations.polars import read_frame
 from rowspace.integrations.rag import Answer, AnswerEvent, AnswerRequest, AnswerService, Turn
 from rowspace.models import MetadataMixin
-from rowspace.results import Hit
+from rowspace.results import Hit, HybridHit
 from rowspace.services import Embedder, SearchService
 
 
@@ -57,6 +59,10 @@ class Article(MetadataMixin, Base):
     title: Mapped[NDArray[np.float16] | None] = mapped_column(HalfVector(3))
 
 
+class Review(Article):
+    pass
+
+
 def of_a_model(session: Session) -> None:
     articles = Repository(session, Article, column="embedding")
     hits = articles.nearest([1, 2, 3], k=3, where=[Article.public, or_(Article.year > 2020, ~Article.public)])
@@ -74,6 +80,24 @@ def of_a_model(session: Session) -> None:
     articles.nearest([1, 2, 3], where=[Article.year])  # type: ignore[list-item]
     articles.nearest([1, 2, 3], where=Article.year > 2020)  # type: ignore[arg-type]
     articles.add(Document())  # type: ignore[arg-type]
+    show(Repository(session, Review).nearest([1, 2, 3]))
+    show(HybridRepository(session, Review).hybrid("apples", [1, 2, 3]))
+    show(Repository(session, Document).nearest([1, 2, 3]))  # type: ignore[arg-type]
+
+
+def show(hits: Sequence[Hit[Article]]) -> None:
+    match hits[0]:
+        case HybridHit(entity=article, score=score):
+            assert_type(score, float)
+        case Hit(article):
+            assert_type(article, Article)
+
+
+def of_scoped_sessions(session: scoped_session[Session], other: async_scoped_session[AsyncSession]) -> None:
+    assert_type(Repository(session, Article).session, Session)
+    read_frame(session, Article)
+    AsyncRepository(other, Article)
+    AsyncRepository(session, Article)  # type: ignore[arg-type]
 
 
 def of_filters(session: Session, where: Filter | None) -> None:

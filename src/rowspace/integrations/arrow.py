@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
 from sqlalchemy import SelectBase
-from sqlalchemy.orm import Session
 
 from rowspace._optional import require
 from rowspace.integrations._files import complete
@@ -20,6 +19,7 @@ from rowspace.integrations._frames.load import Existing, Loading, load
 from rowspace.integrations._frames.read import MetadataMode, fields_of, selected
 from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, TableRepository
+from rowspace.repositories.given import AnySession
 from rowspace.repositories.subjects import Where
 from rowspace.results import LoadReport, Reject
 
@@ -67,7 +67,7 @@ class WriteOptions(TypedDict, total=False):
 
 @contextmanager
 def read_batches(
-    session: Session,
+    session: AnySession,
     over: Over | SelectBase,
     *,
     columns: Sequence[str] | None = None,
@@ -104,14 +104,14 @@ def read_batches(
         yield pa.RecordBatchReader.from_batches(fields.schema, map(fields.batch, parts))
 
 
-def read_table(session: Session, over: Over | SelectBase, **options: Unpack[ReadOptions]) -> pa.Table:
+def read_table(session: AnySession, over: Over | SelectBase, **options: Unpack[ReadOptions]) -> pa.Table:
     """Return the rows that match as a `pyarrow.Table`; arguments and errors are those of `read_batches`."""
     with read_batches(session, over, **options) as reader:
         return reader.read_all()
 
 
 def write_table(
-    session: Session,
+    session: AnySession,
     over: Over,
     data: Any,
     *,
@@ -155,7 +155,7 @@ def write_table(
 
 
 def export_parquet(
-    session: Session,
+    session: AnySession,
     over: Over | SelectBase,
     path: str | Path,
     *,
@@ -216,7 +216,7 @@ def parquet_batches(file: Any, rows: int) -> Iterator[Any]:
         yield from file.iter_batches(batch_size=rows, row_groups=[group])
 
 
-def load_parquet(session: Session, over: Over, path: str | Path, **options: Unpack[WriteOptions]) -> LoadReport:
+def load_parquet(session: AnySession, over: Over, path: str | Path, **options: Unpack[WriteOptions]) -> LoadReport:
     """Write the rows of a Parquet file to a collection or a table; options and errors are those of `write_table`.
 
     The file is read part by part.

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import SelectBase
-from sqlalchemy.orm import Session
 
 from rowspace._optional import require
 from rowspace.errors import ConfigurationError, InvalidRow, InvalidVector
 from rowspace.models import Collection
-from rowspace.repositories.given import size
+from rowspace.repositories.given import AnySession, size
 from rowspace.repositories.targets import mapper_of
 from rowspace.results import LoadReport, Reject
 from rowspace.wire.columns import Kind, kind_of
@@ -55,7 +54,7 @@ _NULLABLE_FLOATS = {pa.float32(): pd.Float32Dtype(), pa.float64(): pd.Float64Dty
 
 
 def read_frame(
-    session: Session,
+    session: AnySession,
     over: Over | SelectBase,
     *,
     index_col: str | list[str] | None = None,
@@ -78,7 +77,7 @@ def read_frame(
 
 
 def read_frames(
-    session: Session,
+    session: AnySession,
     over: Over | SelectBase,
     *,
     chunksize: int = 50_000,
@@ -103,7 +102,7 @@ def read_frames(
 
 
 def write_frame(
-    session: Session,
+    session: AnySession,
     over: Over,
     frame: pd.DataFrame,
     *,

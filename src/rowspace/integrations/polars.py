@@ -6,10 +6,10 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from sqlalchemy import SelectBase
-from sqlalchemy.orm import Session
 
 from rowspace._optional import require
 from rowspace.errors import InvalidRow
+from rowspace.repositories.given import AnySession
 from rowspace.results import LoadReport
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ from rowspace.integrations.arrow import Over, ReadOptions, WriteOptions, read_ba
 __all__ = ["read_frame", "read_frames", "write_frame"]
 
 
-def read_frame(session: Session, over: Over | SelectBase, **options: Unpack[ReadOptions]) -> pl.DataFrame:
+def read_frame(session: AnySession, over: Over | SelectBase, **options: Unpack[ReadOptions]) -> pl.DataFrame:
     """Return the rows that match as a frame; options and errors are those of `arrow.read_batches`."""
     return _frame(read_table(session, over, **options))
 
 
 def read_frames(
-    session: Session, over: Over | SelectBase, **options: Unpack[ReadOptions]
+    session: AnySession, over: Over | SelectBase, **options: Unpack[ReadOptions]
 ) -> Generator[pl.DataFrame, None, None]:
     """Yield the rows that match as frames of about 4 MiB; options and errors are those of `arrow.read_batches`.
 
@@ -42,7 +42,7 @@ def read_frames(
 
 
 def write_frame(
-    session: Session, over: Over, frame: pl.DataFrame | pl.LazyFrame, **options: Unpack[WriteOptions]
+    session: AnySession, over: Over, frame: pl.DataFrame | pl.LazyFrame, **options: Unpack[WriteOptions]
 ) -> LoadReport:
     """Write a frame to a collection or a table, all rows or none; options and errors are those of `arrow.write_table`.
 

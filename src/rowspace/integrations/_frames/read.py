@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from sqlalchemy import ARRAY, Column, Enum, SelectBase, TypeDecorator, select
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Session
 
 from rowspace._optional import require
 from rowspace.errors import ConfigurationError, InvalidRow, mapped_errors
@@ -26,6 +25,7 @@ from rowspace.integrations._frames.metadata import (
 )
 from rowspace.models import Collection
 from rowspace.repositories import TableRepository
+from rowspace.repositories.given import AnySession
 from rowspace.repositories.subjects import Where
 from rowspace.types import psycopg_dialect, stored_type, vector_type_of
 from rowspace.vectors import as_vector
@@ -170,7 +170,7 @@ def _chosen(
 
 
 @contextmanager
-def selected(session: Session, statement: SelectBase, *, columns: Any, where: Where | None) -> Iterator[Any]:
+def selected(session: AnySession, statement: SelectBase, *, columns: Any, where: Where | None) -> Iterator[Any]:
     """Return a context with a reader over the rows of a statement, in its order.
 
     Raises:

@@ -19,7 +19,7 @@ from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_error
 from rowspace.models import Collection
 from rowspace.repositories._async.searching import apply_settings, run_search, session_for_few
 from rowspace.repositories._async.tunings import check_may_keep, keep_tuning, with_tuning
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AsyncAnySession, session_of
 from rowspace.repositories.sampling import NothingToSearchBy, as_queries, described, found_of, sample, steps_for
 from rowspace.repositories.searches import Scan, Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
@@ -51,7 +51,7 @@ class AsyncIndexAdvisor:
 
     def __init__(
         self,
-        session: AsyncSession,
+        session: AsyncAnySession,
         over: type[Any] | Collection,
         *,
         column: str | None = None,

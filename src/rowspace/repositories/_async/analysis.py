@@ -18,7 +18,7 @@ from rowspace.repositories._async.examples import find_embeddings
 from rowspace.repositories._async.many import Many, run_many
 from rowspace.repositories._async.matrix import AsyncMatrixRepository
 from rowspace.repositories._async.tunings import with_tuning
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AsyncAnySession, session_of
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.neighbours import Edges, Progress, check_numeric, parts_of
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
@@ -46,7 +46,7 @@ class AsyncAnalysisRepository:
 
     def __init__(
         self,
-        session: AsyncSession,
+        session: AsyncAnySession,
         over: type[Any] | Collection,
         *,
         column: str | None = None,

@@ -15,7 +15,7 @@ from rowspace.models import Collection, Document
 from rowspace.repositories._async.policies import guards_of
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.building import check_alone
-from rowspace.repositories.given import is_text, mapping, session_of
+from rowspace.repositories.given import AsyncAnySession, is_text, mapping, session_of
 from rowspace.repositories.naming import check_collection, check_keys, check_language, unless_taken
 from rowspace.repositories.schemas import partition_of, schemas_of
 from rowspace.statements import documents as statements
@@ -35,7 +35,7 @@ class AsyncCollectionRepository:
         session: a SQLAlchemy async session.
     """
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncAnySession) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
 
     async def create(

@@ -15,7 +15,7 @@ from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.tunings import with_tuning
 from rowspace.repositories._async.verbatim import rows_changed
-from rowspace.repositories.given import session_of, several
+from rowspace.repositories.given import AsyncAnySession, session_of, several
 from rowspace.repositories.key_values import is_exact
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
@@ -44,7 +44,7 @@ class AsyncRepository(Generic[M]):
 
     def __init__(
         self,
-        session: AsyncSession,
+        session: AsyncAnySession,
         model: type[M],
         *,
         column: str | None = None,

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.exporting import copied
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AsyncAnySession, session_of
 from rowspace.repositories.reading import columns_of, first_vector, plan_columns
 from rowspace.repositories.subjects import Where, rows_of
 from rowspace.statements.metadata import key_kinds
@@ -35,7 +35,7 @@ class AsyncTableRepository:
         over: a declarative class with a vector column or several, or a collection.
     """
 
-    def __init__(self, session: AsyncSession, over: type[Any] | Collection) -> None:
+    def __init__(self, session: AsyncAnySession, over: type[Any] | Collection) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = rows_of(over, first_vector(over))
         #: What can be read, by attribute; for a collection without what is the same in all of its documents.

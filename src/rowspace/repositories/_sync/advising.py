@@ -20,7 +20,7 @@ from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_error
 from rowspace.models import Collection
 from rowspace.repositories._sync.searching import apply_settings, run_search, session_for_few
 from rowspace.repositories._sync.tunings import check_may_keep, keep_tuning, with_tuning
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AnySession, session_of
 from rowspace.repositories.sampling import NothingToSearchBy, as_queries, described, found_of, sample, steps_for
 from rowspace.repositories.searches import Scan, Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
@@ -52,7 +52,7 @@ class IndexAdvisor:
 
     def __init__(
         self,
-        session: Session,
+        session: AnySession,
         over: type[Any] | Collection,
         *,
         column: str | None = None,

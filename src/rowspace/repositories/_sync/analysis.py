@@ -19,7 +19,7 @@ from rowspace.repositories._sync.examples import find_embeddings
 from rowspace.repositories._sync.many import Many, run_many
 from rowspace.repositories._sync.matrix import MatrixRepository
 from rowspace.repositories._sync.tunings import with_tuning
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AnySession, session_of
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.neighbours import Edges, Progress, check_numeric, parts_of
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
@@ -47,7 +47,7 @@ class AnalysisRepository:
 
     def __init__(
         self,
-        session: Session,
+        session: AnySession,
         over: type[Any] | Collection,
         *,
         column: str | None = None,

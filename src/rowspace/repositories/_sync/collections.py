@@ -16,7 +16,7 @@ from rowspace.models import Collection, Document
 from rowspace.repositories._sync.policies import guards_of
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.building import check_alone
-from rowspace.repositories.given import is_text, mapping, session_of
+from rowspace.repositories.given import AnySession, is_text, mapping, session_of
 from rowspace.repositories.naming import check_collection, check_keys, check_language, unless_taken
 from rowspace.repositories.schemas import partition_of, schemas_of
 from rowspace.statements import documents as statements
@@ -36,7 +36,7 @@ class CollectionRepository:
         session: a SQLAlchemy session.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: AnySession) -> None:
         self.session: Session = session_of(session, Session)
 
     def create(

@@ -16,7 +16,7 @@ from rowspace.models import Collection, Document
 from rowspace.repositories._sync.dropped import refuse_dropped, refuse_dropped_under
 from rowspace.repositories._sync.searching import apply_settings
 from rowspace.repositories._sync.tunings import with_tuning
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AnySession, session_of
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.repositories.texts import hybrid_hit, marker_of, text_hit, text_target_of
@@ -52,12 +52,12 @@ class HybridRepository(Generic[M]):
     """
 
     @overload
-    def __init__(self: HybridRepository[Document], session: Session, over: Collection) -> None: ...
+    def __init__(self: HybridRepository[Document], session: AnySession, over: Collection) -> None: ...
 
     @overload
     def __init__(
         self,
-        session: Session,
+        session: AnySession,
         over: type[M],
         *,
         text: str | None = None,
@@ -68,7 +68,7 @@ class HybridRepository(Generic[M]):
 
     def __init__(
         self,
-        session: Session,
+        session: AnySession,
         over: type[M] | Collection,
         *,
         text: str | None = None,

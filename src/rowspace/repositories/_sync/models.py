@@ -16,7 +16,7 @@ from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.tunings import with_tuning
 from rowspace.repositories._sync.verbatim import rows_changed
-from rowspace.repositories.given import session_of, several
+from rowspace.repositories.given import AnySession, session_of, several
 from rowspace.repositories.key_values import is_exact
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
@@ -45,7 +45,7 @@ class Repository(Generic[M]):
 
     def __init__(
         self,
-        session: Session,
+        session: AnySession,
         model: type[M],
         *,
         column: str | None = None,

@@ -18,7 +18,7 @@ from rowspace.repositories._sync.many import Many, run_many
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.tunings import with_tuning
 from rowspace.repositories.examples import Examples, checked_candidates, merged
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AnySession, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Group, Hit
@@ -49,12 +49,12 @@ class SearchRepository(Generic[M]):
     """
 
     @overload
-    def __init__(self: SearchRepository[Document], session: Session, over: Collection) -> None: ...
+    def __init__(self: SearchRepository[Document], session: AnySession, over: Collection) -> None: ...
 
     @overload
     def __init__(
         self,
-        session: Session,
+        session: AnySession,
         over: type[M],
         *,
         column: str | None = None,
@@ -63,7 +63,7 @@ class SearchRepository(Generic[M]):
 
     def __init__(
         self,
-        session: Session,
+        session: AnySession,
         over: type[M] | Collection,
         *,
         column: str | None = None,

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.exporting import copied
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AnySession, session_of
 from rowspace.repositories.reading import columns_of, first_vector, plan_columns
 from rowspace.repositories.subjects import Where, rows_of
 from rowspace.statements.metadata import key_kinds
@@ -36,7 +36,7 @@ class TableRepository:
         over: a declarative class with a vector column or several, or a collection.
     """
 
-    def __init__(self, session: Session, over: type[Any] | Collection) -> None:
+    def __init__(self, session: AnySession, over: type[Any] | Collection) -> None:
         self.session: Session = session_of(session, Session)
         self._subject = rows_of(over, first_vector(over))
         #: What can be read, by attribute; for a collection without what is the same in all of its documents.
