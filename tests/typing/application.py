@@ -36,6 +36,7 @@ from rowspace import (
 )
 from rowspace.filters import Filter, compile_filter
 from rowspace.integrations.arrow import read_batches
+from rowspace.integrations.langchain import RowspaceRetriever, RowspaceVectorStore
 from rowspace.integrations.polars import read_frame
 from rowspace.integrations.rag import Answer, AnswerEvent, AnswerRequest, AnswerService, Turn
 from rowspace.models import MetadataMixin
@@ -151,6 +152,12 @@ def of_answers(answers: AnswerService) -> None:
     AnswerRequest(question="Why?", history=[Turn(role="user", content="What?")])
     assert_type(answers.as_runnable().invoke("Why?"), Answer)
     assert_type(answers.as_tool().name, str)
+
+
+def of_a_store(embedder: Embedder) -> None:
+    store = RowspaceVectorStore.from_texts(["apples"], embedder, collection_name="news")
+    assert_type(store, RowspaceVectorStore)
+    assert_type(store.as_retriever(search_type="hybrid"), RowspaceRetriever)
 
 
 def of_frames(session: Session) -> None:
