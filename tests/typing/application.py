@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, assert_type
+from typing import Any, Generic, TypeVar, Unpack, assert_type
 
 import numpy as np
 import polars as pl
@@ -40,12 +40,16 @@ from rowspace.integrations.langchain import RowspaceRetriever, RowspaceVectorSto
 from rowspace.integrations.polars import read_frame
 from rowspace.integrations.rag import Answer, AnswerEvent, AnswerRequest, AnswerService, Turn
 from rowspace.models import MetadataMixin
+from rowspace.repositories import SearchOptions, Where
 from rowspace.results import Hit, HybridHit
 from rowspace.services import Embedder, SearchService
 
 
 class Base(DeclarativeBase):
     pass
+
+
+B = TypeVar("B", bound=Base)
 
 
 class Article(MetadataMixin, Base):
@@ -84,6 +88,21 @@ def of_a_model(session: Session) -> None:
     show(Repository(session, Review).nearest([1, 2, 3]))
     show(HybridRepository(session, Review).hybrid("apples", [1, 2, 3]))
     show(Repository(session, Document).nearest([1, 2, 3]))  # type: ignore[arg-type]
+
+
+class Feed(Generic[B]):
+    def __init__(self, session: Session, model: type[B]) -> None:
+        self.rows = Repository(session, model)
+
+    def first(self, query: Any, where: Where | None = None, **options: Unpack[SearchOptions]) -> B | None:
+        hits = self.rows.nearest(query, 1, where=where, **options)
+        return hits[0].entity if hits else None
+
+
+def of_a_class_around_a_repository(session: Session) -> None:
+    feed = Feed(session, Article)
+    assert_type(feed.first([1, 2, 3], [Article.year > 2020], exact=True), Article | None)
+    feed.first([1, 2, 3], limit=3)  # type: ignore[call-arg]
 
 
 def show(hits: Sequence[Hit[Article]]) -> None:

@@ -28,6 +28,7 @@ from rowspace.repositories._sync.search import SearchRepository
 from rowspace.repositories._sync.tables import TableRepository
 from rowspace.repositories.naming import CollectionOptions
 from rowspace.repositories.searches import SearchOptions
+from rowspace.repositories.subjects import Where
 
 __all__ = [
     "AnalysisRepository",
@@ -58,4 +59,5 @@ __all__ = [
     "SearchOptions",
     "SearchRepository",
     "TableRepository",
+    "Where",
 ]
