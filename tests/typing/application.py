@@ -36,6 +36,7 @@ from rowspace import (
 )
 from rowspace.filters import Filter, compile_filter
 from rowspace.integrations.arrow import read_batches
+from rowspace.integrations.embedding import ConcurrentEmbedder, ParallelEmbedder
 from rowspace.integrations.langchain import RowspaceRetriever, RowspaceVectorStore
 from rowspace.integrations.polars import read_frame
 from rowspace.integrations.rag import Answer, AnswerEvent, AnswerRequest, AnswerService, Turn
@@ -43,6 +44,7 @@ from rowspace.models import MetadataMixin
 from rowspace.repositories import SearchOptions, Where
 from rowspace.results import Hit, HybridHit
 from rowspace.services import Embedder, SearchService
+from rowspace.testing import HashingEmbedder
 
 
 class Base(DeclarativeBase):
@@ -171,6 +173,13 @@ def of_answers(answers: AnswerService) -> None:
     AnswerRequest(question="Why?", history=[Turn(role="user", content="What?")])
     assert_type(answers.as_runnable().invoke("Why?"), Answer)
     assert_type(answers.as_tool().name, str)
+
+
+def of_embedders(embedder: Embedder) -> None:
+    inside: Embedder = ConcurrentEmbedder(embedder)
+    ConcurrentEmbedder(HashingEmbedder)  # type: ignore[arg-type]
+    ParallelEmbedder(HashingEmbedder)
+    ParallelEmbedder(inside)  # type: ignore[arg-type]
 
 
 def of_a_store(embedder: Embedder) -> None:
