@@ -13,6 +13,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session
 
+import rowspace
+import rowspace.testing
 from rowspace import (
     HNSW,
     AnalysisRepository,
@@ -204,3 +206,8 @@ async def in_async_code(session: AsyncSession, query: Any) -> None:
     assert_type(await articles.nearest(query), list[Hit[Article]])
     async for hit in articles.stream(query):
         assert_type(hit.entity, Article)
+
+
+def a_name_that_is_misspelt() -> None:
+    assert rowspace.Repositories  # type: ignore[attr-defined]
+    assert rowspace.testing.HashEmbedder  # type: ignore[attr-defined]
