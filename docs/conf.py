@@ -14,7 +14,7 @@ exclude_patterns = ["_build"]
 # are on the network, and the build needs none.
 nitpick_ignore_regex = [
     ("py:.*", r"(?!rowspace\.).*"),
-    ("py:class", r"rowspace\..*\.[MT]"),  # type variables
+    ("py:class", r"rowspace\..*\.[MT](_co)?"),  # type variables
     ("py:class", r"rowspace\.services\._sync\.sessions\.Sessions"),  # what is meant is said where it is asked for
     ("py:obj", ".*"),
 ]

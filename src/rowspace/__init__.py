@@ -7,7 +7,7 @@ what it uses: models do not load the services' pydantic, services do not load an
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rowspace.diagnosis import BuildProgress, Finding, IndexStatus, SearchPlan
@@ -161,13 +161,15 @@ _MODULES = {
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        message = f"module 'rowspace' has no attribute {name!r}"
-        raise AttributeError(message)
-    value = getattr(import_module(f"rowspace.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # Which knows the names, and would let any other pass for one.
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            message = f"module 'rowspace' has no attribute {name!r}"
+            raise AttributeError(message)
+        value = getattr(import_module(f"rowspace.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
+from typing import Literal, TypeAlias
 
 from rowspace.errors import ConfigurationError
 
-__all__ = ["Distance"]
+__all__ = ["Distance", "DistanceName"]
+
+#: What stands for a distance wherever one is given.
+DistanceName: TypeAlias = Literal["l2", "cosine", "inner_product", "l1", "hamming", "jaccard"]
 
 
 class Distance(StrEnum):

@@ -6,12 +6,12 @@ Works in blocks, so that memory does not grow with the rows: one block of distan
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import ConfigurationError
 from rowspace.vectors import as_matrix
 
@@ -33,7 +33,7 @@ _MEASURES = (Distance.COSINE, Distance.L2, Distance.INNER_PRODUCT, Distance.L1)
 
 
 def exact_nearest(
-    matrix: Any, queries: Any, k: int = 10, *, distance: Distance | str = Distance.COSINE
+    matrix: Any, queries: Any, k: int = 10, *, distance: Distance | DistanceName | Literal["ip"] = Distance.COSINE
 ) -> tuple[Indices, Float32]:
     """Return the indices and distances of the k nearest rows to each query, nearest first, of equals the first row.
 
@@ -83,7 +83,7 @@ def _check_k(k: Any) -> None:
         raise ConfigurationError(message)
 
 
-def _metric(distance: Distance | str) -> Distance:
+def _metric(distance: Distance | DistanceName | Literal["ip"]) -> Distance:
     metric = Distance.INNER_PRODUCT if distance == "ip" else Distance(distance)
     if metric.for_bits:
         message = f"Rows of numbers are compared by {', '.join(_MEASURES)}, got {metric.value!r}."

@@ -16,7 +16,7 @@ from sqlalchemy import ClauseElement, ColumnElement, Index, SQLColumnExpression,
 from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlalchemy.types import TypeEngine
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import ConfigurationError
 from rowspace.settings import is_whole
 from rowspace.types import Bit, HalfVector, decorated, vector_type_of
@@ -25,6 +25,7 @@ __all__ = [
     "HNSW",
     "MAX_INDEXED",
     "IVFFlat",
+    "IndexName",
     "Quantize",
     "declared_distances",
     "declared_index",
@@ -36,6 +37,9 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+
+#: What stands for an index with the defaults.
+IndexName: TypeAlias = Literal["hnsw", "ivfflat"]
 
 #: What an index holds in place of the vectors: float16 numbers, or one bit for the sign of each number.
 Quantize = Literal["halfvec", "bit"]
@@ -61,7 +65,7 @@ class _Spec:
     """What the two kinds share."""
 
     quantize: Quantize | None = None
-    where: Mapping[str, Any] | SQLColumnExpression[bool] | str | None = field(default=None, compare=False)
+    where: Mapping[str, Any] | SQLColumnExpression[bool | None] | str | None = field(default=None, compare=False)
 
     method = ""
     if TYPE_CHECKING:
@@ -168,12 +172,12 @@ class HNSW(_Spec):
         # What a dataclass would have, but that a distance may be given by its name.
         def __init__(
             self,
-            distance: Distance | str = ...,
-            m: int = ...,
-            ef_construction: int = ...,
+            distance: Distance | DistanceName = Distance.COSINE,
+            m: int = 16,
+            ef_construction: int = 64,
             *,
-            quantize: Quantize | None = ...,
-            where: Mapping[str, Any] | SQLColumnExpression[bool] | str | None = ...,
+            quantize: Quantize | None = None,
+            where: Mapping[str, Any] | SQLColumnExpression[bool | None] | str | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -208,11 +212,11 @@ class IVFFlat(_Spec):
 
         def __init__(
             self,
-            distance: Distance | str = ...,
-            lists: int | None = ...,
+            distance: Distance | DistanceName = Distance.COSINE,
+            lists: int | None = None,
             *,
-            quantize: Quantize | None = ...,
-            where: Mapping[str, Any] | SQLColumnExpression[bool] | str | None = ...,
+            quantize: Quantize | None = None,
+            where: Mapping[str, Any] | SQLColumnExpression[bool | None] | str | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:

@@ -54,7 +54,7 @@ class Covariance:
 
     def __init__(self) -> None:
         #: Rows so far.
-        self.rows = 0
+        self.rows: int = 0
         # Taken off each row: sums of squares around a point far away would lose their digits.
         self._shift: Float64 | None = None
         self._sum: Float64 = np.zeros(0)

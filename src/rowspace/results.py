@@ -31,13 +31,15 @@ __all__ = [
 ]
 
 M = TypeVar("M")
+# A hit of a subclass is one of its base.
+M_co = TypeVar("M_co", covariant=True)
 
 # The keys of `Matrix` and its like are left out of what a prompt or a notebook shows: they may be millions, and unlike
 # arrays are not shortened.
 
 
 @dataclass(frozen=True, slots=True)
-class Hit(Generic[M]):
+class Hit(Generic[M_co]):
     """One row that a search found.
 
     `distance` is what the index orders by: smaller is nearer. `similarity` is the same fact turned around
@@ -45,7 +47,7 @@ class Hit(Generic[M]):
     and such a row comes last; where the query is one, all rows are.
     """
 
-    entity: M
+    entity: M_co
     distance: float
     similarity: float
 
@@ -148,20 +150,20 @@ class Group(Generic[M]):
 
 
 @dataclass(frozen=True, slots=True)
-class TextHit(Generic[M]):
+class TextHit(Generic[M_co]):
     """One row that a search by keyword found.
 
     `text_rank` is PostgreSQL's `ts_rank_cd` divided by one and the logarithm of the text's length: larger is better,
     and comparable within one search only. `highlight` is an excerpt with the words marked, where it was asked for.
     """
 
-    entity: M
+    entity: M_co
     text_rank: float
     highlight: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class HybridHit(Hit[M]):
+class HybridHit(Hit[M_co]):
     """One row that a search by vector and by keyword found.
 
     `score` is what the hits are ordered by: larger is better. `text_rank` is None where the row was not among the

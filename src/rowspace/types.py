@@ -231,7 +231,7 @@ class Vector(VectorType[NDArray[np.float32]]):
 
     name = "vector"
     # Not in VectorType: SQLAlchemy looks in each class's own namespace, and compiles anew at each call without it.
-    cache_ok = True
+    cache_ok: bool | None = True
     max_dimension = vectors.MAX_DIMENSION
     comparator_factory = VectorComparator
 
@@ -252,7 +252,7 @@ class HalfVector(VectorType[NDArray[np.float16]]):
     """pgvector's `halfvec(n)`: n float16 numbers, up to 65,504. Gives float16 arrays of shape (n,); as `Vector`."""
 
     name = "halfvec"
-    cache_ok = True
+    cache_ok: bool | None = True
     max_dimension = vectors.MAX_DIMENSION
     comparator_factory = VectorComparator
 
@@ -276,7 +276,7 @@ class Bit(VectorType[NDArray[np.bool_]]):
     """
 
     name = "bit"
-    cache_ok = True
+    cache_ok: bool | None = True
     max_dimension = 83_886_080
     comparator_factory = BitComparator
 
@@ -320,7 +320,7 @@ class SparseVector(VectorType[SparseValue]):
     """
 
     name = "sparsevec"
-    cache_ok = True
+    cache_ok: bool | None = True
     max_dimension = 1_000_000_000
     comparator_factory = VectorComparator
 

@@ -244,9 +244,7 @@ def stored(connection: Connection) -> dict[int, Any]:
 
 
 def predicate_of(filter_: dict[str, Any], column: Any = META) -> ColumnElement[bool]:
-    predicate = compile_filter(filter_, column)
-    assert predicate is not None
-    return predicate
+    return compile_filter(filter_, column)
 
 
 def found(connection: Connection, predicate: ColumnElement[bool], *, by_index: bool = False, **values: str) -> set[int]:

@@ -83,10 +83,12 @@ def create(
       rowspace collections create news --key published --key author.name
     """  # noqa: D301
     spec = _spec(index, distance, quantize)
+    # Which there are, the service says.
+    metric: Any = distance
     settings = settings_of(context)
     with service(settings, embedder_of(settings.embedder) if dimension is None else None) as documents:
         made = documents.create_collection(
-            name, dimension, distance=distance, index=spec, language=language, indexed_keys=key or ()
+            name, dimension, distance=metric, index=spec, language=language, indexed_keys=key or ()
         )
     say(f"Created {name!r}.")
     if made.index.get("quantize") != quantize:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,6 +47,7 @@ def reembed(
         message = "it drops what was made, and makes nothing: leave --embedder, --index and --processes out."
         raise typer.BadParameter(message, param_hint="--abandon")
     settings = settings_of(context)
+    spec: Any = None if index == "none" else index
     with open_database(settings) as database:
         if abandon:
             with database.begin() as session:
@@ -61,7 +62,7 @@ def reembed(
                 info = DocumentService(database).reembed(
                     name,
                     made,
-                    index=None if index == "none" else index,
+                    index=spec,
                     progress=lambda at: advance(at.done, at.done / max(at.total, 1) if at.phase == "embedding" else 1),
                 )
         except KeyboardInterrupt:

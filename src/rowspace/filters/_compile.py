@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Dialect, String, and_, bindparam, cast, select
+from sqlalchemy import ColumnElement, Dialect, String, and_, bindparam, cast, select, true
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlalchemy.types import TypeEngine, UserDefinedType
@@ -27,19 +27,19 @@ DOCUMENT, PATH = "rowspace_document", "rowspace_jsonpath"
 Part: TypeAlias = KeyTest | str
 
 
-def compile_filter(filter_: Filter | None, /, column: SQLCoreOperations[Any]) -> ColumnElement[bool] | None:
-    """Return the predicate over a JSONB column, or None when the filter is empty or None.
+def compile_filter(filter_: Filter | None, /, column: SQLCoreOperations[Any]) -> ColumnElement[bool]:
+    """Return the predicate over a JSONB column; of a filter that is empty or None, which every row matches, `true`.
 
-    It is one of `column @> :document`, `column @@ :jsonpath` and the two joined by AND. Both operators are served by a
-    GIN index with `jsonb_path_ops`. SQL's NOT of it is its exact complement, unless the column itself is NULL.
+    Of any other it is one of `column @> :document`, `column @@ :jsonpath` and the two joined by AND. Both operators are
+    served by a GIN index with `jsonb_path_ops`. SQL's NOT of it is its exact complement, unless the column itself is
+    NULL.
 
     Raises:
         InvalidFilter: an unknown operator, a wrong operand or a key that cannot be; the message names the path.
     """
-    values = filter_values(filter_)
-    if not values:
-        return None
-    return and_(*(_clause(column, name, value=value, unique=True) for name, value in values.items()))
+    clauses = [_clause(column, name, value=value, unique=True) for name, value in filter_values(filter_).items()]
+    # Not None for an empty one: select().where(None) is WHERE NULL, and no row.
+    return and_(*clauses) if clauses else true()
 
 
 def filter_values(filter_: Filter | None, /) -> dict[str, str]:

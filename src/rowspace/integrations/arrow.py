@@ -9,23 +9,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
-from sqlalchemy import Select, SelectBase
-from sqlalchemy.orm import Session
+from sqlalchemy import SelectBase
 
 from rowspace._optional import require
 from rowspace.integrations._files import complete
 from rowspace.integrations._frames.load import Existing, Loading, load
-from rowspace.integrations._frames.read import fields_of, selected
+from rowspace.integrations._frames.read import MetadataMode, fields_of, selected
 from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, TableRepository
+from rowspace.repositories.given import AnySession
 from rowspace.repositories.subjects import Where
 from rowspace.results import LoadReport, Reject
 
-__all__ = ["Over", "export_parquet", "load_parquet", "read_batches", "read_table", "write_table"]
+__all__ = [
+    "Over",
+    "ReadOptions",
+    "WriteOptions",
+    "export_parquet",
+    "load_parquet",
+    "read_batches",
+    "read_table",
+    "write_table",
+]
 
-pa: Any = require("pyarrow", extra="arrow")
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = require("pyarrow", extra="arrow")
 
 #: Bytes of a column that are read from a Parquet file at once.
 _BUFFER = 1 << 20
@@ -34,15 +46,34 @@ _BUFFER = 1 << 20
 Over: TypeAlias = str | Collection | type[Any]
 
 
+class ReadOptions(TypedDict, total=False):
+    """The options of `read_batches`, which says what they are."""
+
+    columns: Sequence[str] | None
+    where: Where | None
+    metadata: MetadataMode
+
+
+class WriteOptions(TypedDict, total=False):
+    """The options of `write_table`, which says what they are."""
+
+    if_exists: Existing
+    names: Mapping[str, str] | None
+    chunksize: int
+    create: Mapping[str, Any] | None
+    build_indexes: bool
+    rejects: Callable[[Reject], object] | None
+
+
 @contextmanager
 def read_batches(
-    session: Session,
-    over: Over | Select[Any],
+    session: AnySession,
+    over: Over | SelectBase,
     *,
     columns: Sequence[str] | None = None,
-    where: Where = (),
-    metadata: str = "columns",
-) -> Iterator[Any]:
+    where: Where | None = None,
+    metadata: MetadataMode = "columns",
+) -> Iterator[pa.RecordBatchReader]:
     """Return a context with a `pyarrow.RecordBatchReader` over the rows that match, in parts of about 4 MiB.
 
     The session's connection is busy until the block ends, which may be before the last batch. Memory holds one part.
@@ -73,14 +104,14 @@ def read_batches(
         yield pa.RecordBatchReader.from_batches(fields.schema, map(fields.batch, parts))
 
 
-def read_table(session: Session, over: Over | Select[Any], **options: Any) -> Any:
+def read_table(session: AnySession, over: Over | SelectBase, **options: Unpack[ReadOptions]) -> pa.Table:
     """Return the rows that match as a `pyarrow.Table`; arguments and errors are those of `read_batches`."""
     with read_batches(session, over, **options) as reader:
         return reader.read_all()
 
 
 def write_table(
-    session: Session,
+    session: AnySession,
     over: Over,
     data: Any,
     *,
@@ -89,7 +120,7 @@ def write_table(
     chunksize: int = 5_000,
     create: Mapping[str, Any] | None = None,
     build_indexes: bool = True,
-    rejects: Callable[[Reject], Any] | None = None,
+    rejects: Callable[[Reject], object] | None = None,
 ) -> LoadReport:
     """Write rows to a collection or a table, by COPY in binary: all of them or none, in the session's transaction.
 
@@ -124,13 +155,13 @@ def write_table(
 
 
 def export_parquet(
-    session: Session,
-    over: Over | Select[Any],
+    session: AnySession,
+    over: Over | SelectBase,
     path: str | Path,
     *,
     overwrite: bool = False,
-    progress: Callable[[int], None] | None = None,
-    **options: Any,
+    progress: Callable[[int], object] | None = None,
+    **options: Unpack[ReadOptions],
 ) -> int:
     """Write the rows that match to a Parquet file, part by part, and return how many there were.
 
@@ -185,7 +216,7 @@ def parquet_batches(file: Any, rows: int) -> Iterator[Any]:
         yield from file.iter_batches(batch_size=rows, row_groups=[group])
 
 
-def load_parquet(session: Session, over: Over, path: str | Path, **options: Any) -> LoadReport:
+def load_parquet(session: AnySession, over: Over, path: str | Path, **options: Unpack[WriteOptions]) -> LoadReport:
     """Write the rows of a Parquet file to a collection or a table; options and errors are those of `write_table`.
 
     The file is read part by part.

@@ -25,6 +25,7 @@ from rowspace.errors import DimensionMismatch, EmbedderFailed
 from rowspace.integrations.retrying import Retry
 from rowspace.repositories.given import size
 from rowspace.services.embedding import (
+    Embedder,
     aembed_query,
     aembed_texts,
     checked_embedder,
@@ -57,7 +58,7 @@ class ParallelEmbedder:
         ConfigurationError: a number below 1.
     """
 
-    def __init__(self, factory: Callable[[], Any], *, processes: int | None = None, chunk_size: int = 32) -> None:
+    def __init__(self, factory: Callable[[], Embedder], *, processes: int | None = None, chunk_size: int = 32) -> None:
         self._processes = size("processes", os.cpu_count() or 1 if processes is None else processes)
         self._chunk = size("chunk_size", chunk_size)
         self._factory = factory
@@ -142,7 +143,7 @@ class ConcurrentEmbedder:
         MissingExtra: tenacity is not installed.
     """
 
-    def __init__(self, embedder: Any, *, limit: int = 8, chunk_size: int = 64, retry: Retry | None = None) -> None:
+    def __init__(self, embedder: Embedder, *, limit: int = 8, chunk_size: int = 64, retry: Retry | None = None) -> None:
         self._embedder = checked_embedder(embedder)
         self._limit = size("limit", limit)
         self._chunk = size("chunk_size", chunk_size)
@@ -235,7 +236,7 @@ def _joined(parts: Sequence[Float32]) -> Float32:
     return np.concatenate(parts)
 
 
-def _prepare_process(factory: Callable[[], Any]) -> None:
+def _prepare_process(factory: Callable[[], Embedder]) -> None:
     _here["factory"] = factory
     # Ctrl-C goes to every process of the terminal; the one that began decides what becomes of the work.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -6,23 +6,27 @@ The embedding is an Arrow column, `fixed_size_list<float>[n]`: one block of floa
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from sqlalchemy import Select
-from sqlalchemy.orm import Session
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import SelectBase
 
 from rowspace._optional import require
 from rowspace.errors import ConfigurationError, InvalidRow, InvalidVector
 from rowspace.models import Collection
-from rowspace.repositories.given import size
+from rowspace.repositories.given import AnySession, size
 from rowspace.repositories.targets import mapper_of
 from rowspace.results import LoadReport, Reject
 from rowspace.wire.columns import Kind, kind_of
 from rowspace.wire.values import to_json
 
-pd: Any = require("pandas", extra="pandas")
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = require("pandas", extra="pandas")
 pa: Any = require("pyarrow", extra="pandas")
 pc: Any = require("pyarrow.compute", extra="pandas")
 
@@ -31,7 +35,7 @@ from rowspace.integrations._frames.load import Existing  # noqa: E402
 from rowspace.integrations._frames.metadata import IS_JSON, is_json  # noqa: E402
 from rowspace.integrations._frames.rows import DOCUMENT  # noqa: E402
 from rowspace.integrations._frames.vectors import vectors_of  # noqa: E402
-from rowspace.integrations.arrow import Over, read_batches, read_table, write_table  # noqa: E402
+from rowspace.integrations.arrow import Over, ReadOptions, read_batches, read_table, write_table  # noqa: E402
 
 __all__ = ["read_frame", "read_frames", "to_matrix", "write_frame"]
 
@@ -50,13 +54,13 @@ _NULLABLE_FLOATS = {pa.float32(): pd.Float32Dtype(), pa.float64(): pd.Float64Dty
 
 
 def read_frame(
-    session: Session,
-    over: Over | Select[Any],
+    session: AnySession,
+    over: Over | SelectBase,
     *,
     index_col: str | list[str] | None = None,
     dtype_backend: Backend = "numpy",
-    **options: Any,
-) -> Any:
+    **options: Unpack[ReadOptions],
+) -> pd.DataFrame:
     """Return the rows that match as a frame.
 
     Numbers and booleans that may be missing have pandas' nullable types; a frame that `write_frame` wrote to a
@@ -73,14 +77,14 @@ def read_frame(
 
 
 def read_frames(
-    session: Session,
-    over: Over | Select[Any],
+    session: AnySession,
+    over: Over | SelectBase,
     *,
     chunksize: int = 50_000,
     index_col: str | list[str] | None = None,
     dtype_backend: Backend = "numpy",
-    **options: Any,
-) -> Iterator[Any]:
+    **options: Unpack[ReadOptions],
+) -> Generator[pd.DataFrame, None, None]:
     """Yield the rows that match as frames of `chunksize` rows, the last of fewer; see `read_frame`.
 
     Memory holds one frame. The session's connection is busy until the last one, or until the iterator is closed.
@@ -98,16 +102,16 @@ def read_frames(
 
 
 def write_frame(
-    session: Session,
+    session: AnySession,
     over: Over,
-    frame: Any,
+    frame: pd.DataFrame,
     *,
     if_exists: Existing = "fail",
     index: bool = True,
     names: Mapping[str, str] | None = None,
     chunksize: int = 5_000,
     create: Mapping[str, Any] | None = None,
-    rejects: Callable[[Reject], Any] | None = None,
+    rejects: Callable[[Reject], object] | None = None,
 ) -> LoadReport:
     """Write a frame to a collection or a table, by COPY in binary: all rows or none, in the session's transaction.
 
@@ -204,7 +208,7 @@ def _has_objects(type_: Any) -> bool:
     return bool(check.is_struct(type_) or (hasattr(type_, "value_type") and _has_objects(type_.value_type)))
 
 
-def to_matrix(embeddings: Any) -> Any:
+def to_matrix(embeddings: Any) -> NDArray[np.float32]:
     """Return a column of embeddings as one C-contiguous float32 matrix of shape (rows, n).
 
     Without a copy where the column is Arrow's, in one piece. An array of arrays or lists will do too.
@@ -221,7 +225,8 @@ def to_matrix(embeddings: Any) -> Any:
     if array.null_count:
         message = f"Row {array.is_null().to_numpy(zero_copy_only=False).argmax()} has no vector."
         raise InvalidVector(message)
-    return vectors_of(array, name=getattr(embeddings, "name", None) or "embedding")
+    matrix: NDArray[np.float32] = vectors_of(array, name=getattr(embeddings, "name", None) or "embedding")
+    return matrix
 
 
 def _frame(table: Any, index_col: str | Sequence[str] | None, backend: Backend) -> Any:

@@ -2,58 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from sqlalchemy import Select
-from sqlalchemy.orm import Session
+from sqlalchemy import SelectBase
 
 from rowspace._optional import require
 from rowspace.errors import InvalidRow
+from rowspace.repositories.given import AnySession
 from rowspace.results import LoadReport
 
-pl: Any = require("polars", extra="polars")
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = require("polars", extra="polars")
 pa: Any = require("pyarrow", extra="polars")
 
 # After what it needs is known to be there, so that a missing one is asked for by this extra.
-from rowspace.integrations.arrow import Over, read_batches, read_table, write_table  # noqa: E402
+from rowspace.integrations.arrow import Over, ReadOptions, WriteOptions, read_batches, read_table, write_table  # noqa: E402
 
 __all__ = ["read_frame", "read_frames", "write_frame"]
 
 
-def read_frame(session: Session, over: Over | Select[Any], **options: Any) -> Any:
+def read_frame(session: AnySession, over: Over | SelectBase, **options: Unpack[ReadOptions]) -> pl.DataFrame:
     """Return the rows that match as a frame; options and errors are those of `arrow.read_batches`."""
-    return pl.from_arrow(read_table(session, over, **options))
+    return _frame(read_table(session, over, **options))
 
 
-def read_frames(session: Session, over: Over | Select[Any], **options: Any) -> Iterator[Any]:
+def read_frames(
+    session: AnySession, over: Over | SelectBase, **options: Unpack[ReadOptions]
+) -> Generator[pl.DataFrame, None, None]:
     """Yield the rows that match as frames of about 4 MiB; options and errors are those of `arrow.read_batches`.
 
     The session's connection is busy until the last one, or until the iterator is closed.
     """
     with read_batches(session, over, **options) as reader:
         for batch in reader:
-            yield pl.from_arrow(batch)
+            yield _frame(batch)
 
 
-def write_frame(session: Session, over: Over, frame: Any, **options: Any) -> LoadReport:
+def write_frame(
+    session: AnySession, over: Over, frame: pl.DataFrame | pl.LazyFrame, **options: Unpack[WriteOptions]
+) -> LoadReport:
     """Write a frame to a collection or a table, all rows or none; options and errors are those of `arrow.write_table`.
 
     A `LazyFrame` is collected first.
     """
-    if isinstance(frame, pl.LazyFrame):
-        frame = frame.collect()
-    if not isinstance(frame, pl.DataFrame):
-        message = f"Expected a Polars DataFrame or LazyFrame, got {type(frame)}. Other frames go to arrow.write_table."
+    given: Any = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+    if not isinstance(given, pl.DataFrame):
+        message = f"Expected a Polars DataFrame or LazyFrame, got {type(given)}. Other frames go to arrow.write_table."
         raise InvalidRow(message)
-    if objects := [name for name, dtype in frame.schema.items() if dtype == pl.Object]:
+    if objects := [name for name, dtype in given.schema.items() if dtype == pl.Object]:
         # To Arrow they are the addresses at which they happen to be.
         message = f"The column {objects[0]!r} is objects, which have no form here: make it text, as by map(str, ...)."
         raise InvalidRow(message)
     # In memory, so that all of it is looked at before any is written.
     try:
-        table = frame.to_arrow()
+        table = given.to_arrow()
     except pa.ArrowInvalid as error:
         message = f"The frame has values that Arrow cannot take: {str(error).rstrip('.')}."
         raise InvalidRow(message) from error
     return write_table(session, over, table, **options)
+
+
+def _frame(rows: pa.Table | pa.RecordBatch) -> pl.DataFrame:
+    # To its types, what is made of Arrow may be a series.
+    return cast("pl.DataFrame", pl.from_arrow(rows))

@@ -26,7 +26,9 @@ from rowspace.repositories._sync.models import Repository
 from rowspace.repositories._sync.reembedding import ReembedRepository
 from rowspace.repositories._sync.search import SearchRepository
 from rowspace.repositories._sync.tables import TableRepository
+from rowspace.repositories.naming import CollectionOptions
 from rowspace.repositories.searches import SearchOptions
+from rowspace.repositories.subjects import Where
 
 __all__ = [
     "AnalysisRepository",
@@ -44,6 +46,7 @@ __all__ = [
     "AsyncSearchRepository",
     "AsyncTableRepository",
     "BrowseRepository",
+    "CollectionOptions",
     "CollectionRepository",
     "Doctor",
     "DocumentRepository",
@@ -56,4 +59,5 @@ __all__ = [
     "SearchOptions",
     "SearchRepository",
     "TableRepository",
+    "Where",
 ]

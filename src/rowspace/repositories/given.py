@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
 from inspect import iscoroutinefunction
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 from sqlalchemy import ClauseElement, ColumnElement
-from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
+from sqlalchemy.ext.asyncio import AsyncSession, async_object_session, async_scoped_session
 from sqlalchemy.ext.horizontal_shard import ShardedSession
+from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlalchemy.util.concurrency import in_greenlet
@@ -21,11 +22,27 @@ from rowspace.errors import ConfigurationError, InvalidRow, InvalidSetting, Inva
 from rowspace.models import Collection
 from rowspace.settings import check_count
 
-__all__ = ["at_hand", "callback", "conditions", "ids_of", "is_text", "mapping", "session_of", "several", "size"]
+__all__ = [
+    "AnySession",
+    "AsyncAnySession",
+    "at_hand",
+    "callback",
+    "conditions",
+    "ids_of",
+    "is_text",
+    "mapping",
+    "session_of",
+    "several",
+    "size",
+]
 
 F = TypeVar("F")
 S = TypeVar("S")
 G = TypeVar("G", bound=Iterable[Any] | AsyncIterable[Any])
+
+#: What a repository works in; a scoped session is the one of a thread, a task or a request.
+AnySession: TypeAlias = Session | scoped_session[Any]
+AsyncAnySession: TypeAlias = AsyncSession | async_scoped_session[Any]
 
 
 def at_hand(collection: Collection) -> Collection:

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypedDict
 
 from sqlalchemy.exc import IntegrityError
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import CollectionExists, ConfigurationError, RowspaceError
 from rowspace.filters import key_path
-from rowspace.indexes import HNSW, IVFFlat, Spec
+from rowspace.indexes import HNSW, IndexName, IVFFlat, Spec
 from rowspace.repositories.given import is_text
 from rowspace.settings import is_whole
 from rowspace.vectors import MAX_DIMENSION
 
-__all__ = ["check_collection", "check_key", "check_keys", "check_language", "unless_taken"]
+__all__ = ["CollectionOptions", "check_collection", "check_key", "check_keys", "check_language", "unless_taken"]
+
+
+class CollectionOptions(TypedDict, total=False):
+    """The options of a new collection; `CollectionRepository.create` says what they are and what they default to."""
+
+    distance: Distance | DistanceName
+    index: Spec | IndexName | None
+    language: str
+    embedder: str | None
+    metadata: Mapping[str, Any] | None
+    indexed_keys: Sequence[str]
 
 
 def check_collection(
-    name: str, dimension: int, distance: Distance | str, index: Spec | str | None
+    name: str, dimension: int, distance: Distance | DistanceName, index: Spec | IndexName | None
 ) -> tuple[Distance, Spec | None]:
     """Return the distance and the index specification of a new collection.
 
@@ -96,7 +107,7 @@ def check_key(key: Any) -> None:
     key_path(key)
 
 
-def _distance(distance: Distance | str) -> Distance:
+def _distance(distance: Distance | DistanceName) -> Distance:
     known = [metric for metric in Distance if not metric.for_bits]
     if distance in known:
         return Distance(distance)

@@ -16,7 +16,7 @@ from rowspace.types import HalfVector, Vector
 __all__ = ["Edges", "Progress", "check_numeric", "parts_of"]
 
 #: Called with the rows done and all rows.
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 
 #: Rows whose neighbours are looked for at once: their vectors are in memory.
 _AT_ONCE = 1_000

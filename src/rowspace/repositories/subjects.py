@@ -16,7 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlalchemy.types import TypeEngine
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import ConfigurationError, InvalidVector
 from rowspace.filters import (
     DOCUMENT,
@@ -49,7 +49,7 @@ __all__ = ["Conditions", "Subject", "Where", "rows_of", "subject_of"]
 M = TypeVar("M")
 
 #: A metadata filter as a dict, or SQLAlchemy conditions on the model.
-Where = Filter | Sequence[SQLColumnExpression[bool]]
+Where = Filter | Sequence[SQLColumnExpression[bool | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ class Subject(Generic[M]):
 
 
 def subject_of(
-    over: type[Any] | Collection, column: str | None = None, distance: Distance | str | None = None
+    over: type[Any] | Collection, column: str | None = None, distance: Distance | DistanceName | None = None
 ) -> Subject[Any]:
     """Return the subject of a repository.
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapper
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import ConfigurationError
 from rowspace.indexes import declared_conditions, declared_distances, declared_index
 from rowspace.models import Collection
@@ -24,7 +24,7 @@ __all__ = ["conditions_of", "mapper_of", "searches_of", "table_of", "table_of_mo
 M = TypeVar("M")
 
 
-def target_of(model: type[M], column: str | None, distance: Distance | str | None) -> Target[M]:
+def target_of(model: type[M], column: str | None, distance: Distance | DistanceName | None) -> Target[M]:
     """Return the target of a repository; see there for the rules.
 
     Raises:
@@ -35,7 +35,7 @@ def target_of(model: type[M], column: str | None, distance: Distance | str | Non
 
 
 @lru_cache(512)
-def _target_of(model: Any, column: str | None, distance: Distance | str | None) -> Target[Any]:
+def _target_of(model: Any, column: str | None, distance: Distance | DistanceName | None) -> Target[Any]:
     vectors = _vectors_of(model)
     key = _choose(model, column, list(vectors))
     found = vectors[key]

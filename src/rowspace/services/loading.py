@@ -36,10 +36,10 @@ NOT_INDEXED = (
 )
 
 #: Called after each batch with the totals so far.
-Progress = Callable[[LoadReport], None]
+Progress = Callable[[LoadReport], object]
 
 #: Called with each row that cannot be stored.
-Rejects = Callable[[Reject], None]
+Rejects = Callable[[Reject], object]
 
 
 class LoadOptions(TypedDict, total=False):

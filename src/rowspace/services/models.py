@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, TypeAdapter, model_validator
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.models import Collection, Document
 from rowspace.results import Hit, HybridHit, Page, TextHit
 from rowspace.services.html import table
@@ -18,6 +19,8 @@ __all__ = [
     "DocumentIn",
     "DocumentOut",
     "DocumentPage",
+    "Embedding",
+    "Mode",
     "Readiness",
     "SearchFields",
     "SearchHit",
@@ -38,12 +41,19 @@ def _or_empty(value: Any) -> Any:
     return {} if value is None else value
 
 
-Embedding = Annotated[Sequence[float], BeforeValidator(_as_list)]
+if TYPE_CHECKING:
+    # What it is made of; it is a list then.
+    Embedding: TypeAlias = Sequence[float] | NDArray[Any]
+else:
+    Embedding = Annotated[Sequence[float], BeforeValidator(_as_list)]
+
+#: How a search goes about it.
+Mode: TypeAlias = Literal["vector", "mmr", "text", "hybrid"]
 
 
 class _Model(BaseModel):
     # As the engine hides parameters: what is wrong with a text or a vector goes to a log, and not what is in it.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     def _repr_html_(self) -> str:
         return table([dict(self)])
@@ -126,7 +136,7 @@ class SearchFields(_Model):
 
     k: int = Field(default=10, ge=1, le=10_000)
     filter: dict[str, Any] | None = None
-    mode: Literal["vector", "mmr", "text", "hybrid"] = "vector"
+    mode: Mode = "vector"
     highlight: bool = False
     max_distance: float | None = Field(default=None, allow_inf_nan=False)
     min_similarity: float | None = Field(default=None, allow_inf_nan=False)
@@ -258,7 +268,7 @@ class CollectionInfo(_Model):
 
     name: str
     dimension: int
-    distance: str
+    distance: DistanceName
     language: str
     embedder: str | None
     index: dict[str, Any]

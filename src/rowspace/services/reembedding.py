@@ -13,7 +13,7 @@ from rowspace.results import Reembedded
 __all__ = ["PutOff", "WatchReembedding", "new_index"]
 
 #: Called after each batch, and when a phase begins.
-WatchReembedding = Callable[[Reembedded], None]
+WatchReembedding = Callable[[Reembedded], object]
 
 
 class PutOff(Exception):
@@ -27,4 +27,4 @@ def new_index(collection: Collection, dimension: int, index: Any) -> Spec | None
         ConfigurationError: no such dimension, or an index that cannot hold it.
     """
     wanted = from_dict(collection.index) if index == "same" else index
-    return check_collection(collection.name, dimension, collection.distance, wanted)[1]
+    return check_collection(collection.name, dimension, collection.metric, wanted)[1]

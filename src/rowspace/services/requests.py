@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, TypedDict
 
+from numpy.typing import NDArray
+
+from rowspace.filters import Filter
 from rowspace.models import Collection
-from rowspace.services.models import SearchRequest
+from rowspace.services.models import Embedding, Mode, SearchRequest
 from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
 
-__all__ = ["is_plain", "request_of", "search_options"]
+__all__ = ["Queries", "Query", "SearchKeywords", "SharedKeywords", "is_plain", "request_of", "search_options"]
+
+#: What is searched for.
+Query: TypeAlias = SearchRequest | str | Embedding
+
+#: Texts, vectors or both, or a matrix with a vector in each row.
+Queries: TypeAlias = Sequence[str | Embedding] | NDArray[Any]
+
+
+class SharedKeywords(TypedDict, total=False):
+    """The fields of a `SearchFields` as keywords."""
+
+    k: int
+    filter: Filter | None
+    mode: Mode
+    highlight: bool
+    max_distance: float | None
+    min_similarity: float | None
+    min_distance: float | None
+    fetch_k: int | None
+    lambda_mult: float | None
+    exact: bool
+    ef_search: int | None
+    recall: float | None
+
+
+class SearchKeywords(SharedKeywords, total=False):
+    """The fields of a `SearchRequest` as keywords."""
+
+    text: str | None
+    vector: Embedding | None
 
 
 def request_of(query: Any, options: Mapping[str, Any]) -> SearchRequest:

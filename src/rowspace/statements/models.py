@@ -80,7 +80,7 @@ def delete_keys(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Delete:
     return delete(model).where(is_one_of(inspect(model).primary_key, keys))
 
 
-def delete_where(model: type[Any], where: Sequence[SQLColumnExpression[bool]]) -> Delete:
+def delete_where(model: type[Any], where: Sequence[SQLColumnExpression[Any]]) -> Delete:
     """Delete the rows that meet every condition.
 
     Raises:
@@ -94,6 +94,6 @@ def delete_where(model: type[Any], where: Sequence[SQLColumnExpression[bool]]) -
     return delete(model).where(*where)
 
 
-def count(model: type[Any], where: Sequence[SQLColumnExpression[bool]] = ()) -> Select[int]:
+def count(model: type[Any], where: Sequence[SQLColumnExpression[Any]] = ()) -> Select[int]:
     """Select the number of rows that meet every condition; costs a pass over them."""
     return select(func.count()).select_from(model).where(*where)

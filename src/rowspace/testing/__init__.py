@@ -6,7 +6,7 @@ package imports nothing until a name is asked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rowspace.testing.embedder import HashingEmbedder
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["HashingEmbedder"]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "HashingEmbedder":
-        from rowspace.testing.embedder import HashingEmbedder
+if not TYPE_CHECKING:  # Which knows the names, and would let any other pass for one.
 
-        return HashingEmbedder
-    message = f"module 'rowspace.testing' has no attribute {name!r}"
-    raise AttributeError(message)
+    def __getattr__(name: str) -> object:
+        if name == "HashingEmbedder":
+            from rowspace.testing.embedder import HashingEmbedder
+
+            return HashingEmbedder
+        message = f"module 'rowspace.testing' has no attribute {name!r}"
+        raise AttributeError(message)

@@ -39,7 +39,7 @@ class HashingEmbedder:
             raise ConfigurationError(message)
         self.dimension = dimension
         #: What is recorded with a collection.
-        self.name = f"hashing-{dimension}"
+        self.name: str = f"hashing-{dimension}"
 
     def __repr__(self) -> str:
         return f"HashingEmbedder({self.dimension})"

@@ -6,7 +6,10 @@ import uuid
 import numpy as np
 import polars as pl
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import scoped_session
 
+from rowspace import Document
 from rowspace.errors import InvalidRow
 from rowspace.integrations.polars import read_frame, read_frames, write_frame
 
@@ -50,3 +53,9 @@ def test_a_type_that_arrow_does_not_have_is_refused(session, frame):
 def test_objects_of_python_are_refused_and_not_their_addresses_written(session, frame):
     with pytest.raises(InvalidRow, match=r"The column 'id' is objects, .* make it text"):
         write_frame(session, "polars", frame.with_columns(id=pl.Series([uuid.UUID(int=1), uuid.UUID(int=2)])))
+
+
+def test_a_scoped_session(session, frame):
+    scoped = scoped_session(lambda: session)
+    assert write_frame(scoped, "polars", frame).inserted == 2
+    assert read_frame(scoped, select(Document.id).order_by(Document.id))["id"].to_list() == ["a", "b"]

@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeAlias
 from uuid import uuid4
 
 from sqlalchemy import true
-from sqlalchemy.orm import Session
 
 from rowspace._optional import require
 from rowspace.errors import CollectionExists, CollectionNotFound, ConfigurationError, InvalidRow
@@ -21,7 +20,7 @@ from rowspace.integrations._frames.metadata import keep_schema
 from rowspace.integrations._frames.rows import Rows
 from rowspace.models import Collection
 from rowspace.repositories import CollectionRepository, DocumentRepository, Repository, TableRepository
-from rowspace.repositories.given import callback, size
+from rowspace.repositories.given import AnySession, callback, size
 from rowspace.results import LoadReport, Reject
 
 __all__ = ["Existing", "Loading", "load"]
@@ -44,7 +43,7 @@ class Loading:
     chunksize: int
     create: Mapping[str, Any]
     build_indexes: bool
-    rejects: Callable[[Reject], Any] | None
+    rejects: Callable[[Reject], object] | None
 
     def __post_init__(self) -> None:
         if self.if_exists not in {"fail", "append", "replace"}:
@@ -65,7 +64,7 @@ class _Data:
     rows: Rows
 
 
-def load(session: Session, over: Any, data: Any, loading: Loading) -> LoadReport:
+def load(session: AnySession, over: Any, data: Any, loading: Loading) -> LoadReport:
     """Write rows to a collection or a table; see `rowspace.integrations.arrow.write_table`."""
     batches, schema = _batches(data, loading.names)
     documents = isinstance(over, str | Collection)
@@ -134,7 +133,7 @@ def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
     return pa.schema(fields, metadata=schema.metadata)
 
 
-def _known(session: Session, over: str | Collection) -> Collection | None:
+def _known(session: AnySession, over: str | Collection) -> Collection | None:
     if isinstance(over, Collection):
         return over
     try:
@@ -143,7 +142,7 @@ def _known(session: Session, over: str | Collection) -> Collection | None:
         return None
 
 
-def _load_documents(session: Session, over: str | Collection, data: _Data, loading: Loading) -> LoadReport:
+def _load_documents(session: AnySession, over: str | Collection, data: _Data, loading: Loading) -> LoadReport:
     source = iter(data.batches)
     first = next((batch for batch in source if len(batch)), None)
     dimension = data.rows.dimension_of(first)
@@ -163,7 +162,7 @@ def _load_documents(session: Session, over: str | Collection, data: _Data, loadi
 
 
 def _collection(
-    session: Session, over: str | Collection, dimension: int | None, loading: Loading
+    session: AnySession, over: str | Collection, dimension: int | None, loading: Loading
 ) -> tuple[Collection, str | None]:
     """Return the collection to load, and what the one that it takes the place of is called until it is dropped."""
     aside = None
@@ -193,7 +192,7 @@ def _collection(
     return collections.create(name, dimension, **options), aside
 
 
-def _load_model(session: Session, model: type[Any], data: _Data, loading: Loading) -> LoadReport:
+def _load_model(session: AnySession, model: type[Any], data: _Data, loading: Loading) -> LoadReport:
     repository: Repository[Any] = Repository(session, model, column=data.rows.vector)
     if loading.if_exists == "replace":
         repository.delete_where(true())

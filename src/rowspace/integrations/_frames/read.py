@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
-from sqlalchemy import ARRAY, Column, Enum, Select, TypeDecorator, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ARRAY, Column, Enum, SelectBase, TypeDecorator, select
 
 from rowspace._optional import require
 from rowspace.errors import ConfigurationError, InvalidRow, mapped_errors
@@ -25,6 +24,7 @@ from rowspace.integrations._frames.metadata import (
 )
 from rowspace.models import Collection
 from rowspace.repositories import TableRepository
+from rowspace.repositories.given import AnySession
 from rowspace.repositories.subjects import Where
 from rowspace.types import is_jsonb, psycopg_dialect, stored_type, vector_type_of
 from rowspace.vectors import as_vector
@@ -32,14 +32,16 @@ from rowspace.wire.columns import Kind, RawColumn, kind_of
 from rowspace.wire.texts import value_reader
 from rowspace.wire.values import to_json
 
-__all__ = ["META", "Fields", "fields_of", "holds_metadata", "selected"]
+__all__ = ["META", "Fields", "MetadataMode", "fields_of", "holds_metadata", "selected"]
 
 pa: Any = require("pyarrow", extra="arrow")
 
 #: The attribute with the metadata, and what its column is called in a frame when it is one.
 META = "meta"
 
-_MODES = ("columns", "json")
+#: Metadata as a column for each key, or one of JSON text.
+MetadataMode: TypeAlias = Literal["columns", "json"]
+
 _TIMES = {"created_at", "updated_at"}
 _ROWS_AT_ONCE = 10_000
 
@@ -114,7 +116,7 @@ def fields_of(
     over: Collection | type[Any],
     *,
     columns: Sequence[str] | None,
-    where: Where,
+    where: Where | None,
     metadata: str,
 ) -> Fields:
     """Return the columns of a read of a collection or a model.
@@ -122,8 +124,8 @@ def fields_of(
     Raises:
         ConfigurationError: there is no such column.
     """
-    if metadata not in _MODES:
-        message = f"metadata is one of {', '.join(_MODES)}, got {metadata!r}."
+    if metadata not in get_args(MetadataMode):
+        message = f"metadata is one of {', '.join(get_args(MetadataMode))}, got {metadata!r}."
         raise ConfigurationError(message)
     schema = kept_schema(over.meta if isinstance(over, Collection) else {})
     kept = {field.name: field for field in schema}
@@ -172,7 +174,7 @@ def _chosen(
 
 
 @contextmanager
-def selected(session: Session, statement: Select[Any], *, columns: Any, where: Where) -> Iterator[Any]:
+def selected(session: AnySession, statement: SelectBase, *, columns: Any, where: Where | None) -> Iterator[Any]:
     """Return a context with a reader over the rows of a statement, in its order.
 
     Raises:

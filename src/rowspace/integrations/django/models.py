@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from rowspace import models as rows
 from rowspace.errors import CollectionExists, CollectionNotFound, ConfigurationError
-from rowspace.indexes import from_dict
+from rowspace.indexes import IndexName, Spec, from_dict
 from rowspace.integrations.django.conf import embedder
-from rowspace.integrations.django.querysets import VectorQuerySet
+from rowspace.integrations.django.querysets import HybridOptions, VectorQuerySet
 from rowspace.integrations.django.transactions import session
 from rowspace.repositories import CollectionRepository, DocumentRepository, HybridRepository, SearchOptions
 from rowspace.repositories.naming import check_collection
@@ -135,7 +135,9 @@ class Collection(models.Model):
             ConfigurationError: a value out of range, or metadata that are no JSON object.
             InvalidRow, InvalidText: the metadata cannot be stored as JSON.
         """
-        index = (from_dict(self.index) if self.index else "hnsw") if self._state.adding else None
+        index: Spec | IndexName | None = (
+            (from_dict(self.index) if self.index else "hnsw") if self._state.adding else None
+        )
         check_collection(self.name, self.dimension, self.distance, index)
         if not isinstance(self.metadata, dict):
             message = f"The metadata of a collection is a JSON object, got {self.metadata!r:.80}."
@@ -228,7 +230,9 @@ class DocumentQuerySet(VectorQuerySet):
 
         return self._found(rows.Document, search, with_vectors=with_vectors)
 
-    def hybrid(self, text: str, vector: Any = None, k: int = 10, **options: Any) -> list[HybridHit[Any]]:
+    def hybrid(  # type: ignore[override]
+        self, text: str, vector: Any = None, k: int = 10, **options: Unpack[HybridOptions]
+    ) -> list[HybridHit[Any]]:
         """Return the k best documents by vector and by keyword, highest score first; see `VectorQuerySet.hybrid`.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from asgiref.sync import sync_to_async
 from django.db import connections, models
@@ -13,7 +13,7 @@ from django.db.models.query import ModelIterable
 from pgvector.django import BitField
 from sqlalchemy.orm import Session
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import ConfigurationError
 from rowspace.filters import DOCUMENT, PATH, Filter, filter_values
 from rowspace.integrations.django.conditions import conditions_of
@@ -23,10 +23,39 @@ from rowspace.integrations.django.transactions import in_transaction, session
 from rowspace.repositories import HybridRepository, Repository, SearchOptions
 from rowspace.results import Hit, HybridHit
 from rowspace.services.embedding import embed_query
+from rowspace.settings import SearchSettings
+from rowspace.statements.highlight import Highlight
+from rowspace.statements.hybrid import Fusion, FusionMethod
 
-__all__ = ["MetadataFilter", "VectorQuerySet"]
+__all__ = ["HybridOptions", "MetadataFilter", "VectorQuerySet"]
 
 H = TypeVar("H", bound=Hit[Any])
+
+
+class HybridOptions(TypedDict, total=False):
+    """The options of `HybridRepository.hybrid`, which says what they are."""
+
+    fusion: Fusion | FusionMethod
+    highlight: Highlight | bool
+    exact: bool
+    settings: SearchSettings | None
+
+
+class NearestKeywords(SearchOptions, total=False):
+    """The keywords of `VectorQuerySet.nearest`."""
+
+    field: str | None
+    distance: Distance | DistanceName | None
+
+
+class HybridKeywords(HybridOptions, total=False):
+    """The keywords of `VectorQuerySet.hybrid`."""
+
+    text_field: str | None
+    language: str | None
+    field: str | None
+    distance: Distance | DistanceName | None
+
 
 _CONDITIONS = {DOCUMENT: "{} @> %s::jsonb", PATH: "{} @@ %s::jsonpath"}
 
@@ -86,7 +115,7 @@ class VectorQuerySet(models.QuerySet):
         k: int = 10,
         *,
         field: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
         **options: Unpack[SearchOptions],
     ) -> list[Hit[Any]]:
         """Return the k nearest rows of the queryset, nearest first: k of them where k rows match.
@@ -121,8 +150,8 @@ class VectorQuerySet(models.QuerySet):
         text_field: str | None = None,
         language: str | None = None,
         field: str | None = None,
-        distance: Distance | str | None = None,
-        **options: Any,
+        distance: Distance | DistanceName | None = None,
+        **options: Unpack[HybridOptions],
     ) -> list[HybridHit[Any]]:
         """Return the k best rows of the queryset by vector and by keyword, highest score first.
 
@@ -149,11 +178,13 @@ class VectorQuerySet(models.QuerySet):
 
         return self._found(mapped(self.model), search)
 
-    async def anearest(self, query: Any, k: int = 10, **options: Any) -> list[Hit[Any]]:
+    async def anearest(self, query: Any, k: int = 10, **options: Unpack[NearestKeywords]) -> list[Hit[Any]]:
         """Do the same as `nearest` in async code: in Django's thread, as Django's own async methods do."""
         return await sync_to_async(self.nearest)(query, k, **options)
 
-    async def ahybrid(self, text: str, vector: Any = None, k: int = 10, **options: Any) -> list[HybridHit[Any]]:
+    async def ahybrid(
+        self, text: str, vector: Any = None, k: int = 10, **options: Unpack[HybridKeywords]
+    ) -> list[HybridHit[Any]]:
         """Do the same as `hybrid` in async code; see `anearest`."""
         return await sync_to_async(self.hybrid)(text, vector, k, **options)
 

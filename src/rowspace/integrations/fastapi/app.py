@@ -15,6 +15,7 @@ from rowspace.integrations.fastapi.openapi import TAGS
 from rowspace.integrations.fastapi.pages import add_pages
 from rowspace.integrations.fastapi.problems import add_problem_handlers
 from rowspace.integrations.fastapi.router import router_of
+from rowspace.integrations.rag import AnswerService
 from rowspace.integrations.rest.databases import database_url, engine_options
 from rowspace.integrations.rest.description import installed_version, tidied
 from rowspace.integrations.rest.origins import ALLOWED_HEADERS, EXPOSED_HEADERS, METHODS
@@ -29,7 +30,7 @@ def create_app(
     *,
     database: AsyncDatabase | None = None,
     embedder: Embedder | None = None,
-    answers: Any = None,
+    answers: AnswerService | None = None,
 ) -> FastAPI:
     """Return an application that serves the REST contract.
 

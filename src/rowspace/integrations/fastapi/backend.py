@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, cast
+from typing import cast
 
 from rowspace.engine import AsyncDatabase
 from rowspace.integrations.rag import AnswerService
@@ -28,7 +28,9 @@ class Backend:
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
     """
 
-    def __init__(self, settings: ServerSettings, embedder: Embedder | None = None, *, answers: Any = None) -> None:
+    def __init__(
+        self, settings: ServerSettings, embedder: Embedder | None = None, *, answers: AnswerService | None = None
+    ) -> None:
         self.settings = settings
         self.embedder = embedder
         self._guarded = guarded(embedder)
@@ -48,7 +50,7 @@ class Backend:
         self._database = checked_database(database, AsyncDatabase)
         self.documents = AsyncDocumentService(database, self._guarded)
         self.searches = AsyncSearchService(database, self._guarded)
-        self.answers: Any = self._answers or AnswerService(database, self.embedder, model=self._model)
+        self.answers = self._answers or AnswerService(database, self.embedder, model=self._model)
         self.search = (AsyncQuickSearch(database, self._guarded) if own else self.searches).search
 
     def check_started(self) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPBearer
 
@@ -15,6 +13,7 @@ from rowspace.integrations.fastapi.documents import add_documents
 from rowspace.integrations.fastapi.probes import probes_router
 from rowspace.integrations.fastapi.routes import route_class
 from rowspace.integrations.fastapi.search import add_search
+from rowspace.integrations.rag import AnswerService
 from rowspace.integrations.rest.settings import ServerSettings, read_settings
 from rowspace.services import Embedder
 
@@ -26,7 +25,7 @@ def make_router(
     embedder: Embedder | None = None,
     *,
     settings: ServerSettings | None = None,
-    answers: Any = None,
+    answers: AnswerService | None = None,
     probes: bool = True,
 ) -> APIRouter:
     """Return a router with the REST contract, for `app.include_router`.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Flask, Response, request
 
 from rowspace.engine import Database
 from rowspace.integrations.flask.blueprint import make_blueprint
 from rowspace.integrations.flask.extension import Rowspace
 from rowspace.integrations.flask.problems import answer_to, own_request_id
+from rowspace.integrations.rag import AnswerService
 from rowspace.integrations.rest.origins import origin_headers
 from rowspace.integrations.rest.settings import ServerSettings, read_settings
 from rowspace.services import Embedder
@@ -22,7 +21,7 @@ def create_app(
     *,
     database: Database | None = None,
     embedder: Embedder | None = None,
-    answers: Any = None,
+    answers: AnswerService | None = None,
 ) -> Flask:
     """Return an application that serves the REST contract.
 

@@ -47,7 +47,7 @@ class Backend:
         database: Database | None = None,
         *,
         embedder: Embedder | None = None,
-        answers: Any = None,
+        answers: AnswerService | None = None,
     ) -> None:
         self.settings = settings
         self.embedder = embedder
@@ -99,7 +99,7 @@ class Backend:
         return self.searches if self.given is not None else QuickSearch(self.database, self._guarded)
 
     @cached_property
-    def answers(self) -> Any:
+    def answers(self) -> AnswerService:
         """The answer service."""
         if self._answers is not None:
             return self._answers

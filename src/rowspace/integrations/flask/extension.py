@@ -15,6 +15,7 @@ from rowspace.integrations._sides import Joined
 from rowspace.integrations.flask.backend import NAME, Backend, current_backend
 from rowspace.integrations.flask.commands import add_commands
 from rowspace.integrations.flask.sessions import add_session_hooks, current_session
+from rowspace.integrations.rag import AnswerService
 from rowspace.integrations.rest.settings import ServerSettings, read_settings, settings_by_variable
 from rowspace.services import DocumentService, Embedder, SearchService
 
@@ -36,7 +37,12 @@ class Rowspace:
     """
 
     def __init__(
-        self, app: Flask | None = None, *, sqlalchemy: Any = None, embedder: Embedder | None = None, answers: Any = None
+        self,
+        app: Flask | None = None,
+        *,
+        sqlalchemy: Any = None,
+        embedder: Embedder | None = None,
+        answers: AnswerService | None = None,
     ) -> None:
         self._sqlalchemy = sqlalchemy
         self._embedder = embedder
@@ -89,7 +95,7 @@ class Rowspace:
         return SearchService(Joined(self.session), current_backend().embedder)
 
     @property
-    def answers(self) -> Any:
+    def answers(self) -> AnswerService:
         """The answer service; its searches have ended their transaction before a model is asked."""
         return current_backend().answers
 

@@ -36,7 +36,7 @@ class RowspaceEmbeddings(Embeddings):
             message = "RowspaceEmbeddings needs an embedder, got None."
             raise ConfigurationError(message)
         self.embedder = embedder
-        self.name = embedder_name(embedder)
+        self.name: str = embedder_name(embedder)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return one vector a text."""

@@ -20,7 +20,7 @@ class RowspaceRetriever(VectorStoreRetriever):
     of `invoke` and `ainvoke` go before those in `search_kwargs`.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     allowed_search_types: ClassVar[Collection[str]] = (*VectorStoreRetriever.allowed_search_types, "hybrid")
 

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Self, TypeVar
 
 from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
 from sqlalchemy import URL
 
 from rowspace.integrations.langchain.retriever import RowspaceRetriever
 from rowspace.integrations.langchain.variety import VarietyStore
 from rowspace.integrations.langchain.writing import WritingStore
+from rowspace.services import Embedder
 
 __all__ = ["RowspaceVectorStore"]
 
@@ -43,7 +43,7 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
     def from_texts(
         cls,
         texts: list[str],
-        embedding: Embeddings,
+        embedding: Embedder,
         metadatas: list[dict[str, Any]] | None = None,
         *,
         ids: list[str] | None = None,
@@ -58,7 +58,7 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
     async def afrom_texts(
         cls,
         texts: list[str],
-        embedding: Embeddings,
+        embedding: Embedder,
         metadatas: list[dict[str, Any]] | None = None,
         *,
         ids: list[str] | None = None,
@@ -71,7 +71,7 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
 
     @classmethod
     def from_documents(
-        cls, documents: list[Document], embedding: Embeddings, *, ids: list[str] | None = None, **options: Any
+        cls, documents: list[Document], embedding: Embedder, *, ids: list[str] | None = None, **options: Any
     ) -> Self:
         """Return a store with these documents added."""
         with _closed_on_error(cls(embedding, **options)) as store:
@@ -80,7 +80,7 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
 
     @classmethod
     async def afrom_documents(
-        cls, documents: list[Document], embedding: Embeddings, *, ids: list[str] | None = None, **options: Any
+        cls, documents: list[Document], embedding: Embedder, *, ids: list[str] | None = None, **options: Any
     ) -> Self:
         """Return a store with these documents added."""
         async with _aclosed_on_error(cls(embedding, **options)) as store:
@@ -91,7 +91,7 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
     def from_embeddings(
         cls,
         text_embeddings: Iterable[tuple[str, Sequence[float]]],
-        embedding: Embeddings,
+        embedding: Embedder,
         *,
         metadatas: list[dict[str, Any]] | None = None,
         ids: list[str] | None = None,
@@ -106,7 +106,7 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
     async def afrom_embeddings(
         cls,
         text_embeddings: Iterable[tuple[str, Sequence[float]]],
-        embedding: Embeddings,
+        embedding: Embedder,
         *,
         metadatas: list[dict[str, Any]] | None = None,
         ids: list[str] | None = None,
@@ -118,7 +118,7 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
         return store
 
     @classmethod
-    def from_existing_index(cls, embedding: Embeddings, **options: Any) -> Self:
+    def from_existing_index(cls, embedding: Embedder, **options: Any) -> Self:
         """Return a store over a collection that has to be there.
 
         Raises:
@@ -129,7 +129,7 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
         return store
 
     @classmethod
-    async def afrom_existing_index(cls, embedding: Embeddings, **options: Any) -> Self:
+    async def afrom_existing_index(cls, embedding: Embedder, **options: Any) -> Self:
         """Return a store over a collection that has to be there.
 
         Raises:

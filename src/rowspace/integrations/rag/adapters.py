@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
 from rowspace._optional import require
 from rowspace.integrations.rag.models import Answer, AnswerRequest
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import Runnable
+    from langchain_core.tools import BaseTool
 
 __all__ = ["runnable", "tool"]
 
@@ -19,9 +23,9 @@ class _Question(BaseModel):
     question: str = Field(description="A whole question, in the words of the user.", min_length=1, max_length=10_000)
 
 
-def runnable(service: Any) -> Any:
+def runnable(service: Any) -> Runnable[Any, Answer]:
     """Return a `Runnable` from a question, a dict or an `AnswerRequest` to an `Answer`."""
-    runnables = require("langchain_core.runnables", extra="langchain")
+    runnables: Any = require("langchain_core.runnables", extra="langchain")
 
     def answer(given: Any) -> Answer:
         result: Answer = service.answer(_request(given))
@@ -31,12 +35,13 @@ def runnable(service: Any) -> Any:
         result: Answer = await service.aanswer(_request(given))
         return result
 
-    return runnables.RunnableLambda(answer, aanswer, name="AnswerService")
+    made: Runnable[Any, Answer] = runnables.RunnableLambda(answer, aanswer, name="AnswerService")
+    return made
 
 
-def tool(service: Any, name: str, description: str | None, options: Mapping[str, Any]) -> Any:
+def tool(service: Any, name: str, description: str | None, options: Mapping[str, Any]) -> BaseTool:
     """Return a tool that takes a question and gives a text; its artifact is the `Answer`."""
-    tools = require("langchain_core.tools", extra="langchain")
+    tools: Any = require("langchain_core.tools", extra="langchain")
 
     def answer(question: str) -> tuple[str, Answer]:
         return _shown(service.answer(question, **options))
@@ -44,7 +49,7 @@ def tool(service: Any, name: str, description: str | None, options: Mapping[str,
     async def aanswer(question: str) -> tuple[str, Answer]:
         return _shown(await service.aanswer(question, **options))
 
-    return tools.StructuredTool.from_function(
+    made: BaseTool = tools.StructuredTool.from_function(
         answer,
         aanswer,
         name=name,
@@ -52,6 +57,7 @@ def tool(service: Any, name: str, description: str | None, options: Mapping[str,
         args_schema=_Question,
         response_format="content_and_artifact",
     )
+    return made
 
 
 def _request(given: Any) -> AnswerRequest | str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypedDict
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from rowspace.services.models import fault_of_options
+from rowspace.filters import Filter
+from rowspace.services.models import Mode, fault_of_options
 
-__all__ = ["Answer", "AnswerEvent", "AnswerKind", "AnswerRequest", "Source", "Turn"]
+__all__ = ["Answer", "AnswerEvent", "AnswerKind", "AnswerOptions", "AnswerRequest", "Source", "Turn"]
 
 #: Where the text of an answer comes from: a model; sentences of the sources as they stand; nowhere.
 AnswerKind = Literal["generated", "extractive", "nothing_found"]
@@ -16,7 +18,7 @@ AnswerKind = Literal["generated", "extractive", "nothing_found"]
 
 class _Model(BaseModel):
     # As the engine hides parameters: what is wrong with a text or a vector goes to a log, and not what is in it.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Turn(_Model):
@@ -44,6 +46,32 @@ def _turn(one: Any) -> Any:
     return {"role": _ROLES.get(role, role), "content": content}
 
 
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+    Turns: TypeAlias = Sequence[Turn]
+    #: What turns are made of.
+    History: TypeAlias = Sequence[Turn | BaseMessage | tuple[str, str] | Mapping[str, str]]
+else:
+    Turns = History = Annotated[tuple[Turn, ...], BeforeValidator(_turns)]
+
+
+class AnswerOptions(TypedDict, total=False):
+    """The fields of an `AnswerRequest` but for the question, as keywords."""
+
+    collection: str | None
+    history: History
+    condense: bool
+    k: int
+    mode: Mode
+    filter: Filter | None
+    max_distance: float | None
+    min_similarity: float | None
+    fetch_k: int | None
+    lambda_mult: float | None
+    token_budget: int
+
+
 class AnswerRequest(_Model):
     """One question.
 
@@ -66,10 +94,10 @@ class AnswerRequest(_Model):
 
     question: str = Field(min_length=1, max_length=10_000, pattern=r"\S")
     collection: str | None = Field(default=None, min_length=1)
-    history: Annotated[tuple[Turn, ...], BeforeValidator(_turns)] = Field(default=(), max_length=100)
+    history: Turns = Field(default=(), max_length=100)
     condense: bool = True
     k: int = Field(default=6, ge=1, le=100)
-    mode: Literal["vector", "text", "hybrid", "mmr"] = "vector"
+    mode: Mode = "vector"
     filter: dict[str, Any] | None = None
     max_distance: float | None = Field(default=None, allow_inf_nan=False)
     min_similarity: float | None = Field(default=None, allow_inf_nan=False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from rowspace.errors import ConfigurationError
 from rowspace.integrations._sides import Connection, Sides
@@ -12,13 +12,17 @@ from rowspace.integrations.rag import extractive
 from rowspace.integrations.rag.chat import Chat, Reply
 from rowspace.integrations.rag.condensing import Sought
 from rowspace.integrations.rag.embedders import guarded
-from rowspace.integrations.rag.models import Answer, AnswerEvent, AnswerRequest, Source
+from rowspace.integrations.rag.models import Answer, AnswerEvent, AnswerOptions, AnswerRequest, Source
 from rowspace.integrations.rag.packing import TokenCounter, pack
 from rowspace.integrations.rag.prompting import SYSTEM_PROMPT, cited, condensing_messages_for, messages_for
 from rowspace.integrations.rag.sentences import approximate_tokens
 from rowspace.repositories.given import several, size
 from rowspace.services import AsyncSearchService, Embedder, SearchRequest, SearchService
 from rowspace.services.embedding import aembed_query, aembed_texts, embed_query, embed_texts
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import Runnable
+    from langchain_core.tools import BaseTool
 
 __all__ = ["AnswerService"]
 
@@ -73,7 +77,7 @@ class AnswerService:
         self._system, self._keys = system_prompt, tuple(several(metadata_keys, "metadata_keys"))
         self._count, self._sentences = count_tokens, size("sentences", sentences)
 
-    def answer(self, question: AnswerRequest | str, **options: Any) -> Answer:
+    def answer(self, question: AnswerRequest | str, **options: Unpack[AnswerOptions]) -> Answer:
         """Return the answer to a question.
 
         Args:
@@ -95,7 +99,7 @@ class AnswerService:
             return self._extracted(request, sources)
         return self._finished(request, sources, self._chat.ask(self._messages(request, sources)), sought)
 
-    async def aanswer(self, question: AnswerRequest | str, **options: Any) -> Answer:
+    async def aanswer(self, question: AnswerRequest | str, **options: Unpack[AnswerOptions]) -> Answer:
         """Return the answer to a question; see `answer`."""
         request = self._request(question, options)
         sought = await self._asought(request)
@@ -106,7 +110,9 @@ class AnswerService:
             return await self._aextracted(request, sources)
         return self._finished(request, sources, await self._chat.aask(self._messages(request, sources)), sought)
 
-    def stream(self, question: AnswerRequest | str, **options: Any) -> Iterator[AnswerEvent]:
+    def stream(
+        self, question: AnswerRequest | str, **options: Unpack[AnswerOptions]
+    ) -> Generator[AnswerEvent, None, None]:
         """Yield the sources, then the text as it comes, then the whole answer; the arguments are those of `answer`."""
         request = self._request(question, options)
         sought = self._sought(request)
@@ -123,7 +129,9 @@ class AnswerService:
         yield AnswerEvent(type="token", token=answer.text)
         yield AnswerEvent(type="answer", answer=answer)
 
-    async def astream(self, question: AnswerRequest | str, **options: Any) -> AsyncIterator[AnswerEvent]:
+    async def astream(
+        self, question: AnswerRequest | str, **options: Unpack[AnswerOptions]
+    ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the sources, then the text as it comes, then the whole answer; the arguments are those of `answer`."""
         request = self._request(question, options)
         sought = await self._asought(request)
@@ -142,7 +150,7 @@ class AnswerService:
         yield AnswerEvent(type="token", token=answer.text)
         yield AnswerEvent(type="answer", answer=answer)
 
-    def retrieve(self, question: AnswerRequest | str, **options: Any) -> list[Source]:
+    def retrieve(self, question: AnswerRequest | str, **options: Unpack[AnswerOptions]) -> list[Source]:
         """Return the sources that a question is answered from, packed into its budget, without an answer.
 
         A model is asked for nothing but the question to search for, where there is a history.
@@ -150,18 +158,20 @@ class AnswerService:
         request = self._request(question, options)
         return self._found(request, self._sought(request))
 
-    async def aretrieve(self, question: AnswerRequest | str, **options: Any) -> list[Source]:
+    async def aretrieve(self, question: AnswerRequest | str, **options: Unpack[AnswerOptions]) -> list[Source]:
         """Return the sources that a question is answered from, packed into its budget; see `retrieve`."""
         request = self._request(question, options)
         return await self._afound(request, await self._asought(request))
 
-    def as_runnable(self) -> Any:
+    def as_runnable(self) -> Runnable[Any, Answer]:
         """Return a LangChain `Runnable` from a question, a dict or an `AnswerRequest` to an `Answer`, for a chain."""
         from rowspace.integrations.rag.adapters import runnable
 
         return runnable(self)
 
-    def as_tool(self, name: str = "search_documents", description: str | None = None, **options: Any) -> Any:
+    def as_tool(
+        self, name: str = "search_documents", description: str | None = None, **options: Unpack[AnswerOptions]
+    ) -> BaseTool:
         """Return a LangChain tool for an agent: it takes a question and returns the answer with its sources.
 
         Args:
@@ -172,8 +182,9 @@ class AnswerService:
         """
         from rowspace.integrations.rag.adapters import tool
 
-        AnswerRequest(question="Do these options fit together?", **options)
-        return tool(self, name, description, options)
+        given: dict[str, Any] = {**options}
+        AnswerRequest(question="Do these options fit together?", **given)
+        return tool(self, name, description, given)
 
     def close(self) -> None:
         """Close the sync engine that was opened for this service; one that was handed in stays open."""
@@ -183,7 +194,7 @@ class AnswerService:
         """Close the engines that were opened for this service, the async one of this event loop among them."""
         await self._sides.aclose()
 
-    def _request(self, question: AnswerRequest | str, options: dict[str, Any]) -> AnswerRequest:
+    def _request(self, question: AnswerRequest | str, options: Mapping[str, Any]) -> AnswerRequest:
         if isinstance(question, AnswerRequest):
             given = question.model_dump(exclude_unset=True)
             request = AnswerRequest(**{**given, **options}) if options else question

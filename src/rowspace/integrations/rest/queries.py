@@ -156,7 +156,7 @@ class ChatBody(Described, AnswerRequest):
         Field(min_length=1, max_length=1_000, pattern=_SAID, examples=["What is an index?"]),
     ]
     collection: Name
-    history: Annotated[list[Turn], Field(max_length=100)] = Field(default_factory=list)  # type: ignore[assignment]
+    history: Annotated[list[Turn], Field(max_length=100)] = Field(default_factory=list)
     filter: Filter | None = None
     k: Passages = 6
     token_budget: Budget = 3_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Any
+from typing import Any, Unpack
 
 import streamlit as st
 from sqlalchemy.orm import Session
@@ -15,6 +15,7 @@ from rowspace import Database, DocumentService
 from rowspace.engine import resolve_url
 from rowspace.integrations._embedders import LOCAL, embedder_or_none
 from rowspace.services import CollectionInfo, Embedder, SearchHit
+from rowspace.services.requests import Query, SearchKeywords
 
 __all__ = ["RowspaceConnection"]
 
@@ -79,7 +80,9 @@ class RowspaceConnection(BaseConnection[Database]):
         found: list[CollectionInfo] = self._remembered(_collections, ttl)()
         return found
 
-    def search(self, collection: str, query: Any, *, ttl: float | None = 60, **options: Any) -> list[SearchHit]:
+    def search(
+        self, collection: str, query: Query, *, ttl: float | None = 60, **options: Unpack[SearchKeywords]
+    ) -> list[SearchHit]:
         """Return the hits of `DocumentService.search`, remembered for `ttl` seconds; 0 asks each time.
 
         The errors are those of the service; an error is not remembered.

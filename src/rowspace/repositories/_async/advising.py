@@ -14,12 +14,12 @@ from sqlalchemy import false, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from rowspace.diagnosis import SearchPlan
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.searching import apply_settings, run_search, session_for_few
 from rowspace.repositories._async.tunings import check_may_keep, keep_tuning, with_tuning
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AsyncAnySession, session_of
 from rowspace.repositories.sampling import NothingToSearchBy, as_queries, described, found_of, sample, steps_for
 from rowspace.repositories.searches import Scan, Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
@@ -51,11 +51,11 @@ class AsyncIndexAdvisor:
 
     def __init__(
         self,
-        session: AsyncSession,
+        session: AsyncAnySession,
         over: type[Any] | Collection,
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)

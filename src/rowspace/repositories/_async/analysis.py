@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.projection import Covariance, check_components
@@ -18,7 +18,7 @@ from rowspace.repositories._async.examples import find_embeddings
 from rowspace.repositories._async.many import Many, run_many
 from rowspace.repositories._async.matrix import AsyncMatrixRepository
 from rowspace.repositories._async.tunings import with_tuning
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AsyncAnySession, session_of
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.neighbours import Edges, Progress, check_numeric, parts_of
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
@@ -46,18 +46,18 @@ class AsyncAnalysisRepository:
 
     def __init__(
         self,
-        session: AsyncSession,
+        session: AsyncAnySession,
         over: type[Any] | Collection,
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)
         self._target = self._subject.target
         self._matrices = AsyncMatrixRepository(session, over, column=column)
 
-    async def distances(self, query: Any, *, where: Where = ()) -> Distances:
+    async def distances(self, query: Any, *, where: Where | None = None) -> Distances:
         """Return the distance of every row that matches to a vector, nearest first.
 
         Computed by the server; costs a pass over the rows.
@@ -75,7 +75,7 @@ class AsyncAnalysisRepository:
         rows.sort(key=lambda row: (isnan(row[-1]), row[-1]))
         return Distances([_key(row[:-1]) for row in rows], np.array([row[-1] for row in rows], np.float64))
 
-    async def statistics(self, by: KeyLike, *, where: Where = ()) -> list[Category]:
+    async def statistics(self, by: KeyLike, *, where: Where | None = None) -> list[Category]:
         """Return each value of a key with its rows, their mean vector and how far they are from it, largest first.
 
         Computed by the server; costs two passes over the rows. Rows without a value, or with null, are left out.
@@ -96,7 +96,7 @@ class AsyncAnalysisRepository:
         self,
         k: int = 10,
         *,
-        where: Where = (),
+        where: Where | None = None,
         exact: bool = False,
         settings: SearchSettings | None = None,
         progress: Progress | None = None,
@@ -130,7 +130,7 @@ class AsyncAnalysisRepository:
         self,
         min_similarity: float = 0.95,
         *,
-        where: Where = (),
+        where: Where | None = None,
         exact: bool = False,
         settings: SearchSettings | None = None,
     ) -> Graph:
@@ -167,7 +167,7 @@ class AsyncAnalysisRepository:
             pending, k = short, 4 * k
         return edges.graph(once=True)
 
-    async def projection(self, components: int = 2, *, where: Where = ()) -> Projection:
+    async def projection(self, components: int = 2, *, where: Where | None = None) -> Projection:
         """Return the coordinates of the rows that match along their principal components, for a plot.
 
         Costs two passes over the rows, in parts; what is kept is n times n numbers for n dimensions, and the result.
@@ -196,7 +196,7 @@ class AsyncAnalysisRepository:
                 points.append(axes.transform(part.vectors))
         return Projection(keys, np.concatenate(points), axes)
 
-    async def _search(self, k: int, where: Where, options: SearchOptions) -> Search[Any]:
+    async def _search(self, k: int, where: Where | None, options: SearchOptions) -> Search[Any]:
         return plan_search(await with_tuning(self.session, self._subject), k, where, options)
 
     async def _near(self, search: Search[Any], keys: Sequence[tuple[Any, ...]]) -> list[list[Hit[Any]]]:
@@ -209,10 +209,10 @@ class AsyncAnalysisRepository:
         near = dict(zip(there, hits, strict=True))
         return [near.get(key, []) for key in keys]
 
-    async def _keys(self, where: Where) -> list[tuple[Any, ...]]:
+    async def _keys(self, where: Where | None) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in await self._rows(statements.keys, where=where)]
 
-    async def _rows(self, builder: Any, *arguments: Any, where: Where, values: Any = None) -> list[Any]:
+    async def _rows(self, builder: Any, *arguments: Any, where: Where | None, values: Any = None) -> list[Any]:
         conditions = self._subject.conditions(where)
         statement = builder(self._target, *arguments, conditions.clauses)
         with mapped_errors():

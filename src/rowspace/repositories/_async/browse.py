@@ -12,7 +12,7 @@ from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.streaming import stream_rows
 from rowspace.repositories.cursors import read_cursor, understood, write_cursor
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AsyncAnySession, session_of
 from rowspace.repositories.keys import KeyLike, key_of, named_keys
 from rowspace.repositories.subjects import Where, rows_of
 from rowspace.results import FacetCount, Page, Stats
@@ -42,12 +42,12 @@ class AsyncBrowseRepository(Generic[M]):
     """
 
     @overload
-    def __init__(self: AsyncBrowseRepository[Document], session: AsyncSession, over: Collection) -> None: ...
+    def __init__(self: AsyncBrowseRepository[Document], session: AsyncAnySession, over: Collection) -> None: ...
 
     @overload
-    def __init__(self, session: AsyncSession, over: type[M], *, column: str | None = None) -> None: ...
+    def __init__(self, session: AsyncAnySession, over: type[M], *, column: str | None = None) -> None: ...
 
-    def __init__(self, session: AsyncSession, over: type[M] | Collection, *, column: str | None = None) -> None:
+    def __init__(self, session: AsyncAnySession, over: type[M] | Collection, *, column: str | None = None) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = rows_of(over, column)
 

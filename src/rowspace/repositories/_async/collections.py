@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import CollectionNotFound, mapped_errors
-from rowspace.indexes import HNSW, IVFFlat, to_dict
+from rowspace.indexes import IndexName, Spec, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.policies import guards_of
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.building import check_alone
-from rowspace.repositories.given import is_text, mapping, session_of
+from rowspace.repositories.given import AsyncAnySession, is_text, mapping, session_of
 from rowspace.repositories.naming import check_collection, check_keys, check_language, unless_taken
 from rowspace.repositories.schemas import partition_of, schemas_of
 from rowspace.statements import documents as statements
@@ -35,7 +35,7 @@ class AsyncCollectionRepository:
         session: a SQLAlchemy async session.
     """
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncAnySession) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
 
     async def create(
@@ -43,8 +43,8 @@ class AsyncCollectionRepository:
         name: str,
         dimension: int,
         *,
-        distance: Distance | str = Distance.COSINE,
-        index: HNSW | IVFFlat | str | None = "hnsw",
+        distance: Distance | DistanceName = Distance.COSINE,
+        index: Spec | IndexName | None = "hnsw",
         language: str = "simple",
         embedder: str | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -133,7 +133,7 @@ class AsyncCollectionRepository:
             CollectionExists: the new name is taken.
         """
         collection = await self.get(name)
-        check_collection(new_name, collection.dimension, collection.distance, None)
+        check_collection(new_name, collection.dimension, collection.metric, None)
         # Somebody may be dropping it: that a row is no more there would be an error of the session's.
         await self.lock(collection, ["name"])
         with mapped_errors(), unless_taken(new_name):

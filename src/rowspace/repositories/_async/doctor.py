@@ -13,7 +13,7 @@ from rowspace.errors import PermissionDenied, mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.advising import AsyncIndexAdvisor
 from rowspace.repositories.building import asked_for
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AsyncAnySession, session_of
 from rowspace.repositories.in_force import is_autocommit
 from rowspace.repositories.sampling import NothingToSearchBy
 from rowspace.repositories.schemas import schema_in, schemas_of
@@ -35,7 +35,7 @@ class AsyncDoctor:
         models: declarative classes whose tables and indexes are looked at beside the collections.
     """
 
-    def __init__(self, session: AsyncSession, models: Sequence[type[Any]] = ()) -> None:
+    def __init__(self, session: AsyncAnySession, models: Sequence[type[Any]] = ()) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self._models = tuple(models)
 

@@ -16,7 +16,7 @@ from rowspace.repositories._async.policies import under_policies
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.verbatim import rows_changed, run_verbatim
-from rowspace.repositories.given import at_hand, ids_of, mapping, session_of
+from rowspace.repositories.given import AsyncAnySession, at_hand, ids_of, mapping, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -34,7 +34,7 @@ class AsyncDocumentRepository:
         collection: a collection that this session or another one loaded.
     """
 
-    def __init__(self, session: AsyncSession, collection: Collection) -> None:
+    def __init__(self, session: AsyncAnySession, collection: Collection) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self.collection = collection
         self._subject = subject_of(collection)

@@ -28,7 +28,7 @@ _PART = 4 << 20
 async def copied(
     session: AsyncSession,
     subject: Subject[Any],
-    where: Where,
+    where: Where | None,
     plan: Callable[..., Reading],
     *,
     at_once: int | None = _PART,

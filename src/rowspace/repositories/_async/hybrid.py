@@ -9,13 +9,13 @@ from typing import Any, Generic, TypeVar, overload
 from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.dropped import refuse_dropped, refuse_dropped_under
 from rowspace.repositories._async.searching import apply_settings
 from rowspace.repositories._async.tunings import with_tuning
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AsyncAnySession, session_of
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.repositories.texts import hybrid_hit, marker_of, text_hit, text_target_of
@@ -51,29 +51,29 @@ class AsyncHybridRepository(Generic[M]):
     """
 
     @overload
-    def __init__(self: AsyncHybridRepository[Document], session: AsyncSession, over: Collection) -> None: ...
+    def __init__(self: AsyncHybridRepository[Document], session: AsyncAnySession, over: Collection) -> None: ...
 
     @overload
     def __init__(
         self,
-        session: AsyncSession,
+        session: AsyncAnySession,
         over: type[M],
         *,
         text: str | None = None,
         language: str | None = None,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None: ...
 
     def __init__(
         self,
-        session: AsyncSession,
+        session: AsyncAnySession,
         over: type[M] | Collection,
         *,
         text: str | None = None,
         language: str | None = None,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)

@@ -16,7 +16,7 @@ from rowspace.repositories._async.loading import stage
 from rowspace.repositories._async.policies import under_policies
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
-from rowspace.repositories.given import session_of, several
+from rowspace.repositories.given import AsyncAnySession, session_of, several
 from rowspace.repositories.reading import plan_reading
 from rowspace.repositories.schemas import is_endless, schemas_of
 from rowspace.repositories.subjects import Where, rows_of
@@ -38,12 +38,12 @@ class AsyncMatrixRepository:
         column: the key of that column; needed where the model has several.
     """
 
-    def __init__(self, session: AsyncSession, over: type[Any] | Collection, *, column: str | None = None) -> None:
+    def __init__(self, session: AsyncAnySession, over: type[Any] | Collection, *, column: str | None = None) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = rows_of(over, column)
         self._model = self._subject.target.model
 
-    async def read(self, where: Where = ()) -> Matrix:
+    async def read(self, where: Where | None = None) -> Matrix:
         """Return the keys and vectors of the rows that match, in no particular order, by COPY in binary.
 
         The matrix is float32, of a `HalfVector` column too: each float16 number is one of float32's. Rows without a
@@ -61,7 +61,7 @@ class AsyncMatrixRepository:
             return Matrix(*await anext(parts))
 
     @asynccontextmanager
-    async def stream(self, where: Where = ()) -> AsyncIterator[AsyncIterator[Matrix]]:
+    async def stream(self, where: Where | None = None) -> AsyncIterator[AsyncIterator[Matrix]]:
         """Return a context with an iterator over the rows that match, in parts of about 4 MiB.
 
         The session's connection is busy until the block ends, which may be before the last part. Costs what `read`

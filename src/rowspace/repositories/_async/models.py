@@ -8,14 +8,14 @@ from typing import Any, Generic, TypeVar, Unpack
 from sqlalchemy import SQLColumnExpression, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import mapped_errors
 from rowspace.repositories._async.loading import upsert_rows
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.streaming import stream_hits
 from rowspace.repositories._async.tunings import with_tuning
 from rowspace.repositories._async.verbatim import rows_changed
-from rowspace.repositories.given import session_of, several
+from rowspace.repositories.given import AsyncAnySession, session_of, several
 from rowspace.repositories.key_values import is_exact
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
@@ -44,11 +44,11 @@ class AsyncRepository(Generic[M]):
 
     def __init__(
         self,
-        session: AsyncSession,
+        session: AsyncAnySession,
         model: type[M],
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self.model = model
@@ -152,7 +152,7 @@ class AsyncRepository(Generic[M]):
             deleted += await rows_changed(self.session, self.model, statements.delete_keys(self.model, part))
         return deleted
 
-    async def delete_where(self, *where: SQLColumnExpression[bool]) -> int:
+    async def delete_where(self, *where: SQLColumnExpression[bool | None]) -> int:
         """Delete the rows that meet every condition and return how many there were; costs a pass over them.
 
         Raises:
@@ -160,7 +160,7 @@ class AsyncRepository(Generic[M]):
         """
         return await rows_changed(self.session, self.model, statements.delete_where(self.model, where))
 
-    async def count(self, *where: SQLColumnExpression[bool]) -> int:
+    async def count(self, *where: SQLColumnExpression[bool | None]) -> int:
         """Return the number of rows that meet every condition; costs a pass over them."""
         with mapped_errors():
             return await self.session.scalar(statements.count(self.model, where)) or 0

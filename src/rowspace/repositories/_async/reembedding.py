@@ -16,7 +16,7 @@ from rowspace.repositories._async.loading import stage
 from rowspace.repositories._async.policies import guards_of
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
-from rowspace.repositories.given import at_hand, session_of
+from rowspace.repositories.given import AsyncAnySession, at_hand, session_of
 from rowspace.repositories.schemas import schemas_of
 from rowspace.statements.documents import lock_first_load
 from rowspace.statements.locks import patiently
@@ -35,7 +35,7 @@ class AsyncReembedRepository:
         collection: the collection, as this session loaded it.
     """
 
-    def __init__(self, session: AsyncSession, collection: Collection) -> None:
+    def __init__(self, session: AsyncAnySession, collection: Collection) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self.collection = collection
         self._aim: Mapping[str, Any] = at_hand(collection).reembedding or {}

@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.models import Collection, Document
 from rowspace.ranking import average_query, mmr
 from rowspace.repositories._async.examples import fetch_embeddings
@@ -17,7 +17,7 @@ from rowspace.repositories._async.many import Many, run_many
 from rowspace.repositories._async.searching import run_search
 from rowspace.repositories._async.tunings import with_tuning
 from rowspace.repositories.examples import Examples, checked_candidates, merged
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AsyncAnySession, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Group, Hit
@@ -48,25 +48,25 @@ class AsyncSearchRepository(Generic[M]):
     """
 
     @overload
-    def __init__(self: AsyncSearchRepository[Document], session: AsyncSession, over: Collection) -> None: ...
+    def __init__(self: AsyncSearchRepository[Document], session: AsyncAnySession, over: Collection) -> None: ...
 
     @overload
     def __init__(
         self,
-        session: AsyncSession,
+        session: AsyncAnySession,
         over: type[M],
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None: ...
 
     def __init__(
         self,
-        session: AsyncSession,
+        session: AsyncAnySession,
         over: type[M] | Collection,
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = subject_of(over, column, distance)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._async.exporting import copied
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AsyncAnySession, session_of
 from rowspace.repositories.reading import columns_of, first_vector, plan_columns
 from rowspace.repositories.subjects import Where, rows_of
 from rowspace.statements.metadata import key_kinds
@@ -35,7 +35,7 @@ class AsyncTableRepository:
         over: a declarative class with a vector column or several, or a collection.
     """
 
-    def __init__(self, session: AsyncSession, over: type[Any] | Collection) -> None:
+    def __init__(self, session: AsyncAnySession, over: type[Any] | Collection) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = rows_of(over, first_vector(over))
         #: What can be read, by attribute; for a collection without what is the same in all of its documents.
@@ -58,7 +58,7 @@ class AsyncTableRepository:
 
     @asynccontextmanager
     async def stream(
-        self, columns: Sequence[str], *, where: Where = ()
+        self, columns: Sequence[str], *, where: Where | None = None
     ) -> AsyncIterator[AsyncIterator[dict[str, RawColumn]]]:
         """Return a context with an iterator over the rows that match, in parts of about 4 MiB, by COPY in binary.
 
@@ -78,7 +78,7 @@ class AsyncTableRepository:
         async with copied(self.session, self._subject, where, plan) as parts:
             yield _named(parts, columns)
 
-    async def metadata_kinds(self, *, where: Where = ()) -> dict[str, set[str]]:
+    async def metadata_kinds(self, *, where: Where | None = None) -> dict[str, set[str]]:
         """Return the keys of the metadata at the top level in order, and the kinds of their values.
 
         Kinds are `string`, `boolean`, `array`, `object`, `null`, and for numbers `integer` where all of them are whole

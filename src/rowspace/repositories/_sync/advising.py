@@ -15,12 +15,12 @@ from sqlalchemy import Connection, false, update
 from sqlalchemy.orm import Session
 
 from rowspace.diagnosis import SearchPlan
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.searching import apply_settings, run_search, session_for_few
 from rowspace.repositories._sync.tunings import check_may_keep, keep_tuning, with_tuning
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AnySession, session_of
 from rowspace.repositories.sampling import NothingToSearchBy, as_queries, described, found_of, sample, steps_for
 from rowspace.repositories.searches import Scan, Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
@@ -52,11 +52,11 @@ class IndexAdvisor:
 
     def __init__(
         self,
-        session: Session,
+        session: AnySession,
         over: type[Any] | Collection,
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: Session = session_of(session, Session)
         self._subject = subject_of(over, column, distance)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.projection import Covariance, check_components
@@ -19,7 +19,7 @@ from rowspace.repositories._sync.examples import find_embeddings
 from rowspace.repositories._sync.many import Many, run_many
 from rowspace.repositories._sync.matrix import MatrixRepository
 from rowspace.repositories._sync.tunings import with_tuning
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AnySession, session_of
 from rowspace.repositories.keys import KeyLike, key_of
 from rowspace.repositories.neighbours import Edges, Progress, check_numeric, parts_of
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
@@ -47,18 +47,18 @@ class AnalysisRepository:
 
     def __init__(
         self,
-        session: Session,
+        session: AnySession,
         over: type[Any] | Collection,
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: Session = session_of(session, Session)
         self._subject = subject_of(over, column, distance)
         self._target = self._subject.target
         self._matrices = MatrixRepository(session, over, column=column)
 
-    def distances(self, query: Any, *, where: Where = ()) -> Distances:
+    def distances(self, query: Any, *, where: Where | None = None) -> Distances:
         """Return the distance of every row that matches to a vector, nearest first.
 
         Computed by the server; costs a pass over the rows.
@@ -76,7 +76,7 @@ class AnalysisRepository:
         rows.sort(key=lambda row: (isnan(row[-1]), row[-1]))
         return Distances([_key(row[:-1]) for row in rows], np.array([row[-1] for row in rows], np.float64))
 
-    def statistics(self, by: KeyLike, *, where: Where = ()) -> list[Category]:
+    def statistics(self, by: KeyLike, *, where: Where | None = None) -> list[Category]:
         """Return each value of a key with its rows, their mean vector and how far they are from it, largest first.
 
         Computed by the server; costs two passes over the rows. Rows without a value, or with null, are left out.
@@ -97,7 +97,7 @@ class AnalysisRepository:
         self,
         k: int = 10,
         *,
-        where: Where = (),
+        where: Where | None = None,
         exact: bool = False,
         settings: SearchSettings | None = None,
         progress: Progress | None = None,
@@ -131,7 +131,7 @@ class AnalysisRepository:
         self,
         min_similarity: float = 0.95,
         *,
-        where: Where = (),
+        where: Where | None = None,
         exact: bool = False,
         settings: SearchSettings | None = None,
     ) -> Graph:
@@ -168,7 +168,7 @@ class AnalysisRepository:
             pending, k = short, 4 * k
         return edges.graph(once=True)
 
-    def projection(self, components: int = 2, *, where: Where = ()) -> Projection:
+    def projection(self, components: int = 2, *, where: Where | None = None) -> Projection:
         """Return the coordinates of the rows that match along their principal components, for a plot.
 
         Costs two passes over the rows, in parts; what is kept is n times n numbers for n dimensions, and the result.
@@ -197,7 +197,7 @@ class AnalysisRepository:
                 points.append(axes.transform(part.vectors))
         return Projection(keys, np.concatenate(points), axes)
 
-    def _search(self, k: int, where: Where, options: SearchOptions) -> Search[Any]:
+    def _search(self, k: int, where: Where | None, options: SearchOptions) -> Search[Any]:
         return plan_search(with_tuning(self.session, self._subject), k, where, options)
 
     def _near(self, search: Search[Any], keys: Sequence[tuple[Any, ...]]) -> list[list[Hit[Any]]]:
@@ -210,10 +210,10 @@ class AnalysisRepository:
         near = dict(zip(there, hits, strict=True))
         return [near.get(key, []) for key in keys]
 
-    def _keys(self, where: Where) -> list[tuple[Any, ...]]:
+    def _keys(self, where: Where | None) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self._rows(statements.keys, where=where)]
 
-    def _rows(self, builder: Any, *arguments: Any, where: Where, values: Any = None) -> list[Any]:
+    def _rows(self, builder: Any, *arguments: Any, where: Where | None, values: Any = None) -> list[Any]:
         conditions = self._subject.conditions(where)
         statement = builder(self._target, *arguments, conditions.clauses)
         with mapped_errors():

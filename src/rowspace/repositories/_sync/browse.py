@@ -13,7 +13,7 @@ from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.streaming import stream_rows
 from rowspace.repositories.cursors import read_cursor, understood, write_cursor
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AnySession, session_of
 from rowspace.repositories.keys import KeyLike, key_of, named_keys
 from rowspace.repositories.subjects import Where, rows_of
 from rowspace.results import FacetCount, Page, Stats
@@ -43,12 +43,12 @@ class BrowseRepository(Generic[M]):
     """
 
     @overload
-    def __init__(self: BrowseRepository[Document], session: Session, over: Collection) -> None: ...
+    def __init__(self: BrowseRepository[Document], session: AnySession, over: Collection) -> None: ...
 
     @overload
-    def __init__(self, session: Session, over: type[M], *, column: str | None = None) -> None: ...
+    def __init__(self, session: AnySession, over: type[M], *, column: str | None = None) -> None: ...
 
-    def __init__(self, session: Session, over: type[M] | Collection, *, column: str | None = None) -> None:
+    def __init__(self, session: AnySession, over: type[M] | Collection, *, column: str | None = None) -> None:
         self.session: Session = session_of(session, Session)
         self._subject = rows_of(over, column)
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import CollectionNotFound, mapped_errors
-from rowspace.indexes import HNSW, IVFFlat, to_dict
+from rowspace.indexes import IndexName, Spec, to_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.policies import guards_of
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.building import check_alone
-from rowspace.repositories.given import is_text, mapping, session_of
+from rowspace.repositories.given import AnySession, is_text, mapping, session_of
 from rowspace.repositories.naming import check_collection, check_keys, check_language, unless_taken
 from rowspace.repositories.schemas import partition_of, schemas_of
 from rowspace.statements import documents as statements
@@ -36,7 +36,7 @@ class CollectionRepository:
         session: a SQLAlchemy session.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: AnySession) -> None:
         self.session: Session = session_of(session, Session)
 
     def create(
@@ -44,8 +44,8 @@ class CollectionRepository:
         name: str,
         dimension: int,
         *,
-        distance: Distance | str = Distance.COSINE,
-        index: HNSW | IVFFlat | str | None = "hnsw",
+        distance: Distance | DistanceName = Distance.COSINE,
+        index: Spec | IndexName | None = "hnsw",
         language: str = "simple",
         embedder: str | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -134,7 +134,7 @@ class CollectionRepository:
             CollectionExists: the new name is taken.
         """
         collection = self.get(name)
-        check_collection(new_name, collection.dimension, collection.distance, None)
+        check_collection(new_name, collection.dimension, collection.metric, None)
         # Somebody may be dropping it: that a row is no more there would be an error of the session's.
         self.lock(collection, ["name"])
         with mapped_errors(), unless_taken(new_name):

@@ -14,7 +14,7 @@ from rowspace.errors import PermissionDenied, mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.advising import IndexAdvisor
 from rowspace.repositories.building import asked_for
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AnySession, session_of
 from rowspace.repositories.in_force import is_autocommit
 from rowspace.repositories.sampling import NothingToSearchBy
 from rowspace.repositories.schemas import schema_in, schemas_of
@@ -36,7 +36,7 @@ class Doctor:
         models: declarative classes whose tables and indexes are looked at beside the collections.
     """
 
-    def __init__(self, session: Session, models: Sequence[type[Any]] = ()) -> None:
+    def __init__(self, session: AnySession, models: Sequence[type[Any]] = ()) -> None:
         self.session: Session = session_of(session, Session)
         self._models = tuple(models)
 

@@ -18,7 +18,7 @@ from rowspace.repositories._sync.policies import under_policies
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.verbatim import rows_changed, run_verbatim
-from rowspace.repositories.given import at_hand, ids_of, mapping, session_of
+from rowspace.repositories.given import AnySession, at_hand, ids_of, mapping, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.results import Hit, LoadReport
@@ -36,7 +36,7 @@ class DocumentRepository:
         collection: a collection that this session or another one loaded.
     """
 
-    def __init__(self, session: Session, collection: Collection) -> None:
+    def __init__(self, session: AnySession, collection: Collection) -> None:
         self.session: Session = session_of(session, Session)
         self.collection = collection
         self._subject = subject_of(collection)

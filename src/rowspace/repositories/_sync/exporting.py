@@ -29,7 +29,7 @@ _PART = 4 << 20
 def copied(
     session: Session,
     subject: Subject[Any],
-    where: Where,
+    where: Where | None,
     plan: Callable[..., Reading],
     *,
     at_once: int | None = _PART,

@@ -10,13 +10,13 @@ from typing import Any, Generic, TypeVar, overload
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.dropped import refuse_dropped, refuse_dropped_under
 from rowspace.repositories._sync.searching import apply_settings
 from rowspace.repositories._sync.tunings import with_tuning
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AnySession, session_of
 from rowspace.repositories.searches import Search, SearchOptions, plan_search
 from rowspace.repositories.subjects import Where, subject_of
 from rowspace.repositories.texts import hybrid_hit, marker_of, text_hit, text_target_of
@@ -52,29 +52,29 @@ class HybridRepository(Generic[M]):
     """
 
     @overload
-    def __init__(self: HybridRepository[Document], session: Session, over: Collection) -> None: ...
+    def __init__(self: HybridRepository[Document], session: AnySession, over: Collection) -> None: ...
 
     @overload
     def __init__(
         self,
-        session: Session,
+        session: AnySession,
         over: type[M],
         *,
         text: str | None = None,
         language: str | None = None,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None: ...
 
     def __init__(
         self,
-        session: Session,
+        session: AnySession,
         over: type[M] | Collection,
         *,
         text: str | None = None,
         language: str | None = None,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: Session = session_of(session, Session)
         self._subject = subject_of(over, column, distance)

@@ -17,7 +17,7 @@ from rowspace.repositories._sync.loading import stage
 from rowspace.repositories._sync.policies import under_policies
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
-from rowspace.repositories.given import session_of, several
+from rowspace.repositories.given import AnySession, session_of, several
 from rowspace.repositories.reading import plan_reading
 from rowspace.repositories.schemas import is_endless, schemas_of
 from rowspace.repositories.subjects import Where, rows_of
@@ -39,12 +39,12 @@ class MatrixRepository:
         column: the key of that column; needed where the model has several.
     """
 
-    def __init__(self, session: Session, over: type[Any] | Collection, *, column: str | None = None) -> None:
+    def __init__(self, session: AnySession, over: type[Any] | Collection, *, column: str | None = None) -> None:
         self.session: Session = session_of(session, Session)
         self._subject = rows_of(over, column)
         self._model = self._subject.target.model
 
-    def read(self, where: Where = ()) -> Matrix:
+    def read(self, where: Where | None = None) -> Matrix:
         """Return the keys and vectors of the rows that match, in no particular order, by COPY in binary.
 
         The matrix is float32, of a `HalfVector` column too: each float16 number is one of float32's. Rows without a
@@ -62,7 +62,7 @@ class MatrixRepository:
             return Matrix(*next(parts))
 
     @contextmanager
-    def stream(self, where: Where = ()) -> Iterator[Iterator[Matrix]]:
+    def stream(self, where: Where | None = None) -> Iterator[Iterator[Matrix]]:
         """Return a context with an iterator over the rows that match, in parts of about 4 MiB.
 
         The session's connection is busy until the block ends, which may be before the last part. Costs what `read`

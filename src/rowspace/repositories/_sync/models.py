@@ -9,14 +9,14 @@ from typing import Any, Generic, TypeVar, Unpack
 from sqlalchemy import SQLColumnExpression, inspect
 from sqlalchemy.orm import Session
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.errors import mapped_errors
 from rowspace.repositories._sync.loading import upsert_rows
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.streaming import stream_hits
 from rowspace.repositories._sync.tunings import with_tuning
 from rowspace.repositories._sync.verbatim import rows_changed
-from rowspace.repositories.given import session_of, several
+from rowspace.repositories.given import AnySession, session_of, several
 from rowspace.repositories.key_values import is_exact
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
@@ -45,11 +45,11 @@ class Repository(Generic[M]):
 
     def __init__(
         self,
-        session: Session,
+        session: AnySession,
         model: type[M],
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: Session = session_of(session, Session)
         self.model = model
@@ -151,7 +151,7 @@ class Repository(Generic[M]):
             deleted += rows_changed(self.session, self.model, statements.delete_keys(self.model, part))
         return deleted
 
-    def delete_where(self, *where: SQLColumnExpression[bool]) -> int:
+    def delete_where(self, *where: SQLColumnExpression[bool | None]) -> int:
         """Delete the rows that meet every condition and return how many there were; costs a pass over them.
 
         Raises:
@@ -159,7 +159,7 @@ class Repository(Generic[M]):
         """
         return rows_changed(self.session, self.model, statements.delete_where(self.model, where))
 
-    def count(self, *where: SQLColumnExpression[bool]) -> int:
+    def count(self, *where: SQLColumnExpression[bool | None]) -> int:
         """Return the number of rows that meet every condition; costs a pass over them."""
         with mapped_errors():
             return self.session.scalar(statements.count(self.model, where)) or 0

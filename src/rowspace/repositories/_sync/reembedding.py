@@ -17,7 +17,7 @@ from rowspace.repositories._sync.loading import stage
 from rowspace.repositories._sync.policies import guards_of
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.batches import plan_load
-from rowspace.repositories.given import at_hand, session_of
+from rowspace.repositories.given import AnySession, at_hand, session_of
 from rowspace.repositories.schemas import schemas_of
 from rowspace.statements.documents import lock_first_load
 from rowspace.statements.locks import patiently
@@ -36,7 +36,7 @@ class ReembedRepository:
         collection: the collection, as this session loaded it.
     """
 
-    def __init__(self, session: Session, collection: Collection) -> None:
+    def __init__(self, session: AnySession, collection: Collection) -> None:
         self.session: Session = session_of(session, Session)
         self.collection = collection
         self._aim: Mapping[str, Any] = at_hand(collection).reembedding or {}

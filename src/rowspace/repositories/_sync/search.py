@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from rowspace.distance import Distance
+from rowspace.distance import Distance, DistanceName
 from rowspace.models import Collection, Document
 from rowspace.ranking import average_query, mmr
 from rowspace.repositories._sync.examples import fetch_embeddings
@@ -18,7 +18,7 @@ from rowspace.repositories._sync.many import Many, run_many
 from rowspace.repositories._sync.searching import run_search
 from rowspace.repositories._sync.tunings import with_tuning
 from rowspace.repositories.examples import Examples, checked_candidates, merged
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AnySession, session_of
 from rowspace.repositories.searches import SearchOptions, plan_search
 from rowspace.repositories.subjects import Subject, Where, subject_of
 from rowspace.results import Group, Hit
@@ -49,25 +49,25 @@ class SearchRepository(Generic[M]):
     """
 
     @overload
-    def __init__(self: SearchRepository[Document], session: Session, over: Collection) -> None: ...
+    def __init__(self: SearchRepository[Document], session: AnySession, over: Collection) -> None: ...
 
     @overload
     def __init__(
         self,
-        session: Session,
+        session: AnySession,
         over: type[M],
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None: ...
 
     def __init__(
         self,
-        session: Session,
+        session: AnySession,
         over: type[M] | Collection,
         *,
         column: str | None = None,
-        distance: Distance | str | None = None,
+        distance: Distance | DistanceName | None = None,
     ) -> None:
         self.session: Session = session_of(session, Session)
         self._subject = subject_of(over, column, distance)

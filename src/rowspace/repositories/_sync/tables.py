@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from rowspace.errors import mapped_errors
 from rowspace.models import Collection
 from rowspace.repositories._sync.exporting import copied
-from rowspace.repositories.given import session_of
+from rowspace.repositories.given import AnySession, session_of
 from rowspace.repositories.reading import columns_of, first_vector, plan_columns
 from rowspace.repositories.subjects import Where, rows_of
 from rowspace.statements.metadata import key_kinds
@@ -36,7 +36,7 @@ class TableRepository:
         over: a declarative class with a vector column or several, or a collection.
     """
 
-    def __init__(self, session: Session, over: type[Any] | Collection) -> None:
+    def __init__(self, session: AnySession, over: type[Any] | Collection) -> None:
         self.session: Session = session_of(session, Session)
         self._subject = rows_of(over, first_vector(over))
         #: What can be read, by attribute; for a collection without what is the same in all of its documents.
@@ -58,7 +58,7 @@ class TableRepository:
         return self._subject.target.type.dimension
 
     @contextmanager
-    def stream(self, columns: Sequence[str], *, where: Where = ()) -> Iterator[Iterator[dict[str, RawColumn]]]:
+    def stream(self, columns: Sequence[str], *, where: Where | None = None) -> Iterator[Iterator[dict[str, RawColumn]]]:
         """Return a context with an iterator over the rows that match, in parts of about 4 MiB, by COPY in binary.
 
         The session's connection is busy until the block ends, which may be before the last part. Rows come in no
@@ -77,7 +77,7 @@ class TableRepository:
         with copied(self.session, self._subject, where, plan) as parts:
             yield _named(parts, columns)
 
-    def metadata_kinds(self, *, where: Where = ()) -> dict[str, set[str]]:
+    def metadata_kinds(self, *, where: Where | None = None) -> dict[str, set[str]]:
         """Return the keys of the metadata at the top level in order, and the kinds of their values.
 
         Kinds are `string`, `boolean`, `array`, `object`, `null`, and for numbers `integer` where all of them are whole

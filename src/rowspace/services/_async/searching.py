@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,7 +20,7 @@ from rowspace.services._async.sessions import AsyncSessions, begin
 from rowspace.services.embedding import Embedder, aembed_query, check_embedder, checked_embedder
 from rowspace.services.html import HtmlList
 from rowspace.services.models import DocumentPage, SearchHit, SearchRequest
-from rowspace.services.requests import request_of, search_options
+from rowspace.services.requests import Queries, Query, SearchKeywords, SharedKeywords, request_of, search_options
 
 __all__ = ["AsyncSearchService"]
 
@@ -41,7 +41,7 @@ class AsyncSearchService:
         self._sessions = sessions
         self._embedder = checked_embedder(embedder)
 
-    async def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
+    async def search(self, collection: str, query: Query, **options: Unpack[SearchKeywords]) -> list[SearchHit]:
         """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.
 
         Args:
@@ -72,7 +72,7 @@ class AsyncSearchService:
             return _numbered(await self._search(session, found, request, vector))
 
     async def search_many(
-        self, collection: str, queries: Sequence[str | Sequence[float]], **options: Any
+        self, collection: str, queries: Queries, **options: Unpack[SharedKeywords]
     ) -> list[list[SearchHit]]:
         """Return the hits of many texts or vectors: one list a query, in their order.
 

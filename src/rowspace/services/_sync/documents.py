@@ -7,12 +7,12 @@ But for a load that is all or nothing: it is one transaction from its first batc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from rowspace.errors import CollectionExists, CollectionNotFound, ConfigurationError
 from rowspace.filters import Filter
-from rowspace.indexes import HNSW, IVFFlat
-from rowspace.repositories import CollectionRepository
+from rowspace.indexes import IndexName, Spec
+from rowspace.repositories import CollectionOptions, CollectionRepository
 from rowspace.repositories.given import size
 from rowspace.results import LoadReport
 from rowspace.services._sync.loads import Loader, open_documents
@@ -23,8 +23,9 @@ from rowspace.services.embedding import Embedder, checked_embedder, embed_query,
 from rowspace.services.html import HtmlList
 from rowspace.services.incoming import Given
 from rowspace.services.loading import Load, LoadOptions, Progress, Rejects
-from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit, SearchRequest
+from rowspace.services.models import CollectionInfo, DocumentOut, SearchHit
 from rowspace.services.reembedding import WatchReembedding, new_index
+from rowspace.services.requests import Query, SearchKeywords
 
 __all__ = ["DocumentService"]
 
@@ -50,7 +51,7 @@ class DocumentService:
         self._embedder = checked_embedder(embedder)
 
     def create_collection(
-        self, name: str, dimension: int | None = None, *, exist_ok: bool = False, **options: Any
+        self, name: str, dimension: int | None = None, *, exist_ok: bool = False, **options: Unpack[CollectionOptions]
     ) -> CollectionInfo:
         """Create a collection; see `CollectionRepository.create` for the options.
 
@@ -219,7 +220,7 @@ class DocumentService:
                 found |= CollectionRepository(session).counts(ids[start : start + _COUNTED])
         return {names[id_]: count for id_, count in found.items()}
 
-    def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
+    def search(self, collection: str, query: Query, **options: Unpack[SearchKeywords]) -> list[SearchHit]:
         """Return the nearest documents to a text or a vector; see `SearchService.search`."""
         return SearchService(self._sessions, self._embedder).search(collection, query, **options)
 
@@ -241,7 +242,7 @@ class DocumentService:
         collection: str,
         embedder: Embedder,
         *,
-        index: HNSW | IVFFlat | str | None = "same",
+        index: Spec | IndexName | Literal["same"] | None = "same",
         batch_size: int = 500,
         progress: WatchReembedding | None = None,
     ) -> CollectionInfo:

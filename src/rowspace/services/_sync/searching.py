@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy.orm import Session
 
@@ -21,7 +21,7 @@ from rowspace.services._sync.sessions import Sessions, begin
 from rowspace.services.embedding import Embedder, check_embedder, checked_embedder, embed_query
 from rowspace.services.html import HtmlList
 from rowspace.services.models import DocumentPage, SearchHit, SearchRequest
-from rowspace.services.requests import request_of, search_options
+from rowspace.services.requests import Queries, Query, SearchKeywords, SharedKeywords, request_of, search_options
 
 __all__ = ["SearchService"]
 
@@ -42,7 +42,7 @@ class SearchService:
         self._sessions = sessions
         self._embedder = checked_embedder(embedder)
 
-    def search(self, collection: str, query: SearchRequest | Any, **options: Any) -> list[SearchHit]:
+    def search(self, collection: str, query: Query, **options: Unpack[SearchKeywords]) -> list[SearchHit]:
         """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.
 
         Args:
@@ -73,7 +73,7 @@ class SearchService:
             return _numbered(self._search(session, found, request, vector))
 
     def search_many(
-        self, collection: str, queries: Sequence[str | Sequence[float]], **options: Any
+        self, collection: str, queries: Queries, **options: Unpack[SharedKeywords]
     ) -> list[list[SearchHit]]:
         """Return the hits of many texts or vectors: one list a query, in their order.
 
