@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm.attributes import set_committed_value
 
 from rowspace.diagnosis import IndexStatus, WatchBuild
-from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_errors
+from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_errors, sqlstate_of
 from rowspace.models import Collection, Document
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.background import line_of, run_watched
@@ -314,7 +314,8 @@ class IndexBuilder:
                 every=_EVERY,
             )
         except BaseException as error:
-            if step.builds:
+            # Who may not build has begun nothing.
+            if step.builds and sqlstate_of(getattr(error, "orig", None)) != "42501":
                 error.add_note(
                     f"The build of {step.index} did not finish and may have left it INVALID: `rowspace index repair` "
                     "or IndexBuilder.repair() mends that."
