@@ -46,6 +46,9 @@ __all__ = ["AsyncIndexBuilder"]
 #: Seconds between two looks at a build, and calls of `progress`.
 _EVERY = 0.5
 
+#: The SQLSTATEs of who may not build, and of a server that only reads: nothing was begun.
+_REFUSED = {"42501", "25006"}
+
 
 class AsyncIndexBuilder:
     """The indexes of a model's table or of a collection: made, watched, repaired and dropped.
@@ -314,8 +317,7 @@ class AsyncIndexBuilder:
                 every=_EVERY,
             )
         except BaseException as error:
-            # Who may not build has begun nothing.
-            if step.builds and sqlstate_of(getattr(error, "orig", None)) != "42501":
+            if step.builds and sqlstate_of(getattr(error, "orig", None)) not in _REFUSED:
                 error.add_note(
                     f"The build of {step.index} did not finish and may have left it INVALID: `rowspace index repair` "
                     "or IndexBuilder.repair() mends that."
