@@ -409,6 +409,14 @@ def test_a_lost_connection_is_unavailable(error):
     )
 
 
+def test_a_connection_that_somebody_ended_says_nothing_of_passwords():
+    mapped = map_error(wrapped("terminating connection due to administrator command", "57P01"))
+    assert str(mapped) == (
+        "terminating connection due to administrator command. "
+        "Check that the server runs, and run it again: the connection was there, and was ended."
+    )
+
+
 def test_an_exhausted_pool_is_unavailable_and_the_server_is_not_to_blame():
     mapped = map_error(PoolTimeout("QueuePool limit of size 1 overflow 0 reached"))
     assert type(mapped) is StoreUnavailable
