@@ -253,6 +253,10 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
     },
     SchemaNotReady: {
         "42P01": None,
+        "3F000": (
+            "The search path of this role has no schema that is there. ALTER ROLE ... SET search_path = public; where "
+            "the extension's is, and that of the tables where they have one."
+        ),
         # Every use of a collection begins with its row: of a column that a later migration adds, this is missing.
         r'42703 .*(?:column (?:\w+\.)?collections\.\w+|of relation "collections") does not exist': None,
         # A type, an access method, an operator class or a setting of the extension; the first name is what is missing.

@@ -34,6 +34,7 @@ STATES = {
     "28000": errors.StoreUnavailable,
     "28P01": errors.StoreUnavailable,
     "3D000": errors.StoreUnavailable,
+    "3F000": errors.SchemaNotReady,
     "40001": errors.TransactionConflict,
     "40P01": errors.TransactionConflict,
     "42501": errors.PermissionDenied,

@@ -97,7 +97,9 @@ def tables(facts: Facts) -> Iterator[Finding]:
                 asked.name,
                 f"The table {asked.table} of {asked.name} is not there.",
                 "Every search and every write in it fails.",
-                "Restore it from a backup, or drop the collection." if asked.command else "alembic upgrade head",
+                "If it was renamed or moved, undo that; else restore it from a backup, or drop the collection."
+                if asked.command
+                else "alembic upgrade head",
             )
 
 
