@@ -23,6 +23,7 @@ from rowspace.errors import ConfigurationError, MissingExtra, mapped_errors
 from rowspace.urls import read_url, shown
 from rowspace.wire import instrument
 from rowspace.wire.alive import check_at_checkout, keep_to_process
+from rowspace.wire.styles import ask_for_readable_styles
 
 __all__ = ["AsyncDatabase", "Database", "resolve_url"]
 
@@ -88,6 +89,7 @@ class _Opened:
             engine = create(target, **_options(target, options))
             sync_engine: Engine = getattr(engine, "sync_engine", engine)
             keep_to_process(sync_engine)
+            ask_for_readable_styles(sync_engine)
             if "pool_pre_ping" not in options:
                 check_at_checkout(sync_engine)
             database = cls(engine, schema=schema)
@@ -121,8 +123,9 @@ class Database(_Opened):
 
         Further keywords go to `sqlalchemy.create_engine`. A connection that lay in the pool for half a second is pinged
         before it is handed out; `pool_pre_ping` pings it each time, or never. A forked process makes its own.
-        Connections speak UTF-8, whatever the database is in, unless a `client_encoding` is given. The URL takes the
-        driver's options, such as `?prepare_threshold=none`.
+        Connections speak UTF-8, whatever the database is in, unless a `client_encoding` is given, and have dates and
+        intervals in the styles that the driver reads. The URL takes the driver's options, such as
+        `?prepare_threshold=none`.
 
         Raises:
             ConfigurationError: the URL cannot be read or names a driver that does not fit.

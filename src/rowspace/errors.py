@@ -253,6 +253,10 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
     },
     SchemaNotReady: {
         "42P01": None,
+        "3F000": (
+            "The search path of this role has no schema that is there. ALTER ROLE ... SET search_path = public; where "
+            "the extension's is, and that of the tables where they have one."
+        ),
         # Every use of a collection begins with its row: of a column that a later migration adds, this is missing.
         r'42703 .*(?:column (?:\w+\.)?collections\.\w+|of relation "collections") does not exist': None,
         # A type, an access method, an operator class or a setting of the extension; the first name is what is missing.
@@ -300,6 +304,7 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
             "The session waited in a transaction for longer than idle_in_transaction_session_timeout: run it again."
         ),
         "25P04": "The transaction took longer than transaction_timeout: run it again in parts, or raise the limit.",
+        "57P0[12]": "Check that the server runs, and run it again: the connection was there, and was ended.",
         "57P05": "The connection lay idle for longer than idle_session_timeout: open the session again.",
         # libpq, psycopg, and the resolver, whose words asyncpg hands on.
         "08.*(?:could not translate host name|failed to resolve host|Name or service not known"
@@ -321,7 +326,7 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
         "08.*definition of service .* not found": (
             "Check the service in the URL, and the file that PGSERVICEFILE names."
         ),
-        "08|28000|28P01|3D000|57P0[123]": None,
+        "08|28000|28P01|3D000|57P03": None,
     },
 }
 

@@ -79,7 +79,7 @@ def create_tables(shared_url: str) -> Callable[[MetaData], None]:
     def create(metadata: MetaData) -> None:
         engine = create_engine(shared_url, poolclass=NullPool)
         with engine.begin() as connection:
-            connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS citext")
+            connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS citext; CREATE EXTENSION IF NOT EXISTS hstore")
             metadata.create_all(connection)
             connection.exec_driver_sql(UNVACUUMED)
 

@@ -107,6 +107,18 @@ def test_what_makes_a_table_is_the_owners(service):
     assert [one.name for one in service.collections()] == ["news"]
 
 
+def test_a_build_that_is_not_allowed_has_left_nothing(service, application, owning):
+    with application.session() as session:
+        collection = CollectionRepository(session).get("news")
+    # As on a standby.
+    reading = create_engine(owning.engine.url, connect_args={"options": "-c default_transaction_read_only=on"})
+    for engine in (application.engine, reading):
+        with pytest.raises(PermissionDenied) as caught:
+            IndexBuilder(engine, collection).create()
+        assert not hasattr(caught.value.__cause__, "__notes__")
+    reading.dispose()
+
+
 @pytest.fixture
 def secured(owner, owning, application):
     """The collection `shared`, made while `documents` has row-level security."""

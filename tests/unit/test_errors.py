@@ -34,6 +34,7 @@ STATES = {
     "28000": errors.StoreUnavailable,
     "28P01": errors.StoreUnavailable,
     "3D000": errors.StoreUnavailable,
+    "3F000": errors.SchemaNotReady,
     "40001": errors.TransactionConflict,
     "40P01": errors.TransactionConflict,
     "42501": errors.PermissionDenied,
@@ -406,6 +407,14 @@ def test_a_lost_connection_is_unavailable(error):
     assert type(map_error(error)) is StoreUnavailable
     assert str(map_error(error)).endswith(
         "Check that the server runs, and the host, port, user and password in the URL."
+    )
+
+
+def test_a_connection_that_somebody_ended_says_nothing_of_passwords():
+    mapped = map_error(wrapped("terminating connection due to administrator command", "57P01"))
+    assert str(mapped) == (
+        "terminating connection due to administrator command. "
+        "Check that the server runs, and run it again: the connection was there, and was ended."
     )
 
 

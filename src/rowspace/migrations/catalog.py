@@ -48,7 +48,8 @@ _EXTENSION = text("""
     SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
 """)
 
-_CAST_TYPE = re.compile(r"\b(vector|halfvec|sparsevec|bit)\s*\(\s*(\d+)\s*\)", re.IGNORECASE)
+# The name is quoted where the server's quote_all_identifiers is on.
+_CAST_TYPE = re.compile(r'\b(vector|halfvec|sparsevec|bit)"?\s*\(\s*(\d+)\s*\)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,6 +258,7 @@ def asked_for(over: type[Any] | Collection, schemas: Schemas) -> Asked:
             command=over.name,
             schema=plans[0].schema,
             reembedded_by=(over.reembedding or {}).get("embedder"),
+            attach=partition_of(over, schemas).attach(),
         )
     table = table_of_model(over)
     vectors = {column.name: vector_type_of(column.type) for column in table.c}

@@ -26,7 +26,7 @@ from sqlalchemy import (
     type_coerce,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import HSTORE, JSONB
 
 from rowspace.statements.keyed import text_of, value_at
 from rowspace.statements.search import Target, Where, number
@@ -89,7 +89,8 @@ class Key:
         directions booleans, arrays and objects come after these, in the order of jsonb, and null after all.
         """
         if not self.path:
-            return (value,)
+            # An hstore can be sorted, but has no `>`.
+            return (sql_cast(value, JSONB()) if isinstance(stored_type(self.column.type), HSTORE) else value,)
         kind = func.jsonb_typeof(value)
         others, last = (-1, -2) if descending else (2, 3)
         places: dict[Any, Any] = {_NUMBER: _place(0), _STRING: _place(1), _NO: _place(last)}

@@ -52,6 +52,16 @@ def extension(facts: Facts) -> Iterator[Finding]:
             "Nothing of Rowspace works without it.",
             "CREATE EXTENSION vector;",
         )
+    elif facts.server.hidden_in is not None:
+        schema = qualified(facts.server.hidden_in, None)
+        yield Finding(
+            "extension",
+            "error",
+            "vector",
+            f"The extension is in the schema {schema}, which is not in this role's search path, or closed to it.",
+            "Every search and every write fails: its types and operators are looked for there.",
+            f"ALTER ROLE ... SET search_path = ..., {schema}; or GRANT USAGE ON SCHEMA {schema} TO ...;",
+        )
     elif newest is not None and parts_of(has) < parts_of(newest):
         yield Finding(
             "extension",
@@ -87,7 +97,24 @@ def tables(facts: Facts) -> Iterator[Finding]:
                 asked.name,
                 f"The table {asked.table} of {asked.name} is not there.",
                 "Every search and every write in it fails.",
-                "Restore it from a backup, or drop the collection." if asked.command else "alembic upgrade head",
+                "If it was renamed or moved, undo that; else restore it from a backup, or drop the collection."
+                if asked.command
+                else "alembic upgrade head",
+            )
+
+
+def partitions(facts: Facts) -> Iterator[Finding]:
+    """The table of each collection is a partition: nobody has detached it and left it so."""
+    for asked in facts.asked:
+        table = facts.table(asked)
+        if asked.attach is not None and table is not None and not table.is_partition:
+            yield Finding(
+                "detached-partition",
+                "error",
+                asked.name,
+                f"The table {asked.table} of {asked.name} is not a partition of documents.",
+                "Searches find none of its rows.",
+                f"{asked.attach};",
             )
 
 
@@ -300,6 +327,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     extension,
     invalid_indexes,
     tables,
+    partitions,
     missing_indexes,
     different_indexes,
     dimensions,

@@ -24,6 +24,8 @@ T = TypeVar("T")
 SERVER = text("""
     SELECT CAST(current_setting('server_version_num') AS integer) / 10000 AS postgresql,
            (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS extension,
+           (SELECT nspname FROM pg_namespace n JOIN pg_extension e ON e.extnamespace = n.oid
+             WHERE e.extname = 'vector' AND nspname <> ALL (current_schemas(true))) AS hidden_in,
            (SELECT default_version FROM pg_available_extensions WHERE name = 'vector') AS available,
            pg_size_bytes(current_setting('shared_buffers')) AS shared_buffers,
            pg_size_bytes(current_setting('maintenance_work_mem')) AS maintenance_work_mem,
@@ -33,6 +35,7 @@ SERVER = text("""
 """).columns(
     postgresql=Integer,
     extension=Text,
+    hidden_in=Text,
     available=Text,
     shared_buffers=BigInteger,
     maintenance_work_mem=BigInteger,
@@ -52,7 +55,8 @@ _TABLES = text("""
            ), 0) AS modified, coalesce(s.n_dead_tup, 0) AS dead,
            s.last_analyze IS NOT NULL OR s.last_autoanalyze IS NOT NULL OR EXISTS (
                SELECT FROM pg_stats p WHERE p.schemaname = n.nspname AND p.tablename = c.relname
-           ) AS analyzed, coalesce(v.dimensions, '{}') AS dimensions, pg_table_is_visible(c.oid) AS is_visible
+           ) AS analyzed, coalesce(v.dimensions, '{}') AS dimensions, pg_table_is_visible(c.oid) AS is_visible,
+           c.relispartition AS is_partition
       FROM pg_class c
       JOIN pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN (SELECT a.attrelid, json_object_agg(a.attname, a.atttypmod) AS dimensions
@@ -72,6 +76,7 @@ _TABLES = text("""
     analyzed=Boolean,
     dimensions=JSON,
     is_visible=Boolean,
+    is_partition=Boolean,
 )
 
 
@@ -87,6 +92,8 @@ class ServerFact:
     random_page_cost: float
     #: None: since the database was made.
     counting_since: float | None
+    #: The schema of the extension where this role's search path does not have it.
+    hidden_in: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,7 @@ class TableFact:
     dimensions: Mapping[str, int] = field(default_factory=dict)
     #: The search path finds it by its name alone.
     is_visible: bool = True
+    is_partition: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,7 @@ class Asked:
         command: what the command line calls it; None for a model.
         schema: the schema of the table; None is the search path's.
         reembedded_by: the embedder of a re-embedding that was begun, else None.
+        attach: the statement that makes a table a partition, which that of a collection is; None for a model.
     """
 
     name: str
@@ -126,6 +135,7 @@ class Asked:
     command: str | None = None
     schema: str | None = None
     reembedded_by: str | None = None
+    attach: str | None = None
 
     def is_of(self, table: TableFact) -> bool:
         """Whether a table of its name is the one that is asked for."""

@@ -49,7 +49,8 @@ _METADATA = Table("documents", MetaData(), Column("metadata", JSONB)).c.metadata
 
 # By their beginnings: a column may be called `dev_ops`.
 _OPCLASS = re.compile(r"\b(?:vector|halfvec|bit|sparsevec|jsonb)_\w+_ops\b|\bjsonb_ops\b")
-_CAST = re.compile(r"\b(vector|halfvec|bit|sparsevec)\s*\(\s*(\d+)\s*\)", re.IGNORECASE)
+# The name is quoted where the server's quote_all_identifiers is on.
+_CAST = re.compile(r'\b(vector|halfvec|bit|sparsevec)"?\s*\(\s*(\d+)\s*\)', re.IGNORECASE)
 _MEMORY = re.compile(r"[1-9]\d{0,9} ?(?:kB|MB|GB|TB)")
 _WITH = re.compile(r"\bWITH \(([^)]*)\)")
 

@@ -6,7 +6,8 @@ rows, which an index with that order answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import dropwhile
@@ -17,6 +18,8 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     DateTime,
+    Double,
+    Float,
     Numeric,
     Select,
     Text,
@@ -28,7 +31,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import HSTORE, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import defer, undefer
 from sqlalchemy.types import NullType, TypeEngine
 
@@ -39,7 +42,7 @@ from rowspace.statements.keyed import beginning, number_and_text, text_of, value
 from rowspace.statements.search import Target, Where, key_columns, number, planned_for
 from rowspace.types import stored_type
 
-__all__ = ["After", "Listing", "Part", "parts", "rows", "scroll"]
+__all__ = ["After", "Listing", "Part", "after", "parts", "rows", "scroll"]
 
 M = TypeVar("M")
 By = tuple[ColumnElement[Any], ...]
@@ -141,10 +144,17 @@ def scroll(listing: Listing[M], part: Part, limit: int, where: Where) -> Select[
     )
 
 
+def after(listing: Listing[Any], value: str | None, keys: Sequence[str]) -> After:
+    """Return what a page goes on after, from what `scroll` selects beside its last row."""
+    types = [column.type for column in listing.keys]
+    last = value if listing.key is None else _read(value, listing.key.column.type)
+    return After(last, tuple(str(_read(text, type_)) for text, type_ in zip(keys, types, strict=True)))
+
+
 def rows(listing: Listing[M], where: Where) -> Select[M]:
     """Select every row of a listing, in its order; costs a sort, unless a primary key or a column's index has it."""
     key = listing.key
-    by = () if key is None else _by_value(listing, key) if key.path else (key.expression,)
+    by = () if key is None else _by_value(listing, key) if key.path else key.in_order(key.expression)
     order = [one.desc() if listing.descending else one for one in (*by, *listing.keys)]
     if key is not None and key.nullable:
         order[0] = order[0].nulls_last()
@@ -177,13 +187,10 @@ def _by_column(key: Key) -> tuple[Part, ...]:
             "needs it: give its expression one, as in func.lower(column, type_=Text())."
         )
         raise ConfigurationError(message)
-    if isinstance(stored_type(found.type), HSTORE):
-        # It has an order, but `>` is not the operator of it.
-        message = f"{key.model.__name__}.{key.attribute} is hstore, by which no page can go on: order by another key."
-        raise ConfigurationError(message)
+    by = key.in_order(found)
     if not key.nullable:
-        return (Part(by=(found,), at=at),)
-    return (Part(given=(found,), by=(found,), holds=_is_given, at=at), Part(where=(found.is_(None),)))
+        return (Part(by=by, at=at),)
+    return (Part(given=(found,), by=by, holds=_is_given, at=at), Part(where=(found.is_(None),)))
 
 
 def _by_text(key: Key, text: str | None, *, descending: bool = False) -> By:
@@ -251,10 +258,21 @@ def _json(text: str | None) -> ColumnElement[Any]:
 
 
 def _as_text(column: ColumnElement[Any]) -> ColumnElement[str]:
-    if isinstance(stored_type(column.type), Date | DateTime):
+    stored = stored_type(column.type)
+    if isinstance(stored, Float):
+        # Its bits: of its text the session's extra_float_digits may leave digits out, in JSON too.
+        return func.encode(func.float8send(cast(column, Double)), literal_column("'hex'", Text()), type_=Text())
+    if isinstance(stored, Date | DateTime):
         # By way of JSON: its plain text depends on the session's DateStyle.
         return text_of(func.to_jsonb(column))
     return cast(column, Text)
+
+
+def _read(text: str | None, type_: TypeEngine[Any]) -> str | None:
+    if text is None or not isinstance(stored_type(type_), Float):
+        return text
+    (number,) = struct.unpack(">d", bytes.fromhex(text))
+    return repr(number)
 
 
 def _value(text: str | None, type_: TypeEngine[Any]) -> ColumnElement[Any]:

@@ -1,6 +1,8 @@
-"""A connection whose encoding is not UTF-8, as it is by default in a database of LATIN1: bulk loads and reads."""
+"""A connection whose encoding is not UTF-8, as by default in a database of LATIN1, or whose dates are not ISO's."""
 
 from __future__ import annotations
+
+import datetime as dt
 
 import pytest
 from sqlalchemy import make_url, text
@@ -65,3 +67,23 @@ async def test_what_rowspace_opens_speaks_utf8_whatever_the_database_is_in(new_d
         assert await encoding_of(session) == "UTF8"
         # psycopg reads JSON in UTF-8 alone.
         assert await session.scalar(text("""SELECT '{"où": "là"}'::jsonb""")) == {"où": "là"}
+
+
+@pytest.mark.parametrize(("dates", "intervals"), [("SQL, DMY", "sql_standard"), ("ISO, YMD", "postgres_verbose")])
+async def test_what_rowspace_opens_reads_dates_whatever_their_style_is(new_database, driver, dates, intervals):
+    url = make_url(new_database("", empty=True)).set(drivername=f"postgresql+{driver}")
+    async with AsyncDatabase.open(url) as database, database.begin() as session:
+        for name, style in {"DateStyle": dates, "IntervalStyle": intervals}.items():
+            await session.execute(text(f"ALTER DATABASE {url.database} SET {name} = '{style}'"))
+    written = "SELECT timestamptz '2024-12-31 23:00+00', make_interval(days => -1, hours => 2), date '2024-01-02'"
+    async with AsyncDatabase.open(url) as database:
+        async with database.session() as session:
+            moment, span, day = (await session.execute(text(written))).one()
+        assert (moment.astimezone(dt.UTC), span) == (
+            dt.datetime(2024, 12, 31, 23, tzinfo=dt.UTC),
+            dt.timedelta(days=-1, hours=2),
+        )
+        assert day == dt.date(2024, 1, 2)
+        # Set on the connection, not in the transaction that is rolled back.
+        async with database.session() as session:
+            assert (await session.execute(text(written))).one()[1] == span

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -12,8 +13,8 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from sqlalchemy import ARRAY, BigInteger, DateTime, Text, TypeDecorator, select, text
-from sqlalchemy.dialects.postgresql import DOMAIN, JSONB
+from sqlalchemy import ARRAY, REAL, BigInteger, DateTime, Double, Text, TypeDecorator, select, text
+from sqlalchemy.dialects.postgresql import DOMAIN, HSTORE, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import FacetCount, Stats, Vector
@@ -73,6 +74,24 @@ class Decorated(Base):
     tags: Mapped[Any] = mapped_column(Tags)
     marks: Mapped[Any] = mapped_column(DOMAIN("browsed_marks", ARRAY(Text)))
     at: Mapped[datetime] = mapped_column(Moment, deferred=True)
+    embedding: Mapped[np.ndarray | None] = mapped_column(Vector(2), deferred=True)
+
+
+class Reading(Base):
+    __tablename__ = "browsed_readings"
+
+    at: Mapped[float] = mapped_column(Double, primary_key=True)
+    # By it they are different objects, also where `at` is read with fewer digits.
+    place: Mapped[int] = mapped_column(primary_key=True)
+    small: Mapped[float] = mapped_column(REAL)
+    embedding: Mapped[np.ndarray | None] = mapped_column(Vector(2), deferred=True)
+
+
+class Tagged(Base):
+    __tablename__ = "browsed_tagged"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tags: Mapped[dict[str, str]] = mapped_column(HSTORE, deferred=True)
     embedding: Mapped[np.ndarray | None] = mapped_column(Vector(2), deferred=True)
 
 
@@ -233,6 +252,29 @@ def test_a_cursor_outlives_the_style_of_dates(session, decorated):
     session.execute(text("SET LOCAL datestyle = 'ISO, MDY'"))
     second = decorated.scroll(3, order_by=Decorated.at, cursor=first.cursor)
     assert [row.id for row in [*first.items, *second.items]] == [5, 4, 3, 2, 1, 0]
+
+
+def test_a_cursor_has_every_digit_of_a_number(session):
+    numbers = [0.1, math.nextafter(0.1, 1), math.nextafter(0.1, 0), -math.inf, 1e-30, 3e38, -0.0]
+    session.add_all(Reading(at=number, place=place, small=number) for place, number in enumerate(numbers))
+    session.flush()
+    session.execute(text("SET LOCAL extra_float_digits = 0"))
+    browse = BrowseRepository(session, Reading)
+    for order_by, key in ((None, Reading.at), (Reading.at, Reading.at), (Reading.small, Reading.small)):
+        for descending in (False, True):
+            order = [one.desc() if descending else one for one in (key, Reading.at, Reading.place)]
+            expected = session.scalars(select(Reading.place).order_by(*order))
+            rows = every(browse, 1, order_by=order_by, descending=descending)
+            assert [row.place for row in rows] == [*expected]
+
+
+def test_hstore_has_the_order_of_json(session):
+    session.add_all(Tagged(id=number, tags={"a": str(-number)} if number else {}) for number in range(4))
+    session.flush()
+    browse = BrowseRepository(session, Tagged)
+    rows = every(browse, 1, order_by=Tagged.tags, descending=True)
+    assert [row.id for row in rows] == [3, 2, 1, 0]
+    assert [row.id for row in browse.stream(order_by=Tagged.tags)] == [0, 1, 2, 3]
 
 
 def test_the_embedding_comes_when_asked_for(browse):

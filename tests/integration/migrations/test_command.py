@@ -154,6 +154,12 @@ def test_an_extension_outside_of_the_search_path_is_said_to_be_there(alembic, sc
     assert "search path of this role lacks the schema of the tables or that of the extension vector" in said
 
 
+def test_a_search_path_without_a_schema_is_said_to_be_so(alembic, scratch):
+    nowhere = f"url={scratch.url(query={**scratch.engine.url.query, 'options': '-c search_path='})}"
+    said = alembic.fails("-x", nowhere, "-x", "schema=public", "upgrade", "head")
+    assert "no schema has been selected to create in. The search path of this role has no schema that is there." in said
+
+
 @pytest.mark.parametrize("arguments", [["upgrade", "head"], ["check"]])
 def test_without_a_url_the_command_names_the_ways_to_give_one(alembic, arguments):
     said = alembic.fails(*arguments)

@@ -129,6 +129,8 @@ def test_the_type_that_an_expression_casts_to_counts(dimension, expected):
 def test_casts_are_found_however_they_are_written():
     assert cast_types("CAST(e AS HALFVEC(3))") == cast_types("((e)::halfvec( 3 ))") == [("halfvec", 3)]
     assert cast_types("(binary_quantize(e))::bit(8)") == [("bit", 8)]
+    # As the server writes it where quote_all_identifiers is on.
+    assert cast_types('(("e")::"public"."vector"(3))') == [("vector", 3)]
     assert cast_types("lower(name)") == []
 
 

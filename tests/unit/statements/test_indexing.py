@@ -88,6 +88,11 @@ def test_lists_come_before_the_condition():
             {"definition": "(embedding)::vector(8)", "opclass": "vector_l2_ops"},
             ["operator class is vector_l2_ops, not bit_hamming_ops", "cast is vector(8), not bit(8)"],
         ),
+        # As the server writes it where quote_all_identifiers is on.
+        (
+            {"definition": '(("embedding")::"public"."vector"(8))', "opclass": "vector_l2_ops"},
+            ["operator class is vector_l2_ops, not bit_hamming_ops", "cast is vector(8), not bit(8)"],
+        ),
     ],
 )
 def test_how_an_index_differs(changes, words):

@@ -119,11 +119,11 @@ def test_pages_by_an_expression_need_its_type():
     assert sql(rows(listing, [])).endswith("NULLS LAST, rows.id")
 
 
-def test_pages_by_hstore_are_refused_at_the_first():
+def test_hstore_has_the_order_of_json_as_it_has_no_comparison_of_its_own():
     listing = Listing(Target(Row, "embedding", Distance.COSINE), Key(Row, "labels"))
-    with pytest.raises(ConfigurationError, match=r"Row\.labels is hstore, by which no page can go on"):
-        pages(listing)
-    assert sql(rows(listing, [])).endswith("ORDER BY rows.labels, rows.id")
+    (page,) = pages(listing)
+    assert page.endswith(" ORDER BY CAST(rows.labels AS JSONB), rows.id LIMIT 3")
+    assert sql(rows(listing, [])).endswith(" ORDER BY CAST(rows.labels AS JSONB), rows.id")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from rowspace.repositories.subjects import Where, rows_of
 from rowspace.results import FacetCount, Page, Stats
 from rowspace.settings import check_count
 from rowspace.statements import browse, listing as listings
-from rowspace.statements.listing import After, Listing
+from rowspace.statements.listing import Listing
 
 __all__ = ["AsyncBrowseRepository"]
 
@@ -96,7 +96,7 @@ class AsyncBrowseRepository(Generic[M]):
                 if len(rows) > limit:
                     break
         page = rows[:limit]
-        more = write_cursor(listing, After(page[-1][1], tuple(page[-1][2:]))) if len(rows) > limit else None
+        more = write_cursor(listing, listings.after(listing, page[-1][1], page[-1][2:])) if len(rows) > limit else None
         return Page([row[0] for row in page], more)
 
     async def stream(

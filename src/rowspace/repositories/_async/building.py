@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm.attributes import set_committed_value
 
 from rowspace.diagnosis import IndexStatus, WatchBuild
-from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_errors
+from rowspace.errors import CollectionNotFound, ConfigurationError, mapped_errors, sqlstate_of
 from rowspace.models import Collection, Document
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.background import arun_watched, line_of
@@ -45,6 +45,9 @@ __all__ = ["AsyncIndexBuilder"]
 
 #: Seconds between two looks at a build, and calls of `progress`.
 _EVERY = 0.5
+
+#: The SQLSTATEs of who may not build, and of a server that only reads: nothing was begun.
+_REFUSED = {"42501", "25006"}
 
 
 class AsyncIndexBuilder:
@@ -314,7 +317,7 @@ class AsyncIndexBuilder:
                 every=_EVERY,
             )
         except BaseException as error:
-            if step.builds:
+            if step.builds and sqlstate_of(getattr(error, "orig", None)) not in _REFUSED:
                 error.add_note(
                     f"The build of {step.index} did not finish and may have left it INVALID: `rowspace index repair` "
                     "or IndexBuilder.repair() mends that."

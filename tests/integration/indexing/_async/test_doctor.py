@@ -69,6 +69,27 @@ async def test_a_collection_with_its_index_is_well(session, vectors):
     assert about(await AsyncDoctor(session).check(recall=0.5, queries=5), documents) == {}
 
 
+async def test_a_partition_that_was_detached_is_found_and_attached(session, vectors):
+    documents = await fill(session, vectors[:3], None)
+    table = documents.collection.partition
+    await session.execute(text(f"ALTER TABLE documents DETACH PARTITION {table}"))
+    assert await documents.nearest(vectors[0], 3, exact=True) == []
+    found = about(await AsyncDoctor(session).check(), documents)
+    assert found.keys() == {"detached-partition"}
+    await session.execute(text(found["detached-partition"].fix))
+    assert len(await documents.nearest(vectors[0], 3, exact=True)) == 3
+    assert about(await AsyncDoctor(session).check(), documents) == {}
+
+
+async def test_an_extension_that_the_search_path_lacks_is_found(session):
+    await session.execute(text("CREATE SCHEMA hides"))
+    await session.execute(text("ALTER EXTENSION vector SET SCHEMA hides"))
+    (finding,) = [one for one in await AsyncDoctor(session).check() if one.subject == "vector"]
+    assert (finding.severity, "is in the schema hides, which is not in this role's" in finding.what) == ("error", True)
+    await session.execute(text("SET LOCAL search_path = public, hides"))
+    assert "vector" not in {one.subject for one in await AsyncDoctor(session).check()}
+
+
 async def test_tables_of_the_same_name_in_another_schema_are_somebody_elses(session):
     table = (await fill(session, [], HNSW())).collection.partition
     # Before `public` by name, as the facts come.

@@ -70,6 +70,27 @@ def test_a_collection_with_its_index_is_well(session, vectors):
     assert about(Doctor(session).check(recall=0.5, queries=5), documents) == {}
 
 
+def test_a_partition_that_was_detached_is_found_and_attached(session, vectors):
+    documents = fill(session, vectors[:3], None)
+    table = documents.collection.partition
+    session.execute(text(f"ALTER TABLE documents DETACH PARTITION {table}"))
+    assert documents.nearest(vectors[0], 3, exact=True) == []
+    found = about(Doctor(session).check(), documents)
+    assert found.keys() == {"detached-partition"}
+    session.execute(text(found["detached-partition"].fix))
+    assert len(documents.nearest(vectors[0], 3, exact=True)) == 3
+    assert about(Doctor(session).check(), documents) == {}
+
+
+def test_an_extension_that_the_search_path_lacks_is_found(session):
+    session.execute(text("CREATE SCHEMA hides"))
+    session.execute(text("ALTER EXTENSION vector SET SCHEMA hides"))
+    (finding,) = [one for one in Doctor(session).check() if one.subject == "vector"]
+    assert (finding.severity, "is in the schema hides, which is not in this role's" in finding.what) == ("error", True)
+    session.execute(text("SET LOCAL search_path = public, hides"))
+    assert "vector" not in {one.subject for one in Doctor(session).check()}
+
+
 def test_tables_of_the_same_name_in_another_schema_are_somebody_elses(session):
     table = (fill(session, [], HNSW())).collection.partition
     # Before `public` by name, as the facts come.
