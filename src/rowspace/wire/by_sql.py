@@ -6,6 +6,7 @@ what is read. A type that encrypts in the server has both, as has a geometry.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import BindParameter, Column, ColumnElement, bindparam, literal_column
@@ -52,5 +53,7 @@ def _text_of(expression: ColumnElement[Any], column: Column[Any], instead: str) 
     return str(made)
 
 
+# Kept, and with it what it knows of each type: a load of a few rows asks for every column.
+@cache
 def _dialect() -> Any:
     return postgresql.psycopg.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
