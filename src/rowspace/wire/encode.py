@@ -26,6 +26,7 @@ from sqlalchemy.dialects import postgresql
 
 from rowspace import vectors
 from rowspace.errors import InvalidRow, InvalidText, RowspaceError
+from rowspace.statements.identifiers import DIALECT
 from rowspace.statements.write import StagedColumn
 from rowspace.types import Vector, VectorType, on_postgresql, vector_type_of
 from rowspace.wire.by_sql import stored_by
@@ -138,6 +139,8 @@ def literal_of(column: Column[Any], value: Any, *, schemas: Mapping[str | None, 
 
 def ddl_of(type_: types.TypeEngine[Any], schemas: Mapping[str | None, str | None]) -> str:
     """Return a type as DDL; arguments as in `encoder_of`."""
+    if not schemas:
+        return type_.compile(DIALECT)
     dialect: Any = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
     dialect.identifier_preparer.schema_for_object = lambda named: schemas.get(named.schema, named.schema)
     return type_.compile(dialect)
