@@ -99,7 +99,7 @@ def encoder_of(
     if encode is not None:
         # No cast takes a collation, and beside that of the target the default one does not count.
         staged_as = _COLLATION.sub("", ddl_of(type_, schemas))
-        staged = StagedColumn(str(column.name), staged_as, stored_by=stored_by(column, type_))
+        staged = StagedColumn(str(column.name), staged_as, stored_by=stored_by(column, type_, schemas))
         return ColumnEncoder(staged, encode, encodes_none, _many_of(type_))
     return ColumnEncoder(_as_text(column, type_, schemas), _text_encoder(type_, endless=endless), encodes_none)
 
@@ -112,7 +112,7 @@ def _type_of(column: Column[Any]) -> types.TypeEngine[Any]:
 def _as_text(
     column: Column[Any], type_: types.TypeEngine[Any], schemas: Mapping[str | None, str | None]
 ) -> StagedColumn:
-    around = stored_by(column, type_)
+    around = stored_by(column, type_, schemas)
     if around is not None:
         return StagedColumn(str(column.name), "TEXT", stored_by=around)
     # An explicit cast to a domain cuts what is too long for the type that it is over: that of an INSERT does not.

@@ -13,10 +13,12 @@ from sqlalchemy import (
     Double,
     Integer,
     Interval,
+    LargeBinary,
     String,
     Text,
     TypeDecorator,
     Uuid,
+    cast,
     func,
     literal_column,
     null,
@@ -67,6 +69,24 @@ class Doubled(TypeDecorator):
         return bindvalue * literal_column("2")
 
 
+class Digest(TypeDecorator):
+    """Bytes, of which the server has a function for text too."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def bind_expression(self, bindvalue):
+        return cast(func.md5(bindvalue), LargeBinary)
+
+
+class Absolute(TypeDecorator):
+    impl = Double
+    cache_ok = True
+
+    def bind_expression(self, bindvalue):
+        return func.abs(bindvalue)
+
+
 class Sealed(TypeDecorator):
     """Text under a key that is a parameter of each statement."""
 
@@ -93,6 +113,8 @@ COLUMNS = {
     "known": Known(),
     "turned": Turned(),
     "doubled": Doubled(),
+    "digest": Digest(),
+    "absolute": Absolute(),
     "of_domain": DOMAIN("short_text", String(3)),
     "bits_of_domain": DOMAIN("two_bits", BIT(2)),
     "local": DateTime(),
@@ -152,6 +174,8 @@ SAME = [
     ("known", "x"),
     ("turned", "a%b"),
     ("doubled", 4),
+    ("digest", b"a\\b"),
+    ("absolute", -0.5),
     ("of_domain", "abc"),
     # One that the clocks leave out, and of those with a zone one that is the day before.
     ("local", dt.datetime(2024, 3, 31, 2, 30)),  # noqa: DTZ001

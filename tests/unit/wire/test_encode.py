@@ -30,6 +30,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     Uuid,
+    cast,
     types,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSON, JSONB
@@ -37,6 +38,15 @@ from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSON, JSONB
 from rowspace import Bit, HalfVector, SparseVector, Vector
 from rowspace.errors import DimensionMismatch, InvalidRow, InvalidText, InvalidVector
 from rowspace.wire.encode import EncodedRows, encoder_of
+
+
+class CastingArray(ARRAY):
+    """As SQLAlchemy's manual had it for drivers that did not cast arrays of enumerations by themselves."""
+
+    cache_ok = True
+
+    def bind_expression(self, bindvalue):
+        return cast(bindvalue, self)
 
 
 def decode(stream):
@@ -239,6 +249,8 @@ def test_an_enum_of_a_translated_schema_is_cast_there():
     assert encoder_of(Column("c", own), schemas={None: "My"}).staged.cast_to == "own.mood"
     assert encoder_of(Column("c", own), schemas={"own": "tenant"}).staged.cast_to == "tenant.mood"
     assert encoder_of(Column("c", ARRAY(Enum(Mood, name="mood"))), schemas={None: "My"}).staged.cast_to == '"My".mood[]'
+    made = encoder_of(Column("c", CastingArray(own)), schemas={"own": "tenant"}).staged.value("staged")
+    assert made == "CAST(staged AS tenant.mood[])"
 
 
 # What cannot be stored
