@@ -9,7 +9,7 @@ function on the dialect that wraps the bytes for its driver.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from numbers import Integral
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -489,6 +489,7 @@ def is_jsonb(type_: TypeEngine[Any]) -> bool:
     return isinstance(stored_type(type_), postgresql.JSONB)
 
 
+@lru_cache(1)
 def psycopg_dialect() -> Any:
     """Return the dialect by whose rules the types process their values."""
     return postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]

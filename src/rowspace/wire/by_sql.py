@@ -16,6 +16,7 @@ from sqlalchemy.types import TypeEngine
 
 from rowspace.errors import ConfigurationError
 from rowspace.statements.identifiers import VALUE
+from rowspace.types import psycopg_dialect
 
 __all__ = ["read_by", "stored_by"]
 
@@ -31,9 +32,8 @@ def stored_by(column: Column[Any], type_: TypeEngine[Any], schemas: Schemas) -> 
         ConfigurationError: it has parameters of its own.
     """
     value: BindParameter[Any] = bindparam(VALUE[1:], type_=type_)
-    if type_.dialect_impl(_dialect()).bind_expression(value) is None:
-        return None
-    return _text_of(value, column, schemas, "write such rows with add_all()")
+    expression = type_.dialect_impl(psycopg_dialect()).bind_expression(value)
+    return None if expression is None else _text_of(expression, column, schemas, "write such rows with add_all()")
 
 
 def read_by(column: Column[Any], type_: TypeEngine[Any], schemas: Schemas) -> str | None:
@@ -44,14 +44,17 @@ def read_by(column: Column[Any], type_: TypeEngine[Any], schemas: Schemas) -> st
     Raises:
         ConfigurationError: it has parameters of its own.
     """
-    # Any other than psycopg's marks of a parameter leaves a `%` as it is.
-    expression = type_.dialect_impl(_dialect()).column_expression(literal_column(VALUE, type_))
+    expression = type_.dialect_impl(psycopg_dialect()).column_expression(literal_column(VALUE, type_))
     return None if expression is None else _text_of(expression, column, schemas, "read such a column by a select()")
 
 
 def _text_of(expression: ColumnElement[Any], column: Column[Any], schemas: Schemas, instead: str) -> str:
     made: Any = expression.compile(
-        dialect=_dialect(), schema_translate_map=dict(schemas) or None, render_schema_translate=bool(schemas)
+        dialect=_dialect(),
+        schema_translate_map=dict(schemas) or None,
+        render_schema_translate=bool(schemas),
+        # It is the expression of the value within.
+        compile_kwargs={"skip_bind_expression": True},
     )
     if made.params.keys() - {VALUE[1:]}:
         message = (
@@ -65,5 +68,5 @@ def _text_of(expression: ColumnElement[Any], column: Column[Any], schemas: Schem
 @lru_cache(1)
 def _dialect() -> Any:
     # asyncpg's casts each value to its type; psycopg sends numbers, booleans and bytes as what they are in Python,
-    # which in the text of a staging table is not known.
+    # which in the text of a staging table is not known. And of named marks none is a `%`, which would come out doubled.
     return postgresql.asyncpg.dialect(paramstyle="named")  # type: ignore[no-untyped-call]

@@ -31,6 +31,7 @@ from sqlalchemy import (
     TypeDecorator,
     Uuid,
     cast,
+    func,
     types,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSON, JSONB
@@ -40,13 +41,19 @@ from rowspace.errors import DimensionMismatch, InvalidRow, InvalidText, InvalidV
 from rowspace.wire.encode import EncodedRows, encoder_of
 
 
-class CastingArray(ARRAY):
-    """As SQLAlchemy's manual had it for drivers that did not cast arrays of enumerations by themselves."""
-
+class Moods(TypeDecorator):
+    impl = ARRAY(Enum("good", name="mood", schema="own"))
     cache_ok = True
 
     def bind_expression(self, bindvalue):
-        return cast(bindvalue, self)
+        return cast(bindvalue, self.impl_instance)
+
+
+class Summed(LargeBinary):
+    """No decorator: a dialect that has a LargeBinary of its own makes one of it, which asyncpg's does."""
+
+    def bind_expression(self, bindvalue):
+        return func.md5(bindvalue)
 
 
 def decode(stream):
@@ -249,8 +256,12 @@ def test_an_enum_of_a_translated_schema_is_cast_there():
     assert encoder_of(Column("c", own), schemas={None: "My"}).staged.cast_to == "own.mood"
     assert encoder_of(Column("c", own), schemas={"own": "tenant"}).staged.cast_to == "tenant.mood"
     assert encoder_of(Column("c", ARRAY(Enum(Mood, name="mood"))), schemas={None: "My"}).staged.cast_to == '"My".mood[]'
-    made = encoder_of(Column("c", CastingArray(own)), schemas={"own": "tenant"}).staged.value("staged")
-    assert made == "CAST(staged AS tenant.mood[])"
+    made = encoder_of(Column("c", Moods()), schemas={"own": "tenant"}).staged.value("staged")
+    assert made == "CAST(staged::tenant.mood[] AS tenant.mood[])"
+
+
+def test_what_is_around_a_value_is_around_one_of_its_type():
+    assert encoder_of(Column("c", Summed())).staged.value("staged") == "md5(staged::BYTEA)"
 
 
 # What cannot be stored
