@@ -87,6 +87,19 @@ class Absolute(TypeDecorator):
         return func.abs(bindvalue)
 
 
+class Local(TypeDecorator):
+    impl = DateTime
+    cache_ok = True
+
+
+class Minute(TypeDecorator):
+    impl = DateTime
+    cache_ok = True
+
+    def bind_expression(self, bindvalue):
+        return func.date_trunc(literal_column("'minute'"), cast(bindvalue, DateTime))
+
+
 class Sealed(TypeDecorator):
     """Text under a key that is a parameter of each statement."""
 
@@ -118,6 +131,8 @@ COLUMNS = {
     "of_domain": DOMAIN("short_text", String(3)),
     "bits_of_domain": DOMAIN("two_bits", BIT(2)),
     "local": DateTime(),
+    "local_decorated": Local(),
+    "local_minute": Minute(),
     "day": Date(),
     "days": ARRAY(Date),
     "period": DATERANGE(),
@@ -179,7 +194,7 @@ SAME = [
     ("of_domain", "abc"),
     # One that the clocks leave out, and of those with a zone one that is the day before.
     ("local", dt.datetime(2024, 3, 31, 2, 30)),  # noqa: DTZ001
-    ("local", NOON),
+    *((name, NOON) for name in ("local", "local_decorated", "local_minute")),
     ("local", NOON.replace(hour=1, microsecond=5)),
     # To asyncpg they are infinite.
     *(("local", end.replace(tzinfo=None)) for end in ENDS),
@@ -204,7 +219,7 @@ async def stored(session, name, id_):
 
 @pytest.mark.parametrize(("name", "value"), SAME, ids=str)
 async def test_a_value_is_stored_as_the_session_stores_it(session, driver, name, value):
-    if driver == "asyncpg" and name == "local" and value.tzinfo:
+    if driver == "asyncpg" and name.startswith("local") and value.tzinfo:
         # Which takes none with a zone: here it is as with the others.
         expected = (str(value.astimezone(dt.UTC).replace(tzinfo=None) + dt.timedelta(hours=2)), False)
     else:
