@@ -253,6 +253,9 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
     },
     SchemaNotReady: {
         "42P01": None,
+        '3F000 schema "': (
+            "Create it, or correct its name: a model, `Database(schema=...)` or a `schema_translate_map` has it."
+        ),
         "3F000": (
             "The search path of this role has no schema that is there. ALTER ROLE ... SET search_path = public; where "
             "the extension's is, and that of the tables where they have one."

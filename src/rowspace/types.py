@@ -9,7 +9,7 @@ function on the dialect that wraps the bytes for its driver.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from numbers import Integral
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -489,8 +489,12 @@ def is_jsonb(type_: TypeEngine[Any]) -> bool:
     return isinstance(stored_type(type_), postgresql.JSONB)
 
 
+@cache
 def psycopg_dialect() -> Any:
-    """Return the dialect by whose rules the types process their values."""
+    """Return the dialect by whose rules the types process their values.
+
+    It is one, as it keeps what it knows of each type: a load of a few rows asks for every column.
+    """
     return postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
 
 

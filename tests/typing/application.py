@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any, Generic, TypeVar, Unpack, assert_type
 
 import numpy as np
+import pgvector
 import polars as pl
 from numpy.typing import NDArray
 from sqlalchemy import or_, select
@@ -153,12 +154,14 @@ def of_services(database: Database, embedder: Embedder) -> None:
     documents.add("news", rows, progress=one_more)
     assert_type(documents.search("news", "apples", k=3, mode="mmr", filter={"year": 1}), list[SearchHit])
     documents.search("news", np.zeros(3))
+    documents.search("news", pgvector.HalfVector([1, 0, 0]))
     documents.search("news", SearchRequest(vector=np.zeros(3)))
     documents.search("news", "apples", limit=3)  # type: ignore[call-arg]
     documents.search("news", "apples", k="3")  # type: ignore[arg-type]
     documents.search("news", 3)  # type: ignore[arg-type]
     searches = SearchService(database, embedder)
     assert_type(searches.search_many("news", ["apples", [1, 0, 0], np.zeros(3)]), list[list[SearchHit]])
+    searches.search_many("news", ["apples", pgvector.Vector([1, 0, 0])])
     searches.search_many("news", np.zeros((2, 3)), k=3)
     searches.search_many("news", ["apples"], text="pears")  # type: ignore[call-arg]
 

@@ -73,6 +73,11 @@ def test_words_are_known_behind_the_class_that_sqlalchemy_20_puts_in_front_of_th
     assert str(error).startswith("cached statement plan is invalid")
 
 
+def test_a_schema_that_is_not_there_is_no_fault_of_the_search_path():
+    assert "search path" not in str(map_error(wrapped('schema "tenant" does not exist', "3F000")))
+    assert "search path" in str(map_error(wrapped("no schema has been selected to create in", "3F000")))
+
+
 def test_a_key_that_comes_twice_is_told_from_a_subquery_of_several_rows():
     twice = "ON CONFLICT DO UPDATE command cannot affect row a second time"
     assert type(map_error(wrapped(twice, "21000"))) is errors.InvalidRow

@@ -68,7 +68,7 @@ def session_of(given: Any, kind: type[S]) -> S:
         ConfigurationError: it is one of the other side, or what sessions are made by; or it spreads over several
             databases.
     """
-    if isinstance(getattr(given, "sync_session", given), ShardedSession):
+    if issubclass(_class_of(given), ShardedSession):
         # SQLAlchemy appends the rows of one to those of another: neither sorted nor counted as one.
         message = "A ShardedSession is of several databases: search each in a Session of its own, and merge the hits."
         raise ConfigurationError(message)
@@ -82,6 +82,16 @@ def session_of(given: Any, kind: type[S]) -> S:
             )
             raise ConfigurationError(message)
     return cast("S", given)
+
+
+def _class_of(session: Any) -> Any:
+    """Return the class of the sync session within; of a scoped one, which may have none yet, of those that it makes."""
+    if not isinstance(session, scoped_session | async_scoped_session):
+        return getattr(session, "sync_session", session).__class__
+    # Any other function may make them as well.
+    factory: Any = session.session_factory
+    made = getattr(factory, "class_", object)
+    return getattr(factory, "kw", {}).get("sync_session_class", getattr(made, "sync_session_class", made))
 
 
 def several(given: G, what: str) -> G:

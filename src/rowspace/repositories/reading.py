@@ -92,7 +92,7 @@ def plan_columns(subject: Subject[Any], schemas: Schemas, *, selects: bool, attr
         if name not in columns:
             message = f"{subject.target.model.__name__} has no column {name!r}; it has {', '.join(columns)}."
             raise ConfigurationError(message)
-    exported = tuple(export_column(columns[name]) for name in attributes)
+    exported = tuple(export_column(columns[name], schemas) for name in attributes)
     return Reading(_export(subject, schemas, exported, selects=selects), _keys(subject))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, Protocol, TypeAlias, TypedDict
 
 from numpy.typing import NDArray
 
@@ -14,11 +14,22 @@ from rowspace.settings import DEFAULT_EF_SEARCH, SearchSettings
 
 __all__ = ["Queries", "Query", "SearchKeywords", "SharedKeywords", "is_plain", "request_of", "search_options"]
 
+
+class ToNumpy(Protocol):
+    """What has its numbers as an array, such as a vector of pgvector's."""
+
+    def to_numpy(self) -> NDArray[Any]:
+        """Return them."""
+
+
+#: What is searched by.
+Numbers: TypeAlias = Embedding | ToNumpy
+
 #: What is searched for.
-Query: TypeAlias = SearchRequest | str | Embedding
+Query: TypeAlias = SearchRequest | str | Numbers
 
 #: Texts, vectors or both, or a matrix with a vector in each row.
-Queries: TypeAlias = Sequence[str | Embedding] | NDArray[Any]
+Queries: TypeAlias = Sequence[str | Numbers] | NDArray[Any]
 
 
 class SharedKeywords(TypedDict, total=False):
@@ -42,7 +53,7 @@ class SearchKeywords(SharedKeywords, total=False):
     """The fields of a `SearchRequest` as keywords."""
 
     text: str | None
-    vector: Embedding | None
+    vector: Numbers | None
 
 
 def request_of(query: Any, options: Mapping[str, Any]) -> SearchRequest:

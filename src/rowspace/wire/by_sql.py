@@ -6,8 +6,9 @@ what is read. A type that encrypts in the server has both, as has a geometry.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import BindParameter, Column, ColumnElement, bindparam, literal_column
 from sqlalchemy.dialects import postgresql
@@ -15,35 +16,46 @@ from sqlalchemy.types import TypeEngine
 
 from rowspace.errors import ConfigurationError
 from rowspace.statements.identifiers import VALUE
+from rowspace.types import psycopg_dialect
 
 __all__ = ["read_by", "stored_by"]
 
+Schemas: TypeAlias = Mapping[str | None, str | None]
 
-def stored_by(column: Column[Any], type_: TypeEngine[Any]) -> str | None:
+
+def stored_by(column: Column[Any], type_: TypeEngine[Any], schemas: Schemas) -> str | None:
     """Return the SQL of what is stored, with `VALUE` for a value, as a session sends it; None where it is the value.
+
+    `schemas` is what stands for the schemas that it names.
 
     Raises:
         ConfigurationError: it has parameters of its own.
     """
     value: BindParameter[Any] = bindparam(VALUE[1:], type_=type_)
-    if type_.dialect_impl(_dialect()).bind_expression(value) is None:
-        return None
-    return _text_of(value, column, "write such rows with add_all()")
+    expression = type_.dialect_impl(psycopg_dialect()).bind_expression(value)
+    return None if expression is None else _text_of(expression, column, schemas, "write such rows with add_all()")
 
 
-def read_by(column: Column[Any], type_: TypeEngine[Any]) -> str | None:
+def read_by(column: Column[Any], type_: TypeEngine[Any], schemas: Schemas) -> str | None:
     """Return the SQL of what is read, with `VALUE` for what is stored; None where it is what is stored.
+
+    `schemas` is what stands for the schemas that it names.
 
     Raises:
         ConfigurationError: it has parameters of its own.
     """
-    # Any other than psycopg's marks of a parameter leaves a `%` as it is.
-    expression = type_.dialect_impl(_dialect()).column_expression(literal_column(VALUE, type_))
-    return None if expression is None else _text_of(expression, column, "read such a column by a select()")
+    expression = type_.dialect_impl(psycopg_dialect()).column_expression(literal_column(VALUE, type_))
+    return None if expression is None else _text_of(expression, column, schemas, "read such a column by a select()")
 
 
-def _text_of(expression: ColumnElement[Any], column: Column[Any], instead: str) -> str:
-    made: Any = expression.compile(dialect=_dialect())
+def _text_of(expression: ColumnElement[Any], column: Column[Any], schemas: Schemas, instead: str) -> str:
+    made: Any = expression.compile(
+        dialect=_dialect(),
+        schema_translate_map=dict(schemas) or None,
+        render_schema_translate=bool(schemas),
+        # It is the expression of the value within.
+        compile_kwargs={"skip_bind_expression": True},
+    )
     if made.params.keys() - {VALUE[1:]}:
         message = (
             f"The type of {column} puts each value into an SQL expression with parameters of its own, such as a key, "
@@ -53,7 +65,8 @@ def _text_of(expression: ColumnElement[Any], column: Column[Any], instead: str) 
     return str(made)
 
 
-# Kept, and with it what it knows of each type: a load of a few rows asks for every column.
 @cache
 def _dialect() -> Any:
-    return postgresql.psycopg.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+    # asyncpg's casts each value to its type; psycopg sends numbers, booleans and bytes as what they are in Python,
+    # which in the text of a staging table is not known. And of named marks none is a `%`, which would come out doubled.
+    return postgresql.asyncpg.dialect(paramstyle="named")  # type: ignore[no-untyped-call]

@@ -84,14 +84,14 @@ def kind_of(type_: types.TypeEngine[Any]) -> Kind:
     return found or Kind.TEXT
 
 
-def export_column(column: Column[Any]) -> ExportColumn:
-    """Return the column of an export, which comes as its kind.
+def export_column(column: Column[Any], schemas: Mapping[str | None, str | None]) -> ExportColumn:
+    """Return the column of an export, which comes as its kind; `schemas` is what stands for those that its type names.
 
     Raises:
         ConfigurationError: its type puts each value into SQL that has parameters of its own.
     """
     kind, type_ = kind_of(column.type), on_postgresql(column.type)
-    around = read_by(column, type_) if isinstance(type_, types.TypeDecorator) else None
+    around = read_by(column, type_, schemas) if isinstance(type_, types.TypeDecorator) else None
     as_text = kind in {Kind.JSON, Kind.ARRAY, Kind.DECIMAL}
     cast = "text" if as_text else kind.value
     return ExportColumn(str(column.name), cast, by_json=kind is Kind.ARRAY, read_by=around)

@@ -28,7 +28,7 @@ from rowspace import vectors
 from rowspace.errors import InvalidRow, InvalidText, RowspaceError
 from rowspace.statements.identifiers import DIALECT
 from rowspace.statements.write import StagedColumn
-from rowspace.types import Vector, VectorType, on_postgresql, vector_type_of
+from rowspace.types import Vector, VectorType, on_postgresql, stored_type, vector_type_of
 from rowspace.wire.by_sql import stored_by
 from rowspace.wire.values import all_json_bytes, json_bytes, to_text
 
@@ -100,7 +100,7 @@ def encoder_of(
     if encode is not None:
         # No cast takes a collation, and beside that of the target the default one does not count.
         staged_as = _COLLATION.sub("", ddl_of(type_, schemas))
-        staged = StagedColumn(str(column.name), staged_as, stored_by=stored_by(column, type_))
+        staged = StagedColumn(str(column.name), staged_as, stored_by=stored_by(column, type_, schemas))
         return ColumnEncoder(staged, encode, encodes_none, _many_of(type_))
     return ColumnEncoder(_as_text(column, type_, schemas), _text_encoder(type_, endless=endless), encodes_none)
 
@@ -113,14 +113,14 @@ def _type_of(column: Column[Any]) -> types.TypeEngine[Any]:
 def _as_text(
     column: Column[Any], type_: types.TypeEngine[Any], schemas: Mapping[str | None, str | None]
 ) -> StagedColumn:
-    around = stored_by(column, type_)
-    if around is not None:
-        return StagedColumn(str(column.name), "TEXT", stored_by=around)
+    stored, around = stored_type(type_), stored_by(column, type_, schemas)
+    is_local = isinstance(stored, types.DateTime) and not stored.timezone
     # An explicit cast to a domain cuts what is too long for the type that it is over: that of an INSERT does not.
     while isinstance(type_, postgresql.DOMAIN):
         type_ = type_.data_type
-    is_local = isinstance(type_, types.DateTime) and not type_.timezone
-    return StagedColumn(str(column.name), "TEXT", _uncut(ddl_of(type_, schemas)), is_local=is_local)
+    # What is around a value casts it to what it is of.
+    cast_to = _uncut(ddl_of(type_, schemas)) if around is None or is_local else None
+    return StagedColumn(str(column.name), "TEXT", cast_to, is_local=is_local, stored_by=around)
 
 
 def literal_of(column: Column[Any], value: Any, *, schemas: Mapping[str | None, str | None], endless: bool) -> str:

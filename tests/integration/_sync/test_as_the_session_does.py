@@ -14,10 +14,12 @@ from sqlalchemy import (
     Double,
     Integer,
     Interval,
+    LargeBinary,
     String,
     Text,
     TypeDecorator,
     Uuid,
+    cast,
     func,
     literal_column,
     null,
@@ -68,6 +70,37 @@ class Doubled(TypeDecorator):
         return bindvalue * literal_column("2")
 
 
+class Digest(TypeDecorator):
+    """Bytes, of which the server has a function for text too."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def bind_expression(self, bindvalue):
+        return cast(func.md5(bindvalue), LargeBinary)
+
+
+class Absolute(TypeDecorator):
+    impl = Double
+    cache_ok = True
+
+    def bind_expression(self, bindvalue):
+        return func.abs(bindvalue)
+
+
+class Local(TypeDecorator):
+    impl = DateTime
+    cache_ok = True
+
+
+class Minute(TypeDecorator):
+    impl = DateTime
+    cache_ok = True
+
+    def bind_expression(self, bindvalue):
+        return func.date_trunc(literal_column("'minute'"), cast(bindvalue, DateTime))
+
+
 class Sealed(TypeDecorator):
     """Text under a key that is a parameter of each statement."""
 
@@ -94,9 +127,13 @@ COLUMNS = {
     "known": Known(),
     "turned": Turned(),
     "doubled": Doubled(),
+    "digest": Digest(),
+    "absolute": Absolute(),
     "of_domain": DOMAIN("short_text", String(3)),
     "bits_of_domain": DOMAIN("two_bits", BIT(2)),
     "local": DateTime(),
+    "local_decorated": Local(),
+    "local_minute": Minute(),
     "day": Date(),
     "days": ARRAY(Date),
     "period": DATERANGE(),
@@ -153,10 +190,12 @@ SAME = [
     ("known", "x"),
     ("turned", "a%b"),
     ("doubled", 4),
+    ("digest", b"a\\b"),
+    ("absolute", -0.5),
     ("of_domain", "abc"),
     # One that the clocks leave out, and of those with a zone one that is the day before.
     ("local", dt.datetime(2024, 3, 31, 2, 30)),  # noqa: DTZ001
-    ("local", NOON),
+    *((name, NOON) for name in ("local", "local_decorated", "local_minute")),
     ("local", NOON.replace(hour=1, microsecond=5)),
     # To asyncpg they are infinite.
     *(("local", end.replace(tzinfo=None)) for end in ENDS),
@@ -181,7 +220,7 @@ def stored(session, name, id_):
 
 @pytest.mark.parametrize(("name", "value"), SAME, ids=str)
 def test_a_value_is_stored_as_the_session_stores_it(session, driver, name, value):
-    if driver == "asyncpg" and name == "local" and value.tzinfo:
+    if driver == "asyncpg" and name.startswith("local") and value.tzinfo:
         # Which takes none with a zone: here it is as with the others.
         expected = (str(value.astimezone(dt.UTC).replace(tzinfo=None) + dt.timedelta(hours=2)), False)
     else:

@@ -70,14 +70,33 @@ def test_a_session_is_no_async_one(given):
     assert session_of(given, Session) is given
 
 
-def test_a_session_of_several_databases_is_refused():
+SHARDS = {"shards": {"a": ENGINE}, **dict.fromkeys(("shard_chooser", "identity_chooser", "execute_chooser"), str)}
+
+
+class AsyncSharded(AsyncSession):
+    sync_session_class = ShardedSession
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        (ShardedSession(**SHARDS), Session),
+        (scoped_session(sessionmaker(class_=ShardedSession, **SHARDS)), Session),
+        (AsyncSession(sync_session_class=ShardedSession, **SHARDS), AsyncSession),
+        (async_scoped_session(async_sessionmaker(sync_session_class=ShardedSession, **SHARDS), str), AsyncSession),
+        (async_scoped_session(async_sessionmaker(class_=AsyncSharded, **SHARDS), str), AsyncSession),
+    ],
+    ids=["sync", "scoped", "async", "async scoped", "async scoped of a class"],
+)
+def test_a_session_of_several_databases_is_refused(given, kind):
     """Of each the k nearest came one after the other, and the rows of the first were counted as all."""
-    choosers = dict.fromkeys(("shard_chooser", "identity_chooser", "execute_chooser"), str)
     with pytest.raises(ConfigurationError, match="A ShardedSession is of several databases"):
-        session_of(ShardedSession(shards={"a": ENGINE}, **choosers), Session)
-    spread = AsyncSession(sync_session_class=ShardedSession, shards={"a": ENGINE}, **choosers)
-    with pytest.raises(ConfigurationError, match="A ShardedSession is of several databases"):
-        session_of(spread, AsyncSession)
+        session_of(given, kind)
+
+
+def test_a_scoped_session_makes_none_to_be_looked_at():
+    given = scoped_session(lambda: pytest.fail("it was called"))
+    assert session_of(given, Session) is given
 
 
 @pytest.mark.parametrize(

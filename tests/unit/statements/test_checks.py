@@ -117,7 +117,7 @@ def test_nothing_is_found_where_all_is_well():
             "missing-table",
             "error",
             "table docs of the collection 'news' is not there",
-            "drop",
+            "If it was renamed or moved, undo that",
         ),
         (table(analyzed=False), "stale-statistics", "warning", "was never analysed", "ANALYZE s.docs;"),
         (table(modified=6_000), "stale-statistics", "info", "6000 rows of docs changed", "ANALYZE s.docs;"),

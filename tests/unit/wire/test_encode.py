@@ -30,6 +30,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     Uuid,
+    cast,
+    func,
     types,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSON, JSONB
@@ -37,6 +39,21 @@ from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSON, JSONB
 from rowspace import Bit, HalfVector, SparseVector, Vector
 from rowspace.errors import DimensionMismatch, InvalidRow, InvalidText, InvalidVector
 from rowspace.wire.encode import EncodedRows, encoder_of
+
+
+class Moods(TypeDecorator):
+    impl = ARRAY(Enum("good", name="mood", schema="own"))
+    cache_ok = True
+
+    def bind_expression(self, bindvalue):
+        return cast(bindvalue, self.impl_instance)
+
+
+class Summed(LargeBinary):
+    """No decorator: a dialect that has a LargeBinary of its own makes one of it, which asyncpg's does."""
+
+    def bind_expression(self, bindvalue):
+        return func.md5(bindvalue)
 
 
 def decode(stream):
@@ -239,6 +256,12 @@ def test_an_enum_of_a_translated_schema_is_cast_there():
     assert encoder_of(Column("c", own), schemas={None: "My"}).staged.cast_to == "own.mood"
     assert encoder_of(Column("c", own), schemas={"own": "tenant"}).staged.cast_to == "tenant.mood"
     assert encoder_of(Column("c", ARRAY(Enum(Mood, name="mood"))), schemas={None: "My"}).staged.cast_to == '"My".mood[]'
+    made = encoder_of(Column("c", Moods()), schemas={"own": "tenant"}).staged.value("staged")
+    assert made == "CAST(staged::tenant.mood[] AS tenant.mood[])"
+
+
+def test_what_is_around_a_value_is_around_one_of_its_type():
+    assert encoder_of(Column("c", Summed())).staged.value("staged") == "md5(staged::BYTEA)"
 
 
 # What cannot be stored
