@@ -112,8 +112,8 @@ class AsyncLanes:
 
     async def _break_off(self, lane: _Lane | None, error: BaseException) -> None:
         try:
-            if lane is not None and not isinstance(error, Exception):
-                # Cancelled: nobody knows what the connection is at.
+            if lane is not None and lane.proxied.is_valid and not isinstance(error, Exception):
+                # Cancelled: nobody knows what the connection is at. The first run of a statement ends it by itself.
                 await greenlet_spawn(lane.proxied.invalidate, error)
         finally:
             await self._end(lane)

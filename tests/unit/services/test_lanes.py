@@ -24,7 +24,7 @@ class Connections:
 
     def open(self, _engine):
         self.opened += 1
-        return SimpleNamespace(invalidate=self.invalidate, number=self.opened)
+        return SimpleNamespace(invalidate=self.invalidate, is_valid=True, number=self.opened)
 
     def invalidate(self, _error):
         self.invalidated += 1
