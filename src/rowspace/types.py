@@ -24,12 +24,8 @@ from sqlalchemy.types import Interval, TypeDecorator, TypeEngine, UserDefinedTyp
 
 from rowspace import vectors
 from rowspace.distance import Distance
-from rowspace.errors import ConfigurationError, DimensionMismatch, InvalidVector
-
-try:
-    from pgvector import SparseVector as SparseValue
-except ImportError:  # pgvector 0.3, which langchain-postgres and vecs pin
-    from pgvector.utils import SparseVector as SparseValue  # type: ignore[no-redef]
+from rowspace.errors import ConfigurationError, InvalidVector
+from rowspace.vectors import SparseValue
 
 __all__ = [
     "Bit",
@@ -325,11 +321,7 @@ class SparseVector(VectorType[SparseValue]):
     comparator_factory = VectorComparator
 
     def coerce(self, value: Any) -> SparseValue:
-        sparse = _sparse(value, self.dimension)
-        if self.dimension is not None and sparse.dimensions() != self.dimension:
-            message = f"Expected {self.dimension} dimensions, got {sparse.dimensions()}."
-            raise DimensionMismatch(message)
-        return _sound_sparse(sparse)
+        return vectors.as_sparse(value, dimension=self.dimension)
 
     def compare_values(self, x: Any, y: Any) -> bool:
         """Tell whether two values are the same, for the ORM's change detection."""
@@ -393,55 +385,6 @@ def _plain_bits(value: Any) -> Any:
         if hasattr(value, name):
             return str(getattr(value, name)()).replace(" ", "")
     return value
-
-
-def _sparse(value: Any, dimension: int | None) -> SparseValue:
-    if isinstance(value, SparseValue):
-        return value
-    if isinstance(value, str):
-        return _sparse_of_text(value)
-    if isinstance(value, dict):
-        if dimension is None:
-            message = "A dict of index to number says no dimension: use a SparseVector(n) column."
-            raise InvalidVector(message)
-        wrong = [index for index in value if not isinstance(index, int | np.integer) or not 0 <= index < dimension]
-        if wrong:
-            message = f"Index {wrong[0]!r} is outside of 0 to {dimension - 1}."
-            raise InvalidVector(message)
-        try:
-            return SparseValue(value, dimension)
-        except (TypeError, ValueError):
-            message = f"A sparse vector holds finite numbers in the range of float32, got {value!r:.60}."
-            raise InvalidVector(message) from None
-    if hasattr(value, "tocoo"):
-        return SparseValue(value)
-    return SparseValue(vectors.as_vector(value, dimension=dimension))
-
-
-def _sparse_of_text(text: str) -> SparseValue:
-    try:
-        entries, size = text.removeprefix("{").split("}/")
-        # Counted from 1 there.
-        pairs = [entry.split(":") for entry in entries.split(",") if entries]
-        numbers, dimension = {int(index) - 1: float(number) for index, number in pairs}, int(size)
-        if len(numbers) == len(pairs) and all(0 <= index < dimension for index in numbers):
-            return SparseValue(numbers, dimension)
-    except ValueError:
-        pass
-    message = f"Expected the text of a sparse vector, such as {{1:0.5,3:2}}/4, got {text!r:.60}."
-    raise InvalidVector(message)
-
-
-def _sound_sparse(value: SparseValue) -> SparseValue:
-    with np.errstate(over="ignore"):
-        numbers = np.asarray(value.values(), np.float64).astype(np.float32)
-    if not np.isfinite(numbers).all():
-        message = f"A sparse vector holds finite numbers in the range of float32, got {value.values()!r:.60}."
-        raise InvalidVector(message)
-    if numbers.all():
-        return value
-    # Too small for float32, where they are the zeros that pgvector takes none of.
-    return SparseValue(dict(zip(value.indices(), numbers.tolist(), strict=True)), value.dimensions())
 
 
 # Reflection looks types up by name in this table of SQLAlchemy's, as its own and pgvector's types do.

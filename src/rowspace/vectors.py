@@ -1,6 +1,7 @@
 """Values: what may go into a vector column, and its text and binary forms on the wire.
 
-Plain NumPy; the column types in `rowspace.types` and the COPY encoder in `rowspace.wire` stand on it.
+Plain NumPy, and pgvector's own class for sparse ones; the column types in `rowspace.types` and the COPY encoder in
+`rowspace.wire` stand on it.
 The binary forms are those of pgvector's `vector_recv`, `halfvec_recv` and PostgreSQL's `bit_recv`: all
 numbers big-endian.
 """
@@ -15,11 +16,18 @@ from numpy.typing import NDArray
 
 from rowspace.errors import DimensionMismatch, InvalidVector
 
+try:
+    from pgvector import SparseVector as SparseValue
+except ImportError:  # pgvector 0.3, which langchain-postgres and vecs pin
+    from pgvector.utils import SparseVector as SparseValue  # type: ignore[no-redef]
+
 __all__ = [
     "MAX_DIMENSION",
+    "SparseValue",
     "as_bits",
     "as_halfvec",
     "as_matrix",
+    "as_sparse",
     "as_vector",
     "bits_from_binary",
     "bits_from_text",
@@ -135,6 +143,30 @@ def as_bits(value: Any, *, dimension: int | None = None) -> Bits:
         message = f"A bit vector holds only 0 and 1, got {_brief(value)}."
         raise InvalidVector(message)
     return array.astype(np.bool_)
+
+
+def as_sparse(value: Any, *, dimension: int | None = None) -> SparseValue:
+    """Return `value` as pgvector's sparse vector, without what is zero as a float32.
+
+    Args:
+        value: one, a dense 1-d array-like, a SciPy sparse array, a dict of 0-based index to number, or pgvector's text.
+        dimension: the n that is required; a dict has none of its own.
+
+    Raises:
+        InvalidVector: none of these, or with a number that is no finite float32.
+        DimensionMismatch: not of the required dimension.
+    """
+    sparse = _sparse(value, dimension)
+    _check_dimension(sparse.dimensions(), dimension)
+    with np.errstate(over="ignore"):
+        numbers = np.asarray(sparse.values(), np.float64).astype(np.float32)
+    if not np.isfinite(numbers).all():
+        message = f"A sparse vector holds finite numbers in the range of float32, got {sparse.values()!r:.60}."
+        raise InvalidVector(message)
+    if numbers.all():
+        return sparse
+    # Too small for float32, where they are the zeros that pgvector takes none of.
+    return SparseValue(dict(zip(sparse.indices(), numbers.tolist(), strict=True)), sparse.dimensions())
 
 
 def to_binary(array: Float32 | Float16) -> bytes:
@@ -289,6 +321,43 @@ def _digits(text: str) -> list[int]:
     if set(text) <= {"0", "1"}:
         return [int(digit) for digit in text]
     message = f"A bit vector holds only 0 and 1, got {_brief(text)}."
+    raise InvalidVector(message)
+
+
+def _sparse(value: Any, dimension: int | None) -> SparseValue:
+    if isinstance(value, SparseValue):
+        return value
+    if isinstance(value, str):
+        return _sparse_of_text(value)
+    if isinstance(value, dict):
+        if dimension is None:
+            message = "A dict of index to number says no dimension: use a SparseVector(n) column."
+            raise InvalidVector(message)
+        wrong = [index for index in value if not isinstance(index, int | np.integer) or not 0 <= index < dimension]
+        if wrong:
+            message = f"Index {wrong[0]!r} is outside of 0 to {dimension - 1}."
+            raise InvalidVector(message)
+        try:
+            return SparseValue(value, dimension)
+        except (TypeError, ValueError):
+            message = f"A sparse vector holds finite numbers in the range of float32, got {value!r:.60}."
+            raise InvalidVector(message) from None
+    if hasattr(value, "tocoo"):
+        return SparseValue(value)
+    return SparseValue(as_vector(value, dimension=dimension))
+
+
+def _sparse_of_text(text: str) -> SparseValue:
+    try:
+        entries, size = text.removeprefix("{").split("}/")
+        # Counted from 1 there.
+        pairs = [entry.split(":") for entry in entries.split(",") if entries]
+        numbers, dimension = {int(index) - 1: float(number) for index, number in pairs}, int(size)
+        if len(numbers) == len(pairs) and all(0 <= index < dimension for index in numbers):
+            return SparseValue(numbers, dimension)
+    except ValueError:
+        pass
+    message = f"Expected the text of a sparse vector, such as {{1:0.5,3:2}}/4, got {text!r:.60}."
     raise InvalidVector(message)
 
 
