@@ -16,8 +16,9 @@ from sqlalchemy import Column, Table, inspect
 from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.repositories.given import several
 from rowspace.repositories.marks import Marks
-from rowspace.repositories.schemas import Schemas, schema_in
+from rowspace.repositories.schemas import schema_in
 from rowspace.repositories.touched import discriminator, new_by_function, new_by_sql, touched
+from rowspace.statements.identifiers import Schemas
 from rowspace.statements.models import table_of_one
 from rowspace.statements.write import Merge
 from rowspace.wire.encode import ColumnEncoder, EncodedRows, encoder_of, literal_of

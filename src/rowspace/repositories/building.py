@@ -12,11 +12,12 @@ from rowspace.indexes import from_dict
 from rowspace.models import Collection, Document
 from rowspace.repositories.given import at_hand
 from rowspace.repositories.naming import check_key
-from rowspace.repositories.schemas import Schemas, partition_of, schema_in
+from rowspace.repositories.schemas import partition_of, schema_in
 from rowspace.repositories.targets import mapper_of, table_of_model
 from rowspace.statements.browse import Key
 from rowspace.statements.catalog import IndexFact
 from rowspace.statements.health import Asked
+from rowspace.statements.identifiers import Schemas
 from rowspace.statements.indexing import COPY, OF_KEY, VECTOR_METHODS, PlannedIndex, clustered, planned
 from rowspace.types import vector_type_of
 

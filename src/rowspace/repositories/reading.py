@@ -12,9 +12,10 @@ from sqlalchemy.dialects import postgresql
 
 from rowspace.errors import ConfigurationError
 from rowspace.models import Collection
-from rowspace.repositories.schemas import Schemas, schema_in
+from rowspace.repositories.schemas import schema_in
 from rowspace.repositories.subjects import Conditions, Subject
 from rowspace.repositories.targets import mapper_of
+from rowspace.statements.identifiers import Schemas
 from rowspace.statements.models import table_of_one
 from rowspace.statements.read import Export, ExportColumn
 from rowspace.statements.visible import collect

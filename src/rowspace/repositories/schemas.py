@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -10,11 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from rowspace.models import Collection, Document
 from rowspace.statements.admin import Partition
+from rowspace.statements.identifiers import Schemas
 
-__all__ = ["Schemas", "is_endless", "partition_of", "schema_in", "schemas_of"]
-
-#: What stands for the schemas that models name, None for those that name none; what is not in it stands for itself.
-Schemas = Mapping[str | None, str | None]
+__all__ = ["is_endless", "partition_of", "schema_in", "schemas_of"]
 
 
 def schemas_of(bind: Engine | AsyncEngine | Connection | AsyncConnection) -> Schemas:

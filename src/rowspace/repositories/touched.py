@@ -12,8 +12,7 @@ from typing import Any
 from sqlalchemy import Column, Table, inspect
 
 from rowspace.errors import ConfigurationError
-from rowspace.repositories.schemas import Schemas
-from rowspace.statements.identifiers import DIALECT
+from rowspace.statements.identifiers import DIALECT, Schemas
 
 __all__ = ["discriminator", "new_by_function", "new_by_sql", "touched"]
 

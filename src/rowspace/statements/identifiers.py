@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 from sqlalchemy.dialects import postgresql
 
-__all__ = ["DIALECT", "VALUE", "constant", "qualified", "quote"]
+__all__ = ["DIALECT", "VALUE", "Schemas", "constant", "qualified", "quote"]
+
+#: What stands for the schemas that models name, None for those that name none; what is not in it stands for itself.
+Schemas: TypeAlias = Mapping[str | None, str | None]
 
 #: What stands for a value in SQL that is around it.
 VALUE = ":rowspace_value"

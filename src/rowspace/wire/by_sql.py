@@ -6,21 +6,18 @@ what is read. A type that encrypts in the server has both, as has a geometry.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import BindParameter, Column, ColumnElement, bindparam, literal_column
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from rowspace.errors import ConfigurationError
-from rowspace.statements.identifiers import VALUE
+from rowspace.statements.identifiers import VALUE, Schemas
 from rowspace.types import psycopg_dialect
 
 __all__ = ["read_by", "stored_by"]
-
-Schemas: TypeAlias = Mapping[str | None, str | None]
 
 
 def stored_by(column: Column[Any], type_: TypeEngine[Any], schemas: Schemas) -> str | None:

@@ -18,6 +18,7 @@ from sqlalchemy import Column, types
 from sqlalchemy.dialects import postgresql
 
 from rowspace.errors import DimensionMismatch, RowspaceError
+from rowspace.statements.identifiers import Schemas
 from rowspace.statements.read import ExportColumn
 from rowspace.types import HalfVector, Vector, on_postgresql, stored_type, vector_type_of
 from rowspace.wire.by_sql import read_by
@@ -84,7 +85,7 @@ def kind_of(type_: types.TypeEngine[Any]) -> Kind:
     return found or Kind.TEXT
 
 
-def export_column(column: Column[Any], schemas: Mapping[str | None, str | None]) -> ExportColumn:
+def export_column(column: Column[Any], schemas: Schemas) -> ExportColumn:
     """Return the column of an export, which comes as its kind; `schemas` is what stands for those that its type names.
 
     Raises:

@@ -26,7 +26,7 @@ from sqlalchemy.dialects import postgresql
 
 from rowspace import vectors
 from rowspace.errors import InvalidRow, InvalidText, RowspaceError
-from rowspace.statements.identifiers import DIALECT
+from rowspace.statements.identifiers import DIALECT, Schemas
 from rowspace.statements.write import StagedColumn
 from rowspace.types import Vector, VectorType, on_postgresql, stored_type, vector_type_of
 from rowspace.wire.by_sql import stored_by
@@ -78,7 +78,7 @@ def encoder_of(
     column: Column[Any],
     *,
     dimension: int | None = None,
-    schemas: Mapping[str | None, str | None] = MappingProxyType({}),
+    schemas: Schemas = MappingProxyType({}),
     endless: bool = False,
 ) -> ColumnEncoder:
     """Return the encoder of a column: binary for vectors, text, JSON and numbers, text for any other type.
@@ -110,9 +110,7 @@ def _type_of(column: Column[Any]) -> types.TypeEngine[Any]:
     return vector_type_of(type_) or type_
 
 
-def _as_text(
-    column: Column[Any], type_: types.TypeEngine[Any], schemas: Mapping[str | None, str | None]
-) -> StagedColumn:
+def _as_text(column: Column[Any], type_: types.TypeEngine[Any], schemas: Schemas) -> StagedColumn:
     stored, around = stored_type(type_), stored_by(column, type_, schemas)
     is_local = isinstance(stored, types.DateTime) and not stored.timezone
     # An explicit cast to a domain cuts what is too long for the type that it is over: that of an INSERT does not.
@@ -123,7 +121,7 @@ def _as_text(
     return StagedColumn(str(column.name), "TEXT", cast_to, is_local=is_local, stored_by=around)
 
 
-def literal_of(column: Column[Any], value: Any, *, schemas: Mapping[str | None, str | None], endless: bool) -> str:
+def literal_of(column: Column[Any], value: Any, *, schemas: Schemas, endless: bool) -> str:
     """Return a value of a column as SQL text; arguments as in `encoder_of`."""
     if value is None:
         return "NULL"
@@ -137,7 +135,7 @@ def literal_of(column: Column[Any], value: Any, *, schemas: Mapping[str | None, 
     return _as_text(column, type_, schemas).value(f"E'{quoted}'")
 
 
-def ddl_of(type_: types.TypeEngine[Any], schemas: Mapping[str | None, str | None]) -> str:
+def ddl_of(type_: types.TypeEngine[Any], schemas: Schemas) -> str:
     """Return a type as DDL; arguments as in `encoder_of`."""
     if not schemas:
         return type_.compile(DIALECT)
