@@ -17,7 +17,7 @@ from rowspace.errors import ConfigurationError, InvalidRow
 from rowspace.repositories.given import several
 from rowspace.repositories.marks import Marks
 from rowspace.repositories.schemas import schema_in
-from rowspace.repositories.touched import discriminator, new_by_function, new_by_sql, touched
+from rowspace.repositories.touched import discriminator, new_by_function, new_by_sql, touched, version
 from rowspace.statements.identifiers import Schemas
 from rowspace.statements.models import table_of_one
 from rowspace.statements.write import Merge
@@ -185,7 +185,8 @@ def plan_load(
     # To be copied they have to be in the stream; a merge adds them by itself.
     fixed = {name: encoder_of(table.c[name]) for name in constants} if empty else {}
     kinds = tuple(discriminator(model, names, literal))
-    given = {*names, *constants, *dict(kinds)}
+    versions = tuple(version(model, names, literal))
+    given = {*names, *constants, *dict(kinds), *(name for name, _, _ in versions)}
     made = dict(new_by_function(table, given)) if inserts else {}
     encoders += [encoder_of(column, **encoding) for column in made]
     merge = Merge(
@@ -194,9 +195,13 @@ def plan_load(
         columns=tuple(encoder.staged for encoder in (*fixed.values(), *encoders)),
         keys=keys,
         constants=() if empty else tuple(constants.items()),
-        defaults=(*kinds, *(new_by_sql(table, given, literal, schemas) if inserts else ())),
+        defaults=(
+            *kinds,
+            *((name, first) for name, first, _ in versions),
+            *(new_by_sql(table, given, literal, schemas) if inserts else ()),
+        ),
         only_new=frozenset(column.name for column in made),
-        touched=tuple(touched(table, names, literal, schemas)),
+        touched=(*touched(table, names, literal, schemas), *((name, following) for name, _, following in versions)),
         stage=f"rowspace_{uuid4().hex[:12]}",
         partitioned=partition is None and bool(table.dialect_options["postgresql"]["partition_by"]),
     )

@@ -1,6 +1,6 @@
 """What SQLAlchemy sets by itself, for statements that are written as text.
 
-`default` and `onupdate` of a column, and the class of a new row.
+`default` and `onupdate` of a column, the class of a new row, and the version of each.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, Table, inspect
+from sqlalchemy import Column, Integer, Table, inspect
 
 from rowspace.errors import ConfigurationError
-from rowspace.statements.identifiers import DIALECT, Schemas
+from rowspace.statements.identifiers import DIALECT, Schemas, quote
 
-__all__ = ["discriminator", "new_by_function", "new_by_sql", "touched"]
+__all__ = ["discriminator", "new_by_function", "new_by_sql", "touched", "version"]
 
 #: Makes SQL text of a value of a column.
 Literal = Callable[[Column[Any], Any], str]
@@ -26,6 +26,28 @@ def discriminator(model: type[Any], loaded: Collection[str], literal: Literal) -
     column = mapper.polymorphic_on
     if isinstance(column, Column) and column.name not in loaded and mapper.polymorphic_identity is not None:
         yield column.name, literal(column, mapper.polymorphic_identity)
+
+
+def version(model: type[Any], loaded: Collection[str], literal: Literal) -> Iterator[tuple[str, str, str]]:
+    """Yield the `version_id_col` of a model, unless it is loaded, and the SQL of a new row's and of an updated one's.
+
+    A number is counted up; of another kind all rows of a load get the same, which none had before. What the server
+    makes is left to it.
+
+    Raises:
+        ConfigurationError: the `version_id_generator` makes no first version.
+    """
+    mapper = inspect(model)
+    column, generator = mapper.version_id_col, mapper.version_id_generator
+    if column is None or generator is False or column.name in loaded:
+        return
+    try:
+        first = literal(column, generator(None))
+    except Exception as error:
+        message = f"The version_id_generator of {model.__name__} makes no first version of None: {error}."
+        raise ConfigurationError(message) from error
+    is_number = isinstance(column.type, Integer)
+    yield column.name, first, f"{quote(column.table.name)}.{quote(column.name)} + 1" if is_number else first
 
 
 def touched(table: Table, loaded: Collection[str], literal: Literal, schemas: Schemas) -> Iterator[tuple[str, str]]:

@@ -203,18 +203,23 @@ class Merge:
         return self._known(self.staged)
 
     def _known(self, rows: str) -> str:
-        return f"SELECT count(*) AS rows FROM {self.target} t JOIN {rows} s ON {self._same()}"
+        return f"SELECT count(*) AS rows FROM {self.target} JOIN {rows} ON {self._same(rows)}"
 
     def update(self) -> str:
         """Return the statement that sets the loaded columns of rows that are there, and inserts none."""
-        sets = [f"{quote(column.name)} = {self._value(column, 's.')}" for column in self._changed()]
+        sets = [f"{quote(column.name)} = {self._value(column, self.staged)}" for column in self._changed()]
         sets += [f"{quote(name)} = {value}" for name, value in self.touched]
-        return f"UPDATE {self.target} t SET {', '.join(sets)} FROM {self.staged} s WHERE {self._same()}"
+        return f"UPDATE {self.target} SET {', '.join(sets)} FROM {self.staged} WHERE {self._same(self.staged)}"
 
-    def _same(self) -> str:
-        """Return the condition that a row `t` of the target has the key of a staged row `s`."""
-        same = [f"t.{quote(c.name)} = {self._value(c, 's.')}" for c in self.columns if c.name in self.keys]
-        return " AND ".join([*same, *(f"t.{quote(name)} = {value:d}" for name, value in self.constants)])
+    def _same(self, rows: str) -> str:
+        """Return the condition that a row of the target has the key of one of `rows`.
+
+        Neither has another name here: what a column is set to may refer to its table.
+        """
+        same = [(column.name, self._value(column, rows)) for column in self.columns if column.name in self.keys] + [
+            (name, f"{value:d}") for name, value in self.constants
+        ]
+        return " AND ".join(f"{self.target}.{quote(name)} = {value}" for name, value in same)
 
     def _changed(self) -> Sequence[StagedColumn]:
         """Return the loaded columns that an update sets."""
@@ -223,8 +228,8 @@ class Merge:
     def _order(self) -> str:
         return ", ".join(quote(column.name) for column in self.columns if column.name in self.keys)
 
-    def _value(self, column: StagedColumn, prefix: str = "") -> str:
-        return column.value(prefix + quote(column.name))
+    def _value(self, column: StagedColumn, rows: str = "") -> str:
+        return column.value(f"{rows}.{quote(column.name)}" if rows else quote(column.name))
 
     def _update(self) -> str:
         if not self.updates:

@@ -1,16 +1,18 @@
-"""Columns that the rows of a load do not bring are set as the ORM would set them: `default` and `onupdate`."""
+"""Columns that the rows of a load do not bring are set as the ORM would set them: `default`, `onupdate`, versions."""
 
 from __future__ import annotations
 
 import datetime as dt
 import itertools
 import uuid
+from typing import ClassVar
 
 import numpy as np
 import pytest
-from sqlalchemy import DateTime, Integer, Sequence, Text, Uuid, func, insert, select, update
+from sqlalchemy import DateTime, Integer, Sequence, Text, Uuid, func, insert, literal_column, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.orm.exc import StaleDataError
 
 from rowspace import AsyncMatrixRepository, AsyncRepository, LoadReport, Vector
 from rowspace.errors import ConfigurationError
@@ -67,6 +69,30 @@ class Dated(Base):
     __tablename__ = "dated_drafts"
     id = mapped_column(Integer, primary_key=True)
     who = mapped_column(Text, default=lambda context: context.get_current_parameters()["id"])
+    embedding = mapped_column(Vector(2))
+
+
+class Versioned(Base):
+    __tablename__ = 'pages "of" versions'
+    id = mapped_column(Integer, primary_key=True)
+    version = mapped_column("its version", Integer, nullable=False)
+    title = mapped_column(Text)
+    embedding = mapped_column(Vector(2))
+    __mapper_args__: ClassVar = {"version_id_col": version}
+
+
+class Stamped(Base):
+    __tablename__ = "stamped_pages"
+    id = mapped_column(Integer, primary_key=True)
+    stamp = mapped_column(Uuid, nullable=False)
+    embedding = mapped_column(Vector(2))
+    __mapper_args__: ClassVar = {"version_id_col": stamp, "version_id_generator": lambda _version: uuid.uuid4()}
+
+
+class Counted(Base):
+    __tablename__ = "counted_pages"
+    id = mapped_column(Integer, primary_key=True)
+    changes = mapped_column(Integer, server_default="0", onupdate=literal_column("counted_pages.changes + 1"))
     embedding = mapped_column(Vector(2))
 
 
@@ -171,3 +197,42 @@ async def test_a_default_that_asks_the_statement_is_refused_unless_the_rows_brin
     assert await repository.upsert([{**row, "who": "me"} for row in drafts(1)]) == LoadReport(1, inserted=1)
     # An update makes no new row.
     assert await AsyncMatrixRepository(session, Dated).update([1], np.ones((1, 2))) == 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 200])
+async def test_a_load_counts_versions_up_so_that_a_session_notices_what_it_would_overwrite(session, batch_size):
+    pages = AsyncRepository(session, Versioned)
+    rows = [{"id": key, "embedding": [key, 1]} for key in range(1, 151)]
+    assert await pages.upsert(rows, batch_size=batch_size) == LoadReport(150, inserted=150)
+    held = await session.get_one(Versioned, 7)
+    assert held.version == 1
+    assert await pages.upsert(rows, batch_size=batch_size) == LoadReport(150, updated=150)
+    assert await AsyncMatrixRepository(session, Versioned).update([7], np.ones((1, 2))) == 1
+    versions = select(Versioned.version, func.count()).group_by(Versioned.version).order_by(Versioned.version)
+    assert [tuple(row) for row in await session.execute(versions)] == [(2, 149), (3, 1)]
+    held.title = "as it was read before"
+    with pytest.raises(StaleDataError):
+        await session.flush()
+
+
+async def test_versions_that_are_no_numbers_are_made_anew(session):
+    pages = AsyncRepository(session, Stamped)
+    await pages.upsert([{"id": 1, "embedding": [1, 1]}])
+    first = await session.scalar(select(Stamped.stamp))
+    await pages.upsert([{"id": 1, "embedding": [2, 1]}])
+    assert await session.scalar(select(Stamped.stamp)) != first
+
+
+async def test_a_version_that_the_rows_bring_is_taken(session):
+    pages = AsyncRepository(session, Versioned)
+    await pages.upsert([{"id": 1, "version": 5}])
+    await pages.upsert([{"id": 1, "version": 9}])
+    assert await session.scalar(select(Versioned.version)) == 9
+
+
+async def test_what_a_column_is_set_to_may_refer_to_its_table(session):
+    rows = [{"id": 1, "embedding": [1, 1]}]
+    for _ in range(2):
+        await AsyncRepository(session, Counted).upsert(rows)
+    assert await AsyncMatrixRepository(session, Counted).update([1], np.ones((1, 2))) == 1
+    assert await session.scalar(select(Counted.changes)) == 2

@@ -82,7 +82,7 @@ def test_what_rows_leave_out_is_made_by_its_default():
     assert "DO NOTHING" in plan.merge.merge()
     both = plan_load(Draft, ["id", "state"]).merge
     assert "DO UPDATE SET state = excluded.state RETURNING" in both.merge()
-    assert both.update().startswith("UPDATE drafts t SET state = s.state FROM ")
+    assert both.update().startswith(f"UPDATE drafts SET state = {both.staged}.state FROM ")
     field = struct.pack(">hiiii", 2, 4, 7, 4, 1), struct.pack(">hiiii", 2, 4, 8, 4, 2)
     assert b"".join(field) in b"".join(plan.encode([{"id": 7}, {"id": 8}], range(2)))
     # Nobody is to bring it either.

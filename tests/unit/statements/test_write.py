@@ -63,7 +63,7 @@ def test_given_rows_are_parameters_of_one_statement():
     odd = replace(ODD, columns=odd_columns, partitioned=True).merge_given(1)
     assert odd.startswith('WITH rowspace_given ("50 %%s", "Key", "select") AS (VALUES (CAST(%s AS TEXT), CAST(%s')
     assert odd.count("%s") - odd.count("%%s") == 3
-    assert "JOIN rowspace_given s ON" in odd
+    assert "JOIN rowspace_given ON" in odd
 
 
 def test_json_comes_as_text_where_a_codec_might_take_no_other():

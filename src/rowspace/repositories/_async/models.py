@@ -87,9 +87,9 @@ class AsyncRepository(Generic[M]):
             rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time. A column
                 that they leave out gets its `default` in a new row, and in one that is there keeps its value or gets
                 its `onupdate`. A function is called for each row as a `default`, and once for the load as an
-                `onupdate`, as for one UPDATE. Without a default, also of the server's, the column has to be nullable,
-                but for the discriminator of an inheritance. A value is stored as `session.add` does: None in a JSON
-                column as JSON's null, unless the type says `none_as_null`.
+                `onupdate`, as for one UPDATE; a `version_id_col` counts on. Without a default, also of the server's,
+                the column has to be nullable, but for the discriminator of an inheritance. A value is stored as
+                `session.add` does: None in a JSON column as JSON's null, unless the type says `none_as_null`.
             batch_size: rows held in memory and sent at once.
 
         Raises:
