@@ -247,14 +247,24 @@ class Rows:
     def _metadata(self, batch: Any, number: int) -> Iterator[dict[str, Any]]:
         keys = list(self.metadata.values())
         columns = [json_values(batch, name, number) for name in self.metadata]
-        objects = [{}] * len(batch) if self.objects is None else json_values(batch, self.objects, number, always=True)
-        for at, whole in enumerate(objects, number):
-            given = {} if whole is None else whole
-            if not isinstance(given, Mapping):
-                message = f"Row {at}: {self.objects!r} is {whole!r:.60}, which is no JSON object."
-                raise InvalidRow(message)
+        objects = [{}] * len(batch) if self.objects is None else self._objects(self.objects, batch, number)
+        for at, given in enumerate(objects, number):
             values = (column[at - number] for column in columns)
             yield {**given, **{key: value for key, value in zip(keys, values, strict=True) if value is not None}}
+
+
+    def _objects(self, name: str, batch: Any, number: int) -> list[Mapping[str, Any]]:
+        fix = f"Such a column holds all metadata of a row; to make it one key, rename it: names={{{name!r}: ...}}."
+        try:
+            objects = json_values(batch, name, number, always=True)
+        except InvalidRow as error:
+            message = f"{error} {fix}"
+            raise InvalidRow(message) from error
+        for at, whole in enumerate(objects):
+            if not isinstance(whole, Mapping | None):
+                message = f"Row {number + at}: {name!r} is {whole!r:.60}, which is no JSON object. {fix}"
+                raise InvalidRow(message)
+        return [whole or {} for whole in objects]
 
 
 def _null(name: str) -> str:
