@@ -252,7 +252,6 @@ class Rows:
             values = (column[at - number] for column in columns)
             yield {**given, **{key: value for key, value in zip(keys, values, strict=True) if value is not None}}
 
-
     def _objects(self, name: str, batch: Any, number: int) -> list[Mapping[str, Any]]:
         fix = f"Such a column holds all metadata of a row; to make it one key, rename it: names={{{name!r}: ...}}."
         try:

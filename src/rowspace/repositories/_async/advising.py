@@ -1,4 +1,4 @@
-"""Advice about one index: the plan of a search, its recall, and the setting for a recall."""
+"""Advice about one index: the plan of a search, its recall, and the setting that reaches a recall."""
 
 from __future__ import annotations
 
@@ -34,16 +34,17 @@ __all__ = ["AsyncIndexAdvisor"]
 
 
 class AsyncIndexAdvisor:
-    """Measures searches over a model or a collection and says what to do, in the caller's session and transaction.
+    """Measures searches over a model or a collection and gives advice, in the caller's session and transaction.
 
-    What it sets holds until the transaction ends: give it a transaction of its own where later searches should not
-    inherit it.
+    Its settings last until the transaction ends: give it a transaction of its own if later searches should not inherit
+    them.
 
     Args:
         session: a SQLAlchemy async session.
         over: a declarative class with a vector column, or a collection.
         column: the vector attribute, for a model with several.
-        distance: what searches order by, for a model; by default that of the column's vector index, else cosine.
+        distance: what searches order by, for a model; by default the distance of the column's vector index, else
+            cosine.
 
     Raises:
         ConfigurationError: the model has no such vector column, or a column or distance is given for a collection.
@@ -70,14 +71,14 @@ class AsyncIndexAdvisor:
     ) -> SearchPlan:
         """Run a search under EXPLAIN (ANALYZE, BUFFERS) and return its plan, with advice in words.
 
-        It is what `nearest` with the same arguments begins with: the comparison of all rows that a metadata filter
-        finds, where they are few, else the first scan. Costs that and a look into the catalogs.
+        This is the statement that `nearest` runs first with the same arguments: if a metadata filter matches few rows,
+        the comparison with all of them, else the first scan. Costs that statement and a catalog query.
 
         Args:
             query: a 1-d array-like of the column's dimension.
-            k: rows wanted, at least 1.
+            k: number of rows to return, at least 1.
             where: a metadata filter as a dict, or a sequence of conditions on the model.
-            options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
+            options: the options of every vector search; see `rowspace.repositories.SearchOptions`.
         """
         subject = await with_tuning(self.session, self._subject)
         search = plan_search(subject, k, where, options, query=query)
@@ -92,7 +93,7 @@ class AsyncIndexAdvisor:
             return read_plan(found, described(self._subject, search), facts, dict(map(tuple, rows)))
 
     async def _found_of_few(self, search: Search[Any]) -> Any:
-        """Return what EXPLAIN gives of the comparison of few rows, None where that is not how it is searched."""
+        """Return the output of EXPLAIN for the comparison of few rows, or None if the search does not use it."""
         if session_for_few(self.session, search) is None:
             return None
         found = await self._explained(search, "few")
@@ -111,13 +112,13 @@ class AsyncIndexAdvisor:
         where: Where | None = None,
         settings: SearchSettings | None = None,
     ) -> float:
-        """Return the share of the true k nearest that searches find, 0 to 1, on average over some queries.
+        """Return the recall of searches: the mean share of the true k nearest rows that they find, from 0 to 1.
 
-        Costs two searches a query, one of them exact: a pass over every row that matches.
+        Costs two searches per query, one of them exact: a pass over every row that matches.
 
         Args:
-            k: rows wanted in each search.
-            queries: how many stored rows to search by, each without finding itself; or an array-like of shape (q, n).
+            k: number of rows per search.
+            queries: the number of stored rows to search by, each excluding itself; or an array-like of shape (q, n).
             where: a metadata filter as a dict, or a sequence of conditions on the model.
             settings: pgvector's settings, until the transaction ends.
 
@@ -140,25 +141,27 @@ class AsyncIndexAdvisor:
         queries: Any = 100,
         progress: Callable[[TuningPoint], object] | None = None,
     ) -> Tuning:
-        """Measure recall and time over rising settings, keep the curve, and return it.
+        """Measure recall and latency over increasing settings, store the curve, and return it.
 
-        A collection keeps it in `index`, a model in the comment of its index, which takes the index's owner. Searches
-        use the smallest setting that reaches `recall` from then on, and `nearest(..., recall=0.95)` picks another
-        point of the curve; for a model other processes know within a minute. Where no setting reaches it, the best one
-        is kept, and `Tuning.advice` says so. Tune again after the rows doubled or the index was built anew. Costs one
-        exact search a query, each a pass over all rows, and up to 14 searches by index.
+        The curve is stored in `Collection.index`, or for a model in the comment of its index, which only the index's
+        owner may set. From then on, searches use the smallest setting that reaches `recall`, and `nearest(...,
+        recall=0.95)` picks another point of the curve; for a model, other processes notice within a minute. If no
+        setting reaches the recall, the best one is stored, and `Tuning.advice` says so. Tune again after the number of
+        rows has doubled or the index was rebuilt. Costs, per query, one exact search, which is a pass over all rows,
+        and up to 14 index searches.
 
         Args:
-            recall: the share of the true k nearest that is to be found, above 0 and at most 1.
-            k: rows wanted in each search.
-            queries: how many stored rows to search by, each without finding itself; or an array-like of shape (q, n).
+            recall: the share of the true k nearest rows to find, above 0 and at most 1.
+            k: number of rows per search.
+            queries: the number of stored rows to search by, each excluding itself; or an array-like of shape (q, n).
             progress: called with each measurement.
 
         Raises:
-            ConfigurationError: no row to search by, or the searches do not use a vector index; the message says why.
+            ConfigurationError: there is no row to search by, or the searches do not use a vector index; the message
+                says why.
             InvalidSetting: the recall is out of range.
-            PermissionDenied: the curve could not be kept, which is found before it is measured: the role does not own
-                the index of the model, or may not write the collection; or the server is a standby.
+            PermissionDenied: the curve could not be stored, which is checked before measuring: the role does not own
+                the model's index or may not write the collection, or the server is a standby.
         """
         recall, k = check_recall(recall), check_count("k", k)
         vectors, more = await self._queries(queries)
@@ -211,7 +214,7 @@ class AsyncIndexAdvisor:
         return facts.get(used.root or used.name, used)
 
     async def _queries(self, given: Any) -> tuple[list[Any], int]:
-        """Return the vectors to search by, and how many hits more than k each search has to find: itself, or none."""
+        """Return the vectors to search by, and how many hits more than k each search needs: one for itself, or none."""
         if not isinstance(given, Integral):
             return as_queries(self._subject, given), 0
         with mapped_errors():

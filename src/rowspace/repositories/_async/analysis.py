@@ -1,4 +1,4 @@
-"""The repository of analyses: what a data scientist asks of all rows at once."""
+"""The repository of analyses over all rows at once."""
 
 from __future__ import annotations
 
@@ -35,13 +35,16 @@ _FIRST, _MOST = 16, 1_024
 
 
 class AsyncAnalysisRepository:
-    """Distances, statistics, neighbours, duplicates and a map of the rows, in the caller's session and transaction.
+    """Analyses of all rows: distances, statistics, neighbours, duplicates and a projection.
+
+    The session and its transaction belong to the caller.
 
     Args:
         session: a SQLAlchemy async session.
         over: a declarative class with a vector column, or a collection.
         column: the key of that column, where a model has several.
-        distance: what is measured, for a model; by default that of the column's vector index, else cosine.
+        distance: the distance to measure, for a model; by default the distance of the column's vector index, else
+            cosine.
     """
 
     def __init__(
@@ -67,7 +70,7 @@ class AsyncAnalysisRepository:
             where: a metadata filter, or conditions on the model.
 
         Raises:
-            InvalidVector, DimensionMismatch: no vector, or not of the column's dimension.
+            InvalidVector, DimensionMismatch: the query is not a vector of the column's dimension.
             InvalidFilter: the filter is malformed.
         """
         rows = await self._rows(statements.distances, where=where, values=parameters(query))
@@ -76,7 +79,7 @@ class AsyncAnalysisRepository:
         return Distances([_key(row[:-1]) for row in rows], np.array([row[-1] for row in rows], np.float64))
 
     async def statistics(self, by: KeyLike, *, where: Where | None = None) -> list[Category]:
-        """Return each value of a key with its rows, their mean vector and how far they are from it, largest first.
+        """Return the number of rows of each value of a key, their mean vector and mean distance to it, largest first.
 
         Computed by the server; costs two passes over the rows. Rows without a value, or with null, are left out.
 
@@ -85,7 +88,7 @@ class AsyncAnalysisRepository:
             where: a metadata filter, or conditions on the model.
 
         Raises:
-            ConfigurationError: there is no such column, no metadata, or the vectors have no mean.
+            ConfigurationError: the model has no such column or no metadata, or vectors of this type have no mean.
             InvalidFilter: the filter or the key is malformed.
         """
         check_numeric(self._subject)
@@ -103,14 +106,14 @@ class AsyncAnalysisRepository:
     ) -> Graph:
         """Return the graph of the k nearest other rows of each row that matches, among those that match.
 
-        Costs an index scan a row, in batches of a thousand; with `exact` a pass over all rows for each.
+        Costs one index scan per row, in batches of a thousand; with `exact`, a pass over all rows for each row.
 
         Args:
-            k: neighbours of a row.
+            k: number of neighbours per row.
             where: a metadata filter, or conditions on the model.
             exact: compare with every row, without the vector index.
             settings: pgvector's settings, until the transaction ends.
-            progress: called after each batch with the rows done and all rows.
+            progress: called after each batch with the number of rows done and of all rows.
 
         Raises:
             InvalidSetting: k is out of range.
@@ -134,18 +137,19 @@ class AsyncAnalysisRepository:
         exact: bool = False,
         settings: SearchSettings | None = None,
     ) -> Graph:
-        """Return the pairs of rows that are at least so similar, nearest first; `Graph.groups` brings them together.
+        """Return the pairs of rows that are at least this similar, nearest first; see also `Graph.groups`.
 
-        Costs some index scans a row. Of a row with more than 1,024 such others, the nearest of them count.
+        Costs a few index scans per row. If a row has more than 1,024 such duplicates, only the nearest ones are
+        returned.
 
         Args:
-            min_similarity: see `Distance.similarity`: for cosine, 1 is the same direction.
+            min_similarity: as `Distance.similarity` defines it; for cosine, 1 is the same direction.
             where: a metadata filter, or conditions on the model.
             exact: compare with every row, without the vector index.
             settings: pgvector's settings, until the transaction ends.
 
         Raises:
-            InvalidSetting: the similarity is no number.
+            InvalidSetting: the similarity is not a number.
             InvalidFilter: the filter is malformed.
         """
         limit = check_number("min_similarity", min_similarity, -inf, inf)
@@ -170,15 +174,15 @@ class AsyncAnalysisRepository:
     async def projection(self, components: int = 2, *, where: Where | None = None) -> Projection:
         """Return the coordinates of the rows that match along their principal components, for a plot.
 
-        Costs two passes over the rows, in parts; what is kept is n times n numbers for n dimensions, and the result.
+        Costs two passes over the rows, in parts; memory holds an n by n matrix for n dimensions, and the result.
 
         Args:
-            components: coordinates of a row.
+            components: number of coordinates per row.
             where: a metadata filter, or conditions on the model.
 
         Raises:
             InvalidVector: no row matches.
-            ConfigurationError: more components than dimensions, or not a `Vector` column.
+            ConfigurationError: there are more components than dimensions, or the column is not a `Vector`.
         """
         if self._target.type.dimension is not None:
             # Before the first pass, which may take long.
@@ -200,7 +204,7 @@ class AsyncAnalysisRepository:
         return plan_search(await with_tuning(self.session, self._subject), k, where, options)
 
     async def _near(self, search: Search[Any], keys: Sequence[tuple[Any, ...]]) -> list[list[Hit[Any]]]:
-        """Return what is near each row; nothing is near a row that somebody has deleted since its key was read."""
+        """Return the neighbours of each row; a row that has been deleted since its key was read has none."""
         found = await find_embeddings(self.session, self._subject, keys)
         there = [key for key in keys if found.get(key) is not None]
         if not there:

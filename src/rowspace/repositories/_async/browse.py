@@ -26,7 +26,7 @@ M = TypeVar("M")
 
 
 class AsyncBrowseRepository(Generic[M]):
-    """Pages through rows and summarises their keys, in the caller's session and transaction.
+    """Pages through rows and summarizes their keys, in the caller's session and transaction.
 
     A key is a metadata key, written as in a filter (`"author.name"`), or a column as an attribute
     (`Document.created_at`). Metadata values of different types have one order: numbers, texts, booleans, arrays,
@@ -61,27 +61,27 @@ class AsyncBrowseRepository(Generic[M]):
         cursor: str | None = None,
         with_embedding: bool = False,
     ) -> Page[M]:
-        """Return a page of rows and the cursor of the next one, which is None after the last.
+        """Return a page of rows and the cursor of the next page, which is None after the last one.
 
-        Pages neither repeat nor skip a row when rows are inserted or deleted meanwhile. Rows without a value, and of
-        one value, are ordered by primary key; those without one come last. Costs `limit` rows by primary key, by a
-        column with an index or by a metadata key with one, but all the rows of a value that is on the page, which are
-        sorted; and a round trip more where values give way to others or to none. Any other order is a pass over the
-        rows that match.
+        Pages neither repeat nor skip a row when rows are inserted or deleted meanwhile. Rows with equal values, and
+        rows without a value, which come last, are ordered by primary key. In the order of the primary key, or of an
+        indexed column or metadata key, a page costs `limit` rows, plus any others that share a value with a row of the
+        page, since these are sorted together; and one more round trip where the values change their type or end. Any
+        other order costs a pass over the rows that match.
 
         Args:
-            limit: rows of a page, at least 1.
+            limit: number of rows per page, at least 1.
             where: a metadata filter, or conditions on the model; the same for every page.
             order_by: a key; by default the primary key alone.
-            descending: the largest first.
-            cursor: that of the page before; None for the first.
+            descending: largest first.
+            cursor: the cursor that the previous page returned; None for the first page.
             with_embedding: load the embedding of each row in the same statement.
 
         Raises:
-            InvalidCursor: the cursor was changed, or belongs to a listing of other rows or in another order.
+            InvalidCursor: the cursor was altered, or belongs to a listing with other conditions or another order.
             InvalidFilter, InvalidSetting: the filter or key is malformed; the limit is out of range.
-            ConfigurationError: the model has no such column, or no metadata; or SQLAlchemy does not know the type of an
-                expression that a column is.
+            ConfigurationError: the model has no such column, or no metadata; or the column is an expression whose type
+                SQLAlchemy does not know.
         """
         check_count("limit", limit)
         listing = self._listing(order_by, descending=descending, with_embedding=with_embedding)
@@ -108,18 +108,18 @@ class AsyncBrowseRepository(Generic[M]):
         with_embedding: bool = False,
         chunk_size: int = 1_000,
     ) -> AsyncGenerator[M, None]:
-        """Yield every row that matches from a cursor of the server's: memory for one chunk.
+        """Yield every row that matches from a server-side cursor; only one chunk is in memory.
 
-        The rows are those of one moment, in the order of `scroll`. The loop may be left at any time; the session stays
-        usable, during the loop too, until its transaction ends. Costs a pass over the rows that match, and a sort of
-        them unless a primary key or a column with an index has the order.
+        The rows are a snapshot of one moment, in the order of `scroll`. You may leave the loop at any time, and use the
+        session during the loop, until its transaction ends. Costs a pass over the rows that match, and a sort unless
+        the primary key or an indexed column has the order.
 
         Args:
             where: a metadata filter, or conditions on the model.
             order_by: a key; by default the primary key alone.
             descending: the largest first.
-            with_embedding: load the embedding of each row too.
-            chunk_size: rows fetched and held at once, at least 1.
+            with_embedding: also load the embedding of each row.
+            chunk_size: number of rows fetched and held at once, at least 1.
 
         Raises:
             InvalidFilter, InvalidSetting: the filter or key is malformed; the chunk size is out of range.
@@ -135,20 +135,19 @@ class AsyncBrowseRepository(Generic[M]):
     async def facets(
         self, keys: KeyLike | Sequence[KeyLike], *, where: Where | None = None, limit: int = 10
     ) -> dict[str, list[FacetCount]]:
-        """Return the commonest values of each key, and how many rows have each, commonest first.
+        """Return the most common values of each key with the number of rows that have them, most common first.
 
-        Each element of an array counts, once a row. Null counts as missing. JSONB and arrays are taken apart as the
-        database has them, also where a `TypeDecorator` makes something else of the whole. Costs a pass over the rows
-        that match for each key.
+        Each element of an array counts, once per row. Null counts as missing. JSONB and arrays are unpacked as they are
+        stored, even if a `TypeDecorator` converts the whole value. Costs one pass per key over the rows that match.
 
         Args:
             keys: one key or several.
             where: a metadata filter, or conditions on the model.
-            limit: values of each key.
+            limit: number of values per key.
 
         Raises:
             InvalidFilter, InvalidSetting: the filter or a key is malformed; the limit is out of range.
-            ConfigurationError: the model has no such column, or no metadata; or the column is JSON.
+            ConfigurationError: the model has no such column, or no metadata; or the column is of type JSON.
         """
         check_count("limit", limit)
         counts = {}
@@ -158,19 +157,19 @@ class AsyncBrowseRepository(Generic[M]):
         return counts
 
     async def distinct(self, key: KeyLike, *, where: Where | None = None, limit: int = 1_000) -> list[Any]:
-        """Return the different values of a key in ascending order, without null; elements in place of arrays.
+        """Return the distinct values of a key in ascending order, without null; of arrays, their elements.
 
-        Costs a pass over the rows that match. The errors are those of `facets`.
+        Costs a pass over the rows that match. Raises what `facets` raises.
         """
         check_count("limit", limit)
         rows = await self._rows(browse.distinct, key_of(self._subject.target.model, key), limit, where=where)
         return [value for (value,) in rows]
 
     async def stats(self, key: KeyLike, *, where: Where | None = None) -> Stats:
-        """Return how many rows have a value of a key and how many none, the different values, and their ends.
+        """Return the number of rows with and without a value for a key, its distinct values, minimum and maximum.
 
-        Of an array the elements are values. Costs two passes over the rows that match. The errors are those of
-        `facets`.
+        The elements of an array count as values. Costs two passes over the rows that match. Raises what `facets`
+        raises.
         """
         (row,) = await self._rows(browse.stats, key_of(self._subject.target.model, key), where=where)
         return Stats(*row)

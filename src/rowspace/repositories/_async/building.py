@@ -1,7 +1,7 @@
-"""Building indexes: the one exception to the rule that nothing here opens a connection.
+"""Building indexes: the one exception to the rule that repositories never open a connection.
 
-CREATE INDEX CONCURRENTLY and its like cannot run inside a transaction, and a build's progress can only be seen from
-another connection. So an index builder takes an engine, and uses connections of its own in autocommit.
+CREATE INDEX CONCURRENTLY and similar statements cannot run inside a transaction, and the progress of a build can only
+be seen from another connection. So an index builder takes an engine, and uses connections of its own in autocommit.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ _REFUSED = {"42501", "25006"}
 
 
 class AsyncIndexBuilder:
-    """The indexes of a model's table or of a collection: made, watched, repaired and dropped.
+    """Builds, watches, repairs and drops the indexes of a model's table or of a collection.
 
-    Each call takes one or two connections of the engine and gives them back at its end. It neither sees nor ends any
-    transaction of the caller, and what it does cannot be rolled back. It needs a direct connection or a session pool:
-    in PgBouncer's transaction mode the settings of the build would reach others.
+    Each call takes one or two connections from the engine and returns them when it ends. It is independent of the
+    caller's transactions, and cannot be rolled back. It needs a direct connection or PgBouncer's session mode: in
+    transaction mode, the settings of a build would leak to other clients.
 
     Args:
         engine: a SQLAlchemy async engine, of a role that owns the table.
-        over: a declarative class, for its indexes by hnsw and ivfflat; or a collection, for its vector, metadata and
-            text index, and those of metadata keys.
+        over: a declarative class, for its HNSW and IVFFlat indexes; or a collection, for its vector, metadata and text
+            indexes and those on metadata keys.
 
     Raises:
-        ConfigurationError: the class has no vector index, or one without a name.
+        ConfigurationError: the class declares no vector index, or one without a name.
     """
 
     def __init__(self, engine: AsyncEngine, over: type[Any] | Collection) -> None:
@@ -73,7 +73,7 @@ class AsyncIndexBuilder:
         self._planned = planned_for(over, schemas_of(engine))
 
     async def status(self) -> list[IndexStatus]:
-        """Return every index of the table, and those that are wanted but missing; costs a look into the catalogs."""
+        """Return every index of the table, and the declared ones that are missing; costs a catalog query."""
         with mapped_errors():
             async with self._engine.connect() as connection:
                 return catalog.statuses(await self._facts(connection), self._planned)
@@ -86,22 +86,21 @@ class AsyncIndexBuilder:
         parallel_workers: int | None = None,
         progress: WatchBuild | None = None,
     ) -> list[IndexStatus]:
-        """Make the indexes that are missing, and anew those that a failed build left INVALID; return the status.
+        """Build the missing indexes, rebuild those that a failed build left INVALID, and return the status.
 
-        `concurrently` costs two passes over the table, and waits for every transaction that is older than it; without,
-        the build is faster and writers wait for it. An HNSW build that outgrows `maintenance_work_mem` becomes several
-        times slower.
+        With `concurrently`, a build makes two passes over the table and waits for every older transaction; without it,
+        the build is faster, but writers wait. An HNSW build that outgrows `maintenance_work_mem` becomes several times
+        slower.
 
         Args:
-            concurrently: let writers go on meanwhile.
-            maintenance_work_mem: memory of each build, such as "1GB"; None leaves the server's value.
-            parallel_workers: processes beside the leader, 0 to 1024; None leaves the server's value.
-            progress: called with a `BuildProgress` every half second; an error that it raises cancels the build.
+            concurrently: do not block writers.
+            maintenance_work_mem: memory for each build, such as "1GB"; None keeps the server's setting.
+            parallel_workers: worker processes besides the leader, 0 to 1024; None keeps the server's setting.
+            progress: called with a `BuildProgress` every half second; an exception that it raises cancels the build.
 
         Raises:
-            ConfigurationError: an index of that name is there and is another one, or somebody else is building indexes
-                of the table.
-            InvalidSetting: a setting that cannot be.
+            ConfigurationError: a different index has that name, or another session is building indexes of the table.
+            InvalidSetting: a setting is out of range.
         """
         settings = build_settings(maintenance_work_mem, parallel_workers)
         await self._run(partial(creation, concurrently=concurrently), settings, progress)
@@ -110,10 +109,10 @@ class AsyncIndexBuilder:
     async def repair(
         self, *, concurrently: bool = True, maintenance_work_mem: str | None = None, progress: WatchBuild | None = None
     ) -> list[IndexStatus]:
-        """Build INVALID indexes anew, drop those that nobody asks for, make nothing else; return the status.
+        """Rebuild declared indexes that are INVALID, drop other INVALID ones, and return the status.
 
-        A failed REINDEX leaves such behind, and a failed `create_key_index`. Costs what `create` does, for each of
-        them. The arguments are those of `create`.
+        A failed REINDEX or `create_key_index` leaves such indexes behind. Costs what `create` costs, for each of them.
+        The arguments are those of `create`.
         """
         settings = build_settings(maintenance_work_mem, None)
         await self._run(partial(repair, concurrently=concurrently), settings, progress)
@@ -127,13 +126,13 @@ class AsyncIndexBuilder:
         parallel_workers: int | None = None,
         progress: WatchBuild | None = None,
     ) -> list[IndexStatus]:
-        """Build vector indexes anew as they are, after many rows changed; searches go on with the old one meanwhile.
+        """Rebuild vector indexes, for example after many rows have changed; searches use the old index meanwhile.
 
-        Costs what `create` does, and the room of a second index meanwhile.
+        Costs what `create` costs, and temporarily the disk space of a second index.
 
         Args:
-            names: which ones; by default every vector index that is wanted.
-            concurrently: let writers go on, and keep the old index until the new one is there.
+            names: the names of the indexes; by default every declared vector index.
+            concurrently: do not block writers, and keep the old index until the new one is valid.
             maintenance_work_mem: as for `create`.
             parallel_workers: as for `create`.
             progress: as for `create`.
@@ -146,12 +145,12 @@ class AsyncIndexBuilder:
         return await self.status()
 
     async def drop(self, *names: str, concurrently: bool = True) -> None:
-        """Drop vector indexes, by default every one that is wanted; one that is not there is no error.
+        """Drop vector indexes, by default every declared one; an index that does not exist is ignored.
 
-        Costs a wait for the searches that use it. From then on a search is a pass over the rows that match.
+        Costs a wait for the searches that use it. Searches then become a pass over the rows that match.
 
         Raises:
-            ConfigurationError: a name that is not wanted.
+            ConfigurationError: no declared index has that name.
         """
         await self._run(partial(removal, names=names, concurrently=concurrently), build_settings(None, None), None)
 
@@ -163,12 +162,12 @@ class AsyncIndexBuilder:
         maintenance_work_mem: str | None = None,
         progress: WatchBuild | None = None,
     ) -> list[IndexStatus]:
-        """Make an index on one metadata key of a collection, and have its filters use it; return the status.
+        """Build an index on one metadata key of a collection, have its filters use it, and return the status.
 
-        It serves `$eq`, `$gt`, `$gte`, `$lt`, `$lte` and `$between` with a number, or a text of fewer than 200
-        characters, which dates are too. Equality has the index on the whole metadata anyhow; of a range that knows
-        nothing, and each search reads rows that do not match. Costs a sort of the values, an entry for each row, and
-        what `create` costs beside the build.
+        It serves `$eq`, `$gt`, `$gte`, `$lt`, `$lte` and `$between` with a number or a text of fewer than 200
+        characters, which includes dates. The index on the whole metadata serves equality anyway, but not ranges:
+        without an index on the key, each search by a range reads rows that do not match. Costs a sort of the values, an
+        entry for each row, and what `create` costs besides the build.
 
         Args:
             key: a metadata key, written as in a filter.
@@ -189,13 +188,13 @@ class AsyncIndexBuilder:
         return await self.status()
 
     async def drop_key_index(self, key: str, *, concurrently: bool = True) -> None:
-        """Have the filters of a collection use the index on one metadata key no more, and drop it.
+        """Drop the index on one metadata key of a collection, and have its filters no longer use it.
 
-        Costs a wait for the searches that use it. From then on a filter by a range of the key reads rows in vain.
+        Costs a wait for the searches that use it. A filter by a range of the key then reads rows that do not match.
 
         Raises:
-            ConfigurationError: over a model, or there is no such index; or somebody else is building indexes of the
-                table.
+            ConfigurationError: the builder is over a model, there is no such index, or another session is building
+                indexes of the table.
             InvalidFilter: the key is malformed.
             CollectionNotFound: the collection was dropped since it was looked up.
         """
@@ -206,7 +205,7 @@ class AsyncIndexBuilder:
         await self._run(decide, build_settings(None, None), None)
 
     async def _note(self, change: Callable[[int, str], Any], key: str) -> None:
-        """Change what the collection says of a key, and take that over."""
+        """Record in the collection whether a key has an index, and refresh this object."""
         collection: Any = self._over
         with mapped_errors():
             async with self._engine.begin() as connection:
@@ -218,28 +217,30 @@ class AsyncIndexBuilder:
         self._planned = planned_for(collection, schemas_of(self._engine))
 
     async def cluster(self, key: KeyLike, *, maintenance_work_mem: str | None = None) -> list[IndexStatus]:
-        """Put rows with the same value of a key next to each other; return the status.
+        """Store rows with the same value of a key next to each other, and return the status.
 
-        A filter finds its rows by an index and then reads the page of each. Rows of one tenant, file or day that lie
-        together are on few pages, so that a search under a filter on the key reads a fraction of what it read before:
-        of 256 dimensions seven rows fit in a page, of 1,000 or more one. Rows that come later are put where there is
-        room: call it again when they have become many.
+        A filter finds its rows by an index and then reads the page of each row. If the rows of one tenant, file or day
+        lie together, they fill few pages, and a search under a filter on the key reads a fraction of what it read
+        before: a page holds seven rows of 256 dimensions, or one of 1,000 and more. Rows that are added later go
+        wherever there is room: call this again when there are many.
 
-        Costs a sort, a rewrite of the table and a build of each of its indexes, and the room of them all beside the
-        old ones. Nobody reads or writes the table meanwhile. Before that it waits for every transaction that has, but
-        nobody waits for longer than half a second for it. Source: PostgreSQL's manual, "CLUSTER".
+        Costs a sort, a rewrite of the table and a build of each of its indexes, and the disk space of all of them next
+        to the old ones. The table cannot be read or written meanwhile. Before that, the call waits for every
+        transaction that has used the table, holding up others for half a second at most. Source: PostgreSQL manual,
+        "CLUSTER".
 
         Args:
-            key: a metadata key, written as in a filter, or a column as an attribute of the model. Numbers are
-                ordered as numbers and come before the rest, of which the first 200 characters count.
-            maintenance_work_mem: memory of the sort and of each build, such as "1GB"; None leaves the server's value.
+            key: a metadata key, written as in a filter, or a column as an attribute of the model. Metadata values are
+                ordered with numbers first, as numbers, then all others by their first 200 characters.
+            maintenance_work_mem: memory for the sort and for each build, such as "1GB"; None keeps the server's
+                setting.
 
         Raises:
-            ConfigurationError: the model has no such column, none of the rows has the metadata key, or somebody else is
+            ConfigurationError: the model has no such column, no row has the metadata key, or another session is
                 building indexes of the table.
             InvalidFilter: the metadata key is malformed.
-            InvalidSetting: a setting that cannot be.
-            TransactionConflict: transactions that have read or written the table stayed open for two minutes.
+            InvalidSetting: a setting is out of range.
+            TransactionConflict: transactions that use the table stayed open for two minutes.
         """
         by, settings = key_of(self._model, key), build_settings(maintenance_work_mem, None)
         if by.path:
@@ -248,7 +249,7 @@ class AsyncIndexBuilder:
         return await self.status()
 
     async def _refuse_unused(self, key: Key) -> None:
-        """Refuse a metadata key that none of the rows has: by a mistyped one they would all be written for nothing."""
+        """Refuse a metadata key that no row has: a mistyped one would rewrite the whole table for nothing."""
         own = [Document.collection_id == self._over.id] if isinstance(self._over, Collection) else []
         with mapped_errors():
             async with self._engine.connect() as connection:
@@ -265,7 +266,7 @@ class AsyncIndexBuilder:
         return self._planned[0].table, self._planned[0].schema
 
     async def _steps(self, connection: Any, decide: Decide) -> Sequence[Step]:
-        """Return what is to be done, with `lists` for the rows that there are where an index is made that leaves it."""
+        """Return the steps to take, with `lists` derived from the row count for an index that leaves it open."""
         facts = await self._facts(connection)
         steps = decide(self._planned, facts)
         # One that is there keeps its lists, however many rows there are by now.
@@ -291,7 +292,7 @@ class AsyncIndexBuilder:
                     await self._close(connection)
 
     async def _close(self, connection: Any) -> None:
-        """Let go of a connection: its settings and its lock must not reach whoever gets it from the pool next."""
+        """Close a connection, so that its settings and its lock do not reach the next user of the pool."""
         try:
             # The server notices a closed connection a little later, and the next build may come at once.
             with suppress(SQLAlchemyError):

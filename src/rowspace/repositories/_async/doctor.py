@@ -1,4 +1,4 @@
-"""The doctor: every check over the tables with vectors, the collections and the models given."""
+"""The doctor: checks tables with vectors, collections and the given models."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ __all__ = ["AsyncDoctor"]
 
 
 class AsyncDoctor:
-    """Looks after a database with vectors, in the caller's session: it reads, and changes nothing.
+    """Checks a database with vectors, in the caller's session; it only reads.
 
     Args:
-        session: a SQLAlchemy async session, of a role that may read the catalogs; any may.
-        models: declarative classes whose tables and indexes are looked at beside the collections.
+        session: a SQLAlchemy async session of any role.
+        models: declarative classes whose tables and indexes are checked in addition to the collections.
     """
 
     def __init__(self, session: AsyncAnySession, models: Sequence[type[Any]] = ()) -> None:
@@ -40,19 +40,19 @@ class AsyncDoctor:
         self._models = tuple(models)
 
     async def check(self, *, recall: float | None = None, queries: int = 20) -> list[Finding]:
-        """Return what every check finds, the worst first; empty when all is well.
+        """Return the findings of all checks, most severe first; an empty list if all is well.
 
-        Costs a few looks into the catalogs; with `recall` two searches a query in each collection, and by each indexed
-        vector column of each model, one of them exact. These run in savepoints: what the role may not read is a
-        finding, and the rest goes on.
+        Costs a few catalog queries; with `recall`, also two searches per query, one of them exact, in each collection
+        and for each indexed vector column of each model. These run in savepoints: a table that the role may not read is
+        a finding, and the other checks continue.
 
         Args:
-            recall: measure the recall too, and find fault below this share, above 0 and at most 1.
-            queries: how many stored rows to search by, in each collection and by each column.
+            recall: also measure the recall, and report it if it is below this share; above 0 and at most 1.
+            queries: the number of stored rows to search by, per collection and column.
 
         Raises:
             ConfigurationError: `queries` is below 1.
-            SchemaNotReady: there are no models, and Rowspace's tables are not there either.
+            SchemaNotReady: no models are given, and Rowspace's tables do not exist.
         """
         SearchSettings(recall=recall)
         with mapped_errors():
@@ -67,7 +67,7 @@ class AsyncDoctor:
         return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
     async def _collections(self) -> list[Collection]:
-        """Return the collections; an application that has only models of its own needs no table for them."""
+        """Return the collections, none if an application uses only its own models and has no table for them."""
         connection = await self._connection(Document)
         table = qualified(Collection.__tablename__, schema_in(schemas_of(connection), Collection.__table__))
         if self._models and not await connection.scalar(catalog.is_there(table)):
@@ -100,7 +100,7 @@ class AsyncDoctor:
         return found
 
     async def _savepoint(self, over: type[Any] | Collection) -> AbstractAsyncContextManager[Any]:
-        """Return what keeps the transaction usable where a statement fails; in AUTOCOMMIT there is none to keep."""
+        """Return a savepoint, which keeps the transaction usable if a statement fails; nothing in AUTOCOMMIT."""
         return nullcontext() if is_autocommit(await self._connection(over)) else self.session.begin_nested()
 
     async def _connection(self, over: type[Any] | Collection) -> Any:
@@ -109,7 +109,7 @@ class AsyncDoctor:
 
 
 def _searches(over: type[Any] | Collection) -> list[tuple[dict[str, Any], dict[str, str]]]:
-    """Return the options of an advisor for each search, and of them those that tell it from the others."""
+    """Return the options of an advisor for each search, and the subset that distinguishes it from the others."""
     if isinstance(over, Collection):
         return [({}, {})]
     searches = searches_of(over)

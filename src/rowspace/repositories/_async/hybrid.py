@@ -34,20 +34,21 @@ M = TypeVar("M")
 class AsyncHybridRepository(Generic[M]):
     """Searches by keyword, and by vector and keyword at once, in the caller's session and transaction.
 
-    A text query is what people type into a search box: words that all have to be there, `"a phrase"`, `or`,
-    `-without`. Chinese, Japanese and Korean are found by any run of characters, on a stock PostgreSQL. A search without
-    conditions that finds nothing, as the collection was dropped since it was looked up, is a `CollectionNotFound`.
+    A text query has the syntax of a search box: all words must match, `"a phrase"`, `or`, `-without`. Chinese, Japanese
+    and Korean text is found by any run of characters, on a stock PostgreSQL. A search without conditions raises
+    `CollectionNotFound` if the collection has been dropped.
 
     Args:
         session: a SQLAlchemy async session.
         over: a collection, or a declarative class with a vector and a text column.
-        text: the text attribute, for a model with several; one of type TSVECTOR is taken as it is.
+        text: the text attribute, for a model with several; an attribute of type TSVECTOR is used as it is.
         language: the text-search configuration of the model's index on `rowspace.text_vector`; `simple` by default.
         column: the vector attribute, for a model with several.
-        distance: what is ordered by, for a model; by default that of the column's vector index, else cosine.
+        distance: what searches order by, for a model; by default the distance of the column's vector index, else
+            cosine.
 
     Raises:
-        ConfigurationError: the model has no such columns, or an option is given that a collection fixes.
+        ConfigurationError: the model has no such columns, or an option is given that the collection determines.
     """
 
     @overload
@@ -88,19 +89,19 @@ class AsyncHybridRepository(Generic[M]):
         highlight: Highlight | bool = False,
         max_ranked: int | None = MAX_RANKED,
     ) -> list[TextHit[M]]:
-        """Return the k rows that match a text best, best first, those that rank alike by primary key.
+        """Return the k rows that match a text best, best first; rows of equal rank are ordered by primary key.
 
-        Costs a scan of the text index and one tsvector for each row that matches: some 0.1 ms for 90 words of Latin,
-        0.8 us a CJK character. A query of nothing but stop words finds nothing. Set a `statement_timeout` where
-        strangers type: an `or` of many common words ranks many rows, each at a cost that grows with the query.
+        Costs a scan of the text index, and one tsvector per matching row: about 0.1 ms for 90 English words, 0.8 us per
+        CJK character. A query that consists of stop words finds nothing. Set a `statement_timeout` if the query comes
+        from untrusted users: an `or` of many common words ranks many rows, each at a cost that grows with the query.
 
         Args:
             query: at most 1,000 characters, in the syntax of `websearch_to_tsquery`.
-            k: rows wanted, at least 1.
+            k: number of rows to return, at least 1.
             where: a metadata filter, or conditions on the model.
             highlight: mark the words that were found, in an excerpt; a `Highlight` says how.
-            max_ranked: rows that match and are ranked; None means all. Where more match, those are ranked that are
-                found first.
+            max_ranked: the number of matching rows to rank; None ranks all of them. If more rows match, the first ones
+                found are ranked.
 
         Raises:
             InvalidText: the query is too long.
@@ -133,11 +134,11 @@ class AsyncHybridRepository(Generic[M]):
     ) -> list[HybridHit[M]]:
         """Return the k best rows by vector and by text, highest score first, in one statement.
 
-        Costs what `nearest` and `text` cost; only keys are joined, and k rows are read. A text that nothing matches
-        leaves the order by vector. A row that the text excludes by `-word` may still come by its vector.
+        Costs what `nearest` and `text` cost; only keys are joined, and k rows are read. If no row matches the text, the
+        order is by vector. A row that the text excludes by `-word` may still be found by its vector.
 
         Args:
-            text: what is searched by keyword; see `text`.
+            text: the keyword query; see `text`.
             vector: a 1-d array-like of the column's dimension.
             k: rows wanted, at least 1.
             where: a metadata filter, or conditions on the model, for both sides.
@@ -147,7 +148,7 @@ class AsyncHybridRepository(Generic[M]):
             settings: pgvector's settings, until the transaction ends.
 
         Raises:
-            InvalidVector, InvalidText: the query is no vector of the column's dimension; the text is too long.
+            InvalidVector, InvalidText: the query is not a vector of the column's dimension; the text is too long.
             InvalidFilter, InvalidSetting: the filter is malformed; a number is out of range.
             ConfigurationError: the server does not have the language.
         """
@@ -168,7 +169,7 @@ class AsyncHybridRepository(Generic[M]):
         return [hybrid_hit(row, self._target, marker) for row in await self._run(search, shape, values)]
 
     async def _run(self, search: Search[M], shape: HybridSearch, values: Mapping[str, Any]) -> list[Any]:
-        """Return the rows of a scan that had all the candidates by vector that there are."""
+        """Return the rows of the first scan that had as many vector candidates as it can get."""
         rows: list[Any] = []
         target = replace(self._target, target=search.target)
         with mapped_errors():
@@ -187,8 +188,9 @@ class AsyncHybridRepository(Generic[M]):
     async def _plan_for_values(self, where: Sequence[ColumnElement[bool]]) -> None:
         """Have the server plan for this text and these conditions, until the transaction ends.
 
-        Drivers prepare a statement that comes again, and after five times the server plans it for any values. Which
-        index answers a filter depends on how many rows it matches: under one that plan took six times as long.
+        Drivers prepare a repeated statement, and after five executions the server switches to a generic plan. Which
+        index serves a filter depends on how many rows match it: under a filter, the generic plan took six times as
+        long.
         """
         if not where:
             return

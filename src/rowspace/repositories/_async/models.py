@@ -30,13 +30,13 @@ M = TypeVar("M")
 class AsyncRepository(Generic[M]):
     """Rows of one model, in the caller's session.
 
-    The session and its transaction are the caller's: nothing here commits, rolls back or opens a session.
+    The session and its transaction belong to the caller: the repository never commits, rolls back or opens a session.
 
     Args:
         session: a SQLAlchemy async session.
         model: a declarative class with a vector column.
         column: the key of that column; needed where the model has several.
-        distance: what searches order by; by default that of the column's vector index, else cosine.
+        distance: what searches order by; by default the distance of the column's vector index, else cosine.
 
     Raises:
         ConfigurationError: the model has no vector column, or several and `column` does not say which.
@@ -55,7 +55,7 @@ class AsyncRepository(Generic[M]):
         self._subject: Subject[M] = subject_of(model, column, distance)
 
     async def add(self, entity: M) -> M:
-        """Add one entity to the session and flush it, so that the server's defaults and errors come now.
+        """Add one entity to the session and flush it, so that server defaults are loaded and errors are raised now.
 
         Costs one INSERT.
         """
@@ -65,7 +65,7 @@ class AsyncRepository(Generic[M]):
     async def add_all(self, entities: Iterable[M]) -> None:
         """Add entities to the session and flush them.
 
-        Costs an INSERT for each thousand of them; for thousands of rows `upsert` is 20 times faster.
+        Costs one INSERT per thousand entities; for thousands of rows `upsert` is 20 times faster.
         """
         with mapped_errors():
             self.session.add_all(entities)
@@ -74,50 +74,51 @@ class AsyncRepository(Generic[M]):
     async def upsert(
         self, rows: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]], *, batch_size: int = 5_000
     ) -> LoadReport:
-        """Insert rows, and update those whose primary key is there already, by COPY in binary.
+        """Insert rows, and update those whose primary key already exists, by binary COPY.
 
-        Rows that leave the key out are new, each with a key from its `default` or from the server, such as the next of
-        a sequence; which, is not told.
+        Rows without a key are new: each gets its key from the column's `default` or from the server, for example from a
+        sequence. The generated keys are not returned.
 
-        Costs a COPY into a staging table and a statement that merges it, for each batch; on psycopg and asyncpg up to
-        a hundred rows of a megabyte in all are one statement. Entities that the session holds keep their values until
-        they are refreshed.
+        Costs, for each batch, a COPY into a staging table and a statement that merges it; on psycopg and asyncpg, up to
+        a hundred rows totaling at most a megabyte take a single statement. Entities in the session keep their old
+        values until they are refreshed.
 
         Args:
-            rows: mappings of attribute names to values, all with the same keys; read once, a batch at a time. A column
-                that they leave out gets its `default` in a new row, and in one that is there keeps its value or gets
-                its `onupdate`. A function is called for each row as a `default`, and once for the load as an
-                `onupdate`, as for one UPDATE; a `version_id_col` counts on. Without a default, also of the server's,
-                the column has to be nullable, but for the discriminator of an inheritance. A value is stored as
-                `session.add` does: None in a JSON column as JSON's null, unless the type says `none_as_null`.
-            batch_size: rows held in memory and sent at once.
+            rows: mappings of attribute names to values, all with the same keys; read once, one batch at a time. A
+                column that the rows leave out gets its `default` in a new row; in an existing row it keeps its value or
+                gets its `onupdate`. A `default` function is called once per row, an `onupdate` function once per load,
+                as for a single UPDATE. A `version_id_col` is incremented. A column with neither a value nor a default,
+                here or on the server, must be nullable; the discriminator of an inheritance is filled in. Values are
+                stored as `session.add` would store them: None in a JSON column is JSON null, unless the type sets
+                `none_as_null`.
+            batch_size: number of rows held in memory and sent at once.
 
         Raises:
-            InvalidVector, InvalidText, InvalidRow: a value that cannot be stored, or a row with other attributes than
-                the first one; the message names the row.
-            ConfigurationError: the first row has an attribute that is no column, or lacks a primary key that nothing
-                makes, or a column whose `default` or `onupdate` is a function that asks for the statement, or whose
-                type's `bind_expression` has parameters of its own; or a batch size below 1.
+            InvalidVector, InvalidText, InvalidRow: a value cannot be stored, or a row has different attributes than the
+                first one; the message names the row.
+            ConfigurationError: the first row has an attribute that is not a column, or lacks a primary key that nothing
+                generates; a missing column's `default` or `onupdate` is a function that needs the statement's context;
+                a type's `bind_expression` has parameters of its own; or the batch size is below 1.
         """
         return await upsert_rows(self.session, self.model, rows, batch_size=batch_size)
 
     async def get(self, key: Any) -> M | None:
-        """Return the entity of a primary key (a tuple where it has several columns), or None.
+        """Return the entity with a primary key (a tuple for a composite key), or None.
 
-        Costs one row, or nothing where the session holds the entity.
+        Costs one row, or nothing if the session already holds the entity.
 
         Raises:
-            ConfigurationError, InvalidText: the key is of another type than that of the rows.
+            ConfigurationError, InvalidText: the key has a different type than the rows' key.
         """
         with mapped_errors():
             return await self.session.get(self.model, self._subject.key(key))
 
     async def get_many(self, keys: Iterable[Any]) -> list[M | None]:
-        """Return the entities of primary keys, in the order of the keys, None where there is no such row.
+        """Return the entities with the given primary keys, in that order, with None for each key that has no row.
 
-        Costs one statement for each 10,000 keys, 1,000 of several columns, and as many for those that are not found and
-        are no whole numbers or UUIDs; and one for each of these where some are the same as that of a row to the server
-        alone, such as another case of a `citext`. The errors are those of `get`.
+        Costs one statement per 10,000 keys (1,000 composite keys). Keys that are not found, unless they are integers or
+        UUIDs, cost as many again, and one statement each if the server considers some of them equal to an existing key,
+        as with the case of a `citext`. Raises what `get` raises.
         """
         wanted = [self._subject.key(key) for key in several(keys, "keys")]
         with mapped_errors():
@@ -129,7 +130,7 @@ class AsyncRepository(Generic[M]):
         return [found.get(key) for key in wanted]
 
     async def _by_keys(self, keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], M]:
-        """Return the entities that the server finds by some keys, by the keys that their rows have."""
+        """Return the entities that the server finds for some keys, by the keys of their rows."""
         identify = inspect(self.model).primary_key_from_instance
         found: dict[tuple[Any, ...], M] = {}
         for part in statements.parts_of(self.model, keys):
@@ -138,13 +139,13 @@ class AsyncRepository(Generic[M]):
         return found
 
     async def delete(self, keys: Iterable[Any]) -> int:
-        """Delete the rows of primary keys and return how many there were.
+        """Delete rows by primary key and return how many were deleted.
 
-        Costs one statement for each 10,000 keys, 1,000 of several columns.
+        Costs one statement per 10,000 keys (1,000 composite keys).
 
         Raises:
             ConfigurationError: the model is mapped to several tables, as in joined inheritance.
-            ConfigurationError, InvalidText: a key is of another type than that of the rows.
+            ConfigurationError, InvalidText: a key has a different type than the rows' key.
         """
         wanted = [self._subject.key(key) for key in several(keys, "keys")]
         deleted = 0
@@ -153,10 +154,10 @@ class AsyncRepository(Generic[M]):
         return deleted
 
     async def delete_where(self, *where: SQLColumnExpression[bool | None]) -> int:
-        """Delete the rows that meet every condition and return how many there were; costs a pass over them.
+        """Delete the rows that meet every condition and return how many were deleted; costs a pass over them.
 
         Raises:
-            ConfigurationError: there is no condition, or the model is mapped to several tables.
+            ConfigurationError: no condition is given, or the model is mapped to several tables.
         """
         return await rows_changed(self.session, self.model, statements.delete_where(self.model, where))
 
@@ -173,23 +174,23 @@ class AsyncRepository(Generic[M]):
         where: Where | None = None,
         **options: Unpack[SearchOptions],
     ) -> list[Hit[M]]:
-        """Return the k nearest rows to a vector, nearest first.
+        """Return the k rows nearest to a vector, nearest first.
 
-        Costs one index scan of about `ef_search` rows; with `where` the scan goes on until k rows pass, and rows that
-        it could not reach are looked for exactly. The embedding is loaded only when asked for.
+        Costs one index scan of about `ef_search` rows. With `where`, the scan continues until k rows pass, and if it
+        ends too early, the search is repeated exactly. The embedding is loaded only on request.
 
         Args:
             query: a 1-d array-like of the column's dimension.
-            k: rows wanted, at least 1.
+            k: number of rows to return, at least 1.
             where: conditions on the model, such as `[Article.year > 2020]`, or a metadata filter as a dict where the
                 model has a JSONB attribute `meta`.
             options: `max_distance`, `min_distance`, `min_similarity`, `recall`, `exact`, `with_embedding`, `settings`;
                 see `rowspace.repositories.SearchOptions`.
 
         Raises:
-            InvalidVector: the query is no vector, or not of the column's dimension.
-            InvalidSetting: k or a setting is out of range; a recall is asked for, and there is no curve that has it.
-            TypeError: an option that does not exist.
+            InvalidVector: the query is not a vector of the column's dimension.
+            InvalidSetting: k or a setting is out of range, or `recall` is given and no tuned curve reaches it.
+            TypeError: an unknown option.
         """
         subject = await with_tuning(self.session, self._subject)
         return await run_search(self.session, plan_search(subject, k, where, options, query=query))
@@ -204,21 +205,21 @@ class AsyncRepository(Generic[M]):
         with_embedding: bool = False,
         chunk_size: int = 1_000,
     ) -> AsyncGenerator[Hit[M], None]:
-        """Yield every row that matches, nearest first, from a cursor of the server's: memory for one chunk.
+        """Yield every row that matches, nearest first, from a server-side cursor; only one chunk is in memory.
 
-        Always exact: costs a pass over the rows that match and a sort of them in the server. The loop may be left at
-        any time; the session stays usable, during the loop too, until its transaction ends.
+        Always exact: costs a pass over the rows that match and a sort on the server. You may leave the loop at any
+        time, and use the session during the loop, until its transaction ends.
 
         Args:
             query: a 1-d array-like of the column's dimension.
             where: as in `nearest`.
-            max_distance: leave out what is farther.
-            min_distance: leave out what is nearer.
-            with_embedding: load the embedding of each hit too.
-            chunk_size: rows fetched and held at once, at least 1.
+            max_distance: leave out rows that are farther.
+            min_distance: leave out rows that are nearer.
+            with_embedding: also load the embedding of each hit.
+            chunk_size: number of rows fetched and held at once, at least 1.
 
         Raises:
-            InvalidVector: the query is no vector, or not of the column's dimension.
+            InvalidVector: the query is not a vector of the column's dimension.
             InvalidSetting: the chunk size is out of range.
         """
         options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance}

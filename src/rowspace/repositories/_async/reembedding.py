@@ -1,4 +1,4 @@
-"""The repository of re-embedding: a collection's documents with other embeddings, beside the old ones until the end."""
+"""The repository of re-embedding: new embeddings for a collection's documents, next to the old ones until the swap."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = ["AsyncReembedRepository"]
 
 
 class AsyncReembedRepository:
-    """The steps of a re-embedding, in the caller's session and transaction; `AsyncDocumentService.reembed` takes them.
+    """The steps of a re-embedding, in the caller's session and transaction; `AsyncDocumentService.reembed` runs them.
 
-    Each step is a transaction of its own: what is committed is what an interrupted re-embedding goes on from.
+    Run each step in a transaction of its own: an interrupted re-embedding continues from what is committed.
 
     Args:
-        session: a SQLAlchemy async session, of a role that owns the collection's partition.
-        collection: the collection, as this session loaded it.
+        session: a SQLAlchemy async session whose role owns the collection's partition.
+        collection: the collection, loaded by this session.
     """
 
     def __init__(self, session: AsyncAnySession, collection: Collection) -> None:
@@ -41,14 +41,14 @@ class AsyncReembedRepository:
         self._aim: Mapping[str, Any] = at_hand(collection).reembedding or {}
 
     async def begin(self, embedder: str, dimension: int, index: Spec | None) -> None:
-        """Make the table for the new embeddings and begin to note what changes, or take up what was begun.
+        """Create the table for the new embeddings and start recording changes, or continue what was begun.
 
-        Costs two empty tables and a wait for the collection's writers; from then on each write also notes an id.
+        Costs two empty tables and a wait for the collection's writers; from then on each write also records an id.
 
         Raises:
-            ConfigurationError: the collection is being re-embedded by another embedder; or somebody has made a policy,
-                a trigger or an index on its partition, which would be lost; or an `IndexBuilder` is at work on it.
-            PermissionDenied: the role does not own the partition, or may not create tables; or row-level security may
+            ConfigurationError: the collection is being re-embedded by another embedder; its partition has a policy, a
+                trigger or an index of somebody else's, which would be lost; or an `IndexBuilder` is working on it.
+            PermissionDenied: the role does not own the partition or may not create tables, or row-level security may
                 hide documents from it.
         """
         aim = {"embedder": embedder, "dimension": dimension, "index": to_dict(index)}
@@ -71,14 +71,14 @@ class AsyncReembedRepository:
             await self.session.flush()
 
     async def go_on(self, embedder: str, dimension: int) -> None:
-        """Make sure that what was begun is what is still wanted, and that nobody else is at it in this transaction.
+        """Check that the re-embedding is still the one that was begun, and lock it until the transaction ends.
 
-        Of two that re-embed at once, each waits for the other's steps. Costs two rows, and the wait.
+        Two processes that re-embed at once wait for each other's steps. Costs two rows, and the wait.
 
         Raises:
-            CollectionNotFound: it was dropped since it was looked up.
-            ConfigurationError: another embedder was begun with meanwhile.
-            TransactionConflict: somebody else has come to the end, or abandoned it.
+            CollectionNotFound: the collection has been dropped.
+            ConfigurationError: a re-embedding by another embedder has begun.
+            TransactionConflict: another process has finished or abandoned the re-embedding.
         """
         with mapped_errors():
             await (await self._connection()).execute(lock_first_load(self.collection.id))
@@ -95,16 +95,16 @@ class AsyncReembedRepository:
         self._aim = self.collection.reembedding
 
     async def counts(self) -> tuple[int, int]:
-        """Return how many documents have their new embedding, and how many there are; costs a pass over both."""
+        """Return how many documents have a new embedding, and how many there are; costs a pass over both tables."""
         ((done, total),) = await self._rows((await self._tables()).counts())
         return done, total
 
     async def rest(self, limit: int) -> list[tuple[str, str]]:
-        """Return id and content of the next documents to embed; none when all have been. Costs a range of the ids."""
+        """Return id and content of the next documents to embed, none when all are done; costs a range of the ids."""
         return [tuple(row) for row in await self._rows((await self._tables()).rest(limit))]
 
     async def changed(self, limit: int) -> tuple[list[tuple[int, str]], list[tuple[str, str]]]:
-        """Return changes that are not yet taken over, and id and content of the documents among them to embed.
+        """Return changes that are not yet applied, with id and content of the documents among them to embed.
 
         Costs two statements over `limit` rows.
         """
@@ -117,7 +117,7 @@ class AsyncReembedRepository:
         return changes, [tuple(row) for row in rows]
 
     async def store(self, rows: Sequence[tuple[str, str]], embeddings: Any) -> None:
-        """Store new embeddings of documents whose content is still what was embedded; the others are left alone.
+        """Store new embeddings of documents whose content is still the text that was embedded; skip the others.
 
         Costs a COPY into a staging table and a statement that joins it.
 
@@ -137,7 +137,7 @@ class AsyncReembedRepository:
             await run_verbatim(connection, [tables.store(plan.merge.staged), plan.merge.drop_stage()])
 
     async def settle(self, changes: Sequence[tuple[int, str]]) -> None:
-        """Take over what needs no embedding of some changes, such as deletions, and forget them.
+        """Apply the changes that need no embedding, such as deletions, and remove them from the record.
 
         Costs three statements over these rows.
         """
@@ -147,9 +147,9 @@ class AsyncReembedRepository:
                 await connection.execute(statement)
 
     async def create_indexes(self) -> None:
-        """Create the indexes of the new table that are missing; searches and writers do not notice.
+        """Create the missing indexes of the new table, without affecting searches and writers.
 
-        Costs what `DocumentRepository.create_indexes` does.
+        Costs what `DocumentRepository.create_indexes` costs.
         """
         with mapped_errors():
             connection = await self._connection()
@@ -158,10 +158,10 @@ class AsyncReembedRepository:
             await run_verbatim(connection, [*indexes, new.analyze()])
 
     async def lock(self) -> bool:
-        """Keep everybody out of the collection until the transaction ends; False where that cannot be had at once.
+        """Lock the collection against all others until the transaction ends; return False if that takes too long.
 
-        The transaction has failed then, and has to be rolled back. Costs half a second for each of two locks at most,
-        in which all searches of all collections may wait.
+        The transaction has then failed and must be rolled back. Costs half a second at most for each of two locks,
+        during which searches of all collections may wait.
         """
         with mapped_errors():
             connection = await self._connection()
@@ -174,7 +174,7 @@ class AsyncReembedRepository:
         return True
 
     async def swap(self) -> None:
-        """Put the new embeddings in the place of the old ones; call it after `lock`. Costs no look at any row."""
+        """Replace the old embeddings by the new ones; call it after `lock`. Does not read any row."""
         with mapped_errors():
             connection = await self._connection()
             tables = await self._tables()
@@ -189,14 +189,14 @@ class AsyncReembedRepository:
             await self.session.flush()
 
     async def abandon(self) -> None:
-        """Drop what a re-embedding has made so far; the collection stays as it is. None that was begun is no error.
+        """Drop what a re-embedding has created so far, if anything; the collection stays as it is.
 
-        Costs two DROP TABLE, and a wait for every transaction that has read or written the collection. In it nobody
-        waits for longer than half a second, as with `CollectionRepository.drop_tables`.
+        Costs two DROP TABLE, and a wait for every transaction that has read or written the collection. It holds up
+        others for half a second at most, like `CollectionRepository.drop_tables`.
 
         Raises:
-            ConfigurationError: an `IndexBuilder` is at work on the collection.
-            TransactionConflict: it did not come to its lock in two minutes.
+            ConfigurationError: an `IndexBuilder` is working on the collection.
+            TransactionConflict: the lock could not be had within two minutes.
         """
         if self.collection.reembedding is None:
             return

@@ -1,4 +1,4 @@
-"""The repository of rows in bulk, column by column: what Arrow, pandas and Polars are filled from."""
+"""The repository of rows in bulk, column by column: the source for Arrow, pandas and Polars."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AsyncTableRepository:
 
     @property
     def vector(self) -> str:
-        """The attribute of the vector column, the first one where there are several."""
+        """The attribute of the vector column; of several, the first."""
         return self._subject.target.column
 
     @property
@@ -53,25 +53,24 @@ class AsyncTableRepository:
 
     @property
     def dimension(self) -> int | None:
-        """Numbers in a vector, where it is known."""
+        """The dimension of the vectors, if it is fixed."""
         return self._subject.target.type.dimension
 
     @asynccontextmanager
     async def stream(
         self, columns: Sequence[str], *, where: Where | None = None
     ) -> AsyncIterator[AsyncIterator[dict[str, RawColumn]]]:
-        """Return a context with an iterator over the rows that match, in parts of about 4 MiB, by COPY in binary.
+        """Return a context manager for an iterator over the rows that match, in parts of about 4 MiB, by binary COPY.
 
-        The session's connection is busy until the block ends, which may be before the last part. Rows come in no
-        particular order. With conditions it costs a temporary table of their keys.
+        The session's connection is busy until the `with` block ends; you may leave the block before the last part. Rows
+        come in no particular order. With conditions, costs a temporary table of their keys.
 
         Args:
             columns: attributes, at least one.
-            where: a metadata filter, or conditions on the model; nothing means all rows.
+            where: a metadata filter, or conditions on the model; None means all rows.
 
         Raises:
-            ConfigurationError: there is no such attribute, or the `column_expression` of its type has parameters of its
-                own.
+            ConfigurationError: there is no such attribute, or its type's `column_expression` has parameters of its own.
             InvalidFilter: the filter is malformed.
         """
         plan = partial(plan_columns, attributes=columns)
@@ -79,12 +78,12 @@ class AsyncTableRepository:
             yield _named(parts, columns)
 
     async def metadata_kinds(self, *, where: Where | None = None) -> dict[str, set[str]]:
-        """Return the keys of the metadata at the top level in order, and the kinds of their values.
+        """Return the top-level metadata keys in order, with the kinds of their values.
 
-        Kinds are `string`, `boolean`, `array`, `object`, `null`, and for numbers `integer` where all of them are whole
-        and fit into 64 bits, `unsigned` where they do so without a sign, `exact` where a whole one among them has
-        digits that a float would lose, else `number`. A model without a JSONB attribute `meta` has none. Costs a pass
-        over the rows that match.
+        Kinds are `string`, `boolean`, `array`, `object` and `null`. Numbers are `integer` if all of them are integers
+        that fit into 64 bits, `unsigned` if they fit only into an unsigned 64-bit integer, `exact` if an integer among
+        them has digits that a float would lose, else `number`. A model without a JSONB attribute `meta` has no keys.
+        Costs a pass over the rows that match.
         """
         metadata = self.columns.get("meta")
         if metadata is None or not is_jsonb(metadata.type):

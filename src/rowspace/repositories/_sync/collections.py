@@ -51,28 +51,28 @@ class CollectionRepository:
         metadata: Mapping[str, Any] | None = None,
         indexed_keys: Sequence[str] = (),
     ) -> Collection:
-        """Create a collection and its partition of `documents`; readers and writers of others are not held up.
+        """Create a collection and its partition of `documents`; other collections stay readable and writable.
 
-        Costs a row, and a table with its primary key. Whoever else creates or drops a collection waits until this
+        Costs a row, and a table with its primary key. Others who create or drop a collection wait until this
         transaction ends.
 
         Args:
             name: 1 to 200 characters.
-            dimension: numbers in each embedding, 1 to 16000.
+            dimension: length of each embedding, 1 to 16000.
             distance: l2, cosine, inner_product or l1.
-            index: the vector index that `create_indexes` will make; `"hnsw"` for the defaults, None for none.
+            index: the vector index for `create_indexes` to build; `"hnsw"` for the defaults, None for no index.
             language: the text-search configuration, such as `simple` or `english`.
-            embedder: the name of the embedder, if it is known.
-            metadata: anything, as JSON.
-            indexed_keys: metadata keys, written as in a filter, that `create_indexes` will make an index each on, for
-                filters by ranges of a number, a date or a text.
+            embedder: the name of the embedder, if known.
+            metadata: any JSON object, stored with the collection.
+            indexed_keys: metadata keys, written as in a filter; `create_indexes` builds an index on each, which serves
+                filters by a range of numbers, dates or texts.
 
         Raises:
-            CollectionExists: there is one of that name.
-            ConfigurationError: a value out of range, an index that cannot hold the vectors, or a language that the
-                server does not have.
-            InvalidFilter: a key that cannot be.
-            InvalidText, InvalidRow: metadata that JSONB cannot store.
+            CollectionExists: the name is taken.
+            ConfigurationError: a value is out of range, the index cannot hold the vectors, or the server does not have
+                the language.
+            InvalidFilter: a key is malformed.
+            InvalidText, InvalidRow: the metadata cannot be stored as JSONB.
         """
         metric, spec = check_collection(name, dimension, distance, index)
         collection = Collection(
@@ -101,10 +101,10 @@ class CollectionRepository:
             check_language(language, [*(self._connection()).scalars(statements.languages())])
 
     def get(self, name: str) -> Collection:
-        """Return the collection of a name; costs one row.
+        """Return a collection by name; costs one row.
 
         Raises:
-            CollectionNotFound: there is none.
+            CollectionNotFound: there is no collection of that name.
         """
         found = None
         if is_text(name):
@@ -116,21 +116,21 @@ class CollectionRepository:
         return found
 
     def list(self) -> list[Collection]:
-        """Return all collections by name; costs a row each."""
+        """Return all collections in order of their names; costs one row each."""
         with mapped_errors():
             return [*self.session.scalars(statements.collections())]
 
     def counts(self, ids: Sequence[int]) -> dict[int, int]:
-        """Return the number of documents by the id of each collection that has any; costs a pass over them."""
+        """Return the number of documents in each collection that has any, by collection id; costs a pass over them."""
         with mapped_errors():
             rows = self.session.execute(statements.counts(ids))
         return {row[0]: row[1] for row in rows}
 
     def rename(self, name: str, new_name: str) -> Collection:
-        """Give a collection another name; costs its row, as nothing else has the name.
+        """Rename a collection; costs one row, since the name is stored nowhere else.
 
         Raises:
-            CollectionNotFound: there is none of that name.
+            CollectionNotFound: there is no collection of that name.
             CollectionExists: the new name is taken.
         """
         collection = self.get(name)
@@ -145,12 +145,12 @@ class CollectionRepository:
     def drop(self, name: str) -> None:
         """Drop a collection with all its documents; costs one DROP TABLE, however many there are.
 
-        The DROP waits for every transaction that has read or written documents, of any collection: see `drop_tables`.
-        From then on nobody else reads or writes any, until this transaction ends: drop last in it.
+        The DROP waits for every transaction that has read or written documents of any collection; see `drop_tables`.
+        After it, nobody else can read or write documents until this transaction ends, so make it the last step.
 
         Raises:
             CollectionNotFound: there is none of that name.
-            ConfigurationError: an `IndexBuilder` is at work on the collection.
+            ConfigurationError: an `IndexBuilder` is working on the collection.
             TransactionConflict: other transactions stayed open for two minutes.
         """
         collection = self.get(name)
@@ -165,13 +165,13 @@ class CollectionRepository:
             self.session.flush()
 
     def lock(self, collection: Collection, names: Sequence[str]) -> None:
-        """Read attributes of a collection anew, and keep its row from others' changes until the transaction ends.
+        """Refresh attributes of a collection, and lock its row until the transaction ends.
 
-        Who writes the progress of a load into it meanwhile does not wait: that refers to the key alone. Costs two
-        statements of one row, and the wait.
+        A load that records its progress meanwhile does not wait, since it refers to the key alone. Costs two statements
+        of one row, and the wait for the lock.
 
         Raises:
-            CollectionNotFound: it was dropped since it was looked up.
+            CollectionNotFound: the collection has been dropped.
         """
         with mapped_errors():
             if self.session.scalar(statements.lock_collection(collection.id)) is None:
@@ -179,10 +179,10 @@ class CollectionRepository:
             self.session.refresh(collection, names)
 
     def keep_builders_off(self, collection: Collection) -> None:
-        """Make sure that no `IndexBuilder` is at work on a collection, nor will be until the transaction ends.
+        """Make sure that no `IndexBuilder` works on a collection until the transaction ends.
 
-        One waits for every transaction that has begun before, and so for who waits for it; without an end, where that
-        tries for its locks again and again. Costs one row.
+        A concurrent build waits for all older transactions, hence also for one that waits for the build; if that one
+        retries its locks, neither ever ends. Costs one row.
 
         Raises:
             ConfigurationError: one is.
@@ -193,21 +193,22 @@ class CollectionRepository:
             check_alone(table, alone=(self._connection()).scalar(keeps_builders_off(*table)))
 
     def create_tables(self, collection: Collection) -> None:
-        """Create the partition of a collection whose row is there already; costs a table with its primary key."""
+        """Create the partition of a collection whose row exists; costs a table with its primary key."""
         with mapped_errors():
             partition = self.new_partition_of(collection)
             guards = guards_of(self.session, partition)
             run_verbatim(self._connection(), [*partition.create(), *guards])
 
     def drop_tables(self, collection: Collection) -> None:
-        """Drop the partition of a collection and what re-embedding put beside it; its row is the caller's to delete.
+        """Drop the partition of a collection and the tables of a re-embedding; the caller deletes the collection's row.
 
-        Costs one DROP TABLE, or two, and a wait for every transaction that has read or written documents, of any
-        collection. In it nobody waits for longer than half a second: then it lets them through and tries again.
+        Costs one or two DROP TABLE, and a wait for every transaction that has read or written documents of any
+        collection. While it waits, it holds up others for half a second at most: then it lets them through and tries
+        again.
 
         Raises:
-            ConfigurationError: an `IndexBuilder` is at work on the collection.
-            TransactionConflict: it did not come to its lock in two minutes.
+            ConfigurationError: an `IndexBuilder` is working on the collection.
+            TransactionConflict: the lock could not be had within two minutes.
         """
         self.keep_builders_off(collection)
         with mapped_errors():
@@ -225,7 +226,7 @@ class CollectionRepository:
             return bool((self._connection()).scalar(is_owned(partition.qualified)))
 
     def is_indexed(self, collection: Collection) -> bool:
-        """Return whether any index is there beside that of the ids; costs a look into the catalogs."""
+        """Return whether the partition has any index besides the primary key; costs a catalog query."""
         with mapped_errors():
             partition = self.partition_of(collection)
             rows = (self._connection()).execute(index_facts(partition.name, partition.schema))
@@ -236,9 +237,10 @@ class CollectionRepository:
         return partition_of(collection, schemas_of(self._connection()))
 
     def new_partition_of(self, collection: Collection) -> Partition:
-        """Return the partition with its schema, for what makes a table; costs a look into the catalogs.
+        """Return the partition with its schema, for statements that create it; costs a catalog query.
 
-        Without one a table is made in the first schema of the search path, and `documents` may be in another.
+        Without a schema, PostgreSQL creates a table in the first schema of the search path, and `documents` may be in
+        another.
         """
         partition = self.partition_of(collection)
         if partition.schema is not None:

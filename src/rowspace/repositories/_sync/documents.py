@@ -48,22 +48,23 @@ class DocumentRepository:
         batch_size: int = 5_000,
         fresh: bool | None = None,
     ) -> LoadReport:
-        """Insert documents, and update those whose id is there already, by COPY in binary.
+        """Insert documents, and update those whose id already exists, by binary COPY.
 
-        A load into an empty collection is copied straight into it; any other goes through a staging table. Costs a
-        COPY a batch, and for the latter a statement that merges it. On psycopg and asyncpg up to a hundred rows of a
-        megabyte in all are one statement. Before that it asks whether policies on the rows bind this role, as they
-        decide which table is written to, and of more rows whether the collection is empty.
+        A load into an empty collection is copied straight into its table; any other load goes through a staging table.
+        Costs one COPY per batch, and in the second case a statement that merges it. On psycopg and asyncpg, up to a
+        hundred rows totaling at most a megabyte take a single statement. Before that, one query asks whether row-level
+        policies apply to this role, since they decide which table is written to, and a larger load asks whether the
+        collection is empty.
 
         Args:
-            rows: mappings with `id`, `content`, `embedding` and, if any, `meta`; read once, a batch at a time.
-            batch_size: rows held in memory and sent at once.
-            fresh: whether most likely no id is there yet, so that the collection is loaded like an empty one, as an id
-                that is there after all is updated; None asks whether it is empty.
+            rows: mappings with `id`, `content`, `embedding` and optionally `meta`; read once, one batch at a time.
+            batch_size: number of rows held in memory and sent at once.
+            fresh: True if most likely none of the ids exists yet: the collection is then loaded like an empty one, and
+                an id that exists after all is still updated. None finds out whether the collection is empty.
 
         Raises:
-            DimensionMismatch, InvalidVector, InvalidText, InvalidRow: the message names the row; nothing of the
-                batch was written.
+            DimensionMismatch, InvalidVector, InvalidText, InvalidRow: the message names the row; nothing of the batch
+                was written.
         """
         subject = under_policies(self.session, self._subject)
         return upsert_rows(
@@ -77,13 +78,13 @@ class DocumentRepository:
         )
 
     def get(self, ids: Iterable[str]) -> list[Document]:
-        """Return the documents of ids, in the order of the ids; those that are not there are left out.
+        """Return documents by id, in the order of the ids; ids that do not exist are left out.
 
         Costs one statement.
 
         Raises:
-            ConfigurationError: one text in place of several ids.
-            InvalidText: an id that is no text.
+            ConfigurationError: a single string was given instead of several ids.
+            InvalidText: an id is not a string.
         """
         wanted = ids_of(ids)
         with mapped_errors():
@@ -91,18 +92,18 @@ class DocumentRepository:
         return [found[id_] for id_ in wanted if id_ in found]
 
     def delete(self, ids: Iterable[str] = (), *, where: Where | None = None) -> int:
-        """Delete documents by id or by conditions and return how many there were.
+        """Delete documents by id or by conditions and return how many were deleted.
 
-        Costs one statement; by conditions a pass over the documents that match. Where the session has documents, the
-        keys of those that are deleted are read back.
+        Costs one statement, or with conditions a pass over the documents that match. If the session holds documents,
+        the keys of the deleted ones are read back.
 
         Args:
             ids: the ids.
             where: a metadata filter, or conditions on `Document`.
 
         Raises:
-            ConfigurationError: both are given, or conditions that are empty; or one text in place of several ids, or
-                one condition in place of several.
+            ConfigurationError: both are given, the conditions are empty, or a single string or condition was given
+                instead of a sequence.
             InvalidText: an id that is no text.
             InvalidFilter: the filter is malformed.
         """
@@ -117,13 +118,13 @@ class DocumentRepository:
         return rows_changed(self.session, Document, statement, matching.parameters)
 
     def update_metadata(self, changes: Mapping[str, Any], *, where: Where | None) -> int:
-        """Set keys of the metadata of the documents that match and return how many there were.
+        """Set metadata keys of the documents that match and return how many were updated.
 
-        Costs a new version of each row, with its vector, and an entry of it in each index.
+        Costs a new version of each row, including its vector, and an entry for it in each index.
 
         Args:
             changes: keys to set at the top level; None removes a key.
-            where: a metadata filter, or conditions on `Document`; None means all of them.
+            where: a metadata filter, or conditions on `Document`; None updates every document.
 
         Raises:
             InvalidText, InvalidRow: a value that JSONB cannot store.
@@ -137,14 +138,14 @@ class DocumentRepository:
     def replace_metadata(
         self, metadata: Mapping[str, Mapping[str, Any]], *, digests: Mapping[str, str] | None = None
     ) -> None:
-        """Replace the metadata of documents by id; ids that are not there are left out.
+        """Replace the metadata of documents by id; ids that do not exist are ignored.
 
-        Costs an UPDATE for each document.
+        Costs one UPDATE per document.
 
         Args:
-            metadata: by id.
-            digests: by id the SHA-256 of the content in hexadecimal, as of `fingerprints`: a document whose content is
-                another by now is left out too, as the metadata is not that of its text.
+            metadata: the new metadata by id.
+            digests: the hexadecimal SHA-256 of each content by id, as `fingerprints` returns it. A document whose
+                content has changed since is left alone, because the metadata belongs to the old text.
         """
         # In the order of the ids, as an upsert: two of these at once wait for each other, and not in a circle.
         given = sorted(mapping("metadata", metadata).items())
@@ -167,18 +168,19 @@ class DocumentRepository:
             return self.session.scalar(statement, dict(matching.parameters)) or 0
 
     def is_empty(self) -> bool:
-        """Return whether there is no document; costs one row."""
+        """Return whether the collection has no documents; costs one row."""
         with mapped_errors():
             return bool(self.session.scalar(statements.is_empty(self._collection.id)))
 
     def begin_first_load(self) -> bool:
-        """Return whether there is no document; if so, other first loads wait until this transaction ends.
+        """Return whether the collection has no documents; if so, other first loads wait until this transaction ends.
 
-        A first load creates the indexes at its end, which waits for everybody who has written: two of them would wait
-        for each other. Costs one row, and the wait.
+        A first load ends by creating the indexes, which waits for every other writer: two first loads at once would
+        wait for each other. Costs one row, and the wait.
 
         Raises:
-            ConfigurationError: an `IndexBuilder` is at work on the collection; from here on none begins.
+            ConfigurationError: an `IndexBuilder` is working on the collection. None can start while this transaction
+                runs.
         """
         if not self.is_empty():
             return False
@@ -186,19 +188,19 @@ class DocumentRepository:
         return self.is_empty()
 
     def fingerprints(self, ids: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Return the SHA-256 of the content, as hexadecimal text, and the metadata of those ids that are there.
+        """Return the hexadecimal SHA-256 of the content, and the metadata, of those ids that exist.
 
-        Costs one statement, in which the server reads each of the texts.
+        Costs one statement, in which the server reads every text.
         """
         with mapped_errors():
             rows = self.session.execute(statements.fingerprints(self._collection.id, ids))
             return {id_: (digest, meta) for id_, digest, meta in rows}
 
     def create_indexes(self) -> None:
-        """Create the indexes that are missing: on the vectors, the metadata and the text; then ANALYZE.
+        """Create the missing indexes on vectors, metadata and text, then run ANALYZE.
 
-        Run it after the rows are loaded. Costs the builds, of which that of an HNSW index takes by far the longest. It
-        holds off writers to this collection, not readers, until the transaction ends.
+        Call it after loading the rows. Costs the builds; an HNSW index takes by far the longest. Writers to this
+        collection are blocked until the transaction ends, readers are not.
 
         Raises:
             ConfigurationError: an `IndexBuilder` is at work on the collection.
@@ -221,18 +223,17 @@ class DocumentRepository:
         where: Where | None = None,
         **options: Unpack[SearchOptions],
     ) -> list[Hit[Document]]:
-        """Return the k nearest documents to a vector, nearest first; at the cost of `Repository.nearest`.
+        """Return the k documents nearest to a vector, nearest first; costs what `Repository.nearest` costs.
 
         Args:
             query: a 1-d array-like of the collection's dimension.
-            k: documents wanted, at least 1.
+            k: number of documents to return, at least 1.
             where: a metadata filter, such as `{"year": {"$gt": 2020}}`, or conditions on `Document`.
-            options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
+            options: the options of every vector search; see `rowspace.repositories.SearchOptions`.
 
         Raises:
             InvalidVector, InvalidSetting, InvalidFilter: as `Repository.nearest`.
-            CollectionNotFound: nothing was found without conditions, as the collection was dropped since it was looked
-                up.
+            CollectionNotFound: a search without conditions found nothing because the collection has been dropped.
         """
         return run_search(self.session, plan_search(self._subject, k, where, options, query=query))
 
@@ -246,21 +247,21 @@ class DocumentRepository:
         with_embedding: bool = False,
         chunk_size: int = 1_000,
     ) -> Generator[Hit[Document], None, None]:
-        """Yield every document that matches, nearest first, from a cursor of the server's: memory for one chunk.
+        """Yield every document that matches, nearest first, from a server-side cursor; only one chunk is in memory.
 
-        Always exact: costs a pass over the documents that match and a sort of them in the server. The loop may be
-        left at any time; the session stays usable, during the loop too, until its transaction ends.
+        Always exact: costs a pass over the documents that match and a sort on the server. You may leave the loop at any
+        time, and use the session during the loop, until its transaction ends.
 
         Args:
             query: a 1-d array-like of the collection's dimension.
             where: as in `nearest`.
-            max_distance: leave out what is farther.
-            min_distance: leave out what is nearer.
-            with_embedding: load the embedding of each hit too.
-            chunk_size: documents fetched and held at once, at least 1.
+            max_distance: leave out documents that are farther.
+            min_distance: leave out documents that are nearer.
+            with_embedding: also load the embedding of each hit.
+            chunk_size: number of documents fetched and held at once, at least 1.
 
         Raises:
-            InvalidVector: the query is no vector, or not of the collection's dimension.
+            InvalidVector: the query is not a vector of the collection's dimension.
             InvalidSetting: the chunk size is out of range.
         """
         options: SearchOptions = {"max_distance": max_distance, "min_distance": min_distance}
@@ -268,7 +269,7 @@ class DocumentRepository:
         return stream_hits(self.session, self._subject, query, where=where, chunk_size=chunk_size, **options)
 
     def _begin_to_build(self) -> None:
-        """Keep everybody else from building indexes of the collection until the transaction ends."""
+        """Keep others from building indexes of the collection until the transaction ends."""
         with mapped_errors():
             # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
             (self._connection()).execute(statements.lock_first_load(self._collection.id))

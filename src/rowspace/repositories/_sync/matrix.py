@@ -45,44 +45,45 @@ class MatrixRepository:
         self._model = self._subject.target.model
 
     def read(self, where: Where | None = None) -> Matrix:
-        """Return the keys and vectors of the rows that match, in no particular order, by COPY in binary.
+        """Return the keys and vectors of the rows that match, in no particular order, by binary COPY.
 
-        The matrix is float32, of a `HalfVector` column too: each float16 number is one of float32's. Rows without a
-        vector are left out, where the column may be null. Costs a pass over the rows and little more memory than they
-        fill; with conditions, a temporary table of their keys.
+        The matrix is float32 of shape (n, d), C-contiguous, also for a `HalfVector` column, since float32 represents
+        every float16 exactly. Rows whose vector is NULL are left out. Costs a pass over the rows and little more memory
+        than the result; with conditions, also a temporary table of their keys.
 
         Args:
-            where: a metadata filter, or conditions on the model; nothing means all rows.
+            where: a metadata filter, or conditions on the model; None means all rows.
 
         Raises:
             DimensionMismatch: a row has a vector of another dimension.
-            ConfigurationError: the column is a `Bit` or `SparseVector`, or has no dimension.
+            ConfigurationError: the column is a `Bit` or a `SparseVector`, or has no fixed dimension.
         """
         with copied(self.session, self._subject, where, plan_reading, at_once=None) as parts:
             return Matrix(*next(parts))
 
     @contextmanager
     def stream(self, where: Where | None = None) -> Iterator[Iterator[Matrix]]:
-        """Return a context with an iterator over the rows that match, in parts of about 4 MiB.
+        """Return a context manager for an iterator over the rows that match, in parts of about 4 MiB.
 
-        The session's connection is busy until the block ends, which may be before the last part. Costs what `read`
-        does, but for the memory.
+        The session's connection is busy until the `with` block ends; you may leave the block before the last part.
+        Costs what `read` costs, except for the memory.
         """
         with copied(self.session, self._subject, where, plan_reading) as parts:
             yield _matrices(parts)
 
     def update(self, keys: Iterable[Any], vectors: Any) -> int:
-        """Set the vectors of rows by key, by COPY in binary, and return how many rows there were.
+        """Set the vectors of rows by key, by binary COPY, and return how many rows were updated.
 
-        Costs a COPY into a staging table, a new version of each row, and an entry of it in each index.
+        Costs a COPY into a staging table, a new version of each row, and an entry for it in each index.
 
         Args:
-            keys: one key a row: the id of a document, or the primary key of the model.
+            keys: one key per row: the id of a document, or the primary key of the model.
             vectors: a matrix of shape (len(keys), dimension).
 
         Raises:
-            InvalidVector, DimensionMismatch: a shape that does not fit, NaN or infinity; nothing was written.
-            InvalidRow: a key comes twice; nothing was written.
+            InvalidVector, DimensionMismatch: the shape does not fit, or a value is NaN or infinite; nothing was
+                written.
+            InvalidRow: a key is repeated; nothing was written.
         """
         keys = [self._subject.key(key) for key in several(keys, "keys")]
         if not keys and not len(vectors):

@@ -33,19 +33,20 @@ M = TypeVar("M")
 class SearchRepository(Generic[M]):
     """Searches by many queries, by examples, for variety and by group, in the caller's session.
 
-    The session and its transaction are the caller's: nothing here commits, rolls back or opens a session. Every search
-    is as complete as `Repository.nearest`: what the index could not reach is looked for exactly. One without
-    conditions that finds nothing, as the collection was dropped since it was looked up, is a `CollectionNotFound`.
+    The session and its transaction belong to the caller: the repository never commits, rolls back or opens a session.
+    Every search is as complete as `Repository.nearest`: rows that the index scan did not reach are searched
+    exactly. A search without conditions raises `CollectionNotFound` if the collection has been dropped.
 
     Args:
         session: a SQLAlchemy session.
         over: a declarative class with a vector column, or a collection.
         column: the key of that column, where a model has several.
-        distance: what searches order by, for a model; by default that of the column's vector index, else cosine.
+        distance: what searches order by, for a model; by default the distance of the column's vector index, else
+            cosine.
 
     Raises:
-        ConfigurationError: no such vector column, several and `column` does not say which, or either option for a
-            collection.
+        ConfigurationError: there is no such vector column, there are several and `column` does not say which, or either
+            option is given for a collection.
     """
 
     @overload
@@ -81,25 +82,26 @@ class SearchRepository(Generic[M]):
         where: Where | None = None,
         **options: Unpack[SearchOptions],
     ) -> list[list[Hit[M]]]:
-        """Return the k nearest rows to each of many vectors, nearest first: one list a query, in their order.
+        """Return the k rows nearest to each of many vectors, nearest first: one list per query, in the same order.
 
-        The same as one `nearest` for each, in one statement for 1,000 of them. Costs an index scan a query; those that
-        come back short are searched again together, by a scan that goes on, then exactly. With `where`, the rows that
-        match are counted first, for k=10 up to 20,000 of a million and 4,472 of 50,000 or fewer; for fewer than ten
-        queries up to 1,000. So few are found once and compared with each query.
+        The results equal those of one `nearest` per query, in one statement per 1,000 queries. Costs one index scan per
+        query; queries that find too few rows are searched again together, by an iterative scan and then exactly. With
+        `where`, the matching rows are counted first, up to a limit: for k=10, 20,000 of a million rows or 4,472 of
+        50,000 and fewer; 1,000 for fewer than ten queries. Below the limit, the rows are found once and compared with
+        every query.
 
         Args:
             queries: an array-like of shape (q, n), or a sequence of vectors of the column's type.
-            k: rows wanted for each query, at least 1.
+            k: number of rows to return for each query, at least 1.
             where: a metadata filter as a dict, or a sequence of conditions on the model; the same for all queries.
             options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
 
         Raises:
-            InvalidVector: a query is no vector, or not of the column's dimension; the message names its index.
-            InvalidSetting: k or a setting is out of range; a recall is asked for, and there is no curve that has it.
+            InvalidVector: a query is not a vector of the column's dimension; the message names its index.
+            InvalidSetting: k or a setting is out of range, or `recall` is given and no tuned curve reaches it.
             InvalidFilter: the metadata filter is malformed.
             ConfigurationError: `max_distance` and `min_similarity` are both given.
-            TypeError: an option that does not exist.
+            TypeError: an unknown option.
         """
         search = plan_search(self._tuned(), k, where, options)
         return run_many(self.session, Many(search, self._subject.vectors(queries)))
@@ -112,19 +114,19 @@ class SearchRepository(Generic[M]):
         where: Where | None = None,
         **options: Unpack[SearchOptions],
     ) -> list[Hit[M]]:
-        """Return the k nearest rows to a row that is there, without that row, nearest first.
+        """Return the k rows nearest to a stored row, without that row, nearest first.
 
-        One statement: the row's embedding stays in the server. Costs what `nearest` does.
+        One statement: the row's embedding stays on the server. Costs what `nearest` costs.
 
         Args:
-            key: the primary key of the row, a tuple where it has several columns; the id of a document.
+            key: the primary key of the row (a tuple for a composite key), or the id of a document.
             k: rows wanted, at least 1.
             where: conditions on the rows to be found, as in `nearest_many`.
             options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
 
         Raises:
             RowNotFound: there is no such row, or it has no embedding.
-            ConfigurationError, InvalidText: the key is of another type than that of the rows.
+            ConfigurationError, InvalidText: the key has a different type than the rows' key.
             InvalidSetting, InvalidFilter, ConfigurationError: as in `nearest_many`.
         """
         parts = self._subject.key(key)
@@ -144,20 +146,19 @@ class SearchRepository(Generic[M]):
         where: Where | None = None,
         **options: Unpack[SearchOptions],
     ) -> list[Hit[M]]:
-        """Return k rows that are like the positive examples and unlike the negative ones, without the examples.
+        """Return k rows similar to the positive and dissimilar to the negative examples, without the examples.
 
-        Examples are keys or vectors, mixed as you like: a list, an array or a dict of a sparse vector is a vector, a
-        tuple is a key of several columns, anything else is a key. The embeddings of keys are fetched first, in one
-        statement.
+        Examples are keys or vectors, in any mixture: a list, an array or the dict of a sparse vector is a vector, a
+        tuple is a composite key, anything else is a key. The embeddings of keys are fetched first, in one statement.
 
-        - `average` searches once, for `mean(positive) + (mean(positive) - mean(negative))`, which is computed here;
-          distances are to that. For cosine distance each example is first scaled to length one.
-        - `best_score` takes each row by its nearest positive example, and leaves out rows that are nearer to a
-          negative one; distances are to the nearest positive example. Costs an index scan a positive example, and
-          a distance to each example for each row that a scan comes by.
+        - `average` searches once, for `mean(positive) + (mean(positive) - mean(negative))`, which is computed by the
+          client; distances are to that vector. For cosine distance, each example is first scaled to unit length.
+        - `best_score` ranks each row by its nearest positive example, and leaves out rows that are nearer to a negative
+          one; distances are to the nearest positive example. Costs one index scan per positive example, and for each
+          row that a scan visits its distance to every example.
 
-        The formulas are Qdrant's (its manual, "Recommendation API"; `average_vector` and `best_score`), where rows
-        that are nearer to a negative example are not left out but come last.
+        The formulas are those of Qdrant (manual, "Recommendation API": `average_vector` and `best_score`), which ranks
+        rows that are nearer to a negative example last instead of leaving them out.
 
         Args:
             positive: at least one example.
@@ -169,9 +170,9 @@ class SearchRepository(Generic[M]):
 
         Raises:
             RowNotFound: there is no row of a key, or it has no embedding.
-            InvalidVector: an example is no vector, or not of the column's dimension.
-            ConfigurationError: no positive example, an unknown strategy, an average of bit vectors, or a key of another
-                type than that of the rows.
+            InvalidVector: an example is not a vector of the column's dimension.
+            ConfigurationError: there is no positive example, the strategy is unknown, bit vectors would be averaged,
+                or a key has a different type than the rows' key.
             InvalidSetting, InvalidFilter: as in `nearest_many`.
         """
         examples = Examples.of(self._subject, positive, negative, strategy)
@@ -196,16 +197,16 @@ class SearchRepository(Generic[M]):
         where: Where | None = None,
         **options: Unpack[SearchOptions],
     ) -> list[Hit[M]]:
-        """Return k of the `fetch_k` nearest rows that are not all alike, in the order of their choice.
+        """Return k diverse rows out of the `fetch_k` nearest, in the order in which they are selected.
 
-        By maximal marginal relevance, see `rowspace.ranking.mmr`. Costs a search for `fetch_k` rows with their
-        embeddings, and k times `fetch_k` similarities here.
+        Selects by maximal marginal relevance, see `rowspace.ranking.mmr`. Costs a search for `fetch_k` rows with their
+        embeddings, and k times `fetch_k` similarities on the client.
 
         Args:
             query: a 1-d array-like of the column's dimension.
             k: rows wanted, at least 1.
-            fetch_k: candidates, at least k; four times k and at least 20 by default.
-            lambda_mult: from 1 for the nearest rows alone to 0 for variety alone.
+            fetch_k: number of candidates, at least k; by default four times k and at least 20.
+            lambda_mult: from 1 (only nearness counts) to 0 (only diversity counts).
             where: conditions on the rows to be found, as in `nearest_many`.
             options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
 
@@ -237,23 +238,23 @@ class SearchRepository(Generic[M]):
         where: Where | None = None,
         **options: Unpack[SearchOptions],
     ) -> list[Group[M]]:
-        """Return the groups with the nearest rows, nearest first, and the nearest rows of each.
+        """Return the groups with the nearest rows, nearest first, and the nearest rows of each group.
 
-        Rows whose key is NULL, missing or JSON's null are in no group. Costs an index scan of about
-        `4 * groups * per_group` rows, at least 100; ten times that where it came by too few groups; then a pass over
-        every row that matches. A group with fewer than `per_group` rows among these costs a pass over the rows of such
-        groups: where they are frequent, an index on what you group by pays.
+        Rows whose key is NULL, missing or JSON null belong to no group. Costs an index scan of about `4 * groups *
+        per_group` rows, at least 100; ten times that if it found too few groups; then a pass over every row that
+        matches. If a group has fewer than `per_group` rows among these, one more pass reads the rows of such groups; if
+        that happens often, an index on the grouping key pays off.
 
         Args:
             query: a 1-d array-like of the column's dimension.
             by: an attribute such as `Article.section`, or a dotted path in the metadata, as in filters.
-            groups: groups wanted, at least 1.
-            per_group: rows wanted of each, at least 1.
+            groups: number of groups to return, at least 1.
+            per_group: number of rows to return of each group, at least 1.
             where: conditions on the rows to be found, as in `nearest_many`.
             options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
 
         Raises:
-            ConfigurationError: a path, and the model has no metadata.
+            ConfigurationError: `by` is a path, and the model has no metadata.
             InvalidSetting: a number is out of range.
             InvalidVector, InvalidFilter: as in `nearest_many`, also for a path.
         """
