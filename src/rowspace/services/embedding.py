@@ -30,23 +30,23 @@ Float32 = NDArray[np.float32]
 
 
 class Embedder(Protocol):
-    """Anything with these two methods; `aembed_documents` and `aembed_query` are used where there are any.
+    """Any object with these two methods; async services call `aembed_documents` and `aembed_query` if it has them.
 
-    Every `Embeddings` of LangChain is one. A `name` attribute, if there is one, is what is recorded with a collection.
+    Every LangChain `Embeddings` is one. Its `name` attribute, if it has one, is recorded with a collection.
     """
 
     def embed_documents(self, texts: list[str], /) -> Any:
-        """Return one vector a text: a list of lists or an array of shape (texts, dimension)."""
+        """Return one vector per text: a list of lists, or an array of shape (texts, dimension)."""
 
     def embed_query(self, text: str, /) -> Any:
         """Return the vector of a query, of shape (dimension,)."""
 
 
 def checked_embedder(embedder: Embedder | None) -> Embedder | None:
-    """Return what a service was given as its embedder, if it can be one.
+    """Return the embedder given to a service, checked.
 
     Raises:
-        ConfigurationError: it has not the methods of one, or is the class. Its name would be recorded all the same.
+        ConfigurationError: it lacks the methods of an embedder, or is a class instead of an instance.
     """
     if embedder is None or (not isinstance(embedder, type) and all(map(partial(_has, embedder), _METHODS))):
         return embedder
@@ -63,9 +63,9 @@ def _has(embedder: Any, method: str) -> bool:
 
 
 def embedder_name(embedder: Any) -> str:
-    """Return the name to record: `name`, else the model's name, else that of the class.
+    """Return the name to record: `name`, else the model's name, else the name of the class.
 
-    Of LangChain's `CacheBackedEmbeddings` it is that of the embedder inside: the vectors are the same.
+    For LangChain's `CacheBackedEmbeddings` it is the name of the embedder inside, since the vectors are the same.
     """
     for attribute in ("name", "model_name", "model", "model_id"):
         value = getattr(embedder, attribute, None)
@@ -76,7 +76,7 @@ def embedder_name(embedder: Any) -> str:
 
 
 def check_embedder(collection: Collection, embedder: Any) -> None:
-    """Refuse an embedder that did not fill the collection: its vectors would lie in another space.
+    """Refuse an embedder other than the one that filled the collection: its vectors are in another space.
 
     Raises:
         EmbedderMismatch: the collection was filled by another one.
@@ -95,7 +95,7 @@ def check_embedder(collection: Collection, embedder: Any) -> None:
 
 
 def check_dimension(collection: Collection, embedder: Any, vector: Float32) -> None:
-    """Refuse an embedding that does not fit into the collection, before a row is blamed for it.
+    """Refuse an embedding whose dimension is not the collection's, before a row is blamed for it.
 
     Raises:
         DimensionMismatch: the embedder makes vectors of another dimension.

@@ -46,13 +46,13 @@ class LoadOptions(TypedDict, total=False):
     """Options of a load.
 
     Args:
-        batch_size: documents embedded and written at once, at least 1; by default 500.
+        batch_size: number of documents embedded and written at once, at least 1; 500 by default.
         commit_batches: commit each batch, so that an interrupted load keeps what it wrote, and no transaction is open
-            while a batch is embedded; by default all or none.
-        strip_nul: leave NUL bytes out of text, in place of an error.
-        build_indexes: create the indexes after a load into an empty collection, and after one with `commit_batches`
-            into a collection that has none, which an interrupted one leaves; by default it does. A role that does not
-            own the table cannot: that is logged, as a warning of `rowspace.loads`.
+            while a batch is embedded; by default the load is all or nothing.
+        strip_nul: remove NUL bytes from texts instead of raising an error.
+        build_indexes: create the indexes after a load into an empty collection, and after a load with `commit_batches`
+            into a collection without indexes, which an interrupted first load leaves; True by default. A role that does
+            not own the table cannot: the logger `rowspace.loads` then emits a warning.
     """
 
     batch_size: int
@@ -89,13 +89,13 @@ class Load:
 
         Args:
             given: the documents.
-            dimension: what an embedding must have.
-            refused: by position, what is wrong with the content of some.
-            half: the index holds the numbers of an embedding as float16.
+            dimension: the collection's dimension.
+            refused: by position, what is wrong with the content of some documents.
+            half: whether the index holds embeddings as float16.
 
         Raises:
-            InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row; rows with such an
-                error are left out where there is somebody to hand them back to.
+            InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row. With `rejects`, such
+                rows are handed back instead.
         """
         documents = []
         for number, item in enumerate(given, self.report.received):
@@ -118,7 +118,7 @@ class Load:
         return self.digest
 
     def state(self, report: LoadReport) -> dict[str, Any]:
-        """Return what has to be remembered of the load, with a batch that is being written, to continue it; as JSON."""
+        """Return the state from which to continue the load after the batch that is being written, as JSON."""
         return {"report": asdict(self.report + report), "was_empty": self.was_empty}
 
     def passed_over(self, batch: Batch) -> None:
@@ -127,10 +127,10 @@ class Load:
         self.report += LoadReport(batch.received)
 
     def continue_from(self, state: Mapping[str, Any], digest: str) -> None:
-        """Take over the counts of the interrupted load.
+        """Continue the counts of the interrupted load.
 
         Raises:
-            ConfigurationError: what was passed over is not what that load had read.
+            ConfigurationError: the documents that were skipped are not the ones that the load had read.
         """
         report = LoadReport(**state["report"])
         if self.digest != digest or self.report.received != report.received:
@@ -143,7 +143,7 @@ class Load:
         self.done(LoadReport())
 
     def done(self, report: LoadReport) -> None:
-        """Count a batch that was written, and tell whoever wants to know."""
+        """Count a batch that was written, and call `progress`."""
         self.report += report
         if self._progress is not None:
             self._progress(self.report)
@@ -167,7 +167,7 @@ class Batch:
 
     @property
     def comparable(self) -> list[str]:
-        """The ids of documents that may be stored already; one that brings its vector is written in any case."""
+        """The ids of documents to compare with stored ones; a document that brings its vector is always written."""
         return [id_ for id_, document in self.documents.items() if document.embedding is None]
 
     @property
@@ -183,7 +183,7 @@ class Batch:
                 (self._unchanged if document.metadata == metadata else self._same_text).add(id_)
 
     def look_back(self, ids: Marks, texts: Marks) -> None:
-        """Find the ids that have come before in the load, and count the texts that came under another one."""
+        """Find the ids that occurred earlier in the load, and count texts that occurred under another id."""
         seen = ids.add(map(hash, self.documents))
         self._again = {id_ for id_ in self.documents if hash(id_) in seen} if seen else set()
         marks = [hash(one.content) for id_, one in self.documents.items() if id_ not in self._again]
@@ -223,8 +223,8 @@ def checked_options(options: LoadOptions) -> LoadOptions:
     """Return the options of a load with their defaults.
 
     Raises:
-        TypeError: there is no such option.
-        ConfigurationError: a batch size that cannot be.
+        TypeError: an unknown option.
+        ConfigurationError: the batch size is below 1 or not an integer.
     """
     if unknown := options.keys() - _DEFAULTS.keys():
         known = ("resume", "rejects", "progress", *_DEFAULTS)
@@ -235,10 +235,10 @@ def checked_options(options: LoadOptions) -> LoadOptions:
 
 
 def checked_key(resume: Any) -> str:
-    """Return the key of a load that can be resumed.
+    """Return the key of a resumable load, checked.
 
     Raises:
-        ConfigurationError: it cannot be the key of a row.
+        ConfigurationError: it is not a text of 1 to 2,600 bytes.
     """
     if not is_text(resume) or not 1 <= len(resume.encode()) <= MAX_KEY:
         message = f"resume is the key of the load, a text of 1 to {MAX_KEY:,} bytes without NUL, got {resume!r:.60}."

@@ -1,4 +1,4 @@
-"""What goes into the services and comes out: pydantic models, so that a web framework can take them as they are."""
+"""Inputs and outputs of the services: pydantic models, which a web framework can use as they are."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ class _Model(BaseModel):
 
 
 class DocumentIn(_Model):
-    """A document on its way in.
+    """A document to store.
 
     Args:
         content: the text.
-        id: the caller's id, at most 2,600 bytes; without one, a hash of the text, so that it is not stored twice.
+        id: the caller's id, at most 2,600 bytes; by default a hash of the text, so that the same text is stored once.
         metadata: a JSON object; None is an empty one.
-        embedding: numbers of the collection's dimension; without them the service's embedder makes them.
+        embedding: a vector of the collection's dimension; by default the service's embedder computes it.
     """
 
     content: str
@@ -76,7 +76,7 @@ class DocumentIn(_Model):
 
 
 class DocumentOut(_Model):
-    """A document on its way out."""
+    """A stored document."""
 
     id: str
     content: str
@@ -89,7 +89,7 @@ class DocumentOut(_Model):
 
 
 class DocumentPage(_Model):
-    """Some documents of a listing, and the cursor that continues it: None after the last one."""
+    """A page of a listing, and the cursor that continues it, which is None after the last page."""
 
     documents: list[DocumentOut]
     cursor: str | None = None
@@ -102,7 +102,7 @@ class DocumentPage(_Model):
 
 
 class Readiness(_Model):
-    """Whether Rowspace can serve, by check: None where nothing is wrong, else what is."""
+    """Whether Rowspace can serve requests: for each check None, or what is wrong."""
 
     database: str | None = None
     migrations: str | None = None
@@ -118,20 +118,21 @@ class SearchFields(_Model):
     """How to search.
 
     Args:
-        k: hits wanted.
+        k: number of hits.
         filter: a metadata filter.
-        mode: `vector` by distance, `mmr` the same but not all alike, `text` by keyword, `hybrid` by both.
+        mode: `vector` by distance, `mmr` by distance with diversity, `text` by keyword, `hybrid` by distance and
+            keyword.
         highlight: in modes `text` and `hybrid`: return an excerpt with the words marked, escaped for HTML.
-        max_distance: in modes `vector` and `mmr`: leave out what is farther. The index may miss documents within the
-            limit, the more the lower `ef_search` is, and fewer than k come; `exact` finds them all.
-        min_similarity: the same limit as `max_distance`, as a similarity: give one of them.
-        min_distance: in mode `vector`: leave out what is nearer.
-        fetch_k: in mode `mmr`: candidates, k where that is more; four times k and at least 20 by default.
-        lambda_mult: in mode `mmr`: from 1 for the nearest alone to 0 for variety alone; 0.5 by default.
-        exact: but in mode `text`: compare with every document that matches, without the vector index.
-        ef_search: but in mode `text`: pgvector's setting for this search.
-        recall: but in mode `text`: the share of the true nearest that is to be found, in place of `ef_search`, in a
-            collection that was tuned.
+        max_distance: in modes `vector` and `mmr`: leave out documents that are farther. With a low `ef_search`, the
+            index may miss documents within the limit and return fewer than k; `exact` finds them all.
+        min_similarity: the same limit as `max_distance`, as a similarity; give only one of the two.
+        min_distance: in mode `vector`: leave out documents that are nearer.
+        fetch_k: in mode `mmr`: number of candidates, at least k; by default four times k and at least 20.
+        lambda_mult: in mode `mmr`: from 1 (only nearness counts) to 0 (only diversity counts); 0.5 by default.
+        exact: except in mode `text`: compare with every document that matches, without the vector index.
+        ef_search: except in mode `text`: pgvector's setting for this search.
+        recall: except in mode `text`: the share of the true nearest documents to find, instead of `ef_search`, in a
+            tuned collection.
     """
 
     k: int = Field(default=10, ge=1, le=10_000)
@@ -149,11 +150,11 @@ class SearchFields(_Model):
 
 
 class SearchRequest(SearchFields):
-    """One search: by a text, which the service's embedder embeds, or by a vector; by keyword; or by both at once.
+    """One search: by a vector, or a text that the service's embedder embeds; by keyword; or by both.
 
     Args:
-        text: what to look for; the modes `text` and `hybrid` need one.
-        vector: numbers of the collection's dimension, in place of a text; in mode `hybrid` beside it.
+        text: the text to search for; required in modes `text` and `hybrid`.
+        vector: a vector of the collection's dimension, instead of a text; in mode `hybrid` in addition to it.
     """
 
     text: str | None = Field(default=None, min_length=1)
@@ -180,7 +181,7 @@ _MODES = {
 
 
 def _fault_of(request: SearchRequest) -> str | None:
-    """Return what does not go together in a request, in words."""
+    """Return what is contradictory in a request, in words."""
     by_vector = request.mode in {"vector", "mmr"}
     if by_vector and (request.text is None) == (request.vector is None):
         return "a search takes a text or a vector, and not both"
@@ -192,7 +193,7 @@ def _fault_of(request: SearchRequest) -> str | None:
 
 
 def fault_of_options(request: Any) -> str | None:
-    """Return what does not go together in a search, or in what asks for one and has some of its options, in words."""
+    """Return what is contradictory in the options of a search, or of a request that contains some of them, in words."""
     given = {name: getattr(request, name, None) for name in _MODES}
     if given["recall"] is not None and given["ef_search"] is not None:
         return "recall chooses ef_search: give one of them"
@@ -205,10 +206,10 @@ def fault_of_options(request: Any) -> str | None:
 
 
 class SearchHit(_Model):
-    """One hit, best first: `distance` is smaller, `similarity` larger, the nearer it is; mode `text` has neither.
+    """One hit: a nearer one has a smaller `distance` and a larger `similarity`; both are None in mode `text`.
 
-    `text_rank` is there where the text was found by keyword, `score` in mode `hybrid`, which orders by it; of both,
-    larger is better. `highlight` is there where it was asked for.
+    `text_rank` is set if the text was found by keyword, and `score` in mode `hybrid`, which orders by it; larger is
+    better for both. `highlight` is set on request.
     """
 
     rank: int

@@ -174,7 +174,7 @@ class AsyncReembedRepository:
         return True
 
     async def swap(self) -> None:
-        """Replace the old embeddings by the new ones; call it after `lock`. Does not read any row."""
+        """Replace the old embeddings by the new ones; call it after `lock`. Costs no pass over any rows."""
         with mapped_errors():
             connection = await self._connection()
             tables = await self._tables()

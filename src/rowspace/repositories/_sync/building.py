@@ -88,9 +88,9 @@ class IndexBuilder:
     ) -> list[IndexStatus]:
         """Build the missing indexes, rebuild those that a failed build left INVALID, and return the status.
 
-        With `concurrently`, a build makes two passes over the table and waits for every older transaction; without it,
-        the build is faster, but writers wait. An HNSW build that outgrows `maintenance_work_mem` becomes several times
-        slower.
+        Costs one build per index. With `concurrently`, a build makes two passes over the table and waits for every
+        older transaction; without it, the build is faster, but writers wait. An HNSW build that outgrows
+        `maintenance_work_mem` becomes several times slower.
 
         Args:
             concurrently: do not block writers.

@@ -175,7 +175,7 @@ class ReembedRepository:
         return True
 
     def swap(self) -> None:
-        """Replace the old embeddings by the new ones; call it after `lock`. Does not read any row."""
+        """Replace the old embeddings by the new ones; call it after `lock`. Costs no pass over any rows."""
         with mapped_errors():
             connection = self._connection()
             tables = self._tables()

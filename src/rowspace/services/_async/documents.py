@@ -1,6 +1,6 @@
 """The service for documents: each method is one transaction, and none is open while the embedder works.
 
-But for a load that is all or nothing: it is one transaction from its first batch to its last.
+The exception is an all-or-nothing load, which is one transaction from its first batch to its last.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class AsyncDocumentService:
     """Documents in collections, by name.
 
     Args:
-        sessions: an `AsyncDatabase`, or an `async_sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
-        embedder: turns texts into vectors: any LangChain `Embeddings`; an async service runs one without async
+        sessions: an `AsyncDatabase`, or an `async_sessionmaker` on an engine passed to `rowspace.wire.instrument`.
+        embedder: turns texts into vectors: any LangChain `Embeddings`. An async service runs an embedder without async
             methods in a thread.
 
     Raises:
-        ConfigurationError: the embedder is none.
+        ConfigurationError: the embedder lacks the methods of one.
     """
 
     def __init__(self, sessions: AsyncSessions, embedder: Embedder | None = None) -> None:
@@ -56,13 +56,13 @@ class AsyncDocumentService:
 
         Args:
             name: 1 to 200 characters.
-            dimension: numbers in each embedding; None asks the embedder.
-            exist_ok: return the collection of that name where there is one.
+            dimension: length of each embedding; None asks the embedder.
+            exist_ok: return the existing collection of that name, if there is one.
             options: `distance`, `index`, `language`, `embedder`, `metadata`, `indexed_keys`.
 
         Raises:
-            CollectionExists: there is one of that name.
-            ConfigurationError: a value out of range, or neither a dimension nor an embedder.
+            CollectionExists: the name is taken.
+            ConfigurationError: a value is out of range, or neither a dimension nor an embedder is given.
         """
         if self._embedder is not None:
             options.setdefault("embedder", embedder_name(self._embedder))
@@ -80,7 +80,7 @@ class AsyncDocumentService:
             return await self.collection(name)
 
     async def collections(self) -> list[CollectionInfo]:
-        """Return all collections by name."""
+        """Return all collections in order of their names."""
         async with begin(self._sessions) as session:
             return HtmlList(
                 [CollectionInfo.from_collection(c) for c in await AsyncCollectionRepository(session).list()]
@@ -96,10 +96,11 @@ class AsyncDocumentService:
             return CollectionInfo.from_collection(await AsyncCollectionRepository(session).get(name))
 
     async def rename_collection(self, name: str, new_name: str) -> CollectionInfo:
-        """Give a collection another name.
+        """Rename a collection.
 
         Raises:
-            CollectionNotFound, CollectionExists: there is none of that name; the new name is taken.
+            CollectionNotFound: there is no such collection.
+            CollectionExists: the new name is taken.
         """
         async with begin(self._sessions) as session:
             return CollectionInfo.from_collection(await AsyncCollectionRepository(session).rename(name, new_name))
@@ -107,11 +108,11 @@ class AsyncDocumentService:
     async def drop_collection(self, name: str) -> None:
         """Drop a collection with all its documents; waits for every transaction that has read or written documents.
 
-        Meanwhile nobody waits for longer than half a second, see `AsyncCollectionRepository.drop_tables`.
+        While it waits, it holds up others for half a second at most; see `AsyncCollectionRepository.drop_tables`.
 
         Raises:
             CollectionNotFound: there is none of that name.
-            ConfigurationError: an `IndexBuilder` is at work on the collection.
+            ConfigurationError: an `IndexBuilder` is working on the collection.
             TransactionConflict: other transactions stayed open for two minutes.
         """
         async with begin(self._sessions) as session:
@@ -127,14 +128,15 @@ class AsyncDocumentService:
         progress: Progress | None = None,
         **options: Unpack[LoadOptions],
     ) -> LoadReport:
-        """Add documents, or update those whose id is there; texts that did not change are not embedded again.
+        """Add documents, or update those whose id exists; texts that have not changed are not embedded again.
 
         Args:
             collection: its name.
-            documents: `DocumentIn`, mappings of its fields, or bare texts; any iterable, read once, a batch at a time.
-            resume: a key for the load. Each batch is committed with its progress, and the next load of that key into
-                the collection passes over what an interrupted one has written; its source has to begin the same.
-            rejects: called with each row that cannot be stored, in place of an error; the report counts them.
+            documents: an iterable of `DocumentIn`, mappings with its fields, or plain texts; read once, one batch at a
+                time.
+            resume: a key for the load. Each batch is committed with its progress, and the next load with that key into
+                the collection skips what an interrupted one has written; its source must start with the same documents.
+            rejects: called with each row that cannot be stored, instead of raising an error; the report counts them.
             progress: called after each batch with the totals so far.
             options: `batch_size`, `commit_batches`, `strip_nul`, `build_indexes`; see `LoadOptions`.
 
@@ -142,16 +144,16 @@ class AsyncDocumentService:
             CollectionNotFound: there is no such collection.
             InvalidRow, InvalidText, InvalidVector, DimensionMismatch: the message names the row.
             EmbedderMismatch: the collection was filled by another embedder.
-            ConfigurationError: the source does not begin with what the interrupted load of the key has read; or the key
-                is no text of 1 to 2,600 bytes, or `rejects` or `progress` no function.
-            TransactionConflict: another load of the key is running.
+            ConfigurationError: the source does not start with what the interrupted load has read; or the key is not a
+                text of 1 to 2,600 bytes, or `rejects` or `progress` is not callable.
+            TransactionConflict: another load with that key is running.
         """
         load = Load(strip_nul=options.get("strip_nul", False), progress=progress, rejects=rejects)
         loader = AsyncLoader(self._sessions, self._embedder, collection, load=load, options=options)
         return await loader.run(documents, resume)
 
     async def get(self, collection: str, ids: Iterable[str]) -> list[DocumentOut]:
-        """Return documents by id, in the order of the ids; those that are not there are left out.
+        """Return documents by id, in the order of the ids; ids that do not exist are left out.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -166,11 +168,11 @@ class AsyncDocumentService:
         *,
         where: Filter | None = None,
     ) -> int:
-        """Delete documents by id or by a metadata filter and return how many there were.
+        """Delete documents by id or by a metadata filter and return how many were deleted.
 
         Raises:
             CollectionNotFound: there is no such collection.
-            ConfigurationError: ids and a filter are both given, or an empty filter; to delete everything, drop the
+            ConfigurationError: ids and a filter are both given, or the filter is empty; to delete everything, drop the
                 collection.
             InvalidFilter: the filter is malformed.
         """
@@ -184,9 +186,9 @@ class AsyncDocumentService:
         *,
         where: Filter | None,
     ) -> int:
-        """Set keys of the metadata of the documents that match and return how many there were.
+        """Set metadata keys of the documents that match and return how many were updated.
 
-        Costs a new version of each row, with its vector, and an entry of it in each index.
+        Costs a new version of each row, including its vector, and an entry for it in each index.
 
         Args:
             collection: its name.
@@ -195,7 +197,7 @@ class AsyncDocumentService:
 
         Raises:
             CollectionNotFound: there is no such collection.
-            InvalidText, InvalidRow: a value that JSONB cannot store.
+            InvalidText, InvalidRow: a value cannot be stored as JSONB.
             InvalidFilter: the filter is malformed.
         """
         async with begin(self._sessions) as session:
@@ -212,7 +214,7 @@ class AsyncDocumentService:
             return await (await open_documents(session, collection)).count(where=where)
 
     async def counts(self) -> dict[str, int]:
-        """Return the number of documents of each collection by its name; costs a pass over all documents."""
+        """Return the number of documents in each collection, by name; costs a pass over all documents."""
         async with begin(self._sessions) as session:
             names = {one.id: one.name for one in await AsyncCollectionRepository(session).list()}
         ids, found = [*names], dict.fromkeys(names, 0)
@@ -222,14 +224,13 @@ class AsyncDocumentService:
         return {names[id_]: count for id_, count in found.items()}
 
     async def search(self, collection: str, query: Query, **options: Unpack[SearchKeywords]) -> list[SearchHit]:
-        """Return the nearest documents to a text or a vector; see `AsyncSearchService.search`."""
+        """Return the documents nearest to a text or a vector; see `AsyncSearchService.search`."""
         return await AsyncSearchService(self._sessions, self._embedder).search(collection, query, **options)
 
     async def build_indexes(self, collection: str) -> None:
-        """Create the indexes of a collection that are missing, in one transaction; writers wait, readers do not.
+        """Create the missing indexes of a collection, in one transaction; writers wait, readers do not.
 
-        Costs the builds, of which that of an HNSW index takes by far the longest. `AsyncIndexBuilder` builds while
-        writers go on.
+        Costs the builds; an HNSW index takes by far the longest. `AsyncIndexBuilder` builds without blocking writers.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -247,25 +248,25 @@ class AsyncDocumentService:
         batch_size: int = 500,
         progress: WatchReembedding | None = None,
     ) -> CollectionInfo:
-        """Give every document of a collection an embedding by another embedder, of another dimension if it has one.
+        """Embed every document of a collection with another embedder, whose vectors may have another dimension.
 
-        The new embeddings are made beside the old ones, which serve every search until one short transaction swaps
-        them; then a service with the new embedder is needed. What is written or deleted meanwhile is taken over. A call
-        that was interrupted goes on where it stopped when it is called again. Takes the room of a second collection.
+        The new embeddings are stored next to the old ones, which serve every search until one short transaction swaps
+        them; from then on, use a service with the new embedder. Documents that are written or deleted meanwhile are
+        carried over. After an interruption, call it again to continue. Needs the disk space of a second collection.
 
         Args:
             collection: its name.
-            embedder: makes the new embeddings, of the texts of all documents.
-            index: as in `create_collection`; "same" is that of the collection.
-            batch_size: documents embedded and written at once.
+            embedder: the new embedder.
+            index: as in `create_collection`; "same" keeps the collection's index.
+            batch_size: number of documents embedded and written at once.
             progress: called with a `Reembedded` after each batch.
 
         Raises:
             CollectionNotFound: there is no such collection.
-            ConfigurationError: another re-embedding has been begun; the index cannot hold the new dimension; or the
-                partition has a policy, trigger or index that somebody made on it alone.
+            ConfigurationError: another re-embedding has begun, the index cannot hold the new dimension, or the
+                partition has a policy, trigger or index of its own.
             PermissionDenied: the role does not own the tables.
-            TransactionConflict: the swap did not come to its locks in two minutes; what was made is kept.
+            TransactionConflict: the swap could not get its locks within two minutes; the new embeddings are kept.
         """
         dimension = len(await aembed_query(embedder, "dimension"))
         async with begin(self._sessions) as session:

@@ -38,8 +38,8 @@ class AsyncLoader:
         sessions: what a service takes sessions from.
         embedder: that of the service.
         collection: the name of the collection.
-        load: what is counted, and who is told.
-        options: those of the caller; an unknown one is a `TypeError`.
+        load: the state of the load.
+        options: the caller's options; an unknown one raises `TypeError`.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class AsyncLoader:
         return self._load.report
 
     async def _pass_over(self, source: AsyncIterator[Given], key: str) -> None:
-        """Read what an interrupted load has read, and make sure that it is the same."""
+        """Skip what an interrupted load has read, and verify that it is the same."""
         async with begin(self._sessions) as session:
             collection = (await open_documents(session, self._collection)).collection
             found = await AsyncProgressRepository(session, collection).get(key)
@@ -97,7 +97,7 @@ class AsyncLoader:
             raise
 
     async def _commit(self, given: list[Given], resume: str | None) -> None:
-        """Write documents in a transaction of their own; none is open while they are embedded."""
+        """Write documents in a transaction of their own, which is not open while they are embedded."""
         async with begin(self._sessions) as session:
             repository = await open_documents(session, self._collection)
             batch = await self._compared(repository, given)
@@ -109,7 +109,7 @@ class AsyncLoader:
             await self._write(await open_documents(session, self._collection), batch, embeddings, resume)
 
     async def _compared(self, repository: AsyncDocumentRepository, given: list[Given]) -> Batch:
-        """Return the next documents as a batch that knows what is stored, and that it can be embedded."""
+        """Return the next documents as a batch, compared with the stored ones and checked against the embedder."""
         batch = await self._batch(repository, given)
         batch.compare(await repository.fingerprints(batch.comparable) if batch.comparable else {})
         if batch.to_embed():
@@ -142,7 +142,7 @@ class AsyncLoader:
         load.done(report)
 
     async def _batch(self, repository: AsyncDocumentRepository, given: list[Given]) -> Batch:
-        """Return the next documents, without a text that the index could not hold: the whole load would fail at it."""
+        """Return the next documents, without texts that the index cannot hold, which would fail the whole load."""
         collection, long, refused = repository.collection, long_texts(given), {}
         if long:
             refused = await unsearchable(repository.session, collection.language, long)
@@ -158,7 +158,7 @@ class AsyncLoader:
         return {id_: made[text] for id_, text in texts.items()}
 
     async def _claim(self, repository: AsyncDocumentRepository, embeddings: Mapping[str, Any]) -> None:
-        """Make sure that the embeddings belong into the collection, and that it knows their embedder."""
+        """Check that the collection is for this embedder, and record its name if there is none yet."""
         collection = repository.collection
         check_embedder(collection, self._embedder)
         check_dimension(collection, self._embedder, next(iter(embeddings.values())))
@@ -183,7 +183,7 @@ class AsyncLoader:
             log.warning(NOT_INDEXED, self._collection)
 
     async def _wants_indexes(self, repository: AsyncDocumentRepository) -> bool:
-        """Tell whether this was the first load; or, of one that keeps its batches, another try at it."""
+        """Return whether this was the first load, or a retry of one that committed its batches."""
         if self._load.was_empty:
             return self._load.report.written > 0
         if not self._options["commit_batches"] or not self._load.report.received:

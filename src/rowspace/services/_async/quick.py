@@ -1,4 +1,4 @@
-"""The commonest search in one round trip, for a server that has many of them a second."""
+"""The most common search in one round trip, for a server that answers many searches per second."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COLLECTIONS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A collection as it was when it was looked up."""
+    """What is known of a collection since it was looked up."""
 
     collection: Collection
     subject: Subject[Document]
@@ -37,15 +37,16 @@ class _Known:
 
 
 class AsyncQuickSearch:
-    """Searches as `AsyncSearchService` does, with the same answers, and plain ones with less ado.
+    """Returns the same answers as `AsyncSearchService`, with less overhead for plain searches.
 
-    A plain search, by distance alone and for no more hits than an index scan gives, is one statement without a
-    transaction, on the driver's own cursor (`rowspace.services.lanes`), and so is one under a filter whose equalities
-    few documents meet. The collection is remembered; the statement itself finds out whether it was changed since, and
-    whatever comes back short is searched again in full.
+    A plain search orders by distance alone and asks for no more hits than one index scan returns. It is a single
+    statement without a transaction, on the driver's own cursor (`rowspace.services.lanes`); so is a search with a
+    filter whose equalities match few documents. The collection is cached: the statement itself detects whether it has
+    changed, and a search that finds too few hits is run again in full.
 
     Args:
-        database: one without hooks of its own on sessions, such as those that name a tenant: plain searches have none.
+        database: a database without event hooks on its sessions, such as one that sets a tenant: plain searches bypass
+            sessions.
         embedder: as in `AsyncSearchService`.
     """
 

@@ -1,4 +1,4 @@
-"""Whether Rowspace can serve: for a probe of whatever starts, watches and restarts a service."""
+"""Whether Rowspace can serve requests: for the readiness probe of an orchestrator."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["readiness"]
 async def readiness(sessions: AsyncSessions) -> Readiness:
     """Return whether the database answers, its migrations are at the head and no collection's index is left INVALID.
 
-    An index that is being built is none of these. Costs two looks into the catalogs. What it says holds neither a host
-    nor a user nor SQL: it may be shown.
+    An index under construction does not count as INVALID. Costs two catalog queries. The messages contain no host, user
+    or SQL, and may be shown to clients.
     """
     # Alembic is a fifth of what importing the services would take, and here alone they need it.
     from rowspace.migrations import head

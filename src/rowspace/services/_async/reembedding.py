@@ -30,7 +30,7 @@ class AsyncReembedder:
         sessions: what a service takes sessions from.
         collection: its name.
         embedder: makes the new embeddings.
-        batch_size: documents embedded and written at once.
+        batch_size: number of documents embedded and written at once.
         progress: called after each batch.
     """
 
@@ -99,7 +99,7 @@ class AsyncReembedder:
         raise TransactionConflict(message)
 
     async def _catch_up(self) -> None:
-        """Take over what was noted, until less than a batch comes meanwhile: that may go on for ever."""
+        """Apply recorded changes until fewer than a batch arrive meanwhile; there may always be some."""
         is_full = True
         while is_full:
             async with begin(self._sessions) as session:
@@ -109,7 +109,7 @@ class AsyncReembedder:
                 await self._store(rows, changes)
 
     async def _try_to_swap(self, *, embed: bool) -> bool:
-        """Swap, unless the locks cannot be had or, where `embed` is not said, there is something new to embed."""
+        """Swap, unless the locks cannot be had or, without `embed`, new texts are waiting to be embedded."""
         try:
             async with begin(self._sessions) as session:
                 await self._swap_locked(await self._repository(session), embed=embed)

@@ -1,4 +1,4 @@
-"""The service for searches and listings: it reads, and each method is one transaction, after the embedder is done."""
+"""The service for searches and listings: each method is one read transaction, after the embedder is done."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class AsyncSearchService:
     """Searches and listings of the documents in collections, by name.
 
     Args:
-        sessions: an `AsyncDatabase`, or an `async_sessionmaker` on an engine that `rowspace.wire.instrument` has seen.
-        embedder: turns texts into vectors: any LangChain `Embeddings`; an async service runs one without async
+        sessions: an `AsyncDatabase`, or an `async_sessionmaker` on an engine passed to `rowspace.wire.instrument`.
+        embedder: turns texts into vectors: any LangChain `Embeddings`. An async service runs an embedder without async
             methods in a thread.
 
     Raises:
-        ConfigurationError: the embedder is none.
+        ConfigurationError: the embedder lacks the methods of one.
     """
 
     def __init__(self, sessions: AsyncSessions, embedder: Embedder | None = None) -> None:
@@ -42,27 +42,27 @@ class AsyncSearchService:
         self._embedder = checked_embedder(embedder)
 
     async def search(self, collection: str, query: Query, **options: Unpack[SearchKeywords]) -> list[SearchHit]:
-        """Return the nearest documents to a text or a vector, or those that match a text by keyword; best first.
+        """Return the documents nearest to a text or a vector, or those that match a text by keyword; best first.
 
         Args:
             collection: its name.
-            query: a `SearchRequest`; or a text or a vector, with the fields of a `SearchRequest` as keywords.
-            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `min_similarity`, `exact` and the others.
+            query: a `SearchRequest`, or a text or a vector with the fields of a `SearchRequest` as keywords.
+            options: `k`, `filter`, `mode`, `highlight`, `max_distance`, `min_similarity`, `exact` and so on.
 
         Raises:
             CollectionNotFound: there is no such collection.
             EmbedderMismatch: the collection was filled by another embedder.
-            InvalidVector, DimensionMismatch: the query is no vector, or not of the collection's dimension.
+            InvalidVector, DimensionMismatch: the query is not a vector of the collection's dimension.
             InvalidFilter: the filter is malformed.
-            InvalidSetting: a recall is asked for, and the collection was not tuned, or not to it.
-            ModelError: a hosted embedder refused, or is away.
-            pydantic.ValidationError: an option that does not exist, is out of range, or does not go with the mode.
+            InvalidSetting: `recall` is given, and no tuned curve of the collection reaches it.
+            ModelError: a hosted embedder refused the request or cannot be reached.
+            pydantic.ValidationError: an option is unknown, out of range, or not allowed in this mode.
         """
         request = request_of(query, options)
         return await self.search_with(collection, request, await query_vector(self._embedder, request))
 
     async def search_with(self, collection: str, request: SearchRequest, vector: Any) -> list[SearchHit]:
-        """Return the same for a request whose text was embedded before: `vector` is what came of it, or None.
+        """Return the same as `search` for a request whose text is already embedded: as `vector`, or None.
 
         Raises:
             CollectionNotFound, EmbedderMismatch, InvalidFilter: as in `search`.
@@ -74,18 +74,19 @@ class AsyncSearchService:
     async def search_many(
         self, collection: str, queries: Queries, **options: Unpack[SharedKeywords]
     ) -> list[list[SearchHit]]:
-        """Return the hits of many texts or vectors: one list a query, in their order.
+        """Return the hits for many texts or vectors: one list per query, in the same order.
 
-        In mode `vector` they are one statement, as in `AsyncSearchRepository.nearest_many`; in others one each. Texts
-        are embedded one by one: embedders have no other way for queries, which some treat unlike documents.
+        In mode `vector` this is one statement, as in `AsyncSearchRepository.nearest_many`; in other modes one per
+        query. Texts are embedded one by one, since the embedder protocol has no batch method for queries, which some
+        embedders treat differently from documents.
 
         Args:
             collection: its name.
             queries: texts, vectors, or both.
-            options: the fields of a `SearchRequest` but for `text` and `vector`, the same for all of them.
+            options: the fields of a `SearchRequest` except `text` and `vector`, the same for all queries.
 
         Raises:
-            pydantic.ValidationError: an option that cannot be shared.
+            pydantic.ValidationError: an option is unknown, out of range, or cannot be shared.
             CollectionNotFound, EmbedderMismatch, InvalidFilter: as in `search`.
         """
         requests = [request_of(query, options) for query in queries]
@@ -112,19 +113,19 @@ class AsyncSearchService:
         descending: bool = False,
         cursor: str | None = None,
     ) -> DocumentPage:
-        """Return a page of documents and the cursor of the next; see `AsyncBrowseRepository.scroll`.
+        """Return a page of documents and the cursor of the next page; see `AsyncBrowseRepository.scroll`.
 
         Args:
             collection: its name.
-            limit: documents of a page, at least 1.
+            limit: number of documents per page, at least 1.
             where: a metadata filter; the same for every page.
             order_by: a metadata key; by default the id.
-            descending: the largest first.
-            cursor: that of the page before; None for the first.
+            descending: largest first.
+            cursor: the cursor that the previous page returned; None for the first page.
 
         Raises:
             CollectionNotFound: there is no such collection.
-            InvalidCursor: the cursor was changed, or belongs to another listing.
+            InvalidCursor: the cursor was altered, or belongs to another listing.
             InvalidFilter, InvalidSetting: the filter or key is malformed; the limit is out of range.
         """
         order: dict[str, Any] = {"order_by": order_by, "descending": descending, "cursor": cursor}
@@ -149,7 +150,7 @@ class AsyncSearchService:
 
 
 async def query_vector(embedder: Embedder | None, request: SearchRequest) -> Any:
-    """Return the vector of a request, before a transaction is open; None where nobody can make it or needs it."""
+    """Return the vector of a request, before a transaction begins; None if there is no need or no embedder."""
     if request.vector is not None or request.text is None or request.mode == "text" or embedder is None:
         return request.vector
     return await aembed_query(embedder, request.text)

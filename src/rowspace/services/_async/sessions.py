@@ -14,15 +14,15 @@ __all__ = ["AsyncSessions", "begin"]
 
 
 class AsyncSessions(Protocol):
-    """What a service takes sessions from: an `AsyncDatabase`, or an `async_sessionmaker` of SQLAlchemy's."""
+    """A source of sessions for a service: an `AsyncDatabase`, or SQLAlchemy's `async_sessionmaker`."""
 
     def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """Return a context with a session that is committed at its end, or rolled back on an error."""
+        """Return a context manager with a session that is committed at the end, or rolled back on an error."""
 
 
 @asynccontextmanager
 async def begin(sessions: AsyncSessions) -> AsyncIterator[AsyncSession]:
-    """Yield a session as `AsyncDatabase.begin` does: the commit of one of a sessionmaker has Rowspace's errors too."""
+    """Yield a session as `AsyncDatabase.begin` does; with a sessionmaker too, errors of the commit are Rowspace's."""
     with mapped_errors():
         async with sessions.begin() as session:
             yield session

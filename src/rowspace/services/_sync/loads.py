@@ -39,8 +39,8 @@ class Loader:
         sessions: what a service takes sessions from.
         embedder: that of the service.
         collection: the name of the collection.
-        load: what is counted, and who is told.
-        options: those of the caller; an unknown one is a `TypeError`.
+        load: the state of the load.
+        options: the caller's options; an unknown one raises `TypeError`.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Loader:
         return self._load.report
 
     def _pass_over(self, source: Iterator[Given], key: str) -> None:
-        """Read what an interrupted load has read, and make sure that it is the same."""
+        """Skip what an interrupted load has read, and verify that it is the same."""
         with begin(self._sessions) as session:
             collection = (open_documents(session, self._collection)).collection
             found = ProgressRepository(session, collection).get(key)
@@ -98,7 +98,7 @@ class Loader:
             raise
 
     def _commit(self, given: list[Given], resume: str | None) -> None:
-        """Write documents in a transaction of their own; none is open while they are embedded."""
+        """Write documents in a transaction of their own, which is not open while they are embedded."""
         with begin(self._sessions) as session:
             repository = open_documents(session, self._collection)
             batch = self._compared(repository, given)
@@ -110,7 +110,7 @@ class Loader:
             self._write(open_documents(session, self._collection), batch, embeddings, resume)
 
     def _compared(self, repository: DocumentRepository, given: list[Given]) -> Batch:
-        """Return the next documents as a batch that knows what is stored, and that it can be embedded."""
+        """Return the next documents as a batch, compared with the stored ones and checked against the embedder."""
         batch = self._batch(repository, given)
         batch.compare(repository.fingerprints(batch.comparable) if batch.comparable else {})
         if batch.to_embed():
@@ -143,7 +143,7 @@ class Loader:
         load.done(report)
 
     def _batch(self, repository: DocumentRepository, given: list[Given]) -> Batch:
-        """Return the next documents, without a text that the index could not hold: the whole load would fail at it."""
+        """Return the next documents, without texts that the index cannot hold, which would fail the whole load."""
         collection, long, refused = repository.collection, long_texts(given), {}
         if long:
             refused = unsearchable(repository.session, collection.language, long)
@@ -159,7 +159,7 @@ class Loader:
         return {id_: made[text] for id_, text in texts.items()}
 
     def _claim(self, repository: DocumentRepository, embeddings: Mapping[str, Any]) -> None:
-        """Make sure that the embeddings belong into the collection, and that it knows their embedder."""
+        """Check that the collection is for this embedder, and record its name if there is none yet."""
         collection = repository.collection
         check_embedder(collection, self._embedder)
         check_dimension(collection, self._embedder, next(iter(embeddings.values())))
@@ -184,7 +184,7 @@ class Loader:
             log.warning(NOT_INDEXED, self._collection)
 
     def _wants_indexes(self, repository: DocumentRepository) -> bool:
-        """Tell whether this was the first load; or, of one that keeps its batches, another try at it."""
+        """Return whether this was the first load, or a retry of one that committed its batches."""
         if self._load.was_empty:
             return self._load.report.written > 0
         if not self._options["commit_batches"] or not self._load.report.received:

@@ -31,7 +31,7 @@ class Reembedder:
         sessions: what a service takes sessions from.
         collection: its name.
         embedder: makes the new embeddings.
-        batch_size: documents embedded and written at once.
+        batch_size: number of documents embedded and written at once.
         progress: called after each batch.
     """
 
@@ -100,7 +100,7 @@ class Reembedder:
         raise TransactionConflict(message)
 
     def _catch_up(self) -> None:
-        """Take over what was noted, until less than a batch comes meanwhile: that may go on for ever."""
+        """Apply recorded changes until fewer than a batch arrive meanwhile; there may always be some."""
         is_full = True
         while is_full:
             with begin(self._sessions) as session:
@@ -110,7 +110,7 @@ class Reembedder:
                 self._store(rows, changes)
 
     def _try_to_swap(self, *, embed: bool) -> bool:
-        """Swap, unless the locks cannot be had or, where `embed` is not said, there is something new to embed."""
+        """Swap, unless the locks cannot be had or, without `embed`, new texts are waiting to be embedded."""
         try:
             with begin(self._sessions) as session:
                 self._swap_locked(self._repository(session), embed=embed)

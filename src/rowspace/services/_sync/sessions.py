@@ -15,15 +15,15 @@ __all__ = ["Sessions", "begin"]
 
 
 class Sessions(Protocol):
-    """What a service takes sessions from: a `Database`, or a `sessionmaker` of SQLAlchemy's."""
+    """A source of sessions for a service: a `Database`, or SQLAlchemy's `async_sessionmaker`."""
 
     def begin(self) -> AbstractContextManager[Session]:
-        """Return a context with a session that is committed at its end, or rolled back on an error."""
+        """Return a context manager with a session that is committed at the end, or rolled back on an error."""
 
 
 @contextmanager
 def begin(sessions: Sessions) -> Iterator[Session]:
-    """Yield a session as `Database.begin` does: the commit of one of a sessionmaker has Rowspace's errors too."""
+    """Yield a session as `Database.begin` does; with a sessionmaker too, errors of the commit are Rowspace's."""
     with mapped_errors():
         with sessions.begin() as session:
             yield session
