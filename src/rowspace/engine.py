@@ -1,7 +1,7 @@
 """`Database` and `AsyncDatabase`: an engine with binary vectors, and its sessions.
 
-They exist for those who have no engine yet. Whoever has one hands it in, or calls `rowspace.wire.instrument` and
-stays with their own sessions.
+They are for applications that have no engine yet. If you have one, pass it in, or call `rowspace.wire.instrument` on it
+and keep using your own sessions.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ _UNREAD_BY_ASYNCPG = ("service", "servicefile")
 
 
 def resolve_url(url: str | URL | None = None) -> URL | None:
-    """Return the URL given, else that in `ROWSPACE_DATABASE_URL`, else None (which means: the embedded server).
+    """Return the given URL, else the one in `ROWSPACE_DATABASE_URL`, else None for the embedded server.
 
     Raises:
-        ConfigurationError: it is not a URL. The message does not repeat it, as it may hold a password.
+        ConfigurationError: it is not a URL. The message does not repeat it, since it may contain a password.
     """
     given = url if url is not None else os.environ.get(URL_VARIABLE) or None
     return None if given is None else read_url(given)
 
 
 class _Opened:
-    """What the two classes share: the engine, and what was started for it."""
+    """Base of the two classes: the engine, and the server that was started for it."""
 
     if TYPE_CHECKING:
         engine: Any
@@ -103,8 +103,8 @@ class _Opened:
 class Database(_Opened):
     """An engine and its session factory.
 
-    `Database(engine)` instruments an engine that remains the caller's; `Database.open` makes one, and closes it. The
-    attributes are `engine` and `sessions`, a `sessionmaker` whose sessions do not expire what they commit.
+    `Database(engine)` instruments an engine that still belongs to the caller; `Database.open` creates an engine and
+    closes it. The attributes are `engine` and `sessions`, a `sessionmaker` with `expire_on_commit=False`.
 
     Args:
         engine: a SQLAlchemy engine on psycopg or psycopg2.
@@ -121,10 +121,10 @@ class Database(_Opened):
     def open(cls, url: str | URL | None = None, *, schema: str | None = None, **engine_options: Any) -> Self:
         """Return a database on `url`, else on `ROWSPACE_DATABASE_URL`, else on the embedded server.
 
-        Further keywords go to `sqlalchemy.create_engine`. A connection that lay in the pool for half a second is pinged
-        before it is handed out; `pool_pre_ping` pings it each time, or never. A forked process makes its own.
-        Connections speak UTF-8, whatever the database is in, unless a `client_encoding` is given, and have dates and
-        intervals in the styles that the driver reads. The URL takes the driver's options, such as
+        Further keywords go to `sqlalchemy.create_engine`. A connection that was in the pool for half a second is pinged
+        before it is used; `pool_pre_ping` pings it always or never. A forked process opens connections of its own.
+        Connections use UTF-8, whatever the encoding of the database, unless `client_encoding` is given, and the date
+        and interval styles that the driver can read. The URL accepts options of the driver, such as
         `?prepare_threshold=none`.
 
         Raises:
@@ -135,7 +135,7 @@ class Database(_Opened):
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """Yield a session that the caller commits; what is not committed is rolled back."""
+        """Yield a session; the caller commits, and uncommitted work is rolled back."""
         with mapped_errors(), self.sessions() as session:
             yield session
 
@@ -146,7 +146,7 @@ class Database(_Opened):
             yield session
 
     def close(self) -> None:
-        """Close what `open` opened; an engine that was handed in stays open."""
+        """Close what `open` opened; an engine that was passed in stays open."""
         if self.opened_with is not None:
             self.engine.dispose()
             self._started.close()
@@ -159,7 +159,7 @@ class Database(_Opened):
 
 
 class AsyncDatabase(_Opened):
-    """An async engine and its session factory: the attributes `engine` and `sessions`; see `Database`.
+    """An async engine and its session factory: attributes `engine` and `sessions`; see `Database`.
 
     Args:
         engine: a SQLAlchemy async engine on psycopg or asyncpg.
@@ -186,7 +186,7 @@ class AsyncDatabase(_Opened):
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
-        """Yield a session that the caller commits; what is not committed is rolled back."""
+        """Yield a session; the caller commits, and uncommitted work is rolled back."""
         with mapped_errors():
             async with self.sessions() as session:
                 yield session
@@ -199,7 +199,7 @@ class AsyncDatabase(_Opened):
                 yield session
 
     async def close(self) -> None:
-        """Close what `open` opened; an engine that was handed in stays open."""
+        """Close what `open` opened; an engine that was passed in stays open."""
         if self.opened_with is not None:
             await self.engine.dispose()
             self._started.close()
@@ -271,7 +271,7 @@ def _options(url: URL, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(url: URL) -> dict[str, float | None]:
-    """Return the numbers that a URL says: SQLAlchemy hands them on as text, which no driver takes."""
+    """Return the numeric options of a URL as numbers: SQLAlchemy passes them on as text, which no driver accepts."""
     return {key: _number(key, str(url.query[key])) for key in _NUMBERS if key in url.query}
 
 
@@ -285,7 +285,7 @@ def _number(key: str, text: str) -> float | None:
 
 
 def read_json(sent: str | bytes) -> Any:
-    """Return the value of JSON that the server sent, in a third of the time of `json.loads`, which expects anything."""
+    """Return the value of JSON text from the server; takes a third of the time of `json.loads`."""
     text = sent if isinstance(sent, str) else str(sent, "utf-8")
     try:
         return _scan(text, 0)[0]

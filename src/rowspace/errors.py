@@ -70,74 +70,74 @@ class DimensionMismatch(InvalidVector):
 
 
 class InvalidFilter(RowspaceError, ValueError):
-    """A metadata filter with an unknown operator or a wrong operand; the message names the path."""
+    """A metadata filter with an unknown operator or an invalid operand; the message names the path."""
 
 
 class InvalidCursor(RowspaceError, ValueError):
-    """A cursor that was changed, or that belongs to another listing than the one that it is given to."""
+    """A cursor that was altered, or that belongs to another listing."""
 
 
 class InvalidSetting(RowspaceError, ValueError):
-    """A number or an option of a search that is out of its range."""
+    """A number or an option of a search that is out of range."""
 
 
 class InvalidText(RowspaceError, ValueError):
-    """Text that PostgreSQL cannot take: a NUL byte, a lone surrogate, too long a text; a load names the row."""
+    """Text that PostgreSQL cannot store: a NUL byte, a lone surrogate, too long a text; a load names the row."""
 
 
 class InvalidRow(RowspaceError, ValueError):
-    """A row of a load that cannot be stored: unknown or missing attributes, or a value of the wrong type."""
+    """A row of a load that cannot be stored: unknown or missing attributes, or a value of a wrong type."""
 
 
 class CollectionNotFound(RowspaceError, LookupError):
-    """No collection of that name."""
+    """There is no collection of that name."""
 
     @classmethod
     def dropped(cls, name: str) -> Self:
-        """Return the error of a collection that was dropped since it was looked up."""
+        """Return the error for a collection that was dropped after it was looked up."""
         return cls(f"The collection {name!r} was dropped since it was looked up: get it again.")
 
 
 class CollectionExists(RowspaceError, ValueError):
-    """A collection of that name is already there."""
+    """A collection of that name already exists."""
 
 
 class RowNotFound(RowspaceError, LookupError):
-    """No row of that primary key, or no document of that id."""
+    """There is no row with that primary key, or no document with that id."""
 
 
 class EmbedderMismatch(RowspaceError, ValueError):
-    """The embedder at hand is not the one that the collection was filled with."""
+    """The service's embedder is not the one that filled the collection."""
 
 
 class EmbedderFailed(RowspaceError, RuntimeError):
-    """A process that embeds has ended in the middle of its work, or could not start."""
+    """An embedding process died during its work, or could not start."""
 
 
 class SchemaNotReady(RowspaceError):
-    """The tables or the extension are missing, as the migrations have not run, or it or the server is too old."""
+    """Tables or the extension are missing, as migrations have not run; or the extension or the server is too old."""
 
 
 class PermissionDenied(RowspaceError):
-    """The database role may not do this, or the server or transaction only reads."""
+    """The database role may not do this, or the server or the transaction is read-only."""
 
 
 class TransactionConflict(RowspaceError):
-    """A serialization failure, a deadlock or a lock not come by: the transaction may be tried again as a whole."""
+    """A serialization failure, a deadlock or a lock timeout: retry the whole transaction."""
 
 
 class StoreUnavailable(RowspaceError, ConnectionError):
-    """The server cannot be reached, refused the login, went away, or has no room."""
+    """The server cannot be reached, refused the login, closed the connection, or is out of resources."""
 
 
 class ModelError(RowspaceError):
-    """A chat model or a hosted embedder refused a request, or what it returned is no answer."""
+    """A chat model or a hosted embedder refused a request, or returned something that is not an answer."""
 
 
 class ModelUnavailable(ModelError):
-    """A chat model or a hosted embedder is away, overloaded, or limits the rate: try again later.
+    """A chat model or a hosted embedder is unavailable, overloaded, or limits the request rate: try again later.
 
-    `retry_after` is the number of seconds that it asked to wait, where it did.
+    `retry_after` is the number of seconds that it asked to wait, or None.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -342,10 +342,10 @@ def sqlstate_of(error: Any) -> str | None:
 
 
 def map_error(error: Any) -> RowspaceError | None:
-    """Return the Rowspace error for a SQLAlchemy or driver error, or None where there is none.
+    """Return the Rowspace error for a SQLAlchemy or driver error, or None if there is none.
 
-    Only conditions that Rowspace can explain better are mapped; a unique violation, for one, stays
-    SQLAlchemy's `IntegrityError`.
+    Only conditions that Rowspace can explain better are mapped; a unique violation, for example, stays SQLAlchemy's
+    `IntegrityError`.
     """
     origin = getattr(error, "orig", None) or error
     text = _CLASS.sub("", str(origin).strip())
@@ -377,7 +377,7 @@ def _lost_connection(error: Any) -> bool:
 
 
 def _raised_by_driver(error: BaseException) -> bool:
-    """Tell a socket's error, which asyncpg lets through, from the caller's: a file of rows, an embedder's HTTP."""
+    """Return whether a socket error comes from the driver, and not from the caller's own file or HTTP request."""
     modules = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
     return next((module for module in reversed(modules) if module not in _PLUMBING), "") in _DRIVERS
 
@@ -387,7 +387,7 @@ def _sentence(message: str) -> str:
 
 
 def mapped_errors() -> AbstractContextManager[None]:
-    """Raise the Rowspace error in place of the driver's, with the original as its cause."""
+    """Raise the Rowspace error instead of the driver's, with the original as its cause."""
     return _MAPPED
 
 

@@ -1,6 +1,6 @@
-"""The exact nearest neighbours by NumPy alone: the reference that the recall of an index is measured against.
+"""Exact nearest neighbours in NumPy: the reference for measuring the recall of an index.
 
-Works in blocks, so that memory does not grow with the rows: one block of distances and the k best so far.
+Works in blocks, so that memory does not grow with the number of rows: one block of distances and the k best so far.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ _MEASURES = (Distance.COSINE, Distance.L2, Distance.INNER_PRODUCT, Distance.L1)
 def exact_nearest(
     matrix: Any, queries: Any, k: int = 10, *, distance: Distance | DistanceName | Literal["ip"] = Distance.COSINE
 ) -> tuple[Indices, Float32]:
-    """Return the indices and distances of the k nearest rows to each query, nearest first, of equals the first row.
+    """Return the indices and distances of the k rows nearest to each query, nearest first; ties are in row order.
 
-    Computed in float64. Distances are pgvector's: the negative inner product, and NaN for a cosine with a vector of
-    zeros, which comes last. Costs a pass over the rows for each block of queries.
+    Computed in float64. Distances are pgvector's: the inner product is negated, and a cosine distance to a vector of
+    zeros is NaN and comes last. Costs a pass over the rows for each block of queries.
 
     Args:
         matrix: an array-like of shape (rows, n).
         queries: an array-like of shape (q, n), or of shape (n,) for one query.
-        k: rows wanted; all of them where there are not as many.
+        k: number of rows to return; all rows if there are fewer.
         distance: cosine, l2, inner_product (or ip) or l1.
 
     Returns:
         Two arrays of shape (q, min(k, rows)): indices as intp, distances as float32.
 
     Raises:
-        InvalidVector, DimensionMismatch: not matrices of numbers, or not of one dimension.
-        ConfigurationError: k is no whole number of at least 1, or there is no such distance between rows of numbers.
+        InvalidVector, DimensionMismatch: they are not matrices of numbers, or their dimensions differ.
+        ConfigurationError: k is not an integer of at least 1, or the distance is unknown or for bits.
     """
     rows = as_matrix(matrix)
     wanted = as_matrix(np.atleast_2d(queries), dimension=rows.shape[1])
@@ -66,11 +66,11 @@ def exact_nearest(
 
 
 def recall_of(found: Any, nearest: Any) -> float:
-    """Return the share of the true nearest that were found, over all queries; 1 where there was nothing to find.
+    """Return the share of the true nearest rows that were found, over all queries; 1 if there was nothing to find.
 
     Args:
         found: for each query, the keys or indices that a search returned.
-        nearest: for each query, those of the exact search.
+        nearest: for each query, the keys or indices of the exact search.
     """
     pairs = [(set(some), set(true)) for some, true in zip(found, nearest, strict=True)]
     total = sum(len(true) for _, true in pairs)

@@ -1,6 +1,6 @@
-"""Vector indexes as plain specifications: HNSW and IVFFlat, for people's own models and for collections.
+"""Vector indexes as plain specifications: HNSW and IVFFlat, for your own models and for collections.
 
-Here is what an index is; making one in the database is DDL, in `rowspace.statements.admin` and in migrations.
+This module describes indexes; the DDL that creates them is in `rowspace.statements.admin` and in migrations.
 Limits and defaults: pgvector's README, sections "HNSW", "IVFFlat", "Half-Precision Indexing", "Binary Quantization".
 """
 
@@ -62,7 +62,7 @@ _PARAMETER = re.compile(r"(?<![:\w$\\]):(?=[\w$])")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Spec:
-    """What the two kinds share."""
+    """Base of the two kinds of index."""
 
     quantize: Quantize | None = None
     where: Mapping[str, Any] | SQLColumnExpression[bool | None] | str | None = field(default=None, compare=False)
@@ -77,10 +77,10 @@ class _Spec:
         raise NotImplementedError
 
     def fit(self, type_name: str, dimension: int) -> Self:
-        """Return the specification that will be built over `dimension` numbers of a type.
+        """Return the specification that will be built for a type and a dimension.
 
-        Above 2,000 dimensions a `vector` is indexed as halfvec, which is logged. Bits are never chosen for anybody:
-        they are a coarse sieve, which pays only where the neighbours differ in the signs of their numbers.
+        Above 2,000 dimensions, a `vector` is indexed as halfvec, which is logged. Bit quantization is never chosen
+        automatically: it is coarse, and pays off only if neighbours differ in the signs of their numbers.
 
         Raises:
             ConfigurationError: the type has no such distance or quantization, or there are too many dimensions.
@@ -98,7 +98,7 @@ class _Spec:
         return replace(self, quantize=quantize)
 
     def opclass(self, type_name: str) -> str:
-        """Return the operator class over a type, the quantized one where it is quantized."""
+        """Return the operator class for a type, or for what the type is quantized to."""
         return "bit_hamming_ops" if self.quantize == "bit" else self.distance.opclass(self.quantize or type_name)
 
     def index(self, column: str, *, name: str | None = None, **options: Any) -> Index:
@@ -107,7 +107,7 @@ class _Spec:
         Further keywords go to `sqlalchemy.Index`.
 
         Raises:
-            ConfigurationError: at once for a metadata filter as `where`; when the table is built, if the column's
+            ConfigurationError: immediately if `where` is a metadata filter; when the table is built if the column's
                 type or dimension cannot be indexed.
         """
         if isinstance(self.where, Mapping):
@@ -148,18 +148,18 @@ class _Spec:
 
 @dataclass(frozen=True, slots=True)
 class HNSW(_Spec):
-    """A graph index: the better trade of speed and recall, slower to build.
+    """A graph index: better speed at a given recall than IVFFlat, but slower to build.
 
     Args:
-        distance: what it orders by; a query by another distance cannot use it.
-        m: connections a node and layer, 2 to 100; pgvector's default is 16.
-        ef_construction: candidates while building, 4 to 1000 and at least 2 * m; pgvector's default is 64.
-        quantize: what it holds of each number: "halfvec" two bytes (half the size, next to no loss of recall; numbers
-            beyond 65504 cannot be stored), "bit" its sign (a 16th of the size at 1536 dimensions), None the number
-            itself, or halfvec above 2,000 dimensions. Searches re-rank what a quantized index finds by the true
-            distance.
+        distance: the distance it orders by; a query by another distance cannot use it.
+        m: connections per node and layer, 2 to 100; pgvector's default is 16.
+        ef_construction: candidates during the build, 4 to 1000 and at least 2 * m; pgvector's default is 64.
+        quantize: what the index stores of each number: "halfvec" two bytes (half the size, almost no loss of recall;
+            numbers beyond 65504 cannot be stored), "bit" its sign (a 16th of the size at 1536 dimensions), None the
+            full number, or halfvec above 2,000 dimensions. Searches re-rank the rows that a quantized index finds by
+            the true distance.
         where: index only these rows: for a model a condition or its SQL, for a collection a metadata filter. A search
-            uses the index only with the same condition among its own; a quantized one only if it is said the same way.
+            uses the index only if its own conditions include this one; for a quantized index, written in the same way.
     """
 
     distance: Distance = Distance.COSINE
@@ -194,13 +194,13 @@ class HNSW(_Spec):
 
 @dataclass(frozen=True, slots=True)
 class IVFFlat(_Spec):
-    """A list index: fast to build, best made after the rows are there.
+    """A list index: fast to build; build it after loading the rows.
 
     Args:
-        distance: what it orders by; a query by another distance cannot use it. There is none for l1 and jaccard.
-        lists: clusters, 1 to 32768; None derives it from the row count when it is built.
-        quantize: as for `HNSW`.
-        where: as for `HNSW`.
+        distance: the distance it orders by; a query by another distance cannot use it. Not available for l1 and
+            jaccard.
+        lists: number of clusters, 1 to 32768; None derives it from the row count at the time of the build. quantize: as
+            for `HNSW`. where: as for `HNSW`.
     """
 
     distance: Distance = Distance.COSINE
@@ -230,7 +230,7 @@ class IVFFlat(_Spec):
         return {} if self.lists is None else {"lists": self.lists}
 
     def sized(self, rows: int) -> IVFFlat:
-        """Return it with `lists` chosen for a table of `rows`: rows / 1000, above a million the square root."""
+        """Return a copy with `lists` chosen for a table of `rows`: rows / 1000, above a million the square root."""
         if self.lists is not None:
             return self
         return replace(self, lists=max(1, rows // 1_000 if rows <= 1_000_000 else int(rows**0.5)))
@@ -250,7 +250,7 @@ def to_dict(spec: Spec | None) -> dict[str, Any]:
 
 
 def from_dict(data: Mapping[str, Any]) -> Spec | None:
-    """Return the specification that `to_dict` wrote; further keys, such as a tuning, are left aside."""
+    """Return the specification that `to_dict` wrote; other keys, such as a tuning, are ignored."""
     if not data:
         return None
     kind: type[Spec] = IVFFlat if data["method"] == "ivfflat" else HNSW
@@ -259,7 +259,7 @@ def from_dict(data: Mapping[str, Any]) -> Spec | None:
 
 
 def quantized(vector: ColumnElement[Any], quantize: Quantize, dimension: int) -> ColumnElement[Any]:
-    """Return what a quantized index is on, or the same of a query.
+    """Return the expression that a quantized index is on, or the same expression of a query.
 
     `(v::halfvec(n))` or `(binary_quantize(v)::bit(n))`: pgvector's README, "Half-Precision Indexing" and "Binary
     Quantization".
@@ -270,7 +270,7 @@ def quantized(vector: ColumnElement[Any], quantize: Quantize, dimension: int) ->
 
 
 def escaped(sql: str) -> str:
-    """Return SQL such that `text` finds no parameters in it, as it does in `'{"draft":true}'`."""
+    """Return SQL escaped for `text`, which would find a parameter in `'{"draft":true}'`."""
     return _PARAMETER.sub(r"\:", sql)
 
 
@@ -279,9 +279,9 @@ def declared_index(
 ) -> tuple[Distance | None, Quantize | None]:
     """Return the distance and the quantization of the vector index that a table declares on a column.
 
-    Where there are several, one by the distance that is given counts before the others, and one that holds the full
-    numbers before one that holds fewer; one on halfvec serves its own distance alone. Both are None without an index;
-    the distance is None too where only an index on bits, made by other means than `index`, tells it.
+    Of several indexes, one by the given distance is preferred, and one that stores full numbers over a quantized one;
+    an index on halfvec serves only its own distance. Both are None without an index; the distance is also None if the
+    only index is on bits and was not created by `index`.
 
     Raises:
         ConfigurationError: there are indexes by several distances, and none is given.
@@ -299,7 +299,7 @@ def declared_index(
 
 
 def declared_conditions(table: Table, column: str, distance: Distance, quantize: Quantize) -> tuple[Any, ...]:
-    """Return the conditions of the indexes that serve a distance by a quantization, none if one holds every row."""
+    """Return the conditions of the indexes with a distance and a quantization, none if one of them covers every row."""
     # Signs serve any distance.
     kinds = {(distance, quantize)} if quantize == "halfvec" else {(one, quantize) for one in (None, *Distance)}
     on_column = [index for index in table.indexes if column in _opclasses(index)]
@@ -309,7 +309,7 @@ def declared_conditions(table: Table, column: str, distance: Distance, quantize:
 
 
 def declared_distances(table: Table, column: str) -> list[Distance | None]:
-    """Return the distances of the vector indexes that a table declares on a column; None where none of them tells."""
+    """Return the distances of the vector indexes that a table declares on a column; None for one that does not tell."""
     found = {distance for distance, _ in _indexes_on(table, column)}
     return [distance for distance in Distance if distance in found] or [*found]
 
@@ -340,7 +340,7 @@ def _opclasses(index: Index) -> dict[str, str]:
 
 
 def _complete(index: Index, table: Table, column: str, spec: Any) -> None:
-    """Give an index that was just attached its operator class, and a quantized one its expression."""
+    """Set the operator class of an index that was just attached to its table, and the expression of a quantized one."""
     indexed = table.c[column]
     name, dimension = _type_of(indexed.type, spec.method)
     fitted = spec.fit(name, dimension)

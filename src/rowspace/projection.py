@@ -1,6 +1,6 @@
-"""Principal components by NumPy alone, for plots: many dimensions in, two out.
+"""Principal components in NumPy, for plots.
 
-Works in blocks: what is kept of the rows is their mean and covariance, n times n numbers for n dimensions.
+Works in blocks: memory holds the mean and the covariance of the rows, n by n numbers for n dimensions.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ class Axes:
     """The directions in which rows differ most.
 
     Args:
-        mean: of shape (n,): what becomes the origin.
-        directions: of shape (components, n), of length one, at right angles; the largest number of each is positive.
-        explained: of shape (components,): the share of the variance that each direction has.
+        mean: the mean of the rows, which becomes the origin, of shape (n,).
+        directions: orthonormal directions, of shape (components, n); the component of largest magnitude of each is
+            positive.
+        explained: the share of the variance along each direction, of shape (components,).
     """
 
     mean: Float64
@@ -40,7 +41,7 @@ class Axes:
         """Return the coordinates of vectors of shape (rows, n), of shape (rows, components); of (n,), (components,).
 
         Raises:
-            InvalidVector, DimensionMismatch: no vectors, or not of n dimensions.
+            InvalidVector, DimensionMismatch: not vectors of n dimensions.
         """
         single = np.ndim(vectors) == 1
         matrix = as_matrix(np.atleast_2d(vectors), dimension=len(self.mean))
@@ -61,10 +62,10 @@ class Covariance:
         self._products: Float64 = np.zeros((0, 0))
 
     def add(self, block: Any) -> None:
-        """Count the rows of a matrix of shape (rows, n).
+        """Add the rows of a matrix of shape (rows, n).
 
         Raises:
-            InvalidVector, DimensionMismatch: no matrix, or not of the dimension of the ones before.
+            InvalidVector, DimensionMismatch: not a matrix, or of another dimension than the ones before.
         """
         matrix = as_matrix(block, dimension=None if self._shift is None else len(self._shift)).astype(np.float64)
         if not len(matrix):
@@ -83,7 +84,7 @@ class Covariance:
 
         Raises:
             InvalidVector: there was no row.
-            ConfigurationError: fewer than one component, or more than dimensions.
+            ConfigurationError: fewer than one component, or more components than dimensions.
         """
         if self._shift is None:
             message = "There is no row to project."
@@ -102,10 +103,10 @@ class Covariance:
 
 
 def check_components(components: Any, dimension: int) -> int:
-    """Return how many components are wanted, as an int.
+    """Return the number of components as an int.
 
     Raises:
-        ConfigurationError: it is no whole number from 1 to the dimension.
+        ConfigurationError: it is not an integer from 1 to the dimension.
     """
     if type(components) is bool or not isinstance(components, Integral) or not 1 <= int(components) <= dimension:
         message = f"components is a whole number from 1 to {dimension}, got {components!r}."

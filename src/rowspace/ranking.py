@@ -1,6 +1,6 @@
-"""Arithmetic on vectors that have been found: the query of a recommendation, and a choice that is not all alike.
+"""Arithmetic on vectors: the query of a recommendation, and a diverse selection.
 
-NumPy alone, in float64; nothing here knows the database.
+Pure NumPy, in float64; nothing here knows the database.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ Float64 = NDArray[np.float64]
 
 
 def farness(distance: float) -> float:
-    """Return what hits are sorted by: their distance, and of a vector of zeros, whose cosine is NaN, infinity."""
+    """Return the sort key of a distance: infinity instead of NaN, which is the cosine distance to a vector of zeros."""
     return inf if isnan(distance) else distance
 
 
 def average_query(positive: Sequence[Any], negative: Sequence[Any] = (), *, distance: Distance) -> Float64:
-    """Return `mean(positive) + (mean(positive) - mean(negative))`, or the mean of the positive without negative ones.
+    """Return `mean(positive) + (mean(positive) - mean(negative))`, or `mean(positive)` without negative vectors.
 
-    For cosine distance each vector is scaled to length one before, as its length says nothing there.
+    For cosine distance, each vector is first scaled to unit length, because its length has no meaning there.
     The formula is the strategy `average_vector` of Qdrant's recommendation API, which also stores the vectors of a
     cosine collection scaled to length one.
 
     Args:
         positive: one or more vectors of shape (n,).
         negative: any number of vectors of shape (n,).
-        distance: what the search orders by.
+        distance: the distance that the search orders by.
     """
     middle = _mean(positive, distance)
     return middle if not len(negative) else middle + (middle - _mean(negative, distance))
@@ -43,18 +43,18 @@ def average_query(positive: Sequence[Any], negative: Sequence[Any] = (), *, dist
 def mmr(
     relevance: Sequence[float], embeddings: Sequence[Any], k: int, *, distance: Distance, lambda_mult: float = 0.5
 ) -> list[int]:
-    """Return k positions by maximal marginal relevance, in the order of their choice.
+    """Return k positions by maximal marginal relevance, in the order of selection.
 
-    The first is the most relevant. Each next one has the largest
-    `lambda_mult * relevance - (1 - lambda_mult) * (largest similarity to one already chosen)`; of equals the first.
+    The first is the most relevant one. Each next one maximizes `lambda_mult * relevance - (1 - lambda_mult) * (largest
+    similarity to one already selected)`; of equals, the first is selected.
     Carbonell and Goldstein, "The Use of MMR", SIGIR 1998. Costs k times m similarities.
 
     Args:
         relevance: the similarity of each of m candidates to the query.
         embeddings: their vectors, each of shape (n,).
-        k: how many to choose; all of them where there are not as many.
-        distance: whose similarity it is.
-        lambda_mult: 1 for relevance alone, 0 for variety alone.
+        k: number of positions to select; all if there are fewer.
+        distance: the distance that defines the similarity.
+        lambda_mult: from 1 (only relevance counts) to 0 (only diversity counts).
     """
     if not len(relevance):
         return []

@@ -1,4 +1,4 @@
-"""What comes back: hits of a search, the report of a load. Plain frozen data, no database."""
+"""Results: the hits of a search, the report of a load. Plain frozen data, no database."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ M_co = TypeVar("M_co", covariant=True)
 class Hit(Generic[M_co]):
     """One row that a search found.
 
-    `distance` is what the index orders by: smaller is nearer. `similarity` is the same fact turned around
-    (`Distance.similarity`): larger is nearer. A vector of zeros has no direction: by cosine both are NaN, in JSON null,
-    and such a row comes last; where the query is one, all rows are.
+    `distance` is what the index orders by: smaller is nearer. `similarity` expresses the same with larger values for
+    nearer rows; see `Distance.similarity`. A vector of zeros has no direction: its cosine distance and similarity are
+    NaN, null in JSON, and the row comes last. If the query is a vector of zeros, this applies to every row.
     """
 
     entity: M_co
@@ -56,10 +56,10 @@ class Hit(Generic[M_co]):
 class Matrix:
     """Vectors in bulk: the keys of the rows, and a C-contiguous float32 matrix of shape (rows, dimension).
 
-    Numbers of a `HalfVector` column are the same in float32.
+    float32 represents the numbers of a `HalfVector` column exactly.
 
-    A key is the id of a document, or the primary key of a model, a tuple where it has several columns. Its values are
-    those of an entity, but for a network address, bits and an array, which are PostgreSQL's text of them.
+    A key is the id of a document, or the primary key of a model (a tuple for a composite key). Its values are those of
+    an entity, except for network addresses, bit strings and arrays, which are in PostgreSQL's text form.
     """
 
     keys: list[Any] = field(repr=False)
@@ -82,7 +82,7 @@ class Distances:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Category:
-    """The rows that share a value: how many, their mean vector, and their mean and largest distance to it."""
+    """The rows that share a value: their number, their mean vector, and their mean and largest distance to it."""
 
     value: Any
     count: int
@@ -93,7 +93,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """Edges between rows: `sources[i]` and `targets[i]` are positions in `keys`, `distances[i]` is how far they are.
+    """Edges between rows: from `keys[sources[i]]` to `keys[targets[i]]`, `distances[i]` apart.
 
     The arrays are of intp and float32. An edge goes from a row to one of its neighbours, nearest first.
     """
@@ -112,7 +112,7 @@ class Graph:
         return ((self.keys[source], self.keys[target], distance) for source, target, distance in rows)
 
     def groups(self) -> list[list[Any]]:
-        """Return the keys of rows that are connected, directly or through others, the largest group first."""
+        """Return the keys of the rows of each connected component, largest first."""
         root = list(range(len(self.keys)))
 
         def find(row: int) -> int:
@@ -131,7 +131,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projection:
-    """The keys of rows, their coordinates as a float32 matrix of shape (rows, components), and what these mean."""
+    """The keys of rows, their coordinates as a float32 matrix of shape (rows, components), and the axes."""
 
     keys: list[Any] = field(repr=False)
     points: NDArray[np.float32]
@@ -153,8 +153,8 @@ class Group(Generic[M]):
 class TextHit(Generic[M_co]):
     """One row that a search by keyword found.
 
-    `text_rank` is PostgreSQL's `ts_rank_cd` divided by one and the logarithm of the text's length: larger is better,
-    and comparable within one search only. `highlight` is an excerpt with the words marked, where it was asked for.
+    `text_rank` is PostgreSQL's `ts_rank_cd` divided by 1 plus the logarithm of the text's length: larger is better, and
+    comparable only within one search. `highlight` is an excerpt with the words marked, if requested.
     """
 
     entity: M_co
@@ -166,8 +166,8 @@ class TextHit(Generic[M_co]):
 class HybridHit(Hit[M_co]):
     """One row that a search by vector and by keyword found.
 
-    `score` is what the hits are ordered by: larger is better. `text_rank` is None where the row was not among the
-    candidates by text; distance and similarity are always there.
+    Hits are ordered by `score`: larger is better. `text_rank` is None if the row was not among the text candidates;
+    distance and similarity are always set.
     """
 
     score: float
@@ -177,7 +177,7 @@ class HybridHit(Hit[M_co]):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[M]):
-    """Some rows of a listing, and the cursor that continues it: None after the last one."""
+    """A page of a listing, and the cursor that continues it, which is None after the last page."""
 
     items: list[M]
     cursor: str | None = None
@@ -185,7 +185,7 @@ class Page(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class FacetCount:
-    """A value of a key, and in how many rows it is."""
+    """A value of a key, and the number of rows that have it."""
 
     value: Any
     count: int
@@ -193,10 +193,10 @@ class FacetCount:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What the values of a key are.
+    """Statistics of the values of a key.
 
-    `count` rows have a value, `missing` rows have none or null. `distinct` values lie between `minimum` and `maximum`,
-    which are None where there is no value.
+    `count` rows have a value, `missing` rows have none or null. There are `distinct` different values between `minimum`
+    and `maximum`, which are None if there is no value.
     """
 
     count: int
@@ -208,7 +208,7 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that a load could not store: its number in the load, which is 0 for the first, the reason, the row."""
+    """A row that a load could not store: its number in the load, starting at 0, the reason, and the row."""
 
     number: int
     reason: str
@@ -217,13 +217,12 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What a load has done so far, in rows.
+    """What a load has done so far, in numbers of rows.
 
-    `received` counts what the caller handed over: it is the sum of all the others up to `rejected`. `unchanged` rows
-    were there already with the same content and metadata, or came with nothing but their key; `duplicates` came again
-    later in the same load (the last one wins), `rejected` could not be stored and were handed back. `repeated_texts`
-    rows are stored like any other, and had a text that came in the same load under another id; reports compare without
-    it.
+    `received` rows were passed in: the sum of all other counts up to `rejected`. `unchanged` rows already existed with
+    the same content and metadata, or consisted of nothing but a key. `duplicates` occurred again later in the same load
+    (the last one wins). `rejected` rows could not be stored and were handed back. `repeated_texts` rows are stored like
+    any other, but their text also occurred in the same load under another id; it is ignored when reports are compared.
     """
 
     received: int = 0
@@ -246,12 +245,12 @@ class LoadReport:
 
 @dataclass(frozen=True, slots=True)
 class Reembedded:
-    """How far a re-embedding has come.
+    """The progress of a re-embedding.
 
     Args:
-        phase: `embedding`, `indexing`, `catching up` with what was written meanwhile, `swapping`, or `done`.
-        done: documents that have their new embedding.
-        total: documents of the collection when it began or was taken up again.
+        phase: `embedding`, `indexing`, `catching up` with documents written meanwhile, `swapping`, or `done`.
+        done: number of documents that have a new embedding.
+        total: number of documents in the collection when this run began.
     """
 
     phase: str

@@ -1,7 +1,7 @@
 """pgvector's settings for one search, as `SET LOCAL` statements of validated numbers.
 
-A bind parameter in SET is a syntax error, a plain SET leaks through the pool, and set_config() is ignored by the
-workers of Citus: what is left is a literal `SET LOCAL`, so every value is checked here to be a number in range.
+SET does not accept bind parameters, a plain SET leaks through the pool, and the workers of Citus ignore set_config().
+That leaves a literal `SET LOCAL`, so every value is checked here to be a number within its range.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ MAX_EF_SEARCH = 1_000
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """Settings of one search; None leaves the server's value. They hold until the transaction ends.
+    """Settings of one search; None keeps the server's value. They last until the transaction ends.
 
     Args:
         ef_search: candidates kept by an HNSW scan, 1 to 1000.
         probes: lists visited by an IVFFlat scan, 1 to 32768.
-        iterative_scan: whether a scan goes on until enough rows pass the filter; None lets the search decide.
-        max_scan_tuples: rows after which an HNSW scan stops going on, at least 1.
-        scan_mem_multiplier: memory of such a scan in units of work_mem, 1 to 1000.
-        oversample: with a quantized index, candidates in units of k that are re-ranked by the true distance, 1 to 1000;
-            `ef_search` is raised to cover them. By default as many as `ef_search` where that is given, else 2 times
-            k for halfvec and 8 times k for bit.
-        recall: the share of the true k nearest that is to be found, above 0 and at most 1, in place of `ef_search` and
-            `probes`: the smallest setting that reached it when the index was tuned.
+        iterative_scan: whether a scan continues until enough rows pass the filter; None lets the search decide.
+        max_scan_tuples: number of rows after which an iterative HNSW scan stops, at least 1.
+        scan_mem_multiplier: memory of an iterative scan as a multiple of work_mem, 1 to 1000.
+        oversample: with a quantized index, the number of candidates to re-rank by the true distance, as a multiple of
+            k, 1 to 1000; `ef_search` is raised to cover them. By default `ef_search` candidates if that is given, else
+            2 times k for halfvec and 8 times k for bit.
+        recall: the share of the true k nearest rows to find, above 0 and at most 1, instead of `ef_search` and
+            `probes`: selects the smallest setting that reached it when the index was tuned.
 
     Source: pgvector's README, "Query Options" and "Iterative Index Scans".
     """
@@ -83,7 +83,7 @@ class SearchSettings:
             raise InvalidSetting(message)
 
     def statements(self, method: str | None = None) -> list[str]:
-        """Return one `SET LOCAL` statement a setting; with an index method, only the settings of that method."""
+        """Return one `SET LOCAL` statement per setting; given an index method, only the settings of that method."""
         out = [
             f"SET LOCAL {guc} = {getattr(self, name):d}"
             for name, (guc, _, _) in _NUMBERS.items()
@@ -114,9 +114,9 @@ OVERSAMPLE = {"halfvec": 2, "bit": 8}
 
 
 def candidates(quantize: str, k: int, settings: SearchSettings) -> int:
-    """Return how many rows are taken from the index to find k: `oversample` times k, else all that `ef_search` finds.
+    """Return how many rows to take from the index to find k: `oversample` times k, else all that `ef_search` finds.
 
-    With neither it is what `OVERSAMPLE` says.
+    With neither, `OVERSAMPLE` gives the multiple.
     """
     if settings.oversample is None and settings.ef_search is not None:
         return max(k, settings.ef_search)
@@ -131,7 +131,7 @@ def covering(settings: SearchSettings, count: int) -> SearchSettings:
 
 
 def check_count(name: str, value: Any) -> int:
-    """Return a whole number of at least 1 as an int, also NumPy's.
+    """Return an integer of at least 1, also one of NumPy's, as an int.
 
     Raises:
         InvalidSetting: it is not.
@@ -143,7 +143,7 @@ def check_count(name: str, value: Any) -> int:
 
 
 def check_number(name: str, value: Any, low: float, high: float) -> float:
-    """Return a number from `low` to `high` as a float, also NumPy's.
+    """Return a number from `low` to `high`, also one of NumPy's, as a float.
 
     Raises:
         InvalidSetting: it is not.
@@ -155,10 +155,10 @@ def check_number(name: str, value: Any, low: float, high: float) -> float:
 
 
 def check_recall(value: Any) -> float:
-    """Return a recall that is asked for as a float.
+    """Return a requested recall as a float.
 
     Raises:
-        InvalidSetting: it is no number above 0 and at most 1.
+        InvalidSetting: it is not a number above 0 and at most 1.
     """
     if not _is_number(value) or not 0 < value <= 1:
         message = f"recall is above 0 and at most 1, got {value!r}."
@@ -171,5 +171,5 @@ def _is_number(value: Any) -> bool:
 
 
 def is_whole(value: Any, low: int, high: int) -> bool:
-    """Tell whether a value is a whole number from `low` to `high`, also one of NumPy's."""
+    """Return whether a value is an integer from `low` to `high`, also one of NumPy's."""
     return type(value) is not bool and isinstance(value, Integral) and low <= int(value) <= high

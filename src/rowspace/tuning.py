@@ -1,4 +1,4 @@
-"""Recall as the unit of a search: a measured curve of setting, recall and time, and the setting for a recall.
+"""Recall as the unit of a search: a measured curve of setting, recall and latency, and the setting for a recall.
 
 Plain frozen data; `IndexAdvisor.tune` measures it.
 """
@@ -33,8 +33,8 @@ class TuningPoint:
 
     Args:
         setting: the value of `ef_search` or `probes`.
-        recall: the share of the true k nearest that was found, 0 to 1, on average over the queries.
-        milliseconds: the median time of a search, as the caller sees it.
+        recall: the mean share of the true k nearest rows that were found, 0 to 1.
+        milliseconds: the median latency of a search, as the caller sees it.
     """
 
     setting: int
@@ -44,14 +44,14 @@ class TuningPoint:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """A measured curve and the setting that reaches the recall that was asked for.
+    """A measured curve, and the setting that reaches the target recall.
 
     Args:
-        name: what was varied: `ef_search` for HNSW, `probes` for IVFFlat.
-        target: the recall that was asked for.
-        k: rows wanted in each search; for larger k the recall is lower.
-        queries: how many searches a point is the average of.
-        points: the measurements, by rising setting.
+        name: the setting that was varied: `ef_search` for HNSW, `probes` for IVFFlat.
+        target: the target recall.
+        k: number of rows per search; for a larger k the recall is lower.
+        queries: number of searches per point.
+        points: the measurements, by increasing setting.
     """
 
     name: SettingName
@@ -62,7 +62,7 @@ class Tuning:
 
     @property
     def best(self) -> float:
-        """The highest recall that was measured."""
+        """The highest measured recall."""
         return max(point.recall for point in self.points)
 
     @property
@@ -77,7 +77,7 @@ class Tuning:
 
     @property
     def advice(self) -> str:
-        """What to do where the target was not reached, in words; else empty."""
+        """Advice if the target was not reached, else an empty string."""
         if self.reached:
             return ""
         return (
@@ -87,10 +87,10 @@ class Tuning:
         )
 
     def point(self, recall: float) -> TuningPoint:
-        """Return the smallest setting with at least a recall.
+        """Return the point with the smallest setting that reaches a recall.
 
         Raises:
-            InvalidSetting: no setting that was measured has it.
+            InvalidSetting: no measured setting reaches it.
         """
         for point in self.points:
             if point.recall >= recall:
@@ -100,12 +100,12 @@ class Tuning:
         raise located
 
     def settings(self, recall: float | None = None) -> SearchSettings:
-        """Return settings for a search that reaches a recall, by default the one that was asked for or the best.
+        """Return settings for a search that reaches a recall, by default the target, or the best measured recall.
 
-        Searches do this by themselves once the index was tuned: `nearest(query, recall=0.95)`.
+            Once the index is tuned, searches do this automatically: `nearest(query, recall=0.95)`.
 
         Raises:
-            InvalidSetting: no setting that was measured has it.
+            InvalidSetting: no measured setting reaches it.
         """
         point = self.chosen if recall is None else self.point(recall)
         return with_setting(SearchSettings(), self.name, point.setting)
@@ -123,16 +123,16 @@ class Tuning:
 
 
 def tuning_of(index: Mapping[str, Any] | None) -> Tuning | None:
-    """Return the tuning that a collection's index has, or None."""
+    """Return the tuning stored with a collection's index, or None."""
     stored = (index or {}).get(TUNING)
     return None if stored is None else Tuning.from_dict(stored)
 
 
 def tuned(settings: SearchSettings | None, tuning: Tuning | None) -> SearchSettings:
-    """Return the settings of a search: a recall becomes `ef_search` or `probes`, and so does nothing, by the tuning.
+    """Return the settings of a search, with `ef_search` or `probes` from the tuning if a recall or neither is given.
 
     Raises:
-        InvalidSetting: a recall without a curve, or above its end.
+        InvalidSetting: a recall is given without a curve, or the curve does not reach it.
     """
     given = settings or NO_SETTINGS
     if given.recall is None:
@@ -153,7 +153,7 @@ def with_setting(settings: SearchSettings, name: SettingName, value: int) -> Sea
 
 
 def ladder(name: str, *, k: int, lists: int = 1) -> list[int]:
-    """Return the settings to measure, rising: for ef_search from k to 1000, for probes from 1 to all lists."""
+    """Return the settings to measure, in increasing order: `ef_search` from k to 1000, `probes` from 1 to all lists."""
     if name == "ef_search":
         return [setting for setting in _EF_SEARCH if setting >= min(k, MAX_EF_SEARCH)]
     steps, step = [], 1
@@ -164,5 +164,5 @@ def ladder(name: str, *, k: int, lists: int = 1) -> list[int]:
 
 
 def enough(recall: float, target: float) -> bool:
-    """Tell whether the curve need not go on: searches may ask for more than the target later."""
+    """Return whether the curve is complete: it extends beyond the target, since later searches may ask for more."""
     return recall >= max(target, _ENOUGH)

@@ -1,9 +1,9 @@
 """Column types: `Vector`, `HalfVector`, `Bit` and `SparseVector`.
 
-They take any 1-d array-like, check it before any SQL, and give NumPy arrays back. On an engine that Rowspace made
-or instrumented the value crosses the wire in pgvector's binary form; on any other, and from a SELECT that is ordered
-by a vector itself or by `text()`, it is correct text. The type does not know the drivers: `rowspace.wire` leaves a
-function on the dialect that wraps the bytes for its driver.
+They accept any 1-d array-like, check it before any SQL is sent, and return NumPy arrays. On an engine that Rowspace
+created or instrumented, values are sent in pgvector's binary format. On any other engine, and in a SELECT that is
+ordered by a vector itself or by `text()`, they are sent as text, which is slower but equally correct. The types do not
+know the drivers: `rowspace.wire` puts a function on the dialect that wraps the bytes for its driver.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _Comparator(TypeEngine.Comparator[Any]):
 
 
 class VectorComparator(_Comparator):
-    """The distances of a vector column, each an SQL expression of type double precision."""
+    """The distances of a vector column, as SQL expressions of type double precision."""
 
     def l2_distance(self, other: Any) -> ColumnElement[float]:
         """Return `column <-> other`, the Euclidean distance."""
@@ -105,17 +105,17 @@ def _compile_sent(element: _Sent, compiler: Any, **kw: Any) -> str:
 
 
 def _is_ordered_by_vector(level: dict[str, Any]) -> bool:
-    """Tell whether a SELECT or a UNION that is being compiled has a vector in its ORDER BY.
+    """Return whether a SELECT or a UNION that is being compiled has a vector in its ORDER BY.
 
-    Its rows come as text then: the ORDER BY of a DISTINCT has to be what is selected, and that of a label or of a
-    UNION means what is selected, which as bytes is in another order than as vectors.
+    Its vectors are then selected as text: the ORDER BY of a DISTINCT must be a selected expression, and that of a label
+    or of a UNION refers to the selected expression, and bytes sort differently than vectors.
     """
     statement = level["selectable"]
     return any(_may_be_vector(clause, statement) for clause in getattr(statement, "_order_by_clauses", ()))
 
 
 def _may_be_vector(clause: Any, statement: Any) -> bool:
-    """Tell whether a clause of an ORDER BY is a vector, or SQL text, which may be the label or number of one."""
+    """Return whether a clause of an ORDER BY is a vector, or SQL text, which may be the label or number of one."""
     while hasattr(clause, "element"):  # a label, DESC, NULLS LAST
         clause = clause.element
     if isinstance(clause, str):
@@ -127,7 +127,7 @@ def _may_be_vector(clause: Any, statement: Any) -> bool:
 
 
 class VectorType(UserDefinedType[T], Generic[T]):
-    """What the four types share. `dimension` None means any; such a column needs a cast to be indexed."""
+    """Base of the four types. A `dimension` of None means any; such a column needs a cast to be indexed."""
 
     hashable = False
     # psycopg and asyncpg send parameters without a type: the cast makes `SELECT :query` resolve.
@@ -150,7 +150,7 @@ class VectorType(UserDefinedType[T], Generic[T]):
         return self.name.upper() if self.dimension is None else f"{self.name.upper()}({self.dimension})"
 
     def coerce(self, value: Any) -> T:
-        """Return `value` checked, as what a row gives back.
+        """Return `value` checked and converted to the type that rows return.
 
         Raises:
             InvalidVector: shape, dtype, NaN or infinity.
@@ -167,7 +167,7 @@ class VectorType(UserDefinedType[T], Generic[T]):
         raise NotImplementedError
 
     def decode(self, value: Any) -> T:
-        """Return what a driver gave (bytes, text, or what an adapter registered by others made of it)."""
+        """Return the value of what a driver returned: bytes, text, or the object of somebody else's adapter."""
         raise NotImplementedError
 
     def compare_values(self, x: Any, y: Any) -> bool:
@@ -183,7 +183,7 @@ class VectorType(UserDefinedType[T], Generic[T]):
             return False
 
     def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return what a SELECT asks for in place of the column."""
+        """Return the expression that a SELECT uses instead of the column."""
         return _Sent(column, type_=self)
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
@@ -206,23 +206,23 @@ class VectorType(UserDefinedType[T], Generic[T]):
         return lambda value: f"'{self.to_text(self.coerce(value))}'"
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
-        """Return the function that turns what the driver gave into a value."""
+        """Return the function that turns what the driver returned into a value."""
         decode = self.decode
         return lambda value: None if value is None else decode(value)
 
 
 class Vector(VectorType[NDArray[np.float32]]):
-    """pgvector's `vector(n)`: n float32 numbers. Gives float32 arrays of shape (n,), and takes any 1-d array-like.
+    """pgvector's `vector(n)`: n float32 numbers. Returns float32 arrays of shape (n,), accepts any 1-d array-like.
 
-    Without a dimension it holds vectors of any, and is indexed through a cast only. A vector of another dimension is a
-    `DimensionMismatch`; NaN, infinity, another shape or no numbers are an `InvalidVector`: both before any SQL is sent.
+    Without a dimension, the column holds vectors of any dimension, and can be indexed only through a cast. A vector of
+    another dimension raises `DimensionMismatch`; NaN, infinity, another shape or values that are not numbers raise
+    `InvalidVector`, both before any SQL is sent. SQLAlchemy notices assignments, such as `article.embedding /= norm`,
+    but not changes in place, such as `article.embedding[0] = 1`.
+    An ORM-enabled DELETE or UPDATE with a condition on the vector itself needs `synchronize_session="fetch"`:
+    SQLAlchemy cannot evaluate a comparison of arrays in Python.
 
-    SQLAlchemy sees assignments, such as `article.embedding /= norm`; of `article.embedding[0] = 1` it knows nothing.
-    A DELETE or UPDATE of one's own under a condition on the vector itself needs `synchronize_session="fetch"`, or the
-    session's objects do not follow it: arrays are neither equal nor not.
-
-    For other values than these make a subclass, not a `TypeDecorator`: `coerce` makes of a value what is stored, as it
-    does of a query, and `decode` makes of what is stored what an entity has. It needs a `cache_ok = True` of its own.
+    To convert other values, write a subclass instead of a `TypeDecorator`: `coerce` converts a value or a query to what
+    is stored, and `decode` converts what is stored to the attribute's value. Set `cache_ok = True` on the subclass.
     """
 
     name = "vector"
@@ -245,7 +245,7 @@ class Vector(VectorType[NDArray[np.float32]]):
 
 
 class HalfVector(VectorType[NDArray[np.float16]]):
-    """pgvector's `halfvec(n)`: n float16 numbers, up to 65,504. Gives float16 arrays of shape (n,); as `Vector`."""
+    """pgvector's `halfvec(n)`: like `Vector`, with n float16 numbers up to 65,504 and float16 arrays of shape (n,)."""
 
     name = "halfvec"
     cache_ok: bool | None = True
@@ -266,9 +266,10 @@ class HalfVector(VectorType[NDArray[np.float16]]):
 
 
 class Bit(VectorType[NDArray[np.bool_]]):
-    """PostgreSQL's `bit(n)`, pgvector's binary vector. Gives bool arrays of shape (n,); takes text of 0 and 1 too.
+    """PostgreSQL's `bit(n)`, pgvector's binary vector. Returns bool arrays of shape (n,); also accepts text of 0 and 1.
 
-    Without a dimension it is `bit varying`: a bare `bit` is `bit(1)`, and a cast to it drops the rest in silence.
+    Without a dimension it is `bit varying`, because a plain `bit` means `bit(1)`, and a cast to that silently drops all
+    other bits.
     """
 
     name = "bit"
@@ -309,10 +310,10 @@ class Bit(VectorType[NDArray[np.bool_]]):
 
 
 class SparseVector(VectorType[SparseValue]):
-    """pgvector's `sparsevec(n)`: gives `pgvector.SparseVector`, which has `to_numpy()` and `to_coo()`.
+    """pgvector's `sparsevec(n)`: returns `pgvector.SparseVector`, which has `to_numpy()` and `to_coo()`.
 
-    Takes that, a dense 1-d array-like, a SciPy sparse array, a dict of 0-based index to number, or pgvector's text of
-    one, such as `{1:0.5,3:2}/4`, which frames and Arrow have for it.
+    Accepts that class, a dense 1-d array-like, a SciPy sparse array, a dict from 0-based indices to numbers, or
+    pgvector's text form, such as `{1:0.5,3:2}/4`, which data frames and Arrow use.
     """
 
     name = "sparsevec"
@@ -363,9 +364,9 @@ def _decode(value: Any, dtype: type[Any]) -> NDArray[Any]:
 
 
 def _text_of_one(value: str) -> str:
-    """Return the text of a value, but not the brace or bracket at which the text of an array begins.
+    """Return the text of a value, but refuse the brace or bracket at which the text of an array begins.
 
-    psycopg and psycopg2 hand arrays of these types over as text, and SQLAlchemy takes each character for an element.
+    psycopg and psycopg2 return arrays of these types as text, and SQLAlchemy takes each character for an element.
     """
     if value in {"{", "["}:
         message = (
@@ -399,9 +400,9 @@ _PGVECTOR = {kind.name.upper(): kind for kind in _TYPES}
 
 
 def vector_type_of(type_: TypeEngine[Any]) -> VectorType[Any] | None:
-    """Return the vector type that a column's type stands for: itself, or ours for one of `pgvector.sqlalchemy`.
+    """Return the vector type of a column's type: the type itself, or the equivalent of one from `pgvector.sqlalchemy`.
 
-    None for any other type. Of a type with variants it is PostgreSQL's that counts.
+    Returns None for any other type. Of a type with variants, the one for PostgreSQL counts.
     """
     type_ = on_postgresql(type_)
     if isinstance(type_, VectorType):
@@ -419,7 +420,7 @@ def on_postgresql(type_: TypeEngine[Any]) -> TypeEngine[Any]:
 
 
 def stored_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
-    """Return the type that is in the database: a variant, what a `TypeDecorator` decorates, what a domain is over."""
+    """Return the type in the database: a variant, what a `TypeDecorator` decorates, or what a domain is over."""
     type_ = on_postgresql(type_)
     # An Interval decorates for databases that have none.
     while isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
@@ -428,7 +429,7 @@ def stored_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
 
 
 def is_jsonb(type_: TypeEngine[Any]) -> bool:
-    """Tell whether a column of a type is JSONB in the database."""
+    """Return whether a column of a type is JSONB in the database."""
     return isinstance(stored_type(type_), postgresql.JSONB)
 
 
@@ -436,13 +437,13 @@ def is_jsonb(type_: TypeEngine[Any]) -> bool:
 def psycopg_dialect() -> Any:
     """Return the dialect by whose rules the types process their values.
 
-    It is one, as it keeps what it knows of each type: a load of a few rows asks for every column.
+    There is only one, because it caches what it knows of each type: even a load of a few rows asks for every column.
     """
     return postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
 
 
 def decorated(type_: TypeEngine[Any]) -> str:
-    """Return what to do in place of a `TypeDecorator` over a vector type; "" for any other type."""
+    """Return advice on what to use instead of a `TypeDecorator` over a vector type; "" for any other type."""
     if not isinstance(type_, TypeDecorator) or vector_type_of(type_.impl_instance) is None:
         return ""
     inner = type(type_.impl_instance).__name__

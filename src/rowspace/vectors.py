@@ -1,7 +1,7 @@
-"""Values: what may go into a vector column, and its text and binary forms on the wire.
+"""Values: what a vector column accepts, and its text and binary forms on the wire.
 
-Plain NumPy, and pgvector's own class for sparse ones; the column types in `rowspace.types` and the COPY encoder in
-`rowspace.wire` stand on it.
+Plain NumPy, and pgvector's own class for sparse vectors; the column types in `rowspace.types` and the COPY encoder in
+`rowspace.wire` build on it.
 The binary forms are those of pgvector's `vector_recv`, `halfvec_recv` and PostgreSQL's `bit_recv`: all
 numbers big-endian.
 """
@@ -53,11 +53,11 @@ Bits = NDArray[np.bool_]
 
 
 def as_vector(value: Any, *, dimension: int | None = None) -> Float32:
-    """Return `value` as a C-contiguous float32 array of shape (n,), without a copy where it is one already.
+    """Return `value` as a C-contiguous float32 array of shape (n,), without a copy if it already is one.
 
     Args:
         value: a list, tuple, range, NumPy array of any int or float dtype, or a pgvector `Vector`.
-        dimension: the n that is required.
+        dimension: the required n.
 
     Raises:
         InvalidVector: not one-dimensional, empty, not numeric, or with a NaN or an infinity.
@@ -98,7 +98,7 @@ def as_matrix(value: Any, *, dimension: int | None = None) -> Float32:
 def sound_rows(value: Any) -> tuple[Float32, list[int]]:
     """Return `value` as a float32 array of shape (rows, n), and which of its rows hold a NaN or an infinity.
 
-    A matrix that is fine costs one pass over it; its rows are looked at only where something is wrong.
+    A valid matrix costs one pass; the rows are checked one by one only if something is wrong.
 
     Raises:
         InvalidVector: not two-dimensional, or not numeric.
@@ -115,7 +115,7 @@ def sound_rows(value: Any) -> tuple[Float32, list[int]]:
 
 
 def fault_of(value: Any, *, dimension: int | None = None) -> InvalidVector | None:
-    """Return why a value is no vector, as `as_vector` says it; None where it is one."""
+    """Return why a value is not a vector, in the words of `as_vector`; None if it is one."""
     try:
         as_vector(value, dimension=dimension)
     except InvalidVector as error:
@@ -128,7 +128,7 @@ def as_bits(value: Any, *, dimension: int | None = None) -> Bits:
 
     Args:
         value: bools or 0/1 numbers in any 1-d array-like, a string such as `"0101"`, or a pgvector `Bit`.
-        dimension: the n that is required.
+        dimension: the required n.
 
     Raises:
         InvalidVector: not one-dimensional, empty, or with anything but 0 and 1.
@@ -146,14 +146,15 @@ def as_bits(value: Any, *, dimension: int | None = None) -> Bits:
 
 
 def as_sparse(value: Any, *, dimension: int | None = None) -> SparseValue:
-    """Return `value` as pgvector's sparse vector, without what is zero as a float32.
+    """Return `value` as pgvector's sparse vector, without elements that are zero as a float32.
 
     Args:
-        value: one, a dense 1-d array-like, a SciPy sparse array, a dict of 0-based index to number, or pgvector's text.
-        dimension: the n that is required; a dict has none of its own.
+        value: a sparse vector, a dense 1-d array-like, a SciPy sparse array, a dict from 0-based indices to numbers, or
+            pgvector's text form.
+        dimension: the required n; a dict has none of its own.
 
     Raises:
-        InvalidVector: none of these, or with a number that is no finite float32.
+        InvalidVector: none of these, or with a number that is not a finite float32.
         DimensionMismatch: not of the required dimension.
     """
     sparse = _sparse(value, dimension)
@@ -178,7 +179,7 @@ def to_binary(array: Float32 | Float16) -> bytes:
 def matrix_to_binary(matrix: Float32, *, lead: int = 0) -> NDArray[np.uint8]:
     """Return the binary forms of all rows of a checked (rows, n) matrix as one (rows, lead + 4 + 4 * n) uint8 array.
 
-    The first `lead` bytes of each row are the caller's to fill.
+    The caller fills the first `lead` bytes of each row.
     """
     rows, dimension = matrix.shape
     start = lead + 4
@@ -195,7 +196,7 @@ def from_binary(data: bytes | memoryview, dtype: type[np.float32 | np.float16] =
 
 
 def to_text(array: Float32 | Float16) -> str:
-    """Return the text form of a checked vector, `[1,2.5]`, with digits enough to read back the same number."""
+    """Return the text form of a checked vector, `[1,2.5]`, with enough digits to read back the same numbers."""
     form = "%.9g" if array.dtype == np.float32 else "%.5g"
     return "[" + ",".join([form % number for number in array.tolist()]) + "]"
 

@@ -1,7 +1,7 @@
-"""Statements that go to the driver without SQLAlchemy: whether they may, what is sent, and its errors as SQLAlchemy's.
+"""Statements that bypass SQLAlchemy's execution: whether they may, how they are sent, and errors as SQLAlchemy's.
 
-Between statement and rows SQLAlchemy makes a context and a result, each of them anew: about a third of what a search
-costs the client. Where somebody listens to the statements or logs them, they run by SQLAlchemy as ever.
+For each execution, SQLAlchemy creates a context and a result, which take about a third of the client's time for a
+search. If anything listens to statements or logs them, they are executed by SQLAlchemy as usual.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Prepared", "as_sqlalchemy", "is_observed", "prepared", "run"]
 
 
 def is_observed(source: Engine | Connection) -> bool:
-    """Tell whether somebody wants to see the statements of an engine or a connection, or to change them."""
+    """Return whether event listeners or logging observe the statements of an engine or a connection."""
     return bool(
         _any_listens(source, _STATEMENTS)
         or _any_listens(source.dialect, _EXECUTIONS)
@@ -43,11 +43,11 @@ def _any_listens(source: Any, events: Sequence[str]) -> bool:
 
 
 class Prepared:
-    """A statement that comes again: its text, what makes its parameters, and what its types make of the rows.
+    """A statement that is executed repeatedly: its text, and the processors of its parameters and rows.
 
     Args:
-        dialect: of the connections that it runs on.
-        statement: without lists of values, whose text is another for each length.
+        dialect: the dialect of the connections that it runs on.
+        statement: a statement without expanding lists, whose text differs with their length.
     """
 
     def __init__(self, dialect: Dialect, statement: Select[Any]) -> None:
@@ -69,7 +69,7 @@ class Prepared:
         return [named[name] for name in self._order] if self._order else named
 
     def rows(self, cursor: Any) -> Sequence[Sequence[Any]]:
-        """Return what the cursor holds after the statement."""
+        """Return the rows of the executed statement."""
         rows: Sequence[Sequence[Any]] = cursor.fetchall()
         if self._converters is None:
             codes = [column[1] for column in cursor.description]
@@ -78,11 +78,11 @@ class Prepared:
 
     @property
     def is_known(self) -> bool:
-        """Whether it was run before, so that `converted` knows what the driver gives."""
+        """Whether the statement was run before, so that `converted` knows the driver's types."""
         return self._converters is not None
 
     def converted(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-        """Return rows of the driver's with the values that the types of the columns make of them."""
+        """Return the driver's rows, converted by the result processors of the columns' types."""
         return [_converted(row, self._converters) for row in rows] if self._converters else rows
 
 
@@ -137,12 +137,12 @@ def run(
     """Return the rows of a statement.
 
     Args:
-        proxied: a connection of the pool's.
-        statement: prepared for its dialect.
-        parameters: as the statement makes them.
-        keep_cursor: use the cursor of the statement before on the same connection. A new one has to look for the way to
+        proxied: a connection of the pool.
+        statement: a statement prepared for its dialect.
+        parameters: the result of `Prepared.parameters`.
+        keep_cursor: reuse the cursor of the previous statement on this connection; a new one has to look up how to
             read each type.
-        invalidate: is called with the error where the connection can no longer be used; by default nothing is done.
+        invalidate: called with the error if the connection can no longer be used.
 
     Raises:
         sqlalchemy.exc.DBAPIError: as SQLAlchemy raises it, but without the parameters: they hold an embedding.
@@ -178,9 +178,9 @@ def run(
 
 @contextmanager
 def as_sqlalchemy(statement: str) -> Iterator[None]:
-    """Raise a driver's error in the SQLAlchemy class of its name, as an `OperationalError` for a timeout.
+    """Raise a driver's error as the SQLAlchemy error of the same name, a timeout as `OperationalError`.
 
-    asyncpg's errors have no such names: they are a `DBAPIError`, as they are to SQLAlchemy.
+    asyncpg's errors have no such names: they become a `DBAPIError`, as in SQLAlchemy.
     """
     try:
         yield

@@ -1,10 +1,11 @@
-"""The hits of a search as objects of the session, made out of the rows of the driver's own cursor.
+"""The hits of a search as objects of the session, created from the rows of the driver's own cursor.
 
-The ORM can do more on the way from a statement to its objects than a search asks for, and the way costs the client more
-than all else. Where none of that is in use, the objects are made here as the ORM makes them: what the session has is
-returned as it is, what it has not becomes one of its persistent objects, and what was not selected is loaded when it is
-asked for. Events, inheritance, eager relationships, something to flush: whatever there is of it, and the ORM runs the
-search. It also runs the first of each shape, and what it leaves on an object besides the values is put on ours.
+Loading objects through the ORM costs the client more than everything else in a search, because the ORM supports far
+more than a search needs. If none of that is in use, the objects are created here in the way the ORM would: an object
+that is already in the session is returned as it is, any other becomes a persistent object of the session, and
+attributes that were not selected are loaded on access. If there are event listeners, inheritance, eager relationships
+or pending changes to flush, the ORM runs the search. The ORM also runs the first search of each shape, and the state
+that it leaves on an object, besides the values, is copied to the objects created here.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _LATER = {"select", True, "raise", "raise_on_sql", "write_only", "dynamic"}
 
 
 class _Way(NamedTuple):
-    """How the objects of a statement are made: of which columns, and with what the ORM leaves on the state of each."""
+    """How to create the objects of a statement: from which columns, and with which instance state."""
 
     columns: Select[Any]
     mapper: Mapper[Any]
@@ -53,7 +54,7 @@ Statement = Callable[..., Any]
 
 
 def plain_session(session: Any, search: Search[Any]) -> Session | None:
-    """Return the `Session` that is `session` or within it, None where the ORM has more to do than to load the rows."""
+    """Return the `Session` that is or is inside `session`, or None if the ORM has more to do than to load rows."""
     own: Any = getattr(session, "sync_session", session)
     kinds: Any = type(session), type(own)
     if not (search.keep and all(map(_is_genuine, kinds))):
@@ -66,7 +67,7 @@ def plain_session(session: Any, search: Search[Any]) -> Session | None:
 def fetch(
     session: Session, search: Search[Any], statement: Statement, parameters: Mapping[str, Any]
 ) -> Iterable[Sequence[Any]]:
-    """Return the rows of a statement with an object in each, of a session that `plain_session` returned."""
+    """Return the rows of a statement, with an object in each, for a session that `plain_session` returned."""
     objects = statement(columns=False)
     way = _ways.get(objects)
     if way is None:
@@ -115,13 +116,13 @@ def _fetch_and_learn(
 def _primary_key(
     mapper: Mapper[Any], names: tuple[str, ...], before: int
 ) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
-    """Return what takes the primary key out of a row."""
+    """Return a function that takes the primary key out of a row."""
     places = [before + names.index(mapper.get_property_by_column(column).key) for column in mapper.primary_key]
     return itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
 
 
 def _with_objects(session: Session, way: _Way, rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]] | None:
-    """Return the rows with objects in place of their columns, None where the session has one of these in part."""
+    """Return the rows with objects in place of columns, or None if the session has one of them partially loaded."""
     known, model, new = session.identity_map, way.mapper.class_, way.mapper.class_manager.new_instance
     _, _, before, names, complete, primary_key, load_options, load_path, callables = way
     session_id, lookup = session.hash_key, known.fast_get_state
@@ -149,7 +150,7 @@ def _with_objects(session: Session, way: _Way, rows: Sequence[Sequence[Any]]) ->
 
 @lru_cache(512)
 def _is_plain(target: Target[Any]) -> bool:
-    """Tell whether a model is a table of columns and nothing else, as far as loading it goes."""
+    """Return whether loading a model involves nothing but the columns of one table."""
     mapper: Any = inspect(target.model)
     return (
         isinstance(mapper.local_table, Table)
@@ -168,6 +169,6 @@ def _is_deferred(mapper: Mapper[Any], column: Any) -> bool:
 
 @lru_cache(64)
 def _is_genuine(kind: Any) -> bool:
-    """Tell whether `execute` is SQLAlchemy's own, not a subclass's or a proxy's."""
+    """Return whether `execute` is SQLAlchemy's own method, not that of a subclass or a proxy."""
     execute = getattr(kind, "execute", None)
     return getattr(execute, "__module__", None) in {"sqlalchemy.orm.session", "sqlalchemy.ext.asyncio.session"}

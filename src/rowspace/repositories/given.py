@@ -1,7 +1,4 @@
-"""What a caller hands over: several rows, keys, ids or conditions, as one would be taken for something else.
-
-And how many of them go at once.
-"""
+"""Checks of arguments: sizes, and sequences for which a single value would be misunderstood."""
 
 from __future__ import annotations
 
@@ -49,7 +46,7 @@ def at_hand(collection: Collection) -> Collection:
     """Return a collection whose attributes can be read.
 
     Raises:
-        ConfigurationError: its async session has expired them, and could read them again only where it is awaited.
+        ConfigurationError: they have expired, and its async session could refresh them only in an `await`.
     """
     state = instance_state(collection)
     if state.expired and async_object_session(collection) is not None and not in_greenlet():
@@ -62,11 +59,10 @@ def at_hand(collection: Collection) -> Collection:
 
 
 def session_of(given: Any, kind: type[S]) -> S:
-    """Return a session, or what stands for one, such as a scoped session.
+    """Return a session, or a stand-in for one such as a scoped session.
 
     Raises:
-        ConfigurationError: it is one of the other side, or what sessions are made by; or it spreads over several
-            databases.
+        ConfigurationError: it is async instead of sync or the reverse, a session factory, or a sharded session.
     """
     if issubclass(_class_of(given), ShardedSession):
         # SQLAlchemy appends the rows of one to those of another: neither sorted nor counted as one.
@@ -85,7 +81,7 @@ def session_of(given: Any, kind: type[S]) -> S:
 
 
 def _class_of(session: Any) -> Any:
-    """Return the class of the sync session within; of a scoped one, which may have none yet, of those that it makes."""
+    """Return the class of the sync session inside; for a scoped session, the class of those it creates."""
     if not isinstance(session, scoped_session | async_scoped_session):
         return getattr(session, "sync_session", session).__class__
     # Any other function may make them as well.
@@ -95,10 +91,10 @@ def _class_of(session: Any) -> Any:
 
 
 def several(given: G, what: str) -> G:
-    """Return what was given, unless it is one of the things and not several.
+    """Return the argument, if it is several values and not a single one.
 
     Raises:
-        ConfigurationError: it is a text, of which each character would be taken for one, a mapping, or not iterable.
+        ConfigurationError: it is a string, whose characters would be taken for the values, a mapping, or not iterable.
     """
     is_iterable = any(hasattr(given, name) for name in ("__iter__", "__aiter__", "__getitem__"))
     if isinstance(given, str | bytes | Mapping) or not is_iterable:
@@ -110,7 +106,7 @@ def several(given: G, what: str) -> G:
 
 
 def is_text(value: Any) -> bool:
-    """Tell whether a value is text that PostgreSQL can hold; drivers say in different ways, or not, that it is none."""
+    """Return whether a value is text that PostgreSQL can store; drivers differ in how they refuse others."""
     if not isinstance(value, str) or "\0" in value:
         return False
     try:
@@ -121,11 +117,11 @@ def is_text(value: Any) -> bool:
 
 
 def ids_of(given: Iterable[str]) -> list[str]:
-    """Return the ids of documents.
+    """Return the ids of documents, checked.
 
     Raises:
-        ConfigurationError: one text in place of several.
-        InvalidText: one that cannot be an id, such as a number: some drivers would look for its text, others not.
+        ConfigurationError: a single string instead of several ids.
+        InvalidText: one cannot be an id, such as a number, which only some drivers would convert to text.
     """
     ids = list(several(given, "ids"))
     for id_ in ids:
@@ -136,11 +132,11 @@ def ids_of(given: Iterable[str]) -> list[str]:
 
 
 def conditions(where: Any) -> tuple[ColumnElement[bool], ...]:
-    """Return conditions on a model, none for None.
+    """Return conditions on a model as a tuple, empty for None.
 
     Raises:
-        ConfigurationError: one condition in place of several, or what is none. SQLAlchemy takes `Article.year == 2020`
-            for false where Python asks, and no condition would be left.
+        ConfigurationError: a single condition instead of a sequence, or something that is not a condition. Python would
+            take `Article.year == 2020` for false, and no condition would be left.
     """
     if where is None:
         return ()
@@ -159,10 +155,10 @@ def conditions(where: Any) -> tuple[ColumnElement[bool], ...]:
 
 
 def mapping(name: str, given: Any) -> dict[str, Any]:
-    """Return a mapping of the caller's as a dict.
+    """Return a mapping as a dict.
 
     Raises:
-        InvalidRow: it is none.
+        InvalidRow: it is not a mapping.
     """
     if not isinstance(given, Mapping):
         message = f"{name} is a mapping of keys to values, got {type(given).__name__} {given!r:.60}."
@@ -171,10 +167,10 @@ def mapping(name: str, given: Any) -> dict[str, Any]:
 
 
 def callback(name: str, given: F) -> F:
-    """Return a function of the caller's, or None, before a load is under way that calls it at last.
+    """Return a callback or None, checked before the load that will call it starts.
 
     Raises:
-        ConfigurationError: it cannot be called.
+        ConfigurationError: it is not callable.
     """
     if given is not None and not callable(given):
         message = f"{name} is a function, such as the append of a list, got {type(given).__name__} {given!r:.60}."
@@ -183,10 +179,10 @@ def callback(name: str, given: F) -> F:
 
 
 def size(name: str, given: Any) -> int:
-    """Return how many go at once, also of NumPy's numbers.
+    """Return a batch or chunk size as an int, also from one of NumPy's integers.
 
     Raises:
-        ConfigurationError: no whole number of at least 1, with which a load would never come to its end, or at once.
+        ConfigurationError: it is not an integer of at least 1.
     """
     try:
         return check_count(name, given)

@@ -1,4 +1,4 @@
-"""What a search by vector takes and what it becomes, without I/O: options, and a search that is ready to run."""
+"""Vector searches without I/O: their options, and a search that is ready to run."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ LATER = object()
 
 
 class SearchOptions(TypedDict, total=False):
-    """The keywords that every search by vector takes, each of them optional.
+    """The keyword options of every vector search.
 
     Args:
-        max_distance: leave out what is farther. An approximate index returns what it finds within the limit: with a
-            low `ef_search` or `probes` it may miss rows, and fewer than k come; `exact` finds them all.
-        min_distance: leave out what is nearer.
+        max_distance: leave out rows that are farther. With a low `ef_search` or `probes`, an approximate index may miss
+            rows within the limit, and return fewer than k; `exact` finds them all.
+        min_distance: leave out rows that are nearer.
         min_similarity: the same limit as `max_distance`, as a similarity; see `Distance.similarity`.
-        recall: the share of the true k nearest that is to be found, above 0 and at most 1: takes the smallest
-            `ef_search` or `probes` that reached it when the index was tuned.
+        recall: the share of the true k nearest rows to find, above 0 and at most 1: uses the smallest `ef_search` or
+            `probes` that reached it when the index was tuned.
         exact: compare with every row that matches, without the vector index.
         with_embedding: load the embedding of each hit in the same statement.
         settings: pgvector's settings, until the transaction ends.
@@ -76,19 +76,19 @@ class Search(Generic[M]):
 
     @property
     def found_by(self) -> Hashable | None:
-        """What an index finds the rows by, None where it is not to be tried whether they are few."""
+        """What an index finds the rows by; None if the search should not try whether they are few."""
         if not self.few or self.shape.exact or self.settings.iterative_scan is not None:
             return None
         return self.target, self.few_by
 
     @property
     def is_limited(self) -> bool:
-        """Whether it may find nothing though there are rows."""
+        """Whether the search may find nothing although there are rows."""
         return bool(self.where) or self.shape.max_distance or self.shape.min_distance
 
     @property
     def candidates(self) -> int | None:
-        """Rows that are re-ranked, with a quantized index; else None."""
+        """The number of rows to re-rank, with a quantized index; else None."""
         if self.target.quantize is None or self.shape.exact:
             return None
         return candidates(self.target.quantize, self.shape.k, self.settings)
@@ -102,10 +102,11 @@ class Search(Generic[M]):
         return self.settings if candidates is None else covering(self.settings, candidates)
 
     def scans(self) -> tuple[Scan, ...]:
-        """Return the scans to try, each for when the one before came back with fewer rows than there are.
+        """Return the scans to try in turn, each if the one before may have missed rows.
 
-        A plain index scan ends after `ef_search` rows, whatever a filter, a row-level policy or dead rows left of
-        them. An iterative one goes on until `max_scan_tuples`. Setting `iterative_scan` by hand asks for that alone.
+        A plain index scan ends after `ef_search` rows, however many of them a filter, a row-level policy or dead rows
+        remove. An iterative scan continues up to `max_scan_tuples`. If the caller sets `iterative_scan`, only that scan
+        is tried.
         """
         if self.shape.exact:
             return ("exact",)
@@ -118,9 +119,9 @@ class Search(Generic[M]):
         return ("plain", "iterative", "exact")
 
     def statement(self, scan: Scan, *, columns: bool = False) -> Any:
-        """Return the statement of one scan, of objects of the model or of the columns of `Nearest.columns`.
+        """Return the statement of one scan, which selects the model or `Nearest.columns`.
 
-        That of `few` has one column more, the first.
+        The statement of `few` has an additional first column.
         """
         shape = self.shape_of(scan, columns=columns)
         if scan == "few":
@@ -164,18 +165,18 @@ def plan_search(
     query: Any = LATER,
     more: Sequence[ColumnElement[bool]] = (),
 ) -> Search[M]:
-    """Return the search for the k rows nearest to `query`, which may be left to the statement.
+    """Return the search for the k rows nearest to `query`, which the statement may supply.
 
     Args:
         subject: what is searched.
-        k: rows wanted.
+        k: number of rows to return.
         where: the caller's conditions.
         options: the caller's options.
-        query: a vector; by default it comes from the statement.
-        more: conditions of the search's own.
+        query: a vector; by default the statement supplies it.
+        more: additional conditions of this kind of search.
 
     Raises:
-        TypeError: an option that does not exist.
+        TypeError: an unknown option.
         InvalidVector: there is no query.
         InvalidSetting: k, a setting, a limit or the recall is out of range.
         InvalidFilter: the metadata filter is malformed.
@@ -224,7 +225,7 @@ def _check(options: Mapping[str, Any]) -> None:
 
 
 def _limit(options: Mapping[str, Any], name: str) -> float | None:
-    """Return a limit as a float, as which every driver takes it."""
+    """Return a limit as a float, which every driver accepts."""
     value = options.get(name)
     if value is None:
         return None
@@ -239,7 +240,7 @@ def _limit(options: Mapping[str, Any], name: str) -> float | None:
 
 
 def _options(options: SearchOptions, subject: Subject[Any]) -> tuple[float | None, float | None, SearchSettings | None]:
-    """Return the least and the largest distance, and the settings that are asked for."""
+    """Return the minimum and maximum distance, and the requested settings."""
     _check(options)
     farthest, similarity = _limit(options, "max_distance"), _limit(options, "min_similarity")
     if similarity is not None:

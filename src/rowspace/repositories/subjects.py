@@ -1,6 +1,6 @@
-"""What a repository is over: a model of one's own, or the documents of a collection.
+"""What a repository works on: a model of your own, or the documents of a collection.
 
-A `Subject` answers, in plain values, what the statements need to know of either, so that each search is written once.
+A `Subject` answers in plain values what the statements need to know about either, so that each search is written once.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ Where = Filter | Sequence[SQLColumnExpression[bool | None]]
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Conditions of one statement and the values of their parameters.
+    """The conditions of one statement and the values of their parameters.
 
-    `keep` says that the conditions are objects which will come again, so that a statement is worth keeping. `few` is
-    the same in one or two parts, for `nearest_of_few`; nothing where none is known to have an index that serves it.
-    `few_by` is what that index finds the rows by.
+    `keep` says that the same condition objects will be used again, so that the statement is worth caching. `few` has
+    the conditions in one or two parts, for `nearest_of_few`; it is empty unless an index is known to serve the first
+    part. `few_by` is what that index finds the rows by.
     """
 
     clauses: tuple[ColumnElement[bool], ...] = ()
@@ -73,7 +73,7 @@ _NO_CONDITIONS = Conditions()
 
 @dataclass(frozen=True, slots=True)
 class Subject(Generic[M]):
-    """A model of one's own, or the documents of a collection."""
+    """A model of your own, or the documents of a collection."""
 
     target: Target[M]
     #: The method of its vector index where it is known: `hnsw` or `ivfflat`.
@@ -98,16 +98,16 @@ class Subject(Generic[M]):
 
     @property
     def partition(self) -> str | None:
-        """The table that bulk writes and reads go to, where that is not the model's own."""
+        """The table that bulk writes and reads go to, if it is not the model's own."""
         return None if self.collection is None or self.through else self.collection.partition
 
     def conditions(self, where: Where | None) -> Conditions:
-        """Return what `where` asks for: a mapping is a metadata filter, a sequence holds SQLAlchemy conditions.
+        """Return the conditions of `where`: a mapping is a metadata filter, a sequence holds SQLAlchemy conditions.
 
         Raises:
             InvalidFilter: the metadata filter is malformed.
-            ConfigurationError: a metadata filter on a model without a JSONB attribute `meta`; or one condition in place
-                of several.
+            ConfigurationError: a metadata filter on a model without a JSONB attribute `meta`, or a single condition
+                instead of a sequence.
         """
         if where is None:
             return _NO_CONDITIONS
@@ -134,26 +134,26 @@ class Subject(Generic[M]):
         return () if collection is None or not collection.indexed_keys else _paths(tuple(collection.indexed_keys))
 
     def target_under(self, where: Where | None) -> Target[M]:
-        """Return what a search under conditions is over: by the full numbers where the quantized index cannot serve it.
+        """Return the target of a search under conditions: with full numbers if the quantized index cannot serve it.
 
-        An index of some rows alone serves searches that say which. Others compare every row that matches, and the
-        coarse order that the index has would lose rows for nothing.
+        A partial index serves only searches that contain its condition. Other searches compare every row that matches,
+        and a coarse order would lose rows for nothing.
         """
         if self.target.quantize is None or not self.partial or any(_carries(where, one) for one in self.partial):
             return self.target
         return replace(self.target, quantize=None)
 
     def settings(self, given: SearchSettings | None) -> SearchSettings:
-        """Return the settings of a search, with what its index was tuned to where nothing else is said.
+        """Return the settings of a search, completed by the tuning of its index.
 
         Raises:
-            InvalidSetting: a recall is asked for, and the index was not tuned or did not reach it.
+            InvalidSetting: a recall is requested, and the index was not tuned or did not reach it.
         """
         collection = self.collection
         return tuned(given, self.measured if collection is None else tuning_of(collection.index))
 
     def load_options(self) -> dict[str, Any]:
-        """Return the keywords of `plan_load`: for documents, the partition and what it fixes."""
+        """Return the keyword arguments for `plan_load`: for documents, the partition and its constants."""
         if self.collection is None:
             return {}
         return {
@@ -164,14 +164,14 @@ class Subject(Generic[M]):
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name to use in messages."""
         return self.target.model.__name__ if self.collection is None else f"the collection {self.collection.name!r}"
 
     def vectors(self, values: Any) -> list[Any]:
-        """Return vectors checked, as the type of the column has them.
+        """Return vectors, checked and converted to the values of the column's type.
 
         Raises:
-            InvalidVector: one is no vector, or not of the right dimension; the message names its index.
+            InvalidVector: one is not a vector of the column's dimension; the message names its index.
         """
         if not isinstance(values, Iterable):
             message = f"Expected vectors as an array of shape (q, n) or a list of them, got {values!r:.60}."
@@ -187,10 +187,11 @@ class Subject(Generic[M]):
         return checked
 
     def key(self, key: Any) -> tuple[Any, ...]:
-        """Return a primary key as a tuple of what the scope leaves open: one value for a document's id.
+        """Return a primary key as a tuple: of one value for the id of a document.
 
         Raises:
-            ConfigurationError, InvalidText: it has not as many values as the key has columns, or one of another type.
+            ConfigurationError, InvalidText: the number of values differs from that of key columns, or one has another
+                type.
         """
         parts, columns = key if isinstance(key, tuple | list) else (key,), key_columns(self.target)
         if len(parts) != len(columns):
@@ -201,12 +202,12 @@ class Subject(Generic[M]):
         return tuple(map(key_value, columns.values(), plain))
 
     def group_key(self, by: Any) -> GroupKey:
-        """Return what hits are grouped by: an attribute or an expression, or for a string that path in the metadata.
+        """Return the key to group hits by: an attribute, an expression, or for a string the path in the metadata.
 
         Raises:
-            InvalidFilter: the string is no dotted path.
-            ConfigurationError: neither, or a string and the model has no JSONB attribute `meta`; an attribute of
-                another model, each of whose rows would go with each row of this one; or JSON.
+            InvalidFilter: the string is not a dotted path.
+            ConfigurationError: it is none of these; it is a string, and the model has no JSONB attribute `meta`; it is
+                an attribute of another model, which would be a cross join; or it is of type JSON.
         """
         if isinstance(by, str):
             return GroupKey.of_metadata(self._metadata(), key_path(by))
@@ -243,7 +244,8 @@ def subject_of(
     Args:
         over: a declarative class with a vector column, or a collection.
         column: the vector attribute, for a model with several.
-        distance: what searches order by, for a model; by default that of the column's vector index, else cosine.
+        distance: what searches order by, for a model; by default the distance of the column's vector index, else
+            cosine.
 
     Raises:
         ConfigurationError: the model has no such vector column, or a column or distance is given for a collection.
@@ -260,7 +262,7 @@ def subject_of(
 
 
 def rows_of(over: type[Any] | Collection, column: str | None) -> Subject[Any]:
-    """Return the subject of a repository that reads and writes rows, for which any distance of an index will do.
+    """Return the subject of a repository that only reads and writes rows, for which any distance of an index will do.
 
     Raises:
         ConfigurationError: as `subject_of`.
@@ -276,7 +278,7 @@ _paths = lru_cache(512)(lambda keys: tuple(map(key_path, keys)))
 def _predicates(
     metadata: ColumnElement[Any], parts: tuple[Part, ...]
 ) -> tuple[tuple[ColumnElement[bool], ...], tuple[ColumnElement[bool], ...], tuple[Part, ...]]:
-    """Return the conditions of a filter; the same in one or two parts where an index serves the first, and by what."""
+    """Return the conditions of a filter; the same in one or two parts, if an index serves the first; and its part."""
     seen = {part: _predicate(metadata, part) for part in parts}
     equal = tuple(part for part in parts if isinstance(part, KeyTest) and part.comparison == "==")
     found, by = [unseen_key_predicate(metadata, test) for test in equal], cast("tuple[Part, ...]", equal)
@@ -292,14 +294,14 @@ def _predicate(metadata: ColumnElement[Any], part: Part) -> ColumnElement[bool]:
 
 
 def _is_of(attribute: InstrumentedAttribute[Any], model: type[Any]) -> bool:
-    """Tell whether an attribute is of the tables of a model; it may be one of a class that inherits from it."""
+    """Return whether an attribute belongs to the tables of a model; it may be that of a subclass."""
     columns, mapper = getattr(attribute.property, "columns", []), inspect(model)
     # What a model is mapped to may be a subquery, which is none of the tables within it.
     return {getattr(column, "table", None) for column in columns} <= {*mapper.tables, mapper.local_table, None}
 
 
 def _carries(where: Where | None, condition: Any) -> bool:
-    """Tell whether the conditions of a search contain that of an index as it is."""
+    """Return whether the conditions of a search literally contain the condition of an index."""
     if isinstance(condition, Mapping):
         # As the planner compares: it takes no part out of a document, and to Python 1 is True.
         return isinstance(where, Mapping) and filter_values(condition).items() <= filter_values(where).items()

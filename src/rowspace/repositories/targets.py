@@ -25,10 +25,10 @@ M = TypeVar("M")
 
 
 def target_of(model: type[M], column: str | None, distance: Distance | DistanceName | None) -> Target[M]:
-    """Return the target of a repository; see there for the rules.
+    """Return the target of a repository; see the repositories for the rules.
 
     Raises:
-        ConfigurationError: no mapped class, no such vector column, several, or a distance that does not fit it.
+        ConfigurationError: not a mapped class, no such vector column, several columns, or a distance that does not fit.
     """
     target: Target[M] = _target_of(cast("Hashable", model), column, distance)
     return target
@@ -52,7 +52,7 @@ def _target_of(model: Any, column: str | None, distance: Distance | DistanceName
 
 
 def conditions_of(target: Target[Any]) -> tuple[Any, ...]:
-    """Return the conditions of the quantized indexes that a target is searched by, none where one holds every row."""
+    """Return the conditions of the quantized indexes for a target, none if one of them covers every row."""
     if target.quantize is None:
         return ()
     column: Any = mapper_of(target.model).columns[target.column]
@@ -60,9 +60,10 @@ def conditions_of(target: Target[Any]) -> tuple[Any, ...]:
 
 
 def searches_of(model: Any) -> list[tuple[str, Distance | None]]:
-    """Return what a model is searched by: each indexed vector column, with each distance of its indexes.
+    """Return what a model can be searched by: each indexed vector column, with each distance of its indexes.
 
-    Of a model with one vector column this is that column in any case; None is the distance of `target_of`.
+    For a model with a single vector column, that column is always returned; None stands for the distance of
+    `target_of`.
     """
     vectors = _vectors_of(model)
     if len(vectors) == 1:
@@ -94,9 +95,9 @@ def mapper_of(model: Any) -> Any:
 
 
 def table_of_model(model: type[Any]) -> Any:
-    """Return the table of a model; of one that is mapped to a join or a subquery, the table within that has the vector.
+    """Return the table of a model; if it is mapped to a join or a subquery, the table in it that has the vector column.
 
-    Where there is none within, it is what the model is mapped to.
+    If no table in it has one, this is the selectable that the model is mapped to.
     """
     mapper = mapper_of(model)
     if isinstance(mapper.local_table, Table):
@@ -140,7 +141,7 @@ def _choose(model: Any, column: str | None, known: list[str]) -> str:
 
 
 def _hint(model: Any, column: str | None) -> str:
-    """Return what helps with a `TypeDecorator`, or a `bit(n)` that was reflected, which may as well hold flags."""
+    """Return advice for a `TypeDecorator`, or for a reflected `bit(n)`, which may as well hold flags."""
     columns = mapper_of(model).columns
     found = columns.get(column)
     type_ = None if found is None else found.type

@@ -1,4 +1,4 @@
-"""What a caller's session is: the one within a proxy, its transaction, what it holds and what it does not show."""
+"""Facts about a caller's session: the one inside a proxy, its transaction, its objects, the rows that it hides."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ ENDED = (
 
 
 def own_session(session: Any) -> Any:
-    """Return the `Session` within an async session or a scoped one, and another as it is."""
+    """Return the `Session` inside an async or scoped session, or the session itself."""
     current = session() if isinstance(session, scoped_session | async_scoped_session) else session
     return getattr(current, "sync_session", current)
 
 
 def transaction_of(session: Any) -> Any:
-    """Return the outermost transaction of a session, None where it is in none."""
+    """Return the outermost transaction of a session, or None."""
     # A proxy of a session may lack it.
     get_transaction = getattr(own_session(session), "get_transaction", None)
     return get_transaction and get_transaction()
 
 
 def synchronizing(session: Any, model: type[Any]) -> dict[str, Any]:
-    """Return the execution options of an UPDATE or DELETE: the session's objects follow it, where it has any.
+    """Return the execution options of an UPDATE or DELETE, which synchronize the session if it holds any objects.
 
-    For them SQLAlchemy has the key of each row come back: of 400,000 rows 165 MB, and more time than the server takes.
+    To synchronize, SQLAlchemy reads back the key of each row: 165 MB for 400,000 rows, and more time than the server
+    takes.
     """
     own = own_session(session)
     held = (*own.identity_map.values(), *own.new)
@@ -41,9 +42,9 @@ def synchronizing(session: Any, model: type[Any]) -> dict[str, Any]:
 
 
 def may_hide(session: Any, model: type[Any]) -> bool:
-    """Return whether a session may not show every row of a model's table, for COPY, which SQLAlchemy does not see.
+    """Return whether a session may hide rows of a model's table from its statements, which COPY would not respect.
 
-    Applications keep one tenant's rows from another's by `with_loader_criteria` in the event `do_orm_execute`, and a
-    class of single-table inheritance is some rows of its table. Statements that select from the model hold to both.
+    Applications separate tenants by `with_loader_criteria` in the event `do_orm_execute`, and a class of single-table
+    inheritance has only some rows of its table. Statements that select from the model respect both.
     """
     return bool(own_session(session).dispatch.do_orm_execute) or bool(inspect(model).single)
