@@ -1,4 +1,4 @@
-"""What Rowspace tells about indexes and searches: status, progress, plans, findings. Plain frozen data, no database."""
+"""Reports about indexes and searches: status, progress, plans, findings. Plain frozen data, no database."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class IndexStatus:
     Args:
         name: its name.
         table: the table that it is on.
-        schema: the schema of both; None where it is missing and the search path decides.
+        schema: the schema of both; None for a missing index whose schema the search path decides.
         method: the access method, such as `hnsw`.
-        definition: the whole CREATE INDEX statement.
+        definition: the complete CREATE INDEX statement.
         state: whether searches can use it.
-        size: its bytes on disk.
-        rows: its rows, as of the last build or ANALYZE.
-        scans: how often it was used since the statistics were reset.
-        wanted: the model or the collection asks for it.
-        differences: in words, how it differs from what the model or the collection asks for.
+        size: its size on disk in bytes.
+        rows: the number of rows in it, as of the last build or ANALYZE.
+        scans: how often it has been used since the statistics were reset.
+        wanted: whether the model or the collection declares it.
+        differences: in words, how it differs from the declared index.
     """
 
     name: str
@@ -49,19 +49,19 @@ class IndexStatus:
 
     @property
     def fits(self) -> bool:
-        """Whether it is valid and as the model or the collection asks for it."""
+        """Whether it is valid and as the model or the collection declares it."""
         return self.state == "valid" and self.wanted and not self.differences
 
 
 @dataclass(frozen=True, slots=True)
 class BuildProgress:
-    """How far a build is.
+    """The progress of an index build.
 
     Args:
         index: the name of the index.
-        phase: what the server does, such as `building index: loading tuples`.
-        percent: how much of the phase is done, 0 to 100; None where the server does not tell.
-        seconds: since this index was begun.
+        phase: what the server is doing, such as `building index: loading tuples`.
+        percent: how much of the phase is done, 0 to 100; None if the server does not report it.
+        seconds: time since the build of this index began.
     """
 
     index: str
@@ -82,12 +82,12 @@ class SearchPlan:
         index: the vector index that ordered the rows, or None.
         scan: the kind of scan that read the table, such as `Index Scan`.
         milliseconds: planning and execution.
-        rows_returned: rows that came out.
-        rows_scanned: rows that were read from the table.
-        rows_filtered: of those, rows that a condition took away.
-        buffers: pages of 8 kB that were touched.
+        rows_returned: number of rows returned.
+        rows_scanned: number of rows read from the table.
+        rows_filtered: of those, the number of rows that a condition removed.
+        buffers: number of 8 kB pages accessed.
         settings: pgvector's settings in force.
-        advice: what to do, in words; empty when all is well.
+        advice: what to do, in words; empty if all is well.
         plan: the server's own plan, as JSON.
     """
 
@@ -105,15 +105,16 @@ class SearchPlan:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a check found.
+    """One finding of a check.
 
     Args:
         check: the name of the check, such as `invalid-index`.
-        severity: `error` makes searches wrong or slow now, `warning` soon, `info` is worth knowing.
-        subject: what it is about: an index, a table, the server.
-        what: what is so.
-        why: why that matters.
-        fix: what to do, an SQL statement or a command where there is one.
+        severity: `error` if searches are wrong or slow now, `warning` if they soon may be, `info` if it is worth
+            knowing.
+        subject: the index, the table or the server that it is about.
+        what: what was found.
+        why: why it matters.
+        fix: what to do: an SQL statement or a command, if there is one.
     """
 
     check: str
@@ -125,11 +126,11 @@ class Finding:
 
 
 def too_old(postgresql: int, pgvector: str | None) -> Finding | None:
-    """Return what is wrong where the server, or the extension, is older than what Rowspace works with.
+    """Return what is wrong if the server or the extension is older than Rowspace requires.
 
     Args:
-        postgresql: the number of the server's major version.
-        pgvector: the version of the extension; None where it is not there.
+        postgresql: the server's major version.
+        pgvector: the version of the extension; None if it is not installed.
     """
     if postgresql < _POSTGRESQL:
         return Finding(
@@ -153,5 +154,5 @@ def too_old(postgresql: int, pgvector: str | None) -> Finding | None:
 
 
 def parts_of(version: str) -> tuple[int, ...]:
-    """Return a version as numbers that compare."""
+    """Return a version as comparable numbers."""
     return tuple(int(part) for part in version.split(".")[:3] if part.isdecimal())

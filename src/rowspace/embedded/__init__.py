@@ -1,6 +1,6 @@
-"""The embedded PostgreSQL (extra `embedded`): a server of the user's own, started on demand, in a data directory.
+"""The embedded PostgreSQL (extra `embedded`): the user's own server, started on demand, in a data directory.
 
-It listens on a Unix socket only and stops when the last process that opened it ends, be it by a signal.
+It listens only on a Unix socket, and stops when the last process that opened it ends, even if that is killed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ DATABASE = "rowspace"
 
 
 def default_data_dir() -> Path:
-    """Return where the server keeps its data: `ROWSPACE_DATA_DIR`, else the user's data directory.
+    """Return the directory of the server's data: `ROWSPACE_DATA_DIR`, else the user's data directory.
 
     Raises:
-        StoreUnavailable: neither is there, as the user has no home.
+        StoreUnavailable: the variable is not set, and the user has no home directory.
     """
     given = os.environ.get("ROWSPACE_DATA_DIR")
     if given:
@@ -42,12 +42,12 @@ def default_data_dir() -> Path:
 
 
 class EmbeddedServer:
-    """A running embedded server and its URL; `stop` lets go of it.
+    """A running embedded server and its URL; `stop` releases it.
 
     Raises:
         MissingExtra: the extra `embedded` is not installed.
-        StoreUnavailable: the server does not start; the message has the last line of its log, or what the path of the
-            directory must not have.
+        StoreUnavailable: the server does not start; the message has the last line of its log, or says what is wrong
+            with the directory's path.
     """
 
     def __init__(self, data_dir: Path | str | None = None, *, keep: bool = True) -> None:
@@ -69,10 +69,10 @@ class EmbeddedServer:
 
     @property
     def url(self) -> URL:
-        """The URL of the database, which is created on first use; it holds no password.
+        """The URL of the database, which is created on first use; it contains no password.
 
         Raises:
-            StoreUnavailable: the server has ended since it was started, or a variable of libpq leads past it.
+            StoreUnavailable: the server has stopped, or an environment variable of libpq points elsewhere.
         """
         # It names the socket. PGPORT says which where the server starts, and for a URL without, where it is opened.
         port = self._server.get_postmaster_info().port
@@ -82,7 +82,7 @@ class EmbeddedServer:
         return admin.set(database=DATABASE)
 
     def stop(self) -> None:
-        """Let go of the server; it stops when no other process uses it."""
+        """Release the server; it stops when no other process uses it."""
         self._server.__exit__(None, None, None)
         if self._server._count <= 0:  # noqa: SLF001 -- of all that this process opened
             unwatch(self.data_dir)

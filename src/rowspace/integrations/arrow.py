@@ -1,7 +1,7 @@
 """Arrow and Parquet (extra `arrow`): tables and streams of record batches out of the database, and into it.
 
-Embeddings are `FixedSizeList<float32>` and come by COPY in binary, without a Python object for a number. pandas and
-Polars stand on this module.
+Embeddings are `FixedSizeList<float32>` and are read by binary COPY, without a Python object per number. The
+integrations of pandas and Polars build on this module.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Over: TypeAlias = str | Collection | type[Any]
 
 
 class ReadOptions(TypedDict, total=False):
-    """The options of `read_batches`, which says what they are."""
+    """The options of `read_batches`, which documents them."""
 
     columns: Sequence[str] | None
     where: Where | None
@@ -55,7 +55,7 @@ class ReadOptions(TypedDict, total=False):
 
 
 class WriteOptions(TypedDict, total=False):
-    """The options of `write_table`, which says what they are."""
+    """The options of `write_table`, which documents them."""
 
     if_exists: Existing
     names: Mapping[str, str] | None
@@ -74,24 +74,25 @@ def read_batches(
     where: Where | None = None,
     metadata: MetadataMode = "columns",
 ) -> Iterator[pa.RecordBatchReader]:
-    """Return a context with a `pyarrow.RecordBatchReader` over the rows that match, in parts of about 4 MiB.
+    """Return a context manager for a `pyarrow.RecordBatchReader` over the rows that match, in parts of about 4 MiB.
 
-    The session's connection is busy until the block ends, which may be before the last batch. Memory holds one part.
+    The session's connection is busy until the `with` block ends; you may leave the block before the last batch. Memory
+    holds one part.
 
     Args:
         session: a SQLAlchemy session; nothing is committed.
         over: the name of a collection, a collection, a declarative class with a vector column, or a `select`, whose
-            rows come in its order through a cursor of the server.
-        columns: attributes, and keys of the metadata; by default all but the timestamps of documents.
-        where: a metadata filter, or conditions on the model; not with a `select`, which has its own.
-        metadata: `columns` for a column for each key, which costs a pass over the rows to find them, or `json` for one
-            column of JSON text.
+            rows are read in its order from a server-side cursor.
+        columns: attributes and metadata keys; by default all except the timestamps of documents.
+        where: a metadata filter, or conditions on the model; not allowed with a `select`, which has its own.
+        metadata: `columns` for one column per metadata key, which costs a pass over the rows to find the keys, or
+            `json` for a single column of JSON text.
 
     Raises:
         CollectionNotFound: there is no collection of that name.
-        ConfigurationError: an unknown column, or an option that does not go with `over`.
+        ConfigurationError: an unknown column, or an option that is not allowed with `over`.
         InvalidFilter: the filter is malformed.
-        InvalidRow: a value that Arrow cannot hold, such as an infinite date.
+        InvalidRow: Arrow cannot represent a value, such as an infinite date.
     """
     if isinstance(over, SelectBase):
         with selected(session, over, columns=columns, where=where) as reader:
@@ -105,7 +106,7 @@ def read_batches(
 
 
 def read_table(session: AnySession, over: Over | SelectBase, **options: Unpack[ReadOptions]) -> pa.Table:
-    """Return the rows that match as a `pyarrow.Table`; arguments and errors are those of `read_batches`."""
+    """Return the rows that match as a `pyarrow.Table`; takes the arguments of `read_batches` and raises its errors."""
     with read_batches(session, over, **options) as reader:
         return reader.read_all()
 
@@ -122,33 +123,33 @@ def write_table(
     build_indexes: bool = True,
     rejects: Callable[[Reject], object] | None = None,
 ) -> LoadReport:
-    """Write rows to a collection or a table, by COPY in binary: all of them or none, in the session's transaction.
+    """Write rows to a collection or a table, by binary COPY: all of them or none, in the session's transaction.
 
-    A collection has the columns `id`, `content` and `embedding`; whatever else there is becomes metadata, but nulls. A
-    model has its attributes, of which those that the server computes are left out, and metadata if it has a JSONB
-    attribute `meta`. What is wrong with a table is found before anything is written; what is wrong with a stream undoes
-    what was written of it.
+    For a collection, the columns `id`, `content` and `embedding` are written as such; all other columns become
+    metadata, without nulls. For a model, columns are attributes, except those that the server computes; other columns
+    become metadata if the model has a JSONB attribute `meta`. Errors in a table are found before anything is written;
+    an error in a stream undoes what was written of it.
 
     Args:
         session: a SQLAlchemy session; nothing is committed.
         over: the name of a collection, which is created if it is missing, a collection, or a declarative class.
         data: a `Table`, a `RecordBatch`, a `RecordBatchReader`, or anything with `__arrow_c_stream__`.
-        if_exists: where the collection is there, or the table has rows: `fail`, `append`, which updates the rows whose
-            key is there, or `replace`.
-        names: what a column of the data is called here, such as `{"isbn": "id"}`.
-        chunksize: rows sent at once.
-        create: options of `CollectionRepository.create` for a new collection; `dimension` too where no row tells it;
-            not with a model.
-        build_indexes: create the indexes of a collection that was empty, after the load.
-        rejects: called with each row that has a bad vector, or a null where there may be none, in place of an error;
-            the report counts them.
+        if_exists: if the collection exists, or the table has rows: `fail`, `append`, which updates rows whose key
+            exists, or `replace`.
+        names: renames columns of the data, such as `{"isbn": "id"}`.
+        chunksize: number of rows sent at once.
+        create: options of `CollectionRepository.create` for a new collection, including `dimension` if there is no row
+            to infer it from; not allowed with a model.
+        build_indexes: whether to create the indexes of a collection that was empty, after the load.
+        rejects: called with each row that has an invalid vector or a forbidden null, instead of raising an error; the
+            report counts them.
 
     Raises:
-        CollectionExists: the collection is there, or the table has rows, and `if_exists` is `fail`.
-        InvalidRow: a column is missing, unknown or of a wrong type, a null or an id that comes twice.
-        InvalidVector, DimensionMismatch: embeddings that are no numbers, or of another dimension.
-        ConfigurationError: an option that does not exist, or does not go with `over`.
-        TransactionConflict: the collection that is replaced could not be dropped; see `CollectionRepository.drop`.
+        CollectionExists: the collection exists, or the table has rows, and `if_exists` is `fail`.
+        InvalidRow: a column is missing, unknown or of a wrong type; a value is null; or an id is repeated.
+        InvalidVector, DimensionMismatch: embeddings are not numbers, or have another dimension.
+        ConfigurationError: an option is unknown, or not allowed with `over`.
+        TransactionConflict: the collection to replace could not be dropped; see `CollectionRepository.drop`.
     """
     loading = Loading(if_exists, names or {}, chunksize, create or {}, build_indexes, rejects)
     return load(session, over, data, loading)
@@ -163,20 +164,20 @@ def export_parquet(
     progress: Callable[[int], object] | None = None,
     **options: Unpack[ReadOptions],
 ) -> int:
-    """Write the rows that match to a Parquet file, part by part, and return how many there were.
+    """Write the rows that match to a Parquet file, part by part, and return the number of rows.
 
-    The file gets its name when it is complete.
+    The file appears under its name only when it is complete.
 
     Args:
         session: a SQLAlchemy session; nothing is committed.
-        over: what is read.
+        over: what to read, as for `read_batches`.
         path: the file.
-        overwrite: take the place of a file that is there.
-        progress: called after each part with the rows so far.
-        options: those of `read_batches`, as are the errors.
+        overwrite: whether to replace an existing file.
+        progress: called after each part with the number of rows so far.
+        options: the options of `read_batches`, which also documents further errors.
 
     Raises:
-        FileExistsError: the file is there.
+        FileExistsError: the file exists.
     """
     parquet: Any = require("pyarrow.parquet", extra="arrow")
     rows = 0
@@ -194,12 +195,12 @@ def export_parquet(
 
 
 def _repeating(schema: Any) -> list[str] | bool:
-    """Return the columns whose values may come more than once: a dictionary of the numbers of vectors is of no use."""
+    """Return the columns to encode with a dictionary: all but vectors, whose numbers hardly repeat."""
     return [field.name for field in schema if not pa.types.is_fixed_size_list(field.type)] or False
 
 
 def open_parquet(path: str | Path) -> Any:
-    """Return a `ParquetFile` that is read bit by bit, however large its row groups are.
+    """Return a `ParquetFile` that is read incrementally, however large its row groups are.
 
     Raises:
         pyarrow.ArrowException, OSError: it cannot be read.
@@ -210,16 +211,16 @@ def open_parquet(path: str | Path) -> Any:
 
 
 def parquet_batches(file: Any, rows: int) -> Iterator[Any]:
-    """Yield record batches of at most so many rows from an open `ParquetFile`."""
+    """Yield record batches of at most `rows` rows from an open `ParquetFile`."""
     for group in range(file.num_row_groups):
         # Over all groups at once, Arrow would read ahead of what is taken.
         yield from file.iter_batches(batch_size=rows, row_groups=[group])
 
 
 def load_parquet(session: AnySession, over: Over, path: str | Path, **options: Unpack[WriteOptions]) -> LoadReport:
-    """Write the rows of a Parquet file to a collection or a table; options and errors are those of `write_table`.
+    """Write the rows of a Parquet file to a collection or a table, part by part.
 
-    The file is read part by part.
+    Options and errors are those of `write_table`.
     """
     with open_parquet(path) as file:
         batches = parquet_batches(file, options.get("chunksize", 5_000))

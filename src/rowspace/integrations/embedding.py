@@ -1,6 +1,6 @@
-"""Embedders around embedders: by several processes, for those that compute here; by several requests, for hosted ones.
+"""Wrappers of embedders: several processes for local ones, several concurrent requests for hosted ones.
 
-Each is an embedder itself, with the name of the one inside, and gives the vectors in the order of the texts.
+Each wrapper is itself an embedder, has the name of the one inside, and returns vectors in the order of the texts.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ _here: dict[str, Any] = {}
 
 
 class ParallelEmbedder:
-    """Embeds by several processes: for embedders that compute in Python, which threads do not make faster.
+    """Embeds in several processes: for embedders that compute in Python, which threads do not speed up.
 
-    Each process makes an embedder of its own when its first texts arrive. They are started anew, not forked: a script
-    that uses them needs `if __name__ == "__main__":`. They end with `close`, or with this process, however that ends.
+        Each process creates its own embedder when its first texts arrive. Processes are spawned, not forked: a script
+        that uses them needs `if __name__ == "__main__":`. They end with `close`, or with this process, however it ends.
 
     Args:
-        factory: a class or function without arguments that returns an embedder; it has to be importable by its name,
-            as `functools.partial` of such a one is.
-        processes: how many; by default one a processor.
-        chunk_size: texts handed to a process at once.
+        factory: a class or function without arguments that returns an embedder. It must be importable by name; a
+            `functools.partial` of an importable one works too.
+        processes: number of processes; by default one per processor.
+        chunk_size: number of texts passed to a process at once.
 
     Raises:
         ConfigurationError: a number below 1.
@@ -77,19 +77,19 @@ class ParallelEmbedder:
         """Return the vectors as a matrix of shape (texts, dimension).
 
         Raises:
-            EmbedderFailed: a process ended in the middle, or could not start. The next call starts new ones.
+            EmbedderFailed: a process died during its work, or could not start. The next call starts new processes.
         """
         if not texts:
             return np.empty((0, 0), np.float32)
         return _joined(self._run(_embed_here, _chunks(texts, self._chunk)))
 
     def embed_query(self, text: str, /) -> Float32:
-        """Return the vector of a query, of shape (dimension,); the errors are those of `embed_documents`."""
+        """Return the vector of a query, of shape (dimension,); raises what `embed_documents` raises."""
         vector: Float32 = self._run(_embed_query_here, [text])[0]
         return vector
 
     def close(self) -> None:
-        """End the processes; a later call starts new ones."""
+        """Stop the processes; a later call starts new ones."""
         with self._starting:
             pool, self._pool = self._pool, None
         if pool is not None:
@@ -127,20 +127,20 @@ class ParallelEmbedder:
 
 
 class ConcurrentEmbedder:
-    """Embeds by several requests at once, and tries again what failed in passing: for hosted embedders.
+    """Embeds by several concurrent requests, and retries transient failures: for hosted embedders.
 
-    Async calls use the async methods of the embedder inside; those of an event loop share the limit. Sync calls use
-    threads, and share it among themselves.
+        Async calls use the async methods of the embedder inside; all calls in an event loop share the limit. Sync calls
+        use threads, and share the limit among themselves.
 
     Args:
         embedder: the embedder inside.
-        limit: requests at the same time.
-        chunk_size: texts of one request.
-        retry: what is tried again, how often and when.
+        limit: maximum number of concurrent requests.
+        chunk_size: number of texts per request.
+        retry: which errors to retry, how often and when.
 
     Raises:
-        ConfigurationError: a number below 1, or what is no embedder.
-        MissingExtra: tenacity is not installed.
+        ConfigurationError: a number is below 1, or the embedder lacks the methods of one. MissingExtra: tenacity is not
+            installed.
     """
 
     def __init__(self, embedder: Embedder, *, limit: int = 8, chunk_size: int = 64, retry: Retry | None = None) -> None:

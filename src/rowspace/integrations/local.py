@@ -26,15 +26,16 @@ _LONGEST = 4_000
 
 
 class LocalEmbedder:
-    """An embedder with LangChain's methods that runs here.
+    """An embedder with LangChain's methods that runs in this process.
 
-    The model is loaded by the first text, which takes about a second and 150 MB. An instance may be shared by threads;
-    Python's interpreter lock makes them take turns, so use processes for more speed. Of a text of more than 4,000
-    characters the first 4,000 count.
+        The model is loaded with the first text, which takes about a second and 150 MB. Threads may share an instance,
+        but take turns because of Python's interpreter lock; use processes for more speed. Only the first 4,000
+        characters of a text are used.
 
     Args:
-        threads: threads of the linear algebra. With two it is hardly faster, as most of the work is Python's, and where
-            other programs want the processor, several times slower: the threads wait for each other by spinning.
+        threads: number of threads for linear algebra. Two are hardly faster than one, since most of the work is in
+            Python, and several times slower if other programs need the processor, since the threads busy-wait for each
+            other.
 
     Raises:
         MissingExtra: the extra `local` is not installed.
@@ -53,7 +54,7 @@ class LocalEmbedder:
         """Return unit vectors as a matrix of shape (texts, 512).
 
         Raises:
-            InvalidText: a text holds a lone surrogate.
+            InvalidText: a text contains a lone surrogate.
         """
         # In batches of its own by tokens, so memory does not depend on how many texts there are.
         vectors: Float32 = self._encode([text[:_LONGEST] for text in texts])
@@ -63,7 +64,7 @@ class LocalEmbedder:
         """Return the unit vector of a text, of shape (512,).
 
         Raises:
-            InvalidText: the text holds a lone surrogate.
+            InvalidText: the text contains a lone surrogate.
         """
         vector: Float32 = self.embed_documents([text])[0]
         return vector

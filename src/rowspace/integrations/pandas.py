@@ -1,6 +1,6 @@
-"""pandas 3 (extra `pandas`): frames out of the database, and into it, with the habits of `read_sql` and `to_sql`.
+"""pandas 3 (extra `pandas`): reading and writing data frames, with the conventions of `read_sql` and `to_sql`.
 
-The embedding is an Arrow column, `fixed_size_list<float>[n]`: one block of float32, and not an object a row.
+The embedding is an Arrow column, `fixed_size_list<float>[n]`: one block of float32 instead of an object per row.
 """
 
 from __future__ import annotations
@@ -61,17 +61,19 @@ def read_frame(
     dtype_backend: Backend = "numpy",
     **options: Unpack[ReadOptions],
 ) -> pd.DataFrame:
-    """Return the rows that match as a frame.
+    """Return the rows that match as a `DataFrame`.
 
     Numbers and booleans that may be missing have pandas' nullable types; a frame that `write_frame` wrote to a
-    collection comes back with the types that it had.
+    collection is read back with its original types.
 
     Args:
         session: a SQLAlchemy session; nothing is committed.
         over: the name of a collection, a collection, a declarative class with a vector column, or a `select`.
-        index_col: the column that becomes the index, or several.
-        dtype_backend: `numpy` for pandas' default types, but for the embedding; `pyarrow` for Arrow's in all columns.
-        options: `columns`, `where` and `metadata`, as in `rowspace.integrations.arrow.read_batches`; so are the errors.
+        index_col: the column or columns to use as the index.
+        dtype_backend: `numpy` for pandas' default types except for the embedding; `pyarrow` for Arrow types in all
+            columns.
+        options: `columns`, `where` and `metadata`, as in `rowspace.integrations.arrow.read_batches`, which also
+            documents the errors.
     """
     return _frame(read_table(session, over, **options), index_col, dtype_backend)
 
@@ -85,9 +87,9 @@ def read_frames(
     dtype_backend: Backend = "numpy",
     **options: Unpack[ReadOptions],
 ) -> Generator[pd.DataFrame, None, None]:
-    """Yield the rows that match as frames of `chunksize` rows, the last of fewer; see `read_frame`.
+    """Yield the rows that match as frames of `chunksize` rows, the last one smaller; see `read_frame`.
 
-    Memory holds one frame. The session's connection is busy until the last one, or until the iterator is closed.
+    Memory holds one frame. The session's connection is busy until the last frame, or until the iterator is closed.
     """
     chunksize = size("chunksize", chunksize)
     with read_batches(session, over, **options) as reader:
@@ -113,7 +115,7 @@ def write_frame(
     create: Mapping[str, Any] | None = None,
     rejects: Callable[[Reject], object] | None = None,
 ) -> LoadReport:
-    """Write a frame to a collection or a table, by COPY in binary: all rows or none, in the session's transaction.
+    """Write a frame to a collection or a table, by binary COPY: all rows or none, in the session's transaction.
 
     Columns and errors are those of `rowspace.integrations.arrow.write_table`. NaN is a missing value, as everywhere in
     pandas. An embedding is a column of Arrow lists, or of arrays or lists of one length.
@@ -122,13 +124,14 @@ def write_frame(
         session: a SQLAlchemy session; nothing is committed.
         over: the name of a collection, which is created if it is missing, a collection, or a declarative class.
         frame: the `DataFrame`.
-        if_exists: where the collection is there, or the table has rows: `fail`, `append`, which updates the rows whose
-            key is there, or `replace`.
-        index: write the levels of the index that have a name as columns; one without a name only counts rows.
-        names: what a column of the frame is called here, such as `{"isbn": "id"}`.
-        chunksize: rows sent at once.
-        create: options of `CollectionRepository.create` for a new collection; `dimension` too where no row tells it.
-        rejects: called with each row that has a bad vector, or a missing value where there may be none.
+        if_exists: if the collection exists, or the table has rows: `fail`, `append`, which updates rows whose key
+            exists, or `replace`.
+        index: whether to write the named levels of the index as columns; a level without a name only numbers the rows.
+        names: renames columns of the frame, such as `{"isbn": "id"}`.
+        chunksize: number of rows sent at once.
+        create: options of `CollectionRepository.create` for a new collection, including `dimension` if there is no row
+            to infer it from.
+        rejects: called with each row that has an invalid vector or a forbidden null, instead of raising an error.
     """
     if not isinstance(frame, pd.DataFrame):
         message = f"Expected a pandas DataFrame, got {type(frame)}. Other frames go to arrow.write_table."
@@ -143,7 +146,7 @@ def write_frame(
 
 
 def _with_index(frame: Any) -> Any:
-    """Return a frame with the levels of its index that have a name as columns."""
+    """Return a frame with the named levels of its index as columns."""
     levels = [name for name in frame.index.names if name is not None]
     if twice := [name for name in levels if name in frame.columns]:
         message = f"The index {twice[0]!r} is called like a column: rename one, or leave it out with index=False."
@@ -152,7 +155,7 @@ def _with_index(frame: Any) -> Any:
 
 
 def _table(frame: Any, names: Mapping[str, str], over: Over) -> Any:
-    """Return a frame as an Arrow table, with JSON text for objects, and for values of several types in one column."""
+    """Return a frame as an Arrow table, with JSON text for objects and for columns of mixed types."""
     _check_columns(frame)
     plain = frame.reset_index(drop=True)
     texts = {

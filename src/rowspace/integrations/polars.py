@@ -1,4 +1,4 @@
-"""Polars (extra `polars`): frames out of the database, and into it; the embedding is an `Array(Float32, n)`."""
+"""Polars (extra `polars`): reading and writing data frames; the embedding is an `Array(Float32, n)`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_frames(
 ) -> Generator[pl.DataFrame, None, None]:
     """Yield the rows that match as frames of about 4 MiB; options and errors are those of `arrow.read_batches`.
 
-    The session's connection is busy until the last one, or until the iterator is closed.
+    The session's connection is busy until the last frame, or until the iterator is closed.
     """
     with read_batches(session, over, **options) as reader:
         for batch in reader:

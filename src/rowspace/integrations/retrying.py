@@ -1,4 +1,4 @@
-"""Which errors of a hosted service pass by themselves, and how long to wait before the next try."""
+"""Which errors of a hosted service are transient, and how long to wait before the next attempt."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _NO_ANSWER = frozenset(
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tell whether the same request may succeed later.
+    """Return whether the same request may succeed later.
 
-    That is an answer of status 408, 425, 429, 500, 502, 503, 504 or 529, see `status_of`. Or it is no answer at all: a
-    `ConnectionError`, a `TimeoutError`, or what aiohttp, httpx and requests raise in their place, also as the cause of
+    True for a response with status 408, 425, 429, 500, 502, 503, 504 or 529, see `status_of`; and for no response at
+    all: a `ConnectionError`, a `TimeoutError`, or the equivalents in aiohttp, httpx and requests, also as the cause of
     another error.
     """
     status = status_of(error)
@@ -51,7 +51,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def retry_after(error: BaseException) -> float | None:
-    """Return the seconds that the server asks to wait: its header `Retry-After`, as a number or a date; else None."""
+    """Return the seconds that the server asks to wait, from its header `Retry-After`, a number or a date; else None."""
     headers: Any = next(filter(None, (_of(one, _HEADERS) for one in _answers(error))), {})
     names = {str(name).lower(): value for name, value in dict(headers).items()}
     try:
@@ -65,19 +65,19 @@ def retry_after(error: BaseException) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """When a request is tried again.
+    """When to retry a request.
 
-    A server that says when is waited for as long, and up to a tenth longer, so that not everybody comes at once. One
-    that does not is waited for at random, up to twice as long each time.
+        If the server says how long to wait, the wait is that long, plus up to a tenth, so that clients do not return
+        all at once. Otherwise the wait is random, with an upper bound that doubles with each attempt.
 
     Args:
-        attempts: tries in all.
-        first: the most seconds before the second try.
-        longest: the most seconds of one wait; an error that asks for more is raised at once.
-        on: which errors are tried again.
+        attempts: number of attempts in total.
+        first: upper bound in seconds of the wait before the second attempt.
+        longest: maximum seconds of one wait; an error that asks for a longer one is raised immediately.
+        on: decides which errors to retry.
 
     Raises:
-        ConfigurationError: no whole number of attempts, or no number of seconds, of which an error would tell later.
+        ConfigurationError: `attempts` is not an integer of at least 1, or a duration is not a number of seconds.
     """
 
     attempts: int = 6
@@ -114,10 +114,10 @@ class Retry:
 
 
 def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status that an error of a client tells of, else None.
+    """Return the HTTP status of a client's error, or None.
 
-    It is on the error, on its `response`, or on those of its causes: some integrations for LangChain raise an error of
-    their own around that of the client.
+    It is an attribute of the error, of its `response`, or of those of its causes: some LangChain integrations wrap the
+    client's error in their own.
     """
     found = (_of(one, (name,)) for one in _answers(error) for name in _STATUS)
     return next((int(value) for value in found if isinstance(value, int) and 100 <= value < 600), None)
@@ -162,5 +162,5 @@ def _seconds(given: str) -> float | None:
 
 
 def _bounded(seconds: float) -> float | None:
-    """Return seconds that somebody could wait: none for a moment that is past, None for what is no number of them."""
+    """Return a number of seconds to wait: 0 for a moment in the past, None for a number that is not finite."""
     return max(0.0, seconds) if math.isfinite(seconds) else None

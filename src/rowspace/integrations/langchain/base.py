@@ -1,4 +1,4 @@
-"""What every part of the store stands on: its database, its collection, and when that is made."""
+"""The base of the store: its database and its collection, which it creates on first use."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ T = TypeVar("T")
 
 
 class StoreBase(VectorStore):
-    """The constructor of the store, and its collection. It makes no connection before the first use.
+    """The constructor of the store, and its collection. It does not connect before the first use.
 
-    The first use looks for the collection and makes it where it is not there, for which the role needs the right to
-    create tables; `create_collection=False` leaves that out. Tables and extension are the migrations' business: where
-    they have not run, the first use is a `SchemaNotReady` that says how, unless `migrate=True` runs them.
+    The first use looks up the collection and creates it if it is missing, for which the role needs the right to create
+    tables; `create_collection=False` prevents that. Migrations create the tables and the extension: if they have not
+    run, the first use raises `SchemaNotReady` with the command to run, unless `migrate=True` runs them.
 
     Args:
         embeddings: turns texts into vectors.
-        connection: a URL, for sync and async alike; an `Engine` or `AsyncEngine`; a `Database` or `AsyncDatabase`;
-            a session factory; or a live session, whose transaction remains the caller's. None takes
+        connection: a URL, which serves sync and async calls; an `Engine` or `AsyncEngine`; a `Database` or
+            `AsyncDatabase`; a session factory; or a session, whose transaction still belongs to the caller. None uses
             `ROWSPACE_DATABASE_URL`, else the embedded server.
-        embedding_length: numbers in each embedding of a new collection; None asks the embedder.
-        collection_name: the collection.
+        embedding_length: dimension of a new collection; None asks the embedder.
+        collection_name: the name of the collection.
         collection_metadata: metadata of a new collection.
-        distance_strategy: a `DistanceStrategy`, a `Distance` or a name; None takes that of the collection, cosine for
-            a new one.
-        pre_delete_collection: drop the collection, with its documents, before the first use.
-        logger: is told, at level INFO, of a collection that is made or dropped.
-        relevance_score_fn: from a distance to a relevance, in place of the store's own.
-        engine_args: for a URL: keywords of `create_engine` and `create_async_engine`.
-        use_jsonb: has to be True.
-        create_extension: taken for compatibility: the migrations create the extension.
-        async_mode: taken for compatibility: a URL serves sync and async, an engine the side that it is.
-        create_collection: make the collection where it is not there.
+        distance_strategy: a `DistanceStrategy`, a `Distance` or a name; None uses the distance of the collection,
+            cosine for a new one.
+        pre_delete_collection: whether to drop the collection, with its documents, before the first use.
+        logger: logs, at level INFO, when a collection is created or dropped.
+        relevance_score_fn: maps a distance to a relevance, instead of the store's own function.
+        engine_args: with a URL: keywords for `create_engine` and `create_async_engine`.
+        use_jsonb: must be True.
+        create_extension: accepted for compatibility; the migrations create the extension.
+        async_mode: accepted for compatibility; a URL serves sync and async calls, an engine its own kind.
+        create_collection: whether to create the collection if it is missing.
         collection_options: for a new collection, `index`, `indexed_keys` and `language` as in
             `DocumentService.create_collection`.
-        migrate: run Rowspace's migrations before the first use.
+        migrate: whether to run Rowspace's migrations before the first use.
 
     Raises:
-        ConfigurationError: an option that Rowspace cannot honour, or what is no embedder.
+        ConfigurationError: an option that Rowspace does not support, or an embedder that lacks the methods of one.
     """
 
     def __init__(
@@ -106,16 +106,16 @@ class StoreBase(VectorStore):
 
     @property
     def embeddings(self) -> Embeddings:
-        """The embedder, in a `RowspaceEmbeddings` if it is none of LangChain's."""
+        """The embedder, wrapped in a `RowspaceEmbeddings` if it is not a LangChain `Embeddings`."""
         given = self._embeddings
         return given if isinstance(given, Embeddings) else RowspaceEmbeddings(given)
 
     def close(self) -> None:
-        """Close the sync engine that was opened for this store; one that was handed in stays open."""
+        """Close the sync engine that this store opened; one that was passed in stays open."""
         self._sides.close()
 
     async def aclose(self) -> None:
-        """Close the engines that were opened for this store, the async one of this event loop among them."""
+        """Close the engines that this store opened, including the async one of this event loop."""
         await self._sides.aclose()
 
     def __enter__(self) -> Self:
@@ -131,22 +131,22 @@ class StoreBase(VectorStore):
         await self.aclose()
 
     def create_collection(self) -> CollectionInfo:
-        """Make the collection where it is not there, and return what it is.
+        """Create the collection if it is missing, and return it.
 
         Raises:
             SchemaNotReady: the migrations have not run; the message has the command.
-            CollectionNotFound: it is not there, and the store was told not to make it.
-            ConfigurationError: it has another dimension or distance than was asked for.
+            CollectionNotFound: it is missing, and the store may not create it.
+            ConfigurationError: it has another dimension or distance than requested.
             PermissionDenied: the role may not create tables.
         """
         return self._ready()
 
     async def acreate_collection(self) -> CollectionInfo:
-        """Make the collection where it is not there, and return what it is; see `create_collection`."""
+        """Create the collection if it is missing, and return it; see `create_collection`."""
         return await self._aready()
 
     def delete_collection(self) -> None:
-        """Drop the collection with all its documents; the next use makes it anew. One that is not there is no error."""
+        """Drop the collection with all its documents, if it exists; the next use creates it again."""
         self._found = None
         try:
             self._service.drop_collection(self.collection_name)
@@ -155,7 +155,7 @@ class StoreBase(VectorStore):
         self._logger.info("Dropped the collection %r", self.collection_name)
 
     async def adelete_collection(self) -> None:
-        """Drop the collection with all its documents; the next use makes it anew. One that is not there is no error."""
+        """Drop the collection with all its documents, if it exists; the next use creates it again."""
         self._found = None
         try:
             await self._aservice.drop_collection(self.collection_name)
@@ -172,7 +172,7 @@ class StoreBase(VectorStore):
         return AsyncDocumentService(self._sides.asynchronous, self._embeddings)
 
     def _ready(self) -> CollectionInfo:
-        """Return the collection, found or made; the first use may have to migrate or to drop it before."""
+        """Return the collection, creating it if necessary; the first use may first migrate, or drop it."""
         if self._found is not None:
             return self._found
         with self._lock:
@@ -226,10 +226,10 @@ class StoreBase(VectorStore):
 
 
 def documents_of(hits: Sequence[SearchHit | DocumentOut]) -> list[Document]:
-    """Return hits, or documents, as LangChain's documents."""
+    """Return hits, or documents, as LangChain documents."""
     return [Document(id=hit.id, page_content=hit.content, metadata=hit.metadata) for hit in hits]
 
 
 def scored(hits: list[SearchHit], field: str = "distance") -> list[tuple[Document, float]]:
-    """Return hits as LangChain's documents, each with its distance or another of its numbers."""
+    """Return hits as LangChain documents, each with its distance or another score."""
     return [(document, getattr(hit, field)) for document, hit in zip(documents_of(hits), hits, strict=True)]

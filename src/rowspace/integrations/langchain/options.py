@@ -1,4 +1,4 @@
-"""What the constructor of the store takes, checked: plain values, no I/O."""
+"""The options of the store's constructor, checked: plain values, no I/O."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _NAMES = {"inner": Distance.INNER_PRODUCT, "euclidean": Distance.L2, "max_inner_
 
 
 def distance_of(strategy: Any) -> Distance | None:
-    """Return the distance of a `DistanceStrategy`, of this module or of langchain-postgres, a `Distance` or a name.
+    """Return the distance of a `DistanceStrategy` (ours or langchain-postgres's), a `Distance` or a name.
 
     Raises:
-        ConfigurationError: there is none of that name, or it compares bits.
+        ConfigurationError: the name is unknown, or the distance compares bits.
     """
     if strategy is None:
         return None
@@ -47,17 +47,17 @@ _EXTRA = {"index", "indexed_keys", "language"}
 
 @dataclass(frozen=True, slots=True)
 class CollectionOptions:
-    """How the collection of a store is made where it is not there.
+    """How to create the collection of a store if it is missing.
 
     Args:
-        create: make it where it is not there; otherwise its absence is an error.
-        dimension: numbers in each embedding; None asks the embedder.
-        distance: what is searched by; None takes that of the collection, cosine for a new one.
-        metadata: of the collection, when it is made.
+        create: whether to create it; otherwise its absence is an error.
+        dimension: length of each embedding; None asks the embedder.
+        distance: the distance to search by; None uses that of the collection, cosine for a new one.
+        metadata: metadata of a new collection.
         extra: further keywords of `DocumentService.create_collection`: `index`, `indexed_keys`, `language`.
 
     Raises:
-        ConfigurationError: another keyword among the further ones.
+        ConfigurationError: `extra` has another keyword.
     """
 
     create: bool = True
@@ -83,10 +83,10 @@ class CollectionOptions:
         }
 
     def check(self, found: CollectionInfo) -> None:
-        """Refuse a collection that is not what was asked for.
+        """Refuse a collection with another dimension or distance than requested.
 
         Raises:
-            ConfigurationError: it has another dimension or distance.
+            ConfigurationError: it has.
         """
         for name, wanted in (("dimension", self.dimension), ("distance", self.distance)):
             actual = getattr(found, name)
@@ -101,8 +101,8 @@ class CollectionOptions:
 def relevance(distance: Distance) -> Callable[[float], float]:
     """Return the function from a distance to a relevance from 0 to 1.
 
-    It is `Distance.similarity` cut off at both ends: l2 and l1 are never cut; cosine is for vectors that point away;
-    the inner product is for vectors of length one, and cut at 1 for longer ones.
+    It is `Distance.similarity`, clipped to that range: l2 and l1 are never clipped; cosine is for vectors that point in
+    opposite directions; the inner product assumes unit vectors, and is clipped at 1 for longer ones.
     """
 
     def score(value: float) -> float:
@@ -113,7 +113,7 @@ def relevance(distance: Distance) -> Callable[[float], float]:
 
 
 def refuse_unknown(given: Mapping[str, Any], *, known: Collection[str] = ()) -> None:
-    """Refuse keywords that LangChain's interface lets through to a store and this one does not know.
+    """Refuse unknown keywords, which LangChain's interface passes on to a store.
 
     Raises:
         ConfigurationError: there is one.

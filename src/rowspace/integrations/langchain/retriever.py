@@ -1,4 +1,4 @@
-"""The store's retriever: LangChain's, which also searches by vector and keyword at once."""
+"""The store's retriever: LangChain's, with hybrid search."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["RowspaceRetriever"]
 
 
 class RowspaceRetriever(VectorStoreRetriever):
-    """What `as_retriever` returns. Its `search_type` may also be `hybrid`; `search_kwargs` go to that search.
+    """The retriever that `as_retriever` returns; its `search_type` may also be `hybrid`.
 
-    `k` may stand beside them; any other keyword is refused, as a filter that stood there would be no filter. Keywords
-    of `invoke` and `ainvoke` go before those in `search_kwargs`.
+    `search_kwargs` go to the search. `k` may be given next to `search_kwargs`; any other keyword is refused, since a
+    filter given there would be ignored. Keywords of `invoke` and `ainvoke` override those in `search_kwargs`.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")

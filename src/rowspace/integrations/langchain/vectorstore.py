@@ -1,4 +1,4 @@
-"""The vector store, put together, and how it is made from texts, documents or embeddings."""
+"""The vector store, and its constructors from texts, documents and embeddings."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ S = TypeVar("S", bound="RowspaceVectorStore")
 
 
 class RowspaceVectorStore(WritingStore, VarietyStore):
-    """LangChain's `VectorStore` over a collection, sync and async on one object.
+    """LangChain's `VectorStore` over a collection, with sync and async methods.
 
-    It takes what users of `langchain_postgres.PGVector` write; see `StoreBase` for the options. Keywords of the
-    `from_*` methods beyond those named go to the constructor.
+    It accepts the arguments of `langchain_postgres.PGVector`; see `StoreBase` for the options. Other keywords of the
+    `from_*` methods go to the constructor.
     """
 
     def as_retriever(self, **options: Any) -> RowspaceRetriever:
@@ -35,7 +35,7 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
     def connection_string_from_db_params(
         driver: str, host: str, port: int, database: str, user: str, password: str
     ) -> str:
-        """Return a URL of its parts, whatever characters are in them."""
+        """Return a URL from its parts, with special characters escaped."""
         url = URL.create(f"postgresql+{driver}", user, password, host, port, database)
         return url.render_as_string(hide_password=False)
 
@@ -97,7 +97,7 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
         ids: list[str] | None = None,
         **options: Any,
     ) -> Self:
-        """Return a store with these pairs of a text and its embedding added."""
+        """Return a store with these (text, embedding) pairs added."""
         with _closed_on_error(cls(embedding, **options)) as store:
             store.add_embeddings(*_unzipped(text_embeddings), metadatas=metadatas, ids=ids)
         return store
@@ -112,17 +112,17 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
         ids: list[str] | None = None,
         **options: Any,
     ) -> Self:
-        """Return a store with these pairs of a text and its embedding added."""
+        """Return a store with these (text, embedding) pairs added."""
         async with _aclosed_on_error(cls(embedding, **options)) as store:
             await store.aadd_embeddings(*_unzipped(text_embeddings), metadatas=metadatas, ids=ids)
         return store
 
     @classmethod
     def from_existing_index(cls, embedding: Embedder, **options: Any) -> Self:
-        """Return a store over a collection that has to be there.
+        """Return a store over an existing collection.
 
         Raises:
-            CollectionNotFound: it is not.
+            CollectionNotFound: there is no such collection.
         """
         with _closed_on_error(cls(embedding, **{"create_collection": False, **options})) as store:
             store.create_collection()
@@ -130,10 +130,10 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
 
     @classmethod
     async def afrom_existing_index(cls, embedding: Embedder, **options: Any) -> Self:
-        """Return a store over a collection that has to be there.
+        """Return a store over an existing collection.
 
         Raises:
-            CollectionNotFound: it is not.
+            CollectionNotFound: there is no such collection.
         """
         async with _aclosed_on_error(cls(embedding, **{"create_collection": False, **options})) as store:
             await store.acreate_collection()

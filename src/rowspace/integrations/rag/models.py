@@ -1,4 +1,4 @@
-"""What goes into an answer and comes out: pydantic models, so that a web framework can take them as they are."""
+"""Questions and answers: pydantic models, which a web framework can use as they are."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ROLES = {"human": "user", "ai": "assistant"}
 
 
 def _turns(value: Any) -> Any:
-    """Let LangChain's messages, and pairs of a role and a text, stand for turns."""
+    """Convert LangChain messages, and pairs of a role and a text, to turns."""
     return [_turn(one) for one in value] if isinstance(value, list | tuple) else value
 
 
@@ -57,7 +57,7 @@ else:
 
 
 class AnswerOptions(TypedDict, total=False):
-    """The fields of an `AnswerRequest` but for the question, as keywords."""
+    """The fields of an `AnswerRequest` except the question, as keywords."""
 
     collection: str | None
     history: History
@@ -76,20 +76,20 @@ class AnswerRequest(_Model):
     """One question.
 
     Args:
-        question: what is asked, and searched for.
-        collection: where to look; by default the service's own.
-        history: earlier messages, oldest first, which the model sees: turns, pairs of a role and a text, or LangChain's
+        question: the question, which is also searched for.
+        collection: the collection to search; by default the service's own.
+        history: earlier messages, oldest first, which the model sees: turns, pairs of a role and a text, or LangChain
             messages.
-        condense: with a history, let the model first make a question that can be understood without it, and search for
-            that; without a model, or with False, the question is searched for as it stands.
-        k: passages to retrieve.
-        mode: `vector` by distance, `text` by keyword, `hybrid` by both, `mmr` by distance but not all alike.
+        condense: whether, with a history, the model first rewrites the question so that it can be understood alone,
+            and that is searched for; without a model, or with False, the question is searched for as it is.
+        k: number of passages to retrieve.
+        mode: `vector` by distance, `text` by keyword, `hybrid` by both, `mmr` by distance with diversity.
         filter: a metadata filter.
-        max_distance: in modes `vector` and `mmr`: leave out what is farther.
-        min_similarity: the same limit as `max_distance`, as a similarity: give one of them.
-        fetch_k: in mode `mmr`: candidates, k where that is more; four times k and at least 20 by default.
-        lambda_mult: in mode `mmr`: from 1 for the nearest alone to 0 for variety alone; 0.5 by default.
-        token_budget: tokens of all passages together that the model is shown.
+        max_distance: in modes `vector` and `mmr`: leave out documents that are farther.
+        min_similarity: the same limit as `max_distance`, as a similarity; give only one of the two.
+        fetch_k: in mode `mmr`: number of candidates, at least k; by default four times k and at least 20.
+        lambda_mult: in mode `mmr`: from 1 (only nearness counts) to 0 (only diversity counts); 0.5 by default.
+        token_budget: maximum number of tokens of all passages together.
     """
 
     question: str = Field(min_length=1, max_length=10_000, pattern=r"\S")
@@ -114,11 +114,11 @@ class AnswerRequest(_Model):
 
 
 class Source(_Model):
-    """A passage that the answer was made from. The text cites it by its number in square brackets.
+    """A passage that the answer is based on. The text cites it by its number in square brackets.
 
-    `content` is what the model was shown; `truncated` says that the document goes on. `cited` says that the text has
-    its number. `distance` is smaller, `similarity` and `score` are larger, the better it fits; which of them is there
-    depends on the mode.
+    `content` is what the model was shown; `truncated` is True if the document is longer. `cited` is True if the text
+    contains its number. A better match has a smaller `distance`, and a larger `similarity` and `score`; which of them
+    are set depends on the mode.
     """
 
     number: int
@@ -135,9 +135,9 @@ class Source(_Model):
 class Answer(_Model):
     """An answer with its numbered sources.
 
-    `searched_for` is what was searched for in place of the question, where the model made it of the history. `notice`
-    is a sentence for the reader: that the answer is extractive, that nothing was found, or that the model stopped at
-    its limit. `usage` has the tokens that the model counted, where it did, for both of its replies where it gave two.
+    `searched_for` is the question that the model derived from the history and that was searched for instead, if it did.
+    `notice` is a sentence for the reader: that the answer is extractive, that nothing was found, or that the model
+    stopped at its limit. `usage` has the model's token counts, if it reports them, summed over its replies.
     """
 
     question: str
@@ -152,9 +152,9 @@ class Answer(_Model):
 
 
 class AnswerEvent(_Model):
-    """One event of a streamed answer: first the `sources`, then each `token`, last the whole `answer`.
+    """One event of a streamed answer: first the `sources`, then each `token`, finally the whole `answer`.
 
-    Exactly the field that the type names is there. The texts of all tokens together are the text of the answer.
+    Only the field that the type names is set. The texts of all tokens together are the text of the answer.
     """
 
     type: Literal["sources", "token", "answer"]

@@ -1,4 +1,4 @@
-"""The service that answers questions from a collection: retrieve, pack, ask the model, number the sources."""
+"""The service that answers questions from a collection: retrieves, packs, asks the model, numbers the sources."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ _NOTHING_NOTICE = "The search found no document, so no model was asked to answer
 
 
 class AnswerService:
-    """Answers questions from the documents of a collection, sync and async on one object.
+    """Answers questions from the documents of a collection, with sync and async methods.
 
-    Without a model the answer is extractive: the best sentences of the sources. The transaction of the search has ended
-    before the model is asked.
+    Without a model, the answer is extractive: the best sentences of the sources. The transaction of the search ends
+    before the model is called.
 
     Args:
-        connection: a URL, for sync and async alike; an engine, a `Database` or `AsyncDatabase`, a session factory, or
-            a live session. None takes `ROWSPACE_DATABASE_URL`, else the embedded server.
-        embedder: the one that filled the collection.
+        connection: a URL, which serves sync and async calls; an engine, a `Database` or `AsyncDatabase`, a session
+            factory, or a session. None uses `ROWSPACE_DATABASE_URL`, else the embedded server.
+        embedder: the embedder that filled the collection.
         model: a LangChain `BaseChatModel`; a string for `init_chat_model`, if `langchain` is installed; None for
             extractive answers.
-        collection: where to look, for requests that do not say.
-        system_prompt: what the model is told; `{fence}` in it becomes the token that borders the sources.
-        metadata_keys: keys of the metadata that the model is shown with each source.
-        count_tokens: how many tokens a text is, such as `model.get_num_tokens`; by default one a CJK character and
-            one each four others.
-        sentences: how many an extractive answer has at most.
+        collection: the collection for requests that do not name one.
+        system_prompt: the system prompt; `{fence}` in it is replaced by the token that delimits the sources.
+        metadata_keys: metadata keys to show to the model with each source.
+        count_tokens: counts the tokens of a text, such as `model.get_num_tokens`; by default one per CJK character and
+            one per four others.
+        sentences: maximum number of sentences in an extractive answer.
 
     Raises:
-        ConfigurationError: a model, an embedder or a connection that is none, a system prompt without `{fence}`, one
-            text for `metadata_keys`, or no whole number of `sentences`.
-        MissingExtra: a model, and LangChain is not installed.
+        ConfigurationError: an invalid model, embedder or connection, a system prompt without `{fence}`, a single string
+            as `metadata_keys`, or a number of `sentences` that is not an integer of at least 1.
+        MissingExtra: a model is given, and LangChain is not installed.
     """
 
     def __init__(
@@ -81,14 +81,14 @@ class AnswerService:
         """Return the answer to a question.
 
         Args:
-            question: an `AnswerRequest`; or a text, with the fields of one as keywords.
+            question: an `AnswerRequest`, or a text with the fields of one as keywords.
             options: the other fields of an `AnswerRequest`.
 
         Raises:
             CollectionNotFound, EmbedderMismatch, InvalidFilter: as in a search.
-            ModelUnavailable, ModelError: the model or a hosted embedder did not answer; it refused, or returned no
-                answer.
-            ConfigurationError: there is no collection to look in, or no embedder.
+            ModelUnavailable: the model or a hosted embedder did not respond.
+            ModelError: it refused, or returned something that is not an answer.
+            ConfigurationError: no collection or no embedder is given.
         """
         request = self._request(question, options)
         sought = self._sought(request)
@@ -113,7 +113,7 @@ class AnswerService:
     def stream(
         self, question: AnswerRequest | str, **options: Unpack[AnswerOptions]
     ) -> Generator[AnswerEvent, None, None]:
-        """Yield the sources, then the text as it comes, then the whole answer; the arguments are those of `answer`."""
+        """Yield the sources, then the text as it arrives, then the whole answer; takes the arguments of `answer`."""
         request = self._request(question, options)
         sought = self._sought(request)
         sources = self._found(request, sought)
@@ -132,7 +132,7 @@ class AnswerService:
     async def astream(
         self, question: AnswerRequest | str, **options: Unpack[AnswerOptions]
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the sources, then the text as it comes, then the whole answer; the arguments are those of `answer`."""
+        """Yield the sources, then the text as it arrives, then the whole answer; takes the arguments of `answer`."""
         request = self._request(question, options)
         sought = await self._asought(request)
         sources = await self._afound(request, sought)
@@ -151,20 +151,20 @@ class AnswerService:
         yield AnswerEvent(type="answer", answer=answer)
 
     def retrieve(self, question: AnswerRequest | str, **options: Unpack[AnswerOptions]) -> list[Source]:
-        """Return the sources that a question is answered from, packed into its budget, without an answer.
+        """Return the sources for a question, packed into its token budget, without an answer.
 
-        A model is asked for nothing but the question to search for, where there is a history.
+        A model is only called to condense a history into a question to search for.
         """
         request = self._request(question, options)
         return self._found(request, self._sought(request))
 
     async def aretrieve(self, question: AnswerRequest | str, **options: Unpack[AnswerOptions]) -> list[Source]:
-        """Return the sources that a question is answered from, packed into its budget; see `retrieve`."""
+        """Return the sources for a question, packed into its token budget; see `retrieve`."""
         request = self._request(question, options)
         return await self._afound(request, await self._asought(request))
 
     def as_runnable(self) -> Runnable[Any, Answer]:
-        """Return a LangChain `Runnable` from a question, a dict or an `AnswerRequest` to an `Answer`, for a chain."""
+        """Return a LangChain `Runnable` that maps a question, a dict or an `AnswerRequest` to an `Answer`."""
         from rowspace.integrations.rag.adapters import runnable
 
         return runnable(self)
@@ -175,10 +175,9 @@ class AnswerService:
         """Return a LangChain tool for an agent: it takes a question and returns the answer with its sources.
 
         Args:
-            name: what the model calls it.
-            description: what the model is told of it.
-            options: fields of an `AnswerRequest` that hold for every question: the model chooses nothing but the
-                question.
+            name: the tool's name for the model.
+            description: the tool's description for the model.
+            options: fields of an `AnswerRequest` for every question; the model chooses only the question.
         """
         from rowspace.integrations.rag.adapters import tool
 
@@ -187,11 +186,11 @@ class AnswerService:
         return tool(self, name, description, given)
 
     def close(self) -> None:
-        """Close the sync engine that was opened for this service; one that was handed in stays open."""
+        """Close the sync engine that this service opened; one that was passed in stays open."""
         self._sides.close()
 
     async def aclose(self) -> None:
-        """Close the engines that were opened for this service, the async one of this event loop among them."""
+        """Close the engines that this service opened, including the async one of this event loop."""
         await self._sides.aclose()
 
     def _request(self, question: AnswerRequest | str, options: Mapping[str, Any]) -> AnswerRequest:
