@@ -45,8 +45,9 @@ def mmr(
 ) -> list[int]:
     """Return k positions by maximal marginal relevance, in the order of selection.
 
-    The first is the most relevant one. Each next one maximizes `lambda_mult * relevance - (1 - lambda_mult) * (largest
-    similarity to one already selected)`; of equals, the first is selected.
+    The first is the most relevant one. Each next one maximizes
+    `lambda_mult * relevance - (1 - lambda_mult) * (largest similarity to one already selected)`; of equals, the first
+    is selected.
     Carbonell and Goldstein, "The Use of MMR", SIGIR 1998. Costs k times m similarities.
 
     Args:

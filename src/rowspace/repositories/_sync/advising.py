@@ -145,11 +145,11 @@ class IndexAdvisor:
         """Measure recall and latency over increasing settings, store the curve, and return it.
 
         The curve is stored in `Collection.index`, or for a model in the comment of its index, which only the index's
-        owner may set. From then on, searches use the smallest setting that reaches `recall`, and `nearest(...,
-        recall=0.95)` picks another point of the curve; for a model, other processes notice within a minute. If no
-        setting reaches the recall, the best one is stored, and `Tuning.advice` says so. Tune again after the number of
-        rows has doubled or the index was rebuilt. Costs, per query, one exact search, which is a pass over all rows,
-        and up to 14 index searches.
+        owner may set. From then on, searches use the smallest setting that reaches `recall`, and
+        `nearest(..., recall=0.95)` picks another point of the curve; for a model, other processes notice within a
+        minute. If no setting reaches the recall, the best one is stored, and `Tuning.advice` says so. Tune again after
+        the number of rows has doubled or the index was rebuilt. Costs, per query, one exact search, which is a pass
+        over all rows, and up to 14 index searches.
 
         Args:
             recall: the share of the true k nearest rows to find, above 0 and at most 1.

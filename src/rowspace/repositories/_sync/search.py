@@ -240,10 +240,10 @@ class SearchRepository(Generic[M]):
     ) -> list[Group[M]]:
         """Return the groups with the nearest rows, nearest first, and the nearest rows of each group.
 
-        Rows whose key is NULL, missing or JSON null belong to no group. Costs an index scan of about `4 * groups *
-        per_group` rows, at least 100; ten times that if it found too few groups; then a pass over every row that
-        matches. If a group has fewer than `per_group` rows among these, one more pass reads the rows of such groups; if
-        that happens often, an index on the grouping key pays off.
+        Rows whose key is NULL, missing or JSON null belong to no group. Costs an index scan of about
+        `4 * groups * per_group` rows, at least 100; ten times that if it found too few groups; then a pass over every
+        row that matches. If a group has fewer than `per_group` rows among these, one more pass reads the rows of such
+        groups; if that happens often, an index on the grouping key pays off.
 
         Args:
             query: a 1-d array-like of the column's dimension.
