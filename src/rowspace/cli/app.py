@@ -17,10 +17,10 @@ __all__ = ["app"]
 _EPILOG = """\b
 Exit codes:
   0    done
-  1    an error that the message explains: a bad line, an unknown collection
-  2    a command or an option that does not exist, or is used wrongly
+  1    an error that the message explains: an invalid line, an unknown collection
+  2    an unknown command or option, or wrong usage
   3    the database cannot be reached, or its tables are not up to date
-  130  stopped by Ctrl-C; other signals are 128 and their number
+  130  stopped by Ctrl-C; other signals: 128 plus their number
 
 Variables: ROWSPACE_DATABASE_URL, ROWSPACE_SCHEMA, ROWSPACE_COLLECTION,
 ROWSPACE_EMBEDDER (local, or module:attribute), and ROWSPACE_DATA_DIR, where
@@ -40,11 +40,11 @@ app.command()(demo.demo)
 app.command(short_help="Load documents from a file.")(ingest.ingest)
 app.command(short_help="Write a collection to a file.")(export.export)
 app.command()(search.search)
-app.command(short_help="Search, ask, map and load in a browser.")(ui.ui)
+app.command(short_help="Search, ask questions, plot and load in a browser.")(ui.ui)
 app.command(short_help="Serve documents and searches over HTTP.")(serve.serve)
-app.command(short_help="Embed a collection anew, by another embedder.")(reembed.reembed)
-app.command(short_help="Measure the recall of searches, and set it.")(index.tune)
-app.command(short_help="Look for what is wrong with the indexes.")(doctor.doctor)
+app.command(short_help="Embed a collection again, with another embedder.")(reembed.reembed)
+app.command(short_help="Measure the recall of searches, and set a target.")(index.tune)
+app.command(short_help="Check the indexes for problems.")(doctor.doctor)
 app.add_typer(collections.app, name="collections")
 app.add_typer(db.app, name="db")
 app.add_typer(index.app, name="index")

@@ -26,7 +26,7 @@ def collections(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """List the collections, or change one.
+    """List, create, rename and drop collections.
 
     \b
     Examples:
@@ -60,17 +60,17 @@ def create(
     name: _Name,
     *,
     dimension: Annotated[
-        int | None, typer.Option(min=1, max=16_000, help="Numbers in an embedding; by default those of the embedder.")
+        int | None, typer.Option(min=1, max=16_000, help="Length of an embedding; by default the embedder's.")
     ] = None,
     distance: Annotated[str, typer.Option(help="cosine, l2, inner_product or l1.")] = "cosine",
     index: Annotated[str, typer.Option(help="hnsw, ivfflat or none.")] = "hnsw",
     quantize: Annotated[
-        str | None, typer.Option(help="halfvec or bit: a smaller index, whose hits are ranked again by true distance.")
+        str | None, typer.Option(help="halfvec or bit: a smaller index, whose hits are re-ranked by the true distance.")
     ] = None,
     language: Annotated[str, typer.Option(help="The text-search configuration.")] = "simple",
     key: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY", help="A metadata key with an index of its own, for ranges of it; may be repeated."),
+        typer.Option(metavar="KEY", help="A metadata key with its own index, for filters by range; may be repeated."),
     ] = None,
 ) -> None:
     """Create a collection.
@@ -111,9 +111,9 @@ def _spec(index: str, distance: str, quantize: str | None) -> Any:
 
 @app.command()
 def rename(
-    context: typer.Context, name: _Name, new_name: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")]
+    context: typer.Context, name: _Name, new_name: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")]
 ) -> None:
-    """Give a collection another name.
+    """Rename a collection.
 
     \b
     Example:
@@ -129,7 +129,7 @@ def drop(
     context: typer.Context,
     name: _Name,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Drop a collection with all its documents.
 

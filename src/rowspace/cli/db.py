@@ -18,7 +18,7 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Migrate Rowspace's tables.")
 
-_Sql = Annotated[bool, typer.Option("--sql", help="Print the SQL, run nothing. Needs no database.")]
+_Sql = Annotated[bool, typer.Option("--sql", help="Print the SQL instead of running it. Needs no database.")]
 
 
 @app.command()
@@ -27,9 +27,9 @@ def upgrade(
     revision: Annotated[str, typer.Argument(help="A revision, or head.")] = "head",
     *,
     sql: _Sql = False,
-    wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Wait for the server to come up.")] = 0,
+    wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Wait for the server to start.")] = 0,
 ) -> None:
-    """Create the tables, or bring them up to date. Any number may run at once.
+    """Create the tables, or bring them up to date. May run several times at once.
 
     \b
     Examples:
@@ -57,9 +57,9 @@ def downgrade(
     revision: Annotated[str, typer.Argument(help="A revision, or base; with --sql a range such as 0001:base.")],
     *,
     sql: _Sql = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Take the tables back to a revision. Going back to base drops every document.
+    """Revert the tables to a revision. Reverting to base drops every document.
 
     \b
     Examples:

@@ -40,14 +40,14 @@ _EDITION = 1
 
 def demo(
     context: typer.Context,
-    collection: Annotated[str, typer.Option(metavar="NAME", help="The collection to make.")] = COLLECTION,
-    k: Annotated[int, typer.Option("--k", min=1, max=100, help="Hits for each question.")] = 5,
+    collection: Annotated[str, typer.Option(metavar="NAME", help="The collection to create.")] = COLLECTION,
+    k: Annotated[int, typer.Option("--k", min=1, max=100, help="Number of hits per question.")] = 5,
     limit: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
 ) -> None:
     """Search the documentation of Python itself.
 
-    Starts PostgreSQL, makes the tables, loads about 5,500 docstrings, builds the indexes and asks some questions.
-    The load is one transaction: interrupted, it leaves nothing behind. Later runs find the documents there.
+    Starts PostgreSQL, creates the tables, loads about 5,500 docstrings, builds the indexes and runs some searches. The
+    load is one transaction: if interrupted, it leaves nothing behind. Later runs reuse the documents.
 
     \b
     Examples:

@@ -23,14 +23,16 @@ def doctor(
     *,
     recall: Annotated[
         float | None,
-        typer.Option(min=0.01, max=1, metavar="SHARE", help="Measure the recall too, and want at least this."),
+        typer.Option(min=0.01, max=1, metavar="SHARE", help="Also measure the recall, and expect at least this."),
     ] = None,
-    queries: Annotated[int, typer.Option(min=1, metavar="N", help="Searches for the recall of a collection.")] = 20,
+    queries: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Number of searches per collection for the recall.")
+    ] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """Look for indexes that are INVALID, missing, by another distance, twice there or too big, and for old statistics.
+    """Check for INVALID, missing, duplicate, oversized or unused indexes, wrong distances and stale statistics.
 
-    The exit code is 0 where nothing is wrong, and 1 where a warning or an error was found.
+    The exit code is 1 if a warning or an error was found, else 0.
 
     \b
     Examples:

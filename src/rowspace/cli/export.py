@@ -29,20 +29,22 @@ __all__ = ["export"]
 
 def export(
     context: typer.Context,
-    collection: Annotated[str, typer.Argument(metavar="COLLECTION", help="What to export.")],
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; - for standard output.")],
+    collection: Annotated[str, typer.Argument(metavar="COLLECTION", help="The collection to export.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file to write; - for standard output.")],
     *,
     format_: Annotated[
-        str | None, typer.Option("--format", help="jsonl, csv, tsv, parquet or npy; by default the suffix.")
+        str | None, typer.Option("--format", help="jsonl, csv, tsv, parquet or npy; by default by suffix.")
     ] = None,
-    filter_: Annotated[str | None, typer.Option("--filter", metavar="JSON", help="Which documents.")] = None,
-    embeddings: Annotated[bool, typer.Option("--embeddings/--no-embeddings", help="With their vectors.")] = True,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", metavar="JSON", help="Only documents whose metadata matches.")
+    ] = None,
+    embeddings: Annotated[bool, typer.Option("--embeddings/--no-embeddings", help="Include the vectors.")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Write the documents of a collection to a file that `rowspace ingest` reads.
 
-    The file gets its name when it is complete. Memory does not grow with the documents. With .npy, one float32 matrix,
-    the documents of its rows go into an .ids.jsonl file beside it.
+    The file appears only when it is complete. Memory does not grow with the number of documents. A .npy file is one
+    float32 matrix; the documents of its rows are written to an .ids.jsonl file next to it.
 
     \b
     Examples:

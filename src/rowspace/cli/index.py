@@ -25,9 +25,11 @@ app = typer.Typer(
 )
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The collection.")]
-_Memory = Annotated[str | None, typer.Option(metavar="SIZE", help="Memory of the build, such as 1GB.")]
-_Workers = Annotated[int | None, typer.Option(min=0, max=1_024, metavar="N", help="Processes beside the leader.")]
-_Blocking = Annotated[bool, typer.Option("--block-writes", help="Build faster, while writers wait.")]
+_Memory = Annotated[str | None, typer.Option(metavar="SIZE", help="Memory for the build, such as 1GB.")]
+_Workers = Annotated[
+    int | None, typer.Option(min=0, max=1_024, metavar="N", help="Worker processes besides the leader.")
+]
+_Blocking = Annotated[bool, typer.Option("--block-writes", help="Build faster, but block writes.")]
 
 
 @app.command()
@@ -39,10 +41,10 @@ def build(
     workers: _Workers = None,
     block_writes: _Blocking = False,
     key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Make one on this metadata key, for filters by ranges of it.")
+        str | None, typer.Option(metavar="KEY", help="Build an index on this metadata key, for filters by range.")
     ] = None,
 ) -> None:
-    """Make the indexes of a collection that are missing or INVALID. Writers go on meanwhile.
+    """Build the indexes of a collection that are missing or INVALID. Writes continue meanwhile.
 
     \b
     Examples:
@@ -67,7 +69,7 @@ def reindex(
     workers: _Workers = None,
     block_writes: _Blocking = False,
 ) -> None:
-    """Build the vector index of a collection anew, beside the old one. Searches and writers go on meanwhile.
+    """Rebuild the vector index of a collection, next to the old one. Searches and writes continue meanwhile.
 
     \b
     Example:
@@ -88,9 +90,9 @@ def cluster(
     *,
     memory: _Memory = None,
 ) -> None:
-    """Put documents with the same value of a metadata key next to each other. Nobody reads or writes meanwhile.
+    """Store documents with the same value of a metadata key next to each other. Blocks reads and writes meanwhile.
 
-    Searches under a filter on the key read fewer pages from then on. All indexes are built anew.
+    Searches with a filter on the key then read fewer pages. All indexes are rebuilt.
 
     \b
     Example:
@@ -103,7 +105,7 @@ def cluster(
 
 @app.command()
 def repair(context: typer.Context, name: _Name, *, memory: _Memory = None) -> None:
-    """Build anew what a failed build left INVALID, and drop what a failed reindex left behind.
+    """Rebuild what a failed build left INVALID, and drop what a failed reindex left behind.
 
     \b
     Example:
@@ -121,7 +123,7 @@ def status(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """Print the indexes: whether they are valid, how big, and how often they were used.
+    """Print the indexes: whether they are valid, their size, and how often they were used.
 
     \b
     Examples:
@@ -146,10 +148,10 @@ def drop(
     context: typer.Context,
     name: _Name,
     *,
-    key: Annotated[str | None, typer.Option(metavar="KEY", help="Drop that on this metadata key in its place.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    key: Annotated[str | None, typer.Option(metavar="KEY", help="Drop the index on this metadata key instead.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Drop the vector index of a collection. Its searches are exact from then on.
+    """Drop the vector index of a collection. Its searches are then exact.
 
     \b
     Examples:
@@ -170,15 +172,17 @@ def tune(
     context: typer.Context,
     name: _Name,
     *,
-    recall: Annotated[float, typer.Option(min=0.01, max=1, metavar="SHARE", help="The share to be found.")] = 0.98,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, max=1_000, metavar="N", help="Hits of each search.")] = 10,
-    queries: Annotated[int, typer.Option(min=1, metavar="N", help="Stored documents to search by.")] = 100,
+    recall: Annotated[
+        float, typer.Option(min=0.01, max=1, metavar="SHARE", help="The share of the true hits to find.")
+    ] = 0.98,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, max=1_000, metavar="N", help="Number of hits per search.")] = 10,
+    queries: Annotated[int, typer.Option(min=1, metavar="N", help="Number of stored documents to search by.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure the recall of a collection's searches, and keep the smallest setting that reaches a target.
+    """Measure the recall of a collection's searches, and store the smallest setting that reaches a target.
 
-    Costs an exact search for each query. Searches use the setting from then on. The exit code is 1 where no setting
-    reaches the target; the best one is kept.
+    Costs an exact search per query. Later searches use the setting. If no setting reaches the target, the best one is
+    stored, and the exit code is 1.
 
     \b
     Examples:

@@ -32,7 +32,8 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
     file: Annotated[str, typer.Argument(metavar="FILE", help=FILE)],
     *,
     collection: Annotated[
-        str | None, typer.Option("--collection", "-c", metavar="NAME", help="Where to; it is created if missing.")
+        str | None,
+        typer.Option("--collection", "-c", metavar="NAME", help="The collection to load into; created if missing."),
     ] = None,
     format_: Annotated[str | None, _option("format")] = None,
     content: Annotated[str, _option("content")] = "content",
@@ -50,12 +51,12 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
 ) -> None:
     """Load documents from JSON Lines, CSV, Parquet or a NumPy matrix.
 
-    A document whose id is there is updated; a text that is there already is not embedded again. Fields that are not
-    named become metadata. A row that cannot be stored stops the load with its number, and nothing is written; with
-    --rejects it goes to a file instead, as a JSON object of line, reason and row.
+    A document whose id exists is updated; a text that is stored already is not embedded again. All other fields become
+    metadata. A row that cannot be stored stops the load with its number, and nothing is written; with --rejects, it is
+    written to a file as a JSON object with line, reason and row.
 
-    With --resume, given from the beginning, a load that was interrupted goes on when the command is given again; a
-    file whose loaded part has changed since is refused.
+    With --resume, given from the start, running the command again continues an interrupted load; a file whose loaded
+    part has changed is refused.
 
     \b
     Examples:

@@ -20,17 +20,17 @@ def reembed(
     *,
     embedder: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="local, or module:attribute; by default the variable ROWSPACE_EMBEDDER."),
+        typer.Option(metavar="NAME", help="local, or module:attribute; by default ROWSPACE_EMBEDDER."),
     ] = None,
-    index: Annotated[str, typer.Option(help="hnsw, ivfflat, none, or same as before.")] = "same",
-    processes: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that embed.")] = 1,
-    abandon: Annotated[bool, typer.Option("--abandon", help="Drop what one that was begun has made.")] = False,
+    index: Annotated[str, typer.Option(help="hnsw, ivfflat or none; same keeps the index.")] = "same",
+    processes: Annotated[int, typer.Option(min=1, metavar="N", help="Number of embedding processes.")] = 1,
+    abandon: Annotated[bool, typer.Option("--abandon", help="Drop what an unfinished run has created.")] = False,
 ) -> None:
-    """Embed the documents of a collection anew, by another embedder. Searches and writers go on meanwhile.
+    """Embed the documents of a collection again, with another embedder. Searches and writes continue meanwhile.
 
-    The dimension is the embedder's. The new embeddings are made beside the old ones and swapped at the end. An
-    interrupted one goes on where it stopped when the command is given again. Afterwards, ROWSPACE_EMBEDDER tells the
-    other commands which embedder to use.
+    The dimension is the embedder's. The new embeddings are stored next to the old ones and swapped at the end. After an
+    interruption, run the command again to continue. Afterwards, set ROWSPACE_EMBEDDER so that other commands use the
+    new embedder.
 
     \b
     Examples:

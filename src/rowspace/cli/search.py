@@ -32,33 +32,39 @@ _MEASURES = {
 
 def search(  # noqa: PLR0913 -- each is an option of the command
     context: typer.Context,
-    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="What to look for.")] = None,
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="The text to search for.")] = None,
     *,
-    collection: Annotated[str | None, typer.Option("--collection", "-c", metavar="NAME", help="Where to look.")] = None,
-    filter_: Annotated[
-        str | None, typer.Option("--filter", "-f", metavar="JSON", help="Only documents whose metadata match.")
+    collection: Annotated[
+        str | None, typer.Option("--collection", "-c", metavar="NAME", help="The collection to search.")
     ] = None,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, max=10_000, metavar="N", help="Hits wanted.")] = 10,
-    max_distance: Annotated[float | None, typer.Option(metavar="X", help="Leave out what is farther.")] = None,
-    min_similarity: Annotated[float | None, typer.Option(metavar="X", help="Leave out what is less similar.")] = None,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", "-f", metavar="JSON", help="Only documents whose metadata matches.")
+    ] = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, max=10_000, metavar="N", help="Number of hits.")] = 10,
+    max_distance: Annotated[
+        float | None, typer.Option(metavar="X", help="Leave out documents that are farther.")
+    ] = None,
+    min_similarity: Annotated[
+        float | None, typer.Option(metavar="X", help="Leave out documents that are less similar.")
+    ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare with every document, without the index.")] = False,
     ef_search: Annotated[
         int | None, typer.Option(min=1, max=1_000, metavar="N", help="pgvector's hnsw.ef_search.")
     ] = None,
     recall: Annotated[
-        float | None, typer.Option(metavar="X", help="Share of the true hits to find, where `rowspace tune` ran.")
+        float | None, typer.Option(metavar="X", help="Share of the true hits to find; requires `rowspace tune`.")
     ] = None,
     mode: Annotated[
         str,
-        typer.Option(metavar="MODE", help="vector: by meaning; mmr: varied; text: by keyword; hybrid: both."),
+        typer.Option(metavar="MODE", help="vector: by meaning; mmr: diverse; text: by keyword; hybrid: both."),
     ] = "vector",
-    vector: Annotated[str | None, typer.Option(metavar="JSON", help="A vector in place of the embedded text.")] = None,
+    vector: Annotated[str | None, typer.Option(metavar="JSON", help="A vector instead of the embedded text.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
-    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL, do not search.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL instead of searching.")] = False,
 ) -> None:
     """Print the documents nearest to a text.
 
-    Nearest first: as a table on a terminal, as tab-separated lines into a pipe or a file.
+    Nearest first: a table on a terminal, tab-separated lines into a pipe or a file.
 
     \b
     Examples:

@@ -48,23 +48,19 @@ class LogLevel(Enum):
 def serve(
     context: typer.Context,
     *,
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, metavar="N", help="The port; 0 takes a free one.")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Processes that serve.")] = 1,
-    embedder: Annotated[
-        str | None, typer.Option(metavar="NAME", help="local, none, or package.module:name of one.")
-    ] = None,
-    migrate: Annotated[
-        bool, typer.Option("--migrate", help="Bring the database to the newest migration first.")
-    ] = False,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, metavar="N", help="The port; 0 chooses a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Number of server processes.")] = 1,
+    embedder: Annotated[str | None, typer.Option(metavar="NAME", help="local, none, or package.module:name.")] = None,
+    migrate: Annotated[bool, typer.Option("--migrate", help="Run the migrations first.")] = False,
     log_level: Annotated[
         LogLevel, typer.Option(metavar="LEVEL", help="critical, error, warning, info or debug.")
     ] = LogLevel.INFO,
 ) -> None:
-    """Serve collections, documents and searches over HTTP, with their description at /docs.
+    """Serve collections, documents and searches over HTTP, with documentation at /docs.
 
-    Stops after the requests at hand on Ctrl-C or SIGTERM. The embedded server is migrated by itself. API keys, limits
-    and the rest are variables, see the documentation's "REST contract".
+    On Ctrl-C or SIGTERM, finishes current requests and stops. The embedded server is migrated automatically. API keys,
+    limits and other settings are environment variables; see "REST contract" in the documentation.
 
     \b
     Examples:

@@ -28,19 +28,20 @@ class Option:
 
 #: By name, with a dash for each underscore on the command line.
 OPTIONS: Mapping[str, Option] = {
-    "format": Option("jsonl, csv, tsv, parquet or npy; by default the suffix.", "FORMAT"),
+    "format": Option("jsonl, csv, tsv, parquet or npy; by default by suffix.", "FORMAT"),
     "content": Option("The field with the text.", "FIELD", "content"),
-    "id": Option("The field with the id; by default id, if any.", "FIELD"),
-    "embedding": Option("The field with the vector; by default the text is embedded.", "FIELD"),
+    "id": Option("The field with the id; by default id, if there is one.", "FIELD"),
+    "embedding": Option("The field with the vector; by default, the text is embedded.", "FIELD"),
     "ids": Option(
-        "For .npy: its documents as .jsonl, or one id a line; by default the .ids.jsonl file beside it.", "FILE"
+        "For .npy: a .jsonl file with the documents, or one id per line; by default the .ids.jsonl file next to it.",
+        "FILE",
     ),
-    "delimiter": Option("CSV: what is between the cells, such as ';' or tab; by default a comma.", "CHARACTER"),
-    "detect_types": Option("CSV: read numbers, true and false; leave empty cells out."),
-    "strip_nul": Option("Leave NUL bytes out."),
-    "commit_batches": Option("Commit as it goes, so that an interruption loses little."),
-    "resume": Option("Commit as it goes, and go on where an interrupted load stopped."),
-    "no_indexes": Option("Leave the indexes of a new collection to `rowspace index build`."),
-    "rejects": Option("Write bad rows here, with the reason, and go on.", "REJECTS"),
-    "processes": Option("Processes that embed.", "N", 1),
+    "delimiter": Option("CSV: the delimiter, such as ';' or tab; by default a comma.", "CHARACTER"),
+    "detect_types": Option("CSV: convert numbers, true and false; skip empty cells."),
+    "strip_nul": Option("Remove NUL bytes."),
+    "commit_batches": Option("Commit each batch, so that an interruption loses little."),
+    "resume": Option("Commit each batch, and continue an interrupted load."),
+    "no_indexes": Option("Do not build the indexes of a new collection; use `rowspace index build`."),
+    "rejects": Option("Write invalid rows here, with the reason, and continue.", "REJECTS"),
+    "processes": Option("Number of embedding processes.", "N", 1),
 }
