@@ -135,13 +135,15 @@ def _filtered(
     times = interleave(variants, turns, warmup=2, run=RUN)
     pairs = [(filtered(turn), filtered(turn, exact=True)) for turn in range(100)]
     recall = sum(len({*hits} & {*exact}) / len(exact) for hits, exact in pairs) / len(pairs)
-    yield Measure("filter", f"rows of {K}, fewest, at {case.name}", min(len(hits) for hits, _ in pairs), at_least=K)
+    yield Measure(
+        "filter", f"rows returned of {K}, fewest, at {case.name}", min(len(hits) for hits, _ in pairs), at_least=K
+    )
     yield Measure("filter", f"recall@{K} at {case.name}", recall, at_least=0.98)
     ratio = times.ratio("filtered", "raw unfiltered")
     yield Measure("filter", f"time at {case.name}", ratio, at_most=case.at_most, detail=times.milliseconds(*variants))
     if "raw filtered" in variants:
         by_hand = times.ratio("raw filtered", "raw unfiltered")
-        yield Measure("filter", f"the same by raw psycopg at {case.name}", by_hand)
+        yield Measure("filter", f"the same with raw psycopg at {case.name}", by_hand)
 
 
 def _batch(search: SearchRepository[Any], documents: DocumentRepository, filled: Filled, turns: int) -> Measure:
@@ -153,7 +155,11 @@ def _batch(search: SearchRepository[Any], documents: DocumentRepository, filled:
     times = interleave(variants, turns, warmup=3)
     throughput = times.ratio("one by one", "nearest_many")
     return Measure(
-        "batch", f"throughput of {BATCH} queries", throughput, at_least=1.5, detail=times.milliseconds(*variants)
+        "batch",
+        f"throughput of nearest_many, {BATCH} queries",
+        throughput,
+        at_least=1.5,
+        detail=times.milliseconds(*variants),
     )
 
 
@@ -182,7 +188,7 @@ def _hybrid(hybrid: HybridRepository[Any], connection: psycopg.Connection[Any], 
 
     times = interleave({"halves": halves, "hybrid": both}, turns, warmup=2, run=RUN)
     return Measure(
-        "hybrid", "time of both by that of its halves", times.ratio("hybrid", "halves"), at_most=1.5,
+        "hybrid", "hybrid, time relative to its halves", times.ratio("hybrid", "halves"), at_most=1.5,
         detail=times.milliseconds("halves", "hybrid"),
     )  # fmt: skip
 

@@ -44,12 +44,12 @@ def measure_load(database: Database, corpus: Corpus, dimension: int, turns: int)
     scale = len(corpus.texts) / orm_rows
     return [
         Measure(
-            "load", f"rate, by that of COPY, {dimension}-d", times.ratio("COPY", "upsert"), at_least=0.8, detail=detail
+            "load", f"rate relative to COPY, {dimension}-d", times.ratio("COPY", "upsert"), at_least=0.8, detail=detail
         ),
-        Measure("load", f"rate, by that of the ORM, {dimension}-d", times.ratio("ORM", "upsert") * scale, at_least=15),
+        Measure("load", f"rate relative to the ORM, {dimension}-d", times.ratio("ORM", "upsert") * scale, at_least=15),
         Measure(
             "load",
-            f"{FEW} rows, time by that of SQLAlchemy's, {dimension}-d",
+            f"{FEW} rows, time relative to SQLAlchemy, {dimension}-d",
             few.ratio("upsert", "by hand"),
             detail=few.milliseconds("by hand", "upsert"),
         ),

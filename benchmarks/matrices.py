@@ -40,14 +40,14 @@ def measure_matrix(database: Database, filled: Filled, turns: int) -> list[Measu
     return [
         Measure(
             "matrix",
-            f"rate, by that of draining COPY, {name}",
+            f"rate relative to draining COPY, {name}",
             times.ratio("drain", "read"),
             at_least=0.8,
             detail=times.milliseconds("drain", "read"),
         ),
         Measure(
             "matrix",
-            f"rate, by that of pandas, {name}",
+            f"rate relative to pandas, {name}",
             frames.ratio("pandas", "read"),
             at_least=30,
             detail=frames.milliseconds("pandas", "read"),

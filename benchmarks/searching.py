@@ -74,7 +74,7 @@ def measure_search(database: Database, filled: Filled, turns: int) -> list[Measu
             times = interleave(variants, turns, warmup=2, run=RUN)
             name, detail = f"{type(repository).__name__}, {filled.dimension}-d", times.milliseconds("raw", "nearest")
             measures.append(Measure("search", name, times.ratio("nearest", "raw"), at_most=1.2, detail=detail))
-            name, detail = f"the same by SQLAlchemy alone, {filled.dimension}-d", times.milliseconds("statement")
+            name, detail = f"the same with SQLAlchemy alone, {filled.dimension}-d", times.milliseconds("statement")
             measures.append(Measure("search", name, times.ratio("statement", "raw"), detail=detail))
     return measures
 
@@ -108,7 +108,7 @@ def measure_filter(database: Database, filled: Filled, turns: int) -> list[Measu
     recall = sum(len({*hits} & {*exact}) / len(exact) for hits, exact in found) / len(found)
     dimension = f"{filled.dimension}-d"
     return [
-        Measure("filter", f"rows of {K}, fewest, {dimension}", fewest, at_least=K),
+        Measure("filter", f"rows returned of {K}, fewest, {dimension}", fewest, at_least=K),
         Measure("filter", f"recall@{K}, {dimension}", recall, at_least=0.98),
         Measure(
             "filter",
