@@ -25,13 +25,13 @@ _MAX_TARGET = 8_160
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """The partition of one collection and the statements that make, index and drop it.
+    """The partition of one collection, and the statements that create, index and drop it.
 
     Args:
         collection_id: the collection's id.
-        dimension: numbers in an embedding.
+        dimension: length of an embedding.
         schema: the schema of `documents`, or None for the search path's.
-        suffix: what follows the name of the table, where it is to take a partition's place later on.
+        suffix: a suffix of the table's name, for a table that will replace a partition later.
     """
 
     collection_id: int
@@ -55,10 +55,10 @@ class Partition:
         return f"pk_{self.name}"
 
     def create(self) -> list[str]:
-        """Return the statements that make the partition: built apart and then attached.
+        """Return the statements that create the partition: it is built as a table, then attached.
 
-        `CREATE TABLE ... PARTITION OF` would lock every other collection out meanwhile (PostgreSQL's manual,
-        section "Declarative Partitioning").
+        `CREATE TABLE ... PARTITION OF` would lock all other collections meanwhile (PostgreSQL manual, "Declarative
+        Partitioning").
         """
         return [*self.build(), self.attach()]
 
@@ -68,7 +68,7 @@ class Partition:
         return f"ALTER TABLE {parent} ATTACH PARTITION {self.qualified} FOR VALUES IN ({self.collection_id:d})"
 
     def build(self) -> list[str]:
-        """Return the statements that make the table, apart from `documents`."""
+        """Return the statements that create the table, not yet attached to `documents`."""
         parent, table = self._in_schema("documents"), self.qualified
         parts = (
             f"LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE",
@@ -86,9 +86,9 @@ class Partition:
     def _store_inline(self, table: str) -> list[str]:
         """Return the statements that keep vectors in the row itself, for every dimension that an index can hold.
 
-        PostgreSQL moves a vector of 500 dimensions or more out of the row. The planner does not count what it costs
-        to fetch it from there, and so compares every row of a small collection where the index takes a hundredth of the
-        time (pgvector's README, "Performance"). `main` never refuses a row: what does not fit in a page moves out.
+        PostgreSQL moves a vector of 500 or more dimensions out of the row. The planner ignores the cost of fetching it,
+        and therefore compares every row of a small collection although the index takes a hundredth of the time
+        (pgvector's README, "Performance"). `main` never refuses a row: values that do not fit in a page still move out.
         """
         if self.dimension > MAX_INDEXED["vector"]:
             return []
@@ -99,11 +99,11 @@ class Partition:
         ]
 
     def guard(self) -> str:
-        """Return the statement that closes the table to who names it, but for its owner: it has no policies itself."""
+        """Return the statement that denies all but the owner direct access to the table, which has no policies."""
         return f"ALTER TABLE {self.qualified} ENABLE ROW LEVEL SECURITY"
 
     def hold(self) -> str:
-        """Return the statement, one of PL/pgSQL, that keeps the collection's row from everybody else."""
+        """Return the PL/pgSQL statement that locks the collection's row."""
         return f"PERFORM FROM {self._in_schema('collections')} WHERE id = {self.collection_id:d} FOR UPDATE"
 
     def drop(self) -> str:
@@ -111,7 +111,7 @@ class Partition:
         return f"DROP TABLE IF EXISTS {self.qualified}"
 
     def indexes(self, spec: Spec | None, language: str, keys: Sequence[str] = ()) -> list[PlannedIndex]:
-        """Return the secondary indexes: on the metadata, on the text, on keys, and with a specification on the vectors.
+        """Return the secondary indexes: on metadata, text and keys, and on the vectors if there is a specification.
 
         Raises:
             InvalidFilter: a key is malformed.
@@ -133,9 +133,9 @@ class Partition:
         return PlannedIndex(f"ix_{self.name}_{suffix}", self.name, definition, self.schema)
 
     def create_indexes(self, spec: Spec | None, language: str, keys: Sequence[str] = ()) -> list[str]:
-        """Return the statements that make the secondary indexes, those that are there already left alone.
+        """Return the statements that create the secondary indexes, unless they exist.
 
-        Best run after the rows are there: an HNSW index is built several times faster than it is filled row by row.
+        Run them after loading the rows: building an HNSW index is several times faster than filling it row by row.
         """
         return [index.create(if_not_exists=True) for index in self.indexes(spec, language, keys)]
 

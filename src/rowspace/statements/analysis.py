@@ -1,4 +1,4 @@
-"""Statements that measure rows rather than find them: no limit, and so no vector index."""
+"""Statements that measure all rows instead of finding some: without a limit, and hence without a vector index."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def keys(target: Target[Any], where: Where = ()) -> Select[Any]:
 
 
 def distances(target: Target[Any], where: Where = ()) -> Select[Any]:
-    """Select key and distance of each row to the parameter `rowspace_query`, in no order.
+    """Select key and distance of each row to the parameter `rowspace_query`, in no particular order.
 
     Costs a pass over the rows that match.
     """
@@ -29,9 +29,9 @@ def distances(target: Target[Any], where: Where = ()) -> Select[Any]:
 
 
 def statistics(target: Target[Any], key: Key, where: Where = ()) -> Select[Any]:
-    """Select each value of a key: rows, their mean vector, and the mean and the largest of their distances to it.
+    """Select for each value of a key the number of rows, their mean vector, and their mean and largest distance to it.
 
-    Rows without a value are left out. The largest category first. Costs two passes over the rows that match.
+    Rows without a value are left out. Largest category first. Costs two passes over the rows that match.
     """
     # A mean is a vector of its own: halfvec's would have lost its last digits.
     vector = cast(target.expression, Vector(target.type.dimension))

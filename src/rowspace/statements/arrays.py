@@ -1,6 +1,6 @@
-"""Several vectors as one parameter: an array of the column's type, in binary where the driver can.
+"""Several vectors as one parameter: an array of the column's type, in binary if the driver supports it.
 
-One parameter, however many vectors: the statement stays the same, is compiled once and prepared once.
+However many vectors there are, the statement is the same, so that it is compiled and prepared once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BIT_OID = 1560
 
 
 class VectorArray(UserDefinedType[Sequence[Any]]):
-    """`vector(n)[]`, and the same for the other vector types. For parameters only."""
+    """`vector(n)[]`, and the equivalents for the other vector types; only for parameters."""
 
     cache_ok = True
 

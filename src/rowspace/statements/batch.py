@@ -1,8 +1,8 @@
-"""Statements that search for several queries at once: one index scan a query, one statement for all.
+"""Statements that search for several queries at once: one index scan per query, in a single statement.
 
-The queries are a small table, `rowspace_queries(position, query)`, joined to the search by LATERAL: the planner sees
-`ORDER BY column <operator> queries.query LIMIT k`, which an HNSW or IVFFlat index serves once for each row. It is
-planned once, whereas a UNION ALL of as many searches is planned as many times.
+The queries are a small table, `rowspace_queries(position, query)`, joined to the search by LATERAL. The planner sees
+`ORDER BY column <operator> queries.query LIMIT k`, which an HNSW or IVFFlat index serves for each row of it. The search
+is planned once; a UNION ALL would plan each search separately.
 """
 
 from __future__ import annotations
@@ -81,9 +81,10 @@ def nearest_many(
 ) -> Select[int, M, float]:
     """Select position, row and distance of the k nearest rows to each query, by position and distance.
 
-    Positions count from 1; a query without a hit has no row. The parameter `rowspace_queries` is a sequence of vectors.
-    Costs one index scan a query; with `exact` one pass over every row that matches a query. With `found_once` the rows
-    that match are found once, and their vectors kept and compared with each query: exact, for rows that are few.
+    Positions start at 1; a query without hits has no row. The parameter `rowspace_queries` is a sequence of vectors.
+    Costs one index scan per query; with `exact`, one pass per query over the rows that match. With `found_once`, the
+    matching rows are found once, and their vectors are kept and compared with each query: exact, and suitable if they
+    are few.
     """
     if found_once:
         return _hits_among(_given(target), target, shape, where)
@@ -91,7 +92,7 @@ def nearest_many(
 
 
 def nearest_keys(target: Target[Any], shape: Nearest, where: Where, *, found_once: bool) -> Select[Any]:
-    """Select the same as `nearest_many` with the columns of `key_columns` in place of the row."""
+    """Select the same as `nearest_many`, with the columns of `key_columns` instead of the row."""
     queries = _given(target)
     if found_once:
         inner = _nearest_among(queries, target, shape, where).lateral("rowspace_hits")
@@ -111,10 +112,10 @@ def nearest_keys(target: Target[Any], shape: Nearest, where: Where, *, found_onc
 def similar_to(
     target: Target[M], shape: Nearest, where: Where = (), *, found_once: bool = False
 ) -> Select[int, M, float]:
-    """Select 1, row and distance of the k nearest rows to a row that is there, without it, nearest first.
+    """Select 1, row and distance of the k rows nearest to a stored row, without that row, nearest first.
 
-    The parameters are those of `key_parameters`. The embedding stays in the server.
-    Costs one row by its primary key and one index scan; with `found_once` all rows that match, as in `nearest_many`.
+    The parameters are those of `key_parameters`. The embedding stays on the server. Costs one row by its primary key
+    and one index scan; with `found_once`, all rows that match, as in `nearest_many`.
     """
     if found_once:
         return _hits_among(_stored(target), target, shape, [*where, not_(_is_key(target, target.model))])
@@ -122,9 +123,10 @@ def similar_to(
 
 
 def count_many(target: Target[Any], shape: Nearest, where: Where = (), *, stored: bool) -> Select[int, int]:
-    """Select position and number of the rows that the scan of each query gave, before the maximum distance.
+    """Select position and number of rows of the scan of each query, before the maximum distance is applied.
 
-    Fewer than k means that the scan gave up, not the range. With `stored` for `similar_to`, else for `nearest_many`.
+    Fewer than k rows mean that the scan ended early, and not because of the range. With `stored`, this is for
+    `similar_to`, else for `nearest_many`.
     """
     queries = _stored(target) if stored else _given(target)
     itself = [not_(_is_key(target, target.model))] if stored else []
@@ -137,21 +139,21 @@ def count_many(target: Target[Any], shape: Nearest, where: Where = (), *, stored
 
 
 def are_up_to(target: Target[Any], most: ColumnElement[int], where: Where) -> Select[bool]:
-    """Select whether no more rows match than `most`; costs no more than finding one more than so many."""
+    """Select whether at most `most` rows match; costs finding at most one more than that."""
     rows: Any = select(literal_column("1")).select_from(target.model).where(*target.under(where))
     return select(func.count() <= most).select_from(rows.limit(most + literal_column("1")).subquery())
 
 
 def worth_comparing(table: str, k: int, dimension: int | None) -> ColumnElement[int]:
-    """Return how many rows that match are compared with a query as fast as a walk of the vector index finds k of them.
+    """Return the number of matching rows up to which comparing all of them is as fast as walking the vector index.
 
-    The walk comes by one that matches among `rows / matching`. So where both take the same time, the square of
-    `matching` is `_DEARER * k * rows`. They are no more than may be kept.
+    A walk finds one matching row among `rows / matching`. Both take the same time if the square of `matching` is
+    `_DEARER * k * rows`. The result is limited by the memory for their vectors.
 
     Args:
-        table: its quoted name; it has the rows that it had when it was last analysed.
-        k: rows wanted for each query.
-        dimension: numbers in a vector, where that is known.
+        table: its quoted name; its number of rows is that of the last ANALYZE.
+        k: number of rows per query.
+        dimension: length of a vector, if known.
     """
     known = sql_table("pg_class", column("oid"), column("reltuples", Float), schema="pg_catalog")
     rows = select(known.c.reltuples).where(known.c.oid == func.to_regclass(bindparam(None, table, type_=Text())))
@@ -238,7 +240,7 @@ def _hits_among(queries: FromClause, target: Target[M], shape: Nearest, where: W
 
 
 def _nearest_among(queries: FromClause, target: Target[Any], shape: Nearest, where: Where) -> Select[Any]:
-    """Select keys and distance of the k nearest, among rows that a WITH query finds once for all queries."""
+    """Select keys and distances of the k nearest among rows that a WITH query finds once for all queries."""
     keys = [getattr(target.model, name).label(_KEY + name) for name in _all_key_names(target)]
     rows: Any = (
         select(*keys, target.expression.label(_VECTOR))

@@ -1,4 +1,4 @@
-"""Statements that summarise a key: a metadata key or a column."""
+"""Statements that summarize a key: a metadata key or a column."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Key:
 
     @property
     def column(self) -> Column[Any]:
-        """The column that the key is, or is in."""
+        """The column of the key, or the metadata column that contains it."""
         found: Column[Any] = inspect(self.model).columns[self.attribute]
         return found
 
@@ -79,14 +79,14 @@ class Key:
         return bool(self.path) or getattr(self.column, "nullable", True)
 
     def present(self) -> ColumnElement[Any]:
-        """Return the value of a row, NULL also where it is null in JSON."""
+        """Return the value of a row; NULL also for JSON null."""
         return func.nullif(self.expression, _NULL, type_=JSONB()) if self.is_json else self.expression
 
     def in_order(self, value: ColumnElement[Any], *, descending: bool = False) -> tuple[ColumnElement[Any], ...]:
-        """Return what values of the key are ordered by, which is never NULL where the value is not.
+        """Return the expressions that order the values of the key, which are not NULL unless the value is.
 
-        Values of metadata are ordered by type: numbers, texts by code points, as filters compare them. In both
-        directions booleans, arrays and objects come after these, in the order of jsonb, and null after all.
+        Metadata values are ordered by type: numbers, then texts by code points, as filters compare them. In both
+        directions, booleans, arrays and objects follow in the order of jsonb, and null comes last.
         """
         if not self.path:
             # An hstore can be sorted, but has no `>`.
@@ -105,10 +105,10 @@ def _place(number: int) -> ColumnElement[int]:
 
 
 def _values(target: Target[Any], key: Key, where: Where) -> Select[Any] | CompoundSelect[Any]:
-    """Select the values of a key, an array's elements in place of it, but no null, and how many rows each stands for.
+    """Select the values of a key without null, or the elements of arrays, and the number of rows of each.
 
-    An element comes once for each of the different arrays that it is in. These are found first, and only they are taken
-    apart: it costs ten times as much as to count a value.
+    An element is returned once for each distinct array that contains it. The distinct arrays are found first, and only
+    these are unpacked, since unpacking costs ten times as much as counting a value.
     """
     # Of a container the elements are wanted, which a TypeDecorator over it knows nothing of.
     type_ = stored_type(key.expression.type)
@@ -131,7 +131,7 @@ def _values(target: Target[Any], key: Key, where: Where) -> Select[Any] | Compou
 
 
 def _elements(found: CTE, key: Key, each: ColumnElement[Any]) -> Select[Any]:
-    """Select the elements of arrays but no null, and how many rows each of the arrays stands for."""
+    """Select the elements of arrays without null, and the number of rows of each array."""
     element = select(each.label("value")).distinct().correlate(found).lateral("rowspace_elements")
     value = element.c.value
     null = value == _NULL if key.is_json else value.is_(None)
@@ -139,7 +139,7 @@ def _elements(found: CTE, key: Key, each: ColumnElement[Any]) -> Select[Any]:
 
 
 def facet(target: Target[Any], key: Key, limit: int, where: Where = ()) -> Select[Any]:
-    """Select the commonest values of a key and how many rows have each; values as common as each other in order.
+    """Select the most common values of a key and the number of rows that have each; ties in the order of the values.
 
     Costs a pass over the rows that match.
     """
@@ -155,7 +155,7 @@ def facet(target: Target[Any], key: Key, limit: int, where: Where = ()) -> Selec
 
 
 def distinct(target: Target[Any], key: Key, limit: int, where: Where = ()) -> Select[Any]:
-    """Select the different values of a key in ascending order; costs a pass over the rows that match."""
+    """Select the distinct values of a key in ascending order; costs a pass over the rows that match."""
     values = _values(target, key, where).subquery("rowspace_values")
     # Not DISTINCT, which has to order by what it selects: of a vector that is how it travels.
     order = key.in_order(values.c.value)
@@ -163,7 +163,7 @@ def distinct(target: Target[Any], key: Key, limit: int, where: Where = ()) -> Se
 
 
 def stats(target: Target[Any], key: Key, where: Where = ()) -> Select[Any]:
-    """Select what `rowspace.results.Stats` has of a key; costs two passes over the rows that match."""
+    """Select the `rowspace.results.Stats` of a key; costs two passes over the rows that match."""
     values = _values(target, key, where).subquery("rowspace_values")
     different = select(values.c.value).distinct().cte("rowspace_distinct")
     value = different.c.value
@@ -177,5 +177,5 @@ def stats(target: Target[Any], key: Key, where: Where = ()) -> Select[Any]:
 
 
 def is_used(key: Key) -> Select[Any]:
-    """Select whether any row has a value of a key, NULL where there are no rows; costs a pass over them."""
+    """Select whether any row has a value of a key, NULL if there are no rows; costs a pass over them."""
     return select(func.bool_or(key.present().is_not(None)))

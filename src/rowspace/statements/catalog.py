@@ -1,4 +1,4 @@
-"""What PostgreSQL's catalogs and statistics say about indexes, as statements and as plain facts.
+"""PostgreSQL's catalogs and statistics about indexes, as statements and as plain facts.
 
 Sources: PostgreSQL's manual, "pg_index", "pg_stat_all_indexes" and "CREATE INDEX Progress Reporting".
 """
@@ -147,7 +147,7 @@ class IndexFact:
 
     @property
     def shape(self) -> Shape:
-        """What decides which searches it serves."""
+        """The properties that decide which searches it serves."""
         options = dict(option.split("=", 1) for option in self.options)
         cast = cast_of(self.definition) if self.method != "btree" else None
         return Shape(self.method, self.opclass, cast, options, self.partial)
@@ -160,7 +160,7 @@ class IndexFact:
         return "building" if self.is_building else "invalid"
 
     def status(self, wanted: PlannedIndex | None) -> IndexStatus:
-        """Return the status beside what is wanted."""
+        """Return the status, compared with the declared index."""
         return IndexStatus(
             name=self.name,
             table=self.table,
@@ -179,26 +179,26 @@ class IndexFact:
 def index_facts(table: str, schema: str | None) -> TextualSelect:
     """Select the facts of every index of a table and of its partitions.
 
-    Costs a look into the catalogs and the size of each index's file.
+    Costs a catalog query and the size of each index file.
     """
     return _select(_OF_TABLE).bindparams(table_name=table, schema=schema)
 
 
 def build_lock(table: str, schema: str | None) -> TextualSelect:
-    """Select whether the connection is from now on the only one that builds and drops indexes of a table.
+    """Select whether the connection obtained the lock for building and dropping indexes of a table.
 
-    Two CREATE INDEX CONCURRENTLY on one table are a deadlock, and so is to wait for the other in a statement: a build
-    waits for every statement that began before it. `BUILD_UNLOCK` lets go of the lock, and so does the
-    end of the connection.
+    Two CREATE INDEX CONCURRENTLY on one table deadlock, and so would waiting for the other in a statement, since a
+    build waits for every statement that began before it. `BUILD_UNLOCK`, or the end of the connection, releases the
+    lock.
     """
     return _try("pg_try_advisory_lock", table, schema)
 
 
 def keeps_builders_off(table: str, schema: str | None) -> TextualSelect:
-    """Select whether nobody has the `build_lock` of a table; nobody gets it then until this transaction ends.
+    """Select whether nobody holds the `build_lock` of a table; if so, nobody can get it until this transaction ends.
 
-    For who will create an index in a transaction that has read or written the table: CREATE INDEX CONCURRENTLY waits
-    for that transaction, and that for the build.
+    Use it before creating an index in a transaction that has read or written the table: CREATE INDEX CONCURRENTLY would
+    wait for that transaction, and the transaction for the build.
     """
     return _try("pg_try_advisory_xact_lock_shared", table, schema)
 
@@ -215,34 +215,34 @@ def all_index_facts() -> TextualSelect:
 
 
 def is_guarded(table: str) -> TextualSelect:
-    """Select whether a table, its name as SQL, has row-level security, whomever it binds."""
+    """Select whether a table, given as SQL, has row-level security, for whatever role."""
     statement = text("SELECT relrowsecurity FROM pg_class WHERE oid = to_regclass(:name)")
     return statement.bindparams(name=table).columns(guarded=Boolean)
 
 
 def is_owned(table: str) -> TextualSelect:
-    """Select whether the role may do what the owner of a table may, such as to build indexes.
+    """Select whether the role has the rights of the table's owner, for example to build indexes.
 
     Args:
-        table: its name as SQL, quoted where it has to be.
+        table: its name as SQL, quoted if necessary.
     """
     statement = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:name)")
     return statement.bindparams(name=table).columns(owned=Boolean)
 
 
 def has_policies(table: str) -> TextualSelect:
-    """Select whether row-level security of a table, its name as SQL, binds this role."""
+    """Select whether the row-level security of a table, given as SQL, applies to this role."""
     statement = text("SELECT row_security_active(CAST(CAST(:name AS text) AS regclass)) AS bound")
     return statement.bindparams(name=table).columns(bound=Boolean)
 
 
 def is_there(table: str) -> TextualSelect:
-    """Select whether there is a table, its name as SQL; anybody may ask."""
+    """Select whether a table, given as SQL, exists; any role may ask."""
     return text("SELECT to_regclass(:name) IS NOT NULL AS there").bindparams(name=table).columns(there=Boolean)
 
 
 def schema_of(table: str) -> TextualSelect:
-    """Select the schema in which a table is found, its name as SQL; no row where there is none."""
+    """Select the schema in which a table, given as SQL, is found; no row if it does not exist."""
     statement = text("""
         SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(:name)
     """)
@@ -250,18 +250,18 @@ def schema_of(table: str) -> TextualSelect:
 
 
 def invalid_partition_index_facts(table: str, schema: str | None) -> TextualSelect:
-    """Select the facts of every index of a table's partitions that is not valid: left behind, or being built."""
+    """Select the facts of every invalid index of a table's partitions: left by a failed build, or being built."""
     return _select(_INVALID_OF_PARTITIONS).bindparams(table_name=table, schema=schema)
 
 
 def facts_of(rows: Result[Any]) -> list[IndexFact]:
-    """Return the rows of `index_facts` as facts, without the indexes that were dropped while they were selected."""
+    """Return the rows of `index_facts` as facts, without indexes that were dropped during the query."""
     # The catalogs are of one moment, the definition and the size are of now: NULL where it is not there any more.
     return [IndexFact(**fact) for fact in rows.mappings() if None not in {fact["definition"], fact["size"]}]
 
 
 def statuses(facts: Iterable[IndexFact], wanted: Iterable[PlannedIndex]) -> list[IndexStatus]:
-    """Return the status of every index that is there or wanted, those that are missing last."""
+    """Return the status of every existing or declared index, missing ones last."""
     plans = {plan.name: plan for plan in wanted}
     there = [fact.status(plans.pop(fact.name, None)) for fact in facts]
     missing = [
@@ -272,9 +272,9 @@ def statuses(facts: Iterable[IndexFact], wanted: Iterable[PlannedIndex]) -> list
 
 
 def progress_of(index: str, row: Mapping[str, Any] | None, seconds: float) -> BuildProgress:
-    """Return the progress of a build from a row of `PROGRESS`; without a row it waits, or has just ended.
+    """Return the progress of a build from a row of `PROGRESS`; without a row, it is waiting or has just ended.
 
-    pgvector counts tuples for ivfflat while it loads them, else blocks: its README, "Index Build Time".
+    For ivfflat, pgvector counts tuples while loading them, else blocks; see its README, "Index Build Time".
     """
     if row is None:
         return BuildProgress(index, "waiting", None, seconds)

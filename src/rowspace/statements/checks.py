@@ -1,6 +1,7 @@
-"""The checks of `rowspace doctor`: pure functions from facts to findings, one function a check.
+"""The checks of `rowspace doctor`: pure functions from facts to findings, one per check.
 
-Each finding says what is so, why it matters and what to do, as SQL or a command where there is one.
+Each finding says what was found, why it matters and what to do: as SQL or a command, if there is one. The docstring of
+a check states the desired condition.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ _FILLED = re.compile(r"documents_\d+_next")
 
 
 def check(facts: Facts) -> list[Finding]:
-    """Return what every check finds, the worst first."""
+    """Return the findings of every check, most severe first."""
     found = [finding for one in CHECKS for finding in one(facts)]
     return sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), finding.check, finding.subject))
 
 
 def extension(facts: Facts) -> Iterator[Finding]:
-    """The server and the extension are not too old, and the extension is there, as new as the server's files."""
+    """The server and the extension are recent enough, and the extension is installed and up to date with its files."""
     has, newest = facts.server.extension, facts.server.available
     if (old := too_old(facts.server.postgresql, has)) is not None:
         yield old
@@ -88,7 +89,7 @@ def invalid_indexes(facts: Facts) -> Iterator[Finding]:
 
 
 def tables(facts: Facts) -> Iterator[Finding]:
-    """Each collection and model has its table."""
+    """The table of each collection and model exists."""
     for asked in facts.asked:
         if facts.table(asked) is None:
             yield Finding(
@@ -104,7 +105,7 @@ def tables(facts: Facts) -> Iterator[Finding]:
 
 
 def partitions(facts: Facts) -> Iterator[Finding]:
-    """The table of each collection is a partition: nobody has detached it and left it so."""
+    """The table of each collection is attached as a partition."""
     for asked in facts.asked:
         table = facts.table(asked)
         if asked.attach is not None and table is not None and not table.is_partition:
@@ -119,7 +120,7 @@ def partitions(facts: Facts) -> Iterator[Finding]:
 
 
 def missing_indexes(facts: Facts) -> Iterator[Finding]:
-    """Each table of some size has the indexes on vectors and on metadata keys that are asked for."""
+    """Each table above a minimum size has the declared indexes on vectors and metadata keys."""
     for asked, table, plan, there in _planned(facts):
         if there is None and plan.shape.method in {*VECTOR_METHODS, "btree"} and table.rows >= _MANY:
             yield Finding(
@@ -135,7 +136,7 @@ def missing_indexes(facts: Facts) -> Iterator[Finding]:
 
 
 def different_indexes(facts: Facts) -> Iterator[Finding]:
-    """Each index is the one that is asked for: by the same distance, over the same type and dimension."""
+    """Each index matches its declaration: the same distance, type and dimension."""
     for asked, _, plan, there in _planned(facts):
         differences = [] if there is None else there.shape.differences(plan.shape)
         if there is None or not differences:
@@ -170,7 +171,7 @@ def dimensions(facts: Facts) -> Iterator[Finding]:
 
 
 def duplicate_indexes(facts: Facts) -> Iterator[Finding]:
-    """No two indexes of a table are the same; of two, the one that nobody asks for is to go."""
+    """No two indexes of a table are the same; of two, drop the one that is not declared."""
     asked = {(there.schema, there.name) for *_, there in _planned(facts) if there is not None}
     # One that is INVALID has a finding of its own, or is being built to take the place of the other.
     keyed = sorted(
@@ -191,7 +192,7 @@ def duplicate_indexes(facts: Facts) -> Iterator[Finding]:
 
 
 def forgotten_indexes(facts: Facts) -> Iterator[Finding]:
-    """Each index on a metadata key is asked for, as one is when its build has ended, and until its removal begins."""
+    """Each index on a metadata key is declared by its collection."""
     for asked in facts.asked:
         wanted = {plan.name for plan in asked.indexes}
         for index in facts.on(asked):
@@ -208,7 +209,7 @@ def forgotten_indexes(facts: Facts) -> Iterator[Finding]:
 
 
 def unfinished_reembeddings(facts: Facts) -> Iterator[Finding]:
-    """No re-embedding was begun and then forgotten."""
+    """No re-embedding was started and not finished."""
     for asked in facts.asked:
         if asked.reembedded_by is not None:
             yield Finding(
@@ -222,7 +223,7 @@ def unfinished_reembeddings(facts: Facts) -> Iterator[Finding]:
 
 
 def unused_indexes(facts: Facts) -> Iterator[Finding]:
-    """Each large vector index was used since the statistics began, if that was a day ago or more."""
+    """Each large vector index has been used since the statistics were reset, if that was at least a day ago."""
     since = facts.server.counting_since
     if since is not None and since < _DAY:
         return
@@ -271,7 +272,7 @@ def build_memory(facts: Facts) -> Iterator[Finding]:
 
 
 def statistics(facts: Facts) -> Iterator[Finding]:
-    """Each table that is searched was analysed, and not long ago."""
+    """Each searched table has recent statistics."""
     for table in facts.tables:
         if max(table.rows, table.modified) < _MANY or _FILLED.fullmatch(table.name):
             continue
@@ -290,7 +291,7 @@ def statistics(facts: Facts) -> Iterator[Finding]:
 
 
 def dead_rows(facts: Facts) -> Iterator[Finding]:
-    """Most of what an HNSW index holds is alive."""
+    """Most entries of an HNSW index are live."""
     tables = {(table.schema, table.name): table for table in facts.tables}
     for index in _vector_indexes(facts):
         table = tables.get((index.schema, index.table))
@@ -310,7 +311,7 @@ def dead_rows(facts: Facts) -> Iterator[Finding]:
 
 
 def page_cost(facts: Facts) -> Iterator[Finding]:
-    """The planner does not take an index for dearer than it is."""
+    """The planner does not overestimate the cost of an index."""
     if facts.server.random_page_cost > 2 and any(index.rows >= _MANY for index in _vector_indexes(facts)):
         yield Finding(
             "random-page-cost",
@@ -348,9 +349,9 @@ def recall_finding(asked: Asked, recall: float, target: float, **searched: str) 
 
     Args:
         asked: the collection or model.
-        recall: what was measured.
-        target: what is wanted.
-        searched: `column` and `distance`, where the model has several.
+        recall: the measured recall.
+        target: the desired recall.
+        searched: `column` and `distance`, if the model has several.
     """
     if recall >= target:
         return None
@@ -369,7 +370,7 @@ def recall_finding(asked: Asked, recall: float, target: float, **searched: str) 
 
 
 def unreadable_finding(asked: Asked, error: Exception) -> Finding:
-    """Return the finding of a collection or model whose recall the role may not measure."""
+    """Return the finding for a collection or model whose recall the role may not measure."""
     reason = str(error).partition(". ")[0]
     return Finding(
         "unreadable",

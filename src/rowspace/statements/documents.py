@@ -44,29 +44,29 @@ _FIRST_LOAD = 0x526F7773
 
 
 def collections() -> Select[Collection]:
-    """Select all collections by name."""
+    """Select all collections in order of their names."""
     return select(Collection).order_by(Collection.name)
 
 
 def collection_by_name(name: str) -> Select[Collection]:
-    """Select the collection of a name."""
+    """Select a collection by name."""
     return select(Collection).where(Collection.name == name)
 
 
 def lock_collection(collection_id: int) -> Select[int]:
-    """Select the id of a collection, and let nobody else change its row; who refers to it does not wait."""
+    """Select the id of a collection, and lock its row against changes, but not against references to it."""
     return select(Collection.id).where(Collection.id == collection_id).with_for_update(key_share=True)
 
 
 def languages() -> Select[str]:
-    """Select the names of the server's text-search configurations, as `regconfig` takes them, by name."""
+    """Select the names of the server's text-search configurations, as `regconfig` accepts them, in order."""
     known = table("pg_ts_config", column("oid"), schema="pg_catalog")
     name = sql_cast(sql_cast(known.c.oid, REGCONFIG), Text)
     return select(name).order_by(name)
 
 
 def target_of(collection: Collection) -> Target[Document]:
-    """Return what a search in a collection is over: the cast of the embedding that its index is on."""
+    """Return the target of a search in a collection: the cast of the embedding that its index is on."""
     scope = (("collection_id", collection.id),)
     quantize = (collection.index or {}).get("quantize")
     return Target(Document, "embedding", collection.metric, collection.dimension, scope, quantize)
@@ -98,7 +98,7 @@ def count(collection_id: int, where: Where = ()) -> Select[int]:
 
 
 def counts(collection_ids: Sequence[int]) -> Select[int, int]:
-    """Select the id of each collection that has documents, and their number; costs a pass over them."""
+    """Select the id of each collection that has documents, and their number; costs a pass over all documents."""
     # As numbers, so that the planner looks at these partitions alone.
     ids = [number(collection_id) for collection_id in collection_ids]
     found = Document.collection_id
@@ -106,12 +106,12 @@ def counts(collection_ids: Sequence[int]) -> Select[int, int]:
 
 
 def lock_first_load(collection_id: int) -> Select[Any]:
-    """Select nothing, once no other transaction holds the lock of a collection's first load; hold it until the end."""
+    """Wait for the lock of a collection's first load, and hold it until the transaction ends."""
     return select(func.pg_advisory_xact_lock(number(_FIRST_LOAD), number(collection_id % 2**31)))
 
 
 def is_empty(collection_id: int) -> Select[Any]:
-    """Select whether a collection has no document; costs one row."""
+    """Select whether a collection has no documents; costs one row."""
     return select(~select(Document.id).where(Document.collection_id == collection_id).exists())
 
 
@@ -126,14 +126,14 @@ def merge_metadata(collection_id: int, changes: Mapping[str, Any], where: Where)
 
 
 def index_key(collection_id: int, key: str) -> Update:
-    """Note that a metadata key has an index of its own, if that is not noted; gives no row."""
+    """Record that a metadata key has its own index, if that is not recorded; returns no row."""
     keys: Any = Collection.indexed_keys
     added = keys.op("||")(sql_cast([key], JSONB))
     return update(Collection).where(Collection.id == collection_id, ~keys.contains([key])).values(indexed_keys=added)
 
 
 def unindex_key(collection_id: int, key: str) -> Update:
-    """Note that a metadata key has no index of its own."""
+    """Record that a metadata key has no index of its own."""
     keys: Any = Collection.indexed_keys
     left = keys.op("-")(sql_cast(key, Text))
     return update(Collection).where(Collection.id == collection_id).values(indexed_keys=left)
@@ -149,13 +149,13 @@ _DIGEST = func.encode(func.sha256(func.convert_to(Document.content, "UTF8")), "h
 
 
 def set_metadata(collection_id: int, *, compared: bool) -> Update:
-    """Replace the metadata of a document: the parameters of each are `the_id`, `meta` and if compared `digest`."""
+    """Replace the metadata of a document by the parameters `the_id`, `meta` and, if contents are compared, `digest`."""
     conditions = [Document.id == bindparam("the_id"), *([bindparam("digest") == _DIGEST] if compared else [])]
     return update(Document).where(*matching(collection_id, conditions)).values({Document.meta: bindparam("meta")})
 
 
 def fingerprints(collection_id: int, ids: Sequence[str]) -> Select[str, str, dict[str, Any]]:
-    """Select id, SHA-256 of the content and metadata of documents, to tell which ones a load would not change."""
+    """Select id, SHA-256 of the content and metadata of documents, to find those that a load would not change."""
     columns = (Document.id, _DIGEST, Document.meta)
     return select(*columns).where(*matching(collection_id, [Document.id == func.any(_array(ids))]))
 

@@ -1,4 +1,4 @@
-"""How related rows come along: collections by a statement of their own, never joined to the rows of a search."""
+"""Eager loading of related rows: collections by a separate statement, never joined to the rows of a search."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["apart"]
 
 
 def apart(entity: Any) -> list[Any]:
-    """Return loader options that load a collection by a SELECT IN where the model says `lazy="joined"`.
+    """Return loader options that load a collection by SELECT IN if the model has `lazy="joined"`.
 
-    Joined, each row would come once for each member of the collection: SQLAlchemy refuses such a result unless its
-    rows are made unique, which those with JSON cannot be, and refuses to stream it.
+    In a join, each row would occur once per member of the collection: SQLAlchemy refuses such a result unless its rows
+    are made unique, which rows with JSON cannot be, and refuses to stream it.
     """
     return [*_options(entity, frozenset())]
 

@@ -1,4 +1,4 @@
-"""Statements and conditions about rows that serve as examples, by their primary keys."""
+"""Statements and conditions about rows that serve as examples, by primary key."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Key = tuple[Any, ...]
 
 
 def embeddings_of(target: Target[Any], keys: Sequence[Key]) -> Select[Any]:
-    """Select the key, in one column for each of `key_columns`, and the embedding, which may be NULL, of rows."""
+    """Select the key, in the columns of `key_columns`, and the embedding, which may be NULL, of rows."""
     columns = _keys(target)
     return select(*columns, target.attribute).where(*target.in_scope(), is_one_of(columns, keys))
 
 
 def without(target: Target[Any], keys: Sequence[Key]) -> list[ColumnElement[bool]]:
-    """Return the condition that leaves rows out; none for no keys."""
+    """Return the condition that excludes rows; none if there are no keys."""
     return [not_(is_one_of(_keys(target), keys))] if keys else []
 
 
 def nearer_to(target: Target[Any], positive: Sequence[Any], negative: Sequence[Any]) -> list[ColumnElement[bool]]:
-    """Return the condition of being nearer to one of some vectors than to each of others; none without others.
+    """Return the condition of being nearer to one of some vectors than to all of others; none if there are no others.
 
-    Costs a distance for each vector and each row that a scan comes by.
+    Costs a distance to each vector for each row that a scan visits.
     """
     if not negative:
         return []
@@ -37,7 +37,7 @@ def nearer_to(target: Target[Any], positive: Sequence[Any], negative: Sequence[A
 
 
 def far_from(target: Target[Any], vectors: Sequence[Any]) -> list[ColumnElement[bool]]:
-    """Return the condition of being at least as far as the parameter `rowspace_min_distance` from each vector."""
+    """Return the condition of a distance of at least the parameter `rowspace_min_distance` to each vector."""
     return [_smallest(target, vectors) >= bindparam(MIN_DISTANCE)]
 
 

@@ -1,7 +1,7 @@
-"""The search of documents under a filter that few pass: all compared, and a sign where they were not few after all.
+"""The search of documents under a filter that matches few rows: compares all of them, and detects if they are many.
 
-Of a model nobody knows whether an index serves its metadata; a collection has one beside that of the vectors. It takes
-no estimate, so its plan is kept: planning for a filter takes as long as comparing 200 rows.
+A collection always has an index on its metadata, which is not known of a model. The statement needs no estimate, so its
+plan is cached: planning for a filter takes as long as comparing 200 rows.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ COMPARED = "rowspace_few"
 def nearest_of_few(
     target: Target[M], shape: Nearest, found: ColumnElement[bool], passing: ColumnElement[bool] | None = None
 ) -> Select[Any]:
-    """Select the k nearest of the rows that an index finds, and their distance; before them, whether it found more.
+    """Select whether an index finds more than `FEW` rows, and the k nearest of up to `FEW` rows with their distance.
 
-    Costs up to `FEW` rows. Where there are more, which is true or NULL, the hits are not those of a search.
+    Costs up to `FEW` rows. The first column is true or NULL; if it is true, discard the hits.
 
     Args:
         target: the documents of a collection.
-        shape: k, whether there are limits of the distance, and what is loaded.
-        found: the condition that an index serves, without a value that the planner sees.
-        passing: one more, which only the rows found are tested by.
+        shape: k, whether there are limits of the distance, and what to load.
+        found: the condition that an index serves, with values that are hidden from the planner.
+        passing: another condition, which is tested only on the rows found.
     """
     best, more = best_of_few(target, shape, found, passing)
     return (
@@ -52,7 +52,7 @@ def nearest_of_few(
 def best_of_few(
     target: Target[Any], shape: Nearest, found: ColumnElement[bool], passing: ColumnElement[bool] | None
 ) -> tuple[Subquery, ColumnElement[bool | None]]:
-    """Return places and distances of the nearest rows, for `is_at`, and whether more than `FEW` were found."""
+    """Return the places and distances of the nearest rows, for `is_at`, and whether more than `FEW` were found."""
     distance: ColumnElement[Any] = distance_to(target)
     compared = distance if passing is None else case((passing, distance))
     # Not a number that the planner sees: for the first thousand of many it might take a scan of the table.

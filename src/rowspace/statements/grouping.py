@@ -1,7 +1,7 @@
 """Statements that return the best hits of each group.
 
-Groups come in the order of their nearest row. What ranks them reads key, group and distance alone; the rows themselves
-are joined to the few that are left.
+Groups are in the order of their nearest row. Ranking reads only key, group and distance; the rows themselves are joined
+to the few results.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ _PLAIN = Nearest()
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """How many groups, and rows of each.
+    """The number of groups, and of rows in each.
 
     Args:
-        groups: groups wanted, at least 1.
-        per_group: rows wanted of each, at least 1.
-        candidates: rows of the index scan among which the groups are looked for; None for all rows that match.
+        groups: number of groups to return, at least 1.
+        per_group: number of rows to return of each, at least 1.
+        candidates: number of rows from the index scan to search for groups; None for all rows that match.
     """
 
     groups: int = 10
@@ -73,12 +73,12 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class GroupKey:
-    """What the hits of a group have in common.
+    """The value that the hits of a group share.
 
     Args:
         value: an expression.
-        metadata: the JSONB column that `value` is taken from, if it is.
-        path: the keys that lead there.
+        metadata: the JSONB column that contains the value, if any.
+        path: the path of the value in it.
     """
 
     value: ColumnElement[Any]
@@ -95,7 +95,7 @@ class GroupKey:
         return cls(value, metadata, path)
 
     def known(self) -> list[ColumnElement[bool]]:
-        """Return the condition that there is a value, which JSON's null is not."""
+        """Return the condition that there is a value; JSON null is none."""
         if not is_jsonb(self.value.type):
             return [self.value.is_not(None)]
         return [func.jsonb_typeof(self.value) != literal_column("'null'")]
@@ -118,11 +118,11 @@ def grouped(
     *,
     shape: Nearest = _PLAIN,
 ) -> Select[int, Any, M, float, int, float]:
-    """Select place of the group, its key, row, distance, and of the candidates their number and largest distance.
+    """Select position and key of the group, row, distance, and the number and largest distance of the candidates.
 
-    By place, then distance; the last two are 0 where all rows are looked at. The parameter `rowspace_query` is the
-    vector. Rows whose key is NULL are in no group.
-    Of `shape` counts whether there is a lower end, and whether the embedding is loaded.
+    Ordered by position, then distance; the last two columns are 0 if all rows are considered. The parameter
+    `rowspace_query` is the vector. Rows whose key is NULL belong to no group.
+    Of `shape`, only the minimum distance and whether to load the embedding are used.
     Costs an index scan of `candidates` rows; with None one pass over every row that matches.
     """
     best = _best(target, by, grouping, (*where, *at_least(distance_to(target), shape)))

@@ -1,4 +1,4 @@
-"""The facts that the checks of `rowspace.statements.checks` are about, and the statements that read them.
+"""The facts for the checks of `rowspace.statements.checks`, and the statements that read them.
 
 Sources: PostgreSQL's manual, "pg_stat_all_tables", "pg_class" and "pg_available_extensions".
 """
@@ -82,7 +82,7 @@ _TABLES = text("""
 
 @dataclass(frozen=True, slots=True)
 class ServerFact:
-    """The server: its version and the extension's, sizes in bytes, for how many seconds it has counted index scans."""
+    """The server: its version and the extension's, sizes in bytes, and the age in seconds of its index statistics."""
 
     postgresql: int
     extension: str | None
@@ -98,7 +98,7 @@ class ServerFact:
 
 @dataclass(frozen=True, slots=True)
 class TableFact:
-    """A table: rows as of the last ANALYZE, what changed since, and dead rows that no VACUUM has taken out."""
+    """A table: rows as of the last ANALYZE, changes since then, and dead rows that have not been vacuumed."""
 
     schema: str
     name: str
@@ -115,17 +115,17 @@ class TableFact:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a model or a collection asks for.
+    """What a model or a collection declares.
 
     Args:
-        name: what messages call it.
+        name: its name in messages.
         table: its table, not quoted.
-        indexes: the indexes that it asks for.
+        indexes: its declared indexes.
         dimensions: the dimension of each column that declares one.
-        command: what the command line calls it; None for a model.
+        command: its name on the command line; None for a model.
         schema: the schema of the table; None is the search path's.
-        reembedded_by: the embedder of a re-embedding that was begun, else None.
-        attach: the statement that makes a table a partition, which that of a collection is; None for a model.
+        reembedded_by: the embedder of an unfinished re-embedding, else None.
+        attach: the statement that attaches the table of a collection as a partition; None for a model.
     """
 
     name: str
@@ -138,13 +138,13 @@ class Asked:
     attach: str | None = None
 
     def is_of(self, table: TableFact) -> bool:
-        """Whether a table of its name is the one that is asked for."""
+        """Whether a table of that name is the declared one."""
         return table.is_visible if self.schema is None else table.schema == self.schema
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that the checks look at."""
+    """The input of all checks."""
 
     server: ServerFact
     tables: Sequence[TableFact] = ()
@@ -161,17 +161,17 @@ class Facts:
         object.__setattr__(self, "_asked", _by(attrgetter("table"), self.asked))
 
     def table(self, asked: Asked) -> TableFact | None:
-        """Return the table that is asked for, if it is there."""
+        """Return the declared table, if it exists."""
         tables = self._tables.get(asked.table, [])
         return next(filter(asked.is_of, tables), None)
 
     def on(self, asked: Asked) -> list[IndexFact]:
-        """Return the indexes of the table that is asked for."""
+        """Return the indexes of the declared table."""
         indexes = self._indexes.get(asked.table, [])
         return [index for index in indexes if self._is_on(index, asked)]
 
     def owner(self, index: IndexFact) -> Asked | None:
-        """Return what asks for the table of an index, if anything does."""
+        """Return what declares the table of an index, if anything does."""
         asked = self._asked.get(index.table, [])
         return next((one for one in asked if self._is_on(index, one)), None)
 
@@ -188,7 +188,7 @@ def _by(name: Callable[[T], str], facts: Iterable[T]) -> dict[str, list[T]]:
 
 
 def tables(asked: Iterable[Asked]) -> TextualSelect:
-    """Select the facts of every table with a vector column, and of what is asked for, whatever it holds."""
+    """Select the facts of every table with a vector column, and of the declared tables."""
     names = bindparam("asked", [one.table for one in asked], type_=ARRAY(Text))
     return _TABLES.bindparams(names)
 

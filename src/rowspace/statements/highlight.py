@@ -1,7 +1,7 @@
-"""Marking what a search found in a text: `ts_headline` over spaced characters, and its result made readable.
+"""Marking the matches in a text: `ts_headline` over spaced characters, and its result made readable.
 
-`ts_headline` sees words only, leaves out what looks like a tag, and escapes nothing. So the text that it gets has
-control characters in place of `<`, `>` and `&` and around CJK characters, and `Marker` takes them out again.
+`ts_headline` knows only words, omits what looks like a tag, and escapes nothing. The text passed to it therefore has
+control characters instead of `<`, `>` and `&` and around CJK characters, which `Marker` removes again.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _MARKED_CHARACTER = re.compile(f"{_START}({CHARACTERS}){_STOP}")
 
 @dataclass(frozen=True, slots=True)
 class Highlight:
-    """How a text is cut and marked.
+    """How to excerpt and mark a text.
 
     Args:
-        start: what goes before a word that was found.
-        stop: what goes after it.
-        max_words: words of an excerpt at most; a CJK character counts as a word.
-        min_words: words of an excerpt at least; fewer than `max_words`.
-        fragments: excerpts at most; 0 makes one excerpt around the best match.
-        escape: escape the text for HTML, but not `start` and `stop`.
+        start: inserted before a matching word.
+        stop: inserted after it.
+        max_words: maximum number of words in an excerpt; a CJK character counts as a word.
+        min_words: minimum number of words in an excerpt; less than `max_words`.
+        fragments: maximum number of excerpts; 0 for a single excerpt around the best match.
+        escape: whether to escape the text for HTML, except `start` and `stop`.
     """
 
     start: str = "<mark>"
@@ -61,7 +61,7 @@ class Highlight:
 
     @property
     def options(self) -> str:
-        """The options of `ts_headline`, as it reads them."""
+        """The options of `ts_headline`, in its syntax."""
         return (
             f"MaxWords={self.max_words:d}, MinWords={self.min_words:d}, MaxFragments={self.fragments:d}, ShortWord=0, "
             f'StartSel="{_START}", StopSel="{_STOP}", FragmentDelimiter="{_CUT}"'
@@ -90,7 +90,7 @@ class Marker:
         return {HEADLINE: self._highlight.options, MARKED: self._query}
 
     def render(self, marked: str) -> str:
-        """Return what `headline` selected as readable text."""
+        """Return the result of `headline` as readable text."""
         text = _MARKED_CHARACTER.sub(r"\1", marked.replace(_SPACE, ""))
         if self._runs is not None:
             text = self._runs.sub(rf"{_START}\g<0>{_STOP}", text)
@@ -103,9 +103,9 @@ class Marker:
 def headline(
     document: ColumnElement[Any], configuration: ColumnElement[Any], query: ColumnElement[Any]
 ) -> ColumnElement[str]:
-    """Return an excerpt of a text with control characters around what was found, for `Marker.render`.
+    """Return an excerpt of a text with control characters around matches, for `Marker.render`.
 
-    Costs as much as the tsvector of the text: select it for the rows that are returned, and not for those ranked.
+    Costs as much as the tsvector of the text: select it only for the rows to return, not for all that are ranked.
     """
     plain = func.translate(document, literal_column(r"E'<>&\x01\x02\x03\x04\x05\x06\x07'"), _escaped("04", "05", "06"))
     pattern = literal_column(constant(CHARACTERS), Text())

@@ -1,7 +1,7 @@
-"""One statement for a search by vector and by keyword: two lists of candidates, joined and fused.
+"""One statement for a search by vector and keyword: two lists of candidates, joined and fused.
 
-The vector side keeps the shape that the vector index needs, the text side that of the text index; only keys,
-distances and ranks are joined, and the rows are read for the k that are left.
+The vector side has the form that the vector index needs, the text side that of the text index. Only keys, distances and
+ranks are joined, and rows are read only for the k results.
 
 Source of reciprocal rank fusion: Cormack, Clarke, Buettcher, SIGIR 2009.
 """
@@ -55,18 +55,18 @@ RRF_K, VECTOR_WEIGHT, TEXT_WEIGHT = "rowspace_rrf_k", "rowspace_vector_weight", 
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How two lists of candidates become one.
+    """How to fuse two lists of candidates.
 
     Args:
-        method: `rrf` adds `weight / (rrf_k + position)` of each list, positions from 1; `weighted` adds
-            `weight * normalised`, where the best candidate of a list has 1 and the worst 0 (all alike: 1).
-            A row that is missing from a list gets 0 for it.
-        vector_weight: weight of the list by vector, at least 0.
-        text_weight: weight of the list by keyword, at least 0.
-        rrf_k: how little the first positions stand out, at least 0.
-        fetch_k: candidates of each list, at least k; None means twice k, and 40 at least.
-        max_ranked: rows that match the text and are ranked for its list; None means all. A text that more rows
-            match is ranked among the first that are found: each costs a tsvector, some 0.1 ms for 90 words.
+        method: `rrf` sums `weight / (rrf_k + position)` over the lists, with positions from 1; `weighted` sums `weight
+            * normalized`, where the best candidate of a list has 1 and the worst 0 (1 if all are equal). A row that is
+            missing from a list gets 0 for it.
+        vector_weight: weight of the vector list, at least 0.
+        text_weight: weight of the text list, at least 0.
+        rrf_k: at least 0; the larger, the less the first positions stand out.
+        fetch_k: number of candidates in each list, at least k; None means twice k and at least 40.
+        max_ranked: number of rows that match the text to rank for its list; None means all. If more rows match, the
+            first ones found are ranked; each costs a tsvector, about 0.1 ms for 90 words.
     """
 
     method: FusionMethod = "rrf"
@@ -87,10 +87,10 @@ class Fusion:
                 check_count(name, getattr(self, name))
 
     def fetch(self, k: int) -> int:
-        """Return how many candidates each list has, for k rows wanted.
+        """Return the number of candidates in each list, for a search of k rows.
 
         Raises:
-            InvalidSetting: k is no whole number of at least 1.
+            InvalidSetting: k is not an integer of at least 1.
         """
         check_count("k", k)
         # 40 is what an HNSW scan finds at its default settings: fewer would cost as much.
@@ -105,16 +105,16 @@ class Fusion:
 
 @dataclass(frozen=True, slots=True)
 class HybridSearch:
-    """The shape of a hybrid search: everything but its values.
+    """The shape of a hybrid search: everything except its values.
 
     Args:
-        k: rows wanted.
-        fetch_k: candidates of each list.
-        method: how they are fused.
-        max_ranked: rows that match the text and are ranked.
-        candidates: rows that are taken from a quantized index and re-ranked; None for any other index.
+        k: number of rows to return.
+        fetch_k: number of candidates in each list.
+        method: how to fuse them.
+        max_ranked: number of rows that match the text to rank.
+        candidates: number of rows to take from a quantized index and re-rank; None for any other index.
         exact: do not use the vector index.
-        highlight: mark the words that were found.
+        highlight: how to mark the matching words, if at all.
     """
 
     k: int
@@ -127,11 +127,11 @@ class HybridSearch:
 
 
 def hybrid(target: TextTarget[M], shape: HybridSearch, where: Where = ()) -> Select[Any]:
-    """Select the k rows of the highest score, with distance, text rank, score and the vector side's candidates.
+    """Select the k rows of highest score, with distance, text rank, score and the number of vector candidates.
 
-    Costs a scan of the vector index, one of the text index with a tsvector for each row that matches, and k rows.
-    Rows of one score are ordered by their position by vector, then by text, then by primary key. The distance of a row
-    that only the text found is computed for it; the text rank is NULL where the text list did not hold the row.
+    Costs a scan of the vector index, a scan of the text index with a tsvector for each matching row, and k rows. Ties
+    are ordered by vector position, then text position, then primary key. For a row that only the text side found, the
+    distance is computed; the text rank is NULL if the row is not in the text list.
     """
     vector_side = _vector_side(target, shape, where)
     text_side = _text_side(target, shape, where)
@@ -185,7 +185,7 @@ def _text_side(target: TextTarget[Any], shape: HybridSearch, where: Where) -> CT
 
 
 def _share(shape: HybridSearch, value: ColumnElement[float]) -> list[ColumnElement[float]]:
-    """Return a value from 0 for the lowest to 1 for the highest of the list, 1 where all are alike, if it is used."""
+    """Return a value from 0 for the lowest to 1 for the highest of the list, 1 if all are equal, if it is used."""
     if shape.method == "rrf":
         return []
     low, high = func.min(value).over(), func.max(value).over()

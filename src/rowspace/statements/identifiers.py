@@ -1,4 +1,4 @@
-"""Names, constants and expressions as SQL text: quoted as PostgreSQL asks for it."""
+"""Names, constants and expressions as SQL text, quoted for PostgreSQL."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ quote = DIALECT.identifier_preparer.quote
 
 
 def qualified(name: str, schema: str | None) -> str:
-    """Return a name in a schema; without one it is the search path's."""
+    """Return a name in a schema, or without one a name for the search path."""
     return str(quote(name)) if schema is None else f"{quote(schema)}.{quote(name)}"
 
 
 def constant(value: str) -> str:
-    """Return a text as a constant, in which a backslash is one whatever `standard_conforming_strings` says.
+    """Return a text as a constant, in which a backslash is literal whatever the value of `standard_conforming_strings`.
 
-    Nor has it a %: SQLAlchemy's asyncpg dialect would take `%(name)s` in it for the parameter of that name.
+    It contains no % either: SQLAlchemy's asyncpg dialect would take `%(name)s` in it for a parameter.
     """
     quoted = value.replace("'", "''")
     escaped = quoted.replace("\\", "\\\\").replace("%", "\\x25")

@@ -1,7 +1,7 @@
-"""DDL of single indexes: which one is wanted, how to make, rebuild and drop it, and whether one that is there fits.
+"""DDL of single indexes: their definition, how to create, rebuild and drop them, and how an existing one differs.
 
-Everything in these texts is a checked number, a quoted identifier, or a definition that the application declared.
-What the database has comes from `rowspace.statements.catalog`.
+Everything in these texts is a checked number, a quoted identifier, or a definition that the application declared. For
+existing indexes see `rowspace.statements.catalog`.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ _DEFAULTS: Mapping[str, Mapping[str, str]] = {"hnsw": {"m": "16", "ef_constructi
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What decides which searches an index serves, and how well.
+    """The properties that decide which searches an index serves, and how well.
 
     Args:
         method: the access method.
-        opclass: the operator class of its first key; None where a declaration leaves it to the type.
+        opclass: the operator class of its first key; None if the declaration leaves it to the type.
         cast: the type and dimension that it casts to, such as `("halfvec", 3072)`.
         options: its storage parameters.
-        partial: it holds only the rows that meet a condition.
+        partial: whether it contains only the rows that meet a condition.
     """
 
     method: str
@@ -86,7 +86,7 @@ class Shape:
     partial: bool = False
 
     def differences(self, wanted: Shape) -> list[str]:
-        """Return in words how this index, which is there, differs from the one that is wanted."""
+        """Return in words how this existing index differs from the declared one."""
         pairs: list[tuple[str, Any, Any]] = [
             ("method", self.method, wanted.method),
             ("operator class", self.opclass, wanted.opclass or self.opclass),
@@ -103,14 +103,14 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class PlannedIndex:
-    """An index that a model or a collection asks for.
+    """An index that a model or a collection declares.
 
     Args:
         name: its name, not quoted.
         table: the table's name, not quoted.
-        definition: what follows USING.
+        definition: the part of CREATE INDEX that follows USING.
         schema: the schema of both, or None for the search path's.
-        unique: a unique index.
+        unique: whether it is a unique index.
     """
 
     name: str
@@ -121,7 +121,7 @@ class PlannedIndex:
 
     @property
     def shape(self) -> Shape:
-        """What decides which searches it serves."""
+        """The properties that decide which searches it serves."""
         if self.definition.startswith("btree "):
             # Nothing but a key, whose name may be any words.
             return Shape("btree")
@@ -139,7 +139,7 @@ class PlannedIndex:
 
     @property
     def is_vector(self) -> bool:
-        """Whether it is one of pgvector's."""
+        """Whether its access method is one of pgvector's."""
         return self.shape.method in VECTOR_METHODS
 
     @property
@@ -149,22 +149,22 @@ class PlannedIndex:
         return shape.method == "ivfflat" and "lists" not in shape.options
 
     def sized(self, rows: int) -> PlannedIndex:
-        """Return an index that is `unsized` with `lists` chosen for a table of `rows`."""
+        """Return a copy of an `unsized` index with `lists` chosen for a table of `rows`."""
         head, where, tail = self.definition.partition(" WHERE ")
         return replace(self, definition=f"{head} WITH (lists = {IVFFlat().sized(rows).lists:d}){where}{tail}")
 
     def create(self, *, concurrently: bool = False, if_not_exists: bool = False) -> str:
-        """Return the statement that makes it; `concurrently` lets writers go on, and cannot run in a transaction."""
+        """Return the statement that creates it; `concurrently` blocks no writers and needs autocommit."""
         words = ["CREATE", "UNIQUE" if self.unique else "", "INDEX", "CONCURRENTLY" if concurrently else ""]
         words += ["IF NOT EXISTS" if if_not_exists else "", quote(self.name), "ON", self._qualified(self.table)]
         return " ".join([*filter(None, words), "USING", self.definition])
 
     def drop(self, *, concurrently: bool = False) -> str:
-        """Return the statement that drops it, if it is there."""
+        """Return the statement that drops it, if it exists."""
         return f"DROP INDEX {'CONCURRENTLY ' if concurrently else ''}IF EXISTS {self._qualified(self.name)}"
 
     def reindex(self, *, concurrently: bool = False) -> str:
-        """Return the statement that builds it anew, beside the old one while `concurrently`."""
+        """Return the statement that rebuilds it; with `concurrently`, next to the old one."""
         return f"REINDEX INDEX {'CONCURRENTLY ' if concurrently else ''}{self._qualified(self.name)}"
 
     def analyze(self) -> str:
@@ -176,10 +176,10 @@ class PlannedIndex:
 
 
 def planned(index: Index, schema: str | None = None) -> PlannedIndex:
-    """Return the index of a model's table, which is in `schema`; None is the search path's.
+    """Return a declared index of a model's table, which is in `schema`; None is the search path's.
 
     Raises:
-        ConfigurationError: it has no table yet, or no name.
+        ConfigurationError: the index has no table yet, or no name.
     """
     table = index.table
     if table is None:
@@ -197,7 +197,7 @@ def planned(index: Index, schema: str | None = None) -> PlannedIndex:
 
 
 def planned_vector(spec: Spec, dimension: int) -> str:
-    """Return the definition, what follows USING, of a vector index over the documents of a collection."""
+    """Return the definition (the part that follows USING) of a vector index over the documents of a collection."""
     held = f"embedding::{spec.quantize or 'vector'}({dimension:d})"
     if spec.quantize == "bit":
         held = f"binary_quantize(embedding)::bit({dimension:d})"
@@ -208,9 +208,9 @@ def planned_vector(spec: Spec, dimension: int) -> str:
 
 
 def planned_key(key: str) -> tuple[str, str]:
-    """Return the end of the name of the index on a metadata key, and its definition, what follows USING.
+    """Return the suffix of the name of the index on a metadata key, and its definition (the part that follows USING).
 
-    A number of more than some 5,000 digits is an error to whoever writes it: no entry of a b-tree holds it.
+    Writing a number of more than about 5,000 digits fails, because it does not fit in a b-tree entry.
 
     Raises:
         InvalidFilter: the key is malformed.
@@ -221,10 +221,10 @@ def planned_key(key: str) -> tuple[str, str]:
 
 
 def clustered(table: str, schema: str | None, key: Key) -> list[str]:
-    """Return the statements that rewrite a table in the order of a key: one transaction of their own, then ANALYZE.
+    """Return the statements that rewrite a table in the order of a key: a transaction of their own, then ANALYZE.
 
-    The order is that of an index, which is there for no longer than the transaction. The lock comes first: taken on
-    top of the one that building an index takes, two who also write would wait for each other.
+    The order is that of an index that exists only during the transaction. The table is locked first: if the lock were
+    taken after the weaker one of the index build, two transactions that also write would deadlock.
     """
     order = PlannedIndex(f"ix_{table}_rowspace_order", table, f"btree ({_order(key)})", schema)
     name = qualified(table, schema)
@@ -240,9 +240,9 @@ def clustered(table: str, schema: str | None, key: Key) -> list[str]:
 
 
 def _order(key: Key) -> str:
-    """Return the keys of an index that sorts by a column, or by metadata: its numbers, then the rest as text.
+    """Return the keys of an index that sorts by a column, or by metadata: numbers first, then the rest as text.
 
-    An entry of a btree index holds 2,704 bytes, so no more than the beginning of a long text is in it.
+    An entry of a b-tree holds 2,704 bytes, so the index contains only the prefix of a long text.
     """
     if not key.path:
         return f"({as_sql(key.column)})"
@@ -254,7 +254,7 @@ def _order(key: Key) -> str:
 
 
 def as_sql(condition: Any) -> str | None:
-    """Return the condition of an index with its values, without the table; None where a value has no form in SQL."""
+    """Return the condition of an index with literal values, without the table; None if a value cannot be rendered."""
     try:
         return str(condition.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True, "include_table": False}))
     except CompileError:
@@ -278,11 +278,11 @@ def _word(value: Any) -> str:
 
 
 def build_settings(maintenance_work_mem: str | None, parallel_workers: int | None) -> list[str]:
-    """Return the SET statements for a connection that builds indexes; no timeout of the role may end a build.
+    """Return the SET statements for a connection that builds indexes, which also disable the role's timeouts.
 
     Args:
-        maintenance_work_mem: memory of one build, such as "1GB"; an HNSW graph that fits in is built much faster.
-        parallel_workers: processes beside the leader, 0 to 1024; None leaves the server's value.
+        maintenance_work_mem: memory for one build, such as "1GB"; an HNSW graph that fits is built much faster.
+        parallel_workers: worker processes besides the leader, 0 to 1024; None keeps the server's setting.
 
     Raises:
         InvalidSetting: not a number with a unit, or out of range.

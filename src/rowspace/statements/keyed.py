@@ -1,7 +1,7 @@
 """Indexes on one metadata key of a collection, and the comparisons that they serve.
 
-Such an index is a b-tree of two columns: the value at the path as a number, and as a text, each NULL where it is none.
-A document and a jsonpath are served by the GIN index on the whole metadata, but of a range that knows nothing.
+Such an index is a b-tree of two columns: the value at the path as a number and as a text, each NULL if it is not one.
+The GIN index on the whole metadata serves containment and jsonpath, but not ranges.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = [
 
 @lru_cache(512)
 def key_predicate(metadata: ColumnElement[Any], test: KeyTest) -> ColumnElement[bool]:
-    """Return a comparison whose value the planner sees; one object each, so that a statement around it can be kept."""
+    """Return a comparison whose value the planner sees; it is cached, so that statements with it can be cached."""
     return _compared(metadata, test, _value(test))
 
 
 @lru_cache(512)
 def unseen_key_predicate(metadata: ColumnElement[Any], test: KeyTest) -> ColumnElement[bool]:
-    """Return the same for a plan that is kept, whatever the value."""
+    """Return the same comparison with the value hidden from the planner, for a cached plan."""
     return _compared(metadata, test, select(_value(test)).scalar_subquery())
 
 
@@ -61,23 +61,23 @@ def number_and_text(metadata: ColumnElement[Any], path: Path) -> tuple[ColumnEle
 
 @lru_cache(512)
 def value_and_text(metadata: ColumnElement[Any], path: Path) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """Return the value of a path, and as a text, of which the index holds the beginning."""
+    """Return the value at a path, and the value as a text, whose prefix is in the index."""
     value, text = _at(metadata, path)
     return value, _as_text(value, text)
 
 
 def beginning(text: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return what the index holds of a text."""
+    """Return the prefix of a text that is in the index."""
     return func.left(text, literal_column(f"{MAX_KEY_TEXT:d}"))
 
 
 def text_of(value: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the text that a jsonb value is."""
+    """Return the text of a jsonb string."""
     return value.op("#>>", return_type=Text())(literal_column("'{}'::text[]"))
 
 
 def value_at(metadata: ColumnElement[Any], names: Iterable[ColumnElement[str]]) -> ColumnElement[Any]:
-    """Return the value at a path as filters read one: by `->`, for to `#>` digits may be a place in an array."""
+    """Return the value at a path as filters read it: by `->`, because `#>` takes digits for an array position."""
     return reduce(lambda value, name: value.op("->", return_type=JSONB())(name), names, metadata)
 
 

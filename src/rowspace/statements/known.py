@@ -1,4 +1,4 @@
-"""The plainest searches of a collection that was looked up before: one statement, which also sees if it changed."""
+"""Plain searches of a collection that is cached: one statement, which also detects whether it has changed."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _XMIN: Any = cast(literal_column("collections.xmin"), Text)
 
 @cache
 def with_version() -> Select[Any]:
-    """Select the columns of the collection called `rowspace_name`, and last what `nearest_known` knows its state by."""
+    """Select the columns of the collection called `rowspace_name`, and its version for `nearest_known`."""
     columns = [getattr(Collection, attribute.key) for attribute in inspect(Collection).column_attrs]
     return select(*columns, _XMIN).where(Collection.name == bindparam(NAME, type_=Text()))
 
 
 @lru_cache(512)
 def nearest_known(target: Target[Document], k: int) -> Select[Any]:
-    """Select id, content, metadata and distance of the k nearest documents, or nothing where the collection changed.
+    """Select id, content, metadata and distance of the k nearest documents, or nothing if the collection has changed.
 
-    Its parameters are the query, `rowspace_name` and `rowspace_version`.
+    The parameters are the query, `rowspace_name` and `rowspace_version`.
     """
     distance = distance_to(target)
     return (
@@ -45,9 +45,9 @@ def nearest_known(target: Target[Document], k: int) -> Select[Any]:
 def nearest_known_of_few(
     target: Target[Document], k: int, found: ColumnElement[bool], passing: ColumnElement[bool] | None = None
 ) -> Select[Any]:
-    """Select the same under a filter, of the rows that an index finds by it; before them, whether it found more.
+    """Select the same under a filter, from the rows that an index finds; the first column says whether it found more.
 
-    Where it did, the documents are not the nearest. For the filter see `nearest_of_few`.
+    If it did, the documents are not the nearest. For the filter see `nearest_of_few`.
     """
     best, more = best_of_few(target, Nearest(k), found, passing)
     return (

@@ -1,7 +1,7 @@
-"""Statements that list rows in an order, page by page: no vector, no text to search for.
+"""Statements that list rows in an order, page by page, without a search.
 
-A listing has parts, one after the other, and in each the order has no NULL: so a page goes on by one comparison of
-rows, which an index with that order answers.
+A listing consists of consecutive parts in which the order has no NULL: a page can then continue by a single row
+comparison, which an index with that order serves.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ By = tuple[ColumnElement[Any], ...]
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """The last row of a page: the text of its value, None where it had none, and of its primary key."""
+    """The last row of a page: the text of its value, or None, and of its primary key."""
 
     value: str | None
     keys: tuple[str, ...]
@@ -62,10 +62,10 @@ class Listing(Generic[M]):
 
     Args:
         target: the rows.
-        key: what they are ordered by before their primary key; None means by that alone.
-        descending: the other way round; rows without a value come last both ways.
-        with_embedding: load the embedding too.
-        indexed: the key is of metadata and has an index.
+        key: the key to order by, before the primary key; None means the primary key alone.
+        descending: reverse the order; rows without a value come last in both directions.
+        with_embedding: also load the embedding.
+        indexed: whether it is a metadata key with an index.
     """
 
     target: Target[M]
@@ -81,7 +81,7 @@ class Listing(Generic[M]):
 
     @property
     def signature(self) -> list[Any]:
-        """What tells this listing from another, as JSON."""
+        """What distinguishes this listing from others, as JSON."""
         order = [] if self.key is None else [self.key.attribute, *self.key.path]
         table = str(inspect(self.target.model).local_table)
         return [table, [value for _, value in self.target.scope], order, self.descending]
@@ -89,16 +89,17 @@ class Listing(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows of a listing that follow each other by expressions which are not NULL.
+    """A part of a listing, whose rows are ordered by expressions that are not NULL.
 
     Args:
-        where: which they are.
-        given: not NULL in each of them, as a comparison with `after` says too: the planner would count it twice.
-        by: what they are ordered by before their primary key.
-        holds: whether a value is of such a row, given as the text that `scroll` selects.
-        at: `by` for that value.
-        first: NULL in each of them, and the first column of the index that has their order.
-        after: the row of them that a page goes on after.
+        where: the condition of its rows.
+        given: expressions that are not NULL in its rows; omitted next to a comparison with `after`, which implies that,
+            since the planner would count both.
+        by: the expressions to order by, before the primary key.
+        holds: tells whether a value, given as the text that `scroll` selects, is in this part.
+        at: the values of `by` for that value.
+        first: an expression that is NULL in its rows, and the first column of the index with their order.
+        after: the row after which a page continues.
     """
 
     where: By = ()
@@ -111,7 +112,7 @@ class Part:
 
 
 def parts(listing: Listing[Any], after: After | None = None) -> Iterator[Part]:
-    """Yield the parts of a listing, from a row on."""
+    """Yield the parts of a listing that follow a row."""
     every = _parts(listing)
     if after is None:
         yield from every
@@ -124,9 +125,9 @@ def parts(listing: Listing[Any], after: After | None = None) -> Iterator[Part]:
 def scroll(listing: Listing[M], part: Part, limit: int, where: Where) -> Select[Any]:
     """Select rows of a part of a listing: each row, the text of its value, and of its primary key.
 
-    Costs `limit` rows where an index has the order: the primary key, or (column, primary key). Where it has that of a
-    column or of a metadata key alone, all the rows of each value that is on the page are read and sorted. Any other
-    order is a pass over the rows that match, and a sort of the page's.
+    Costs `limit` rows if an index has the order: the primary key, or (column, primary key). If an index has only the
+    order of a column or a metadata key, all rows of each value on the page are read and sorted. Any other order costs a
+    pass over the rows that match, and a sort for the page.
     """
     key, keys = listing.key, listing.keys
     # Labelled: a cast is called as its column, of which there is one already.
@@ -145,14 +146,14 @@ def scroll(listing: Listing[M], part: Part, limit: int, where: Where) -> Select[
 
 
 def after(listing: Listing[Any], value: str | None, keys: Sequence[str]) -> After:
-    """Return what a page goes on after, from what `scroll` selects beside its last row."""
+    """Return the position to continue after, from what `scroll` selects next to its last row."""
     types = [column.type for column in listing.keys]
     last = value if listing.key is None else _read(value, listing.key.column.type)
     return After(last, tuple(str(_read(text, type_)) for text, type_ in zip(keys, types, strict=True)))
 
 
 def rows(listing: Listing[M], where: Where) -> Select[M]:
-    """Select every row of a listing, in its order; costs a sort, unless a primary key or a column's index has it."""
+    """Select every row of a listing, in its order; costs a sort, unless the primary key or a column's index has it."""
     key = listing.key
     by = () if key is None else _by_value(listing, key) if key.path else key.in_order(key.expression)
     order = [one.desc() if listing.descending else one for one in (*by, *listing.keys)]
@@ -207,7 +208,7 @@ def _by_value(listing: Listing[Any], key: Key) -> By:
 
 
 def _by_index(listing: Listing[Any], key: Key) -> tuple[Part, ...]:
-    """Return the order of `Key.in_order` as that of the columns of the index: numbers, texts, and what is neither."""
+    """Return the order of `Key.in_order` by the columns of the index: numbers, texts, and values that are neither."""
     metadata, path = key.column, key.path
     numeric, begins = number_and_text(metadata, path)
     value, text = value_and_text(metadata, path)

@@ -1,4 +1,4 @@
-"""Locks that keep everybody out of a table: waited for so that nobody else has to wait long."""
+"""Exclusive locks on tables, acquired so that nobody else has to wait long."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ TRIES = 120
 
 
 def patiently(statements: Sequence[str], table: str) -> str:
-    """Return one statement that runs others, and lets everybody through where they do not come to their locks.
+    """Return one statement that runs others, and retries if they do not get their locks.
 
-    Who waits for a lock against everybody, such as that of DROP TABLE, has whoever comes later wait behind it. So it
-    waits for half a second, gives up its place, and tries again, for two minutes; then the error is that of
-    `lock_timeout`, 55P03, and names the table. The locks are kept until the transaction ends.
+    While a statement waits for an exclusive lock, such as DROP TABLE does, everybody who comes later waits behind it.
+    This statement waits for half a second at a time, lets others through, and tries again, for two minutes; then it
+    fails with the SQLSTATE of `lock_timeout`, 55P03, and names the table. The locks are held until the transaction
+    ends.
     """
     name = table.replace("'", "''")
     body = f"""

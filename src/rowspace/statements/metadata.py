@@ -1,4 +1,4 @@
-"""A statement over the metadata as a whole: which keys there are, and of what kind their values."""
+"""A statement over the metadata as a whole: its keys, and the kinds of their values."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = ["key_kinds"]
 
 
 def key_kinds(target: Target[Any], metadata: Any, where: Where) -> Select[Any]:
-    """Select each key, the kind of its values, and three truths about those that are numbers.
+    """Select each key, the kind of its values, and three facts about numeric values.
 
-    Whether all are whole and fit into 64 bits, whether they do so without a sign, and whether there is a whole one that
-    a float does not hold. Kinds are those of `jsonb_typeof`; a key has a row for each of its kinds. In the order of the
-    keys. Costs a pass over the rows that match.
+    They are: whether all are integers that fit into 64 bits, whether all fit into unsigned 64 bits, and whether there
+    is an integer that a float cannot represent. Kinds are those of `jsonb_typeof`; a key has a row for each of its
+    kinds. Ordered by key. Costs a pass over the rows that match.
     """
     is_object = func.jsonb_typeof(metadata) == literal_column("'object'")
     # Not by a condition, which the server may look at after the function has failed on what is no object.
@@ -58,7 +58,7 @@ def key_kinds(target: Target[Any], metadata: Any, where: Where) -> Select[Any]:
 
 
 def _is_beyond_floats(number: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Return whether a whole number has digits that a float of 64 bits would lose."""
+    """Return whether an integer has digits that a 64-bit float would lose."""
     size = func.abs(number)
     # By way of text: straight to numeric, the server rounds a float to 15 digits.
     kept = cast(cast(cast(number, Double), Text), Numeric)

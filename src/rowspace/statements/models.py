@@ -34,10 +34,10 @@ _PAIRS_AT_ONCE = 1_000
 
 
 def table_of_one(model: type[Any], doing: str) -> Table:
-    """Return the table of a model that has one; `doing` is what several are too many for.
+    """Return the table of a model that is mapped to a single one; `doing` names the operation in the error.
 
     Raises:
-        ConfigurationError: it is mapped to several, by joined inheritance or a join, or to a subquery.
+        ConfigurationError: it is mapped to several tables, by joined inheritance or a join, or to a subquery.
     """
     mapped = inspect(model).persist_selectable
     if isinstance(mapped, Table):
@@ -51,7 +51,7 @@ def table_of_one(model: type[Any], doing: str) -> Table:
 
 
 def is_one_of(columns: Sequence[Any], keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
-    """Return the condition that a row has one of the keys, each as many values as there are columns."""
+    """Return the condition that a row has one of the keys, each of which has as many values as there are columns."""
     if len(columns) == 1:
         condition: ColumnElement[bool] = columns[0].in_([key[0] for key in keys])
         return condition
@@ -59,7 +59,7 @@ def is_one_of(columns: Sequence[Any], keys: Sequence[tuple[Any, ...]]) -> Column
 
 
 def parts_of(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """Split primary keys into those of one statement."""
+    """Split primary keys into parts for one statement each."""
     size = _KEYS_AT_ONCE if len(inspect(model).primary_key) == 1 else _PAIRS_AT_ONCE
     return (keys[start : start + size] for start in range(0, len(keys), size))
 
@@ -84,7 +84,7 @@ def delete_where(model: type[Any], where: Sequence[SQLColumnExpression[Any]]) ->
     """Delete the rows that meet every condition.
 
     Raises:
-        ConfigurationError: there is no condition, which would delete every row; or the model is mapped to several
+        ConfigurationError: no condition is given, which would delete every row, or the model is mapped to several
             tables.
     """
     table_of_one(model, "A delete by conditions")

@@ -1,6 +1,6 @@
-"""How the server ran a search: the EXPLAIN statement, and its JSON read into a `SearchPlan` with advice in words.
+"""How the server ran a search: the EXPLAIN statement, and a `SearchPlan` with advice from its JSON.
 
-Source: PostgreSQL's manual, "EXPLAIN" and "Using EXPLAIN"; pgvector's README, "Performance".
+Source: PostgreSQL manual, "EXPLAIN" and "Using EXPLAIN"; pgvector's README, "Performance".
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SCANS = ("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan", "Tid 
 
 
 class Explain(Executable, ClauseElement):
-    """EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) of a statement: it runs the statement and gives one JSON value."""
+    """EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) of a statement: runs the statement and returns one JSON value."""
 
     inherit_cache = False
 
@@ -56,17 +56,17 @@ def _compile_explain(element: Explain, compiler: Any, **kw: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """What was searched, for the advice.
+    """The search, for the advice.
 
     Args:
-        name: the subject, for messages.
-        distance: what the search orders by.
-        quantize: what the index is expected to hold in place of the vectors.
-        k: rows wanted.
-        exact: the index was not to be used.
-        filtered: there were conditions.
-        column: the name of the vector column; None where there is but one.
-        remedy: what makes its index where there is none.
+        name: the name of the subject in messages.
+        distance: the distance that the search orders by.
+        quantize: the expected quantization of the index.
+        k: number of rows.
+        exact: whether the index was not to be used.
+        filtered: whether there were conditions.
+        column: the name of the vector column; None if there is only one.
+        remedy: how to create a missing index.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Searched:
 
 
 def read_plan(found: Any, searched: Searched, facts: Sequence[IndexFact], settings: Mapping[str, str]) -> SearchPlan:
-    """Return what EXPLAIN gave, with the advice that follows from it."""
+    """Return the plan from the output of EXPLAIN, with the advice that follows from it."""
     whole = _whole(found)
     root = whole["Plan"]
     scans = _scans_of(root, {fact.table for fact in facts})
@@ -102,7 +102,7 @@ def read_plan(found: Any, searched: Searched, facts: Sequence[IndexFact], settin
 
 
 def are_few(found: Any) -> bool:
-    """Tell by what EXPLAIN gave of `nearest_of_few` whether its rows are those of the search."""
+    """Return from the output of EXPLAIN for `nearest_of_few` whether its rows are those of the search."""
     root = _whole(found)["Plan"]
     compared = _compared(root)
     return compared is not None and root["Actual Rows"] > 0 and _times(compared, "Actual Rows") <= FEW
@@ -213,9 +213,9 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _scans_of(root: Mapping[str, Any], tables: set[str]) -> Sequence[Mapping[str, Any]]:
-    """Return the nodes that read the table or its partitions, whatever is sorted, joined and limited above them.
+    """Return the plan nodes that read the table or its partitions, below any sorts, joins and limits.
 
-    Where nothing tells the table, as it has no index at all, the first scan; without any the root.
+    If no node identifies the table, since it has no index at all, this is the first scan; without any scan, the root.
     """
     scans = [node for node in _nodes(root) if node["Node Type"] in _SCANS]
     return [node for node in scans if node.get("Relation Name") in tables] or scans[:1] or [root]

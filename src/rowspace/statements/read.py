@@ -1,7 +1,8 @@
 """Statements of a bulk read: COPY of columns out of a table.
 
-COPY takes no parameters, so a read with conditions first collects the keys of the rows into a temporary table, by an
-ordinary statement with bound parameters, and copies the join. Identifiers are the models'; no value is in these texts.
+COPY does not accept parameters. A read with conditions therefore first collects the keys of the rows in a temporary
+table, by an ordinary statement with bound parameters, and copies the join. The texts contain only identifiers of the
+models, and no values.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ class ExportColumn:
     """A column to read.
 
     Args:
-        name: that of the column.
-        cast: the type that it is cast to on the way.
-        by_json: it goes there by way of JSON.
-        read_by: the SQL by which the column's type makes a value of what is stored, if it does, with `VALUE` in it.
+        name: the name of the column.
+        cast: the type that it is cast to.
+        by_json: whether it is cast by way of JSON.
+        read_by: the type's `column_expression` as SQL, if it has one, with `VALUE` in place of the column.
     """
 
     name: str
@@ -46,11 +47,11 @@ class Export:
     Args:
         table: the name of the table.
         schema: its schema, or None for the search path's.
-        columns: what is read.
-        keys: the key columns and their types as DDL, which tell the rows of a selection.
+        columns: the columns to read.
+        keys: the key columns and their types as DDL, which identify the rows of a selection.
         selection: the name of the temporary table with the keys of the rows to read; None reads all rows.
-        present: the name of a column; rows that have none in it are not read.
-        constants: columns, and the one value of each in the rows that are read.
+        present: the name of a column; rows in which it is NULL are not read.
+        constants: columns with the single value that they have in the rows to read.
     """
 
     table: str
@@ -67,10 +68,10 @@ class Export:
         return f"CREATE TEMPORARY TABLE pg_temp.{quote(self.selection or '')} ({columns}) ON COMMIT DROP"
 
     def estimate(self) -> TextClause:
-        """Select about how many rows the table has, no row where nobody knows.
+        """Select the approximate number of rows in the table; no row if it is unknown.
 
-        As the planner estimates it: rows a page at the last ANALYZE, times the pages now. Source: PostgreSQL's manual,
-        "Row Estimation Examples".
+        This is the planner's estimate: rows per page as of the last ANALYZE, times the current number of pages. Source:
+        PostgreSQL manual, "Row Estimation Examples".
         """
         return text(
             "SELECT (reltuples / nullif(relpages, 0) * pg_relation_size(oid)"

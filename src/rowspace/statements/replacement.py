@@ -1,7 +1,7 @@
-"""Statements that fill a collection's partition anew beside the old one, and swap the two.
+"""Statements that fill a new table for a collection next to its partition, and swap the two.
 
-The new table is filled from the old one while that goes on being searched and written. A trigger notes the ids of rows
-that change meanwhile. Everything in these texts is a quoted identifier that Rowspace made, or a checked number.
+The new table is filled from the old one while that continues to be searched and written. A trigger records the ids of
+rows that change meanwhile. Everything in these texts is a quoted identifier that Rowspace made, or a checked number.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _COLUMNS = [quote(column.name) for column in Document.__table__.columns]
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """The old partition of a collection, and the table that is to take its place.
+    """The old partition of a collection, and the table that will replace it.
 
     Args:
-        old: the partition that is there.
-        dimension: numbers in a new embedding; for what only drops, it does not matter.
+        old: the current partition.
+        dimension: length of a new embedding; irrelevant for statements that only drop.
     """
 
     old: Partition
@@ -37,7 +37,7 @@ class Replacement:
 
     @property
     def new(self) -> Partition:
-        """The table that is being filled."""
+        """The new table."""
         return replace(self.old, dimension=self.dimension, suffix="_next")
 
     @property
@@ -45,7 +45,7 @@ class Replacement:
         return replace(self.old, suffix="_changes").qualified
 
     def begin(self) -> list[str]:
-        """Return the statements that make the table and begin to note changes; waits for writers, not for readers."""
+        """Return the statements that create the table and start recording changes; they wait for writers only."""
         old, alter = self.old.qualified, f"ALTER TABLE {self.new.qualified}"
         run = f"EXECUTE FUNCTION {self._in_schema('documents_note_change')}()"
         return [
@@ -62,16 +62,16 @@ class Replacement:
         ]
 
     def drop(self) -> list[str]:
-        """Return the statements that drop the table and the notes, where the old partition goes with them."""
+        """Return the statements that drop the table and the record, if the old partition is dropped too."""
         return [f"DROP TABLE IF EXISTS {self.new.qualified}, {self._changes}"]
 
     def abandon(self) -> list[str]:
-        """Return the statements that leave the old partition as it was before."""
+        """Return the statements that restore the old partition to its previous state."""
         names = ("rowspace_note_change", "rowspace_no_truncate")
         return [*(f"DROP TRIGGER IF EXISTS {name} ON {self.old.qualified}" for name in names), *self.drop()]
 
     def rest(self, limit: int) -> TextClause:
-        """Select id and content of the next rows to embed; rows are filled in the order of their ids."""
+        """Select id and content of the next rows to embed, in the order of their ids."""
         # By the first column of the key as well: without it the server reads the whole table for each batch.
         last = f"(SELECT max(id) FROM {self.new.qualified} WHERE {self._own()})"
         return text(
@@ -80,15 +80,15 @@ class Replacement:
         )
 
     def counts(self) -> TextClause:
-        """Select the rows of the new table and of the old one; costs a pass over both."""
+        """Select the number of rows in the new and the old table; costs a pass over both."""
         return text(f"SELECT (SELECT count(*) FROM {self.new.qualified}), (SELECT count(*) FROM {self.old.qualified})")
 
     def changed(self, limit: int) -> TextClause:
-        """Select number and id of changes that are not yet in the new table, the oldest first."""
+        """Select number and id of changes that are not yet in the new table, oldest first."""
         return text(f"SELECT seq, id FROM {self._changes} ORDER BY seq LIMIT {limit:d}")
 
     def unembedded(self, ids: Sequence[str]) -> TextClause:
-        """Select id and content of those rows whose content the new table has not."""
+        """Select id and content of those rows whose current content is not in the new table."""
         return text(
             f"SELECT o.id, o.content FROM {self.old.qualified} o LEFT JOIN {self.new.qualified} n "
             "ON n.collection_id = o.collection_id AND n.id = o.id "
@@ -96,7 +96,7 @@ class Replacement:
         ).bindparams(_texts("ids", ids))
 
     def store(self, staged: str) -> str:
-        """Return the statement that takes staged embeddings over, for rows that still have the content embedded."""
+        """Return the statement that stores staged embeddings of rows whose content has not changed since."""
         names = ", ".join(_COLUMNS)
         values = ", ".join("s.embedding" if name == "embedding" else f"o.{name}" for name in _COLUMNS)
         sets = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in {"collection_id", "id"})
@@ -107,7 +107,7 @@ class Replacement:
         )
 
     def settle(self, changes: Sequence[tuple[int, str]]) -> list[TextClause]:
-        """Return the statements that apply what needs no embedding of some changes, and forget them."""
+        """Return the statements that apply changes that need no embedding, and remove them from the record."""
         ids = _texts("ids", [id_ for _, id_ in changes])
         kept = [name for name in _COLUMNS if name not in {"collection_id", "id", "content", "embedding"}]
         sets = ", ".join(f"{name} = o.{name}" for name in kept)
@@ -127,10 +127,11 @@ class Replacement:
         ]
 
     def locks(self) -> list[str]:
-        """Return the statements that keep everybody out, or fail after half a second.
+        """Return the statements that lock out everybody, or fail after half a second.
 
-        A reader has read the row of the collection first and holds a lock on that table until its transaction ends:
-        nobody can be between reading the dimension and searching. That table is locked first, as they do.
+        A reader first reads the row of the collection, and holds a lock on that table until its transaction ends, so
+        that nobody can be between reading the dimension and searching. That table is locked first, in the order of
+        readers.
         """
         return [
             f"SET LOCAL lock_timeout = {LOCK_TIMEOUT:d}",
@@ -139,7 +140,7 @@ class Replacement:
         ]
 
     def swap(self, spec: Spec | None, language: str, keys: Sequence[str] = ()) -> list[str]:
-        """Return the statements that put the new table in the place of the old one; no row is looked at."""
+        """Return the statements that replace the old table by the new one; they do not read any row."""
         final = replace(self.new, suffix="")
         indexes = zip(self.new.indexes(spec, language, keys), final.indexes(spec, language, keys), strict=True)
         rename = f"ALTER TABLE {final.qualified} RENAME CONSTRAINT"
@@ -166,7 +167,7 @@ class Replacement:
 
 
 def obstacles(old: Partition) -> TextClause:
-    """Select kind and name of what somebody has made on the old partition, and the new one would not have."""
+    """Select kind and name of objects on the old partition that the new one would not have."""
     return text("""
         SELECT 'policy', polname::text FROM pg_catalog.pg_policy WHERE polrelid = CAST(:old AS regclass)
         UNION ALL SELECT 'trigger', tgname::text FROM pg_catalog.pg_trigger
@@ -178,7 +179,7 @@ def obstacles(old: Partition) -> TextClause:
 
 
 def carry_over(old: Partition, new: Partition) -> TextClause:
-    """Select the statements that give the new table the owner, rights and row-level security of the old one."""
+    """Select the statements that give the new table the owner, privileges and row-level security of the old one."""
     return text("""
         SELECT format('GRANT %s ON %s TO %s%s', a.privilege_type, CAST(:new AS regclass),
             coalesce(quote_ident(r.rolname), 'PUBLIC'), CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' END)

@@ -1,7 +1,7 @@
 """Statements that order rows by their distance to a query.
 
-The planner uses an HNSW or IVFFlat index only for `ORDER BY <column> <operator> <value>`, ascending, with LIMIT.
-Each builder keeps that shape, or breaks it on purpose where an exact scan is wanted.
+The planner uses an HNSW or IVFFlat index only for `ORDER BY <column> <operator> <value>`, ascending, with LIMIT. Each
+builder keeps that form, or deliberately breaks it for an exact scan.
 """
 
 from __future__ import annotations
@@ -88,15 +88,15 @@ QUERY, MAX_DISTANCE, MIN_DISTANCE = "rowspace_query", "rowspace_max_distance", "
 
 @dataclass(frozen=True, slots=True)
 class Target(Generic[M]):
-    """What is searched, in plain values that can be hashed.
+    """What to search, in plain hashable values.
 
     Args:
         model: a declarative class.
         column: the key of its vector attribute.
-        distance: what the search orders by.
-        dimension: for a column without one: the n of the cast that its index is on.
-        scope: pairs of an attribute and a whole number that every statement is limited to, such as the collection.
-        quantize: what its index holds in place of the vectors, if it is quantized.
+        distance: the distance to order by.
+        dimension: for a column without a dimension, that of the cast that its index is on.
+        scope: pairs of an attribute and an integer to which every statement is restricted, such as the collection.
+        quantize: the quantization of its index, if any.
     """
 
     model: type[M]
@@ -114,13 +114,13 @@ class Target(Generic[M]):
 
     @property
     def type(self) -> VectorType[Any]:
-        """The type of what is compared."""
+        """The type of the compared values."""
         declared: VectorType[Any] = vector_type_of(self.attribute.type)  # type: ignore[assignment] # it is one
         return declared if self.dimension is None else type(declared)(self.dimension)
 
     @property
     def expression(self) -> ColumnElement[Any]:
-        """What the vector index is on: the column, or its cast to the dimension."""
+        """The expression that the vector index is on: the column, or its cast to the dimension."""
         column: Any = inspect(self.model).c[self.column]
         if self.dimension is not None:
             return cast(column, self.type)
@@ -130,26 +130,26 @@ class Target(Generic[M]):
     def in_scope(self, *, planned_once: bool = False) -> list[ColumnElement[bool]]:
         """Return the scope as conditions.
 
-        Its values stand as numbers in the statement, or as parameters. Which partition is searched follows from them.
-        As a number it is known when the statement is prepared, and the plan is kept. As a parameter one statement
-        serves all collections, each planned for itself.
+        Its values, which determine the partition, are literals in the statement, or parameters. With literals, the
+        partition is known when the statement is prepared, and the plan is kept. With parameters, one statement serves
+        all collections, and is planned for each.
         """
         values = [(name, number(value) if planned_once else value) for name, value in self.scope]
         return [getattr(self.model, name) == value for name, value in values]
 
     def conditions(self, *, planned_once: bool = False) -> list[ColumnElement[bool]]:
-        """Return the conditions of every search by vector: the scope, and that there is a vector, if it may be missing.
+        """Return the conditions of every vector search: the scope, and that the vector is not NULL, if it may be.
 
         `planned_once` is as in `in_scope`.
         """
         return [*self.in_scope(planned_once=planned_once), *self.with_vector()]
 
     def under(self, where: Where) -> list[ColumnElement[bool]]:
-        """Return the same with those of the caller: a search that has some is planned for their values each time."""
+        """Return the same, with the caller's conditions: a search with any is planned for their values each time."""
         return [*self.conditions(planned_once=not where), *planned_for(where)]
 
     def with_vector(self) -> list[ColumnElement[bool]]:
-        """Return the condition that there is a vector, where it may be missing, else none."""
+        """Return the condition that the vector is not NULL, if it may be."""
         # No index holds a NULL; a scan of the table would return it last, as a row without a distance.
         column: Any = inspect(self.model).c[self.column]
         # An expression, of a `column_property` or a subquery, does not tell.
@@ -158,17 +158,17 @@ class Target(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """The shape of a nearest-neighbour search: everything but its values.
+    """The shape of a nearest-neighbour search: everything except its values.
 
     Args:
-        k: rows wanted, at least 1; it stands in the statement as a number.
-        max_distance: there is an upper end, the parameter `rowspace_max_distance`.
-        min_distance: there is a lower end, the parameter `rowspace_min_distance`.
-        with_embedding: load the embedding too.
+        k: number of rows, at least 1; a literal in the statement.
+        max_distance: whether there is an upper limit, the parameter `rowspace_max_distance`.
+        min_distance: whether there is a lower limit, the parameter `rowspace_min_distance`.
+        with_embedding: also load the embedding.
         exact: do not use the vector index.
-        iterative: the index scan goes on in `relaxed_order`, which is not quite the order of the distances.
-        columns: select what is loaded of the model, see `loaded`, in place of its objects.
-        candidates: with a quantized index, rows that are taken from it and re-ranked.
+        iterative: the index scan is iterative in `relaxed_order`, which is only roughly the order of the distances.
+        columns: select the columns to load, see `loaded`, instead of the model's objects.
+        candidates: with a quantized index, the number of rows to take from it and re-rank.
     """
 
     k: int = 10
@@ -188,7 +188,7 @@ class Nearest:
 def distance_to(target: Target[Any], query: Any = None) -> ColumnElement[float]:
     """Return the distance of the indexed expression to `query`, or to the parameter `rowspace_query`.
 
-    The parameter takes the type of the column, so that a vector of another dimension is refused before any SQL.
+    The parameter has the type of the column, so that a vector of another dimension is refused before any SQL is sent.
     """
     value = bindparam(QUERY, type_=target.type) if query is None else query
     operators: Any = target.expression.comparator
@@ -197,7 +197,7 @@ def distance_to(target: Target[Any], query: Any = None) -> ColumnElement[float]:
 
 
 def approximate_distance(target: Target[Any], query: ColumnElement[Any] | None = None) -> ColumnElement[float]:
-    """Return the distance that a quantized index orders by: between float16 numbers, or the signs that differ.
+    """Return the distance that a quantized index orders by: of float16 numbers, or the number of different signs.
 
     Raises:
         ConfigurationError: the target's index is not quantized.
@@ -216,9 +216,9 @@ def approximate_distance(target: Target[Any], query: ColumnElement[Any] | None =
 
 
 def by_comparison(distance: ColumnElement[float]) -> ColumnElement[float]:
-    """Return the order of a distance for which rows are compared, and no vector index is walked.
+    """Return the expression to order by a distance without using a vector index.
 
-    Adding zero is what keeps the planner from the index, and nothing else.
+    Adding zero keeps the planner from using the index; there is no other way.
     """
     return distance + literal_column("0.0")
 
@@ -226,9 +226,9 @@ def by_comparison(distance: ColumnElement[float]) -> ColumnElement[float]:
 def nearest(target: Target[M], shape: Nearest, where: Where = ()) -> Select[M, float]:
     """Select the k nearest rows and their distance, nearest first.
 
-    Costs one scan of the vector index, about `ef_search` rows; with `exact` one pass over every row that matches. An
-    iterative scan is asked for some rows more, which are sorted again; it may become a pass over the rows that match
-    where that is cheaper. A quantized index orders rows only roughly: its candidates are read from the table, and
+    Costs one scan of the vector index, about `ef_search` rows; with `exact`, one pass over every row that matches. An
+    iterative scan returns a few more rows, which are sorted again; the planner may choose a pass over the matching rows
+    instead, if that is cheaper. A quantized index orders rows only roughly: its candidates are read from the table and
     ranked by their true distance. Source: pgvector's README, "Binary Quantization".
     """
     if shape.iterative or shape.candidates is not None:
@@ -244,25 +244,25 @@ def nearest(target: Target[M], shape: Nearest, where: Where = ()) -> Select[M, f
 
 
 def in_order(target: Target[M], shape: Nearest, where: Where = ()) -> Select[M, float]:
-    """Select every row that matches and its distance, nearest first; `k` of the shape is not looked at.
+    """Select every row that matches and its distance, nearest first; ignores `k` of the shape.
 
-    Always exact: an index scan ends after some rows, and nobody would see that the rest is missing. Costs a pass over
-    the rows that match, and a sort of them in the server.
+    Always exact: an index scan would silently end after some of the rows. Costs a pass over the rows that match, and a
+    sort on the server.
     """
     return nearest(target, replace(shape, exact=True), where).limit(None)
 
 
 def count_candidates(target: Target[Any], shape: Nearest, where: Where = ()) -> Select[int]:
-    """Select how many rows are ranked again: fewer than k, or than `candidates`, mean that the scan gave up."""
+    """Select the number of re-ranked rows: fewer than k, or than `candidates`, mean that the scan ended early."""
     return select(func.count()).select_from(_candidates(target, shape, where).subquery())
 
 
 def planned_for(where: Where) -> list[ColumnElement[bool]]:
-    """Return conditions, if any, with one more that has the server plan a statement for their values each time.
+    """Return conditions, if any, with another one that makes the server plan the statement for their values each time.
 
-    Of a prepared statement it keeps one plan for all values where that looks no dearer than those before it, and an
-    unknown filter looks like one that a hundredth of the rows pass, or a hundredth of that: where 80 % of 50,000 rows
-    passed, each search compared them all from the eleventh on, 90 ms in place of 3.
+    For a prepared statement, the server keeps one plan for all values if that looks no more expensive than earlier
+    plans, and assumes that an unknown filter matches a hundredth of the rows, or a hundredth of that: if 80 % of 50,000
+    rows matched, every search from the eleventh on compared them all, 90 ms instead of 3.
     """
     return [*where, _EACH_TIME] if where else []
 
@@ -270,8 +270,8 @@ def planned_for(where: Where) -> list[ColumnElement[bool]]:
 def first_of(rows: Select[Any], order: ColumnElement[float], count: int, *, filtered: bool) -> Select[Any]:
     """Select the first `count` of `rows`, in the order of an index scan or of a sort.
 
-    With `filtered` it is planned as if more were wanted, see `_DEARER`. Of a materialized WITH query no more rows are
-    computed than the statement around it reads. Source: PostgreSQL's manual, "WITH Queries (Common Table Expressions)".
+    With `filtered`, it is planned as if more rows were requested, see `_DEARER`. A materialized WITH query computes
+    only the rows that the outer statement reads. Source: PostgreSQL manual, "WITH Queries (Common Table Expressions)".
     """
     if not filtered:
         return rows.order_by(order).limit(number(count))
@@ -296,9 +296,9 @@ def _kept(build: Callable[..., Any], target: Any, shape: Any, where: Any, **opti
 
 
 def built(build: Callable[..., S], target: Any, shape: Any, where: Any, *, keep: bool, **options: bool) -> S:
-    """Return the statement that a builder makes, with `keep` from a cache: to build one costs more than to run it.
+    """Return the statement that a builder makes, with `keep` from a cache: building one costs more than running it.
 
-    A condition is known to the cache by its identity: keep statements only of conditions that are themselves kept.
+    The cache identifies a condition by its identity: keep statements only if their conditions are themselves kept.
     """
     statement: S = _kept(build, target, shape, where, **options) if keep else build(target, shape, where, **options)
     return statement
@@ -334,7 +334,7 @@ def walked(
     filtered: bool,
     query: ColumnElement[Any] | None = None,
 ) -> Select[Any]:
-    """Select the first of `rows` that a scan of the index comes by, some more than k, to be ranked by `distance`."""
+    """Select the first of `rows` of an index scan, a few more than k, to be ranked by `distance`."""
     if shape.candidates is None:
         return first_of(rows, distance, shape.k + min(shape.k, _BEYOND), filtered=filtered)
     return first_of(rows, approximate_distance(target, query), shape.candidates, filtered=filtered)
@@ -343,7 +343,7 @@ def walked(
 def select_hits(
     target: Target[Any], entity: Any, shape: Nearest, distance: ColumnElement[float], *before: Any
 ) -> Select[Any]:
-    """Select what a search returns: columns `before`, then `entity`, the model or an alias of it, then the distance."""
+    """Select the columns `before`, then `entity`, which is the model or an alias of it, then the distance."""
     if shape.columns:
         return select(*before, *[getattr(entity, name) for name in loaded(target, shape)], distance)
     options = [loading(getattr(entity, target.column), shape), *apart(entity)]
@@ -351,7 +351,7 @@ def select_hits(
 
 
 def scanned(target: Target[Any], distance: ColumnElement[float], shape: Nearest) -> Select[Any]:
-    """Select the rows and their distance, for a statement around it."""
+    """Select the rows and their distance, for an outer statement."""
     mapper = inspect(target.model)
     # The model or its attributes, not the columns of its tables: they bring the join of its parents and the criteria of
     # the session. Without the vectors, which nobody reads from here, what is sorted is a fifth as large.
@@ -363,7 +363,7 @@ def scanned(target: Target[Any], distance: ColumnElement[float], shape: Nearest)
 
 @lru_cache(512)
 def loaded(target: Target[Any], shape: Nearest) -> tuple[str, ...]:
-    """Return the keys of the attributes that come with each row, in their order."""
+    """Return the keys of the attributes that are loaded with each row, in order."""
     attributes = inspect(target.model).column_attrs
     wanted = [one.key for one in attributes if (shape.with_embedding if one.key == target.column else not one.deferred)]
     return tuple(wanted)
@@ -371,7 +371,7 @@ def loaded(target: Target[Any], shape: Nearest) -> tuple[str, ...]:
 
 @lru_cache(512)
 def key_columns(target: Target[Any]) -> dict[str, Column[Any]]:
-    """Return the columns of the primary key that the scope leaves open, by attribute: `id` for a document."""
+    """Return the columns of the primary key that are not fixed by the scope, by attribute: `id` for a document."""
     mapper, scoped = inspect(target.model), dict(target.scope)
     columns = {mapper.get_property_by_column(column).key: column for column in mapper.primary_key}
     return {name: column for name, column in columns.items() if name not in scoped}

@@ -1,6 +1,6 @@
 """Statements that find rows by keyword: the expression of the text index, and searches ranked by `ts_rank_cd`.
 
-The index is on an expression, so a query must use the very same one: `text_vector` builds it for both.
+The index is on an expression, and a query must use the same expression: `text_vector` builds it for both.
 """
 
 from __future__ import annotations
@@ -65,17 +65,17 @@ MAX_RANKED = 10_000
 
 
 def configuration(language: str) -> Any:
-    """Return a text-search configuration as a constant, which is what makes `to_tsvector` immutable."""
+    """Return a text-search configuration as a constant, which makes `to_tsvector` immutable."""
     return _written(f"{constant(language)}::regconfig")
 
 
 def text_vector(language: str, document: ColumnElement[Any] | Any) -> ColumnElement[Any]:
     """Return the tsvector of a text in which each CJK character is a word of its own.
 
-    Give it to an index of a model of one's own, or to a `Computed` column of type TSVECTOR:
+    Use it in an index of your own model, or in a `Computed` column of type TSVECTOR:
     `Index("ix_articles_body", text_vector("english", Article.body), postgresql_using="gin")`. It is immutable. Costs
-    about 1 us a Latin word or a CJK character. A text may hold 1 MB of distinct words, and positions,
-    which phrases need, are kept for its first 16,383 words (PostgreSQL's manual, "Limitations" of text search).
+    about 1 us per word or CJK character. A text may have 1 MB of distinct words; positions, which phrases need, are
+    stored for its first 16,383 words (PostgreSQL manual, text search, "Limitations").
 
     Args:
         language: a text-search configuration, such as `simple` or `english`.
@@ -87,7 +87,7 @@ def text_vector(language: str, document: ColumnElement[Any] | Any) -> ColumnElem
 
 
 def word_count(language: str, document: str) -> Select[Any]:
-    """Select how many words the tsvector of a text has; the server refuses what is too long for one."""
+    """Select the number of words in the tsvector of a text; the server refuses a text that is too long."""
     return select(func.length(text_vector(language, bindparam(None, document, type_=Text()))))
 
 
@@ -103,12 +103,12 @@ def text_query(language: str, name: str = TEXT) -> ColumnElement[Any]:
 
 @dataclass(frozen=True, slots=True)
 class TextTarget(Generic[M]):
-    """The text that is searched, in plain values that can be hashed.
+    """The text to search, in plain hashable values.
 
     Args:
-        target: the rows, and the vector that they have.
-        text: the key of a text attribute, or of one of type TSVECTOR.
-        language: the text-search configuration of the index.
+        target: the rows, and their vector.
+        text: the key of a text attribute, or of one of type TSVECTOR. language: the text-search configuration of the
+            index.
     """
 
     target: Target[M]
@@ -123,12 +123,12 @@ class TextTarget(Generic[M]):
 
     @property
     def stored(self) -> bool:
-        """Whether the column is a tsvector already, so that no search has to make one."""
+        """Whether the column is a tsvector, so that searches need not compute it."""
         return isinstance(stored_type(self.document.type), TSVECTOR)
 
     @property
     def vector(self) -> ColumnElement[Any]:
-        """What the text index is on."""
+        """The expression that the text index is on."""
         return self.document if self.stored else text_vector(self.language, self.document)
 
     @property
@@ -139,12 +139,12 @@ class TextTarget(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class TextSearch:
-    """The shape of a search by keyword.
+    """The shape of a keyword search.
 
     Args:
-        k: rows wanted, at least 1.
-        max_ranked: rows that match and are ranked; None means all.
-        highlight: mark the words that were found.
+        k: number of rows, at least 1.
+        max_ranked: number of matching rows to rank; None means all.
+        highlight: how to mark the matching words, if at all.
     """
 
     k: int = 10
@@ -158,9 +158,9 @@ class TextSearch:
 
 
 def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Where) -> Select[Any]:
-    """Select key and rank of the k rows that match best, those that rank alike by primary key.
+    """Select key and rank of the k rows that match best; rows of equal rank are ordered by primary key.
 
-    Costs a scan of the text index and one tsvector for each row that matches, unless the model stores them.
+    Costs a scan of the text index, and one tsvector per matching row, unless the model stores them.
     """
     query = select(text_query(target.language)).scalar_subquery()
     loosened = _loosened(text_query(target.language))
@@ -191,7 +191,7 @@ def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Where) ->
 
 
 def by_text(target: TextTarget[M], shape: TextSearch, where: Where = ()) -> Select[Any]:
-    """Select the k rows that match a text best, their rank and, if asked for, their text with the words marked."""
+    """Select the k rows that match a text best, their rank and, on request, an excerpt with the words marked."""
     best = text_candidates(target, shape, where).subquery("rowspace_best")
     return (
         select(target.target.model, best.c[TEXT_RANK], *excerpt(target, wanted=shape.highlight))
@@ -203,7 +203,7 @@ def by_text(target: TextTarget[M], shape: TextSearch, where: Where = ()) -> Sele
 
 
 def excerpt(target: TextTarget[Any], *, wanted: bool) -> list[ColumnElement[Any]]:
-    """Return what to select for a marked excerpt: one column, or none."""
+    """Return the columns to select for a marked excerpt: one, or none."""
     if not wanted:
         return []
     return [headline(target.document, configuration(target.language), text_query(target.language, MARKED))]
@@ -213,7 +213,7 @@ def text_parameters(query: Any) -> dict[str, Any]:
     """Return the value for the parameter of the statements above.
 
     Raises:
-        InvalidText: the query is no text, or longer than 1,000 characters.
+        InvalidText: the query is not a text, or is longer than 1,000 characters.
     """
     if not isinstance(query, str):
         message = f"A query by keyword is a text, got {query!r:.60}."
@@ -227,14 +227,14 @@ def text_parameters(query: Any) -> dict[str, Any]:
 
 
 def same_key(keys: Sequence[ColumnElement[Any]], other: Any) -> Any:
-    """Return the condition that rows of two selections are the same."""
+    """Return the condition that rows of two selections have the same key."""
     return and_(*(key == other.c[key.key] for key in keys))
 
 
 def _loosened(query: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return a query for the index alone: phrases become words in any order, which the rows are checked for anyway.
+    """Return a query only for the index: phrases become words in any order, since the rows are checked for them anyway.
 
-    The index cannot tell a phrase, and would make a tsvector of each row to find out: once more than is needed.
+    The index does not know phrases, and would compute a tsvector of each row to check them: one more than necessary.
     """
     written = cast(query, Text)
     words = cast(func.regexp_replace(written, _constant("<(-|[0-9]+)>"), _constant("&"), _constant("g")), TSQUERY)

@@ -1,6 +1,6 @@
-"""Where the tuning of a model's index is kept: in the index's comment, which goes with it, and with a dump.
+"""The tuning of a model's index is stored in the index's comment, which is dropped and dumped with the index.
 
-A collection keeps its own in its row. What else the comment says stays.
+A collection stores its tuning in its row. Other lines of the comment are preserved.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _MAY_COMMENT_ON = """
 
 
 def comments(table: str, schema: str | None) -> TextualSelect:
-    """Select the comments of the indexes of a table that hold a tuning; without a schema that of the search path."""
+    """Select the comments with a tuning of the indexes of a table; without a schema, of the search path's."""
     return text(_COMMENTS).bindparams(table_name=table, schema=schema).columns(comment=Text)
 
 
@@ -65,17 +65,17 @@ def comment_on(index: str, schema: str, comment: str) -> TextClause:
 
 
 def with_tuning(comment: str | None, tuning: Tuning, *, column: str, distance: str) -> str:
-    """Return a comment with the tuning for searches by a column and a distance in place of the one that it had."""
+    """Return a comment with the tuning for searches by a column and a distance replaced."""
     lines = [line for line in (comment or "").splitlines() if not line.startswith(_MARK)]
     kept = {"column": column, "distance": distance, **tuning.to_dict()}
     return "\n".join([*lines, _MARK + json.dumps(kept)])
 
 
 def tunings_in(comments: Iterable[str]) -> dict[tuple[str, str], Tuning]:
-    """Return the tunings that comments hold, by column and distance.
+    """Return the tunings in comments, by column and distance.
 
     Raises:
-        ConfigurationError: somebody edited one so that it cannot be read.
+        ConfigurationError: one was edited so that it cannot be parsed.
     """
     marked = (line for comment in comments for line in comment.splitlines() if line.startswith(_MARK))
     return dict(map(_read, marked))

@@ -1,7 +1,7 @@
-"""Statements about the rows that the rules of a session let through, for what goes by COPY.
+"""Statements about the rows that the rules of a session make visible, for operations that use COPY.
 
-Each is a SELECT from the model as the ORM makes it, in which `with_loader_criteria` and the discriminator of an
-inheritance hold. What writes is a WITH inside of it: listeners look for a SELECT.
+Each is an ORM SELECT from the model, to which `with_loader_criteria` and the discriminator of an inheritance apply. The
+writing part is a WITH query inside it, because event listeners look for a SELECT.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ __all__ = ["collect", "discard_hidden", "staged_visible"]
 
 
 def collect(model: type[Any], keys: Sequence[Column[Any]], selection: str, where: Where) -> Select[int]:
-    """Select how many rows meet the conditions, and insert their keys into the temporary table `selection`."""
+    """Insert the keys of rows that meet the conditions into the temporary table `selection`, and select their number."""
     rows = select(*keys).select_from(model).where(*where)
     insert = _temporary(selection, keys).insert().from_select([key.name for key in keys], rows)
     return _counted(model, insert)
 
 
 def staged_visible(model: type[Any], stage: str, constants: Sequence[tuple[str, int]]) -> Select[int]:
-    """Select how many rows have the key of a row of the temporary table `stage`."""
+    """Select the number of rows whose key is in the temporary table `stage`."""
     keys = _keys(model, constants)
     staged = _temporary(stage, keys)
     return select(func.count()).select_from(model).join(staged, _same(model, staged, keys, constants))
 
 
 def discard_hidden(model: type[Any], stage: str, constants: Sequence[tuple[str, int]]) -> Select[int]:
-    """Select how many rows of the temporary table `stage` have no row of their key, and delete them there."""
+    """Delete the rows of the temporary table `stage` whose key has no row, and select their number."""
     keys = _keys(model, constants)
     staged = _temporary(stage, keys)
     known: Select[Any] = select(literal_column("1")).select_from(model).where(_same(model, staged, keys, constants))

@@ -1,7 +1,8 @@
-"""What a user typed into a search box, as text for `websearch_to_tsquery` over spaced characters.
+"""The input of a search box, as text for `websearch_to_tsquery` over spaced characters.
 
-PostgreSQL's parser takes a run of Chinese, Japanese or Korean for one word. `rowspace.statements.text` puts spaces
-around each of their characters before it indexes; here the same is done to the query, so that a run becomes a phrase.
+PostgreSQL's parser takes a run of Chinese, Japanese or Korean characters for one word. `rowspace.statements.text` puts
+spaces around each of these characters before indexing; this module does the same to the query, so that a run becomes a
+phrase.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ _TYPED = str.maketrans(dict.fromkeys("“”„\uff02「」『』«»", '"') | {
 
 
 def spaced(text: str) -> str:
-    """Return text with a space on each side of every character that is a word of its own."""
+    """Return text with spaces around every character that is a word of its own."""
     return _CHARACTER.sub(r" \g<0> ", text)
 
 
 def web_query(text: str) -> str:
-    """Return a query in the syntax of `websearch_to_tsquery`, which refuses none of up to 1,000 characters.
+    """Return a query in the syntax of `websearch_to_tsquery`, which accepts any query of up to 1,000 characters.
 
-    `"a phrase"`, `or` and `-without` keep their meaning. A run of CJK characters becomes a phrase of them, also in
-    the middle of a word: `PG数据库` asks for `PG` and for 数据库. Typographic and corner quotes count as quotes.
-    NUL counts as a space and a lone surrogate as `?`: PostgreSQL holds neither.
+    `"a phrase"`, `or` and `-without` keep their meaning. A run of CJK characters becomes a phrase, also inside a word:
+    `PG数据库` searches for `PG` and for 数据库. Typographic and corner quotes count as quotes, NUL as a space, and a
+    lone surrogate as `?`, since PostgreSQL stores neither.
     """
     typed = _typed(text)
     if not _CHARACTER.search(typed):
@@ -47,13 +48,13 @@ def web_query(text: str) -> str:
 
 
 def character_runs(text: str) -> list[str]:
-    """Return the runs of CJK characters that a query asks for, as they are written, without those it excludes."""
+    """Return the runs of CJK characters in a query as they are written, without excluded ones."""
     asked = [token["phrase"] or token["word"] or "" for token in _TOKEN.finditer(_typed(text)) if not token["minus"]]
     return ["".join(run) for part in asked for kind, run in groupby(part, _kind) if kind == "character"]
 
 
 def without_excluded(text: str) -> str:
-    """Return a query without the words and phrases that it excludes, to mark what was found by the others."""
+    """Return a query without the words and phrases that it excludes, for marking matches of the others."""
     # An empty phrase in their place keeps the operators: an `or` with nothing before it would be a word.
     return " ".join('""' if token["minus"] else token[0] for token in _TOKEN.finditer(_typed(text)))
 

@@ -1,8 +1,8 @@
 """Statements of a bulk load: a staging table, COPY into it, and the merge into the target.
 
-COPY has no ON CONFLICT, so rows that may be there already are copied into a temporary table first; a few come as the
-parameters of the merge. Identifiers come from the models and are quoted by SQLAlchemy; no value of a row is in these
-texts.
+COPY has no ON CONFLICT, so rows that may already exist are first copied into a temporary table; a few rows are
+parameters of the merge. Identifiers come from the models and are quoted by SQLAlchemy; the texts contain no values of
+rows.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _JSON = ("JSON", "JSONB")
 
 @dataclass(frozen=True, slots=True)
 class StagedColumn:
-    """A column of the staging table: its type as DDL, and the target's where the value must be cast to it.
+    """A column of the staging table: its type as DDL, and the target's type if the value must be cast.
 
     Args:
-        name: that of the column.
+        name: the name of the column.
         staged_as: its type in the staging table.
-        cast_to: the type that its value is cast to, if it is.
-        is_local: that is a time without a zone, which the text may have nevertheless.
-        stored_by: the SQL by which the column's type makes of a value what is stored, if it does, with `VALUE` in it.
+        cast_to: the type to cast the value to, if necessary.
+        is_local: whether that is a time without time zone, although the text may have one.
+        stored_by: the type's `bind_expression` as SQL, if it has one, with `VALUE` in place of the value.
     """
 
     name: str
@@ -40,11 +40,11 @@ class StagedColumn:
 
     @property
     def is_stored_as_staged(self) -> bool:
-        """Whether a value is stored as it is staged."""
+        """Whether values are stored as they are staged."""
         return self.cast_to is None and self.stored_by is None
 
     def value(self, staged: str) -> str:
-        """Return a staged value, which is an SQL expression, as one of the target."""
+        """Return an SQL expression that converts a staged value, itself an SQL expression, to one of the target."""
         value = self._cast(staged)
         return value if self.stored_by is None else self.stored_by.replace(VALUE, value)
 
@@ -61,7 +61,7 @@ class StagedColumn:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A COPY in binary into some columns of a table; without a schema it is the search path's."""
+    """A binary COPY into some columns of a table; without a schema, the search path's table."""
 
     table: str
     schema: str | None
@@ -80,14 +80,14 @@ class Merge:
     Args:
         table: the name of the target.
         schema: its schema, or None for the search path's.
-        columns: what is loaded.
-        keys: the columns of its primary key; none where the rows get theirs as they are inserted, so that all are new.
-        constants: columns that have one value in every row, with their SQL literal of trusted numbers.
-        defaults: columns that only an insert sets, and the SQL of what to.
-        only_new: which of the columns that are loaded only an insert sets.
-        touched: columns that an update sets by itself, and the SQL of what to.
+        columns: the columns to load.
+        keys: the columns of the primary key; empty if the key is generated on insert, so that all rows are new.
+        constants: columns with the same integer in every row.
+        defaults: columns that are set only on insert, and the SQL of their value.
+        only_new: those of the loaded columns that are set only on insert.
+        touched: columns that an update sets in addition, and the SQL of their value.
         stage: the name of the staging table.
-        partitioned: the target has partitions, and is none itself.
+        partitioned: whether the target is a partitioned table, and not a partition.
     """
 
     table: str
@@ -113,11 +113,11 @@ class Merge:
 
     @property
     def updates(self) -> bool:
-        """Whether a row that is there already is updated; one of nothing but a key is left as it is."""
+        """Whether existing rows are updated; rows that consist only of a key are not."""
         return bool(self.keys and self._changed())
 
     def create_stage(self) -> str:
-        """Return the DDL of the staging table, which goes with the transaction."""
+        """Return the DDL of the staging table, which is dropped when the transaction ends."""
         columns = ", ".join(f"{quote(column.name)} {column.staged_as}" for column in self.columns)
         return f"CREATE TEMPORARY TABLE {self.staged} ({columns}) ON COMMIT DROP"
 
@@ -134,28 +134,28 @@ class Merge:
         return Copy(self.stage, "pg_temp", tuple(column.name for column in self.columns))
 
     def to_target(self) -> Copy:
-        """Return the COPY straight into the target, where no row can be there already and no column has a cast."""
+        """Return the COPY directly into the target, for rows that cannot exist yet and columns without a cast."""
         return Copy(self.table, self.schema, tuple(column.name for column in self.columns))
 
     def merge(self) -> str:
-        """Return the statement that moves staged rows into the target and counts the inserted and the updated.
+        """Return the statement that merges staged rows into the target and counts inserted and updated rows.
 
-        A row that was inserted has no earlier version, which shows as `xmax = 0`. Through a partitioned table a system
-        column cannot be seen: there the keys that are known already are counted, in the same statement.
-
-        In the order of the keys: loads of the same rows at once wait for each other, and not in a circle.
+        An inserted row has no earlier version, which shows as `xmax = 0`. System columns cannot be read through a
+        partitioned table: there, the existing keys are counted in the same statement. Rows are merged in the order of
+        their keys, so that concurrent loads of the same rows wait for each other without deadlocks.
         """
         return f"WITH {self._merging(self.staged)}"
 
     def merge_given(self, rows: int, *, for_asyncpg: bool = False) -> str:
-        """Return the same statement for so many rows whose values are parameters, none of them staged.
+        """Return the same statement for a number of rows whose values are parameters instead of staged.
 
-        Its text is the same for as many rows, so that it is prepared. The casts of the first row give those below it
-        their types.
+            The text depends only on the number of rows, so that it can be prepared. The casts in the first row
+            determine the types of the others.
 
         Args:
-            rows: how many there are.
-            for_asyncpg: parameters are `$1` and so on, and JSON is text; else `%s`, and a per cent sign is two.
+            rows: the number of rows.
+            for_asyncpg: parameters are `$1` and so on, and JSON is text; else they are `%s`, and a percent sign is
+                doubled.
         """
         given, width = self._with_json_as_text() if for_asyncpg else self, len(self.columns)
         marks = [f"${at + 1}" if for_asyncpg else "%s" for at in range(rows * width)]
@@ -199,14 +199,14 @@ class Merge:
         )
 
     def known(self) -> str:
-        """Return the statement that counts the staged rows that are there already."""
+        """Return the statement that counts the staged rows that exist in the target."""
         return self._known(self.staged)
 
     def _known(self, rows: str) -> str:
         return f"SELECT count(*) AS rows FROM {self.target} JOIN {rows} ON {self._same(rows)}"
 
     def update(self) -> str:
-        """Return the statement that sets the loaded columns of rows that are there, and inserts none."""
+        """Return the statement that updates the loaded columns of existing rows, and inserts none."""
         sets = [f"{quote(column.name)} = {self._value(column, self.staged)}" for column in self._changed()]
         sets += [f"{quote(name)} = {value}" for name, value in self.touched]
         return f"UPDATE {self.target} SET {', '.join(sets)} FROM {self.staged} WHERE {self._same(self.staged)}"
@@ -214,7 +214,7 @@ class Merge:
     def _same(self, rows: str) -> str:
         """Return the condition that a row of the target has the key of one of `rows`.
 
-        Neither has another name here: what a column is set to may refer to its table.
+        Neither table has an alias, because the value of a column may refer to its own table.
         """
         same = [(column.name, self._value(column, rows)) for column in self.columns if column.name in self.keys] + [
             (name, f"{value:d}") for name, value in self.constants
@@ -222,7 +222,7 @@ class Merge:
         return " AND ".join(f"{self.target}.{quote(name)} = {value}" for name, value in same)
 
     def _changed(self) -> Sequence[StagedColumn]:
-        """Return the loaded columns that an update sets."""
+        """Return the loaded columns that an update changes."""
         return [column for column in self.columns if column.name not in self.keys and column.name not in self.only_new]
 
     def _order(self) -> str:

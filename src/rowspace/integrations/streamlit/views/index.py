@@ -62,7 +62,7 @@ def _offer_build(builder: IndexBuilder) -> None:
         memory = st.selectbox(
             "Memory of the build", _MEMORY, format_func=lambda size: size or "what the server gives", width=260
         )
-        pressed = st.button("Build what is missing", type="primary", key="index_build")
+        pressed = st.button("Build missing indexes", type="primary", key="index_build")
     st.caption(
         "A build whose vectors do not fit into its memory becomes several times slower. Writers go on meanwhile."
     )
@@ -86,11 +86,11 @@ def _build(builder: IndexBuilder, memory: str | None) -> None:
 def _recall(collection: CollectionInfo, *, usable: bool) -> None:
     tuning = tuning_of(collection.index)
     if tuning is None:
-        st.caption("The recall was not measured yet: the share of the true nearest documents that searches find.")
+        st.caption("The recall, the share of the true nearest documents that searches find, has not been measured yet.")
     else:
         _curve(tuning)
     if not usable:
-        st.caption("Without a vector index searches are exact: the recall is 1.")
+        st.caption("Without a vector index, searches are exact: the recall is 1.")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         target = st.slider("Recall wanted", 0.5, 1.0, 0.98, 0.01, key="index_target", width=260)

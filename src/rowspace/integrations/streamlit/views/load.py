@@ -36,7 +36,7 @@ def page() -> None:
     elif rows:
         fields = _fields(rows, file.file_id)
     else:
-        st.info("The file holds no row.", icon=":material/inbox:")
+        st.info("The file has no rows.", icon=":material/inbox:")
         return
     target = _target(upload.name)
     if st.button("Load", type="primary", disabled=not target.name, key="load_button"):

@@ -28,7 +28,7 @@ def page() -> None:
         st.caption(f":material/info: {quoted(reason)}")
     plane, points = state.map_of(collection.name, _SAMPLE)
     if plane is None:
-        st.info("A map takes two documents or more.", icon=":material/inbox:")
+        st.info("A map needs at least two documents.", icon=":material/inbox:")
         return
     marks = [] if reason is not None else state.marks(collection.name, text.strip(), k, _SAMPLE)
     st.altair_chart(map_chart(points, marks, colour), key="map_chart")

@@ -26,7 +26,7 @@ def page() -> None:
         st.info("This collection is empty. Load a file on the page **Load**.", icon=":material/inbox:")
         return
     reason = state.why_not(collection)
-    text = st.text_input("Search", placeholder=f"What do you look for in {count:,} documents?", key="search_text")
+    text = st.text_input("Search", placeholder=f"Search {count:,} documents", key="search_text")
     mode, k, likeness = _options(modes_for(reason))
     if reason is not None:
         st.caption(f":material/info: {quoted(reason)}")
