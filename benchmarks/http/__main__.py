@@ -60,7 +60,9 @@ def _servers(options: argparse.Namespace) -> Iterator[tuple[dict[str, Server], P
         filled = fill(database, corpus, options.dimension)
         url = database.engine.url.set(drivername="postgresql")
         plain = url.render_as_string(hide_password=False)
-        bare = {"BENCH_DSN": plain, "BENCH_SQL": raw_sql(filled, "$1", documents=True), "BENCH_POOL": str(POOL)}
+        # asyncpg takes a port without a host in front of it for an empty host name.
+        dsn = url.set(port=None).update_query_dict({"port": str(url.port)}).render_as_string(hide_password=False)
+        bare = {"BENCH_DSN": dsn, "BENCH_SQL": raw_sql(filled, "$1", documents=True), "BENCH_POOL": str(POOL)}
         own = {
             "ROWSPACE_DATABASE_URL": plain.replace("postgresql", f"postgresql+{options.driver}", 1),
             "ROWSPACE_EMBEDDER": "none",

@@ -102,7 +102,7 @@ class Tuning:
     def settings(self, recall: float | None = None) -> SearchSettings:
         """Return settings for a search that reaches a recall, by default the target, or the best measured recall.
 
-            Once the index is tuned, searches do this automatically: `nearest(query, recall=0.95)`.
+        Once the index is tuned, searches do this automatically: `nearest(query, recall=0.95)`.
 
         Raises:
             InvalidSetting: no measured setting reaches it.

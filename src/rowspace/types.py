@@ -171,7 +171,7 @@ class VectorType(UserDefinedType[T], Generic[T]):
         raise NotImplementedError
 
     def compare_values(self, x: Any, y: Any) -> bool:
-        """Tell whether two values are the same, for the ORM's change detection."""
+        """Return whether two values are the same, for the ORM's change detection."""
         if x is None or y is None:
             return x is y
         if x is y and isinstance(x, np.ndarray):
@@ -325,7 +325,7 @@ class SparseVector(VectorType[SparseValue]):
         return vectors.as_sparse(value, dimension=self.dimension)
 
     def compare_values(self, x: Any, y: Any) -> bool:
-        """Tell whether two values are the same, for the ORM's change detection."""
+        """Return whether two values are the same, for the ORM's change detection."""
         if x is None or y is None:
             return x is y
         try:

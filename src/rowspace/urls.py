@@ -37,7 +37,7 @@ def read_url(given: str | URL) -> URL:
 
 
 def _misread(given: str | URL, url: URL) -> bool:
-    """Tell whether a part of the password has become one of the host, the database or the query, and would be shown."""
+    """Return whether part of the password was parsed as the host, the database or the query, and would be shown."""
     if isinstance(given, str):
         place, _, query = _CREDENTIALS.sub("", given, count=1).partition("?")
         _, at, after = query.partition("@")

@@ -161,7 +161,7 @@ def _migrate(settings: Settings) -> None:
 
 
 def _is_local(host: str) -> bool:
-    """Tell whether a server is for this machine alone: without keys, and on its loopback interface.
+    """Return whether a server is for this machine alone: without keys, and on its loopback interface.
 
     Without keys on any other, the person is warned.
     """

@@ -11,7 +11,7 @@ __all__ = ["is_explained", "sentence_of"]
 
 
 def is_explained(error: Exception) -> bool:
-    """Tell whether an error is about what the person gave or about the database: any other is a fault of ours."""
+    """Return whether an error is about what the person gave or about the database: any other is a fault of ours."""
     return isinstance(error, RowspaceError | ValueError | OSError | SQLAlchemyError)
 
 

@@ -45,8 +45,8 @@ _here: dict[str, Any] = {}
 class ParallelEmbedder:
     """Embeds in several processes: for embedders that compute in Python, which threads do not speed up.
 
-        Each process creates its own embedder when its first texts arrive. Processes are spawned, not forked: a script
-        that uses them needs `if __name__ == "__main__":`. They end with `close`, or with this process, however it ends.
+    Each process creates its own embedder when its first texts arrive. Processes are spawned, not forked: a script
+    that uses them needs `if __name__ == "__main__":`. They end with `close`, or with this process, however it ends.
 
     Args:
         factory: a class or function without arguments that returns an embedder. It must be importable by name; a
@@ -129,8 +129,8 @@ class ParallelEmbedder:
 class ConcurrentEmbedder:
     """Embeds by several concurrent requests, and retries transient failures: for hosted embedders.
 
-        Async calls use the async methods of the embedder inside; all calls in an event loop share the limit. Sync calls
-        use threads, and share the limit among themselves.
+    Async calls use the async methods of the embedder inside; all calls in an event loop share the limit. Sync calls
+    use threads, and share the limit among themselves.
 
     Args:
         embedder: the embedder inside.

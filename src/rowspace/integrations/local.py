@@ -28,9 +28,9 @@ _LONGEST = 4_000
 class LocalEmbedder:
     """An embedder with LangChain's methods that runs in this process.
 
-        The model is loaded with the first text, which takes about a second and 150 MB. Threads may share an instance,
-        but take turns because of Python's interpreter lock; use processes for more speed. Only the first 4,000
-        characters of a text are used.
+    The model is loaded with the first text, which takes about a second and 150 MB. Threads may share an instance,
+    but take turns because of Python's interpreter lock; use processes for more speed. Only the first 4,000
+    characters of a text are used.
 
     Args:
         threads: number of threads for linear algebra. Two are hardly faster than one, since most of the work is in

@@ -187,7 +187,7 @@ def _check_columns(frame: Any) -> None:
 
 
 def _takes_json(name: str, over: Over) -> bool:
-    """Tell whether a column becomes metadata, or is JSON in a model."""
+    """Return whether a column becomes metadata, or is JSON in a model."""
     if isinstance(over, str | Collection):
         return name not in DOCUMENT
     columns = mapper_of(over).columns
@@ -273,7 +273,7 @@ def _series(column: Any, backend: Backend, noted: str | None) -> Any:
 
 
 def _has_gaps(column: Any) -> bool:
-    """Tell whether lists of whole numbers have nulls in them: NumPy's integers have none, and floats fewer digits."""
+    """Return whether lists of whole numbers have nulls in them: NumPy's integers have none, and floats fewer digits."""
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
         return False
     values = pc.list_flatten(column)

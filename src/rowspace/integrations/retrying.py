@@ -67,8 +67,8 @@ def retry_after(error: BaseException) -> float | None:
 class Retry:
     """When to retry a request.
 
-        If the server says how long to wait, the wait is that long, plus up to a tenth, so that clients do not return
-        all at once. Otherwise the wait is random, with an upper bound that doubles with each attempt.
+    If the server says how long to wait, the wait is that long, plus up to a tenth, so that clients do not return
+    all at once. Otherwise the wait is random, with an upper bound that doubles with each attempt.
 
     Args:
         attempts: number of attempts in total.

@@ -45,7 +45,7 @@ _NO_URL = (
 
 
 def is_rowspace_table(name: str | None) -> bool:
-    """Tell whether a table is one of Rowspace's, for the `include_name` and `include_object` of an application."""
+    """Return whether a table is one of Rowspace's, for the `include_name` and `include_object` of an application."""
     return name is not None and (name in {*_TABLES, VERSION_TABLE} or _PARTITION.fullmatch(name) is not None)
 
 

@@ -98,7 +98,7 @@ def head() -> str:
 
 
 def at_head(target: Engine | Connection, *, schema: str | None = None) -> bool:
-    """Tell whether the database is at `head()`, for a check before a service starts."""
+    """Return whether the database is at `head()`, for a check before a service starts."""
     return current(target, schema=schema) == head()
 
 

@@ -224,7 +224,7 @@ def _keys(model: type[Any], table: Table, given: Collection[str], *, inserts: bo
 
 
 def comes_by_itself(column: Column[Any]) -> bool:
-    """Tell whether a new row gets a value of a column that is not given."""
+    """Return whether a new row gets a value of a column that is not given."""
     made = column.default is not None or column.server_default is not None
     return made or column is column.table.autoincrement_column
 

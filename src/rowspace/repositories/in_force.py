@@ -52,7 +52,7 @@ def refuse_autocommit(connection: Any, statements: list[str]) -> None:
 
 
 def is_autocommit(connection: Any) -> bool:
-    """Tell whether each statement on a connection is a transaction of its own."""
+    """Return whether each statement on a connection is a transaction of its own."""
     inner: Any = getattr(connection, "sync_connection", connection)
     return bool(getattr(inner.connection.dbapi_connection, "autocommit", False))
 

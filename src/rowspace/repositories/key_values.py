@@ -52,7 +52,7 @@ def key_value(column: Column[Any], value: Any) -> Any:
 
 
 def is_exact(value: Any) -> bool:
-    """Tell whether no other value of a key is the same to the server than those that are equal in Python."""
+    """Return whether no other value of a key is the same to the server than those that are equal in Python."""
     return isinstance(value, int | UUID)
 
 

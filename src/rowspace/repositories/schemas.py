@@ -25,7 +25,7 @@ def schemas_of(bind: Engine | AsyncEngine | Connection | AsyncConnection) -> Sch
 
 
 def is_endless(connection: Connection | AsyncConnection) -> bool:
-    """Tell whether a driver has the first and the last of Python's dates and times for the infinite ones."""
+    """Return whether a driver has the first and the last of Python's dates and times for the infinite ones."""
     return connection.dialect.driver == "asyncpg"
 
 

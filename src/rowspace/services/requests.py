@@ -71,7 +71,7 @@ def request_of(query: Any, options: Mapping[str, Any]) -> SearchRequest:
 
 
 def is_plain(request: SearchRequest, collection: Collection) -> bool:
-    """Tell whether a search orders by distance, without a setting, for no more than an index scan gives by itself."""
+    """Return whether a search orders by distance, without a setting, for no more than an index scan gives by itself."""
     return (
         request.mode == "vector"
         and request.k <= DEFAULT_EF_SEARCH

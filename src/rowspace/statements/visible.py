@@ -18,7 +18,7 @@ __all__ = ["collect", "discard_hidden", "staged_visible"]
 
 
 def collect(model: type[Any], keys: Sequence[Column[Any]], selection: str, where: Where) -> Select[int]:
-    """Insert the keys of rows that meet the conditions into the temporary table `selection`, and select their number."""
+    """Insert the keys of rows that meet the conditions into the temporary table `selection`; select their number."""
     rows = select(*keys).select_from(model).where(*where)
     insert = _temporary(selection, keys).insert().from_select([key.name for key in keys], rows)
     return _counted(model, insert)

@@ -149,8 +149,8 @@ class Merge:
     def merge_given(self, rows: int, *, for_asyncpg: bool = False) -> str:
         """Return the same statement for a number of rows whose values are parameters instead of staged.
 
-            The text depends only on the number of rows, so that it can be prepared. The casts in the first row
-            determine the types of the others.
+        The text depends only on the number of rows, so that it can be prepared. The casts in the first row
+        determine the types of the others.
 
         Args:
             rows: the number of rows.

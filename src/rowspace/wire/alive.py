@@ -1,9 +1,10 @@
-"""Check that a pooled connection is alive before it is handed out, unless it was in use a moment ago.
+"""Check that a pooled connection is alive before it is handed out, unless it was just in use.
 
-A ping is a round trip: on a local server as long as a search. A busy pool would pay it for every session, and learn
-nothing that half a second ago was not known. HikariCP skips it likewise (`aliveBypassWindowMs`, 500 by default).
+A ping is a round trip, which on a local server takes as long as a search. A busy pool would pay it for every session,
+and learn nothing that was not known half a second earlier. HikariCP skips it too (`aliveBypassWindowMs`, 500 by
+default).
 
-And keep connections to the process that made them: after a fork two would read each other's rows off one socket.
+Also keep connections in the process that made them: after a fork, two processes would read from one socket.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ _PROCESS = "rowspace_process"
 
 
 def keep_to_process(engine: Engine) -> None:
-    """Let a forked process make connections of its own, as the workers of `gunicorn --preload` are; call it first.
+    """Let a forked process, such as a worker of `gunicorn --preload`, open its own connections; call it first.
 
-    Those of its parent are let go of without a word to the server. Source: SQLAlchemy's manual, "Using Connection
-    Pools with Multiprocessing or os.fork()".
+    The parent's connections are discarded without closing them on the server. Source: SQLAlchemy manual, "Using
+    Connection Pools with Multiprocessing or os.fork()".
     """
 
     @event.listens_for(engine, "connect")
@@ -44,7 +45,7 @@ def keep_to_process(engine: Engine) -> None:
 
 
 def check_at_checkout(engine: Engine) -> None:
-    """Ping connections that lay in the pool for half a second; a dead one empties the pool, and a new one comes."""
+    """Ping connections that were in the pool for half a second; a dead one invalidates the pool and is replaced."""
     dialect: Any = engine.dialect
 
     @event.listens_for(engine, "checkin")

@@ -1,7 +1,7 @@
-"""asyncpg's codec for pgvector's types: binary on the wire, for our column types bytes in, for others text in and out.
+"""asyncpg's codec for pgvector's types: binary on the wire, bytes in for our column types, text in and out for others.
 
-asyncpg has one codec for all columns of a type, also those of models with pgvector's own column types, which know text.
-Ours ask for `vector_send(column)`, so that their bytes do not pass through it.
+asyncpg has one codec for all columns of a type, including those of models with pgvector's own column types, which
+expect text. Our types select `vector_send(column)`, whose bytes bypass the codec.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ WHERE t.typname IN ('vector', 'halfvec', 'sparsevec')
 
 
 class WireBytes(bytes):
-    """A vector as the server receives it; by its name, asyncpg's error of a connection without our codecs is known."""
+    """A vector in binary; its name identifies asyncpg's error on a connection without our codecs."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        """Return what may stand in that error, unlike the numbers."""
+        """Return a text for that error, which must not contain the numbers."""
         return "..."
 
 
 def is_outdated(error: BaseException) -> bool:
-    """Tell whether the codecs of a connection are those of types that are gone, as after a restore.
+    """Return whether an error means that the codecs of a connection are for types that no longer exist.
 
-    The extension was made anew: the server no longer knows the type of a prepared statement's parameter, or asyncpg
-    has no codec for the one that a new statement has.
+    This happens after the extension was created again, for example by a restore: the server no longer knows the type of
+    a prepared statement's parameter, or asyncpg has no codec for the new type.
     """
     # Other errors may hold the same words, as text of the caller's.
     state, said = sqlstate_of(error), str(error)
@@ -75,10 +75,10 @@ def _codec(type_: VectorType[Any]) -> tuple[Callable[[Any], bytes], Callable[[by
 
 
 def as_parameters(values: Iterable[bytes | None], ddl: Sequence[str]) -> tuple[Any, ...]:
-    """Return binary values as parameters, row by row: asyncpg writes the binary form of every type by itself.
+    """Return binary values as parameters, row by row: asyncpg encodes every type itself.
 
     Args:
-        values: what `EncodedRows` has, all columns of a row and then those of the next.
+        values: the values of `EncodedRows`, row by row.
         ddl: the type of each column.
     """
     read = [_READ.get(type_.partition("(")[0], WireBytes) for type_ in ddl]

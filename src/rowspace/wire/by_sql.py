@@ -1,7 +1,7 @@
-"""The SQL that a column's type puts around its values, for statements written as text.
+"""The SQL that a column's type wraps around its values, for statements written as text.
 
-SQLAlchemy asks a type for it as it compiles a statement: `bind_expression` for what is stored, `column_expression` for
-what is read. A type that encrypts in the server has both, as has a geometry.
+SQLAlchemy asks a type for it when it compiles a statement: `bind_expression` for values to store, `column_expression`
+for values to read. Geometry types have both, as do types that encrypt on the server.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = ["read_by", "stored_by"]
 
 
 def stored_by(column: Column[Any], type_: TypeEngine[Any], schemas: Schemas) -> str | None:
-    """Return the SQL of what is stored, with `VALUE` for a value, as a session sends it; None where it is the value.
+    """Return the SQL that a session sends for a value to store, with `VALUE` for it; None if it is just the value.
 
-    `schemas` is what stands for the schemas that it names.
+    `schemas` translates the schemas in it.
 
     Raises:
         ConfigurationError: it has parameters of its own.
@@ -34,9 +34,9 @@ def stored_by(column: Column[Any], type_: TypeEngine[Any], schemas: Schemas) -> 
 
 
 def read_by(column: Column[Any], type_: TypeEngine[Any], schemas: Schemas) -> str | None:
-    """Return the SQL of what is read, with `VALUE` for what is stored; None where it is what is stored.
+    """Return the SQL that reads a stored value, with `VALUE` for the value; None if it is the value itself.
 
-    `schemas` is what stands for the schemas that it names.
+    `schemas` translates the schemas in it.
 
     Raises:
         ConfigurationError: it has parameters of its own.

@@ -1,6 +1,6 @@
-"""The binary stream of `COPY ... TO STDOUT (FORMAT BINARY)` as columns: the bytes of each, one value after another.
+"""The binary stream of `COPY ... TO STDOUT (FORMAT BINARY)` as columns: for each, the bytes of its values.
 
-What becomes of the bytes is up to the reader: NumPy turns those of numbers into arrays, Arrow takes those of text as
+The reader decides what to do with the bytes: NumPy turns those of numbers into arrays, Arrow uses those of texts as
 they are. Formats: PostgreSQL's `*send` functions, all numbers big-endian.
 """
 
@@ -31,7 +31,7 @@ _COUNT = struct.Struct(">h").unpack_from
 
 
 class Kind(StrEnum):
-    """How the values of a column come."""
+    """The format of a column's values in the stream."""
 
     INT16 = "smallint"
     INT32 = "integer"
@@ -73,7 +73,7 @@ _KINDS: Mapping[type[Any], Kind] = {
 
 
 def kind_of(type_: types.TypeEngine[Any]) -> Kind:
-    """Return how a column of a type is read; a `TypeDecorator` makes its values of text."""
+    """Return how to read a column of a type; a `TypeDecorator` gets text."""
     type_ = on_postgresql(type_)
     type_ = vector_type_of(type_) or (stored_type(type_) if isinstance(type_, postgresql.DOMAIN) else type_)
     if isinstance(type_, types.DateTime):
@@ -86,10 +86,10 @@ def kind_of(type_: types.TypeEngine[Any]) -> Kind:
 
 
 def export_column(column: Column[Any], schemas: Schemas) -> ExportColumn:
-    """Return the column of an export, which comes as its kind; `schemas` is what stands for those that its type names.
+    """Return the column of an export in the format of its kind; `schemas` translates the schemas that its type names.
 
     Raises:
-        ConfigurationError: its type puts each value into SQL that has parameters of its own.
+        ConfigurationError: the `column_expression` of its type has parameters of its own.
     """
     kind, type_ = kind_of(column.type), on_postgresql(column.type)
     around = read_by(column, type_, schemas) if isinstance(type_, types.TypeDecorator) else None
@@ -100,7 +100,7 @@ def export_column(column: Column[Any], schemas: Schemas) -> ExportColumn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawColumn:
-    """Some values of one column: how many bytes each has, -1 for NULL, and the bytes of all."""
+    """Values of one column: the length in bytes of each, -1 for NULL, and the bytes of all."""
 
     lengths: NDArray[np.int64]
     data: bytes
@@ -114,7 +114,7 @@ class RawColumn:
         return self.lengths >= 0
 
     def offsets(self) -> NDArray[np.int32]:
-        """Return where each value begins, and where the last one ends."""
+        """Return the offset of each value, and the end of the last one."""
         return np.concatenate([[0], np.cumsum(np.maximum(self.lengths, 0))]).astype(np.int32)
 
     def numbers(self, dtype: str) -> NDArray[Any]:
@@ -128,7 +128,7 @@ class RawColumn:
         """Return vectors as a matrix of shape (values, dimension), with a row of zeros for NULL.
 
         Raises:
-            DimensionMismatch: one is of another dimension.
+            DimensionMismatch: one has another dimension.
         """
         width = 4 + 4 * dimension
         wrong = self.lengths[self.valid & (self.lengths != width)]
@@ -151,10 +151,10 @@ class RawColumn:
 
 
 class ColumnsDecoder(StreamDecoder):
-    """Turns the chunks of a stream into columns, holding back the row that is not complete.
+    """Turns the chunks of a stream into columns; an incomplete row waits for the next chunk.
 
     Args:
-        columns: how many there are.
+        columns: the number of columns.
     """
 
     def __init__(self, columns: int) -> None:
@@ -162,10 +162,10 @@ class ColumnsDecoder(StreamDecoder):
         self._columns = columns
 
     def take(self) -> list[RawColumn]:
-        """Return the rows that are complete, as one column each.
+        """Return the complete rows, as one `RawColumn` per column.
 
         Raises:
-            RowspaceError: it is no such stream.
+            RowspaceError: it is not such a stream.
         """
         data, at = self._fed()
         lengths: list[list[int]] = [[] for _ in range(self._columns)]
@@ -182,7 +182,7 @@ class ColumnsDecoder(StreamDecoder):
         return [RawColumn(np.array(sizes, np.int64), b"".join(parts)) for sizes, parts in columns]
 
     def _row(self, data: bytes, at: int) -> list[tuple[int, int]]:
-        """Return start and length of each value of the row at a place; nothing at the end, or where it is cut off."""
+        """Return offset and length of each value of the row at a position; nothing at the end or if incomplete."""
         if at + 2 > len(data) or (count := _COUNT(data, at)[0]) < 0:
             return []
         if count != self._columns:

@@ -1,10 +1,10 @@
-"""COPY binary streams into a table and out of a query, through each driver's own way.
+"""COPY binary streams into a table and out of a query, with each driver's own interface.
 
-These functions are the only place that touches a driver's connection for it. They run inside the transaction that
-SQLAlchemy has begun on the connection: call them after a statement of that transaction.
+Only these functions use a driver's connection for that. They run inside the transaction that SQLAlchemy has begun on
+the connection: call them after a statement of that transaction.
 
-Text is UTF-8 in the stream. The server reads and writes it in the encoding of the client, in binary too: where that is
-another, as it is by default in a database of LATIN1, it is UTF8 until the savepoint ends.
+Text in the stream is UTF-8. Even in binary, the server uses the client's encoding. If that is different, as is the
+default in a LATIN1 database, it is set to UTF8 until the savepoint ends.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _SPELLED = re.compile(r"utf-?8|unicode", re.IGNORECASE)
 
 
 def takes_values(connection: Connection | AsyncConnection) -> bool:
-    """Tell whether a connection takes the values of `EncodedRows` as parameters too, in a transaction.
+    """Return whether a connection in a transaction also accepts the values of `EncodedRows` as parameters.
 
-    One of psycopg or asyncpg does that has our adapters; on psycopg while it speaks UTF-8, and by cursors that are not
-    somebody's own: a `ClientCursor` writes the values into the statement, as text.
+    It does on psycopg and asyncpg with our adapters. On psycopg, it must use UTF-8 and our cursor class: a
+    `ClientCursor`, for example, writes the values into the statement as text.
     """
     inner: Any = getattr(connection, "sync_connection", connection)
     if not is_ready(inner) or inner.connection.dbapi_connection.autocommit:
@@ -53,13 +53,13 @@ def takes_values(connection: Connection | AsyncConnection) -> bool:
 def given_values(
     connection: Connection | AsyncConnection, data: EncodedRows, ddl: Sequence[str], most: int
 ) -> tuple[Any, ...] | None:
-    """Return the values of some rows as parameters, row by row; None where they have more than `most` bytes.
+    """Return the values of some rows as parameters, row by row; None if they exceed `most` bytes.
 
     Args:
-        connection: one that takes values.
+        connection: a connection that accepts values.
         data: the rows.
         ddl: the type of each of their columns.
-        most: bytes.
+        most: maximum number of bytes.
     """
     values = data.values(most)
     if values is None:
@@ -73,7 +73,7 @@ def given_values(
 def copy_in(connection: Connection, into: Copy, blocks: Iterable[bytes]) -> None:
     """Copy a binary stream into a table, on psycopg or psycopg2, within a savepoint.
 
-    What stops it, a row that cannot be encoded or one that the server refuses, leaves the transaction usable.
+    An error, because a row cannot be encoded or the server refuses it, leaves the transaction usable.
     """
     with connection.begin_nested():
         driver: Any = connection.connection.driver_connection
@@ -125,7 +125,7 @@ async def _send_async(driver: Any, into: Copy, blocks: Iterable[bytes]) -> None:
 
 
 def _encoding(driver: Any) -> str:
-    """Return the encoding of the client, which the server has reported: asking costs nothing."""
+    """Return the client encoding, which the server has reported: no round trip."""
     if hasattr(driver, "get_settings"):
         # asyncpg knows no other; what it reports is what it asked for in its own words, where PgBouncer is in between.
         return _UTF8
@@ -148,7 +148,7 @@ async def _awaited(blocks: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
 def copy_out(connection: Connection, statement: str) -> Generator[bytes, None, None]:
     """Yield the chunks of a `COPY ... TO STDOUT (FORMAT BINARY)` statement, on psycopg or psycopg2.
 
-    Call it within a savepoint that is rolled back afterwards: it may have set the encoding of the client.
+    Call it within a savepoint and roll that back afterwards, because it may set the client encoding.
     """
     driver: Any = connection.connection.driver_connection
     if _encoding(driver) != _UTF8:
@@ -189,7 +189,7 @@ def _chunks(driver: Any, statement: str) -> AsyncGenerator[bytes, None]:
 
 
 async def _pulled(driver: Any, statement: str) -> AsyncGenerator[bytes, None]:
-    """Pull from asyncpg, which pushes: a queue of a few chunks holds it back while nobody reads."""
+    """Pull chunks from asyncpg, which pushes them: a short queue stops it while nobody reads."""
     queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(maxsize=4)
     query = statement.removeprefix("COPY (").removesuffix(") TO STDOUT (FORMAT BINARY)")
     read_on = True
@@ -219,10 +219,10 @@ async def _pulled(driver: Any, statement: str) -> AsyncGenerator[bytes, None]:
 
 
 async def _stopped(driver: Any, task: asyncio.Task[None], queue: asyncio.Queue[Any]) -> None:
-    """End a COPY of asyncpg's whose chunks nobody takes any more.
+    """End a COPY of asyncpg whose remaining chunks are not wanted.
 
-    By the server, which ends it with an error. Where asyncpg is stopped, as by an error of what takes its chunks, it
-    thinks the next chunk to be the end, and the next statement finds the connection busy.
+    It is cancelled on the server, which ends it with an error. If asyncpg itself is stopped, for example by an error in
+    the consumer, it takes the next chunk for the end, and the next statement finds the connection busy.
     """
     while not queue.empty():
         queue.get_nowait()

@@ -1,7 +1,7 @@
 """The binary stream of `COPY ... TO STDOUT (FORMAT BINARY)` as keys and one float32 matrix.
 
-Each row is its vector first and then its key columns, so that the vector stands at a fixed place. Format: PostgreSQL's
-manual, COPY, "Binary Format".
+Each row has its vector first, at a fixed offset, and then its key columns. Format: PostgreSQL manual, COPY, "Binary
+Format".
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ Decode = Callable[[bytes], Any]
 
 
 def key_decoder(type_: types.TypeEngine[Any], *, endless: bool = False) -> Decode | None:
-    """Return what decodes a key of a column type, or None for a type that must be read as text.
+    """Return the decoder of a key of a column type, or None for a type that must be read as text.
 
-    With `endless` the infinite dates and times are the first and the last of Python's, as asyncpg has it; without,
-    what it returns raises InvalidRow of them.
+    With `endless`, infinite dates and times become Python's first and last ones, as in asyncpg; otherwise the decoder
+    raises InvalidRow for them.
     """
     type_ = on_postgresql(type_)
     if isinstance(type_, types.Integer):
@@ -86,7 +86,7 @@ def _span(data: bytes) -> dt.timedelta:
 
 
 class StreamDecoder:
-    """What decoders of a stream share: the chunks that came, and the header in front of the first row."""
+    """Base of the decoders of a stream: the received chunks, and the header before the first row."""
 
     def __init__(self) -> None:
         self._chunks: list[bytes | memoryview] = []
@@ -100,7 +100,7 @@ class StreamDecoder:
         self.pending += len(chunk)
 
     def _fed(self) -> tuple[bytes, int]:
-        """Return the bytes that wait, and where the first row begins in them."""
+        """Return the pending bytes, and the offset of the first row in them."""
         data = b"".join(self._chunks)
         return data, 0 if self._started else self._header(data)
 
@@ -119,12 +119,12 @@ class StreamDecoder:
 
 
 class MatrixDecoder(StreamDecoder):
-    """Turns the chunks of a stream into keys and rows, holding back what is not complete.
+    """Turns the chunks of a stream into keys and rows; an incomplete row waits for the next chunk.
 
     Args:
-        dimension: numbers a vector.
+        dimension: length of a vector.
         keys: the decoders of the key columns.
-        expected: rows to make room for at a time; more are taken too, at the price of a copy.
+        expected: number of rows to allocate memory for; more rows cost a copy.
     """
 
     def __init__(self, dimension: int, keys: Sequence[Decode], expected: int = 0) -> None:
@@ -139,7 +139,7 @@ class MatrixDecoder(StreamDecoder):
         self._matrix = _GrowingMatrix(dimension, expected)
 
     def feed(self, chunk: bytes | memoryview) -> None:
-        """Take a chunk of the stream, of any size, and decode the rows that are complete.
+        """Take a chunk of the stream, of any size, and decode the complete rows.
 
         Raises:
             DimensionMismatch: a vector of another dimension, or none.
@@ -163,12 +163,12 @@ class MatrixDecoder(StreamDecoder):
         self._keep(data[at:])
 
     def take(self) -> tuple[list[Any], NDArray[np.float32]]:
-        """Return the keys and the (rows, dimension) matrix of the rows since the last time."""
+        """Return the keys and the (rows, dimension) matrix of the rows since the last call."""
         keys, self._found, self.pending = self._found, [], len(self._chunks[0]) if self._chunks else 0
         return keys, self._matrix.take()
 
     def _spans(self, data: bytes, at: int) -> list[tuple[int, int]] | None:
-        """Return where the keys of a row begin and end, counted from the row; None while it is not complete."""
+        """Return where the keys of a row begin and end, relative to the row; None if it is incomplete."""
         spans, place = [], at + len(self._begin) + 4 * self._dimension
         for _ in self._keys:
             if place + 4 > len(data):
@@ -178,9 +178,10 @@ class MatrixDecoder(StreamDecoder):
         return None if place > len(data) else spans
 
     def _alike(self, data: bytes, at: int, spans: Sequence[tuple[int, int]]) -> int:
-        """Return how many rows from one on have keys of the same lengths, so that they can be cut as a matrix.
+        """Return the number of consecutive rows with keys of equal length, which can be sliced as a matrix.
 
-        Numbers, UUIDs and ids with leading zeros always have. Where few do, one by one is faster, for a while.
+        Numbers, UUIDs and zero-padded ids always have equal lengths. If few rows do, the next ones are decoded one by
+        one, which is then faster.
         """
         if self._one_by_one:
             self._one_by_one -= 1
@@ -196,7 +197,7 @@ class MatrixDecoder(StreamDecoder):
         return found
 
     def _check_end(self, data: bytes, at: int) -> None:
-        """Tell the end of the stream and a row that has not arrived from a row of another dimension."""
+        """Distinguish the end of the stream and an incomplete row from a row of another dimension."""
         rest = data[at : at + len(self._begin)]
         if not self._started or rest.startswith(_TRAILER) or self._begin.startswith(rest):
             return
@@ -209,7 +210,7 @@ class MatrixDecoder(StreamDecoder):
 
 
 class _GrowingMatrix:
-    """Rows of float32 in one piece of memory, of which the part that is not written to costs nothing."""
+    """Rows of float32 in one block of memory, whose unwritten part costs nothing."""
 
     def __init__(self, dimension: int, expected: int) -> None:
         self._shape = max(1, expected), dimension

@@ -1,7 +1,7 @@
 """Rows as the binary stream of `COPY ... FROM STDIN (FORMAT BINARY)`.
 
-Format: PostgreSQL's manual, COPY, "Binary Format". The same bytes go through psycopg, asyncpg and psycopg2. What has
-no fast encoder here is sent as text into a text column of the staging table, and cast on the way out of it.
+Format: PostgreSQL manual, COPY, "Binary Format". psycopg, asyncpg and psycopg2 send the same bytes. Types without a
+fast encoder here are sent as text to a text column of the staging table, and cast when they are merged.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ ToBytes = Callable[[Any], bytes]
 
 @dataclass(frozen=True, slots=True)
 class ColumnEncoder:
-    """How one column travels: where it is staged, and the function that encodes a value; None is NULL."""
+    """The encoding of one column: how it is staged, and the function that encodes a value; None is NULL."""
 
     staged: StagedColumn
     encode: Encode
@@ -85,12 +85,9 @@ def encoder_of(
 
     Args:
         column: a column of a mapped table.
-        dimension: what vectors must have where the column does not say.
-        schemas: what stands for the schema that an enum type names.
-        endless: the first and the last of Python's dates and times are infinite, as asyncpg has it.
-
-    Raises:
-        ConfigurationError: the type puts each value into SQL that has parameters of its own.
+        dimension: the dimension of vectors if the column has none.
+        schemas: translates the schema that an enum type names.
+        endless: Python's first and last dates and times are infinite, as in asyncpg.
     """
     type_ = _type_of(column)
     if isinstance(type_, VectorType) and type_.dimension is None and dimension is not None:
@@ -122,7 +119,7 @@ def _as_text(column: Column[Any], type_: types.TypeEngine[Any], schemas: Schemas
 
 
 def literal_of(column: Column[Any], value: Any, *, schemas: Schemas, endless: bool) -> str:
-    """Return a value of a column as SQL text; arguments as in `encoder_of`."""
+    """Return a value of a column as SQL text; takes the arguments of `encoder_of`."""
     if value is None:
         return "NULL"
     type_ = _type_of(column)
@@ -136,7 +133,7 @@ def literal_of(column: Column[Any], value: Any, *, schemas: Schemas, endless: bo
 
 
 def ddl_of(type_: types.TypeEngine[Any], schemas: Schemas) -> str:
-    """Return a type as DDL; arguments as in `encoder_of`."""
+    """Return a type as DDL; takes the arguments of `encoder_of`."""
     if not schemas:
         return type_.compile(DIALECT)
     dialect: Any = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
@@ -145,7 +142,7 @@ def ddl_of(type_: types.TypeEngine[Any], schemas: Schemas) -> str:
 
 
 def _uncut(ddl: str) -> str:
-    """Return a type to cast to that is not shorter than the column's: an explicit cast cuts what is too long."""
+    """Return a type to cast to without the column's length limit, because an explicit cast truncates."""
     # BPCHAR is CHAR of any length: to TEXT the spaces at the end of a key would count.
     uncut = _PADDED.sub("BPCHAR", _VARYING.sub("TEXT", ddl))
     return _COLLATION.sub("", _BIT.sub("BIT VARYING", uncut))
@@ -171,7 +168,7 @@ def _many_of(type_: types.TypeEngine[Any]) -> EncodeMany | None:
 
 
 def _version(type_: types.TypeEngine[Any]) -> bytes:
-    """Return what is in front of JSON in its binary form."""
+    """Return the prefix of the binary format of JSON."""
     return b"\x01" if isinstance(type_, postgresql.JSONB) else b""
 
 
@@ -219,7 +216,7 @@ def _text_of(length: int | None) -> ToBytes:
 
 
 def _text_encoder(type_: types.TypeEngine[Any], *, endless: bool) -> Encode:
-    """Encode through the type's own processing and psycopg's text form, which the server reads by the cast."""
+    """Encode with the type's bind processor and psycopg's text format, which the server casts."""
     # A dict of hstore becomes text too: psycopg could take it only on a connection that knows the type.
     dialect = postgresql.psycopg.dialect(use_native_hstore=False)  # type: ignore[no-untyped-call]
     bind = type_.dialect_impl(dialect).bind_processor(dialect)
@@ -236,10 +233,10 @@ def _text_encoder(type_: types.TypeEngine[Any], *, endless: bool) -> Encode:
 
 
 class _Adapters:
-    """psycopg's own text forms, but for text, bytes and intervals, also inside of arrays.
+    """psycopg's text formats, except for text, bytes and intervals, also in arrays.
 
-    Without a connection psycopg escapes bytes for a quoted literal, which doubles backslashes and quotes, and does not
-    know how the server reads an interval.
+    Without a connection, psycopg escapes bytes for a quoted literal, which doubles backslashes and quotes, and does not
+    know the server's interval style.
     """
 
     connection = None
@@ -273,19 +270,19 @@ class _Adapters:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedRows:
-    """Rows as the blocks of one stream with its header and trailer; they are encoded while it is read.
+    """Rows as the blocks of one stream with header and trailer, encoded while it is read.
 
-    A block is about 128 KiB: a server reads one while the next is encoded, and a socket's buffer holds more than one.
+    A block is about 128 KiB: the server reads one while the next is encoded, and a socket buffers more than one.
 
     Args:
-        columns: one encoder a column, in the order of the COPY statement.
-        rows: mappings by `keys`.
-        keys: what each column is called in the rows.
-        constants: encoded values of columns in front of these, the same in every row.
+        columns: the encoder of each column, in the order of the COPY statement.
+        rows: mappings with `keys`.
+        keys: the key of each column in the rows.
+        constants: encoded values of columns before these, the same in every row.
         numbers: the number of each row, for error messages.
 
     Raises:
-        InvalidVector, InvalidText, InvalidRow: a value that cannot be stored; the message starts with the row and the
+        InvalidVector, InvalidText, InvalidRow: a value cannot be stored; the message starts with the row and the
             column.
     """
 
@@ -309,9 +306,9 @@ class EncodedRows:
         yield TRAILER
 
     def values(self, most: int) -> list[bytes | None] | None:
-        """Return the values of all rows one after the other, None for NULL, each as a parameter has it in binary.
+        """Return the values of all rows in sequence, each in the binary format of a parameter, None for NULL.
 
-        Where the stream has more than `most` bytes there are none.
+        Returns None if the stream exceeds `most` bytes.
         """
         blocks, size = [], 0
         for block in self:

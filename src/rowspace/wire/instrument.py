@@ -53,7 +53,7 @@ def instrument(engine: Engine | AsyncEngine) -> None:
 
 
 def is_ready(connection: Connection) -> bool:
-    """Tell whether the driver's connection has its adapters; one on psycopg2 has none."""
+    """Return whether the driver's connection has its adapters; one on psycopg2 has none."""
     return bool(connection.info.get(_READY))
 
 

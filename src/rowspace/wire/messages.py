@@ -78,7 +78,7 @@ def _end(connection: Any) -> PQGen[None]:
 
 
 def _is_active(connection: Any) -> bool:
-    """Tell whether the COPY goes on."""
+    """Return whether the COPY goes on."""
     active: bool = connection.pgconn.transaction_status == TransactionStatus.ACTIVE
     return active
 

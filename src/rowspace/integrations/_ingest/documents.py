@@ -140,7 +140,7 @@ def _required(row: dict[str, Any], name: str, option: str, *, hints: bool) -> An
 
 
 def is_vector(value: Any) -> bool:
-    """Tell whether a value is a list of numbers, or the text of one in CSV, as an export has it."""
+    """Return whether a value is a list of numbers, or the text of one in CSV, as an export has it."""
     if isinstance(value, str) and value.startswith("["):
         try:
             value = json.loads(value)

@@ -160,7 +160,7 @@ def _format_of(file: str, given: str | None) -> Format:
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Tell whether two paths lead to one file, by whatever links."""
+    """Return whether two paths lead to one file, by whatever links."""
     try:
         return one.samefile(other)
     except OSError:

@@ -41,7 +41,7 @@ def conditions_of(queryset: Any, entity: type[Any]) -> list[Any]:
 
 
 def _is_plain(query: Any, model: Any) -> bool:
-    """Tell whether the conditions can be asked of each row of the model's table by itself."""
+    """Return whether the conditions can be asked of each row of the model's table by itself."""
     query.get_initial_alias()
     used = [alias for alias, count in query.alias_refcount.items() if count]
     whole = query.combinator or query.is_sliced or query.distinct or query.group_by is not None or query.extra_tables

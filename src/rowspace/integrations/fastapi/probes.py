@@ -26,7 +26,7 @@ def probes_router(backend: Backend) -> APIRouter:
 
     @readable(router, "/readyz", summary="Readiness", response_model=Ready, **described("readyz", 503, always=False))
     async def readyz() -> Ready:
-        """Tell whether the database answers, is at the newest migration, and has no INVALID index."""
+        """Return whether the database answers, is at the newest migration, and has no INVALID index."""
         found = await areadiness(backend.database)
         if not found.ready:
             raise unready(found)

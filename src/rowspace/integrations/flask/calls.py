@@ -92,7 +92,7 @@ def answer(model: BaseModel, status: HTTPStatus = HTTPStatus.OK) -> Response:
 
 
 def is_streamed() -> bool:
-    """Tell whether the body is NDJSON."""
+    """Return whether the body is NDJSON."""
     return media_type(request.headers.get("Content-Type")) in NDJSON
 
 

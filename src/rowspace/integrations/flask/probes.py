@@ -20,7 +20,7 @@ def healthz(_: Call) -> Response:
 
 
 def readyz(call: Call) -> Response:
-    """Tell whether the database answers, is at the newest migration, and has no INVALID index."""
+    """Return whether the database answers, is at the newest migration, and has no INVALID index."""
     found = readiness(call.backend.database)
     if not found.ready:
         raise unready(found)

@@ -48,7 +48,7 @@ class Access:
         self._key = key
 
     def sees(self, collection: str) -> bool:
-        """Tell whether the caller may read a collection."""
+        """Return whether the caller may read a collection."""
         return self._key is None or self._key.collections is None or collection in self._key.collections
 
     def check(self, collection: str, right: Right = "read") -> None:

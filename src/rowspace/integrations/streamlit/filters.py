@@ -77,7 +77,7 @@ def _flat(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def numeric(values: Sequence[Any]) -> bool:
-    """Tell whether all values are numbers, and too many different ones to tick each."""
+    """Return whether all values are numbers, and too many different ones to tick each."""
     return all(_is_number(value) for value in values) and len(set(values)) > 10
 
 

@@ -27,7 +27,7 @@ async def refuse_dropped_under(session: AsyncSession, search: Search[Any]) -> No
 async def refuse_dropped(session: AsyncSession, collection: Collection | None) -> None:
     """Refuse a collection that was dropped since it was looked up; of a model nothing is asked.
 
-    By its table: the role that searches need not be able to read the row. Costs a look into the catalogs.
+    By its table: the role that searches need not be able to read the row. Costs a catalog query.
 
     Raises:
         CollectionNotFound: it was dropped.

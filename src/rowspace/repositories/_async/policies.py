@@ -22,7 +22,7 @@ async def guards_of(session: AsyncSession, partition: Partition) -> list[str]:
     """Return the statements that keep those out of a new partition who would get by the policies of `documents`.
 
     None where that has no row-level security. With it, and without policies of its own, a partition is closed to all
-    but its owner. Costs a look into the catalogs.
+    but its owner. Costs a catalog query.
     """
     documents = qualified(Document.__tablename__, partition.schema)
     bind = {"mapper": Document}
@@ -34,7 +34,7 @@ async def under_policies(session: AsyncSession, subject: Subject[Any]) -> Subjec
 
     The server looks at the policies of the table that a statement names: named by itself, a partition is under none of
     these (PostgreSQL's manual, "Row Security Policies"). Where they bind the role, the statement names `documents`.
-    Costs a look into the catalogs; of a model nothing is asked.
+    Costs a catalog query; of a model nothing is asked.
     """
     if subject.collection is None:
         return subject

@@ -106,7 +106,7 @@ async def fetch_rows(
 
 
 async def _gave_up(session: AsyncSession, search: Search[Any]) -> bool:
-    """Tell whether the index had fewer than k candidates, where a maximum distance may have taken rows away."""
+    """Return whether the index had fewer than k candidates, where a maximum distance may have taken rows away."""
     if not search.shape.max_distance:
         return True
     shape = search.shape_of("plain")

@@ -23,7 +23,7 @@ def guards_of(session: Session, partition: Partition) -> list[str]:
     """Return the statements that keep those out of a new partition who would get by the policies of `documents`.
 
     None where that has no row-level security. With it, and without policies of its own, a partition is closed to all
-    but its owner. Costs a look into the catalogs.
+    but its owner. Costs a catalog query.
     """
     documents = qualified(Document.__tablename__, partition.schema)
     bind = {"mapper": Document}
@@ -35,7 +35,7 @@ def under_policies(session: Session, subject: Subject[Any]) -> Subject[Any]:
 
     The server looks at the policies of the table that a statement names: named by itself, a partition is under none of
     these (PostgreSQL's manual, "Row Security Policies"). Where they bind the role, the statement names `documents`.
-    Costs a look into the catalogs; of a model nothing is asked.
+    Costs a catalog query; of a model nothing is asked.
     """
     if subject.collection is None:
         return subject

@@ -105,7 +105,7 @@ def fetch_rows(
 
 
 def _gave_up(session: Session, search: Search[Any]) -> bool:
-    """Tell whether the index had fewer than k candidates, where a maximum distance may have taken rows away."""
+    """Return whether the index had fewer than k candidates, where a maximum distance may have taken rows away."""
     if not search.shape.max_distance:
         return True
     shape = search.shape_of("plain")

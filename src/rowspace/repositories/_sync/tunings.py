@@ -29,7 +29,7 @@ _KEY = "rowspace_tuned"
 def with_tuning(session: Session, subject: Subject[M]) -> Subject[M]:
     """Return a model with the tuning of its index; a collection has its own with it.
 
-    Costs a look into the catalogs once a minute for a model and a pool of connections.
+    Costs a catalog query once a minute for a model and a pool of connections.
     """
     if subject.collection is not None:
         return subject
