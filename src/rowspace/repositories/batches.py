@@ -1,4 +1,4 @@
-"""What sync and async loads share: which columns a load has, and what becomes of duplicates."""
+"""Planning a load: its columns, and the handling of duplicates."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def aiter_rows(rows: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
 
 
 def take(source: Iterator[T], count: int) -> list[T]:
-    """Return the next `count` of an iterator, fewer at its end; nothing is read beyond them."""
+    """Return the next `count` items of an iterator, fewer at its end; nothing is read beyond them."""
     return list(islice(source, count))
 
 
@@ -70,10 +70,10 @@ async def atake(source: AsyncIterator[T], count: int) -> list[T]:
 
 
 def check_row(row: Any, number: int) -> None:
-    """Refuse what is no row.
+    """Refuse a row that is not a mapping.
 
     Raises:
-        InvalidRow: it is no mapping.
+        InvalidRow: it is not.
     """
     if not isinstance(row, Mapping):
         message = f"Row {number} is {type(row).__name__} {row!r:.60}; expected a mapping of attributes to values."
@@ -83,7 +83,7 @@ def check_row(row: Any, number: int) -> None:
 class Plan:
     """A load into one table: the merge statement, the encoders, and the attribute names of its columns.
 
-    `made` has the columns that the rows do not bring, and what to call for the value of each row.
+    `made` has the columns that the rows lack, with the function that makes a value for each row.
     """
 
     def __init__(
@@ -108,10 +108,10 @@ class Plan:
         self._keys = [key for key, name in names.items() if name in merge.keys]
 
     def keys_of(self, rows: Sequence[Row], number: int) -> list[Any]:
-        """Return what identifies each row in this load, its number where it has no key; that of the first is `number`.
+        """Return the key of each row, or its number if it has none; `number` is that of the first row.
 
         Raises:
-            InvalidRow: one is none, has other attributes than the first row, or a key that cannot be one.
+            InvalidRow: one is not a row, has different attributes than the first one, or a key that cannot be a key.
         """
         names = self._names.keys()
         if all(type(row) is dict and row.keys() == names for row in rows):
@@ -138,7 +138,7 @@ class Plan:
         return values[0] if len(values) == 1 else values or number
 
     def encode(self, rows: Iterable[Row], numbers: Iterable[int]) -> EncodedRows:
-        """Return rows as one binary stream; `numbers` are theirs in the load."""
+        """Return rows as one binary stream; `numbers` are their numbers in the load."""
         if self._made:
             # Now, as an error of a function belongs before the COPY.
             rows = [{**row, **{key: make() for key, make in self._made.items()}} for row in rows]
@@ -161,18 +161,19 @@ def plan_load(
 
     Args:
         model: a mapped class of one table.
-        attributes: what the first row brings.
-        schemas: what stands for the schemas that the model and its types name.
-        partition: the name of the table to write to, where it is a partition of the model's.
-        constants: columns that have one value in every row.
-        empty: the table has no rows: they may be copied straight into it, where the server's types are the model's.
-        inserts: there may be new rows, which get the defaults of columns that they do not bring.
-        endless: the first and the last of Python's dates and times are infinite, as asyncpg has it.
+        attributes: the attributes of the first row.
+        schemas: translates the schemas that the model and its types name.
+        partition: the name of the table to write to, if it is a partition of the model's table.
+        constants: columns with the same value in every row.
+        empty: whether the table is empty, so that rows may be copied directly into it, if the server's types are the
+            model's.
+        inserts: whether there may be new rows, which get the defaults of missing columns.
+        endless: Python's first and last dates and times are infinite, as in asyncpg.
         encoding: further keywords of `encoder_of`.
 
     Raises:
-        ConfigurationError: an attribute that is no column, a primary key column that is missing, or a column
-            whose `default` or `onupdate` needs a statement of SQLAlchemy's; or the model is mapped to several tables.
+        ConfigurationError: an attribute is not a column, a primary key column is missing, the `default` or `onupdate`
+            of a column needs a statement of SQLAlchemy, or the model is mapped to several tables.
     """
     constants = dict(constants or {})
     table = table_of_one(model, "A bulk load")
@@ -211,7 +212,7 @@ def plan_load(
 
 
 def _keys(model: type[Any], table: Table, given: Collection[str], *, inserts: bool) -> tuple[str, ...]:
-    """Return the columns of the primary key, none where a row gets what it lacks of it when it is inserted."""
+    """Return the columns of the primary key, none if a missing key is generated on insert."""
     columns = table.primary_key.columns
     absent = [column for column in columns if column.name not in given]
     if not absent:
@@ -224,7 +225,7 @@ def _keys(model: type[Any], table: Table, given: Collection[str], *, inserts: bo
 
 
 def comes_by_itself(column: Column[Any]) -> bool:
-    """Return whether a new row gets a value of a column that is not given."""
+    """Return whether a new row gets a value for a column that is not given."""
     made = column.default is not None or column.server_default is not None
     return made or column is column.table.autoincrement_column
 
@@ -238,9 +239,9 @@ def _column(model: type[Any], attribute: str) -> Column[Any]:
 
 
 class Batcher:
-    """Makes batches in which no primary key comes twice, and counts those that did.
+    """Makes batches without repeated primary keys, and counts repetitions.
 
-    What it remembers of the whole load is one hash a row.
+    It keeps one hash per row of the whole load.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -254,10 +255,10 @@ class Batcher:
         self.again = 0
 
     def batch(self, rows: Sequence[Row]) -> tuple[int, EncodedRows]:
-        """Return how many rows are left of the next ones, the last of each key, and those as a binary stream.
+        """Return the number of rows to write out of the next ones, the last one of each key, and their binary stream.
 
         Raises:
-            InvalidRow: a row with other attributes than the first one, or with a key that cannot be one.
+            InvalidRow: a row has different attributes than the first one, or a key that cannot be a key.
         """
         numbers: Sequence[int] = range(self.received, self.received + len(rows))
         last = dict(zip(self._plan.keys_of(rows, self.received), range(len(rows)), strict=True))
@@ -281,7 +282,7 @@ def _mark(key: Any) -> int:
 
 
 def _plain(key: Any) -> Any:
-    """Return a text, of a tuple several, that is the same for all that are equal: 1.0 and 1.00, noon in two zones."""
+    """Return a text, or a tuple of texts, that is the same for equal values: 1.0 and 1.00, noon in two time zones."""
     make = _TEXTS.get(type(key)) or next(_TEXTS[kind] for kind in type(key).__mro__ if kind in _TEXTS)
     return make(key)
 

@@ -88,6 +88,9 @@ def encoder_of(
         dimension: the dimension of vectors if the column has none.
         schemas: translates the schema that an enum type names.
         endless: Python's first and last dates and times are infinite, as in asyncpg.
+
+    Raises:
+        ConfigurationError: the type's `bind_expression` has parameters of its own.
     """
     type_ = _type_of(column)
     if isinstance(type_, VectorType) and type_.dimension is None and dimension is not None:

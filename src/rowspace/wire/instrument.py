@@ -6,16 +6,16 @@
 | asyncpg | binary, by a codec on the connection | `vector_send(column)`: the codec gives pgvector's types text |
 | psycopg2 | text: the driver has nothing else | `vector_send(column)` |
 
-A SELECT that is ordered by a vector itself, not by a distance, or by `text()` selects the column as it is and reads
-text: `ORDER BY` means what is selected where there is `DISTINCT`, a label or a `UNION`, and bytes sort differently.
-One that is compiled with `literal_binds`, as for a view or `CREATE TABLE AS`, selects the column as it is, too.
+A SELECT that is ordered by a vector itself instead of a distance, or by `text()`, selects the column as it is and reads
+text: with `DISTINCT`, a label or a `UNION`, `ORDER BY` refers to the selected expression, and bytes sort differently. A
+SELECT that is compiled with `literal_binds`, as for a view or `CREATE TABLE AS`, also selects the column as it is.
 
-What this leaves on the dialect is what `rowspace.types` looks for: `rowspace_wrap`, which makes a parameter of the
-driver's of the bytes and of what makes their text, and `rowspace_send`, which asks for `vector_send`. Both are absent
-on an engine that was never instrumented, and then every value is text.
+`rowspace.types` looks for two attributes that this module sets on the dialect: `rowspace_wrap`, which makes a driver
+parameter from the bytes and a function for their text, and `rowspace_send`, which selects `vector_send`. Without them,
+on an engine that was never instrumented, every value is text.
 
-An application may have called pgvector's `register_vector`. On asyncpg that is a codec which takes neither text nor
-bytes: it has to be called before this, in a listener to the engine's `connect` or on connections made before.
+An application may call pgvector's `register_vector`. On asyncpg, this registers a codec that accepts neither text nor
+bytes: call it before `instrument`, in a listener to the engine's `connect` event or on connections made earlier.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _READY = "rowspace_wire"
 
 
 def instrument(engine: Engine | AsyncEngine) -> None:
-    """Give the engine binary vectors, on connections made before and after; a second call does nothing.
+    """Make an engine use binary vectors, on existing and new connections; a second call does nothing.
 
-    The engine stays its owner's: nothing is opened, and closing it remains their business. Every other engine works
-    too, by text, but one on asyncpg where pgvector's `register_vector` was called: its codecs take no text, and this
-    takes their place on the connections made after.
+    The engine still belongs to its owner: nothing is opened or closed. Without this call, an engine works too, using
+    text, except on asyncpg after pgvector's `register_vector`, whose codec does not accept text; this call replaces the
+    codec on new connections.
 
     Raises:
         ConfigurationError: the engine is not for PostgreSQL, or its driver is none of psycopg, asyncpg, psycopg2.
@@ -53,7 +53,7 @@ def instrument(engine: Engine | AsyncEngine) -> None:
 
 
 def is_ready(connection: Connection) -> bool:
-    """Return whether the driver's connection has its adapters; one on psycopg2 has none."""
+    """Return whether the driver's connection has its adapters; psycopg2 has none."""
     return bool(connection.info.get(_READY))
 
 

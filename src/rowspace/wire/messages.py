@@ -1,9 +1,9 @@
-"""COPY out of psycopg, many rows at a time, and the end of one into it.
+"""COPY OUT on psycopg, many rows at a time, and ending a COPY IN.
 
-The server sends each row as a message of its own, and psycopg's `Copy` waits for each of them anew: 2.3 microseconds a
-row, more than the server takes for one of 256 dimensions. Here as many as have come are taken at once. The generators
-speak to libpq, and the `wait` of a connection runs them. Source: PostgreSQL's manual, "Functions Associated with the
-COPY Command".
+The server sends each row as its own message, and psycopg's `Copy` waits for each of them: 2.3 microseconds per row,
+more than the server needs for a row of 256 dimensions. This module takes all messages that have arrived at once. Its
+generators call libpq, and are run by the `wait` method of a connection. Source: PostgreSQL manual, "Functions
+Associated with the COPY Command".
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BLOCK = 1 << 16
 
 
 def blocks(connection: Any, statement: str) -> Generator[bytes, None, None]:
-    """Yield the stream of a COPY statement in blocks of whole messages; a reader may stop before its end."""
+    """Yield the stream of a COPY statement in blocks of whole messages; the reader may stop early."""
     try:
         connection.wait(_start(connection, statement))
         while block := connection.wait(_block(connection)):
@@ -51,9 +51,10 @@ async def blocks_async(connection: Any, statement: str) -> AsyncGenerator[bytes,
 
 @contextmanager
 def ended(connection: Any) -> Iterator[None]:
-    """End a COPY into the server that is under way after the block.
+    """End a COPY IN that is still active after the block.
 
-    psycopg leaves one so whose beginning was interrupted: the server, asked to cancel, waits for the first row.
+    If the start of a COPY is interrupted, psycopg leaves it active: the server was asked to cancel, but waits for the
+    first row.
     """
     try:
         yield
@@ -78,7 +79,7 @@ def _end(connection: Any) -> PQGen[None]:
 
 
 def _is_active(connection: Any) -> bool:
-    """Return whether the COPY goes on."""
+    """Return whether the COPY is active."""
     active: bool = connection.pgconn.transaction_status == TransactionStatus.ACTIVE
     return active
 
@@ -119,7 +120,7 @@ def _discard(connection: Any) -> PQGen[None]:
 
 
 def _finish(connection: Any, result: Any = None) -> PQGen[None]:
-    """Take the results until there is none, and raise the error that is one of them."""
+    """Fetch all results, and raise the error among them, if any."""
     failed = None
     result = result or (yield from _result(connection))
     while result is not None:

@@ -1,8 +1,8 @@
-"""A binary parameter for psycopg that leaves the type to the server, and what it does over and over done once.
+"""A binary parameter for psycopg whose type the server infers, and caches for repeated work.
 
-No OID is needed: an untyped binary parameter takes the type of its context (`embedding <=> $1::vector`), and the
-server calls that type's receive function. Cursors describe results of one shape once, timestamps that come again are
-read once.
+No OID is needed: an untyped binary parameter takes the type of its context (`embedding <=> $1::vector`), and the server
+calls that type's receive function. Cursors describe results of the same shape once, and repeated timestamps are parsed
+once.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _DESCRIBED: WeakKeyDictionary[Any, dict[tuple[Any, ...], Columns]] = WeakKeyDict
 
 
 class WireValue:
-    """The binary form of a value, such as a vector, on its way to the server.
+    """A parameter in binary form, such as a vector.
 
     Args:
-        data: that form.
-        text: makes the text form, for where psycopg asks for it: within an array.
+        data: the binary form.
+        text: returns the text form, which psycopg needs inside an array.
     """
 
     __slots__ = ("data", "text")
@@ -43,7 +43,7 @@ class WireValue:
 
 
 class VectorDumper(Dumper):
-    """Send a `WireValue` as it is."""
+    """Dump a `WireValue` in binary."""
 
     format = pq.Format.BINARY
 
@@ -53,7 +53,7 @@ class VectorDumper(Dumper):
 
 
 class TextVectorDumper(Dumper):
-    """Send a `WireValue` as text. psycopg makes arrays of a type without an OID by the texts of what is in them."""
+    """Dump a `WireValue` as text, which psycopg uses for the elements of an array of a type without OID."""
 
     def dump(self, obj: WireValue) -> Buffer:
         """Return the text."""
@@ -61,9 +61,9 @@ class TextVectorDumper(Dumper):
 
 
 class TimestampLoader(Loader):
-    """Read a `timestamptz` as psycopg does, one that was read before from memory: rows of one load share theirs.
+    """Load a `timestamptz` like psycopg, with a cache, since rows of one load share their timestamps.
 
-    It took 2.6 microseconds each, as long as all else in a row.
+    Parsing took 2.6 microseconds each, as long as the rest of a row.
     """
 
     def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
@@ -88,11 +88,11 @@ class TimestampLoader(Loader):
 
 
 class WireCursor(Cursor[Any]):
-    """A cursor that describes the columns of each result, for which SQLAlchemy asks each time, once for all alike."""
+    """A cursor that caches the description of results, for which SQLAlchemy asks each time."""
 
     @property
     def description(self) -> Columns | None:
-        """What psycopg's cursor says."""
+        """Return the description of psycopg's cursor."""
         return _described(self, lambda: super(WireCursor, self).description)
 
 
@@ -101,12 +101,12 @@ class AsyncWireCursor(AsyncCursor[Any]):
 
     @property
     def description(self) -> Columns | None:
-        """What psycopg's cursor says."""
+        """Return the description of psycopg's cursor."""
         return _described(self, lambda: super(AsyncWireCursor, self).description)
 
 
 def prepare(connection: Any) -> None:
-    """Give a connection of psycopg the dumper, and the loader and the cursor unless it has been given others."""
+    """Register the dumper on a psycopg connection, and the loader and the cursor class unless others are set."""
     connection.adapters.register_dumper(WireValue, TextVectorDumper)
     # The last one is taken where either will do.
     connection.adapters.register_dumper(WireValue, VectorDumper)

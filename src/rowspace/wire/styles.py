@@ -1,7 +1,7 @@
-"""Have the server write dates and intervals as the drivers read them.
+"""Make the server format dates and intervals in the styles that the drivers parse.
 
-A database or a role may have styles of its own. psycopg reads no `timestamptz` but ISO's and no interval but
-PostgreSQL's; psycopg2 asks for ISO's dates by itself, and takes other intervals for wrong ones; asyncpg reads binary.
+A database or a role may set other styles. psycopg parses only ISO `timestamptz` values and PostgreSQL-style intervals;
+psycopg2 requests ISO dates itself, but misreads other intervals; asyncpg uses binary formats.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _READABLE = {"DateStyle": "ISO", "IntervalStyle": "postgres"}
 
 
 def ask_for_readable_styles(engine: Engine) -> None:
-    """Set the two styles on each new connection whose server has told that it writes others."""
+    """Set both styles on each new connection whose server reports others."""
     if engine.dialect.driver == "asyncpg":
         return
 

@@ -1,4 +1,4 @@
-"""Values from the text that PostgreSQL writes for them, as SQLAlchemy hands them to an application."""
+"""Values from PostgreSQL's text format, as SQLAlchemy returns them."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _PARSERS: tuple[tuple[type[Any], Callable[[str], Any]], ...] = (
 
 
 def value_reader(type_: types.TypeEngine[Any]) -> Callable[[str], Any]:
-    """Return what makes the value of a column of a text; of a type that is not known here, the text is the value.
+    """Return a function that converts text to the value of a column; for unknown types, the text is the value.
 
-    What it returns raises:
-        InvalidRow: a text that Python has no value for, such as an infinite date.
+    The function raises:
+        InvalidRow: Python cannot represent the value, such as an infinite date.
     """
     stored = stored_type(type_)
     parse = next((parse for known, parse in _PARSERS if isinstance(stored, known)), None)

@@ -47,7 +47,7 @@ def to_text(value: Any) -> bytes:
 
 
 def storable_text(value: Any, *, strip_nul: bool) -> str:
-    """Return text as PostgreSQL can store it, without NUL bytes when asked.
+    """Return text that PostgreSQL can store, on request without NUL bytes.
 
     Raises:
         InvalidText: as in `to_text`.
@@ -59,11 +59,11 @@ def storable_text(value: Any, *, strip_nul: bool) -> str:
 
 
 def storable_json(value: Any, *, strip_nul: bool = False) -> Any:
-    """Return what JSONB gives back for a value: dates as text, tuples as lists; without NUL bytes when asked.
+    """Return what JSONB returns for a value: dates as text, tuples as lists; on request without NUL bytes.
 
     Raises:
         InvalidText: as in `to_text`.
-        InvalidRow: a NaN, an infinity, a decimal that a float cannot hold, or a value that has no form in JSON.
+        InvalidRow: NaN, infinity, a decimal that a float cannot represent, or a value that JSON cannot represent.
     """
     try:
         # As text: of bytes, the module would guess the encoding first.
@@ -75,11 +75,11 @@ def storable_json(value: Any, *, strip_nul: bool = False) -> Any:
 
 
 def to_json(value: Any) -> str:
-    """Return JSON text; dates, UUIDs, decimals and NumPy values become what JSON has for them.
+    """Return JSON text; dates, UUIDs, decimals and NumPy values are converted.
 
     Raises:
-        TypeError: a value that has no form in JSON; of an object, the message names the key.
-        ValueError: a NaN or an infinity; a decimal that a float cannot hold.
+        TypeError: JSON cannot represent a value; the message names the key in an object.
+        ValueError: NaN or infinity, or a decimal that a float cannot represent.
     """
     try:
         return _dumps(value)
@@ -103,7 +103,7 @@ def _fault_in_json(key: Any, value: Any) -> str | None:
 
 
 def json_bytes(value: Any, *, strip_nul: bool = False) -> bytes:
-    """Return JSON in UTF-8, without NUL when asked.
+    """Return JSON in UTF-8, on request without NUL.
 
     Raises:
         InvalidText: a NUL or a lone surrogate.
@@ -119,10 +119,10 @@ def json_bytes(value: Any, *, strip_nul: bool = False) -> bytes:
 
 
 def all_json_bytes(values: Sequence[Any]) -> list[bytes]:
-    """Return many values as JSON in UTF-8, by one list in which a text that stands for a separator comes after each.
+    """Return many values as JSON in UTF-8, encoded as one list with a separator text after each value.
 
     Raises:
-        Exception: of one value `json_bytes` may raise another, or not raise at all.
+        Exception: for a single value, `json_bytes` may raise a different error, or none.
     """
     if any(value is types.JSON.NULL for value in values):
         # To SQLAlchemy 2.0 it is a number, which has a form in JSON.
@@ -148,7 +148,7 @@ def _without_nul(value: Any) -> Any:
 
 
 class _Inexact(ValueError):
-    """A decimal has digits that a float has not."""
+    """A decimal has digits that a float would lose."""
 
 
 def _float(value: decimal.Decimal) -> float:
@@ -161,7 +161,7 @@ def _float(value: decimal.Decimal) -> float:
 
 
 def _jsonable(value: Any) -> Any:
-    """Turn what JSON has no word for into what a filter would compare with: ISO text, numbers."""
+    """Convert a value that JSON cannot represent to what a filter compares with: ISO text, numbers."""
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, uuid.UUID):
