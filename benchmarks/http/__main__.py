@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
+from sqlalchemy import URL
+
 from benchmarks.corpus import load_corpus
 from benchmarks.database import Filled, fill, open_database
 from benchmarks.http.load import Load, run_wrk, write_script
@@ -60,9 +62,10 @@ def _servers(options: argparse.Namespace) -> Iterator[tuple[dict[str, Server], P
         filled = fill(database, corpus, options.dimension)
         url = database.engine.url.set(drivername="postgresql")
         plain = url.render_as_string(hide_password=False)
-        # asyncpg takes a port without a host in front of it for an empty host name.
-        dsn = url.set(port=None).update_query_dict({"port": str(url.port)}).render_as_string(hide_password=False)
-        bare = {"BENCH_DSN": dsn, "BENCH_SQL": raw_sql(filled, "$1", documents=True), "BENCH_POOL": str(POOL)}
+        # asyncpg takes a port without a host in front of it for that of an empty host name.
+        query = {**url.query, "port": str(url.port)}
+        dsn = URL.create("postgresql", url.username, database=url.database, query=query)
+        bare = {"BENCH_DSN": str(dsn), "BENCH_SQL": raw_sql(filled, "$1", documents=True), "BENCH_POOL": str(POOL)}
         own = {
             "ROWSPACE_DATABASE_URL": plain.replace("postgresql", f"postgresql+{options.driver}", 1),
             "ROWSPACE_EMBEDDER": "none",

@@ -58,9 +58,9 @@ class Fusion:
     """How to fuse two lists of candidates.
 
     Args:
-        method: `rrf` sums `weight / (rrf_k + position)` over the lists, with positions from 1; `weighted` sums `weight
-            * normalized`, where the best candidate of a list has 1 and the worst 0 (1 if all are equal). A row that is
-            missing from a list gets 0 for it.
+        method: `rrf` sums `weight / (rrf_k + position)` over the lists, with positions from 1; `weighted` sums
+            `weight * normalized`, where the best candidate of a list has 1 and the worst 0 (1 if all are equal). A row
+            that is missing from a list gets 0 for it.
         vector_weight: weight of the vector list, at least 0.
         text_weight: weight of the text list, at least 0.
         rrf_k: at least 0; the larger, the less the first positions stand out.
