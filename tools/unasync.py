@@ -40,7 +40,7 @@ CODE_RULES = {
     r"\bgreenlet_spawn\((\w+), ": r"\1(",
     r"\baclosing\b": "closing",
     r"\basync(?=contextmanager\b)": "",
-    r"\bcopy_(in|out)_async\b": r"copy_\1",
+    r"\b(copy_in|copy_out|interruptible)_async\b": r"\1",
     r"\b_async\b": "_sync",
     r"\bAsync(?=[A-Z])": "",
 }

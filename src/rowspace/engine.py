@@ -23,6 +23,7 @@ from rowspace.errors import ConfigurationError, MissingExtra, mapped_errors
 from rowspace.urls import read_url, shown
 from rowspace.wire import instrument
 from rowspace.wire.alive import check_at_checkout, keep_to_process
+from rowspace.wire.interrupted import interruptible, interruptible_async
 from rowspace.wire.styles import ask_for_readable_styles
 
 __all__ = ["AsyncDatabase", "Database", "resolve_url"]
@@ -142,7 +143,7 @@ class Database(_Opened):
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """Yield a session that is committed at the end of the block, or rolled back on an error."""
-        with mapped_errors(), self.sessions.begin() as session:
+        with mapped_errors(), interruptible(self.sessions.begin()) as session:
             yield session
 
     def close(self) -> None:
@@ -195,7 +196,7 @@ class AsyncDatabase(_Opened):
     async def begin(self) -> AsyncIterator[AsyncSession]:
         """Yield a session that is committed at the end of the block, or rolled back on an error."""
         with mapped_errors():
-            async with self.sessions.begin() as session:
+            async with interruptible_async(self.sessions.begin()) as session:
                 yield session
 
     async def close(self) -> None:

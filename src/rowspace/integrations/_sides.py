@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from rowspace.engine import AsyncDatabase, Database, resolve_url
 from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.migrations import upgrade
+from rowspace.wire.interrupted import interruptible, interruptible_async
 
 __all__ = ["Connection", "Joined", "Sides"]
 
@@ -220,7 +221,7 @@ class Joined:
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """Yield the session, in a savepoint."""
-        with mapped_errors(), self._session.begin_nested():
+        with mapped_errors(), interruptible(self._session.begin_nested()):
             yield self._session
 
 
@@ -234,5 +235,5 @@ class _AsyncJoined:
     async def begin(self) -> AsyncIterator[AsyncSession]:
         """Yield the session, in a savepoint."""
         with mapped_errors():
-            async with self._session.begin_nested():
+            async with interruptible_async(self._session.begin_nested()):
                 yield self._session

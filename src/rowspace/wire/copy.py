@@ -24,6 +24,7 @@ from rowspace.statements.write import Copy
 from rowspace.wire.asyncpg import as_parameters
 from rowspace.wire.encode import EncodedRows
 from rowspace.wire.instrument import is_ready
+from rowspace.wire.interrupted import interruptible, interruptible_async
 from rowspace.wire.psycopg import AsyncWireCursor, WireCursor, WireValue
 
 __all__ = ["copy_in", "copy_in_async", "copy_out", "copy_out_async", "given_values", "takes_values"]
@@ -75,7 +76,7 @@ def copy_in(connection: Connection, into: Copy, blocks: Iterable[bytes]) -> None
 
     An error, because a row cannot be encoded or the server refuses it, leaves the transaction usable.
     """
-    with connection.begin_nested():
+    with interruptible(connection.begin_nested()):
         driver: Any = connection.connection.driver_connection
         before = _encoding(driver)
         if before != _UTF8:
@@ -100,7 +101,7 @@ def _send(driver: Any, into: Copy, blocks: Iterable[bytes]) -> None:
 
 async def copy_in_async(connection: AsyncConnection, into: Copy, blocks: Iterable[bytes]) -> None:
     """Copy a binary stream into a table, on psycopg or asyncpg, within a savepoint; see `copy_in`."""
-    async with connection.begin_nested():
+    async with interruptible_async(connection.begin_nested()):
         raw = await connection.get_raw_connection()
         driver: Any = raw.driver_connection
         before = _encoding(driver)

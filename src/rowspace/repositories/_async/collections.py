@@ -23,6 +23,7 @@ from rowspace.statements.admin import Partition
 from rowspace.statements.catalog import facts_of, index_facts, is_owned, keeps_builders_off, schema_of
 from rowspace.statements.locks import patiently
 from rowspace.statements.replacement import Replacement
+from rowspace.wire.interrupted import interruptible_async
 from rowspace.wire.values import storable_json
 
 __all__ = ["AsyncCollectionRepository"]
@@ -89,7 +90,7 @@ class AsyncCollectionRepository:
             await self._check_language(language)
             # In a savepoint: a name that is taken must not cost the caller the transaction.
             with unless_taken(name):
-                async with self.session.begin_nested():
+                async with interruptible_async(self.session.begin_nested()):
                     self.session.add(collection)
         await self.create_tables(collection)
         return collection
@@ -137,7 +138,7 @@ class AsyncCollectionRepository:
         # Somebody may be dropping it: that a row is no more there would be an error of the session's.
         await self.lock(collection, ["name"])
         with mapped_errors(), unless_taken(new_name):
-            async with self.session.begin_nested():
+            async with interruptible_async(self.session.begin_nested()):
                 collection.name = new_name
         return collection
 

@@ -17,6 +17,7 @@ from rowspace.repositories.schemas import is_endless, schemas_of
 from rowspace.repositories.subjects import Conditions, Subject, Where
 from rowspace.repositories.transactions import may_hide
 from rowspace.wire.copy import copy_out_async
+from rowspace.wire.interrupted import interruptible_async
 
 __all__ = ["copied"]
 
@@ -48,13 +49,21 @@ async def copied(
         selects = bool(conditions.clauses) or may_hide(session, model)
         reading = plan(await under_policies(session, subject), schemas, selects=selects)
         # A reader that stops early cancels the COPY, which must not cost the caller the transaction.
-        savepoint = await session.begin_nested()
-        try:
-            async with aclosing(_parts(session, subject, conditions, reading, at_once=at_once)) as parts:
-                yield parts
-        finally:
-            # Nothing was written but the temporary table, which goes with it.
-            await savepoint.rollback()
+        async with (
+            interruptible_async(_undone(session)),
+            aclosing(_parts(session, subject, conditions, reading, at_once=at_once)) as parts,
+        ):
+            yield parts
+
+
+@asynccontextmanager
+async def _undone(session: AsyncSession) -> AsyncIterator[None]:
+    """Run the block in a savepoint, and roll that back: nothing is written but the temporary table of a selection."""
+    savepoint = await session.begin_nested()
+    try:
+        yield
+    finally:
+        await savepoint.rollback()
 
 
 async def _parts(

@@ -22,6 +22,7 @@ from rowspace.statements.visible import staged_visible
 from rowspace.statements.write import Copy, Merge
 from rowspace.wire.copy import copy_in_async, given_values, takes_values
 from rowspace.wire.encode import EncodedRows
+from rowspace.wire.interrupted import interruptible_async
 
 __all__ = ["stage", "unsearchable", "upsert_rows"]
 
@@ -121,7 +122,7 @@ async def unsearchable(session: AsyncSession, language: str, texts: Mapping[int,
     found = {}
     for known_by, text in texts.items():
         try:
-            async with session.begin_nested():
+            async with interruptible_async(session.begin_nested()):
                 await session.execute(word_count(language, text), bind_arguments={"mapper": Document})
         except DBAPIError as error:
             if sqlstate_of(error.orig) != _TOO_LONG:

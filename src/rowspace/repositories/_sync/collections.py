@@ -24,6 +24,7 @@ from rowspace.statements.admin import Partition
 from rowspace.statements.catalog import facts_of, index_facts, is_owned, keeps_builders_off, schema_of
 from rowspace.statements.locks import patiently
 from rowspace.statements.replacement import Replacement
+from rowspace.wire.interrupted import interruptible
 from rowspace.wire.values import storable_json
 
 __all__ = ["CollectionRepository"]
@@ -90,7 +91,7 @@ class CollectionRepository:
             self._check_language(language)
             # In a savepoint: a name that is taken must not cost the caller the transaction.
             with unless_taken(name):
-                with self.session.begin_nested():
+                with interruptible(self.session.begin_nested()):
                     self.session.add(collection)
         self.create_tables(collection)
         return collection
@@ -138,7 +139,7 @@ class CollectionRepository:
         # Somebody may be dropping it: that a row is no more there would be an error of the session's.
         self.lock(collection, ["name"])
         with mapped_errors(), unless_taken(new_name):
-            with self.session.begin_nested():
+            with interruptible(self.session.begin_nested()):
                 collection.name = new_name
         return collection
 

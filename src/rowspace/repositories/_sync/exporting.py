@@ -18,6 +18,7 @@ from rowspace.repositories.schemas import is_endless, schemas_of
 from rowspace.repositories.subjects import Conditions, Subject, Where
 from rowspace.repositories.transactions import may_hide
 from rowspace.wire.copy import copy_out
+from rowspace.wire.interrupted import interruptible
 
 __all__ = ["copied"]
 
@@ -49,13 +50,21 @@ def copied(
         selects = bool(conditions.clauses) or may_hide(session, model)
         reading = plan(under_policies(session, subject), schemas, selects=selects)
         # A reader that stops early cancels the COPY, which must not cost the caller the transaction.
-        savepoint = session.begin_nested()
-        try:
-            with closing(_parts(session, subject, conditions, reading, at_once=at_once)) as parts:
-                yield parts
-        finally:
-            # Nothing was written but the temporary table, which goes with it.
-            savepoint.rollback()
+        with (
+            interruptible(_undone(session)),
+            closing(_parts(session, subject, conditions, reading, at_once=at_once)) as parts,
+        ):
+            yield parts
+
+
+@contextmanager
+def _undone(session: Session) -> Iterator[None]:
+    """Run the block in a savepoint, and roll that back: nothing is written but the temporary table of a selection."""
+    savepoint = session.begin_nested()
+    try:
+        yield
+    finally:
+        savepoint.rollback()
 
 
 def _parts(

@@ -24,6 +24,7 @@ from rowspace.statements.visible import staged_visible
 from rowspace.statements.write import Copy, Merge
 from rowspace.wire.copy import copy_in, given_values, takes_values
 from rowspace.wire.encode import EncodedRows
+from rowspace.wire.interrupted import interruptible
 
 __all__ = ["stage", "unsearchable", "upsert_rows"]
 
@@ -123,7 +124,7 @@ def unsearchable(session: Session, language: str, texts: Mapping[int, str]) -> d
     found = {}
     for known_by, text in texts.items():
         try:
-            with session.begin_nested():
+            with interruptible(session.begin_nested()):
                 session.execute(word_count(language, text), bind_arguments={"mapper": Document})
         except DBAPIError as error:
             if sqlstate_of(error.orig) != _TOO_LONG:

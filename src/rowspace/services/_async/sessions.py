@@ -9,6 +9,7 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rowspace.errors import mapped_errors
+from rowspace.wire.interrupted import interruptible_async
 
 __all__ = ["AsyncSessions", "begin"]
 
@@ -24,5 +25,5 @@ class AsyncSessions(Protocol):
 async def begin(sessions: AsyncSessions) -> AsyncIterator[AsyncSession]:
     """Yield a session as `AsyncDatabase.begin` does; with a sessionmaker too, errors of the commit are Rowspace's."""
     with mapped_errors():
-        async with sessions.begin() as session:
+        async with interruptible_async(sessions.begin()) as session:
             yield session

@@ -10,6 +10,7 @@ from typing import Protocol
 from sqlalchemy.orm import Session
 
 from rowspace.errors import mapped_errors
+from rowspace.wire.interrupted import interruptible
 
 __all__ = ["Sessions", "begin"]
 
@@ -25,5 +26,5 @@ class Sessions(Protocol):
 def begin(sessions: Sessions) -> Iterator[Session]:
     """Yield a session as `Database.begin` does; with a sessionmaker too, errors of the commit are Rowspace's."""
     with mapped_errors():
-        with sessions.begin() as session:
+        with interruptible(sessions.begin()) as session:
             yield session
