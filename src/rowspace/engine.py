@@ -196,7 +196,8 @@ class AsyncDatabase(_Opened):
     async def begin(self) -> AsyncIterator[AsyncSession]:
         """Yield a session that is committed at the end of the block, or rolled back on an error."""
         with mapped_errors():
-            async with interruptible_async(self.sessions.begin()) as session:
+            # Not `sessions.begin()`, which does not close the session where its rollback fails.
+            async with self.sessions() as session, interruptible_async(session.begin()):
                 yield session
 
     async def close(self) -> None:

@@ -41,6 +41,16 @@ class Point(Base):
     embedding = mapped_column(Vector(2), deferred=True)
 
 
+class Wide(Base):
+    __tablename__ = "wide_points"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedding = mapped_column(Vector(2_000))
+
+
+#: Rows that take several parts.
+WIDE = 3_000
+FILL = text("INSERT INTO wide_points SELECT x, array_fill(x, ARRAY[2000])::vector FROM generate_series(1, 3000) x")
 POINTS = [{"id": x, "embedding": [1, x]} for x in range(150)]
 TEXTS = [{"id": str(x), "content": f"text {x}"} for x in range(25)]
 SEARCH = SearchRequest(vector=[1.0] * 8, k=2)
@@ -136,6 +146,12 @@ async def matrices(database):
                 break
 
 
+async def matrix_left_early(database):
+    async with database.begin() as session, AsyncMatrixRepository(session, Wide).stream() as parts:
+        # The server waits for somebody to read on.
+        assert len((await anext(parts)).keys) < WIDE
+
+
 async def collection(database):
     service = AsyncDocumentService(database)
     await service.create_collection("others", 8, exist_ok=True)
@@ -159,6 +175,7 @@ async def database(request, new_database):
     async with AsyncDatabase.open(url, pool_size=1, max_overflow=0, pool_timeout=2) as opened:
         async with opened.engine.begin() as connection:
             await connection.run_sync(Base.metadata.create_all)
+            await connection.execute(FILL)
         async with opened.begin() as session:
             await AsyncRepository(session, Point).upsert(POINTS)
         service = AsyncDocumentService(opened, HashingEmbedder(8))
@@ -191,7 +208,8 @@ async def nothing_left(database):
 
 @pytest.mark.parametrize(("at_end", "times"), [(False, 1), (True, 1), (False, 2), (False, 1_000)])
 @pytest.mark.parametrize(
-    "work", [upsert, search, pytest.param(stream, marks=unclosed), matrices, collection, quick_search]
+    "work",
+    [upsert, search, pytest.param(stream, marks=unclosed), matrices, matrix_left_early, collection, quick_search],
 )
 async def test_it_leaves_nothing(database, nothing_left, work, at_end, times):
     n = 1

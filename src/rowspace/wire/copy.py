@@ -176,9 +176,18 @@ async def copy_out_async(connection: AsyncConnection, statement: str) -> AsyncGe
     driver: Any = raw.driver_connection
     if _encoding(driver) != _UTF8:
         await connection.exec_driver_sql(_speak(_UTF8))
-    async with aclosing(_chunks(driver, statement)) as chunks:
-        async for chunk in chunks:
-            yield chunk
+    try:
+        async with aclosing(_chunks(driver, statement)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+    finally:
+        if _is_closed(driver):
+            # Nobody is to get it from the pool.
+            raw.invalidate(soft=True)
+
+
+def _is_closed(driver: Any) -> bool:
+    return bool(driver.is_closed() if hasattr(driver, "is_closed") else driver.closed)
 
 
 def _chunks(driver: Any, statement: str) -> AsyncGenerator[bytes, None]:
@@ -229,7 +238,9 @@ async def _stopped(driver: Any, task: asyncio.Task[None], queue: asyncio.Queue[A
         queue.get_nowait()
     try:
         if not task.done():
-            await driver._cancel(asyncio.get_running_loop().create_future())  # noqa: SLF001 -- there is no other way
+            # In a task of its own: asyncpg would take a cancellation of this one for its own business, and go on.
+            asked = driver._cancel(asyncio.get_running_loop().create_future())  # noqa: SLF001 -- there is no other way
+            await asyncio.wait({asyncio.create_task(asked)})
         await asyncio.wait({task})
     except BaseException:
         # Cancelled once more, or the server is away.

@@ -33,8 +33,9 @@ def blocks(connection: Any, statement: str) -> Generator[bytes, None, None]:
             yield block
     finally:
         if _is_active(connection):
-            connection.cancel_safe()
-            connection.wait(_discard(connection))
+            with _closing_on_error(connection):
+                connection.cancel_safe()
+                connection.wait(_discard(connection))
 
 
 async def blocks_async(connection: Any, statement: str) -> AsyncGenerator[bytes, None]:
@@ -45,8 +46,9 @@ async def blocks_async(connection: Any, statement: str) -> AsyncGenerator[bytes,
             yield block
     finally:
         if _is_active(connection):
-            await connection.cancel_safe()
-            await connection.wait(_discard(connection))
+            with _closing_on_error(connection):
+                await connection.cancel_safe()
+                await connection.wait(_discard(connection))
 
 
 @contextmanager
@@ -76,6 +78,16 @@ async def ended_async(connection: Any) -> AsyncIterator[None]:
 def _end(connection: Any) -> PQGen[None]:
     with suppress(errors.QueryCanceled):
         yield from copy_end(connection.pgconn, b"interrupted")
+
+
+@contextmanager
+def _closing_on_error(connection: Any) -> Iterator[None]:
+    """Close a connection that is left in the middle of a COPY: it could neither roll back nor go into the pool."""
+    try:
+        yield
+    except BaseException:
+        connection.pgconn.finish()
+        raise
 
 
 def _is_active(connection: Any) -> bool:
