@@ -42,7 +42,7 @@ def main(source: str, target: str) -> None:
 def _panel(axis: Any, values: dict[str, float | None], title: str) -> None:
     peers = list(values)[::-1]
     lengths = [values[peer] or 0 for peer in peers]
-    bars = axis.barh(peers, lengths, color=[_colour(peer) for peer in peers])
+    bars = axis.barh(peers, lengths, color=[_color(peer) for peer in peers])
     labels = ["none" if values[peer] is None else _number(values[peer] or 0) for peer in peers]
     axis.bar_label(bars, labels=labels, padding=3, fontsize=8)
     axis.set_title(title, fontsize=10, loc="left")
@@ -52,7 +52,7 @@ def _panel(axis: Any, values: dict[str, float | None], title: str) -> None:
     axis.tick_params(axis="y", length=0)
 
 
-def _colour(peer: str) -> str:
+def _color(peer: str) -> str:
     return OURS if peer.startswith("Rowspace") else FLOOR if peer.startswith("raw") else THEIRS
 
 

@@ -69,7 +69,7 @@ _VECTOR = "rowspace_vector"
 #: What the rows take that a walk of the vector index comes by, beside as many that are compared one after the other:
 #: 37 times the time with 768 dimensions, 50 with 64.
 _DEARER = 40
-#: Rows of a table that is smaller, or was never analysed.
+#: Rows of a table that is smaller, or was never analyzed.
 _ROWS = 50_000
 #: Bytes of vectors that the server keeps for all queries, beyond `work_mem` in a temporary file; and the numbers that
 #: a vector has at most.

@@ -282,7 +282,7 @@ def statistics(facts: Facts) -> Iterator[Finding]:
                 "stale-statistics",
                 "warning" if not table.analyzed else "info",
                 table.name,
-                f"{table.name} was never analysed."
+                f"{table.name} was never analyzed."
                 if not table.analyzed
                 else f"{table.modified} rows of {table.name} changed since the last ANALYZE ({share:.0%}).",
                 "The planner decides between the vector index and the conditions by its statistics.",

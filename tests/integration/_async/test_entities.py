@@ -29,7 +29,7 @@ class Base(DeclarativeBase):
     pass
 
 
-class Colour(enum.Enum):
+class Color(enum.Enum):
     RED = "r"
     BLUE = "b"
 
@@ -58,7 +58,7 @@ class Book(MetadataMixin, Base):
     library: Mapped[str] = mapped_column("lib", primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(Shouted)
-    colour: Mapped[Colour]
+    color: Mapped[Color]
     price: Mapped[Decimal] = mapped_column(Numeric(8, 2))
     weight: Mapped[float] = mapped_column(Numeric(8, 2, asdecimal=False))
     printed: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -96,7 +96,7 @@ async def rows(database):
         await session.flush()
         for number in range(20):
             vector = [1.0, float(number), 0.0]
-            book = {"title": f"book {number}", "colour": Colour.BLUE, "price": Decimal("1.50"), "weight": 2.5}
+            book = {"title": f"book {number}", "color": Color.BLUE, "price": Decimal("1.50"), "weight": 2.5}
             rest = {"summary": "...", "shelf_id": 1, "meta": {"n": number}, "vector": vector}
             session.add(Book(library="main", number=number, **book, **rest))
             session.add(Leaf(id=number, vector=vector))
@@ -170,7 +170,7 @@ async def test_objects_are_those_of_the_orm(books, direct, monkeypatch, options)
 async def test_values_are_those_of_the_types(books, direct):
     [first, *_] = await searched(books)
     assert direct
-    assert (first.title, first.colour, first.library) == ("BOOK 5", Colour.BLUE, "main")
+    assert (first.title, first.color, first.library) == ("BOOK 5", Color.BLUE, "main")
     assert isinstance(first.price, Decimal)
     assert isinstance(first.weight, float)
     assert isinstance(first.printed, datetime)
@@ -231,7 +231,7 @@ async def test_an_embedding_that_is_asked_for_later_is_put_on_the_object(books):
 
 async def test_what_is_pending_is_found(books, session, direct):
     direct.clear()
-    rest = {"title": "new", "colour": Colour.RED, "price": 1, "weight": 1, "summary": "", "shelf_id": 1}
+    rest = {"title": "new", "color": Color.RED, "price": 1, "weight": 1, "summary": "", "shelf_id": 1}
     session.add(Book(library="main", number=99, vector=[1, 5, 0], **rest))
     assert 99 in [book.number for book in await searched(books)]
     assert not direct

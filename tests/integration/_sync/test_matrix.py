@@ -184,7 +184,7 @@ class Own(DeclarativeBase):
     pass
 
 
-class Colour(enum.Enum):
+class Color(enum.Enum):
     RED = "r"
 
 
@@ -202,7 +202,7 @@ class Shifted(TypeDecorator[int]):
 class Sample(Own):
     __tablename__ = "samples"
 
-    colour: Mapped[Colour] = mapped_column("the colour", primary_key=True)
+    color: Mapped[Color] = mapped_column("the color", primary_key=True)
     ripe: Mapped[bool] = mapped_column(primary_key=True)
     size: Mapped[Decimal] = mapped_column(Numeric(8, 2), primary_key=True)
     number: Mapped[int] = mapped_column(Shifted, primary_key=True)
@@ -212,12 +212,12 @@ class Sample(Own):
 
 def test_keys_are_those_that_entities_have(database):
     elsewhere = Database(database.engine, schema="Else where")
-    key = (Colour.RED, True, Decimal("1.50"), 3, "00000000-0000-0000-0000-000000000007")
+    key = (Color.RED, True, Decimal("1.50"), 3, "00000000-0000-0000-0000-000000000007")
     with elsewhere.begin() as session:
         session.execute(text('CREATE SCHEMA "Else where"'))
-        session.execute(text("""CREATE TYPE "Else where".colour AS ENUM ('RED')"""))
+        session.execute(text("""CREATE TYPE "Else where".color AS ENUM ('RED')"""))
         session.execute(CreateTable(Sample.__table__))
-        names = ("colour", "ripe", "size", "number", "serial")
+        names = ("color", "ripe", "size", "number", "serial")
         session.add(Sample(**dict(zip(names, key, strict=True)), signal=[1, 2]))
         repository = MatrixRepository(session, Sample)
         for where in ((), [Sample.ripe]):

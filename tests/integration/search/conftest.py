@@ -35,7 +35,7 @@ class Tile(Base):
     __tablename__ = "tiles"
     x: Mapped[int] = mapped_column(primary_key=True)
     y: Mapped[str] = mapped_column(primary_key=True)
-    colour: Mapped[Any] = mapped_column(HalfVector(8))
+    color: Mapped[Any] = mapped_column(HalfVector(8))
     shape: Mapped[Any] = mapped_column(Bit(16))
 
 
@@ -46,7 +46,7 @@ class World:
     url: str
     vectors: np.ndarray
     clusters: np.ndarray
-    colours: np.ndarray
+    colors: np.ndarray
     shapes: np.ndarray
     queries: np.ndarray
     passage: type[Any] = Passage
@@ -82,8 +82,8 @@ def make_world(url: str) -> World:
     centres = 3 * rng.normal(size=(CLUSTERS, DIMENSION))
     vectors = (centres[clusters] + rng.normal(size=(ROWS, DIMENSION))).astype(np.float32)
     near = vectors[rng.integers(0, ROWS, 40)] + 0.5 * rng.normal(size=(40, DIMENSION))
-    colours = rng.normal(size=(60, 8)).astype(np.float16)
-    return World(url, vectors, clusters, colours, rng.random((60, 16)) < 0.5, near.astype(np.float32))
+    colors = rng.normal(size=(60, 8)).astype(np.float16)
+    return World(url, vectors, clusters, colors, rng.random((60, 16)) < 0.5, near.astype(np.float32))
 
 
 def fill(database: Database, world: World) -> None:
@@ -95,8 +95,8 @@ def fill(database: Database, world: World) -> None:
             for i, v in enumerate(vectors)
         )  # fmt: skip
         session.add_all(
-            Tile(x=i // 10, y=f"y{i % 10}", colour=colour, shape=shape)
-            for i, (colour, shape) in enumerate(zip(world.colours, world.shapes, strict=True))
+            Tile(x=i // 10, y=f"y{i % 10}", color=color, shape=shape)
+            for i, (color, shape) in enumerate(zip(world.colors, world.shapes, strict=True))
         )
         collection = CollectionRepository(session).create(world.collection, DIMENSION)
         documents = DocumentRepository(session, collection)

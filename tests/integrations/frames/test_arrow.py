@@ -77,7 +77,7 @@ class Part(Base):
     labels: Mapped[list[str] | None] = mapped_column(ARRAY(String))
     data: Mapped[dict | None] = mapped_column(JSONB)
     shape: Mapped[np.ndarray | None] = mapped_column(Vector(3))
-    colour: Mapped[np.ndarray | None] = mapped_column(HalfVector(2))
+    color: Mapped[np.ndarray | None] = mapped_column(HalfVector(2))
 
 
 def make_parts():
@@ -86,7 +86,7 @@ def make_parts():
         line=1, code="ä'", small=-3, price=decimal.Decimal("12.50"), ratio=0.1, made=dt.date(1999, 12, 31),
         seen=dt.datetime(1969, 7, 20, 20, 17, tzinfo=dt.UTC), local=LOCAL, active=True,
         raw=b"\x00\xff", serial=uuid.UUID(int=7), labels=["a", 'b"', "c,d"], data={"k": [1, None]},
-        shape=np.array([1, 2, 3]), colour=np.array([0.5, 2]),
+        shape=np.array([1, 2, 3]), color=np.array([0.5, 2]),
     ),
     Part(line=2, code="b"),
     ]  # fmt: skip
@@ -215,7 +215,7 @@ def test_a_model_of_any_types_comes_back(session, parts):
         '{"k": [1, null]}',
     )
     assert uuid.UUID(one["serial"]).int == 7
-    assert (one["shape"], one["colour"]) == ([1, 2, 3], [0.5, 2])
+    assert (one["shape"], one["color"]) == ([1, 2, 3], [0.5, 2])
     assert table.schema.field("small").type == pa.int16()
     with pytest.raises(CollectionExists, match="if_exists='append' or 'replace'"):
         write_table(session, parts, table)

@@ -46,7 +46,7 @@ class Base(DeclarativeBase):
     pass
 
 
-class Colour(enum.Enum):
+class Color(enum.Enum):
     RED = "r"
 
 
@@ -126,8 +126,8 @@ class Thing(Base):
     secret: Mapped[str | None] = mapped_column(Secret)
     turned: Mapped[str | None] = mapped_column(Turned)
     shifted: Mapped[int | None] = mapped_column(Shifted)
-    colour: Mapped[Colour | None] = mapped_column(Enum(Colour, values_callable=lambda kind: [o.value for o in kind]))
-    colours: Mapped[list[Colour] | None] = mapped_column(ARRAY(Enum(Colour, name="shade")))
+    color: Mapped[Color | None] = mapped_column(Enum(Color, values_callable=lambda kind: [o.value for o in kind]))
+    colors: Mapped[list[Color] | None] = mapped_column(ARRAY(Enum(Color, name="shade")))
     days: Mapped[list[dt.date] | None] = mapped_column(ARRAY(Date))
     serials: Mapped[list[uuid.UUID] | None] = mapped_column(ARRAY(Uuid))
     prices: Mapped[list[decimal.Decimal] | None] = mapped_column(ARRAY(Numeric(30, 2)))
@@ -209,8 +209,8 @@ CASES = {
     "secret": ("open", pa.string(), "open"),
     "turned": ("a%b", pa.string(), "a%b"),
     "shifted": (3, pa.int32(), 3),
-    "colour": (Colour.RED, pa.string(), "r"),
-    "colours": ([Colour.RED, None], pa.list_(pa.string()), ["RED", None]),
+    "color": (Color.RED, pa.string(), "r"),
+    "colors": ([Color.RED, None], pa.list_(pa.string()), ["RED", None]),
     "days": ([dt.date(2026, 1, 2), None], pa.list_(pa.date32()), [dt.date(2026, 1, 2), None]),
     "serials": ([uuid.UUID(int=7)], pa.list_(pa.string()), [str(uuid.UUID(int=7))]),
     "prices": ([LARGE], pa.list_(pa.decimal128(30, 2)), [LARGE]),

@@ -19,7 +19,7 @@ from rowspace.filters._conditions import And, Compare, EqualArray, Exists, HasAn
 A, B = ("a",), ("b",)
 
 
-class Colour(StrEnum):
+class Color(StrEnum):
     RED = "red"
 
 
@@ -119,7 +119,7 @@ def test_an_int_may_have_as_many_digits_as_numeric() -> None:
 
 
 def test_enum_members_and_true_keep_their_json_type() -> None:
-    enum, boolean = parse({"a": Colour.RED}), parse({"a": True})
+    enum, boolean = parse({"a": Color.RED}), parse({"a": True})
     assert isinstance(enum, Compare)
     assert isinstance(boolean, Compare)
     assert type(enum.value) is str

@@ -40,7 +40,7 @@ SEVEN = uuid.UUID(int=7)
 NOON = dt.datetime.fromisoformat("2026-01-02T12:00:00+00:00")
 
 
-class Colour(enum.Enum):
+class Color(enum.Enum):
     RED = "r"
 
 
@@ -85,8 +85,8 @@ def of(type_: Any) -> Any:
         (DateTime(timezone=True), [NOON]),
         (Boolean(), [True]),
         (LargeBinary(), [b"a"]),
-        (Enum(Colour), [Colour.RED]),
-        (Enum("red", "blue", name="colour"), ["red"]),
+        (Enum(Color), [Color.RED]),
+        (Enum("red", "blue", name="color"), ["red"]),
         (Anything(), [1, "text"]),
         (INET(), ["127.0.0.1", 5]),
     ],
@@ -126,9 +126,9 @@ def test_a_number_of_32_bits_is_the_one_that_the_row_has(type_: Any) -> None:
         (DateTime(), NOON.date()),
         (Boolean(), 1),
         (LargeBinary(), "a"),
-        (Enum(Colour), "RED"),
-        (Enum("red", "blue", name="colour"), "green"),
-        (Enum("red", "blue", name="colour"), ["red"]),
+        (Enum(Color), "RED"),
+        (Enum("red", "blue", name="color"), "green"),
+        (Enum("red", "blue", name="color"), ["red"]),
         (JSONB(), {"a": 1}),
         (ARRAY(Integer), [1]),
     ],

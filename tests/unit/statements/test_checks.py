@@ -119,7 +119,7 @@ def test_nothing_is_found_where_all_is_well():
             "table docs of the collection 'news' is not there",
             "If it was renamed or moved, undo that",
         ),
-        (table(analyzed=False), "stale-statistics", "warning", "was never analysed", "ANALYZE s.docs;"),
+        (table(analyzed=False), "stale-statistics", "warning", "was never analyzed", "ANALYZE s.docs;"),
         (table(modified=6_000), "stale-statistics", "info", "6000 rows of docs changed", "ANALYZE s.docs;"),
         (table(dead=3_600), "dead-rows", "info", "docs has 3600 dead rows, beside 9000", "index reindex news first"),
         (

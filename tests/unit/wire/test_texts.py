@@ -16,7 +16,7 @@ from rowspace.errors import InvalidRow
 from rowspace.wire.texts import value_reader
 
 
-class Colour(enum.Enum):
+class Color(enum.Enum):
     RED = "r"
 
 
@@ -54,7 +54,7 @@ class AnyUuid(TypeDecorator[uuid.UUID]):
         (Uuid(), str(uuid.UUID(int=7)), uuid.UUID(int=7)),
         (Uuid(as_uuid=False), str(uuid.UUID(int=7)), str(uuid.UUID(int=7))),
         (AnyUuid(), str(uuid.UUID(int=7)), uuid.UUID(int=7)),
-        (Enum(Colour), "RED", Colour.RED),
+        (Enum(Color), "RED", Color.RED),
         (Shifted(), "1003", 3),
         (JSONB(), '{"a": [1]}', {"a": [1]}),
         (BYTEA(), "\\x00ff", b"\x00\xff"),

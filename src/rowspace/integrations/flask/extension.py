@@ -60,7 +60,7 @@ class Rowspace:
 
         Raises:
             ConfigurationError: a setting that cannot be, an application that has one already, or a Flask-SQLAlchemy
-                that has not been initialised.
+                that has not been initialized.
             MissingExtra: the embedder of the settings is not installed.
         """
         if NAME in app.extensions:

@@ -17,7 +17,7 @@ _EXCERPT = 420
 _WHOLE = 20_000
 _CHIPS = 8
 
-# Colours that hold on a light and on a dark page, text in the page's own.
+# Colors that hold on a light and on a dark page, text in the page's own.
 _STYLE = """<style>
 .rs-hit {border: 1px solid rgba(128,128,128,.28); border-radius: .6rem; padding: .75rem 1rem; margin: 0 0 .7rem;
   overflow-wrap: anywhere; line-height: 1.5}

@@ -13,26 +13,26 @@ from rowspace.tuning import Tuning
 
 __all__ = ["curve_chart", "map_chart"]
 
-# Groups that get a colour of their own.
+# Groups that get a color of their own.
 _COLOURS = 10
 
 
-def map_chart(points: list[dict[str, Any]], marks: list[dict[str, Any]], colour: str | None) -> Any:
+def map_chart(points: list[dict[str, Any]], marks: list[dict[str, Any]], color: str | None) -> Any:
     """Return the chart of the points of a sample, and of a query and its hits, where there is one.
 
     Args:
         points: rows of `projection.point`.
         marks: the query, then its hits, best first; or nothing.
-        colour: the metadata key whose values get colours.
+        color: the metadata key whose values get colors.
     """
     inside = alt.Scale(zero=False, padding=24)
     x, y = alt.X("x:Q", axis=None, scale=inside), alt.Y("y:Q", axis=None, scale=inside)
     tips = ["id:N", "text:N", "metadata:N"]
-    drawn = alt.Chart(_data(_rows(points, colour))).encode(x=x, y=y, tooltip=tips)
+    drawn = alt.Chart(_data(_rows(points, color))).encode(x=x, y=y, tooltip=tips)
     opacity = 0.35 if marks else 0.6
     base = drawn.mark_circle(size=28, opacity=opacity, color="#7a8da3")
-    if colour is not None:
-        base = base.encode(color=alt.Color("group:N", title=colour, legend=alt.Legend(orient="bottom", columns=4)))
+    if color is not None:
+        base = base.encode(color=alt.Color("group:N", title=color, legend=alt.Legend(orient="bottom", columns=4)))
     layers = [base]
     if marks:
         hits = alt.Chart(_data(_rows(marks[1:], None))).encode(x=x, y=y, tooltip=["rank:Q", *tips])
@@ -45,8 +45,8 @@ def map_chart(points: list[dict[str, Any]], marks: list[dict[str, Any]], colour:
     return alt.layer(*layers).properties(height=520).interactive()
 
 
-def _rows(points: list[dict[str, Any]], colour: str | None) -> list[dict[str, Any]]:
-    groups = _groups(points, colour) if colour is not None else {}
+def _rows(points: list[dict[str, Any]], color: str | None) -> list[dict[str, Any]]:
+    groups = _groups(points, color) if color is not None else {}
     return [{**one, "metadata": _line(one["metadata"]), "group": groups.get(one["id"], "other")} for one in points]
 
 

@@ -169,10 +169,10 @@ async def test_many_takes_more_queries_than_one_statement(passages, world):
 
 
 async def test_many_of_half_vectors_and_bits(session, world):
-    colours = AsyncSearchRepository(session, world.tile, column="colour", distance="l2")
-    found = await colours.nearest_many(world.colours[:5], 3)
+    colors = AsyncSearchRepository(session, world.tile, column="color", distance="l2")
+    found = await colors.nearest_many(world.colors[:5], 3)
     assert [found_.distance for hits in found for found_ in hits[:1]] == [0] * 5
-    wanted = [np.sort(np.linalg.norm(world.colours.astype(float) - c.astype(float), axis=1))[:3] for c in world.colours]
+    wanted = [np.sort(np.linalg.norm(world.colors.astype(float) - c.astype(float), axis=1))[:3] for c in world.colors]
     assert [[hit.distance for hit in hits] for hits in found] == [pytest.approx(w, abs=1e-3) for w in wanted[:5]]
     shapes = AsyncSearchRepository(session, world.tile, column="shape")
     found = await shapes.nearest_many(world.shapes[:5], 4)
@@ -245,16 +245,16 @@ async def test_similar_looks_exactly_for_what_the_scan_gives_up_on(session, repo
 
 
 async def test_similar_by_a_key_of_two_columns(session, world):
-    tiles = AsyncSearchRepository(session, world.tile, column="colour", distance="l2")
+    tiles = AsyncSearchRepository(session, world.tile, column="color", distance="l2")
     hits = await tiles.similar_to((1, "y2"), 59)
-    colours = world.colours.astype(float)
-    wanted = np.sort(np.linalg.norm(colours - colours[12], axis=1))[1:]
+    colors = world.colors.astype(float)
+    wanted = np.sort(np.linalg.norm(colors - colors[12], axis=1))[1:]
     assert [hit.distance for hit in hits] == pytest.approx(wanted, abs=1e-3)
     assert (1, "y2") not in {(hit.entity.x, hit.entity.y) for hit in hits}
 
 
 async def test_a_key_of_another_type_is_refused_before_any_sql(session, passages, documents, world):
-    tiles = AsyncSearchRepository(session, world.tile, column="colour")
+    tiles = AsyncSearchRepository(session, world.tile, column="color")
     refused = [
         (passages, "7", ConfigurationError, "passages.id is Integer.., got '7' of type str"),
         (passages, 2**40, ConfigurationError, "passages.id is Integer.., got 1099511627776 of type int"),
@@ -288,7 +288,7 @@ async def test_similar_with_nothing_in_range_is_empty(repository, world):
 
 
 async def test_a_key_of_the_wrong_length_is_an_error(session, world):
-    tiles = AsyncSearchRepository(session, world.tile, column="colour")
+    tiles = AsyncSearchRepository(session, world.tile, column="color")
     with pytest.raises(ConfigurationError, match=r"The key of Tile is \(x, y\), got 1"):
         await tiles.similar_to(1)
 
@@ -443,8 +443,8 @@ async def test_diverse_under_a_filter_and_in_a_range(repository, world):
 
 @pytest.mark.parametrize("distance", ["l2", "l1", "inner_product", "cosine"])
 async def test_diverse_by_every_distance(session, world, distance):
-    tiles = AsyncSearchRepository(session, world.tile, column="colour", distance=distance)
-    colours = world.colours.astype(np.float64)
+    tiles = AsyncSearchRepository(session, world.tile, column="color", distance=distance)
+    colors = world.colors.astype(np.float64)
     similarity = {
         "l2": lambda a, b: 1 / (1 + np.linalg.norm(a - b)),
         "l1": lambda a, b: 1 / (1 + np.abs(a - b).sum()),
@@ -452,9 +452,9 @@ async def test_diverse_by_every_distance(session, world, distance):
         "cosine": cosine,
     }[distance]
     # Not a row itself: it would be the first choice, and likeness to it both wanted and unwanted.
-    query = (colours[7] + 0.3 * colours[8]).astype(np.float16).astype(np.float64)
+    query = (colors[7] + 0.3 * colors[8]).astype(np.float16).astype(np.float64)
     hits = await tiles.diverse(query, 6, fetch_k=60)
-    chosen = reference_mmr(colours, query, 6, 0.5, similarity)
+    chosen = reference_mmr(colors, query, 6, 0.5, similarity)
     assert [(hit.entity.x, hit.entity.y) for hit in hits] == [(i // 10, f"y{i % 10}") for i in chosen]
 
 
@@ -581,11 +581,11 @@ async def test_grouped_refuses(repository, session, world):
         await repository.grouped(query, 5)
     with pytest.raises(ConfigurationError, match=r"grouped by an attribute of \w+, got Tile\.y\."):
         await repository.grouped(query, world.tile.y)
-    tiles = AsyncSearchRepository(session, world.tile, column="colour")
+    tiles = AsyncSearchRepository(session, world.tile, column="color")
     with pytest.raises(ConfigurationError, match="is JSON, whose values PostgreSQL cannot compare"):
-        await tiles.grouped(world.colours[0], func.to_json(world.tile.x, type_=JSON()))
+        await tiles.grouped(world.colors[0], func.to_json(world.tile.x, type_=JSON()))
     with pytest.raises(ConfigurationError, match="meta"):
-        await tiles.grouped(world.colours[0], "kind")
+        await tiles.grouped(world.colors[0], "kind")
 
 
 # The session

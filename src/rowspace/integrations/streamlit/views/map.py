@@ -23,7 +23,7 @@ def page() -> None:
             "Query", placeholder="Where does a question land?", key="map_text", disabled=reason is not None
         )
         k = int(st.number_input("Hits", 1, 50, 10, key="map_k", width=130))
-        colour = _colour(collection)
+        color = _color(collection)
     if reason is not None:
         st.caption(f":material/info: {quoted(reason)}")
     plane, points = state.map_of(collection.name, _SAMPLE)
@@ -31,7 +31,7 @@ def page() -> None:
         st.info("A map needs at least two documents.", icon=":material/inbox:")
         return
     marks = [] if reason is not None else state.marks(collection.name, text.strip(), k, _SAMPLE)
-    st.altair_chart(map_chart(points, marks, colour), key="map_chart")
+    st.altair_chart(map_chart(points, marks, color), key="map_chart")
     shown = "all" if len(points) == state.size(collection.name) else "a sample of"
     st.caption(
         f"Shows {shown} {len(points):,} documents by their first two principal components; point at one to read it. "
@@ -39,13 +39,13 @@ def page() -> None:
     )
 
 
-def _colour(collection: CollectionInfo) -> str | None:
+def _color(collection: CollectionInfo) -> str | None:
     keys = [facet.key for facet in state.facets(collection.name) if facet.kind == "choice"]
     if not keys:
         return None
     return (
         st.selectbox(
-            "Colour by", ["", *keys], format_func=lambda key: key or "nothing", key=f"map_colour:{collection.name}"
+            "Color by", ["", *keys], format_func=lambda key: key or "nothing", key=f"map_color:{collection.name}"
         )
         or None
     )
