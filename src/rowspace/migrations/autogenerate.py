@@ -73,7 +73,8 @@ def _render_vector_type(kind: str, item: Any, context: AutogenContext) -> str | 
     if kind != "type" or not (isinstance(item, VectorType) or module.startswith("pgvector.")):
         return False
     context.imports.add(f"import {module}")
-    return f"{module}.{item!r}"
+    # Only Alembic writes `with_variant`; it then writes the type in the same way.
+    return False if item._variant_mapping else f"{module}.{item!r}"  # noqa: SLF001 -- there is no other way
 
 
 def _recognise_types(context: AutogenContext, _: UpgradeOps) -> PriorityDispatchResult:
