@@ -64,7 +64,8 @@ def _register() -> None:
     add(_compare_extension, "autogenerate", qualifier=postgresql, priority=DispatchPriority.LAST)
     add(_free_names, "autogenerate", qualifier=postgresql, priority=DispatchPriority.LAST)
     add(compare_indexes, "table", "vector_indexes", qualifier=postgresql, priority=DispatchPriority.LAST)
-    add(_compare_dimension, "column", "dimension", qualifier=postgresql, priority=DispatchPriority.LAST)
+    # Of Alembic's own group, whose first one ends it where `compare_type` of the application says so.
+    add(_compare_dimension, "column", "types", qualifier=postgresql, priority=DispatchPriority.LAST)
 
 
 def _render_vector_type(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
@@ -110,10 +111,16 @@ def _write_sql_as_it_is(context: AutogenContext, _: UpgradeOps) -> PriorityDispa
 
 
 def _compare_extension(context: AutogenContext, upgrade: UpgradeOps) -> PriorityDispatchResult:
-    needed = any(_needs_extension(table, _connection(context).dialect) for table in context.sorted_tables)
-    if needed and extension_schema(_connection(context)) is None:
+    dialect = _connection(context).dialect
+    # Of several databases with the same models, one may have none of the tables with vectors.
+    tables = [table for table in context.sorted_tables if _is_included(table, context)]
+    if any(_needs_extension(table, dialect) for table in tables) and extension_schema(_connection(context)) is None:
         upgrade.ops.insert(0, CreateExtensionOp("vector"))
     return PriorityDispatchResult.CONTINUE
+
+
+def _is_included(table: Table, context: AutogenContext) -> bool:
+    return context.run_object_filters(table, table.name, "table", False, None)  # noqa: FBT003
 
 
 def _needs_extension(table: Table, dialect: Dialect) -> bool:

@@ -234,6 +234,17 @@ def test_a_dimension_given_later_is_noticed_and_may_be_taken_back(application):
     assert application.differences(Column("embedding", Vector())) == []
 
 
+@pytest.mark.parametrize(
+    ("compare_type", "expected"),
+    [(False, []), (lambda *_: False, []), (lambda *_: None, ["modify_type"]), (True, ["modify_type"])],
+)
+def test_the_application_decides_which_types_are_compared(application, compare_type, expected):
+    application.migrate(Column("embedding", Vector(3)))
+    options = {"compare_type": compare_type}
+    assert application.differences(Column("embedding", Vector(4)), options=options) == expected
+    assert application.differences(Column("embedding", Vector()), options=options) == expected
+
+
 def every_type():
     return [
         Column("a", Vector(3), nullable=False),
@@ -414,3 +425,9 @@ def test_an_index_that_the_application_excludes_is_left_alone(application):
     application.migrate(*embedded(HNSW()))
     excluded = {"include_object": lambda item, name, kind, *_: name != "ix_embedding"}
     assert application.differences(*embedded(HNSW(m=4)), options=excluded) == []
+
+
+def test_a_table_that_the_application_excludes_needs_no_extension(application):
+    excluded = {"include_object": lambda item, name, kind, *_: kind != "table" or name != "articles"}
+    assert application.differences(*embedded(HNSW())) == ["create_extension", "add_table", "add_index"]
+    assert application.differences(*embedded(HNSW()), options=excluded) == []
