@@ -24,13 +24,14 @@ from rowspace.indexes import escaped
 from rowspace.migrations.catalog import VECTOR_METHODS, extension_schema
 from rowspace.migrations.index_comparison import compare_indexes
 from rowspace.migrations.operations import CreateExtensionOp
-from rowspace.types import VectorType
+from rowspace.types import VectorType, stored_type
 
 __all__ = ["configure_options"]
 
 _PLUGIN = "rowspace.autogenerate"
 _EXTENSION_TYPES = ("vector", "halfvec", "sparsevec")
 _VECTOR_TYPE = re.compile(r"(?:\w+\.)?(?:vector|halfvec|sparsevec)\b")
+_SIZED_TYPE = re.compile(rf"{_VECTOR_TYPE.pattern}|bit\b")
 
 RenderItem = Callable[[str, Any, AutogenContext], str | Literal[False]]
 
@@ -125,7 +126,9 @@ def _is_included(table: Table, context: AutogenContext) -> bool:
 
 def _needs_extension(table: Table, dialect: Dialect) -> bool:
     methods = {index.dialect_options["postgresql"]["using"] for index in table.indexes}
-    return any(_VECTOR_TYPE.match(_ddl(column.type, dialect)) for column in table.c) or bool(methods & VECTOR_METHODS)
+    # As stored: a domain's own DDL is its name.
+    types = [_ddl(stored_type(column.type), dialect) for column in table.c]
+    return any(map(_VECTOR_TYPE.match, types)) or bool(methods & VECTOR_METHODS)
 
 
 def _free_names(_: AutogenContext, upgrade: UpgradeOps) -> PriorityDispatchResult:
@@ -146,8 +149,9 @@ def _free_names(_: AutogenContext, upgrade: UpgradeOps) -> PriorityDispatchResul
 def _compare_dimension(context: AutogenContext, alter: AlterColumnOp, *place: Any) -> PriorityDispatchResult:
     """Notice `vector` against `vector(n)`: Alembic compares type arguments only where both sides have some."""
     stored, wanted = (column.type for column in place[-2:])
-    old, new = (_ddl(type_, _connection(context).dialect) for type_ in (stored, wanted))
-    if alter.modify_type is None and old != new and _VECTOR_TYPE.match(old) and _VECTOR_TYPE.match(new):
+    # In PostgreSQL an array has any number of dimensions, whatever it was declared with.
+    old, new = (re.sub(r"(\[\])+", "[]", _ddl(type_, _connection(context).dialect)) for type_ in (stored, wanted))
+    if alter.modify_type is None and old != new and _SIZED_TYPE.match(old) and _SIZED_TYPE.match(new):
         alter.modify_type, alter.existing_type = wanted, stored
     return PriorityDispatchResult.CONTINUE
 
