@@ -82,12 +82,20 @@ def _compare_index(context: AutogenContext, modify: ModifyTableOps, index: Index
     assert context.dialect is not None  # noqa: S101
     differences = index_differences(index, stored, context.dialect)
     drop = stored.removal()
-    if not differences or not context.run_object_filters(index, index.name, "index", False, drop.to_index()):  # noqa: FBT003
+    if not differences or not _is_included(context, index, drop.to_index(), stored):
         return
     _log.info("Detected changed index %r on %r: %s", stored.name, stored.table_name, ", ".join(differences))
     # First, before a column gets a type that the old operator class does not take.
     modify.ops.insert(0, drop)
     modify.ops.append(CreateIndexOp.from_index(index))
+
+
+def _is_included(context: AutogenContext, index: Index, stored_index: Index, stored: StoredIndex) -> bool:
+    """Return whether the application's `include_name` and `include_object` take the index."""
+    is_named = context.run_name_filters(
+        stored.name, "index", {"table_name": stored.table_name, "schema_name": stored.schema}
+    )
+    return is_named and context.run_object_filters(index, index.name, "index", False, stored_index)  # noqa: FBT003
 
 
 def _is_about(operation: MigrateOperation, names: set[str]) -> bool:

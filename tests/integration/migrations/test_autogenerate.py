@@ -21,6 +21,8 @@ from rowspace.indexes import HNSW, IVFFlat
 from rowspace.migrations import is_rowspace_table, upgrade
 from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
+EXCLUDED = ("index", "ix_embedding", "articles")
+
 MIGRATE = Path(__file__).parents[3] / "docs/howto/migrate.md"
 
 ENV = """
@@ -450,9 +452,15 @@ def test_rowspaces_tables_beside_the_applications_are_left_alone(application, sc
     command.check(application.config(metadata, options))
 
 
-def test_an_index_that_the_application_excludes_is_left_alone(application):
+@pytest.mark.parametrize(
+    "excluded",
+    [
+        {"include_object": lambda item, name, kind, *_: name != "ix_embedding"},
+        {"include_name": lambda name, kind, parents: (kind, name, parents.get("table_name")) != EXCLUDED},
+    ],
+)
+def test_an_index_that_the_application_excludes_is_left_alone(application, excluded):
     application.migrate(*embedded(HNSW()))
-    excluded = {"include_object": lambda item, name, kind, *_: name != "ix_embedding"}
     assert application.differences(*embedded(HNSW(m=4)), options=excluded) == []
 
 
