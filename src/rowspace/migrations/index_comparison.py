@@ -44,7 +44,8 @@ def compare_indexes(  # noqa: PLR0917 (the signature is Alembic's)
     if stored_table is None or context.connection is None:
         return PriorityDispatchResult.CONTINUE
     stored = read_indexes(context.connection, table_name, schema)
-    modify.ops[:] = [_restorable(op, stored) for op in modify.ops]
+    removals = [found.removal() for op in modify.ops if (found := _removed(op, stored))]
+    modify.ops[:] = [*removals, *(op for op in modify.ops if not _removed(op, stored))]
     for name, index in _named(wanted_table, context.dialect):
         if name in stored and _is_vector_index(index, stored[name]):
             _compare_index(context, modify, index, stored[name])
@@ -102,10 +103,10 @@ def _is_about(operation: MigrateOperation, names: set[str]) -> bool:
     return isinstance(operation, CreateIndexOp | DropIndexOp) and operation.index_name in names
 
 
-def _restorable(operation: MigrateOperation, stored: dict[str, StoredIndex]) -> MigrateOperation:
-    """Return the removal of a vector index such that its reverse has every option."""
+def _removed(operation: MigrateOperation, stored: dict[str, StoredIndex]) -> StoredIndex | None:
+    """Return the vector index that an operation drops."""
     found = stored.get(str(operation.index_name)) if isinstance(operation, DropIndexOp) else None
-    return found.removal() if found is not None and found.is_vector_index else operation
+    return found if found is not None and found.is_vector_index else None
 
 
 def _named(table: Table | None, dialect: Dialect) -> Iterator[tuple[str, Index]]:

@@ -227,6 +227,19 @@ def test_what_changes_is_noticed_done_and_undone(application, before, after, exp
     assert application.differences(*embedded(*before)) == []
 
 
+@pytest.mark.parametrize("renamed", [[], ["ix_renamed"]], ids=["dropped", "renamed"])
+def test_an_index_is_dropped_before_its_column_has_another_type(application, renamed):
+    def changed():
+        return [Column("embedding", HalfVector(3)), *(HNSW().index("embedding", name=name) for name in renamed)]
+
+    application.migrate(*embedded(HNSW()))
+    was = application.scratch.snapshot()
+    application.migrate(*changed())
+    assert application.differences(*changed()) == []
+    application.downgrade("-1")
+    assert application.scratch.snapshot() == was
+
+
 @pytest.mark.parametrize("kind", [Vector, HalfVector, SparseVector, Bit])
 def test_a_dimension_given_later_is_noticed_and_may_be_taken_back(application, kind):
     application.migrate(Column("embedding", kind()))
