@@ -24,13 +24,14 @@ from rowspace.indexes import escaped
 from rowspace.migrations.catalog import VECTOR_METHODS, extension_schema
 from rowspace.migrations.index_comparison import compare_indexes
 from rowspace.migrations.operations import CreateExtensionOp
-from rowspace.types import VectorType
+from rowspace.types import VectorType, stored_type
 
 __all__ = ["configure_options"]
 
 _PLUGIN = "rowspace.autogenerate"
 _EXTENSION_TYPES = ("vector", "halfvec", "sparsevec")
 _VECTOR_TYPE = re.compile(r"(?:\w+\.)?(?:vector|halfvec|sparsevec)\b")
+_SIZED_TYPE = re.compile(rf"{_VECTOR_TYPE.pattern}|bit\b")
 
 RenderItem = Callable[[str, Any, AutogenContext], str | Literal[False]]
 
@@ -64,7 +65,8 @@ def _register() -> None:
     add(_compare_extension, "autogenerate", qualifier=postgresql, priority=DispatchPriority.LAST)
     add(_free_names, "autogenerate", qualifier=postgresql, priority=DispatchPriority.LAST)
     add(compare_indexes, "table", "vector_indexes", qualifier=postgresql, priority=DispatchPriority.LAST)
-    add(_compare_dimension, "column", "dimension", qualifier=postgresql, priority=DispatchPriority.LAST)
+    # Of Alembic's own group, whose first one ends it where `compare_type` of the application says so.
+    add(_compare_dimension, "column", "types", qualifier=postgresql, priority=DispatchPriority.LAST)
 
 
 def _render_vector_type(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
@@ -73,7 +75,8 @@ def _render_vector_type(kind: str, item: Any, context: AutogenContext) -> str | 
     if kind != "type" or not (isinstance(item, VectorType) or module.startswith("pgvector.")):
         return False
     context.imports.add(f"import {module}")
-    return f"{module}.{item!r}"
+    # Only Alembic writes `with_variant`; it then writes the type in the same way.
+    return False if item._variant_mapping else f"{module}.{item!r}"  # noqa: SLF001 -- there is no other way
 
 
 def _recognise_types(context: AutogenContext, _: UpgradeOps) -> PriorityDispatchResult:
@@ -109,15 +112,23 @@ def _write_sql_as_it_is(context: AutogenContext, _: UpgradeOps) -> PriorityDispa
 
 
 def _compare_extension(context: AutogenContext, upgrade: UpgradeOps) -> PriorityDispatchResult:
-    needed = any(_needs_extension(table, _connection(context).dialect) for table in context.sorted_tables)
-    if needed and extension_schema(_connection(context)) is None:
+    dialect = _connection(context).dialect
+    # Of several databases with the same models, one may have none of the tables with vectors.
+    tables = [table for table in context.sorted_tables if _is_included(table, context)]
+    if any(_needs_extension(table, dialect) for table in tables) and extension_schema(_connection(context)) is None:
         upgrade.ops.insert(0, CreateExtensionOp("vector"))
     return PriorityDispatchResult.CONTINUE
 
 
+def _is_included(table: Table, context: AutogenContext) -> bool:
+    return context.run_object_filters(table, table.name, "table", False, None)  # noqa: FBT003
+
+
 def _needs_extension(table: Table, dialect: Dialect) -> bool:
     methods = {index.dialect_options["postgresql"]["using"] for index in table.indexes}
-    return any(_VECTOR_TYPE.match(_ddl(column.type, dialect)) for column in table.c) or bool(methods & VECTOR_METHODS)
+    # As stored: a domain's own DDL is its name.
+    types = [_ddl(stored_type(column.type), dialect) for column in table.c]
+    return any(map(_VECTOR_TYPE.match, types)) or bool(methods & VECTOR_METHODS)
 
 
 def _free_names(_: AutogenContext, upgrade: UpgradeOps) -> PriorityDispatchResult:
@@ -138,8 +149,9 @@ def _free_names(_: AutogenContext, upgrade: UpgradeOps) -> PriorityDispatchResul
 def _compare_dimension(context: AutogenContext, alter: AlterColumnOp, *place: Any) -> PriorityDispatchResult:
     """Notice `vector` against `vector(n)`: Alembic compares type arguments only where both sides have some."""
     stored, wanted = (column.type for column in place[-2:])
-    old, new = (_ddl(type_, _connection(context).dialect) for type_ in (stored, wanted))
-    if alter.modify_type is None and old != new and _VECTOR_TYPE.match(old) and _VECTOR_TYPE.match(new):
+    # In PostgreSQL an array has any number of dimensions, whatever it was declared with.
+    old, new = (re.sub(r"(\[\])+", "[]", _ddl(type_, _connection(context).dialect)) for type_ in (stored, wanted))
+    if alter.modify_type is None and old != new and _SIZED_TYPE.match(old) and _SIZED_TYPE.match(new):
         alter.modify_type, alter.existing_type = wanted, stored
     return PriorityDispatchResult.CONTINUE
 

@@ -44,7 +44,8 @@ def compare_indexes(  # noqa: PLR0917 (the signature is Alembic's)
     if stored_table is None or context.connection is None:
         return PriorityDispatchResult.CONTINUE
     stored = read_indexes(context.connection, table_name, schema)
-    modify.ops[:] = [_restorable(op, stored) for op in modify.ops]
+    removals = [found.removal() for op in modify.ops if (found := _removed(op, stored))]
+    modify.ops[:] = [*removals, *(op for op in modify.ops if not _removed(op, stored))]
     for name, index in _named(wanted_table, context.dialect):
         if name in stored and _is_vector_index(index, stored[name]):
             _compare_index(context, modify, index, stored[name])
@@ -82,7 +83,7 @@ def _compare_index(context: AutogenContext, modify: ModifyTableOps, index: Index
     assert context.dialect is not None  # noqa: S101
     differences = index_differences(index, stored, context.dialect)
     drop = stored.removal()
-    if not differences or not context.run_object_filters(index, index.name, "index", False, drop.to_index()):  # noqa: FBT003
+    if not differences or not _is_included(context, index, drop.to_index(), stored):
         return
     _log.info("Detected changed index %r on %r: %s", stored.name, stored.table_name, ", ".join(differences))
     # First, before a column gets a type that the old operator class does not take.
@@ -90,14 +91,22 @@ def _compare_index(context: AutogenContext, modify: ModifyTableOps, index: Index
     modify.ops.append(CreateIndexOp.from_index(index))
 
 
+def _is_included(context: AutogenContext, index: Index, stored_index: Index, stored: StoredIndex) -> bool:
+    """Return whether the application's `include_name` and `include_object` take the index."""
+    is_named = context.run_name_filters(
+        stored.name, "index", {"table_name": stored.table_name, "schema_name": stored.schema}
+    )
+    return is_named and context.run_object_filters(index, index.name, "index", False, stored_index)  # noqa: FBT003
+
+
 def _is_about(operation: MigrateOperation, names: set[str]) -> bool:
     return isinstance(operation, CreateIndexOp | DropIndexOp) and operation.index_name in names
 
 
-def _restorable(operation: MigrateOperation, stored: dict[str, StoredIndex]) -> MigrateOperation:
-    """Return the removal of a vector index such that its reverse has every option."""
+def _removed(operation: MigrateOperation, stored: dict[str, StoredIndex]) -> StoredIndex | None:
+    """Return the vector index that an operation drops."""
     found = stored.get(str(operation.index_name)) if isinstance(operation, DropIndexOp) else None
-    return found.removal() if found is not None and found.is_vector_index else operation
+    return found if found is not None and found.is_vector_index else None
 
 
 def _named(table: Table | None, dialect: Dialect) -> Iterator[tuple[str, Index]]:

@@ -14,6 +14,8 @@ from pathlib import Path
 from threading import Lock, get_ident
 from typing import Any, TextIO
 
+import alembic.context
+import alembic.op
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -176,9 +178,13 @@ def _alembic_to_itself() -> Iterator[None]:
         raise ConfigurationError(message)
     with _busy:
         _busy_in.add(get_ident())
+        # An application may be in a migration of its own, or in its env.py: its commands come back afterwards.
+        outer = [vars(module).get("_proxy") for module in (alembic.context, alembic.op)]
         try:
             yield
         except CommandError as error:
             raise ConfigurationError(str(error)) from error
         finally:
+            for proxy in filter(None, outer):
+                proxy._install_proxy()  # noqa: SLF001 -- there is no other way
             _busy_in.discard(get_ident())

@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import NullPool, insert, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
@@ -207,6 +209,47 @@ def test_an_applications_own_history_is_not_touched(scratch):
     upgrade(scratch.engine)
     assert scratch.scalars("SELECT version_num FROM alembic_version") == ["beef"]
     assert current(scratch.engine) == "0003"
+
+
+APPLICATION_ENV = """
+from alembic import context
+from rowspace.migrations import upgrade
+
+engine = context.config.attributes["engine"]
+upgrade(engine, "0001")
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+APPLICATION_REVISION = """
+import pytest
+from alembic import op
+from sqlalchemy import Column, Integer
+from rowspace import migrations
+from rowspace.errors import ConfigurationError
+
+revision, down_revision = "one", None
+
+
+def upgrade():
+    op.create_table("before", Column("id", Integer))
+    migrations.upgrade(op.get_bind())
+    with pytest.raises(ConfigurationError, match="nope"):
+        migrations.upgrade(op.get_bind(), "nope")
+    op.create_table("after", Column("id", Integer))
+"""
+
+
+def test_an_application_may_upgrade_from_its_own_environment_and_migration(scratch, tmp_path):
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "env.py").write_text(APPLICATION_ENV)
+    (tmp_path / "versions" / "one.py").write_text(APPLICATION_REVISION)
+    config = Config(attributes={"engine": scratch.engine})
+    config.set_main_option("script_location", str(tmp_path).replace("%", "%%"))
+    command.upgrade(config, "head")
+    assert at_head(scratch.engine)
+    assert scratch.tables() == {"alembic_version", "before", "after", *MIGRATED}
 
 
 def test_models_reach_a_schema_by_the_translate_map(scratch):

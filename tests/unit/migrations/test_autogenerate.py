@@ -4,7 +4,7 @@ from alembic.autogenerate.api import AutogenContext, compare_metadata
 from alembic.autogenerate.render import _repr_type, render_op_text
 from alembic.migration import MigrationContext
 from alembic.operations.ops import CreateIndexOp, CreateTableOp, DropIndexOp, ModifyTableOps, UpgradeOps
-from sqlalchemy import ARRAY, Column, Integer, MetaData, Table, Text, create_engine
+from sqlalchemy import ARRAY, JSON, Column, Integer, MetaData, Table, Text, create_engine
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex
@@ -31,6 +31,8 @@ def context(**options):
         (HalfVector(4), "rowspace.types.HalfVector(4)"),
         (Bit(8), "rowspace.types.Bit(8)"),
         (SparseVector(9), "rowspace.types.SparseVector(9)"),
+        (Vector(3).with_variant(JSON(), "sqlite"), "rowspace.types.Vector(3).with_variant(sa.JSON(), 'sqlite')"),
+        (JSON().with_variant(Bit(3), "postgresql"), "sa.JSON().with_variant(rowspace.types.Bit(3), 'postgresql')"),
     ],
 )
 def test_a_vector_type_renders_with_its_import(type_, expected):
