@@ -216,9 +216,8 @@ class Merge:
 
         Neither table has an alias, because the value of a column may refer to its own table.
         """
-        same = [(column.name, self._value(column, rows)) for column in self.columns if column.name in self.keys] + [
-            (name, f"{value:d}") for name, value in self.constants
-        ]
+        same = [(column.name, self._value(column, rows)) for column in self.columns if column.name in self.keys]
+        same += [(name, f"{value:d}") for name, value in self.constants]
         return " AND ".join(f"{self.target}.{quote(name)} = {value}" for name, value in same)
 
     def _changed(self) -> Sequence[StagedColumn]:
