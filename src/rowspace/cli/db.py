@@ -80,7 +80,7 @@ def downgrade(
 
 @app.command()
 def current(context: typer.Context) -> None:
-    """Print the revision of the database; the exit code is 3 unless it is the newest.
+    """Print the revision of the database. The exit code is 3 unless it is the newest.
 
     \b
     Examples:

@@ -44,7 +44,7 @@ def build(
         str | None, typer.Option(metavar="KEY", help="Build an index on this metadata key, for filters by range.")
     ] = None,
 ) -> None:
-    """Build the indexes of a collection that are missing or INVALID. Writes continue meanwhile.
+    """Build the missing or INVALID indexes of a collection. Writes continue meanwhile.
 
     \b
     Examples:
@@ -90,9 +90,9 @@ def cluster(
     *,
     memory: _Memory = None,
 ) -> None:
-    """Store documents with the same value of a metadata key next to each other. Blocks reads and writes meanwhile.
+    """Store documents with the same value of a metadata key together. Blocks reads and writes meanwhile.
 
-    Searches with a filter on the key then read fewer pages. All indexes are rebuilt.
+    Afterwards, searches with a filter on the key read fewer pages. All indexes are rebuilt.
 
     \b
     Example:
@@ -105,7 +105,7 @@ def cluster(
 
 @app.command()
 def repair(context: typer.Context, name: _Name, *, memory: _Memory = None) -> None:
-    """Rebuild what a failed build left INVALID, and drop what a failed reindex left behind.
+    """Rebuild INVALID indexes, and drop the remains of a failed reindex.
 
     \b
     Example:
@@ -123,7 +123,7 @@ def status(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """Print the indexes: whether they are valid, their size, and how often they were used.
+    """Print the validity, size and use of the indexes.
 
     \b
     Examples:
