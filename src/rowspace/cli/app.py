@@ -70,14 +70,14 @@ _Version = Annotated[
 def rowspace(
     context: typer.Context,
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="The database; by default the embedded PostgreSQL.")
+        str | None, typer.Option(metavar="URL", help="The database; by default, the embedded PostgreSQL.")
     ] = None,
     schema: Annotated[str | None, typer.Option(metavar="NAME", help="The schema of Rowspace's tables.")] = None,
     *,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: _Version = False,
 ) -> None:
-    """Documents in PostgreSQL + pgvector: load them, search them, migrate their tables.
+    """Load and search documents in PostgreSQL with pgvector.
 
     \b
     Examples:

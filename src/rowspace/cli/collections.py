@@ -60,17 +60,19 @@ def create(
     name: _Name,
     *,
     dimension: Annotated[
-        int | None, typer.Option(min=1, max=16_000, help="Length of an embedding; by default the embedder's.")
+        int | None, typer.Option(min=1, max=16_000, help="Dimension of the embeddings; by default, the embedder's.")
     ] = None,
     distance: Annotated[str, typer.Option(help="cosine, l2, inner_product or l1.")] = "cosine",
     index: Annotated[str, typer.Option(help="hnsw, ivfflat or none.")] = "hnsw",
     quantize: Annotated[
-        str | None, typer.Option(help="halfvec or bit: a smaller index, whose hits are re-ranked by the true distance.")
+        str | None, typer.Option(help="halfvec or bit: a smaller index; hits are re-ranked by the true distance.")
     ] = None,
     language: Annotated[str, typer.Option(help="The text-search configuration.")] = "simple",
     key: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY", help="A metadata key with its own index, for filters by range; may be repeated."),
+        typer.Option(
+            metavar="KEY", help="A metadata key to index, for filters by range; repeat the option for more keys."
+        ),
     ] = None,
 ) -> None:
     """Create a collection.

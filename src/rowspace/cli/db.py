@@ -27,9 +27,11 @@ def upgrade(
     revision: Annotated[str, typer.Argument(help="A revision, or head.")] = "head",
     *,
     sql: _Sql = False,
-    wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Wait for the server to start.")] = 0,
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for the server to start.")
+    ] = 0,
 ) -> None:
-    """Create the tables, or bring them up to date. May run several times at once.
+    """Create the tables, or bring them up to date. Several processes may run it at once.
 
     \b
     Examples:

@@ -23,16 +23,16 @@ def doctor(
     *,
     recall: Annotated[
         float | None,
-        typer.Option(min=0.01, max=1, metavar="SHARE", help="Also measure the recall, and expect at least this."),
+        typer.Option(min=0.01, max=1, metavar="SHARE", help="Also check that the recall is at least this."),
     ] = None,
     queries: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Number of searches per collection for the recall.")
+        int, typer.Option(min=1, metavar="N", help="Number of searches per collection for --recall.")
     ] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
     """Check for INVALID, missing, duplicate, oversized or unused indexes, wrong distances and stale statistics.
 
-    The exit code is 1 if a warning or an error was found, else 0.
+    The exit code is 1 if it finds a warning or an error, otherwise 0.
 
     \b
     Examples:

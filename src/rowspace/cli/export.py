@@ -33,7 +33,7 @@ def export(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The file to write; - for standard output.")],
     *,
     format_: Annotated[
-        str | None, typer.Option("--format", help="jsonl, csv, tsv, parquet or npy; by default by suffix.")
+        str | None, typer.Option("--format", help="jsonl, csv, tsv, parquet or npy; by default, from the suffix.")
     ] = None,
     filter_: Annotated[
         str | None, typer.Option("--filter", metavar="JSON", help="Only documents whose metadata matches.")

@@ -27,7 +27,7 @@ app = typer.Typer(
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The collection.")]
 _Memory = Annotated[str | None, typer.Option(metavar="SIZE", help="Memory for the build, such as 1GB.")]
 _Workers = Annotated[
-    int | None, typer.Option(min=0, max=1_024, metavar="N", help="Worker processes besides the leader.")
+    int | None, typer.Option(min=0, max=1_024, metavar="N", help="Parallel worker processes besides the leader.")
 ]
 _Blocking = Annotated[bool, typer.Option("--block-writes", help="Build faster, but block writes.")]
 
@@ -119,7 +119,7 @@ def repair(context: typer.Context, name: _Name, *, memory: _Memory = None) -> No
 @app.command()
 def status(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The collection; by default all.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The collection; by default, all.")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
@@ -151,7 +151,7 @@ def drop(
     key: Annotated[str | None, typer.Option(metavar="KEY", help="Drop the index on this metadata key instead.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Drop the vector index of a collection. Its searches are then exact.
+    """Drop the vector index of a collection. Searches are exact without it.
 
     \b
     Examples:
@@ -181,7 +181,7 @@ def tune(
 ) -> None:
     """Measure the recall of a collection's searches, and store the smallest setting that reaches a target.
 
-    Costs an exact search per query. Later searches use the setting. If no setting reaches the target, the best one is
+    Runs an exact search per query. Later searches use the setting. If no setting reaches the target, the best one is
     stored, and the exit code is 1.
 
     \b

@@ -51,12 +51,13 @@ def ingest(  # noqa: PLR0913 -- each is an option of the command
 ) -> None:
     """Load documents from JSON Lines, CSV, Parquet or a NumPy matrix.
 
-    A document whose id exists is updated; a text that is stored already is not embedded again. All other fields become
-    metadata. A row that cannot be stored stops the load with its number, and nothing is written; with --rejects, it is
-    written to a file as a JSON object with line, reason and row.
+    A document whose id exists is updated, and a text that is already stored is not embedded again. Fields other
+    than id, text and vector become metadata. A row that cannot be stored stops the load, and nothing is written; the
+    error names its number. With --rejects, such rows are written to a file instead, as JSON objects with line, reason
+    and row.
 
-    With --resume, given from the start, running the command again continues an interrupted load; a file whose loaded
-    part has changed is refused.
+    A load that was started with --resume continues where it was interrupted when the same command is run again. A
+    file whose loaded part has changed is refused.
 
     \b
     Examples:

@@ -20,17 +20,17 @@ def reembed(
     *,
     embedder: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="local, or module:attribute; by default ROWSPACE_EMBEDDER."),
+        typer.Option(metavar="NAME", help="local, or module:attribute; by default, ROWSPACE_EMBEDDER."),
     ] = None,
     index: Annotated[str, typer.Option(help="hnsw, ivfflat or none; same keeps the index.")] = "same",
     processes: Annotated[int, typer.Option(min=1, metavar="N", help="Number of embedding processes.")] = 1,
-    abandon: Annotated[bool, typer.Option("--abandon", help="Drop what an unfinished run has created.")] = False,
+    abandon: Annotated[bool, typer.Option("--abandon", help="Discard an unfinished run.")] = False,
 ) -> None:
     """Embed the documents of a collection again, with another embedder. Searches and writes continue meanwhile.
 
-    The dimension is the embedder's. The new embeddings are stored next to the old ones and swapped at the end. After an
-    interruption, run the command again to continue. Afterwards, set ROWSPACE_EMBEDDER so that other commands use the
-    new embedder.
+    The collection gets the dimension of the new embedder. The new embeddings are stored next to the old ones and
+    swapped at the end. After an interruption, run the command again to continue. When it is done, set
+    ROWSPACE_EMBEDDER, so that other commands use the new embedder.
 
     \b
     Examples:

@@ -42,10 +42,10 @@ def search(  # noqa: PLR0913 -- each is an option of the command
     ] = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, max=10_000, metavar="N", help="Number of hits.")] = 10,
     max_distance: Annotated[
-        float | None, typer.Option(metavar="X", help="Leave out documents that are farther.")
+        float | None, typer.Option(metavar="X", help="Omit documents at a greater distance.")
     ] = None,
     min_similarity: Annotated[
-        float | None, typer.Option(metavar="X", help="Leave out documents that are less similar.")
+        float | None, typer.Option(metavar="X", help="Omit documents that are less similar.")
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare with every document, without the index.")] = False,
     ef_search: Annotated[
@@ -58,13 +58,13 @@ def search(  # noqa: PLR0913 -- each is an option of the command
         str,
         typer.Option(metavar="MODE", help="vector: by meaning; mmr: diverse; text: by keyword; hybrid: both."),
     ] = "vector",
-    vector: Annotated[str | None, typer.Option(metavar="JSON", help="A vector instead of the embedded text.")] = None,
+    vector: Annotated[str | None, typer.Option(metavar="JSON", help="Search by this vector instead of a text.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL instead of searching.")] = False,
 ) -> None:
     """Print the documents nearest to a text.
 
-    Nearest first: a table on a terminal, tab-separated lines into a pipe or a file.
+    The nearest document is first. Prints a table on a terminal, and tab-separated lines to a pipe or a file.
 
     \b
     Examples:

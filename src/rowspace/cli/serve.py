@@ -59,8 +59,9 @@ def serve(
 ) -> None:
     """Serve collections, documents and searches over HTTP, with documentation at /docs.
 
-    On Ctrl-C or SIGTERM, finishes current requests and stops. The embedded server is migrated automatically. API keys,
-    limits and other settings are environment variables; see "REST contract" in the documentation.
+    On Ctrl-C or SIGTERM, the server finishes current requests and stops. It migrates the embedded PostgreSQL
+    automatically. API keys, limits and other settings are environment variables; see "REST contract" in the
+    documentation.
 
     \b
     Examples:

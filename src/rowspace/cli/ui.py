@@ -16,20 +16,20 @@ def ui(
     context: typer.Context,
     *,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65_535, help="The port; by default 8501, or the next free one.")
+        int | None, typer.Option(min=1, max=65_535, help="The port; by default, 8501 or the next free one.")
     ] = None,
     embedder: Annotated[
-        str | None, typer.Option(metavar="NAME", help="local, none, or module:attribute; by default local.")
+        str | None, typer.Option(metavar="NAME", help="local, none, or module:attribute; by default, local.")
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A chat model for answers, by its LangChain name; by default none."),
+        typer.Option(metavar="NAME", help="A chat model for answers, by its LangChain name; by default, none."),
     ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
 ) -> None:
     """Search, ask questions, plot, load and measure collections in a browser, on this machine only.
 
-    Stop it with Ctrl-C. The embedder and the model are also read from ROWSPACE_EMBEDDER and ROWSPACE_CHAT_MODEL.
+    Stop it with Ctrl-C. Without --embedder or --model, ROWSPACE_EMBEDDER or ROWSPACE_CHAT_MODEL applies.
 
     \b
     Examples:

@@ -28,15 +28,15 @@ class Option:
 
 #: By name, with a dash for each underscore on the command line.
 OPTIONS: Mapping[str, Option] = {
-    "format": Option("jsonl, csv, tsv, parquet or npy; by default by suffix.", "FORMAT"),
+    "format": Option("jsonl, csv, tsv, parquet or npy; by default, from the suffix.", "FORMAT"),
     "content": Option("The field with the text.", "FIELD", "content"),
-    "id": Option("The field with the id; by default id, if there is one.", "FIELD"),
+    "id": Option("The field with the id; by default, id if it exists.", "FIELD"),
     "embedding": Option("The field with the vector; by default, the text is embedded.", "FIELD"),
     "ids": Option(
-        "For .npy: a .jsonl file with the documents, or one id per line; by default the .ids.jsonl file next to it.",
+        "For .npy: a .jsonl file with the documents, or one id per line; by default, the .ids.jsonl file next to it.",
         "FILE",
     ),
-    "delimiter": Option("CSV: the delimiter, such as ';' or tab; by default a comma.", "CHARACTER"),
+    "delimiter": Option("CSV: the delimiter, such as ';' or tab; by default, a comma.", "CHARACTER"),
     "detect_types": Option("CSV: convert numbers, true and false; skip empty cells."),
     "strip_nul": Option("Remove NUL bytes."),
     "commit_batches": Option("Commit each batch, so that an interruption loses little."),
