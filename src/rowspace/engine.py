@@ -49,6 +49,10 @@ _NUMBERS: dict[str, type[int | float]] = {
 #: And those that asyncpg reads in a URL of its own alone, and is silent about in SQLAlchemy's.
 _UNREAD_BY_ASYNCPG = ("service", "servicefile")
 
+#: Of the session of a block: by default SQLAlchemy has a closed one take another connection when it is used again, as
+#: by a response that is streamed after the block, and nobody gives that back.
+_ENDS: dict[str, Any] = {"close_resets_only": False}
+
 
 def resolve_url(url: str | URL | None = None) -> URL | None:
     """Return the given URL, else the one in `ROWSPACE_DATABASE_URL`, else None for the embedded server.
@@ -137,13 +141,13 @@ class Database(_Opened):
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Yield a session; the caller commits, and uncommitted work is rolled back."""
-        with mapped_errors(), self.sessions() as session:
+        with mapped_errors(), self.sessions(**_ENDS) as session:
             yield session
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """Yield a session that is committed at the end of the block, or rolled back on an error."""
-        with mapped_errors(), interruptible(self.sessions.begin()) as session:
+        with mapped_errors(), self.sessions(**_ENDS) as session, interruptible(session.begin()):
             yield session
 
     def close(self) -> None:
@@ -189,7 +193,7 @@ class AsyncDatabase(_Opened):
     async def session(self) -> AsyncIterator[AsyncSession]:
         """Yield a session; the caller commits, and uncommitted work is rolled back."""
         with mapped_errors():
-            async with self.sessions() as session:
+            async with self.sessions(**_ENDS) as session:
                 yield session
 
     @asynccontextmanager
@@ -197,7 +201,7 @@ class AsyncDatabase(_Opened):
         """Yield a session that is committed at the end of the block, or rolled back on an error."""
         with mapped_errors():
             # Not `sessions.begin()`, which does not close the session where its rollback fails.
-            async with self.sessions() as session, interruptible_async(session.begin()):
+            async with self.sessions(**_ENDS) as session, interruptible_async(session.begin()):
                 yield session
 
     async def close(self) -> None:

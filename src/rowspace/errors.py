@@ -179,6 +179,15 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
             "The connection of the session is busy: with a stream of matrices or of columns, whose block ends first, "
             "or with another thread or task, which needs a session of its own."
         ),
+        # SQLAlchemy's words, and those of a server whose savepoints of two tasks or threads are entangled.
+        r".*concurrent operations are not permitted|.*Method '.*' can't be called here"
+        r'|3B001 savepoint "sa_savepoint_\d+" does not exist': (
+            "Another thread or task uses the session too: each needs one of its own."
+        ),
+        ".*Session has been permanently closed": (
+            "Its block or its request has ended: work within it, or open a session for what goes on, such as a "
+            "response that is streamed."
+        ),
         # The last: the statement of that name is another session's.
         r"26000|42P05|\w* bind message supplies \d+ parameters, but prepared statement": (
             "A pooler such as PgBouncer gives each transaction another connection, without its prepared statements. "

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import (
+    DBAPIError,
+    IllegalStateChangeError,
+    IntegrityError,
+    InvalidRequestError,
+    OperationalError,
+    StatementError,
+    TimeoutError as PoolTimeout,
+)
 
 from rowspace import errors
 from rowspace.errors import DimensionMismatch, RowspaceError, StoreUnavailable, map_error, mapped_errors
@@ -119,6 +127,24 @@ def test_a_connection_that_is_busy_is_not_gone(message):
     mapped = map_error(wrapped(message, None, OperationalError))
     assert type(mapped) is errors.ConfigurationError
     assert "which needs a session of its own" in str(mapped)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        wrapped('savepoint "sa_savepoint_2" does not exist', "3B001"),
+        InvalidRequestError("This session is provisioning a new connection; concurrent operations are not permitted"),
+        IllegalStateChangeError("Method 'close()' can't be called here; method 'commit()' is already in progress"),
+    ],
+)
+def test_a_session_that_several_use_at_once(error):
+    mapped = map_error(error)
+    assert type(mapped) is errors.ConfigurationError
+    assert str(mapped).endswith(". Another thread or task uses the session too: each needs one of its own.")
+
+
+def test_a_savepoint_of_the_callers_that_is_not_there_is_the_callers():
+    assert map_error(wrapped('savepoint "mine" does not exist', "3B001")) is None
 
 
 @pytest.mark.parametrize(

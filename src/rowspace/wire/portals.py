@@ -2,6 +2,9 @@
 
 If it stays open until the transaction ends, the server keeps the rows that it sorted for it, and no table or index that
 it reads from can be dropped or created.
+
+After that it must not be used: the connection may be in the transaction of somebody else by then, whom an error about
+a cursor that is not there costs the transaction.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.util import await_only
 
-__all__ = ["Portal", "close_portal", "portal_of"]
+__all__ = ["Portal", "close_portal", "cursor_of", "forget", "portal_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,25 @@ class Portal:
         return is_mine and not self.cursor._connection.is_closed()  # noqa: SLF001 -- as below
 
 
-def portal_of(rows: Any) -> Portal | None:
-    """Return the cursor behind a started result, on asyncpg; other drivers close theirs."""
+def cursor_of(rows: Any) -> Any:
+    """Return the driver's cursor behind a started result."""
     result = getattr(rows, "_real_result", None) or rows
     # A result of the ORM is made of one of the cursor.
     adapted = getattr(getattr(result, "raw", None) or result, "cursor", None)
-    cursor = getattr(adapted, "_cursor", None)
+    return getattr(adapted, "_cursor", adapted)
+
+
+def portal_of(rows: Any) -> Portal | None:
+    """Return the cursor behind a started result, on asyncpg; other drivers close theirs."""
+    cursor = cursor_of(rows)
     return Portal(cursor, asyncio.current_task()) if hasattr(cursor, "_close_portal") else None
+
+
+def forget(cursor: Any) -> None:
+    """Let go of a cursor that went with its transaction, without a word to the server."""
+    # psycopg warns of one that is not closed, and its `close` talks to the server.
+    if hasattr(cursor, "_close"):
+        cursor._close()  # noqa: SLF001 -- there is no other way
 
 
 def close_portal(portal: Portal | None) -> None:

@@ -18,6 +18,7 @@ from rowspace import AsyncDatabase, Database
 from rowspace.errors import CollectionNotFound, ConfigurationError
 from rowspace.integrations.fastapi import add_problem_handlers, create_app, make_router, session_of
 from rowspace.integrations.flask import create_app as flask_app
+from rowspace.integrations.rag.models import AnswerEvent
 from rowspace.integrations.rest.settings import ServerSettings
 from rowspace.testing import HashingEmbedder
 
@@ -233,6 +234,47 @@ async def test_who_leaves_before_the_answer_ends_the_question(database, stream):
     async with asyncio.timeout(10):
         await app(scope, receive, send)
     assert answers.ended
+
+
+class Talkative:
+    """An answer service whose model has no end of words."""
+
+    def __init__(self):
+        self.ended = False
+
+    async def astream(self, _question):
+        try:
+            while True:
+                yield AnswerEvent(type="token", token="word")
+        finally:
+            self.ended = True
+
+
+@pytest.mark.parametrize("begun", [0, 3])
+async def test_who_leaves_without_reading_on_ends_the_answer(database, begun):
+    """Sending waits for the client then, and the server's cancellation does not reach the answer by itself."""
+    app, answers, sent, full = FastAPI(), Talkative(), [], asyncio.Event()
+    app.include_router(make_router(database, HashingEmbedder(8), answers=answers))
+    body = json.dumps({"collection": "a", "question": "b", "stream": True}).encode()
+    received = iter([{"type": "http.request", "body": body}])
+
+    async def receive():
+        if message := next(received, None):
+            return message
+        await full.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+        if len(sent) > begun:
+            full.set()
+            await asyncio.Event().wait()
+
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/api/chat", "query_string": b"", "headers": headers}
+    async with asyncio.timeout(10):
+        await app(scope, receive, send)
+    assert (answers.ended, len(sent)) == (True, begun + 1)
 
 
 @pytest.mark.parametrize("framework", [create_app, flask_app], ids=["fastapi", "flask"])

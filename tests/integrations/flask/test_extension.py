@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask, Response, abort, request, stream_with_context
 from sqlalchemy import create_engine, event, func, select, text
+from sqlalchemy.exc import InvalidRequestError
 
 from rowspace import Database, Document
 from rowspace.errors import CollectionNotFound, ConfigurationError, MissingExtra
@@ -132,6 +133,22 @@ def test_hooks_of_the_application_still_use_the_session(make_app, rowspace, flas
     app.add_url_rule("/", view_func=lambda: "")
     app.test_client().get("/")
     assert exists(flask_url, name)
+
+
+def test_a_session_that_a_streamed_answer_kept_takes_no_connection(app, rowspace):
+    @app.get("/stream")
+    def stream():
+        session = rowspace.session
+
+        def parts():
+            yield str(session.scalar(select(1)))
+
+        return Response(parts())
+
+    with pytest.raises(InvalidRequestError, match="permanently closed"):
+        app.test_client().get("/stream")
+    with app.app_context():
+        assert rowspace.database.engine.pool.checkedout() == 0
 
 
 def test_a_streamed_answer_reads_and_does_not_write(app, rowspace, flask_url, name):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from rowspace.integrations.fastapi.backend import Backend
 from rowspace.integrations.fastapi.openapi import described
@@ -54,8 +55,24 @@ def add_chat(router: APIRouter, backend: Backend) -> None:
         # Begun here: what fails before the first event is answered as any other problem.
         events = backend.answers.astream(question)
         first = await _unless_left(request, anext(events))
-        sent = _sent(first, events, own_request_id(request))
-        return StreamingResponse(sent, media_type=EVENTS, headers=EVENT_HEADERS)
+        return _Events(first, events, own_request_id(request))
+
+
+class _Events(StreamingResponse):
+    """Sends events, and closes their generator where the caller leaves: Starlette would leave it as it is.
+
+    It waits for the client most of the time, outside of the generator, which nothing tells then.
+    """
+
+    def __init__(self, first: AnswerEvent, events: AsyncGenerator[AnswerEvent, None], identity: str) -> None:
+        self._events, self._texts = events, _texts(first, events, identity)
+        super().__init__(self._texts, media_type=EVENTS, headers=EVENT_HEADERS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        # Both, as the outer one has the inner one closed only where it has begun.
+        async with aclosing(self._events), aclosing(self._texts):
+            await super().__call__(scope, receive, send)
 
 
 async def _unless_left(request: Request, answer: Awaitable[T]) -> T:
@@ -81,11 +98,12 @@ async def _left(request: Request) -> None:
         pass
 
 
-async def _sent(first: AnswerEvent, events: AsyncGenerator[AnswerEvent, None], identity: str) -> AsyncIterator[str]:
-    async with aclosing(events):
-        yield event_text(first)
-        try:
-            async for event in events:
-                yield event_text(event)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the reader is told
-            yield failure_text(error, identity)
+async def _texts(
+    first: AnswerEvent, events: AsyncGenerator[AnswerEvent, None], identity: str
+) -> AsyncGenerator[str, None]:
+    yield event_text(first)
+    try:
+        async for event in events:
+            yield event_text(event)
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the reader is told
+        yield failure_text(error, identity)

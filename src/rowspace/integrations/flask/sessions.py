@@ -26,7 +26,8 @@ def current_session(backend: Backend) -> Session:
     holder: Any = request if has_request_context() else g
     session: Session | None = getattr(holder, _KEY, None)
     if session is None:
-        session = backend.database.sessions()
+        # Of no use after the request: a response that is streamed on would take a connection that nobody gives back.
+        session = backend.database.sessions(close_resets_only=False)
         setattr(holder, _KEY, session)
     return session
 

@@ -18,7 +18,7 @@ from rowspace.repositories.transactions import ENDED, transaction_of
 from rowspace.results import Hit
 from rowspace.settings import check_count
 from rowspace.statements.search import QUERY, in_order
-from rowspace.wire.portals import close_portal, portal_of
+from rowspace.wire.portals import close_portal, cursor_of, forget, portal_of
 
 __all__ = ["stream_hits", "stream_rows"]
 
@@ -59,18 +59,19 @@ def stream_rows(
     check_count("chunk_size", chunk_size)
     with mapped_errors():
         rows = session.execute(statement, values, execution_options={"yield_per": chunk_size})
-        begun, portal = transaction_of(session), portal_of(rows)
+        begun, portal, cursor = transaction_of(session), portal_of(rows), cursor_of(rows)
         try:
             # By chunks: SQLAlchemy takes several times as long to wait for each row.
             for chunk in rows.partitions(chunk_size):
                 for row in chunk:
                     yield row
-        except Exception as error:
-            # Each driver has an error of its own for it, and asyncpg's comes as it is.
-            if transaction_of(session) is begun:
-                raise
-            raise ConfigurationError(ENDED) from error
+                if transaction_of(session) is not begun:
+                    if len(chunk) == chunk_size:
+                        raise ConfigurationError(ENDED)
+                    break
         finally:
-            rows.close()
             if transaction_of(session) is begun:
+                rows.close()
                 close_portal(portal)
+            else:
+                forget(cursor)

@@ -1,0 +1,66 @@
+"""A session is for its block, and for one task or thread: what goes beyond is told so, and takes no connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import make_url
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from rowspace import AsyncDatabase, AsyncMatrixRepository, AsyncRepository, Database, Repository, Vector
+from rowspace.errors import ConfigurationError
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Grain(Base):
+    __tablename__ = "grains"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    vector = mapped_column(Vector(2))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tables(create_tables):
+    create_tables(Base.metadata)
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+@pytest.mark.parametrize("opened", [Database.begin, Database.session])
+def test_a_session_is_of_no_use_after_its_block(shared_url, driver, opened):
+    with Database.open(make_url(shared_url).set(drivername=f"postgresql+{driver}")) as database:
+        with opened(database) as session:
+            grains = Repository(session, Grain)
+            assert grains.count() == 0
+        with pytest.raises(ConfigurationError, match="Its block or its request has ended"):
+            grains.count()
+        assert database.engine.pool.checkedout() == 0
+
+
+@pytest.fixture(params=["psycopg", "asyncpg"])
+async def database(request, shared_url):
+    url = make_url(shared_url).set(drivername=f"postgresql+{request.param}")
+    async with AsyncDatabase.open(url) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("opened", [AsyncDatabase.begin, AsyncDatabase.session])
+async def test_an_async_session_is_of_no_use_after_its_block(database, opened):
+    async with opened(database) as session:
+        grains = AsyncRepository(session, Grain)
+        assert await grains.count() == 0
+    with pytest.raises(ConfigurationError, match="Its block or its request has ended"):
+        await anext(grains.stream([1, 2]))
+    assert database.engine.pool.checkedout() == 0
+
+
+async def test_two_tasks_that_begin_in_one_session_at_once(database):
+    async with database.session() as session:
+        grains = AsyncMatrixRepository(session, Grain)
+        both = await asyncio.gather(grains.read(), grains.read(), return_exceptions=True)
+    first, second = both
+    assert first.vectors.shape == (0, 2)
+    assert isinstance(second, ConfigurationError)
+    assert "Another thread or task uses the session too" in str(second)
