@@ -1,4 +1,4 @@
-"""The matrix for machines: `nox` runs it all, `nox -s tests-3.13` one cell; a missing interpreter is passed over."""
+"""The matrix of versions: `nox` runs all of it, `nox -s tests-3.13` one cell; missing interpreters are skipped."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ nox.needs_version = ">=2025.10"
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
-# The oldest release that the dependency allows, and the newest 2.1: Select[...] and the default driver differ.
+# The oldest supported release, and the newest 2.1: Select[...] and the default driver differ.
 SQLALCHEMY = ["sqlalchemy[asyncio]==2.0.40", "sqlalchemy[asyncio]>=2.1,<2.2"]
-# The oldest of everything else that the core and its drivers allow; of psycopg 3.2.0 there is no binary.
+# The oldest supported releases of the other dependencies of the core and its drivers; psycopg 3.2.0 has no binary.
 OLDEST = [
     *(SQLALCHEMY[0], "alembic==1.18.0", "psycopg[binary]==3.2.1", "pgvector==0.3.6", "numpy==1.26.0"),
     *("pydantic==2.7.0", "asyncpg==0.29.0", "psycopg2-binary==2.9.9"),
@@ -21,7 +21,7 @@ CONSTRAINED = ["--constraint", "constraints.txt"]
 
 
 def install(session: nox.Session, group: str, *arguments: str) -> None:
-    """Install Rowspace with every extra and one dependency group; other versions in place of the pinned ones."""
+    """Install Rowspace with every extra and one dependency group; `arguments` replace the pinned versions."""
     # --group needs pip 25.1.
     session.install("--upgrade", "pip", *CONSTRAINED)
     session.install("--editable", ".[all]", "--group", group, *(arguments or CONSTRAINED))
@@ -37,7 +37,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 @nox.parametrize("sqlalchemy", SQLALCHEMY, ids=["2.0", "2.1"])
 def sqlalchemy(session: nox.Session, sqlalchemy: str) -> None:
-    """Run the tests on both ends of SQLAlchemy."""
+    """Run the tests on the oldest and the newest SQLAlchemy."""
     install(session, "test", sqlalchemy)
     session.run("pytest", *session.posargs)
 
@@ -60,7 +60,7 @@ def django(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format, layers and generated twins."""
+    """Check style, format, layers and generated files."""
     install(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -86,6 +86,6 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def wheel(session: nox.Session) -> None:
-    """Build the wheel and try it in an empty environment."""
+    """Build the wheel and test it in an empty environment."""
     session.install("build", *CONSTRAINED)
     session.run("python", str(Path("tools", "smoke_wheel.py")))

@@ -1,6 +1,6 @@
-"""Rowspace's migration environment, run by the `alembic` command and by `rowspace.migrations` alike.
+"""Rowspace's migration environment, which the command `alembic` and `rowspace.migrations` run.
 
-What it does is in `rowspace.migrations.environment`, where it is typed and tested.
+The code is in `rowspace.migrations.environment`, where it is typed and tested.
 """
 
 from rowspace.migrations.environment import run

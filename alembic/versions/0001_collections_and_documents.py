@@ -43,7 +43,7 @@ def upgrade() -> None:
         sa.Column("collection_id", sa.BigInteger(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
-        # Without a dimension: each partition has its own, by a check constraint.
+        # Without a dimension: the check constraint of each partition sets it.
         sa.Column("embedding", Vector(), nullable=False),
         *_metadata_and_timestamps(),
         sa.PrimaryKeyConstraint("collection_id", "id", name=op.f("pk_documents")),
@@ -54,10 +54,10 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     schema = op.get_context().version_table_schema
-    # In the order in which they are read, or there is a deadlock with who has read the first alone.
+    # In the order in which transactions read them, to avoid a deadlock with one that has only read the first.
     op.drop_table("collections", schema=schema)
-    # Its partitions go with it. The extension stays: other tables of this database may use its types, and a
-    # role that may not create it again could not upgrade any more.
+    # Also drops the partitions. The extension remains: other tables of this database may use its types, and a role
+    # that may not create it could not upgrade again.
     op.drop_table("documents", schema=schema)
 
 

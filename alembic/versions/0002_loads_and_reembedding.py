@@ -1,4 +1,4 @@
-"""Progress of resumable loads, and what it takes to fill a collection with other embeddings beside the old ones.
+"""The progress of resumable loads, and the function and column for re-embedding a collection.
 
 Revision ID: 0002
 Revises: 0001
@@ -13,8 +13,9 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-# A trigger of a partition while its collection is re-embedded: notes the ids of rows that change. It names the table
-# by itself, so that one function serves all collections, and runs as the writer, who may do nothing there but insert.
+# The trigger function of a partition while its collection is re-embedded: records the ids of rows that change. It
+# derives the name of the table, so one function serves all collections. It runs as the writing role, which may only
+# insert there.
 NOTE_CHANGE = """
 CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -35,7 +36,7 @@ END
 $$
 """
 
-# What a re-embedding that was not finished has made: without the column nobody would know of it any more.
+# Drops the tables of an unfinished re-embedding: without the column, nothing would refer to them.
 DROP_UNFINISHED = """
 DO $$
 DECLARE made regclass;
@@ -79,17 +80,17 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     schema = op.get_context().version_table_schema
-    # First, as everybody reads it first: who has read it and goes on to a load would be in a deadlock with this.
+    # First, because all transactions read it first: one that has read it and starts a load would deadlock with this.
     _execute("LOCK TABLE {collections}", collections=_in(schema, "collections"))
     _execute(DROP_UNFINISHED, collections=_in(schema, "collections"))
-    # With the triggers of a re-embedding that was not finished.
+    # Also drops the triggers of an unfinished re-embedding.
     _execute("DROP FUNCTION {function}() CASCADE", function=_in(schema, "documents_note_change"))
     op.drop_table("collection_loads", schema=schema)
     op.drop_column("collections", "reembedding", schema=schema)
 
 
 def _execute(statement: str, **names: str) -> None:
-    # A quoted name has its % doubled already.
+    # In a quoted name, % is already doubled.
     op.execute(sa.DDL(statement.replace("%", "%%").format(**names)))
 
 

@@ -1,4 +1,4 @@
-"""Metadata keys of a collection that have an index of their own.
+"""Metadata keys of a collection with their own index.
 
 Revision ID: 0003
 Revises: 0002
@@ -13,8 +13,8 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-# The indexes of keys: without the column nobody would know what they are for. A collection that is re-embedded has some
-# of its next table, too.
+# Drops the indexes on keys: without the column, nothing would refer to them. During a re-embedding, the new table has
+# such indexes too.
 DROP_INDEXES = """
 DO $$
 DECLARE made regclass;
@@ -41,8 +41,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     schema = op.get_context().version_table_schema
     quoted = "" if schema is None else f"{postgresql.dialect().identifier_preparer.quote(schema)}."
-    # First, as everybody reads it first: who has read it and goes on to search would be in a deadlock with this.
+    # First, because all transactions read it first: one that has read it and starts a search would deadlock with this.
     for statement in ("LOCK TABLE {collections}", DROP_INDEXES):
-        # A quoted name has its % doubled already.
+        # In a quoted name, % is already doubled.
         op.execute(sa.DDL(statement.replace("%", "%%").format(collections=f"{quoted}collections")))
     op.drop_column("collections", "indexed_keys", schema=schema)

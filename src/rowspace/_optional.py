@@ -1,4 +1,4 @@
-"""The one sentence for an optional dependency that is not installed."""
+"""Imports of optional dependencies, with one error for those that are not installed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def require(module: str, *, extra: str) -> ModuleType:
     """Import and return `module`.
 
     Raises:
-        MissingExtra: it is not installed; the message names the extra that brings it.
+        MissingExtra: it is not installed; the message names the extra that contains it.
     """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        # A module that is there but lacks one of its own imports is a different fault.
+        # If the module is installed but one of its own imports is missing, that is a different error.
         if error.name is None or module.partition(".")[0] != error.name.partition(".")[0]:
             raise
-        message = f"{module!r} is not installed. It comes with: pip install 'rowspace[{extra}]'"
+        message = f"{module!r} is not installed. Install it with: pip install 'rowspace[{extra}]'"
         raise MissingExtra(message, name=error.name) from error

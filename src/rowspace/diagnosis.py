@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 __all__ = ["BuildProgress", "Finding", "IndexState", "IndexStatus", "SearchPlan", "Severity", "WatchBuild"]
 
-# The oldest PostgreSQL that the tests pass on: 13 takes no array in binary whose elements are of another type's OID.
+# The oldest PostgreSQL on which the tests pass: 13 refuses binary arrays whose elements have the OID of another type.
 _POSTGRESQL = 14
 
-#: `missing` is wanted and not there; `invalid` was left behind by a build that failed, and serves no search.
+#: A `missing` index is declared but does not exist. An `invalid` index was left by a failed build; no search uses it.
 IndexState = Literal["valid", "invalid", "building", "missing"]
 
 Severity = Literal["info", "warning", "error"]
@@ -70,7 +70,7 @@ class BuildProgress:
     seconds: float
 
 
-#: Called again and again during a build.
+#: Called repeatedly during a build.
 WatchBuild = Callable[[BuildProgress], object]
 
 
@@ -138,7 +138,7 @@ def too_old(postgresql: int, pgvector: str | None) -> Finding | None:
             "error",
             "server",
             f"The server is PostgreSQL {postgresql}.",
-            f"Rowspace needs {_POSTGRESQL}: an earlier one does not take the array in which many queries are sent.",
+            f"Rowspace needs {_POSTGRESQL}: earlier versions refuse the binary arrays in which it sends many queries.",
             f"Move the database to PostgreSQL {_POSTGRESQL} or newer.",
         )
     if pgvector is not None and parts_of(pgvector) < (0, 8):
@@ -147,8 +147,8 @@ def too_old(postgresql: int, pgvector: str | None) -> Finding | None:
             "error",
             "vector",
             f"pgvector is {pgvector}.",
-            "Iterative scans came with 0.8: before, a filtered search cannot go on until it has k rows.",
-            "Install pgvector 0.8 or newer on the server, and where a database has it, ALTER EXTENSION vector UPDATE;",
+            "Iterative scans need 0.8: in earlier versions, a filtered search may end before it has k rows.",
+            "Install pgvector 0.8 or newer on the server, then run ALTER EXTENSION vector UPDATE; in each database.",
         )
     return None
 

@@ -36,7 +36,7 @@ _DRIVERS = {
     "async": {"postgresql": "psycopg", "postgresql+psycopg": "psycopg", "postgresql+asyncpg": "asyncpg"},
 }
 
-#: Keys of a URL's query whose value is a number to psycopg or to asyncpg; of seconds those to asyncpg may be broken.
+#: Keys of a URL's query whose value psycopg or asyncpg expects as a number; asyncpg accepts fractions of a second.
 _NUMBERS: dict[str, type[int | float]] = {
     "prepare_threshold": int,
     "command_timeout": float,
@@ -46,11 +46,11 @@ _NUMBERS: dict[str, type[int | float]] = {
     "timeout": float,
 }
 
-#: And those that asyncpg reads in a URL of its own alone, and is silent about in SQLAlchemy's.
+#: Keys that asyncpg reads only in a DSN, and silently ignores in SQLAlchemy's URL.
 _UNREAD_BY_ASYNCPG = ("service", "servicefile")
 
-#: Of the session of a block: by default SQLAlchemy has a closed one take another connection when it is used again, as
-#: by a response that is streamed after the block, and nobody gives that back.
+#: Options of a session that ends with its block. By default, a closed session of SQLAlchemy takes another connection
+#: when it is used again, for example by a response that is streamed after the block, and nothing returns it.
 _ENDS: dict[str, Any] = {"close_resets_only": False}
 
 
@@ -72,11 +72,11 @@ class _Opened:
 
         def __init__(self, engine: Any, *, schema: str | None) -> None: ...
 
-    #: The engine options that `open` was given; None for an engine that was handed in. With the URL and the schema they
-    #: are what it takes to open the other side of the same database.
+    #: The engine options passed to `open`; None for an engine that was passed in. Together with the URL and the schema,
+    #: they can open the other side of the same database.
     opened_with: dict[str, Any] | None = None
 
-    #: Where there was no URL, the embedded server: it ends with a database that `open` made, or could not make.
+    #: The embedded server, if there was no URL. It stops with the database that `open` created, or failed to create.
     _started: ExitStack
 
     @classmethod
@@ -127,7 +127,7 @@ class Database(_Opened):
         """Return a database on `url`, else on `ROWSPACE_DATABASE_URL`, else on the embedded server.
 
         Further keywords go to `sqlalchemy.create_engine`. A connection that was in the pool for half a second is pinged
-        before it is used; `pool_pre_ping` pings it always or never. A forked process opens connections of its own.
+        before it is used; `pool_pre_ping` pings it always or never. A forked process opens its own connections.
         Connections use UTF-8, whatever the encoding of the database, unless `client_encoding` is given, and the date
         and interval styles that the driver can read. The URL accepts options of the driver, such as
         `?prepare_threshold=none`.
@@ -200,7 +200,7 @@ class AsyncDatabase(_Opened):
     async def begin(self) -> AsyncIterator[AsyncSession]:
         """Yield a session that is committed at the end of the block, or rolled back on an error."""
         with mapped_errors():
-            # Not `sessions.begin()`, which does not close the session where its rollback fails.
+            # Not `sessions.begin()`, which does not close the session if its rollback fails.
             async with self.sessions(**_ENDS) as session, interruptible_async(session.begin()):
                 yield session
 
@@ -221,10 +221,10 @@ class AsyncDatabase(_Opened):
 
 def _check_kind(engine: Any, kind: type[Engine | AsyncEngine]) -> None:
     if not isinstance(engine, kind):
-        # Not what it is: it may be a URL with a password.
+        # Only the name of its type: the value could be a URL with a password.
         message = (
-            f"Expected a SQLAlchemy {kind.__name__}, got {type(engine).__name__}: Database takes an Engine, "
-            "AsyncDatabase an AsyncEngine, and a URL goes to the method open of either."
+            f"Expected a SQLAlchemy {kind.__name__}, got {type(engine).__name__}. Pass an Engine to Database, an "
+            "AsyncEngine to AsyncDatabase, and a URL to the method open of either."
         )
         raise ConfigurationError(message)
 
@@ -250,7 +250,7 @@ def _with_driver(url: URL, side: str) -> URL:
     name = "postgresql" if url.drivername == "postgres" else url.drivername
     if name not in drivers:
         other = {"sync": "AsyncDatabase", "async": "Database"}[side]
-        hint = f" {name} goes with {other}." if name in {*_DRIVERS["sync"], *_DRIVERS["async"]} else ""
+        hint = f" Use {name} with {other}." if name in {*_DRIVERS["sync"], *_DRIVERS["async"]} else ""
         message = f"Expected a URL that starts with one of {', '.join(drivers)}, got {url.drivername}.{hint}"
         raise ConfigurationError(message)
     driver = drivers[name]
@@ -263,21 +263,21 @@ def _options(url: URL, given: dict[str, Any]) -> dict[str, Any]:
     defaults: dict[str, Any] = {"hide_parameters": True, "json_deserializer": read_json}
     unread = [key for key in _UNREAD_BY_ASYNCPG if key in url.query]
     if unread and url.drivername.endswith("+asyncpg"):
-        message = f"asyncpg does not read {unread[0]} here: name the host in the URL, or take postgresql+psycopg."
+        message = f"asyncpg does not read {unread[0]} here. Name the host in the URL, or use postgresql+psycopg."
         raise ConfigurationError(message)
     if numbers := _numbers(url):
         given = given | {"connect_args": {**numbers, **given.get("connect_args", {})}}
     if "poolclass" not in given:
-        # Half an hour is below what most firewalls allow.
+        # Most firewalls allow idle connections for longer than half an hour.
         defaults |= {"pool_recycle": 1_800}
     if not url.drivername.endswith("+asyncpg") and "client_encoding" not in {*url.query, *given}:
-        # By default it is the database's, and psycopg reads JSON in UTF-8 alone. asyncpg knows no other.
+        # The default is the encoding of the database, but psycopg reads JSON only in UTF-8. asyncpg always uses UTF-8.
         given = given | {"connect_args": {"client_encoding": "UTF8", **given.get("connect_args", {})}}
     return defaults | given
 
 
 def _numbers(url: URL) -> dict[str, float | None]:
-    """Return the numeric options of a URL as numbers: SQLAlchemy passes them on as text, which no driver accepts."""
+    """Return the numeric options of a URL as numbers; SQLAlchemy passes them on as text, which no driver accepts."""
     return {key: _number(key, str(url.query[key])) for key in _NUMBERS if key in url.query}
 
 
@@ -291,12 +291,12 @@ def _number(key: str, text: str) -> float | None:
 
 
 def read_json(sent: str | bytes) -> Any:
-    """Return the value of JSON text from the server; takes a third of the time of `json.loads`."""
+    """Return the value of JSON text from the server, in a third of the time of `json.loads`."""
     text = sent if isinstance(sent, str) else str(sent, "utf-8")
     try:
         return _scan(text, 0)[0]
     except StopIteration:
-        # A column of type `json` keeps the blanks that it was given.
+        # A column of type `json` keeps whitespace as it was written.
         return _decode(text.lstrip())[0]
 
 

@@ -1,8 +1,8 @@
-"""Every error that Rowspace raises, and the one place where SQLSTATE becomes an error class.
+"""Every error that Rowspace raises, and the only place that maps a SQLSTATE to an error class.
 
-The driver's own exception class says little: a dimension mismatch is `DataError` on psycopg and a bare
-`DBAPIError` on asyncpg. The five characters of SQLSTATE are the same on every driver
-(PostgreSQL manual, appendix A): they decide, and the message where one of them has several causes.
+The exception class of a driver says little: a dimension mismatch is a `DataError` on psycopg and a bare `DBAPIError` on
+asyncpg. The SQLSTATE (PostgreSQL manual, appendix A) is the same on every driver, so it selects the class. If one
+SQLSTATE has several causes, the message of the server selects it too.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class CollectionNotFound(RowspaceError, LookupError):
     @classmethod
     def dropped(cls, name: str) -> Self:
         """Return the error for a collection that was dropped after it was looked up."""
-        return cls(f"The collection {name!r} was dropped since it was looked up: get it again.")
+        return cls(f"The collection {name!r} was dropped after it was looked up. Get it again.")
 
 
 class CollectionExists(RowspaceError, ValueError):
@@ -147,193 +147,201 @@ class ModelUnavailable(ModelError):
 
 _DRIVERS = {"asyncpg", "psycopg", "psycopg2", "sqlalchemy"}
 
-# What drivers raise without a SQLSTATE for a server that is not reached; the second is psycopg's `connect_timeout`.
+# Classes that drivers raise without a SQLSTATE if they cannot reach the server; psycopg raises the second one when
+# `connect_timeout` expires.
 _UNREACHED = {"OperationalError", "ConnectionTimeout"}
 
-# What SQLAlchemy 2.0 puts in front of the words of asyncpg.
+# SQLAlchemy 2.0 puts this prefix in front of asyncpg's message.
 _CLASS = re.compile(r"\A<class '[^']*'>: ")
 
-# What lies between a driver and the socket; names are looked up in a thread.
+# Modules between a driver and the socket; host names are resolved in a thread.
 _PLUMBING = {"asyncio", "concurrent", "selectors", "socket", "ssl", "uvloop"}
 
-# What stands for the SQLSTATE of an error that has none: "connection_exception", and a word of our own.
+# Stand-ins for the SQLSTATE of an error that has none: "connection_exception", and a word of our own.
 _LOST, _EXHAUSTED = "08000", "pool"
 
-# What helps, by the kind of error, where nothing better is known.
+# The default fix for each class of errors.
 _FIX: dict[type[RowspaceError], str] = {
-    CollectionNotFound: "The collection was dropped or replaced since it was looked up: get it again.",
+    CollectionNotFound: "The collection was dropped or replaced after it was looked up. Get it again.",
     SchemaNotReady: (
-        "Run the migrations: `rowspace db upgrade` or `alembic upgrade head`. If they are not the reason, the search "
-        "path of this role lacks the schema of the tables or that of the extension vector."
+        "Run the migrations: `rowspace db upgrade` or `alembic upgrade head`. If they have run, add the schemas of the "
+        "tables and of the extension vector to the search path of this role."
     ),
-    StoreUnavailable: "Check that the server runs, and the host, port, user and password in the URL.",
-    PermissionDenied: "Grant the right to this role, or connect with one that has it.",
+    StoreUnavailable: "Check that the server is running, and the host, port, user and password in the URL.",
+    PermissionDenied: "Grant the privilege to this role, or connect as a role that has it.",
     TransactionConflict: "Roll back and run the whole transaction again.",
 }
 
-# By error: what its SQLSTATE and message, with a space between them, begin with, and what helps where the kind does not
-# tell. The first that fits counts.
+# For each class: patterns for the start of the SQLSTATE and the message, joined by a space, and their fixes. None is
+# the default fix of the class. The first pattern that matches counts.
 _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
     ConfigurationError: {
         ".*another (?:command is already|operation is) in progress": (
-            "The connection of the session is busy: with a stream of matrices or of columns, whose block ends first, "
-            "or with another thread or task, which needs a session of its own."
+            "The connection of this session is busy. End the block of the stream of matrices or columns that uses it, "
+            "and give each thread or task its own session."
         ),
-        # SQLAlchemy's words, and those of a server whose savepoints of two tasks or threads are entangled.
+        # Messages of SQLAlchemy, and of the server if the savepoints of two tasks or threads overlap.
         r".*concurrent operations are not permitted|.*Method '.*' can't be called here"
         r'|3B001 savepoint "sa_savepoint_\d+" does not exist': (
-            "Another thread or task uses the session too: each needs one of its own."
+            "Another thread or task is using this session. Give each its own session."
         ),
         ".*Session has been permanently closed": (
-            "Its block or its request has ended: work within it, or open a session for what goes on, such as a "
-            "response that is streamed."
+            "Its block or its request has ended. Use the session before that, or open another one for work that goes "
+            "on, such as a streamed response."
         ),
-        # The last: the statement of that name is another session's.
+        # The last pattern: the prepared statement of that name belongs to another session.
         r"26000|42P05|\w* bind message supplies \d+ parameters, but prepared statement": (
             "A pooler such as PgBouncer gives each transaction another connection, without its prepared statements. "
-            'Open the database with connect_args={"prepare_threshold": None} for psycopg, {"statement_cache_size": 0, '
-            '"prepared_statement_cache_size": 0} for asyncpg; a URL for Rowspace says ?prepare_threshold=none or '
+            'Open the database with connect_args={"prepare_threshold": None} on psycopg, {"statement_cache_size": 0, '
+            '"prepared_statement_cache_size": 0} on asyncpg. In a URL for Rowspace, add ?prepare_threshold=none or '
             "?statement_cache_size=0&prepared_statement_cache_size=0."
         ),
         '.*root certificate file ".*" does not exist': (
-            "Name the certificate of the server's authority: by sslrootcert in the URL, for asyncpg by PGSSLROOTCERT."
+            "Name the file with the certificate of the server's authority by sslrootcert in the URL; for asyncpg, by "
+            "the variable PGSSLROOTCERT."
         ),
         r"25P01|\w* can't use a named cursor outside of transactions": (
-            "The session is in AUTOCOMMIT: streams and bulk reads and writes need a transaction."
+            "The session is in AUTOCOMMIT mode. Streams, bulk reads and bulk writes need a transaction."
         ),
         r"\w* (?:sending query and params failed: number of parameters|the number of query arguments)": (
-            "A statement takes so many values and no more: hand them over as one array, column = ANY(array), or as a "
-            "subquery."
+            "PostgreSQL limits the number of parameters of a statement. Pass the values as one array, "
+            "column = ANY(array), or as a subquery."
         ),
         r"\w* data type (?:\S+\.)?(?:vector|halfvec|sparsevec|bit) has no default operator class for access method "
         '"(?:hnsw|ivfflat)"': (
-            'Name one, as HNSW("cosine").index("embedding") does, or postgresql_ops={"embedding": "vector_cosine_ops"}.'
+            'Name one by HNSW("cosine").index("embedding"), or by postgresql_ops={"embedding": "vector_cosine_ops"}.'
         ),
-        r"\w* (?:invalid dsn: )?invalid connection option": "The URL or `connect_args` has it: take it out.",
+        r"\w* (?:invalid dsn: )?invalid connection option": "Remove this option from the URL or from `connect_args`.",
         r"\w* memory required is .*, maintenance_work_mem is": (
-            "An ivfflat index is built in that memory: give more by --memory or maintenance_work_mem= where that can "
-            "be said, else by ALTER ROLE ... SET maintenance_work_mem, or for one command by "
-            'PGOPTIONS="-c maintenance_work_mem=1GB".'
+            "The build of an ivfflat index needs this memory. Raise it by --memory or maintenance_work_mem=, by ALTER "
+            'ROLE ... SET maintenance_work_mem, or for a single command by PGOPTIONS="-c maintenance_work_mem=1GB".'
         ),
         r"\w* connect\(\) got an unexpected keyword argument": (
-            "asyncpg knows no such option, which the URL or `connect_args` has: take it out. Its word for sslmode is "
-            "ssl, for connect_timeout timeout; application_name, and each that options sets, such as search_path, is "
-            "one of connect_args={'server_settings': {...}}."
+            "asyncpg does not know this option; remove it from the URL or from `connect_args`. For sslmode, asyncpg "
+            "has ssl, and for connect_timeout, timeout. Set application_name, and settings such as search_path, by "
+            "connect_args={'server_settings': {...}}."
         ),
         r"\w* invalid input for query argument .*"
         r"\((?:expected list or ndarray|could not convert string to float: '\{')\)$": (
-            "pgvector's register_vector has made codecs on this asyncpg connection, which take no text: call "
-            "rowspace.wire.instrument(engine), or hand the engine to an AsyncDatabase, and their place is taken."
+            "pgvector's register_vector has set codecs on this asyncpg connection that do not accept text. Replace "
+            "them: call rowspace.wire.instrument(engine), or pass the engine to an AsyncDatabase."
         ),
-        # CREATE INDEX and DROP INDEX; REINDEX goes through the partitions.
+        # CREATE INDEX and DROP INDEX; REINDEX works partition by partition.
         "0A000 .*cannot (?:create|drop) .*partitioned .*concurrently": (
-            "concurrently=False does it, and writers wait meanwhile."
+            "Pass concurrently=False; writers wait until it is done."
         ),
         "42704 .*text search configuration": None,
     },
     InvalidRow: {
         "21000 .*affect row a second time": (
-            "Two rows of a batch have keys that are one to the server, as 'A' and 'a' of citext: give one of them."
+            "The server considers the keys of two rows of this batch equal, such as 'A' and 'a' in citext. Pass one of "
+            "these rows."
         ),
         "54000 .*index row size": (
-            "An entry of a b-tree index holds 2,704 bytes: shorten the value. A number of 5,000 digits or more at a "
-            "metadata key that has an index of its own is stored as text."
+            "An entry of a b-tree index has at most 2,704 bytes. Shorten the value. At an indexed metadata key, pass a "
+            "number of 5,000 or more digits as text."
         ),
     },
     DimensionMismatch: {"22000 .*dimensions": None},
     InvalidVector: {
         "22000 .*vec": None,
         "22003 .*halfvec": (
-            "A halfvec and an index with quantize='halfvec' hold numbers up to 65,504: scale the vectors."
+            "A halfvec, and an index with quantize='halfvec', can store numbers up to 65,504. Scale the vectors."
         ),
     },
     InvalidText: {
         "22021|22P05": None,
-        "54000 .*tsvector": "A text may hold 1 MB of distinct words: cut it into parts.",
+        "54000 .*tsvector": "A text can contain up to 1 MB of distinct words. Split it into parts.",
     },
     InvalidSetting: {"22023": None},
     PermissionDenied: {
-        "25006": "The server is a standby, or the transaction may only read: connect to the primary.",
+        "25006": "The server is a standby, or the transaction is read-only. Connect to the primary to write.",
         "42501": None,
     },
     CollectionNotFound: {
-        # The partition of a collection, and what a re-embedding puts beside it: no migration makes them.
+        # The partition of a collection, and the tables that a re-embedding adds: no migration creates them.
         r'42P01 .*relation "(?:[^"]*\.)?documents_\d+(?:_next|_changes)?" does not exist': None,
     },
     SchemaNotReady: {
         "42P01": None,
         '3F000 schema "': (
-            "Create it, or correct its name: a model, `Database(schema=...)` or a `schema_translate_map` has it."
+            "Create the schema, or correct its name in the model, `Database(schema=...)` or `schema_translate_map`."
         ),
         "3F000": (
-            "The search path of this role has no schema that is there. ALTER ROLE ... SET search_path = public; where "
-            "the extension's is, and that of the tables where they have one."
+            "No schema in the search path of this role exists. Run ALTER ROLE ... SET search_path = public; with the "
+            "schemas of the extension and of the tables instead of public if they are in others."
         ),
-        # Every use of a collection begins with its row: of a column that a later migration adds, this is missing.
+        # Every use of a collection starts by reading its row, so a column of a later migration is missing here first.
         r'42703 .*(?:column (?:\w+\.)?collections\.\w+|of relation "collections") does not exist': None,
-        # A type, an access method, an operator class or a setting of the extension; the first name is what is missing.
+        # A type, an access method, an operator class or a setting of the extension; the first name is the missing one.
         r'42704 (?!data type)[^"]*"(?:[^"]*\.)?(?:vector|halfvec|sparsevec|hnsw|ivfflat)["._]': None,
-        # Before PostgreSQL 15 a setting that the extension does not know is taken, and does nothing.
+        # Before PostgreSQL 15, a setting that the extension does not know is accepted and has no effect.
         r'42602 .*"(?:hnsw|ivfflat)\.': (
-            "It is one of pgvector 0.8, and the server has an older one. Install pgvector 0.8 or newer there, then "
-            "ALTER EXTENSION vector UPDATE;"
+            "The setting needs pgvector 0.8, and the server has an older version. Install pgvector 0.8 or newer there, "
+            "then run ALTER EXTENSION vector UPDATE;"
         ),
-        # Of other types, no migration makes the operator or the function that is missing: it is the caller's.
+        # A missing operator or function of other types is an error of the caller's: no migration creates it.
         r"42883 .*\b(?:vector|halfvec|sparsevec|binary_quantize|documents_note_change)(?:\b|_)": None,
     },
     TransactionConflict: {
-        # The table of a prepared statement was altered; in the words of PostgreSQL, and of asyncpg.
+        # The table of a prepared statement was altered: messages of PostgreSQL and of asyncpg.
         "40001|40P01|0A000 cached (?:statement )?plan": None,
-        # The catalogs are read by a snapshot, what describes an entry of them is not; nor is, on a standby, an HNSW
-        # index that a vacuum on the primary takes rows out of.
+        # A query reads the catalogs by its snapshot, but functions that describe an entry do not. Nor does a search on
+        # a standby of an HNSW index, while a vacuum on the primary removes rows from it.
         r"XX000 .*(?:could not open relation with OID|cache lookup failed for (?:relation|index)\b"
         "|cannot load deleted element)": None,
-        # On asyncpg, of a parameter's type; the latter are the words of `rowspace.wire.asyncpg`.
+        # On asyncpg, for the type of a parameter; the second message comes from `rowspace.wire.asyncpg`.
         r"XX000 .*cache lookup failed for type\b|22000 .*got WireBytes\)$": (
-            "The extension vector was made anew, or the database restored, since the connection was opened: roll back "
-            "and run the whole transaction again."
+            "The extension vector was created again, or the database restored, after this connection was opened. Roll "
+            "back and run the whole transaction again."
         ),
-        "55P03": "pg_stat_activity tells whose transactions stay open: end them, or wait, and run it again.",
+        "55P03": (
+            "Another transaction holds the lock. Find it in pg_stat_activity and end it, or wait; then run this again."
+        ),
     },
     StoreUnavailable: {
         _EXHAUSTED: (
-            "All connections of the pool are in use: end the sessions and streams that nobody needs, or open the "
+            "All connections of the pool are in use. Close sessions and streams that are no longer needed, or open the "
             "database with a larger pool_size or pool_timeout."
         ),
-        # While it connects, libpq hands on the server's words alone.
+        # While connecting, libpq passes on only the server's message, without its SQLSTATE.
         r"53300|(?:08000)? .*FATAL:\s+(?:too many connections|sorry, too many clients|remaining connection slots)": (
-            "Give the pools of its clients a smaller pool_size and max_overflow, or the server more max_connections."
+            "Reduce pool_size and max_overflow of the clients' pools, or raise max_connections of the server."
         ),
         "53100 .*shared memory segment": (
-            "A parallel build has its memory in the server's /dev/shm, which Docker makes 64 MB: give that more, as "
-            "shm_size or --shm-size does, or build in one process: by --workers 0 or parallel_workers=0 where that can "
-            'be said, else for one command by PGOPTIONS="-c max_parallel_maintenance_workers=0".'
+            "A parallel build needs memory in /dev/shm of the server, which has 64 MB in Docker. Enlarge it by "
+            "shm_size or --shm-size, or build in a single process: by --workers 0 or parallel_workers=0, or for a "
+            'single command by PGOPTIONS="-c max_parallel_maintenance_workers=0".'
         ),
-        # Also of a server that cannot open a session for want of room, which libpq hands on as words alone.
-        r"53100|(?:08000)? .*FATAL:\s.*No space left on device": "Make room on the server's disk, and run it again.",
-        "08P01": "A pooler such as PgBouncer says so. Its pools may be full (default_pool_size); its log tells more.",
+        # Also if the server has no space to open a session; libpq then passes on only the message.
+        r"53100|(?:08000)? .*FATAL:\s.*No space left on device": "Free space on the server's disk, and run this again.",
+        "08P01": (
+            "This is an error of a pooler such as PgBouncer. Its pools may be full (default_pool_size); see its log."
+        ),
         "25P03": (
-            "The session waited in a transaction for longer than idle_in_transaction_session_timeout: run it again."
+            "The session was idle in a transaction for longer than idle_in_transaction_session_timeout. Run the "
+            "transaction again."
         ),
-        "25P04": "The transaction took longer than transaction_timeout: run it again in parts, or raise the limit.",
-        "57P0[12]": "Check that the server runs, and run it again: the connection was there, and was ended.",
-        "57P05": "The connection lay idle for longer than idle_session_timeout: open the session again.",
-        # libpq, psycopg, and the resolver, whose words asyncpg hands on.
+        "25P04": "The transaction took longer than transaction_timeout. Run it again in parts, or raise the limit.",
+        "57P0[12]": "The server ended an open connection. Check that the server is running, and run this again.",
+        "57P05": "The connection was idle for longer than idle_session_timeout. Open another session.",
+        # Messages of libpq, of psycopg, and of the resolver, which asyncpg passes on.
         "08.*(?:could not translate host name|failed to resolve host|Name or service not known"
         "|Temporary failure in name resolution|nodename nor servname|No address associated with hostname)": (
-            "Check the host in the URL, and that its name is known here; several hosts are ?host=a:5432&host=b:5432."
+            "Check the host in the URL, and that this machine can resolve its name. To name several hosts, use "
+            "?host=a:5432&host=b:5432."
         ),
         "08.*(?:certificate verify failed|server certificate for .* does not match host name)": (
-            "The server's certificate has expired, is for another host, or is of an authority that sslrootcert in the "
-            "URL, for asyncpg PGSSLROOTCERT, does not name."
+            "The server's certificate has expired, is for another host, or is not from the authority that sslrootcert "
+            "in the URL names (for asyncpg, the variable PGSSLROOTCERT)."
         ),
         "08.*(?:server does not support SSL|rejected SSL upgrade)": (
-            "Switch ssl on in the server, or take sslmode, for asyncpg ssl, out of the URL."
+            "Enable ssl on the server, or remove sslmode (for asyncpg, ssl) from the URL."
         ),
-        # The last is an internal error of asyncpg's.
+        # The last message is an internal error of asyncpg.
         "08.*(?:session is (?:not )?read-only|server is (?:not )?in hot standby)"
         r"|(?:08000)? None of the hosts match the target attribute": (
-            "Name the host of another server in the URL, or take target_session_attrs out of it."
+            "Name the host of another server in the URL, or remove target_session_attrs from it."
         ),
         "08.*definition of service .* not found": (
             "Check the service in the URL, and the file that PGSERVICEFILE names."
@@ -344,16 +352,16 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
 
 
 def sqlstate_of(error: Any) -> str | None:
-    """Return the SQLSTATE of a driver's error, or None where the server did not send one."""
+    """Return the SQLSTATE of a driver's error, or None if the server did not send one."""
     sent = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    # SQLAlchemy leaves it out of this one.
+    # SQLAlchemy omits it for this error.
     return sent or ("0A000" if type(error).__name__ == "InvalidCachedStatementError" else None)
 
 
 def map_error(error: Any) -> RowspaceError | None:
     """Return the Rowspace error for a SQLAlchemy or driver error, or None if there is none.
 
-    Only conditions that Rowspace can explain better are mapped; a unique violation, for example, stays SQLAlchemy's
+    Only errors that Rowspace can explain better are mapped. A unique violation, for example, remains SQLAlchemy's
     `IntegrityError`.
     """
     origin = getattr(error, "orig", None) or error
@@ -386,7 +394,7 @@ def _lost_connection(error: Any) -> bool:
 
 
 def _raised_by_driver(error: BaseException) -> bool:
-    """Return whether a socket error comes from the driver, and not from the caller's own file or HTTP request."""
+    """Return whether a socket error comes from the driver, rather than from a file or an HTTP request of the caller."""
     modules = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
     return next((module for module in reversed(modules) if module not in _PLUMBING), "") in _DRIVERS
 
@@ -401,17 +409,17 @@ def mapped_errors() -> AbstractContextManager[None]:
 
 
 class _Mapped(AbstractContextManager[None]):
-    # Not a generator: it is entered for every search.
+    # A class, because it is entered for every search and a generator costs more.
     def __enter__(self) -> None:
         """Begin."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Raise the error that stands for the one that came, if there is one."""
+        """Raise the Rowspace error for `error`, if there is one."""
         if not isinstance(error, Exception) or isinstance(error, RowspaceError):
             return
         origin = getattr(error, "orig", None)
         if isinstance(origin, RowspaceError):
-            # A column type refused the value: SQLAlchemy wraps what it says in a statement that was never sent.
+            # A column type refused the value. SQLAlchemy's error would show a statement that was never sent.
             raise origin from None
         mapped = map_error(error)
         if mapped is None:

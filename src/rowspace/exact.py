@@ -1,6 +1,6 @@
 """Exact nearest neighbours in NumPy: the reference for measuring the recall of an index.
 
-Works in blocks, so that memory does not grow with the number of rows: one block of distances and the k best so far.
+Works in blocks, so that memory does not grow with the number of rows: it holds one block of distances and the k best.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-#: Distances that are in memory at once, of 8 bytes each.
+#: The number of distances in memory at once, of 8 bytes each.
 _AT_ONCE = 4 << 20
-#: Rows of a block: enough for NumPy to be busy, few enough to copy into float64 without being noticed.
+#: Rows per block: enough to keep NumPy busy, few enough that a copy in float64 takes little memory.
 _ROWS = 4_096
 
-#: What float64 loses of a sum of some thousand products.
+#: The relative rounding error of a sum of some thousand products in float64.
 _ROUNDING = 1e-13
 
 _MEASURES = (Distance.COSINE, Distance.L2, Distance.INNER_PRODUCT, Distance.L1)
@@ -79,26 +79,26 @@ def recall_of(found: Any, nearest: Any) -> float:
 
 def _check_k(k: Any) -> None:
     if isinstance(k, bool) or not isinstance(k, Integral) or int(k) < 1:
-        message = f"k is a whole number of at least 1, got {k!r}."
+        message = f"k must be a whole number of at least 1, got {k!r}."
         raise ConfigurationError(message)
 
 
 def _metric(distance: Distance | DistanceName | Literal["ip"]) -> Distance:
     metric = Distance.INNER_PRODUCT if distance == "ip" else Distance(distance)
     if metric.for_bits:
-        message = f"Rows of numbers are compared by {', '.join(_MEASURES)}, got {metric.value!r}."
+        message = f"The distance of rows of numbers must be one of {', '.join(_MEASURES)}, got {metric.value!r}."
         raise ConfigurationError(message)
     return metric
 
 
 def _nearest(rows: Float32, queries: Float32, k: int, metric: Distance) -> tuple[Indices, Float32]:
-    """Go through the rows block by block, with the k best so far in front of each."""
+    """Go through the rows block by block, and put the k best so far in front of each block."""
     wanted = queries.astype(np.float64)
     indices = np.empty((len(wanted), 0), np.intp)
     distances = np.empty((len(wanted), 0), np.float32)
     for at in range(0, len(rows), _ROWS):
         block = rows[at : at + _ROWS].astype(np.float64)
-        # As float32 already: what differs by the rounding of a matrix product alone is a tie.
+        # As float32, so that distances that differ only by the rounding of a matrix product are ties.
         new = _distances(wanted, block, metric).astype(np.float32)
         positions = np.broadcast_to(np.arange(at, at + len(block), dtype=np.intp), new.shape)
         indices, distances = _best(np.hstack([indices, positions]), np.hstack([distances, new]), k)
@@ -106,12 +106,12 @@ def _nearest(rows: Float32, queries: Float32, k: int, metric: Distance) -> tuple
 
 
 def _best(indices: Indices, distances: Float32, k: int) -> tuple[Indices, Float32]:
-    """Keep the k smallest of each row; candidates stand in the order of their index, which a stable sort keeps."""
+    """Keep the k smallest of each row; candidates are in the order of their index, which a stable sort preserves."""
     kept = min(k, distances.shape[1])
     chosen = np.empty((len(distances), kept), np.intp)
     for row, found in enumerate(distances):
         limit = np.partition(found, kept - 1)[kept - 1]
-        # Not `<=`: a limit that is NaN lets all of them through.
+        # Not `<=`, so that a limit of NaN keeps all of them.
         near = np.flatnonzero(~(found > limit))
         chosen[row] = near[np.argsort(found[near], kind="stable")[:kept]]
     return np.take_along_axis(indices, chosen, 1), np.take_along_axis(distances, chosen, 1)
@@ -119,7 +119,7 @@ def _best(indices: Indices, distances: Float32, k: int) -> tuple[Indices, Float3
 
 def _distances(queries: Float64, rows: Float64, metric: Distance) -> Float64:
     if metric is Distance.L1:
-        # One query at a time: all at once would be a cube of differences.
+        # One query at a time: the differences for all of them would be a three-dimensional array.
         return np.stack([np.abs(rows - query).sum(axis=1) for query in queries])
     product: Float64 = queries @ rows.T
     if metric is Distance.INNER_PRODUCT:
@@ -133,5 +133,5 @@ def _distances(queries: Float64, rows: Float64, metric: Distance) -> Float64:
 
 
 def _without_noise(differences: Float64, scale: Any) -> Float64:
-    """Return 0 where a difference is no more than the rounding of what it is of."""
+    """Return differences with 0 in place of those that are no larger than the rounding error of their operands."""
     return np.where(np.abs(differences) < _ROUNDING * scale, 0.0, differences)

@@ -38,25 +38,25 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-#: What stands for an index with the defaults.
+#: Names of an index with default options.
 IndexName: TypeAlias = Literal["hnsw", "ivfflat"]
 
-#: What an index holds in place of the vectors: float16 numbers, or one bit for the sign of each number.
+#: What a quantized index stores instead of the vectors: float16 numbers, or one bit for the sign of each number.
 Quantize = Literal["halfvec", "bit"]
 
-#: The most dimensions that hnsw and ivfflat index, by type. Of a sparsevec they index any number; it is each value that
-#: may have no more than 1,000 elements which are not zero.
+#: The maximum number of dimensions that hnsw and ivfflat index, by type. For sparsevec, the limit is not on dimensions:
+#: each value can have up to 1,000 elements other than zero.
 MAX_INDEXED = {"vector": 2_000, "halfvec": 4_000, "bit": 64_000, "sparsevec": 1_000_000_000}
 
-#: What pgvector has no operator class for, by method.
+#: Types and distances for which pgvector has no operator class, by method.
 _UNSUPPORTED = {"ivfflat": {Distance.L1, Distance.JACCARD}, "hnsw": set[Distance]()}
 
-#: The distances for which ivfflat finds its lists on a sphere, which takes two dimensions.
+#: Distances for which ivfflat clusters on a sphere, which requires two dimensions.
 _SPHERICAL = {Distance.COSINE, Distance.INNER_PRODUCT}
 
 _INFO = "rowspace_index"
 
-#: Where `sqlalchemy.text` takes a word for the name of a parameter.
+#: The places where `sqlalchemy.text` reads a word as the name of a parameter.
 _PARAMETER = re.compile(r"(?<![:\w$\\]):(?=[\w$])")
 
 
@@ -69,7 +69,7 @@ class _Spec:
 
     method = ""
     if TYPE_CHECKING:
-        # A field of each kind, where it comes first.
+        # Each subclass declares it as its first field.
         distance: Distance
 
     def options(self) -> dict[str, int]:
@@ -88,7 +88,7 @@ class _Spec:
         quantize = self.quantize
         if quantize is None and type_name == "vector" and MAX_INDEXED["vector"] < dimension <= MAX_INDEXED["halfvec"]:
             _log.info(
-                "%d dimensions are more than the %d of vector that %s indexes: the index is built on halfvec.",
+                "%d dimensions exceed the %d that %s can index as vector: the index is built on halfvec.",
                 dimension,
                 MAX_INDEXED["vector"],
                 self.method,
@@ -111,7 +111,10 @@ class _Spec:
                 type or dimension cannot be indexed.
         """
         if isinstance(self.where, Mapping):
-            message = f"where of a model's index is a condition on its columns; {self.where!r} is for a collection's."
+            message = (
+                f"Expected a condition on columns as where of a model's index, got {self.where!r}, which is for a "
+                "collection."
+            )
             raise ConfigurationError(message)
         options |= {"postgresql_using": self.method, "postgresql_with": self.options()}
         if self.where is not None:
@@ -122,18 +125,18 @@ class _Spec:
 
     def _check_given(self) -> None:
         if self.quantize not in {None, "halfvec", "bit"}:
-            message = f"quantize is None, 'halfvec' or 'bit', got {self.quantize!r}."
+            message = f"quantize must be None, 'halfvec' or 'bit', got {self.quantize!r}."
             raise ConfigurationError(message)
         where: Any = self.where
         known = isinstance(where, str) and where.strip()
         if not (known or where is None or isinstance(where, Mapping | ClauseElement | SQLCoreOperations)):
-            message = f"where is a condition, its SQL, or for a collection a metadata filter, got {self.where!r:.60}."
+            message = f"where must be a condition, its SQL or, for a collection, a filter, got {self.where!r:.60}."
             raise ConfigurationError(message)
 
     def _check(self, type_name: str, quantize: Quantize | None, dimension: int) -> None:
         kinds = {"vector": {"halfvec", "bit"}, "halfvec": {"bit"}}.get(type_name, set())
         if quantize is not None and quantize not in kinds:
-            message = f"quantize is {' or '.join(sorted(kinds)) or 'None'} for {type_name}, got {quantize!r}."
+            message = f"quantize must be {' or '.join(sorted(kinds)) or 'None'} for {type_name}, got {quantize!r}."
             raise ConfigurationError(message)
         if self.distance in _UNSUPPORTED[self.method] or (self.method == "ivfflat" and type_name == "sparsevec"):
             message = f"pgvector's ivfflat does not index {self.distance.value} distance of {type_name}: use HNSW."
@@ -169,7 +172,7 @@ class HNSW(_Spec):
     method = "hnsw"
 
     if TYPE_CHECKING:
-        # What a dataclass would have, but that a distance may be given by its name.
+        # The signature that a dataclass would have, except that a distance can be passed by name.
         def __init__(
             self,
             distance: Distance | DistanceName = Distance.COSINE,
@@ -292,7 +295,7 @@ def declared_index(
     distances = {distance for distance, _ in found if distance is not None}
     if len(distances) > 1 and distance is None:
         names = ", ".join(sorted(distances))
-        message = f"{table.name}.{column} is indexed by several distances ({names}): say which one, distance=..."
+        message = f"{table.name}.{column} is indexed by several distances ({names}). Name one of them by distance=..."
         raise ConfigurationError(message)
     _, quantize = min(found, key=lambda kind: (None, "halfvec", "bit").index(kind[1]), default=(None, None))
     return (distance if distance in distances else min(distances, default=None)), quantize
@@ -300,7 +303,7 @@ def declared_index(
 
 def declared_conditions(table: Table, column: str, distance: Distance, quantize: Quantize) -> tuple[Any, ...]:
     """Return the conditions of the indexes with a distance and a quantization, none if one of them covers every row."""
-    # Signs serve any distance.
+    # An index on bits serves any distance.
     kinds = {(distance, quantize)} if quantize == "halfvec" else {(one, quantize) for one in (None, *Distance)}
     on_column = [index for index in table.indexes if column in _opclasses(index)]
     found = [index for index in on_column if _declared(index, table.c[column]) in kinds]
@@ -309,7 +312,7 @@ def declared_conditions(table: Table, column: str, distance: Distance, quantize:
 
 
 def declared_distances(table: Table, column: str) -> list[Distance | None]:
-    """Return the distances of the vector indexes that a table declares on a column; None for one that does not tell."""
+    """Return the distances of the vector indexes that a table declares on a column; None for one without a distance."""
     found = {distance for distance, _ in _indexes_on(table, column)}
     return [distance for distance in Distance if distance in found] or [*found]
 
@@ -345,11 +348,11 @@ def _complete(index: Index, table: Table, column: str, spec: Any) -> None:
     name, dimension = _type_of(indexed.type, spec.method)
     fitted = spec.fit(name, dimension)
     index.info[_INFO] = fitted
-    # By the name as well, by which a generated migration has the column; and as plain text, as Alembic writes no other.
+    # Also under the column's name, which a generated migration uses, and as plain text, which is all Alembic renders.
     key, opclass = str(indexed.key), fitted.opclass(name)
     index.dialect_options["postgresql"]["ops"] = {key: opclass, str(indexed.name): opclass}
     if fitted.quantize is not None:
-        # `Index` takes an expression only of columns that are there, and in `__table_args__` none is yet.
+        # `Index` accepts expressions only of existing columns, and in `__table_args__` there are none yet.
         expression = quantized(indexed, fitted.quantize, dimension).label(key)
         index.expressions = index._table_bound_expressions = [expression]  # noqa: SLF001
 
@@ -360,7 +363,7 @@ def _type_of(type_: TypeEngine[Any], method: str) -> tuple[str, int]:
         message = f"A {method} index needs a vector column, got {type_!r}.{decorated(type_)}"
         raise ConfigurationError(message)
     if vector.dimension is None:
-        message = "A column without a dimension is indexed through a cast; give it one, as in Vector(384)."
+        message = "A column without a dimension cannot be indexed. Declare the dimension, as in Vector(384)."
         raise ConfigurationError(message)
     return vector.name, vector.dimension
 
@@ -372,12 +375,12 @@ def _too_many(method: str, type_name: str, quantize: Quantize | None, dimension:
     held = quantize or ("halfvec" if type_name == "vector" else type_name)
     return (
         f"{method} indexes at most {MAX_INDEXED[held]} dimensions of {held}, got {dimension}. "
-        f"The ways out: {'; '.join(ways)}."
+        f"Alternatives: {'; '.join(ways)}."
     )
 
 
 def _in_range(name: str, value: Any, low: int, high: int) -> int:
     if not is_whole(value, low, high):
-        message = f"{name} is from {low} to {high}, got {value!r}."
+        message = f"{name} must be from {low} to {high}, got {value!r}."
         raise ConfigurationError(message)
     return int(value)

@@ -51,12 +51,12 @@ class Axes:
 
 
 class Covariance:
-    """Mean and covariance of rows that come in blocks."""
+    """Mean and covariance of rows that are added in blocks."""
 
     def __init__(self) -> None:
         #: Rows so far.
         self.rows: int = 0
-        # Taken off each row: sums of squares around a point far away would lose their digits.
+        # Subtracted from each row: sums of squares around a distant point would lose precision.
         self._shift: Float64 | None = None
         self._sum: Float64 = np.zeros(0)
         self._products: Float64 = np.zeros((0, 0))
@@ -95,7 +95,7 @@ class Covariance:
         variances, vectors = np.linalg.eigh(covariance)
         order = np.argsort(variances)[::-1][:components]
         directions = vectors.T[order]
-        # An eigenvector may point either way; this one is the same in every run.
+        # The sign of an eigenvector is arbitrary; this makes it the same in every run.
         largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], 1)
         total = max(float(np.maximum(variances, 0).sum()), np.finfo(np.float64).tiny)
         explained = np.maximum(variances[order], 0) / total
@@ -109,7 +109,7 @@ def check_components(components: Any, dimension: int) -> int:
         ConfigurationError: it is not an integer from 1 to the dimension.
     """
     if type(components) is bool or not isinstance(components, Integral) or not 1 <= int(components) <= dimension:
-        message = f"components is a whole number from 1 to {dimension}, got {components!r}."
+        message = f"components must be a whole number from 1 to {dimension}, got {components!r}."
         raise ConfigurationError(message)
     return int(components)
 

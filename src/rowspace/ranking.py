@@ -59,7 +59,7 @@ def mmr(
     """
     if not len(relevance):
         return []
-    # The cosine similarity of a vector of zeros is NaN, which argmax takes for the largest: it is the least here.
+    # The cosine similarity to a vector of zeros is NaN, which argmax would select as the largest. Here it is the least.
     relevant, rows = np.nan_to_num(np.asarray(relevance, np.float64), nan=-1.0), _rows(embeddings)
     chosen = [int(np.argmax(relevant))]
     redundancy = similarities(rows[chosen[0]], rows, distance=distance)
@@ -87,7 +87,7 @@ def similarities(query: Float64, rows: Float64, *, distance: Distance) -> Float6
 
 
 def _over(numerator: Float64, denominator: Float64) -> Float64:
-    # A vector of zeros is like nothing, itself included; pgvector says NaN for cosine and 0 for jaccard.
+    # A vector of zeros is similar to nothing, not even itself; pgvector returns NaN for cosine and 0 for jaccard.
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
 
 
@@ -100,6 +100,6 @@ def _mean(vectors: Sequence[Any], distance: Distance) -> Float64:
 
 
 def _rows(vectors: Sequence[Any]) -> Float64:
-    # A sparse vector knows the way to NumPy.
+    # A sparse vector converts itself to NumPy.
     dense = [vector.to_numpy() if hasattr(vector, "to_numpy") else vector for vector in vectors]
     return np.array(dense, np.float64)

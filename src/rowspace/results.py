@@ -31,11 +31,11 @@ __all__ = [
 ]
 
 M = TypeVar("M")
-# A hit of a subclass is one of its base.
+# Covariant: a hit of a subclass is also a hit of its base class.
 M_co = TypeVar("M_co", covariant=True)
 
-# The keys of `Matrix` and its like are left out of what a prompt or a notebook shows: they may be millions, and unlike
-# arrays are not shortened.
+# Prompts and notebooks do not show the keys of a `Matrix` and similar classes: there may be millions, and unlike
+# arrays, tuples are not shortened.
 
 
 @dataclass(frozen=True, slots=True)

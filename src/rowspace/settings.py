@@ -1,7 +1,7 @@
 """pgvector's settings for one search, as `SET LOCAL` statements of validated numbers.
 
 SET does not accept bind parameters, a plain SET leaks through the pool, and the workers of Citus ignore set_config().
-That leaves a literal `SET LOCAL`, so every value is checked here to be a number within its range.
+The only way left is a literal `SET LOCAL`, so this module checks that every value is a number within its range.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ __all__ = [
 
 IterativeScan = Literal["off", "strict_order", "relaxed_order"]
 
-#: pgvector's `hnsw.ef_search` when nobody sets it: an index scan returns no more rows than this.
+#: pgvector's default for `hnsw.ef_search`; an index scan returns no more rows than this.
 DEFAULT_EF_SEARCH = 40
 
-#: The most that pgvector takes for it.
+#: The maximum of `hnsw.ef_search`.
 MAX_EF_SEARCH = 1_000
 
 
@@ -68,10 +68,12 @@ class SearchSettings:
         for name, (_, low, high) in {**_NUMBERS, "oversample": ("", 1, 1_000)}.items():
             value = getattr(self, name)
             if value is not None and not is_whole(value, low, high):
-                message = f"{name} is a whole number from {low} to {high}, got {value!r}."
+                message = f"{name} must be a whole number from {low} to {high}, got {value!r}."
                 raise InvalidSetting(message)
         if self.iterative_scan is not None and self.iterative_scan not in get_args(IterativeScan):
-            message = f"iterative_scan is one of {', '.join(get_args(IterativeScan))}, got {self.iterative_scan!r}."
+            message = (
+                f"iterative_scan must be one of {', '.join(get_args(IterativeScan))}, got {self.iterative_scan!r}."
+            )
             raise InvalidSetting(message)
 
     def _check_recall(self) -> None:
@@ -79,7 +81,7 @@ class SearchSettings:
             return
         object.__setattr__(self, "recall", check_recall(self.recall))
         if self.ef_search is not None or self.probes is not None:
-            message = "recall chooses ef_search or probes: give one of them."
+            message = "recall selects ef_search or probes. Pass only one of them."
             raise InvalidSetting(message)
 
     def statements(self, method: str | None = None) -> list[str]:
@@ -91,7 +93,7 @@ class SearchSettings:
         ]
         if self.iterative_scan is not None and method != "ivfflat":
             out.append(f"SET LOCAL hnsw.iterative_scan = {self.iterative_scan}")
-        # ivfflat has no strict order.
+        # ivfflat does not support strict_order.
         if self.iterative_scan in {"off", "relaxed_order"} and method != "hnsw":
             out.append(f"SET LOCAL ivfflat.iterative_scan = {self.iterative_scan}")
         return out
@@ -104,12 +106,12 @@ _NUMBERS = {
     "scan_mem_multiplier": ("hnsw.scan_mem_multiplier", 1, 1_000),
 }
 
-#: What most searches have.
+#: The settings of most searches.
 NO_SETTINGS = SearchSettings()
 
 
-#: Candidates for each row wanted, where nobody says. On 10,000 embeddings of text with 1536 dimensions and k = 10, bits
-#: gave a recall of 0.97 by 4, of 0.99 by 8; `benchmarks/quantized.py` measures it.
+#: The default of `oversample`. On 10,000 text embeddings of 1536 dimensions with k = 10, bits reached a recall of 0.97
+#: with 4 and of 0.99 with 8, as measured by `benchmarks/quantized.py`.
 OVERSAMPLE = {"halfvec": 2, "bit": 8}
 
 
@@ -137,7 +139,7 @@ def check_count(name: str, value: Any) -> int:
         InvalidSetting: it is not.
     """
     if not is_whole(value, 1, 2**31 - 1):
-        message = f"{name} is a whole number of at least 1, got {value!r}."
+        message = f"{name} must be a whole number of at least 1, got {value!r}."
         raise InvalidSetting(message)
     return int(value)
 
@@ -149,7 +151,7 @@ def check_number(name: str, value: Any, low: float, high: float) -> float:
         InvalidSetting: it is not.
     """
     if not _is_number(value) or not low <= value <= high:
-        message = f"{name} is a number from {low:g} to {high:g}, got {value!r}."
+        message = f"{name} must be a number from {low:g} to {high:g}, got {value!r}."
         raise InvalidSetting(message)
     return float(value)
 
@@ -161,7 +163,7 @@ def check_recall(value: Any) -> float:
         InvalidSetting: it is not a number above 0 and at most 1.
     """
     if not _is_number(value) or not 0 < value <= 1:
-        message = f"recall is above 0 and at most 1, got {value!r}."
+        message = f"recall must be above 0 and at most 1, got {value!r}."
         raise InvalidSetting(message)
     return float(value)
 

@@ -17,13 +17,13 @@ __all__ = ["TUNING", "SettingName", "Tuning", "TuningPoint", "enough", "ladder",
 #: The key under which `Collection.index` keeps the tuning of its index.
 TUNING = "tuning"
 
-#: Beyond this there is nothing left to measure.
+#: The curve ends at this recall.
 _ENOUGH = 0.999
 
 _EF_SEARCH = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300, 400, 600, 800, MAX_EF_SEARCH)
 
 
-#: What is varied: candidates of an HNSW scan, lists of an IVFFlat scan.
+#: The settings that a tuning varies: candidates of an HNSW scan, lists of an IVFFlat scan.
 SettingName = Literal["ef_search", "probes"]
 
 
@@ -81,9 +81,9 @@ class Tuning:
         if self.reached:
             return ""
         return (
-            f"A recall of {self.target:g} is out of reach: it is {self.best:.3f} at most, with "
+            f"A recall of {self.target:g} is out of reach: the highest is {self.best:.3f}, with "
             f"{self.name} = {self.chosen.setting}. Build the index with a larger m and ef_construction (HNSW) or fewer "
-            "lists (IVFFlat), or hold more of each number: halfvec in place of bit."
+            "lists (IVFFlat), or quantize less: halfvec instead of bit."
         )
 
     def point(self, recall: float) -> TuningPoint:
@@ -95,7 +95,7 @@ class Tuning:
         for point in self.points:
             if point.recall >= recall:
                 return point
-        message = f"The measured curve ends at a recall of {self.best:.3f}, below {recall:g}: exact=True finds all."
+        message = f"The measured curve ends at a recall of {self.best:.3f}, below {recall:g}. Pass exact=True instead."
         located = InvalidSetting(message).at("recall")
         raise located
 
@@ -141,7 +141,7 @@ def tuned(settings: SearchSettings | None, tuning: Tuning | None) -> SearchSetti
         return with_setting(given, tuning.name, tuning.chosen.setting)
     if tuning is None:
         wanted = f"recall={given.recall:g} needs a measured curve."
-        message = f"{wanted} IndexAdvisor.tune(), or `rowspace tune`, makes and keeps it."
+        message = f"{wanted} Run IndexAdvisor.tune() or `rowspace tune`, which measures and stores it."
         located = InvalidSetting(message).at("recall")
         raise located
     return with_setting(replace(given, recall=None), tuning.name, tuning.point(given.recall).setting)

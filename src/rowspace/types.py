@@ -83,7 +83,7 @@ class BitComparator(_Comparator):
 
 
 class _Sent(FunctionElement[Any]):
-    """A selected column: through its type's send function where the driver reads rows as text, else as it is."""
+    """A selected column: through its type's send function if the driver reads rows as text, otherwise unchanged."""
 
     inherit_cache = True
     type: VectorType[Any]
@@ -96,7 +96,7 @@ class _Sent(FunctionElement[Any]):
 @compiles(_Sent)
 def _compile_sent(element: _Sent, compiler: Any, **kw: Any) -> str:
     inner: str = compiler.process(element.clauses, **kw)
-    # With its values as text it is for people, or what a view or a table is made of, which would be one of bytes.
+    # A statement with literal values is printed, or defines a view or a table, whose column would become bytea.
     if kw.get("literal_binds") or not getattr(compiler.dialect, "rowspace_send", False):
         return inner
     if any(map(_is_ordered_by_vector, compiler.stack)):
@@ -107,8 +107,8 @@ def _compile_sent(element: _Sent, compiler: Any, **kw: Any) -> str:
 def _is_ordered_by_vector(level: dict[str, Any]) -> bool:
     """Return whether a SELECT or a UNION that is being compiled has a vector in its ORDER BY.
 
-    Its vectors are then selected as text: the ORDER BY of a DISTINCT must be a selected expression, and that of a label
-    or of a UNION refers to the selected expression, and bytes sort differently than vectors.
+    Its vectors are then selected as text. With DISTINCT, PostgreSQL orders only by selected expressions; a label and a
+    UNION refer to the selected expression too. Bytes sort differently than vectors.
     """
     statement = level["selectable"]
     return any(_may_be_vector(clause, statement) for clause in getattr(statement, "_order_by_clauses", ()))
@@ -130,7 +130,7 @@ class VectorType(UserDefinedType[T], Generic[T]):
     """Base of the four types. A `dimension` of None means any; such a column needs a cast to be indexed."""
 
     hashable = False
-    # psycopg and asyncpg send parameters without a type: the cast makes `SELECT :query` resolve.
+    # psycopg and asyncpg send parameters without a type, so `SELECT :query` needs the cast.
     render_bind_cast = True
 
     #: The name in PostgreSQL.
@@ -167,7 +167,7 @@ class VectorType(UserDefinedType[T], Generic[T]):
         raise NotImplementedError
 
     def decode(self, value: Any) -> T:
-        """Return the value of what a driver returned: bytes, text, or the object of somebody else's adapter."""
+        """Return the value of what a driver returned: bytes, text, or an object of the application's adapter."""
         raise NotImplementedError
 
     def compare_values(self, x: Any, y: Any) -> bool:
@@ -175,7 +175,7 @@ class VectorType(UserDefinedType[T], Generic[T]):
         if x is None or y is None:
             return x is y
         if x is y and isinstance(x, np.ndarray):
-            # Assigned again, as `article.embedding /= norm` does: what it held before is not known any more.
+            # The same array was assigned again, as by `article.embedding /= norm`: its previous numbers are unknown.
             return False
         try:
             return np.array_equal(cast("Any", self.coerce(x)), cast("Any", self.coerce(y)))
@@ -193,7 +193,7 @@ class VectorType(UserDefinedType[T], Generic[T]):
             if value is None:
                 return None
             coerced = self.coerce(value)
-            # Looked up at each call: an engine may be instrumented after its first statement.
+            # Looked up at each call, because an engine may be instrumented after its first statement.
             wrap = getattr(dialect, "rowspace_wrap", None)
             if wrap is None:
                 return self.to_text(coerced)
@@ -226,7 +226,7 @@ class Vector(VectorType[NDArray[np.float32]]):
     """
 
     name = "vector"
-    # Not in VectorType: SQLAlchemy looks in each class's own namespace, and compiles anew at each call without it.
+    # Not in VectorType: SQLAlchemy looks it up in the namespace of each class, and caches no statement without it.
     cache_ok: bool | None = True
     max_dimension = vectors.MAX_DIMENSION
     comparator_factory = VectorComparator
@@ -300,7 +300,7 @@ class Bit(VectorType[NDArray[np.bool_]]):
         """Return the function that turns a value into a parameter."""
         if dialect.driver != "asyncpg":
             return super().bind_processor(dialect)
-        # asyncpg has a codec of its own for bit strings, and takes nothing else.
+        # asyncpg has its own codec for bit strings and accepts no other type.
         from asyncpg import BitString
 
         def process(value: Any) -> Any:
@@ -346,10 +346,10 @@ class SparseVector(VectorType[SparseValue]):
 
 
 def _checked_dimension(dimension: Any, of: VectorType[Any]) -> int:
-    # Reflection hands the digits over as text.
+    # Reflection passes the digits as text.
     number = int(dimension) if isinstance(dimension, str) and dimension.isdecimal() else dimension
     if isinstance(number, bool) or not isinstance(number, Integral) or not 1 <= int(number) <= of.max_dimension:
-        message = f"{type(of).__name__} takes a dimension from 1 to {of.max_dimension}, got {dimension!r}."
+        message = f"The dimension of {type(of).__name__} must be from 1 to {of.max_dimension}, got {dimension!r}."
         raise ConfigurationError(message)
     return int(number)
 
@@ -359,20 +359,20 @@ def _decode(value: Any, dtype: type[Any]) -> NDArray[Any]:
         return vectors.from_binary(value, dtype)
     if isinstance(value, str):
         return vectors.from_text(_text_of_one(value), dtype)
-    # An adapter that the application registered (pgvector.psycopg.register_vector) was there first.
+    # From an adapter that the application registered, such as pgvector.psycopg.register_vector.
     return np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value, dtype)
 
 
 def _text_of_one(value: str) -> str:
-    """Return the text of a value, but refuse the brace or bracket at which the text of an array begins.
+    """Return the text of a value, but refuse a brace or a bracket, with which the text of an array begins.
 
-    psycopg and psycopg2 return arrays of these types as text, and SQLAlchemy takes each character for an element.
+    psycopg and psycopg2 return arrays of these types as text, and SQLAlchemy treats each character as an element.
     """
     if value in {"{", "["}:
         message = (
-            "Expected the text of one vector, got that of an array of vectors, which this driver does not take apart. "
-            "Select its elements as rows, as in select(func.unnest(column, type_=Vector(3))), select the rows in place "
-            "of array_agg, read many vectors with MatrixRepository.read(), or use asyncpg."
+            "Expected the text of one vector, got the text of an array of vectors, which this driver does not parse. "
+            "Select the elements as rows, as in select(func.unnest(column, type_=Vector(3))), select rows instead of "
+            "array_agg, read many vectors with MatrixRepository.read(), or use asyncpg."
         )
         raise ConfigurationError(message)
     return value
@@ -388,13 +388,13 @@ def _plain_bits(value: Any) -> Any:
     return value
 
 
-# Reflection looks types up by name in this table of SQLAlchemy's, as its own and pgvector's types do.
+# Reflection looks up types by name in this table of SQLAlchemy; pgvector adds its types in the same way.
 ischema_names["vector"] = Vector
 ischema_names["halfvec"] = HalfVector
 ischema_names["sparsevec"] = SparseVector
 
 
-#: Ours for pgvector's own column types, whose attribute with the dimension differs by release.
+#: The equivalents of pgvector's column types; the attribute with their dimension differs between releases.
 _TYPES: tuple[type[VectorType[Any]], ...] = (Vector, HalfVector, Bit, SparseVector)
 _PGVECTOR = {kind.name.upper(): kind for kind in _TYPES}
 
@@ -422,7 +422,7 @@ def on_postgresql(type_: TypeEngine[Any]) -> TypeEngine[Any]:
 def stored_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     """Return the type in the database: a variant, what a `TypeDecorator` decorates, or what a domain is over."""
     type_ = on_postgresql(type_)
-    # An Interval decorates for databases that have none.
+    # SQLAlchemy's Interval is a TypeDecorator only for databases without intervals.
     while isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
         type_ = on_postgresql(type_.load_dialect_impl(psycopg_dialect()))
     return stored_type(type_.data_type) if isinstance(type_, postgresql.DOMAIN) else type_
@@ -435,9 +435,9 @@ def is_jsonb(type_: TypeEngine[Any]) -> bool:
 
 @cache
 def psycopg_dialect() -> Any:
-    """Return the dialect by whose rules the types process their values.
+    """Return the dialect whose rules the types use to process their values.
 
-    There is only one, because it caches what it knows of each type: even a load of a few rows asks for every column.
+    There is only one, because it caches its knowledge of each type, and even a load of a few rows asks for each column.
     """
     return postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
 
@@ -448,6 +448,6 @@ def decorated(type_: TypeEngine[Any]) -> str:
         return ""
     inner = type(type_.impl_instance).__name__
     return (
-        f" {type(type_).__name__} is a TypeDecorator, which COPY and matrices know nothing of: make it a subclass of "
-        f"{inner} with cache_ok = True, whose coerce() takes what is stored and decode() what comes back."
+        f" COPY and matrices do not support {type(type_).__name__}, because it is a TypeDecorator. Make it a subclass "
+        f"of {inner} with cache_ok = True, whose coerce() converts to what is stored and decode() converts back."
     )

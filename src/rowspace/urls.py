@@ -1,4 +1,4 @@
-"""Database URLs as text: read without ever being repeated, as they may hold a password, and shown without it."""
+"""Database URLs as text. Errors never repeat a URL, because it may contain a password; printed URLs omit it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rowspace.errors import ConfigurationError
 
 __all__ = ["read_url", "shown"]
 
-#: What SQLAlchemy takes for the driver, the user and the password.
+#: The part of a URL that SQLAlchemy reads as the driver, the user and the password.
 _CREDENTIALS = re.compile(r"[\w+]+://(?:[^:/]*(?::[^@]*)?@)?")
 
 
@@ -19,7 +19,7 @@ def read_url(given: str | URL) -> URL:
     """Return a URL.
 
     Raises:
-        ConfigurationError: it is none. The message does not repeat it.
+        ConfigurationError: it is not a URL. The message does not repeat it.
     """
     try:
         url = make_url(given)
@@ -28,10 +28,10 @@ def read_url(given: str | URL) -> URL:
     if url is None or _misread(given, url):
         message = (
             "The database URL cannot be read; expected postgresql://user:password@host:port/database, with "
-            "@ : / ? # and % in the user and the password written as %40 %3A %2F %3F %23 %25. Several hosts are "
-            "postgresql://user:password@/database?host=a:5432&host=b:5432."
+            "@ : / ? # and % in the user and the password written as %40 %3A %2F %3F %23 %25. To name several hosts, "
+            "use postgresql://user:password@/database?host=a:5432&host=b:5432."
         )
-        # Without the cause: some versions of SQLAlchemy print the text, password and all.
+        # Without the cause: some versions of SQLAlchemy print the text with the password.
         raise ConfigurationError(message)
     return url
 

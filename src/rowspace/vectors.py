@@ -63,7 +63,7 @@ def as_vector(value: Any, *, dimension: int | None = None) -> Float32:
         InvalidVector: not one-dimensional, empty, not numeric, or with a NaN or an infinity.
         DimensionMismatch: not of the required dimension.
     """
-    # What most searches have needs no look at what else it may be.
+    # Fast path: most searches pass such an array.
     plain = type(value) is np.ndarray and value.dtype == np.float32 and value.shape == (dimension,)
     array = value if plain else _one_dimensional(_numeric(value), dimension)
     return _finite(array, np.float32)
@@ -115,7 +115,7 @@ def sound_rows(value: Any) -> tuple[Float32, list[int]]:
 
 
 def fault_of(value: Any, *, dimension: int | None = None) -> InvalidVector | None:
-    """Return why a value is not a vector, in the words of `as_vector`; None if it is one."""
+    """Return the message of `as_vector` for a value that is not a vector; None if it is one."""
     try:
         as_vector(value, dimension=dimension)
     except InvalidVector as error:
@@ -140,7 +140,7 @@ def as_bits(value: Any, *, dimension: int | None = None) -> Bits:
     array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
     array = _one_dimensional(array, dimension)
     if array.dtype.kind not in "biuf" or not bool(np.isin(array, (0, 1)).all()):
-        message = f"A bit vector holds only 0 and 1, got {_brief(value)}."
+        message = f"A bit vector can contain only 0 and 1, got {_brief(value)}."
         raise InvalidVector(message)
     return array.astype(np.bool_)
 
@@ -151,7 +151,7 @@ def as_sparse(value: Any, *, dimension: int | None = None) -> SparseValue:
     Args:
         value: a sparse vector, a dense 1-d array-like, a SciPy sparse array, a dict from 0-based indices to numbers, or
             pgvector's text form.
-        dimension: the required n; a dict has none of its own.
+        dimension: the required n; needed for a dict.
 
     Raises:
         InvalidVector: none of these, or with a number that is not a finite float32.
@@ -162,11 +162,13 @@ def as_sparse(value: Any, *, dimension: int | None = None) -> SparseValue:
     with np.errstate(over="ignore"):
         numbers = np.asarray(sparse.values(), np.float64).astype(np.float32)
     if not np.isfinite(numbers).all():
-        message = f"A sparse vector holds finite numbers in the range of float32, got {sparse.values()!r:.60}."
+        message = (
+            f"A sparse vector can contain only finite numbers in the range of float32, got {sparse.values()!r:.60}."
+        )
         raise InvalidVector(message)
     if numbers.all():
         return sparse
-    # Too small for float32, where they are the zeros that pgvector takes none of.
+    # Numbers too small for float32 become zeros, which pgvector does not accept.
     return SparseValue(dict(zip(sparse.indices(), numbers.tolist(), strict=True)), sparse.dimensions())
 
 
@@ -185,7 +187,7 @@ def matrix_to_binary(matrix: Float32, *, lead: int = 0) -> NDArray[np.uint8]:
     start = lead + 4
     out = np.empty((rows, start + 4 * dimension), np.uint8)
     out[:, lead:start] = np.frombuffer(dimension.to_bytes(2, "big") + b"\0\0", np.uint8)
-    # Into its place in one pass, the order of the bytes turned on the way; whole numbers are faster than floats.
+    # One pass copies the numbers and reverses their bytes; NumPy does this faster for integers than for floats.
     np.ndarray(matrix.shape, ">u4", out, start, (out.shape[1], 4))[:] = matrix.view(np.uint32)
     return out
 
@@ -232,7 +234,7 @@ def _numeric(value: Any) -> NDArray[Any]:
         message = f"Expected a vector of numbers, got {_brief(value)}."
         raise InvalidVector(message)
     _refuse_masked(value)
-    # pgvector's Vector and HalfVector, a pandas Series and a torch tensor on the CPU all know the way to NumPy.
+    # pgvector's Vector and HalfVector, a pandas Series and a torch tensor on the CPU all convert to NumPy.
     convert = getattr(value, "to_numpy", None)
     try:
         array = np.asarray(convert() if convert else value)
@@ -248,9 +250,11 @@ def _numeric(value: Any) -> NDArray[Any]:
 
 
 def _refuse_masked(value: Any) -> None:
-    # As a plain array it would hold whatever lies under the mask.
+    # As a plain array, it would contain the values under the mask.
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        message = f"A vector has a number at every index, got {_brief(value)}: fill the masked ones, or leave it out."
+        message = (
+            f"A vector needs a number at every index, got {_brief(value)}. Fill the masked numbers, or omit the row."
+        )
         raise InvalidVector(message)
 
 
@@ -291,7 +295,7 @@ def _finite(array: NDArray[Any], dtype: type[Any]) -> NDArray[Any]:
     else:
         with np.errstate(over="ignore"):
             out = np.ascontiguousarray(array, dtype)
-    # In half the time of `all`, which is a function in Python.
+    # Twice as fast as `all`, which is written in Python.
     if _suspect(out) and np.count_nonzero(np.isfinite(out)) < out.size:
         raise InvalidVector(_not_finite(array, out))
     return out
@@ -300,8 +304,8 @@ def _finite(array: NDArray[Any], dtype: type[Any]) -> NDArray[Any]:
 def _suspect(array: NDArray[Any]) -> bool:
     if array.ndim == 1 or array.dtype == np.float16:
         return True
-    # The dot product with itself is finite only if every number is: one pass over a matrix, no temporary array. It may
-    # also overflow on large numbers, so what it suspects is looked at again.
+    # The dot product of a row with itself is finite only if every number is: one pass over the matrix without a
+    # temporary array. It can also overflow for large numbers, so suspicious rows are checked again.
     flat = array.reshape(-1)
     with np.errstate(all="ignore"):
         return not np.isfinite(np.dot(flat, flat))
@@ -313,15 +317,15 @@ def _not_finite(array: NDArray[Any], out: NDArray[Any]) -> str:
     given = array[at]
     if np.isfinite(given):
         limit = float(np.finfo(out.dtype).max)
-        return f"The number {given} at {where} is beyond the range of {out.dtype} (+-{limit:g})."
+        return f"The number {given} at {where} is outside the range of {out.dtype} (+-{limit:g})."
     name = "NaN" if np.isnan(given) else "infinity"
-    return f"A vector cannot hold {name}, which is at {where}."
+    return f"A vector cannot contain {name}, which is at {where}."
 
 
 def _digits(text: str) -> list[int]:
     if set(text) <= {"0", "1"}:
         return [int(digit) for digit in text]
-    message = f"A bit vector holds only 0 and 1, got {_brief(text)}."
+    message = f"A bit vector can contain only 0 and 1, got {_brief(text)}."
     raise InvalidVector(message)
 
 
@@ -332,16 +336,16 @@ def _sparse(value: Any, dimension: int | None) -> SparseValue:
         return _sparse_of_text(value)
     if isinstance(value, dict):
         if dimension is None:
-            message = "A dict of index to number says no dimension: use a SparseVector(n) column."
+            message = "A dict from indices to numbers has no dimension. Use a SparseVector(n) column."
             raise InvalidVector(message)
         wrong = [index for index in value if not isinstance(index, int | np.integer) or not 0 <= index < dimension]
         if wrong:
-            message = f"Index {wrong[0]!r} is outside of 0 to {dimension - 1}."
+            message = f"Index {wrong[0]!r} is outside the range 0 to {dimension - 1}."
             raise InvalidVector(message)
         try:
             return SparseValue(value, dimension)
         except (TypeError, ValueError):
-            message = f"A sparse vector holds finite numbers in the range of float32, got {value!r:.60}."
+            message = f"A sparse vector can contain only finite numbers in the range of float32, got {value!r:.60}."
             raise InvalidVector(message) from None
     if hasattr(value, "tocoo"):
         return SparseValue(value)
@@ -351,7 +355,7 @@ def _sparse(value: Any, dimension: int | None) -> SparseValue:
 def _sparse_of_text(text: str) -> SparseValue:
     try:
         entries, size = text.removeprefix("{").split("}/")
-        # Counted from 1 there.
+        # pgvector's text form counts from 1.
         pairs = [entry.split(":") for entry in entries.split(",") if entries]
         numbers, dimension = {int(index) - 1: float(number) for index, number in pairs}, int(size)
         if len(numbers) == len(pairs) and all(0 <= index < dimension for index in numbers):

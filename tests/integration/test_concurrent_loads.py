@@ -84,6 +84,6 @@ def test_a_collection_that_is_dropped_at_the_end_of_its_first_load(service, monk
         return True
 
     monkeypatch.setattr(Loader, "_wants_indexes", drop)
-    with pytest.raises(CollectionNotFound, match="'fleeting' was dropped since it was looked up"):
+    with pytest.raises(CollectionNotFound, match="'fleeting' was dropped after it was looked up"):
         service.add("fleeting", ["a"], commit_batches=True)
     assert caplog.messages == []

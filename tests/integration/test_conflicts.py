@@ -82,6 +82,6 @@ def test_a_commit_that_fails_of_a_sessionmaker(url):
                 with database.begin() as other:
                     other.execute(END, {"pid": session.scalar(PID)})
 
-        with pytest.raises(StoreUnavailable, match="Check that the server runs"):
+        with pytest.raises(StoreUnavailable, match="Check that the server is running"):
             DocumentService(sessions).create_collection("new", 2)
         assert DocumentService(database).collections() == []

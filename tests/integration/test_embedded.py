@@ -339,7 +339,7 @@ def test_a_server_that_has_ended_is_unavailable(directory):
     os.kill(int((directory / "postmaster.pid").read_text().splitlines()[0]), signal.SIGQUIT)
     while (directory / "postmaster.pid").exists():
         time.sleep(0.01)
-    with pytest.raises(StoreUnavailable, match="Check that the server runs"):
+    with pytest.raises(StoreUnavailable, match="Check that the server is running"):
         _ = server.url
     server.stop()
 

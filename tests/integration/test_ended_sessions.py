@@ -63,4 +63,4 @@ async def test_two_tasks_that_begin_in_one_session_at_once(database):
     first, second = both
     assert first.vectors.shape == (0, 2)
     assert isinstance(second, ConfigurationError)
-    assert "Another thread or task uses the session too" in str(second)
+    assert "Another thread or task is using this session" in str(second)

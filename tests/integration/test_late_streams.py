@@ -56,7 +56,7 @@ def test_a_late_stream(database, read_on):
     with database.begin() as other:
         other.execute(text("CREATE TEMPORARY TABLE mine (id int)"))
         if read_on:
-            with pytest.raises(ConfigurationError, match="The transaction has ended"):
+            with pytest.raises(ConfigurationError, match="The transaction of the stream has ended"):
                 # What was fetched is there.
                 assert [next(hits).entity.id for _ in range(24)] == []
         hits.close()
@@ -71,7 +71,7 @@ async def test_a_late_async_stream(async_database, read_on):
     async with async_database.begin() as other:
         await other.execute(text("CREATE TEMPORARY TABLE mine (id int)"))
         if read_on:
-            with pytest.raises(ConfigurationError, match="The transaction has ended"):
+            with pytest.raises(ConfigurationError, match="The transaction of the stream has ended"):
                 # What was fetched is there.
                 assert [(await anext(hits)).entity.id for _ in range(24)] == []
         await hits.aclose()

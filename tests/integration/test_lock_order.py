@@ -82,7 +82,7 @@ def test_a_rename_of_what_is_being_dropped_finds_nothing(database, pool, wait_fo
         CollectionRepository(session).drop("news")
         renaming = pool.submit(DocumentService(database).rename_collection, "news", "old")
         wait_for_lock(database.engine, renaming)
-    with pytest.raises(CollectionNotFound, match="'news' was dropped since it was looked up"):
+    with pytest.raises(CollectionNotFound, match="'news' was dropped after it was looked up"):
         renaming.result()
 
 
@@ -102,7 +102,7 @@ def test_no_builder_begins_during_a_first_load(database):
         repository = documents(session)
         assert repository.begin_first_load()
         builder = IndexBuilder(database.engine, repository.collection)
-        with pytest.raises(ConfigurationError, match="or will at the end of its load"):
+        with pytest.raises(ConfigurationError, match="will do so at the end of its load"):
             builder.create()
         repository.upsert([ROW])
         repository.create_indexes()
@@ -138,7 +138,7 @@ def test_a_collection_that_was_dropped_cannot_be_kept(database):
         found = CollectionRepository(session).get("news")
         session.commit()
         DocumentService(database).drop_collection("news")
-        with pytest.raises(CollectionNotFound, match="'news' was dropped since it was looked up"):
+        with pytest.raises(CollectionNotFound, match="'news' was dropped after it was looked up"):
             CollectionRepository(session).lock(found, ["embedder"])
 
 
@@ -234,7 +234,7 @@ def test_a_reembedding_of_a_collection_that_was_dropped_says_so(database, servic
         repository = ReembedRepository(session, CollectionRepository(session).get("news"))
         session.commit()
         service.drop_collection("news")
-        with pytest.raises(CollectionNotFound, match="'news' was dropped since it was looked up"):
+        with pytest.raises(CollectionNotFound, match="'news' was dropped after it was looked up"):
             repository.go_on("new", 3)
 
 

@@ -55,5 +55,7 @@ def test_for_bits():
 
 
 def test_an_unknown_distance_is_told_the_known_ones():
-    with pytest.raises(ConfigurationError, match=r"^A distance is one of l2, cosine, .*, jaccard, got 'euclidean'\.$"):
+    with pytest.raises(
+        ConfigurationError, match=r"^The distance must be one of l2, cosine, .*, jaccard, got 'euclidean'\.$"
+    ):
         Distance("euclidean")

@@ -126,7 +126,7 @@ def test_codecs_that_take_no_text_are_told_from_other_arguments():
 def test_a_connection_that_is_busy_is_not_gone(message):
     mapped = map_error(wrapped(message, None, OperationalError))
     assert type(mapped) is errors.ConfigurationError
-    assert "which needs a session of its own" in str(mapped)
+    assert "give each thread or task its own session" in str(mapped)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_connection_that_is_busy_is_not_gone(message):
 def test_a_session_that_several_use_at_once(error):
     mapped = map_error(error)
     assert type(mapped) is errors.ConfigurationError
-    assert str(mapped).endswith(". Another thread or task uses the session too: each needs one of its own.")
+    assert str(mapped).endswith(". Another thread or task is using this session. Give each its own session.")
 
 
 def test_a_savepoint_of_the_callers_that_is_not_there_is_the_callers():
@@ -168,24 +168,24 @@ def test_too_many_values_are_no_matter_of_the_connection(message):
         (
             "no writing",
             "25006",
-            "no writing. The server is a standby, or the transaction may only read: connect to the primary.",
+            "no writing. The server is a standby, or the transaction is read-only. Connect to the primary to write.",
         ),
         (
             'invalid connection option "x"',
             None,
-            'invalid connection option "x". The URL or `connect_args` has it: take it out.',
+            'invalid connection option "x". Remove this option from the URL or from `connect_args`.',
         ),
         (
             "connect() got an unexpected keyword argument 'sslmode'",
             None,
             (
-                "connect() got an unexpected keyword argument 'sslmode'. asyncpg knows no such option, which the URL "
-                "or `connect_args` has: take it out. Its word for sslmode is ssl, for connect_timeout timeout; "
-                "application_name, and each that options sets, such as search_path, is one of "
+                "connect() got an unexpected keyword argument 'sslmode'. asyncpg does not know this option; remove it "
+                "from the URL or from `connect_args`. For sslmode, asyncpg has ssl, and for connect_timeout, timeout. "
+                "Set application_name, and settings such as search_path, by "
                 "connect_args={'server_settings': {...}}."
             ),
         ),
-        ("Why?", "42501", "Why? Grant the right to this role, or connect with one that has it."),
+        ("Why?", "42501", "Why? Grant the privilege to this role, or connect as a role that has it."),
         ("  ", "42P01", f"DriverError. {errors._FIX[errors.SchemaNotReady]}"),
     ],
 )
@@ -206,7 +206,7 @@ def test_a_pooler_between_transactions_is_named_with_what_it_needs(sqlstate, sai
     message = str(error)
     assert type(error) is errors.ConfigurationError
     assert "PgBouncer" in message
-    assert '{"prepare_threshold": None} for psycopg' in message
+    assert '{"prepare_threshold": None} on psycopg' in message
     assert "?prepare_threshold=none" in message
     assert '"statement_cache_size": 0' in message
 
@@ -230,7 +230,9 @@ def test_a_server_without_a_slot_says_the_same_while_libpq_connects(said):
     refused = DriverError(f'connection failed: connection to server at "::1", port 5432 failed: FATAL:  {said}')
     error = map_error(refused)
     assert type(error) is StoreUnavailable
-    assert str(error).endswith("a smaller pool_size and max_overflow, or the server more max_connections.")
+    assert str(error).endswith(
+        "Reduce pool_size and max_overflow of the clients' pools, or raise max_connections of the server."
+    )
 
 
 @pytest.mark.parametrize(
@@ -262,9 +264,9 @@ def test_a_root_certificate_that_is_missing_is_named_as_each_driver_has_it(said)
             "The server's certificate has expired",
         ),
         ('server certificate for "a" (and 1 other name) does not match host name "b"', "is for another host"),
-        ("server does not support SSL, but SSL was required", "Switch ssl on in the server"),
-        ('PostgreSQL server at "h:5432" rejected SSL upgrade', "Switch ssl on in the server"),
-        ('connection to server at "h", port 5432 failed: session is not read-only', "take target_session_attrs out"),
+        ("server does not support SSL, but SSL was required", "Enable ssl on the server"),
+        ('PostgreSQL server at "h:5432" rejected SSL upgrade', "Enable ssl on the server"),
+        ('connection to server at "h", port 5432 failed: session is not read-only', "remove target_session_attrs"),
         ('definition of service "x" not found', "Check the service in the URL"),
     ],
 )
@@ -327,8 +329,10 @@ def test_an_operator_that_no_migration_makes_stays_as_it_is():
 def test_a_pgvector_that_does_not_know_a_setting_is_said_to_be_old():
     unknown = map_error(wrapped('invalid configuration parameter name "hnsw.iterative_scan"', "42602"))
     assert type(unknown) is errors.SchemaNotReady
-    assert str(unknown).startswith('invalid configuration parameter name "hnsw.iterative_scan". It is one of pgvector')
-    assert "Install pgvector 0.8 or newer there, then ALTER EXTENSION vector UPDATE;" in str(unknown)
+    assert str(unknown).startswith(
+        'invalid configuration parameter name "hnsw.iterative_scan". The setting needs pgvector'
+    )
+    assert "Install pgvector 0.8 or newer there, then run ALTER EXTENSION vector UPDATE;" in str(unknown)
     assert map_error(wrapped('invalid configuration parameter name "plpgsql.mine"', "42602")) is None
 
 
@@ -342,17 +346,17 @@ def test_an_object_that_no_migration_makes_stays_as_it_is():
         assert type(map_error(wrapped(missing, "42704"))) is errors.SchemaNotReady
     unnamed = map_error(wrapped('data type vector has no default operator class for access method "hnsw"', "42704"))
     assert type(unnamed) is errors.ConfigurationError
-    assert 'Name one, as HNSW("cosine")' in str(unnamed)
+    assert 'Name one by HNSW("cosine")' in str(unnamed)
 
 
 def test_a_text_too_long_for_its_index_is_told_from_other_limits():
     text = wrapped("string is too long for tsvector (3979800 bytes, max 1048575 bytes)", "54000")
     assert type(map_error(text)) is errors.InvalidText
-    assert str(map_error(text)).endswith("cut it into parts.")
+    assert str(map_error(text)).endswith("Split it into parts.")
     assert map_error(wrapped("column cannot have more than 2000 dimensions for hnsw index", "54000")) is None
     entry = map_error(wrapped('index row size 6024 exceeds btree version 4 maximum 2704 for index "a"', "54000"))
     assert type(entry) is errors.InvalidRow
-    assert str(entry).endswith("is stored as text.")
+    assert str(entry).endswith("pass a number of 5,000 or more digits as text.")
 
 
 def test_what_was_noted_of_an_error_is_kept():
@@ -437,7 +441,7 @@ def from_module(name, error):
 def test_a_lost_connection_is_unavailable(error):
     assert type(map_error(error)) is StoreUnavailable
     assert str(map_error(error)).endswith(
-        "Check that the server runs, and the host, port, user and password in the URL."
+        "Check that the server is running, and the host, port, user and password in the URL."
     )
 
 
@@ -445,7 +449,7 @@ def test_a_connection_that_somebody_ended_says_nothing_of_passwords():
     mapped = map_error(wrapped("terminating connection due to administrator command", "57P01"))
     assert str(mapped) == (
         "terminating connection due to administrator command. "
-        "Check that the server runs, and run it again: the connection was there, and was ended."
+        "The server ended an open connection. Check that the server is running, and run this again."
     )
 
 
@@ -497,7 +501,7 @@ def test_a_parallel_build_without_room_in_shared_memory_says_how_it_gets_some():
     assert "shm_size" in str(shared)
     assert "--workers 0" in str(shared)
     disk = str(map_error(wrapped(f'could not extend file "base/16385/16453": {full}', "53100")))
-    assert disk.endswith("Make room on the server's disk, and run it again.")
+    assert disk.endswith("Free space on the server's disk, and run this again.")
 
 
 def test_a_server_that_has_no_room_for_a_session_says_where_to_make_some():
@@ -505,4 +509,4 @@ def test_a_server_that_has_no_room_for_a_session_says_where_to_make_some():
     said = 'connection to server on socket "/s" failed: FATAL:  could not write init file: No space left on device'
     found = map_error(DriverError(f"connection failed: {said}"))
     assert isinstance(found, errors.StoreUnavailable)
-    assert str(found).endswith("No space left on device. Make room on the server's disk, and run it again.")
+    assert str(found).endswith("No space left on device. Free space on the server's disk, and run this again.")

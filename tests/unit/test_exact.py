@@ -79,7 +79,11 @@ def test_memory_does_not_grow_with_rows_times_queries():
         ({"queries": [1, 2], "k": 0}, ConfigurationError, "at least 1, got 0"),
         ({"queries": [1, 2], "k": 1.5}, ConfigurationError, "at least 1, got 1.5"),
         ({"queries": [1, 2], "k": "2"}, ConfigurationError, "at least 1, got '2'"),
-        ({"queries": [1, 2], "distance": "hamming"}, ConfigurationError, "by cosine, l2, inner_product, l1, got 'ham"),
+        (
+            {"queries": [1, 2], "distance": "hamming"},
+            ConfigurationError,
+            "one of cosine, l2, inner_product, l1, got 'ham",
+        ),
         ({"queries": [1, 2], "distance": "nearness"}, ConfigurationError, "one of l2, cosine"),
     ],
 )

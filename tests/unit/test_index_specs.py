@@ -57,11 +57,11 @@ def test_an_index_on_a_model(type_, spec, expected):
 @pytest.mark.parametrize(
     ("type_", "spec", "words"),
     [
-        (Vector(4001), HNSW(), 'at most 4000 dimensions of halfvec, got 4001. The ways out: quantize="bit"'),
+        (Vector(4001), HNSW(), 'at most 4000 dimensions of halfvec, got 4001. Alternatives: quantize="bit"'),
         (Vector(4001), HNSW(quantize="halfvec"), "at most 4000 dimensions of halfvec"),
         (HalfVector(4001), HNSW(), 'quantize="bit"'),
-        (HalfVector(8), HNSW(quantize="halfvec"), "quantize is bit for halfvec"),
-        (Bit(8), HNSW("hamming", quantize="bit"), "quantize is None for bit"),
+        (HalfVector(8), HNSW(quantize="halfvec"), "quantize must be bit for halfvec"),
+        (Bit(8), HNSW("hamming", quantize="bit"), "quantize must be None for bit"),
         (Vector(8), IVFFlat("l1"), "use HNSW"),
         (SparseVector(8), IVFFlat(), "use HNSW"),
         (Vector(8), HNSW("hamming"), "hamming distance has no operator class for 'vector'"),
@@ -80,7 +80,7 @@ def test_halfvec_above_2000_dimensions_is_chosen_and_said(caplog):
         spec = HNSW().fit("vector", 2_001)
     assert spec == HNSW(quantize="halfvec")
     assert caplog.messages == [
-        "2001 dimensions are more than the 2000 of vector that hnsw indexes: the index is built on halfvec."
+        "2001 dimensions exceed the 2000 that hnsw can index as vector: the index is built on halfvec."
     ]
     assert HNSW().fit("vector", 2_000) == HNSW()
 
@@ -93,7 +93,7 @@ def test_a_collection_gets_the_specification_that_will_be_built():
 
 
 def test_a_model_wants_a_condition_and_not_a_metadata_filter():
-    with pytest.raises(ConfigurationError, match="condition on its columns"):
+    with pytest.raises(ConfigurationError, match="Expected a condition on columns as where"):
         HNSW(where={"lang": "en"}).index("embedding")
 
 
@@ -105,7 +105,7 @@ def test_quantize_is_one_of_two(value):
 
 @pytest.mark.parametrize("value", [5, True, b"id > 3", ["id > 3"], " "])
 def test_where_is_a_condition_or_a_filter(value):
-    with pytest.raises(ConfigurationError, match="where is a condition, its SQL"):
+    with pytest.raises(ConfigurationError, match="where must be a condition, its SQL"):
         IVFFlat(where=value)
 
 

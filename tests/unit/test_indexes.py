@@ -68,14 +68,14 @@ def test_a_condition_as_sql_stays_as_it_is(where):
 @pytest.mark.parametrize(
     ("type_", "spec", "message"),
     [
-        (Vector(4001), HNSW(), "hnsw indexes at most 4000 dimensions of halfvec, got 4001. The ways out"),
+        (Vector(4001), HNSW(), "hnsw indexes at most 4000 dimensions of halfvec, got 4001. Alternatives"),
         (HalfVector(4001), IVFFlat(), "ivfflat indexes at most 4000 dimensions of halfvec, got 4001"),
         (Bit(64001), HNSW(Distance.JACCARD), "at most 64000 dimensions of bit"),
         (Vector(1), IVFFlat(), "ivfflat does not index cosine distance of one dimension: use HNSW"),
         (HalfVector(1), IVFFlat("inner_product"), "ivfflat does not index inner_product distance of one dimension"),
-        (Vector(), HNSW(), "without a dimension is indexed through a cast"),
+        (Vector(), HNSW(), "without a dimension cannot be indexed"),
         (Integer(), HNSW(), "needs a vector column, got Integer"),
-        (Listed(3), HNSW(), "needs a vector column, got Listed.*: make it a subclass of Vector with cache_ok = True"),
+        (Listed(3), HNSW(), "needs a vector column, got Listed.* Make it a subclass of Vector with cache_ok = True"),
         (Vector(3), HNSW(Distance.HAMMING), "hamming distance has no operator class for 'vector'"),
     ],
 )
@@ -87,14 +87,14 @@ def test_what_cannot_be_indexed_is_refused_when_the_table_is_built(type_, spec, 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: HNSW(m=1), "m is from 2 to 100, got 1."),
-        (lambda: HNSW(m=101), "m is from 2 to 100, got 101."),
-        (lambda: HNSW(m=40), "ef_construction is from 80 to 1000, got 64."),
-        (lambda: HNSW(m=2, ef_construction=3), "ef_construction is from 4 to 1000, got 3."),
-        (lambda: HNSW(m=True), "m is from 2 to 100, got True."),
-        (lambda: HNSW(m="16"), "m is from 2 to 100, got '16'."),
-        (lambda: IVFFlat(lists=0), "lists is from 1 to 32768, got 0."),
-        (lambda: IVFFlat(lists=32769), "lists is from 1 to 32768, got 32769."),
+        (lambda: HNSW(m=1), "m must be from 2 to 100, got 1."),
+        (lambda: HNSW(m=101), "m must be from 2 to 100, got 101."),
+        (lambda: HNSW(m=40), "ef_construction must be from 80 to 1000, got 64."),
+        (lambda: HNSW(m=2, ef_construction=3), "ef_construction must be from 4 to 1000, got 3."),
+        (lambda: HNSW(m=True), "m must be from 2 to 100, got True."),
+        (lambda: HNSW(m="16"), "m must be from 2 to 100, got '16'."),
+        (lambda: IVFFlat(lists=0), "lists must be from 1 to 32768, got 0."),
+        (lambda: IVFFlat(lists=32769), "lists must be from 1 to 32768, got 32769."),
     ],
 )
 def test_parameters_out_of_range(make, message):

@@ -11,7 +11,7 @@ RNG = np.random.default_rng(3)
 
 @pytest.mark.parametrize("components", [0, 4, 1.5, "x", True, None])
 def test_components_that_cannot_be(components):
-    with pytest.raises(ConfigurationError, match="components is a whole number from 1 to 3, got"):
+    with pytest.raises(ConfigurationError, match="components must be a whole number from 1 to 3, got"):
         principal_axes([np.eye(3)], components)
 
 

@@ -23,20 +23,20 @@ def test_ranges(name, low, high):
         (statement,) = SearchSettings(**{name: value}).statements()
         assert statement.endswith(f".{name} = {value}")
     for value in (low - 1, high + 1):
-        with pytest.raises(InvalidSetting, match=f"^{name} is a whole number from {low} to {high}, got {value}.$"):
+        with pytest.raises(InvalidSetting, match=f"^{name} must be a whole number from {low} to {high}, got {value}.$"):
             SearchSettings(**{name: value})
 
 
 @pytest.mark.parametrize("value", [True, 40.0, "40", "40; DROP TABLE documents", b"1", [40]])
 @pytest.mark.parametrize("name", RANGES)
 def test_only_whole_numbers(name, value):
-    with pytest.raises(InvalidSetting, match="is a whole number"):
+    with pytest.raises(InvalidSetting, match="must be a whole number"):
         SearchSettings(**{name: value})
 
 
 @pytest.mark.parametrize("value", ["on", "off; SELECT 1", "OFF", True, 1])
 def test_only_the_words_of_iterative_scan(value):
-    with pytest.raises(InvalidSetting, match="iterative_scan is one of off, strict_order, relaxed_order"):
+    with pytest.raises(InvalidSetting, match="iterative_scan must be one of off, strict_order, relaxed_order"):
         SearchSettings(iterative_scan=value)
 
 

@@ -26,7 +26,7 @@ def test_a_target_out_of_reach_is_said_and_the_best_is_chosen():
     tuning = Tuning("probes", 0.99, 10, 100, CURVE.points)
     assert not tuning.reached
     assert tuning.settings() == SearchSettings(probes=80)
-    assert tuning.advice.startswith("A recall of 0.99 is out of reach: it is 0.985 at most, with probes = 80.")
+    assert tuning.advice.startswith("A recall of 0.99 is out of reach: the highest is 0.985, with probes = 80.")
     with pytest.raises(InvalidSetting, match=r"ends at a recall of 0\.985, below 0\.99"):
         tuning.settings(0.99)
 
@@ -64,7 +64,7 @@ def test_recall_is_a_share(options):
 
 
 def test_recall_is_in_place_of_the_setting():
-    with pytest.raises(InvalidSetting, match="give one of them"):
+    with pytest.raises(InvalidSetting, match="Pass only one of them"):
         SearchSettings(recall=0.9, ef_search=40)
 
 

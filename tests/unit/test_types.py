@@ -79,7 +79,7 @@ def test_a_dimension_is_a_number_in_range(dimension):
     if dimension is None:
         assert Vector(dimension).dimension is None
         return
-    with pytest.raises(ConfigurationError, match=r"^Vector takes a dimension from 1 to 16000, got "):
+    with pytest.raises(ConfigurationError, match=r"^The dimension of Vector must be from 1 to 16000, got "):
         Vector(dimension)
 
 
@@ -196,13 +196,13 @@ def test_values_of_others_are_taken(type_, value, text):
 @pytest.mark.parametrize(
     ("type_", "value", "message"),
     [
-        (SparseVector(), {0: 1.0}, "says no dimension: use a SparseVector"),
-        (SparseVector(3), {3: 1.0}, "Index 3 is outside of 0 to 2"),
-        (SparseVector(3), {-1: 1.0}, "Index -1 is outside of 0 to 2"),
-        (SparseVector(3), {"1": 1.0}, "Index '1' is outside of 0 to 2"),
-        (SparseVector(3), {1: float("inf")}, "holds finite numbers"),
+        (SparseVector(), {0: 1.0}, "has no dimension. Use a SparseVector"),
+        (SparseVector(3), {3: 1.0}, "Index 3 is outside the range 0 to 2"),
+        (SparseVector(3), {-1: 1.0}, "Index -1 is outside the range 0 to 2"),
+        (SparseVector(3), {"1": 1.0}, "Index '1' is outside the range 0 to 2"),
+        (SparseVector(3), {1: float("inf")}, "can contain only finite numbers"),
         (SparseVector(3), {1: 1e39}, r"in the range of float32, got \[1e\+39\]"),
-        (SparseVector(3), {1: "x"}, "holds finite numbers"),
+        (SparseVector(3), {1: "x"}, "can contain only finite numbers"),
         (SparseVector(3), PgSparse([1, 2]), "Expected 3 dimensions, got 2"),
     ],
 )
@@ -371,7 +371,7 @@ def test_a_negative_distance_and_its_order_keep_their_operands_together():
 def test_the_text_of_an_array_is_not_taken_for_vectors(type_, text):
     dialect = psycopg2.dialect()
     read = ARRAY(type_).dialect_impl(dialect).result_processor(dialect, None)
-    with pytest.raises(ConfigurationError, match=r"got that of an array of vectors.*MatrixRepository\.read\(\)"):
+    with pytest.raises(ConfigurationError, match=r"got the text of an array of vectors.*MatrixRepository\.read\(\)"):
         read(text)
 
 

@@ -77,15 +77,15 @@ REFUSED = {
     "dates": (np.array(["2024-01-01"], "M8[D]"), "of dtype datetime64[D]"),
     "none": ([1, None], "with None in it"),
     "string among": (np.array([1, "2"], object), "with '2' in it"),
-    "masked": (np.ma.array([1.0, 2.0], mask=[0, 1]), "A vector has a number at every index, got MaskedArray"),
+    "masked": (np.ma.array([1.0, 2.0], mask=[0, 1]), "A vector needs a number at every index, got MaskedArray"),
     "ragged": ([[1], [1, 2]], "inhomogeneous"),
     "generator": ((x for x in [1]), "got generator"),
     "object": ([object()], "got list [<object"),
     "too long an integer": ([10**400], "int too large to convert to float"),
-    "nan": ([1, float("nan")], "A vector cannot hold NaN, which is at index 1."),
-    "decimal nan": ([1, Decimal("NaN")], "A vector cannot hold NaN, which is at index 1."),
-    "infinity": ([float("-inf"), 1], "A vector cannot hold infinity, which is at index 0."),
-    "overflow": ([1, 2, -1e39], "The number -1e+39 at index 2 is beyond the range of float32 (+-3.40282e+38)."),
+    "nan": ([1, float("nan")], "A vector cannot contain NaN, which is at index 1."),
+    "decimal nan": ([1, Decimal("NaN")], "A vector cannot contain NaN, which is at index 1."),
+    "infinity": ([float("-inf"), 1], "A vector cannot contain infinity, which is at index 0."),
+    "overflow": ([1, 2, -1e39], "The number -1e+39 at index 2 is outside the range of float32 (+-3.40282e+38)."),
 }
 
 
@@ -118,7 +118,7 @@ def test_large_numbers_whose_square_overflows_are_fine():
 
 def test_halfvec_has_the_range_of_float16():
     assert vectors.as_halfvec([65504, 1e-9]).tolist() == [65504.0, 0.0]
-    with pytest.raises(InvalidVector, match=r"70000 at index 0 is beyond the range of float16 \(\+-65504\)"):
+    with pytest.raises(InvalidVector, match=r"70000 at index 0 is outside the range of float16 \(\+-65504\)"):
         vectors.as_halfvec([70000])
 
 
@@ -137,8 +137,8 @@ def test_only_the_bad_rows_of_a_matrix_are_named():
     matrix, bad = vectors.sound_rows(given)
     assert (matrix.dtype, bad) == (np.float32, [1, 2])
     assert matrix[[0, 3]].tolist() == [[1, 2], [3, 4]]
-    assert str(vectors.fault_of(given[1])) == "A vector cannot hold NaN, which is at index 0."
-    assert "1e+39 at index 1 is beyond the range" in str(vectors.fault_of(given[2]))
+    assert str(vectors.fault_of(given[1])) == "A vector cannot contain NaN, which is at index 0."
+    assert "1e+39 at index 1 is outside the range" in str(vectors.fault_of(given[2]))
     assert vectors.fault_of(given[0]) is None
     assert isinstance(vectors.fault_of([1, 2], dimension=3), DimensionMismatch)
     for wrong in (np.ones(3), np.array([["a"]]), [[1, None]]):

@@ -3,8 +3,8 @@
 `compile_filter` gives the SQLAlchemy predicate. `parse`, `to_containment` and `to_jsonpath` show what it does
 without SQLAlchemy and without a database. The operators and their semantics are in `docs/reference/filters.md`.
 
-A filter's keys and values travel only inside two bound parameters, a JSON document and a jsonpath; the statement's
-text never depends on them. Filters over ordinary columns are not here: for those, SQLAlchemy is the language.
+A filter's keys and values are sent only inside two bound parameters, a JSON document and a jsonpath; the text of the
+statement never depends on them. For conditions on ordinary columns, use SQLAlchemy.
 """
 
 from rowspace.filters._compile import (

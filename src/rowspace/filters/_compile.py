@@ -1,4 +1,4 @@
-"""The only module of the filters that knows SQLAlchemy: two parameters and the operators around them."""
+"""Filters as SQLAlchemy predicates: two parameters and their operators. No other module of filters uses SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from rowspace.filters._keys import KeyTest, split
 from rowspace.filters._parse import Filter, parse
 from rowspace.filters._values import to_json
 
-#: A filter's entries, each a value or the entries of its operators.
+#: The entries of a filter, each with a value or with the entries of its operators.
 _Items = tuple[tuple[str, Any], ...]
 
 #: The names of the two parameters.
 DOCUMENT, PATH = "rowspace_document", "rowspace_jsonpath"
 
-#: What a filter consists of: comparisons of one key, and either of the two.
+#: The parts of a filter: comparisons of an indexed key, and each of the two parameters.
 Part: TypeAlias = KeyTest | str
 
 
 def compile_filter(filter_: Filter | None, /, column: SQLCoreOperations[Any]) -> ColumnElement[bool]:
-    """Return the predicate over a JSONB column; of a filter that is empty or None, which every row matches, `true`.
+    """Return the predicate over a JSONB column; `true` if the filter is empty or None, which every row matches.
 
-    Of any other it is one of `column @> :document`, `column @@ :jsonpath` and the two joined by AND. Both operators are
-    served by a GIN index with `jsonb_path_ops`. SQL's NOT of it is its exact complement, unless the column itself is
-    NULL.
+    For other filters, the predicate is `column @> :document`, `column @@ :jsonpath`, or both joined by AND. A GIN index
+    with `jsonb_path_ops` serves both operators. SQL's NOT of the predicate is its exact complement, unless the column
+    itself is NULL.
 
     Raises:
-        InvalidFilter: an unknown operator, a wrong operand or a key that cannot be; the message names the path.
+        InvalidFilter: an unknown operator, a wrong operand or an invalid key; the message names the path.
     """
     clauses = [_clause(column, name, value=value, unique=True) for name, value in filter_values(filter_).items()]
-    # Not None for an empty one: select().where(None) is WHERE NULL, and no row.
+    # Not None for an empty filter: select().where(None) is WHERE NULL, which matches no row.
     return and_(*clauses) if clauses else true()
 
 
 def filter_values(filter_: Filter | None, /) -> dict[str, str]:
-    """Return the values of the parameters that a filter has in `filter_predicate`: none, one or both.
+    """Return the values of a filter's parameters in `filter_predicate`: none, one or both.
 
     Raises:
         InvalidFilter: as in `compile_filter`.
@@ -52,12 +52,12 @@ def filter_values(filter_: Filter | None, /) -> dict[str, str]:
 
 
 def filter_parts(filter_: Filter | None, /, keys: tuple[Path, ...] = (), *, whole: bool = False) -> Mapping[Part, str]:
-    """Return the values of a filter's parts: comparisons that indexes on metadata keys serve, then `filter_values`.
+    """Return the values of a filter's parts: the comparisons that indexes on keys serve, then those of `filter_values`.
 
     Args:
         filter_: the filter.
-        keys: paths that have an index of their own.
-        whole: let the values of `filter_values` say all of the filter, not only what is left.
+        keys: paths with their own index.
+        whole: let the values of `filter_values` express the whole filter, not only the rest of it.
 
     Raises:
         InvalidFilter: as in `compile_filter`.
@@ -86,7 +86,7 @@ def _parts(filter_: Filter | None, keys: tuple[Path, ...], *, whole: bool) -> di
 
 
 def _small(filter_: dict[Any, Any], *, nested: bool = False) -> _Items | None:
-    """Return the entries of a filter that may be kept, as it may come again: of whole numbers and short texts."""
+    """Return the entries of a filter as a key of a cache; None unless all values are integers or short texts."""
     items = []
     for key, value in filter_.items():
         kind = type(value)
@@ -100,8 +100,8 @@ def _small(filter_: dict[Any, Any], *, nested: bool = False) -> _Items | None:
 
 @lru_cache(1_024)
 def _kept(items: _Items, keys: tuple[Path, ...], *, whole: bool) -> dict[Part, str]:
-    # A tenant, a language: reading the filter again takes twenty times as long. No text equals a number, and no entry
-    # is a tuple but one of operators.
+    # For filters that repeat, such as a tenant or a language: parsing one again takes twenty times as long. No text
+    # equals a number, and only the entries of operators are tuples.
     return _parts({key: dict(value) if type(value) is tuple else value for key, value in items}, keys, whole=whole)
 
 
@@ -110,24 +110,24 @@ _SHORT = 64
 
 @lru_cache(64)
 def filter_predicate(column: ColumnElement[Any], names: tuple[str, ...]) -> ColumnElement[bool]:
-    """Return the predicate with named parameters: one object a shape, so that a statement around it can be kept."""
+    """Return the predicate with named parameters: one object per shape, so that statements with it can be cached."""
     return and_(*(_clause(column, name) for name in names))
 
 
 @lru_cache(64)
 def unseen_predicate(column: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Return the predicate of the document alone, which the index on the metadata serves, for a plan that is kept.
+    """Return the predicate of only the document, for a cached plan that uses the index on the metadata.
 
-    The planner estimates how many rows pass a filter by trying it on its samples, each time: 0.2 ms. In a subselect it
-    does not see the document, and takes the index.
+    To estimate how many rows match, the planner evaluates the filter on its statistics, which takes 0.2 ms per search.
+    If the document is in a subselect, the planner does not see it, and uses the index.
     """
     return _operator(column, DOCUMENT, select(_parameter(DOCUMENT)).scalar_subquery())
 
 
 def parameter_of(name: str, type_: TypeEngine[Any], **options: Any) -> ColumnElement[Any]:
-    """Return a parameter that is given as text, whatever it is a text of: psycopg, psycopg2 and asyncpg take it alike.
+    """Return a parameter that is passed as text and cast to the type, which all drivers accept.
 
-    Of a document too, whatever `json_serializer` the engine has.
+    This also applies to the document, whatever the `json_serializer` of the engine.
     """
     return cast(bindparam(name, type_=_Untyped(), **options), type_)
 
@@ -135,8 +135,8 @@ def parameter_of(name: str, type_: TypeEngine[Any], **options: Any) -> ColumnEle
 class _Untyped(UserDefinedType[str]):
     """Text whose parameter takes the type of the cast around it.
 
-    With SQLAlchemy's Text the parameter is a VARCHAR that the server casts. Once the driver has prepared the statement
-    and the plan is generic, it does so again for every row: 100 values in `$in` over 160,000 rows took 4 s, not 0.2 s.
+    With SQLAlchemy's Text, the parameter is a VARCHAR that the server casts. In the generic plan of a prepared
+    statement, it repeats the cast for every row: 100 values in `$in` over 160,000 rows took 4 s instead of 0.2 s.
     """
 
     cache_ok = True

@@ -1,9 +1,9 @@
-"""The tree that a parsed filter is: leaves about one path, joined by And, Or and Not.
+"""The tree of a parsed filter: leaves with one path each, joined by And, Or and Not.
 
-Nothing here knows the dict syntax (`_parse`) or jsonpath (`_jsonpath`).
+This module is independent of the dict syntax (`_parse`) and of jsonpath (`_jsonpath`).
 
-Each leaf is true or false of a document, never unknown: a missing key and a value of another type are false.
-Negations stand only on leaves, because `negated` pushes them down by De Morgan's laws. That keeps
+Each leaf is either true or false for a document, never unknown: if the key is missing or its value has another type, it
+is false. Only leaves are negated, because `negated` pushes negations down by De Morgan's laws. This makes
 `{"$not": {"$or": [{"a": {"$ne": 1}}, ...]}}` a conjunction of equalities, which the GIN index serves.
 """
 
@@ -21,7 +21,7 @@ Comparison: TypeAlias = Literal["==", ">", ">=", "<", "<="]
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """The value at `path` is a scalar of the same type as `value` and compares so with it."""
+    """The value at `path` is a scalar of the same type as `value`, and the comparison with it is true."""
 
     path: Path
     comparison: Comparison

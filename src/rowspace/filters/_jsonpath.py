@@ -1,11 +1,11 @@
-"""A condition tree as PostgreSQL sees it: a containment document and one jsonpath predicate, both plain values.
+"""Translate a condition tree for PostgreSQL: a containment document and one jsonpath predicate, both plain values.
 
-No SQLAlchemy here. The language is in the PostgreSQL manual, section 9.16.2 "The SQL/JSON Path Language".
+Source: PostgreSQL manual, section 9.16.2 "The SQL/JSON Path Language".
 
-Strict mode, because lax mode unwraps arrays and `tags == "a"` would match `["a"]`. In strict mode a missing key makes a
-predicate unknown instead of false. A filter expression drops what is unknown, so `exists($ ? (...))` around a
-predicate makes it two-valued. It stands around each negated leaf and around the whole, the latter so that SQL's NOT of
-the compiled filter is its complement too. The GIN index (`jsonb_path_ops`) sees through it.
+The jsonpath is in strict mode. Lax mode would unwrap arrays, so that `tags == "a"` would match `["a"]`. In strict mode,
+a missing key makes a predicate unknown instead of false. A filter expression drops unknown results, so a predicate
+inside `exists($ ? (...))` is either true or false. Each negated leaf is inside one, and so is the whole predicate, so
+that SQL's NOT of the compiled filter is its complement too. The GIN index (`jsonb_path_ops`) still serves it.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from rowspace.filters._like import to_regex
 from rowspace.filters._values import to_json
 
 _FALSE = "1 == 0"
-# PostgreSQL walks `a || b || c` by recursion: 50,000 terms overflow its stack, a balanced tree of them does not.
+# PostgreSQL evaluates `a || b || c` recursively: 50,000 terms overflow its stack, but not as a balanced tree.
 _FLAT_TERMS = 64
-# jsonpath has no sets: 1,000 values tried one by one took 7 s over 160,000 rows, by binary search 0.3 s.
+# jsonpath has no sets: comparing 1,000 values one by one took 7 s over 160,000 rows, a binary search 0.3 s.
 _LISTED_VALUES = 16
 
 
 def to_containment(condition: Condition) -> tuple[dict[str, Any], Condition | None]:
-    """Return the document that a matching row must contain, and the rest that a document cannot say.
+    """Return the document that a matching row must contain, and the rest, which a document cannot express.
 
-    The document holds the scalar equalities of a conjunction. A second equality on the same path stays in the rest.
+    The document contains the scalar equalities of a conjunction. A second equality on the same path is in the rest.
     """
     document: dict[str, Any] = {}
     parts = condition.conditions if isinstance(condition, And) else (condition,)
@@ -68,7 +68,7 @@ def _placed(document: dict[str, Any], condition: Condition) -> bool:
 
 
 def to_jsonpath(condition: Condition) -> str:
-    """Return the jsonpath predicate for `@@`: true of a matching document, false of any other, never unknown."""
+    """Return the jsonpath predicate for `@@`: true for a matching document, false for any other, never unknown."""
     return f"strict exists($ ? ({_predicate(condition)}))"
 
 
@@ -116,7 +116,7 @@ def _one_of(values: Sequence[Scalar]) -> str:
         return " || ".join(f"@ == {to_json(value)}" for value in values) or _FALSE
     constants = [constant for constant in (None, False, True) if any(value is constant for value in values)]
     terms = [f"@ == {to_json(constant)}" for constant in constants]
-    # The type comes first, because a comparison with another type is unknown and would not cut the search short.
+    # The type is compared first, because a comparison with another type is unknown and does not end the search.
     if strings := sorted(value for value in values if isinstance(value, str)):
         terms.append(f'(@.type() == "string" && ({_search(strings)}))')
     if numbers := sorted((value for value in values if _is_number(value)), key=_as_numeric):
@@ -129,7 +129,7 @@ def _is_number(value: Scalar) -> bool:
 
 
 def _as_numeric(number: Scalar) -> Decimal:
-    return Decimal(to_json(number))  # a float stands for its decimal text, as it does in PostgreSQL
+    return Decimal(to_json(number))  # PostgreSQL also reads a float by its decimal text
 
 
 def _search(ordered: Sequence[Scalar]) -> str:

@@ -1,7 +1,7 @@
-"""Comparisons that an index on a metadata key serves: of one value, apart from the document and the jsonpath.
+"""Comparisons of a single value that an index on a metadata key serves, outside of the document and the jsonpath.
 
-No SQLAlchemy here. What the index holds is in `rowspace.statements.keyed`: numbers as `numeric`, and the beginnings of
-texts by their code points. Jsonpath compares both in the same way, so what is written so is true of the same rows.
+`rowspace.statements.keyed` defines what the index contains: numbers as `numeric`, and the first characters of texts, by
+code point. Jsonpath compares both in the same way, so these comparisons match the same rows.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from decimal import Decimal
 from rowspace.filters._conditions import And, Compare, Comparison, Condition, Path, Scalar, all_of
 from rowspace.filters._values import to_json
 
-#: Characters of a text that the index holds.
+#: The number of characters of a text in the index.
 MAX_KEY_TEXT = 200
 
 
 @dataclass(frozen=True, slots=True)
 class KeyTest:
-    """One comparison of the value at `path`, a text or a number, with that of the parameter `name`."""
+    """One comparison of the value at `path`, a text or a number, with the parameter `name`."""
 
     path: Path
     comparison: Comparison
@@ -41,7 +41,7 @@ def split(condition: Condition, keys: Collection[Path]) -> tuple[dict[KeyTest, s
 
 
 def _is_held(value: Scalar) -> bool:
-    # A shorter text compares with the beginning of a long one as with the whole of it.
+    # A shorter text compares in the same way with the start of a long text as with all of it.
     is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
     return is_number or (isinstance(value, str) and len(value) < MAX_KEY_TEXT)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-# `%` and `_` of one run are gathered, because `.*..*.` costs the regex compiler far more than `...*`.
+# Adjacent `%` and `_` are combined, because `.*..*.` costs the regex compiler far more than `...*`.
 _TOKEN = re.compile(r"\\(?P<escaped>.)|(?P<wildcards>[%_]+)|(?P<plain>.)", re.DOTALL)
 _METACHARACTERS = frozenset(r".^$*+?()[]{}|\\")
 
 
 def ends_in_escape(pattern: str) -> bool:
-    """Return whether the last backslash escapes nothing, which LIKE refuses."""
+    """Return whether the last backslash escapes nothing, which is an error in LIKE."""
     return (len(pattern) - len(pattern.rstrip("\\"))) % 2 == 1
 
 

@@ -1,6 +1,6 @@
-"""From the dict that a user writes to the condition tree: keys, operators, operands, and every error about them.
+"""Parse a filter into its condition tree: keys, operators, operands, and all errors about them.
 
-Values are checked in `_values`; what the conditions become in PostgreSQL is in `_jsonpath`.
+`_values` checks the values; `_jsonpath` translates the conditions for PostgreSQL.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from rowspace.filters._values import array, invalid, scalar, shown, text
 Filter: TypeAlias = Mapping[str, Any]
 
 _MAX_DEPTH = 64
-# PostgreSQL's regex compiler takes 0.1 s for the worst pattern of this length and gives up at the five-fold.
+# PostgreSQL's regex compiler takes 0.1 s for the worst pattern of this length, and gives up at five times the length.
 _MAX_LIKE_LENGTH = 1_000
 _PLAIN_KEY = re.compile(r"[\w.$-]{1,64}")
 _ESCAPED = re.compile(r"\\(.)")
@@ -43,7 +43,7 @@ _SEGMENT = re.compile(r"(?:[^\\.]|\\[\\.$])*")
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the parser stands: the JSON path so far, its name in messages, and the levels of nesting above."""
+    """The position of the parser: the JSON path so far, its name in messages, and the number of levels above."""
 
     path: Path = ()
     where: str = "filter"
@@ -62,7 +62,7 @@ def parse(filter_: Filter | None, /) -> Condition | None:
     """Return the condition tree of a filter, or None when it is empty or None.
 
     Raises:
-        InvalidFilter: an unknown operator, a wrong operand or a key that cannot be; the message names the path.
+        InvalidFilter: an unknown operator, a wrong operand or an invalid key; the message names the path.
     """
     if filter_ is None or filter_ == {}:
         return None
@@ -70,10 +70,10 @@ def parse(filter_: Filter | None, /) -> Condition | None:
 
 
 def key_path(key: str, /) -> Path:
-    """Return the JSON path that a key of a filter names: dots nest, a backslash takes their meaning from them.
+    """Return the JSON path that a key of a filter names: dots separate names unless a backslash escapes them.
 
     Raises:
-        InvalidFilter: a key that cannot be.
+        InvalidFilter: the key is invalid.
     """
     return _segments(text(key, "key"), "key")
 
@@ -83,7 +83,7 @@ def _mapping(value: object, at: _Place) -> Condition:
     if not isinstance(value, Mapping):
         raise invalid(at.where, value, "a dict", _fix_for_mapping(at))
     if not value:
-        fix = "It would match every row: leave it out, or say what is meant with $exists."
+        fix = "It would match every row. Omit it, or use $exists."
         raise invalid(at.where, value, "a dict with at least one key", fix)
     _refuse_mixture(value, at)
     return all_of(tuple(_entry(key, operand, at) for key, operand in value.items()))
@@ -98,7 +98,7 @@ def _fix_for_mapping(at: _Place) -> str:
 def _refuse_mixture(value: Mapping[Any, Any], at: _Place) -> None:
     operators = [key for key in value if _is_operator(key)]
     if at.path and 0 < len(operators) < len(value):
-        fix = f"Move {operators[0]} into a dict of its own with $and; a key that begins with $ is written \\$."
+        fix = f"Move {operators[0]} into its own dict with $and. Write a key that begins with $ as \\$."
         raise invalid(at.where, value, "only operators or only keys", fix)
 
 
@@ -108,7 +108,7 @@ def _is_operator(key: object) -> bool:
 
 def _entry(key: object, operand: object, at: _Place) -> Condition:
     if not isinstance(key, str):
-        raise invalid(at.where, key, "keys that are strings", "JSON has no other keys: use str().")
+        raise invalid(at.where, key, "keys that are strings", "JSON has no other keys. Use str().")
     name = key if _PLAIN_KEY.fullmatch(key) else f"[{shown(key)}]"
     inner = at.inside(f".{name}" if name is key else name)
     if _is_operator(key):
@@ -135,9 +135,9 @@ def _segments(key: str, where: str) -> Path:
 
 def _segment(raw: str, key: str, where: str) -> str:
     if not raw:
-        raise invalid(where, key, "a name on each side of every dot", "A dot that belongs to a name is written \\.")
+        raise invalid(where, key, "a name on each side of every dot", "Write a dot within a name as \\.")
     if raw.startswith("$"):
-        fix = 'A name that begins with $ is written \\$; an operator goes into a dict: {"year": {"$gt": 5}}.'
+        fix = 'Write a name that begins with $ as \\$, and an operator in a dict: {"year": {"$gt": 5}}.'
         raise invalid(where, key, "a name that does not begin with $", fix)
     return _ESCAPED.sub(r"\1", raw) if "\\" in raw else raw
 
@@ -167,7 +167,7 @@ def _suggestion(name: str) -> str:
     written = name[:32].lower()
     close = [_ELSEWHERE[written]] if written in _ELSEWHERE else get_close_matches(written, names, n=1, cutoff=0.7)
     meant = f"Did you mean {close[0]}? " if close else ""
-    return f"{meant}There are {', '.join(names)}; a key that begins with $ is written \\$."
+    return f"{meant}The operators are {', '.join(names)}. Write a key that begins with $ as \\$."
 
 
 def _filters(operand: object, at: _Place) -> list[Any] | tuple[Any, ...]:
@@ -193,7 +193,7 @@ def _ordered(operand: Any, at: _Place, *, comparison: Comparison) -> Condition:
 def _orderable(operand: Any, where: str) -> Scalar:
     value = scalar(operand, where)
     if value is None or isinstance(value, bool):
-        raise invalid(where, operand, "a number, string or date", "None and booleans have no order: use $eq or $ne.")
+        raise invalid(where, operand, "a number, string or date", "None and booleans have no order. Use $eq or $ne.")
     return value
 
 
@@ -213,10 +213,10 @@ def _scalars(operand: Any, at: _Place) -> tuple[Scalar, ...]:
 
 def _between(operand: Any, at: _Place) -> Condition:
     if not isinstance(operand, list | tuple) or len(operand) != 2:
-        raise invalid(at.where, operand, "a list of two values", "Write [lowest, highest]; both ends are included.")
+        raise invalid(at.where, operand, "a list of two values", "Write [lowest, highest]; both bounds are included.")
     low, high = (_orderable(value, f"{at.where}[{index}]") for index, value in enumerate(operand))
     if isinstance(low, str) != isinstance(high, str):
-        fix = "A number and a string have no order between them: give both in one type."
+        fix = "A number and a string cannot be ordered. Pass two values of one type."
         raise invalid(at.where, operand, "two numbers or two strings", fix)
     return all_of((Compare(at.path, ">=", low), Compare(at.path, "<=", high)))
 
@@ -229,12 +229,12 @@ def _exists(operand: Any, at: _Place) -> Condition:
 
 def _like(operand: Any, at: _Place, *, ignore_case: bool) -> Condition:
     if not isinstance(operand, str):
-        raise invalid(at.where, operand, "a pattern as a string", "% stands for any text, _ for any one character.")
+        raise invalid(at.where, operand, "a pattern as a string", "% matches any text, _ any single character.")
     pattern = text(operand, at.where)
     if len(pattern) > _MAX_LIKE_LENGTH:
         raise invalid(at.where, operand, f"at most {_MAX_LIKE_LENGTH:,} characters", "Shorten the pattern.")
     if ends_in_escape(pattern):
-        raise invalid(at.where, operand, "no lone backslash at the end", "A backslash itself is written \\\\.")
+        raise invalid(at.where, operand, "no lone backslash at the end", "Write a backslash as \\\\.")
     return Like(at.path, pattern, ignore_case)
 
 
@@ -249,14 +249,14 @@ def _has_any(operand: Any, at: _Place) -> Condition:
 def _has_all(operand: Any, at: _Place) -> Condition:
     values = _scalars(operand, at)
     if not values:
-        raise invalid(at.where, operand, "at least one element", "Leave $all out, or ask with $exists for the key.")
+        raise invalid(at.where, operand, "at least one element", "Omit $all, or use $exists to require the key.")
     return all_of(tuple(HasAny(at.path, (value,)) for value in values))
 
 
-# These may be written in capitals too, and $not may have a list: filters of langchain-postgres are.
+# Their names are case-insensitive and $not accepts a list, as in filters of langchain-postgres.
 _LOGIC = ("$and", "$or", "$not")
 
-# Operators of MongoDB and Chroma, by what does the same here: by their letters, two would be taken for the opposite.
+# Operators of MongoDB and Chroma, with the equivalents here. By spelling alone, two would be mistaken for the opposite.
 _ELSEWHERE = {"$nor": "$not", "$not_contains": "$not", "$regex": "$like"}
 
 _OPERATORS: dict[str, Callable[[Any, _Place], Condition]] = {

@@ -1,6 +1,6 @@
-"""Python values as JSON holds them: which are accepted, what they become, and their JSON text.
+"""Python values in JSON: which are accepted, how they are converted, and their JSON text.
 
-Nothing here knows operators or paths. Every limit is one of PostgreSQL's, checked before any SQL is sent.
+This module is independent of operators and paths. All limits are PostgreSQL's, checked before any SQL is sent.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from uuid import UUID
 from rowspace.errors import InvalidFilter
 from rowspace.filters._conditions import Array, Scalar
 
-# What numeric holds before and after the decimal point (PostgreSQL manual, section 8.1.2).
+# The maximum digits of numeric before and after the decimal point (PostgreSQL manual, section 8.1.2).
 _MAX_WHOLE_DIGITS = 131_072
 _MAX_FRACTION_DIGITS = 16_383
-# No integer of more bits has as few as _MAX_WHOLE_DIGITS digits.
+# An integer of more bits has more than _MAX_WHOLE_DIGITS digits.
 _MAX_BITS = 435_412
-# Most have no more; Python prints them without a limit.
+# Python prints integers up to this size, which is most of them, without a limit on digits.
 _FEW_BITS = 64
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def invalid(where: str, received: object, expected: str, fix: str) -> InvalidFilter:
-    """Return the error for a wrong value: its place in the filter, the value, what belongs there, and the fix."""
+    """Return the error for a wrong value: its place in the filter, the value, what was expected, and the fix."""
     return InvalidFilter(f"{where}: got {shown(received)}, expected {expected}. {fix}")
 
 
@@ -46,21 +46,21 @@ def text(value: str, where: str) -> str:
     """Return the plain string of a str or its subclass.
 
     Raises:
-        InvalidFilter: it holds a NUL or a lone surrogate, which jsonb cannot hold.
+        InvalidFilter: it contains a NUL or a lone surrogate, which jsonb cannot store.
     """
     plain = str.__str__(value)
     if "\0" in plain:
-        raise invalid(where, plain, "text without NUL", "PostgreSQL cannot store NUL in jsonb: remove it.")
+        raise invalid(where, plain, "text without NUL", "PostgreSQL cannot store NUL in jsonb. Remove it.")
     try:
         plain.encode()
     except UnicodeEncodeError:
-        fix = "PostgreSQL stores Unicode characters only: decode the bytes with errors='replace'."
+        fix = "PostgreSQL stores only Unicode characters. Decode the bytes with errors='replace'."
         raise invalid(where, plain, "text without lone surrogates", fix) from None
     return plain
 
 
 def scalar(value: Any, where: str) -> Scalar:
-    """Return the value as JSON stores it: dates, times and UUIDs as ISO text, numbers as they are.
+    """Return the value as JSON stores it: dates, times and UUIDs as ISO text, numbers unchanged.
 
     Raises:
         InvalidFilter: JSON or PostgreSQL has no such scalar.
@@ -107,16 +107,14 @@ def array(value: list[Any] | tuple[Any, ...], where: str, *, depth: int) -> Arra
 
 def _number(value: Any, where: str) -> int | float | Decimal:
     if not _is_finite(value):
-        raise invalid(
-            where, value, "a finite number", "JSON has no NaN and no infinity: use None or leave the key out."
-        )
+        raise invalid(where, value, "a finite number", "JSON has no NaN and no infinity. Use None, or omit the key.")
     if isinstance(value, float):
         return float(value)
     number = int(value) if isinstance(value, Integral) else Decimal(value)
     if _fits(number):
         return number or 0
     expected = f"a number of at most {_MAX_WHOLE_DIGITS:,} digits before and {_MAX_FRACTION_DIGITS:,} after the point"
-    raise invalid(where, value, expected, "PostgreSQL's numeric holds no more: round it.")
+    raise invalid(where, value, expected, "PostgreSQL's numeric has no more digits. Round the number.")
 
 
 def _is_finite(value: Any) -> bool:
@@ -137,8 +135,8 @@ def _fits(number: int | Decimal) -> bool:
 def to_json(value: Scalar | Mapping[str, Any]) -> str:
     """Return the JSON text of a scalar or of nested dicts of scalars; a scalar's is also its jsonpath literal.
 
-    `json` alone cannot do it: Decimal and integers of more than 4,300 digits have to stay exact. Keys come in
-    order: the same document has the same text.
+    `json` alone is not sufficient, because Decimal and integers of more than 4,300 digits must stay exact. Keys are
+    sorted, so that equal documents have equal texts.
     """
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{to_json(key)}: {to_json(inner)}" for key, inner in sorted(value.items())) + "}"

@@ -1,9 +1,9 @@
-"""Migrations: running Rowspace's own, and Alembic support for an application's.
+"""Rowspace's migrations, and Alembic support for the migrations of an application.
 
-Rowspace's own (`upgrade`, `downgrade`, `current`, `head`, `at_head`) keep their version in the table
-`rowspace_alembic_version` and never touch an application's. For an application's history, one line in its `env.py`,
-`context.configure(..., **configure_options())`, makes autogenerate see vector columns and vector indexes, and
-importing this package adds `op.create_extension` and `op.drop_extension`.
+`upgrade`, `downgrade`, `current`, `head` and `at_head` run and check Rowspace's migrations. Their version is in the
+table `rowspace_alembic_version`, apart from the application's. In the `env.py` of an application,
+`context.configure(..., **configure_options())` lets autogenerate detect vector columns and vector indexes. Importing
+this package adds `op.create_extension` and `op.drop_extension`.
 """
 
 from rowspace.migrations.autogenerate import configure_options

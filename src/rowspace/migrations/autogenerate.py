@@ -1,8 +1,8 @@
-"""Autogenerate that sees vectors: for `alembic revision --autogenerate` and `alembic check` on any models.
+"""Autogenerate for vectors: for `alembic revision --autogenerate` and `alembic check` on any models.
 
-Alembic alone does not notice that a vector index changed its method, its options, its operator class or the type
-that it casts to, that a column got a dimension, or that the extension is missing; and what it writes for a vector
-column has no import. `configure_options` turns all of that on.
+Alembic alone does not detect that a vector index has another method, other options, another operator class or a cast to
+another type, that a column got a dimension, or that the extension is missing. The code that it generates for a vector
+column has no import. `configure_options` changes all of this.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def configure_options(
     """Return the keywords for `context.configure(...)` in an application's `env.py`.
 
     Args:
-        render_item: the application's own hook; it is asked first.
-        autogenerate_plugins: the application's own list; Rowspace's is added to it.
+        render_item: the application's hook, which is called first.
+        autogenerate_plugins: the application's list, to which Rowspace's plugin is added.
     """
     _register()
 
@@ -65,26 +65,26 @@ def _register() -> None:
     add(_compare_extension, "autogenerate", qualifier=postgresql, priority=DispatchPriority.LAST)
     add(_free_names, "autogenerate", qualifier=postgresql, priority=DispatchPriority.LAST)
     add(compare_indexes, "table", "vector_indexes", qualifier=postgresql, priority=DispatchPriority.LAST)
-    # Of Alembic's own group, whose first one ends it where `compare_type` of the application says so.
+    # In Alembic's own group, whose first member ends it if the application's `compare_type` decides.
     add(_compare_dimension, "column", "types", qualifier=postgresql, priority=DispatchPriority.LAST)
 
 
 def _render_vector_type(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
     module = type(item).__module__
-    # pgvector's own types too: Alembic writes their module's name without importing it.
+    # Also for pgvector's types: Alembic writes the name of their module without importing it.
     if kind != "type" or not (isinstance(item, VectorType) or module.startswith("pgvector.")):
         return False
     context.imports.add(f"import {module}")
-    # Only Alembic writes `with_variant`; it then writes the type in the same way.
+    # Leave variants to Alembic, which writes `with_variant` and calls this hook for each type.
     return False if item._variant_mapping else f"{module}.{item!r}"  # noqa: SLF001 -- there is no other way
 
 
 def _recognise_types(context: AutogenContext, _: UpgradeOps) -> PriorityDispatchResult:
-    """Let reflection know the types where the extension's schema is not on the search path."""
+    """Let reflection recognize the types if the schema of the extension is not on the search path."""
     schema = extension_schema(_connection(context))
     if schema is not None:
         known = {f"{schema}.{name}".lower(): ischema_names[name] for name in _EXTENSION_TYPES}
-        # On this dialect alone: another database may have the extension elsewhere.
+        # Only on this dialect: another database may have the extension in another schema.
         dialect: Any = context.dialect
         dialect.ischema_names = {**dialect.ischema_names, **known}
     return PriorityDispatchResult.CONTINUE
@@ -93,8 +93,8 @@ def _recognise_types(context: AutogenContext, _: UpgradeOps) -> PriorityDispatch
 def _write_sql_as_it_is(context: AutogenContext, _: UpgradeOps) -> PriorityDispatchResult:
     """Keep `LIKE 'a%'` and `'{"draft":true}'` in a generated file.
 
-    Alembic writes SQL as psycopg is sent it, with each % as two, and what runs the file does that again: an index on
-    `LIKE 'a%%'` serves no search for `LIKE 'a%'`. In the file's `text()` a word after a colon is a parameter.
+    Alembic writes SQL as it is sent to psycopg, with each % doubled, and running the file doubles it again: an index on
+    `LIKE 'a%%'` serves no search for `LIKE 'a%'`. In a `text()` of the file, a word after a colon is a parameter.
     """
     impl: Any = context.migration_context.impl
     render = type(impl).render_ddl_sql_expr
@@ -103,17 +103,17 @@ def _write_sql_as_it_is(context: AutogenContext, _: UpgradeOps) -> PriorityDispa
     def written(expression: Any, *, is_index: bool = False, **options: Any) -> str:
         sql: str = render(impl, expression, is_index=is_index, **options)
         sql = sql.replace("%%", "%") if doubled else sql
-        # The expressions of an index become a `literal_column()`, which has no parameters.
+        # Alembic writes the expressions of an index as `literal_column()`, which has no parameters.
         return sql if is_index else escaped(sql)
 
-    # On this one alone: Alembic has a new one for each command and database.
+    # Only on this instance: Alembic creates a new one for each command and database.
     impl.render_ddl_sql_expr = written
     return PriorityDispatchResult.CONTINUE
 
 
 def _compare_extension(context: AutogenContext, upgrade: UpgradeOps) -> PriorityDispatchResult:
     dialect = _connection(context).dialect
-    # Of several databases with the same models, one may have none of the tables with vectors.
+    # If several databases share the models, one of them may have no table with vectors.
     tables = [table for table in context.sorted_tables if _is_included(table, context)]
     if any(_needs_extension(table, dialect) for table in tables) and extension_schema(_connection(context)) is None:
         upgrade.ops.insert(0, CreateExtensionOp("vector"))
@@ -126,13 +126,13 @@ def _is_included(table: Table, context: AutogenContext) -> bool:
 
 def _needs_extension(table: Table, dialect: Dialect) -> bool:
     methods = {index.dialect_options["postgresql"]["using"] for index in table.indexes}
-    # As stored: a domain's own DDL is its name.
+    # The stored type: the DDL of a domain is only its name.
     types = [_ddl(stored_type(column.type), dialect) for column in table.c]
     return any(map(_VECTOR_TYPE.match, types)) or bool(methods & VECTOR_METHODS)
 
 
 def _free_names(_: AutogenContext, upgrade: UpgradeOps) -> PriorityDispatchResult:
-    """Create an index after the one of its name on another table is dropped: a schema has a name once."""
+    """Create an index after the one with its name on another table is dropped: index names are unique in a schema."""
     changes = [op for op in upgrade.ops if isinstance(op, ModifyTableOps)]
     dropped = {op.index_name: change for change in changes for op in change.ops if isinstance(op, DropIndexOp)}
     for change in changes:
@@ -147,9 +147,9 @@ def _free_names(_: AutogenContext, upgrade: UpgradeOps) -> PriorityDispatchResul
 
 
 def _compare_dimension(context: AutogenContext, alter: AlterColumnOp, *place: Any) -> PriorityDispatchResult:
-    """Notice `vector` against `vector(n)`: Alembic compares type arguments only where both sides have some."""
+    """Detect `vector` against `vector(n)`: Alembic compares type arguments only if both sides have some."""
     stored, wanted = (column.type for column in place[-2:])
-    # In PostgreSQL an array has any number of dimensions, whatever it was declared with.
+    # In PostgreSQL, an array can have any number of dimensions, whatever its declaration.
     old, new = (re.sub(r"(\[\])+", "[]", _ddl(type_, _connection(context).dialect)) for type_ in (stored, wanted))
     if alter.modify_type is None and old != new and _SIZED_TYPE.match(old) and _SIZED_TYPE.match(new):
         alter.modify_type, alter.existing_type = wanted, stored
@@ -157,11 +157,11 @@ def _compare_dimension(context: AutogenContext, alter: AlterColumnOp, *place: An
 
 
 def _ddl(type_: TypeEngine[Any], dialect: Dialect) -> str:
-    """Return a type as DDL: so pgvector's own types and decorated ones are known as well."""
+    """Return a type as DDL, which also recognizes pgvector's types and decorated types."""
     return "" if isinstance(type_, NullType) else type_.compile(dialect=dialect).lower()
 
 
 def _connection(context: AutogenContext) -> Connection:
-    # None only offline, where Alembic does not compare.
+    # None only in offline mode, in which Alembic does not compare.
     assert context.connection is not None  # noqa: S101
     return context.connection

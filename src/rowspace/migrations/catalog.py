@@ -1,6 +1,6 @@
-"""The indexes of a table as PostgreSQL's catalogs have them, complete enough to compare and to make again.
+"""The indexes of a table from PostgreSQL's catalogs, with everything needed to compare and to restore them.
 
-SQLAlchemy's reflection leaves operator classes out on some versions; a dropped index could not be restored from it.
+SQLAlchemy's reflection omits operator classes in some versions, so it cannot restore a dropped index.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ _EXTENSION = text("""
     SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
 """)
 
-# The name is quoted where the server's quote_all_identifiers is on.
+# The name is quoted if quote_all_identifiers is on.
 _CAST_TYPE = re.compile(r'\b(vector|halfvec|sparsevec|bit)"?\s*\(\s*(\d+)\s*\)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredIndex:
-    """An index that is in the database."""
+    """An index in the database."""
 
     name: str
     table_name: str
     schema: str | None
     method: str
-    #: False after a CREATE INDEX CONCURRENTLY that failed: the planner does not use it.
+    #: False after a failed CREATE INDEX CONCURRENTLY: the planner does not use such an index.
     valid: bool
     is_unique: bool
     options: dict[str, str]
@@ -75,11 +75,11 @@ class StoredIndex:
 
     @property
     def expressions(self) -> list[str]:
-        """What is indexed: a column's name or an expression, for each key."""
+        """The name of the column or the expression of each key."""
         return [str(key["column"] or key["expression"]) for key in self.keys]
 
     def creation(self) -> CreateIndexOp:
-        """Return the operation that makes this index as it is."""
+        """Return the operation that creates this index."""
         columns: list[Any] = [
             key["column"] or literal_column(f"({key['expression']})").label(f"key_{number}")
             for number, key in enumerate(self.keys, 1)
@@ -96,18 +96,18 @@ class StoredIndex:
         return CreateIndexOp(self.name, self.table_name, columns, schema=self.schema, unique=self.is_unique, **options)
 
     def removal(self) -> DropIndexOp:
-        """Return the operation that drops this index, and reversed makes it again with all of its options."""
+        """Return the operation that drops this index; reversed, it creates the index with all of its options."""
         return DropIndexOp.from_index(self.creation().to_index())
 
 
 def read_indexes(connection: Connection, table_name: str, schema: str | None) -> dict[str, StoredIndex]:
-    """Return the indexes of a table by name; `schema` None is what the search path finds."""
+    """Return the indexes of a table by name; with `schema` None, of the table that the search path finds."""
     rows = connection.execute(_INDEXES, {"table_name": table_name, "schema": schema}).mappings()
     return {row["name"]: _stored(dict(row), table_name, schema) for row in rows}
 
 
 def extension_schema(connection: Connection) -> str | None:
-    """Return the schema that pgvector lives in, or None when the database does not have it."""
+    """Return the schema of pgvector, or None if the database does not have it."""
     found: str | None = connection.scalar(_EXTENSION)
     return found
 

@@ -1,7 +1,7 @@
-"""What `alembic/env.py` runs: where the connection comes from, the lock, the schema, and what is compared.
+"""The code of `alembic/env.py`: the connection, the lock, the schema, and the tables to compare.
 
-The `alembic` command takes its URL and schema from `-x` arguments, environment variables and `alembic.ini`; the
-runner hands over a connection and a schema in `config.attributes` and nothing else is asked.
+The command `alembic` reads its URL and schema from `-x` arguments, environment variables and `alembic.ini`. The runner
+passes a connection and a schema in `config.attributes`, and these other sources are not read.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from rowspace.models import Base, Collection, Document, LoadProgress
 
 __all__ = ["VERSION_TABLE", "found_elsewhere", "is_rowspace_table", "prepare", "run"]
 
-#: Rowspace's own version table, beside an application's `alembic_version`.
+#: Rowspace's version table, separate from an application's `alembic_version`.
 VERSION_TABLE = "rowspace_alembic_version"
 
-# One upgrade at a time in a database, whatever the schema: the extension is the database's. "rowspace" as a number.
+# One upgrade at a time per database, whatever the schema, because the extension belongs to the database. The number is
+# "rowspace" in bytes.
 _LOCK = int.from_bytes(b"rowspace")
 _TABLES = {model.__tablename__ for model in (Collection, Document, LoadProgress)}
-# A collection's partition, and what re-embedding puts beside it.
+# The partition of a collection, and the tables that a re-embedding adds.
 _PARTITION = re.compile(r"documents_\d+(?:_next|_changes)?")
 _ELSEWHERE = text("""
     SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -45,15 +46,15 @@ _NO_URL = (
 
 
 def is_rowspace_table(name: str | None) -> bool:
-    """Return whether a table is one of Rowspace's, for the `include_name` and `include_object` of an application."""
+    """Return whether a table belongs to Rowspace, for the `include_name` and `include_object` of an application."""
     return name is not None and (name in {*_TABLES, VERSION_TABLE} or _PARTITION.fullmatch(name) is not None)
 
 
 def run() -> None:
-    """Run what the current Alembic command asks for.
+    """Run the current Alembic command.
 
     Raises:
-        CommandError: from the `alembic` command, an error of Rowspace or of the database as what the command prints.
+        CommandError: in the command `alembic`, instead of an error of Rowspace or of the database; Alembic prints it.
     """
     config = context.config
     if config.attributes.keys() & {"connection", "schema"}:
@@ -70,16 +71,16 @@ def run() -> None:
 def prepare(connection: Connection, schema: str | None) -> None:
     """Wait for other upgrades of this database, until the end of the transaction; create the schema if it is missing.
 
-    The lock belongs to the transaction: one of the session would stay with a PgBouncer connection.
+    The lock belongs to the transaction, because a session-level lock would remain on the connection of PgBouncer.
     """
     connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    # Asked first, for IF NOT EXISTS wants the right to create even where there is nothing to create.
+    # Checked first, because IF NOT EXISTS requires the privilege to create even if the schema exists.
     if schema is not None and not inspect(connection).has_schema(schema):
         connection.execute(CreateSchema(schema, if_not_exists=True))
 
 
 def found_elsewhere(connection: Connection) -> str | None:
-    """Return the schema that has Rowspace's tables, where a new one would go to another of the search path."""
+    """Return the schema of Rowspace's tables if it is not the one of the search path in which tables are created."""
     found: str | None = connection.scalar(_ELSEWHERE, {"name": VERSION_TABLE})
     return found
 
@@ -93,8 +94,8 @@ def _run_from_command_line() -> None:
     url = given.get("url") or os.environ.get("ROWSPACE_DATABASE_URL") or _configured_url()
     if not url:
         raise ConfigurationError(_NO_URL)
-    # Prepared statements do not survive PgBouncer. In READ COMMITTED the version is read after the lock is got. In a
-    # database of SQL_ASCII, psycopg gives bytes for text unless it is told an encoding.
+    # Prepared statements fail through PgBouncer. READ COMMITTED, so that the version is read as of after the lock. In
+    # an SQL_ASCII database, psycopg returns text as bytes unless an encoding is set.
     engine = create_engine(
         migration_url(url),
         poolclass=NullPool,
@@ -103,7 +104,7 @@ def _run_from_command_line() -> None:
     )
     with mapped_errors(), engine.connect() as connection:
         schema = schema or found_elsewhere(connection)
-        # Alembic begins a transaction of its own.
+        # Alembic begins its own transaction.
         connection.rollback()
         _run(connection, schema)
 
@@ -112,8 +113,8 @@ def _configured_url() -> str | None:
     try:
         return context.config.get_main_option("sqlalchemy.url")
     except InterpolationError:
-        # `from None`: ConfigParser quotes the value, and most often the % is in the password.
-        message = "sqlalchemy.url in alembic.ini has a % of its own: write it twice, %%."
+        # `from None`: the message of ConfigParser contains the value, and the % is usually part of the password.
+        message = "sqlalchemy.url in alembic.ini contains a single %. Write it twice: %%."
         raise ConfigurationError(message) from None
 
 
@@ -139,22 +140,22 @@ def _run(connection: Connection | None, schema: str | None) -> None:
 
 
 def _explain_newer(error: CommandError) -> None:
-    """Say in other words than Alembic's, which sound like a lost file, that the database is ahead of this version."""
+    """Replace the error for a database that is ahead of this version; Alembic's sounds like a missing file."""
     unknown = [revision for revision in context.get_context().get_current_heads() if f"{revision!r}" in str(error)]
     if unknown:
         message = (
-            f"The database is at revision {unknown[0]!r}, which this version of Rowspace does not know: a newer one "
-            "has migrated it. Install that version."
+            f"The database is at revision {unknown[0]!r}, which this version of Rowspace does not know. A newer "
+            "version migrated it; install that version."
         )
         raise ConfigurationError(message) from error
 
 
 def _explain_taken(error: DBAPIError) -> None:
-    """Say what helps where a table of the application has a name that Rowspace needs, as `documents`."""
+    """Add a fix to the error if a table of the application has a name that Rowspace needs, such as `documents`."""
     if sqlstate_of(error.orig) == "42P07":
         message = (
-            f"{str(error.orig).strip()}, and these migrations did not make it. Put Rowspace's tables into a schema of "
-            "their own: alembic -x schema=rag, rowspace --schema rag, or the environment variable ROWSPACE_SCHEMA."
+            f"{str(error.orig).strip()}, and these migrations did not create it. Put Rowspace's tables into a separate "
+            "schema: alembic -x schema=rag, rowspace --schema rag, or the environment variable ROWSPACE_SCHEMA."
         )
         raise ConfigurationError(message) from error
 
@@ -166,7 +167,7 @@ def _prepare_offline(schema: str | None) -> None:
 
 
 def _configure(schema: str | None, *, connection: Connection | None = None, **target: Any) -> None:
-    # Alembic calls the connection's default schema None.
+    # In Alembic, None stands for the default schema of the connection.
     default = connection.dialect.default_schema_name if connection is not None else None
     compared = None if schema == default else schema
 
@@ -179,7 +180,7 @@ def _configure(schema: str | None, *, connection: Connection | None = None, **ta
         connection=connection,
         target_metadata=_target(compared),
         version_table=VERSION_TABLE,
-        # Whole: Alembic takes what stands before a dot for a database.
+        # Quoted as a whole: Alembic would read the part before a dot as a database.
         version_table_schema=None if schema is None else quoted_name(schema, quote="." in schema or None),
         include_schemas=compared is not None,
         include_name=include_name,
@@ -191,7 +192,7 @@ def _configure(schema: str | None, *, connection: Connection | None = None, **ta
 
 
 def _target(schema: str | None) -> MetaData:
-    """Return Rowspace's tables alone: an application may have put its own on the same base."""
+    """Return only Rowspace's tables: an application may have models on the same base."""
     target = MetaData(naming_convention=Base.metadata.naming_convention)
     for name in sorted(_TABLES):
         table = Base.metadata.tables[name]

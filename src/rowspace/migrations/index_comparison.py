@@ -1,8 +1,8 @@
 """The comparator of vector indexes: method, keys, options, operator class, cast, and whether the build succeeded.
 
-Alembic's own comparator has run before. It leaves most of that out, and in Alembic 1.18 it takes any `cast()` for a
-change, so its verdict on a vector index is replaced. An index that differs is dropped and created: PostgreSQL cannot
-change any of it in place.
+Alembic's own comparator runs before this one. It ignores most of these, and Alembic 1.18 reports any `cast()` as a
+change, so its result for a vector index is replaced. An index that differs is dropped and created, because PostgreSQL
+cannot change any of it in place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["compare_indexes", "index_differences"]
 
 _log = logging.getLogger(__name__)
 
-#: What pgvector takes where WITH says nothing. `lists` is not here: a model may leave it to the size of the table.
+#: The options that pgvector uses by default. `lists` is not included: a model may leave it to the size of the table.
 _DEFAULTS = {"hnsw": {"m": "16", "ef_construction": "64"}, "ivfflat": {}}
 
 _TRAILING_OPCLASS = re.compile(r"\s(?:\w+\.)?(\w+_ops)\)*$")
@@ -40,7 +40,7 @@ def compare_indexes(  # noqa: PLR0917 (the signature is Alembic's)
     stored_table: Table | None,
     wanted_table: Table | None,
 ) -> PriorityDispatchResult:
-    """Add to `modify` what makes the vector indexes of a table as the model has them."""
+    """Add the operations to `modify` that bring the vector indexes of a table in line with the model."""
     if stored_table is None or context.connection is None:
         return PriorityDispatchResult.CONTINUE
     stored = read_indexes(context.connection, table_name, schema)
@@ -53,7 +53,7 @@ def compare_indexes(  # noqa: PLR0917 (the signature is Alembic's)
 
 
 def index_differences(index: Index, stored: StoredIndex, dialect: Dialect) -> list[str]:
-    """Return in words what of a model's vector index differs from the one in the database."""
+    """Return in words how a model's vector index differs from the one in the database."""
     if stored.method != _method(index):
         return [f"USING {stored.method} to {_method(index)}"]
     options = index.dialect_options["postgresql"]
@@ -78,7 +78,7 @@ def _method(index: Index) -> str:
 
 
 def _compare_index(context: AutogenContext, modify: ModifyTableOps, index: Index, stored: StoredIndex) -> None:
-    # Alembic calls it by the model's name as well, which may be longer than the database has it.
+    # Also under the model's name, which Alembic uses, and which may be longer than the one in the database.
     modify.ops[:] = [op for op in modify.ops if not _is_about(op, {stored.name, str(index.name)})]
     assert context.dialect is not None  # noqa: S101
     differences = index_differences(index, stored, context.dialect)
@@ -86,13 +86,13 @@ def _compare_index(context: AutogenContext, modify: ModifyTableOps, index: Index
     if not differences or not _is_included(context, index, drop.to_index(), stored):
         return
     _log.info("Detected changed index %r on %r: %s", stored.name, stored.table_name, ", ".join(differences))
-    # First, before a column gets a type that the old operator class does not take.
+    # First, before a column gets a type that the old operator class does not support.
     modify.ops.insert(0, drop)
     modify.ops.append(CreateIndexOp.from_index(index))
 
 
 def _is_included(context: AutogenContext, index: Index, stored_index: Index, stored: StoredIndex) -> bool:
-    """Return whether the application's `include_name` and `include_object` take the index."""
+    """Return whether the application's `include_name` and `include_object` include the index."""
     is_named = context.run_name_filters(
         stored.name, "index", {"table_name": stored.table_name, "schema_name": stored.schema}
     )
@@ -110,7 +110,7 @@ def _removed(operation: MigrateOperation, stored: dict[str, StoredIndex]) -> Sto
 
 
 def _named(table: Table | None, dialect: Dialect) -> Iterator[tuple[str, Index]]:
-    """Yield the model's indexes by the name that they have in the database: a long one is cut there."""
+    """Yield the model's indexes by their name in the database, which truncates long names."""
     for index in table.indexes if table is not None else ():
         name = dialect.identifier_preparer.format_constraint(index, _alembic_quote=False)
         if name is not None:
@@ -119,39 +119,39 @@ def _named(table: Table | None, dialect: Dialect) -> Iterator[tuple[str, Index]]
 
 def _compiled(index: Index, dialect: Dialect) -> list[str]:
     keywords = {"literal_binds": True, "include_table": False}
-    # Attached to a table, an index has no plain strings among its expressions any more.
+    # The expressions of an index that is attached to a table contain no plain strings.
     expressions: list[Any] = list(index.expressions)
     return [str(expression.compile(dialect=dialect, compile_kwargs=keywords)) for expression in expressions]
 
 
 def _bare(expressions: Sequence[str]) -> list[str]:
-    """Return expressions without casts, operator classes, parentheses and spaces, which each side writes its way."""
+    """Return expressions without casts, operator classes, parentheses and spaces, in which the two sides differ."""
     bare = []
     for expression in expressions:
         found, text = 1, _TRAILING_OPCLASS.sub("", expression)
         while found:
             text, found = _CAST.subn(r"\1", text)
-        # Compiled for psycopg, each % is two.
+        # Compiling for psycopg doubles each %.
         bare.append(re.sub(r"[()\s\"]", "", text).lower().replace("%%", "%"))
     return bare
 
 
 def _rows(predicate: Any) -> str:
-    # PostgreSQL rewrites predicates, so that two texts do not compare.
+    # PostgreSQL rewrites predicates, so their texts cannot be compared.
     return "all" if predicate is None else "some"
 
 
 def _compared_options(
     method: str, wanted: dict[str, Any], stored: dict[str, str]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the stored and the wanted options with pgvector's defaults, without those that the model leaves open."""
+    """Return the stored and the declared options with pgvector's defaults, without those that the model leaves open."""
     full = _DEFAULTS[method] | {name.lower(): str(value).lower() for name, value in wanted.items()}
     old = _DEFAULTS[method] | stored
     return {name: value for name, value in old.items() if name in full}, full
 
 
 def _compared_opclasses(index: Index, expressions: list[str], stored: StoredIndex) -> tuple[list[str], list[str]]:
-    """Return the stored and the wanted operator classes; one that the model does not name is the type's default."""
+    """Return the stored and the declared operator classes; by default, that of the type."""
     named = index.dialect_options["postgresql"]["ops"] or {}
     old = [str(key["opclass"]) for key in stored.keys]
     new = []

@@ -1,7 +1,7 @@
 """Alembic operations for extensions: `op.create_extension("vector")` and `op.drop_extension("vector")`.
 
-Each is an object in Alembic's own style, which runs, renders itself into a migration file, and reverses itself.
-Vector indexes need no operation of their own: Alembic's `op.create_index` takes all of their options.
+Like Alembic's own operations, each is an object that can run, render itself into a migration file, and reverse itself.
+Vector indexes need no separate operation: Alembic's `op.create_index` accepts all of their options.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rowspace.errors import PermissionDenied, SchemaNotReady, sqlstate_of
 
 __all__ = ["CreateExtensionOp", "DropExtensionOp"]
 
-# Of the extension as it is in the database, else as it would be.
+# The version of the installed extension, or else of the one that could be installed.
 _VERSIONS = text("""
     SELECT CAST(current_setting('server_version_num') AS integer) / 10000,
            coalesce((SELECT extversion FROM pg_extension WHERE extname = 'vector'),
@@ -27,7 +27,7 @@ _VERSIONS = text("""
 
 @Operations.register_operation("create_extension")
 class CreateExtensionOp(MigrateOperation):
-    """Create an extension, unless the database has it."""
+    """Create an extension if the database does not have it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -88,14 +88,14 @@ def _create(operations: Operations, operation: CreateExtensionOp) -> None:
         if sqlstate == "42501":
             message = (
                 f"This role may not create the extension {name!r}. "
-                f"An administrator must run it once in this database: CREATE EXTENSION {name}; then migrate again."
+                f"Let an administrator run CREATE EXTENSION {name}; once in this database, then migrate again."
             )
             raise PermissionDenied(message) from error
-        # PostgreSQL 16 and later say that the feature is missing, earlier ones name the file that they miss.
+        # PostgreSQL 16 and later report a missing feature, earlier versions a missing file.
         if sqlstate in {"0A000", "58P01"}:
             message = (
                 f"The extension {name!r} is not installed on the database server. "
-                "An administrator must install its package there (pgvector for 'vector'); then migrate again."
+                "Let an administrator install its package there (pgvector for 'vector'), then migrate again."
             )
             raise SchemaNotReady(message) from error
         raise
@@ -118,7 +118,7 @@ def _drop(operations: Operations, operation: DropExtensionOp) -> None:
             raise
         message = (
             f"The extension {operation.name!r} belongs to another role or is used by other tables: {error.orig} "
-            f"It may stay: take op.drop_extension({operation.name!r}) out of the migration."
+            f"To keep it, remove op.drop_extension({operation.name!r}) from the migration."
         )
         raise PermissionDenied(message) from error
 

@@ -1,7 +1,7 @@
 """Running Rowspace's migrations from Python: the same scripts as `alembic upgrade head`.
 
-Each function takes an Engine or a Connection. With an Engine it has a transaction of its own. A Connection that is
-already in a transaction is left uncommitted; otherwise what was done is committed. From async code:
+Each function accepts an Engine or a Connection. With an Engine, it runs in its own transaction. On a Connection that is
+already in a transaction, it does not commit; on others, it does. From async code:
 `await connection.run_sync(upgrade)`.
 """
 
@@ -119,7 +119,7 @@ def _command(
         return
     with mapped_errors(), _connected(target) as connection:
         schema = _schema(connection, schema)
-        # Before Alembic is entered, so that whoever waits for the database does not keep Alembic from others.
+        # Before entering Alembic, so that waiting for the database does not block other migrations in this process.
         prepare(connection, schema)
         with _alembic_to_itself():
             run(_config(schema=schema, connection=connection), revision)
@@ -127,31 +127,31 @@ def _command(
 
 def _config(stream: TextIO | None = None, **attributes: Any) -> Config:
     config = Config(output_buffer=stream, attributes=attributes)
-    # ConfigParser takes a single % for the start of a variable.
+    # ConfigParser reads a single % as the start of a variable.
     config.set_main_option("script_location", str(_script_location()).replace("%", "%%"))
     return config
 
 
 def _script_location() -> Path:
-    """Return the directory of env.py: inside the package in a wheel, beside `src` in a checkout."""
+    """Return the directory of env.py: in a wheel, inside the package; in a checkout, next to `src`."""
     package = Path(__file__).parents[1]
     for directory in (package / "_alembic", package.parents[1] / "alembic"):
         if (directory / "env.py").is_file():
             return directory
-    message = f"Rowspace's migrations are not beside {package}: the installation is incomplete, install it again."
+    message = f"Rowspace's migrations are missing in {package}. The installation is incomplete: install it again."
     raise ConfigurationError(message)
 
 
 @contextmanager
 def _connected(target: Engine | Connection | None) -> Iterator[Connection]:
     if isinstance(target, Engine):
-        # In READ COMMITTED the version is read after the lock is got, not as of before.
+        # READ COMMITTED, so that the version is read as of after the lock, not before.
         with target.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():
             yield connection
     elif not isinstance(target, Connection):
         message = (
-            f"Migrations take a synchronous Engine or Connection, got {type(target).__name__}. "
-            "From async code: await connection.run_sync(upgrade)."
+            f"Migrations need a synchronous Engine or Connection, got {type(target).__name__}. "
+            "From async code, call await connection.run_sync(upgrade)."
         )
         raise ConfigurationError(message)
     elif target.in_transaction():
@@ -166,7 +166,7 @@ def _schema(connection: Connection, schema: str | None) -> str | None:
     return schema or translated.get(None) or found_elsewhere(connection)
 
 
-# Alembic's `op` and `context` are globals of the process: one command at a time, also for several databases.
+# Alembic's `op` and `context` are globals of the process: only one command can run at a time, also for other databases.
 _busy = Lock()
 _busy_in: set[int] = set()
 
@@ -174,11 +174,11 @@ _busy_in: set[int] = set()
 @contextmanager
 def _alembic_to_itself() -> Iterator[None]:
     if get_ident() in _busy_in:
-        message = "Another migration runs in this thread: await them one after the other."
+        message = "Another migration is running in this thread. Await them one after the other."
         raise ConfigurationError(message)
     with _busy:
         _busy_in.add(get_ident())
-        # An application may be in a migration of its own, or in its env.py: its commands come back afterwards.
+        # The application may be in one of its migrations, or in its env.py: restore its proxies afterwards.
         outer = [vars(module).get("_proxy") for module in (alembic.context, alembic.op)]
         try:
             yield

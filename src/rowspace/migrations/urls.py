@@ -9,7 +9,7 @@ from rowspace.urls import read_url
 
 __all__ = ["migration_url"]
 
-# What asyncpg calls by another name, or has alone (SQLAlchemy's manual, "asyncpg").
+# Options that only asyncpg has, or that have another name there (SQLAlchemy's manual, "asyncpg").
 _ASYNCPG_ONLY = ("prepared_statement_cache_size", "statement_cache_size", "prepared_statement_name_func")
 
 
@@ -17,7 +17,7 @@ def migration_url(value: str | URL) -> URL:
     """Return the URL for psycopg 3; `postgres://` and every driver of PostgreSQL are understood.
 
     Raises:
-        ConfigurationError: not a URL, or not PostgreSQL's. The message leaves the value out: it may hold a password.
+        ConfigurationError: not a URL, or not of PostgreSQL. The message omits the value, which may contain a password.
     """
     url = read_url(value)
     dialect, _, driver = url.drivername.partition("+")

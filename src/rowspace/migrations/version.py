@@ -1,4 +1,4 @@
-"""The revision of a database as a statement, for code that has a session and not a connection of its own."""
+"""The revision of a database as a statement, for code that has a session instead of its own connection."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ _TABLE = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), prim
 
 
 def revision() -> Select[str]:
-    """Select the revision of the database; without the table, there is none."""
+    """Select the revision of the database. The statement fails if no migration has ever run."""
     return select(_TABLE.c.version_num)

@@ -1,4 +1,4 @@
-"""Declarative models: the base, mixins for people's own models, and the ready-made documents."""
+"""Declarative models: the base, mixins for an application's models, and the ready-made documents."""
 
 from rowspace.models.base import Base
 from rowspace.models.documents import Collection, Document, LoadProgress

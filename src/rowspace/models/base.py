@@ -1,6 +1,6 @@
 """The declarative base of Rowspace's own models, with names for every constraint.
 
-An application's models may use this base or any other: nothing in Rowspace asks for it.
+An application's models can use this base or any other; Rowspace does not require it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The ready-made documents: text, JSONB metadata and an embedding, in named collections.
 
-`documents` is partitioned by collection, so that each collection has its own dimension, distance and indexes, and
-a search never pays for its neighbours. The partitions are made and dropped by `rowspace.repositories`; the two
-tables here are made by the migrations.
+`documents` is partitioned by collection. Each collection therefore has its own dimension, distance and indexes, and the
+size of the others does not slow down its searches. `rowspace.repositories` creates and drops the partitions; the
+migrations create the tables of this module.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Collection(MetadataMixin, TimestampMixin, Base):
         CheckConstraint("distance in ('l2', 'cosine', 'inner_product', 'l1')", name="distance"),
     )
 
-    #: A number from the server, which the name of its partition has too.
+    #: A number from the server, which is also in the name of its partition.
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    #: What it is called; unique.
+    #: The name; unique.
     name: Mapped[str] = mapped_column(Text)
-    #: Numbers in each embedding.
+    #: The number of dimensions of its embeddings.
     dimension: Mapped[int]
     #: A value of `Distance`.
     distance: Mapped[str] = mapped_column(Text, server_default=Distance.COSINE.value)
@@ -57,14 +57,14 @@ class Collection(MetadataMixin, TimestampMixin, Base):
     index: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     #: The name of the embedder that filled it; None until the first documents arrive with an embedder.
     embedder: Mapped[str | None] = mapped_column(Text)
-    # Last, as a migration can only add a column there.
-    #: The `dimension`, `embedder` and `index` that it is being re-embedded to; None while it is not.
+    # Last, because a migration can only add columns at the end.
+    #: The new `dimension`, `embedder` and `index` during a re-embedding, otherwise None.
     reembedding: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True), sort_order=999)
-    #: Metadata keys that have an index of their own beside that of the whole metadata, written as in a filter.
+    #: Metadata keys with their own index in addition to that of the whole metadata, written as in a filter.
     indexed_keys: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'"), sort_order=1_000)
 
     def __repr__(self) -> str:
-        # Reading an attribute that is not loaded is a statement, which async code and a detached object cannot do.
+        # Reading an attribute that is not loaded runs a statement, which fails in async code and for a detached object.
         if inspect(self).unloaded & {"name", "dimension", "distance"} and inspect(self).identity is not None:
             return f"<Collection {inspect(self).identity}, not loaded>"
         return f"<Collection {self.name!r}: {self.dimension} dimensions, {self.distance}>"
@@ -89,7 +89,7 @@ class Document(MetadataMixin, TimestampMixin, Base):
         {"postgresql_partition_by": "LIST (collection_id)"},
     )
 
-    # No foreign key: a row can only land where a partition exists, and the check would cost each row of a bulk load.
+    # No foreign key: a row needs a partition anyway, and the check would slow down each row of a bulk load.
     #: The id of its `Collection`.
     collection_id: Mapped[int] = mapped_column(BigInteger)
     #: The caller's id, at most 2,600 bytes.
@@ -105,14 +105,14 @@ class Document(MetadataMixin, TimestampMixin, Base):
 
 
 class LoadProgress(TimestampMixin, Base):
-    """How far a resumable load has come. Written in the transaction of each batch, deleted at the load's end."""
+    """The progress of a resumable load. Written in the transaction of each batch, deleted at the end of the load."""
 
     __tablename__ = "collection_loads"
 
     collection_id: Mapped[int] = mapped_column(
         BigInteger, ForeignKey(Collection.id, ondelete="CASCADE"), primary_key=True
     )
-    #: What the caller calls the load.
+    #: The caller's name for the load.
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     #: SHA-256 of the documents that were read so far, as hexadecimal text.
     digest: Mapped[str] = mapped_column(Text)

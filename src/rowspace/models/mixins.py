@@ -1,4 +1,4 @@
-"""Mixins for people's own models: an embedding, JSONB metadata, timestamps."""
+"""Mixins for an application's models: an embedding, JSONB metadata, timestamps."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class MetadataMixin:
 class TimestampMixin:
     """Adds `created_at` and `updated_at`, with time zone, set by the server."""
 
-    # Read back with each write: async code cannot load an attribute when it is looked at.
+    # Fetched with each write: async code cannot load an attribute on access.
     __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
 
     #: When the row was inserted.

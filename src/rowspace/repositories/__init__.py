@@ -1,4 +1,4 @@
-"""Repositories: the I/O of searching and writing, in the caller's session. Sync twins are generated from `_async`."""
+"""Repositories: searches and writes in the caller's session. The sync twins are generated from `_async`."""
 
 from rowspace.repositories._async.advising import AsyncIndexAdvisor
 from rowspace.repositories._async.analysis import AsyncAnalysisRepository

@@ -1,4 +1,4 @@
-"""A statement that takes minutes, watched from the side: in a thread for sync code, in a task for async."""
+"""Run a statement that takes minutes and watch its progress: in a thread for sync code, in a task for async code."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from typing import Any
 
 __all__ = ["arun_watched", "line_of", "run_watched"]
 
-#: Seconds that a server has to end what it was asked to.
+#: The number of seconds to wait for the server after a cancellation.
 _PATIENCE = 10.0
 
 
 def line_of(connection: Any) -> Callable[[], None]:
-    """Return what hangs up on the server: whoever waits for it, in a thread or a task, gets an error at once.
+    """Return a function that shuts down the socket, so that a thread or a task that waits for it gets an error.
 
-    The driver's own `close` waits for the same lock as they, or leaves them waiting for a file that is gone.
+    The driver's own `close` waits for the same lock, or leaves them waiting for a file descriptor that is closed.
     """
     driver = getattr(connection, "sync_connection", connection).connection.driver_connection
     return driver.terminate if hasattr(driver, "terminate") else partial(_hang_up, driver)
 
 
 def _hang_up(driver: Any) -> None:
-    with suppress(Exception), socket.socket(fileno=os.dup(driver.fileno())) as line:  # it may have ended by now
+    with suppress(Exception), socket.socket(fileno=os.dup(driver.fileno())) as line:  # it may already be closed
         line.shutdown(socket.SHUT_RDWR)
 
 
@@ -40,10 +40,10 @@ def run_watched(
     hang_up: Callable[[], object],
     every: float,
 ) -> None:
-    """Run `work` in a thread and call `watch` in this one every so many seconds until it ends.
+    """Run `work` in a thread and call `watch` in this one at intervals of so many seconds until it ends.
 
-    An error of `watch`, and Ctrl-C, call `cancel`, wait for the end of `work` and go on to the caller. Where it does
-    not end within ten seconds, `cancel` fails, or Ctrl-C comes again, `hang_up` ends it here, whatever the server does.
+    After an error of `watch` or Ctrl-C, call `cancel`, wait for the end of `work`, and raise. If `work` does not end
+    within ten seconds, if `cancel` fails, or at a second Ctrl-C, `hang_up` ends it here, whatever the server does.
     """
     with ThreadPoolExecutor(1, "rowspace-build") as pool:
         running = pool.submit(work)
@@ -70,20 +70,20 @@ async def arun_watched(
     hang_up: Callable[[], object],
     every: float,
 ) -> None:
-    """Do the same in a task of the running event loop; a cancelled caller cancels the work on the server too."""
+    """Run `work` in a task of the event loop; if the caller is cancelled, so is the work on the server."""
     running = asyncio.create_task(work())
     try:
         while not (await asyncio.wait([running], timeout=every))[0]:
             await watch()
     except BaseException:
         try:
-            # Who cancels again, out of patience, does not wait for the answer; the server is to be asked all the same.
+            # A second cancellation does not wait for the answer, but the server still gets the request.
             await asyncio.shield(_stopped(running, cancel))
         finally:
             if not running.done():
                 _give_up(hang_up)
                 await asyncio.wait([running])
-            running.exception()  # looked at, so that the loop does not report it as lost
+            running.exception()  # retrieved, so that the loop does not report it as lost
         raise
     running.result()
 
@@ -99,4 +99,4 @@ def _give_up(hang_up: Callable[[], object]) -> None:
     hang_up()
     error = sys.exception()
     if error is not None:
-        error.add_note("The server did not answer, and may go on with it.")
+        error.add_note("The server did not answer, and may still be running it.")

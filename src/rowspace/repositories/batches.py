@@ -54,7 +54,7 @@ async def aiter_rows(rows: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
 
 
 def take(source: Iterator[T], count: int) -> list[T]:
-    """Return the next `count` items of an iterator, fewer at its end; nothing is read beyond them."""
+    """Return the next `count` items of an iterator, or fewer at its end, without reading beyond them."""
     return list(islice(source, count))
 
 
@@ -76,7 +76,7 @@ def check_row(row: Any, number: int) -> None:
         InvalidRow: it is not.
     """
     if not isinstance(row, Mapping):
-        message = f"Row {number} is {type(row).__name__} {row!r:.60}; expected a mapping of attributes to values."
+        message = f"Row {number}: expected a mapping of attributes to values, got {type(row).__name__} {row!r:.60}."
         raise InvalidRow(message)
 
 
@@ -96,14 +96,14 @@ class Plan:
         made: Mapping[Column[Any], Callable[[], Any]],
     ) -> None:
         self.merge = merge
-        #: Whether a batch may be copied straight into the target.
+        #: Whether a batch may be copied directly into the target.
         self.copies = (
             constants is not None and not merge.defaults and all(column.is_stored_as_staged for column in merge.columns)
         )
         self._constants = constants or ()
         self.encoders = encoders
         self._names = names
-        # By a key that no attribute has.
+        # Under keys that no attribute has.
         self._made = {f"{column.name} by default": make for column, make in made.items()}
         self._keys = [key for key, name in names.items() if name in merge.keys]
 
@@ -121,26 +121,26 @@ class Plan:
             kinds: set[Any] = {type(value) for column in columns for value in column}
             if all(kind.__hash__ is not None and kind is not type(None) for kind in kinds):
                 return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
-        # One at a time, the row that cannot be is known.
+        # Row by row, to find the invalid one.
         return [self._key_of(row, at) for at, row in enumerate(rows, number)]
 
     def _key_of(self, row: Row, number: int) -> Any:
         check_row(row, number)
         if row.keys() != self._names.keys():
             missing, unknown = self._names.keys() - row.keys(), row.keys() - self._names.keys()
-            message = f"Row {number} has other attributes than the first row: missing {sorted(missing)}, "
+            message = f"Row {number} has different attributes than the first row: missing {sorted(missing)}, "
             raise InvalidRow(message + f"unknown {sorted(unknown)}.")
         values = tuple([row[key] for key in self._keys])
         for key, value in zip(self._keys, values, strict=True):
             if value is None or type(value).__hash__ is None:
-                message = f"Row {number} has a {key!r} that cannot be a key: {value!r:.60}."
+                message = f"Row {number} has a value of {key!r} that cannot be a key: {value!r:.60}."
                 raise InvalidRow(message)
         return values[0] if len(values) == 1 else values or number
 
     def encode(self, rows: Iterable[Row], numbers: Iterable[int]) -> EncodedRows:
         """Return rows as one binary stream; `numbers` are their numbers in the load."""
         if self._made:
-            # Now, as an error of a function belongs before the COPY.
+            # Now, so that an error of a function is raised before the COPY starts.
             rows = [{**row, **{key: make() for key, make in self._made.items()}} for row in rows]
         return EncodedRows(self.encoders, rows, [*self._names, *self._made], self._constants, numbers)
 
@@ -168,7 +168,7 @@ def plan_load(
         empty: whether the table is empty, so that rows may be copied directly into it, if the server's types are the
             model's.
         inserts: whether there may be new rows, which get the defaults of missing columns.
-        endless: Python's first and last dates and times are infinite, as in asyncpg.
+        endless: store Python's first and last dates and times as infinite, as asyncpg does.
         encoding: further keywords of `encoder_of`.
 
     Raises:
@@ -183,7 +183,7 @@ def plan_load(
     literal = partial(literal_of, schemas=schemas, endless=endless)
     encoding |= {"schemas": schemas, "endless": endless}
     encoders = [encoder_of(column, **encoding) for column in columns.values()]
-    # To be copied they have to be in the stream; a merge adds them by itself.
+    # COPY needs them in the stream; a merge sets them itself.
     fixed = {name: encoder_of(table.c[name]) for name in constants} if empty else {}
     kinds = tuple(discriminator(model, names, literal))
     versions = tuple(version(model, names, literal))
@@ -247,11 +247,11 @@ class Batcher:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._seen = Marks()
-        #: Rows handed over so far.
+        #: The number of rows so far.
         self.received = 0
-        #: Of those, rows whose key had come before in this load.
+        #: The number of them whose key occurred before in this load.
         self.duplicates = 0
-        #: Of those, rows whose key had come in an earlier batch.
+        #: The number of them whose key occurred in an earlier batch.
         self.again = 0
 
     def batch(self, rows: Sequence[Row]) -> tuple[int, EncodedRows]:
@@ -272,12 +272,12 @@ class Batcher:
         return len(rows), self._plan.encode(rows, numbers)
 
 
-#: One to count others from; their zones have no part in it.
+#: The origin for times; time zones do not affect the difference.
 _MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def _mark(key: Any) -> int:
-    # Not hash(key): -1 and -2 have the same, and so have numbers that are 2**61 - 1 apart.
+    # Not hash(key), which is equal for -1 and -2 and for numbers that differ by 2**61 - 1.
     return hash(_plain(key))
 
 
@@ -292,7 +292,7 @@ def _digits(key: Decimal) -> str:
     return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
-#: By its class, as a million rows have a million keys: a match on their classes took a twentieth of a load.
+#: A table by class, because each row has a key: matching on its class took a twentieth of the time of a load.
 _TEXTS: dict[type, Callable[[Any], Any]] = {
     object: str,
     int: str,

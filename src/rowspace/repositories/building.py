@@ -1,4 +1,4 @@
-"""What an index builder does, as lists of steps: decided here from the wanted indexes and the facts, run elsewhere."""
+"""The steps of an index builder, derived from the declared and the existing indexes. They are executed elsewhere."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Step:
     """One statement, which cannot run inside a transaction.
 
     Args:
-        index: the index that it is about.
+        index: the index.
         statement: its SQL.
-        builds: it builds an index, and so has progress and may leave it INVALID.
+        builds: whether it builds an index, and so reports progress and may leave it INVALID.
     """
 
     index: str
@@ -52,12 +52,12 @@ class Step:
     builds: bool = True
 
 
-#: What makes steps of the wanted indexes and those that are there.
+#: Returns the steps for the declared and the existing indexes.
 Decide = Callable[[Sequence[PlannedIndex], Sequence[IndexFact]], Sequence[Step]]
 
 
 def planned_for(over: type[Any] | Collection, schemas: Schemas) -> list[PlannedIndex]:
-    """Return the indexes that a collection or a model asks for.
+    """Return the indexes that a collection or a model declares.
 
     Raises:
         ConfigurationError: a model without a vector index, or with one that has no name.
@@ -67,7 +67,7 @@ def planned_for(over: type[Any] | Collection, schemas: Schemas) -> list[PlannedI
         return partition.indexes(from_dict(over.index), over.language, over.indexed_keys or ())
     found = _declared_by(over, schemas)
     if not found:
-        message = f'{over.__name__} declares no vector index: add HNSW().index("...") to its __table_args__.'
+        message = f'{over.__name__} declares no vector index. Add HNSW().index("...") to its __table_args__.'
         raise ConfigurationError(message)
     return found
 
@@ -76,21 +76,21 @@ def planned_key_of(over: type[Any] | Collection, key: str, schemas: Schemas) -> 
     """Return the index on a metadata key of a collection.
 
     Raises:
-        ConfigurationError: it is a model, or the key is no text.
+        ConfigurationError: it is a model, or the key is not a text.
         InvalidFilter: the key is malformed.
     """
     if not isinstance(over, Collection):
-        message = f"The indexes of {over.__name__} are those of its table: declare that of a key in __table_args__."
+        message = f"{over.__name__} declares its own indexes. Add an index on the key to its __table_args__."
         raise ConfigurationError(message)
     check_key(key)
     return partition_of(at_hand(over), schemas).key_index(key)
 
 
 def creation(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concurrently: bool) -> list[Step]:
-    """Return the steps that make what is missing or INVALID.
+    """Return the steps that create missing and INVALID indexes.
 
     Raises:
-        ConfigurationError: an index of that name is another one, or is being built.
+        ConfigurationError: an index of that name differs from the declared one, or is being built.
     """
     there = {fact.name: fact for fact in facts}
     steps = _leftovers(wanted, facts)
@@ -104,13 +104,13 @@ def creation(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, conc
 
 
 def repair(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concurrently: bool) -> list[Step]:
-    """Return the steps that make INVALID indexes anew, and drop those that nobody wants."""
+    """Return the steps that rebuild INVALID indexes, and drop those that are not declared."""
     broken = {fact.name: fact for fact in facts if fact.state == "invalid"}
     steps = _leftovers(wanted, facts)
     for plan in wanted:
         if plan.name in broken:
             steps += _renewed(plan, broken.pop(plan.name), concurrently=concurrently)
-    # What a build of one on a key left behind: the collection asks for it only from its end on.
+    # An index on a key that an interrupted build left: a collection declares it only when it is complete.
     steps += [_found_dropped(fact, concurrently=concurrently) for name, fact in broken.items() if OF_KEY.match(name)]
     return _analyzed(steps, wanted)
 
@@ -118,7 +118,7 @@ def repair(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], *, concur
 def renewal(
     wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact], names: Sequence[str], *, concurrently: bool
 ) -> list[Step]:
-    """Return the steps that build indexes anew as they are.
+    """Return the steps that rebuild existing indexes.
 
     Raises:
         ConfigurationError: there is no such index.
@@ -127,9 +127,7 @@ def renewal(
     chosen = _chosen(wanted, names)
     missing = [plan.name for plan in chosen if plan.name not in there]
     if missing:
-        message = (
-            f"There is no index {', '.join(missing)} to build anew: create(), or `rowspace index build`, makes it."
-        )
+        message = f"There is no index {', '.join(missing)} to rebuild. Create it by create() or `rowspace index build`."
         raise ConfigurationError(message)
     return _leftovers(wanted, facts) + [Step(plan.name, plan.reindex(concurrently=concurrently)) for plan in chosen]
 
@@ -137,10 +135,10 @@ def renewal(
 def removal(
     wanted: Sequence[PlannedIndex], _: Sequence[IndexFact], names: Sequence[str], *, concurrently: bool
 ) -> list[Step]:
-    """Return the steps that drop indexes, whether they are there or not.
+    """Return the steps that drop indexes if they exist.
 
     Raises:
-        ConfigurationError: a name that is not wanted.
+        ConfigurationError: a name that is not declared.
     """
     return [_dropped(plan, concurrently=concurrently) for plan in _chosen(wanted, names)]
 
@@ -148,41 +146,41 @@ def removal(
 def key_removal(
     _: Sequence[PlannedIndex], facts: Sequence[IndexFact], plan: PlannedIndex, *, wanted: bool, concurrently: bool
 ) -> list[Step]:
-    """Return the step that drops the index on a key, which may be there though nobody wants it any more.
+    """Return the step that drops the index on a key, which may exist even if it is no longer declared.
 
     Raises:
-        ConfigurationError: it is neither wanted nor there.
+        ConfigurationError: it is not declared and does not exist.
     """
     if not wanted and plan.name not in {fact.name for fact in facts}:
         keys = [fact.name for fact in facts if OF_KEY.match(fact.name)]
-        message = f"There is no index {plan.name} to drop; of keys there are {', '.join(keys) or 'none'}."
+        message = f"There is no index {plan.name} to drop; the indexes on keys are {', '.join(keys) or 'none'}."
         raise ConfigurationError(message)
     return [_dropped(plan, concurrently=concurrently)]
 
 
 def clustering(wanted: Sequence[PlannedIndex], _: Sequence[IndexFact], key: Key) -> list[Step]:
-    """Return the steps that put the rows of the table into the order of a key.
+    """Return the steps that store the rows of the table in the order of a key.
 
     Raises:
         ConfigurationError: the key is in another table.
     """
     table, schema = wanted[0].table, wanted[0].schema
     if key.model is not Document and key.column.table.name != table:
-        message = f"{key.column} is not in {table}, which has the vector index: name a column of {table}."
+        message = f"{key.column} is not in {table}, which has the vector index. Name a column of {table}."
         raise ConfigurationError(message)
     return [Step(table, statement, builds=False) for statement in clustered(table, schema, key)]
 
 
 def check_alone(table: tuple[str, str | None], *, alone: bool | None) -> None:
-    """Refuse to go on where somebody else builds indexes of a table.
+    """Refuse to continue while another session builds indexes of a table.
 
     Raises:
-        ConfigurationError: they do.
+        ConfigurationError: another session does.
     """
     if not alone:
         message = (
-            f"Another session is building or dropping indexes of {table[0]}, or will at the end of its load; or drops "
-            "or re-embeds it: wait for it."
+            f"Another session is building or dropping indexes of {table[0]}, will do so at the end of its load, or is "
+            "dropping or re-embedding it. Wait for it to finish."
         )
         raise ConfigurationError(message)
 
@@ -197,7 +195,7 @@ def _chosen(wanted: Sequence[PlannedIndex], names: Sequence[str]) -> list[Planne
 
 
 def _analyzed(steps: list[Step], wanted: Sequence[PlannedIndex]) -> list[Step]:
-    """Return the steps, and where one of them builds, ANALYZE: without statistics the planner shuns the index."""
+    """Return the steps, with ANALYZE if one of them builds: without statistics, the planner avoids the index."""
     if not any(step.builds for step in steps):
         return steps
     return [*steps, Step(wanted[0].table, wanted[0].analyze(), builds=False)]
@@ -205,7 +203,7 @@ def _analyzed(steps: list[Step], wanted: Sequence[PlannedIndex]) -> list[Step]:
 
 def _renewed(plan: PlannedIndex, fact: IndexFact | None, *, concurrently: bool) -> list[Step]:
     if fact is not None and fact.is_building:
-        message = f"{plan.name} is being built by another session: wait for it."
+        message = f"Another session is building {plan.name}. Wait for it to finish."
         raise ConfigurationError(message)
     dropped = [_dropped(plan, concurrently=concurrently)] if fact is not None else []
     return [*dropped, Step(plan.name, plan.create(concurrently=concurrently))]
@@ -220,7 +218,7 @@ def _found_dropped(fact: IndexFact, *, concurrently: bool) -> Step:
 
 
 def _leftovers(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact]) -> list[Step]:
-    """Return the removal of what a failed REINDEX CONCURRENTLY left behind."""
+    """Return the steps that drop the copies that failed REINDEX CONCURRENTLY statements left."""
     copies = re.compile("|".join(re.escape(plan.name) + COPY for plan in wanted))
     return [
         _found_dropped(fact, concurrently=True)
@@ -232,12 +230,12 @@ def _leftovers(wanted: Sequence[PlannedIndex], facts: Sequence[IndexFact]) -> li
 def _check_same(plan: PlannedIndex, fact: IndexFact) -> None:
     differences = fact.shape.differences(plan.shape)
     if differences:
-        message = f"{plan.name} is there already, but its {'; its '.join(differences)}: drop() it first."
+        message = f"{plan.name} already exists, but its {'; its '.join(differences)}. Call drop() first."
         raise ConfigurationError(message)
 
 
 def _declared_by(model: type[Any], schemas: Schemas) -> list[PlannedIndex]:
-    # A class that inherits over several tables is searched by the index of whichever has the vector; its own is last.
+    # With joined inheritance, the table with the vector is searched; `tables` ends with the class's own table.
     tables = reversed(mapper_of(model).tables)
     indexes = ([index for index in table.indexes if _method(index) in VECTOR_METHODS] for table in tables)
     plans = [planned(index, schema_in(schemas, index.table)) for index in next(filter(None, indexes), [])]
@@ -249,7 +247,7 @@ def _method(index: Any) -> str:
 
 
 def asked_for(over: type[Any] | Collection, schemas: Schemas) -> Asked:
-    """Return what a collection or a model asks for."""
+    """Return the indexes that a collection or a model declares, in the form of the doctor."""
     if isinstance(over, Collection):
         plans = planned_for(over, schemas)
         return Asked(

@@ -1,7 +1,8 @@
-"""Cursors: where a page ended, as opaque text.
+"""Cursors: the end of a page as opaque text.
 
-A cursor is JSON with a checksum in front, in base64. The checksum finds what a client cut or changed by mistake; it
-is no signature. Whoever forges a cursor gets another page of the same listing, whose conditions are not in it.
+A cursor is JSON after a checksum, in base64. The checksum detects cursors that a client truncated or changed by
+mistake. It is not a signature: a forged cursor selects another page of the same listing, whose conditions it does not
+contain.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ __all__ = ["read_cursor", "understood", "write_cursor"]
 
 _DIGEST = 6
 
-# What the server says of a text that is no value of a type: of another dimension, out of range, no date, no zone, not
-# written as one, with a character that cannot be stored.
+# The SQLSTATEs for a text that is not a value of a type: another dimension, out of range, not a date, not a time zone,
+# invalid syntax, or a character that cannot be stored.
 _NO_VALUE = {"22000", "22003", "22007", "22008", "22009", "22023", "22P02", "22P05"}
 
 
@@ -35,7 +36,7 @@ def write_cursor(listing: Listing[Any], after: After) -> str:
 
 
 def read_cursor(listing: Listing[Any], cursor: str) -> After:
-    """Return where a cursor continues a listing.
+    """Return the position at which a cursor continues a listing.
 
     Raises:
         InvalidCursor: it was changed, or comes from a listing of other rows or in another order.
@@ -43,8 +44,8 @@ def read_cursor(listing: Listing[Any], cursor: str) -> After:
     signature, after = _decoded(cursor)
     if signature != listing.signature:
         message = (
-            f"The cursor belongs to a listing of {_shown(signature)}, this one is of {_shown(listing.signature)}: "
-            "ask for its first page without a cursor."
+            f"The cursor belongs to a listing of {_shown(signature)}, and this is a listing of "
+            f"{_shown(listing.signature)}. Request its first page without a cursor."
         )
         raise InvalidCursor(message)
     if len(after.keys) != len(listing.keys):
@@ -54,7 +55,7 @@ def read_cursor(listing: Listing[Any], cursor: str) -> After:
 
 @contextmanager
 def understood(cursor: str | None) -> Iterator[None]:
-    """Raise InvalidCursor where the server does not take what a cursor holds for values of its columns."""
+    """Raise InvalidCursor if the server refuses the values of a cursor for its columns."""
     try:
         yield
     except DBAPIError as error:
@@ -77,12 +78,12 @@ def _decoded(cursor: str) -> tuple[list[Any], After]:
 
 def _are_texts(keys: list[Any], value: Any) -> bool:
     texts = keys if value is None else [*keys, value]
-    # No server could have given a NUL, nor half a character, which cannot be encoded.
+    # A server cannot have returned a NUL, or a lone surrogate, which cannot be encoded.
     return all(isinstance(text, str) and b"\0" not in text.encode() for text in texts)
 
 
 def _unknown(cursor: Any) -> InvalidCursor:
-    return InvalidCursor(f"Expected a cursor as a page gave it, got {cursor!r:.80}.")
+    return InvalidCursor(f"Expected the cursor of a page, unchanged, got {cursor!r:.80}.")
 
 
 def _digest(payload: bytes) -> bytes:

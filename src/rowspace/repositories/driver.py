@@ -36,7 +36,7 @@ _EXECUTIONS = ("do_execute", "do_execute_no_params", "handle_error")
 
 
 def _any_listens(source: Any, events: Sequence[str]) -> bool:
-    # SQLAlchemy's own sign that there was ever a listener. Asking each event costs as much as making five parameters.
+    # SQLAlchemy's own flag for any listener. Checking each event takes as long as converting five parameters.
     if not getattr(source, "_has_events", True) and not getattr(getattr(source, "engine", None), "_has_events", False):
         return False
     return any(getattr(source.dispatch, event) for event in events)
@@ -47,13 +47,13 @@ class Prepared:
 
     Args:
         dialect: the dialect of the connections that it runs on.
-        statement: a statement without expanding lists, whose text differs with their length.
+        statement: a statement without expanding lists, whose text depends on their length.
     """
 
     def __init__(self, dialect: Dialect, statement: Select[Any]) -> None:
         made: Any = statement.compile(dialect=dialect)
         self.dialect, self.text = dialect, str(made)
-        #: Whether it can be run at all; else each run has a text of its own.
+        #: Whether it has a fixed text; otherwise the text differs for each run.
         self.is_fixed = not (made.post_compile_params or made.literal_execute_params)
         self._order = made.positiontup
         self._bound = [(name, bound, _to_driver(dialect, bound.type)) for bound, name in made.bind_names.items()]
@@ -88,7 +88,7 @@ class Prepared:
 
 _Converters = list[tuple[int, Callable[[Any], Any]]]
 
-#: The last ones, so that a statement is prepared once.
+#: The most recent statements, so that each is prepared once.
 prepared = lru_cache(512)(Prepared)
 
 
@@ -111,18 +111,19 @@ def _converted(row: Sequence[Any], converters: _Converters) -> Sequence[Any]:
     return values
 
 
-#: Where a connection keeps a cursor that nobody uses: whoever takes it has it alone, if two threads share a session
-#: against its rules.
+#: The key under which a connection keeps an unused cursor. It is removed while in use, in case two threads share a
+#: session against its rules.
 _CURSOR = "rowspace_cursor"
 
-#: A cursor keeps its last rows too.
+#: A larger result is not kept, because a cursor retains its rows.
 _FEW = 100
 
-#: Where SQLAlchemy's dialect of asyncpg notes when it heard that a table was altered, and a cursor what it knows of it:
-#: what was prepared before is prepared anew, on all connections. Its `PGExecutionContext_asyncpg` does the same.
+#: The attributes in which SQLAlchemy's asyncpg dialect and its cursors record the time at which they learned that a
+#: table was altered. Statements prepared before are prepared again, on all connections. SQLAlchemy's
+#: `PGExecutionContext_asyncpg` does the same.
 _ALTERED = "_invalidate_schema_cache_asof"
 
-#: "feature_not_supported", of a plan that no longer fits, and "internal_error", of an entry of the catalogs that went.
+#: "feature_not_supported", for a plan that no longer fits, and "internal_error", for a catalog entry that is gone.
 _OUTDATED = ("0A000", "XX000")
 
 
@@ -145,7 +146,7 @@ def run(
         invalidate: called with the error if the connection can no longer be used.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: as SQLAlchemy raises it, but without the parameters: they hold an embedding.
+        sqlalchemy.exc.DBAPIError: as SQLAlchemy raises it, but without the parameters, which contain an embedding.
     """
     cursor, dialect = None, statement.dialect
     kind = dialect.loaded_dbapi.Error
@@ -170,7 +171,7 @@ def run(
         ) from error
     except BaseException as error:
         if not isinstance(error, Exception):
-            # Cancelled: nobody knows what the connection is at.
+            # Cancelled: the state of the connection is unknown.
             invalidate(error)
         raise
     return rows

@@ -1,8 +1,8 @@
 """The hits of a search as objects of the session, created from the rows of the driver's own cursor.
 
 Loading objects through the ORM costs the client more than everything else in a search, because the ORM supports far
-more than a search needs. If none of that is in use, the objects are created here in the way the ORM would: an object
-that is already in the session is returned as it is, any other becomes a persistent object of the session, and
+more than a search needs. If none of that is in use, this module creates the objects in the way the ORM would. An object
+that is already in the session is returned unchanged, any other becomes a persistent object of the session, and
 attributes that were not selected are loaded on access. If there are event listeners, inheritance, eager relationships
 or pending changes to flush, the ORM runs the search. The ORM also runs the first search of each shape, and the state
 that it leaves on an object, besides the values, is copied to the objects created here.
@@ -26,7 +26,7 @@ from rowspace.statements.search import Target, loaded
 
 __all__ = ["Statement", "fetch", "plain_session"]
 
-#: Relationships of these kinds leave nothing on an object until they are asked for.
+#: Relationships of these kinds set nothing on an object until they are accessed.
 _LATER = {"select", True, "raise", "raise_on_sql", "write_only", "dynamic"}
 
 
@@ -35,7 +35,7 @@ class _Way(NamedTuple):
 
     columns: Select[Any]
     mapper: Mapper[Any]
-    #: Of a row the columns before the object; after it comes the distance.
+    #: The number of columns of a row before the object; the distance comes after it.
     before: int
     names: tuple[str, ...]
     complete: frozenset[str]
@@ -45,16 +45,16 @@ class _Way(NamedTuple):
     callables: dict[str, Any]
 
 
-#: By the statement that the ORM runs.
+#: Recipes by the statement that the ORM runs.
 _ways: WeakKeyDictionary[Select[Any], _Way] = WeakKeyDictionary()
 
 
-#: Returns a statement of `rowspace.statements.search.select_hits`; with `columns=True` that of the columns.
+#: Returns a statement of `rowspace.statements.search.select_hits`; with `columns=True`, the one of the columns.
 Statement = Callable[..., Any]
 
 
 def plain_session(session: Any, search: Search[Any]) -> Session | None:
-    """Return the `Session` that is or is inside `session`, or None if the ORM has more to do than to load rows."""
+    """Return the `Session` that is or is inside `session`, or None if the ORM has to do more than load rows."""
     own: Any = getattr(session, "sync_session", session)
     kinds: Any = type(session), type(own)
     if not (search.keep and all(map(_is_genuine, kinds))):
@@ -67,7 +67,7 @@ def plain_session(session: Any, search: Search[Any]) -> Session | None:
 def fetch(
     session: Session, search: Search[Any], statement: Statement, parameters: Mapping[str, Any]
 ) -> Iterable[Sequence[Any]]:
-    """Return the rows of a statement, with an object in each, for a session that `plain_session` returned."""
+    """Return the rows of a statement with an object in each, for a session that `plain_session` returned."""
     objects = statement(columns=False)
     way = _ways.get(objects)
     if way is None:
@@ -116,7 +116,7 @@ def _fetch_and_learn(
 def _primary_key(
     mapper: Mapper[Any], names: tuple[str, ...], before: int
 ) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
-    """Return a function that takes the primary key out of a row."""
+    """Return a function that extracts the primary key of a row."""
     places = [before + names.index(mapper.get_property_by_column(column).key) for column in mapper.primary_key]
     return itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
 
@@ -128,7 +128,7 @@ def _with_objects(session: Session, way: _Way, rows: Sequence[Sequence[Any]]) ->
     session_id, lookup = session.hash_key, known.fast_get_state
     found: list[tuple[Any, ...]] = []
     for row in rows:
-        # The class, the primary key, and the token of a horizontally sharded session, which this is not.
+        # The class, the primary key, and a token that only horizontally sharded sessions use.
         key = model, primary_key(row), None
         state = lookup(key)
         entity = None if state is None else state.obj()
@@ -139,7 +139,7 @@ def _with_objects(session: Session, way: _Way, rows: Sequence[Sequence[Any]]) ->
             state.load_options, state.load_path = load_options, load_path
             if callables:
                 state.callables = dict(callables)
-            # The columns of the object, whose names end before the distance.
+            # The columns of the object; the one of the distance follows them.
             state.dict.update(zip(names, row[before:] if before else row, strict=False))
             known.add(state)
         elif not state.dict.keys() >= complete:
@@ -150,7 +150,7 @@ def _with_objects(session: Session, way: _Way, rows: Sequence[Sequence[Any]]) ->
 
 @lru_cache(512)
 def _is_plain(target: Target[Any]) -> bool:
-    """Return whether loading a model involves nothing but the columns of one table."""
+    """Return whether loading a model involves only the columns of one table."""
     mapper: Any = inspect(target.model)
     return (
         isinstance(mapper.local_table, Table)

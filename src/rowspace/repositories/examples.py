@@ -1,4 +1,4 @@
-"""What a recommendation is asked for and what it gives, without I/O: examples sorted out, hits brought together."""
+"""The arguments and results of recommendations, without I/O: sort the examples, combine the hits."""
 
 from __future__ import annotations
 
@@ -41,13 +41,15 @@ class Examples:
         """
         positive, negative = _several(positive), _several(negative)
         if strategy not in _STRATEGIES:
-            message = f"strategy is one of {', '.join(_STRATEGIES)}, got {strategy!r}."
+            message = f"strategy must be one of {', '.join(_STRATEGIES)}, got {strategy!r}."
             raise ConfigurationError(message)
         if strategy == "average" and subject.target.distance.for_bits:
-            message = "Bit vectors have no average: recommend with strategy='best_score'."
+            message = "Bit vectors have no average. Pass strategy='best_score'."
             raise ConfigurationError(message)
         if not positive:
-            message = "recommend needs at least one positive example: an index finds what is near, not what is far."
+            message = (
+                "recommend needs at least one positive example, because an index finds near rows, not distant ones."
+            )
             raise ConfigurationError(message)
         return cls(subject, *([_sorted_out(subject, one) for one in some] for some in (positive, negative)))
 
@@ -60,7 +62,7 @@ class Examples:
         """Return the positive and the negative examples as vectors.
 
         Raises:
-            InvalidVector: one is no vector, or not of the right dimension.
+            InvalidVector: one is not a vector of the right dimension.
         """
         given = [
             [embeddings[one] if isinstance(one, tuple) else one for one in some]
@@ -74,7 +76,7 @@ def merged(lists: Sequence[Sequence[Hit[M]]], k: int) -> list[Hit[M]]:
     """Return the k nearest hits of several lists, each entity once, by its nearest hit."""
     nearest: dict[int, Hit[M]] = {}
     for hit in (hit for hits in lists for hit in hits):
-        # The session holds one object a row.
+        # The session has one object per row.
         known = nearest.setdefault(id(hit.entity), hit)
         if farness(hit.distance) < farness(known.distance):
             nearest[id(hit.entity)] = hit
@@ -82,7 +84,7 @@ def merged(lists: Sequence[Sequence[Hit[M]]], k: int) -> list[Hit[M]]:
 
 
 def checked_candidates(k: int, fetch_k: int | None, lambda_mult: Any) -> int:
-    """Return the number of candidates for k rows that are not all alike.
+    """Return the number of candidates for k diverse rows.
 
     Raises:
         InvalidSetting: k, `fetch_k` or `lambda_mult` is out of range.
@@ -90,7 +92,7 @@ def checked_candidates(k: int, fetch_k: int | None, lambda_mult: Any) -> int:
     check_number("lambda_mult", lambda_mult, 0, 1)
     candidates = Nearest(max(4 * Nearest(k).k, 20) if fetch_k is None else fetch_k).k
     if candidates < k:
-        message = f"fetch_k is at least k, got {fetch_k} for k={k}."
+        message = f"fetch_k must be at least k, got {fetch_k} for k={k}."
         raise InvalidSetting(message)
     return candidates
 
@@ -98,17 +100,17 @@ def checked_candidates(k: int, fetch_k: int | None, lambda_mult: Any) -> int:
 def _several(given: Any) -> list[Any]:
     examples = list(several(given, "examples"))
     if examples and all(isinstance(example, float | np.floating) for example in examples):
-        message = f"Expected examples as a list, got one vector of {len(examples)} dimensions: write [vector]."
+        message = f"Expected examples as a list, got one vector of {len(examples)} dimensions. Write [vector]."
         raise ConfigurationError(message)
     return examples
 
 
 def _sorted_out(subject: Subject[Any], example: Any) -> Any:
-    # A sparse vector may be given as a dict.
+    # A sparse vector can be passed as a dict.
     is_vector = isinstance(example, list | Mapping) or hasattr(example, "__array__") or hasattr(example, "to_numpy")
     return example if is_vector and not _is_scalar(example) else subject.key(example)
 
 
 def _is_scalar(value: Any) -> bool:
-    # NumPy's numbers have an __array__ too.
+    # NumPy scalars have an __array__ too.
     return getattr(value, "ndim", None) == 0

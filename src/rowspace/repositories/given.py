@@ -37,7 +37,7 @@ F = TypeVar("F")
 S = TypeVar("S")
 G = TypeVar("G", bound=Iterable[Any] | AsyncIterable[Any])
 
-#: What a repository works in; a scoped session is the one of a thread, a task or a request.
+#: The sessions that a repository accepts; a scoped session stands for the one of a thread, a task or a request.
 AnySession: TypeAlias = Session | scoped_session[Any]
 AsyncAnySession: TypeAlias = AsyncSession | async_scoped_session[Any]
 
@@ -46,13 +46,13 @@ def at_hand(collection: Collection) -> Collection:
     """Return a collection whose attributes can be read.
 
     Raises:
-        ConfigurationError: they have expired, and its async session could refresh them only in an `await`.
+        ConfigurationError: they have expired, and its async session can refresh them only with `await`.
     """
     state = instance_state(collection)
     if state.expired and async_object_session(collection) is not None and not in_greenlet():
         message = (
-            "The session has expired this collection, as it does with its objects at a rollback: get the collection "
-            "again, or `await session.refresh(collection)`."
+            "The session has expired this collection, as a rollback does with all objects. Get the collection again, "
+            "or call `await session.refresh(collection)`."
         )
         raise ConfigurationError(message)
     return collection
@@ -65,16 +65,16 @@ def session_of(given: Any, kind: type[S]) -> S:
         ConfigurationError: it is async instead of sync or the reverse, a session factory, or a sharded session.
     """
     if issubclass(_class_of(given), ShardedSession):
-        # SQLAlchemy appends the rows of one to those of another: neither sorted nor counted as one.
-        message = "A ShardedSession is of several databases: search each in a Session of its own, and merge the hits."
+        # SQLAlchemy concatenates the rows of the databases, without sorting them or applying k to all of them.
+        message = "A ShardedSession has several databases. Search each in its own Session, and merge the hits."
         raise ConfigurationError(message)
     if not isinstance(given, kind):
         flush = getattr(given, "flush", None)
         if flush is None or iscoroutinefunction(flush) != issubclass(kind, AsyncSession):
-            # Not what it is: it may be a URL with a password.
+            # Only the name of its type: the value could be a URL with a password.
             message = (
-                f"Expected a SQLAlchemy {kind.__name__}, got {type(given).__name__}: what is called Async... takes an "
-                "AsyncSession, such as `AsyncDatabase.session()` yields, and the others a Session."
+                f"Expected a SQLAlchemy {kind.__name__}, got {type(given).__name__}. Classes called Async... need an "
+                "AsyncSession, as from `AsyncDatabase.session()`; the others need a Session."
             )
             raise ConfigurationError(message)
     return cast("S", given)
@@ -84,7 +84,7 @@ def _class_of(session: Any) -> Any:
     """Return the class of the sync session inside; for a scoped session, the class of those it creates."""
     if not isinstance(session, scoped_session | async_scoped_session):
         return getattr(session, "sync_session", session).__class__
-    # Any other function may make them as well.
+    # Any other function can create sessions too.
     factory: Any = session.session_factory
     made = getattr(factory, "class_", object)
     return getattr(factory, "kw", {}).get("sync_session_class", getattr(made, "sync_session_class", made))
@@ -94,12 +94,12 @@ def several(given: G, what: str) -> G:
     """Return the argument, if it is several values and not a single one.
 
     Raises:
-        ConfigurationError: it is a string, whose characters would be taken for the values, a mapping, or not iterable.
+        ConfigurationError: it is a string, whose characters would be treated as the values, a mapping, or not iterable.
     """
     is_iterable = any(hasattr(given, name) for name in ("__iter__", "__aiter__", "__getitem__"))
     if isinstance(given, str | bytes | Mapping) or not is_iterable:
         message = (
-            f"Expected {what} as a list or another iterable, got {type(given).__name__} {given!r:.60}: write [...]."
+            f"Expected {what} as a list or another iterable, got {type(given).__name__} {given!r:.60}. Write [...]."
         )
         raise ConfigurationError(message)
     return given
@@ -126,7 +126,7 @@ def ids_of(given: Iterable[str]) -> list[str]:
     ids = list(several(given, "ids"))
     for id_ in ids:
         if not is_text(id_):
-            message = f"The id of a document is text without NUL bytes and lone surrogates, got {id_!r:.60}."
+            message = f"The id of a document must be text without NUL bytes and lone surrogates, got {id_!r:.60}."
             raise InvalidText(message)
     return ids
 
@@ -136,19 +136,19 @@ def conditions(where: Any) -> tuple[ColumnElement[bool], ...]:
 
     Raises:
         ConfigurationError: a single condition instead of a sequence, or something that is not a condition. Python would
-            take `Article.year == 2020` for false, and no condition would be left.
+            evaluate `Article.year == 2020` as false, and no condition would remain.
     """
     if where is None:
         return ()
     if isinstance(where, str | bytes | SQLCoreOperations) or not isinstance(where, Iterable):
-        message = f"Expected where as a list of conditions or a filter as a dict, got {where!s:.60}: write [...]."
+        message = f"Expected where as a list of conditions or a filter as a dict, got {where!s:.60}. Write [...]."
         raise ConfigurationError(message)
     clauses = tuple(where)
     for clause in clauses:
         if not isinstance(clause, ClauseElement | SQLCoreOperations | bool | np.bool_):
             message = (
-                f"Expected conditions on the model in where, such as [Article.year > 2020], got {clause!r:.60}; "
-                "a filter is a dict by itself."
+                f"Expected conditions on the model in where, such as [Article.year > 2020], got {clause!r:.60}. "
+                "Pass a filter as a dict, without a list."
             )
             raise ConfigurationError(message)
     return clauses
@@ -161,7 +161,7 @@ def mapping(name: str, given: Any) -> dict[str, Any]:
         InvalidRow: it is not a mapping.
     """
     if not isinstance(given, Mapping):
-        message = f"{name} is a mapping of keys to values, got {type(given).__name__} {given!r:.60}."
+        message = f"{name} must be a mapping of keys to values, got {type(given).__name__} {given!r:.60}."
         raise InvalidRow(message)
     return dict(given)
 
@@ -173,7 +173,7 @@ def callback(name: str, given: F) -> F:
         ConfigurationError: it is not callable.
     """
     if given is not None and not callable(given):
-        message = f"{name} is a function, such as the append of a list, got {type(given).__name__} {given!r:.60}."
+        message = f"{name} must be a function, such as list.append, got {type(given).__name__} {given!r:.60}."
         raise ConfigurationError(message)
     return given
 

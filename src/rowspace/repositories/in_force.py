@@ -1,4 +1,4 @@
-"""Which settings hold already in a session's transaction, so that a search under a filter costs one round trip less."""
+"""The settings in force in a session's transaction, so that a filtered search does not set them again."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from rowspace.repositories.transactions import own_session
 
 __all__ = ["is_autocommit", "not_in_force", "refuse_autocommit"]
 
-#: Where it is kept in `Session.info`.
+#: The key in `Session.info`.
 _KEY = "rowspace_settings"
 
-# Only what Rowspace decides by itself, and where it notices that it was wrong: without an iterative scan a search comes
-# back short, and rows are looked for exactly. What somebody asks for is set each time.
+# Only the setting that Rowspace chooses itself, and whose absence it detects: without an iterative scan, a search
+# returns too few rows, and an exact search follows. Settings of the caller are set each time.
 _REMEMBERED = "iterative_scan = relaxed_order"
 
 
 def not_in_force(session: Any, model: type[Any], statements: list[str]) -> list[str]:
     """Return those of the `SET LOCAL` statements that have to be sent, and remember all of them as sent.
 
-    A savepoint is a transaction of its own here: what is set in one is gone when it is rolled back.
+    A savepoint counts as a separate transaction, because rolling it back also resets its settings.
     """
     inner: Any = own_session(session)
     nested = getattr(inner, "get_nested_transaction", None)
@@ -40,19 +40,19 @@ def refuse_autocommit(connection: Any, statements: list[str]) -> None:
     """Refuse settings that a connection in AUTOCOMMIT would not keep.
 
     Raises:
-        ConfigurationError: there are some, but for those that Rowspace decides by itself and does without.
+        ConfigurationError: there are some, other than those that Rowspace chooses itself and can do without.
     """
     lost = [statement for statement in statements if not statement.endswith(_REMEMBERED)]
     if lost and is_autocommit(connection):
         message = (
-            f"Settings of a search hold until its transaction ends, and in AUTOCOMMIT there is none: {'; '.join(lost)} "
-            "would do nothing. Search in a session with another isolation level."
+            f"The settings of a search last until its transaction ends. In AUTOCOMMIT mode, {'; '.join(lost)} would "
+            "have no effect. Use a session with another isolation level."
         )
         raise ConfigurationError(message)
 
 
 def is_autocommit(connection: Any) -> bool:
-    """Return whether each statement on a connection is a transaction of its own."""
+    """Return whether each statement on a connection is a separate transaction."""
     inner: Any = getattr(connection, "sync_connection", connection)
     return bool(getattr(inner.connection.dbapi_connection, "autocommit", False))
 

@@ -1,6 +1,7 @@
-"""A value of a primary key that a caller gives, checked for its column before any SQL.
+"""Check the value of a primary key for its column before any SQL is sent.
 
-Each driver has an error of its own for what does not fit, or none, and the server's ends the transaction.
+For a value that does not fit, drivers raise different errors or none, and an error of the server aborts the
+transaction.
 """
 
 from __future__ import annotations
@@ -28,31 +29,31 @@ def key_value(column: Column[Any], value: Any) -> Any:
     """Return a value as the rows have it in a column of the key.
 
     Raises:
-        InvalidText: the column holds text, and it is none that PostgreSQL can hold.
-        ConfigurationError: it is of another type, the text of no UUID, or a number that is too large.
+        InvalidText: the column contains text, and the value is not text that PostgreSQL can store.
+        ConfigurationError: it has another type, is not the text of a UUID, or is a number that is too large.
     """
     type_ = on_postgresql(column.type)
-    # What a TypeDecorator takes is known to it alone, and no row has a NULL there.
+    # Only a TypeDecorator knows which values it accepts; no row has NULL in its key.
     if value is None or isinstance(type_, TypeDecorator):
         return value
     if isinstance(type_, Uuid):
         return _uuid(column, value, type_)
     if isinstance(type_, String) and not isinstance(type_, Enum):
         if not is_text(value):
-            message = f"{column} is text without NUL bytes and lone surrogates, got {value!r:.60}."
+            message = f"{column} must be text without NUL bytes and lone surrogates, got {value!r:.60}."
             raise InvalidText(message)
         return value
     if not _fits(type_, value):
         message = (
-            f"{column} is {type_!r:.60}, got {value!r:.60} of type {type(value).__name__}: give the key as a row has "
-            "it."
+            f"{column} must be {type_!r:.60}, got {value!r:.60} of type {type(value).__name__}. Pass the key as it is "
+            "in a row."
         )
         raise ConfigurationError(message)
     return _single(value) if _is_real(type_) else value
 
 
 def is_exact(value: Any) -> bool:
-    """Return whether no other value of a key is the same to the server than those that are equal in Python."""
+    """Return whether the server considers only those values of a key equal that are equal in Python."""
     return isinstance(value, int | UUID)
 
 
@@ -61,7 +62,7 @@ def _is_real(type_: TypeEngine[Any]) -> bool:
 
 
 def _single(value: Any) -> Any:
-    """Return the number of 32 bits that a row has: drivers compare it with one of 64, and 0.1 is not the same there."""
+    """Return a number as 32-bit float, as a row has it: drivers send 64 bits, and 0.1 would be a different number."""
     with np.errstate(over="ignore"):
         single = float(np.float32(float(value)))
     return single if math.isfinite(single) else value
@@ -71,13 +72,13 @@ def _uuid(column: Column[Any], value: Any, type_: Uuid[Any]) -> Any:
     try:
         uuid = value if isinstance(value, UUID) else UUID(value)
     except (ValueError, AttributeError, TypeError):
-        message = f"{column} is a UUID, got {value!r:.60}."
+        message = f"{column} must be a UUID, got {value!r:.60}."
         raise ConfigurationError(message) from None
     return uuid if type_.as_uuid else str(uuid)
 
 
 def _fits(type_: TypeEngine[Any], value: Any) -> bool:
-    # A session knows its rows by their keys, as those of a dict: JSON or an array cannot be one.
+    # A session uses keys as keys of a dict, so they cannot be JSON or arrays.
     if type(value).__hash__ is None:
         return False
     if isinstance(type_, Enum) and type_.enum_class is None:

@@ -1,4 +1,4 @@
-"""What a load remembers of the rows that have gone by: eight bytes each."""
+"""A load's memory of the rows that it has processed: eight bytes each."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["Marks"]
 
 
 class Marks:
-    """A set of 64-bit hashes that is asked and filled many at a time; Python's own takes eight times the memory.
+    """A set of 64-bit hashes for batches of them; Python's own set takes eight times the memory.
 
-    They are in a few sorted arrays, each more than twice as long as the next, so that adding costs little.
+    It consists of a few sorted arrays, each more than twice as long as the next, so that adding is cheap.
     """
 
     def __init__(self) -> None:
@@ -36,6 +36,6 @@ class Marks:
     def _append(self, run: NDArray[Any]) -> None:
         while self._runs and len(self._runs[-1]) <= 2 * len(run):
             run = np.concatenate([self._runs.pop(), run])
-            # Of sorted arrays, which this kind of sort knows how to merge.
+            # Merges sorted arrays, which a stable sort does in linear time.
             run.sort(kind="stable")
         self._runs.append(run)

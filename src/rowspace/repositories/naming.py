@@ -20,7 +20,7 @@ __all__ = ["CollectionOptions", "check_collection", "check_key", "check_keys", "
 
 
 class CollectionOptions(TypedDict, total=False):
-    """The options of a new collection; `CollectionRepository.create` says what they are and what they default to."""
+    """The options of a new collection; see `CollectionRepository.create`."""
 
     distance: Distance | DistanceName
     index: Spec | IndexName | None
@@ -36,13 +36,15 @@ def check_collection(
     """Return the distance and the index specification of a new collection.
 
     Raises:
-        ConfigurationError: a name, dimension, distance or index that cannot be.
+        ConfigurationError: the name, the dimension, the distance or the index is invalid.
     """
     if not (is_text(name) and 1 <= len(name) <= 200 and name.isprintable() and name == name.strip()):
-        message = f"A collection's name is 1 to 200 printable characters without spaces around it, got {name!r:.80}."
+        message = (
+            f"The name of a collection must be 1 to 200 printable characters without outer spaces, got {name!r:.80}."
+        )
         raise ConfigurationError(message)
     if not is_whole(dimension, 1, MAX_DIMENSION):
-        message = f"A collection's dimension is a whole number from 1 to {MAX_DIMENSION}, got {dimension!r}."
+        message = f"The dimension must be a whole number from 1 to {MAX_DIMENSION}, got {dimension!r}."
         raise ConfigurationError(message)
     metric = _distance(distance)
     spec = _index(index, metric)
@@ -55,7 +57,7 @@ def check_collection(
 
 @contextmanager
 def unless_taken(name: str) -> Iterator[None]:
-    """Raise CollectionExists where the server finds a name to be another collection's."""
+    """Raise CollectionExists if another collection already has the name."""
     try:
         yield
     except IntegrityError as error:
@@ -76,14 +78,14 @@ def check_language(language: str, known: Sequence[str]) -> None:
 
 
 def check_keys(keys: Sequence[str]) -> list[str]:
-    """Return the metadata keys that are to have an index of their own, each once.
+    """Return the metadata keys that are to have their own index, each once.
 
     Raises:
-        ConfigurationError: one text in place of several keys, or a key that is no text.
-        InvalidFilter: a key that cannot be.
+        ConfigurationError: one text instead of several keys, or a key that is not a text.
+        InvalidFilter: a key is malformed.
     """
     if isinstance(keys, str):
-        message = f"indexed_keys takes several metadata keys, got one text: write [{keys!r:.60}]."
+        message = f"Expected indexed_keys as a list of metadata keys, got one text. Write [{keys!r:.60}]."
         raise ConfigurationError(message)
     for index, key in enumerate(keys):
         try:
@@ -95,14 +97,14 @@ def check_keys(keys: Sequence[str]) -> list[str]:
 
 
 def check_key(key: Any) -> None:
-    """Refuse what is no metadata key.
+    """Refuse a value that is not a metadata key.
 
     Raises:
-        ConfigurationError: it is no text.
+        ConfigurationError: it is not a text.
         InvalidFilter: it is malformed.
     """
     if not is_text(key):
-        message = f"A metadata key is a text, written as in a filter, got {key!r:.60}."
+        message = f"A metadata key must be a text, written as in a filter, got {key!r:.60}."
         raise ConfigurationError(message)
     key_path(key)
 
@@ -111,7 +113,7 @@ def _distance(distance: Distance | DistanceName) -> Distance:
     known = [metric for metric in Distance if not metric.for_bits]
     if distance in known:
         return Distance(distance)
-    message = f"A collection's distance is one of {', '.join(known)}, got {distance!r}."
+    message = f"The distance of a collection must be one of {', '.join(known)}, got {distance!r}."
     raise ConfigurationError(message)
 
 
@@ -119,16 +121,19 @@ def _index(index: Any, distance: Distance) -> Spec | None:
     kinds: dict[str, type[Spec]] = {"hnsw": HNSW, "ivfflat": IVFFlat}
     if isinstance(index, str):
         if index not in kinds:
-            message = f"A collection's index is one of {', '.join(kinds)}, an HNSW or IVFFlat, or None; got {index!r}."
+            message = f"Expected index as one of {', '.join(kinds)}, an HNSW or IVFFlat, or None, got {index!r}."
             raise ConfigurationError(message)
         return kinds[index](distance=distance)
     if index is not None and not isinstance(index, HNSW | IVFFlat):
-        message = f"A collection's index is one of {', '.join(kinds)}, an HNSW or IVFFlat, or None; got {index!r:.60}."
+        message = f"Expected index as one of {', '.join(kinds)}, an HNSW or IVFFlat, or None, got {index!r:.60}."
         raise ConfigurationError(message)
     if index is not None and index.distance is not distance:
-        message = f"The index is by {index.distance.value}, the collection by {distance.value}: no search could use it."
+        message = (
+            f"The index has the distance {index.distance.value}, the collection {distance.value}, so no search could "
+            "use it. Pass the same distance to both."
+        )
         raise ConfigurationError(message)
     if index is not None and index.where is not None and not (isinstance(index.where, Mapping) and index.where):
-        message = f"where of a collection's index is a metadata filter that is not empty, got {index.where!r}."
+        message = f"Expected where of the index as a metadata filter that is not empty, got {index.where!r}."
         raise ConfigurationError(message)
     return index

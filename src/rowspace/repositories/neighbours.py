@@ -1,4 +1,4 @@
-"""What sync and async analyses share: edges between rows, collected batch by batch."""
+"""The shared parts of sync and async analyses: edges between rows, collected batch by batch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rowspace.types import HalfVector, Vector
 
 __all__ = ["Edges", "Progress", "check_numeric", "parts_of"]
 
-#: Called with the rows done and all rows.
+#: Called with the number of processed rows and of all rows.
 Progress = Callable[[int, int], object]
 
-#: Rows whose neighbours are looked for at once: their vectors are in memory.
+#: The number of rows to search neighbors for at once; their vectors are in memory.
 _AT_ONCE = 1_000
 
 Key = tuple[Any, ...]
@@ -28,15 +28,15 @@ def check_numeric(subject: Subject[Any]) -> None:
     """Refuse vectors that have no mean.
 
     Raises:
-        ConfigurationError: they are bits or sparse.
+        ConfigurationError: they are bit or sparse vectors.
     """
     if not isinstance(subject.target.type, Vector | HalfVector):
-        message = f"This needs a Vector or HalfVector column, {subject.name} has {subject.target.type!r}."
+        message = f"This analysis needs a Vector or HalfVector column; {subject.name} has {subject.target.type!r}."
         raise ConfigurationError(message)
 
 
 def parts_of(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
-    """Split keys into those of one statement."""
+    """Split keys into parts for one statement each."""
     return (keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE))
 
 
@@ -46,13 +46,13 @@ class Edges:
     def __init__(self, keys: Sequence[Key]) -> None:
         self._keys = keys
         self._position = {key: position for position, key in enumerate(keys)}
-        # Of 24 bytes an edge: sources, targets and distances.
+        # 24 bytes per edge: sources, targets and distances.
         self._parts: list[NDArray[np.float64]] = []
-        #: Rows whose neighbours are known.
+        #: The number of rows whose neighbors are known.
         self.done = 0
 
     def add(self, keys: Sequence[Key], found: Sequence[Sequence[Hit[Any]]], k: int | None = None) -> None:
-        """Take what was found near some rows, without the row itself and without rows that are new since; k at most."""
+        """Add the neighbors of some rows, at most k each, without the rows themselves and without rows added since."""
         edges = []
         for key, hits in zip(keys, found, strict=True):
             own = self._position[key]
@@ -62,7 +62,7 @@ class Edges:
         self.done += len(keys)
 
     def graph(self, *, once: bool = False) -> Graph:
-        """Return the edges; with `once` each pair once, from the earlier key to the later one, nearest first."""
+        """Return the edges; with `once`, each pair once, from the earlier key to the later one, nearest first."""
         table = np.concatenate([np.empty((0, 3)), *self._parts])
         if once:
             table[:, :2].sort(axis=1)

@@ -1,4 +1,4 @@
-"""What sync and async bulk reads share: the export of a subject and how its stream is decoded."""
+"""The shared parts of sync and async bulk reads: the export of a subject, and the decoding of its stream."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Reading:
 
     export: Export
     keys: tuple[Column[Any], ...]
-    #: Numbers in a vector, for a matrix; None for columns.
+    #: The dimension of a vector, for a matrix; None for columns.
     dimension: int | None = None
 
     def decoder(self, rows: int | None, at_once: int | None, *, endless: bool) -> Any:
         """Return a decoder for the stream of the COPY statement.
 
-        It has room for about so many rows, or for those of `at_once` bytes. With `endless` the infinite dates and times
-        of keys are the first and the last of Python's.
+        It allocates memory for the expected number of rows, or for `at_once` bytes of them. With `endless`, infinite
+        dates and times of keys become the first and the last of Python.
         """
         if self.dimension is None:
             return ColumnsDecoder(len(self.export.columns))
@@ -50,43 +50,43 @@ class Reading:
         return MatrixDecoder(self.dimension, decoders, expected=room + room // 16)
 
     def selection(self, subject: Subject[Any], conditions: Conditions) -> Select[int]:
-        """Return the statement that collects the keys of the rows that meet the conditions, and counts them."""
+        """Return the statement that collects and counts the keys of the rows that meet the conditions."""
         scope = subject.target.in_scope() if self.dimension is None else subject.target.conditions()
         where = [*scope, *conditions.clauses]
         return collect(subject.target.model, self.keys, str(self.export.selection), where)
 
 
 def plan_reading(subject: Subject[Any], schemas: Schemas, *, selects: bool) -> Reading:
-    """Plan a bulk read of keys and vectors; of some rows alone, by way of their keys, where it `selects`.
+    """Plan a bulk read of keys and vectors; if it `selects`, only of some rows, by their keys.
 
     Raises:
-        ConfigurationError: the vector is no column of `Vector` or `HalfVector` with a dimension; or the model is mapped
+        ConfigurationError: the vector is not a `Vector` or `HalfVector` column with a dimension, or the model is mapped
             to several tables.
     """
     vector = inspect(subject.target.model).columns[subject.target.column]
     type_ = subject.target.type
     if not isinstance(vector, Column):
-        message = f"A matrix is read from a column, {subject.target.column} is computed: fetch it by select()."
+        message = f"A matrix is read from a column, but {subject.target.column} is computed. Fetch it by select()."
         raise ConfigurationError(message)
     if not isinstance(type_, Vector | HalfVector) or type_.dimension is None:
         message = (
-            f"A matrix is read from a Vector or HalfVector column with a dimension, got {type_!r}. TableRepository "
-            "reads columns of any type."
+            f"Expected a Vector or HalfVector column with a dimension to read a matrix from, got {type_!r}. "
+            "TableRepository reads columns of any type."
         )
         raise ConfigurationError(message)
     keys = _keys(subject)
     columns = [ExportColumn(key.name, _key_cast(key, schemas)) for key in keys]
     export = _export(subject, schemas, (ExportColumn(vector.name, "vector"), *columns), selects=selects)
-    # A row without a vector is left out, as by every search; also one that has lost it since its key was selected.
+    # As in every search, rows without a vector are omitted, also if a row has lost it since its key was selected.
     return Reading(replace(export, present=vector.name if vector.nullable else None), keys, type_.dimension)
 
 
 def plan_columns(subject: Subject[Any], schemas: Schemas, *, selects: bool, attributes: Sequence[str]) -> Reading:
-    """Plan a bulk read of columns; of some rows alone, by way of their keys, where it `selects`.
+    """Plan a bulk read of columns; if it `selects`, only of some rows, by their keys.
 
     Raises:
-        ConfigurationError: the model has no such attribute, or is mapped to several tables; or the type of a column
-            makes its values by SQL with parameters of its own.
+        ConfigurationError: the model has no such attribute, or is mapped to several tables, or the `column_expression`
+            of a column's type has parameters.
     """
     columns = columns_of(subject)
     for name in attributes:
@@ -98,15 +98,15 @@ def plan_columns(subject: Subject[Any], schemas: Schemas, *, selects: bool, attr
 
 
 def columns_of(subject: Subject[Any]) -> dict[str, Column[Any]]:
-    """Return the columns of a subject by attribute, without what its scope fixes."""
+    """Return the columns of a subject by attribute, without those that its scope fixes."""
     fixed = dict(subject.target.scope)
     columns = inspect(subject.target.model).columns.items()
-    # A `column_property` of an expression is no column of the table.
+    # A `column_property` of an expression is not a column of the table.
     return {name: column for name, column in columns if name not in fixed and isinstance(column, Column)}
 
 
 def first_vector(over: Any) -> str | None:
-    """Return the attribute of the first vector column of a model, None for a collection or where there is none."""
+    """Return the attribute of the first vector column of a model; None for a collection, or if there is none."""
     if isinstance(over, Collection):
         return None
     columns = mapper_of(over).columns.items()
@@ -119,16 +119,16 @@ def _keys(subject: Subject[Any]) -> tuple[Column[Any], ...]:
 
 
 def _key_cast(key: Column[Any], schemas: Schemas) -> str | None:
-    """Return the type that a key is cast to on the way, if it is."""
+    """Return the type to cast a key to, if any."""
     if key_decoder(key.type) is None:
         return "text"
-    # Of another type in the database, its bytes would be another date.
+    # If the column has another type in the database, its bytes would mean another date.
     is_time = isinstance(on_postgresql(key.type), types.Date | types.DateTime | types.Interval | postgresql.INTERVAL)
     return ddl_of(key.type, schemas) if is_time else None
 
 
 def _key_reader(key: Column[Any], *, endless: bool) -> Callable[[bytes], Any]:
-    """Return what makes of the bytes of a key the value that an entity has."""
+    """Return the function that decodes the bytes of a key to the value that an entity has."""
     decode, type_ = key_decoder(key.type, endless=endless), on_postgresql(key.type)
     if decode is not None and not (isinstance(type_, types.Uuid) and not type_.as_uuid):
         return decode

@@ -1,4 +1,4 @@
-"""What a process remembers for a while of a database, so that a search does not have to ask for it each time."""
+"""Facts about a database that a process caches for a while, so that searches do not have to query them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["TUNINGS", "WIDE", "Remembered"]
 
 V = TypeVar("V")
 
-#: What is kept for each pool: with a schema for each tenant there may be any number of tables.
+#: The maximum number of entries per pool: with a schema for each tenant, there can be any number of tables.
 _KEPT = 1_024
 
 
 class Remembered(Generic[V]):
-    """Values by key that are known for some seconds, of each pool: the engines that `execution_options` makes share it.
+    """A cache of values by key for each pool, which the engines created by `execution_options` share.
 
     Args:
-        seconds: how long; then another process may have changed what they are of.
+        seconds: how long values are kept, since another process may change what they describe.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -32,7 +32,7 @@ class Remembered(Generic[V]):
         self._by_pool: WeakKeyDictionary[Any, dict[Hashable, tuple[float, V]]] = WeakKeyDictionary()
 
     def get(self, bind: Engine | Connection | AsyncConnection, key: Hashable) -> V | None:
-        """Return the value of a key, None where it is not known, or not any more."""
+        """Return the value of a key, or None if it is unknown or too old."""
         until, value = self._by_pool.get(bind.engine.pool, {}).get(key, (0.0, None))
         return value if monotonic() < until else None
 
@@ -44,15 +44,15 @@ class Remembered(Generic[V]):
         known[key] = monotonic() + self._seconds, value
 
     def forget(self, bind: Engine | Connection | AsyncConnection, key: Hashable) -> None:
-        """Have the value of a key asked for again."""
+        """Remove the value of a key."""
         self._by_pool.get(bind.engine.pool, {}).pop(key, None)
 
 
 #: The tunings of a table's indexes, by column and distance; the key is the table with its schema.
 TUNINGS: Remembered[Mapping[tuple[str, str], Tuning]] = Remembered(60.0)
 
-#: What an index finds many rows by, see `Search.found_by`: True. A search under a filter compares the rows that an
-#: index finds, if they are few; that needs no plan of its own, which takes a third of such a search. Only its answer
-#: tells that they were many. So that is kept, and the next search is planned. To know it for long is no harm: the plan
-#: finds out what is best.
+#: True for conditions by which an index finds many rows; see `Search.found_by`. A filtered search first compares the
+#: rows that an index finds, if they are few. This needs no planning, which takes a third of such a search, but only its
+#: result shows that there are too many. The cache then lets the next searches be planned. An outdated entry is
+#: harmless, because the planner finds the best plan.
 WIDE: Remembered[bool] = Remembered(3_600.0)

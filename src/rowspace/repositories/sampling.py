@@ -1,4 +1,4 @@
-"""What an index advisor decides without a database: queries, recall of one search, the settings to try."""
+"""The parts of an index advisor that need no database: queries, the recall of a search, the settings to try."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from rowspace.tuning import SettingName, ladder
 
 __all__ = ["NothingToSearchBy", "as_queries", "described", "found_of", "sample", "steps_for"]
 
-#: Distances of one pair of vectors differ by this share between the two statements that compute them.
+#: The relative difference up to which two statements may compute the same distance.
 _TOLERANCE = 1e-9
 
 
 class NothingToSearchBy(ConfigurationError):
-    """There is no row whose vector could be a query."""
+    """No row has a vector that could be a query."""
 
 
 def sample(target: Target[Any], count: int) -> Select[Any]:
@@ -33,7 +33,7 @@ def sample(target: Target[Any], count: int) -> Select[Any]:
         ConfigurationError: not at least one.
     """
     if count < 1:
-        message = f"queries is at least 1, got {count}."
+        message = f"queries must be at least 1, got {count}."
         raise ConfigurationError(message)
     vector = inspect(target.model).c[target.column]
     rows = select(vector).select_from(target.model).where(*target.conditions())
@@ -41,42 +41,42 @@ def sample(target: Target[Any], count: int) -> Select[Any]:
 
 
 def as_queries(subject: Subject[Any], given: Any) -> list[Any]:
-    """Return vectors that were given, checked.
+    """Return the caller's vectors, checked.
 
     Raises:
-        InvalidVector: one is none, or not of the right dimension.
-        ConfigurationError: there is none.
+        InvalidVector: one is not a vector of the right dimension.
+        ConfigurationError: there are none.
     """
     vectors = subject.vectors(given)
     if not vectors:
-        message = "queries holds no vector."
+        message = "queries contains no vector."
         raise ConfigurationError(message)
     return vectors
 
 
 def found_of(found: Sequence[float], nearest: Sequence[float]) -> float:
-    """Return the share of the true nearest that a search found, by distances, so that rows at the same distance count.
+    """Return the share of the true nearest rows that a search found, by distance, so that ties count.
 
-    Without any row to find, all was found.
+    If there is no row to find, this is 1.
     """
     if not nearest:
         return 1.0
     if isnan(nearest[-1]):
-        # The cosine distance of a vector of zeros: it is the farthest, and any row is as near.
+        # The cosine distance to a vector of zeros is the farthest, so that any row is as near.
         return min(len(found), len(nearest)) / len(nearest)
     farthest = nearest[-1] + _TOLERANCE * max(1.0, abs(nearest[-1]))
     return min(sum(distance <= farthest for distance in found), len(nearest)) / len(nearest)
 
 
 def steps_for(fact: IndexFact, k: int) -> tuple[SettingName, list[int]]:
-    """Return the setting that an index has, and the values to measure."""
+    """Return the name of an index's setting, and the values to measure."""
     if fact.method == "ivfflat":
         return "probes", ladder("probes", k=k, lists=int(fact.shape.options.get("lists", 100)))
     return "ef_search", ladder("ef_search", k=k)
 
 
 def described(subject: Subject[Any], search: Any) -> Searched:
-    """Return what a search is, for the advice."""
+    """Return the facts of a search, for the advice."""
     return Searched(
         name=subject.name,
         distance=subject.target.distance,
@@ -90,13 +90,13 @@ def described(subject: Subject[Any], search: Any) -> Searched:
 
 
 def _remedy(subject: Subject[Any]) -> str:
-    """Return what makes the index of a subject that has none: a builder makes no more than is asked for."""
+    """Return how to create the index of a subject that has none; a builder only creates declared indexes."""
     made = "IndexBuilder.create() makes it."
     if subject.collection is not None:
-        return made if subject.collection.index else f"Its `index` asks for none: with to_dict(HNSW()) there, {made}"
+        return made if subject.collection.index else f"Set its `index` to to_dict(HNSW()). {made}"
     column = _column_of(subject)
     if not isinstance(column, Column):
-        return "It is computed: an index on that expression serves it."
+        return "It is computed, so it needs an index on its expression."
     table: Any = column.table
     if isinstance(table, Table) and declared_distances(table, column.key):
         return made

@@ -1,4 +1,4 @@
-"""What a connection makes of a model, for statements written as text: `schema_translate_map`, and infinite dates."""
+"""Options of a connection that statements written as text have to follow: `schema_translate_map`, infinite dates."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["is_endless", "partition_of", "schema_in", "schemas_of"]
 
 
 def schemas_of(bind: Engine | AsyncEngine | Connection | AsyncConnection) -> Schemas:
-    """Return what stands for the schemas of models on an engine or a connection.
+    """Return the map from schemas of models to actual schemas on an engine or a connection.
 
-    Of a session ask its connection: an option of the session, or of one transaction, is on that alone.
+    For a session, pass its connection, which has the options of the session and of its transaction.
     """
     inner: Any = getattr(bind, "sync_connection", bind)
     schemas: Schemas = inner.get_execution_options().get("schema_translate_map") or {}
@@ -25,15 +25,15 @@ def schemas_of(bind: Engine | AsyncEngine | Connection | AsyncConnection) -> Sch
 
 
 def is_endless(connection: Connection | AsyncConnection) -> bool:
-    """Return whether a driver has the first and the last of Python's dates and times for the infinite ones."""
+    """Return whether a driver represents infinite dates and times by the first and the last of Python."""
     return connection.dialect.driver == "asyncpg"
 
 
 def partition_of(collection: Collection, schemas: Schemas) -> Partition:
-    """Return the partition that holds the documents of a collection."""
+    """Return the partition with the documents of a collection."""
     return Partition(collection.id, collection.dimension, schema_in(schemas, Document.__table__))
 
 
 def schema_in(schemas: Schemas, table: Any) -> str | None:
-    """Return the schema of a model's table, None for the search path's."""
+    """Return the schema of a model's table; None stands for the search path."""
     return schemas.get(table.schema, table.schema)

@@ -1,4 +1,4 @@
-"""Vector searches without I/O: their options, and a search that is ready to run."""
+"""Vector searches without I/O: their options, and their statements."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ M = TypeVar("M")
 
 Scan = Literal["plain", "iterative", "exact", "few", "among"]
 
-#: Those that walk the vector index; the others compare every row that they find.
+#: The scans that use the vector index; the others compare every row that they find.
 _WALKS = {"plain", "iterative"}
 
-#: In place of a query that the statement brings.
+#: Stands for a query that the statement supplies.
 LATER = object()
 
 
@@ -63,12 +63,12 @@ class Search(Generic[M]):
     shape: Nearest
     parameters: dict[str, Any]
     where: tuple[ColumnElement[bool], ...]
-    #: Whether the conditions are objects that will come again, so that the statement is worth keeping.
+    #: Whether the same condition objects will be used again, so that caching the statement pays.
     keep: bool
     settings: SearchSettings
-    #: The method of the index, where it is known: the other method's settings are left alone.
+    #: The method of the index, if it is known; settings of the other method are then not set.
     method: str | None
-    #: The conditions for `nearest_of_few`, where there are such, and what the first of them finds rows by.
+    #: The conditions for `nearest_of_few`, if any, and the values by which the first of them finds rows.
     few: tuple[ColumnElement[bool], ...]
     few_by: Hashable
     #: The collection, for documents.
@@ -76,7 +76,7 @@ class Search(Generic[M]):
 
     @property
     def found_by(self) -> Hashable | None:
-        """What an index finds the rows by; None if the search should not try whether they are few."""
+        """The values by which an index finds the rows; None if the search should not try whether they are few."""
         if not self.few or self.shape.exact or self.settings.iterative_scan is not None:
             return None
         return self.target, self.few_by
@@ -186,7 +186,7 @@ def plan_search(
         message = "A search by distance needs a vector, got None."
         raise InvalidVector(message)
     least, farthest, settings = _options(options, subject) if options else (None, None, None)
-    # Few shapes come again and again, and to make one costs as much as all else here.
+    # Cached, because few shapes are used again and again, and creating one costs as much as the rest of this function.
     shape = (_nearest if type(k) is int else Nearest)(
         k,
         farthest is not None,
@@ -214,13 +214,13 @@ def _check(options: Mapping[str, Any]) -> None:
     known = SearchOptions.__annotations__
     if unknown := options.keys() - known:
         message = (
-            f"A search has no option {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(known)}, beside what "
-            "the method itself takes, such as k and where."
+            f"A search has no option {', '.join(map(repr, sorted(unknown)))}. Its options are {', '.join(known)}, and "
+            "the parameters of the method, such as k and where."
         )
         raise TypeError(message)
     settings = options.get("settings")
     if settings is not None and not isinstance(settings, SearchSettings):
-        message = f"settings is a SearchSettings, as in SearchSettings(ef_search=100), got {settings!r:.60}."
+        message = f"settings must be a SearchSettings, as in SearchSettings(ef_search=100), got {settings!r:.60}."
         raise InvalidSetting(message)
 
 
@@ -234,7 +234,7 @@ def _limit(options: Mapping[str, Any], name: str) -> float | None:
     except OverflowError:
         number = nan
     if isnan(number):
-        message = f"{name} is a number that a float can hold, got {value!r:.60}."
+        message = f"{name} must be a number in the range of a float, got {value!r:.60}."
         raise InvalidSetting(message)
     return number
 
@@ -245,7 +245,7 @@ def _options(options: SearchOptions, subject: Subject[Any]) -> tuple[float | Non
     farthest, similarity = _limit(options, "max_distance"), _limit(options, "min_similarity")
     if similarity is not None:
         if farthest is not None:
-            message = "max_distance and min_similarity are two words for one limit: give one of them."
+            message = "max_distance and min_similarity express the same limit. Pass only one of them."
             raise ConfigurationError(message)
         farthest = subject.target.distance.distance_at(similarity)
     settings, recall = options.get("settings"), options.get("recall")

@@ -1,6 +1,6 @@
-"""What a repository works on: a model of your own, or the documents of a collection.
+"""The subject of a repository: a model of your own, or the documents of a collection.
 
-A `Subject` answers in plain values what the statements need to know about either, so that each search is written once.
+A `Subject` provides plain values that the statements need about either, so that each search is written once.
 """
 
 from __future__ import annotations
@@ -76,15 +76,15 @@ class Subject(Generic[M]):
     """A model of your own, or the documents of a collection."""
 
     target: Target[M]
-    #: The method of its vector index where it is known: `hnsw` or `ivfflat`.
+    #: The method of its vector index, if it is known: `hnsw` or `ivfflat`.
     method: str | None = None
-    #: The collection, for documents; `collection` is the same with attributes that can be read.
+    #: The collection, for documents; `collection` also checks that its attributes can be read.
     held: Collection | None = None
-    #: The conditions of its quantized indexes, if each of them holds only some rows.
+    #: The conditions of its quantized indexes, if all of them are partial.
     partial: tuple[Any, ...] = ()
-    #: The tuning of a model's index, once it was looked up; a collection keeps its own.
+    #: The tuning of a model's index, after it was looked up; a collection contains its own.
     measured: Tuning | None = None
-    #: Its documents are written and read in bulk through the table of all, whose policies bind the role.
+    #: Whether documents are written and read in bulk through `documents`, because its policies apply to the role.
     through: bool = False
 
     @property
@@ -117,7 +117,7 @@ class Subject(Generic[M]):
         return Conditions(clauses, keep=not clauses)
 
     def _filtered(self, where: Mapping[str, Any]) -> Conditions:
-        # The planner looks for the condition of a partial index in the statement as it is.
+        # The planner compares the condition of a partial index with the literal text of the statement.
         parts = filter_parts(where, self.indexed_paths, whole=bool(self.partial))
         if not parts:
             return Conditions()
@@ -129,7 +129,7 @@ class Subject(Generic[M]):
 
     @property
     def indexed_paths(self) -> tuple[Path, ...]:
-        """The metadata keys that have an index of their own."""
+        """The metadata keys with their own index."""
         collection = self.collection
         return () if collection is None or not collection.indexed_keys else _paths(tuple(collection.indexed_keys))
 
@@ -174,7 +174,7 @@ class Subject(Generic[M]):
             InvalidVector: one is not a vector of the column's dimension; the message names its index.
         """
         if not isinstance(values, Iterable):
-            message = f"Expected vectors as an array of shape (q, n) or a list of them, got {values!r:.60}."
+            message = f"Expected vectors as an array of shape (q, n) or as a list, got {values!r:.60}."
             raise InvalidVector(message)
         checked = []
         for index, value in enumerate(values):
@@ -197,7 +197,7 @@ class Subject(Generic[M]):
         if len(parts) != len(columns):
             message = f"The key of {self.target.model.__name__} is ({', '.join(columns)}), got {key!r}."
             raise ConfigurationError(message)
-        # Not every driver takes NumPy's numbers.
+        # Not every driver accepts NumPy's numbers.
         plain = (part.item() if isinstance(part, np.generic) else part for part in parts)
         return tuple(map(key_value, columns.values(), plain))
 
@@ -212,7 +212,7 @@ class Subject(Generic[M]):
         if isinstance(by, str):
             return GroupKey.of_metadata(self._metadata(), key_path(by))
         if isinstance(by, InstrumentedAttribute) and not _is_of(by, self.target.model):
-            message = f"Hits are grouped by an attribute of {self.target.model.__name__}, got {by}."
+            message = f"Expected an attribute of {self.target.model.__name__} to group hits by, got {by}."
             raise ConfigurationError(message)
         type_ = getattr(by, "type", None)
         # A relationship, a composite or an association proxy has none.
@@ -220,7 +220,7 @@ class Subject(Generic[M]):
             check_comparable(by, type_)
             return GroupKey(cast("ColumnElement[Any]", by))
         message = (
-            f"Hits are grouped by an attribute, such as Article.section, or a path in the metadata, got {by!s:.80}."
+            f"Expected an attribute, such as Article.section, or a metadata path to group hits by, got {by!s:.80}."
         )
         raise ConfigurationError(message)
 
@@ -229,8 +229,8 @@ class Subject(Generic[M]):
         metadata = metadata_of(model)
         if metadata is None:
             message = (
-                f"A metadata filter needs a JSONB attribute `meta`, which {model.__name__} has not: pass conditions on "
-                "its columns, of which `rowspace.filters.compile_filter(filter, column)` makes one too."
+                f"A metadata filter needs a JSONB attribute `meta`, which {model.__name__} does not have. Pass "
+                "conditions on its columns; `rowspace.filters.compile_filter(filter, column)` makes one of a filter."
             )
             raise ConfigurationError(message)
         return metadata
@@ -255,14 +255,14 @@ def subject_of(
         return Subject(target, partial=conditions_of(target))
     at_hand(over)
     if column is not None or distance is not None:
-        message = f"The collection {over.name!r} has one embedding and one distance: leave column and distance out."
+        message = f"The collection {over.name!r} has one embedding and one distance. Omit column and distance."
         raise ConfigurationError(message)
     partial = (over.index["where"],) if over.index.get("where") else ()
     return Subject(documents.target_of(over), over.index.get("method"), over, partial=partial)
 
 
 def rows_of(over: type[Any] | Collection, column: str | None) -> Subject[Any]:
-    """Return the subject of a repository that only reads and writes rows, for which any distance of an index will do.
+    """Return the subject of a repository that only reads and writes rows, which works with any distance of an index.
 
     Raises:
         ConfigurationError: as `subject_of`.
@@ -278,7 +278,7 @@ _paths = lru_cache(512)(lambda keys: tuple(map(key_path, keys)))
 def _predicates(
     metadata: ColumnElement[Any], parts: tuple[Part, ...]
 ) -> tuple[tuple[ColumnElement[bool], ...], tuple[ColumnElement[bool], ...], tuple[Part, ...]]:
-    """Return the conditions of a filter; the same in one or two parts, if an index serves the first; and its part."""
+    """Return the conditions of a filter; its one or two parts, if an index serves the first; and the values of that."""
     seen = {part: _predicate(metadata, part) for part in parts}
     equal = tuple(part for part in parts if isinstance(part, KeyTest) and part.comparison == "==")
     found, by = [unseen_key_predicate(metadata, test) for test in equal], cast("tuple[Part, ...]", equal)
@@ -296,13 +296,13 @@ def _predicate(metadata: ColumnElement[Any], part: Part) -> ColumnElement[bool]:
 def _is_of(attribute: InstrumentedAttribute[Any], model: type[Any]) -> bool:
     """Return whether an attribute belongs to the tables of a model; it may be that of a subclass."""
     columns, mapper = getattr(attribute.property, "columns", []), inspect(model)
-    # What a model is mapped to may be a subquery, which is none of the tables within it.
+    # A model can be mapped to a subquery, which is not one of the tables within it.
     return {getattr(column, "table", None) for column in columns} <= {*mapper.tables, mapper.local_table, None}
 
 
 def _carries(where: Where | None, condition: Any) -> bool:
     """Return whether the conditions of a search literally contain the condition of an index."""
     if isinstance(condition, Mapping):
-        # As the planner compares: it takes no part out of a document, and to Python 1 is True.
+        # As the planner compares them: it does not look into a document. By text, because 1 equals True in Python.
         return isinstance(where, Mapping) and filter_values(condition).items() <= filter_values(where).items()
     return not isinstance(where, Mapping) and as_sql(condition) in map(as_sql, where or ())

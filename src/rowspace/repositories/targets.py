@@ -1,4 +1,4 @@
-"""Which vector columns of a model are searched, and by which distance."""
+"""Select the vector column of a model to search, and the distance."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _target_of(model: Any, column: str | None, distance: Distance | DistanceName
     fallback = Distance.HAMMING if is_bit else Distance.COSINE
     chosen = given or declared or fallback
     if chosen.for_bits != is_bit:
-        message = f"{chosen.value} distance does not compare {found.type!r}, the type of {model.__name__}.{key}."
+        message = f"The distance {chosen.value} is not defined for {found.type!r}, the type of {model.__name__}.{key}."
         raise ConfigurationError(message)
     return Target(model, key, chosen, quantize=quantize)
 
@@ -60,7 +60,7 @@ def conditions_of(target: Target[Any]) -> tuple[Any, ...]:
 
 
 def searches_of(model: Any) -> list[tuple[str, Distance | None]]:
-    """Return what a model can be searched by: each indexed vector column, with each distance of its indexes.
+    """Return the possible searches of a model: each indexed vector column, with each distance of its indexes.
 
     For a model with a single vector column, that column is always returned; None stands for the distance of
     `target_of`.
@@ -86,7 +86,7 @@ def mapper_of(model: Any) -> Any:
     Raises:
         ConfigurationError: it is not mapped.
     """
-    # Text as SQL, an instance and an engine can be inspected too.
+    # SQLAlchemy can also inspect SQL text, instances and engines.
     found = inspect(model, raiseerr=False)
     if not isinstance(found, Mapper):
         message = f"Expected a mapped class, got {model!r:.200}."
@@ -108,7 +108,7 @@ def table_of_model(model: type[Any]) -> Any:
 def table_of(
     target: Target[Any], collection: Collection | None, connection: Connection | AsyncConnection
 ) -> tuple[str, str | None]:
-    """Return the table that holds the rows of a target, or of a collection, and its schema on a connection."""
+    """Return the table with the rows of a target, or of a collection, and its schema on a connection."""
     model: Any = target.model
     table = _table_with(model, target.column)
     return table.name if collection is None else collection.partition, schema_in(schemas_of(connection), table)
@@ -134,14 +134,14 @@ def _choose(model: Any, column: str | None, known: list[str]) -> str:
         raise ConfigurationError(message)
     if len(known) > 1:
         message = (
-            f"{model.__name__} has several vector columns ({listed}): say which one, column=... (in Django, field=...)."
+            f"{model.__name__} has several vector columns ({listed}). Name one: column=... (in Django, field=...)."
         )
         raise ConfigurationError(message)
     return known[0]
 
 
 def _hint(model: Any, column: str | None) -> str:
-    """Return advice for a `TypeDecorator`, or for a reflected `bit(n)`, which may as well hold flags."""
+    """Return advice for a `TypeDecorator`, or for a reflected `bit(n)`, which may also contain flags."""
     columns = mapper_of(model).columns
     found = columns.get(column)
     type_ = None if found is None else found.type
@@ -149,4 +149,4 @@ def _hint(model: Any, column: str | None) -> str:
         looked_at = columns.values() if column is None else () if found is None else (found,)
         return next(filter(None, (decorated(one.type) for one in looked_at)), "")
     declared = f"Table(..., Column({found.name!r}, rowspace.Bit({type_.length})), autoload_with=engine)"
-    return f" A bit(n) that was reflected is one once it is declared, as in {declared}."
+    return f" To use a reflected bit(n) as a vector, declare it, as in {declared}."

@@ -1,4 +1,4 @@
-"""Which text of a repository's rows is searched, and in which language; and hits out of rows."""
+"""Select the text of a repository's rows to search, and its language; and create hits from rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ M = TypeVar("M")
 
 
 def text_target_of(subject: Subject[M], text: str | None, language: str | None) -> TextTarget[M]:
-    """Return what a search by keyword is over.
+    """Return the target of a search by keyword.
 
     Args:
         subject: the rows.
@@ -35,7 +35,7 @@ def text_target_of(subject: Subject[M], text: str | None, language: str | None) 
         return TextTarget(subject.target, _choose(subject.target.model, text), language or "simple")
     if text is not None or language is not None:
         name = subject.collection.name
-        message = f"The collection {name!r} has one text and one language: leave text and language out."
+        message = f"The collection {name!r} has one text and one language. Omit text and language."
         raise ConfigurationError(message)
     return TextTarget(subject.target, "content", subject.collection.language)
 
@@ -51,7 +51,7 @@ def _choose(model: type[Any], text: str | None) -> str:
         raise ConfigurationError(message)
     free = [key for key, column in columns.items() if not column.primary_key]
     if len(free) != 1:
-        message = f"{model.__name__} has not one text attribute but {listed}: say which one, "
+        message = f"{model.__name__} has several text attributes ({listed}). Name one: "
         message += "text=... (in Django, text_field=...)."
         raise ConfigurationError(message)
     return str(free[0])
@@ -59,24 +59,24 @@ def _choose(model: type[Any], text: str | None) -> str:
 
 def _is_text(type_: TypeEngine[Any]) -> bool:
     stored = stored_type(type_)
-    # The words of an enumeration are no text to the server, unless it is kept as one.
+    # The server does not search an enumeration as text, unless it is stored as text.
     return isinstance(stored, String | TSVECTOR) and not (isinstance(stored, Enum) and stored.native_enum)
 
 
 def marker_of(highlight: Any, target: TextTarget[Any], text: str) -> Marker | None:
-    """Return how to mark what was found, or None.
+    """Return how to mark matches, or None.
 
     Raises:
         ConfigurationError: the target is a stored tsvector, which has no text to mark.
-        InvalidSetting: `highlight` is neither a truth value nor a `Highlight`.
+        InvalidSetting: `highlight` is neither a bool nor a `Highlight`.
     """
     if not isinstance(highlight, Highlight | bool):
-        message = f"highlight is True, False or a Highlight, as in Highlight(max_words=30), got {highlight!r:.60}."
+        message = f"highlight must be True, False or a Highlight, as in Highlight(max_words=30), got {highlight!r:.60}."
         raise InvalidSetting(message)
     if highlight is False:
         return None
     if target.stored:
-        message = f"{target.target.model.__name__}.{target.text} is a tsvector: there is no text to highlight in it."
+        message = f"{target.target.model.__name__}.{target.text} is a tsvector, which has no text to highlight."
         raise ConfigurationError(message)
     return Marker(Highlight() if highlight is True else highlight, text)
 

@@ -1,4 +1,4 @@
-"""What SQLAlchemy sets by itself, for statements that are written as text.
+"""Values that SQLAlchemy sets automatically, for statements that are written as text.
 
 `default` and `onupdate` of a column, the class of a new row, and the version of each.
 """
@@ -16,12 +16,12 @@ from rowspace.statements.identifiers import DIALECT, Schemas, quote
 
 __all__ = ["discriminator", "new_by_function", "new_by_sql", "touched", "version"]
 
-#: Makes SQL text of a value of a column.
+#: Converts a value of a column to SQL text.
 Literal = Callable[[Column[Any], Any], str]
 
 
 def discriminator(model: type[Any], loaded: Collection[str], literal: Literal) -> Iterator[tuple[str, str]]:
-    """Yield the column that tells the classes of a table apart, unless it is loaded, and the SQL of this class's."""
+    """Yield the discriminator column of the model's table, unless it is loaded, and the SQL of the model's value."""
     mapper = inspect(model)
     column = mapper.polymorphic_on
     if isinstance(column, Column) and column.name not in loaded and mapper.polymorphic_identity is not None:
@@ -31,11 +31,11 @@ def discriminator(model: type[Any], loaded: Collection[str], literal: Literal) -
 def version(model: type[Any], loaded: Collection[str], literal: Literal) -> Iterator[tuple[str, str, str]]:
     """Yield the `version_id_col` of a model, unless it is loaded, and the SQL of a new row's and of an updated one's.
 
-    A number is counted up; of another kind all rows of a load get the same, which none had before. What the server
-    makes is left to it.
+    A number is incremented. Of another generator, all rows of a load get the same new value. A version that the server
+    generates is left to the server.
 
     Raises:
-        ConfigurationError: the `version_id_generator` makes no first version.
+        ConfigurationError: the `version_id_generator` cannot generate a first version.
     """
     mapper = inspect(model)
     column, generator = mapper.version_id_col, mapper.version_id_generator
@@ -44,17 +44,17 @@ def version(model: type[Any], loaded: Collection[str], literal: Literal) -> Iter
     try:
         first = literal(column, generator(None))
     except Exception as error:
-        message = f"The version_id_generator of {model.__name__} makes no first version of None: {error}."
+        message = f"The version_id_generator of {model.__name__} fails for None, the version of a new row: {error}."
         raise ConfigurationError(message) from error
     is_number = isinstance(column.type, Integer)
     yield column.name, first, f"{quote(column.table.name)}.{quote(column.name)} + 1" if is_number else first
 
 
 def touched(table: Table, loaded: Collection[str], literal: Literal, schemas: Schemas) -> Iterator[tuple[str, str]]:
-    """Yield the columns of a table, without those that are loaded, that an update sets by itself, and to what, as SQL.
+    """Yield the columns of a table that an update sets automatically, unless they are loaded, and the SQL of the value.
 
     Raises:
-        ConfigurationError: it is a function that fails outside of a statement of SQLAlchemy's.
+        ConfigurationError: the value is a function that needs a statement of SQLAlchemy.
     """
     for column in table.columns:
         if column.onupdate is not None and column.name not in loaded:
@@ -69,9 +69,9 @@ def new_by_sql(table: Table, loaded: Collection[str], literal: Literal, schemas:
 
 
 def new_by_function(table: Table, loaded: Collection[str]) -> Iterator[tuple[Column[Any], Callable[[], Any]]]:
-    """Yield the columns with a default that is a function, and what to call for each new row.
+    """Yield the columns with a default that is a function, and the function to call for each new row.
 
-    That raises ConfigurationError where the function needs a statement of SQLAlchemy's.
+    It raises ConfigurationError if the default needs a statement of SQLAlchemy.
     """
     for column in table.columns:
         if column.name not in loaded and column.default is not None and column.default.is_callable:
@@ -81,7 +81,7 @@ def new_by_function(table: Table, loaded: Collection[str]) -> Iterator[tuple[Col
 def _expression(column: Column[Any], default: Any, literal: Literal, schemas: Schemas) -> str:
     if default.is_clause_element or default.is_sequence:
         expression = default.next_value() if default.is_sequence else default.arg
-        # A sequence is in the schema that its tables are in.
+        # The schema of a sequence is translated like that of a table.
         made = expression.compile(
             dialect=DIALECT,
             schema_translate_map=dict(schemas) or None,
@@ -96,12 +96,12 @@ def _value(column: Column[Any], default: Any) -> Any:
     if not default.is_callable:
         return default.arg
     try:
-        # SQLAlchemy has made it take the context of a statement, of which there is none.
+        # SQLAlchemy wraps it so that it accepts the context of a statement, which does not exist here.
         return default.arg(None)
     except Exception as error:
         name = "onupdate" if default.for_update else "default"
         message = (
-            f"The {name} of {column} needs a statement of SQLAlchemy's: {error}. "
-            "Bring the attribute in the rows of the load, or take the session's own statements."
+            f"The {name} of {column} needs a statement of SQLAlchemy: {error}. "
+            "Add the attribute to the rows of the load, or write them with the session."
         )
         raise ConfigurationError(message) from error

@@ -1,4 +1,4 @@
-"""Facts about a caller's session: the one inside a proxy, its transaction, its objects, the rows that it hides."""
+"""Facts about the caller's session: its transaction, its objects, the rows that it hides, the session of a proxy."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sqlalchemy.orm import scoped_session
 __all__ = ["ENDED", "may_hide", "own_session", "synchronizing", "transaction_of"]
 
 ENDED = (
-    "The transaction has ended in which the stream began, and with it the cursor of the server: commit or roll back "
-    "after the loop, or write in another session."
+    "The transaction of the stream has ended, and with it the server's cursor. Commit or roll back after the loop, or "
+    "write in another session."
 )
 
 
@@ -24,7 +24,7 @@ def own_session(session: Any) -> Any:
 
 def transaction_of(session: Any) -> Any:
     """Return the outermost transaction of a session, or None."""
-    # A proxy of a session may lack it.
+    # A proxy of a session may not have it.
     get_transaction = getattr(own_session(session), "get_transaction", None)
     return get_transaction and get_transaction()
 
@@ -32,12 +32,12 @@ def transaction_of(session: Any) -> Any:
 def synchronizing(session: Any, model: type[Any]) -> dict[str, Any]:
     """Return the execution options of an UPDATE or DELETE, which synchronize the session if it holds any objects.
 
-    To synchronize, SQLAlchemy reads back the key of each row: 165 MB for 400,000 rows, and more time than the server
-    takes.
+    To synchronize, SQLAlchemy reads the key of each changed row: 165 MB for 400,000 rows, and more time than the
+    statement itself.
     """
     own = own_session(session)
     held = (*own.identity_map.values(), *own.new)
-    # What SQLAlchemy would evaluate in Python is another thing there: two arrays are neither equal nor not.
+    # SQLAlchemy would evaluate conditions in Python, where comparing two arrays does not return true or false.
     return {"synchronize_session": "fetch" if any(isinstance(one, model) for one in held) else False}
 
 

@@ -1,4 +1,4 @@
-"""The service layer: owns the transaction and the embedder, takes and gives pydantic models.
+"""The service layer: owns the transactions and the embedder, and accepts and returns pydantic models.
 
 Thin on purpose: each method is one transaction around repository calls. Sync twins are generated from `_async`.
 """

@@ -43,7 +43,7 @@ class Embedder(Protocol):
 
 
 def checked_embedder(embedder: Embedder | None) -> Embedder | None:
-    """Return the embedder given to a service, checked.
+    """Return the embedder that was passed to a service, checked.
 
     Raises:
         ConfigurationError: it lacks the methods of an embedder, or is a class instead of an instance.
@@ -51,7 +51,7 @@ def checked_embedder(embedder: Embedder | None) -> Embedder | None:
     if embedder is None or (not isinstance(embedder, type) and all(map(partial(_has, embedder), _METHODS))):
         return embedder
     what = f"the class {embedder.__name__}" if isinstance(embedder, type) else f"{embedder!r:.60}"
-    message = f"An embedder is an object with embed_documents and embed_query, as LangChain's Embeddings, got {what}."
+    message = f"Expected an embedder with embed_documents and embed_query, as in LangChain's Embeddings, got {what}."
     raise ConfigurationError(message)
 
 
@@ -76,20 +76,20 @@ def embedder_name(embedder: Any) -> str:
 
 
 def check_embedder(collection: Collection, embedder: Any) -> None:
-    """Refuse an embedder other than the one that filled the collection: its vectors are in another space.
+    """Refuse an embedder other than the one that filled the collection, whose vectors are not comparable.
 
     Raises:
         EmbedderMismatch: the collection was filled by another one.
         ConfigurationError: there is no embedder.
     """
     if embedder is None:
-        message = "A text needs an embedder to become a vector: give the service one, or pass vectors."
+        message = "A text needs an embedder to become a vector. Pass an embedder to the service, or pass vectors."
         raise ConfigurationError(message)
     name = embedder_name(embedder)
     if collection.embedder is not None and collection.embedder != name:
         message = (
-            f"The collection {collection.name!r} was filled by the embedder {collection.embedder!r}, this one is "
-            f"{name!r}: their vectors cannot be compared. Use that embedder, or another collection."
+            f"The collection {collection.name!r} was filled by the embedder {collection.embedder!r}, whose vectors "
+            f"cannot be compared with those of {name!r}. Use that embedder, or another collection."
         )
         raise EmbedderMismatch(message)
 
@@ -103,7 +103,7 @@ def check_dimension(collection: Collection, embedder: Any, vector: Float32) -> N
     made = len(vector)
     if made != collection.dimension:
         message = (
-            f"The embedder {embedder_name(embedder)!r} makes {made} dimensions, the collection {collection.name!r} has "
+            f"The embedder {embedder_name(embedder)!r} has {made} dimensions, the collection {collection.name!r} has "
             f"{collection.dimension}. Use another embedder, or another collection."
         )
         raise DimensionMismatch(message)

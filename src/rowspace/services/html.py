@@ -1,4 +1,4 @@
-"""Lists that a notebook shows as a table. Whatever is in them is text there, but for the marks of a highlight."""
+"""Lists that a notebook shows as a table. Their contents are escaped, except for the marks of a highlight."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["HtmlList", "table"]
 
 T = TypeVar("T")
 
-#: A text is cut after this many characters.
+#: The maximum number of characters of a text; longer ones are truncated.
 _LONGEST = 300
-#: Rows that are shown.
+#: The maximum number of rows.
 _ROWS = 100
 
 _MARK = re.compile(r"(</?mark>)")
@@ -23,14 +23,14 @@ _STYLE = "text-align: left; overflow-wrap: anywhere; min-width: {}"
 
 
 class HtmlList(list[T]):
-    """A list with `_repr_html_`, as Jupyter asks for it: a row an item, a column a field that one has."""
+    """A list with `_repr_html_` for Jupyter: a row per item, a column per field."""
 
     def _repr_html_(self) -> str:
         return table([_fields(item) for item in self])
 
 
 def _fields(item: Any) -> dict[str, Any]:
-    # What a pydantic model iterates over: pairs of name and value.
+    # The pairs of name and value over which a pydantic model iterates.
     return dict(item)
 
 
@@ -52,7 +52,7 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _marked(highlight: str) -> str:
-    """Return a highlight, which is escaped already, with nothing but its marks as markup."""
+    """Return a highlight, which is already escaped, with only its marks as markup."""
     parts = _MARK.split(highlight)
     return "".join(part if _MARK.fullmatch(part) else escape(unescape(part)) for part in parts)
 

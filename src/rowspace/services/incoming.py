@@ -1,4 +1,4 @@
-"""Documents on their way in, one at a time: checked, as they will come back. `loading` is about many of them."""
+"""Check and normalize single documents of a load. `loading` processes many of them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["MAX_KEY", "Given", "bytes_of", "checked", "id_of", "long_texts", "sh
 
 Given = DocumentIn | Mapping[str, Any] | str
 
-#: Characters; of fewer, no tsvector can be too long.
+#: The number of characters below which no tsvector can be too long.
 _LONG = 50_000
-#: Bytes of an id, or of another key: an entry of a B-tree has 2,704, those around the key included.
+#: The maximum number of bytes of an id or another key: a B-tree entry has at most 2,704, including its overhead.
 MAX_KEY = 2_600
 
 
 def checked(given: Given, number: int, dimension: int, *, refused: str | None = None, **options: bool) -> DocumentIn:
-    """Return a document as it will come back, so that it can be compared with what is stored.
+    """Return a document as it will be read back, so that it can be compared with a stored one.
 
     Args:
         given: the document.
-        number: that of its row, for messages.
+        number: the number of its row, for messages.
         dimension: what an embedding must have.
         refused: what is wrong with its content, where that is known.
         options: `strip_nul`: leave NUL bytes out of text, in place of an error; `half`: the index holds the numbers of
@@ -43,7 +43,7 @@ def checked(given: Given, number: int, dimension: int, *, refused: str | None = 
 
 
 def long_texts(given: Sequence[Given]) -> dict[int, str]:
-    """Return by position the texts that may be too long to be searched by keyword, which the server can tell."""
+    """Return the texts that may be too long to be searched by keyword, by position; the server has to check them."""
     found = {}
     for at, item in enumerate(given):
         text = item.get("content") if isinstance(item, Mapping) else getattr(item, "content", item)
@@ -100,22 +100,22 @@ def _storable(
 def _check_id(id_: str) -> None:
     size = len(id_.encode())
     if size > MAX_KEY:
-        message = f"an id has at most {MAX_KEY:,} bytes, got {size:,}: an index holds no more. Hash it, or number them."
+        message = f"an id can have at most {MAX_KEY:,} bytes, got {size:,}. Hash long ids, or number the documents."
         raise InvalidRow(message)
 
 
 def id_of(document: DocumentIn) -> str:
-    """Return the id of a document, or a hash of its text where it has none."""
+    """Return the id of a document, or a hash of its text if it has none."""
     return document.id or hashlib.sha256(document.content.encode()).hexdigest()[:32]
 
 
 def sha256(text: str) -> str:
-    """Return the SHA-256 of a text, as PostgreSQL makes it of what is stored."""
+    """Return the SHA-256 of a text, as PostgreSQL computes it for the stored text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def bytes_of(document: DocumentIn) -> bytes:
-    """Return all that a document holds, for a hash."""
+    """Return the complete contents of a document, for a hash."""
     vector: Any = document.embedding
     texts = [document.id, document.content, document.metadata]
     return json.dumps(texts, sort_keys=True).encode() + (b"" if vector is None else vector.tobytes())

@@ -1,4 +1,4 @@
-"""Connections for thousands of searches a second: as many at once as the pool keeps, and each goes to who is next.
+"""Connections for thousands of searches per second: as many as the pool has, each passed on to the next waiting search.
 
 Who waits in SQLAlchemy's async pool is overtaken by whoever comes as a connection is returned, and goes to the end of
 the queue again: with 64 callers on 20 connections one in a hundred waited nine times as long as half of them. Here the
@@ -28,17 +28,17 @@ __all__ = ["AsyncLanes", "Lanes"]
 
 Rows = Sequence[Sequence[Any]]
 
-#: Errors after which a connection is of no use: it has ended, on a standby by a conflict with recovery too, or it keeps
-#: the plan of a statement whose table was altered, which psycopg forgets at a rollback. Source: PostgreSQL's manual,
+#: Errors after which a connection cannot be used: it has ended, on a standby also by a conflict with recovery, or it
+#: has a cached plan for a table that was altered, which psycopg discards only at a rollback. Source: PostgreSQL manual,
 #: "PostgreSQL Error Codes", classes 08, 0A, 40 and 57.
 _USELESS = ("08", "0A", "40", "57P")
 
-#: Where a connection notes that it has transactions when it is not `_without_transactions`.
+#: The key under which a connection records that it has transactions outside of `_without_transactions`.
 _TRANSACTIONS = "rowspace_transactions"
 
 
 class _Lane(NamedTuple):
-    """A connection without a transaction, and when it came out of the pool."""
+    """A connection without a transaction, and the time when it was taken out of the pool."""
 
     proxied: PoolProxiedConnection
     since: float
@@ -52,11 +52,11 @@ class AsyncLanes:
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
-        #: That of SQLAlchemy's sync side.
+        #: The engine of SQLAlchemy's sync side.
         self.engine = engine.sync_engine
         pool: Any = self.engine.pool
         sized = hasattr(pool, "size") and hasattr(pool, "timeout")
-        #: Turns that nobody has; None where there is no end of them.
+        #: The number of free turns; None if it is unlimited.
         self._free: int | None = (pool.size() or None) if sized else None
         self._seconds: float | None = pool.timeout() if sized else None
         self._waiting: deque[asyncio.Future[_Lane | None]] = deque()
@@ -78,7 +78,7 @@ class AsyncLanes:
                 lane = lane or _Lane(await greenlet_spawn(_without_transactions, self.engine), monotonic())
                 rows = await _run(lane.proxied, prepared(self.engine.dialect, statement), values)
         except BaseException as error:
-            # Who cancels again, out of patience, does not wait for it; the turn is to come back all the same.
+            # A second cancellation does not wait for it, but the turn is still returned.
             await asyncio.shield(self._break_off(lane, error))
             raise
         if lane is None or not self._hand_over(lane):
@@ -99,27 +99,28 @@ class AsyncLanes:
                 return await mine
         except BaseException as error:
             if mine.done() and not mine.cancelled():
-                # It came, and so did the end of the wait.
+                # It came at the same moment as the timeout.
                 await self._end(mine.result())
             if isinstance(error, TimeoutError):
-                message = f"No connection of the pool came free within {self._seconds:g} seconds."
+                message = f"No connection of the pool became free within {self._seconds:g} seconds."
                 raise exc.TimeoutError(message) from error
             raise
 
     def _hand_over(self, lane: _Lane) -> bool:
-        """Give the connection to who waits next, unless it has been out of the pool, with its checks, for a while."""
+        """Pass the connection to the next waiter, unless it has bypassed the pool and its checks for too long."""
         return bool(self._waiting) and monotonic() - lane.since < IDLE_SECONDS and self._give(lane)
 
     async def _break_off(self, lane: _Lane | None, error: BaseException) -> None:
         try:
             if lane is not None and lane.proxied.is_valid and not isinstance(error, Exception):
-                # Cancelled: nobody knows what the connection is at. The first run of a statement ends it by itself.
+                # Cancelled: the state of the connection is unknown. SQLAlchemy closes it at the first run of a
+                # statement.
                 await greenlet_spawn(lane.proxied.invalidate, error)
         finally:
             await self._end(lane)
 
     async def _end(self, lane: _Lane | None) -> None:
-        """Return the connection to the pool, and the turn to who waits next."""
+        """Return the connection to the pool, and pass the turn to the next waiter."""
         try:
             await self._close(lane)
         finally:
@@ -127,7 +128,7 @@ class AsyncLanes:
                 self._free += 1
 
     def _give(self, lane: _Lane | None) -> bool:
-        """Give the turn to who waits next, and tell whether somebody did."""
+        """Pass the turn to the next waiter, and return whether there was one."""
         while self._waiting:
             mine = self._waiting.popleft()
             if not mine.done():
@@ -180,7 +181,7 @@ async def _run(proxied: PoolProxiedConnection, statement: Prepared, values: Mapp
                     await greenlet_spawn(proxied.invalidate, error)
                 with as_sqlalchemy(statement.text):
                     raise
-        # What is not the server's error is told by running it once more, where SQLAlchemy knows what it means.
+        # For an error that is not the server's, run the statement again through SQLAlchemy, which can interpret it.
     rows: Rows = await greenlet_spawn(run, proxied, statement, parameters, invalidate=proxied.invalidate)
     return rows
 
@@ -196,22 +197,22 @@ async def _by_driver(connection: Any, text: str, parameters: Any) -> Rows:
 
 def _fetch(engine: Engine, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
     """Return the rows of a statement, without a transaction around it."""
-    # Not an engine with that option: it has an event, and each statement would go by way of the events.
+    # Not an engine with that option, which adds an event, so that each statement would be dispatched to events.
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         return connection.execute(statement, values).all()
 
 
 def _without_transactions(engine: Engine) -> PoolProxiedConnection:
-    """Return a connection of the pool's on which each statement stands for itself; `_shut` gives it back."""
+    """Return a connection of the pool that runs each statement without a transaction; `_shut` returns it."""
     proxied = engine.raw_connection()
     connection: Any = proxied.dbapi_connection
-    # Not by the dialect's isolation levels, which set what stays the same too.
+    # Not through the dialect's isolation levels, which would also set the level that does not change.
     proxied.info[_TRANSACTIONS] = not connection.autocommit
     return _switch(proxied, autocommit=True)
 
 
 def _shut(proxied: PoolProxiedConnection) -> None:
-    """Give a connection back to the pool as it was, unless it was said to be broken."""
+    """Return a connection to the pool in its original state, unless it was invalidated."""
     if proxied.is_valid:
         _switch(proxied, autocommit=False)
     proxied.close()

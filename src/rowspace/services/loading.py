@@ -1,4 +1,4 @@
-"""What sync and async loads of documents share: options, counts, batches, and which texts need no new embedding."""
+"""The shared parts of sync and async loads of documents: options, counts, batches, and texts to embed."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ __all__ = [
 
 log = logging.getLogger("rowspace.loads")
 
-#: Logged where a first load is by a role that may not build the indexes.
+#: Logged after a first load by a role that may not build the indexes.
 NOT_INDEXED = (
-    "The collection %r has no indexes, and this role may not build them, as it does not own the table: searches "
-    "compare every document until its owner runs `rowspace index build` or DocumentService.build_indexes()."
+    "The collection %r has no indexes, and this role may not build them, because it does not own the table. Searches "
+    "compare every document until the owner runs `rowspace index build` or DocumentService.build_indexes()."
 )
 
 #: Called after each batch with the totals so far.
@@ -71,21 +71,21 @@ class Load:
         self, *, strip_nul: bool = False, progress: Progress | None = None, rejects: Rejects | None = None
     ) -> None:
         self.report = LoadReport()
-        #: SHA-256 over all documents so far; an interrupted load knows its source by it.
+        #: SHA-256 of all documents so far, by which an interrupted load recognizes its source.
         self.digest = ""
-        #: Whether the collection had no document before; None until the first batch looked.
+        #: Whether the collection had no document before; None until the first batch.
         self.was_empty: bool | None = None
         self._strip_nul = strip_nul
         self._progress = callback("progress", progress)
         self._rejects = callback("rejects", rejects)
-        # One hash an id and one a text is all that a load remembers of the rows that have gone by.
+        # Of processed rows, a load only keeps one hash per id and one per text.
         self._seen = Marks()
         self._texts = Marks()
 
     def batch(
         self, given: list[Given], dimension: int, refused: Mapping[int, str] | None = None, *, half: bool = False
     ) -> Batch:
-        """Return the next documents of the load as a batch, checked before anything is embedded, which costs most.
+        """Return the next documents of the load as a batch, checked before the expensive embedding.
 
         Args:
             given: the documents.
@@ -112,7 +112,7 @@ class Load:
         return batch
 
     def sign(self, batch: Batch) -> str:
-        """Return the digest after a batch; the same documents have the same one, however they are cut into batches."""
+        """Return the digest after a batch; it depends on the documents, but not on the sizes of batches."""
         for document in batch.given:
             self.digest = hashlib.sha256(self.digest.encode() + bytes_of(document)).hexdigest()
         return self.digest
@@ -122,7 +122,7 @@ class Load:
         return {"report": asdict(self.report + report), "was_empty": self.was_empty}
 
     def passed_over(self, batch: Batch) -> None:
-        """Count documents that an interrupted load has read already."""
+        """Count documents that an interrupted load has already read."""
         self.sign(batch)
         self.report += LoadReport(batch.received)
 
@@ -135,8 +135,8 @@ class Load:
         report = LoadReport(**state["report"])
         if self.digest != digest or self.report.received != report.received:
             message = (
-                f"The first {report.received} documents are not those that the interrupted load had read: its source "
-                "has changed. Its progress is forgotten: the next load of this key begins at the first document."
+                f"The first {report.received} documents differ from those that the interrupted load read, because the "
+                "source or the options have changed. The next load with this key starts at the first document."
             )
             raise ConfigurationError(message)
         self.report, self.was_empty = report, state["was_empty"]
@@ -150,33 +150,33 @@ class Load:
 
 
 class Batch:
-    """Some documents of a load, to be compared with what is stored, embedded and written."""
+    """Some documents of a load, to be compared with stored ones, embedded and written."""
 
     def __init__(self, documents: list[DocumentIn], *, rejected: int) -> None:
-        #: In their order.
+        #: The documents in their order.
         self.given = documents
-        #: By id: of documents with one id the last counts.
+        #: The documents by id; of several with the same id, the last one counts.
         self.documents = {id_of(document): document for document in documents}
         self.received = len(documents) + rejected
         self._rejected = rejected
         self._repeated = 0
-        # Ids that came in an earlier batch: whatever becomes of them now, they are duplicates.
+        # Ids of an earlier batch, which are duplicates in any case.
         self._again: set[str] = set()
         self._unchanged: set[str] = set()
         self._same_text: set[str] = set()
 
     @property
     def comparable(self) -> list[str]:
-        """The ids of documents to compare with stored ones; a document that brings its vector is always written."""
+        """The ids of documents to compare with stored ones; a document with its own vector is always written."""
         return [id_ for id_, document in self.documents.items() if document.embedding is None]
 
     @property
     def is_new(self) -> bool:
-        """Whether no id has come before in the load."""
+        """Whether no id has occurred before in the load."""
         return not self._again
 
     def compare(self, stored: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
-        """Set aside what is stored already: `stored` has the SHA-256 of the content and the metadata by id."""
+        """Set aside documents that are stored: `stored` has the SHA-256 of the content and the metadata by id."""
         for id_, (digest, metadata) in stored.items():
             document = self.documents[id_]
             if document.embedding is None and sha256(document.content) == digest:
@@ -196,7 +196,7 @@ class Batch:
         return {i: d.content for i, d in self.documents.items() if d.embedding is None and i not in known}
 
     def metadata_changes(self) -> dict[str, dict[str, Any]]:
-        """Return the metadata of documents whose text is stored already, by id."""
+        """Return the metadata of documents whose text is already stored, by id."""
         return {id_: self.documents[id_].metadata for id_ in self._same_text}
 
     def same_texts(self) -> dict[str, str]:
@@ -228,7 +228,7 @@ def checked_options(options: LoadOptions) -> LoadOptions:
     """
     if unknown := options.keys() - _DEFAULTS.keys():
         known = ("resume", "rejects", "progress", *_DEFAULTS)
-        message = f"A load has no option {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(known)}."
+        message = f"A load has no option {', '.join(map(repr, sorted(unknown)))}. Its options are {', '.join(known)}."
         raise TypeError(message)
     given: LoadOptions = {**_DEFAULTS, **options}
     return {**given, "batch_size": size("batch_size", given["batch_size"])}
@@ -241,7 +241,9 @@ def checked_key(resume: Any) -> str:
         ConfigurationError: it is not a text of 1 to 2,600 bytes.
     """
     if not is_text(resume) or not 1 <= len(resume.encode()) <= MAX_KEY:
-        message = f"resume is the key of the load, a text of 1 to {MAX_KEY:,} bytes without NUL, got {resume!r:.60}."
+        message = (
+            f"Expected resume as the key of the load, 1 to {MAX_KEY:,} bytes of text without NUL, got {resume!r:.60}."
+        )
         raise ConfigurationError(message)
     key: str = resume
     return key

@@ -1,4 +1,4 @@
-"""Inputs and outputs of the services: pydantic models, which a web framework can use as they are."""
+"""Inputs and outputs of the services: pydantic models, which web frameworks can use directly."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ __all__ = [
 
 
 def _as_list(value: Any) -> Any:
-    """Let a NumPy array, a tuple or a pgvector value stand for a list of numbers."""
+    """Accept a NumPy array, a tuple or a pgvector value as a list of numbers."""
     convert = getattr(value, "to_numpy", None)
     value = convert() if convert else value
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _or_empty(value: Any) -> Any:
-    """Let None, as a column that is NULL or an empty field of a file has it, stand for no metadata."""
+    """Accept None as empty metadata, for a NULL column or an empty field of a file."""
     return {} if value is None else value
 
 
 if TYPE_CHECKING:
-    # What it is made of; it is a list then.
+    # The accepted input; the value is then a list.
     Embedding: TypeAlias = Sequence[float] | NDArray[Any]
 else:
     Embedding = Annotated[Sequence[float], BeforeValidator(_as_list)]
 
-#: How a search goes about it.
+#: The kinds of search.
 Mode: TypeAlias = Literal["vector", "mmr", "text", "hybrid"]
 
 
 class _Model(BaseModel):
-    # As the engine hides parameters: what is wrong with a text or a vector goes to a log, and not what is in it.
+    # Like the engine, hide values: a log should contain the error about a text or a vector, but not its contents.
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     def _repr_html_(self) -> str:
@@ -168,7 +168,7 @@ class SearchRequest(SearchFields):
         return self
 
 
-#: Which modes an option goes with.
+#: The modes that support an option.
 _MODES = {
     "highlight": ("text", "hybrid"),
     "max_distance": ("vector", "mmr"),
@@ -181,27 +181,27 @@ _MODES = {
 
 
 def _fault_of(request: SearchRequest) -> str | None:
-    """Return what is contradictory in a request, in words."""
+    """Return the contradiction in a request, in words, or None."""
     by_vector = request.mode in {"vector", "mmr"}
     if by_vector and (request.text is None) == (request.vector is None):
-        return "a search takes a text or a vector, and not both"
+        return "a search needs a text or a vector, but not both"
     if not by_vector and request.text is None:
-        return f"a search in mode {request.mode} takes a text"
+        return f"a search in mode {request.mode} needs a text"
     if request.mode == "text" and request.vector is not None:
-        return "a search in mode text takes no vector; mode hybrid takes both"
+        return "a search in mode text does not use a vector; mode hybrid uses both"
     return fault_of_options(request)
 
 
 def fault_of_options(request: Any) -> str | None:
-    """Return what is contradictory in the options of a search, or of a request that contains some of them, in words."""
+    """Return the contradiction in the options of a search, or of a request that contains some of them, or None."""
     given = {name: getattr(request, name, None) for name in _MODES}
     if given["recall"] is not None and given["ef_search"] is not None:
-        return "recall chooses ef_search: give one of them"
+        return "recall selects ef_search: pass only one of them"
     if given["max_distance"] is not None and given["min_similarity"] is not None:
-        return "max_distance and min_similarity are two words for one limit: give one of them"
+        return "max_distance and min_similarity express the same limit: pass only one of them"
     for option, modes in _MODES.items():
         if given[option] is not None and given[option] is not False and request.mode not in modes:
-            return f"{option} goes with the mode{'s' * (len(modes) > 1)} {', '.join(modes)}"
+            return f"{option} is only supported in the mode{'s' * (len(modes) > 1)} {', '.join(modes)}"
     return None
 
 
@@ -215,7 +215,7 @@ class SearchHit(_Model):
     rank: int
     id: str
     content: str
-    # As it is stored: somebody else may have put another JSON value there.
+    # As it is stored: another application may have written any JSON value.
     metadata: SkipValidation[dict[str, Any]]
     distance: float | None = None
     similarity: float | None = None
@@ -242,7 +242,7 @@ class SearchHit(_Model):
     @classmethod
     def from_rows(cls, rows: Sequence[Any], distance: Distance) -> list[SearchHit]:
         """Return the models of rows of id, content, metadata and distance, nearest first; ranks begin at 1."""
-        # Together, in pydantic's core: one by one takes more than twice as long, and a third of a search.
+        # All at once, in pydantic's core: one by one takes more than twice as long, a third of the time of a search.
         return _HITS.validate_python(
             [
                 {
@@ -260,7 +260,7 @@ class SearchHit(_Model):
 
 
 _HITS = TypeAdapter(list[SearchHit])
-#: What a search by distance alone has not.
+#: Fields that a search by distance alone does not have.
 _NEITHER = {"text_rank": None, "score": None, "highlight": None}
 
 

@@ -1,4 +1,4 @@
-"""What a probe says where something is wrong: without a host, a user, SQL or a driver's words, as it may be shown."""
+"""The messages of a readiness probe. They contain no host, user, SQL or driver message, because they may be public."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _SAID: dict[type[RowspaceError], str] = {
 
 
 def unmigrated(revision: str | None, needed: str) -> Readiness:
-    """Return what is so where the database is at another migration than the one that is needed, or at none."""
+    """Return the state of a database that is not at the needed migration."""
     if revision is None:
-        said = f"The database has no tables of Rowspace, migration {needed!r} is needed: run `rowspace db upgrade`."
+        said = f"The database has no tables of Rowspace, but needs migration {needed!r}. Run `rowspace db upgrade`."
     else:
         said = (
-            f"The database is at migration {revision!r}, this version of Rowspace needs {needed!r}: run "
-            "`rowspace db upgrade`, or start the version that the database is of."
+            f"The database is at migration {revision!r}, but this version of Rowspace needs {needed!r}. Run "
+            "`rowspace db upgrade`, or start the version of Rowspace that migrated the database."
         )
     return Readiness(migrations=said)
 
 
 def broken(indexes: Iterable[IndexFact]) -> Readiness:
-    """Return whether an index is INVALID, and nobody at work on it."""
+    """Return the state if indexes are INVALID and not being built."""
     names = [index.name for index in indexes if index.state == "invalid"]
     if not names:
         return Readiness()
-    said = f"INVALID, so that no search uses them: {', '.join(names)}. `rowspace doctor` says how to repair them."
+    said = f"These indexes are INVALID, so no search uses them: {', '.join(names)}. Run `rowspace doctor` for the fix."
     return Readiness(indexes=said)
 
 
 def unreached(error: RowspaceError) -> Readiness:
-    """Return what is so where the database was asked and did not answer."""
+    """Return the state of a database that did not answer."""
     if isinstance(error.__cause__, PoolTimeout):
         return Readiness(database="Every connection to the database is in use.")
     said = next((said for kind, said in _SAID.items() if isinstance(error, kind)), "The database failed.")

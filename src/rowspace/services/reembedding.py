@@ -1,4 +1,4 @@
-"""What sync and async re-embedding share: the index of the new embeddings, and how a swap is put off."""
+"""The shared parts of sync and async re-embedding: the index of the new embeddings, and postponing a swap."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rowspace.results import Reembedded
 
 __all__ = ["PutOff", "WatchReembedding", "new_index"]
 
-#: Called after each batch, and when a phase begins.
+#: Called after each batch and at the start of each phase.
 WatchReembedding = Callable[[Reembedded], object]
 
 
 class PutOff(Exception):
-    """The swap cannot be now."""
+    """The swap is not possible now."""
 
 
 def new_index(collection: Collection, dimension: int, index: Any) -> Spec | None:
-    """Return the index specification of the new embeddings; `same` is that of the old ones.
+    """Return the index specification of the new embeddings; `same` stands for that of the old ones.
 
     Raises:
         ConfigurationError: no such dimension, or an index that cannot hold it.

@@ -1,4 +1,4 @@
-"""How a search request becomes the arguments of a repository."""
+"""Convert a search request to the arguments of a repository."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["Queries", "Query", "SearchKeywords", "SharedKeywords", "is_plain", "
 
 
 class ToNumpy(Protocol):
-    """What has its numbers as an array, such as a vector of pgvector's."""
+    """An object that converts to an array, such as a vector of pgvector."""
 
     def to_numpy(self) -> NDArray[Any]:
-        """Return them."""
+        """Return the numbers."""
 
 
-#: What is searched by.
+#: A text or a vector to search by.
 Numbers: TypeAlias = Embedding | ToNumpy
 
-#: What is searched for.
+#: A query of the services.
 Query: TypeAlias = SearchRequest | str | Numbers
 
 #: Texts, vectors or both, or a matrix with a vector in each row.
@@ -57,13 +57,13 @@ class SearchKeywords(SharedKeywords, total=False):
 
 
 def request_of(query: Any, options: Mapping[str, Any]) -> SearchRequest:
-    """Return the request for a text, a vector, or a request that is one already.
+    """Return the request for a text, a vector, or a request.
 
     Raises:
         pydantic.ValidationError: an option that does not exist, or a value out of range.
     """
     if isinstance(query, SearchRequest):
-        # Validated anew: model_copy would take anything.
+        # Validated again, because model_copy accepts anything.
         return SearchRequest(**{**query.model_dump(exclude_unset=True), **options}) if options else query
     if isinstance(query, str):
         return SearchRequest(text=query, **options)
@@ -71,7 +71,7 @@ def request_of(query: Any, options: Mapping[str, Any]) -> SearchRequest:
 
 
 def is_plain(request: SearchRequest, collection: Collection) -> bool:
-    """Return whether a search orders by distance, without a setting, for no more than an index scan gives by itself."""
+    """Return whether a search orders by distance, without settings, and k is within the default of an index scan."""
     return (
         request.mode == "vector"
         and request.k <= DEFAULT_EF_SEARCH

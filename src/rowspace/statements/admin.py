@@ -1,6 +1,6 @@
 """DDL of collections: a partition of `documents`, and the indexes on it.
 
-Everything in these texts is a checked number, a quoted identifier that Rowspace made, or a quoted literal.
+These texts contain only checked numbers, quoted identifiers that Rowspace generated, and quoted literals.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from rowspace.statements.text import text_vector_ddl
 
 __all__ = ["Partition"]
 
-#: Samples of the metadata that ANALYZE keeps; PostgreSQL's default is 100.
+#: The statistics target of the metadata; PostgreSQL's default is 100.
 _SAMPLES = 500
-#: What a row may have beside its vector before PostgreSQL moves parts of it out of the page: its own default.
+#: The bytes of a row besides its vector above which PostgreSQL moves values out of the page; PostgreSQL's default.
 _BESIDE = 2_040
-#: The most that the parameter below takes: a row that fills its page.
+#: The maximum of `toast_tuple_target`: a row that fills its page.
 _MAX_TARGET = 8_160
 
 
@@ -78,13 +78,13 @@ class Partition:
         return [
             f"CREATE TABLE {table} ({', '.join(parts)})",
             *self._store_inline(table),
-            # The planner counts how many samples pass a filter: of 100, a filter that 1 % of the rows pass often meets
-            # three or four, and then the vector index is scanned from end to end. Costs 0.04 ms of planning.
+            # The planner evaluates a filter on its sampled values. A filter that 1 % of the rows pass often matches
+            # three or four of 100, and the planner then scans the whole vector index. Costs 0.04 ms of planning.
             f"ALTER TABLE {table} ALTER COLUMN metadata SET STATISTICS {_SAMPLES:d}",
         ]
 
     def _store_inline(self, table: str) -> list[str]:
-        """Return the statements that keep vectors in the row itself, for every dimension that an index can hold.
+        """Return the statements that keep vectors in the row itself, for every dimension that an index supports.
 
         PostgreSQL moves a vector of 500 or more dimensions out of the row. The planner ignores the cost of fetching it,
         and therefore compares every row of a small collection although the index takes a hundredth of the time

@@ -1,4 +1,4 @@
-"""Statements that measure all rows instead of finding some: without a limit, and hence without a vector index."""
+"""Statements that measure all rows: they have no LIMIT and therefore use no vector index."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def statistics(target: Target[Any], key: Key, where: Where = ()) -> Select[Any]:
 
     Rows without a value are left out. Largest category first. Costs two passes over the rows that match.
     """
-    # A mean is a vector of its own: halfvec's would have lost its last digits.
+    # The mean as a `vector`: as a halfvec, it would lose precision.
     vector = cast(target.expression, Vector(target.type.dimension))
     rows = (
         select(key.present().label("value"), vector.label("vector"))

@@ -1,6 +1,6 @@
 """Several vectors as one parameter: an array of the column's type, in binary if the driver supports it.
 
-However many vectors there are, the statement is the same, so that it is compiled and prepared once.
+The statement does not depend on the number of vectors, so it is compiled and prepared once.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class VectorArray(UserDefinedType[Sequence[Any]]):
         return "{" + ",".join(f'"{self.item.to_text(self.item.coerce(value))}"' for value in values) + "}"
 
     def _binary(self, values: Sequence[Any]) -> bytes:
-        # Dimensions, has-nulls flag, element type, length, lower bound; see array_recv. It takes any number for the
-        # OID of an element type that an extension brought, which is as well: it differs between databases.
+        # Dimensions, has-nulls flag, element type, length, lower bound; see array_recv, which accepts any OID for the
+        # element type if that belongs to an extension. The actual OID differs between databases.
         oid = _BIT_OID if isinstance(self.item, Bit) else 0
         parts = [struct.pack(">iiIii", 1, 0, oid, len(values), 1)]
         for value in values:
@@ -65,5 +65,5 @@ class VectorArray(UserDefinedType[Sequence[Any]]):
 def vectors_parameter(name: str, item: VectorType[Any]) -> Cast[Any]:
     """Return the parameter `name`, a sequence of vectors of the type `item`."""
     array = VectorArray(item)
-    # The cast is said here: psycopg2 renders none for a parameter, and `unnest` has to know what it is given.
+    # With an explicit cast, because psycopg2 renders none for a parameter, and `unnest` needs its type.
     return cast(bindparam(name, type_=array), array)

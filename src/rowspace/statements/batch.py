@@ -66,13 +66,13 @@ _KEY = "rowspace_key_"
 
 _VECTOR = "rowspace_vector"
 
-#: What the rows take that a walk of the vector index comes by, beside as many that are compared one after the other:
-#: 37 times the time with 768 dimensions, 50 with 64.
+#: The time to visit a row in a walk of the vector index, relative to comparing one in a scan: 37 times with 768
+#: dimensions, 50 times with 64.
 _DEARER = 40
-#: Rows of a table that is smaller, or was never analyzed.
+#: The number of rows assumed for a table that is smaller or was never analyzed.
 _ROWS = 50_000
-#: Bytes of vectors that the server keeps for all queries, beyond `work_mem` in a temporary file; and the numbers that
-#: a vector has at most.
+#: The maximum bytes of vectors that the server keeps for all queries, beyond `work_mem` in a temporary file; and the
+#: maximum dimension of a vector.
 _KEPT, _LONGEST = 128 << 20, 16_000
 
 
@@ -169,22 +169,22 @@ def key_parameters(target: Target[Any], key: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _given(target: Target[Any]) -> FromClause:
-    # In a subselect the planner does not see how many there are and takes them for ten. It has nothing to choose by
-    # that number, and a hundred index scans look dear enough to it to spend more on the JIT compiler than on them.
+    # In a subselect, the planner does not see the number of queries and assumes ten. The number would not change the
+    # plan, but a hundred index scans look expensive enough for JIT compilation, which takes longer than the scans.
     queries = select(vectors_parameter(QUERIES, target.type)).scalar_subquery()
     columns = func.unnest(queries).table_valued(column("query", target.type), with_ordinality="position")
     return columns.render_derived("rowspace_queries")
 
 
 def _stored(target: Target[Any]) -> FromClause:
-    # No alias: `with_loader_criteria` passes by aliases, unless it is told not to.
+    # Not an alias: by default, `with_loader_criteria` does not apply to aliases.
     row = target.model
     embedding: Any = getattr(row, target.column)
     query = embedding if target.dimension is None else cast(embedding, target.type)
     return (
         select(literal_column("1").label("position"), query.label("query"))
         .where(*target.in_scope(), _is_key(target, row), embedding.is_not(None))
-        # Kept apart, so that the row is read once and its vector taken out of line once.
+        # Materialized, so that the row is read and its vector detoasted once.
         .offset(literal_column("0"))
         .subquery("rowspace_queries")
     )
@@ -232,7 +232,7 @@ def _hits_among(queries: FromClause, target: Target[M], shape: Nearest, where: W
     statement: Select[int, M, float] = (
         select_hits(target, target.model, shape, distance, queries.c.position)
         .select_from(queries.join(inner, true()).join(target.model, same))
-        # By value: the partition that the keys are in is known from nothing else when the statement is planned.
+        # As a literal: nothing else tells the planner the partition of the keys.
         .where(*target.in_scope(), *at_most(distance, shape))
         .order_by(queries.c.position, distance)
     )

@@ -75,7 +75,7 @@ class Key:
     @property
     def nullable(self) -> bool:
         """Whether a row may have no value."""
-        # A column_property is an expression, which does not say.
+        # A column_property is an expression, for which this is unknown.
         return bool(self.path) or getattr(self.column, "nullable", True)
 
     def present(self) -> ColumnElement[Any]:
@@ -89,14 +89,14 @@ class Key:
         directions, booleans, arrays and objects follow in the order of jsonb, and null comes last.
         """
         if not self.path:
-            # An hstore can be sorted, but has no `>`.
+            # An hstore can be sorted but has no `>`.
             return (sql_cast(value, JSONB()) if isinstance(stored_type(self.column.type), HSTORE) else value,)
         kind = func.jsonb_typeof(value)
         others, last = (-1, -2) if descending else (2, 3)
         places: dict[Any, Any] = {_NUMBER: _place(0), _STRING: _place(1), _NO: _place(last)}
         place = case(*places.items(), value=kind, else_=_place(others))
         text = case((kind == _STRING, text_of(value)), else_=literal_column("''", Text()))
-        # Numbers are in their order as jsonb.
+        # As jsonb, numbers are ordered by value.
         return place, text.collate("C"), value
 
 
@@ -110,7 +110,7 @@ def _values(target: Target[Any], key: Key, where: Where) -> Select[Any] | Compou
     An element is returned once for each distinct array that contains it. The distinct arrays are found first, and only
     these are unpacked, since unpacking costs ten times as much as counting a value.
     """
-    # Of a container the elements are wanted, which a TypeDecorator over it knows nothing of.
+    # For a container, the type of its elements, which a TypeDecorator over it does not define.
     type_ = stored_type(key.expression.type)
     is_array = isinstance(type_, ARRAY)
     value = type_coerce(key.expression, type_) if key.is_json or is_array else key.expression
@@ -122,7 +122,7 @@ def _values(target: Target[Any], key: Key, where: Where) -> Select[Any] | Compou
     if isinstance(type_, ARRAY):
         return _elements(found, key, func.unnest(found.c.value, type_=type_.item_type))
     kind = func.jsonb_typeof(found.c.value)
-    # In lax mode `$[*]` is each element of an array, and no error where the planner has it look at anything else.
+    # In lax mode, `$[*]` selects each element of an array, and is no error if the planner evaluates it on other values.
     each = func.jsonb_path_query(found.c.value, literal_column("'$[*]'::jsonpath"), type_=JSONB())
     return union_all(
         select(found.c.value, found.c[_ROWS]).where(kind.not_in([_ARRAY, _NO])),
@@ -144,7 +144,7 @@ def facet(target: Target[Any], key: Key, limit: int, where: Where = ()) -> Selec
     Costs a pass over the rows that match.
     """
     values = _values(target, key, where).subquery("rowspace_values")
-    # A sum of bigint is numeric.
+    # The sum of bigint values is numeric.
     count = sql_cast(func.sum(values.c[_ROWS]), BigInteger)
     return (
         select(values.c.value, count)
@@ -157,7 +157,7 @@ def facet(target: Target[Any], key: Key, limit: int, where: Where = ()) -> Selec
 def distinct(target: Target[Any], key: Key, limit: int, where: Where = ()) -> Select[Any]:
     """Select the distinct values of a key in ascending order; costs a pass over the rows that match."""
     values = _values(target, key, where).subquery("rowspace_values")
-    # Not DISTINCT, which has to order by what it selects: of a vector that is how it travels.
+    # Not DISTINCT, which can only order by selected expressions: a vector is selected in its wire format.
     order = key.in_order(values.c.value)
     return select(values.c.value).group_by(values.c.value).order_by(*order).limit(number(limit))
 

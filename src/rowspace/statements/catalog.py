@@ -52,10 +52,10 @@ _COLUMNS: dict[str, Any] = {
     "scans": BigInteger,
 }
 
-# An index has an entry in the progress view from the moment it exists; before that, its build is known by its table.
-# Who may not read other roles' statistics sees no more of the entry than its pid: a build in the background is then
-# known by the lock that it holds on the table all the time, which only VACUUM and ANALYZE take beside it. The old index
-# of a REINDEX that is about to end has no entry: until the last who read it are gone, it is invalid by that name.
+# An index has an entry in the progress view as soon as it exists; before that, the entry has only its table. A role
+# that may not read the statistics of others sees only the pid of an entry. A concurrent build is then recognized by its
+# lock on the table, which it holds throughout, and which otherwise only VACUUM and ANALYZE take. At the end of a
+# REINDEX, the old index has no entry: it is invalid, and has that suffix, until its last readers have finished.
 _FACTS = """
     SELECT n.nspname AS schema, tc.relname AS table, ic.relname AS name, am.amname AS method,
            pg_get_indexdef(i.indexrelid) AS definition, o.opcname AS opclass,
@@ -81,7 +81,7 @@ _FACTS = """
      ORDER BY n.nspname, tc.relname, ic.relname
 """
 
-# A table that has no partitions, and is none, has no tree.
+# pg_partition_tree is empty for a table that neither has partitions nor is one.
 _OF_TABLE = """tc.oid IN (
     SELECT coalesce(part.relid, w.oid)
       FROM pg_class w JOIN pg_namespace wn ON wn.oid = w.relnamespace
@@ -91,7 +91,7 @@ _OF_TABLE = """tc.oid IN (
                 ELSE wn.nspname = CAST(:schema AS text) END)
 """
 
-# Bits are a type of PostgreSQL's own: what tells a table of them is its index.
+# bit is a type of PostgreSQL, so a table with bit vectors is recognized by its index.
 _OF_VECTORS = """(EXISTS (
     SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
      WHERE a.attrelid = tc.oid AND t.typname IN ('vector', 'halfvec', 'sparsevec') AND NOT a.attisdropped)
@@ -108,7 +108,7 @@ _INVALID_OF_PARTITIONS = """NOT i.indisvalid AND i.indrelid IN (
                 ELSE pn.nspname = CAST(:schema AS text) END)
 """
 
-#: The backend that builds, of the connection that it is asked on.
+#: The backend of a connection, to find its build in `PROGRESS`.
 BACKEND = text("SELECT pg_backend_pid()").columns(pid=Integer)
 
 PROGRESS = text("""
@@ -120,13 +120,13 @@ CANCEL = text("SELECT pg_cancel_backend(:pid)")
 
 BUILD_UNLOCK = text("SELECT pg_advisory_unlock_all()")
 
-#: The first half of the advisory locks of those who build indexes; the second is the table.
+#: The first half of the advisory lock for index builds; the second is the table.
 _BUILDS = 0x526F7769
 
 
 @dataclass(frozen=True, slots=True)
 class IndexFact:
-    """One index, as the catalogs have it."""
+    """One index in the catalogs."""
 
     schema: str
     table: str
@@ -195,7 +195,7 @@ def build_lock(table: str, schema: str | None) -> TextualSelect:
 
 
 def keeps_builders_off(table: str, schema: str | None) -> TextualSelect:
-    """Select whether nobody holds the `build_lock` of a table; if so, nobody can get it until this transaction ends.
+    """Select whether no session holds the `build_lock` of a table; if so, none can get it until this transaction ends.
 
     Use it before creating an index in a transaction that has read or written the table: CREATE INDEX CONCURRENTLY would
     wait for that transaction, and the transaction for the build.
@@ -215,7 +215,7 @@ def all_index_facts() -> TextualSelect:
 
 
 def is_guarded(table: str) -> TextualSelect:
-    """Select whether a table, given as SQL, has row-level security, for whatever role."""
+    """Select whether a table, given as SQL, has row-level security, for any role."""
     statement = text("SELECT relrowsecurity FROM pg_class WHERE oid = to_regclass(:name)")
     return statement.bindparams(name=table).columns(guarded=Boolean)
 
@@ -256,7 +256,7 @@ def invalid_partition_index_facts(table: str, schema: str | None) -> TextualSele
 
 def facts_of(rows: Result[Any]) -> list[IndexFact]:
     """Return the rows of `index_facts` as facts, without indexes that were dropped during the query."""
-    # The catalogs are of one moment, the definition and the size are of now: NULL where it is not there any more.
+    # The catalogs are read by snapshot, but the definition and the size are current: NULL if the index was dropped.
     return [IndexFact(**fact) for fact in rows.mappings() if None not in {fact["definition"], fact["size"]}]
 
 

@@ -1,6 +1,6 @@
 """The checks of `rowspace doctor`: pure functions from facts to findings, one per check.
 
-Each finding says what was found, why it matters and what to do: as SQL or a command, if there is one. The docstring of
+Each finding states what was found, why it matters and what to do, if possible as SQL or as a command. The docstring of
 a check states the desired condition.
 """
 
@@ -19,17 +19,17 @@ from rowspace.statements.indexing import COPY, OF_KEY, VECTOR_METHODS, PlannedIn
 
 __all__ = ["CHECKS", "SEVERITIES", "UNSEARCHABLE", "check", "recall_finding", "unreadable_finding"]
 
-#: The worst first.
+#: The severities, worst first.
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
-#: The checks after whose findings a search would fail.
+#: The checks whose findings mean that a search would fail.
 UNSEARCHABLE = {"missing-table", "dimension-mismatch"}
 
-#: Below so many rows a search without an index is quick.
+#: The number of rows below which a search without an index is fast.
 _MANY = 2_000
 _DAY = 86_400
 
-# What a re-embedding fills: nobody searches it, and its end analyses it.
+# The table that a re-embedding fills: it is not searched, and is analyzed at the end.
 _FILLED = re.compile(r"documents_\d+_next")
 
 
@@ -50,7 +50,7 @@ def extension(facts: Facts) -> Iterator[Finding]:
             "error",
             "vector",
             "The extension is not in this database.",
-            "Nothing of Rowspace works without it.",
+            "Rowspace does not work without it.",
             "CREATE EXTENSION vector;",
         )
     elif facts.server.hidden_in is not None:
@@ -59,8 +59,8 @@ def extension(facts: Facts) -> Iterator[Finding]:
             "extension",
             "error",
             "vector",
-            f"The extension is in the schema {schema}, which is not in this role's search path, or closed to it.",
-            "Every search and every write fails: its types and operators are looked for there.",
+            f"The extension is in the schema {schema}, which this role does not search, or may not use.",
+            "Every search and every write fails, because the server does not find the types and operators.",
             f"ALTER ROLE ... SET search_path = ..., {schema}; or GRANT USAGE ON SCHEMA {schema} TO ...;",
         )
     elif newest is not None and parts_of(has) < parts_of(newest):
@@ -69,7 +69,7 @@ def extension(facts: Facts) -> Iterator[Finding]:
             "info",
             "vector",
             f"pgvector is {has}, the server has {newest}.",
-            "Newer versions mend errors in indexes and are faster.",
+            "Newer versions fix errors in indexes and are faster.",
             "ALTER EXTENSION vector UPDATE;",
         )
 
@@ -83,7 +83,7 @@ def invalid_indexes(facts: Facts) -> Iterator[Finding]:
                 "error",
                 index.name,
                 f"The index {index.name} on {index.table} is INVALID: its build did not finish.",
-                "No search uses it, and every write still pays for it.",
+                "No search uses it, but it slows down every write.",
                 _repair(facts, index),
             )
 
@@ -96,9 +96,9 @@ def tables(facts: Facts) -> Iterator[Finding]:
                 "missing-table",
                 "error",
                 asked.name,
-                f"The table {asked.table} of {asked.name} is not there.",
+                f"The table {asked.table} of {asked.name} does not exist.",
                 "Every search and every write in it fails.",
-                "If it was renamed or moved, undo that; else restore it from a backup, or drop the collection."
+                "If it was renamed or moved, undo that. Otherwise, restore it from a backup, or drop the collection."
                 if asked.command
                 else "alembic upgrade head",
             )
@@ -130,7 +130,7 @@ def missing_indexes(facts: Facts) -> Iterator[Finding]:
                 f"{asked.name} has {table.rows:.0f} rows and no index {plan.name}.",
                 "Every search compares the query with every row."
                 if plan.is_vector
-                else "Filters are written for it, and read every row.",
+                else "Filters expect it, and read every row.",
                 f"rowspace index build {asked.command}" if asked.command else f"{plan.create(concurrently=True)};",
             )
 
@@ -146,8 +146,8 @@ def different_indexes(facts: Facts) -> Iterator[Finding]:
             "index-mismatch",
             "error" if useless else "warning",
             there.name,
-            f"{there.name} of {asked.name} is not what is asked for: its {', its '.join(differences)}.",
-            "Searches cannot use it and compare with every row." if useless else "Its recall and speed are others.",
+            f"{there.name} of {asked.name} differs from its declaration: its {', its '.join(differences)}.",
+            "Searches cannot use it, and compare every row." if useless else "Its recall and speed differ.",
             f"{plan.drop(concurrently=True)}; {plan.create(concurrently=True)};",
         )
 
@@ -166,14 +166,14 @@ def dimensions(facts: Facts) -> Iterator[Finding]:
                     asked.name,
                     f"{asked.table}.{column} has {has} dimensions, {asked.name} declares {wanted}.",
                     "Every search and every write fails.",
-                    "Write a migration that changes the column, and embed its rows anew.",
+                    "Write a migration that changes the column, and embed its rows again.",
                 )
 
 
 def duplicate_indexes(facts: Facts) -> Iterator[Finding]:
     """No two indexes of a table are the same; of two, drop the one that is not declared."""
     asked = {(there.schema, there.name) for *_, there in _planned(facts) if there is not None}
-    # One that is INVALID has a finding of its own, or is being built to take the place of the other.
+    # An INVALID index has its own finding, or is being built to replace the other one.
     keyed = sorted(
         (index.schema, index.table, _after_using(index), (index.schema, index.name) not in asked, index.name)
         for index in facts.indexes
@@ -186,7 +186,7 @@ def duplicate_indexes(facts: Facts) -> Iterator[Finding]:
                 "warning",
                 other[-1],
                 f"{other[-1]} on {other[1]} is the same index as {one[-1]}.",
-                "It is written and held in memory twice.",
+                "Every write updates both, and both occupy memory.",
                 f"DROP INDEX CONCURRENTLY {qualified(other[-1], other[0])};",
             )
 
@@ -201,10 +201,10 @@ def forgotten_indexes(facts: Facts) -> Iterator[Finding]:
                     "forgotten-index",
                     "warning",
                     index.name,
-                    f"{asked.name} does not ask for {index.name}: who made or dropped it ended in the middle.",
-                    "Unless they are at it now: no filter is written for it, and every write pays for it.",
-                    f"rowspace index build {asked.command} --key KEY puts it to use, "
-                    f"rowspace index drop {asked.command} --key KEY drops it.",
+                    f"{asked.name} does not declare {index.name}: a build or a drop was interrupted, or is running.",
+                    "No filter uses it, but it slows down every write.",
+                    f"To use it, run rowspace index build {asked.command} --key KEY. "
+                    f"To drop it, run rowspace index drop {asked.command} --key KEY.",
                 )
 
 
@@ -216,9 +216,9 @@ def unfinished_reembeddings(facts: Facts) -> Iterator[Finding]:
                 "unfinished-reembedding",
                 "info",
                 asked.name,
-                f"A re-embedding of {asked.name} by {asked.reembedded_by!r} was begun and is not finished.",
-                "Unless it is at work now: each write notes an id for it, and what it has made takes room.",
-                f"rowspace reembed {asked.command} goes on with that embedder; --abandon drops what it has made.",
+                f"A re-embedding of {asked.name} by {asked.reembedded_by!r} is not finished, or is running.",
+                "Until it is, each write records an id for it, and its table takes space.",
+                f"To continue, run rowspace reembed {asked.command} with that embedder. To discard it, add --abandon.",
             )
 
 
@@ -228,15 +228,15 @@ def unused_indexes(facts: Facts) -> Iterator[Finding]:
     if since is not None and since < _DAY:
         return
     for index in _vector_indexes(facts):
-        # The index of a partitioned table holds nothing: its parts are searched.
+        # The index of a partitioned table is empty: searches use those of the partitions.
         if index.is_valid and index.size and index.scans == 0 and index.rows >= _MANY:
             yield Finding(
                 "unused-index",
                 "info",
                 index.name,
-                f"No search has used {index.name} ({_size(index.size)}) since the statistics began.",
-                "Searches may be by another distance, or read every row; every write pays for it.",
-                "Look at IndexAdvisor.explain() of a search, or drop the index.",
+                f"No search has used {index.name} ({_size(index.size)}) since the statistics were reset.",
+                "Searches may use another distance, or compare every row. The index slows down every write.",
+                "Run IndexAdvisor.explain() for a search, or drop the index.",
             )
 
 
@@ -249,7 +249,7 @@ def large_indexes(facts: Facts) -> Iterator[Finding]:
             "warning",
             "shared_buffers",
             f"The vector indexes have {_size(total)}, shared_buffers has {_size(room)}.",
-            "A search touches hundreds of pages at random: those that are not in memory make it slow.",
+            "A search reads hundreds of random pages, and is slow if they are not in memory.",
             'Raise shared_buffers, or quantize: HNSW(quantize="halfvec") has half the size, "bit" a tenth or less.',
         )
 
@@ -266,7 +266,7 @@ def build_memory(facts: Facts) -> Iterator[Finding]:
             "maintenance_work_mem",
             f"{largest.name} has {_size(largest.size)}, maintenance_work_mem is "
             f"{_size(facts.server.maintenance_work_mem)}.",
-            "A graph that outgrows it is built several times slower.",
+            "Building a graph that does not fit into it takes several times as long.",
             f"rowspace index reindex {_command(facts, largest) or 'NAME'} --memory {-(-largest.size // 2**20)}MB",
         )
 
@@ -285,7 +285,7 @@ def statistics(facts: Facts) -> Iterator[Finding]:
                 f"{table.name} was never analyzed."
                 if not table.analyzed
                 else f"{table.modified} rows of {table.name} changed since the last ANALYZE ({share:.0%}).",
-                "The planner decides between the vector index and the conditions by its statistics.",
+                "The planner uses them to choose between the vector index and the conditions.",
                 f"ANALYZE {qualified(table.name, table.schema)};",
             )
 
@@ -304,8 +304,8 @@ def dead_rows(facts: Facts) -> Iterator[Finding]:
             "dead-rows",
             "info",
             index.name,
-            f"{table.name} has {table.dead} dead rows, beside {table.rows:.0f} at the last ANALYZE.",
-            f"A search walks past them, and VACUUM mends the graph around each: {index.name} is built in less time.",
+            f"{table.name} has {table.dead} dead rows, and had {table.rows:.0f} rows at the last ANALYZE.",
+            f"A search visits them, and VACUUM repairs the graph around each: building {index.name} again is faster.",
             f"{reindex} first, then VACUUM {qualified(table.name, table.schema)};",
         )
 
@@ -318,7 +318,7 @@ def page_cost(facts: Facts) -> Iterator[Finding]:
             "info",
             "random_page_cost",
             f"random_page_cost is {facts.server.random_page_cost:g}, which is meant for spinning disks.",
-            "The planner reads tables of some thousand rows as a whole, where the index is many times faster.",
+            "The planner scans tables of some thousand rows completely, although the index is many times faster.",
             "ALTER SYSTEM SET random_page_cost = 1.1; SELECT pg_reload_conf();",
         )
 
@@ -363,8 +363,8 @@ def recall_finding(asked: Asked, recall: float, target: float, **searched: str) 
         "recall",
         "warning",
         name,
-        f"Searches in {name} find {recall:.1%} of the true nearest, {target:.1%} are wanted.",
-        "What is not found cannot be shown.",
+        f"Searches in {name} find {recall:.1%} of the true nearest rows; the target is {target:.1%}.",
+        "The other rows are missing from the results.",
         f"rowspace tune {asked.command} --recall {target:g}" if asked.command else by_hand,
     )
 
@@ -377,8 +377,8 @@ def unreadable_finding(asked: Asked, error: Exception) -> Finding:
         "warning",
         asked.name,
         f"The recall of {asked.name} was not measured: {reason}.",
-        "Nobody knows how many of the true nearest its searches find.",
-        "GRANT SELECT on that table to this role, or look with a role that may read it.",
+        "It is unknown how many of the true nearest rows its searches find.",
+        "GRANT SELECT on that table to this role, or run the check as a role that may read it.",
     )
 
 
@@ -399,7 +399,7 @@ def _repair(facts: Facts, index: IndexFact) -> str:
         return f"rowspace index repair {command}"
     name = qualified(index.name, index.schema)
     dropped = f"DROP INDEX CONCURRENTLY {name};"
-    # The index that it is a copy of is there.
+    # If it is a copy, the original index exists.
     return dropped if re.search(f"{COPY}$", index.name) else f"REINDEX INDEX CONCURRENTLY {name}; or {dropped}"
 
 

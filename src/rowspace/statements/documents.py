@@ -39,7 +39,7 @@ __all__ = [
     "target_of",
 ]
 
-#: The first half of the advisory locks of first loads; the second is the collection.
+#: The first half of the advisory lock for the first load of a collection; the second is the collection.
 _FIRST_LOAD = 0x526F7773
 
 
@@ -99,7 +99,7 @@ def count(collection_id: int, where: Where = ()) -> Select[int]:
 
 def counts(collection_ids: Sequence[int]) -> Select[int, int]:
     """Select the id of each collection that has documents, and their number; costs a pass over all documents."""
-    # As numbers, so that the planner looks at these partitions alone.
+    # As literals, so that the planner considers only these partitions.
     ids = [number(collection_id) for collection_id in collection_ids]
     found = Document.collection_id
     return select(found, func.count()).where(found.in_(ids)).group_by(found)
@@ -133,14 +133,14 @@ def index_key(collection_id: int, key: str) -> Update:
 
 
 def unindex_key(collection_id: int, key: str) -> Update:
-    """Record that a metadata key has no index of its own."""
+    """Record that a metadata key no longer has its own index."""
     keys: Any = Collection.indexed_keys
     left = keys.op("-")(sql_cast(key, Text))
     return update(Collection).where(Collection.id == collection_id).values(indexed_keys=left)
 
 
 def indexed_keys(collection_id: int) -> Select[list[str]]:
-    """Select the metadata keys of a collection that have an index of their own."""
+    """Select the metadata keys of a collection with their own index."""
     return select(Collection.indexed_keys).where(Collection.id == collection_id)
 
 
@@ -161,5 +161,5 @@ def fingerprints(collection_id: int, ids: Sequence[str]) -> Select[str, str, dic
 
 
 def _array(values: Sequence[str]) -> Any:
-    # One array parameter, whatever the number of ids: the statement stays the same and is prepared once.
+    # One array parameter: the statement does not depend on the number of ids, and is prepared once.
     return bindparam(None, list(values), type_=ARRAY(Text))

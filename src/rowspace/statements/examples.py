@@ -27,7 +27,7 @@ def without(target: Target[Any], keys: Sequence[Key]) -> list[ColumnElement[bool
 
 
 def nearer_to(target: Target[Any], positive: Sequence[Any], negative: Sequence[Any]) -> list[ColumnElement[bool]]:
-    """Return the condition of being nearer to one of some vectors than to all of others; none if there are no others.
+    """Return the condition of being nearer to one of some vectors than to all others; none if there are no others.
 
     Costs a distance to each vector for each row that a scan visits.
     """

@@ -1,7 +1,7 @@
 """The search of documents under a filter that matches few rows: compares all of them, and detects if they are many.
 
-A collection always has an index on its metadata, which is not known of a model. The statement needs no estimate, so its
-plan is cached: planning for a filter takes as long as comparing 200 rows.
+A collection always has an index on its metadata; a model may not. The statement needs no estimate, so its plan can be
+cached: planning for a filter takes as long as comparing 200 rows.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = ["COMPARED", "FEW", "best_of_few", "is_at", "nearest_of_few"]
 
 M = TypeVar("M")
 
-#: Rows that are compared whatever else there is. In 15,000 rows or more no walk of a vector index that ends with ten of
-#: them is faster.
+#: The number of rows up to which all are compared. In a table of 15,000 rows or more, no walk of a vector index that
+#: finds ten of them is faster.
 FEW = 1_000
 
-#: The WITH query of the rows that are compared.
+#: The WITH query of the compared rows.
 COMPARED = "rowspace_few"
 
 
@@ -55,7 +55,7 @@ def best_of_few(
     """Return the places and distances of the nearest rows, for `is_at`, and whether more than `FEW` were found."""
     distance: ColumnElement[Any] = distance_to(target)
     compared = distance if passing is None else case((passing, distance))
-    # Not a number that the planner sees: for the first thousand of many it might take a scan of the table.
+    # Hidden from the planner, which might scan the table for the first thousand of many rows.
     limit = select(number(FEW + 1)).scalar_subquery()
     rows = (
         select(_place(target).label(_PLACE), compared.label(DISTANCE))
@@ -73,7 +73,7 @@ def best_of_few(
         .limit(number(shape.k))
         .subquery("rowspace_best")
     )
-    # Whether there is one beyond them: quicker than their number, for which each is counted.
+    # Whether there is one more row, which is faster than counting all of them.
     more = select(true()).select_from(rows).offset(number(FEW)).scalar_subquery()
     return best, more.label("rowspace_more")
 
@@ -88,7 +88,7 @@ _PLACE = "rowspace_place"
 
 
 def _place(target: Target[Any]) -> ColumnElement[Any]:
-    # Where a row lies in the one partition: ten looks into the index of the primary key would be 40 pages, a tenth of
-    # what the rows themselves are.
+    # By the physical position in the partition: ten lookups in the primary key's index would read 40 pages, a tenth of
+    # the pages of the rows themselves.
     mapper: Any = inspect(target.model)
     return literal_column(f"{quote(mapper.local_table.name)}.ctid")

@@ -90,23 +90,23 @@ class GroupKey:
         """Return the JSONB value at a path of keys."""
         value = metadata
         for key in path:
-            # Not `column[key]`: that is another operator in each SQLAlchemy.
+            # Not `column[key]`, whose operator depends on the version of SQLAlchemy.
             value = value.op("->", return_type=JSONB())(literal(key, Text()))
         return cls(value, metadata, path)
 
     def known(self) -> list[ColumnElement[bool]]:
-        """Return the condition that there is a value; JSON null is none."""
+        """Return the condition that there is a value other than JSON null."""
         if not is_jsonb(self.value.type):
             return [self.value.is_not(None)]
         return [func.jsonb_typeof(self.value) != literal_column("'null'")]
 
     def among(self, values: Sequence[Any]) -> list[ColumnElement[bool]]:
-        """Return the conditions that the value is one of some."""
+        """Return the conditions that the value is one of the given ones."""
         same = self.value.in_([literal(value, self.value.type) for value in values])
         if self.metadata is None:
             return [same]
         documents = (reduce(lambda inner, key: {key: inner}, reversed(self.path), value) for value in values)
-        # Contained in the metadata is more than equal at the path, and what the GIN index serves.
+        # Containment is weaker than equality at the path, but the GIN index serves it.
         return [same, or_(*(self.metadata.op("@>", is_comparison=True)(literal(one, JSONB())) for one in documents))]
 
 
@@ -144,10 +144,10 @@ def _key(index: int) -> str:
 def _best(target: Target[Any], by: GroupKey, grouping: Grouping, where: Where) -> Subquery:
     found = _candidates(target, by, grouping, where)
     group, distance = found.c[_GROUP], found.c[DISTANCE]
-    # Under a condition that leaves one group, the order of the distance is that of the vector index.
+    # If a condition leaves only one group, the vector index provides the order.
     nearest_first = by_comparison(distance)
-    # One window, whose rows beyond `per_group` the server leaves out as it goes. For the smallest distance by `min`, or
-    # the number of all rows, it keeps each of them, on disk: of a million rows three times.
+    # A single window: the server discards rows beyond `per_group` while it runs. For `min(distance)` or the number of
+    # all rows, it would store every row, on disk, three times for a million rows.
     in_group: dict[str, Any] = {"partition_by": group, "order_by": nearest_first}
     counted = grouping.candidates is not None
     ranked = select(

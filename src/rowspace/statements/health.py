@@ -43,10 +43,10 @@ SERVER = text("""
     counting_since=Float,
 )
 
-# The modifier of a pgvector type is its dimension, -1 without one. The server counts the rows of a load that ends with
-# ANALYZE as changed when it commits: so no more changes are taken than rows that came since, and rows that were ever
-# updated or deleted. A standby, and a server whose counters were reset, know no time of the last ANALYZE: there the
-# statistics themselves are looked for.
+# The modifier of a pgvector type is its dimension, or -1. If a load ends with ANALYZE, the server counts its rows as
+# changed when it commits. The number of changes is therefore limited to the rows added since, plus all updates and
+# deletes. A standby, and a server whose counters were reset, have no time of the last ANALYZE, so the query looks for
+# the statistics themselves.
 _TABLES = text("""
     SELECT n.nspname AS schema, c.relname AS name, coalesce(nullif(c.reltuples, -1), s.n_live_tup, 0) AS rows,
            coalesce(least(
@@ -90,9 +90,9 @@ class ServerFact:
     shared_buffers: int
     maintenance_work_mem: int
     random_page_cost: float
-    #: None: since the database was made.
+    #: None if the counters were never reset.
     counting_since: float | None
-    #: The schema of the extension where this role's search path does not have it.
+    #: The schema of the extension, if it is not in this role's search path.
     hidden_in: str | None = None
 
 
@@ -106,9 +106,9 @@ class TableFact:
     modified: int = 0
     dead: int = 0
     analyzed: bool = True
-    #: The dimension of each vector column, -1 where it has none.
+    #: The dimension of each vector column, or -1.
     dimensions: Mapping[str, int] = field(default_factory=dict)
-    #: The search path finds it by its name alone.
+    #: Whether the search path finds it without its schema.
     is_visible: bool = True
     is_partition: bool = False
 
@@ -150,7 +150,7 @@ class Facts:
     tables: Sequence[TableFact] = ()
     indexes: Sequence[IndexFact] = ()
     asked: Sequence[Asked] = ()
-    # By the name of the table: each check asks for each collection, of which there may be thousands.
+    # By table name: each check looks up each collection, and there may be thousands.
     _tables: Mapping[str, list[TableFact]] = field(init=False, repr=False, compare=False)
     _indexes: Mapping[str, list[IndexFact]] = field(init=False, repr=False, compare=False)
     _asked: Mapping[str, list[Asked]] = field(init=False, repr=False, compare=False)

@@ -1,4 +1,4 @@
-"""Marking the matches in a text: `ts_headline` over spaced characters, and its result made readable.
+"""Mark the matches in a text: `ts_headline` over spaced characters, and the conversion of its result.
 
 `ts_headline` knows only words, omits what looks like a tag, and escapes nothing. The text passed to it therefore has
 control characters instead of `<`, `>` and `&` and around CJK characters, which `Marker` removes again.
@@ -20,8 +20,8 @@ from rowspace.statements.websearch import CHARACTERS, character_runs, web_query,
 
 __all__ = ["HIGHLIGHT", "MARKED", "Highlight", "Marker", "headline"]
 
-#: The label of the marked text, and the names of the parameters with the options of `ts_headline` and with the query
-#: of what is marked.
+#: The label of the marked text, and the names of the parameters with the options of `ts_headline` and with the query of
+#: the words to mark.
 HIGHLIGHT, HEADLINE, MARKED = "rowspace_highlight", "rowspace_headline", "rowspace_marked"
 
 _SPACE, _START, _STOP, _CUT = "\x01", "\x02", "\x03", "\x07"
@@ -69,7 +69,7 @@ class Highlight:
 
 
 class Marker:
-    """Makes the result of `headline` readable, for one query.
+    """Converts the result of `headline` to readable text, for one query.
 
     Args:
         highlight: how to mark.
@@ -78,9 +78,9 @@ class Marker:
 
     def __init__(self, highlight: Highlight, text: str) -> None:
         self._highlight = highlight
-        # `ts_headline` marks what a query excludes as well, where a row has it after all: by an `or`, or by its vector.
+        # `ts_headline` also marks excluded words, which a row can contain if it matches by an `or` or by its vector.
         self._query = web_query(without_excluded(text))
-        # `ts_headline` marks each character of a run wherever it stands: what is marked here is the run.
+        # `ts_headline` marks each character of a run, wherever it occurs; only the whole run is to be marked.
         runs = sorted(set(character_runs(text)), key=len, reverse=True)
         self._runs = re.compile("|".join(r"\W*".join(map(re.escape, run)) for run in runs)) if runs else None
 

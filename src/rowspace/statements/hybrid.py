@@ -43,10 +43,10 @@ M = TypeVar("M")
 
 FusionMethod = Literal["rrf", "weighted"]
 
-#: The labels of the score, and of how many candidates the vector side had.
+#: The labels of the score and of the number of candidates from the vector side.
 SCORE, FOUND = "rowspace_score", "rowspace_found"
 
-# Within the statement, beside the columns of the primary key, which may have any name.
+# Names within the statement, next to the columns of the primary key, which may have any name.
 _PLACE, _SHARE = "rowspace_place", "rowspace_share"
 
 #: The names of the bound parameters.
@@ -78,7 +78,7 @@ class Fusion:
 
     def __post_init__(self) -> None:
         if self.method not in get_args(FusionMethod):
-            message = f"fusion is one of {', '.join(get_args(FusionMethod))}, got {self.method!r}."
+            message = f"fusion must be one of {', '.join(get_args(FusionMethod))}, got {self.method!r}."
             raise InvalidSetting(message)
         for name in ("vector_weight", "text_weight", "rrf_k"):
             object.__setattr__(self, name, check_number(name, getattr(self, name), 0, 1e9))
@@ -93,7 +93,7 @@ class Fusion:
             InvalidSetting: k is not an integer of at least 1.
         """
         check_count("k", k)
-        # 40 is what an HNSW scan finds at its default settings: fewer would cost as much.
+        # An HNSW scan finds 40 rows with default settings; fewer would cost the same.
         return max(k, self.fetch_k or max(2 * k, 40))
 
     @property
@@ -150,7 +150,7 @@ def hybrid(target: TextTarget[M], shape: HybridSearch, where: Where = ()) -> Sel
 
 def _vector_side(target: TextTarget[Any], shape: HybridSearch, where: Where) -> CTE:
     nearest = _nearest(target, shape, where).subquery("rowspace_nearest")
-    # Numbered outside: an index scan in relaxed_order is not quite in order.
+    # Numbered in the outer query, because an index scan in relaxed_order is not exactly in order.
     place = func.row_number().over(order_by=[nearest.c[DISTANCE], *_keys(target, nearest)])
     # The cosine distance to a vector of zeros is NaN, the farthest in PostgreSQL's order.
     value: ColumnElement[float] = -func.nullif(nearest.c[DISTANCE], literal_column("'NaN'::float8"), type_=Double())
@@ -175,11 +175,11 @@ def _nearest(target: TextTarget[Any], shape: HybridSearch, where: Where) -> Sele
 
 def _text_side(target: TextTarget[Any], shape: HybridSearch, where: Where) -> CTE:
     search = TextSearch(shape.fetch_k, shape.max_ranked)
-    # A row without a vector has no distance, and could not be found by it.
+    # A row without a vector has no distance.
     matches = text_candidates(target, search, [*where, *target.target.with_vector()]).subquery("rowspace_matches")
     rank = matches.c[TEXT_RANK]
     place = func.row_number().over(order_by=[rank.desc(), *_keys(target, matches)])
-    # A text of nothing but exclusions ranks all rows 0: that is no order to fuse.
+    # A text with only exclusions ranks all rows 0, which is no order to fuse.
     listed = select(*matches.c, place.label(_PLACE), *_share(shape, rank)).where(rank > literal_column("0"))
     return listed.cte("rowspace_by_text")
 

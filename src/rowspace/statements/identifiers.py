@@ -9,30 +9,30 @@ from sqlalchemy.dialects import postgresql
 
 __all__ = ["DIALECT", "VALUE", "Schemas", "constant", "qualified", "quote"]
 
-#: What stands for the schemas that models name, None for those that name none; what is not in it stands for itself.
+#: Maps the schemas of models to actual schemas; None is the key for models without one. Others remain unchanged.
 Schemas: TypeAlias = Mapping[str | None, str | None]
 
-#: What stands for a value in SQL that is around it.
+#: The placeholder for a value in the SQL around it.
 VALUE = ":rowspace_value"
 
-#: What text without parameters is compiled by. Named ones, of which there are none: with any other style a % of the
-#: text would come out doubled.
+#: Compiles text without parameters. With any paramstyle other than named, a % in the text would be doubled.
 DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-# SQLAlchemy 2.0 doubles a backslash in a literal until it has asked a server, and no server since 9.1 wants that.
+# SQLAlchemy 2.0 doubles backslashes in literals until it has connected to a server; PostgreSQL 9.1 and later do not
+# expect that.
 DIALECT._backslash_escapes = False  # noqa: SLF001
 
 quote = DIALECT.identifier_preparer.quote
 
 
 def qualified(name: str, schema: str | None) -> str:
-    """Return a name in a schema, or without one a name for the search path."""
+    """Return a quoted name with its schema, if one is given."""
     return str(quote(name)) if schema is None else f"{quote(schema)}.{quote(name)}"
 
 
 def constant(value: str) -> str:
     """Return a text as a constant, in which a backslash is literal whatever the value of `standard_conforming_strings`.
 
-    It contains no % either: SQLAlchemy's asyncpg dialect would take `%(name)s` in it for a parameter.
+    It contains no % either, because SQLAlchemy's asyncpg dialect would read `%(name)s` in it as a parameter.
     """
     quoted = value.replace("'", "''")
     escaped = quoted.replace("\\", "\\\\").replace("%", "\\x25")

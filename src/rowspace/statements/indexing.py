@@ -1,7 +1,7 @@
 """DDL of single indexes: their definition, how to create, rebuild and drop them, and how an existing one differs.
 
-Everything in these texts is a checked number, a quoted identifier, or a definition that the application declared. For
-existing indexes see `rowspace.statements.catalog`.
+These texts contain only checked numbers, quoted identifiers, and definitions that the application declared. For
+existing indexes, see `rowspace.statements.catalog`.
 """
 
 from __future__ import annotations
@@ -40,30 +40,30 @@ __all__ = [
     "planned_vector",
 ]
 
-#: Characters of a metadata value that rows are ordered by.
+#: The number of characters of a metadata value by which rows are ordered.
 _ORDERED = 200
-#: Bytes of a metadata key that the name of its index may have.
+#: The maximum number of bytes of a metadata key in the name of its index.
 _NAMED = 24
 
 _METADATA = Table("documents", MetaData(), Column("metadata", JSONB)).c.metadata
 
-# By their beginnings: a column may be called `dev_ops`.
+# By prefix, because a column may be called `dev_ops`.
 _OPCLASS = re.compile(r"\b(?:vector|halfvec|bit|sparsevec|jsonb)_\w+_ops\b|\bjsonb_ops\b")
-# The name is quoted where the server's quote_all_identifiers is on.
+# The name is quoted if quote_all_identifiers is on.
 _CAST = re.compile(r'\b(vector|halfvec|bit|sparsevec)"?\s*\(\s*(\d+)\s*\)', re.IGNORECASE)
 _MEMORY = re.compile(r"[1-9]\d{0,9} ?(?:kB|MB|GB|TB)")
 _WITH = re.compile(r"\bWITH \(([^)]*)\)")
 
-#: What REINDEX CONCURRENTLY puts behind the name of the index that it makes or drops (PostgreSQL's manual, "REINDEX").
+#: The suffix that REINDEX CONCURRENTLY adds to the index that it creates or drops (PostgreSQL manual, "REINDEX").
 COPY = r"_cc(?:new|old)\d*"
 
-#: The names of indexes on metadata keys, of which what follows is the key, or for a long one a hash of it.
+#: The names of indexes on metadata keys; this is followed by the key, or by a hash of a long one.
 OF_KEY = re.compile(r"ix_documents_\d+_key_")
 
 #: The access methods of pgvector.
 VECTOR_METHODS = frozenset({"hnsw", "ivfflat"})
 
-#: What pgvector takes where WITH says nothing. `lists` is not here: a specification may leave it to the table's size.
+#: The options that pgvector uses by default. `lists` is not included: a specification may leave it to the table's size.
 _DEFAULTS: Mapping[str, Mapping[str, str]] = {"hnsw": {"m": "16", "ef_construction": "64"}}
 
 
@@ -123,7 +123,7 @@ class PlannedIndex:
     def shape(self) -> Shape:
         """The properties that decide which searches it serves."""
         if self.definition.startswith("btree "):
-            # Nothing but a key, whose name may be any words.
+            # Only a key, whose name can contain any words.
             return Shape("btree")
         found = _OPCLASS.search(self.definition)
         cast = cast_of(self.definition)
@@ -183,14 +183,14 @@ def planned(index: Index, schema: str | None = None) -> PlannedIndex:
     """
     table = index.table
     if table is None:
-        message = f"{index!r} has no table: put it into the __table_args__ of a model."
+        message = f"{index!r} has no table. Add it to the __table_args__ of a model."
         raise ConfigurationError(message)
     if index.name is None:
-        message = f"An index of {table.name} has no name, nor does the naming convention give it one: name it, name=..."
+        message = f"An index of {table.name} has no name, and the naming convention gives it none. Pass name=..."
         raise ConfigurationError(message)
     name = DIALECT.identifier_preparer.format_constraint(index, _alembic_quote=False)
     sql = str(CreateIndex(index).compile(dialect=DIALECT))
-    # By the table in front of it: names and conditions may hold any word.
+    # Split after the table, because names and conditions can contain any word.
     rest = sql.partition(f" ON {DIALECT.identifier_preparer.format_table(table)} ")[2]
     definition = rest.removeprefix("USING ") if rest.startswith("USING ") else f"btree {rest}"
     return PlannedIndex(str(name), table.name, definition, schema, index.unique)
@@ -221,7 +221,7 @@ def planned_key(key: str) -> tuple[str, str]:
 
 
 def clustered(table: str, schema: str | None, key: Key) -> list[str]:
-    """Return the statements that rewrite a table in the order of a key: a transaction of their own, then ANALYZE.
+    """Return the statements that rewrite a table in the order of a key: a separate transaction, then ANALYZE.
 
     The order is that of an index that exists only during the transaction. The table is locked first: if the lock were
     taken after the weaker one of the index build, two transactions that also write would deadlock.
@@ -290,14 +290,12 @@ def build_settings(maintenance_work_mem: str | None, parallel_workers: int | Non
     out = ["SET statement_timeout = 0", "SET lock_timeout = 0"]
     if maintenance_work_mem is not None:
         if not _MEMORY.fullmatch(str(maintenance_work_mem)):
-            message = (
-                f"maintenance_work_mem is a number with kB, MB, GB or TB, as in '1GB'; got {maintenance_work_mem!r}."
-            )
+            message = f"maintenance_work_mem must be a number with kB, MB, GB or TB, got {maintenance_work_mem!r}."
             raise InvalidSetting(message)
         out.append(f"SET maintenance_work_mem = '{maintenance_work_mem}'")
     if parallel_workers is not None:
         if not is_whole(parallel_workers, 0, 1_024):
-            message = f"parallel_workers is a whole number from 0 to 1024, got {parallel_workers!r}."
+            message = f"parallel_workers must be a whole number from 0 to 1024, got {parallel_workers!r}."
             raise InvalidSetting(message)
         out.append(f"SET max_parallel_maintenance_workers = {parallel_workers:d}")
     return out

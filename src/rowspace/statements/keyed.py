@@ -47,7 +47,7 @@ def _compared(metadata: ColumnElement[Any], test: KeyTest, value: Any) -> Column
     number, text = number_and_text(metadata, test.path)
     operator = "=" if test.comparison == "==" else test.comparison
     if test.is_text:
-        # The first column of the index, so that the scan begins where its texts do.
+        # On the first column of the index, so that the scan starts at its texts.
         return and_(number.is_(None), text.bool_op(operator)(value))
     return number.bool_op(operator)(value)
 
@@ -77,14 +77,14 @@ def text_of(value: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def value_at(metadata: ColumnElement[Any], names: Iterable[ColumnElement[str]]) -> ColumnElement[Any]:
-    """Return the value at a path as filters read it: by `->`, because `#>` takes digits for an array position."""
+    """Return the value at a path as filters read it: by `->`, because `#>` reads digits as an array position."""
     return reduce(lambda value, name: value.op("->", return_type=JSONB())(name), names, metadata)
 
 
 def _at(metadata: ColumnElement[Any], path: Path) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """Return the value at a path, as jsonb and as text."""
-    # The names are constants of the statement: no plan that is kept could use the index by a parameter. They are those
-    # of the collection, not those of whoever searches.
+    # The names are literals, because a cached plan cannot use the index with a parameter. They are the declared keys of
+    # the collection, and do not come from the search.
     *parents, last = (literal_column(constant(name), Text()) for name in path)
     parent = value_at(metadata, parents)
     return parent.op("->")(last), parent.op("->>", return_type=Text())(last)

@@ -15,7 +15,7 @@ __all__ = ["NAME", "VERSION", "nearest_known", "nearest_known_of_few", "with_ver
 
 NAME, VERSION = "rowspace_name", "rowspace_version"
 
-# The transaction that wrote the row: another one whenever the collection was renamed, tuned or made anew.
+# The transaction that wrote the row; it changes whenever the collection is renamed, tuned or created again.
 _XMIN: Any = cast(literal_column("collections.xmin"), Text)
 
 

@@ -130,7 +130,7 @@ def scroll(listing: Listing[M], part: Part, limit: int, where: Where) -> Select[
     pass over the rows that match, and a sort for the page.
     """
     key, keys = listing.key, listing.keys
-    # Labelled: a cast is called as its column, of which there is one already.
+    # Labeled, because a cast has the name of its column, which is already selected.
     marks: list[Any] = [_as_text(column).label(f"rowspace_key_{place}") for place, column in enumerate(keys)]
     value: Any = literal_column("NULL") if key is None else _as_text(_found(key)).label("rowspace_value")
     order = [one.desc() if listing.descending else one for one in (*part.first, *part.by, *keys)]
@@ -184,8 +184,8 @@ def _by_column(key: Key) -> tuple[Part, ...]:
     found, at = key.expression, partial(_by_text, key)
     if isinstance(found.type, NullType):
         message = (
-            f"The type of {key.model.__name__}.{key.attribute} is not known to SQLAlchemy, and the cursor of a page "
-            "needs it: give its expression one, as in func.lower(column, type_=Text())."
+            f"SQLAlchemy does not know the type of {key.model.__name__}.{key.attribute}, which the cursor of a page "
+            "needs. Add the type to its expression, as in func.lower(column, type_=Text())."
         )
         raise ConfigurationError(message)
     by = key.in_order(found)
@@ -227,7 +227,7 @@ def _by_index(listing: Listing[Any], key: Key) -> tuple[Part, ...]:
         where=(*neither, present.is_not(None)), by=(value,), holds=_is_neither, at=lambda text: (_json(text),)
     )
     missing = Part(where=(*neither, present.is_(None)))
-    # To find the others takes a look at all rows without the key, so that they come after what most pages are of.
+    # Finding the values of other types requires a look at all rows without the key, so they come last.
     return (*((texts, numbers) if listing.descending else (numbers, texts)), others, missing)
 
 
@@ -261,10 +261,10 @@ def _json(text: str | None) -> ColumnElement[Any]:
 def _as_text(column: ColumnElement[Any]) -> ColumnElement[str]:
     stored = stored_type(column.type)
     if isinstance(stored, Float):
-        # Its bits: of its text the session's extra_float_digits may leave digits out, in JSON too.
+        # As bits: the session's extra_float_digits may omit digits from its text, also in JSON.
         return func.encode(func.float8send(cast(column, Double)), literal_column("'hex'", Text()), type_=Text())
     if isinstance(stored, Date | DateTime):
-        # By way of JSON: its plain text depends on the session's DateStyle.
+        # Through JSON, because its plain text depends on the session's DateStyle.
         return text_of(func.to_jsonb(column))
     return cast(column, Text)
 

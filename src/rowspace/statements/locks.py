@@ -1,4 +1,4 @@
-"""Exclusive locks on tables, acquired so that nobody else has to wait long."""
+"""Exclusive locks on tables, acquired so that other transactions do not have to wait long."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from collections.abc import Sequence
 
 __all__ = ["LOCK_TIMEOUT", "patiently"]
 
-#: Milliseconds for which everybody may queue behind who waits for a lock on a table. Below PostgreSQL's
-#: `deadlock_timeout`, so that in a deadlock it is the one with this limit that gives way.
+#: The milliseconds to wait for a lock, during which others queue behind it. Below PostgreSQL's `deadlock_timeout`, so
+#: that in a deadlock, the statement with this limit gives way.
 LOCK_TIMEOUT = 500
-#: How often locks are tried for, with half a second for the others in between: two minutes.
+#: The number of attempts, with half a second for others between them: two minutes in total.
 TRIES = 120
 
 
 def patiently(statements: Sequence[str], table: str) -> str:
     """Return one statement that runs others, and retries if they do not get their locks.
 
-    While a statement waits for an exclusive lock, such as DROP TABLE does, everybody who comes later waits behind it.
-    This statement waits for half a second at a time, lets others through, and tries again, for two minutes; then it
-    fails with the SQLSTATE of `lock_timeout`, 55P03, and names the table. The locks are held until the transaction
-    ends.
+    While a statement such as DROP TABLE waits for an exclusive lock, all later ones wait behind it. This statement
+    waits for half a second at a time, lets others through, and tries again. After two minutes, it fails with the
+    SQLSTATE of `lock_timeout`, 55P03, and names the table. The locks are held until the transaction ends.
     """
     name = table.replace("'", "''")
     body = f"""
@@ -36,6 +35,6 @@ def patiently(statements: Sequence[str], table: str) -> str:
                 END;
             END LOOP;
             RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE =
-                'for two minutes transactions that have read or written {name} stayed open';
+                'transactions that have read or written {name} stayed open for two minutes';
         END"""
     return "DO '{}'".format(body.replace("'", "''"))

@@ -1,4 +1,4 @@
-"""A statement over the metadata as a whole: its keys, and the kinds of their values."""
+"""A statement that summarizes the metadata: its keys and the kinds of their values."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def key_kinds(target: Target[Any], metadata: Any, where: Where) -> Select[Any]:
     kinds. Ordered by key. Costs a pass over the rows that match.
     """
     is_object = func.jsonb_typeof(metadata) == literal_column("'object'")
-    # Not by a condition, which the server may look at after the function has failed on what is no object.
+    # Not by a condition, which the server may evaluate after the function has failed on a value that is no object.
     each = func.jsonb_each(case((is_object, metadata), else_=literal_column("'{}'::jsonb")))
     pairs = each.table_valued(column("key", Text), column("value", JSONB)).alias("rowspace_pairs")
     kind = func.jsonb_typeof(pairs.c.value, type_=Text()).label("kind")
@@ -60,7 +60,7 @@ def key_kinds(target: Target[Any], metadata: Any, where: Where) -> Select[Any]:
 def _is_beyond_floats(number: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return whether an integer has digits that a 64-bit float would lose."""
     size = func.abs(number)
-    # By way of text: straight to numeric, the server rounds a float to 15 digits.
+    # Through text: when it casts directly to numeric, the server rounds a float to 15 digits.
     kept = cast(cast(cast(number, Double), Text), Numeric)
     return case(
         (or_(func.scale(number) != 0, size <= literal_column("9007199254740992")), literal_column("false")),

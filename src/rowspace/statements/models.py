@@ -26,9 +26,9 @@ __all__ = ["by_keys", "count", "delete_where", "is_one_of", "parts_of", "table_o
 
 M = TypeVar("M")
 
-#: Keys of one column in a statement; PostgreSQL takes 65,535 parameters.
+#: The number of keys of one column per statement; PostgreSQL's limit is 65,535 parameters.
 _KEYS_AT_ONCE = 10_000
-#: Keys of several columns: their comparisons are nested in each other, and 10,000 of them are deeper than the server's
+#: The number of keys of several columns: their comparisons are nested, and 10,000 of them exceed the server's default
 #: `max_stack_depth` of 2 MB.
 _PAIRS_AT_ONCE = 1_000
 
@@ -44,8 +44,8 @@ def table_of_one(model: type[Any], doing: str) -> Table:
         return mapped
     tables = ", ".join(table.fullname for table in inspect(model).tables) if isinstance(mapped, Join) else "a subquery"
     message = (
-        f"{doing} works on a model of one table; {model.__name__} is mapped to {tables}. "
-        "Take the session: add() and delete() write such entities, scalars(select(...)) reads them."
+        f"{doing} needs a model of a single table; {model.__name__} is mapped to {tables}. "
+        "Use the session: add() and delete() write such entities, scalars(select(...)) reads them."
     )
     raise ConfigurationError(message)
 
@@ -75,7 +75,7 @@ def delete_keys(model: type[Any], keys: Sequence[tuple[Any, ...]]) -> Delete:
     Raises:
         ConfigurationError: the model is mapped to several tables.
     """
-    # A DELETE of a class of joined inheritance leaves out how its tables are joined, and takes every row.
+    # A DELETE of a class with joined inheritance omits the join of its tables, and deletes every row.
     table_of_one(model, "A delete by key")
     return delete(model).where(is_one_of(inspect(model).primary_key, keys))
 
@@ -89,7 +89,7 @@ def delete_where(model: type[Any], where: Sequence[SQLColumnExpression[Any]]) ->
     """
     table_of_one(model, "A delete by conditions")
     if not where:
-        message = f"delete_where of {model.__name__} needs at least one condition; to delete every row, pass true()."
+        message = f"delete_where of {model.__name__} needs at least one condition. To delete every row, pass true()."
         raise ConfigurationError(message)
     return delete(model).where(*where)
 

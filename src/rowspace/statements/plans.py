@@ -25,7 +25,7 @@ from rowspace.statements.indexing import VECTOR_METHODS
 
 __all__ = ["SETTINGS", "Explain", "Searched", "are_few", "read_plan"]
 
-#: The settings that decide about a search, as the session has them.
+#: The settings of the session that affect a search.
 SETTINGS = text("""
     SELECT name, setting FROM pg_settings
      WHERE name LIKE 'hnsw.%' OR name LIKE 'ivfflat.%'
@@ -33,7 +33,7 @@ SETTINGS = text("""
      ORDER BY name
 """).columns(name=Text, setting=Text)
 
-#: Below so many rows reading them all is as quick as an index.
+#: The number of rows below which reading all of them is as fast as using an index.
 _SMALL = 2_000
 
 _SCANS = ("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan", "Tid Scan")
@@ -50,7 +50,7 @@ class Explain(Executable, ClauseElement):
 
 @compiles(Explain)
 def _compile_explain(element: Explain, compiler: Any, **kw: Any) -> str:
-    # `asfrom`: what comes back are not the columns of the statement.
+    # `asfrom`, because the result does not have the columns of the statement.
     return f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {compiler.process(element.statement, asfrom=True, **kw)}"
 
 
@@ -125,10 +125,10 @@ def _advised(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact]) -
 
 def _of_no_index(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact]) -> Iterator[str]:
     if searched.exact:
-        yield "The search was asked to be exact: every row that matches was compared."
+        yield "The search is exact, as requested: every row that matches was compared."
         return
     if _compared(plan.plan) is not None:
-        yield "The conditions match few rows: all of them were compared, which is exact and needs no vector index."
+        yield "The conditions match few rows. All of them were compared, which is exact and needs no vector index."
         return
     every = [fact for fact in facts if fact.method in VECTOR_METHODS]
     vector = [fact for fact in every if searched.column is None or _is_on(fact, searched.column)]
@@ -139,9 +139,9 @@ def _of_no_index(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact
     fitting = [fact for fact in vector if _serves(fact, searched)]
     for fact in vector:
         if not fact.is_valid:
-            yield f"The index {fact.name} is INVALID, a build did not finish: IndexBuilder.repair()."
+            yield f"The index {fact.name} is INVALID, because its build did not finish. Run IndexBuilder.repair()."
         elif fact not in fitting:
-            yield f"{_mismatch(fact, searched)}: a search uses only an index by its own distance and type."
+            yield f"{_mismatch(fact, searched)}. A search only uses an index with its own distance and type."
     if any(fact.is_valid for fact in fitting):
         yield from _of_choice(plan, searched, [fact for fact in fitting if fact.is_valid])
 
@@ -149,34 +149,34 @@ def _of_no_index(plan: SearchPlan, searched: Searched, facts: Sequence[IndexFact
 def _of_choice(plan: SearchPlan, searched: Searched, fitting: Sequence[IndexFact]) -> Iterator[str]:
     name = fitting[0].name
     if plan.settings.get("enable_indexscan") == "off":
-        yield "enable_indexscan is off: no index can order the rows."
+        yield "enable_indexscan is off, so no index can order the rows."
     elif fitting[0].partial:
-        yield f"The index {name} holds only the rows of its condition: it serves searches with the same condition."
+        yield f"The index {name} is partial: it only serves searches that include its condition."
     elif plan.scan != "Seq Scan" and not searched.filtered:
-        yield f"{plan.scan} although there are no conditions: the statistics are missing or old. Run ANALYZE."
+        yield f"{plan.scan} although there are no conditions: the statistics are missing or outdated. Run ANALYZE."
     elif plan.scan != "Seq Scan":
         yield f"{plan.scan} because the conditions match few rows: comparing them all is cheaper than the index {name}."
     elif plan.rows_scanned < _SMALL:
-        yield f"Sequential scan because the table is small ({plan.rows_scanned} rows): that is quick, and exact."
+        yield f"Sequential scan because the table is small ({plan.rows_scanned} rows): this is fast, and exact."
     else:
         cost = plan.settings.get("random_page_cost", "unknown")
         on_disks = "" if cost in {"1", "1.1"} else f"; on SSDs set random_page_cost to 1.1 (it is {cost})"
-        yield f"Sequential scan although {name} fits: the planner takes it for dearer. Run ANALYZE{on_disks}."
+        yield f"Sequential scan although {name} fits: the planner estimates a higher cost. Run ANALYZE{on_disks}."
 
 
 def _of_use(plan: SearchPlan, searched: Searched, used: IndexFact) -> Iterator[str]:
     limit = int(plan.settings.get("hnsw.ef_search", DEFAULT_EF_SEARCH))
     if used.method == "hnsw" and searched.k > limit:
         yield (
-            f"k is above ef_search ({searched.k} > {limit}): the scan has to go on beyond its candidates. "
+            f"k is above ef_search ({searched.k} > {limit}), so the scan has to continue beyond its candidates. "
             f"Set ef_search to {min(searched.k, 1_000)} or more."
         )
     if plan.rows_filtered > 20 * max(plan.rows_returned, 1) and plan.rows_filtered > 200:
         share = 100 * plan.rows_filtered / plan.rows_scanned
         yield (
-            f"The conditions took {share:.0f} % of the {plan.rows_scanned} rows that the index found: an index on what "
-            "they compare (IndexBuilder.create_key_index for metadata), a partial index with the same condition, or a "
-            "collection of its own, saves reading them."
+            f"The conditions removed {share:.0f} % of the {plan.rows_scanned} rows that the index found. To avoid "
+            "reading them, create an index on the compared values (IndexBuilder.create_key_index for metadata), a "
+            "partial index with the same condition, or a separate collection."
         )
 
 
@@ -202,7 +202,7 @@ def _mismatch(fact: IndexFact, searched: Searched) -> str:
     suffix = fact.opclass.partition("_")[2].removesuffix("_ops")
     names = {"ip": "inner_product"}
     if _is_quantized(fact) or searched.quantize:
-        return f"The index {fact.name} holds {fact.opclass}, the search asks for {searched.quantize or 'full numbers'}"
+        return f"The index {fact.name} has {fact.opclass}, but the search expects {searched.quantize or 'full numbers'}"
     return f"The index {fact.name} is on {names.get(suffix, suffix)} but the query is {searched.distance.value}"
 
 
@@ -222,5 +222,5 @@ def _scans_of(root: Mapping[str, Any], tables: set[str]) -> Sequence[Mapping[str
 
 
 def _times(node: Mapping[str, Any], counted: str) -> float:
-    # The server tells what each loop gave on average.
+    # The server reports the average per loop.
     return float(node.get(counted, 0) * node.get("Actual Loops", 1))

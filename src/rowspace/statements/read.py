@@ -23,7 +23,7 @@ class ExportColumn:
     Args:
         name: the name of the column.
         cast: the type that it is cast to.
-        by_json: whether it is cast by way of JSON.
+        by_json: whether it is cast through JSON.
         read_by: the type's `column_expression` as SQL, if it has one, with `VALUE` in place of the column.
     """
 

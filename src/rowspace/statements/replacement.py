@@ -1,7 +1,7 @@
 """Statements that fill a new table for a collection next to its partition, and swap the two.
 
-The new table is filled from the old one while that continues to be searched and written. A trigger records the ids of
-rows that change meanwhile. Everything in these texts is a quoted identifier that Rowspace made, or a checked number.
+The new table is filled from the old one, which can be searched and written meanwhile. A trigger records the ids of rows
+that change. These texts contain only quoted identifiers that Rowspace generated, and checked numbers.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Replacement:
         run = f"EXECUTE FUNCTION {self._in_schema('documents_note_change')}()"
         return [
             *self.new.build(),
-            # It spares the swap a pass over the rows (PostgreSQL's manual, "Partition Maintenance").
+            # Without it, the swap would scan the rows (PostgreSQL manual, "Partition Maintenance").
             f"{alter} ADD CONSTRAINT {self._check} CHECK (collection_id = {self.old.collection_id:d})",
             f"CREATE TABLE {self._changes} (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text NOT NULL)",
-            # The rows are filled in the order of their ids, after this one.
+            # The rows are filled in the order of their ids, starting after this one.
             f"INSERT INTO {self._changes} (id) VALUES ('')",
-            # Whoever may write documents writes here, and nothing else.
+            # Every role that can write documents needs to insert here.
             f"GRANT INSERT ON {self._changes} TO PUBLIC",
             f"CREATE TRIGGER rowspace_note_change AFTER INSERT OR UPDATE OR DELETE ON {old} FOR EACH ROW {run}",
             f"CREATE TRIGGER rowspace_no_truncate BEFORE TRUNCATE ON {old} FOR EACH STATEMENT {run}",
@@ -72,7 +72,7 @@ class Replacement:
 
     def rest(self, limit: int) -> TextClause:
         """Select id and content of the next rows to embed, in the order of their ids."""
-        # By the first column of the key as well: without it the server reads the whole table for each batch.
+        # Also by the first column of the key: without it, the server reads the whole table for each batch.
         last = f"(SELECT max(id) FROM {self.new.qualified} WHERE {self._own()})"
         return text(
             f"SELECT id, content FROM {self.old.qualified} WHERE {self._own()} AND id > coalesce({last}, '') "
@@ -127,11 +127,10 @@ class Replacement:
         ]
 
     def locks(self) -> list[str]:
-        """Return the statements that lock out everybody, or fail after half a second.
+        """Return the statements that lock out all readers and writers, or fail after half a second.
 
-        A reader first reads the row of the collection, and holds a lock on that table until its transaction ends, so
-        that nobody can be between reading the dimension and searching. That table is locked first, in the order of
-        readers.
+        A reader first reads the row of the collection, and holds a lock on that table until its transaction ends. So no
+        reader can be between reading the dimension and searching. That table is locked first, in the order of readers.
         """
         return [
             f"SET LOCAL lock_timeout = {LOCK_TIMEOUT:d}",
@@ -149,7 +148,7 @@ class Replacement:
             f"ALTER TABLE {self.new.qualified} RENAME TO {quote(final.name)}",
             f"{rename} {quote(self.new.key)} TO {quote(final.key)}",
             f"{rename} {quote(f'ck_{self.new.name}_dimension')} TO {quote(f'ck_{final.name}_dimension')}",
-            # One on a key may have been asked for since they were made.
+            # An index on a key may have been added since they were created.
             *(f"ALTER INDEX IF EXISTS {self._in_schema(new.name)} RENAME TO {quote(old.name)}" for new, old in indexes),
             final.attach(),
             f"ALTER TABLE {final.qualified} DROP CONSTRAINT {self._check}",

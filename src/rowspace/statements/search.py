@@ -57,26 +57,28 @@ __all__ = [
 M = TypeVar("M")
 S = TypeVar("S")
 
-#: Conditions on the rows, all of which a row has to meet.
+#: Conditions on the rows; a row has to meet all of them.
 Where = Sequence[ColumnElement[bool]]
 
 #: The label of the distance in every statement.
 DISTANCE = "rowspace_distance"
 
-# The most rows beyond k that an iterative scan is asked for, at most twice k in all. Its order is relaxed: the first k
-# that it finds are not the k nearest. Over 50,000 embeddings of 256 dimensions the recall of 10 rises from 0.965 to
-# 0.985 under a filter that one row in ten passes, from 0.94 to 0.98 under one that a quarter passes.
+# The maximum number of rows beyond k to request from an iterative scan, and at most twice k in total. Its order is
+# relaxed, so the first k rows that it finds are not the k nearest. Over 50,000 embeddings of 256 dimensions, this
+# raises recall@10 from 0.965 to 0.985 under a filter that one row in ten passes, and from 0.94 to 0.98 under one that a
+# quarter passes.
 _BEYOND = 100
 
-# For how many times as many rows as it takes a filtered search is planned, and at most for how many more. The planner
-# takes an index scan that goes on for several times cheaper than it is, beside a scan of all rows that pass the filter:
-# for 5 % of 50,000 rows it chose 7.0 ms over 2.1 ms, for 1 % of a million 34 over 22. Planned for 300 rows, not for 20,
-# it changes over near where the times meet, at 7 % and at 1.4 %. Much beyond, it would read small tables as a whole.
+# A filtered search is planned for this many times the rows that it fetches, and for at most this many more. Compared
+# with a scan of all rows that pass the filter, the planner underestimates the cost of a continued index scan several
+# times: for 5 % of 50,000 rows, it chose 7.0 ms over 2.1 ms, and for 1 % of a million, 34 over 22. Planned for 300 rows
+# instead of 20, it switches near the point where both take the same time, at 7 % and at 1.4 %. With much more, it would
+# scan small tables completely.
 _DEARER, _AT_MOST = 15, 480
 
-# True, and gone before the planner looks at a statement whose values it knows. Where it does not know them, to make the
-# plan that it would keep, this is a sum over a billion numbers: too dear to be kept, and never computed. Source:
-# PostgreSQL's manual, "PREPARE", on generic and custom plans.
+# Always true. A planner that knows the values of the statement removes this condition. In a generic plan, it appears to
+# count a billion numbers, which is never computed but makes the plan too expensive to be chosen. Source: PostgreSQL
+# manual, "PREPARE", about generic and custom plans.
 _EACH_TIME: ColumnElement[bool] = or_(
     bindparam("rowspace_planned", True, type_=Boolean()),  # noqa: FBT003
     literal_column("(SELECT count(*) FROM generate_series(1, 1000000000)) = 0"),
@@ -124,7 +126,7 @@ class Target(Generic[M]):
         column: Any = inspect(self.model).c[self.column]
         if self.dimension is not None:
             return cast(column, self.type)
-        # A type of pgvector's is compared as the one of ours that it stands for; the statement says nothing of it.
+        # A type of pgvector is compared as our equivalent, which does not change the statement.
         return column if isinstance(column.type, VectorType) else type_coerce(column, self.type)
 
     def in_scope(self, *, planned_once: bool = False) -> list[ColumnElement[bool]]:
@@ -150,7 +152,7 @@ class Target(Generic[M]):
 
     def with_vector(self) -> list[ColumnElement[bool]]:
         """Return the condition that the vector is not NULL, if it may be."""
-        # No index holds a NULL; a scan of the table would return it last, as a row without a distance.
+        # Indexes do not contain NULL; a scan of the table would return it last, as a row without a distance.
         column: Any = inspect(self.model).c[self.column]
         # An expression, of a `column_property` or a subquery, does not tell.
         return [self.attribute.is_not(None)] if getattr(column, "nullable", True) else []
@@ -205,7 +207,7 @@ def approximate_distance(target: Target[Any], query: ColumnElement[Any] | None =
     if target.quantize is None or target.type.dimension is None:
         message = f"The index of {target.model.__name__}.{target.column} is not quantized."
         raise ConfigurationError(message)
-    # The column itself, not its cast to the dimension: that is how the index is made.
+    # The column itself, not its cast to the dimension, as in the definition of the index.
     column: Any = inspect(target.model).c[target.column]
     stored = quantized(column, target.quantize, target.type.dimension)
     given = bindparam(QUERY, type_=target.type) if query is None else query
@@ -305,15 +307,15 @@ def built(build: Callable[..., S], target: Any, shape: Any, where: Any, *, keep:
 
 
 def _ranked_again(target: Target[M], shape: Nearest, where: Where) -> Select[M, float]:
-    # The upper end of the range is applied out here: inside, a scan that has passed it would go on until it has seen
-    # `max_scan_tuples` rows.
+    # The maximum distance is applied in the outer query: inside, a scan that has passed it would continue until it has
+    # seen `max_scan_tuples` rows.
     inner = _candidates(target, shape, where).subquery()
     entity: Any = aliased(target.model, inner)
     distance: ColumnElement[float] = inner.c[DISTANCE]
     return (
         select_hits(target, entity, shape, distance)
         .where(*at_most(distance, shape))
-        # The planner believes that the rows of its own index come in order, and would leave the sort out.
+        # The planner assumes that an index scan returns rows in exact order, and would omit the sort.
         .order_by(by_comparison(distance) if shape.candidates is None else distance)
         .limit(number(shape.k))
     )
@@ -353,8 +355,8 @@ def select_hits(
 def scanned(target: Target[Any], distance: ColumnElement[float], shape: Nearest) -> Select[Any]:
     """Select the rows and their distance, for an outer statement."""
     mapper = inspect(target.model)
-    # The model or its attributes, not the columns of its tables: they bring the join of its parents and the criteria of
-    # the session. Without the vectors, which nobody reads from here, what is sorted is a fifth as large.
+    # The model or its attributes instead of columns of its tables, so that the join with its parents and the criteria
+    # of the session apply. Without the vectors, which are not read from here, the sorted rows are a fifth as large.
     is_one_of_several = mapper.inherits is not None or mapper.polymorphic_on is not None
     names = loaded(target, shape)
     rows = [target.model] if is_one_of_several else [getattr(target.model, name) for name in names]
@@ -386,7 +388,7 @@ def at_least(distance: ColumnElement[float], shape: Nearest) -> list[ColumnEleme
 
 
 def number(value: int) -> ColumnElement[int]:
-    # Not a parameter: the plan that is kept for a prepared statement would assume that LIMIT is a tenth of the table.
+    # Not a parameter: the generic plan of a prepared statement would assume that LIMIT returns a tenth of the table.
     return literal_column(f"{value:d}")
 
 

@@ -56,11 +56,11 @@ M = TypeVar("M")
 #: The label of the rank in every statement, and the name of the bound query.
 TEXT_RANK, TEXT = "rowspace_text_rank", "rowspace_text"
 
-#: Characters in a query. `ts_rank_cd` takes some 0.06 ms a row for each word of the query; a hundred times as many
-#: would exhaust the parser's stack besides.
+#: The maximum number of characters in a query. `ts_rank_cd` takes some 0.06 ms per row for each word of the query, and
+#: a query a hundred times as long would exhaust the parser's stack.
 MAX_QUERY = 1_000
 
-#: Rows that one search ranks, unless it says otherwise.
+#: The default number of rows that one search ranks.
 MAX_RANKED = 10_000
 
 
@@ -70,7 +70,7 @@ def configuration(language: str) -> Any:
 
 
 def text_vector(language: str, document: ColumnElement[Any] | Any) -> ColumnElement[Any]:
-    """Return the tsvector of a text in which each CJK character is a word of its own.
+    """Return the tsvector of a text in which each CJK character is a separate word.
 
     Use it in an index of your own model, or in a `Computed` column of type TSVECTOR:
     `Index("ix_articles_body", text_vector("english", Article.body), postgresql_using="gin")`. It is immutable. Costs
@@ -81,7 +81,7 @@ def text_vector(language: str, document: ColumnElement[Any] | Any) -> ColumnElem
         language: a text-search configuration, such as `simple` or `english`.
         document: a text column.
     """
-    # `\&` is the character that matched; without a group the regular expression is a fifth faster.
+    # `\&` is the matching character; without a group, the regular expression is a fifth faster.
     words = func.regexp_replace(document, _constant(CHARACTERS), _constant(r" \& "), _constant("g"))
     return func.to_tsvector(configuration(language), words, type_=TSVECTOR())
 
@@ -165,10 +165,10 @@ def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Where) ->
     query = select(text_query(target.language)).scalar_subquery()
     loosened = _loosened(text_query(target.language))
     if not where:
-        # Out of the planner's sight: it would plan anew for every text, at the price of the search, to choose the text
-        # index each time. With other conditions the choice is one.
+        # Hidden from the planner, which would otherwise plan again for every text, at the cost of the search itself,
+        # and always choose the text index. With other conditions, there is a choice to make.
         loosened = select(loosened).scalar_subquery()
-    # OFFSET 0 keeps the planner from writing the tsvector out, and so computing it, once for every use.
+    # OFFSET 0 keeps the planner from inlining the tsvector, and so from computing it once for every use.
     found = (
         select(*target.keys, target.vector.label("rowspace_vector"))
         .select_from(target.target.model)
@@ -182,7 +182,7 @@ def text_candidates(target: TextTarget[Any], shape: TextSearch, where: Where) ->
     )
     vector = found.c.rowspace_vector
     keys = [found.c[key.key] for key in target.keys]
-    # 1: divided by the logarithm of the length, so that a long text does not win by its length.
+    # 1: divided by the logarithm of the length, so that long texts are not preferred.
     rank = func.ts_rank_cd(vector, query, literal_column("1"), type_=Float()).label(TEXT_RANK)
     most = None if shape.max_ranked is None else number(shape.max_ranked)
     ranked = select(*keys, rank).where(_match(vector, query)).limit(most).subquery("rowspace_ranked")
@@ -216,11 +216,11 @@ def text_parameters(query: Any) -> dict[str, Any]:
         InvalidText: the query is not a text, or is longer than 1,000 characters.
     """
     if not isinstance(query, str):
-        message = f"A query by keyword is a text, got {query!r:.60}."
+        message = f"A keyword query must be a text, got {query!r:.60}."
         raise InvalidText(message)
     if len(query) > MAX_QUERY:
         message = (
-            f"A query by keyword has at most {MAX_QUERY:,} characters, got {len(query):,}: pass the words that count."
+            f"A keyword query can have at most {MAX_QUERY:,} characters, got {len(query):,}. Pass only its main words."
         )
         raise InvalidText(message)
     return {TEXT: web_query(query)}
@@ -234,11 +234,11 @@ def same_key(keys: Sequence[ColumnElement[Any]], other: Any) -> Any:
 def _loosened(query: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return a query only for the index: phrases become words in any order, since the rows are checked for them anyway.
 
-    The index does not know phrases, and would compute a tsvector of each row to check them: one more than necessary.
+    The index does not store positions. To check phrases, it would compute another tsvector of each row.
     """
     written = cast(query, Text)
     words = cast(func.regexp_replace(written, _constant("<(-|[0-9]+)>"), _constant("&"), _constant("g")), TSQUERY)
-    # Under a negation fewer words would be more rows.
+    # Within a negation, fewer words would match more rows.
     return case((func.strpos(written, _constant("!")) > literal_column("0"), query), else_=words)
 
 
@@ -251,5 +251,5 @@ def _constant(value: str) -> Any:
 
 
 def _written(sql: str) -> Any:
-    # Not literal_column: an Index takes the table from the first column in its expression, and would find that one.
+    # Not literal_column: an Index uses the table of the first column in its expression, and would find this one.
     return text(sql.replace(":", r"\:"))

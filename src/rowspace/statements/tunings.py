@@ -1,4 +1,4 @@
-"""The tuning of a model's index is stored in the index's comment, which is dropped and dumped with the index.
+"""The tuning of a model's index, stored in the index's comment, which is dropped and dumped with the index.
 
 A collection stores its tuning in its row. Other lines of the comment are preserved.
 """
@@ -18,7 +18,7 @@ from rowspace.tuning import Tuning
 
 __all__ = ["comment_of", "comment_on", "comments", "may_comment_on", "tunings_in", "with_tuning"]
 
-#: Begins the line of the comment that is Rowspace's.
+#: The start of Rowspace's line in the comment.
 _MARK = "rowspace tuning: "
 
 _COMMENTS = """
@@ -35,7 +35,7 @@ _COMMENT_OF = """
      WHERE i.relname = :name AND n.nspname = :schema
 """
 
-# What COMMENT asks: the role of the index's owner, or one that has its rights, and a transaction that writes.
+# COMMENT requires the role of the index's owner, or one with its privileges, and a transaction that can write.
 _MAY_COMMENT_ON = """
     SELECT pg_has_role(i.relowner, 'USAGE') AND NOT CAST(current_setting('transaction_read_only') AS boolean) AS may
       FROM pg_class i JOIN pg_namespace n ON n.oid = i.relnamespace
@@ -85,11 +85,11 @@ def _read(line: str) -> tuple[tuple[str, str], Tuning]:
     try:
         kept: dict[str, Any] = json.loads(line.removeprefix(_MARK))
         column, distance, tuning = str(kept["column"]), str(kept["distance"]), Tuning.from_dict(kept)
-        # What a search will ask it.
+        # Evaluated here, so that an invalid tuning is reported, because searches do the same.
         tuning.settings()
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         message = (
-            f"The comment of a vector index holds a tuning that cannot be read: {line:.80}. Take the line away with "
+            f"The comment of a vector index contains a tuning that cannot be read: {line:.80}. Remove the line with "
             "COMMENT ON INDEX, or tune the index again."
         )
         raise ConfigurationError(message) from error

@@ -41,7 +41,7 @@ def discard_hidden(model: type[Any], stage: str, constants: Sequence[tuple[str, 
 
 def _counted(model: type[Any], change: Insert | Delete) -> Select[int]:
     changed = change.returning(literal_column("1").label("one")).cte("rowspace_changed")
-    # It begins as a SELECT of the model: that is what has the rules looked at.
+    # It starts as a SELECT of the model, so that the rules of the session apply.
     begun = select(model).with_only_columns(func.count(), maintain_column_froms=False)
     return begun.select_from(changed)
 

@@ -1,7 +1,7 @@
-"""The input of a search box, as text for `websearch_to_tsquery` over spaced characters.
+"""Convert the input of a search box to text for `websearch_to_tsquery` over spaced characters.
 
-PostgreSQL's parser takes a run of Chinese, Japanese or Korean characters for one word. `rowspace.statements.text` puts
-spaces around each of these characters before indexing; this module does the same to the query, so that a run becomes a
+PostgreSQL's parser reads a run of Chinese, Japanese or Korean characters as one word. `rowspace.statements.text` puts
+spaces around each of these characters before indexing. This module does the same to the query, so that a run becomes a
 phrase.
 """
 
@@ -14,23 +14,23 @@ from itertools import groupby
 
 __all__ = ["CHARACTERS", "character_runs", "spaced", "web_query", "without_excluded"]
 
-#: Characters that are words of their own, as a class that PostgreSQL's regular expressions and Python's read alike:
-#: CJK radicals to Yi, Hangul, compatibility forms, full and half widths, and the supplementary ideographs.
+#: Characters that are separate words, as a class for regular expressions of both PostgreSQL and Python: CJK radicals to
+#: Yi, Hangul, compatibility forms, full and half widths, and the supplementary ideographs.
 CHARACTERS = r"[\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003fffd]"
 _CHARACTER = re.compile(CHARACTERS)
 
-#: A phrase with its closing quote, or a word; both with the minus signs before them.
+#: A phrase with its closing quote, or a word; both with preceding minus signs.
 _TOKEN = re.compile(r'(?P<minus>-*)(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"-][^\s"]*))|-+')
 
-#: One minus too many for PostgreSQL: above 32 in a row it gives up with "tsquery stack too small".
+#: Consecutive minus signs, which become one: with more than 32, PostgreSQL fails with "tsquery stack too small".
 _MINUSES = re.compile(r'(?<![^\s"])-(?:\s*-)+')
 
-#: Other keyboards' quotes and minus.
+#: Quotes and minus signs of other keyboards.
 _TYPED = str.maketrans(dict.fromkeys("“”„\uff02「」『』«»", '"') | {"\uff0d": "-", "\0": " "})
 
 
 def spaced(text: str) -> str:
-    """Return text with spaces around every character that is a word of its own."""
+    """Return text with spaces around every character that is a separate word."""
     return _CHARACTER.sub(r" \g<0> ", text)
 
 
@@ -55,7 +55,7 @@ def character_runs(text: str) -> list[str]:
 
 def without_excluded(text: str) -> str:
     """Return a query without the words and phrases that it excludes, for marking matches of the others."""
-    # An empty phrase in their place keeps the operators: an `or` with nothing before it would be a word.
+    # An empty phrase in their place preserves the operators: an `or` at the start would be a word.
     return " ".join('""' if token["minus"] else token[0] for token in _TOKEN.finditer(_typed(text)))
 
 
@@ -72,10 +72,10 @@ def _parts(token: re.Match[str]) -> Iterator[str]:
     elif not _CHARACTER.search(word):
         yield minus + word
     elif minus:
-        # What is not wanted is all of it, in this order: a minus reaches no further than one phrase.
+        # The whole word is excluded, as one phrase, because a minus applies to a single phrase.
         yield f'-"{" ".join(_runs(word))}"'
     else:
-        # In quotes, so that an `or` or a minus between two characters is no operator.
+        # Quoted, so that an `or` or a minus between two characters is not an operator.
         yield from (f'"{run}"' for run in _runs(word))
 
 
@@ -92,6 +92,6 @@ def _runs(word: str) -> Iterator[str]:
 def _kind(character: str) -> str:
     if not _CHARACTER.match(character):
         return "other"
-    # Not by what is a letter: this Python may not know the newest ideographs.
+    # Not by the category of letters: this version of Python may not know the newest ideographs.
     category = unicodedata.category(character)
     return "punctuation" if category[0] in "PZ" or category in {"Cc", "Cf"} else "character"

@@ -54,7 +54,7 @@ class StagedColumn:
         cast = f"CAST({staged} AS {self.cast_to})"
         if not self.is_local:
             return cast
-        # Cast at once, a zone would be left out; with one, which brings the third colon, it is a moment.
+        # A direct cast would ignore a time zone. A text with a third colon has one, and is a point in time.
         zoned = f"CAST(CAST({staged} AS TIMESTAMP WITH TIME ZONE) AS {self.cast_to})"
         return f"CASE WHEN {staged} LIKE '%:%:%:%' THEN {zoned} ELSE {cast} END"
 
@@ -169,7 +169,7 @@ class Merge:
         return f"WITH {_GIVEN} ({names}) AS (VALUES {table}), {rest}"
 
     def _with_json_as_text(self) -> Merge:
-        # An application's codec for JSON takes objects.
+        # An application's codec for JSON would expect objects.
         columns = [
             replace(column, staged_as="TEXT", cast_to=column.staged_as) if column.staged_as in _JSON else column
             for column in self.columns
@@ -192,7 +192,7 @@ class Merge:
                 f"merged AS ({insert} (xmax = 0) AS inserted) "
                 "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
             )
-        # Where none is updated, none is returned for those that are there.
+        # Without an update, the statement returns nothing for existing rows.
         return (
             f"known AS ({self._known(rows)} AND {self.updates}), merged AS ({insert} 1) "
             "SELECT (SELECT count(*) FROM merged) - rows, rows FROM known"

@@ -1,10 +1,9 @@
-"""Check that a pooled connection is alive before it is handed out, unless it was just in use.
+"""Check that a pooled connection is alive before it is used, unless it was in use a moment ago.
 
-A ping is a round trip, which on a local server takes as long as a search. A busy pool would pay it for every session,
-and learn nothing that was not known half a second earlier. HikariCP skips it too (`aliveBypassWindowMs`, 500 by
-default).
+A ping is a round trip, which on a local server takes as long as a search. A busy pool would ping for every session, and
+learn nothing new after less than half a second. HikariCP skips it too (`aliveBypassWindowMs`, 500 by default).
 
-Also keep connections in the process that made them: after a fork, two processes would read from one socket.
+Also keep connections in the process that opened them: after a fork, two processes would read from one socket.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def check_at_checkout(engine: Engine) -> None:
 
     @event.listens_for(engine, "checkout")
     def ping(connection: Any, record: Any, _proxy: Any) -> None:
-        # A connection that was just made was never returned.
+        # A new connection was never returned to the pool.
         if monotonic() - record.info.get(_RETURNED, monotonic()) < IDLE_SECONDS:
             return
         try:

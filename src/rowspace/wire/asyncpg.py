@@ -26,7 +26,7 @@ WHERE t.typname IN ('vector', 'halfvec', 'sparsevec')
 
 
 class WireBytes(bytes):
-    """A vector in binary; its name identifies asyncpg's error on a connection without our codecs."""
+    """A vector in binary. On a connection without our codecs, asyncpg's error contains the name of this class."""
 
     __slots__ = ()
 
@@ -41,7 +41,7 @@ def is_outdated(error: BaseException) -> bool:
     This happens after the extension was created again, for example by a restore: the server no longer knows the type of
     a prepared statement's parameter, or asyncpg has no codec for the new type.
     """
-    # Other errors may hold the same words, as text of the caller's.
+    # Other errors may contain the same words in a text of the caller.
     state, said = sqlstate_of(error), str(error)
     if state == "XX000":
         return "cache lookup failed for type" in said
@@ -95,7 +95,7 @@ def _bits(data: bytes) -> Any:
     return BitString.frombytes(data[4:], bitlength=_integer(data[:4]))
 
 
-#: How the types that `rowspace.wire.encode` knows are read; those of pgvector, whose codecs take bytes, are not here.
+#: How the types of `rowspace.wire.encode` are read. pgvector's are not included, because their codecs accept bytes.
 _READ: Mapping[str, Callable[[bytes], Any]] = {
     "SMALLINT": _integer,
     "INTEGER": _integer,
@@ -109,6 +109,6 @@ _READ: Mapping[str, Callable[[bytes], Any]] = {
     "BIT": _bits,
     "BIT VARYING": _bits,
     "JSON": bytes.decode,
-    # Behind the number of the format.
+    # After the number of the format.
     "JSONB": lambda data: data[1:].decode(),
 }

@@ -1,6 +1,6 @@
-"""The SQL that a column's type wraps around its values, for statements written as text.
+"""The SQL that a column's type wraps around its values, for statements that are written as text.
 
-SQLAlchemy asks a type for it when it compiles a statement: `bind_expression` for values to store, `column_expression`
+When SQLAlchemy compiles a statement, it calls `bind_expression` of the type for values to store and `column_expression`
 for values to read. Geometry types have both, as do types that encrypt on the server.
 """
 
@@ -50,13 +50,13 @@ def _text_of(expression: ColumnElement[Any], column: Column[Any], schemas: Schem
         dialect=_dialect(),
         schema_translate_map=dict(schemas) or None,
         render_schema_translate=bool(schemas),
-        # It is the expression of the value within.
+        # The expression is already that of the type, which must not be applied to the value again.
         compile_kwargs={"skip_bind_expression": True},
     )
     if made.params.keys() - {VALUE[1:]}:
         message = (
-            f"The type of {column} puts each value into an SQL expression with parameters of its own, such as a key, "
-            f"which the text of a COPY would show: {instead}."
+            f"The type of {column} wraps each value in an SQL expression with parameters, such as a key, which the "
+            f"text of a COPY would reveal. Instead, {instead}."
         )
         raise ConfigurationError(message)
     return str(made)
@@ -64,6 +64,6 @@ def _text_of(expression: ColumnElement[Any], column: Column[Any], schemas: Schem
 
 @cache
 def _dialect() -> Any:
-    # asyncpg's casts each value to its type; psycopg sends numbers, booleans and bytes as what they are in Python,
-    # which in the text of a staging table is not known. And of named marks none is a `%`, which would come out doubled.
+    # The dialect of asyncpg casts each value to its type. That of psycopg relies on the types of Python's values, which
+    # the text columns of a staging table do not have. And with numbered parameters, no `%` is doubled.
     return postgresql.asyncpg.dialect(paramstyle="named")  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
 """The binary stream of `COPY ... TO STDOUT (FORMAT BINARY)` as columns: for each, the bytes of its values.
 
-The reader decides what to do with the bytes: NumPy turns those of numbers into arrays, Arrow uses those of texts as
-they are. Formats: PostgreSQL's `*send` functions, all numbers big-endian.
+The reader decides how to use the bytes: NumPy converts those of numbers to arrays, Arrow uses those of texts directly.
+Formats: PostgreSQL's `*send` functions, all numbers big-endian.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Kind(StrEnum):
     BOOL = "boolean"
     BYTES = "bytea"
     DATE = "date"
-    #: Microseconds since the year 2000, of no zone or of UTC.
+    #: Microseconds since the year 2000, without a time zone or in UTC.
     TIMESTAMP = "timestamp"
     TIMESTAMP_UTC = "timestamptz"
     VECTOR = "vector"
@@ -51,7 +51,7 @@ class Kind(StrEnum):
     ARRAY = "array"
     #: Text that is a decimal number of known precision and scale.
     DECIMAL = "decimal"
-    #: What PostgreSQL writes for any other type.
+    #: The text form of any other type.
     TEXT = "text"
 
 
@@ -73,12 +73,12 @@ _KINDS: Mapping[type[Any], Kind] = {
 
 
 def kind_of(type_: types.TypeEngine[Any]) -> Kind:
-    """Return how to read a column of a type; a `TypeDecorator` gets text."""
+    """Return how to read a column of a type; a `TypeDecorator` receives text."""
     type_ = on_postgresql(type_)
     type_ = vector_type_of(type_) or (stored_type(type_) if isinstance(type_, postgresql.DOMAIN) else type_)
     if isinstance(type_, types.DateTime):
         return Kind.TIMESTAMP_UTC if type_.timezone else Kind.TIMESTAMP
-    # Float is a Numeric too, so the mapping comes first.
+    # Float is a subclass of Numeric, so the mapping comes first.
     found = next((kind for known, kind in _KINDS.items() if isinstance(type_, known)), None)
     if found is None and isinstance(type_, types.Numeric) and type_.precision is not None:
         return Kind.DECIMAL
@@ -133,7 +133,7 @@ class RawColumn:
         width = 4 + 4 * dimension
         wrong = self.lengths[self.valid & (self.lengths != width)]
         if len(wrong):
-            message = f"Expected vectors of {dimension} dimensions, a row has one of {(wrong[0] - 4) // 4}."
+            message = f"Expected vectors of {dimension} dimensions, got one of {(wrong[0] - 4) // 4}."
             raise DimensionMismatch(message)
         sent = np.frombuffer(self.data, np.uint8).reshape(-1, width)[:, 4:]
         vectors = np.ascontiguousarray(sent).view(">f4").astype(np.float32)
@@ -165,7 +165,7 @@ class ColumnsDecoder(StreamDecoder):
         """Return the complete rows, as one `RawColumn` per column.
 
         Raises:
-            RowspaceError: it is not such a stream.
+            RowspaceError: it is not a binary COPY stream.
         """
         data, at = self._fed()
         lengths: list[list[int]] = [[] for _ in range(self._columns)]

@@ -1,10 +1,10 @@
-"""COPY binary streams into a table and out of a query, with each driver's own interface.
+"""COPY binary streams into a table and out of a query, with the interface of each driver.
 
-Only these functions use a driver's connection for that. They run inside the transaction that SQLAlchemy has begun on
-the connection: call them after a statement of that transaction.
+These functions use the driver's connection inside the transaction of SQLAlchemy: call them after a statement of that
+transaction.
 
-Text in the stream is UTF-8. Even in binary, the server uses the client's encoding. If that is different, as is the
-default in a LATIN1 database, it is set to UTF8 until the savepoint ends.
+Text in the stream is UTF-8. The server uses the client encoding in binary streams too. If that is not UTF-8, which is
+the default in a LATIN1 database, it is set to UTF8 until the savepoint ends.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["copy_in", "copy_in_async", "copy_out", "copy_out_async", "given_valu
 _CHUNK = 1 << 20
 
 _UTF8 = "UTF8"
-#: As PgBouncer reports it, which repeats what was asked for.
+#: PgBouncer reports the encoding as the client requested it, in any spelling.
 _SPELLED = re.compile(r"utf-?8|unicode", re.IGNORECASE)
 
 
@@ -67,7 +67,7 @@ def given_values(
         return None
     if connection.dialect.driver == "asyncpg":
         return as_parameters(values, ddl)
-    # The text is for arrays, and here are none.
+    # The text form is only needed in arrays, of which there are none here.
     return tuple(None if value is None else WireValue(value, str) for value in values)
 
 
@@ -89,7 +89,7 @@ def copy_in(connection: Connection, into: Copy, blocks: Iterable[bytes]) -> None
 def _send(driver: Any, into: Copy, blocks: Iterable[bytes]) -> None:
     with driver.cursor() as cursor:
         if hasattr(cursor, "copy_expert"):
-            # As bytes: psycopg2 does not learn of an encoding that a statement sets.
+            # As bytes: psycopg2 does not notice an encoding that a statement sets.
             cursor.copy_expert(into.statement().encode(), io.BytesIO(b"".join(blocks)))
             return
         from rowspace.wire.messages import ended
@@ -126,9 +126,9 @@ async def _send_async(driver: Any, into: Copy, blocks: Iterable[bytes]) -> None:
 
 
 def _encoding(driver: Any) -> str:
-    """Return the client encoding, which the server has reported: no round trip."""
+    """Return the client encoding that the server has reported, without a round trip."""
     if hasattr(driver, "get_settings"):
-        # asyncpg knows no other; what it reports is what it asked for in its own words, where PgBouncer is in between.
+        # asyncpg always uses UTF-8. Through PgBouncer, it reports its own spelling of the name.
         return _UTF8
     if hasattr(driver, "get_parameter_status"):
         reported = str(driver.get_parameter_status("client_encoding"))  # psycopg2
@@ -163,7 +163,7 @@ def copy_out(connection: Connection, statement: str) -> Generator[bytes, None, N
 
 
 def _spooled(driver: Any, statement: str) -> Generator[bytes, None, None]:
-    # psycopg2 pushes where the others are pulled: what does not fit in memory goes to a file.
+    # psycopg2 pushes the data instead of letting us pull it: a large result goes to a temporary file.
     with driver.cursor() as cursor, SpooledTemporaryFile(max_size=64 * _CHUNK) as spool:
         cursor.copy_expert(statement.encode(), spool)
         spool.seek(0)
@@ -182,7 +182,7 @@ async def copy_out_async(connection: AsyncConnection, statement: str) -> AsyncGe
                 yield chunk
     finally:
         if _is_closed(driver):
-            # Nobody is to get it from the pool.
+            # So that the pool does not reuse it.
             raw.invalidate(soft=True)
 
 
@@ -199,7 +199,7 @@ def _chunks(driver: Any, statement: str) -> AsyncGenerator[bytes, None]:
 
 
 async def _pulled(driver: Any, statement: str) -> AsyncGenerator[bytes, None]:
-    """Pull chunks from asyncpg, which pushes them: a short queue stops it while nobody reads."""
+    """Pull chunks from asyncpg, which pushes them: a short queue stops it until the next chunk is read."""
     queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(maxsize=4)
     query = statement.removeprefix("COPY (").removesuffix(") TO STDOUT (FORMAT BINARY)")
     read_on = True
@@ -223,7 +223,7 @@ async def _pulled(driver: Any, statement: str) -> AsyncGenerator[bytes, None]:
                 raise chunk
             yield chunk
     finally:
-        # A reader that stops early leaves the COPY running: it has to end before the connection is used again.
+        # If the reader stops early, the COPY is still running, and must end before the connection is used again.
         read_on = False
         await _stopped(driver, task, queue)
 
@@ -231,18 +231,18 @@ async def _pulled(driver: Any, statement: str) -> AsyncGenerator[bytes, None]:
 async def _stopped(driver: Any, task: asyncio.Task[None], queue: asyncio.Queue[Any]) -> None:
     """End a COPY of asyncpg whose remaining chunks are not wanted.
 
-    It is cancelled on the server, which ends it with an error. If asyncpg itself is stopped, for example by an error in
-    the consumer, it takes the next chunk for the end, and the next statement finds the connection busy.
+    It is cancelled on the server, which ends it with an error. If asyncpg itself were stopped, for example by an error
+    in the consumer, it would treat the next chunk as the end, and the connection would be busy at the next statement.
     """
     while not queue.empty():
         queue.get_nowait()
     try:
         if not task.done():
-            # In a task of its own: asyncpg would take a cancellation of this one for its own business, and go on.
+            # In a separate task: asyncpg would swallow a cancellation of this one.
             asked = driver._cancel(asyncio.get_running_loop().create_future())  # noqa: SLF001 -- there is no other way
             await asyncio.wait({asyncio.create_task(asked)})
         await asyncio.wait({task})
     except BaseException:
-        # Cancelled once more, or the server is away.
+        # Cancelled again, or the server is gone.
         driver.terminate()
         raise

@@ -26,7 +26,7 @@ __all__ = ["MatrixDecoder", "StreamDecoder", "key_decoder"]
 _TRAILER = b"\xff\xff"
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 _HEADER = 19
-#: Rows that are looked at together, and how many alike are too few for it.
+#: The number of rows to compare at once, and the number of equal ones below which slicing does not pay.
 _ALIKE_AT_ONCE, _FEW = 1_024, 8
 _LENGTH = struct.Struct(">i").unpack_from
 
@@ -44,7 +44,7 @@ def key_decoder(type_: types.TypeEngine[Any], *, endless: bool = False) -> Decod
         return _integer
     if isinstance(type_, types.Uuid) and type_.native_uuid:
         return lambda data: uuid.UUID(bytes=data)
-    # These and bytes not as text, which depends on DateStyle, IntervalStyle and bytea_output.
+    # In binary, because their text form depends on DateStyle, IntervalStyle and bytea_output.
     if isinstance(type_, types.Date):
         return _moment_of(dt.date(2000, 1, 1), "days", endless=endless)
     if isinstance(type_, types.DateTime):
@@ -68,7 +68,7 @@ def _moment_of(origin: dt.date, unit: str, *, endless: bool) -> Decode:
         try:
             return origin + dt.timedelta(**{unit: count})
         except OverflowError:
-            message = "The key of a row is a date or time that is infinite, or too far off for Python."
+            message = "The key of a row is a date or time that is infinite, or outside the range of Python."
             raise InvalidRow(message) from None
 
     return decode
@@ -76,7 +76,7 @@ def _moment_of(origin: dt.date, unit: str, *, endless: bool) -> Decode:
 
 def _span(data: bytes) -> dt.timedelta:
     microseconds, days, months = struct.unpack(">qii", data)
-    # As drivers have it: a month of 30 days, and twelve of 365.
+    # As drivers do: a month has 30 days, and twelve months have 365.
     years, months = int(months / 12), int(math.fmod(months, 12))
     try:
         return dt.timedelta(days + 365 * years + 30 * months, microseconds=microseconds)
@@ -91,7 +91,7 @@ class StreamDecoder:
     def __init__(self) -> None:
         self._chunks: list[bytes | memoryview] = []
         self._started = False
-        #: Bytes fed and not yet taken.
+        #: Bytes that were received and not yet decoded.
         self.pending = 0
 
     def feed(self, chunk: bytes | memoryview) -> None:
@@ -105,7 +105,7 @@ class StreamDecoder:
         return data, 0 if self._started else self._header(data)
 
     def _keep(self, rest: bytes) -> None:
-        # Of psycopg whole rows come: with nothing in front of it, the next chunk is not copied.
+        # psycopg delivers whole rows: if nothing is pending, the next chunk is not copied.
         self._chunks = [rest] if rest else []
 
     def _header(self, data: bytes) -> int:
@@ -131,9 +131,9 @@ class MatrixDecoder(StreamDecoder):
         super().__init__()
         self._dimension = dimension
         self._keys = tuple(keys)
-        #: What every row begins with: the columns, the length of the vector, its dimension and its unused half word.
+        #: The start of every row: the number of columns, the vector's length, its dimension and its unused half word.
         self._begin = struct.pack(">hihh", 1 + len(keys), 4 + 4 * dimension, dimension, 0)
-        #: Rows to be taken one by one before looking again whether many are alike.
+        #: The number of rows to decode one by one before comparing lengths again.
         self._one_by_one = 0
         self._found: list[Any] = []
         self._matrix = _GrowingMatrix(dimension, expected)
@@ -205,7 +205,7 @@ class MatrixDecoder(StreamDecoder):
         if length is None:
             return
         found = "none" if length < 0 else f"one of {(length - 4) // 4} dimensions"
-        message = f"Expected a vector of {self._dimension} dimensions in each row, a row has {found}."
+        message = f"Expected a vector of {self._dimension} dimensions in each row, got {found}."
         raise DimensionMismatch(message)
 
 
@@ -223,8 +223,8 @@ class _GrowingMatrix:
             larger = np.empty((max(count, self._shape[0], 2 * len(self._rows)), self._shape[1]), np.float32)
             larger[: self._count] = self._rows[: self._count]
             self._rows = larger
-        # From the stream into its place in one pass, the order of the bytes turned on the way; as whole numbers, which
-        # takes two thirds of the time that it takes as floats.
+        # One pass copies the numbers into place and reverses their bytes. As integers, this takes two thirds of the
+        # time that it takes as floats.
         self._rows[self._count : count].view(np.uint32)[:] = block
         self._count = count
 

@@ -53,8 +53,8 @@ _PADDED = re.compile(r"\bN?CHAR\b(?:\(\d+\))?")
 _BIT = re.compile(r"\bBIT(?: VARYING)?\(\d+\)")
 _COLLATION = re.compile(r' COLLATE "(?:[^"]|"")*"')
 
-#: Rows that are encoded column by column, at first and at most, and the bytes that are aimed at: enough to pay for
-#: NumPy, few enough to stay in the processor's cache.
+#: The first and the maximum number of rows per block, and its target size in bytes: large enough that NumPy pays off,
+#: small enough for the processor's cache.
 _FIRST, _AT_ONCE, _BLOCK = 32, 500, 1 << 17
 
 Encode = Callable[[Any], bytes | None]
@@ -68,7 +68,7 @@ class ColumnEncoder:
 
     staged: StagedColumn
     encode: Encode
-    #: None is a value too, which the type knows something for, such as JSON's null.
+    #: The type also encodes None, for example as JSON's null.
     encodes_none: bool
     #: Encodes many values that are not None at once, each with its length in front; it raises where `encode` might not.
     encode_many: EncodeMany | None = None
@@ -87,7 +87,7 @@ def encoder_of(
         column: a column of a mapped table.
         dimension: the dimension of vectors if the column has none.
         schemas: translates the schema that an enum type names.
-        endless: Python's first and last dates and times are infinite, as in asyncpg.
+        endless: encode Python's first and last dates and times as infinite, as asyncpg does.
 
     Raises:
         ConfigurationError: the type's `bind_expression` has parameters of its own.
@@ -98,7 +98,7 @@ def encoder_of(
     encodes_none = isinstance(type_, types.JSON | types.TypeDecorator)
     encode = _binary_encoder(type_)
     if encode is not None:
-        # No cast takes a collation, and beside that of the target the default one does not count.
+        # A cast cannot have a collation, and the column's own applies.
         staged_as = _COLLATION.sub("", ddl_of(type_, schemas))
         staged = StagedColumn(str(column.name), staged_as, stored_by=stored_by(column, type_, schemas))
         return ColumnEncoder(staged, encode, encodes_none, _many_of(type_))
@@ -113,10 +113,10 @@ def _type_of(column: Column[Any]) -> types.TypeEngine[Any]:
 def _as_text(column: Column[Any], type_: types.TypeEngine[Any], schemas: Schemas) -> StagedColumn:
     stored, around = stored_type(type_), stored_by(column, type_, schemas)
     is_local = isinstance(stored, types.DateTime) and not stored.timezone
-    # An explicit cast to a domain cuts what is too long for the type that it is over: that of an INSERT does not.
+    # An explicit cast to a domain truncates values that are too long for its base type; the cast of an INSERT does not.
     while isinstance(type_, postgresql.DOMAIN):
         type_ = type_.data_type
-    # What is around a value casts it to what it is of.
+    # The SQL around the value casts it to its type.
     cast_to = _uncut(ddl_of(type_, schemas)) if around is None or is_local else None
     return StagedColumn(str(column.name), "TEXT", cast_to, is_local=is_local, stored_by=around)
 
@@ -130,7 +130,7 @@ def literal_of(column: Column[Any], value: Any, *, schemas: Schemas, endless: bo
     if data is None:
         return "NULL"
     text = data.decode()
-    # By escapes, which mean the same whatever `standard_conforming_strings` is.
+    # With escapes, which do not depend on `standard_conforming_strings`.
     quoted = text.replace("\\", r"\\").replace("'", "''")
     return _as_text(column, type_, schemas).value(f"E'{quoted}'")
 
@@ -146,7 +146,7 @@ def ddl_of(type_: types.TypeEngine[Any], schemas: Schemas) -> str:
 
 def _uncut(ddl: str) -> str:
     """Return a type to cast to without the column's length limit, because an explicit cast truncates."""
-    # BPCHAR is CHAR of any length: to TEXT the spaces at the end of a key would count.
+    # BPCHAR is CHAR without a limit: in TEXT, trailing spaces of a key would be significant.
     uncut = _PADDED.sub("BPCHAR", _VARYING.sub("TEXT", ddl))
     return _COLLATION.sub("", _BIT.sub("BIT VARYING", uncut))
 
@@ -159,7 +159,7 @@ def _binary_encoder(type_: types.TypeEngine[Any]) -> Encode | None:
         return _text_of(type_.length)
     if exact in _JSONS:
         return _json_of(type_)
-    # One that is not native is text.
+    # An enum that is not native is text.
     return _PLAIN.get(exact) if getattr(type_, "native_uuid", True) else None
 
 
@@ -180,7 +180,7 @@ def _json_of(type_: Any) -> Encode:
     none_as_null, json_null = type_.none_as_null, types.JSON.NULL
 
     def encode(value: Any) -> bytes | None:
-        # None, JSON.NULL and null() are what they are to a session that adds an entity.
+        # None, JSON.NULL and null() mean the same as in an entity that a session adds.
         if (value is None and none_as_null) or isinstance(value, Null):
             return None
         return prefix + json_bytes(None if value is json_null else value)
@@ -192,7 +192,7 @@ def _matrix(dimension: int | None, values: Sequence[Any]) -> Sequence[Buffer]:
     if not all(type(value) is np.ndarray and value.dtype.kind == "f" for value in values):
         message = "not all are arrays of floats."
         raise TypeError(message)
-    # In a third of the time of `stack`.
+    # Takes a third of the time of `stack`.
     binary = vectors.matrix_to_binary(vectors.as_matrix(np.array(values), dimension=dimension), lead=4)
     rows, size = binary.shape
     binary[:, :4] = np.frombuffer(_LENGTH(size - 4), np.uint8)
@@ -220,7 +220,7 @@ def _text_of(length: int | None) -> ToBytes:
 
 def _text_encoder(type_: types.TypeEngine[Any], *, endless: bool) -> Encode:
     """Encode with the type's bind processor and psycopg's text format, which the server casts."""
-    # A dict of hstore becomes text too: psycopg could take it only on a connection that knows the type.
+    # A dict for hstore becomes text too: psycopg needs a connection with that type registered.
     dialect = postgresql.psycopg.dialect(use_native_hstore=False)  # type: ignore[no-untyped-call]
     bind = type_.dialect_impl(dialect).bind_processor(dialect)
     transformer = Transformer(_Adapters(endless=endless))
@@ -255,7 +255,7 @@ class _Adapters:
 
         class Span(Dumper):
             def dump(self, obj: Any) -> Buffer:
-                # With the sign of each field: where IntervalStyle is sql_standard, that of the first is one of all.
+                # With a sign for each field: with IntervalStyle sql_standard, the sign of the first applies to all.
                 return f"{obj.days:+d} day {obj.seconds:+d} second {obj.microseconds:+d} microsecond".encode()
 
         class Moment(Dumper):
@@ -364,7 +364,7 @@ def _by_rows(
     for number, row in rows:
         parts.append(lead)
         for key, column in columns:
-            # Any: what a type's own processing raises is the row's fault too.
+            # Any exception: a type's own processing can raise any for an invalid value.
             try:
                 value = row[key]
                 data = None if value is None and not column.encodes_none else column.encode(value)
@@ -376,9 +376,9 @@ def _by_rows(
 
 
 def _fault(error: Exception, column: ColumnEncoder, value: Any) -> str:
-    # What struct says of a number names neither the value nor the type.
+    # The message of struct names neither the value nor the type.
     told = isinstance(error, struct.error)
-    return f"expected what fits into {column.staged.staged_as}, got {value!r:.60}." if told else str(error)
+    return f"expected a value of {column.staged.staged_as}, got {value!r:.60}." if told else str(error)
 
 
 def _located(error: type[Exception], number: int, row: Mapping[str, Any], what: str) -> RowspaceError:
@@ -388,7 +388,7 @@ def _located(error: type[Exception], number: int, row: Mapping[str, Any], what: 
 
 
 def _boolean(value: Any) -> bytes:
-    # struct would take any object that is true, the text "false" as well.
+    # struct would accept any true object, also the text "false".
     if not isinstance(value, bool | np.bool_ | int) or value not in {True, False}:
         message = f"expected a bool, got {value!r:.60}."
         raise TypeError(message)
@@ -406,7 +406,7 @@ def _uuid(value: Any) -> bytes:
     return (value if isinstance(value, uuid.UUID) else uuid.UUID(value)).bytes
 
 
-#: What asyncpg makes of the ends of Python's calendar, of no zone and in UTC.
+#: The values that asyncpg reads as the ends of Python's calendar, without a time zone and in UTC.
 _ENDS: dict[Any, bytes] = {
     end: word
     for kind in (dt.date, dt.datetime)

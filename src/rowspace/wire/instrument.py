@@ -6,16 +6,16 @@
 | asyncpg | binary, by a codec on the connection | `vector_send(column)`: the codec gives pgvector's types text |
 | psycopg2 | text: the driver has nothing else | `vector_send(column)` |
 
-A SELECT that is ordered by a vector itself instead of a distance, or by `text()`, selects the column as it is and reads
-text: with `DISTINCT`, a label or a `UNION`, `ORDER BY` refers to the selected expression, and bytes sort differently. A
-SELECT that is compiled with `literal_binds`, as for a view or `CREATE TABLE AS`, also selects the column as it is.
+A SELECT that is ordered by a vector itself instead of a distance, or by `text()`, selects the column unchanged and
+reads text: with `DISTINCT`, a label or a `UNION`, `ORDER BY` refers to the selected expression, and bytes sort
+differently. A SELECT compiled with `literal_binds`, as for a view or `CREATE TABLE AS`, also selects it unchanged.
 
 `rowspace.types` looks for two attributes that this module sets on the dialect: `rowspace_wrap`, which makes a driver
 parameter from the bytes and a function for their text, and `rowspace_send`, which selects `vector_send`. Without them,
 on an engine that was never instrumented, every value is text.
 
 An application may call pgvector's `register_vector`. On asyncpg, this registers a codec that accepts neither text nor
-bytes: call it before `instrument`, in a listener to the engine's `connect` event or on connections made earlier.
+bytes: call it before `instrument`, in a listener to the engine's `connect` event or on existing connections.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from rowspace.errors import ConfigurationError
 
 __all__ = ["instrument", "is_ready"]
 
-#: Marks, in `connection_record.info`, a driver connection that has its adapters.
+#: The key in `connection_record.info` that marks a driver connection with adapters.
 _READY = "rowspace_wire"
 
 
 def instrument(engine: Engine | AsyncEngine) -> None:
     """Make an engine use binary vectors, on existing and new connections; a second call does nothing.
 
-    The engine still belongs to its owner: nothing is opened or closed. Without this call, an engine works too, using
-    text, except on asyncpg after pgvector's `register_vector`, whose codec does not accept text; this call replaces the
-    codec on new connections.
+    The engine still belongs to the caller; this function opens and closes nothing. An engine also works without this
+    call, using text, except on asyncpg after pgvector's `register_vector`, whose codec does not accept text. This call
+    replaces that codec on new connections.
 
     Raises:
-        ConfigurationError: the engine is not for PostgreSQL, or its driver is none of psycopg, asyncpg, psycopg2.
+        ConfigurationError: the engine is not for PostgreSQL, or its driver is not psycopg, asyncpg or psycopg2.
     """
     sync_engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
     dialect: Any = sync_engine.dialect
@@ -81,14 +81,14 @@ def _asyncpg(engine: Engine, dialect: Any) -> None:
 
     @event.listens_for(engine, "checkout")
     def register(connection: Any, record: Any, _proxy: Any) -> None:
-        # False while the extension is not there: asked again at the next checkout, until a migration has run.
+        # False if the extension does not exist yet; checked again at each checkout until a migration has created it.
         if not record.info.get(_READY):
             record.info[_READY] = connection.run_async(register_codecs)
-            # What was prepared before is kept here with the codecs of then; asyncpg forgets its own.
+            # SQLAlchemy caches prepared statements with the old codecs; asyncpg discards its own.
             if (prepared := connection._prepared_statement_cache) is not None:  # noqa: SLF001 -- there is no other way
                 prepared.clear()
 
-    # Codecs cannot be registered anew in the transaction that failed; the next connection has them.
+    # In the failed transaction, codecs cannot be registered again; the next connection gets new ones.
     dialect.is_disconnect = lambda error, *of: is_disconnect(error, *of) or is_outdated(error)
     dialect.rowspace_wrap = lambda data, _text: WireBytes(data)
     dialect.rowspace_send = True

@@ -1,8 +1,8 @@
-"""Context managers whose exit may fail after an interruption: the interruption is then what is raised.
+"""Context managers that raise an interruption of their block even if their exit fails.
 
-A task that is cancelled, or a program that is stopped by Ctrl-C, may lose its connection: psycopg closes one whose
-query it could not cancel in peace. The rollback fails then, and its error would hide the interruption from whoever
-caused it, such as `asyncio.timeout`.
+When a task is cancelled or Ctrl-C stops a program, its connection may be lost: psycopg closes a connection if it is
+interrupted again while it cancels the query. The rollback then fails, and its error would hide the interruption from
+its source, such as `asyncio.timeout`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def interruptible(context: AbstractContextManager[T]) -> Iterator[T]:
 
 @asynccontextmanager
 async def interruptible_async(context: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
-    """Do the same with an async context manager."""
+    """Enter an async context manager; see `interruptible`."""
     interruption: BaseException | None = None
     try:
         async with context as entered:

@@ -20,8 +20,8 @@ from psycopg.waiting import Wait
 
 __all__ = ["blocks", "blocks_async", "ended", "ended_async"]
 
-#: What is handed on together: about so many bytes. While a block is decoded the server fills the buffer of the socket,
-#: some 200 KiB, and waits: larger blocks, which take longer, cost more of its time than smaller ones of ours.
+#: The approximate size of a block in bytes. While a block is decoded, the server fills the buffer of the socket, some
+#: 200 KiB, and then waits. Decoding a larger block would take longer, and the server would wait longer.
 _BLOCK = 1 << 16
 
 
@@ -39,7 +39,7 @@ def blocks(connection: Any, statement: str) -> Generator[bytes, None, None]:
 
 
 async def blocks_async(connection: Any, statement: str) -> AsyncGenerator[bytes, None]:
-    """Do the same on an async connection."""
+    """Yield the stream on an async connection; see `blocks`."""
     try:
         await connection.wait(_start(connection, statement))
         while block := await connection.wait(_block(connection)):
@@ -67,7 +67,7 @@ def ended(connection: Any) -> Iterator[None]:
 
 @asynccontextmanager
 async def ended_async(connection: Any) -> AsyncIterator[None]:
-    """Do the same on an async connection."""
+    """End a COPY IN on an async connection; see `ended`."""
     try:
         yield
     finally:
@@ -82,7 +82,7 @@ def _end(connection: Any) -> PQGen[None]:
 
 @contextmanager
 def _closing_on_error(connection: Any) -> Iterator[None]:
-    """Close a connection that is left in the middle of a COPY: it could neither roll back nor go into the pool."""
+    """Close a connection whose COPY is still active: it can neither roll back nor return to the pool."""
     try:
         yield
     except BaseException:
@@ -104,7 +104,7 @@ def _start(connection: Any, statement: str) -> PQGen[None]:
 
 
 def _block(connection: Any) -> PQGen[bytes]:
-    """Return the next block, nothing at the end."""
+    """Return the next block, or an empty one at the end."""
     messages, size, get = [], 0, connection.pgconn.get_copy_data
     if not _is_active(connection):
         return b""
@@ -123,7 +123,7 @@ def _block(connection: Any) -> PQGen[bytes]:
 
 
 def _discard(connection: Any) -> PQGen[None]:
-    """Read to the end of a COPY that was cancelled."""
+    """Read a cancelled COPY to its end."""
     try:
         while (yield from _block(connection)):
             pass

@@ -1,10 +1,10 @@
-"""The server-side cursor of a stream: closes it with the stream, which SQLAlchemy does not do on asyncpg.
+"""Close the server-side cursor of a stream together with the stream, which SQLAlchemy does not do on asyncpg.
 
-If it stays open until the transaction ends, the server keeps the rows that it sorted for it, and no table or index that
-it reads from can be dropped or created.
+While the cursor is open, the server keeps the rows that it sorted, and no table or index that it reads can be dropped
+or created.
 
-After that it must not be used: the connection may be in the transaction of somebody else by then, whom an error about
-a cursor that is not there costs the transaction.
+After its transaction has ended, the cursor must not be used. The connection may be in another caller's transaction by
+then, and an error about a missing cursor would abort that transaction.
 """
 
 from __future__ import annotations
@@ -27,38 +27,38 @@ class Portal:
 
     @property
     def may_be_closed(self) -> bool:
-        """Whether there is a connection, and nobody else is using it.
+        """Whether the connection is open, and no other task could be using it.
 
-        A loop that was left by `break` is finalized by another task, concurrently with the next statement; a cancelled
-        task must not wait for the server.
+        If a loop is left by `break`, another task finalizes its generator, concurrently with the next statement. A
+        cancelled task must not wait for the server.
         """
         is_mine = self.task is not None and self.task is asyncio.current_task() and not self.task.cancelling()
         return is_mine and not self.cursor._connection.is_closed()  # noqa: SLF001 -- as below
 
 
 def cursor_of(rows: Any) -> Any:
-    """Return the driver's cursor behind a started result."""
+    """Return the driver's cursor of a started result."""
     result = getattr(rows, "_real_result", None) or rows
-    # A result of the ORM is made of one of the cursor.
+    # A result of the ORM wraps a result of the cursor.
     adapted = getattr(getattr(result, "raw", None) or result, "cursor", None)
     return getattr(adapted, "_cursor", adapted)
 
 
 def portal_of(rows: Any) -> Portal | None:
-    """Return the cursor behind a started result, on asyncpg; other drivers close theirs."""
+    """Return the cursor of a started result on asyncpg; other drivers close theirs."""
     cursor = cursor_of(rows)
     return Portal(cursor, asyncio.current_task()) if hasattr(cursor, "_close_portal") else None
 
 
 def forget(cursor: Any) -> None:
-    """Let go of a cursor that went with its transaction, without a word to the server."""
-    # psycopg warns of one that is not closed, and its `close` talks to the server.
+    """Discard a cursor whose transaction has ended, without contacting the server."""
+    # psycopg warns about a cursor that is not closed, and its `close` sends a statement.
     if hasattr(cursor, "_close"):
         cursor._close()  # noqa: SLF001 -- there is no other way
 
 
 def close_portal(portal: Portal | None) -> None:
-    """Close a cursor, in a greenlet of SQLAlchemy; one that may not be closed lasts until the transaction ends."""
+    """Close a cursor, in a greenlet of SQLAlchemy; a cursor that may not be closed lasts until the transaction ends."""
     if portal is None or not portal.may_be_closed:
         return
     await_only(portal.cursor._close_portal(None))  # noqa: SLF001 -- there is no other way

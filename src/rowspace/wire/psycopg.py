@@ -1,8 +1,7 @@
-"""A binary parameter for psycopg whose type the server infers, and caches for repeated work.
+"""Binary parameters for psycopg, and caches for descriptions of results and for timestamps.
 
-No OID is needed: an untyped binary parameter takes the type of its context (`embedding <=> $1::vector`), and the server
-calls that type's receive function. Cursors describe results of the same shape once, and repeated timestamps are parsed
-once.
+A parameter needs no OID: PostgreSQL gives an untyped binary parameter the type of its context
+(`embedding <=> $1::vector`) and calls that type's receive function.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ __all__ = ["AsyncWireCursor", "TimestampLoader", "VectorDumper", "WireCursor", "
 
 Columns = list[Column]
 
-#: What results of a shape are described as, by connection: a type has another number in each database.
+#: Descriptions of results by shape, for each connection, because OIDs of types differ between databases.
 _DESCRIBED: WeakKeyDictionary[Any, dict[tuple[Any, ...], Columns]] = WeakKeyDictionary()
 
 
@@ -74,7 +73,7 @@ class TimestampLoader(Loader):
 
     def load(self, data: Buffer) -> Any:
         """Return the datetime, in the time zone of the session."""
-        # psycopg's loader knows the zone of the moment when it was made; a cursor that is kept may see another.
+        # psycopg's loader keeps the time zone of its creation; a cached one may be used under another.
         zone = self.connection.pgconn.parameter_status(b"TimeZone") if self.connection else None
         if self._read is None or zone != self._zone:
             self._zone, self._known, self._read = zone, {}, _psycopgs_loader()(self.oid, self.connection).load
@@ -97,7 +96,7 @@ class WireCursor(Cursor[Any]):
 
 
 class AsyncWireCursor(AsyncCursor[Any]):
-    """The same for an async connection."""
+    """A caching cursor for async connections."""
 
     @property
     def description(self) -> Columns | None:
@@ -108,7 +107,7 @@ class AsyncWireCursor(AsyncCursor[Any]):
 def prepare(connection: Any) -> None:
     """Register the dumper on a psycopg connection, and the loader and the cursor class unless others are set."""
     connection.adapters.register_dumper(WireValue, TextVectorDumper)
-    # The last one is taken where either will do.
+    # psycopg uses the last registered one if both formats are possible.
     connection.adapters.register_dumper(WireValue, VectorDumper)
     if connection.adapters.get_loader(_TIMESTAMPTZ, pq.Format.TEXT) is _psycopgs_loader():
         connection.adapters.register_loader(_TIMESTAMPTZ, TimestampLoader)
@@ -129,7 +128,7 @@ def _described(cursor: Cursor[Any] | AsyncCursor[Any], describe: Callable[[], Co
     result = cursor.pgresult
     if not result or not result.nfields:
         return describe()
-    # Making the columns anew took 10 to 20 of the 240 microseconds that a search cost the client.
+    # Creating the columns each time took 10 to 20 of the 240 microseconds of a search on the client.
     known = _DESCRIBED.setdefault(cursor.connection, {})
     shape = tuple([(result.fname(at), result.ftype(at), result.fmod(at)) for at in range(result.nfields)])
     columns = known.get(shape)
@@ -140,5 +139,5 @@ def _described(cursor: Cursor[Any] | AsyncCursor[Any], describe: Callable[[], Co
     return [*columns]
 
 
-#: Shapes that are kept for a connection, timestamps for a cursor.
+#: The number of cached shapes per connection, and of timestamps per cursor.
 _SHAPES, _MOMENTS = 256, 4_096

@@ -16,14 +16,14 @@ _READABLE = {"DateStyle": "ISO", "IntervalStyle": "postgres"}
 
 
 def ask_for_readable_styles(engine: Engine) -> None:
-    """Set both styles on each new connection whose server reports others."""
+    """Set both styles on each new connection if the server reports others."""
     if engine.dialect.driver == "asyncpg":
         return
 
     @event.listens_for(engine, "connect")
     def ask(connection: Any, record: Any) -> None:
         driver = record.driver_connection
-        # Both drivers have `info`; no round trip, the server has told at the start.
+        # Without a round trip: the server reports them when a connection starts, and both drivers have `info`.
         other = {name: style for name, style in _READABLE.items() if _told(driver, name) not in {style, None}}
         if other:
             cursor = connection.cursor()
@@ -35,5 +35,5 @@ def ask_for_readable_styles(engine: Engine) -> None:
 
 def _told(driver: Any, name: str) -> str | None:
     told: str | None = driver.info.parameter_status(name)
-    # A date's has the order of day and month behind it, which is the session's own matter.
+    # DateStyle also contains the order of day and month, which remains as the session has it.
     return told and told.partition(",")[0]

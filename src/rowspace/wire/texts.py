@@ -1,4 +1,4 @@
-"""Values from PostgreSQL's text format, as SQLAlchemy returns them."""
+"""Convert PostgreSQL's text format to the values that SQLAlchemy returns."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from rowspace.types import psycopg_dialect, stored_type
 
 __all__ = ["value_reader"]
 
-#: numeric: what the types of SQLAlchemy want to know of a column, and only those of numbers look at.
+#: The OID of numeric, which SQLAlchemy's types for numbers need to know.
 _NUMERIC_OID = 1700
 
-#: Makes of a text what the driver would give. Of two that a type is, the first one counts: a Float is a Numeric too.
+#: Convert a text to the value that the driver would return. The first class counts: Float is a subclass of Numeric.
 _PARSERS: tuple[tuple[type[Any], Callable[[str], Any]], ...] = (
     (types.String, str),
     (types.Boolean, lambda text: text == "true"),
@@ -52,7 +52,7 @@ def value_reader(type_: types.TypeEngine[Any]) -> Callable[[str], Any]:
     if parse is None:
         return str
     if isinstance(stored, types.Uuid) and not stored.native_uuid:
-        # Text in the database too, which the type makes its values of.
+        # Text in the database too, from which the type creates its values.
         parse = str
     dialect = psycopg_dialect()
     process = type_.dialect_impl(dialect).result_processor(dialect, _NUMERIC_OID)

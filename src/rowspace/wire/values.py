@@ -23,7 +23,7 @@ __all__ = [
     "to_text",
 ]
 
-#: What stands between values that are encoded together, and its form in JSON.
+#: The separator between values that are encoded together, and its JSON form.
 _SEPARATOR, _BETWEEN = "\x1e", b', "\\u001e", '
 
 
@@ -37,12 +37,12 @@ def to_text(value: Any) -> bytes:
         message = f"expected text, got {type(value).__name__}."
         raise InvalidText(message)
     if "\0" in value:
-        message = "PostgreSQL cannot store a NUL byte in text. Remove it; a service does with strip_nul=True."
+        message = "PostgreSQL cannot store a NUL byte in text. Remove it, or pass strip_nul=True to the service."
         raise InvalidText(message)
     try:
         return value.encode()
     except UnicodeEncodeError as error:
-        message = f"the text holds a lone surrogate at index {error.start}, which is not valid Unicode."
+        message = f"the text contains a lone surrogate at index {error.start}, which is not valid Unicode."
         raise InvalidText(message) from None
 
 
@@ -66,7 +66,7 @@ def storable_json(value: Any, *, strip_nul: bool = False) -> Any:
         InvalidRow: NaN, infinity, a decimal that a float cannot represent, or a value that JSON cannot represent.
     """
     try:
-        # As text: of bytes, the module would guess the encoding first.
+        # As text: the module would first guess the encoding of bytes.
         return json.loads(json_bytes(value, strip_nul=strip_nul).decode())
     except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
         if isinstance(error, InvalidText):
@@ -98,7 +98,7 @@ def _fault_in_json(key: Any, value: Any) -> str | None:
     except _Inexact as error:
         return f"{key!r}: {error}"
     except (TypeError, ValueError, ArithmeticError, RecursionError):
-        return f"{key!r} is {value!r:.60}, which has no form in JSON. Leave it out, or make it text."
+        return f"{key!r} is {value!r:.60}, which has no JSON form. Omit it, or convert it to text."
     return None
 
 
@@ -110,7 +110,7 @@ def json_bytes(value: Any, *, strip_nul: bool = False) -> bytes:
         TypeError, ValueError: as in `to_json`.
     """
     text = to_json(value)
-    # The escape may also be the text of a backslash and five letters, which is fine: only a real NUL is changed.
+    # The escape may also be a backslash followed by five characters of text, so only a real NUL is replaced.
     if "\\u0000" in text and strip_nul:
         text = json.dumps(_without_nul(json.loads(text)), ensure_ascii=False)
     elif "\\u0000" in text and _without_nul(json.loads(text)) != json.loads(text):
@@ -125,14 +125,15 @@ def all_json_bytes(values: Sequence[Any]) -> list[bytes]:
         Exception: for a single value, `json_bytes` may raise a different error, or none.
     """
     if any(value is types.JSON.NULL for value in values):
-        # To SQLAlchemy 2.0 it is a number, which has a form in JSON.
+        # In SQLAlchemy 2.0, it is a number, which has a JSON form.
         message = "one stands for JSON's null."
         raise TypeError(message)
     text = _dumps([item for value in values for item in (value, _SEPARATOR)])
     if "\\u0000" in text:
         message = "one may have a NUL."
         raise InvalidText(message)
-    # As a text's own quotes are escaped, only a list inside of a value can have the same: then there are too many.
+    # Quotes within a text are escaped, so only a list inside of a value can contain the separator. Then there are too
+    # many parts.
     encoded = text[1 : -len(_BETWEEN) + 1].encode().split(_BETWEEN)
     return [data for _, data in zip(values, encoded, strict=True)]
 
@@ -148,14 +149,14 @@ def _without_nul(value: Any) -> Any:
 
 
 class _Inexact(ValueError):
-    """A decimal has digits that a float would lose."""
+    """A decimal has digits that a float cannot represent."""
 
 
 def _float(value: decimal.Decimal) -> float:
-    # JSONB would keep every digit, but Python reads its numbers as floats: they would be lost on the way out.
+    # JSONB stores every digit, but Python reads its numbers as floats, which would lose them.
     number = float(value)
     if value.is_finite() and decimal.Decimal(repr(number)) != value:
-        message = f"{value!r:.60} has digits that would be lost, as JSON is read as floats. Make it text, or a float."
+        message = f"{value!r:.60} has digits that a float, as which JSON is read, would lose. Pass text or a float."
         raise _Inexact(message)
     return number
 
@@ -170,9 +171,9 @@ def _jsonable(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, decimal.Decimal):
         return int(value) if value == value.to_integral_value() else _float(value)
-    message = f"{type(value).__name__} {value!r:.60} has no form in JSON."
+    message = f"{type(value).__name__} {value!r:.60} has no JSON form."
     raise TypeError(message)
 
 
-# json.dumps would make an encoder for every value.
+# json.dumps would create an encoder for every value.
 _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_jsonable).encode

@@ -108,7 +108,7 @@ async def test_a_name_that_is_taken_leaves_the_transaction_usable(collections, s
         ({"language": "it's"}, ConfigurationError, 'no text-search configuration "it\'s"'),
         ({"distance": "hamming"}, ConfigurationError, "got 'hamming'"),
         ({"metadata": {"a": "\0"}}, InvalidText, "NUL"),
-        ({"metadata": {"a": float("nan")}}, InvalidRow, "nan, which has no form in JSON"),
+        ({"metadata": {"a": float("nan")}}, InvalidRow, "nan, which has no JSON form"),
     ],
 )
 async def test_what_cannot_be_is_refused_before_anything_is_made(collections, session, options, kind, message):

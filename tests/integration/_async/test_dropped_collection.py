@@ -41,7 +41,7 @@ async def test_every_search_of_a_dropped_collection_is_refused(session, collecti
     await AsyncDocumentRepository(session, collection).upsert([{**ROW, "meta": {"kind": "fruit"}}])
     assert any(await search(session, collection))
     await AsyncCollectionRepository(session).drop("fruit")
-    with pytest.raises(CollectionNotFound, match=r"The collection 'fruit' was dropped since .*: get it again\.$"):
+    with pytest.raises(CollectionNotFound, match=r"The collection 'fruit' was dropped after .*\. Get it again\.$"):
         await search(session, collection)
     # The transaction goes on, and one of the same name is another collection.
     again = await AsyncCollectionRepository(session).create("fruit", 2)

@@ -112,7 +112,7 @@ async def test_explain_tells_which_of_the_two_it_is(documents, session):
     advisor = AsyncIndexAdvisor(session, documents.collection)
     few = await advisor.explain(VECTORS[1], where={"few": True, "at": {"$gte": 500}})
     assert (few.index, few.rows_returned, few.settings["hnsw.iterative_scan"]) == (None, 10, "off")
-    assert few.advice[0].startswith("The conditions match few rows: all of them were compared")
+    assert few.advice[0].startswith("The conditions match few rows. All of them were compared")
     for where in ({"many": True}, {"few": "none"}):
         planned = await advisor.explain(VECTORS[1], where=where)
         assert planned.settings["hnsw.iterative_scan"] == "relaxed_order"

@@ -133,7 +133,7 @@ async def test_what_the_rows_bring_is_taken(stored):
 
 async def test_a_function_that_asks_the_statement_is_refused_unless_the_rows_bring_its_column(session):
     pages = AsyncRepository(session, Signed)
-    with pytest.raises(ConfigurationError, match=r"signed_pages\.who needs a statement of SQLAlchemy's: .*NoneType"):
+    with pytest.raises(ConfigurationError, match=r"signed_pages\.who needs a statement of SQLAlchemy: .*NoneType"):
         await pages.upsert([{"id": 1, "embedding": [1, 2]}])
     assert await pages.upsert([{"id": 1, "embedding": [1, 2], "who": "me"}]) == LoadReport(1, inserted=1)
 
@@ -192,7 +192,7 @@ async def test_a_function_is_called_for_each_new_row_and_once_for_the_rows_that_
 
 async def test_a_default_that_asks_the_statement_is_refused_unless_the_rows_bring_its_column(session):
     repository = AsyncRepository(session, Dated)
-    with pytest.raises(ConfigurationError, match=r"The default of dated_drafts\.who needs a statement of SQLAlchemy's"):
+    with pytest.raises(ConfigurationError, match=r"The default of dated_drafts\.who needs a statement of SQLAlchemy"):
         await repository.upsert(drafts(1))
     assert await repository.upsert([{**row, "who": "me"} for row in drafts(1)]) == LoadReport(1, inserted=1)
     # An update makes no new row.

@@ -231,7 +231,9 @@ async def test_what_would_be_lost_is_refused(service, database):
     async with database.begin() as session:
         await session.execute(text("CREATE INDEX mine ON documents_1 (created_at)"))
         await session.execute(text("CREATE POLICY ours ON documents_1 USING (true)"))
-    with pytest.raises(ConfigurationError, match=r"has what the new one would not: index mine, policy ours\. Drop it"):
+    with pytest.raises(
+        ConfigurationError, match=r"has objects that the new one would lose: index mine, policy ours\. Drop them"
+    ):
         await service.reembed("news", NEW)
     assert (await service.collections())[0].dimension == 16
 

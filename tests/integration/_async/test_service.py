@@ -44,7 +44,7 @@ async def test_create_a_collection(service, database):
     assert await service.create_collection("more", 5, exist_ok=True) == made
     with pytest.raises(CollectionExists):
         await service.create_collection("more", 5)
-    with pytest.raises(ConfigurationError, match="needs a dimension, or a service with an embedder"):
+    with pytest.raises(ConfigurationError, match=r"needs a dimension\. Pass one, or use a service"):
         await AsyncDocumentService(database).create_collection("plain")
     assert (await service.rename_collection("more", "other")).name == "other"
     await service.drop_collection("other")
@@ -117,7 +117,10 @@ async def test_another_embedder_is_refused(service, embedder):
     await service.add("news", ["a"])
     assert (await service.collections())[0].embedder == "hashing-32"
     embedder.name = "other"
-    with pytest.raises(EmbedderMismatch, match="was filled by the embedder 'hashing-32', this one is 'other'"):
+    with pytest.raises(
+        EmbedderMismatch,
+        match="was filled by the embedder 'hashing-32', whose vectors cannot be compared with those of 'other'",
+    ):
         await service.add("news", ["b"])
     with pytest.raises(EmbedderMismatch):
         await service.search("news", "a")
@@ -126,7 +129,7 @@ async def test_another_embedder_is_refused(service, embedder):
 
 async def test_an_embedder_of_another_dimension_is_named(database, service):
     await service.create_collection("three", 3)
-    with pytest.raises(DimensionMismatch, match=r"The embedder 'hashing-32' makes 32 dimensions, .*'three' has 3"):
+    with pytest.raises(DimensionMismatch, match=r"The embedder 'hashing-32' has 32 dimensions, .*'three' has 3"):
         await service.add("three", ["a"])
 
 
@@ -197,7 +200,9 @@ async def test_a_text_too_long_for_its_index_is_named(service):
     await service.add("news", ["a"])
     words = " ".join(f"{at:09}" for at in range(90_000))
     long = {"id": "long", "content": words, "embedding": [1] * 32}
-    with pytest.raises(InvalidText, match=r"^Row 1 \(id 'long'\), content: the text has more distinct words than"):
+    with pytest.raises(
+        InvalidText, match=r"^Row 1 \(id 'long'\), content: the text \(.*\) has more distinct words than"
+    ):
         await service.add("news", [{"id": "b", "content": "short"}, long])
     assert await service.count("news") == 1
 

@@ -68,7 +68,9 @@ async def test_vectors_that_are_gathered_into_an_array(session, driver):
     if driver == "asyncpg":
         assert [listed(one) for one in await session.scalar(gathered)] == [[1, 2]]
         return
-    with pytest.raises(ConfigurationError, match="got that of an array of vectors, which this driver does not take"):
+    with pytest.raises(
+        ConfigurationError, match="got the text of an array of vectors, which this driver does not parse"
+    ):
         await session.scalar(gathered)
 
 

@@ -214,15 +214,15 @@ def test_a_model_with_a_composite_key_and_rows_without_vectors(cells):
 
 
 def test_what_has_no_mean_or_no_such_number(session, cells):
-    with pytest.raises(ConfigurationError, match="needs a Vector or HalfVector column, Flags has"):
+    with pytest.raises(ConfigurationError, match="needs a Vector or HalfVector column; Flags has"):
         AnalysisRepository(session, Flags).statistics(Flags.id)
     with pytest.raises(InvalidSetting, match="at least 1, got 0"):
         cells.neighbours(0)
     # Every pair would be as similar as that.
-    with pytest.raises(InvalidSetting, match="min_similarity is a number from -inf to inf, got nan"):
+    with pytest.raises(InvalidSetting, match="min_similarity must be a number from -inf to inf, got nan"):
         cells.duplicates(float("nan"))
     for components in (0, 3, 1.5):
-        with pytest.raises(ConfigurationError, match="components is a whole number from 1 to 2, got"):
+        with pytest.raises(ConfigurationError, match="components must be a whole number from 1 to 2, got"):
             cells.projection(components)
     with pytest.raises(ConfigurationError, match="which Cell has not"):
         cells.statistics("layer")
@@ -266,5 +266,5 @@ def test_rows_of_a_column_with_indexes_by_two_distances_are_read_without_one(ses
     assert (BrowseRepository(session, Twofold, column="place").stats(Twofold.id)).maximum == 2
     assert TableRepository(session, Twofold).vector == "place"
     assert (AnalysisRepository(session, Twofold, distance="cosine").projection(1)).keys == [0, 1, 2]
-    with pytest.raises(ConfigurationError, match="say which one, distance="):
+    with pytest.raises(ConfigurationError, match="Name one of them by distance="):
         AnalysisRepository(session, Twofold)

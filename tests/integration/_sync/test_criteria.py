@@ -176,7 +176,7 @@ def test_a_load_updates_no_row_that_the_session_does_not_show(rows):
     report = repository.upsert([row(0, "mine"), row(ROWS, "mine")])
     assert (report.updated, report.inserted) == (1, 1)
     with session.begin_nested() as savepoint:
-        with pytest.raises(PermissionDenied, match="1 of the rows have the key of a row of notes of: 100% that"):
+        with pytest.raises(PermissionDenied, match="1 of the rows have the key of a row in notes of: 100% that"):
             repository.upsert([row(2, "mine"), row(HIDDEN, "mine")])
         savepoint.rollback()
     assert session.scalar(select(Note.__table__.c["its tenant"]).where(Note.__table__.c.Key == HIDDEN)) == "yours"
@@ -204,7 +204,7 @@ def test_a_model_of_several_tables_is_searched_and_not_written_in_bulk(session):
     cats = Repository(session, Cat)
     assert [hit.entity.id for hit in cats.nearest([2, 0, 1])] == [2, 1, 0]
     assert [hit.entity.id for hit in cats.nearest([2, 0, 1], where=[Cat.lives == 9])] == [2, 1, 0]
-    several = "works on a model of one table; Cat is mapped to animals, cats"
+    several = "needs a model of a single table; Cat is mapped to animals, cats"
     with pytest.raises(ConfigurationError, match=several):
         # It took every cat.
         cats.delete([0])

@@ -34,9 +34,11 @@ def ids(hits):
 
 @pytest.mark.parametrize("id_", [1, 1.5, None, b"bytes", "1\0", "\ud800"])
 def test_what_cannot_be_an_id_is_refused_on_every_driver(documents, id_):
-    with pytest.raises(InvalidText, match="The id of a document is text without NUL bytes and lone surrogates, got "):
+    with pytest.raises(
+        InvalidText, match="The id of a document must be text without NUL bytes and lone surrogates, got "
+    ):
         documents.get(["1", id_])
-    with pytest.raises(InvalidText, match="The id of a document is text"):
+    with pytest.raises(InvalidText, match="The id of a document must be text"):
         documents.delete(["1", id_])
     assert documents.count() == 4
 
@@ -128,7 +130,7 @@ def test_delete(documents):
     assert documents.delete([]) == 0
     assert documents.delete() == 0
     for wrong in ({"ids": ["2"], "where": {"n": 2}}, {"where": {}}):
-        with pytest.raises(ConfigurationError, match="delete takes ids or conditions that are not empty"):
+        with pytest.raises(ConfigurationError, match="delete needs ids, or conditions that are not empty"):
             documents.delete(**wrong)
     assert documents.count() == 1
 
@@ -177,9 +179,9 @@ def test_update_metadata(documents):
     assert documents.update_metadata({"all": True}, where=None) == 4
     with pytest.raises(InvalidText, match="NUL"):
         documents.update_metadata({"a": "\0"}, where=None)
-    with pytest.raises(InvalidRow, match=r"^changes is a mapping of keys to values, got list \[1\]\.$"):
+    with pytest.raises(InvalidRow, match=r"^changes must be a mapping of keys to values, got list \[1\]\.$"):
         documents.update_metadata([1], where=None)
-    with pytest.raises(InvalidRow, match=r"^The metadata of '1' is a mapping of keys to values, got str 'a'\.$"):
+    with pytest.raises(InvalidRow, match=r"^The metadata of '1' must be a mapping of keys to values, got str 'a'\.$"):
         documents.replace_metadata({"2": {}, "1": "a"})
     documents.replace_metadata({"2": {"all": True, "n": 3}, "nobody": {}})
     assert [document.meta for document in documents.get(["2"])] == [{"all": True, "n": 3}]

@@ -42,7 +42,7 @@ def test_every_search_of_a_dropped_collection_is_refused(session, collection, se
     DocumentRepository(session, collection).upsert([{**ROW, "meta": {"kind": "fruit"}}])
     assert any(search(session, collection))
     CollectionRepository(session).drop("fruit")
-    with pytest.raises(CollectionNotFound, match=r"The collection 'fruit' was dropped since .*: get it again\.$"):
+    with pytest.raises(CollectionNotFound, match=r"The collection 'fruit' was dropped after .*\. Get it again\.$"):
         search(session, collection)
     # The transaction goes on, and one of the same name is another collection.
     again = CollectionRepository(session).create("fruit", 2)

@@ -134,7 +134,7 @@ def test_what_the_rows_bring_is_taken(stored):
 
 def test_a_function_that_asks_the_statement_is_refused_unless_the_rows_bring_its_column(session):
     pages = Repository(session, Signed)
-    with pytest.raises(ConfigurationError, match=r"signed_pages\.who needs a statement of SQLAlchemy's: .*NoneType"):
+    with pytest.raises(ConfigurationError, match=r"signed_pages\.who needs a statement of SQLAlchemy: .*NoneType"):
         pages.upsert([{"id": 1, "embedding": [1, 2]}])
     assert pages.upsert([{"id": 1, "embedding": [1, 2], "who": "me"}]) == LoadReport(1, inserted=1)
 
@@ -193,7 +193,7 @@ def test_a_function_is_called_for_each_new_row_and_once_for_the_rows_that_an_upd
 
 def test_a_default_that_asks_the_statement_is_refused_unless_the_rows_bring_its_column(session):
     repository = Repository(session, Dated)
-    with pytest.raises(ConfigurationError, match=r"The default of dated_drafts\.who needs a statement of SQLAlchemy's"):
+    with pytest.raises(ConfigurationError, match=r"The default of dated_drafts\.who needs a statement of SQLAlchemy"):
         repository.upsert(drafts(1))
     assert repository.upsert([{**row, "who": "me"} for row in drafts(1)]) == LoadReport(1, inserted=1)
     # An update makes no new row.

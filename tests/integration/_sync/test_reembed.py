@@ -232,7 +232,9 @@ def test_what_would_be_lost_is_refused(service, database):
     with database.begin() as session:
         session.execute(text("CREATE INDEX mine ON documents_1 (created_at)"))
         session.execute(text("CREATE POLICY ours ON documents_1 USING (true)"))
-    with pytest.raises(ConfigurationError, match=r"has what the new one would not: index mine, policy ours\. Drop it"):
+    with pytest.raises(
+        ConfigurationError, match=r"has objects that the new one would lose: index mine, policy ours\. Drop them"
+    ):
         service.reembed("news", NEW)
     assert (service.collections())[0].dimension == 16
 

@@ -132,5 +132,8 @@ def test_vectors_are_replaced_of_rows_that_were_not_flushed(books):
 
 @pytest.mark.parametrize("by", WITHOUT_A_TYPE.values(), ids=WITHOUT_A_TYPE)
 def test_hits_are_grouped_by_values_alone(books, by):
-    with pytest.raises(ConfigurationError, match=r"Hits are grouped by an attribute, such as Article\.section, or"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"Expected an attribute, such as Article\.section, or a metadata path to group hits by",
+    ):
         SearchRepository(books, Book).grouped([1, 0], by)

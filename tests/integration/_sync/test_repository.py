@@ -179,7 +179,7 @@ def test_get(articles):
 @pytest.mark.parametrize("key", ["abc", "3", 2**40, True])
 def test_a_key_of_another_type_is_refused_before_any_sql(articles, key):
     for call, given in ((articles.get, key), (articles.get_many, [key]), (articles.delete, [key])):
-        with pytest.raises(ConfigurationError, match=r"articles\.id is Integer\(\), got "):
+        with pytest.raises(ConfigurationError, match=r"articles\.id must be Integer\(\), got "):
             call(given)
     assert (articles.get(np.int64(3))).title == "t3"
 
@@ -335,7 +335,7 @@ def test_a_generator_is_read_once_and_a_batch_at_a_time(session):
 @pytest.mark.parametrize("size", [0, -1, 2.5, "5", None, True])
 def test_a_batch_has_a_size(session, size):
     rows = [{"id": at, "embedding": [at, 1]} for at in range(3)]
-    with pytest.raises(ConfigurationError, match="batch_size is a whole number of at least 1"):
+    with pytest.raises(ConfigurationError, match="batch_size must be a whole number of at least 1"):
         Repository(session, Article).upsert(rows, batch_size=size)
     assert (Repository(session, Article).upsert(rows, batch_size=np.int64(2))).inserted == 3
 
@@ -357,12 +357,12 @@ def test_what_the_session_has_not_flushed_comes_first(session):
         (
             {"title": "a\0b"},
             InvalidText,
-            "Row 3 (id 3), column 'title': PostgreSQL cannot store a NUL byte in text. Remove it;",
+            "Row 3 (id 3), column 'title': PostgreSQL cannot store a NUL byte in text. Remove it,",
         ),
         ({"embedding": [1]}, DimensionMismatch, "Row 3 (id 3), column 'embedding': Expected 2 dimensions, got 1."),
-        ({"embedding": [1, math.nan]}, InvalidVector, "Row 3 (id 3), column 'embedding': A vector cannot hold NaN"),
+        ({"embedding": [1, math.nan]}, InvalidVector, "Row 3 (id 3), column 'embedding': A vector cannot contain NaN"),
         ({"year": "2024"}, InvalidRow, "Row 3 (id 3), column 'year': "),
-        ({"extra": 1}, InvalidRow, "Row 3 has other attributes than the first row: missing [], unknown ['extra']."),
+        ({"extra": 1}, InvalidRow, "Row 3 has different attributes than the first row: missing [], unknown ['extra']."),
     ],
 )
 def test_a_row_that_cannot_be_stored_is_named_and_the_transaction_lives_on(session, bad, kind, message):
@@ -461,7 +461,7 @@ def test_queries_that_cannot_be(articles):
         articles.nearest([1, 2, 3])
     with pytest.raises(InvalidVector, match="NaN"):
         articles.nearest([1, math.nan])
-    with pytest.raises(InvalidSetting, match="k is a whole number"):
+    with pytest.raises(InvalidSetting, match="k must be a whole number"):
         articles.nearest([1, 2], 0)
     assert len(articles.nearest([1, 2])) == 5
 
@@ -533,9 +533,9 @@ def test_a_key_is_what_the_server_takes_for_it(session):
     assert [None if one is None else one.word for one in found] == ["Bob", "Ada", None, "Ada", "Ada"]
     assert (words.get([tenant.hex, "BOB"])) is found[0]
     assert words.get_many([(tenant, "Ada"), (tenant, "ADA"), (tenant, "nobody")]) == [found[1], found[1], None]
-    with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant is a UUID, got 'nonsense'\."):
+    with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant must be a UUID, got 'nonsense'\."):
         words.get_many([("nonsense", "Ada")])
-    with pytest.raises(InvalidRow, match=r"Row 0 is int 5; expected a mapping of attributes to values\."):
+    with pytest.raises(InvalidRow, match=r"Row 0: expected a mapping of attributes to values, got int 5\."):
         words.upsert([5])
     searches = SearchRepository(session, Word)
     [hit] = searches.recommend([(str(tenant), "ADA")])
@@ -543,7 +543,7 @@ def test_a_key_is_what_the_server_takes_for_it(session):
     assert [hit.entity for hit in searches.similar_to((tenant.hex, "ADA"))] == [found[0]]
     with pytest.raises(RowNotFound, match="Word has no row"):
         searches.recommend([(tenant, "nobody")])
-    with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant is a UUID, got 'nonsense'\."):
+    with pytest.raises(ConfigurationError, match=r"words_by_key\.tenant must be a UUID, got 'nonsense'\."):
         searches.similar_to(("nonsense", "Ada"))
     assert words.delete(keys[:2]) == 2
 
@@ -571,6 +571,8 @@ def test_a_key_is_found_that_is_equal_in_the_server_alone(session):
 def test_keys_that_are_one_to_the_server_alone_are_refused_in_words(session):
     tenant = uuid.UUID(int=6)
     rows = [{"tenant": tenant, "word": word, "embedding": [1, 2]} for word in ("Ada", "ada")]
-    with pytest.raises(InvalidRow, match="Two rows of a batch have keys that are one to the server, as 'A' and 'a'"):
+    with pytest.raises(
+        InvalidRow, match="The server considers the keys of two rows of this batch equal, such as 'A' and 'a'"
+    ):
         with session.begin_nested():
             Repository(session, Word).upsert(rows)

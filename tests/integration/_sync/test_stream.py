@@ -78,7 +78,7 @@ def test_a_transaction_that_ends_in_the_loop_is_said_on_every_driver(session):
     repository.upsert({"id": at, "embedding": vector} for at, vector in enumerate(VECTORS))
     session.commit()
     read = 0
-    with pytest.raises(ConfigurationError, match="commit or roll back after the loop"):  # noqa: PT012 -- of the loop
+    with pytest.raises(ConfigurationError, match="Commit or roll back after the loop"):  # noqa: PT012 -- of the loop
         for _ in repository.stream(VECTORS[0], chunk_size=5):
             read += 1
             if read == 2:
@@ -154,7 +154,7 @@ def test_a_chunk_is_all_that_is_in_memory(documents, either_session):
 def test_a_stream_refuses_what_a_search_refuses(documents):
     with pytest.raises(InvalidVector):
         [hit for hit in documents.stream([1, 2])]
-    with pytest.raises(InvalidSetting, match="chunk_size is a whole number of at least 1, got 0"):
+    with pytest.raises(InvalidSetting, match="chunk_size must be a whole number of at least 1, got 0"):
         [hit for hit in documents.stream(np.ones(4), chunk_size=0)]
 
 

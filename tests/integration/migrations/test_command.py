@@ -123,7 +123,7 @@ def test_a_generated_revision_is_empty_and_runs(alembic, scratch, tmp_path):
 def test_a_role_that_may_not_create_the_extension_is_told_who_must(alembic, scratch, role):
     said = alembic.fails("upgrade", "head", scratch=scratch.login(role))
     assert "FAILED: This role may not create the extension 'vector'" in said
-    assert "administrator must run it once in this database: CREATE EXTENSION vector" in said
+    assert "administrator run CREATE EXTENSION vector; once in this database" in said
     assert "s3cret" not in said
     assert scratch.tables() == set()
     scratch.run("CREATE EXTENSION vector")
@@ -134,7 +134,7 @@ def test_a_role_that_may_not_create_the_extension_is_told_who_must(alembic, scra
 def test_a_table_of_that_name_is_said_to_need_another_schema(alembic, scratch):
     scratch.run("CREATE TABLE documents (id int)")
     said = alembic.fails("upgrade", "head", scratch=scratch)
-    assert 'relation "documents" already exists, and these migrations did not make it. Put Rowspace\'s tables' in said
+    assert 'relation "documents" already exists, and these migrations did not create it. Put Rowspace\'s tables' in said
     assert scratch.tables() == {"documents"}
     alembic.succeeds("-x", "schema=rag", "upgrade", "head", scratch=scratch)
 
@@ -151,13 +151,13 @@ def test_a_lock_that_is_not_got_in_time_is_said_in_a_few_lines(alembic, scratch)
 def test_an_extension_outside_of_the_search_path_is_said_to_be_there(alembic, scratch):
     scratch.run("CREATE SCHEMA elsewhere; CREATE EXTENSION vector SCHEMA elsewhere")
     said = alembic.fails("upgrade", "head", scratch=scratch)
-    assert "search path of this role lacks the schema of the tables or that of the extension vector" in said
+    assert "add the schemas of the tables and of the extension vector to the search path of this role" in said
 
 
 def test_a_search_path_without_a_schema_is_said_to_be_so(alembic, scratch):
     nowhere = f"url={scratch.url(query={**scratch.engine.url.query, 'options': '-c search_path='})}"
     said = alembic.fails("-x", nowhere, "-x", "schema=public", "upgrade", "head")
-    assert "no schema has been selected to create in. The search path of this role has no schema that is there." in said
+    assert "no schema has been selected to create in. No schema in the search path of this role exists." in said
 
 
 @pytest.mark.parametrize("arguments", [["upgrade", "head"], ["check"]])
@@ -176,7 +176,7 @@ def test_a_url_may_be_an_argument_or_in_the_file(alembic, scratch, tmp_path):
     written.write_text(configuration.replace("sqlalchemy.url =", "sqlalchemy.url = " + url.replace("%", "%%")))
     assert "0003 (head)" in alembic.succeeds("-c", str(written), "current")
     said = alembic.fails("current", ROWSPACE_DATABASE_URL=wrong)
-    assert "Check that the server runs" in said
+    assert "Check that the server is running" in said
     assert "s3cret" not in said
 
 
@@ -186,5 +186,5 @@ def test_a_percent_sign_in_the_file_is_explained_without_the_password(alembic, t
     url = "postgresql://ada:%s3cret@db/app"
     written.write_text(configuration.replace("sqlalchemy.url =", f"sqlalchemy.url = {url}"))
     said = alembic.fails("-c", str(written), "current")
-    assert "write it twice, %%" in said
+    assert "Write it twice: %%" in said
     assert "s3cret" not in said

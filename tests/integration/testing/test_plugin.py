@@ -113,7 +113,7 @@ def test_a_server_that_is_not_there_is_said_without_the_password(run):
     url = "postgresql://me:s3cret@/db?host=/nowhere"
     done = run("def test(rowspace_session): ...", "--showlocals", ROWSPACE_TEST_DATABASE_URL=url)
     done.assert_outcomes(errors=1)
-    done.stdout.fnmatch_lines(["*No database for the tests: *Check that the server runs*"])
+    done.stdout.fnmatch_lines(["*No database for the tests: *Check that the server is running*"])
     done.stdout.no_fnmatch_line("*s3cret*")
 
 

@@ -197,7 +197,7 @@ def test_ingest_of_csv_with_vectors(tmp_path):
     [
         (("rowspace_search", "x", "-c", "none"), "There is no collection 'none'"),
         (("rowspace_search", "x"), "arguments are required: --collection"),
-        (("rowspace_search", "-c", "none"), "a search takes a text or a vector"),
+        (("rowspace_search", "-c", "none"), "a search needs a text or a vector"),
         (("rowspace_search", "x", "-c", "none", "--filter", "{"), "--filter takes JSON"),
         (("rowspace_ingest", "x.pdf", "-c", "none"), "does not tell the format"),
         (("rowspace_ingest", "/nowhere/x.csv", "-c", "none"), r"^/nowhere/x\.csv: No such file or directory\.$"),
@@ -573,7 +573,7 @@ def test_admin_adds_changes_and_deletes(client):
         ({"name": "n" * 201}, "1 to 200 printable characters"),
         ({"metadata": "[1]"}, "a JSON object"),
         ({"metadata": '{"a": "\\u0000"}'}, "NUL"),
-        ({"metadata": '{"a": NaN}'}, "no form in JSON"),
+        ({"metadata": '{"a": NaN}'}, "no JSON form"),
     ):
         refused = client.post(f"/admin/rowspace/collection/{made.pk}/change/", {**form, **bad})
         assert (refused.status_code, refused.content.decode().count(why)) == (200, 1)

@@ -89,7 +89,7 @@ def test_rejects_go_to_a_file(call, tmp_path):
         f"2 rows rejected: see {rejects}.",
     ]
     assert [json.loads(line)["line"] for line in rejects.read_text().splitlines()] == [2, 3]
-    with pytest.raises(CommandError, match=r"x\.parquet, row 2: A vector cannot hold NaN.*Nothing was written\."):
+    with pytest.raises(CommandError, match=r"x\.parquet, row 2: A vector cannot contain NaN.*Nothing was written\."):
         call(file, "-c", "y", "--embedding", "v")
     with pytest.raises(CommandError, match="is what is read"):
         call(file, "-c", "y", "--rejects", file)

@@ -355,5 +355,5 @@ def test_a_retry_that_cannot_be(options):
 def test_a_limit_that_cannot_be():
     with pytest.raises(ConfigurationError, match="the class HashingEmbedder"):
         ConcurrentEmbedder(HashingEmbedder)
-    with pytest.raises(ConfigurationError, match="limit is a whole number of at least 1, got 0"):
+    with pytest.raises(ConfigurationError, match="limit must be a whole number of at least 1, got 0"):
         ConcurrentEmbedder(HashingEmbedder(), limit=0)

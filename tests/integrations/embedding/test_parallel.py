@@ -82,7 +82,7 @@ def test_what_the_factory_says_is_heard(embedders):
     with ParallelEmbedder(embedders.broken, processes=1) as embedder, pytest.raises(LookupError, match="no model here"):
         embedder.embed_query("a")
     for number in (-1, 0):
-        with pytest.raises(ConfigurationError, match=f"processes is a whole number of at least 1, got {number}"):
+        with pytest.raises(ConfigurationError, match=f"processes must be a whole number of at least 1, got {number}"):
             ParallelEmbedder(embedders.broken, processes=number)
 
 

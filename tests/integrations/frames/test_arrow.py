@@ -339,7 +339,7 @@ BAD = {
     "a NaN": (
         lambda t: t.set_column(11, "embedding", pa.array([[float("nan") if n == 7 else 1.0] for n in range(len(t))])),
         InvalidVector,
-        "Row 7: A vector cannot hold NaN, which is at index 0",
+        "Row 7: A vector cannot contain NaN, which is at index 0",
     ),
     "a null in a vector": (
         lambda t: t.set_column(11, "embedding", pa.array([[1.0, None]] * len(t))),
@@ -431,7 +431,7 @@ def test_names_and_unknown_columns(session, parts, table):
         write_table(session, parts, pa.table({"line": [1], "code": ["x"], "small": [3.5]}), if_exists="append")
     with pytest.raises(ConfigurationError, match="no column 'nothing'"):
         read_table(session, parts, columns=["nothing"])
-    with pytest.raises(ConfigurationError, match="rejects is a function, such as the append of a list, got list"):
+    with pytest.raises(ConfigurationError, match=r"rejects must be a function, such as list\.append, got list"):
         write_table(session, "more", table, rejects=[])
     known = "dimension, distance, embedder, index, indexed_keys, language, metadata"
     with pytest.raises(ConfigurationError, match=f"create knows {known}, got 'metric'"):

@@ -37,8 +37,8 @@ def check(session, name, report, rejects):
     assert [reject.reason for reject in rejects] == [
         "Row 1: 'embedding': Expected 2 dimensions, got 1.",
         "Row 2: 'embedding' is null, and every row needs one.",
-        "Row 3: 'embedding': A vector cannot hold NaN, which is at index 0.",
-        "Row 5: 'embedding': A vector cannot hold infinity, which is at index 0.",
+        "Row 3: 'embedding': A vector cannot contain NaN, which is at index 0.",
+        "Row 5: 'embedding': A vector cannot contain infinity, which is at index 0.",
         "Row 6: 'embedding': Expected a vector of numbers, got list [None, 1.0] with None in it.",
         "Row 7: 'content' is null, and every row needs one.",
     ]

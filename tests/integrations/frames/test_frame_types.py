@@ -193,7 +193,7 @@ REFUSED = {
         lambda f: f.assign(x=pd.array([1, 2, 3, 4], pd.ArrowDtype(pa.int64())).astype(pd.ArrowDtype(pa.time64("ns")))),
         "The column 'x' cannot be written: .* would lose data",
     ),
-    "bytes": (lambda f: f.assign(x=b"x"), "'x' is b'x', which has no form in JSON. Leave it out, or make it text"),
+    "bytes": (lambda f: f.assign(x=b"x"), "'x' is b'x', which has no JSON form. Omit it, or convert it to text"),
     "infinity": (lambda f: f.assign(x=[1, 2, np.inf, 3]), r"Row 2 \(id 'c'\), column 'metadata': 'x' is inf"),
     "no Unicode": (lambda f: f.assign(x=pd.Series(["\ud800"] * 4, dtype=object)), "surrogates not allowed"),
     "no Unicode in a text": (
@@ -223,7 +223,7 @@ def test_what_cannot_be_written_is_named(session, frame, spoil, message):
 
 @pytest.mark.parametrize("chunksize", [0, -1, 1.5, "all", None])
 def test_a_chunksize_is_a_whole_number(session, frame, chunksize):
-    with pytest.raises(ConfigurationError, match="chunksize is a whole number of at least 1, got"):
+    with pytest.raises(ConfigurationError, match="chunksize must be a whole number of at least 1, got"):
         write_frame(session, "bad", frame, chunksize=chunksize)
 
 

@@ -270,7 +270,7 @@ def test_a_collection_that_another_process_makes_first(make, url, name, monkeypa
         ({"use_jsonb": False}, "use_jsonb"),
         ({"connection": 5}, "got int"),
         ({"connection": "nonsense"}, "cannot be read"),
-        ({"distance_strategy": "manhattan"}, "A distance is one of"),
+        ({"distance_strategy": "manhattan"}, "The distance must be one of"),
         ({"distance_strategy": "hamming"}, "l2, cosine, inner_product or l1"),
         ({"connection": create_engine("postgresql+psycopg://"), "engine_args": {"echo": True}}, "engine_args"),
     ],

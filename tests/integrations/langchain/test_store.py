@@ -209,9 +209,9 @@ async def test_delete_by_ids_and_by_filter(store):
     assert sorted(ids(store.similarity_search("a", k=9))) == ["err", "中"]
     assert store.delete([]) is True
     for options in ({}, {"ids": ["中"], "filter": {"n": 1}}, {"filter": {}}):
-        with pytest.raises(ConfigurationError, match="delete takes"):
+        with pytest.raises(ConfigurationError, match="delete needs"):
             store.delete(**options)
-        with pytest.raises(ConfigurationError, match="delete takes"):
+        with pytest.raises(ConfigurationError, match="delete needs"):
             await store.adelete(**options)
     assert len(store.similarity_search("a", k=9)) == 2
 
@@ -291,7 +291,7 @@ def test_a_url_of_its_parts():
 
 @pytest.mark.parametrize("given", [Embedder, "openai:text-embedding-3-small", 3])
 def test_what_is_no_embedder_is_refused_at_once(url, given):
-    with pytest.raises(ConfigurationError, match="An embedder is an object with embed_documents"):
+    with pytest.raises(ConfigurationError, match="Expected an embedder with embed_documents"):
         RowspaceVectorStore(given, connection=url)
 
 

@@ -145,5 +145,5 @@ def test_the_example_without_a_server_is_one_sentence(monkeypatch):
     monkeypatch.setenv("ROWSPACE_DATABASE_URL", "postgresql://me:p4ssw0rd@127.0.0.1:1/none")
     app = AppTest.from_file(str(EXAMPLE), default_timeout=30).run()
     assert not app.exception
-    assert "Check that the server runs" in app.error[0].value
+    assert "Check that the server is running" in app.error[0].value
     assert "p4ssw0rd" not in app.error[0].value

@@ -79,4 +79,4 @@ def test_without_the_extra_the_command_names_it():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
-    assert done.stderr == "Error: 'streamlit' is not installed. It comes with: pip install 'rowspace[streamlit]'\n"
+    assert done.stderr == "Error: 'streamlit' is not installed. Install it with: pip install 'rowspace[streamlit]'\n"

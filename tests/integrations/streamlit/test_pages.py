@@ -204,7 +204,7 @@ def test_texts_go_into_a_collection_of_the_same_embedder_alone(open_app, new_dat
     upload(app, "more.txt", "第一段。\n\n第二段。".encode())
     app.selectbox(key="load_into").set_value("small").run()
     app.button(key="load_button").click().run()
-    assert error_of(app).startswith("The collection 'small' was filled by the embedder 'hashing-8', this one is")
+    assert error_of(app).startswith("The collection 'small' was filled by the embedder 'hashing-8', whose vectors")
 
 
 def test_a_choice_outlives_a_change_of_the_collection(open_app, new_database):
@@ -247,7 +247,7 @@ def test_a_server_that_goes_away_is_one_sentence(open_app, new_database):
             app.run()
         finally:
             connection.exec_driver_sql(f"CREATE DATABASE {target.database}")
-    assert "Check that the server runs" in error_of(app)
+    assert "Check that the server is running" in error_of(app)
     with Database.open(url) as database:
         upgrade(database.engine)
     app.button[0].click().run()
@@ -304,7 +304,9 @@ def test_a_collection_of_another_embedder_is_searched_by_keyword(open_app, url, 
     assert "There is no embedder" in texts(app.caption)[0]
     assert "<mark>cat</mark>" in html_of(search(app, "cat", "text"))
     other = quiet(open_app(url, embedder="other_embedder:make"))
-    assert "was filled by the embedder 'hashing-64', this one is 'other'" in texts(other.caption)[0].replace("\\", "")
+    assert "was filled by the embedder 'hashing-64', whose vectors cannot be compared with those of 'other'" in texts(
+        other.caption
+    )[0].replace("\\", "")
 
 
 def test_a_wrong_password_is_one_sentence(open_app, url):
@@ -317,7 +319,7 @@ def test_a_wrong_password_is_one_sentence(open_app, url):
 
 def test_a_server_that_is_away_is_one_sentence(open_app):
     app = open_app("postgresql://me:p4ssw0rd@127.0.0.1:1/none")
-    assert "Check that the server runs" in error_of(app)
+    assert "Check that the server is running" in error_of(app)
     assert "p4ssw0rd" not in error_of(app)
 
 

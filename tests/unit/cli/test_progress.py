@@ -70,7 +70,7 @@ def test_bad_lines_are_handed_over_and_the_good_ones_come():
         "there is no 'content'",
         "a NUL byte in 'c\\x00'",
         "Expected 2 dimensions",
-        "A vector cannot hold NaN",
+        "A vector cannot contain NaN",
     ]
 
 

@@ -74,17 +74,20 @@ def test_version(run):
         (["serch", "x"], "Did you mean 'search', 'serve'?"),
         (["search", "x", "--filtr", "{}"], "--filter"),
         (["db", "upgrad"], "Did you mean 'upgrade'?"),
-        (["search"], "a search takes a text or a vector, and not both."),
-        (["search", "x", "--vector", "[1]"], "a search takes a text or a vector, and not both."),
+        (["search"], "a search needs a text or a vector, but not both."),
+        (["search", "x", "--vector", "[1]"], "a search needs a text or a vector, but not both."),
         (["search", "x", "--filter", "{"], "Invalid value for --filter: '{' is not JSON"),
         (["search", "x", "--filter", "[" * 100_000], "is not JSON: "),
         (["search", "x", "--filter", "[1]"], "expected an object, as in '{\"year\": 2020}', got '[1]'."),
         (["search", "x", "--mode", "both"], "'vector', 'mmr', 'text' or 'hybrid', got 'both'."),
         (["search", "x", "--k", "0"], "greater than or equal to 1"),
-        (["search", "x", "--mode", "text", "--max-distance", "1"], "max_distance goes with the modes vector, mmr."),
+        (
+            ["search", "x", "--mode", "text", "--max-distance", "1"],
+            "max_distance is only supported in the modes vector, mmr.",
+        ),
         (
             ["search", "x", "--max-distance", "1", "--min-similarity", "0"],
-            "max_distance and min_similarity are two words for one limit: give one of them.",
+            "max_distance and min_similarity express the same limit: pass only one of them.",
         ),
         (
             ["ingest", "file.txt"],
@@ -196,7 +199,7 @@ def test_without_the_extra_the_command_names_it():
     program = "import sys; sys.modules['typer'] = None; from rowspace.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "Error: 'typer' is not installed. It comes with: pip install 'rowspace[cli]'\n"
+    assert done.stderr == "Error: 'typer' is not installed. Install it with: pip install 'rowspace[cli]'\n"
 
 
 def test_an_interrupt_while_the_command_is_being_imported():

@@ -69,7 +69,7 @@ def test_a_server_that_is_not_there_is_unavailable():
     from rowspace.errors import StoreUnavailable
 
     engine = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
-    with pytest.raises(StoreUnavailable, match="Check that the server runs"):
+    with pytest.raises(StoreUnavailable, match="Check that the server is running"):
         upgrade(engine)
 
 

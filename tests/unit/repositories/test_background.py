@@ -11,7 +11,7 @@ import pytest
 from rowspace.repositories import background
 from rowspace.repositories.background import arun_watched, run_watched
 
-UNANSWERED = "The server did not answer, and may go on with it."
+UNANSWERED = "The server did not answer, and may still be running it."
 
 
 class Oops(Exception):

@@ -127,7 +127,7 @@ def test_a_key_that_comes_by_itself_may_be_left_out_of_new_rows():
     rows = [{"title": "same"}, {"title": "same"}]
     assert [batcher.batch(rows)[0] for _ in range(2)] == [2, 2]
     assert counts(batcher) == (4, 0, 0)
-    with pytest.raises(InvalidRow, match=r"^Row 4 has other attributes than the first row: .*unknown \['id'\]"):
+    with pytest.raises(InvalidRow, match=r"^Row 4 has different attributes than the first row: .*unknown \['id'\]"):
         batcher.batch([{"title": "one", "id": 1}])
     with pytest.raises(ConfigurationError, match="needs its primary key"):
         plan_load(Article, ["title"], inserts=False)
@@ -226,7 +226,7 @@ def test_errors_name_the_row_of_the_load_whatever_was_left_out(batcher):
 def test_a_row_with_other_attributes_is_refused(batcher, mapping):
     rows = [mapping({"id": 1, "title": ""}), mapping({"id": 2, "headline": ""})]
     with pytest.raises(
-        InvalidRow, match=r"^Row 1 has other attributes .*missing \['title'\], unknown \['headline'\]\.$"
+        InvalidRow, match=r"^Row 1 has different attributes .*missing \['title'\], unknown \['headline'\]\.$"
     ):
         batcher.batch(rows)
 
@@ -234,14 +234,14 @@ def test_a_row_with_other_attributes_is_refused(batcher, mapping):
 @pytest.mark.parametrize("row", [None, ("a", "b"), "a"])
 def test_what_is_no_row_is_refused(batcher, row):
     batcher.batch(articles(1))
-    with pytest.raises(InvalidRow, match=r"^Row 2 is \w+ .*; expected a mapping of attributes to values\.$"):
+    with pytest.raises(InvalidRow, match=r"^Row 2: expected a mapping of attributes to values, got \w+ .*\.$"):
         batcher.batch([*articles(2), row])
 
 
 @pytest.mark.parametrize("mapping", [dict, MappingProxyType])
 @pytest.mark.parametrize("key", [None, [1], {}])
 def test_a_key_that_cannot_be_one_is_refused(batcher, mapping, key):
-    with pytest.raises(InvalidRow, match=r"^Row 1 has a 'id' that cannot be a key: "):
+    with pytest.raises(InvalidRow, match=r"^Row 1 has a value of 'id' that cannot be a key: "):
         batcher.batch([mapping(row) for row in articles(1, key)])
 
 
@@ -256,7 +256,7 @@ def test_composite_keys():
     one, two = uuid.UUID(int=1), uuid.UUID(int=2)
     rows, _ = batcher.batch([{"tenant": tenant, "number": 1} for tenant in (one, two, one)])
     assert (rows, counts(batcher)) == (2, (3, 1, 0))
-    with pytest.raises(InvalidRow, match="Row 3 has a 'number' that cannot be a key: None"):
+    with pytest.raises(InvalidRow, match="Row 3 has a value of 'number' that cannot be a key: None"):
         batcher.batch([{"tenant": one, "number": None}])
 
 

@@ -54,7 +54,7 @@ def test_a_changed_cursor_is_refused(at, character):
     changed = cursor[: at % len(cursor)] + character + cursor[at % len(cursor) + 1 :]
     # The bits of the last character that no byte needs do not change what it says.
     if changed != cursor and at % len(cursor) != len(cursor) - 1:
-        with pytest.raises(InvalidCursor, match="Expected a cursor as a page gave it"):
+        with pytest.raises(InvalidCursor, match="Expected the cursor of a page"):
             read_cursor(listing(key=YEAR), changed)
 
 
@@ -86,23 +86,26 @@ def test_no_json_is_taken_for_a_cursor(value):
     ],
 )
 def test_a_forged_cursor_holds_texts_that_can_be_stored(value, keys):
-    with pytest.raises(InvalidCursor, match="Expected a cursor as a page gave it"):
+    with pytest.raises(InvalidCursor, match="Expected the cursor of a page"):
         read_cursor(listing(key=YEAR), forged([listing(key=YEAR).signature, value, keys]))
 
 
 @pytest.mark.parametrize("signature", [[], ["a", [], [[]], True, 1], [["a"], [], [], True], ["a", 1, 2, 3], "abcd"])
 def test_a_forged_cursor_of_no_listing(signature):
-    with pytest.raises(InvalidCursor, match="Expected a cursor as a page gave it"):
+    with pytest.raises(InvalidCursor, match="Expected the cursor of a page"):
         read_cursor(listing(), forged([signature, None, ["a"]]))
 
 
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (listing(key=YEAR, descending=True), "documents:1 by meta.year, this one is of documents:1 by meta.year desc"),
-        (listing(), "this one is of documents:1 by primary key"),
-        (listing(2, YEAR), "this one is of documents:2 by meta.year"),
-        (listing(key=Key(Document, "created_at")), "this one is of documents:1 by created_at"),
+        (
+            listing(key=YEAR, descending=True),
+            "documents:1 by meta.year, and this is a listing of documents:1 by meta.year desc",
+        ),
+        (listing(), "this is a listing of documents:1 by primary key"),
+        (listing(2, YEAR), "this is a listing of documents:2 by meta.year"),
+        (listing(key=Key(Document, "created_at")), "this is a listing of documents:1 by created_at"),
     ],
 )
 def test_a_cursor_of_another_listing_is_refused(other, message):
@@ -138,7 +141,7 @@ def test_what_a_key_may_not_be():
         key_of(Document, "a..b")
     with pytest.raises(ConfigurationError, match="Document has no column"):
         key_of(Document, Collection.name)
-    with pytest.raises(ConfigurationError, match=r"name a column by its attribute, Plain\.year"):
+    with pytest.raises(ConfigurationError, match=r"Name a column by its attribute, Plain\.year"):
         key_of(Plain, "year")
-    with pytest.raises(ConfigurationError, match=r"Plain\.facts is JSON, .* make it JSONB"):
+    with pytest.raises(ConfigurationError, match=r"Plain\.facts is JSON, .* Change it to JSONB"):
         key_of(Plain, Plain.facts)

@@ -16,7 +16,7 @@ from rowspace.repositories.given import at_hand, conditions, session_of, several
 
 @pytest.mark.parametrize("one", ["abc", b"bytes", {"a": 1}, 3, None])
 def test_one_thing_is_not_several(one):
-    with pytest.raises(ConfigurationError, match=r"^Expected ids as a list or another iterable, got \w+ .*: write"):
+    with pytest.raises(ConfigurationError, match=r"^Expected ids as a list or another iterable, got \w+ .*\. Write"):
         several(one, "ids")
 
 
@@ -90,7 +90,7 @@ class AsyncSharded(AsyncSession):
 )
 def test_a_session_of_several_databases_is_refused(given, kind):
     """Of each the k nearest came one after the other, and the rows of the first were counted as all."""
-    with pytest.raises(ConfigurationError, match="A ShardedSession is of several databases"):
+    with pytest.raises(ConfigurationError, match="A ShardedSession has several databases"):
         session_of(given, kind)
 
 

@@ -83,7 +83,7 @@ def connection(*, autocommit):
 def test_in_autocommit_only_what_somebody_asks_for_is_refused():
     alone = connection(autocommit=True)
     assert is_autocommit(SimpleNamespace(sync_connection=alone))
-    with pytest.raises(ConfigurationError, match=f"there is none: {EF_SEARCH} would do nothing"):
+    with pytest.raises(ConfigurationError, match=f"In AUTOCOMMIT mode, {EF_SEARCH} would have no effect"):
         refuse_autocommit(alone, [RELAXED, EF_SEARCH])
     refuse_autocommit(alone, [RELAXED])
     refuse_autocommit(connection(autocommit=False), [RELAXED, EF_SEARCH])

@@ -137,18 +137,21 @@ def test_what_no_row_has_is_refused(type_: Any, value: Any) -> None:
     with pytest.raises(ConfigurationError) as refused:
         key_value(of(type_), value)
     kind = type(value).__name__
-    assert str(refused.value) == f"notes.id is {type_!r}, got {value!r} of type {kind}: give the key as a row has it."
+    assert (
+        str(refused.value)
+        == f"notes.id must be {type_!r}, got {value!r} of type {kind}. Pass the key as it is in a row."
+    )
 
 
 @pytest.mark.parametrize("value", [5, b"a", "a\0", "\ud800"])
 def test_what_is_no_text_is_refused(value: Any) -> None:
-    with pytest.raises(InvalidText, match=r"^notes\.id is text without NUL bytes and lone surrogates, got "):
+    with pytest.raises(InvalidText, match=r"^notes\.id must be text without NUL bytes and lone surrogates, got "):
         key_value(of(String()), value)
 
 
 @pytest.mark.parametrize("value", ["x", 7, b"a"])
 def test_what_is_no_uuid_is_refused(value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"^notes\.id is a UUID, got "):
+    with pytest.raises(ConfigurationError, match=r"^notes\.id must be a UUID, got "):
         key_value(of(Uuid()), value)
 
 

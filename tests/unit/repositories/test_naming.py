@@ -11,7 +11,7 @@ from rowspace.repositories.naming import check_collection, check_keys
 def test_keys():
     assert check_keys(("year", "by.name", "year")) == ["year", "by.name"]
     for keys, error, message in (
-        ("year", ConfigurationError, r"several metadata keys, got one text: write \['year'\]"),
+        ("year", ConfigurationError, r"as a list of metadata keys, got one text\. Write \['year'\]"),
         ([5], ConfigurationError, "a text, written as in a filter, got 5"),
         (["a\0"], ConfigurationError, "a text, written as in a filter, got 'a"),
         (["a..b"], InvalidFilter, "a name on each side of every dot"),
@@ -28,7 +28,8 @@ def test_names(name):
 @pytest.mark.parametrize("name", ["", " a", "a ", "x" * 201, "a\nb", "a\0b", "\ud800", None, 5, b"a"])
 def test_names_that_cannot_be(name):
     with pytest.raises(
-        ConfigurationError, match="name is 1 to 200 printable characters without spaces around it, got "
+        ConfigurationError,
+        match="name of a collection must be 1 to 200 printable characters without outer spaces, got ",
     ):
         check_collection(name, 3, "cosine", None)
 
@@ -56,22 +57,28 @@ def test_indexes(index, distance, spec):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((3, "hamming", None), "A collection's distance is one of l2, cosine, inner_product, l1, got 'hamming'."),
+        (
+            (3, "hamming", None),
+            "The distance of a collection must be one of l2, cosine, inner_product, l1, got 'hamming'.",
+        ),
         ((3, "euclid", None), "got 'euclid'."),
-        ((3, "l2", 5), "an HNSW or IVFFlat, or None; got 5."),
-        ((3, "l2", "gin"), "A collection's index is one of hnsw, ivfflat, an HNSW or IVFFlat, or None; got 'gin'."),
-        ((3, "l2", HNSW()), "The index is by cosine, the collection by l2: no search could use it."),
+        ((3, "l2", 5), "an HNSW or IVFFlat, or None, got 5."),
+        ((3, "l2", "gin"), "Expected index as one of hnsw, ivfflat, an HNSW or IVFFlat, or None, got 'gin'."),
+        (
+            (3, "l2", HNSW()),
+            "The index has the distance cosine, the collection l2, so no search could use it.",
+        ),
         ((4001, "l2", "hnsw"), "hnsw indexes at most 4000 dimensions of halfvec, got 4001."),
-        ((0, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got 0."),
-        ((16001, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got 16001."),
-        (("3", "l2", None), "A collection's dimension is a whole number from 1 to 16000, got '3'."),
-        ((True, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got True."),
-        ((3.0, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got 3.0."),
+        ((0, "l2", None), "The dimension must be a whole number from 1 to 16000, got 0."),
+        ((16001, "l2", None), "The dimension must be a whole number from 1 to 16000, got 16001."),
+        (("3", "l2", None), "The dimension must be a whole number from 1 to 16000, got '3'."),
+        ((True, "l2", None), "The dimension must be a whole number from 1 to 16000, got True."),
+        ((3.0, "l2", None), "The dimension must be a whole number from 1 to 16000, got 3.0."),
         (
             (np.float32(3), "l2", None),
-            "A collection's dimension is a whole number from 1 to 16000, got np.float32(3.0).",
+            "The dimension must be a whole number from 1 to 16000, got np.float32(3.0).",
         ),
-        ((None, "l2", None), "A collection's dimension is a whole number from 1 to 16000, got None."),
+        ((None, "l2", None), "The dimension must be a whole number from 1 to 16000, got None."),
     ],
 )
 def test_what_cannot_be(options, message):

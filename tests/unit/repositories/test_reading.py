@@ -37,7 +37,9 @@ def test_numbers_of_either_size_come_as_float32(column: str, shown: str) -> None
     ("column", "shown"), [("bits", r"Bit\(8\)"), ("sparse", r"SparseVector\(8\)"), ("of_any", r"HalfVector\(\)")]
 )
 def test_of_other_types_there_is_no_matrix(column: str, shown: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"with a dimension, got {shown}\. TableRepository reads"):
+    with pytest.raises(
+        ConfigurationError, match=rf"with a dimension to read a matrix from, got {shown}\. TableRepository reads"
+    ):
         plan_reading(subject_of(Sketch, column), {}, selects=False)
 
 

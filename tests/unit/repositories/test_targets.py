@@ -137,15 +137,20 @@ def test_the_column_is_named_by_its_attribute():
             Several,
             None,
             None,
-            r"Several has several vector columns \(title, bits\): say which one, column=... \(in Django, field=...\)",
+            r"Several has several vector columns \(title, bits\)\. Name one: column=... \(in Django, field=...\)",
         ),
-        (Reflected, "bits", None, r"A bit\(n\) that was reflected is one once .* Column\('bits', rowspace.Bit\(8\)\)"),
-        (Decorated, None, None, "none. Listed is a TypeDecorator, .*: make it a subclass of Vector with cache_ok"),
-        (Decorated, "listed", None, "no vector column 'listed'; its vector columns: none. Listed is a TypeDecorator"),
+        (
+            Reflected,
+            "bits",
+            None,
+            r"To use a reflected bit\(n\) as a vector, declare it, .* Column\('bits', rowspace.Bit\(8\)\)",
+        ),
+        (Decorated, None, None, "none. COPY .* do not support Listed, .* Make it a subclass of Vector with cache_ok"),
+        (Decorated, "listed", None, "no vector column 'listed'; its vector columns: none. COPY and matrices do not"),
         (Decorated, "name", None, r"no vector column 'name'; its vector columns: none\.$"),
-        (Several, "bits", "l2", r"l2 distance does not compare Bit\(8\), the type of Several.bits."),
-        (Several, "title", "hamming", r"hamming distance does not compare HalfVector\(3\)"),
-        (One, None, "euclid", "A distance is one of l2, cosine, .* got 'euclid'."),
+        (Several, "bits", "l2", r"The distance l2 is not defined for Bit\(8\), the type of Several.bits."),
+        (Several, "title", "hamming", r"The distance hamming is not defined for HalfVector\(3\)"),
+        (One, None, "euclid", "The distance must be one of l2, cosine, .* got 'euclid'."),
         (int, None, None, "Expected a mapped class, got <class 'int'>."),
     ],
 )
@@ -177,5 +182,5 @@ def test_the_table_of_a_model_is_that_which_has_the_vector():
 @pytest.mark.parametrize("given", [{"column": "embedding"}, {"distance": Distance.L2}], ids=str)
 def test_a_collection_has_one_way_to_be_searched(given):
     collection = Collection(id=1, name="c", dimension=3, distance=Distance.COSINE)
-    with pytest.raises(ConfigurationError, match="has one embedding and one distance: leave column and distance out"):
+    with pytest.raises(ConfigurationError, match=r"has one embedding and one distance\. Omit column and distance"):
         subject_of(collection, **given)

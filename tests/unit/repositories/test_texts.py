@@ -15,7 +15,7 @@ TARGET = TextTarget(Target(Document, "embedding", Distance.COSINE, 3), "content"
 
 @pytest.mark.parametrize("highlight", [None, "yes", 1, {"start": "<b>"}])
 def test_a_highlight_is_a_truth_value_or_a_highlight(highlight):
-    with pytest.raises(InvalidSetting, match="highlight is True, False or a Highlight"):
+    with pytest.raises(InvalidSetting, match="highlight must be True, False or a Highlight"):
         marker_of(highlight, TARGET, "word")
 
 

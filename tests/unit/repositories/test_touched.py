@@ -46,5 +46,7 @@ def test_a_version_is_made_and_counted(model, expected):
 
 def test_a_generator_that_makes_no_first_version_is_named():
     model = versioned(Integer, version_id_generator=lambda version: version + 1)
-    with pytest.raises(ConfigurationError, match="version_id_generator of File makes no first version of None: unsupp"):
+    with pytest.raises(
+        ConfigurationError, match="version_id_generator of File fails for None, the version of a new row: unsupp"
+    ):
         [*version(model, {"id"}, as_value)]

@@ -85,11 +85,15 @@ def test_reports_of_a_load_add_up_and_are_told():
         ({"content": 5}, InvalidRow, "Row 2, content: Input should be a valid string, got 5."),
         ({"content": "a", "text": "b"}, InvalidRow, "Row 2, text: Extra inputs are not permitted, got 'b'."),
         ({"content": "a", "id": ""}, InvalidRow, "Row 2, id: String should have at least 1 character, got ''."),
-        ({"content": "a", "id": "é" * 1301}, InvalidRow, f"Row 2 (id '{'é' * 79}), id: an id has at most 2,600"),
+        ({"content": "a", "id": "é" * 1301}, InvalidRow, f"Row 2 (id '{'é' * 79}), id: an id can have at most 2,600"),
         (5, InvalidRow, "Row 2, document: Input should be a valid dictionary or instance of DocumentIn, got 5."),
         ({"content": "a\0", "id": "x"}, InvalidText, "Row 2 (id 'x'), content: PostgreSQL cannot store a NUL byte"),
         ({"content": "a", "id": "x\0"}, InvalidText, r"Row 2 (id 'x\x00'), id: PostgreSQL cannot store a NUL byte"),
-        ({"content": "a\ud800"}, InvalidText, "Row 2 (id None), content: the text holds a lone surrogate at index 1"),
+        (
+            {"content": "a\ud800"},
+            InvalidText,
+            "Row 2 (id None), content: the text contains a lone surrogate at index 1",
+        ),
         ({"content": "a", "metadata": {"k": ["\0"]}}, InvalidText, "Row 2 (id None), metadata: PostgreSQL cannot"),
         (
             {"content": "a", "metadata": {"k": math.nan}},
@@ -211,7 +215,7 @@ def test_a_load_is_continued_with_the_same_source_only(rows):
     same = signed(ROWS, 1)
     same.continue_from(state, before.digest)
     assert same.report == LoadReport(3, inserted=3)
-    with pytest.raises(ConfigurationError, match=r"^The first 3 documents are not those that the interrupted load"):
+    with pytest.raises(ConfigurationError, match=r"^The first 3 documents differ from those that the interrupted load"):
         signed(rows, 2).continue_from(state, before.digest)
 
 

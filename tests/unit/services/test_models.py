@@ -29,8 +29,8 @@ def test_what_is_no_embedding_is_refused(embedding):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "a search takes a text or a vector, and not both"),
-        ({"text": "a", "vector": [1]}, "a search takes a text or a vector, and not both"),
+        ({}, "a search needs a text or a vector, but not both"),
+        ({"text": "a", "vector": [1]}, "a search needs a text or a vector, but not both"),
         ({"text": ""}, "at least 1 character"),
         ({"text": "a", "k": 0}, "greater than or equal to 1"),
         ({"text": "a", "k": 10_001}, "less than or equal to 10000"),

@@ -25,7 +25,7 @@ def test_a_database_at_another_migration():
 def test_only_what_is_invalid_and_not_being_built_counts():
     assert broken([index("a"), index("b", is_valid=False, is_building=True)]).ready
     found = broken([index("a"), index("b", is_valid=False), index("c", is_valid=False)])
-    assert found.indexes.startswith("INVALID, so that no search uses them: b, c.")
+    assert found.indexes.startswith("These indexes are INVALID, so no search uses them: b, c.")
 
 
 @pytest.mark.parametrize(

@@ -18,17 +18,20 @@ DOCUMENT = Document(id="a", content="text", meta={"n": 1})
     [
         ({}, "a text or a vector"),
         ({"text": "a", "vector": [1]}, "a text or a vector"),
-        ({"text": "a", "highlight": True}, "highlight goes with"),
-        ({"vector": [1], "mode": "hybrid"}, "mode hybrid takes a text"),
-        ({"mode": "text"}, "mode text takes a text"),
-        ({"text": "a", "vector": [1], "mode": "text"}, "mode text takes no vector"),
-        ({"text": "a", "mode": "text", "max_distance": 1}, "max_distance goes with"),
-        ({"text": "a", "mode": "hybrid", "min_similarity": 0.5}, "min_similarity goes with"),
-        ({"text": "a", "max_distance": 0, "min_similarity": 0}, "are two words for one limit: give one of them"),
-        *(({"text": "a", "mode": "text", name: 1}, f"{name} goes with") for name in ("exact", "ef_search", "recall")),
-        ({"text": "a", "mode": "mmr", "min_distance": 1}, "min_distance goes with the mode vector"),
-        *(({"text": "a", name: 1}, f"{name} goes with the mode mmr") for name in ("fetch_k", "lambda_mult")),
-        ({"text": "a", "recall": 0.9, "ef_search": 80}, "recall chooses ef_search: give one of them"),
+        ({"text": "a", "highlight": True}, "highlight is only supported in"),
+        ({"vector": [1], "mode": "hybrid"}, "mode hybrid needs a text"),
+        ({"mode": "text"}, "mode text needs a text"),
+        ({"text": "a", "vector": [1], "mode": "text"}, "mode text does not use a vector"),
+        ({"text": "a", "mode": "text", "max_distance": 1}, "max_distance is only supported in"),
+        ({"text": "a", "mode": "hybrid", "min_similarity": 0.5}, "min_similarity is only supported in"),
+        ({"text": "a", "max_distance": 0, "min_similarity": 0}, "express the same limit: pass only one of them"),
+        *(
+            ({"text": "a", "mode": "text", name: 1}, f"{name} is only supported in")
+            for name in ("exact", "ef_search", "recall")
+        ),
+        ({"text": "a", "mode": "mmr", "min_distance": 1}, "min_distance is only supported in the mode vector"),
+        *(({"text": "a", name: 1}, f"{name} is only supported in the mode mmr") for name in ("fetch_k", "lambda_mult")),
+        ({"text": "a", "recall": 0.9, "ef_search": 80}, "recall selects ef_search: pass only one of them"),
         ({"text": "a", "max_distance": float("nan")}, "a finite number"),
         ({"text": "a", "min_distance": float("inf")}, "a finite number"),
         ({"text": "a", "min_similarity": float("nan")}, "a finite number"),
@@ -67,7 +70,7 @@ def test_variety_alone_may_be_asked_for():
 def test_options_beside_a_request_replace_its_own_and_are_checked():
     given = SearchRequest(text="a", k=3, exact=True)
     assert request_of(given, {"k": 5}) == SearchRequest(text="a", k=5, exact=True)
-    with pytest.raises(ValidationError, match="max_distance goes with"):
+    with pytest.raises(ValidationError, match="max_distance is only supported in"):
         request_of(given, {"mode": "text", "exact": False, "max_distance": 1})
 
 

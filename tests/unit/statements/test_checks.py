@@ -109,19 +109,25 @@ def test_nothing_is_found_where_all_is_well():
             ),
             "forgotten-index",
             "warning",
-            "'news' does not ask for ix_documents_7_key_a",
+            "'news' does not declare ix_documents_7_key_a",
             "rowspace index build news --key KEY",
         ),
         (
             replace(WELL, tables=[]),
             "missing-table",
             "error",
-            "table docs of the collection 'news' is not there",
+            "table docs of the collection 'news' does not exist",
             "If it was renamed or moved, undo that",
         ),
         (table(analyzed=False), "stale-statistics", "warning", "was never analyzed", "ANALYZE s.docs;"),
         (table(modified=6_000), "stale-statistics", "info", "6000 rows of docs changed", "ANALYZE s.docs;"),
-        (table(dead=3_600), "dead-rows", "info", "docs has 3600 dead rows, beside 9000", "index reindex news first"),
+        (
+            table(dead=3_600),
+            "dead-rows",
+            "info",
+            "docs has 3600 dead rows, and had 9000 rows",
+            "index reindex news first",
+        ),
         (
             replace(table(dead=9_000), asked=[]),
             "dead-rows",
@@ -160,8 +166,8 @@ def test_nothing_is_found_where_all_is_well():
             replace(WELL, asked=[replace(ASKED, reembedded_by="new")]),
             "unfinished-reembedding",
             "info",
-            "the collection 'news' by 'new' was begun",
-            "rowspace reembed news goes on",
+            "the collection 'news' by 'new' is not finished",
+            "run rowspace reembed news with that embedder",
         ),
     ],
 )
@@ -246,7 +252,7 @@ def test_what_a_missing_index_costs_depends_on_what_it_is_for():
     found = check(Facts(SERVER, tables=[TABLE], asked=[replace(ASKED, indexes=[PLAN, key])]))
     assert [finding.why for finding in found] == [
         "Every search compares the query with every row.",
-        "Filters are written for it, and read every row.",
+        "Filters expect it, and read every row.",
     ]
 
 
@@ -255,7 +261,7 @@ def test_a_measured_recall():
     found = recall_finding(ASKED, 0.9, 0.95)
     assert (found.check, found.what) == (
         "recall",
-        "Searches in the collection 'news' find 90.0% of the true nearest, 95.0% are wanted.",
+        "Searches in the collection 'news' find 90.0% of the true nearest rows; the target is 95.0%.",
     )
     assert found.fix == "rowspace tune news --recall 0.95"
 

@@ -113,7 +113,7 @@ def test_an_expression_may_be_null():
 def test_pages_by_an_expression_need_its_type():
     listing = Listing(Target(Row, "embedding", Distance.COSINE), Key(Row, "dimensions"))
     with pytest.raises(
-        ConfigurationError, match=r"Row\.dimensions is not known .* func.lower\(column, type_=Text\(\)\)"
+        ConfigurationError, match=r"does not know the type of Row\.dimensions, .* func.lower\(column, type_=Text\(\)\)"
     ):
         pages(listing)
     assert sql(rows(listing, [])).endswith("NULLS LAST, rows.id")

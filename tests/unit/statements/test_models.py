@@ -34,7 +34,7 @@ def test_one_column_and_several():
 
 
 def test_deleting_everything_has_to_be_said():
-    with pytest.raises(ConfigurationError, match=r"delete_where of One needs at least one condition; .*pass true\(\)"):
+    with pytest.raises(ConfigurationError, match=r"delete_where of One needs at least one condition\. .*pass true\(\)"):
         models.delete_where(One, [])
     assert sql(models.delete_where(One, [true()])) == "DELETE FROM one WHERE true"
 

@@ -75,7 +75,7 @@ SEQ = explained("Seq Scan", None, 50_000)
     ("found", "facts", "options", "words"),
     [
         (SEQ, (), {}, "No index: Article has no vector index"),
-        (SEQ, (FACT,), {"exact": True}, "asked to be exact"),
+        (SEQ, (FACT,), {"exact": True}, "is exact, as requested"),
         (SEQ, (IndexFact("", "", "ix", "hnsw", "", "vector_l2_ops"),), {}, "ix is on l2 but the query is cosine"),
         (SEQ, (IndexFact("", "", "ix", "hnsw", "", "vector_ip_ops"),), {}, "ix is on inner_product but the query"),
         (SEQ, (IndexFact("", "", "ix", "hnsw", "", "vector_cosine_ops", is_valid=False),), {}, "INVALID"),
@@ -83,19 +83,24 @@ SEQ = explained("Seq Scan", None, 50_000)
             SEQ,
             (IndexFact("", "", "ix", "hnsw", "(embedding)::halfvec(8)", "halfvec_cosine_ops"),),
             {},
-            "holds halfvec_cosine_ops, the search asks for full numbers",
+            "has halfvec_cosine_ops, but the search expects full numbers",
         ),
-        (SEQ, (FACT,), {"quantize": "bit"}, "holds vector_cosine_ops, the search asks for bit"),
-        (SEQ, (FACT,), {}, "Sequential scan although ix fits: the planner takes it for dearer"),
+        (SEQ, (FACT,), {"quantize": "bit"}, "has vector_cosine_ops, but the search expects bit"),
+        (SEQ, (FACT,), {}, "Sequential scan although ix fits: the planner estimates a higher cost"),
         # The index knows of no rows until the table is analysed.
         (explained("Seq Scan", None, 900), (replace(FACT, rows=0),), {}, "table is small (900 rows)"),
         (SEQ, (replace(FACT, rows=0),), {}, "Sequential scan although ix fits"),
         (SEQ, (), {"remedy": "Declare one."}, "every row was compared. Declare one."),
-        (SEQ, (IndexFact("", "", "ix", "hnsw", "", "vector_cosine_ops", partial=True),), {}, "only the rows of its"),
+        (
+            SEQ,
+            (IndexFact("", "", "ix", "hnsw", "", "vector_cosine_ops", partial=True),),
+            {},
+            "is partial: it only serves",
+        ),
         (explained("Bitmap Heap Scan", "gin", 3), (FACT,), {"filtered": True}, "the conditions match few rows"),
         (explained("Bitmap Heap Scan", "pk", 3), (FACT,), {}, "although there are no conditions"),
         (explained(), (FACT,), {"k": 41}, "k is above ef_search (41 > 40)"),
-        (explained(removed=990), (FACT,), {"filtered": True}, "took 99 % of the 1000 rows"),
+        (explained(removed=990), (FACT,), {"filtered": True}, "removed 99 % of the 1000 rows"),
     ],
 )
 def test_the_advice(found, facts, options, words):
@@ -121,7 +126,7 @@ def test_indexes_on_other_columns_are_none():
 
 def test_what_is_set_already_is_not_advised():
     (advice,) = plan(SEQ, settings={"random_page_cost": "1.1"}).advice
-    assert advice.endswith("takes it for dearer. Run ANALYZE.")
+    assert advice.endswith("estimates a higher cost. Run ANALYZE.")
 
 
 def test_a_setting_that_forbids_indexes_is_named():

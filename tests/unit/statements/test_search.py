@@ -137,7 +137,7 @@ def test_each_distance(distance):
 
 @pytest.mark.parametrize("k", [0, -1, 2**31, True, 1.0, "5", None])
 def test_k_is_a_number_of_at_least_one(k):
-    with pytest.raises(InvalidSetting, match="k is a whole number of at least 1"):
+    with pytest.raises(InvalidSetting, match="k must be a whole number of at least 1"):
         Nearest(k)
 
 

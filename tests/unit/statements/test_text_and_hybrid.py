@@ -160,9 +160,9 @@ def test_a_fusion_out_of_range_is_refused(options):
 
 @pytest.mark.parametrize("k", [0, -1, 1.5, True, None])
 def test_k_out_of_range_is_refused(k):
-    with pytest.raises(InvalidSetting, match="k is a whole number"):
+    with pytest.raises(InvalidSetting, match="k must be a whole number"):
         TextSearch(k)
-    with pytest.raises(InvalidSetting, match="k is a whole number"):
+    with pytest.raises(InvalidSetting, match="k must be a whole number"):
         Fusion().fetch(k)
 
 
@@ -174,7 +174,7 @@ def test_weights_may_be_numpys():
 
 @pytest.mark.parametrize("query", [None, 3, b"word", ["word"]])
 def test_a_query_is_a_text(query):
-    with pytest.raises(InvalidText, match="A query by keyword is a text, got"):
+    with pytest.raises(InvalidText, match="A keyword query must be a text, got"):
         text_parameters(query)
 
 

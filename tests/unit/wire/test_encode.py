@@ -301,8 +301,10 @@ def test_a_decimal_in_json_is_the_same_number_when_it_is_read(text):
 @pytest.mark.parametrize("text", ["0.1234567890123456789", "12345678901234567.5", "1e-400", "1.7976931348623159e-300"])
 def test_a_decimal_in_json_that_would_lose_digits_is_refused(text):
     message = refused(InvalidRow, JSONB(), {"kind": "tea", "price": {"net": Decimal(text)}})
-    assert message.startswith(f"Row 0, column 'c': 'price': {Decimal(text)!r} has digits that would be lost")
-    assert message.endswith("Make it text, or a float.")
+    assert message.startswith(
+        f"Row 0, column 'c': 'price': {Decimal(text)!r} has digits that a float, as which JSON is read, would lose"
+    )
+    assert message.endswith("Pass text or a float.")
 
 
 @pytest.mark.parametrize("value", [{1, 2}, b"bytes", object(), {(1, 2): 3}])
@@ -361,7 +363,7 @@ def test_a_value_of_the_wrong_type_is_named(type_, value, kind):
 @pytest.mark.parametrize(("type_", "value"), [(Integer(), 2**31), (Integer(), "1"), (Double(), "x")])
 def test_a_number_that_does_not_fit_is_told_with_its_type(type_, value):
     ddl = {"Integer": "INTEGER", "Double": "DOUBLE PRECISION"}[type(type_).__name__]
-    assert refused(InvalidRow, type_, value) == f"Row 0, column 'c': expected what fits into {ddl}, got {value!r}."
+    assert refused(InvalidRow, type_, value) == f"Row 0, column 'c': expected a value of {ddl}, got {value!r}."
 
 
 def test_numpy_scalars_are_numbers():

@@ -100,7 +100,7 @@ class AsyncIndexAdvisor:
         return found if are_few(found) else None
 
     async def _explained(self, search: Search[Any], scan: Scan) -> Any:
-        # EXPLAIN does not tell the session of which model its statement is.
+        # From an EXPLAIN statement, the session cannot tell the model.
         bind = {"mapper": self._subject.target.model}
         return await self.session.scalar(Explain(search.statement(scan)), search.parameters, bind_arguments=bind)
 
@@ -187,7 +187,7 @@ class AsyncIndexAdvisor:
             await check_may_keep(self.session, self._subject, index)
             return
         with mapped_errors():
-            # PostgreSQL looks for the rights first, and of no row it locks or writes anything.
+            # PostgreSQL checks the privileges first; no row matches, so nothing is locked or written.
             await self.session.execute(update(Collection).where(false()).values(index={}))
 
     async def _keep(self, index: catalog.IndexFact, tuning: Tuning) -> None:
@@ -195,7 +195,7 @@ class AsyncIndexAdvisor:
             await keep_tuning(self.session, self._subject, index, tuning)
             return
         with mapped_errors():
-            # Not by `merge`: what else changed since the caller's object was loaded would be written back.
+            # Not by `merge`, which would write back old values of attributes that have changed since.
             collection = await self.session.get(Collection, self._subject.collection.id)
             if collection is None:
                 raise CollectionNotFound.dropped(self._subject.collection.name)
@@ -220,7 +220,7 @@ class AsyncIndexAdvisor:
         with mapped_errors():
             vectors = [*await self.session.scalars(sample(self._subject.target, int(given)))]
         if not vectors:
-            message = f"There is no row in {self._subject.name} to search by."
+            message = f"{self._subject.name} has no row to search by."
             raise NothingToSearchBy(message)
         return vectors, 1
 
@@ -236,7 +236,7 @@ class AsyncIndexAdvisor:
             found, seconds = await self._distances(search, vector)
             recalls.append(found_of(found[more:], nearest[more:]))
             times.append(seconds)
-        # As it is kept: what is 0.96 for the caller is so for the searches after it.
+        # Rounded as it is stored, so that later searches see the value that the caller saw.
         return round(float(np.mean(recalls)), 4), 1e3 * median(times)
 
     async def _distances(self, search: Search[Any], vector: Any) -> tuple[list[float], float]:

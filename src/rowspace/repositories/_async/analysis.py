@@ -30,7 +30,7 @@ from rowspace.statements.search import parameters
 
 __all__ = ["AsyncAnalysisRepository"]
 
-#: Neighbours that a row is first asked for when all within a distance are wanted, and the most that it is asked for.
+#: The first and the maximum number of neighbors to search per row, to find all within a distance.
 _FIRST, _MOST = 16, 1_024
 
 
@@ -74,7 +74,7 @@ class AsyncAnalysisRepository:
             InvalidFilter: the filter is malformed.
         """
         rows = await self._rows(statements.distances, where=where, values=parameters(query))
-        # NaN, the cosine distance of a vector of zeros, is the farthest, as for the server.
+        # NaN, the cosine distance to a vector of zeros, is the farthest, as on the server.
         rows.sort(key=lambda row: (isnan(row[-1]), row[-1]))
         return Distances([_key(row[:-1]) for row in rows], np.array([row[-1] for row in rows], np.float64))
 
@@ -119,7 +119,7 @@ class AsyncAnalysisRepository:
             InvalidSetting: k is out of range.
             InvalidFilter: the filter is malformed.
         """
-        # One more than k: the nearest row to a row is itself.
+        # One more than k, because the nearest row to a row is the row itself.
         search = await self._search(check_count("k", k) + 1, where, {"exact": exact, "settings": settings})
         keys = await self._keys(where)
         edges = Edges(keys)
@@ -163,7 +163,7 @@ class AsyncAnalysisRepository:
             short: list[tuple[Any, ...]] = []
             for part in parts_of(pending):
                 found = await self._near(search, part)
-                # As many as were asked for: there may be more.
+                # As many as requested, so there may be more.
                 full = [not last and len(hits) == k for hits in found]
                 short += compress(part, full)
                 known = [not one for one in full]
@@ -185,7 +185,7 @@ class AsyncAnalysisRepository:
             ConfigurationError: there are more components than dimensions, or the column is not a `Vector`.
         """
         if self._target.type.dimension is not None:
-            # Before the first pass, which may take long.
+            # Before the first pass, which can take long.
             components = check_components(components, self._target.type.dimension)
         covariance = Covariance()
         async with self._matrices.stream(where) as parts:

@@ -90,7 +90,7 @@ class AsyncBrowseRepository(Generic[M]):
         rows: list[Any] = []
         with mapped_errors(), understood(cursor):
             for part in listings.parts(listing, after):
-                # One more than the page holds tells whether there is another.
+                # One more row than the page, to know whether there is another page.
                 statement = listings.scroll(listing, part, limit + 1, conditions.clauses)
                 rows += await self.session.execute(statement, dict(conditions.parameters))
                 if len(rows) > limit:
@@ -177,7 +177,7 @@ class AsyncBrowseRepository(Generic[M]):
     def _listing(self, order_by: KeyLike | None, *, descending: bool, with_embedding: bool) -> Listing[Any]:
         target = self._subject.target
         key = None if order_by is None else key_of(target.model, order_by)
-        # Of a column there is no need to ask the collection, which its session may have expired.
+        # For a column, do not access the collection, which its session may have expired.
         indexed = key is not None and bool(key.path) and key.path in self._subject.indexed_paths
         return Listing(target, key, descending, with_embedding, indexed)
 

@@ -43,10 +43,10 @@ from rowspace.statements.indexing import build_settings
 
 __all__ = ["AsyncIndexBuilder"]
 
-#: Seconds between two looks at a build, and calls of `progress`.
+#: The number of seconds between two progress queries.
 _EVERY = 0.5
 
-#: The SQLSTATEs of who may not build, and of a server that only reads: nothing was begun.
+#: The SQLSTATEs for a missing privilege and for a read-only server, after which no build has started.
 _REFUSED = {"42501", "25006"}
 
 
@@ -183,7 +183,7 @@ class AsyncIndexBuilder:
         plan = planned_key_of(self._over, key, schemas_of(self._engine))
         settings = build_settings(maintenance_work_mem, None)
         await self._run(lambda _, facts: creation([plan], facts, concurrently=concurrently), settings, progress)
-        # Now that it is there: an equality would have no index meanwhile.
+        # Only now that it exists: until then, equalities would have no index.
         await self._note(documents.index_key, key)
         return await self.status()
 
@@ -249,13 +249,13 @@ class AsyncIndexBuilder:
         return await self.status()
 
     async def _refuse_unused(self, key: Key) -> None:
-        """Refuse a metadata key that no row has: a mistyped one would rewrite the whole table for nothing."""
+        """Refuse a metadata key that no row has, since a mistyped key would rewrite the whole table for nothing."""
         own = [Document.collection_id == self._over.id] if isinstance(self._over, Collection) else []
         with mapped_errors():
             async with self._engine.connect() as connection:
                 used = await connection.scalar(is_used(key).where(*own))
         if used is False:
-            message = f"No row has the key {'.'.join(key.path)!r}: there is nothing to put together."
+            message = f"No row has the key {'.'.join(key.path)!r}, so there is nothing to cluster. Check its spelling."
             raise ConfigurationError(message)
 
     async def _facts(self, connection: Any) -> list[catalog.IndexFact]:
@@ -269,7 +269,7 @@ class AsyncIndexBuilder:
         """Return the steps to take, with `lists` derived from the row count for an index that leaves it open."""
         facts = await self._facts(connection)
         steps = decide(self._planned, facts)
-        # One that is there keeps its lists, however many rows there are by now.
+        # An existing index keeps its lists, whatever the number of rows is now.
         made = {step.index for step in steps if step.builds}
         left_open = made & {plan.name for plan in self._planned if plan.unsized}
         if not left_open:
@@ -294,7 +294,7 @@ class AsyncIndexBuilder:
     async def _close(self, connection: Any) -> None:
         """Close a connection, so that its settings and its lock do not reach the next user of the pool."""
         try:
-            # The server notices a closed connection a little later, and the next build may come at once.
+            # The server notices a closed connection a little later, and another build may start immediately.
             with suppress(SQLAlchemyError):
                 await connection.execute(catalog.BUILD_UNLOCK)
         finally:
@@ -320,8 +320,8 @@ class AsyncIndexBuilder:
         except BaseException as error:
             if step.builds and sqlstate_of(getattr(error, "orig", None)) not in _REFUSED:
                 error.add_note(
-                    f"The build of {step.index} did not finish and may have left it INVALID: `rowspace index repair` "
-                    "or IndexBuilder.repair() mends that."
+                    f"The build of {step.index} did not finish and may have left it INVALID. To repair it, run "
+                    "`rowspace index repair` or IndexBuilder.repair()."
                 )
             raise
 

@@ -77,7 +77,7 @@ class AsyncCollectionRepository:
         metric, spec = check_collection(name, dimension, distance, index)
         collection = Collection(
             name=name,
-            # Whatever whole number it is, also one of NumPy's, which drivers do not take.
+            # Converted to int, because drivers do not accept NumPy's integers.
             dimension=int(dimension),
             distance=metric.value,
             language=language,
@@ -88,7 +88,7 @@ class AsyncCollectionRepository:
         )
         with mapped_errors():
             await self._check_language(language)
-            # In a savepoint: a name that is taken must not cost the caller the transaction.
+            # In a savepoint, so that an existing name does not abort the caller's transaction.
             with unless_taken(name):
                 async with interruptible_async(self.session.begin_nested()):
                     self.session.add(collection)
@@ -96,7 +96,7 @@ class AsyncCollectionRepository:
         return collection
 
     async def _check_language(self, language: str) -> None:
-        # Every server has `simple`: asking for it would cost a round trip for nothing.
+        # Every server has `simple`, so checking for it would waste a round trip.
         if language != "simple":
             check_language(language, [*await (await self._connection()).scalars(statements.languages())])
 
@@ -135,7 +135,7 @@ class AsyncCollectionRepository:
         """
         collection = await self.get(name)
         check_collection(new_name, collection.dimension, collection.metric, None)
-        # Somebody may be dropping it: that a row is no more there would be an error of the session's.
+        # Another transaction may be dropping it; the session would raise its own error for a missing row.
         await self.lock(collection, ["name"])
         with mapped_errors(), unless_taken(new_name):
             async with interruptible_async(self.session.begin_nested()):
@@ -156,7 +156,7 @@ class AsyncCollectionRepository:
         collection = await self.get(name)
         await self.drop_tables(collection)
         with mapped_errors():
-            # Whoever drops it at the same time has waited for the table.
+            # A concurrent drop has waited for the table.
             there = await self.session.get(Collection, collection.id, populate_existing=True)
             if there is None:
                 message = f"There is no collection {name!r}."
@@ -213,8 +213,8 @@ class AsyncCollectionRepository:
         await self.keep_builders_off(collection)
         with mapped_errors():
             partition = await self.partition_of(collection)
-            # The row first, as a load and a re-embedding lock it before they come to the documents. What re-embedding
-            # makes is dropped whether `collection` knows of it or not: it may have begun since that was loaded.
+            # The row first, because loads and re-embeddings lock it before they access the documents. The tables of a
+            # re-embedding are dropped in any case, because one may have started since `collection` was loaded.
             drops = [partition.hold(), partition.drop(), *Replacement(partition).drop()]
             dropped = patiently(drops, "documents, of whatever collection,")
             await run_verbatim(await self._connection(), [dropped])

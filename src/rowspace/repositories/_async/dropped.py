@@ -1,4 +1,4 @@
-"""A search of a collection that is there no more: an error in place of no hits."""
+"""Raise an error instead of returning no hits if the collection of a search was dropped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def refuse_dropped_under(session: AsyncSession, search: Search[Any]) -> No
 
 
 async def refuse_dropped(session: AsyncSession, collection: Collection | None) -> None:
-    """Refuse a collection that was dropped since it was looked up; of a model nothing is asked.
+    """Refuse a collection that was dropped after it was looked up; does nothing for a model.
 
     By its table: the role that searches need not be able to read the row. Costs a catalog query.
 

@@ -21,7 +21,7 @@ from rowspace.wire.interrupted import interruptible_async
 
 __all__ = ["copied"]
 
-#: Bytes of a stream that are handed on together.
+#: The number of bytes per part of a stream.
 _PART = 4 << 20
 
 
@@ -48,7 +48,7 @@ async def copied(
         schemas = schemas_of(await session.connection(bind_arguments={"mapper": model}))
         selects = bool(conditions.clauses) or may_hide(session, model)
         reading = plan(await under_policies(session, subject), schemas, selects=selects)
-        # A reader that stops early cancels the COPY, which must not cost the caller the transaction.
+        # A reader that stops early cancels the COPY, which must not abort the caller's transaction.
         async with (
             interruptible_async(_undone(session)),
             aclosing(_parts(session, subject, conditions, reading, at_once=at_once)) as parts,
@@ -58,7 +58,7 @@ async def copied(
 
 @asynccontextmanager
 async def _undone(session: AsyncSession) -> AsyncIterator[None]:
-    """Run the block in a savepoint, and roll that back: nothing is written but the temporary table of a selection."""
+    """Run the block in a savepoint and roll it back: the block writes only the temporary table of a selection."""
     savepoint = await session.begin_nested()
     try:
         yield
@@ -74,7 +74,7 @@ async def _parts(
     if export.selection is not None:
         await run_verbatim(connection, [export.create_selection()])
         selection = reading.selection(subject, conditions)
-        # Through the session, for what it lets through.
+        # Through the session, so that its rules apply.
         rows: int | None = await session.scalar(selection, dict(conditions.parameters), bind_arguments=mapped)
     else:
         rows = None if at_once else await connection.scalar(export.estimate())

@@ -22,13 +22,13 @@ __all__ = ["GroupedSearch", "run_grouped"]
 
 M = TypeVar("M")
 
-# Candidates of the first index scan for each row wanted, and how many at least; the second has ten times as many.
+# The candidates of the first index scan per requested row, and their minimum; the second scan has ten times as many.
 _OVERSAMPLING, _AT_LEAST, _DEEPER = 4, 100, 10
 
 
 @dataclass(frozen=True, slots=True)
 class GroupedSearch(Generic[M]):
-    """A search whose hits come in groups, ready to run.
+    """A search with grouped hits, ready to run.
 
     Args:
         search: query, conditions and settings.
@@ -42,14 +42,14 @@ class GroupedSearch(Generic[M]):
 
     @property
     def max_distance(self) -> float | None:
-        """Beyond which hits are left out, and groups without a hit."""
+        """The maximum distance of hits; groups without a hit within it are omitted."""
         limit: float | None = self.search.parameters.get(MAX_DISTANCE)
         return limit
 
 
 @dataclass(frozen=True, slots=True)
 class _Found(Generic[M]):
-    """What one statement gave: groups, nearest first, and how many rows, up to which distance, they are from."""
+    """The result of one statement: groups, nearest first, and the number and largest distance of their candidates."""
 
     groups: list[Group[M]]
     candidates: int
@@ -57,7 +57,7 @@ class _Found(Generic[M]):
 
 
 async def run_grouped(session: AsyncSession, search: GroupedSearch[M]) -> list[Group[M]]:
-    """Return the groups whose nearest rows are the nearest, and of each its nearest rows: as many as there are."""
+    """Return the groups with the nearest rows, and the nearest rows of each group."""
     with mapped_errors():
         groups = None if search.search.shape.exact else await _by_index(session, search)
         if groups is None:
@@ -68,13 +68,13 @@ async def run_grouped(session: AsyncSession, search: GroupedSearch[M]) -> list[G
 
 
 async def _by_index(session: AsyncSession, search: GroupedSearch[M]) -> list[Group[M]] | None:
-    """Return the groups, or None where an index scan did not come by as many."""
+    """Return the groups, or None if an index scan did not find enough of them."""
     wanted, limit = search.grouping, search.max_distance
     await apply_settings(session, search.search, "iterative")
     depth = max(_AT_LEAST, _OVERSAMPLING * wanted.groups * wanted.per_group, search.search.candidates or 0)
     for candidates in (depth, _DEEPER * depth):
         found = await _fetch(session, search, replace(wanted, candidates=candidates))
-        # A scan that gave up may have left near rows out.
+        # A scan that ended early may have missed near rows.
         if limit is not None and found.farthest > limit and found.candidates == candidates:
             return found.groups
         if len(found.groups) == wanted.groups:
@@ -85,7 +85,7 @@ async def _by_index(session: AsyncSession, search: GroupedSearch[M]) -> list[Gro
 
 
 async def _completed(session: AsyncSession, search: GroupedSearch[M], groups: list[Group[M]]) -> list[Group[M]] | None:
-    """Return the groups, those that are not full read anew from all their rows, as more may lie farther off.
+    """Return the groups; those that are not full are read again from all of their rows, which may be farther away.
 
     None where a key did not find its group: a number that Python has rounded.
     """

@@ -169,7 +169,7 @@ class AsyncHybridRepository(Generic[M]):
         return [hybrid_hit(row, self._target, marker) for row in await self._run(search, shape, values)]
 
     async def _run(self, search: Search[M], shape: HybridSearch, values: Mapping[str, Any]) -> list[Any]:
-        """Return the rows of the first scan that had as many vector candidates as it can get."""
+        """Return the rows of the first scan that found all the vector candidates that there are."""
         rows: list[Any] = []
         target = replace(self._target, target=search.target)
         with mapped_errors():

@@ -26,13 +26,13 @@ from rowspace.wire.interrupted import interruptible_async
 
 __all__ = ["stage", "unsearchable", "upsert_rows"]
 
-#: Rows that are merged as parameters, where the driver takes them. A temporary table is entries in the catalogs and
-#: three files, and six round trips.
+#: The maximum number of rows to merge as parameters, if the driver supports this. A temporary table costs entries in
+#: the catalogs, three files and six round trips.
 _FEW = 100
-#: And their values, as each is a word of the statement; it could have 65,535.
+#: The maximum number of their values, each of which is a parameter; PostgreSQL's limit is 65,535.
 _VALUES = 2_000
-#: And their bytes. libpq moves what it has not sent yet each time it sends some: a hundred rows of 1 MB took 7 s, which
-#: are 0.8 s by COPY, and of a message of 1 GB the server hangs up.
+#: The maximum number of their bytes. Each time libpq sends a part, it moves the rest: a hundred rows of 1 MB took 7 s,
+#: compared with 0.8 s by COPY. For a message of 1 GB, the server closes the connection.
 _BYTES = 1 << 20
 
 #: "program_limit_exceeded"
@@ -58,7 +58,7 @@ async def upsert_rows(
         return LoadReport()
     check_row(given[0], 0)
     with mapped_errors():
-        # What the session has not flushed comes first: the load may be meant for rows that it is about to add.
+        # Pending changes of the session come first: the load may refer to rows that it is about to add.
         await session.flush()
         connection = await session.connection(bind_arguments={"mapper": model})
         options |= {"schemas": schemas_of(connection), "endless": is_endless(connection)}
@@ -77,7 +77,7 @@ async def _load(
     copies = plan.copies
     while given:
         rows, data = batcher.batch(given)
-        # A row that came in an earlier batch is in the table by now.
+        # A row of an earlier batch is already in the table.
         copies = copies and not batcher.again and await _copy_new(staged.connection, plan.merge, data)
         new, old = (rows, 0) if copies else await staged.merge(rows, data)
         inserted, updated = inserted + new, updated + old
@@ -86,17 +86,17 @@ async def _load(
     received, duplicates = batcher.received, batcher.duplicates
     if not plan.merge.updates:
         return LoadReport(received, inserted, 0, received - inserted - duplicates, duplicates)
-    # A row that came in two batches was merged twice: the second time counts as a duplicate, not as an update.
+    # A row that occurred in two batches was merged twice; the second time counts as a duplicate, not as an update.
     return LoadReport(received, inserted, updated - batcher.again, 0, duplicates)
 
 
 async def _copy_new(connection: AsyncConnection, merge: Merge, data: EncodedRows) -> bool:
-    """Copy rows straight into the target and return True, or False where that has to be left to a merge."""
+    """Copy rows directly into the target and return True, or False if a merge is necessary."""
     try:
         await _copy(connection, merge.to_target(), data)
     except DBAPIError as error:
-        # A constraint: somebody else was faster with one of the keys, or the merge will say what is wrong as it says
-        # it of any row. Or policies on the rows, which COPY cannot obey.
+        # A constraint: another transaction has inserted one of the keys, or the merge will raise the error of the row.
+        # Or row-level policies, which COPY does not support.
         if (sqlstate_of(error.orig) or "")[:2] not in {"23", "0A"}:
             raise
         return False
@@ -104,7 +104,7 @@ async def _copy_new(connection: AsyncConnection, merge: Merge, data: EncodedRows
 
 
 async def stage(connection: AsyncConnection, merge: Merge, data: EncodedRows, *, again: bool = False) -> None:
-    """Copy rows into the staging table of a load, which is made for them, or emptied where they are not the first."""
+    """Copy rows into the staging table of a load, which is created for the first rows and emptied for later ones."""
     await run_verbatim(connection, [merge.clear_stage() if again else merge.create_stage()])
     await _copy(connection, merge.to_stage(), data)
 
@@ -115,7 +115,7 @@ async def _copy(connection: AsyncConnection, into: Copy, data: EncodedRows) -> N
 
 
 async def unsearchable(session: AsyncSession, language: str, texts: Mapping[int, str]) -> dict[int, str]:
-    """Return why texts cannot be found by keyword, for those that are too long for it, by what they are known by.
+    """Return the reasons why texts are too long to be found by keyword, by their names in `texts`.
 
     Costs the making of a tsvector of each text.
     """
@@ -128,14 +128,14 @@ async def unsearchable(session: AsyncSession, language: str, texts: Mapping[int,
             if sqlstate_of(error.orig) != _TOO_LONG:
                 raise
             found[known_by] = (
-                "the text has more distinct words than PostgreSQL can index, which is about 1 MB of them. Split it "
-                f"into passages; it has {len(text):,} characters."
+                f"the text ({len(text):,} characters) has more distinct words than PostgreSQL can index, about 1 MB. "
+                "Split it into passages."
             )
     return found
 
 
 class _Stage:
-    """The staging table of a load, made when it is first needed."""
+    """The staging table of a load, created when it is first needed."""
 
     def __init__(self, session: AsyncSession, connection: AsyncConnection, model: type[Any], merge: Merge) -> None:
         self._session = session
@@ -143,11 +143,11 @@ class _Stage:
         self._model = model
         self._merge = merge
         self._made = False
-        # A row without a key updates none that is there.
+        # A row without a key does not update an existing row.
         self._guarded = bool(merge.keys) and may_hide(session, model)
 
     async def merge(self, rows: int, data: EncodedRows) -> tuple[int, int]:
-        """Merge rows, so many, into the target and return how many were inserted and updated."""
+        """Merge a number of rows into the target and return how many were inserted and updated."""
         values = self._values(rows, data)
         if values is not None:
             statement = self._merge.merge_given(rows, for_asyncpg=self.connection.dialect.driver == "asyncpg")
@@ -161,7 +161,7 @@ class _Stage:
         return counts[0], counts[1]
 
     def _values(self, rows: int, data: EncodedRows) -> tuple[Any, ...] | None:
-        """Return the values of a few rows as parameters, None where they are to be staged."""
+        """Return the values of a few rows as parameters, or None if they have to be staged."""
         few = min(_FEW, _VALUES // len(self._merge.columns))
         if rows > few or self._guarded or not takes_values(self.connection):
             return None
@@ -169,18 +169,18 @@ class _Stage:
         return given_values(self.connection, data, ddl, _BYTES)
 
     async def _refuse_hidden(self) -> None:
-        """Refuse to update rows that the session would not show."""
+        """Refuse to update rows that the session hides."""
         there: int = (await run_verbatim(self.connection, [self._merge.known()])).scalar_one()
         statement = staged_visible(self._model, self._merge.stage, self._merge.constants)
         seen = await self._session.scalar(statement, bind_arguments={"mapper": self._model})
         if there != seen:
             message = (
-                f"{there - (seen or 0)} of the rows have the key of a row of {self._merge.table} that this session "
-                "does not show, by its criteria (do_orm_execute) or the model's inheritance: it is not updated."
+                f"{there - (seen or 0)} of the rows have the key of a row in {self._merge.table} that this session "
+                "hides, by its criteria (do_orm_execute) or by the model's inheritance. Such rows are not updated."
             )
             raise PermissionDenied(message)
 
     async def drop(self) -> None:
-        """Drop the table, if it was made."""
+        """Drop the table if it was created."""
         if self._made:
             await run_verbatim(self.connection, [self._merge.drop_stage()])

@@ -36,16 +36,16 @@ __all__ = ["Many", "run_many"]
 
 M = TypeVar("M")
 
-#: Queries in one statement: their rows are in memory at once, and with k=100 these are a hundred thousand.
+#: The number of queries per statement: all of their rows are in memory, a hundred thousand with k=100.
 _AT_ONCE = 1_000
 
-#: Queries for which it pays to find out how many match, where that may be a pass over the table.
+#: The number of queries from which counting the matching rows pays, which may be a pass over the table.
 _PAYS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Many(Generic[M]):
-    """Searches that differ in their queries alone.
+    """Searches that differ only in their queries.
 
     Args:
         search: what they share; its parameters hold no query.
@@ -60,7 +60,7 @@ class Many(Generic[M]):
     keys_only: bool = False
 
     def parts(self, pending: Sequence[int]) -> Iterator[Sequence[int]]:
-        """Split the positions that are still to be searched into those of one statement."""
+        """Split the positions of the remaining queries into parts for one statement each."""
         size = 1 if self.stored else _AT_ONCE
         return (pending[start : start + size] for start in range(0, len(pending), size))
 
@@ -78,7 +78,7 @@ class Many(Generic[M]):
 
 
 async def run_many(session: AsyncSession, many: Many[M]) -> list[list[Hit[M]]]:
-    """Return the hits of each query, nearest first: k of them where k rows match."""
+    """Return the hits of each query, nearest first: k of them if k rows match."""
     found: list[list[Hit[M]]] = [[] for _ in many.queries]
     pending: Sequence[int] = range(len(many.queries))
     scans: tuple[Scan, ...]
@@ -99,14 +99,14 @@ async def run_many(session: AsyncSession, many: Many[M]) -> list[list[Hit[M]]]:
 
 
 async def _are_few(session: AsyncSession, many: Many[Any]) -> bool:
-    """Return whether the rows that match are so few that they are found once, for all queries."""
+    """Return whether so few rows match that they should be found once for all queries."""
     search, found_by = many.search, many.search.found_by
     if not search.where or search.settings.iterative_scan is not None:
         return False
     target = search.target
     bind = own_session(session).get_bind(target.model)
     if len(many.queries) < _PAYS:
-        # What an index finds is counted at once, and it is known where that was much.
+        # Counting rows that an index finds is cheap, and it is known if an earlier count was large.
         if found_by is None or WIDE.get(bind, found_by):
             return False
         most = number(FEW)
@@ -137,13 +137,13 @@ async def _fetch(session: AsyncSession, many: Many[M], scan: Scan, part: Sequenc
 
 
 async def _gave_up(session: AsyncSession, many: Many[Any], pending: Sequence[int]) -> Sequence[int]:
-    """Return those queries for which the index had too few candidates, so that the range is not the reason."""
+    """Return the queries for which the index found too few candidates, not counting effects of the distance limits."""
     search = many.search
     if not search.shape.max_distance:
         return pending
     shape = search.shape_of("plain")
     wanted = shape.candidates or shape.k
-    # All that are ranked, not the k nearest of them.
+    # All re-ranked candidates, not the k nearest of them.
     statement = count_many(search.target, replace(shape, k=wanted), search.where, stored=many.stored)
     short = []
     for part in many.parts(pending):

@@ -89,15 +89,15 @@ class AsyncMatrixRepository:
             return 0
         matrix = as_matrix(vectors, dimension=self._subject.target.type.dimension)
         if len(matrix) != len(keys):
-            message = f"Expected one vector a key, got {len(matrix)} vectors for {len(keys)} keys."
+            message = f"Expected one vector per key, got {len(matrix)} vectors for {len(keys)} keys."
             raise InvalidVector(message)
         if len({*keys}) < len(keys):
             twice, _ = Counter(keys).most_common(1)[0]
-            message = f"Expected each key once, got {twice[0] if len(twice) == 1 else twice!r} twice."
+            message = f"Expected each key once, got {twice[0] if len(twice) == 1 else twice!r} several times."
             raise InvalidRow(message)
         names = [*key_columns(self._subject.target), self._subject.target.column]
         with mapped_errors():
-            # The keys may be of rows that the session is about to add.
+            # The keys may belong to rows that the session is about to add.
             await self.session.flush()
             connection = await self.session.connection(bind_arguments={"mapper": self._model})
             subject = await under_policies(self.session, self._subject)

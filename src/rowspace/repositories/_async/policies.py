@@ -19,7 +19,7 @@ __all__ = ["guards_of", "under_policies"]
 
 
 async def guards_of(session: AsyncSession, partition: Partition) -> list[str]:
-    """Return the statements that keep those out of a new partition who would get by the policies of `documents`.
+    """Return the statements that deny direct access to a new partition, which would bypass policies of `documents`.
 
     None where that has no row-level security. With it, and without policies of its own, a partition is closed to all
     but its owner. Costs a catalog query.
@@ -30,7 +30,7 @@ async def guards_of(session: AsyncSession, partition: Partition) -> list[str]:
 
 
 async def under_policies(session: AsyncSession, subject: Subject[Any]) -> Subject[Any]:
-    """Return a subject whose bulk writes and reads keep to the policies of `documents`.
+    """Return a subject whose bulk writes and reads obey the policies of `documents`.
 
     The server looks at the policies of the table that a statement names: named by itself, a partition is under none of
     these (PostgreSQL's manual, "Row Security Policies"). Where they bind the role, the statement names `documents`.

@@ -41,7 +41,7 @@ class AsyncReembedRepository:
         self._aim: Mapping[str, Any] = at_hand(collection).reembedding or {}
 
     async def begin(self, embedder: str, dimension: int, index: Spec | None) -> None:
-        """Create the table for the new embeddings and start recording changes, or continue what was begun.
+        """Create the table for the new embeddings and start recording changes, or continue an unfinished run.
 
         Costs two empty tables and a wait for the collection's writers; from then on each write also records an id.
 
@@ -53,7 +53,7 @@ class AsyncReembedRepository:
         """
         aim = {"embedder": embedder, "dimension": dimension, "index": to_dict(index)}
         with mapped_errors():
-            # Locked, so that of two that begin at once one makes the tables.
+            # Locked, so that only one of two concurrent calls creates the tables.
             await AsyncCollectionRepository(self.session).lock(self.collection, ["reembedding", "index"])
             if self.collection.reembedding is not None:
                 self._check_aim(self.collection.reembedding, embedder, dimension)
@@ -65,13 +65,13 @@ class AsyncReembedRepository:
             tables = Replacement(made, dimension)
             guards = await guards_of(self.session, tables.new)
             await run_verbatim(await self._connection(), [*tables.begin(), *guards])
-            # What cannot be read is refused at once.
+            # Fails now if the role may not read all rows.
             await self.rest(0)
             self.collection.reembedding = aim
             await self.session.flush()
 
     async def go_on(self, embedder: str, dimension: int) -> None:
-        """Check that the re-embedding is still the one that was begun, and lock it until the transaction ends.
+        """Check that the re-embedding is still the same, and lock it until the transaction ends.
 
         Two processes that re-embed at once wait for each other's steps. Costs two rows, and the wait.
 
@@ -87,8 +87,8 @@ class AsyncReembedRepository:
             raise CollectionNotFound.dropped(self.collection.name)
         if self.collection.reembedding is None:
             message = (
-                f"Another call has finished or abandoned the re-embedding of {self.collection.name!r}: look at its "
-                "embedder, and call reembed again if it is still another one."
+                f"Another call has finished or abandoned the re-embedding of {self.collection.name!r}. Check the "
+                "collection's embedder, and call reembed again if it is not the new one."
             )
             raise TransactionConflict(message)
         self._check_aim(self.collection.reembedding, embedder, dimension)
@@ -112,7 +112,7 @@ class AsyncReembedRepository:
         changes = [(seq, id_) for seq, id_ in await self._rows(tables.changed(limit))]
         if not changes:
             return [], []
-        # Read after the changes: every one of them can be seen by now.
+        # Read after the changes, so that all of them are visible.
         rows = await self._rows(tables.unembedded([id_ for _, id_ in changes]))
         return changes, [tuple(row) for row in rows]
 
@@ -211,8 +211,8 @@ class AsyncReembedRepository:
         if (aim["embedder"], aim["dimension"]) != (embedder, dimension):
             message = (
                 f"The collection {self.collection.name!r} is being re-embedded by {aim['embedder']!r} "
-                f"({aim['dimension']} dimensions), this is {embedder!r} ({dimension}): go on with that one, or abandon "
-                "it first: ReembedRepository(session, collection).abandon(), `rowspace reembed --abandon`."
+                f"({aim['dimension']} dimensions), not by {embedder!r} ({dimension}). Continue with that embedder, or "
+                "first abandon it: ReembedRepository(session, collection).abandon(), `rowspace reembed --abandon`."
             )
             raise ConfigurationError(message)
 
@@ -224,8 +224,8 @@ class AsyncReembedRepository:
         found = [f"{kind} {name}" for kind, name in await self._rows(obstacles(partition)) if name not in known]
         if found:
             message = (
-                f"The partition {partition.name} of {self.collection.name!r} has what the new one would not: "
-                f"{', '.join(sorted(found))}. Drop it, re-embed, and make it again."
+                f"The partition {partition.name} of {self.collection.name!r} has objects that the new one would lose: "
+                f"{', '.join(sorted(found))}. Drop them, re-embed, and create them again."
             )
             raise ConfigurationError(message)
 
@@ -235,7 +235,7 @@ class AsyncReembedRepository:
 
     async def _tables(self) -> Replacement:
         with mapped_errors():
-            # An error in place of fewer rows: a document that a policy hid would not be in the new table.
+            # An error instead of fewer rows: a document hidden by a policy would be missing from the new table.
             await run_verbatim(await self._connection(), ["SET LOCAL row_security = off"])
             partition = await AsyncCollectionRepository(self.session).partition_of(self.collection)
         return Replacement(partition, self._aim.get("dimension", 1))

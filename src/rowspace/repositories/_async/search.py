@@ -221,7 +221,7 @@ class AsyncSearchRepository(Generic[M]):
         embeddings = [getattr(hit.entity, self._target.column) for hit in hits]
         chosen = mmr(
             [hit.similarity for hit in hits],
-            # Of a column of pgvector's type bits come as text.
+            # A column of pgvector's type returns bits as text.
             [self._target.type.decode(one) if isinstance(one, str) else one for one in embeddings],
             k,
             distance=self._target.distance,

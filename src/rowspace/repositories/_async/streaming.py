@@ -36,7 +36,7 @@ async def stream_hits(
 ) -> AsyncGenerator[Hit[M], None]:
     """Yield every row that matches as a hit, nearest first."""
     search = plan_search(subject, 1, where, {**options, "exact": True}, query=query)
-    # Before the cursor is there: SQLAlchemy would leave it open where a parameter is refused.
+    # Before the cursor exists: SQLAlchemy would leave it open if a parameter is refused.
     values = {**search.parameters, QUERY: search.target.type.coerce(search.parameters[QUERY])}
     statement: Any = in_order(search.target, search.shape, search.where)
     similarity = search.target.distance.similarity
@@ -61,7 +61,7 @@ async def stream_rows(
         rows = await session.stream(statement, values, execution_options={"yield_per": chunk_size})
         begun, portal, cursor = transaction_of(session), portal_of(rows), cursor_of(rows)
         try:
-            # By chunks: SQLAlchemy takes several times as long to wait for each row.
+            # In chunks: awaiting each row takes SQLAlchemy several times as long.
             async for chunk in rows.partitions(chunk_size):
                 for row in chunk:
                     yield row

@@ -23,7 +23,7 @@ from rowspace.wire.columns import RawColumn
 
 __all__ = ["AsyncTableRepository"]
 
-#: The kinds of numbers, in the order of what `key_kinds` says of them.
+#: The kinds of numbers, in the order of the facts from `key_kinds`.
 _NUMBERS = ("integer", "unsigned", "exact")
 
 
@@ -38,7 +38,7 @@ class AsyncTableRepository:
     def __init__(self, session: AsyncAnySession, over: type[Any] | Collection) -> None:
         self.session: AsyncSession = session_of(session, AsyncSession)
         self._subject = rows_of(over, first_vector(over))
-        #: What can be read, by attribute; for a collection without what is the same in all of its documents.
+        #: The columns that can be read, by attribute; for a collection, without those that are equal in all documents.
         self.columns: dict[str, Column[Any]] = columns_of(self._subject)
 
     @property

@@ -20,12 +20,12 @@ __all__ = ["check_may_keep", "keep_tuning", "with_tuning"]
 
 M = TypeVar("M")
 
-#: Where it is kept in `Session.info` which transaction has tuned an index.
+#: The key in `Session.info` for the transaction that has tuned an index.
 _KEY = "rowspace_tuned"
 
 
 async def with_tuning(session: AsyncSession, subject: Subject[M]) -> Subject[M]:
-    """Return a model with the tuning of its index; a collection has its own with it.
+    """Return a model's subject with the tuning of its index; a collection already contains it.
 
     Costs a catalog query once a minute for a model and a pool of connections.
     """
@@ -37,7 +37,7 @@ async def with_tuning(session: AsyncSession, subject: Subject[M]) -> Subject[M]:
         with mapped_errors():
             found = statements.tunings_in(await bind.scalars(statements.comments(*table)))
         measuring = session.info.get(_KEY)
-        # What that transaction reads of tunings is gone where it is rolled back.
+        # The tunings that this transaction reads are lost if it is rolled back.
         if measuring is None or measuring is not transaction_of(session):
             TUNINGS.keep(bind, table, found)
     measured = found.get((subject.target.column, subject.target.distance))
@@ -45,7 +45,7 @@ async def with_tuning(session: AsyncSession, subject: Subject[M]) -> Subject[M]:
 
 
 async def check_may_keep(session: AsyncSession, subject: Subject[Any], index: IndexFact) -> None:
-    """Raise if the tuning of a model's index cannot be kept in its comment.
+    """Raise if the tuning of a model's index cannot be stored in its comment.
 
     Raises:
         PermissionDenied: the role does not own the index, or the transaction may only read.
@@ -53,14 +53,14 @@ async def check_may_keep(session: AsyncSession, subject: Subject[Any], index: In
     bind, _ = await _bound(session, subject)
     if not await bind.scalar(statements.may_comment_on(index.name, index.schema)):
         message = (
-            f"A tuning is kept in the comment of the index {index.name}, which only its owner can set, and on the "
-            "primary: this role does not own it, or the server is a standby, or the transaction may only read."
+            f"The tuning is stored in the comment of the index {index.name}, which only its owner can set. This role "
+            "is not the owner, the server is a standby, or the transaction is read-only."
         )
         raise PermissionDenied(message)
 
 
 async def keep_tuning(session: AsyncSession, subject: Subject[Any], index: IndexFact, tuning: Tuning) -> None:
-    """Keep the tuning of a model's index in its comment."""
+    """Store the tuning of a model's index in its comment."""
     target = subject.target
     bind, table = await _bound(session, subject)
     with mapped_errors():
@@ -72,8 +72,8 @@ async def keep_tuning(session: AsyncSession, subject: Subject[Any], index: Index
 
 
 async def _bound(session: AsyncSession, subject: Subject[Any]) -> tuple[AsyncConnection, tuple[str, str | None]]:
-    """Return what a model's statements go to, and the table that they find there."""
+    """Return the connection or session for a model's statements, and the table that they use there."""
     with mapped_errors():
-        # Not the bind: what a transaction or a session has of options is on its connection alone.
+        # Not the bind: options of a transaction or a session are only on its connection.
         connection = await session.connection(bind_arguments={"mapper": subject.target.model})
     return connection, table_of(subject.target, None, connection)

@@ -28,7 +28,7 @@ async def run_verbatim(connection: Any, statements: Iterable[str]) -> Any:
 async def rows_changed(
     session: AsyncSession, model: type[Any], statement: Any, parameters: Mapping[str, str] | None = None
 ) -> int:
-    """Execute an UPDATE or DELETE of a model, which the session's objects follow, and return how many rows it was."""
+    """Execute an UPDATE or DELETE of a model, synchronize the session's objects, and return the number of rows."""
     options = synchronizing(session, model)
     with mapped_errors():
         result = cast("CursorResult[Any]", await session.execute(statement, parameters, execution_options=options))

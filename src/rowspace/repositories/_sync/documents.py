@@ -109,7 +109,7 @@ class DocumentRepository:
         """
         wanted, matching = ids_of(ids), self._subject.conditions(where)
         if bool(wanted) == bool(matching.clauses):
-            message = "delete takes ids or conditions that are not empty; to delete everything, drop the collection."
+            message = "delete needs ids, or conditions that are not empty. To delete everything, drop the collection."
             if wanted or where is not None:
                 raise ConfigurationError(message)
             return 0
@@ -147,7 +147,7 @@ class DocumentRepository:
             digests: the hexadecimal SHA-256 of each content by id, as `fingerprints` returns it. A document whose
                 content has changed since is left alone, because the metadata belongs to the old text.
         """
-        # In the order of the ids, as an upsert: two of these at once wait for each other, and not in a circle.
+        # In the order of the ids, like an upsert, so that two concurrent calls cannot deadlock.
         given = sorted(mapping("metadata", metadata).items())
         rows = [
             {"the_id": id_, "meta": mapping(f"The metadata of {id_!r}", meta)}
@@ -156,7 +156,7 @@ class DocumentRepository:
         ]
         if rows:
             with mapped_errors():
-                # Not the session's UPDATE of many rows, to which one that somebody has deleted meanwhile is an error.
+                # Not the session's bulk UPDATE, which raises an error if a row has been deleted meanwhile.
                 statement = statements.set_metadata(self._collection.id, compared=digests is not None)
                 (self._connection()).execute(statement, rows)
 
@@ -269,9 +269,9 @@ class DocumentRepository:
         return stream_hits(self.session, self._subject, query, where=where, chunk_size=chunk_size, **options)
 
     def _begin_to_build(self) -> None:
-        """Keep others from building indexes of the collection until the transaction ends."""
+        """Keep other sessions from building indexes of the collection until the transaction ends."""
         with mapped_errors():
-            # Two who create the same index at once are an error to one of them, IF NOT EXISTS or not.
+            # If two sessions create the same index at once, one of them fails, even with IF NOT EXISTS.
             (self._connection()).execute(statements.lock_first_load(self._collection.id))
             CollectionRepository(self.session).keep_builders_off(self._collection)
 

@@ -18,7 +18,7 @@ __all__ = ["fetch_embeddings", "find_embeddings"]
 def find_embeddings(
     session: Session, subject: Subject[Any], keys: Sequence[tuple[Any, ...]]
 ) -> dict[tuple[Any, ...], Any]:
-    """Return the embeddings of those rows that are there by their keys, in one statement; None where a row has none."""
+    """Return the embeddings of the existing rows by key, in one statement; None for a row without one."""
     if not keys:
         return {}
     with mapped_errors():
@@ -37,7 +37,7 @@ def fetch_embeddings(
     found = find_embeddings(session, subject, keys)
     for key in keys:
         if key not in found:
-            # One that is the same to the server alone: a UUID as text, another case of a citext.
+            # A key that only the server considers equal, such as a UUID as text or a citext in another case.
             found |= zip([key], (find_embeddings(session, subject, [key])).values(), strict=False)
         if found.get(key) is None:
             shown = repr(key[0] if len(key) == 1 else key)

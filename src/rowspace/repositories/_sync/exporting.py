@@ -22,7 +22,7 @@ from rowspace.wire.interrupted import interruptible
 
 __all__ = ["copied"]
 
-#: Bytes of a stream that are handed on together.
+#: The number of bytes per part of a stream.
 _PART = 4 << 20
 
 
@@ -49,7 +49,7 @@ def copied(
         schemas = schemas_of(session.connection(bind_arguments={"mapper": model}))
         selects = bool(conditions.clauses) or may_hide(session, model)
         reading = plan(under_policies(session, subject), schemas, selects=selects)
-        # A reader that stops early cancels the COPY, which must not cost the caller the transaction.
+        # A reader that stops early cancels the COPY, which must not abort the caller's transaction.
         with (
             interruptible(_undone(session)),
             closing(_parts(session, subject, conditions, reading, at_once=at_once)) as parts,
@@ -59,7 +59,7 @@ def copied(
 
 @contextmanager
 def _undone(session: Session) -> Iterator[None]:
-    """Run the block in a savepoint, and roll that back: nothing is written but the temporary table of a selection."""
+    """Run the block in a savepoint and roll it back: the block writes only the temporary table of a selection."""
     savepoint = session.begin_nested()
     try:
         yield
@@ -75,7 +75,7 @@ def _parts(
     if export.selection is not None:
         run_verbatim(connection, [export.create_selection()])
         selection = reading.selection(subject, conditions)
-        # Through the session, for what it lets through.
+        # Through the session, so that its rules apply.
         rows: int | None = session.scalar(selection, dict(conditions.parameters), bind_arguments=mapped)
     else:
         rows = None if at_once else connection.scalar(export.estimate())

@@ -122,14 +122,14 @@ class Repository(Generic[M]):
         wanted = [self._subject.key(key) for key in several(keys, "keys")]
         with mapped_errors():
             found: dict[tuple[Any, ...], M | None] = {**self._by_keys(wanted)}
-            # The server may know two for the same that Python does not: texts, ranges, NaN.
+            # The server may consider keys equal that differ in Python: texts, ranges, NaN.
             missing = [key for key in dict.fromkeys(wanted) if key not in found and not all(map(is_exact, key))]
             if self._by_keys(missing):
                 found |= {key: self.get(key) for key in missing}
         return [found.get(key) for key in wanted]
 
     def _by_keys(self, keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], M]:
-        """Return the entities that the server finds for some keys, by the keys of their rows."""
+        """Return the entities that the server finds for the keys, by the keys of their rows."""
         identify = inspect(self.model).primary_key_from_instance
         found: dict[tuple[Any, ...], M] = {}
         for part in statements.parts_of(self.model, keys):

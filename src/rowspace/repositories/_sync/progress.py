@@ -16,7 +16,7 @@ __all__ = ["ProgressRepository"]
 
 
 class ProgressRepository:
-    """The progress of the loads of one collection, in the caller's session and transaction.
+    """The progress of loads into one collection, in the caller's session and transaction.
 
     Args:
         session: a SQLAlchemy session.
@@ -28,21 +28,21 @@ class ProgressRepository:
         self.collection = collection
 
     def get(self, key: str, *, for_update: bool = False) -> LoadProgress | None:
-        """Return the progress of the load of a key, or None where none was interrupted."""
+        """Return the progress of the interrupted load with a key, or None."""
         with mapped_errors():
-            # Not False, which would pass the session's own object by.
+            # Not False, which would ignore the object in the session.
             lock = for_update or None
             return self.session.get(LoadProgress, (self._collection.id, key), with_for_update=lock)
 
     def record(self, key: str, before: str, after: str, state: Mapping[str, Any]) -> None:
-        """Record that a load has come from one digest to the next; it holds once the transaction is committed.
+        """Record that a load has progressed from one digest to the next, if the transaction is committed.
 
         Raises:
             TransactionConflict: the load is not where it was left: another one of the same key is running.
         """
         found = self.get(key, for_update=True)
         if (found.digest if found is not None else "") != before:
-            message = f"Another load of {key!r} into {self._collection.name!r} is running: wait for its end."
+            message = f"Another load of {key!r} into {self._collection.name!r} is running. Wait for it to finish."
             raise TransactionConflict(message)
         if found is None:
             found = LoadProgress(collection_id=self._collection.id, key=key)
@@ -52,7 +52,7 @@ class ProgressRepository:
             self.session.flush()
 
     def forget(self, key: str) -> None:
-        """Forget a load, whose next one begins at the first row."""
+        """Delete the progress of a load, so that the next one starts at the first row."""
         found = self.get(key)
         if found is not None:
             with mapped_errors():

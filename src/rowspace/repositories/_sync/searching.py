@@ -29,7 +29,7 @@ _distance = attrgetter("distance")
 
 
 def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
-    """Return the hits of a search, nearest first: k of them where k rows match."""
+    """Return the hits of a search, nearest first: k of them if k rows match."""
     hits: list[Hit[M]] = []
     with mapped_errors():
         if search.few and (few := _among_few(session, search)):
@@ -46,7 +46,7 @@ def run_search(session: Session, search: Search[M]) -> list[Hit[M]]:
 
 
 def _among_few(session: Session, search: Search[M]) -> list[Hit[M]] | None:
-    """Return the hits among the rows that an index finds, None where these are many, or nothing was found."""
+    """Return the hits among the rows that an index finds, or None if these are too many or there are none."""
     own = session_for_few(session, search)
     if own is None:
         return None
@@ -59,14 +59,14 @@ def _among_few(session: Session, search: Search[M]) -> list[Hit[M]] | None:
 
 
 def session_for_few(session: Session, search: Search[Any]) -> Session | None:
-    """Return the session to compare in what an index finds, None where that is not tried, or known to be many."""
+    """Return the session in which to compare the rows that an index finds; None if they are known to be many."""
     found_by = search.found_by
     own = None if found_by is None else plain_session(session, search)
     return None if own is None or WIDE.get(own.get_bind(search.target.model), found_by) else own
 
 
 def apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
-    """Set what a scan needs, until the transaction ends."""
+    """Apply the settings of a scan until the transaction ends."""
     model = search.target.model
     settings = search.settings_for(scan)
     if settings is NO_SETTINGS:
@@ -83,7 +83,7 @@ def apply_settings(session: Session, search: Search[Any], scan: Scan) -> None:
 def _fetch(session: Session, search: Search[M], scan: Scan) -> list[Hit[M]]:
     rows = fetch_rows(session, search, partial(search.statement, scan), search.parameters)
     hits = _hits(search, rows)
-    # An earlier search of the transaction may have left the iterative scan on, whose order is relaxed.
+    # An earlier search of the transaction may have enabled the iterative scan, whose order is relaxed.
     hits.sort(key=_distance)
     return hits
 
@@ -96,7 +96,7 @@ def _hits(search: Search[M], rows: Iterable[Sequence[Any]]) -> list[Hit[M]]:
 def fetch_rows(
     session: Session, search: Search[Any], statement: Statement, parameters: Mapping[str, Any]
 ) -> Iterable[Sequence[Any]]:
-    """Return the rows of a statement with an object of the session in each, by the shortest way that there is."""
+    """Return the rows of a statement with an object of the session in each, by the fastest possible way."""
     own = plain_session(session, search)
     if own is None:
         return session.execute(statement(columns=False), parameters)
@@ -105,7 +105,7 @@ def fetch_rows(
 
 
 def _gave_up(session: Session, search: Search[Any]) -> bool:
-    """Return whether the index had fewer than k candidates, where a maximum distance may have taken rows away."""
+    """Return whether the index found fewer than k candidates, if a maximum distance may have removed rows."""
     if not search.shape.max_distance:
         return True
     shape = search.shape_of("plain")

@@ -24,7 +24,7 @@ from rowspace.wire.columns import RawColumn
 
 __all__ = ["TableRepository"]
 
-#: The kinds of numbers, in the order of what `key_kinds` says of them.
+#: The kinds of numbers, in the order of the facts from `key_kinds`.
 _NUMBERS = ("integer", "unsigned", "exact")
 
 
@@ -39,7 +39,7 @@ class TableRepository:
     def __init__(self, session: AnySession, over: type[Any] | Collection) -> None:
         self.session: Session = session_of(session, Session)
         self._subject = rows_of(over, first_vector(over))
-        #: What can be read, by attribute; for a collection without what is the same in all of its documents.
+        #: The columns that can be read, by attribute; for a collection, without those that are equal in all documents.
         self.columns: dict[str, Column[Any]] = columns_of(self._subject)
 
     @property

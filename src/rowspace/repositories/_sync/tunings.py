@@ -22,12 +22,12 @@ __all__ = ["check_may_keep", "keep_tuning", "with_tuning"]
 
 M = TypeVar("M")
 
-#: Where it is kept in `Session.info` which transaction has tuned an index.
+#: The key in `Session.info` for the transaction that has tuned an index.
 _KEY = "rowspace_tuned"
 
 
 def with_tuning(session: Session, subject: Subject[M]) -> Subject[M]:
-    """Return a model with the tuning of its index; a collection has its own with it.
+    """Return a model's subject with the tuning of its index; a collection already contains it.
 
     Costs a catalog query once a minute for a model and a pool of connections.
     """
@@ -39,7 +39,7 @@ def with_tuning(session: Session, subject: Subject[M]) -> Subject[M]:
         with mapped_errors():
             found = statements.tunings_in(bind.scalars(statements.comments(*table)))
         measuring = session.info.get(_KEY)
-        # What that transaction reads of tunings is gone where it is rolled back.
+        # The tunings that this transaction reads are lost if it is rolled back.
         if measuring is None or measuring is not transaction_of(session):
             TUNINGS.keep(bind, table, found)
     measured = found.get((subject.target.column, subject.target.distance))
@@ -47,7 +47,7 @@ def with_tuning(session: Session, subject: Subject[M]) -> Subject[M]:
 
 
 def check_may_keep(session: Session, subject: Subject[Any], index: IndexFact) -> None:
-    """Raise if the tuning of a model's index cannot be kept in its comment.
+    """Raise if the tuning of a model's index cannot be stored in its comment.
 
     Raises:
         PermissionDenied: the role does not own the index, or the transaction may only read.
@@ -55,14 +55,14 @@ def check_may_keep(session: Session, subject: Subject[Any], index: IndexFact) ->
     bind, _ = _bound(session, subject)
     if not bind.scalar(statements.may_comment_on(index.name, index.schema)):
         message = (
-            f"A tuning is kept in the comment of the index {index.name}, which only its owner can set, and on the "
-            "primary: this role does not own it, or the server is a standby, or the transaction may only read."
+            f"The tuning is stored in the comment of the index {index.name}, which only its owner can set. This role "
+            "is not the owner, the server is a standby, or the transaction is read-only."
         )
         raise PermissionDenied(message)
 
 
 def keep_tuning(session: Session, subject: Subject[Any], index: IndexFact, tuning: Tuning) -> None:
-    """Keep the tuning of a model's index in its comment."""
+    """Store the tuning of a model's index in its comment."""
     target = subject.target
     bind, table = _bound(session, subject)
     with mapped_errors():
@@ -74,8 +74,8 @@ def keep_tuning(session: Session, subject: Subject[Any], index: IndexFact, tunin
 
 
 def _bound(session: Session, subject: Subject[Any]) -> tuple[Connection, tuple[str, str | None]]:
-    """Return what a model's statements go to, and the table that they find there."""
+    """Return the connection or session for a model's statements, and the table that they use there."""
     with mapped_errors():
-        # Not the bind: what a transaction or a session has of options is on its connection alone.
+        # Not the bind: options of a transaction or a session are only on its connection.
         connection = session.connection(bind_arguments={"mapper": subject.target.model})
     return connection, table_of(subject.target, None, connection)

@@ -29,7 +29,7 @@ def run_verbatim(connection: Any, statements: Iterable[str]) -> Any:
 def rows_changed(
     session: Session, model: type[Any], statement: Any, parameters: Mapping[str, str] | None = None
 ) -> int:
-    """Execute an UPDATE or DELETE of a model, which the session's objects follow, and return how many rows it was."""
+    """Execute an UPDATE or DELETE of a model, synchronize the session's objects, and return the number of rows."""
     options = synchronizing(session, model)
     with mapped_errors():
         result = cast("CursorResult[Any]", session.execute(statement, parameters, execution_options=options))

@@ -28,7 +28,7 @@ from rowspace.services.requests import Query, SearchKeywords
 
 __all__ = ["AsyncDocumentService"]
 
-#: Collections whose documents are counted in one transaction: it locks each table with its indexes, and by default the
+#: The number of collections to count in one transaction: it locks each table and its indexes, and by default, the
 #: server has room for 6,400 locks of all sessions.
 _COUNTED = 100
 
@@ -76,7 +76,7 @@ class AsyncDocumentService:
         except CollectionExists:
             if not exist_ok:
                 raise
-            # Somebody else was quicker; in REPEATABLE READ this transaction would not see it.
+            # Another transaction was faster; in REPEATABLE READ, this one would not see it.
             return await self.collection(name)
 
     async def collections(self) -> list[CollectionInfo]:
@@ -286,7 +286,7 @@ class AsyncDocumentService:
 
     async def _dimension(self) -> int:
         if self._embedder is None:
-            message = "A new collection needs a dimension, or a service with an embedder that knows it."
+            message = "A new collection needs a dimension. Pass one, or use a service with an embedder."
             located = ConfigurationError(message).at("dimension")
             raise located
         return len(await aembed_query(self._embedder, "dimension"))

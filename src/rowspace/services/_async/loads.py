@@ -1,4 +1,4 @@
-"""A load of documents from its beginning, or from where it was interrupted, to its end."""
+"""A load of documents, from its start or from where it was interrupted."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class AsyncLoader:
             async with begin(self._sessions) as session:
                 await self._finish(await open_documents(session, self._collection), resume)
         else:
-            # Before a connection is taken: the source may be a client that sends slowly.
+            # Before taking a connection: the source may be a client that sends slowly.
             given = await atake(source, size)
             async with begin(self._sessions) as session:
                 repository = await open_documents(session, self._collection)
@@ -74,7 +74,7 @@ class AsyncLoader:
         return self._load.report
 
     async def _pass_over(self, source: AsyncIterator[Given], key: str) -> None:
-        """Skip what an interrupted load has read, and verify that it is the same."""
+        """Skip the documents that an interrupted load has read, and verify that they are the same."""
         async with begin(self._sessions) as session:
             collection = (await open_documents(session, self._collection)).collection
             found = await AsyncProgressRepository(session, collection).get(key)
@@ -97,7 +97,7 @@ class AsyncLoader:
             raise
 
     async def _commit(self, given: list[Given], resume: str | None) -> None:
-        """Write documents in a transaction of their own, which is not open while they are embedded."""
+        """Write documents in a separate transaction, which is not open while they are embedded."""
         async with begin(self._sessions) as session:
             repository = await open_documents(session, self._collection)
             batch = await self._compared(repository, given)
@@ -127,12 +127,12 @@ class AsyncLoader:
         if embeddings:
             await self._claim(repository, embeddings)
         if load.was_empty is None:
-            # After the texts are embedded, which may take long: another first load waits from here on.
+            # After embedding the texts, which may take long, because another first load waits from here on.
             builds = self._options["build_indexes"]
             load.was_empty = await (repository.begin_first_load() if builds else repository.is_empty())
         rows, fresh = batch.rows(embeddings), load.was_empty and batch.is_new
         written = await repository.upsert(rows, batch_size=len(batch.documents) or 1, fresh=fresh)
-        # Another load may have brought another text since they were compared: its metadata is there too, and stays.
+        # Another load may have stored another text since they were compared; its metadata is then kept.
         await repository.replace_metadata(batch.metadata_changes(), digests=batch.same_texts())
         report = batch.report(written)
         if resume is not None:
@@ -142,7 +142,7 @@ class AsyncLoader:
         load.done(report)
 
     async def _batch(self, repository: AsyncDocumentRepository, given: list[Given]) -> Batch:
-        """Return the next documents, without texts that the index cannot hold, which would fail the whole load."""
+        """Return the next documents, without texts that cannot be indexed, which would fail the whole load."""
         collection, long, refused = repository.collection, long_texts(given), {}
         if long:
             refused = await unsearchable(repository.session, collection.language, long)
@@ -152,7 +152,7 @@ class AsyncLoader:
         texts = batch.to_embed()
         if not texts:
             return {}
-        # A text that comes under several ids is embedded once.
+        # A text with several ids is embedded once.
         unique = list(dict.fromkeys(texts.values()))
         made = dict(zip(unique, await aembed_texts(self._embedder, unique), strict=True))
         return {id_: made[text] for id_, text in texts.items()}
@@ -163,7 +163,7 @@ class AsyncLoader:
         check_embedder(collection, self._embedder)
         check_dimension(collection, self._embedder, next(iter(embeddings.values())))
         if collection.embedder is None:
-            # Locked: another load of the same new collection may have been first, with another embedder.
+            # Locked, because another load of the same new collection may have been first, with another embedder.
             await AsyncCollectionRepository(repository.session).lock(collection, ["embedder"])
             check_embedder(collection, self._embedder)
             collection.embedder = embedder_name(self._embedder)
@@ -175,7 +175,7 @@ class AsyncLoader:
             await AsyncProgressRepository(repository.session, repository.collection).forget(resume)
 
     async def _build_indexes(self, repository: AsyncDocumentRepository) -> None:
-        # The rows are what the load is for: a role that may write them and no more has them searched without an index.
+        # Storing the rows is what matters: for a role that may only write them, searches work without an index.
         if await AsyncCollectionRepository(repository.session).is_owned(repository.collection):
             await repository.create_indexes()
         else:

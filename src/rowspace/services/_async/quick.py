@@ -23,13 +23,13 @@ from rowspace.statements.search import parameters
 
 __all__ = ["AsyncQuickSearch"]
 
-#: Collections that are remembered: one that was dropped is not asked for again, and would stay for ever.
+#: The maximum number of cached collections: entries of dropped collections would otherwise stay forever.
 _COLLECTIONS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of a collection since it was looked up."""
+    """The cached facts of a collection."""
 
     collection: Collection
     subject: Subject[Document]
@@ -70,7 +70,8 @@ class AsyncQuickSearch:
             vector = await query_vector(self._embedder, request)
             hits = await self._found(known, request.k, vector, conditions)
         except (DimensionMismatch, EmbedderMismatch, TransactionConflict):
-            # That is of the collection as it was: it may have been re-embedded since, made anew, or its table altered.
+            # The error may be due to an outdated entry: the collection was re-embedded or created again, or its table
+            # altered.
             self._known.pop(collection, None)
             return await self._searches.search(collection, request)
         return hits or await self._searches.search_with(collection, request, vector)
@@ -96,7 +97,7 @@ class AsyncQuickSearch:
         return not WIDE.get(self._lanes.engine, (known.subject.target, conditions.few_by))
 
     async def _found(self, known: _Known, k: int, vector: Any, conditions: Conditions) -> list[SearchHit]:
-        """Return the hits, none where there may be others."""
+        """Return the hits, or none if they may be incomplete."""
         target = known.subject.target
         values = {**parameters(vector), **conditions.parameters, NAME: known.collection.name, VERSION: known.version}
         few = conditions.few
@@ -104,7 +105,7 @@ class AsyncQuickSearch:
         with mapped_errors():
             rows = await self._lanes.fetch(statement, values)
         if len(rows) < (1 if few else k):
-            # It may have been changed, or it has fewer documents.
+            # The collection may have changed, or it has fewer documents.
             self._known.pop(known.collection.name, None)
             return []
         if few and rows[0][0]:

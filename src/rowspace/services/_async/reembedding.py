@@ -1,4 +1,4 @@
-"""A re-embedding from its beginning, or from where it was interrupted, to the swap."""
+"""A re-embedding, from its start or from where it was interrupted, to the swap."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from rowspace.services.reembedding import PutOff, WatchReembedding
 
 __all__ = ["AsyncReembedder"]
 
-#: How often the swap tries for its locks, half a second each, with half a second for the others in between.
+#: The number of attempts to lock for the swap, half a second each, with half a second for others in between.
 TRIES = 120
-#: Tries after which the last changes are embedded while everybody waits, as there seem to be new ones all the time.
+#: The number of attempts after which the last changes are embedded under the lock, if new ones keep arriving.
 _PATIENT_TRIES = 4
 _PAUSE = 0.5
 
 
 class AsyncReembedder:
-    """One re-embedding: each step is a transaction of its own, and none is open while the embedder works.
+    """One re-embedding: each step is a separate transaction, and none is open while the embedder works.
 
     Args:
         sessions: what a service takes sessions from.
@@ -92,14 +92,14 @@ class AsyncReembedder:
             async with begin(self._sessions) as session:
                 await session.execute(select(func.pg_sleep(_PAUSE)))
         message = (
-            f"The new embeddings of {self._name!r} are ready, but the swap did not get its locks in {TRIES} tries: "
-            "transactions that have read collections stay open (pg_stat_activity tells whose). End them and call "
-            "reembed again: nothing is embedded anew."
+            f"The new embeddings of {self._name!r} are ready, but the swap did not get its locks in {TRIES} attempts, "
+            "because transactions that have read collections are still open. Find them in pg_stat_activity, end them "
+            "and call reembed again, which embeds nothing twice."
         )
         raise TransactionConflict(message)
 
     async def _catch_up(self) -> None:
-        """Apply recorded changes until fewer than a batch arrive meanwhile; there may always be some."""
+        """Apply recorded changes until fewer than a batch arrive meanwhile; a few may always arrive."""
         is_full = True
         while is_full:
             async with begin(self._sessions) as session:
@@ -109,7 +109,7 @@ class AsyncReembedder:
                 await self._store(rows, changes)
 
     async def _try_to_swap(self, *, embed: bool) -> bool:
-        """Swap, unless the locks cannot be had or, without `embed`, new texts are waiting to be embedded."""
+        """Swap, unless the locks are not available or, without `embed`, new texts have to be embedded."""
         try:
             async with begin(self._sessions) as session:
                 await self._swap_locked(await self._repository(session), embed=embed)
@@ -120,7 +120,7 @@ class AsyncReembedder:
     async def _swap_locked(self, repository: AsyncReembedRepository, *, embed: bool) -> None:
         if not await repository.lock():
             raise PutOff
-        # Not before: who waits for this one's step has read `collections`, and would be waited for.
+        # Not earlier: a transaction that waits for this step has read `collections`, and the swap would wait for it.
         await repository.go_on(*self._aim)
         while (found := await repository.changed(self._size))[0]:
             changes, rows = found

@@ -1,4 +1,4 @@
-"""The service for searches and listings: each method is one read transaction, after the embedder is done."""
+"""The service for searches and listings: each method runs one read transaction, after the embedder is done."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class AsyncSearchService:
         return await self.search_with(collection, request, await query_vector(self._embedder, request))
 
     async def search_with(self, collection: str, request: SearchRequest, vector: Any) -> list[SearchHit]:
-        """Return the same as `search` for a request whose text is already embedded: as `vector`, or None.
+        """Return the result of `search` for a request whose text is already embedded as `vector`, which may be None.
 
         Raises:
             CollectionNotFound, EmbedderMismatch, InvalidFilter: as in `search`.
@@ -150,7 +150,7 @@ class AsyncSearchService:
 
 
 async def query_vector(embedder: Embedder | None, request: SearchRequest) -> Any:
-    """Return the vector of a request, before a transaction begins; None if there is no need or no embedder."""
+    """Return the vector of a request, before a transaction starts; None if it needs none or there is no embedder."""
     if request.vector is not None or request.text is None or request.mode == "text" or embedder is None:
         return request.vector
     return await aembed_query(embedder, request.text)

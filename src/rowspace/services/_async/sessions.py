@@ -1,4 +1,4 @@
-"""Where services take their sessions from."""
+"""The sessions of services."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AsyncSessions(Protocol):
 
 @asynccontextmanager
 async def begin(sessions: AsyncSessions) -> AsyncIterator[AsyncSession]:
-    """Yield a session as `AsyncDatabase.begin` does; with a sessionmaker too, errors of the commit are Rowspace's."""
+    """Yield a session like `AsyncDatabase.begin`; also with a sessionmaker, errors of the commit are Rowspace's."""
     with mapped_errors():
         async with interruptible_async(sessions.begin()) as session:
             yield session

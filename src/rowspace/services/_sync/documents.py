@@ -29,7 +29,7 @@ from rowspace.services.requests import Query, SearchKeywords
 
 __all__ = ["DocumentService"]
 
-#: Collections whose documents are counted in one transaction: it locks each table with its indexes, and by default the
+#: The number of collections to count in one transaction: it locks each table and its indexes, and by default, the
 #: server has room for 6,400 locks of all sessions.
 _COUNTED = 100
 
@@ -77,7 +77,7 @@ class DocumentService:
         except CollectionExists:
             if not exist_ok:
                 raise
-            # Somebody else was quicker; in REPEATABLE READ this transaction would not see it.
+            # Another transaction was faster; in REPEATABLE READ, this one would not see it.
             return self.collection(name)
 
     def collections(self) -> list[CollectionInfo]:
@@ -285,7 +285,7 @@ class DocumentService:
 
     def _dimension(self) -> int:
         if self._embedder is None:
-            message = "A new collection needs a dimension, or a service with an embedder that knows it."
+            message = "A new collection needs a dimension. Pass one, or use a service with an embedder."
             located = ConfigurationError(message).at("dimension")
             raise located
         return len(embed_query(self._embedder, "dimension"))

@@ -20,7 +20,7 @@ def readiness(sessions: Sessions) -> Readiness:
     An index under construction does not count as INVALID. Costs two catalog queries. The messages contain no host, user
     or SQL, and may be shown to clients.
     """
-    # Alembic is a fifth of what importing the services would take, and here alone they need it.
+    # Alembic would be a fifth of the import time of the services, and only this function needs it.
     from rowspace.migrations import head
     from rowspace.migrations.version import revision
 

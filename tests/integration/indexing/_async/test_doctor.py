@@ -85,7 +85,10 @@ async def test_an_extension_that_the_search_path_lacks_is_found(session):
     await session.execute(text("CREATE SCHEMA hides"))
     await session.execute(text("ALTER EXTENSION vector SET SCHEMA hides"))
     (finding,) = [one for one in await AsyncDoctor(session).check() if one.subject == "vector"]
-    assert (finding.severity, "is in the schema hides, which is not in this role's" in finding.what) == ("error", True)
+    assert (finding.severity, "is in the schema hides, which this role does not search" in finding.what) == (
+        "error",
+        True,
+    )
     await session.execute(text("SET LOCAL search_path = public, hides"))
     assert "vector" not in {one.subject for one in await AsyncDoctor(session).check()}
 
@@ -122,7 +125,7 @@ async def test_what_was_deleted_is_in_the_graph_until_a_vacuum(index_url, vector
         assert await documents.delete(str(n) for n in range(len(vectors))) == 2_000
         await counted(session, documents, 4_000)
         found = about(await AsyncDoctor(session).check(), documents)
-        assert found["dead-rows"].what == f"{partition} has 2000 dead rows, beside 2000 at the last ANALYZE."
+        assert found["dead-rows"].what == f"{partition} has 2000 dead rows, and had 2000 rows at the last ANALYZE."
         assert f"VACUUM public.{partition};" in found["dead-rows"].fix
 
 
@@ -268,7 +271,7 @@ async def test_the_recall_is_measured_in_autocommit_too(index_url, vectors):
 
 async def test_a_recall_that_cannot_be_measured_is_not_left_out(session, vectors):
     await fill(session, vectors, HNSW())
-    with pytest.raises(ConfigurationError, match="queries is at least 1, got 0"):
+    with pytest.raises(ConfigurationError, match="queries must be at least 1, got 0"):
         await AsyncDoctor(session).check(recall=0.9, queries=0)
 
 

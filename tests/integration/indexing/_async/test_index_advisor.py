@@ -238,7 +238,7 @@ async def test_a_partial_index_serves_searches_with_its_filter(fill, session, ve
         assert (await advisor.explain(query, 5, where={"rare": True}, settings=walk)).index == name
     plan = await advisor.explain(query, 5)
     assert plan.index is None
-    assert plan.advice[0].startswith(f"The index {name} holds only the rows of its condition")
+    assert plan.advice[0].startswith(f"The index {name} is partial")
 
 
 async def test_tune_reaches_its_target_is_kept_and_used(fill, session, vectors):
@@ -285,7 +285,7 @@ async def test_tune_keeps_what_changed_since_the_collection_was_loaded(fill, ses
     assert tuning_of(kept.index).chosen.setting == tuning.chosen.setting
     await session.delete(kept)
     await session.flush()
-    with pytest.raises(CollectionNotFound, match="was dropped since it was looked up"):
+    with pytest.raises(CollectionNotFound, match="was dropped after it was looked up"):
         await AsyncIndexAdvisor(session, stale).tune(0.5, queries=3)
 
 
@@ -297,16 +297,14 @@ async def test_tune_takes_numpys_numbers_and_refuses_what_is_none(fill, session)
     assert (kept.target, kept.k, kept.queries) == (tuning.target, tuning.k, tuning.queries) == (0.5, 3, 4)
     assert len(await documents.nearest(np.ones(DIMENSION), 3, recall=np.float32(0.1))) == 3
     for wrong in (0, "3", 2.5, None):
-        with pytest.raises(InvalidSetting, match="k is a whole number of at least 1"):
+        with pytest.raises(InvalidSetting, match="k must be a whole number of at least 1"):
             await advisor.tune(0.9, wrong)
-        with pytest.raises(InvalidSetting, match="k is a whole number of at least 1"):
+        with pytest.raises(InvalidSetting, match="k must be a whole number of at least 1"):
             await advisor.recall(wrong)
     for wrong in (None, "0.9", True, 0, 1.1):
-        with pytest.raises(InvalidSetting, match="recall is above 0 and at most 1"):
+        with pytest.raises(InvalidSetting, match="recall must be above 0 and at most 1"):
             await advisor.tune(wrong)
-    with pytest.raises(
-        InvalidVector, match=r"Expected vectors as an array of shape \(q, n\) or a list of them, got None"
-    ):
+    with pytest.raises(InvalidVector, match=r"Expected vectors as an array of shape \(q, n\) or as a list, got None"):
         await advisor.recall(queries=None)
 
 
@@ -319,7 +317,7 @@ async def test_tune_of_an_ivfflat_index_varies_probes(fill, session):
 
 async def test_tune_refuses_what_has_no_index(fill, session):
     documents = await fill(None)
-    with pytest.raises(ConfigurationError, match=r"do not use a vector index.*Its `index` asks for none"):
+    with pytest.raises(ConfigurationError, match=r"do not use a vector index.*Set its `index` to to_dict"):
         await AsyncIndexAdvisor(session, documents.collection).tune()
     # What it advises leads to an index.
     documents.collection.index = to_dict(HNSW())
@@ -394,7 +392,7 @@ async def test_explain_advises(fill, session, vectors):
     (advice,) = (await advisor.explain(vectors[0], 60)).advice
     assert advice.startswith("k is above ef_search (60 > 40)")
     (advice,) = (await advisor.explain(vectors[0], exact=True)).advice
-    assert advice.startswith("The search was asked to be exact")
+    assert advice.startswith("The search is exact, as requested")
     collection.distance = Distance.L2.value
     (advice,) = (await AsyncIndexAdvisor(session, collection).explain(vectors[0])).advice
     assert advice.startswith(f"The index ix_{collection.partition}_embedding is on cosine but the query is l2")

@@ -86,7 +86,10 @@ def test_an_extension_that_the_search_path_lacks_is_found(session):
     session.execute(text("CREATE SCHEMA hides"))
     session.execute(text("ALTER EXTENSION vector SET SCHEMA hides"))
     (finding,) = [one for one in Doctor(session).check() if one.subject == "vector"]
-    assert (finding.severity, "is in the schema hides, which is not in this role's" in finding.what) == ("error", True)
+    assert (finding.severity, "is in the schema hides, which this role does not search" in finding.what) == (
+        "error",
+        True,
+    )
     session.execute(text("SET LOCAL search_path = public, hides"))
     assert "vector" not in {one.subject for one in Doctor(session).check()}
 
@@ -123,7 +126,7 @@ def test_what_was_deleted_is_in_the_graph_until_a_vacuum(index_url, vectors):
         assert documents.delete(str(n) for n in range(len(vectors))) == 2_000
         counted(session, documents, 4_000)
         found = about(Doctor(session).check(), documents)
-        assert found["dead-rows"].what == f"{partition} has 2000 dead rows, beside 2000 at the last ANALYZE."
+        assert found["dead-rows"].what == f"{partition} has 2000 dead rows, and had 2000 rows at the last ANALYZE."
         assert f"VACUUM public.{partition};" in found["dead-rows"].fix
 
 
@@ -267,7 +270,7 @@ def test_the_recall_is_measured_in_autocommit_too(index_url, vectors):
 
 def test_a_recall_that_cannot_be_measured_is_not_left_out(session, vectors):
     fill(session, vectors, HNSW())
-    with pytest.raises(ConfigurationError, match="queries is at least 1, got 0"):
+    with pytest.raises(ConfigurationError, match="queries must be at least 1, got 0"):
         Doctor(session).check(recall=0.9, queries=0)
 
 

@@ -166,7 +166,7 @@ def test_a_build_on_a_server_that_does_not_answer_is_left_to_itself(database, in
             change(session, collection)
             with pytest.raises(StopHere) as stopped:
                 builder.create(progress=stop)
-            assert stopped.value.__notes__[0] == "The server did not answer, and may go on with it."
+            assert stopped.value.__notes__[0] == "The server did not answer, and may still be running it."
             assert other.scalars(text(waiting), {"table": collection.partition}).all() == pids
             # When it answers at last.
             other.execute(text("SELECT pg_terminate_backend(:pid, 60000)"), {"pid": pids[0]})

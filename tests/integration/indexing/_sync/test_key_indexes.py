@@ -69,7 +69,7 @@ def test_one_is_made_used_and_dropped(database, collection):
         assert {hit.entity.id for hit in hits} == {"00", "01", "02"}
     builder.drop_key_index("at")
     with pytest.raises(
-        ConfigurationError, match=r"no index ix_documents_\d+_key_at to drop; of keys there are ix_.*it's"
+        ConfigurationError, match=r"no index ix_documents_\d+_key_at to drop; the indexes on keys are ix_.*it's"
     ):
         builder.drop_key_index("at")
     assert collection.indexed_keys == stored(database, collection) == [ODD]

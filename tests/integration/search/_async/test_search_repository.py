@@ -194,12 +194,12 @@ async def test_many_names_the_query_that_is_wrong(repository, queries, error, me
 
 
 async def test_an_option_that_does_not_exist_is_named(repository, world):
-    with pytest.raises(TypeError, match=r"no option 'max_distanse'; it has max_distance, .*settings"):
+    with pytest.raises(TypeError, match=r"no option 'max_distanse'\. Its options are max_distance, .*settings"):
         await repository.nearest_many(world.queries, max_distanse=1)
 
 
 async def test_two_limits_are_refused(repository, world):
-    with pytest.raises(ConfigurationError, match="give one of them"):
+    with pytest.raises(ConfigurationError, match="Pass only one of them"):
         await repository.nearest_many(world.queries, max_distance=1, min_similarity=0)
 
 
@@ -256,8 +256,8 @@ async def test_similar_by_a_key_of_two_columns(session, world):
 async def test_a_key_of_another_type_is_refused_before_any_sql(session, passages, documents, world):
     tiles = AsyncSearchRepository(session, world.tile, column="color")
     refused = [
-        (passages, "7", ConfigurationError, "passages.id is Integer.., got '7' of type str"),
-        (passages, 2**40, ConfigurationError, "passages.id is Integer.., got 1099511627776 of type int"),
+        (passages, "7", ConfigurationError, "passages.id must be Integer.., got '7' of type str"),
+        (passages, 2**40, ConfigurationError, "passages.id must be Integer.., got 1099511627776 of type int"),
         (documents, 7, InvalidText, "documents.id is text .*, got 7"),
         (tiles, ("1", "b"), ConfigurationError, "tiles.x is Integer.., got '1'"),
         (tiles, (1, 2), InvalidText, "tiles.y is text .*, got 2"),
@@ -383,11 +383,11 @@ async def test_a_vector_of_zeros_among_the_examples_changes_nothing(repository, 
     ("options", "message"),
     [
         ({"positive": []}, "at least one positive"),
-        ({"positive": [1], "strategy": "sum_scores"}, "strategy is one of"),
+        ({"positive": [1], "strategy": "sum_scores"}, "strategy must be one of"),
         ({"positive": None}, "Expected examples as a list or another iterable, got NoneType None"),
-        ({"positive": [0.5] * 24}, r"got one vector of 24 dimensions: write \[vector\]"),
+        ({"positive": [0.5] * 24}, r"got one vector of 24 dimensions\. Write \[vector\]"),
         ({"positive": "12"}, "Expected examples as a list or another iterable, got str '12'"),
-        ({"positive": [1], "negative": np.ones(24)}, r"got one vector of 24 dimensions: write \[vector\]"),
+        ({"positive": [1], "negative": np.ones(24)}, r"got one vector of 24 dimensions\. Write \[vector\]"),
     ],
 )
 async def test_recommend_refuses(repository, options, message):
@@ -579,7 +579,7 @@ async def test_grouped_refuses(repository, session, world):
         await repository.grouped(query, "a..b")
     with pytest.raises(ConfigurationError, match="got 5"):
         await repository.grouped(query, 5)
-    with pytest.raises(ConfigurationError, match=r"grouped by an attribute of \w+, got Tile\.y\."):
+    with pytest.raises(ConfigurationError, match=r"Expected an attribute of \w+ to group hits by, got Tile\.y\."):
         await repository.grouped(query, world.tile.y)
     tiles = AsyncSearchRepository(session, world.tile, column="color")
     with pytest.raises(ConfigurationError, match="is JSON, whose values PostgreSQL cannot compare"):

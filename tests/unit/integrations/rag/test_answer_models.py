@@ -81,8 +81,8 @@ def test_there_and_back():
     ("options", "said"),
     [
         ({"metadata_keys": "page"}, "metadata_keys as a list"),
-        ({"sentences": 0}, "sentences is a whole number"),
-        ({"embedder": "local"}, "An embedder is an object"),
+        ({"sentences": 0}, "sentences must be a whole number"),
+        ({"embedder": "local"}, "Expected an embedder with embed_documents"),
     ],
     ids=["keys", "sentences", "embedder"],
 )

@@ -41,5 +41,5 @@ async def test_one_that_works_is_as_it_was():
     assert list(one.embed_query("a")) == list(MADE.embed_query("a")) == list(await one.aembed_query("a"))
     assert len(one.embed_documents(["a", "b"])) == len(await one.aembed_documents(["a", "b"])) == 2
     assert guarded(None) is None
-    with pytest.raises(ConfigurationError, match="An embedder is an object"):
+    with pytest.raises(ConfigurationError, match="Expected an embedder with embed_documents"):
         guarded("local")
