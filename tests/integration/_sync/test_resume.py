@@ -193,9 +193,7 @@ def test_a_batch_is_all_that_is_read_ahead(service):
 def test_a_batch_size_that_cannot_be(service):
     with pytest.raises(ConfigurationError, match="batch_size must be a whole number of at least 1, got 0"):
         service.add("news", [], batch_size=0)
-    with pytest.raises(
-        TypeError, match=r"A load has no option 'size'\. Its options are resume, rejects, progress"
-    ):
+    with pytest.raises(TypeError, match=r"A load has no option 'size'\. Its options are resume, rejects, progress"):
         service.add("news", [], size=3)
 
 
