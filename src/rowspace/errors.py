@@ -231,7 +231,7 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
             "metadata key that has an index of its own is stored as text."
         ),
     },
-    DimensionMismatch: {"22000 .*dimensions": None},
+    DimensionMismatch: {"22000 .*(?:dimensions|bit lengths)": None},
     InvalidVector: {
         "22000 .*vec": None,
         "22003 .*halfvec": (
