@@ -36,6 +36,8 @@ _READY = "rowspace_wire"
 def instrument(engine: Engine | AsyncEngine) -> None:
     """Make an engine use binary vectors, on existing and new connections; a second call does nothing.
 
+    On asyncpg, a connection that is in use at the time fails at its next vector, and is replaced: call this first.
+
     The engine still belongs to its owner: nothing is opened or closed. Without this call, an engine works too, using
     text, except on asyncpg after pgvector's `register_vector`, whose codec does not accept text; this call replaces the
     codec on new connections.
@@ -58,7 +60,7 @@ def is_ready(connection: Connection) -> bool:
 
 
 def _psycopg(engine: Engine, dialect: Any) -> None:
-    from rowspace.wire.psycopg import WireValue, prepare
+    from rowspace.wire.psycopg import WireValue, adapting, prepare
 
     @event.listens_for(engine, "checkout")
     def register(_connection: Any, record: Any, _proxy: Any) -> None:
@@ -66,6 +68,8 @@ def _psycopg(engine: Engine, dialect: Any) -> None:
             prepare(record.driver_connection)
             record.info[_READY] = True
 
+    # For connections that are in use now, which come by no checkout before their next statement.
+    dialect.do_execute, dialect.do_executemany = adapting(dialect.do_execute), adapting(dialect.do_executemany)
     dialect.rowspace_wrap = WireValue
     dialect.rowspace_send = True
 
