@@ -375,7 +375,12 @@ def _sparse_of_scipy(value: Any) -> SparseValue:
     if value.dtype.kind not in "biuf":
         message = f"Expected a sparse array of numbers, got one of dtype {value.dtype}."
         raise InvalidVector(message)
-    return SparseValue(value)
+    # Not by pgvector's class, which in 0.3 takes the rows of a matrix for its columns. A place may be there twice.
+    found, numbers = value.tocoo(), dict[int, float]()
+    columns = found.coords[-1] if hasattr(found, "coords") else found.col
+    for index, number in zip(columns.tolist(), found.data.tolist(), strict=True):
+        numbers[index] = numbers.get(index, 0.0) + number
+    return SparseValue(numbers, value.shape[-1])
 
 
 def _sparse_of_text(text: str) -> SparseValue:
