@@ -242,7 +242,7 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
             "number of 5,000 or more digits as text."
         ),
     },
-    DimensionMismatch: {"22000 .*dimensions": None},
+    DimensionMismatch: {"22000 .*(?:dimensions|bit lengths)": None},
     InvalidVector: {
         "22000 .*vec": None,
         "22003 .*halfvec": (

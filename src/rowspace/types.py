@@ -318,7 +318,7 @@ class SparseVector(VectorType[SparseValue]):
 
     name = "sparsevec"
     cache_ok: bool | None = True
-    max_dimension = 1_000_000_000
+    max_dimension = vectors.MAX_SPARSE_DIMENSION
     comparator_factory = VectorComparator
 
     def coerce(self, value: Any) -> SparseValue:
@@ -380,7 +380,7 @@ def _text_of_one(value: str) -> str:
 
 def _plain_bits(value: Any) -> Any:
     """Return pgvector's Bit and asyncpg's BitString as a string of digits, bytes as their bits."""
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | bytearray):
         return np.unpackbits(np.frombuffer(value, np.uint8))
     for name in ("to_text", "as_string"):
         if hasattr(value, name):

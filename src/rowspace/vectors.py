@@ -23,6 +23,7 @@ except ImportError:  # pgvector 0.3, which langchain-postgres and vecs pin
 
 __all__ = [
     "MAX_DIMENSION",
+    "MAX_SPARSE_DIMENSION",
     "SparseValue",
     "as_bits",
     "as_halfvec",
@@ -42,8 +43,8 @@ __all__ = [
     "to_text",
 ]
 
-#: The most dimensions that pgvector stores in one `vector` or `halfvec`.
-MAX_DIMENSION = 16_000
+#: The maximum number of dimensions of a `vector` or `halfvec`, and of a `sparsevec`.
+MAX_DIMENSION, MAX_SPARSE_DIMENSION = 16_000, 1_000_000_000
 
 _IS_BIG_ENDIAN = sys.byteorder == "big"
 
@@ -60,12 +61,12 @@ def as_vector(value: Any, *, dimension: int | None = None) -> Float32:
         dimension: the required n.
 
     Raises:
-        InvalidVector: not one-dimensional, empty, not numeric, or with a NaN or an infinity.
+        InvalidVector: not one-dimensional, empty, above 16,000 dimensions, not numeric, or with a NaN or an infinity.
         DimensionMismatch: not of the required dimension.
     """
     # Fast path: most searches pass such an array.
     plain = type(value) is np.ndarray and value.dtype == np.float32 and value.shape == (dimension,)
-    array = value if plain else _one_dimensional(_numeric(value), dimension)
+    array = value if plain else _storable(_numeric(value), dimension)
     return _finite(array, np.float32)
 
 
@@ -76,8 +77,7 @@ def as_halfvec(value: Any, *, dimension: int | None = None) -> Float16:
         InvalidVector: as in `as_vector`, or a number beyond the range of float16 (65,504).
         DimensionMismatch: not of the required dimension.
     """
-    array = _one_dimensional(_numeric(value), dimension)
-    return _finite(array, np.float16)
+    return _finite(_storable(_numeric(value), dimension), np.float16)
 
 
 def as_matrix(value: Any, *, dimension: int | None = None) -> Float32:
@@ -109,7 +109,7 @@ def sound_rows(value: Any) -> tuple[Float32, list[int]]:
     except InvalidVector:
         if array.ndim != 2:
             raise
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         out = np.ascontiguousarray(array, np.float32)
     return out, np.flatnonzero(~np.isfinite(out).all(axis=1)).tolist()
 
@@ -154,22 +154,30 @@ def as_sparse(value: Any, *, dimension: int | None = None) -> SparseValue:
         dimension: the required n; needed for a dict.
 
     Raises:
-        InvalidVector: none of these, or with a number that is not a finite float32.
+        InvalidVector: none of these, no dimension or above a billion of them, a number that is not a finite float32, or
+            above 16,000 that are not zero.
         DimensionMismatch: not of the required dimension.
     """
     sparse = _sparse(value, dimension)
     _check_dimension(sparse.dimensions(), dimension)
-    with np.errstate(over="ignore"):
+    if not 1 <= sparse.dimensions() <= MAX_SPARSE_DIMENSION:
+        message = f"A sparsevec must have 1 to {MAX_SPARSE_DIMENSION:,} dimensions, got {sparse.dimensions():,}."
+        raise InvalidVector(message)
+    with np.errstate(all="ignore"):
         numbers = np.asarray(sparse.values(), np.float64).astype(np.float32)
     if not np.isfinite(numbers).all():
         message = (
             f"A sparse vector can contain only finite numbers in the range of float32, got {sparse.values()!r:.60}."
         )
         raise InvalidVector(message)
-    if numbers.all():
-        return sparse
-    # Numbers too small for float32 become zeros, which pgvector does not accept.
-    return SparseValue(dict(zip(sparse.indices(), numbers.tolist(), strict=True)), sparse.dimensions())
+    if not numbers.all():
+        # Numbers too small for float32 become zeros, which pgvector does not accept.
+        sparse = SparseValue(dict(zip(sparse.indices(), numbers.tolist(), strict=True)), sparse.dimensions())
+    if len(sparse.indices()) > MAX_DIMENSION:
+        count = len(sparse.indices())
+        message = f"A sparsevec can have at most {MAX_DIMENSION:,} elements other than zero, got {count:,}."
+        raise InvalidVector(message)
+    return sparse
 
 
 def to_binary(array: Float32 | Float16) -> bytes:
@@ -230,7 +238,7 @@ def bits_from_text(text: str) -> Bits:
 
 
 def _numeric(value: Any) -> NDArray[Any]:
-    if isinstance(value, str | bytes | dict | set):
+    if isinstance(value, str | bytes | bytearray | dict | set):
         message = f"Expected a vector of numbers, got {_brief(value)}."
         raise InvalidVector(message)
     _refuse_masked(value)
@@ -238,8 +246,9 @@ def _numeric(value: Any) -> NDArray[Any]:
     convert = getattr(value, "to_numpy", None)
     try:
         array = np.asarray(convert() if convert else value)
-    except (ValueError, TypeError) as error:
-        message = f"Expected a vector of numbers, got {_brief(value)}: {error}."
+    # RuntimeError: a torch tensor that requires grad explains how to detach it.
+    except (ValueError, TypeError, RuntimeError) as error:
+        message = f"Expected a vector of numbers, got {_brief(value)}: {str(error).removesuffix('.')}."
         raise InvalidVector(message) from error
     if array.dtype.kind == "O":
         array = _from_objects(array, value)
@@ -283,6 +292,15 @@ def _one_dimensional(array: NDArray[Any], dimension: int | None) -> NDArray[Any]
     return array
 
 
+def _storable(array: NDArray[Any], dimension: int | None) -> NDArray[Any]:
+    """Return the array of a `vector` or `halfvec`, whose dimension is limited to 16,000."""
+    array = _one_dimensional(array, dimension)
+    if len(array) > MAX_DIMENSION:
+        message = f"pgvector stores at most {MAX_DIMENSION:,} dimensions in a vector, got {len(array):,}."
+        raise InvalidVector(message)
+    return array
+
+
 def _check_dimension(given: int, dimension: int | None) -> None:
     if dimension is not None and given != dimension:
         message = f"Expected {dimension} dimensions, got {given}."
@@ -293,7 +311,8 @@ def _finite(array: NDArray[Any], dtype: type[Any]) -> NDArray[Any]:
     if array.dtype == dtype:
         out = np.ascontiguousarray(array)
     else:
-        with np.errstate(over="ignore"):
+        # Whatever the application's NumPy settings: a number too small for the type becomes zero.
+        with np.errstate(all="ignore"):
             out = np.ascontiguousarray(array, dtype)
     # Twice as fast as `all`, which is written in Python.
     if _suspect(out) and np.count_nonzero(np.isfinite(out)) < out.size:
@@ -348,8 +367,24 @@ def _sparse(value: Any, dimension: int | None) -> SparseValue:
             message = f"A sparse vector can contain only finite numbers in the range of float32, got {value!r:.60}."
             raise InvalidVector(message) from None
     if hasattr(value, "tocoo"):
-        return SparseValue(value)
-    return SparseValue(as_vector(value, dimension=dimension))
+        return _sparse_of_scipy(value)
+    # Not by `as_vector`, whose maximum dimension is that of another type.
+    return SparseValue(_finite(_one_dimensional(_numeric(value), dimension), np.float32))
+
+
+def _sparse_of_scipy(value: Any) -> SparseValue:
+    if value.shape != (value.shape[-1],) and value.shape != (1, value.shape[-1]):
+        message = f"Expected a sparse array of shape (n,) or (1, n), got one of shape {value.shape}."
+        raise InvalidVector(message)
+    if value.dtype.kind not in "biuf":
+        message = f"Expected a sparse array of numbers, got one of dtype {value.dtype}."
+        raise InvalidVector(message)
+    # Not by pgvector's class, which in 0.3 confuses the rows of a matrix with its columns. An index may occur twice.
+    found, numbers = value.tocoo(), dict[int, float]()
+    columns = found.coords[-1] if hasattr(found, "coords") else found.col
+    for index, number in zip(columns.tolist(), found.data.tolist(), strict=True):
+        numbers[index] = numbers.get(index, 0.0) + number
+    return SparseValue(numbers, value.shape[-1])
 
 
 def _sparse_of_text(text: str) -> SparseValue:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 from psycopg import ClientCursor
+from psycopg.rows import namedtuple_row
+from psycopg2.extras import NamedTupleCursor
 from sqlalchemy import create_engine, event, make_url, text
 
 from rowspace import AsyncDatabase, CollectionRepository, Database, DocumentRepository
@@ -62,6 +64,21 @@ def test_a_cursor_of_ones_own_remains(new_database):
             documents.upsert([{"id": "a", "content": content, "embedding": [1, 0]}], fresh=False)
             session.expunge_all()
             assert [hit.entity.content for hit in documents.nearest([1, 0])] == [content]
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("driver", "options"),
+    [("psycopg", {"row_factory": namedtuple_row}), ("psycopg2", {"cursor_factory": NamedTupleCursor})],
+)
+def test_rows_of_names_are_loaded_which_may_not_come_twice(new_database, driver, options):
+    engine = create_engine(make_url(new_database()).set(drivername=f"postgresql+{driver}"), connect_args=options)
+    with Database(engine).session() as session:
+        documents = DocumentRepository(session, CollectionRepository(session).create("texts", 1))
+        for count, known in ((3, 0), (200, 3)):
+            rows = [{"id": str(at), "content": "", "embedding": [at]} for at in range(count)]
+            report = documents.upsert(rows, fresh=False)
+            assert (report.inserted, report.updated) == (count - known, known)
     engine.dispose()
 
 

@@ -94,6 +94,7 @@ def test_a_key_that_comes_twice_is_told_from_a_subquery_of_several_rows():
 
 def test_a_dimension_mismatch_is_told_from_other_data():
     assert type(map_error(wrapped("expected 3 dimensions, not 2", "22000"))) is DimensionMismatch
+    assert type(map_error(wrapped("different bit lengths 2 and 3", "22000"))) is DimensionMismatch
     assert type(map_error(wrapped("NaN not allowed in vector", "22000"))) is errors.InvalidVector
     assert type(map_error(wrapped("infinite value not allowed in halfvec", "22000"))) is errors.InvalidVector
     assert type(map_error(wrapped('"1e+06" is out of range for type halfvec', "22003"))) is errors.InvalidVector

@@ -42,6 +42,18 @@ TEXTS = {Vector(3): "[1,0,1]", HalfVector(3): "[1,0,1]", Bit(3): "101", SparseVe
 table = Table("t", MetaData(), Column("id", Integer, primary_key=True), Column("v", Vector(3)), Column("b", Bit(3)))
 
 
+class Scipy:
+    """A sparse array of SciPy, by the names that it has there."""
+
+    def __init__(self, array, twice=()):
+        self.shape, self.dtype = array.shape, array.dtype
+        self.coords = tuple(np.append(places, places[[*twice]])[::-1] for places in np.nonzero(array))
+        self.data = np.append(array[np.nonzero(array)], np.ones(len(twice), array.dtype))[::-1]
+
+    def tocoo(self):
+        return self
+
+
 def instrumented(module, wrap, *, send):
     dialect = module.dialect()
     dialect.rowspace_wrap, dialect.rowspace_send = wrap, send
@@ -184,6 +196,11 @@ def test_a_wrong_value_is_refused_before_any_sql(type_):
     [
         (Bit(3), PgBit("101"), "101"),
         (Bit(8), b"\xa0", "10100000"),
+        (Bit(8), bytearray(b"\xa0"), "10100000"),
+        (SparseVector(3), Scipy(np.array([0, 2, 1])), "{2:2.0,3:1.0}/3"),
+        (SparseVector(3), Scipy(np.array([[0, 2.5, 1]]), twice=[0]), "{2:3.5,3:1.0}/3"),
+        (SparseVector(3), Scipy(np.array([0, -1, 1]), twice=[0]), "{3:1.0}/3"),
+        (SparseVector(20_000), np.eye(1, 20_000, 18_000)[0], "{18001:1.0}/20000"),
         (SparseVector(3), {0: 1.0, 2: 1.0}, "{1:1.0,3:1.0}/3"),
         (SparseVector(3), PgSparse([1, 0, 1]), "{1:1.0,3:1.0}/3"),
         (Vector(2), [Decimal("0.1"), 10**20], "[0.100000001,1.00000002e+20]"),
@@ -204,6 +221,15 @@ def test_values_of_others_are_taken(type_, value, text):
         (SparseVector(3), {1: 1e39}, r"in the range of float32, got \[1e\+39\]"),
         (SparseVector(3), {1: "x"}, "can contain only finite numbers"),
         (SparseVector(3), PgSparse([1, 2]), "Expected 3 dimensions, got 2"),
+        (SparseVector(), "{}/0", "has 1 to 1,000,000,000 dimensions, got 0"),
+        (SparseVector(), "{1:1}/5000000000", "has 1 to 1,000,000,000 dimensions, got 5,000,000,000"),
+        (SparseVector(), np.ones(16_001), "at most 16,000 elements other than zero, got 16,001"),
+        (SparseVector(3), Scipy(np.ones((2, 3))), r"of shape \(n,\) or \(1, n\), got one of shape \(2, 3\)"),
+        (
+            SparseVector(3),
+            Scipy(np.array([1j, 0, 0])),
+            "a sparse array of numbers, got one of dtype complex128",
+        ),
     ],
 )
 def test_sparse_values_are_checked(type_, value, message):

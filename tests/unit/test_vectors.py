@@ -23,6 +23,14 @@ float16s = hnp.arrays(
 bits = hnp.arrays(np.bool_, st.integers(1, 70))
 
 
+class Tensor:
+    """A tensor of torch that requires grad."""
+
+    def __array__(self, dtype=None, copy=None):
+        message = "Use tensor.detach().numpy() instead."
+        raise RuntimeError(message)
+
+
 class Series:
     """Knows the way to NumPy, like a pandas Series and pgvector's values."""
 
@@ -69,6 +77,9 @@ REFUSED = {
     "empty": ([], "at least 1 dimension"),
     "text": ("[1,2]", "Expected a vector of numbers, got str '[1,2]'."),
     "bytes": (b"12", "got bytes b'12'"),
+    "bytearray": (bytearray(b"12"), "got bytearray bytearray(b'12')"),
+    "tensor": (Tensor(), "object at"),
+    "too long": (np.zeros(70_000, np.float32), "pgvector stores at most 16,000 dimensions in a vector, got 70,000."),
     "dict": ({0: 1.0}, "got dict {0: 1.0}"),
     "set": ({1.0}, "got set {1.0}"),
     "strings": (["1", "2"], "of dtype <U1"),
@@ -98,6 +109,21 @@ def test_what_is_no_vector_is_refused_with_the_reason(value, message):
 
 def test_a_masked_array_that_masks_nothing_is_an_array():
     assert vectors.as_vector(np.ma.array([1.0, 2.0])).tolist() == [1, 2]
+
+
+def test_a_tensor_says_how_to_detach_it():
+    with pytest.raises(InvalidVector, match=r"Use tensor\.detach\(\)\.numpy\(\) instead\.$"):
+        vectors.as_vector(Tensor())
+
+
+def test_a_number_too_small_is_zero_whatever_numpy_raises_for():
+    with np.errstate(all="raise"):
+        assert vectors.as_vector(np.array([1e-50, 1.0])).tolist() == [0, 1]
+        assert vectors.as_halfvec(np.array([1e-9, 1.0], np.float32)).tolist() == [0, 1]
+        assert vectors.as_sparse({0: 1e-50, 1: 1.0}, dimension=2).to_text() == "{2:1.0}/2"
+        assert vectors.sound_rows([[1e-50, 1e39]])[1] == [0]
+        with pytest.raises(InvalidVector, match="NaN, which is at index 0"):
+            vectors.as_halfvec([np.nan, 1.0])
 
 
 def test_long_values_are_shown_in_brief():

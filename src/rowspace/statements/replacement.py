@@ -81,7 +81,8 @@ class Replacement:
 
     def counts(self) -> TextClause:
         """Select the number of rows in the new and the old table; costs a pass over both."""
-        return text(f"SELECT (SELECT count(*) FROM {self.new.qualified}), (SELECT count(*) FROM {self.old.qualified})")
+        new, old = f"SELECT count(*) FROM {self.new.qualified}", f"SELECT count(*) FROM {self.old.qualified}"
+        return text(f"SELECT ({new}) AS new_rows, ({old}) AS old_rows")
 
     def changed(self, limit: int) -> TextClause:
         """Select number and id of changes that are not yet in the new table, oldest first."""

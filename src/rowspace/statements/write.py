@@ -28,7 +28,7 @@ class StagedColumn:
         name: the name of the column.
         staged_as: its type in the staging table.
         cast_to: the type to cast the value to, if necessary.
-        is_local: whether that is a time without time zone, although the text may have one.
+        is_local: whether that is a time without time zone, or an array of such, although the text may have one.
         stored_by: the type's `bind_expression` as SQL, if it has one, with `VALUE` in place of the value.
     """
 
@@ -54,9 +54,10 @@ class StagedColumn:
         cast = f"CAST({staged} AS {self.cast_to})"
         if not self.is_local:
             return cast
-        # A direct cast would ignore a time zone. A text with a third colon has one, and is a point in time.
-        zoned = f"CAST(CAST({staged} AS TIMESTAMP WITH TIME ZONE) AS {self.cast_to})"
-        return f"CASE WHEN {staged} LIKE '%:%:%:%' THEN {zoned} ELSE {cast} END"
+        # A direct cast would ignore a time zone. A text with a sign after its seconds has one, and is a point in time.
+        zoned = f"TIMESTAMP WITH TIME ZONE{'[]' if self.cast_to.endswith('[]') else ''}"
+        zoned = f"CAST(CAST({staged} AS {zoned}) AS {self.cast_to})"
+        return f"CASE WHEN {staged} ~ ':[0-9.]+[-+]' THEN {zoned} ELSE {cast} END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ class Merge:
         values = ", ".join([*(value for _, value in fixed), *map(self._value, self.columns)])
         if not self.keys:
             insert = f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {rows} RETURNING 1"
-            return f"merged AS ({insert}) SELECT count(*), 0 FROM merged"
+            return f"merged AS ({insert}) SELECT count(*) AS inserted, 0 AS updated FROM merged"
         insert = (
             f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {rows} ORDER BY {self._order()} "
             f"ON CONFLICT ({', '.join(map(quote, self.keys))}) {self._update()} RETURNING"
@@ -190,12 +191,13 @@ class Merge:
         if not self.partitioned:
             return (
                 f"merged AS ({insert} (xmax = 0) AS inserted) "
-                "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
+                "SELECT count(*) FILTER (WHERE inserted) AS inserted, count(*) FILTER (WHERE NOT inserted) AS updated "
+                "FROM merged"
             )
         # Without an update, the statement returns nothing for existing rows.
         return (
             f"known AS ({self._known(rows)} AND {self.updates}), merged AS ({insert} 1) "
-            "SELECT (SELECT count(*) FROM merged) - rows, rows FROM known"
+            "SELECT (SELECT count(*) FROM merged) - rows AS inserted, rows AS updated FROM known"
         )
 
     def known(self) -> str:

@@ -142,8 +142,10 @@ def _speak(encoding: str) -> str:
 
 
 async def _awaited(blocks: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
+    # In pieces: for a message of 1 GB, the server closes the connection, and asyncpg would wait forever.
     for block in blocks:
-        yield block
+        for start in range(0, len(block), _CHUNK):
+            yield block[start : start + _CHUNK]
 
 
 def copy_out(connection: Connection, statement: str) -> Generator[bytes, None, None]:

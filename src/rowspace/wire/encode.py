@@ -112,7 +112,8 @@ def _type_of(column: Column[Any]) -> types.TypeEngine[Any]:
 
 def _as_text(column: Column[Any], type_: types.TypeEngine[Any], schemas: Schemas) -> StagedColumn:
     stored, around = stored_type(type_), stored_by(column, type_, schemas)
-    is_local = isinstance(stored, types.DateTime) and not stored.timezone
+    item = stored_type(stored.item_type) if isinstance(stored, types.ARRAY) else stored
+    is_local = isinstance(item, types.DateTime) and not item.timezone
     # An explicit cast to a domain truncates values that are too long for its base type; the cast of an INSERT does not.
     while isinstance(type_, postgresql.DOMAIN):
         type_ = type_.data_type
@@ -193,7 +194,11 @@ def _matrix(dimension: int | None, values: Sequence[Any]) -> Sequence[Buffer]:
         message = "not all are arrays of floats."
         raise TypeError(message)
     # Takes a third of the time of `stack`.
-    binary = vectors.matrix_to_binary(vectors.as_matrix(np.array(values), dimension=dimension), lead=4)
+    matrix = vectors.as_matrix(np.array(values), dimension=dimension)
+    if not 1 <= matrix.shape[1] <= vectors.MAX_DIMENSION:
+        message = "they have no dimension, or too many."
+        raise TypeError(message)
+    binary = vectors.matrix_to_binary(matrix, lead=4)
     rows, size = binary.shape
     binary[:, :4] = np.frombuffer(_LENGTH(size - 4), np.uint8)
     data = binary.data.cast("B")

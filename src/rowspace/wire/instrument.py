@@ -36,6 +36,9 @@ _READY = "rowspace_wire"
 def instrument(engine: Engine | AsyncEngine) -> None:
     """Make an engine use binary vectors, on existing and new connections; a second call does nothing.
 
+    Call it before the engine is used: on asyncpg, a connection that is already in use fails at its next vector, and is
+    replaced.
+
     The engine still belongs to the caller; this function opens and closes nothing. An engine also works without this
     call, using text, except on asyncpg after pgvector's `register_vector`, whose codec does not accept text. This call
     replaces that codec on new connections.
@@ -58,7 +61,7 @@ def is_ready(connection: Connection) -> bool:
 
 
 def _psycopg(engine: Engine, dialect: Any) -> None:
-    from rowspace.wire.psycopg import WireValue, prepare
+    from rowspace.wire.psycopg import WireValue, adapting, prepare
 
     @event.listens_for(engine, "checkout")
     def register(_connection: Any, record: Any, _proxy: Any) -> None:
@@ -66,6 +69,8 @@ def _psycopg(engine: Engine, dialect: Any) -> None:
             prepare(record.driver_connection)
             record.info[_READY] = True
 
+    # For connections that are in use now, which come by no checkout before their next statement.
+    dialect.do_execute, dialect.do_executemany = adapting(dialect.do_execute), adapting(dialect.do_executemany)
     dialect.rowspace_wrap = WireValue
     dialect.rowspace_send = True
 

@@ -13,9 +13,9 @@ from weakref import WeakKeyDictionary
 import psycopg
 from psycopg import AsyncCursor, Column, Cursor, pq
 from psycopg.abc import AdaptContext, Buffer
-from psycopg.adapt import Dumper, Loader
+from psycopg.adapt import Dumper, Loader, PyFormat
 
-__all__ = ["AsyncWireCursor", "TimestampLoader", "VectorDumper", "WireCursor", "WireValue", "prepare"]
+__all__ = ["AsyncWireCursor", "TimestampLoader", "VectorDumper", "WireCursor", "WireValue", "adapting", "prepare"]
 
 Columns = list[Column]
 
@@ -106,12 +106,42 @@ class AsyncWireCursor(AsyncCursor[Any]):
 
 def prepare(connection: Any) -> None:
     """Register the dumper on a psycopg connection, and the loader and the cursor class unless others are set."""
-    connection.adapters.register_dumper(WireValue, TextVectorDumper)
-    # psycopg uses the last registered one if both formats are possible.
-    connection.adapters.register_dumper(WireValue, VectorDumper)
+    _register_dumpers(connection)
     if connection.adapters.get_loader(_TIMESTAMPTZ, pq.Format.TEXT) is _psycopgs_loader():
         connection.adapters.register_loader(_TIMESTAMPTZ, TimestampLoader)
     connection.cursor_factory = _CURSORS.get(connection.cursor_factory, connection.cursor_factory)
+
+
+def adapting(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a `do_execute` of a dialect that also prepares connections that were in use when their engine was."""
+
+    def run(cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        try:
+            execute(cursor, statement, parameters, context)
+        except psycopg.ProgrammingError as error:
+            driver = getattr(cursor, "_cursor", cursor)
+            if error.sqlstate is not None or _takes_wire_values(driver):
+                raise
+            # A parameter was refused here, and nothing was sent.
+            _register_dumpers(driver.connection)
+            _register_dumpers(driver)
+            execute(cursor, statement, parameters, context)
+
+    return run
+
+
+def _takes_wire_values(cursor: Any) -> bool:
+    try:
+        cursor.adapters.get_dumper(WireValue, PyFormat.AUTO)
+    except psycopg.ProgrammingError:
+        return False
+    return True
+
+
+def _register_dumpers(on: Any) -> None:
+    on.adapters.register_dumper(WireValue, TextVectorDumper)
+    # psycopg uses the last registered one if both formats are possible.
+    on.adapters.register_dumper(WireValue, VectorDumper)
 
 
 _TIMESTAMPTZ = psycopg.adapters.types["timestamptz"].oid

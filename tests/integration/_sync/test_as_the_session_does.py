@@ -132,6 +132,7 @@ COLUMNS = {
     "of_domain": DOMAIN("short_text", String(3)),
     "bits_of_domain": DOMAIN("two_bits", BIT(2)),
     "local": DateTime(),
+    "times": ARRAY(DateTime()),
     "local_decorated": Local(),
     "local_minute": Minute(),
     "day": Date(),
@@ -197,6 +198,7 @@ SAME = [
     ("local", dt.datetime(2024, 3, 31, 2, 30)),  # noqa: DTZ001
     *((name, NOON) for name in ("local", "local_decorated", "local_minute")),
     ("local", NOON.replace(hour=1, microsecond=5)),
+    ("times", [dt.datetime(2024, 3, 31, 2, 30), None]),  # noqa: DTZ001
     # To asyncpg they are infinite.
     *(("local", end.replace(tzinfo=None)) for end in ENDS),
     *(("moment", end) for end in ENDS),
@@ -279,6 +281,17 @@ def test_a_time_that_an_update_sets_is_a_moment(session):
     for _ in range(2):
         Repository(session, Value, column="embedding").upsert([{"id": 1, "variant_big": 1}])
     assert session.scalar(select(Value.changed)) == dt.datetime(2024, 7, 1, 8, 30)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("rows", [1, 200])
+def test_the_zones_of_the_times_in_an_array_count_as_that_of_one_time(session, rows):
+    """Cast to an array of times without time zone, they were left out."""
+    session.execute(text("SET LOCAL TimeZone = 'Europe/Berlin'"))
+    early = NOON.replace(hour=1, microsecond=5)
+    written = ({"id": at, "times": [[NOON, None], [early, NOON]]} for at in range(rows))
+    Repository(session, Value, column="embedding").upsert(written)
+    expected = '{{"2024-07-01 08:30:00",NULL},{"2024-06-30 21:30:00.000005","2024-07-01 08:30:00"}}'
+    assert stored(session, "times", rows - 1) == (expected, False)
 
 
 def test_a_date_without_end_is_found_by_what_it_was_set_to(session):

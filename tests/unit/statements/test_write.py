@@ -34,7 +34,8 @@ def test_a_merge_counts_inserted_and_updated():
     assert PLAIN.merge() == (
         "WITH merged AS (INSERT INTO articles (id, title) SELECT id, title FROM pg_temp.stage_1 ORDER BY id "
         "ON CONFLICT (id) DO UPDATE SET title = excluded.title RETURNING (xmax = 0) AS inserted) "
-        "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
+        "SELECT count(*) FILTER (WHERE inserted) AS inserted, count(*) FILTER (WHERE NOT inserted) AS updated "
+        "FROM merged"
     )
 
 
@@ -44,7 +45,7 @@ def test_rows_without_a_key_are_inserted_and_update_none():
     assert keyless.merge() == replace(keyless, partitioned=True).merge()
     assert keyless.merge() == (
         "WITH merged AS (INSERT INTO articles (title) SELECT title FROM pg_temp.stage_1 RETURNING 1) "
-        "SELECT count(*), 0 FROM merged"
+        "SELECT count(*) AS inserted, 0 AS updated FROM merged"
     )
 
 
@@ -54,7 +55,8 @@ def test_given_rows_are_parameters_of_one_statement():
         "(VALUES (CAST(%s AS INTEGER), CAST(%s AS TEXT)), (%s, %s)), "
         "merged AS (INSERT INTO articles (id, title) SELECT id, title FROM rowspace_given ORDER BY id "
         "ON CONFLICT (id) DO UPDATE SET title = excluded.title RETURNING (xmax = 0) AS inserted) "
-        "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
+        "SELECT count(*) FILTER (WHERE inserted) AS inserted, count(*) FILTER (WHERE NOT inserted) AS updated "
+        "FROM merged"
     )
     numbered = PLAIN.merge_given(2, for_asyncpg=True)
     assert "(VALUES (CAST($1 AS INTEGER), CAST($2 AS TEXT)), ($3, $4)), merged AS (" in numbered

@@ -360,6 +360,15 @@ def test_a_value_of_the_wrong_type_is_named(type_, value, kind):
         list(stream(encoders, [{"id": 5, "c": None}, {"id": 6, "c": value}], numbers=[10, 11]))
 
 
+@pytest.mark.parametrize(
+    ("width", "message"), [(0, "at least 1 dimension, got an empty one"), (16_001, "at most 16,000 dimensions")]
+)
+def test_vectors_that_the_server_would_refuse_are_named_where_many_are_encoded_at_once(width, message):
+    rows = [{"c": np.zeros(width, np.float32)}] * 3
+    with pytest.raises(InvalidVector, match=rf"^Row 0, column 'c': .*{message}"):
+        list(stream([encoder_of(Column("c", Vector()))], rows))
+
+
 @pytest.mark.parametrize(("type_", "value"), [(Integer(), 2**31), (Integer(), "1"), (Double(), "x")])
 def test_a_number_that_does_not_fit_is_told_with_its_type(type_, value):
     ddl = {"Integer": "INTEGER", "Double": "DOUBLE PRECISION"}[type(type_).__name__]
