@@ -393,7 +393,7 @@ class Compared(str):
 async def test_a_key_that_comes_twice_is_found_without_comparing_each_with_all(database, collection):
     keys = [Compared(n) for n in [*range(500), 499]]
     async with database.begin() as session:
-        with pytest.raises(InvalidRow, match="Expected each key once, got '499' twice"):
+        with pytest.raises(InvalidRow, match="Expected each key once, got '499' several times"):
             await AsyncMatrixRepository(session, collection).update(keys, np.zeros((501, len(VECTORS[0]))))
     assert Compared.times < 5_000
 
@@ -401,7 +401,7 @@ async def test_a_key_that_comes_twice_is_found_without_comparing_each_with_all(d
 async def test_a_key_that_comes_twice_is_refused(database, collection):
     async with database.begin() as session:
         matrices = AsyncMatrixRepository(session, collection)
-        with pytest.raises(InvalidRow, match="Expected each key once, got 'r1' twice"):
+        with pytest.raises(InvalidRow, match="Expected each key once, got 'r1' several times"):
             await matrices.update(["r1", "r2", "r1"], VECTORS[:3])
         with pytest.raises(ConfigurationError, match="Expected keys as a list"):
             await matrices.update("r1", VECTORS[:2])

@@ -394,7 +394,7 @@ class Compared(str):
 def test_a_key_that_comes_twice_is_found_without_comparing_each_with_all(database, collection):
     keys = [Compared(n) for n in [*range(500), 499]]
     with database.begin() as session:
-        with pytest.raises(InvalidRow, match="Expected each key once, got '499' twice"):
+        with pytest.raises(InvalidRow, match="Expected each key once, got '499' several times"):
             MatrixRepository(session, collection).update(keys, np.zeros((501, len(VECTORS[0]))))
     assert Compared.times < 5_000
 
@@ -402,7 +402,7 @@ def test_a_key_that_comes_twice_is_found_without_comparing_each_with_all(databas
 def test_a_key_that_comes_twice_is_refused(database, collection):
     with database.begin() as session:
         matrices = MatrixRepository(session, collection)
-        with pytest.raises(InvalidRow, match="Expected each key once, got 'r1' twice"):
+        with pytest.raises(InvalidRow, match="Expected each key once, got 'r1' several times"):
             matrices.update(["r1", "r2", "r1"], VECTORS[:3])
         with pytest.raises(ConfigurationError, match="Expected keys as a list"):
             matrices.update("r1", VECTORS[:2])

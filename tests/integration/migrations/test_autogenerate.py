@@ -382,7 +382,7 @@ def test_an_extension_that_others_use_is_not_dropped_by_a_downgrade(application,
     upgrade(scratch.engine)
     with pytest.raises(PermissionDenied, match="embedding of table documents") as refused:
         application.downgrade("base")
-    assert "take op.drop_extension('vector') out" in str(refused.value)
+    assert "remove op.drop_extension('vector') from" in str(refused.value)
 
 
 def test_a_table_is_dropped_and_restored_with_its_index(application):

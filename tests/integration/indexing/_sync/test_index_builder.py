@@ -95,8 +95,8 @@ def stopped_build(database, collection):
 
 def note_of(collection):
     return (
-        f"The build of ix_{collection.partition}_embedding did not finish and may have left it INVALID: "
-        "`rowspace index repair` or IndexBuilder.repair() mends that."
+        f"The build of ix_{collection.partition}_embedding did not finish and may have left it INVALID. To "
+        "repair it, run `rowspace index repair` or IndexBuilder.repair()."
     )
 
 
@@ -250,7 +250,7 @@ def test_settings_end_with_the_build(index_url, fill):
 def test_settings_are_checked(database, fill):
     collection = fill(None, rows=1)
     builder = IndexBuilder(database.engine, collection)
-    with pytest.raises(InvalidSetting, match="maintenance_work_mem is a number with kB"):
+    with pytest.raises(InvalidSetting, match="maintenance_work_mem must be a number with kB"):
         builder.create(maintenance_work_mem="1GB'; DROP TABLE documents; --")
     with pytest.raises(InvalidSetting, match="from 0 to 1024"):
         builder.create(parallel_workers=-1)
@@ -280,7 +280,7 @@ def test_another_index_of_that_name_is_refused_until_it_is_dropped(database, fil
         "cast is vector(96), not bit(96)",
         "m is 16, not 8",
     )
-    with pytest.raises(ConfigurationError, match="its m is 16, not 8: drop"):
+    with pytest.raises(ConfigurationError, match=r"its m is 16, not 8\. Call drop"):
         builder.create()
     builder.drop()
     (vector,) = [status for status in builder.create() if status.method == "hnsw"]
@@ -317,7 +317,7 @@ def test_a_model_of_ones_own(database, vectors):
     assert [status.state for status in builder.reindex(made[0].name, concurrently=False)] == ["valid", "valid"]
     builder.drop()
     assert [status.state for status in builder.status()] == ["missing", "missing"]
-    with pytest.raises(ConfigurationError, match="to build anew: create"):
+    with pytest.raises(ConfigurationError, match=r"to rebuild\. Create"):
         builder.reindex()
 
 
@@ -340,7 +340,7 @@ def test_a_partitioned_model(database, vectors):
             session.execute(text(part))
         Repository(session, Parted).upsert({"id": n, "embedding": v} for n, v in enumerate(vectors[:500]))
     builder = IndexBuilder(database.engine, Parted)
-    with pytest.raises(ConfigurationError, match=r"partitioned table .* concurrently\. concurrently=False does it"):
+    with pytest.raises(ConfigurationError, match=r"partitioned table .* concurrently\. Pass concurrently=False"):
         builder.create()
     states = {status.name: status.state for status in builder.create(concurrently=False)}
     assert states[f"{name}_ix"] == states[f"{name}_0_embedding_idx"] == states[f"{name}_1_embedding_idx"] == "valid"
@@ -434,7 +434,9 @@ def test_a_malformed_key_is_refused_before_the_server_is_asked(database, fill):
 
 def test_a_key_that_no_row_has_is_refused_before_the_table_is_written(database, fill):
     builder = IndexBuilder(database.engine, fill(None, rows=1))
-    with pytest.raises(ConfigurationError, match=r"^No row has the key 'a\.b': there is nothing to put together\.$"):
+    with pytest.raises(
+        ConfigurationError, match=r"^No row has the key 'a\.b', so there is nothing to cluster\. Check its spelling\.$"
+    ):
         builder.cluster("a.b")
     IndexBuilder(database.engine, fill(None, rows=0)).cluster("a.b")
 
