@@ -1,8 +1,8 @@
 """Write and read a million rows, and measure the memory of the client: `python -m benchmarks.million`.
 
 A generator creates the rows on demand, with random vectors, because the subject is the memory of the client, not the
-results of searches. The only index is that of the primary key. Files are written and read by the commands `rowspace
-export` and `rowspace ingest`, in this process.
+results of searches. The only index is that of the primary key. The commands `rowspace export` and `rowspace ingest`
+write and read the files, in this process.
 """
 
 from __future__ import annotations
