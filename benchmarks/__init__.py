@@ -1,1 +1,1 @@
-"""Rowspace measured against what it stands on: `python -m benchmarks` prints ratios of times taken in one run."""
+"""Compare Rowspace with the libraries that it builds on: `python -m benchmarks` prints ratios of times from one run."""

@@ -28,7 +28,7 @@ MIN_ROWS = 5_000
 
 
 def main(arguments: list[str]) -> int:
-    """Run the themes asked for and return 1 if a target was missed."""
+    """Run the chosen themes, and return 1 if a target was missed."""
     options = _options(arguments)
     facts = _machine()
     print(*(f"{name}: {value}" for name, value in facts.items()), sep="\n")

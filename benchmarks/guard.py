@@ -1,7 +1,8 @@
-"""Compare a few ratios with those on record, generously: `python -m benchmarks.guard`; status 1 when one has got worse.
+"""Compare some ratios with recorded ones, with a tolerance: `python -m benchmarks.guard`.
 
-It is part of the gate. Ratios hardly depend on the machine; on a busy one they do somewhat, so three times as bad as
-recorded is still well, and a ratio that is worse is measured once more before it counts. `--record` writes them anew.
+The exit status is 1 on a regression. The gate runs this. Ratios hardly depend on the machine, but somewhat on its load,
+so up to three times the recorded value passes, and a worse ratio is measured again before it counts. `--record`
+replaces the recorded ratios.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import tempfile
 from pathlib import Path
 
 RECORD = Path(__file__).with_name("recorded.json")
-#: How many times worse than recorded is still well.
+#: A ratio may be up to this many times worse than recorded.
 TOLERANCE = 3.0
 COMMAND = ("-m", "benchmarks", "--quick", "--synthetic", "--rows", "5000")
 THEMES = ("load", "search", "filter", "matrix")
 
 
 def main() -> int:
-    """Measure, compare, print."""
+    """Measure, compare and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.guard", description=__doc__)
     parser.add_argument("--record", action="store_true", help="write the ratios of this run as those to compare with")
     if parser.parse_args().record:
@@ -37,12 +38,12 @@ def main() -> int:
 
 
 def _measured() -> dict[str, dict[str, float]]:
-    """Return value and target of each measure that has one."""
+    """Return the value of each measure that has a target, by the kind of target."""
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.json"
         themes = [argument for theme in THEMES for argument in ("--only", theme)]
         command = [sys.executable, *COMMAND, *themes, "--json", str(report)]
-        # Status 1 is a missed target, which is not what is asked here.
+        # Status 1 means a missed target, which is not the question here.
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if not report.exists():
             sys.exit(f"{done.stdout}\nThe benchmarks failed.")

@@ -1,4 +1,4 @@
-"""Interleaved timing: the compared variants take turns within one run, so that a busy machine disturbs them alike."""
+"""Interleaved timing: variants take turns within one run, so that load on the machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["Measure", "Times", "interleave", "interleave_async"]
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One line of the result.
+    """A line of the results.
 
     Args:
-        theme: what was measured, such as `search`.
-        name: which case of it.
+        theme: the subject, such as `search`.
+        name: the case.
         value: the ratio, or a count or recall.
-        at_most: the target where less is better.
-        at_least: the target where more is better; without either the line only informs.
+        at_most: the target, if less is better.
+        at_least: the target, if more is better; without a target, the line is for information only.
         detail: the times behind the ratio.
     """
 
@@ -40,7 +40,7 @@ class Measure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target was met, None without one."""
+        """Whether the target was met, or None without one."""
         if self.at_most is not None:
             return self.value <= self.at_most
         return None if self.at_least is None else self.value >= self.at_least
@@ -48,20 +48,20 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of every call, by variant; the n-th calls of all variants were with the same number."""
+    """The seconds of every call, by variant. The n-th calls of all variants had the same number."""
 
     seconds: Mapping[str, list[float]]
 
     def median(self, variant: str) -> float:
-        """Return the median of one variant in seconds."""
+        """Return the median time of a variant in seconds."""
         return median(self.seconds[variant])
 
     def ratio(self, variant: str, to: str) -> float:
-        """Return the median over the calls of the time of one variant by that of another."""
+        """Return the median, over all calls, of the ratio of one variant's time to another's."""
         return median(a / b for a, b in zip(self.seconds[variant], self.seconds[to], strict=True))
 
     def milliseconds(self, *variants: str) -> str:
-        """Return the medians of some variants as text."""
+        """Return the median times of some variants as text."""
         return ", ".join(f"{variant} {self.median(variant) * 1e3:.2f} ms" for variant in variants)
 
 
@@ -75,9 +75,9 @@ def interleave(
 ) -> Times:
     """Call every variant with the numbers from 0 to `turns`, and time each call.
 
-    Each turn is a `run` of calls one after the other, as an application makes them: whoever has just taken over finds
-    the processor's caches full of another server process. The order of the variants is drawn anew for each turn.
-    `before` runs once a turn and is not timed, nor is what comes in the first `warmup` turns.
+    In each turn, a variant makes a `run` of consecutive calls, as an application would: its first call finds the
+    processor's caches filled by another server process. The order of the variants is random in each turn. `before`
+    runs once per turn and is not timed. The first `warmup` turns are not timed either.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(-warmup, -(-turns // run)):
@@ -106,6 +106,6 @@ async def interleave_async(
 
 def _order(names: Iterable[str], turn: int) -> list[str]:
     ordered = list(names)
-    # The same orders in every run; nothing here is a secret.
+    # The same orders in every run. This is not for security.
     Random(turn).shuffle(ordered)  # noqa: S311
     return ordered

@@ -1,4 +1,4 @@
-"""What `import rowspace` costs, each import in a process of its own."""
+"""The cost of `import rowspace`. Each import runs in its own process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IMPORTS = {
 
 
 def measure_import(turns: int) -> list[Measure]:
-    """Compare imports with that of SQLAlchemy's ORM, without the interpreter's start, which would flatter them."""
+    """Compare imports with that of SQLAlchemy's ORM, without the interpreter's startup, which would flatter them."""
     seconds: dict[str, list[float]] = {name: [] for name in _IMPORTS}
     for turn in range(-1, turns):
         for name, statement in _IMPORTS.items():

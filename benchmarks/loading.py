@@ -1,4 +1,4 @@
-"""Loads: into an empty collection, by plain COPY of psycopg's and by the ORM with pgvector's type; and a few rows."""
+"""Loads into an empty collection, compared with psycopg's COPY and the ORM with pgvector's type; writes of few rows."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from rowspace import CollectionRepository, Database, DocumentRepository, Reposit
 
 __all__ = ["measure_load"]
 
-#: Rows that the ORM gets: it is slow enough to be timed with fewer.
+#: The number of rows for the ORM. It is slow enough to be timed with fewer.
 ORM_ROWS = 2_000
 
-#: Rows that a request writes, and how many requests are timed.
+#: The number of rows that a request writes, and how many requests are timed.
 FEW, REQUESTS = 10, 100
 
 
 def measure_load(database: Database, corpus: Corpus, dimension: int, turns: int) -> list[Measure]:
-    """Compare the three, each with a commit at its end; the indexes of the collection are timed apart."""
+    """Compare the three, each including its commit. The indexes of the collection are timed separately."""
     corpus = corpus.projected(dimension)
     loader = _Loader(database, corpus, dimension)
     orm_rows = min(ORM_ROWS, len(corpus.texts))
@@ -58,7 +58,7 @@ def measure_load(database: Database, corpus: Corpus, dimension: int, turns: int)
 
 
 class _Loader:
-    """The three ways, each call into a table of its own."""
+    """The three ways to load. Each call loads into its own table."""
 
     def __init__(self, database: Database, corpus: Corpus, dimension: int) -> None:
         self._database = database
@@ -66,7 +66,7 @@ class _Loader:
         self._rows = list(corpus.rows())
         self._numbers = count()
         self._raw = connect(database.engine.url)
-        # An engine that Rowspace has not touched.
+        # A plain engine, without Rowspace's changes.
         self._plain = create_engine(database.engine.url)
         self._model = _orm_model(dimension)
         with self._plain.begin() as connection:
@@ -75,7 +75,7 @@ class _Loader:
         self._name = ""
 
     def prepare(self, _turn: int) -> None:
-        """Make the table and the collection of the turn."""
+        """Create the table and the collection of the turn."""
         self._name = f"load_{self._dimension}_{next(self._numbers)}"
         with self._raw.transaction():
             self._raw.execute(
@@ -87,7 +87,7 @@ class _Loader:
             CollectionRepository(session).create(self._name, self._dimension)
 
     def copy(self, _turn: int) -> None:
-        """Load by psycopg's `write_row`."""
+        """Load with psycopg's `write_row`."""
         with (
             self._raw.transaction(),
             self._raw.cursor() as cursor,
@@ -103,7 +103,7 @@ class _Loader:
             DocumentRepository(session, CollectionRepository(session).get(self._name)).upsert(self._rows)
 
     def add_all(self, rows: int) -> None:
-        """Load through the ORM, with ids that are new."""
+        """Load through the ORM, with new ids."""
         number = next(self._numbers)
         with Session(self._plain) as session, session.begin():
             session.add_all(self._model(**(row | {"id": f"{number}-{row['id']}"})) for row in islice(self._rows, rows))
@@ -114,20 +114,20 @@ class _Loader:
             Repository(session, self._model).upsert(self._rows[:FEW])
 
     def few_by_hand(self, _turn: int) -> None:
-        """Do the same as SQLAlchemy's documentation shows it."""
+        """Do the same as in SQLAlchemy's documentation."""
         statement = insert(self._model)
         new = {name: statement.excluded[name] for name in ("content", "metadata", "embedding")}
         with Session(self._plain) as session, session.begin():
             session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=new), self._rows[:FEW])
 
     def index(self) -> None:
-        """Build the indexes of the collection that was loaded last."""
+        """Build the indexes of the most recent collection."""
         with self._database.begin() as session:
             session.connection().exec_driver_sql("SET LOCAL maintenance_work_mem = '512MB'")
             DocumentRepository(session, CollectionRepository(session).get(self._name)).create_indexes()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._raw.close()
         self._plain.dispose()
 

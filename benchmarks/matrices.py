@@ -1,4 +1,4 @@
-"""All vectors of a collection into NumPy: `MatrixRepository.read`, the bare bytes of COPY, and pandas."""
+"""Read all vectors of a collection into NumPy: with `MatrixRepository.read`, as bytes of a COPY, and with pandas."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rowspace import Database, MatrixRepository
 
 __all__ = ["measure_matrix"]
 
-#: Turns of pandas, which takes seconds for one.
+#: The number of turns for pandas, which takes seconds for one.
 FRAMES = 3
 
 
@@ -33,7 +33,7 @@ def measure_matrix(database: Database, filled: Filled, turns: int) -> list[Measu
 
         read = partial(_without_turn, matrices.read)
         times = interleave({"drain": drain, "read": read}, turns, warmup=2)
-        # The same rows, all at once: millions of Python's floats are slower to make than a few thousand.
+        # The same rows, all at once: creating millions of Python floats is slower, per float, than a few thousand.
         frame = partial(_by_pandas, database, f"SELECT id, embedding::text FROM {table}")  # noqa: S608
         frames = interleave({"pandas": frame, "read": read}, FRAMES, warmup=1)
     name = f"{filled.dimension}-d"

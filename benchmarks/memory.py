@@ -1,4 +1,4 @@
-"""The memory of this process, by Linux's /proc."""
+"""The memory of this process, from Linux's /proc."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ __all__ = ["forget_peak", "memory"]
 
 
 def forget_peak() -> float:
-    """Let the peak of this process's memory begin anew (man 5 proc, clear_refs) and return what it has now, in MB."""
+    """Reset the peak of this process's memory (man 5 proc, clear_refs) and return its current memory in MB."""
     Path("/proc/self/clear_refs").write_text("5", "ascii")
     return memory("VmRSS")
 
 
 def memory(name: str) -> float:
-    """Return `VmRSS`, the memory of this process in MB, or `VmHWM`, its peak."""
+    """Return this process's memory in MB: `VmRSS` is the current value, `VmHWM` the peak."""
     lines = Path("/proc/self/status").read_text("utf-8").splitlines()
     return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1_000

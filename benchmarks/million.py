@@ -1,8 +1,8 @@
-"""A million rows in and out, and the memory of the client meanwhile: `python -m benchmarks.million`.
+"""Write and read a million rows, and measure the memory of the client: `python -m benchmarks.million`.
 
-The rows are made as they are asked for, by a generator, and their vectors are random: what is measured is how much the
-client holds, not what the server finds. There are no indexes but the primary key's. Files go out and in by the commands
-`rowspace export` and `rowspace ingest`, run in this process.
+A generator creates the rows on demand, with random vectors, because the subject is the memory of the client, not the
+results of searches. The only index is that of the primary key. The commands `rowspace export` and `rowspace ingest`
+write and read the files, in this process.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from benchmarks.memory import forget_peak, memory
 from rowspace import Collection, CollectionRepository, Database, DocumentRepository, MatrixRepository
 from rowspace.cli.app import app
 
-#: Vectors that are made at once.
+#: How many vectors are created at once.
 _BLOCK = 10_000
 
 
 def main() -> None:
-    """Load, stream back, export, ingest, print."""
+    """Load, stream back, export, ingest and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.million", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--dimension", type=int, default=384)
@@ -73,7 +73,7 @@ def _rows_in(file: Path) -> int:
 
 
 def _check(database: Database, rows: int) -> None:
-    """Refuse a run in which rows were lost on the way."""
+    """Raise an error if rows were lost on the way."""
     with database.session() as session:
         found = DocumentRepository(session, CollectionRepository(session).get("million by file")).count()
     if found != rows:
@@ -95,7 +95,7 @@ def _rows(count: int, dimension: int) -> Iterator[dict[str, Any]]:
 
 
 def _measure(name: str, work: Callable[[], int]) -> None:
-    """Print how many rows there were, how fast it went, and what the peak of the client's memory was."""
+    """Print the number of rows, the rate, and the peak of the client's memory."""
     base, began = forget_peak(), perf_counter()
     rows = work()
     seconds, peak = perf_counter() - began, memory("VmHWM")

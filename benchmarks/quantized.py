@@ -1,7 +1,7 @@
-"""Full, halfvec and bit indexes over the same vectors: size, recall and time. `python -m benchmarks.quantized --help`.
+"""Full, halfvec and bit indexes on the same vectors: size, recall and time. `python -m benchmarks.quantized --help`.
 
-Recall is the share of the true ten nearest that a search with default settings finds, truth being a matrix product in
-NumPy. Times are of whole searches as an application makes them, taken in turns.
+Recall is the share of the true ten nearest rows that a search with default settings finds. The true ones come from a
+matrix product in NumPy. Times are those of complete searches, as an application makes them, in turns.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ KINDS: dict[str, Quantize | None] = {"full": None, "halfvec": "halfvec", "bit": 
 K = 10
 
 
-#: Searches over bits by fewer candidates than by default.
+#: Searches in the bit index with fewer candidates than by default.
 FEWER = "bit, 4 k candidates"
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """Searches by the queries, each in a transaction of its own: what one of them sets does not serve the next."""
+    """Runs the searches, each in its own transaction, so that the settings of one do not affect the next."""
 
     database: Database
     queries: NDArray[np.float32]
@@ -48,7 +48,7 @@ class _Search:
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print a table and return 1 if a target was missed."""
+    """Measure, print a table, and return 1 if a target was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quantized", description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000, help="rows in each collection (default: 10,000)")
     parser.add_argument("--dimension", type=int, default=1536, help="numbers in a vector (default: 1536)")
@@ -83,7 +83,7 @@ def measure_quantized(database: Database, corpus: Corpus, turns: int) -> Iterato
     search = _Search(database, queries, collections)
     yield from _recalls(search, truth)
     variants = {kind: partial(search, kind) for kind in KINDS}
-    # A recall of 0.95 is there with half of the candidates that are taken by default.
+    # Half of the default number of candidates already reaches a recall of 0.95.
     variants[FEWER] = partial(search, "bit", settings=SearchSettings(oversample=4))
     times = interleave(variants, len(queries), warmup=10)
     for kind in ("halfvec", "bit", FEWER):
@@ -109,7 +109,7 @@ def _recalls(search: _Search, truth: list[set[str]]) -> Iterator[Measure]:
 
 
 def _build(database: Database, corpus: Corpus, kind: str) -> tuple[int, float]:
-    """Load a collection and return the size of its vector index in bytes and the seconds of its build."""
+    """Load a collection. Return the size of its vector index in bytes, and the seconds of its build."""
     with database.begin() as session:
         session.execute(text("SET LOCAL maintenance_work_mem = '512MB'"))
         index = HNSW(quantize=KINDS[kind])

@@ -1,8 +1,8 @@
-"""A million rows under filters and page by page, with indexes on keys or without: `python -m benchmarks.scale`.
+"""A million rows with filters and page by page, with and without indexes on keys: `python -m benchmarks.scale`.
 
-The vectors are made up: points around 5,000 centres in 32 dimensions, with noise in all of them. The times are medians
-of turns with a raw search without a filter, the recall is that of ten against an exact search. Takes ten minutes on two
-processors, most of it for the HNSW index.
+The vectors are synthetic: points around 5,000 centers in 32 dimensions, with noise in all dimensions. Times are
+medians, measured in turns with a raw search without a filter. Recall compares ten hits with an exact search. A run
+takes ten minutes on two processors, mostly for the HNSW index.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rowspace import BrowseRepository, Collection, CollectionRepository, Databas
 
 _BLOCK, _QUERIES, K = 10_000, 50, 10
 _KEYS = ("n", "day", "tenant")
-#: What is searched under: a share of the rows by a range of numbers, the last days, a tenant of 1,000, one of 100.
+#: The filters: a share of the rows by a numeric range, the last days, one of 1,000 tenants, one of 100 buckets.
 _FILTERS: dict[str, dict[str, Any]] = {
     "20 %, a range": {"n": {"$lt": 200_000}},
     "2 %, a range": {"n": {"$lt": 20_000}},
@@ -38,7 +38,7 @@ _FILTERS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Load, build, search, make the indexes on keys, search again, print."""
+    """Load, build, search, create the indexes on keys, search again and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--dimension", type=int, default=256)
@@ -83,7 +83,7 @@ def _search(database: Database, collection: Collection, queries: NDArray[np.floa
 
 
 def _page(database: Database, collection: Collection) -> None:
-    """Time pages of 100 documents in the order of a key, the fifth to the fourteenth."""
+    """Time pages of 100 documents in the order of a key, from the fifth to the fourteenth."""
     with database.session() as session:
         browse = BrowseRepository(session, collection)
         for key in ("n", "day"):
@@ -112,7 +112,7 @@ def _raw(cursor: Any, collection: Collection, queries: Any, turn: int) -> Any:
 def _rows(count: int, dimension: int) -> Iterator[dict[str, Any]]:
     for start in range(0, count, _BLOCK):
         for at, vector in enumerate(_vectors(min(_BLOCK, count - start), dimension, seed=start), start):
-            # Far apart for rows that come after each other, as no row is loaded in the order of its keys.
+            # Consecutive rows get distant keys, because rows are not loaded in the order of their keys.
             mixed = at * 2_654_435_761 % 2**32
             metadata = {
                 "bucket": mixed % 100,

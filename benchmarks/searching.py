@@ -1,4 +1,4 @@
-"""Searches through the repositories, against a prepared query of psycopg's own."""
+"""Searches through the repositories, compared with a prepared query of psycopg."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from rowspace.statements.search import Nearest, nearest, parameters
 
 __all__ = ["RUN", "K", "measure_filter", "measure_search", "raw_sql"]
 
-#: Rows asked for: what `nearest` returns by default.
+#: The number of rows to search for, which is the default of `nearest`.
 K = 10
 
-#: Searches of a variant in a row, before the turn of another.
+#: Consecutive searches of a variant before the next variant's turn.
 RUN = 20
 
-#: What a Document is made of, without the embedding.
+#: The columns of a Document without the embedding.
 COLUMNS = "collection_id, id, content, metadata, created_at, updated_at"
 
 Search = Callable[[Any], Any]
 
 
 def raw_sql(filled: Filled, placeholder: str, *, documents: bool) -> str:
-    """Return the search as one would write it: the same columns of the same table, by the same index."""
+    """Return the search as handwritten SQL, with the same columns, table and index."""
     if documents:
-        # By way of the parent, which is where privileges and row-level policies are.
+        # Through the parent table, which has the privileges and row-level policies.
         table = f"documents WHERE collection_id = {filled.collection.id}"
         columns, indexed = COLUMNS, f"embedding::vector({filled.dimension})"
     else:
@@ -44,10 +44,10 @@ def raw_sql(filled: Filled, placeholder: str, *, documents: bool) -> str:
 
 
 def raw_search(connection: psycopg.Connection[Any], filled: Filled, *, documents: bool) -> Search:
-    """Return that search on psycopg: prepared, with its parameters and its rows in binary.
+    """Return that search on psycopg: prepared, with its parameters and rows in binary.
 
     Raises:
-        RuntimeError: the planner would not use the vector index, and the comparison would be one of table scans.
+        RuntimeError: the planner does not use the vector index, so the comparison would be one of table scans.
     """
     sql = raw_sql(filled, "%b", documents=documents)
     cursor = connection.cursor(binary=True)
@@ -60,7 +60,7 @@ def raw_search(connection: psycopg.Connection[Any], filled: Filled, *, documents
 
 
 def measure_search(database: Database, filled: Filled, turns: int) -> list[Measure]:
-    """Compare `nearest` of both repositories with the raw query, and so SQLAlchemy with the statement ready made."""
+    """Compare `nearest` of both repositories with the raw query, and SQLAlchemy with a prebuilt statement."""
     measures = []
     with connect(database.engine.url) as connection, database.session() as session:
         own, documents = Repository(session, filled.model), DocumentRepository(session, filled.collection)
@@ -80,7 +80,7 @@ def measure_search(database: Database, filled: Filled, turns: int) -> list[Measu
 
 
 def _statement(session: Session, filled: Filled, *, documents: bool) -> Search:
-    """Return the execution of a statement that was built before: what is left when Rowspace does nothing."""
+    """Return the execution of a prebuilt statement: the remaining time without Rowspace."""
     target = collection_target(filled.collection) if documents else target_of(filled.model, None, None)
     statement = nearest(target, Nearest(K))
     return lambda query: session.execute(statement, parameters(query)).all()
@@ -91,7 +91,7 @@ def _over(queries: NDArray[np.float32], search: Search) -> Callable[[int], objec
 
 
 def measure_filter(database: Database, filled: Filled, turns: int) -> list[Measure]:
-    """Compare a search under a filter that 1 % of the rows pass with the raw search without one."""
+    """Compare a search with a filter that 1 % of the rows match with the raw search without a filter."""
     queries = filled.corpus.queries
     with connect(database.engine.url) as connection, database.session() as session:
         raw = raw_search(connection, filled, documents=True)

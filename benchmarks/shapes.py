@@ -1,4 +1,4 @@
-"""What searches by many different `k`, or by many filters, leave in memory: `python -m benchmarks.shapes`."""
+"""The memory that searches with many different values of `k`, or filters, occupy: `python -m benchmarks.shapes`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from benchmarks.memory import memory
 from rowspace import AsyncDatabase, CollectionRepository, Database, DocumentRepository
 from rowspace.services import AsyncQuickSearch, SearchRequest
 
-#: Fewer than most k, so that a search also runs the statements that look for the rest.
+#: Fewer rows than most values of k, so that a search also runs the statements that look for more rows.
 ROWS, DIMENSION, NAME = 50, 256, "shapes"
 
 _BACKEND = text("""
     SELECT sum(total_bytes) / 1e6, (SELECT count(*) FROM pg_prepared_statements) FROM pg_backend_memory_contexts
 """)
 
-#: By theme, what a search of some number asks for.
+#: The options of the n-th search, by theme.
 THEMES: dict[str, Callable[[int], dict[str, Any]]] = {
     "k": lambda at: {"k": at},
     "filter": lambda at: {"filter": {f"key {at}": {"$gt": at}, "other": {"$in": [*range(at % 50 + 1)]}}},
@@ -31,7 +31,7 @@ THEMES: dict[str, Callable[[int], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Print a line for each number of different searches, on a connection of their own for each theme and driver."""
+    """Print a line per number of different searches. Each theme and driver has its own connection."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shapes", description=__doc__)
     parser.add_argument("--shapes", type=int, nargs="+", default=[300, 1_000, 2_000])
     parser.add_argument("--times", type=int, default=6, help="of each; from the sixth on psycopg prepares a statement")

@@ -1,8 +1,8 @@
-"""Write what each command's --help says into docs/reference/cli.md, or with --check find that it is stale.
+"""Write the --help of each command to docs/reference/cli.md, or check that the page is current.
 
     python tools/cli_help.py [--check]
 
-A block that begins with `$ rowspace ... --help` is filled; a command without a block is an error.
+The script fills each block that begins with `$ rowspace ... --help`. A command without a block is an error.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ BLOCK = re.compile(r"(?<=^```console\n)\$ rowspace ?(?P<command>.*) --help\n(?:.
 
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yield the words of every command, the root's being none."""
+    """Yield the words of every command. The root has none."""
     yield " ".join(path)
     for name, inner in getattr(command, "commands", {}).items():
         yield from commands(inner, (*path, name))
 
 
 def help_of(command: str) -> str:
-    """Return what a terminal of 100 columns shows for a command's --help."""
+    """Return the --help of a command on a terminal with 100 columns."""
     os.environ["COLUMNS"] = "100"
     shown = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="rowspace").output
     lines = "\n".join(line.rstrip() for line in shown.strip().splitlines())
@@ -39,7 +39,7 @@ def help_of(command: str) -> str:
 
 
 def main() -> None:
-    """Fill the blocks, or compare them."""
+    """Fill the blocks, or check them."""
     page = PAGE.read_text("utf-8")
     missing = set(commands(get_command(app))) - {match["command"] for match in BLOCK.finditer(page)}
     if missing:

@@ -1,8 +1,8 @@
-"""Write the description of the REST contract where it is shipped from, or with --check find that it is stale.
+"""Write the OpenAPI document of the REST contract into the package, or check that it is current.
 
     python tools/openapi.py [--check]
 
-FastAPI makes it from the endpoints; Flask, which makes none, serves the file.
+FastAPI generates it from the endpoints. Flask, which generates none, serves the file.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ PATH = Path(rest.__file__).with_name(FILE)
 
 
 def described() -> str:
-    """Return the description of a server with everything: keys and metrics."""
+    """Return the OpenAPI document of a server with keys and metrics."""
     settings = ServerSettings(embedder="none", api_keys=(ApiKey(sha256="0" * 64),), metrics=True, docs=True)
     document = create_app(settings).openapi()
-    document["info"].pop("version")  # that of the installation
+    document["info"].pop("version")  # the version of the installed package
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
-    """Write the file, or compare it."""
+    """Write the file, or check it."""
     fresh = described()
     if PATH.exists() and PATH.read_text("utf-8") == fresh:
         return

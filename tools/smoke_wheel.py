@@ -1,8 +1,8 @@
-"""Build the sdist, the wheel from it, and try the wheel in an empty environment without extras.
+"""Build the sdist and the wheel from it, and try the wheel in an empty environment without extras.
 
     python tools/smoke_wheel.py
 
-It finds what an editable installation hides: a file that was not packed, an optional dependency that is required.
+It finds problems that an editable installation hides: files missing from the wheel, required optional dependencies.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from zipfile import ZipFile
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# For the empty environment, where every warning is an error: each module imports, or names the extra that it needs.
+# Runs in the empty environment with warnings as errors: each module must import, or name the extra that it needs.
 PROBE = """
 import importlib, importlib.metadata, pkgutil, re, sys
 import rowspace
@@ -30,20 +30,20 @@ for module in pkgutil.walk_packages(rowspace.__path__, "rowspace."):
         named = set(re.findall(r"rowspace\\[(\\w+)\\]", str(error)))
         assert named and named <= extras, f"{module.name}: {error}"
     except ModuleNotFoundError as error:
-        # The fixtures are loaded by pytest itself.
+        # pytest itself loads the fixtures.
         assert (module.name.split(".")[1], error.name) == ("testing", "pytest"), f"{module.name}: {error}"
 """
 
 
 def run(*command: str | Path, cwd: Path) -> None:
-    """Run a command and stop with its output when it fails."""
+    """Run a command, and exit with its output if it fails."""
     done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
-        sys.exit(f"{done.stdout}\nsmoke_wheel: this failed: {' '.join(map(str, command[:4]))} ...")
+        sys.exit(f"{done.stdout}\nsmoke_wheel: command failed: {' '.join(map(str, command[:4]))} ...")
 
 
 def expected() -> set[str]:
-    """Return what has to be in the wheel: the package, and the migration environment inside it."""
+    """Return the expected files of the wheel: the package, and the migration environment inside it."""
     trees = {ROOT / "src/rowspace": "rowspace", ROOT / "alembic": "rowspace/_alembic"}
     files = {
         f"{name}/{path.relative_to(tree).as_posix()}"
@@ -55,7 +55,7 @@ def expected() -> set[str]:
 
 
 def main() -> None:
-    """Build, look inside, install, import."""
+    """Build, inspect, install and import."""
     with TemporaryDirectory(prefix="rowspace-wheel-") as name:
         scratch = Path(name)
         python = scratch / "venv/bin/python"

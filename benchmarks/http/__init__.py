@@ -1,1 +1,1 @@
-"""Searches over HTTP, beside a bare FastAPI endpoint on asyncpg: `python -m benchmarks.http --help`."""
+"""Searches over HTTP, compared with a bare FastAPI endpoint on asyncpg: `python -m benchmarks.http --help`."""

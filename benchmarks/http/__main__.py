@@ -1,4 +1,4 @@
-"""Search requests a second, and how long they take: `rowspace serve` beside a bare endpoint with the same SQL."""
+"""Search requests per second and their latency: `rowspace serve` compared with a bare endpoint with the same SQL."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from benchmarks.http.load import Load, run_wrk, write_script
 from benchmarks.http.servers import Server, serve
 from benchmarks.searching import raw_sql
 
-#: What Rowspace's requests a second are to be at least, in those of the bare endpoint.
+#: The minimum of Rowspace's requests per second, relative to those of the bare endpoint.
 TARGET = 0.75
-#: Connections that each server may open.
+#: The number of connections that each server may open.
 POOL = 20
-#: What a server's memory may grow by during a soak, in MiB.
+#: How much a server's memory may grow during a soak, in MiB.
 GROWTH = 20
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print a table and return 1 if a target was missed."""
+    """Measure, print a table, and return 1 if a target was missed."""
     options = _options(arguments)
     with _servers(options) as (servers, script):
         for server in servers.values():
@@ -62,7 +62,7 @@ def _servers(options: argparse.Namespace) -> Iterator[tuple[dict[str, Server], P
         filled = fill(database, corpus, options.dimension)
         url = database.engine.url.set(drivername="postgresql")
         plain = url.render_as_string(hide_password=False)
-        # asyncpg takes a port without a host in front of it for that of an empty host name.
+        # Without a host, asyncpg would combine the port with an empty host name.
         query = {**url.query, "port": str(url.port)}
         dsn = URL.create("postgresql", url.username, database=url.database, query=query)
         bare = {"BENCH_DSN": str(dsn), "BENCH_SQL": raw_sql(filled, "$1", documents=True), "BENCH_POOL": str(POOL)}
@@ -85,7 +85,7 @@ def _bodies(filled: Filled) -> list[str]:
 
 
 def _compare(servers: dict[str, Server], script: Path, connections: int, options: argparse.Namespace) -> bool:
-    """Load both servers in turns and tell whether Rowspace missed the target."""
+    """Load both servers in turns, and return whether Rowspace missed the target."""
     loads: dict[str, list[Load]] = {name: [] for name in servers}
     for turn in range(options.rounds):
         for name in list(servers)[:: -1 if turn % 2 else 1]:
@@ -108,7 +108,7 @@ def _line(runs: list[Load]) -> str:
 
 
 def _soak(server: Server, script: Path, seconds: float) -> bool:
-    """Load Rowspace for long and tell whether there was an error, or its memory grew."""
+    """Load Rowspace for a long time, and return whether errors occurred or its memory grew."""
     before = server.memory
     parts = [run_wrk(server.url, script, connections=8, seconds=seconds / 5) for _ in range(5)]
     grown, errors = server.memory - before, sum(part.errors for part in parts)

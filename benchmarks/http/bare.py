@@ -1,4 +1,4 @@
-"""The endpoint to compare with: FastAPI, an asyncpg pool, and the statement written by hand."""
+"""The endpoint for comparison: FastAPI, an asyncpg pool, and a handwritten statement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Hit", "Result", "Search", "create_app"]
 
 
 class Search(BaseModel):
-    """What is asked for."""
+    """The request."""
 
     collection: str
     vector: list[float]
@@ -26,7 +26,7 @@ class Search(BaseModel):
 
 
 class Hit(BaseModel):
-    """One hit."""
+    """A hit."""
 
     id: str
     content: str
@@ -35,7 +35,7 @@ class Hit(BaseModel):
 
 
 class Result(BaseModel):
-    """What is answered."""
+    """The response."""
 
     hits: list[Hit]
 
@@ -46,7 +46,7 @@ async def _prepare(connection: asyncpg.Connection) -> None:
 
 
 def create_app() -> FastAPI:
-    """Return the application; BENCH_DSN and BENCH_SQL say what it searches."""
+    """Return the application. BENCH_DSN and BENCH_SQL determine what it searches."""
     sql = os.environ["BENCH_SQL"]
 
     @asynccontextmanager

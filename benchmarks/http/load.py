@@ -1,4 +1,4 @@
-"""One run of wrk, as numbers."""
+"""A run of wrk, with its results as numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 __all__ = ["Load", "run_wrk", "write_script"]
 
-#: Posts one body after the other, and prints the counts as the last line, in JSON.
+#: Posts the bodies in turn, and prints the counts as JSON in the last line.
 _SCRIPT = """
 local bodies, n = {}, 0
 for line in io.lines("%s") do bodies[#bodies + 1] = line end
@@ -32,7 +32,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one run measured: requests a second, milliseconds, and answers that were none or not of status 2xx."""
+    """The results of a run: requests per second, milliseconds, and failures, including statuses other than 2xx."""
 
     rate: float
     p50: float

@@ -1,4 +1,4 @@
-"""The two servers, each a process of uvicorn with one worker."""
+"""The two servers. Each is a uvicorn process with one worker."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Server:
 
     @property
     def memory(self) -> float:
-        """Its resident memory in MiB."""
+        """The resident memory in MiB."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @contextmanager
 def serve(factory: str, environment: Mapping[str, str]) -> Iterator[Server]:
-    """Run the application that a factory makes, `module:name`, until the end of the block.
+    """Run the application from a factory, `module:name`, until the end of the block.
 
     Raises:
-        RuntimeError: it does not start.
+        RuntimeError: the server does not start.
     """
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

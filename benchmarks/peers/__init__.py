@@ -1,1 +1,1 @@
-"""Rowspace beside its peers, each in a virtual environment of its own, on one server with the same rows and index."""
+"""Rowspace compared with similar libraries, each in its own virtual environment, on the same server and data."""

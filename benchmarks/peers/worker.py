@@ -1,6 +1,6 @@
-"""Measures one peer, in its own environment: `python worker.py STORE URL DIRECTORY VACUUMDB`; prints JSON.
+"""Measure a peer in its own environment: `python worker.py STORE URL DIRECTORY VACUUMDB`. Prints JSON.
 
-It is started by `python -m benchmarks.peers`, and knows nothing of Rowspace but what `stores/rowspace_store.py` uses.
+`python -m benchmarks.peers` starts it. It uses nothing of Rowspace except in `stores/rowspace_*.py`.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ UPSERTED = 2_000
 
 
 def main(name: str, url: str, directory: str, vacuumdb: str) -> None:
-    """Run everything and print the figures."""
+    """Run all measurements and print the figures."""
     data = Data.load(Path(directory))
     store: Store = import_module(f"benchmarks.peers.stores.{name}").STORE(url, len(data.rows[0].vector))
-    # The rows are lists of millions of numbers: without this, each collection of garbage would look at them all.
+    # The rows contain millions of floats in lists. Without freezing, each garbage collection would visit them.
     gc.collect()
     gc.freeze()
     before = forget_peak()
     figures: dict[str, Any] = {"ingest": len(data.rows) / _seconds(lambda: store.ingest(data.rows))}
     figures["memory"] = memory("VmHWM") - before
-    # Before there is an index: keeping an HNSW index up to date costs every store the same, and more than all else.
+    # Before the index exists: maintaining an HNSW index costs every store the same, and more than everything else.
     few = data.rows[:UPSERTED]
     _or_none(figures, "upsert", lambda: UPSERTED / _median(lambda: store.upsert(few), 3))
     _or_none(figures, "index", lambda: _seconds(store.index))
-    # As autovacuum would, but for all at the same time: the planner's choices depend on it.
+    # As autovacuum would do, but at the same time for all peers, because the planner's choices depend on it.
     subprocess.run([vacuumdb, "--analyze", "--quiet", f"--dbname={url}"], check=True)
     _or_none(figures, "search", lambda: _searches(store, data))
     _or_none(figures, "filtered", lambda: _filtered(store, data))
@@ -108,7 +108,7 @@ def _export(store: Store, data: Data) -> float:
 
 
 async def _concurrent(store: Store, data: Data) -> float:
-    """Return searches a second by 32 tasks."""
+    """Return the searches per second of 32 tasks."""
     vectors = [query.tolist() for query in data.queries]
 
     async def run(search: Search) -> float:

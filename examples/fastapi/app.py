@@ -1,4 +1,4 @@
-"""An application of one's own with Rowspace's router in it: python examples/fastapi/app.py [--port 8000]."""
+"""An application that includes Rowspace's router: python examples/fastapi/app.py [--port 8000]."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLANETS = {
 
 
 def create_app(database: AsyncDatabase, embedder: Any) -> FastAPI:
-    """Return the application; its documents are loaded when it starts."""
+    """Return the application, which loads its documents at startup."""
     documents = AsyncDocumentService(database, embedder)
 
     @asynccontextmanager
@@ -56,7 +56,7 @@ def create_app(database: AsyncDatabase, embedder: Any) -> FastAPI:
 
     @app.get("/largest")
     async def largest(session: AsyncSession = one_session) -> str:
-        """Ask the same tables through a session of the request, by SQLAlchemy."""
+        """Query the same tables with SQLAlchemy, in a session of the request."""
         size = Document.meta["km"].as_integer()
         return (await session.scalars(select(Document.id).order_by(size.desc()).limit(1))).one()
 
@@ -64,11 +64,11 @@ def create_app(database: AsyncDatabase, embedder: Any) -> FastAPI:
 
 
 def main() -> None:
-    """Serve on the embedded server, in a directory that is deleted afterwards."""
+    """Serve on an embedded server, in a directory that is deleted afterwards."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8000)
     port = parser.parse_args().port
-    # Uvicorn raises the signal again when it is done: by an exception, so that the embedded server stops too.
+    # After shutdown, uvicorn raises the signal again. Raise an exception, so that the embedded server stops too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="rs", ignore_cleanup_errors=True) as directory:
         server = EmbeddedServer(Path(directory) / "pg", keep=False)

@@ -1,4 +1,4 @@
-"""A site with a search page, by the application factory: python examples/flask/app.py [--port 5000]."""
+"""A site with a search page and an application factory: python examples/flask/app.py [--port 5000]."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ rowspace = Rowspace()
 
 
 def create_app(config: dict[str, Any] | None = None) -> Flask:
-    """Return the application; `flask --app examples/flask/app.py rowspace` has its commands."""
+    """Return the application. `flask --app examples/flask/app.py rowspace` runs its commands."""
     app = Flask(__name__)
     app.config.update(config or {})
     rowspace.init_app(app)
@@ -60,7 +60,7 @@ def create_app(config: dict[str, Any] | None = None) -> Flask:
 
     @app.post("/")
     def add() -> Any:
-        """Add a recipe; what was done is committed with the request, or not at all."""
+        """Add a recipe. The request commits it, or rolls it back on an error."""
         recipe = {"id": request.form["name"], "content": request.form["text"]}
         rowspace.documents.add("recipes", [{**recipe, "metadata": {"minutes": request.form.get("minutes", type=int)}}])
         return redirect("/")
@@ -79,11 +79,11 @@ def fill(app: Flask) -> None:
 
 
 def main() -> None:
-    """Serve on the embedded server, in a directory that is deleted afterwards."""
+    """Serve on an embedded server, in a directory that is deleted afterwards."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=5000)
     port = parser.parse_args().port
-    # By an exception, so that the embedded server stops too.
+    # Raise an exception, so that the embedded server stops too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="rs", ignore_cleanup_errors=True) as directory:
         server = EmbeddedServer(Path(directory) / "pg", keep=False)

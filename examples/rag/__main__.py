@@ -1,11 +1,11 @@
-"""Ask Rowspace's own documentation, in one command and without a server, a key or a network.
+"""Ask Rowspace's own documentation with one command. This needs no server, API key or network.
 
     python examples/rag "How do I search by keyword?"
     python examples/rag --model openai:gpt-4o-mini
 
-The first run fills a collection of the embedded server, or of the database in ROWSPACE_DATABASE_URL; later runs embed
-only the sections that changed, and delete those that are gone. Without a model the answers are extractive. Without a
-question it asks for them.
+The first run fills a collection of the embedded server, or of the database in ROWSPACE_DATABASE_URL. Later runs embed
+only sections that changed, and delete those that no longer exist. Without a model, the answers are extractive. Without
+a question on the command line, the program prompts for questions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ROW = re.compile(r"^\|(.+)\|$", re.MULTILINE)
 
 
 def prose(text: str) -> str:
-    """Return a page without its code, and the rows of its tables as sentences: what an answer can be made of."""
+    """Return a page without its code, and with table rows as sentences, so that answers can quote it."""
 
     def sentence(row: re.Match[str]) -> str:
         cells = [cell.strip() for cell in row[1].split("|") if cell.strip(" -")]
@@ -41,7 +41,7 @@ def prose(text: str) -> str:
 
 
 def sections(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the sections of all Markdown pages of a folder as documents, each with its page and title."""
+    """Yield the sections of all Markdown pages in a folder as documents, each with its page and title."""
     for path in sorted(folder.rglob("*.md")):
         page = path.relative_to(folder).as_posix()
         _, *parts = _HEADING.split(prose(path.read_text("utf-8")))
@@ -66,7 +66,7 @@ def fill(database: Database, embedder: Any, folder: Path) -> None:
 
 
 def ask(answers: AnswerService, question: str) -> Answer:
-    """Print the answer as it comes, and then its sources."""
+    """Print the answer as it arrives, followed by its sources."""
     print(f"\n> {question}")
     for event in answers.stream(question, mode="hybrid", k=5):
         if event.token is not None:
@@ -80,10 +80,10 @@ def ask(answers: AnswerService, question: str) -> Answer:
 
 
 def main(arguments: list[str]) -> int:
-    """Fill the collection, answer, and return the exit status."""
+    """Fill the collection, answer the questions, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python examples/rag", description="Ask Rowspace's documentation.")
     parser.add_argument("questions", nargs="*", metavar="question")
-    parser.add_argument("--model", help="a chat model of LangChain's, such as openai:gpt-4o-mini; needs langchain")
+    parser.add_argument("--model", help="a LangChain chat model, such as openai:gpt-4o-mini; needs langchain")
     parser.add_argument("--docs", type=Path, default=DOCS, help="a folder of Markdown pages")
     options = parser.parse_args(arguments)
     embedder = LocalEmbedder()

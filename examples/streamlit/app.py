@@ -1,9 +1,10 @@
-"""A help desk of one page, on `st.connection`: it finds the answer that fits a question, whatever its words.
+"""A one-page help desk on `st.connection`. It finds the answer to a question, even if the words differ.
 
     pip install 'rowspace[streamlit,embedded,local]'
     streamlit run examples/streamlit/app.py --server.address=127.0.0.1 --browser.gatherUsageStats=false
 
-The first run starts PostgreSQL, makes the tables and stores the answers; ROWSPACE_DATABASE_URL names another database.
+The first run starts PostgreSQL, creates the tables and stores the answers. To use another database, set
+ROWSPACE_DATABASE_URL.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ ANSWERS = [
     ("money", "You can get your money back within 30 days. Write to us with the number of the order."),
     ("parcel", "A parcel takes two to four working days. The tracking number is in the confirmation."),
     ("parcel", "If the box arrives damaged, take a photo before you open it and send it to us."),
-    ("parcel", "您可以在十四天内免费退货，退货标签在包裹里。"),  # noqa: RUF001 -- its own comma
+    ("parcel", "您可以在十四天内免费退货，退货标签在包裹里。"),  # noqa: RUF001 -- Chinese commas
 ]
 
 
-@st.cache_resource(show_spinner="Getting the answers ready ...")
+@st.cache_resource(show_spinner="Preparing the answers ...")
 def prepare(_connection: RowspaceConnection) -> None:
-    """Make the tables and store the answers; what is stored already is left as it is."""
+    """Create the tables and store the answers. Answers that are already stored stay unchanged."""
     upgrade(_connection.database.engine)
     documents = _connection.documents
     documents.create_collection("help-desk", exist_ok=True)

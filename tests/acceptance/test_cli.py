@@ -110,7 +110,7 @@ def test_sql_is_printed_and_runs(cli, animals, data_dir):
     comments, statements = sql.split("BEGIN;\n")
     assert '-- :rowspace_document = "{\\"legs\\": 4}"\n' in comments
     assert "-- :rowspace_query = \"the embedding of 'x'\"\n" in comments
-    assert "-- Where rowspace_more is true, " in statements
+    assert "-- If rowspace_more is true, " in statements
     values = {":rowspace_query": f"'{[1.0] * 512}'", ":rowspace_document": "'{\"legs\": 4}'"}
     for name, value in values.items():
         statements = statements.replace(name, value)

@@ -157,7 +157,7 @@ def test_a_place_where_something_else_is(directory):
     notes = directory / "notes.txt"
     notes.touch()
     for place in (directory, notes):
-        with pytest.raises(StoreUnavailable, match="does not start: something else is there"):
+        with pytest.raises(StoreUnavailable, match="does not start: it contains something else"):
             EmbeddedServer(place)
     assert [*directory.iterdir()] == [notes]
 
@@ -203,11 +203,11 @@ def test_a_place_may_be_text_that_counts_from_here(directory, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        ("a b", "its path has a blank"),
-        ("$(id>pwned)", r"its path has '\$'"),
-        ("`id>pwned`", "its path has '`'"),
-        ("a;b", "its path has ';'"),
-        ("a\nb", r"its path has '\\n'"),
+        ("a b", "its path contains a blank"),
+        ("$(id>pwned)", r"its path contains '\$'"),
+        ("`id>pwned`", "its path contains '`'"),
+        ("a;b", "its path contains ';'"),
+        ("a\nb", r"its path contains '\\n'"),
     ],
 )
 def test_a_path_that_a_shell_would_take_apart(directory, monkeypatch, name, fault):
@@ -387,7 +387,7 @@ def test_a_recovery_takes_as_long_as_it_takes(directory, monkeypatch, caplog):
     server = EmbeddedServer(directory)
     assert server.url.database == "rowspace"
     assert [record.getMessage() for record in caplog.records if record.name == "rowspace.embedded"] == [
-        f"The embedded PostgreSQL in {directory} recovers from a crash, which may take minutes."
+        f"The embedded PostgreSQL in {directory} is recovering from a crash. This can take minutes."
     ]
     server.stop()
 

@@ -40,7 +40,7 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
 
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(pwd, "getpwuid", unknown)
-    with pytest.raises(StoreUnavailable, match="no home: set ROWSPACE_DATA_DIR to a directory"):
+    with pytest.raises(StoreUnavailable, match=r"no home\. Set ROWSPACE_DATA_DIR"):
         default_data_dir()
 
 
@@ -50,7 +50,7 @@ def test_a_place_that_cannot_be_written_to_is_named_with_the_way_out(tmp_path, a
     (tmp_path / "log").write_text("LOG:  shut down\n")
     denied = OSError(errno.EACCES, os.strerror(errno.EACCES), str((tmp_path / at).resolve()))
     assert reason(denied, tmp_path).endswith(
-        f"{denied.filename}'. Set ROWSPACE_DATA_DIR to a directory that this user may make, or write to."
+        f"{denied.filename}'. Set ROWSPACE_DATA_DIR to a directory that this user can create or write to."
     )
 
 

@@ -81,5 +81,5 @@ def test_a_file_that_is_not_in_the_wheel_is_found(monkeypatch, lost):
 def test_a_step_that_fails_ends_it_with_what_it_said(tmp_path):
     module = load("smoke_wheel")
     module.run(sys.executable, "-c", "pass", cwd=tmp_path)
-    with pytest.raises(SystemExit, match="why\n\nsmoke_wheel: this failed: "):
+    with pytest.raises(SystemExit, match="why\n\nsmoke_wheel: command failed: "):
         module.run(sys.executable, "-c", "import sys; print('why', file=sys.stderr); sys.exit(3)", cwd=tmp_path)

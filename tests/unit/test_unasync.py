@@ -129,7 +129,7 @@ def test_a_rule_that_nothing_uses_fails(unasync, root, monkeypatch, capsys):
 
 def test_a_source_that_makes_no_python_is_refused(unasync, root):
     (root / "src/rowspace/services/_async.py").write_text("x = await\n")
-    with pytest.raises(SystemExit, match="ruff refuses"):
+    with pytest.raises(SystemExit, match="ruff rejects"):
         unasync.main([], root)
 
 

@@ -1,1 +1,1 @@
-"""One module a peer, each with its `STORE`; it runs in that peer's environment."""
+"""One module per peer, with its `STORE`. It runs in the environment of the peer."""

@@ -1,4 +1,4 @@
-"""SQLAlchemy's ORM with pgvector's own column type, as its README shows."""
+"""SQLAlchemy's ORM with pgvector's own column type, as in its README."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ByHand(Store):
             connection.execute(text("CREATE INDEX ON items USING gin (metadata jsonb_path_ops)"))
 
     def upsert(self, rows: list[Row]) -> None:
-        """Insert on conflict do update, many parameters."""
+        """Insert with ON CONFLICT DO UPDATE, with a list of parameters."""
         values = insert(self._item)
         changes = {name: values.excluded[name] for name in ("content", "metadata", "embedding")}
         given = [
@@ -63,12 +63,12 @@ class ByHand(Store):
             )
 
     def search(self, query: Any) -> list[str]:
-        """Select in order of distance."""
+        """Select, ordered by distance."""
         with Session(self._engine) as session:
             return [item.id for item, _ in session.execute(self._nearest(query))]
 
     def filtered(self, query: Any, bucket: int) -> list[str]:
-        """The same with a condition."""
+        """Search with a condition."""
         condition = self._item.meta.contains({"bucket": bucket})
         with Session(self._engine) as session:
             return [item.id for item, _ in session.execute(self._nearest(query).where(condition))]

@@ -37,7 +37,7 @@ class Haystack(Store):
         self._store.write_documents(self._documents(rows))
 
     def upsert(self, rows: list[Row]) -> None:
-        """Write documents anew."""
+        """Write the documents again."""
         self._store.write_documents(self._documents(rows), policy=DuplicatePolicy.OVERWRITE)
 
     @staticmethod
@@ -47,7 +47,7 @@ class Haystack(Store):
         ]
 
     def index(self) -> None:
-        """Open it with an index, which it then builds."""
+        """Reopen the store with an index, which it builds."""
         self._open("hnsw")
         self._store.count_documents()
 

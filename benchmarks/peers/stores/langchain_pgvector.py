@@ -26,7 +26,7 @@ class LangChain(Store):
         self._store = PGVector(connection=self._engine, **self._options)
 
     def ingest(self, rows: list[Row]) -> None:
-        """Add texts with their embeddings; in batches, as one statement takes 65,535 parameters."""
+        """Add texts with their embeddings, in batches, because a statement has at most 65,535 parameters."""
         for start in range(0, len(rows), 1_000):
             part = rows[start : start + 1_000]
             self._store.add_embeddings(
@@ -39,7 +39,7 @@ class LangChain(Store):
     upsert = ingest
 
     def index(self) -> None:
-        """Build the index by hand: it has none, but for GIN on the metadata."""
+        """Build the index manually: apart from GIN on the metadata, the store has none."""
         with self._engine.begin() as connection:
             connection.execute(text("CREATE INDEX ON langchain_pg_embedding USING hnsw (embedding vector_cosine_ops)"))
 

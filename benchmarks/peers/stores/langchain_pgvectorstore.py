@@ -1,4 +1,4 @@
-"""langchain-postgres, `PGVectorStore`: the bucket is a column of its own, as its filters ask for."""
+"""langchain-postgres, `PGVectorStore`: the bucket has its own column, because its filters require one."""
 
 from __future__ import annotations
 

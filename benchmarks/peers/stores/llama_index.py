@@ -39,12 +39,12 @@ class LlamaIndex(Store):
         )
 
     def upsert(self, rows: list[Row]) -> None:
-        """Delete and add again: it has no upsert, and adds a node of the same id a second time."""
+        """Delete and add: the store has no upsert, and would add a node with an existing id again."""
         self._store.delete_nodes([row.id for row in rows])
         self.ingest(rows)
 
     def index(self) -> None:
-        """Open it with an index, which it then builds."""
+        """Reopen the store with an index, which it builds."""
         self._store = self._open(
             {"hnsw_m": 16, "hnsw_ef_construction": 64, "hnsw_ef_search": 40, "hnsw_dist_method": "vector_cosine_ops"}
         )

@@ -1,4 +1,4 @@
-"""The floor: psycopg by itself, asyncpg by itself, SQL by hand."""
+"""The baseline: psycopg alone, asyncpg alone, handwritten SQL."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from benchmarks.peers.protocol import K, Row, Search, Store
 
 COLUMNS = "id, content, metadata, embedding"
 SEARCH = "SELECT id, content, metadata, embedding <=> {0} AS distance FROM items {1} ORDER BY 4 LIMIT {2}"
-#: Connections of the concurrent searches.
+#: The number of connections for concurrent searches.
 POOL = 8
 
 
 class Raw(Store):
-    """Tables and statements as one writes them for speed."""
+    """Tables and statements as one would write them for speed."""
 
     def __init__(self, url: str, dimension: int) -> None:
         self._url = url
@@ -39,7 +39,7 @@ class Raw(Store):
         self._cursor = self._connection.cursor(binary=True)
 
     def ingest(self, rows: list[Row]) -> None:
-        """Load by COPY, row by row."""
+        """Load with COPY, row by row."""
         self._copy(rows, "items")
         self._connection.commit()
 
@@ -50,7 +50,7 @@ class Raw(Store):
         self._connection.commit()
 
     def upsert(self, rows: list[Row]) -> None:
-        """Load into a temporary table and from there."""
+        """Load into a temporary table, and merge it from there."""
         self._connection.execute("CREATE TEMPORARY TABLE stage (LIKE items) ON COMMIT DROP")
         self._copy(rows, "stage")
         self._connection.execute(
@@ -66,19 +66,19 @@ class Raw(Store):
                 copy.write_row((row.id, row.text, Jsonb({"bucket": row.bucket}), Vector(row.array)))
 
     def search(self, query: Any) -> list[str]:
-        """Search by a prepared statement in binary."""
+        """Search with a prepared statement, in binary."""
         vector = Vector(query)
         sql = SEARCH.format("%s", "", K)
         return [row[0] for row in self._cursor.execute(sql, [vector], prepare=True)]
 
     def filtered(self, query: Any, bucket: int) -> list[str]:
-        """Search with the filter, as one writes it first."""
+        """Search with the filter in its simplest form."""
         vector = Vector(query)
         sql = SEARCH.format("%s", "WHERE metadata @> %s", K)
         return [row[0] for row in self._cursor.execute(sql, [vector, Jsonb({"bucket": bucket})])]
 
     def export(self) -> Any:
-        """Read by COPY, decoded value by value."""
+        """Read with COPY, decoding value by value."""
         vectors = []
         with self._cursor.copy("COPY (SELECT id, embedding FROM items) TO STDOUT (FORMAT BINARY)") as copy:
             copy.set_types(["text", "vector"])
@@ -86,7 +86,7 @@ class Raw(Store):
         return np.stack([vector.to_numpy() if isinstance(vector, Vector) else vector for vector in vectors])
 
     async def concurrent(self, run: Callable[[Search], Awaitable[float]]) -> float:
-        """Share a pool of asyncpg's."""
+        """Share an asyncpg pool."""
         parts = urlsplit(self._url)
         host = parse_qs(parts.query)["host"][0]
         options = {"host": host, "user": parts.username, "database": parts.path[1:]}

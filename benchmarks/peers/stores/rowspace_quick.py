@@ -1,4 +1,4 @@
-"""Rowspace: documents of a collection, searched as `rowspace serve` does it."""
+"""Rowspace: documents of a collection, searched as in `rowspace serve`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rowspace.services import AsyncQuickSearch, QuickSearch, SearchRequest
 
 
 class Quick(Rowspace):
-    """One statement without a transaction a call; what comes back are models of pydantic's."""
+    """One statement per call, without a transaction. The results are pydantic models."""
 
     def index(self) -> None:
-        """Build the indexes, and make ready to search."""
+        """Build the indexes, and prepare to search."""
         super().index()
         self._quick = QuickSearch(self._database)
 

@@ -1,4 +1,4 @@
-"""Rowspace: documents of a collection, searched in one session, as the raw drivers are on one connection."""
+"""Rowspace: documents of a collection, searched in one session, as the raw drivers use one connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rowspace import DocumentRepository, SearchRepository
 
 
 class OneSession(Rowspace):
-    """A session that stays open from search to search, as within a request, a task or a notebook."""
+    """A session that stays open between searches, as in a request, a task or a notebook."""
 
     def index(self) -> None:
         """Build the indexes, and open the session."""
@@ -30,7 +30,7 @@ class OneSession(Rowspace):
         return [[hit.entity.id for hit in hits] for hits in self._searches.nearest_many(queries)]
 
     async def concurrent(self, run: Callable[[Search], Awaitable[float]]) -> float:  # noqa: ARG002
-        """Tasks have sessions of their own."""
+        """Raise an error, because tasks need their own sessions."""
         raise Unsupported
 
 

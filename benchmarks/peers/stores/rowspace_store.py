@@ -23,7 +23,7 @@ NAME = "items"
 
 
 class Rowspace:
-    """One session a call, as a request has one."""
+    """One session per call, as in a request."""
 
     def __init__(self, url: str, dimension: int) -> None:
         self._url = make_url(url)
@@ -43,7 +43,7 @@ class Rowspace:
     upsert = ingest
 
     def index(self) -> None:
-        """Build the indexes that a collection has."""
+        """Build the indexes of the collection."""
         with self._database.begin() as session:
             DocumentRepository(session, self._collection).create_indexes()
 
@@ -52,7 +52,7 @@ class Rowspace:
         return self.filtered(query, None)
 
     def filtered(self, query: Any, bucket: int | None) -> list[str]:
-        """Search under a metadata filter."""
+        """Search with a metadata filter."""
         where = None if bucket is None else {"bucket": bucket}
         with self._database.session() as session:
             hits = DocumentRepository(session, self._collection).nearest(query, where=where)

@@ -12,7 +12,7 @@ from benchmarks.peers.protocol import K, Row, Store
 
 
 class Vecs(Store):
-    """`upsert` and `query`; it stores no text, so that goes into the metadata."""
+    """`upsert` and `query`. vecs stores no text, so the text is part of the metadata."""
 
     def __init__(self, url: str, dimension: int) -> None:
         given = make_url(url).set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
@@ -35,7 +35,7 @@ class Vecs(Store):
         )  # fmt: skip
 
     def search(self, query: Any) -> list[str]:
-        """Query, metadata included, which hold the text."""
+        """Query including the metadata, which contains the text."""
         return self._query(query, None)
 
     def filtered(self, query: Any, bucket: int) -> list[str]:

@@ -1,1 +1,1 @@
-"""The app: a model of its own with a vector, and reviews as documents of a collection."""
+"""The app: a model with a vector field, and reviews as documents of a collection."""

@@ -1,4 +1,4 @@
-"""The book in the admin; collections are there by themselves."""
+"""Registers the book in the admin. Collections are registered automatically."""
 
 from django.contrib import admin
 

@@ -1,4 +1,4 @@
-"""An embedder for the tests: no model, the same vectors everywhere."""
+"""An embedder for the tests. It has no model, and returns the same vectors everywhere."""
 
 from rowspace.testing import HashingEmbedder
 

@@ -1,4 +1,4 @@
-"""A model of one's own with a vector field, searched by `nearest` and `hybrid`."""
+"""A model with a vector field, with the searches `nearest` and `hybrid`."""
 
 from django.db import models
 from pgvector.django import HnswIndex, VectorField
@@ -8,7 +8,7 @@ from rowspace.integrations.django.querysets import VectorQuerySet
 
 
 class Book(models.Model):
-    """A book and what it is about."""
+    """A book and its summary."""
 
     title = models.CharField(max_length=200, unique=True)
     summary = models.TextField()

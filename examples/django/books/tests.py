@@ -1,4 +1,4 @@
-"""Tests by Django's own runner: `python examples/django/manage.py test books`."""
+"""Tests for Django's own test runner: `python examples/django/manage.py test books`."""
 
 from io import StringIO
 from unittest.mock import patch
@@ -57,7 +57,7 @@ class SearchTests(TestCase):
 
 @hashing
 class RollbackTests(TestCase):
-    """Each test writes the same names: what the other wrote with Rowspace was rolled back with Django's."""
+    """Both tests write the same names, so Rowspace's writes must have been rolled back with Django's."""
 
     def test_one(self):
         self.assertFalse(Collection.objects.exists())
@@ -94,13 +94,13 @@ class ProjectTests(TestCase):
 
 @hashing
 class RequestTests(TransactionTestCase):
-    """Real transactions: the same code with commits."""
+    """The same code with real commits."""
 
     def setUp(self):
         load()
 
     def tearDown(self):
-        # Rowspace's tables are unmanaged, so Django's flush leaves them alone.
+        # Django's flush skips Rowspace's tables, because they are unmanaged.
         Collection.objects.all().delete()
 
     def count(self):

@@ -1,4 +1,4 @@
-"""Views: a search, two in async code, and one that writes with both ORMs in one transaction."""
+"""Views: a search, two async views, and one that writes with both ORMs in a single transaction."""
 
 from functools import cache
 
@@ -16,7 +16,7 @@ REVIEWS = "reviews"
 
 
 def search(request):
-    """Show the books nearest to a text, by meaning and by keyword."""
+    """Show the books nearest to a text, by meaning and keyword."""
     text = request.GET.get("q", "")
     books = Book.objects.filter(year__gte=request.GET.get("since") or 0)
     hits = books.hybrid(text, k=5, text_field="summary", language="english", highlight=True) if text else []
@@ -25,28 +25,28 @@ def search(request):
 
 @transaction.non_atomic_requests
 async def similar(request):
-    """Return the books nearest to a text as JSON: on Django's own connection, in its thread."""
+    """Return the books nearest to a text as JSON, on Django's own connection and in its thread."""
     hits = await Book.objects.anearest(request.GET["q"], k=3)
     return JsonResponse({"books": [{"title": hit.entity.title, "distance": hit.distance} for hit in hits]})
 
 
 @cache
 def async_reviews():
-    """Return the service over async connections of its own."""
-    # Without a pool: it would belong to one event loop, and under WSGI Django makes one for each request.
+    """Return the document service on its own async connections."""
+    # No pool: it would belong to one event loop, and under WSGI, Django creates one per request.
     return AsyncDocumentService(async_database(poolclass=NullPool), embedder())
 
 
 @transaction.non_atomic_requests
 async def reviews(request):
-    """Return the reviews nearest to a text as JSON: on a connection of Rowspace's own, with no thread in between."""
+    """Return the reviews nearest to a text as JSON, on Rowspace's own connection and without a thread."""
     hits = await async_reviews().search(REVIEWS, request.GET["q"], k=3)
     return JsonResponse({"reviews": [{"id": hit.id, "text": hit.content} for hit in hits]})
 
 
 @require_POST
 def add_review(request):
-    """Count a review of a book and store its text: both, or neither where something fails."""
+    """Count a review of a book and store its text. If one of them fails, neither is kept."""
     book = Book.objects.select_for_update().get(title=request.POST["title"])
     book.metadata["reviews"] = book.metadata.get("reviews", 0) + 1
     book.save(update_fields=["metadata"])

@@ -1,4 +1,4 @@
-"""Settings of the example. Without `ROWSPACE_DATABASE_URL` it starts an embedded PostgreSQL by itself."""
+"""Settings of the example. Without `ROWSPACE_DATABASE_URL`, they start an embedded PostgreSQL."""
 
 import os
 
@@ -13,7 +13,7 @@ STATIC_URL = "static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 
-# Kept, for the server stops when nobody holds it any more.
+# Keep a reference, because the server stops when none is left.
 SERVER = None if "ROWSPACE_DATABASE_URL" in os.environ else EmbeddedServer(default_data_dir().with_name("django"))
 DATABASES = {
     "default": {

@@ -1,6 +1,6 @@
-"""The command line (extra `cli`): what a person does by hand with the services. Nothing imports it.
+"""The command line (extra `cli`): the services, driven by hand. No other package imports it.
 
-`main` runs a command. Each module here holds one command or one thing that commands share.
+`main` runs a command. Each module here holds one command, or one thing that several commands share.
 """
 
 from __future__ import annotations

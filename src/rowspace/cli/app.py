@@ -32,7 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    # Plain text: the same on a narrow terminal, in a pipe and where there is no UTF-8.
+    # Plain text looks the same on a narrow terminal, in a pipe and without UTF-8.
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -57,7 +57,7 @@ def _print_version(value: bool) -> None:  # noqa: FBT001 -- the callback's signa
         try:
             typer.echo(f"rowspace {version('rowspace')}")
         except PackageNotFoundError:
-            typer.echo("rowspace, from its sources")
+            typer.echo("rowspace, run from its sources")
         raise typer.Exit
 
 
@@ -88,15 +88,15 @@ def rowspace(
     """  # noqa: D301 -- \b keeps the lines of a paragraph
     del debug, version  # read where they take effect
     given: dict[str, Any] = {"database_url": url and SecretStr(url), "database_schema": schema}
-    # A program that these commands are part of brings settings of its own.
+    # A program that embeds these commands brings its own settings.
     if context.obj is None:
         _warn_of_misspelt()
     context.obj = (context.obj or Settings()).overridden(**given)
 
 
 def _warn_of_misspelt() -> None:
-    """Name the variables that are most likely mistyped: a database that is not said is the embedded one."""
+    """Warn about variables that look mistyped: without ROWSPACE_DATABASE_URL, commands use the embedded server."""
     from rowspace.integrations.rest.settings import misspelt
 
     for name, meant in misspelt(os.environ).items():
-        say(f"Warning: {name} is no setting, and does nothing. Did you mean {meant}?")
+        say(f"Warning: {name} is not a setting and has no effect. Did you mean {meant}?")

@@ -45,7 +45,7 @@ def collections(
         columns = ("name", "dimension", "distance", "documents", "embedder", "index")
         print_rows(columns, [[_cell(one[key]) for key in columns] for one in found], numeric=("dimension", "documents"))
     else:
-        say("There is no collection yet: `rowspace ingest` creates one, `rowspace demo` shows one.")
+        say("There are no collections yet. `rowspace ingest` creates one, and `rowspace demo` creates an example.")
 
 
 def _cell(value: Any) -> str:
@@ -85,7 +85,7 @@ def create(
       rowspace collections create news --key published --key author.name
     """  # noqa: D301
     spec = _spec(index, distance, quantize)
-    # Which there are, the service says.
+    # The service rejects an unknown distance and lists the valid ones.
     metric: Any = distance
     settings = settings_of(context)
     with service(settings, embedder_of(settings.embedder) if dimension is None else None) as documents:
@@ -94,7 +94,7 @@ def create(
         )
     say(f"Created {name!r}.")
     if made.index.get("quantize") != quantize:
-        say(f"{made.dimension:,} dimensions are more than an index of vector holds: its index is built on halfvec.")
+        say(f"{made.dimension:,} dimensions are too many for an index on vector, so the index is built on halfvec.")
 
 
 def _spec(index: str, distance: str, quantize: str | None) -> Any:
@@ -106,7 +106,7 @@ def _spec(index: str, distance: str, quantize: str | None) -> Any:
     if quantize is None:
         return None if index == "none" else index
     if index == "none":
-        message = "--quantize is about the vector index, which --index none does not make."
+        message = "--quantize configures the vector index, but --index none creates no index."
         raise typer.BadParameter(message, param_hint="--quantize")
     return from_dict({"method": index, "distance": distance, "quantize": quantize})
 

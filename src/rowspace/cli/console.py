@@ -1,4 +1,4 @@
-"""What a person sees: tables on standard output, progress and times on standard error."""
+"""Output for people: tables on standard output, progress and timings on standard error."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ __all__ = [
     "step",
 ]
 
-# A terminal has a width of its own; a file or a pipe is read at leisure.
+# A terminal has its own width. For a file or a pipe, use one that is comfortable to read.
 _PIPE_WIDTH = 120
-# The least that is worth it for the text of a hit.
+# With less room than this, the text of a hit is not worth showing.
 _LEAST_ROOM = 16
 
 
@@ -45,13 +45,13 @@ def output() -> Console:
 
 
 def bars() -> Console | None:
-    """Return the console of standard error if a bar can move on it: no file can do that, nor a dumb terminal."""
+    """Return the console of standard error if it can redraw a bar. A file and a dumb terminal cannot."""
     console = Console(stderr=True)
     return console if sys.stderr.isatty() and not console.is_dumb_terminal else None
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numeric: Sequence[str] = ()) -> None:
-    """Print rows as a table on a terminal, and as tab-separated lines to a program."""
+    """Print rows as a table on a terminal, otherwise as tab-separated lines."""
     if not sys.stdout.isatty():
         for row in (columns, *rows):
             print(*(" ".join(str(cell).split()) for cell in row), sep="\t")  # noqa: T201
@@ -75,7 +75,7 @@ def print_hits(
     *,
     measures: Sequence[str] = ("distance", "similarity"),
 ) -> None:
-    """Print hits as a table that keeps one line a hit where the terminal has room for it."""
+    """Print hits as a table, with their text if the terminal has room to keep each hit on one line."""
     console = output()
     if not hits:
         console.print("No document matches.")
@@ -91,19 +91,19 @@ def print_hits(
 
 
 def measure(hit: SearchHit, name: str, digits: int) -> str:
-    """Return a distance, similarity, rank or score as text; `-` where the hit has none."""
+    """Return a distance, similarity, rank or score as text, or `-` if the hit has none."""
     value = getattr(hit, name)
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def first_line(text: str, width: int) -> str:
-    """Return the beginning of a text as one line of at most `width` cells; a Chinese character takes two."""
+    """Return the beginning of a text as one line of at most `width` cells. A Chinese character takes two cells."""
     line = plain(" ".join(text.partition("\n")[0].split()))
     return line if cell_len(line) <= width else set_cell_size(line, width - 3).rstrip() + "..."
 
 
 class Stopwatch:
-    """Seconds since it was made."""
+    """The seconds since its creation."""
 
     def __init__(self) -> None:
         self._began = monotonic()
@@ -119,7 +119,7 @@ class Stopwatch:
 
 @contextmanager
 def step(label: str) -> Iterator[None]:
-    """Time a step and say afterwards how long it took."""
+    """Time a step, and print how long it took."""
     watch = Stopwatch()
     yield
     say(f"{watch!s:>7}  {label}")
@@ -127,9 +127,9 @@ def step(label: str) -> Iterator[None]:
 
 @contextmanager
 def progress_of(label: str, total: int | None = None, then: str | None = None) -> Iterator[Advance]:
-    """Yield a function that is told how many are done: a bar where one can move, now and then a line elsewhere.
+    """Yield a callback for the number of items done. It moves a bar if the console can, otherwise it prints lines.
 
-    `then` is the label after the last one, where something else is done.
+    `then` is the label to show after the last item, if more work follows.
     """
     pace = Pace(total)
     console = bars()
@@ -143,7 +143,7 @@ def progress_of(label: str, total: int | None = None, then: str | None = None) -
         def advance(done: int, share: float | None = None, /) -> None:
             words, reached = pace.at(done, share), pace.share
             is_over = then is not None and (reached or 0) >= 1
-            # A bar without an end moves to and fro.
+            # Without a total, the bar pulses.
             end = None if reached is None or is_over else 1.0
             progress.update(task, completed=reached or 0, total=end, pace=words, description=then if is_over else label)
 

@@ -1,7 +1,7 @@
-"""The demo's corpus: the docstrings of the running Python's own standard library.
+"""The demo's corpus: the docstrings of the standard library of the running Python.
 
-Real text that is there wherever the demo runs, with nothing to download and nothing to license. Walking it imports
-the standard library into this process, so it is done once, when the collection is filled.
+It is real text that is available wherever the demo runs, with nothing to download or license. Collecting it imports
+the standard library into this process, so it runs only once, to fill the collection.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from rowspace.services import DocumentIn
 
 __all__ = ["documents"]
 
-# They act when they are imported (open a browser, print a poem, ask for a display), or hold what nobody looks for.
+# These act on import (open a browser, print a poem, require a display), or contain nothing that people search for.
 _SKIPPED = {
     *("antigravity", "distutils", "encodings", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "rlcompleter"),
     *("test", "tests", "this", "tkinter", "turtle", "turtledemo"),
 }
-# What people call otherwise than the module that holds it.
+# Names that people use instead of the module's own.
 _KNOWN_AS = {"posixpath": "os.path"}
 
 
@@ -41,10 +41,10 @@ class _Found(NamedTuple):
 
 
 def documents(limit: int | None) -> Iterator[DocumentIn]:
-    """Yield a document for each docstring, in the same order every time; of equal docstrings the first counts.
+    """Yield a document per docstring, always in the same order. Of equal docstrings, only the first is used.
 
     Args:
-        limit: documents wanted; None means all, about 5,500.
+        limit: the maximum number of documents; None means all, about 5,500.
     """
     return islice(_distinct(), limit)
 
@@ -53,7 +53,7 @@ def _distinct() -> Iterator[DocumentIn]:
     seen: set[str] = set()
     for found in _everything():
         text = _docstring(found.value)
-        # By name too: unittest.main is a module and a class.
+        # Compare names too: unittest.main is both a module and a class.
         if text and seen.isdisjoint({text, found.name}):
             seen |= {text, found.name}
             yield _document(found, text)
@@ -69,7 +69,7 @@ def _document(found: _Found, text: str) -> DocumentIn:
 def _everything() -> Iterator[_Found]:
     modules = _modules()
     things = [thing for name, module in modules for thing in _members(name, module)]
-    # Methods last: random.choice says the same as random.Random.choice, and is what people call it.
+    # Methods last: random.choice has the same docstring as random.Random.choice, and is the name that people use.
     return chain(
         (_Found(name, name, "module", module) for name, module in modules),
         things,
@@ -78,7 +78,7 @@ def _everything() -> Iterator[_Found]:
 
 
 def _modules() -> list[tuple[str, ModuleType]]:
-    """Return the public modules of the standard library that can be imported here, shallow ones first."""
+    """Return the public modules of the standard library that can be imported here, top-level ones first."""
     with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         warnings.simplefilter("ignore")
         found = dict(chain.from_iterable(_imported(name) for name in sorted(sys.stdlib_module_names)))
@@ -91,7 +91,7 @@ def _imported(name: str) -> Iterator[tuple[str, ModuleType]]:
         return
     try:
         module = import_module(name)
-    except (Exception, SystemExit):  # noqa: BLE001 -- one for another system, or built without some library
+    except (Exception, SystemExit):  # noqa: BLE001 -- a module for another system, or one that lacks a library
         return
     yield _KNOWN_AS.get(name, name), module
     for inner in sorted(info.name for info in pkgutil.iter_modules(getattr(module, "__path__", []))):
@@ -134,7 +134,7 @@ def _docstring(value: Any) -> str | None:
 def _signature(value: Any) -> str | None:
     try:
         parameters = inspect.signature(value).parameters if callable(value) else None
-    except Exception:  # noqa: BLE001 -- inspect evaluates default values, which may raise anything
+    except Exception:  # noqa: BLE001 -- inspect evaluates default values, which can raise anything
         return None
     if parameters is None:
         return None
@@ -143,7 +143,7 @@ def _signature(value: Any) -> str | None:
 
 
 def _harmless(parameter: inspect.Parameter) -> inspect.Parameter:
-    """Keep plain default values alone: the one of `cgi.parse` is the environment, with every secret in it."""
+    """Keep only simple default values: that of `cgi.parse` is the environment, with every secret in it."""
     plain = type(parameter.default) in {int, float, bool, type(None)} or parameter.default is parameter.empty
     default = parameter.default if plain else ...
     return parameter.replace(default=default, annotation=parameter.empty)

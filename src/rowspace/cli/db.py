@@ -1,4 +1,4 @@
-"""`rowspace db`: the migrations, for those who have no checkout to run `alembic` in."""
+"""`rowspace db`: the migrations, for installations without a checkout to run `alembic` in."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def downgrade(
     if sql:
         migrations.downgrade(None, revision, schema=settings.database_schema, sql=True, stream=sys.stdout)
         return
-    confirm(f"Take the tables back to {revision}? What it drops is gone.", yes=yes)
+    confirm(f"Downgrade the tables to {revision}? The documents that this drops cannot be recovered.", yes=yes)
     with open_database(settings) as database:
         migrations.downgrade(database.engine, revision)
         say(f"Now at {migrations.current(database.engine) or 'nothing'}.")
@@ -95,18 +95,18 @@ def current(context: typer.Context) -> None:
         found, newest = migrations.current(database.engine), migrations.head()
     typer.echo(f"{found or 'nothing'}{' (head)' if found == newest else ''}")
     if found is not None and found > newest:
-        fail(f"This version of Rowspace knows revisions up to {newest}: install a newer one.", ExitCode.UNAVAILABLE)
+        fail(f"This version of Rowspace supports revisions up to {newest}. Upgrade Rowspace.", ExitCode.UNAVAILABLE)
     if found != newest:
         fail(f"The newest revision is {newest}. Run: rowspace db upgrade", ExitCode.UNAVAILABLE)
 
 
 def wait_for(database: Database, seconds: float) -> None:
-    """Try to connect until the server accepts it, or for so many seconds."""
+    """Retry until the server accepts a connection, for at most `seconds`."""
     import stamina
 
     if not seconds:
         return
-    # In place of a line in the log for each attempt.
+    # Replaces stamina's log entry for each attempt.
     stamina.instrumentation.set_on_retry_hooks([lambda details: say(f"Waiting: {details.caused_by}")])
     for attempt in stamina.retry_context(on=StoreUnavailable, attempts=None, timeout=seconds, wait_max=2):
         with attempt, mapped_errors(), database.engine.connect():

@@ -1,4 +1,4 @@
-"""`rowspace demo`: the main job on real text, from an empty directory to answers."""
+"""`rowspace demo`: search real text, from an empty directory to results."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ QUESTIONS: tuple[tuple[str, dict[str, Any] | None], ...] = (
     ("读取压缩文件", {"kind": "method"}),
 )
 
-# In the collection's metadata: that it is the demo's, and of which edition.
+# A key in the collection's metadata that marks it as the demo's, and the current edition of the demo.
 _MARK = "rowspace demo"
 _EDITION = 1
 
@@ -79,10 +79,10 @@ def _connected(settings: Settings) -> Iterator[Database]:
 
 
 def _ensure_loaded(database: Database, embedder: LocalEmbedder, name: str, limit: int | None) -> None:
-    """Load the corpus unless all of it is there.
+    """Load the corpus unless all of it is present.
 
-    In one transaction, not batch by batch: so a collection that is there is complete, and needs no walk over the
-    corpus to find out. What an interruption costs is seconds.
+    The load is one transaction, not one per batch. A collection that exists is therefore complete, and checking it
+    does not require collecting the corpus. An interruption costs only seconds of work.
     """
     from rowspace import DocumentService
 
@@ -92,7 +92,7 @@ def _ensure_loaded(database: Database, embedder: LocalEmbedder, name: str, limit
         if name in known:
             mark = known[name].metadata.get(_MARK)
             if mark is None:
-                fail(f"The collection {name!r} is not the demo's. Name another: --collection {name}-demo")
+                fail(f"The demo did not create the collection {name!r}. Choose another name: --collection {name}-demo")
             count = documents.count(name)
             if mark == _mark(count, limit):
                 say(f"         Found the {count:,} documents of {name!r} from an earlier run")
@@ -148,11 +148,11 @@ def _what_next(settings: Settings, collection: str) -> None:
         soft_wrap=True,
     )
     if settings.database_url is not None:
-        output().print("Give them the same --url, or set ROWSPACE_DATABASE_URL.")
+        output().print("Pass the same --url to these commands, or set ROWSPACE_DATABASE_URL.")
 
 
 def _this_command() -> str:
-    """Return how this program was started, so that the examples run where a reader pastes them."""
+    """Return how this program was started, so that users can paste the examples and run them."""
     if Path(sys.argv[0]).name == "__main__.py":
         return f"{_as_typed(sys.executable)} -m rowspace"
     return _as_typed(sys.argv[0])

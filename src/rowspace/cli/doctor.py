@@ -1,4 +1,4 @@
-"""`rowspace doctor`: look at the server, its indexes and collections, and say what is wrong and what to do."""
+"""`rowspace doctor`: check the server, its indexes and collections, and print each problem with its fix."""
 
 from __future__ import annotations
 
@@ -58,4 +58,4 @@ def _print(found: Sequence[Finding]) -> None:
         typer.echo(plain(f"  why: {finding.why}"))
         typer.echo(plain(f"  fix: {finding.fix}"))
     if not found:
-        say("Nothing is wrong.")
+        say("No problems found.")

@@ -1,4 +1,4 @@
-"""`rowspace export`: the documents of a collection into a file, whole or not at all."""
+"""`rowspace export`: write the documents of a collection to a file, completely or not at all."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ def export(
     kind = Format.JSONL if file == "-" and format_ is None else _format_of(file, format_)
     where = json_option(filter_, dict, "--filter")
     if not embeddings and kind is Format.NPY:
-        message = "a matrix is nothing but the embeddings."
+        message = "a .npy file contains only embeddings."
         raise typer.BadParameter(message, param_hint="--no-embeddings")
     if file == "-" and kind in {Format.PARQUET, Format.NPY}:
-        message = f"{kind} goes to a file, not to standard output."
+        message = f"{kind} needs a file and cannot be written to standard output."
         raise typer.BadParameter(message, param_hint="FILE")
     watch = Stopwatch()
     with open_database(settings_of(context)) as database, database.begin() as session:
         from rowspace import CollectionRepository, DocumentRepository
 
-        # What the columns are is found out first: nobody may change it until the rows are read.
+        # The columns are read first. One snapshot keeps them consistent with the rows that are read later.
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         found = CollectionRepository(session).get(collection)
         wanted = _Export(session, found, where or (), embeddings)

@@ -1,4 +1,4 @@
-"""The commands as part of another program, such as `flask`, which brings the settings along."""
+"""The commands as part of another program, such as `flask`, which provides the settings."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def run(
     """Run a command and exit.
 
     Args:
-        arguments: its name, options and arguments.
-        name: what the program calls these commands, for their help.
-        without: commands that make no sense within it.
-        database: the program's `Database`, where it is not to be opened from the settings.
-        settings: fields of `Settings` in place of the variables of the environment; None is no value.
+        arguments: the command's name, options and arguments.
+        name: the program's name for these commands, as shown in their help.
+        without: commands to leave out.
+        database: the program's `Database`; None means to open one from the settings.
+        settings: fields of `Settings` that override environment variables; None does not override.
     """
     commands: Any = get_command(app)
     for one in without:
         commands.commands.pop(one)
     prepare()
     commands.main(args=[*arguments], prog_name=name, obj=Settings().overridden(**settings).on(database))
-    raise AssertionError  # it exits
+    raise AssertionError  # main() exits

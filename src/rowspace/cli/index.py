@@ -1,4 +1,4 @@
-"""`rowspace index` and `rowspace tune`: build, watch, repair and drop the indexes of a collection, and measure them."""
+"""`rowspace index` and `rowspace tune`: build, watch, repair, drop and measure the indexes of a collection."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def _print(found: list[IndexStatus]) -> None:
 
 
 def _row(status: IndexStatus) -> tuple[Any, ...]:
-    remark = "; ".join(status.differences) if status.wanted else "not asked for"
+    remark = "; ".join(status.differences) if status.wanted else "not declared"
     size = f"{status.size / 2**20:.1f} MB"
     is_key = not status.wanted and status.name.startswith("pk_")
     return status.name, status.method, status.state, size, status.rows, status.scans, "" if is_key else remark
@@ -235,7 +235,7 @@ def _row(status: IndexStatus) -> tuple[Any, ...]:
 
 @contextmanager
 def _bar() -> Iterator[Callable[[BuildProgress], None]]:
-    """Yield what shows the progress of a build on standard error: a bar where one can move, else a line a phase."""
+    """Yield a callback that shows the progress of a build on standard error, as a bar or as one line per phase."""
     console = bars()
     if console is None:
         yield _Phases()

@@ -1,4 +1,4 @@
-"""`rowspace ingest`: documents from a file or a pipe into a collection, all of them or none."""
+"""`rowspace ingest`: load documents from a file or a pipe into a collection, all of them or none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _option(name: str, *flags: str, **more: Any) -> Any:
     return typer.Option(*flags, help=option.help, metavar=option.metavar, **more)
 
 
-def ingest(  # noqa: PLR0913 -- each is an option of the command
+def ingest(  # noqa: PLR0913 -- each parameter is an option of the command
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help=FILE)],
     *,
@@ -98,7 +98,7 @@ def _run(wanted: Ingest, settings: Settings, collection: str | None, processes: 
         nullcontext() if wanted.fields.embedding else embedder_for(settings.embedder, processes) as embedder,
         wanted.opened() as source,
         open_database(settings) as database,
-        # One transaction includes the creation of the collection: a bad line leaves no empty one behind.
+        # The transaction includes the creation of the collection, so a bad line leaves no empty collection behind.
         one_transaction(database) if wanted.in_one_transaction else nullcontext(database) as sessions,
         ExitStack() as bar,
     ):

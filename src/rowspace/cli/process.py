@@ -1,4 +1,4 @@
-"""The process around a command: its streams, its signals, and how errors become an exit code and one line."""
+"""The process that runs a command: its streams and signals, and how errors become an exit code and one line."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from rowspace.integrations._explained import is_explained, sentence_of
 
 __all__ = ["ExitCode", "Program", "confirm", "fail", "hang_up", "plain", "prepare", "say", "unhurried"]
 
-#: But for the tab and the line feed.
+#: All control characters except tab and line feed.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class ExitCode(IntEnum):
-    """What a command ends with; 128 and more are signals, as in a shell."""
+    """The exit codes of commands. 128 and above are signals, as in a shell."""
 
     ERROR = 1
     USAGE = 2
@@ -37,12 +37,12 @@ class ExitCode(IntEnum):
 
 
 def prepare() -> None:
-    """Set up streams and signals of a process that runs one command."""
+    """Set up the streams and signals of a process that runs one command."""
     _replace_closed()
     for stream in (sys.stdout, sys.stderr):
-        # Where the locale is not UTF-8, a character that it lacks is escaped and the command goes on.
+        # If the locale is not UTF-8, escape the characters that it lacks instead of failing.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    # By an exception, so that transactions are rolled back and the embedded server stops.
+    # Raise an exception, so that transactions are rolled back and the embedded server stops.
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _exit_by_signal)
@@ -50,25 +50,25 @@ def prepare() -> None:
 
 
 def _replace_closed() -> None:
-    """Put others in the place of streams that the process was started without, as by `>&-`, before a file gets there.
+    """Replace streams that were closed at startup, as with `>&-`, before an open file can take their descriptors.
 
-    To read or write those is an error, as data would be lost; but what is said on standard error goes nowhere.
+    Reading standard input or writing standard output then fails, so no data is lost. Standard error is discarded.
     """
     for name, flags in (("stdin", os.O_WRONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
         if getattr(sys, name) is None:
             file = io.FileIO(os.open(os.devnull, flags), "r" if name == "stdin" else "w")
-            # Nothing is kept back, which the interpreter would try to write once more when it ends.
+            # Write through: the interpreter would try to flush a buffer again at exit.
             setattr(sys, name, io.TextIOWrapper(file, encoding="utf-8", write_through=True))
 
 
 def _exit_by_signal(number: int, _: Any) -> NoReturn:
-    # Not again, while the first one is being attended to.
+    # Ignore further signals while this one is handled.
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
 def _end_all_the_same(otherwise: Callable[[Any], Any], found: Any) -> None:
-    """Raise once more, a moment later, what a signal raised in a finalizer, out of which Python lets nothing."""
+    """Re-raise, a moment later, the exit of a signal handler that ran in a finalizer, where Python would swallow it."""
     if not isinstance(found.exc_value, KeyboardInterrupt | SystemExit):
         otherwise(found)
         return
@@ -81,14 +81,14 @@ def _end_all_the_same(otherwise: Callable[[Any], Any], found: Any) -> None:
 
 
 def hang_up() -> None:
-    """Let a hangup end a server as SIGTERM does, which it attends to: an exception in its loop is a traceback."""
+    """Make SIGHUP end a server as SIGTERM does. An exception in a server's event loop would print a traceback."""
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
 
 
 @contextmanager
 def unhurried() -> Iterator[None]:
-    """Let an impatient second Ctrl-C wait: cut short, a server would be left running."""
+    """Ignore Ctrl-C in this block. An interrupted shutdown would leave a server running."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -97,12 +97,12 @@ def unhurried() -> Iterator[None]:
 
 
 def plain(text: str) -> str:
-    """Return a text with its control characters written out: a terminal would do what those of a document say."""
+    """Return a text with its control characters escaped, because a terminal would execute those in a document."""
     return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def say(line: str) -> None:
-    """Tell the person at the terminal something that is not data."""
+    """Print a message that is not data to standard error."""
     print(plain(line), file=sys.stderr, flush=True)  # noqa: T201
 
 
@@ -113,15 +113,15 @@ def fail(message: str, code: ExitCode = ExitCode.ERROR) -> NoReturn:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on if the person says so, or has said so already; a program has to."""
+    """Ask for confirmation, unless `yes` gives it. Without a terminal, `yes` is required."""
     if yes:
         return
     if not sys.stdin.isatty():
-        fail(f"{question} Say --yes, as there is nobody to ask.", ExitCode.USAGE)
+        fail(f"{question} Standard input is not a terminal; confirm with --yes.", ExitCode.USAGE)
     try:
         agreed = typer.confirm(question, err=True)
     except typer.Abort as error:
-        # It stands for Ctrl-C and for the end of the input, and leaves the line of the question open.
+        # Abort means Ctrl-C or the end of the input, and leaves the cursor after the question.
         say("")
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
@@ -131,10 +131,10 @@ def confirm(question: str, *, yes: bool) -> None:
 
 
 class Program(TyperGroup):
-    """The root of all commands: whatever one of them raises ends here."""
+    """The root of all commands. It handles every exception that a command raises."""
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
-        """Read the command line, and print what `--help` and `--version` ask for."""
+        """Parse the command line, including `--help` and `--version`."""
         with _outcome():
             return super().make_context(*args, **extra)
 
@@ -142,7 +142,7 @@ class Program(TyperGroup):
         """Run a command."""
         with _outcome(debug=ctx.params.get("debug", False)):
             result = super().invoke(ctx)
-            # Here, where a closed pipe is handled, and not when the interpreter ends.
+            # Flush here, where a closed pipe is handled, not at interpreter exit.
             sys.stdout.flush()
             return result
 
@@ -153,12 +153,12 @@ def _outcome(*, debug: bool = False) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         say(" ".join(["Interrupted.", *_notes(error)]))
-        # Where it came within an `exec` of text, as each dataclass is made by, CPython would end by the signal itself,
-        # handled or not; the next one has it forgotten.
+        # If the interrupt arrived inside an `exec` of text, as in the creation of a dataclass, CPython would end the
+        # process by the signal, even though it was handled. Another `exec` resets that.
         exec("")  # noqa: S102
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     except BrokenPipeError:
-        # Nobody reads on, as in `rowspace search ... | head`; the interpreter would complain when it flushes.
+        # The reader has gone, as in `rowspace search ... | head`. The interpreter's own flush would raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(ExitCode.BROKEN_PIPE) from None
     except Exception as error:
@@ -170,7 +170,7 @@ def _outcome(*, debug: bool = False) -> Iterator[None]:
 
 
 def _notes(error: BaseException) -> list[str]:
-    # What was known where the error passed by, such as what it left behind.
+    # Code that the error passed through added these, such as what the error left behind.
     return getattr(error, "__notes__", [])
 
 

@@ -1,4 +1,4 @@
-"""`rowspace reembed`: the documents of a collection with the embeddings of another embedder."""
+"""`rowspace reembed`: replace the embeddings of a collection with those of another embedder."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def reembed(
         message = f"expected hnsw, ivfflat, none, or same, got {index!r}."
         raise typer.BadParameter(message, param_hint="--index")
     if abandon and (embedder is not None or index != "same" or processes > 1):
-        message = "it drops what was made, and makes nothing: leave --embedder, --index and --processes out."
+        message = "it only discards an unfinished run. Omit --embedder, --index and --processes."
         raise typer.BadParameter(message, param_hint="--abandon")
     settings = settings_of(context)
     spec: Any = None if index == "none" else index
@@ -52,7 +52,7 @@ def reembed(
         if abandon:
             with database.begin() as session:
                 ReembedRepository(session, CollectionRepository(session).get(name)).abandon()
-            say(f"{name!r} is as it was.")
+            say(f"{name!r} is unchanged.")
             return
         try:
             with (
@@ -66,7 +66,7 @@ def reembed(
                     progress=lambda at: advance(at.done, at.done / max(at.total, 1) if at.phase == "embedding" else 1),
                 )
         except KeyboardInterrupt:
-            say("Interrupted. The collection is as it was; give the command again to go on, or --abandon.")
+            say("Interrupted. The collection is unchanged. To continue, run the command again; to give up, --abandon.")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         count = DocumentService(database).count(name)
     say(f"{name!r}: {plural(count, 'document')} by {info.embedder!r}, {info.dimension} dimensions.")

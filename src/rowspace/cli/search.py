@@ -1,4 +1,4 @@
-"""`rowspace search`: the nearest documents to a text, as a table, as JSON, or as the SQL that would find them."""
+"""`rowspace search`: print the documents nearest to a text as a table or JSON, or print the SQL of the search."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["json_option", "search"]
 
-# What a hit is judged by, in each mode; hybrid orders by the score.
+# The measures to show in each mode. Hybrid sorts by the score.
 _MEASURES = {
     "vector": ("distance", "similarity"),
     "mmr": ("distance", "similarity"),
@@ -30,7 +30,7 @@ _MEASURES = {
 }
 
 
-def search(  # noqa: PLR0913 -- each is an option of the command
+def search(  # noqa: PLR0913 -- each parameter is an option of the command
     context: typer.Context,
     text: Annotated[str | None, typer.Argument(metavar="TEXT", help="The text to search for.")] = None,
     *,
@@ -76,7 +76,7 @@ def search(  # noqa: PLR0913 -- each is an option of the command
       rowspace search indexes -c articles --sql
     """  # noqa: D301
     if sql and as_json:
-        message = "--sql prints statements and no hits, --json the hits: give one of them."
+        message = "--sql prints statements and --json prints hits. Pass only one of them."
         raise typer.BadParameter(message)
     settings = settings_of(context)
     request = _request(
@@ -110,15 +110,15 @@ def _request(**given: Any) -> SearchRequest:
 
 
 def _text(given: str | None) -> str | None:
-    # Where the locale is not UTF-8, Python hands over the bytes of an argument as lone surrogates.
+    # If the locale is not UTF-8, Python passes the bytes of an argument as lone surrogates.
     return None if given is None else given.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def json_option(given: str | None, kind: type[Any], option: str) -> Any:
-    """Return the JSON value of an option, or None where it was not given.
+    """Return the JSON value of an option, or None if it was not given.
 
     Raises:
-        BadParameter: it is no JSON, or not of the kind.
+        BadParameter: the value is not JSON, or not of the expected type.
     """
     if given is None:
         return None
@@ -139,18 +139,18 @@ def _found(settings: Settings, name: str, request: SearchRequest) -> list[Search
     if request.vector is None and request.mode != "text":
         embedder = embedder_of(settings.embedder)
     with service(settings, embedder) as documents:
-        # The embedder at hand is hardly the one that made vectors which came from outside.
+        # Vectors without a recorded embedder came from outside, so this embedder is unlikely to have made them.
         if embedder is not None and documents.collection(name).embedder is None:
-            message = f"{name!r} knows no embedder, as its vectors come from elsewhere: give --vector, or --mode text."
+            message = f"{name!r} has no embedder: its vectors were imported. Use --vector or --mode text."
             raise EmbedderMismatch(message)
         return documents.search(name, request)
 
 
 def _print(hits: list[SearchHit], mode: str, *, as_json: bool) -> None:
     if as_json:
-        # As ASCII where the terminal or the locale may have no other letters.
+        # Fall back to ASCII if the terminal or locale may lack other characters.
         ascii_ = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-        # By pydantic first: JSON has no NaN, the cosine distance to a vector of zeros, and there it is null.
+        # pydantic first: the cosine distance to a zero vector is NaN, which JSON lacks and pydantic writes as null.
         found = (json.loads(hit.model_dump_json(exclude_none=True)) for hit in hits)
         lines = (json.dumps(hit, ensure_ascii=ascii_) for hit in found)
         print("[" + ",\n ".join(lines) + "]")  # noqa: T201

@@ -1,4 +1,4 @@
-"""`rowspace serve`: the REST contract over HTTP, by uvicorn."""
+"""`rowspace serve`: the REST contract over HTTP, on uvicorn."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ __all__ = ["local_worker", "serve", "worker"]
 
 _FACTORIES = {False: f"{__name__}:worker", True: f"{__name__}:local_worker"}
 
-#: Seconds for the requests at hand, once it is to stop.
+#: Seconds that a stopping server gives the current requests to finish.
 _GRACE = 30
 
-#: Seconds for a worker to start. Uvicorn's five are over while a busy machine imports and the embedder is loaded: then
-#: it kills the worker, and a restart by SIGHUP is broken off.
+#: Seconds for a worker to start. Uvicorn's default of five is too short when a busy machine has to import everything
+#: and load the embedder: uvicorn then kills the worker, and a restart by SIGHUP fails.
 _START = 30
 
 
 class LogLevel(Enum):
-    """What uvicorn logs, and what is worse."""
+    """The least severe level that uvicorn logs."""
 
     CRITICAL = "critical"
     ERROR = "error"
@@ -75,7 +75,7 @@ def serve(
     with _environment(settings, embedder, workers):
         if migrate or settings.database_url is None:
             _migrate(settings)
-        # Made here too where the workers make their own: what is wrong with the settings is said once, in a sentence.
+        # With several workers, create an app here too: errors in the settings are then reported once, as a sentence.
         is_local = _is_local(host)
         app = _local(fastapi.create_app()) if is_local else fastapi.create_app()
         options: dict[str, Any] = {"host": host, "port": port, "workers": workers, "log_level": log_level.value}
@@ -83,12 +83,12 @@ def serve(
 
 
 def _run(uvicorn: Any, app: Any, **options: Any) -> None:
-    # Uvicorn raises the signal again when it is done, and done is what was asked for.
+    # After shutdown, uvicorn raises the signal again. Ignore it, because the shutdown was requested.
     signal.signal(signal.SIGTERM, lambda *_: None)
     hang_up()
     protocol = require("rowspace.integrations.fastapi.protocol", extra="fastapi")
     main: Any = require("uvicorn.main", extra="fastapi")
-    # Which it has no option for.
+    # Uvicorn has no option for its supervisor class.
     main.Multiprocess = protocol.Supervisor
     try:
         uvicorn.run(
@@ -100,20 +100,20 @@ def _run(uvicorn: Any, app: Any, **options: Any) -> None:
             **options,
         )
     except SystemExit as ended:
-        # It has said why: a port that is taken. Its own codes mean other things here.
+        # Uvicorn has logged the reason, such as a port in use. Its exit codes mean something else here.
         if ended.code:
             raise typer.Exit(ExitCode.ERROR) from ended
         raise
 
 
 def worker() -> Any:
-    """Return the application of one of several processes, which stops when the one that started it is gone."""
+    """Return the application of one of several processes. It stops when its parent process does."""
     threading.Thread(target=_stop_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     return require("rowspace.integrations.fastapi", extra="fastapi").create_app()
 
 
 def local_worker() -> Any:
-    """Return the same for this machine alone."""
+    """Return the application of a worker that serves this machine only."""
     return _local(worker())
 
 
@@ -123,14 +123,14 @@ def _local(app: Any) -> Any:
 
 
 def _stop_with(parent: Any) -> None:
-    # A supervisor that is killed tells nobody: its workers would keep the port.
+    # A supervisor that is killed cannot stop its workers, and they would keep the port.
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
 def _environment(settings: Settings, embedder: str | None, workers: int) -> Iterator[None]:
-    """Hand the options on as variables: the workers are processes of their own."""
+    """Pass the options on as environment variables, because the workers are separate processes."""
     from rowspace.migrations.urls import migration_url
     from rowspace.urls import read_url
 
@@ -138,7 +138,7 @@ def _environment(settings: Settings, embedder: str | None, workers: int) -> Iter
         if settings.database_url is None:
             url = stack.enter_context(embedded_url(settings))
         else:
-            # Any driver's URL will do; asyncpg is taken as it is.
+            # The URL can name any driver. asyncpg is kept.
             given_url = settings.database_url.get_secret_value()
             url = read_url(given_url) if given_url.startswith("postgresql+asyncpg:") else migration_url(given_url)
         shared = workers > 1 and not os.environ.get("PROMETHEUS_MULTIPROC_DIR")
@@ -162,14 +162,14 @@ def _migrate(settings: Settings) -> None:
 
 
 def _is_local(host: str) -> bool:
-    """Return whether a server is for this machine alone: without keys, and on its loopback interface.
+    """Return whether the server is for this machine only: it has no API keys and listens on a loopback interface.
 
-    Without keys on any other, the person is warned.
+    Print a warning if it has no keys and listens on another interface.
     """
     if _server_settings().api_keys:
         return False
     if not _is_loopback(host):
-        say(f"Warning: whoever reaches {host} may read and change everything, as ROWSPACE_API_KEYS holds no key.")
+        say(f"Warning: ROWSPACE_API_KEYS is empty, so anyone who can reach {host} can read and change everything.")
         return False
     return True
 

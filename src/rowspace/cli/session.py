@@ -1,4 +1,4 @@
-"""What a command works with, for its duration: the database of the settings, a document service, an embedder."""
+"""What a command works with while it runs: the database of the settings, a document service, an embedder."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def settings_of(context: typer.Context) -> Settings:
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
-    """Open the database of the settings; the embedded server, where it is one, stops at the end.
+    """Open the database of the settings. If it is the embedded server, the server stops at the end.
 
-    Whoever mistyped the name of a collection is told which one they may have meant.
+    If a collection is not found, the error suggests a similar name.
     """
     from rowspace import Database
 
     if settings.database is not None:
-        # Of the program around: a URL says nothing of its connections' search path, nor of who makes them.
+        # It belongs to the host program. A URL could not convey its connections' search path or custom creator.
         with _suggestions(settings.database):
             yield settings.database
         return
@@ -59,7 +59,7 @@ def open_database(settings: Settings) -> Iterator[Database]:
 
 
 def _given_url(settings: Settings) -> URL | None:
-    """Return the URL of the settings, for which any driver's will do; None means the embedded server."""
+    """Return the URL of the settings, whatever its driver. None means the embedded server."""
     if settings.database_url is None:
         return None
     from rowspace.migrations.urls import migration_url
@@ -69,7 +69,7 @@ def _given_url(settings: Settings) -> URL | None:
 
 @contextmanager
 def embedded_url(settings: Settings) -> Iterator[URL]:
-    """Start the embedded server of the settings and yield the URL of its database; it stops at the end."""
+    """Start the embedded server of the settings and yield the URL of its database. The server stops at the end."""
     from rowspace.embedded import EmbeddedServer
 
     server = EmbeddedServer(settings.data_dir)
@@ -81,14 +81,14 @@ def embedded_url(settings: Settings) -> Iterator[URL]:
 
 
 def _connect_args(url: URL) -> dict[str, Any]:
-    # A host that does not answer would hold the command up for as long as the system tries, which is minutes.
+    # Without a timeout, a host that does not respond would block the command for minutes.
     # Prepared statements do not survive PgBouncer.
     options = {"connect_timeout": 10, "application_name": "rowspace", "prepare_threshold": None}
     return {key: value for key, value in options.items() if key not in url.query}
 
 
 def place_of(settings: Settings) -> str:
-    """Return where the documents are, without a password."""
+    """Return a description of where the documents are, without a password."""
     from rowspace.embedded import default_data_dir
     from rowspace.urls import shown
 
@@ -107,7 +107,7 @@ def service(settings: Settings, embedder: Any = None) -> Iterator[DocumentServic
 
 @contextmanager
 def embedder_for(name: str, processes: int) -> Iterator[Any]:
-    """Yield the embedder of a name; with more than one process, each has an instance of its own."""
+    """Yield the embedder of that name. With more than one process, each process has its own instance."""
     if processes == 1:
         yield embedder_of(name)
         return
@@ -132,7 +132,7 @@ def _suggestions(database: Database) -> Iterator[None]:
 
 @contextmanager
 def one_transaction(database: Database) -> Iterator[Any]:
-    """Yield sessions for a service; what it did is committed at the end of the block, or rolled back on an error."""
+    """Yield sessions for a service. They share a transaction, which the end of the block commits or rolls back."""
     from rowspace.integrations._sides import Joined
 
     with database.begin() as session:
@@ -140,9 +140,9 @@ def one_transaction(database: Database) -> Iterator[Any]:
 
 
 def collection_hint(message: str, names: Sequence[str]) -> str:
-    """Return what a person may have meant by the name in quotes in a message."""
+    """Return a suggestion for the misspelled name that stands in quotes in `message`."""
     if not names:
-        return "There are none yet: `rowspace ingest` creates one, `rowspace demo` shows one."
+        return "There are no collections yet. `rowspace ingest` creates one, and `rowspace demo` creates an example."
     wanted = message.partition("'")[2].rpartition("'")[0]
     close = difflib.get_close_matches(wanted, names, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(sorted(names))}."
+    return f"Did you mean {close[0]!r}?" if close else f"Existing collections: {', '.join(sorted(names))}."

@@ -1,4 +1,4 @@
-"""Settings of the command line: options come before variables of the environment, and those before defaults."""
+"""Settings of the command line. Options override environment variables, which override defaults."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["Settings"]
 
 
 class Settings(BaseSettings):
-    """What the variables `ROWSPACE_*` say.
+    """The environment variables `ROWSPACE_*`.
 
     Args:
         database_url: the database; None means the embedded server.
-        database_schema: the schema of Rowspace's tables, `ROWSPACE_SCHEMA`; None means the first of the search path.
+        database_schema: the schema of Rowspace's tables, `ROWSPACE_SCHEMA`; None means the first on the search path.
         data_dir: where the embedded server keeps its data.
-        collection: the collection of a command that names none.
+        collection: the collection for commands that name none.
         embedder: `local`, or `module:attribute`; see `rowspace.integrations._embedders`.
     """
 
@@ -30,16 +30,16 @@ class Settings(BaseSettings):
     data_dir: Path | None = None
     collection: str = "documents"
     embedder: str = "local"
-    # No field, for which there would be a variable.
+    # A private attribute, because pydantic would read a field from an environment variable.
     _database: Any = PrivateAttr(default=None)
 
     @property
     def database(self) -> Any:
-        """The open `Database` of the program that the commands are part of, where it has one."""
+        """The open `Database` of the program that embeds these commands, or None."""
         return self._database
 
     def overridden(self, **options: Any) -> Settings:
-        """Return the settings with those options that were given."""
+        """Return a copy with these options, except those that are None."""
         given = {name: value for name, value in options.items() if value is not None}
         made = self.model_copy(update=given)
         if not given.keys().isdisjoint({"database_url", "database_schema"}):
@@ -47,7 +47,7 @@ class Settings(BaseSettings):
         return made
 
     def on(self, database: Any) -> Settings:
-        """Return the settings for commands that work on a database that is open already."""
+        """Return a copy for commands that use a database that is already open."""
         made = self.model_copy()
         made._database = database  # noqa: SLF001 -- of the same class
         return made

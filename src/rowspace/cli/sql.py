@@ -1,7 +1,7 @@
-"""The SQL of a search as text: what `rowspace search --sql` prints.
+"""The SQL of a search as text, for `rowspace search --sql`.
 
-It runs a search up to the first statement about documents, and writes down what would have been sent. So it tells the
-truth for every mode and every kind of index, and can not differ from what a search does.
+It runs a real search up to the first statement about documents, and records the statements instead of sending them.
+The output is therefore accurate for every mode and every kind of index.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["search_sql"]
 
 _DOCUMENTS = re.compile(r"\bFROM [^\n(]*\bdocuments(?:_\d+)?(?!\S)")
 _PARAMETER = re.compile(r"%\((\w+)\)s")
-_FALLBACK = "-- Where that finds fewer than are wanted, the index is scanned further, and then every document compared."
-_MANY = "-- Where rowspace_more is true, or nothing was found, the vector index is scanned for the filter."
+_FALLBACK = "-- If this finds too few rows, Rowspace scans more of the index, and then compares every document."
+_MANY = "-- If rowspace_more is true, or no row was found, Rowspace scans the vector index with the filter."
 
 
 def search_sql(database: Database, name: str, request: SearchRequest) -> str:
-    """Return the statements of a search as one transaction, and before them its parameters by name as comments.
+    """Return the statements of a search as one transaction, preceded by its named parameters as comments.
 
     Raises:
         CollectionNotFound: there is no such collection.
@@ -48,12 +48,12 @@ def search_sql(database: Database, name: str, request: SearchRequest) -> str:
 
 
 class _Enough(Exception):
-    """The first statement about documents was written down."""
+    """The first statement about documents has been recorded."""
 
 
 @contextmanager
 def _recorded(database: Database) -> Iterator[list[tuple[str, dict[str, Any]]]]:
-    """Yield where settings and the first statement about documents are written down instead of sent."""
+    """Yield a list that records settings and the first statement about documents instead of sending them."""
     sent: list[tuple[str, dict[str, Any]]] = []
 
     def record(_cursor: Any, statement: str, parameters: Any, _context: Any) -> bool:
@@ -63,18 +63,18 @@ def _recorded(database: Database) -> Iterator[list[tuple[str, dict[str, Any]]]]:
         sent.append((statement, dict(parameters or {})))
         if about_documents:
             raise _Enough
-        return True  # for SQLAlchemy: it is done
+        return True  # tells SQLAlchemy not to execute it
 
     event.listen(database.engine, "do_execute", record)
     try:
         yield sent
     finally:
-        # The engine may be that of a program around, which goes on.
+        # The engine may belong to a host program, which keeps using it.
         event.remove(database.engine, "do_execute", record)
 
 
 def _with_vector(request: SearchRequest, collection: CollectionInfo | None) -> SearchRequest:
-    """Return the request with some vector in place of what an embedder would make of the text."""
+    """Return the request with a placeholder vector instead of the embedding of its text."""
     if collection is None or request.mode == "text" or request.vector is not None:
         return request
     text = request.text if request.mode == "hybrid" else None
@@ -82,6 +82,6 @@ def _with_vector(request: SearchRequest, collection: CollectionInfo | None) -> S
 
 
 def _named(statement: str) -> str:
-    # From psycopg's parameters to the names that psql and the comments use.
+    # Convert psycopg's parameters to the names that psql and the comments use.
     lines = (line.rstrip() for line in _PARAMETER.sub(r":\1", statement).replace("%%", "%").splitlines())
     return "\n".join(lines)

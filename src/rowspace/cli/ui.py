@@ -1,4 +1,4 @@
-"""`rowspace ui`: the documents in a browser."""
+"""`rowspace ui`: the user interface in a browser."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def ui(
     settings = settings_of(context)
     with open_database(settings) as database:
         if settings.database_url is None and settings.database is None:
-            # It is the user's own, and whoever looks at it for the first time would only be told to do this.
+            # The embedded server belongs to the user, and a first visit would only ask for this command.
             upgrade(database.engine)
-        say(f"Showing {place_of(settings)}. Ctrl-C ends it.")
+        say(f"Showing {place_of(settings)}. Press Ctrl-C to stop.")
         options = UiOptions(
             url=database.engine.url.render_as_string(hide_password=False),
             schema=settings.database_schema,

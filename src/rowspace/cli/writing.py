@@ -1,4 +1,4 @@
-"""Documents as JSON Lines, CSV or a matrix: columns of the database in, bytes out. No database."""
+"""Convert columns of documents to JSON Lines, CSV or a matrix. Nothing here needs a database."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def write_lines(
     embeddings: bool,
     advance: Advance,
 ) -> int:
-    """Write documents as UTF-8, part by part, and return how many there were.
+    """Write documents as UTF-8, part by part, and return their number.
 
-    Metadata is a JSON object, in CSV as text; so is an embedding a JSON array. A CSV without documents has its header.
+    Metadata is a JSON object and an embedding a JSON array; in CSV, both are text. An empty CSV file has a header.
     """
     delimiter = "\t" if format_ is Format.TSV else ","
     if format_ is not Format.JSONL:
@@ -42,7 +42,7 @@ def write_lines(
         if format_ is Format.JSONL:
             out.writelines(_json_lines(part, dimension))
         else:
-            # Up to Python 3.12 the module leaves a carriage return without quotes, and then refuses to read it.
+            # Up to Python 3.12, the csv module does not quote a carriage return, and then cannot read its own output.
             returns = any(b"\r" in part[name].data for name in ("id", "content"))
             out.write(_csv(_rows(part, dimension), delimiter, csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL))
         rows += len(part["id"])
@@ -51,7 +51,7 @@ def write_lines(
 
 
 def write_matrix(matrix: BinaryIO, lines: BinaryIO, parts: Iterable[Part], *, dimension: int, advance: Advance) -> int:
-    """Write embeddings as a float32 matrix in NumPy's format, and their documents, line by line, to another file."""
+    """Write embeddings as a float32 matrix in NumPy's format, and their documents as JSON Lines to another file."""
     rows = 0
     _npy_header(matrix, rows, dimension)
     for part in parts:
@@ -59,7 +59,7 @@ def write_matrix(matrix: BinaryIO, lines: BinaryIO, parts: Iterable[Part], *, di
         lines.writelines(_json_lines({name: part[name] for name in part if name != "embedding"}, dimension))
         rows += len(part["id"])
         advance(rows)
-    # The header has room for any number of rows, which is known by now.
+    # The number of rows is known only now. NumPy pads the header, so the real one fits in its place.
     matrix.seek(0)
     _npy_header(matrix, rows, dimension)
     return rows
@@ -71,7 +71,7 @@ def _npy_header(out: BinaryIO, rows: int, dimension: int) -> None:
 
 
 def _rows(part: Part, dimension: int) -> Iterator[Sequence[str | None]]:
-    """Yield id, content, metadata as JSON text, and, if it is there, the embedding as JSON text."""
+    """Yield the id, the content, the metadata as JSON text, and the embedding, if included, as JSON text."""
     columns: list[Iterable[str | None]] = [part[name].texts() for name in ("id", "content", "meta")]
     if "embedding" in part:
         columns.append(map(_json_array, part["embedding"].matrix(dimension)))
@@ -79,7 +79,7 @@ def _rows(part: Part, dimension: int) -> Iterator[Sequence[str | None]]:
 
 
 def _json_array(vector: NDArray[np.float32]) -> str:
-    # A reader of JSON takes -0 for a whole number, which has no sign then.
+    # A JSON parser reads -0 as an integer and loses its sign.
     return to_text(vector).replace("-0,", "-0.0,").replace("-0]", "-0.0]")
 
 

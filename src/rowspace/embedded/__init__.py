@@ -1,6 +1,6 @@
-"""The embedded PostgreSQL (extra `embedded`): the user's own server, started on demand, in a data directory.
+"""The embedded PostgreSQL (extra `embedded`): a server of the current user, started on demand, in a data directory.
 
-It listens only on a Unix socket, and stops when the last process that opened it ends, even if that is killed.
+It listens only on a Unix socket. It stops when the last process that opened it ends, even if that process is killed.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from rowspace.errors import StoreUnavailable, mapped_errors
 
 __all__ = ["DATABASE", "EmbeddedServer", "default_data_dir"]
 
-#: The database that is made in the server.
+#: The database that is created in the server.
 DATABASE = "rowspace"
 
 
 def default_data_dir() -> Path:
-    """Return the directory of the server's data: `ROWSPACE_DATA_DIR`, else the user's data directory.
+    """Return the data directory of the server: `ROWSPACE_DATA_DIR`, or a default below the user's data directory.
 
     Raises:
         StoreUnavailable: the variable is not set, and the user has no home directory.
@@ -34,24 +34,22 @@ def default_data_dir() -> Path:
     try:
         home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     except RuntimeError as error:
-        message = (
-            "The embedded PostgreSQL has no place, as this user has no home: set ROWSPACE_DATA_DIR to a directory."
-        )
+        message = "The embedded PostgreSQL needs a data directory, and this user has no home. Set ROWSPACE_DATA_DIR."
         raise StoreUnavailable(message) from error
     return Path(home) / "rowspace" / "postgresql-18"
 
 
 class EmbeddedServer:
-    """A running embedded server and its URL; `stop` releases it.
+    """A running embedded server and its URL. `stop` releases it.
 
     Raises:
         MissingExtra: the extra `embedded` is not installed.
-        StoreUnavailable: the server does not start; the message has the last line of its log, or says what is wrong
-            with the directory's path.
+        StoreUnavailable: the server does not start. The message contains the last line of its log, or the problem with
+            the path of the directory.
     """
 
     def __init__(self, data_dir: Path | str | None = None, *, keep: bool = True) -> None:
-        # Absolute, as the server does not start where this process does.
+        # An absolute path, because the server starts in another working directory.
         self.data_dir: Path = Path(data_dir).expanduser().absolute() if data_dir else default_data_dir()
         check_path(self.data_dir)
         module, cleanup_mode = wheel(), "stop" if keep else "delete"
@@ -74,7 +72,8 @@ class EmbeddedServer:
         Raises:
             StoreUnavailable: the server has stopped, or an environment variable of libpq points elsewhere.
         """
-        # It names the socket. PGPORT says which where the server starts, and for a URL without, where it is opened.
+        # The wheel's URL names the socket. PGPORT determines its port, both when the server starts and when a URL
+        # without a port is opened.
         port = self._server.get_postmaster_info().port
         admin = make_url(self._server.get_uri()).set(drivername="postgresql+psycopg", port=port)
         with mapped_errors():
@@ -82,9 +81,9 @@ class EmbeddedServer:
         return admin.set(database=DATABASE)
 
     def stop(self) -> None:
-        """Release the server; it stops when no other process uses it."""
+        """Release the server. It stops when no other process uses it."""
         self._server.__exit__(None, None, None)
-        if self._server._count <= 0:  # noqa: SLF001 -- of all that this process opened
+        if self._server._count <= 0:  # noqa: SLF001 -- the number of servers that this process has open
             unwatch(self.data_dir)
 
 
@@ -96,7 +95,7 @@ def _create_database(admin: URL, data_dir: Path) -> None:
         (reached,) = connection.execute("SHOW data_directory").fetchone() or ("",)
         if Path(reached) != data_dir.resolve():
             message = (
-                f"The embedded PostgreSQL in {data_dir} is not what a connection leads to, but the one in {reached}. "
+                f"Expected to reach the embedded PostgreSQL in {data_dir}, but reached the one in {reached}. "
                 "Unset PGHOSTADDR or PGSERVICE, or name that database in ROWSPACE_DATABASE_URL."
             )
             raise StoreUnavailable(message)
@@ -105,4 +104,4 @@ def _create_database(admin: URL, data_dir: Path) -> None:
             try:
                 connection.execute(f'CREATE DATABASE "{DATABASE}"')
             except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                return  # another process was first, which is what we wanted
+                return  # another process has just created it

@@ -1,4 +1,4 @@
-"""Stop an embedded server unless somebody uses it: what runs when a process that used it was killed."""
+"""Stop an embedded server unless a process uses it. This runs when a process that used the server was killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data directory of an embedded server: whether one can be there, and whose it is."""
+"""Check the data directory of an embedded server: its path and its owner."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from rowspace.errors import StoreUnavailable
 
 __all__ = ["check_owner", "check_path", "make_user"]
 
-#: What means something to a shell within a word.
+#: Characters with a special meaning to a shell within a word.
 _OF_SHELLS = re.compile(r"""[\s$`"'\\;&|<>()*?\[{]""")
 
-#: Bytes of the path of the data directory: a system has room for so many in the address of a socket, and an end.
+#: The maximum length of the data directory's path in bytes. The address of a Unix socket has limited room.
 _LONGEST = (103 if sys.platform == "darwin" else 107) - len("/.s.PGSQL.5432")
 
-#: As whom the server runs where root starts it, which PostgreSQL refuses to do itself.
+#: The user that the server runs as if root starts it, because PostgreSQL refuses to run as root.
 _USER = "embedded_postgres"
 
 
 def check_path(data_dir: Path) -> None:
-    """Refuse a path that a shell would take apart, or that is too long for a socket in the directory.
+    """Check that a path is safe in a shell, and short enough for a socket in the directory.
 
-    The wheel hands the path over to a shell without quotes, which would run a `$(...)` in it. And who gets at the
-    socket is a superuser: in the directory, which is the user's own, nobody else does. For a long path the wheel makes
-    it elsewhere, in a directory that may be open to everybody.
+    The wheel passes the path to a shell without quotes, which would execute a `$(...)` in it. The socket gives
+    superuser access, so it must be in this directory, which only the user can enter. For a long path, the wheel would
+    create it elsewhere, possibly in a directory that is open to everybody.
     """
     path = str(data_dir.resolve())
     found = _OF_SHELLS.search(path)
     excess = len(os.fsencode(path)) - _LONGEST
     if found is not None:
         fault = "a blank" if found[0] == " " else repr(found[0])
-        why = f"its path has {fault}. Set ROWSPACE_DATA_DIR, or for tests TMPDIR, to a path without."
+        why = f"its path contains {fault}. Set ROWSPACE_DATA_DIR, or for tests TMPDIR, to a path without it."
     elif excess > 0:
         why = (
             f"its path is {excess} bytes too long for a socket in it. Set ROWSPACE_DATA_DIR to a path of at most "
-            f"{_LONGEST}, or for tests TMPDIR to a short one."
+            f"{_LONGEST} bytes, or for tests TMPDIR to a short one."
         )
     else:
         return
@@ -49,10 +49,10 @@ def check_path(data_dir: Path) -> None:
 
 
 def check_owner(data_dir: Path) -> None:
-    """Refuse data that belongs to somebody else than the server will run as.
+    """Check that the data belongs to the user that the server will run as.
 
-    Started by root, the wheel would make the directory the server's and leave what is in it: from then on neither
-    could use it. Such data is of a user whose home root works in, or of a container whose users had other numbers.
+    If root starts it, the wheel would give the directory to the server's user, but not its contents, and then neither
+    user could use them. This happens if root works in another user's home, or in a container with other user ids.
     """
     try:
         owner = (data_dir / "PG_VERSION").stat().st_uid
@@ -62,9 +62,9 @@ def check_owner(data_dir: Path) -> None:
     if owner == server:
         return
     message = (
-        f"The embedded PostgreSQL in {data_dir} does not start: its data belongs to {_user(owner)}, and the server "
-        f"would run as {_user(server)}. Start it as its owner, set ROWSPACE_DATA_DIR to another directory, or hand the "
-        f"data over: chown -R {server} {data_dir}"
+        f"The embedded PostgreSQL in {data_dir} does not start: its data belongs to {_user(owner)}, but the server "
+        f"would run as {_user(server)}. Start it as the owner, set ROWSPACE_DATA_DIR to another directory, or change "
+        f"the owner: chown -R {server} {data_dir}"
     )
     raise StoreUnavailable(message)
 
@@ -81,9 +81,9 @@ def _user(number: int) -> str:
 
 
 def make_user(module: Any) -> None:
-    """Make the user as whom the server runs where root starts it.
+    """Create the user that the server runs as if root starts it.
 
-    The wheel does so itself, but of two processes that find none at the same time one fails.
+    The wheel does this itself, but if two processes do it at the same time, one of them fails.
     """
     wheel = os.open(Path(module.__file__).parent, os.O_RDONLY)
     try:

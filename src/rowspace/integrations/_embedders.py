@@ -1,4 +1,4 @@
-"""An embedder by its name, for programs that are configured by text."""
+"""Find an embedder by name, for programs that are configured with text."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ LOCAL = "local"
 
 
 def embedder_or_none(name: str) -> Any:
-    """Return the embedder of a name, see `embedder_of`; None for `none`."""
+    """Return the embedder with this name, as `embedder_of` does, or None for `none`."""
     return None if name == "none" else embedder_of(name)
 
 
 def embedder_of(name: str) -> Any:
-    """Return the embedder of a name: `local`, or `module:attribute`, an embedder or what returns one.
+    """Return the embedder `local`, or that of `module:attribute`, which names an embedder or a factory of one.
 
     Raises:
-        ConfigurationError: there is no such module or attribute, or it is no embedder.
-        MissingExtra: it is the local one, and the extra `local` is not installed.
+        ConfigurationError: the module or attribute does not exist, or is not an embedder.
+        MissingExtra: the name is `local`, and the extra `local` is not installed.
     """
     if name == LOCAL:
         from rowspace.integrations.local import LocalEmbedder
@@ -32,7 +32,7 @@ def embedder_of(name: str) -> Any:
         return LocalEmbedder()
     module, _, attribute = name.partition(":")
     if not module or not attribute:
-        message = f"An embedder is `local` or module:attribute, such as myapp.embedders:make; got {name!r}."
+        message = f"Expected `local` or module:attribute as the embedder, such as myapp.embedders:make, got {name!r}."
         raise ConfigurationError(message)
     try:
         found: Any = getattr(import_module(module), attribute)
@@ -43,21 +43,21 @@ def embedder_of(name: str) -> Any:
 
 
 def embedder_from(found: Any, name: str) -> Any:
-    """Return what was found by a name if it is an embedder, else what it returns, as a class or a function.
+    """Return `found` if it is an embedder. If it is a class or a function, return what it returns.
 
     Raises:
-        ConfigurationError: that is no embedder, or it is only returned to who gives arguments.
+        ConfigurationError: the result is not an embedder, or the function requires arguments.
     """
     is_factory = isinstance(found, type) or not hasattr(found, "embed_documents")
     made = _made(found, name) if is_factory and callable(found) else found
     if not hasattr(made, "embed_documents"):
-        message = f"{name} is no embedder: a {type(made).__name__} has no embed_documents."
+        message = f"{name} is not an embedder: a {type(made).__name__} has no method embed_documents."
         raise ConfigurationError(message)
     return made
 
 
 def _made(factory: Any, name: str) -> Any:
-    # Not by calling it: a TypeError may be the factory's own.
+    # Bind instead of catching a TypeError of the call, which the factory itself could raise.
     try:
         signature(factory).bind()
     except (TypeError, ValueError) as error:

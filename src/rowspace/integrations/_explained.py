@@ -1,4 +1,4 @@
-"""What an error says to a person, in one sentence: for the command line and for pages."""
+"""Convert an error to one sentence for a person, on the command line or on a page."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["is_explained", "sentence_of"]
 
 
 def is_explained(error: Exception) -> bool:
-    """Return whether an error is about what the person gave or about the database: any other is a fault of ours."""
+    """Return whether an error is about the user's input or the database. Any other error is a defect of Rowspace."""
     return isinstance(error, RowspaceError | ValueError | OSError | SQLAlchemyError)
 
 
 def sentence_of(error: Exception) -> str:
-    """Return what an error says, in one line."""
+    """Return the message of an error as one line."""
     if isinstance(error, OSError) and error.filename and not isinstance(error, RowspaceError):
         return f"{error.filename}: {error.strerror}."
     if isinstance(error, ValidationError):
@@ -24,5 +24,5 @@ def sentence_of(error: Exception) -> str:
         if not first["loc"]:
             return f"{first['msg'].removeprefix('Value error, ')}."
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r:.60}."
-    # The first paragraph: SQLAlchemy's next ones are the statement and a link.
+    # Only the first part: SQLAlchemy appends the statement and a link.
     return " ".join(str(error).partition("\n[SQL:")[0].split()) or type(error).__name__

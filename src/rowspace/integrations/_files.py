@@ -1,4 +1,4 @@
-"""Files that are complete or not there."""
+"""Write files completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rowspace.errors import RowspaceError
 
 __all__ = ["complete", "naming"]
 
-#: What a disk or a directory may have against a file; a lost connection is another matter.
+#: Errors of a disk or directory about a file. A lost connection is not one of them.
 _OF_FILES = {
     *(errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOSPC),
     *(errno.ENOTDIR, errno.EPERM, errno.EROFS),
@@ -22,13 +22,13 @@ _OF_FILES = {
 
 @contextmanager
 def complete(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield the path of a temporary file beside `path`, which gets that name at the end, and is deleted on an error.
+    """Yield the path of a temporary file next to `path`. It is renamed to `path` at the end, and deleted on an error.
 
     Raises:
-        FileExistsError: there is a file of that name, and it is not to be overwritten; or what is there is no file.
-        OSError: it cannot be written; the error has its name.
+        FileExistsError: the file exists and `overwrite` is false, or `path` is not a regular file.
+        OSError: the file cannot be written. The error contains the name of `path`.
     """
-    # What a link points to is written, and the link stays. Not by `Path`, which has no `OSError` for links in a circle.
+    # Write the target of a link, and keep the link. `Path.resolve` does not raise OSError for a circular link.
     target = Path(os.path.realpath(path))
     _check(target, overwrite=overwrite)
     with naming(path):
@@ -39,7 +39,7 @@ def complete(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         try:
             yield unfinished
             _check(target, overwrite=overwrite)
-            # Not the rights of a temporary file, which only its owner may read.
+            # A temporary file is readable only by its owner. Set the usual permissions.
             unfinished.chmod(0o666 & ~_umask())
             unfinished.replace(target)
         finally:
@@ -48,10 +48,10 @@ def complete(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Give errors of the disk the name that the caller knows: some have none, others that of a temporary file.
+    """Set the file name of disk errors to `path`. Some errors have no name, others that of a temporary file.
 
     Raises:
-        OSError: the same error, with the name.
+        OSError: the same error with the name.
     """
     try:
         yield
@@ -63,10 +63,10 @@ def naming(path: str | Path) -> Iterator[None]:
 
 def _check(target: Path, *, overwrite: bool) -> None:
     if target.is_symlink() or (target.exists() and not target.is_file()):
-        # A device, say, or links in a circle, which would be replaced by a file.
-        raise FileExistsError(errno.EEXIST, "What is there is no file", str(target))
+        # For example a device or a circular link, which a rename would replace with a file.
+        raise FileExistsError(errno.EEXIST, "The path exists and is not a regular file", str(target))
     if target.exists() and not overwrite:
-        raise FileExistsError(errno.EEXIST, "There is a file of that name; say overwrite to replace it", str(target))
+        raise FileExistsError(errno.EEXIST, "The file exists; use overwrite to replace it", str(target))
 
 
 def _umask() -> int:

@@ -1,4 +1,4 @@
-"""How far a long piece of work has come, in words: how many, how fast, and when it will be over."""
+"""The progress of a long task in words: how many items are done, at which rate, and the time left."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Protocol
 
 __all__ = ["Advance", "Pace", "ProgressLines", "plural"]
 
-# Seconds between two lines of progress where there is no terminal to draw a bar on.
+# Seconds between two lines of progress if there is no terminal that can draw a bar.
 _REPORT_EVERY = 5.0
 
-#: Seconds of the past that the present speed is taken from, at least.
+#: The rate is computed over at least this many seconds.
 _WINDOW = 10.0
 
 
 class Advance(Protocol):
-    """What is told how many are done, and which share of the whole that is where it is known."""
+    """A callback that gets the number of items done, and the share of the total if it is known."""
 
     def __call__(self, done: int, share: float | None = None, /) -> None:
-        """Show it."""
+        """Show the progress."""
 
 
 class Pace:
-    """How many are done, how fast it goes, and when it will be over.
+    """Computes the progress, the rate and the time left.
 
     Args:
-        total: how many there are, where it is known.
-        clock: the time in seconds.
+        total: the number of items, if it is known.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, total: int | None = None, clock: Callable[[], float] = monotonic) -> None:
@@ -38,10 +38,10 @@ class Pace:
         self._marks: deque[tuple[float, int, float | None]] = deque([(clock(), 0, 0.0)])
 
     def at(self, done: int, share: float | None = None) -> str:
-        """Return in words where it is."""
+        """Record the progress and return it in words."""
         self.share = done / self._total if share is None and self._total else share
         now = self._clock()
-        # The last mark that is older than the window stays, so that there is always something to compare with.
+        # Keep one mark that is older than the window, so that there is always something to compare with.
         while len(self._marks) > 1 and self._marks[1][0] <= now - _WINDOW:
             self._marks.popleft()
         then, before, reached = self._marks[0]
@@ -61,13 +61,13 @@ def _duration(seconds: float) -> str:
 
 
 class ProgressLines:
-    """Says now and then how far it is.
+    """Prints a line of progress now and then.
 
     Args:
-        label: what is being done.
-        pace: what puts it in words.
-        say: takes a line.
-        then: what is being done after that.
+        label: the current task.
+        pace: converts progress to words.
+        say: prints a line.
+        then: the task that follows.
     """
 
     def __init__(self, label: str, pace: Pace, say: Callable[[str], None], then: str | None) -> None:

@@ -1,7 +1,7 @@
-"""The two sides of one database: sync and async, for adapters that offer both on one object.
+"""The sync and async sides of a database, for adapters that offer both on one object.
 
-There is no event loop and no thread here. A URL, and a `Database` or `AsyncDatabase` that was opened from one, have
-both sides; the other one is opened when it is first asked for. Anything else has the side that it is.
+This module runs no event loop and no thread. A URL, and a `Database` or `AsyncDatabase` that was opened from one, have
+both sides; the missing one is opened on first use. Any other connection has only its own side.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ Connection: TypeAlias = (
 
 
 class Sides:
-    """Where sync and async sessions come from; only what was opened here is closed here.
+    """Provides sync and async sessions. It closes only what it opened.
 
     Args:
-        connection: a URL; None for `ROWSPACE_DATABASE_URL`, else the embedded server; an engine, a database or a
-            session factory of either kind; or a live session, whose transaction remains the caller's.
-        engine_args: for a URL: keywords of `create_engine` and `create_async_engine`.
+        connection: a URL; None for `ROWSPACE_DATABASE_URL` or the embedded server; an engine, a database or a session
+            factory of either kind; or a live session, whose transaction remains the caller's.
+        engine_args: keyword arguments for `create_engine` and `create_async_engine`; only with a URL.
 
     Raises:
-        ConfigurationError: none of these, or `engine_args` without a URL.
+        ConfigurationError: the connection is of another type, or `engine_args` was passed without a URL.
     """
 
     def __init__(self, connection: Connection, engine_args: dict[str, Any] | None = None) -> None:
@@ -59,10 +59,10 @@ class Sides:
         self._sync: Any = None
         self._async: Any = None
         self._opened: Database | None = None
-        # A connection belongs to the event loop that it was made in.
+        # A connection belongs to the event loop that created it.
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncDatabase] = WeakKeyDictionary()
         self._opening = Lock()
-        #: Whether the transaction is the caller's.
+        #: Whether the caller owns the transaction.
         self.joined = isinstance(connection, Session | AsyncSession)
         self._lazy = connection is None or isinstance(connection, str | URL)
         if self._lazy:
@@ -70,7 +70,7 @@ class Sides:
         else:
             self._take(connection)
             if engine_args:
-                message = f"engine_args goes with a URL; the connection is a {type(connection).__name__}."
+                message = f"engine_args requires a URL, got a {type(connection).__name__}."
                 raise ConfigurationError(message)
 
     def _take(self, given: Any) -> None:
@@ -95,25 +95,25 @@ class Sides:
                 self._async = given
             case _:
                 message = (
-                    "The connection is a URL, an Engine or AsyncEngine, a Database or AsyncDatabase, a session factory "
-                    f"or a session, got {type(given).__name__}."
+                    "Expected a URL, an Engine or AsyncEngine, a Database or AsyncDatabase, a session factory or a "
+                    f"session as the connection, got {type(given).__name__}."
                 )
                 raise ConfigurationError(message)
 
     def _derive(self, database: Database | AsyncDatabase) -> None:
-        # An engine that was handed to a Database may connect in ways that its URL does not tell.
+        # An engine that was passed to a Database may connect in ways that its URL does not show.
         if database.opened_with is not None:
             self._lazy, self._url = True, database.engine.url
-            # Among them is the schema.
+            # The execution options include the schema.
             execution = dict(database.engine.get_execution_options())
             self._options = {**database.opened_with, **({"execution_options": execution} if execution else {})}
 
     @property
     def sync(self) -> Any:
-        """Where sync sessions come from: an object with `begin()`.
+        """The source of sync sessions: an object with `begin()`.
 
         Raises:
-            ConfigurationError: there is only an async side.
+            ConfigurationError: the connection is only async.
         """
         if self._sync is None:
             self._refuse_unless_lazy("sync", "async", "Database")
@@ -124,10 +124,10 @@ class Sides:
 
     @property
     def asynchronous(self) -> Any:
-        """Where async sessions come from, in the running event loop: an object with `begin()`.
+        """The source of async sessions in the running event loop: an object with `begin()`.
 
         Raises:
-            ConfigurationError: there is only a sync side.
+            ConfigurationError: the connection is only sync.
         """
         if self._async is not None:
             return self._async
@@ -140,14 +140,14 @@ class Sides:
             return self._by_loop[loop]
 
     def run(self, work: Callable[[Session], T]) -> T:
-        """Return what `work` makes of a session, in a transaction."""
+        """Call `work` with a session in a transaction, and return its result."""
         with self.sync.begin() as session:
             return work(session)
 
     async def arun(self, work: Callable[[Session], T]) -> T:
-        """Return what `work` makes of a session, in a transaction of the async driver.
+        """Call `work` with a session in a transaction of the async driver, and return its result.
 
-        SQLAlchemy runs it in a greenlet of this task, as it runs itself: each round trip awaits the driver.
+        SQLAlchemy runs `work` in a greenlet of this task, as it does its own code. Each round trip awaits the driver.
         """
         async with self.asynchronous.begin() as session:
             result: T = await session.run_sync(work)
@@ -163,13 +163,13 @@ class Sides:
             await connection.run_sync(upgrade)
 
     def close(self) -> None:
-        """Close the sync engine that was opened here, if one was."""
+        """Close the sync engine if this object opened one."""
         if self._opened is not None:
             self._opened.close()
             self._sync = self._opened = None
 
     async def aclose(self) -> None:
-        """Close what was opened here: the sync engine, and the async one of this event loop."""
+        """Close what this object opened: the sync engine, and the async engine of the running event loop."""
         self.close()
         database = self._by_loop.pop(asyncio.get_running_loop(), None)
         if database is not None:
@@ -177,20 +177,20 @@ class Sides:
 
     def _forget_dead_loops(self) -> None:
         for loop in [loop for loop in self._by_loop if loop.is_closed()]:
-            # Its connections can no longer be closed politely: they are let go of.
+            # Closing its connections needs the loop, so drop them.
             self._by_loop.pop(loop).engine.sync_engine.dispose(close=False)
 
     def _engine(self, side: Any) -> Any:
         if not isinstance(side, Database | AsyncDatabase):
-            message = "To run the migrations takes an engine: give a URL, an engine or a database, not sessions."
+            message = "Migrations require an engine. Pass a URL, an engine or a database instead of sessions."
             raise ConfigurationError(message)
         return side.engine
 
     def _refuse_unless_lazy(self, wanted: str, given: str, name: str) -> None:
         if not self._lazy:
             message = (
-                f"This connection is {given} only, and {wanted} was asked for. Give the URL, or a database made by "
-                f"{name}.open(url), from which both sides can be opened; or call the {given} methods."
+                f"This connection is only {given}, but {wanted} was requested. Pass a URL, or a database from "
+                f"{name}.open(url), which can open both sides; or call the {given} methods."
             )
             raise ConfigurationError(message)
 
@@ -201,19 +201,19 @@ class Sides:
         backend, _, driver = self._url.drivername.partition("+")
         if driver not in other:
             return self._url
-        # psycopg and psycopg2 are both libpq.
+        # psycopg and psycopg2 both use libpq.
         foreign = [name for name in self._url.query if driver == "asyncpg" and name not in {"host", "port"}]
         if foreign:
             message = (
-                f"The {side} side of a URL for {driver} is opened with {other[driver]}, which does not know its "
-                f"options ({', '.join(foreign)}). Give a URL for psycopg, which has both sides."
+                f"The {side} side of a URL for {driver} uses {other[driver]}, which does not support its options "
+                f"({', '.join(foreign)}). Use a URL for psycopg, which has both sides."
             )
             raise ConfigurationError(message)
         return self._url.set(drivername=f"{backend}+{other[driver]}")
 
 
 class Joined:
-    """A live session as a source of sessions: each use is a savepoint, the transaction remains the caller's."""
+    """A live session as a source of sessions. Each use is a savepoint; the caller owns the transaction."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -226,7 +226,7 @@ class Joined:
 
 
 class _AsyncJoined:
-    """The same for an async session."""
+    """The async counterpart of `Joined`."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session

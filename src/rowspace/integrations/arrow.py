@@ -1,6 +1,6 @@
-"""Arrow and Parquet (extra `arrow`): tables and streams of record batches out of the database, and into it.
+"""Arrow and Parquet (extra `arrow`): read and write tables and streams of record batches.
 
-Embeddings are `FixedSizeList<float32>` and are read by binary COPY, without a Python object per number. The
+Embeddings are `FixedSizeList<float32>`. Binary COPY reads them without creating a Python object per number. The
 integrations of pandas and Polars build on this module.
 """
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 else:
     pa = require("pyarrow", extra="arrow")
 
-#: Bytes of a column that are read from a Parquet file at once.
+#: How many bytes of a column to read from a Parquet file at once.
 _BUFFER = 1 << 20
 
 #: The name of a collection, a collection, or a declarative class with a vector column.
@@ -74,10 +74,10 @@ def read_batches(
     where: Where | None = None,
     metadata: MetadataMode = "columns",
 ) -> Iterator[pa.RecordBatchReader]:
-    """Return a context manager for a `pyarrow.RecordBatchReader` over the rows that match, in parts of about 4 MiB.
+    """Return a context manager for a `pyarrow.RecordBatchReader` of the matching rows, in parts of about 4 MiB.
 
-    The session's connection is busy until the `with` block ends; you may leave the block before the last batch. Memory
-    holds one part.
+    The session's connection is busy until the `with` block ends, which can be before the last batch. Memory holds one
+    part.
 
     Args:
         session: a SQLAlchemy session; nothing is committed.
@@ -89,8 +89,8 @@ def read_batches(
             `json` for a single column of JSON text.
 
     Raises:
-        CollectionNotFound: there is no collection of that name.
-        ConfigurationError: an unknown column, or an option that is not allowed with `over`.
+        CollectionNotFound: the collection does not exist.
+        ConfigurationError: a column is unknown, or an option is not allowed with `over`.
         InvalidFilter: the filter is malformed.
         InvalidRow: Arrow cannot represent a value, such as an infinite date.
     """
@@ -106,7 +106,7 @@ def read_batches(
 
 
 def read_table(session: AnySession, over: Over | SelectBase, **options: Unpack[ReadOptions]) -> pa.Table:
-    """Return the rows that match as a `pyarrow.Table`; takes the arguments of `read_batches` and raises its errors."""
+    """Return the matching rows as a `pyarrow.Table`. Takes the arguments of `read_batches` and raises its errors."""
     with read_batches(session, over, **options) as reader:
         return reader.read_all()
 
@@ -123,12 +123,12 @@ def write_table(
     build_indexes: bool = True,
     rejects: Callable[[Reject], object] | None = None,
 ) -> LoadReport:
-    """Write rows to a collection or a table, by binary COPY: all of them or none, in the session's transaction.
+    """Write rows to a collection or a table by binary COPY: all or none of them, in the session's transaction.
 
     For a collection, the columns `id`, `content` and `embedding` are written as such; all other columns become
     metadata, without nulls. For a model, columns are attributes, except those that the server computes; other columns
-    become metadata if the model has a JSONB attribute `meta`. Errors in a table are found before anything is written;
-    an error in a stream undoes what was written of it.
+    become metadata if the model has a JSONB attribute `meta`. Errors in a table are found before anything is written.
+    An error in a stream undoes its writes.
 
     Args:
         session: a SQLAlchemy session; nothing is committed.
@@ -137,7 +137,7 @@ def write_table(
         if_exists: if the collection exists, or the table has rows: `fail`, `append`, which updates rows whose key
             exists, or `replace`.
         names: renames columns of the data, such as `{"isbn": "id"}`.
-        chunksize: number of rows sent at once.
+        chunksize: the number of rows to send at once.
         create: options of `CollectionRepository.create` for a new collection, including `dimension` if there is no row
             to infer it from; not allowed with a model.
         build_indexes: whether to create the indexes of a collection that was empty, after the load.
@@ -164,7 +164,7 @@ def export_parquet(
     progress: Callable[[int], object] | None = None,
     **options: Unpack[ReadOptions],
 ) -> int:
-    """Write the rows that match to a Parquet file, part by part, and return the number of rows.
+    """Write the matching rows to a Parquet file, part by part, and return the number of rows.
 
     The file appears under its name only when it is complete.
 
@@ -195,7 +195,7 @@ def export_parquet(
 
 
 def _repeating(schema: Any) -> list[str] | bool:
-    """Return the columns to encode with a dictionary: all but vectors, whose numbers hardly repeat."""
+    """Return the columns to encode with a dictionary: all but vectors, whose numbers rarely repeat."""
     return [field.name for field in schema if not pa.types.is_fixed_size_list(field.type)] or False
 
 
@@ -203,24 +203,24 @@ def open_parquet(path: str | Path) -> Any:
     """Return a `ParquetFile` that is read incrementally, however large its row groups are.
 
     Raises:
-        pyarrow.ArrowException, OSError: it cannot be read.
+        pyarrow.ArrowException, OSError: the file cannot be read.
     """
     parquet: Any = require("pyarrow.parquet", extra="arrow")
-    # Else a column of a row group is read at once: pandas writes row groups of a million rows.
+    # By default, pyarrow reads a column of a row group at once, and pandas writes row groups of a million rows.
     return parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
 
 
 def parquet_batches(file: Any, rows: int) -> Iterator[Any]:
     """Yield record batches of at most `rows` rows from an open `ParquetFile`."""
     for group in range(file.num_row_groups):
-        # Over all groups at once, Arrow would read ahead of what is taken.
+        # Across row groups, Arrow would read ahead of the consumer.
         yield from file.iter_batches(batch_size=rows, row_groups=[group])
 
 
 def load_parquet(session: AnySession, over: Over, path: str | Path, **options: Unpack[WriteOptions]) -> LoadReport:
     """Write the rows of a Parquet file to a collection or a table, part by part.
 
-    Options and errors are those of `write_table`.
+    It has the options and errors of `write_table`.
     """
     with open_parquet(path) as file:
         batches = parquet_batches(file, options.get("chunksize", 5_000))

@@ -1,6 +1,6 @@
-"""Wrappers of embedders: several processes for local ones, several concurrent requests for hosted ones.
+"""Wrappers for embedders: several processes for local ones, several concurrent requests for hosted ones.
 
-Each wrapper is itself an embedder, has the name of the one inside, and returns vectors in the order of the texts.
+Each wrapper is itself an embedder. It has the name of the wrapped one, and returns vectors in the order of the texts.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ __all__ = ["ConcurrentEmbedder", "ParallelEmbedder", "Retry"]
 
 Float32 = NDArray[np.float32]
 
-#: The embedder of a process of `ParallelEmbedder`, and what makes it.
+#: The embedder of a `ParallelEmbedder` process, and its factory.
 _here: dict[str, Any] = {}
 
 
 class ParallelEmbedder:
-    """Embeds in several processes: for embedders that compute in Python, which threads do not speed up.
+    """Embeds in several processes, for embedders that compute in Python, which threads cannot speed up.
 
-    Each process creates its own embedder when its first texts arrive. Processes are spawned, not forked: a script
+    Each process creates its own embedder when its first texts arrive. Processes are spawned, not forked, so a script
     that uses them needs `if __name__ == "__main__":`. They end with `close`, or with this process, however it ends.
 
     Args:
         factory: a class or function without arguments that returns an embedder. It must be importable by name; a
             `functools.partial` of an importable one works too.
-        processes: number of processes; by default one per processor.
-        chunk_size: number of texts passed to a process at once.
+        processes: the number of processes; by default one per processor.
+        chunk_size: the number of texts to pass to a process at once.
 
     Raises:
-        ConfigurationError: a number below 1.
+        ConfigurationError: a number is below 1.
     """
 
     def __init__(self, factory: Callable[[], Embedder], *, processes: int | None = None, chunk_size: int = 32) -> None:
@@ -68,7 +68,7 @@ class ParallelEmbedder:
 
     @property
     def name(self) -> str:
-        """The name of the embedder inside."""
+        """The name of the wrapped embedder."""
         if self._name is None:
             (self._name,) = self._run(_name_here, [()])
         return str(self._name)
@@ -77,19 +77,19 @@ class ParallelEmbedder:
         """Return the vectors as a matrix of shape (texts, dimension).
 
         Raises:
-            EmbedderFailed: a process died during its work, or could not start. The next call starts new processes.
+            EmbedderFailed: a process died while working, or could not start. The next call starts new processes.
         """
         if not texts:
             return np.empty((0, 0), np.float32)
         return _joined(self._run(_embed_here, _chunks(texts, self._chunk)))
 
     def embed_query(self, text: str, /) -> Float32:
-        """Return the vector of a query, of shape (dimension,); raises what `embed_documents` raises."""
+        """Return the vector of a query, of shape (dimension,). It raises the errors of `embed_documents`."""
         vector: Float32 = self._run(_embed_query_here, [text])[0]
         return vector
 
     def close(self) -> None:
-        """Stop the processes; a later call starts new ones."""
+        """Stop the processes. A later call starts new ones."""
         with self._starting:
             pool, self._pool = self._pool, None
         if pool is not None:
@@ -107,16 +107,16 @@ class ParallelEmbedder:
             return list(pool.map(work, items))
         except BrokenProcessPool as error:
             with self._starting:
-                # Unless somebody else has found out before, and has started others.
+                # Unless another thread has already replaced the pool.
                 self._pool = None if self._pool is pool else self._pool
             message = (
-                "A process that embeds has ended: it was killed, for example for want of memory, or crashed, or could "
-                f"not import {self._factory!r}. A script needs `if __name__ == '__main__':` around what it runs."
+                "An embedding process has ended: it was killed, for example because memory ran out, it crashed, or it "
+                f"could not import {self._factory!r}. Scripts need `if __name__ == '__main__':` around their code."
             )
             raise EmbedderFailed(message) from error
 
     def _started(self) -> ProcessPoolExecutor:
-        # Threads that come at once, as the requests to a server do, share the processes.
+        # Concurrent threads, such as requests to a server, share the processes.
         with self._starting:
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")
@@ -127,19 +127,19 @@ class ParallelEmbedder:
 
 
 class ConcurrentEmbedder:
-    """Embeds by several concurrent requests, and retries transient failures: for hosted embedders.
+    """Embeds with several concurrent requests and retries transient failures, for hosted embedders.
 
-    Async calls use the async methods of the embedder inside; all calls in an event loop share the limit. Sync calls
-    use threads, and share the limit among themselves.
+    Async calls use the async methods of the wrapped embedder, and all calls in an event loop share the limit. Sync
+    calls use threads, and share the limit with one another.
 
     Args:
-        embedder: the embedder inside.
-        limit: maximum number of concurrent requests.
-        chunk_size: number of texts per request.
+        embedder: the wrapped embedder.
+        limit: the maximum number of concurrent requests.
+        chunk_size: the number of texts per request.
         retry: which errors to retry, how often and when.
 
     Raises:
-        ConfigurationError: a number is below 1, or the embedder lacks the methods of one. MissingExtra: tenacity is not
+        ConfigurationError: a number is below 1, or the embedder lacks required methods. MissingExtra: tenacity is not
             installed.
     """
 
@@ -154,23 +154,23 @@ class ConcurrentEmbedder:
 
     @property
     def name(self) -> str:
-        """The name of the embedder inside."""
+        """The name of the wrapped embedder."""
         return embedder_name(self._embedder)
 
     def embed_documents(self, texts: Sequence[str], /) -> Float32:
-        """Return the vectors as a matrix of shape (texts, dimension); the last error of a request is raised."""
+        """Return the vectors as a matrix of shape (texts, dimension). It raises the last error of a request."""
         if not texts:
             return np.empty((0, 0), np.float32)
         given_up = threading.Event()
         pool = ThreadPoolExecutor(self._limit, "rowspace-embed")
         try:
             parts = [pool.submit(self._try, embed_texts, part, given_up) for part in _chunks(texts, self._chunk)]
-            # By any of them: the first may be waiting for its next try.
+            # Wait for any failure: the first part may be waiting for a retry.
             for part in wait(parts, return_when=FIRST_EXCEPTION).done:
                 part.result()
             return _joined([part.result() for part in parts])
         finally:
-            # After an error, or Ctrl-C, nobody waits for requests that are under way.
+            # After an error or Ctrl-C, do not wait for pending requests.
             given_up.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -180,10 +180,10 @@ class ConcurrentEmbedder:
         return vector
 
     async def aembed_documents(self, texts: Sequence[str], /) -> Float32:
-        """Return the vectors as a matrix of shape (texts, dimension); the last error of a request is raised."""
+        """Return the vectors as a matrix of shape (texts, dimension). It raises the last error of a request."""
         if not texts:
             return np.empty((0, 0), np.float32)
-        # As with threads: while some wait to try again, the rest of the texts is kept from a server that is away.
+        # As with threads: while some requests wait for a retry, the others do not burden an unavailable server.
         turns = asyncio.Semaphore(self._limit)
 
         async def in_turn(part: list[str]) -> Any:
@@ -206,7 +206,7 @@ class ConcurrentEmbedder:
 
     def _try(self, work: Callable[..., Any], given: Any, given_up: threading.Event) -> Any:
         def once() -> Any:
-            # Held for the request alone: whoever waits to try again leaves the slot to others.
+            # Hold the slot only during the request. A thread that waits for a retry releases it.
             with self._slots:
                 if given_up.is_set():
                     raise CancelledError
@@ -231,21 +231,21 @@ def _chunks(texts: Sequence[str], size: int) -> list[list[str]]:
 def _joined(parts: Sequence[Float32]) -> Float32:
     dimensions = sorted({part.shape[1] for part in parts})
     if len(dimensions) > 1:
-        message = f"The embedder made vectors of {dimensions[0]} and of {dimensions[1]} dimensions, not of one."
+        message = f"The embedder returned vectors of {dimensions[0]} and of {dimensions[1]} dimensions, expected one."
         raise DimensionMismatch(message)
     return np.concatenate(parts)
 
 
 def _prepare_process(factory: Callable[[], Embedder]) -> None:
     _here["factory"] = factory
-    # Ctrl-C goes to every process of the terminal; the one that began decides what becomes of the work.
+    # Ctrl-C reaches every process of the terminal. Let the parent process decide.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: Any) -> None:
-    # A process that waits for work holds both ends of its pipe, and would not notice that nobody is left.
+    # A process that waits for work holds both ends of its pipe, so it would not notice the end of its parent.
     parent.join()
     os._exit(1)
 

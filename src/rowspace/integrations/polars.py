@@ -1,4 +1,4 @@
-"""Polars (extra `polars`): reading and writing data frames; the embedding is an `Array(Float32, n)`."""
+"""Polars (extra `polars`): read and write data frames. The embedding is an `Array(Float32, n)`."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ else:
     pl = require("polars", extra="polars")
 pa: Any = require("pyarrow", extra="polars")
 
-# After what it needs is known to be there, so that a missing one is asked for by this extra.
+# After the imports above, so that a missing library is reported with this extra.
 from rowspace.integrations.arrow import Over, ReadOptions, WriteOptions, read_batches, read_table, write_table  # noqa: E402
 
 __all__ = ["read_frame", "read_frames", "write_frame"]
 
 
 def read_frame(session: AnySession, over: Over | SelectBase, **options: Unpack[ReadOptions]) -> pl.DataFrame:
-    """Return the rows that match as a frame; options and errors are those of `arrow.read_batches`."""
+    """Return the matching rows as a frame. The options and errors are those of `arrow.read_batches`."""
     return _frame(read_table(session, over, **options))
 
 
 def read_frames(
     session: AnySession, over: Over | SelectBase, **options: Unpack[ReadOptions]
 ) -> Generator[pl.DataFrame, None, None]:
-    """Yield the rows that match as frames of about 4 MiB; options and errors are those of `arrow.read_batches`.
+    """Yield the matching rows as frames of about 4 MiB. The options and errors are those of `arrow.read_batches`.
 
     The session's connection is busy until the last frame, or until the iterator is closed.
     """
@@ -44,27 +44,27 @@ def read_frames(
 def write_frame(
     session: AnySession, over: Over, frame: pl.DataFrame | pl.LazyFrame, **options: Unpack[WriteOptions]
 ) -> LoadReport:
-    """Write a frame to a collection or a table, all rows or none; options and errors are those of `arrow.write_table`.
+    """Write a frame to a collection or a table, all rows or none. Options and errors are those of `arrow.write_table`.
 
     A `LazyFrame` is collected first.
     """
     given: Any = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
     if not isinstance(given, pl.DataFrame):
-        message = f"Expected a Polars DataFrame or LazyFrame, got {type(given)}. Other frames go to arrow.write_table."
+        message = f"Expected a Polars DataFrame or LazyFrame, got {type(given)}. For others, use arrow.write_table."
         raise InvalidRow(message)
     if objects := [name for name, dtype in given.schema.items() if dtype == pl.Object]:
-        # To Arrow they are the addresses at which they happen to be.
-        message = f"The column {objects[0]!r} is objects, which have no form here: make it text, as by map(str, ...)."
+        # Arrow would store their memory addresses.
+        message = f"The column {objects[0]!r} contains objects, which cannot be stored. Convert it: map(str, ...)."
         raise InvalidRow(message)
-    # In memory, so that all of it is looked at before any is written.
+    # Collect the frame in memory, so that all of it is checked before any is written.
     try:
         table = given.to_arrow()
     except pa.ArrowInvalid as error:
-        message = f"The frame has values that Arrow cannot take: {str(error).rstrip('.')}."
+        message = f"The frame has values that Arrow cannot represent: {str(error).rstrip('.')}."
         raise InvalidRow(message) from error
     return write_table(session, over, table, **options)
 
 
 def _frame(rows: pa.Table | pa.RecordBatch) -> pl.DataFrame:
-    # To its types, what is made of Arrow may be a series.
+    # According to its type hints, from_arrow can return a series.
     return cast("pl.DataFrame", pl.from_arrow(rows))

@@ -1,4 +1,4 @@
-"""Which errors of a hosted service are transient, and how long to wait before the next attempt."""
+"""Which errors of a hosted service are transient, and how long to wait before a retry."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from rowspace.repositories.given import size
 
 __all__ = ["Retry", "is_transient", "retry_after", "status_of"]
 
-#: Answers that say "later": a request that took too long, too many requests, a server in trouble or overloaded.
+#: Statuses that suggest a retry: a timeout, too many requests, a failing or overloaded server.
 _STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 
-#: Where clients have the status and the headers of an answer: most of them, those of Google, and botocore.
+#: Where clients keep the status and the headers of a response: most of them, Google's, and botocore.
 _STATUS, _HEADERS = ("status_code", "status", "code", "HTTPStatusCode"), ("headers", "HTTPHeaders")
 
-#: What the usual HTTP clients raise when there is no answer at all, by the top of their module and their name.
+#: Exceptions of common HTTP clients for a missing response, by top-level module and name.
 _NO_ANSWER = frozenset(
     {
         ("aiohttp", "ClientConnectionError"),
@@ -37,9 +37,9 @@ _NO_ANSWER = frozenset(
 def is_transient(error: BaseException) -> bool:
     """Return whether the same request may succeed later.
 
-    True for a response with status 408, 425, 429, 500, 502, 503, 504 or 529, see `status_of`; and for no response at
-    all: a `ConnectionError`, a `TimeoutError`, or the equivalents in aiohttp, httpx and requests, also as the cause of
-    another error.
+    True for a response with status 408, 425, 429, 500, 502, 503, 504 or 529 (see `status_of`), and for a missing
+    response: a `ConnectionError`, a `TimeoutError`, or their equivalents in aiohttp, httpx and requests, also as the
+    cause of another error.
     """
     status = status_of(error)
     if status is not None:
@@ -51,7 +51,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def retry_after(error: BaseException) -> float | None:
-    """Return the seconds that the server asks to wait, from its header `Retry-After`, a number or a date; else None."""
+    """Return the seconds to wait from the header `Retry-After`, which can be a number or a date, or None."""
     headers: Any = next(filter(None, (_of(one, _HEADERS) for one in _answers(error))), {})
     names = {str(name).lower(): value for name, value in dict(headers).items()}
     try:
@@ -67,13 +67,13 @@ def retry_after(error: BaseException) -> float | None:
 class Retry:
     """When to retry a request.
 
-    If the server says how long to wait, the wait is that long, plus up to a tenth, so that clients do not return
-    all at once. Otherwise the wait is random, with an upper bound that doubles with each attempt.
+    If the server says how long to wait, the wait is that long plus up to a tenth, so that clients do not all return at
+    once. Otherwise the wait is random, with an upper bound that doubles with each attempt.
 
     Args:
-        attempts: number of attempts in total.
-        first: upper bound in seconds of the wait before the second attempt.
-        longest: maximum seconds of one wait; an error that asks for a longer one is raised immediately.
+        attempts: the total number of attempts.
+        first: the upper bound, in seconds, of the wait before the second attempt.
+        longest: the maximum wait in seconds; an error that requests a longer one is raised immediately.
         on: decides which errors to retry.
 
     Raises:
@@ -89,9 +89,9 @@ class Retry:
         size("attempts", self.attempts)
         for name in ("first", "longest"):
             given: Any = getattr(self, name)
-            # NaN is not above anything.
+            # The comparison is False for NaN.
             if not (isinstance(given, int | float) and given >= 0):
-                message = f"{name} is a number of seconds, 0 or more, got {given!r}."
+                message = f"{name} must be a number of seconds, at least 0, got {given!r}."
                 raise ConfigurationError(message)
 
     def options(self, tenacity: Any) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class Retry:
     def _wait(self, state: Any) -> float:
         asked = retry_after(state.outcome.exception())
         if asked is not None:
-            return asked * random.uniform(1, 1.1)  # noqa: S311 -- spreads requests, hides nothing
+            return asked * random.uniform(1, 1.1)  # noqa: S311 -- spreads requests; not for security
         return random.uniform(0, min(self.longest, self.first * 2 ** (state.attempt_number - 1)))  # noqa: S311
 
 
@@ -127,7 +127,7 @@ def _answers(error: BaseException) -> Iterator[Any]:
     for one in _causes(error):
         yield one
         response = getattr(one, "response", None)
-        # That of botocore is a dict.
+        # botocore's response is a dict.
         yield response.get("ResponseMetadata") if isinstance(response, Mapping) else response
 
 
@@ -155,12 +155,12 @@ def _seconds(given: str) -> float | None:
     except ValueError:
         pass
     try:
-        # A date without a zone counts as one here.
+        # A date without a zone is taken as local time.
         return _bounded(parsedate_to_datetime(given).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
 
 
 def _bounded(seconds: float) -> float | None:
-    """Return a number of seconds to wait: 0 for a moment in the past, None for a number that is not finite."""
+    """Return a valid wait: 0 for a past moment, None for a number that is not finite."""
     return max(0.0, seconds) if math.isfinite(seconds) else None

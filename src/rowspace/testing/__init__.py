@@ -1,7 +1,7 @@
 """Helpers for the tests of applications that use Rowspace: an embedder without a model, and a pytest plugin.
 
-`rowspace.testing.plugin` is registered with pytest by the distribution and imported by every run of pytest, so this
-package imports nothing until a name is asked for.
+The distribution registers `rowspace.testing.plugin` with pytest, so every run of pytest imports it. This package
+therefore imports nothing until a name is used.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["HashingEmbedder"]
 
 
-if not TYPE_CHECKING:  # Which knows the names, and would let any other pass for one.
+if not TYPE_CHECKING:  # type checkers know the names, and __getattr__ would make them accept any other
 
     def __getattr__(name: str) -> object:
         if name == "HashingEmbedder":

@@ -1,4 +1,4 @@
-"""The async fixtures of the pytest plugin, on psycopg; registered only where pytest-asyncio or anyio runs them."""
+"""The async fixtures of the pytest plugin, on psycopg. They are registered only if pytest-asyncio or anyio is there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 try:
-    # In its strict mode pytest-asyncio runs no other fixtures than its own.
+    # In strict mode, pytest-asyncio handles only its own fixtures.
     from pytest_asyncio import fixture
 except ImportError:
     fixture = pytest.fixture  # type: ignore[assignment]
@@ -21,19 +21,19 @@ __all__ = ["rowspace_async_session", "rowspace_async_sessions", "rowspace_async_
 
 @pytest.fixture(scope="session")
 def rowspace_async_url(rowspace_url: str) -> str:
-    """Return the URL of the async fixtures; override it in a conftest.py to name asyncpg."""
+    """Return the URL for the async fixtures. To use asyncpg, override this fixture in a conftest.py."""
     return rowspace_url
 
 
 @fixture
 async def rowspace_async_sessions(rowspace_async_url: str) -> AsyncIterator[async_sessionmaker[AsyncSession]]:
-    """Yield an async session factory, for services: what its sessions commit is rolled back after the test."""
+    """Yield an async session factory, for services. All commits of its sessions are rolled back after the test."""
     from sqlalchemy import NullPool
     from sqlalchemy.ext.asyncio import async_sessionmaker
 
     from rowspace.engine import AsyncDatabase
 
-    # Without a pool: a connection belongs to the event loop of one test.
+    # No pool, because a connection belongs to the event loop of one test.
     async with (
         AsyncDatabase.open(rowspace_async_url, poolclass=NullPool) as database,
         database.engine.connect() as connection,
@@ -47,6 +47,6 @@ async def rowspace_async_sessions(rowspace_async_url: str) -> AsyncIterator[asyn
 async def rowspace_async_session(
     rowspace_async_sessions: async_sessionmaker[AsyncSession],
 ) -> AsyncIterator[AsyncSession]:
-    """Yield an async session; whatever it does, and commits, is rolled back after the test."""
+    """Yield an async session. All its work, including commits, is rolled back after the test."""
     async with rowspace_async_sessions() as session:
         yield session

@@ -1,7 +1,7 @@
 """The pytest plugin: a migrated PostgreSQL, and sessions whose work is rolled back after each test.
 
-Every run of pytest where Rowspace is installed imports this module: nothing but pytest is imported here, and no
-server is started, until a test asks for a fixture.
+Every run of pytest imports this module if Rowspace is installed. It therefore imports only pytest, and starts no
+server until a test uses a fixture.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["rowspace_engine", "rowspace_session", "rowspace_sessions", "rowspace
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Add the async fixtures where a plugin is there to run them."""
+    """Register the async fixtures if a plugin can run them."""
     if config.pluginmanager.has_plugin("asyncio") or config.pluginmanager.has_plugin("anyio"):
         from rowspace.testing import aio
 
@@ -29,9 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def rowspace_url() -> Iterator[str]:
-    """Yield the URL of a migrated database: `ROWSPACE_TEST_DATABASE_URL`, else that of an embedded server.
+    """Yield the URL of a migrated database: `ROWSPACE_TEST_DATABASE_URL`, or that of an embedded server.
 
-    The embedded server is made for this run and deleted after it; it needs the extra `embedded`.
+    The embedded server is created for this run and deleted afterwards. It needs the extra `embedded`.
     """
     from rowspace.errors import RowspaceError
     from rowspace.testing.server import migrated_database
@@ -40,14 +40,14 @@ def rowspace_url() -> Iterator[str]:
         try:
             url = stack.enter_context(migrated_database())
         except RowspaceError as error:
-            # Of a traceback pytest shows the arguments of the driver's functions, the password among them.
+            # A traceback would show the arguments of the driver's functions, including the password.
             pytest.fail(f"No database for the tests: {error}", pytrace=False)
         yield url.render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
 def rowspace_engine(rowspace_url: str) -> Iterator[Engine]:
-    """Yield an engine with binary vectors; what is done through it directly stays in the database."""
+    """Yield an engine with binary vectors. Work that bypasses the session fixtures stays in the database."""
     from rowspace.engine import Database
 
     with Database.open(rowspace_url) as database:
@@ -56,7 +56,7 @@ def rowspace_engine(rowspace_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def rowspace_sessions(rowspace_engine: Engine) -> Iterator[sessionmaker[Session]]:
-    """Yield a session factory, for services: what its sessions commit is seen by the test and rolled back after it."""
+    """Yield a session factory, for services. The test sees its sessions' commits, which are rolled back afterwards."""
     from sqlalchemy.orm import sessionmaker
 
     with rowspace_engine.connect() as connection, connection.begin() as transaction:
@@ -66,6 +66,6 @@ def rowspace_sessions(rowspace_engine: Engine) -> Iterator[sessionmaker[Session]
 
 @pytest.fixture
 def rowspace_session(rowspace_sessions: sessionmaker[Session]) -> Iterator[Session]:
-    """Yield a session; whatever it does, and commits, is rolled back after the test."""
+    """Yield a session. All its work, including commits, is rolled back after the test."""
     with rowspace_sessions() as session:
         yield session

@@ -1,4 +1,4 @@
-"""The database of a test run: a given one, or an embedded server that lives as long as the run."""
+"""The database of a test run: a given one, or an embedded server that lasts as long as the run."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["URL_VARIABLE", "migrated_database", "scratch_server"]
 #: The environment variable that names a database for tests.
 URL_VARIABLE = "ROWSPACE_TEST_DATABASE_URL"
 
-# A crash may lose everything, which is a fair price for commits that do not wait for a disk.
+# Commits do not wait for the disk. A crash can lose everything, which is acceptable for tests.
 _HASTE = ("fsync", "full_page_writes", "synchronous_commit")
 
 
 @contextmanager
 def migrated_database() -> Iterator[URL]:
-    """Yield the URL in `ROWSPACE_TEST_DATABASE_URL`, else that of a scratch server; Rowspace's tables are there.
+    """Yield the URL in `ROWSPACE_TEST_DATABASE_URL`, or that of a scratch server, with Rowspace's tables.
 
     Raises:
-        MissingExtra: there is no URL and the extra `embedded` is not installed.
+        MissingExtra: the variable is not set, and the extra `embedded` is not installed.
     """
     given = os.environ.get(URL_VARIABLE)
     with nullcontext(read_url(given)) if given else scratch_server() as url:
@@ -42,16 +42,16 @@ def migrated_database() -> Iterator[URL]:
 
 @contextmanager
 def scratch_server() -> Iterator[URL]:
-    """Yield the URL of an embedded server in a temporary directory; both are gone afterwards."""
-    # A short path: the name of a Unix socket has at most 107 bytes. The server's own, so that what lets go of it for a
-    # run that was killed leaves nothing.
+    """Yield the URL of an embedded server in a temporary directory. Both are deleted afterwards."""
+    # A short path, because the name of a Unix socket has at most 107 bytes. The directory itself is the server's, so
+    # that the watcher of a killed run deletes everything.
     with tempfile.TemporaryDirectory(prefix="rs", ignore_cleanup_errors=True) as directory:
         try:
             server = EmbeddedServer(directory, keep=False)
         except MissingExtra as error:
             message = (
-                f"The tests need a PostgreSQL. Install the embedded one: pip install 'rowspace[embedded]', or set "
-                f"{URL_VARIABLE} to the URL of a database for tests."
+                f"The tests need PostgreSQL. Install the embedded one: pip install 'rowspace[embedded]', or set "
+                f"{URL_VARIABLE} to the URL of a test database."
             )
             raise MissingExtra(message, name=error.name) from error
         try:

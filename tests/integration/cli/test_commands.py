@@ -150,7 +150,7 @@ def test_vectors_from_outside(cli, tmp_path):
     cli("ingest", str(tmp_path / "v.csv"), "-c", "vectors", "--embedding", "v")
     assert cli("search", "--vector", "[0.1, 1]", "-c", "vectors").stdout.splitlines()[1].endswith("\tb\ttwo")
     assert (cli.collections()["vectors"]["dimension"], cli.collections()["vectors"]["embedder"]) == (2, None)
-    assert "come from elsewhere: give --vector, or --mode text" in cli("search", "one", "-c", "vectors", code=1).stderr
+    assert "were imported. Use --vector or --mode text" in cli("search", "one", "-c", "vectors", code=1).stderr
 
 
 def test_a_missing_file_and_an_empty_one(cli, tmp_path):
@@ -160,7 +160,7 @@ def test_a_missing_file_and_an_empty_one(cli, tmp_path):
 
 
 def test_collections(scratch):
-    assert "There is no collection yet" in scratch("collections").stderr
+    assert "There are no collections yet" in scratch("collections").stderr
     scratch("collections", "create", "a b'c", "--dimension", "3", "--distance", "l2", "--index", "none")
     assert "There is already a collection" in scratch("collections", "create", "a b'c", code=1).stderr
     assert "it has " in scratch("collections", "create", "x", "--language", "klingon", code=1).stderr
@@ -169,7 +169,7 @@ def test_collections(scratch):
     assert (made["small"]["quantize"], made["small"]["distance"]) == ("bit", "l2")
     assert "halfvec" in scratch("collections", "create", "x", "--quantize", "byte", code=1).stderr
     said = scratch("collections", "create", "long", "--dimension", "2001").stderr
-    assert said.endswith("2,001 dimensions are more than an index of vector holds: its index is built on halfvec.\n")
+    assert said.endswith("2,001 dimensions are too many for an index on vector, so the index is built on halfvec.\n")
     asked = scratch("collections", "create", "half", "--dimension", "2001", "--quantize", "halfvec").stderr
     assert asked == "Created 'half'.\n"
     for name in ("long", "half"):
@@ -194,7 +194,7 @@ def test_collections(scratch):
         "index": "-",
     }
     assert "Did you mean 'notes'?" in scratch("collections", "drop", "note", "--yes", code=1).stderr
-    assert "Say --yes" in scratch("collections", "drop", "notes", code=2).stderr
+    assert "confirm with --yes" in scratch("collections", "drop", "notes", code=2).stderr
     scratch("collections", "drop", "notes", "--yes")
     assert scratch.collections() == {}
 
@@ -214,7 +214,7 @@ def test_db_of_a_newer_version(scratch):
         session.execute(text("UPDATE rowspace_alembic_version SET version_num = '9999'"))
     said = scratch("db", "current", code=3)
     assert said.stdout == "9999\n"
-    assert "knows revisions up to 0003: install a newer one" in said.stderr
+    assert "supports revisions up to 0003. Upgrade Rowspace." in said.stderr
     assert "at revision '9999', which this version of Rowspace does not know" in scratch("db", "upgrade", code=1).stderr
 
 
@@ -240,7 +240,7 @@ def test_a_mistake_in_a_filter_or_a_vector(cli, animals):
 def test_committed_batches_survive_a_bad_line(cli):
     lines = jsonl(*({"id": str(number), "content": "same"} for number in range(500))) + "{"
     done = cli("ingest", "-", "--format", "jsonl", "-c", "partly", "--commit-batches", given=lines, code=1)
-    assert done.stderr.endswith("Complete batches are kept; run it again to go on.\n")
+    assert done.stderr.endswith("Complete batches are kept. Run the command again to continue.\n")
     assert cli.collections()["partly"]["documents"] == 500
 
 
@@ -255,7 +255,7 @@ def test_the_demo_and_what_it_suggests(scratch):
     assert "Embedded and stored 300 documents" in scratch("demo", "--limit", "300").stderr
     again = scratch("demo", "--limit", "300")
     assert "Found the 300 documents of 'python-docs' from an earlier run" in again.stderr
-    assert "Give them the same --url" in again.stdout
+    assert "Pass the same --url" in again.stdout
     # Of another edition: loaded anew, the old one is dropped.
     assert "Embedded and stored 50 documents" in scratch("demo", "--limit", "50").stderr
     assert scratch.collections()["python-docs"]["documents"] == 50
@@ -263,7 +263,7 @@ def test_the_demo_and_what_it_suggests(scratch):
 
 def test_the_demo_leaves_other_collections_alone(scratch):
     scratch("collections", "create", "mine", "--dimension", "2")
-    assert "'mine' is not the demo's" in scratch("demo", "--collection", "mine", code=1).stderr
+    assert "The demo did not create the collection 'mine'" in scratch("demo", "--collection", "mine", code=1).stderr
     assert scratch.collections()["mine"]["dimension"] == 2
 
 
@@ -299,7 +299,7 @@ def test_an_export_is_loaded_again_as_it_was(scratch, tmp_path, suffix):
     assert before == after
     assert len(before[0]["数"]) == 512
     # What is there is not overwritten by mistake.
-    assert "of that name; say overwrite to replace it." in scratch("export", "trip", file, code=1).stderr
+    assert "The file exists; use overwrite to replace it." in scratch("export", "trip", file, code=1).stderr
     nothing = scratch("export", "trip", file, "--overwrite", "--filter", '{"no such": 1}').stderr
     assert "0 documents of 'trip' to" in nothing
     assert {one.name for one in tmp_path.iterdir()} <= {f"trip.{suffix}", "trip.ids.jsonl"}
@@ -320,8 +320,8 @@ def test_a_part_of_a_collection_to_standard_output(cli, animals):
     )
     none = cli("export", animals, "-", "--format", "csv", "--filter", '{"legs": 99}')
     assert none.stdout == "id,content,metadata,embedding\n"
-    assert "goes to a file" in cli("export", animals, "-", "--format", "parquet", code=2).output
-    assert "nothing but the embeddings" in cli("export", animals, "x.npy", "--no-embeddings", code=2).output
+    assert "needs a file" in cli("export", animals, "-", "--format", "parquet", code=2).output
+    assert "contains only embeddings" in cli("export", animals, "x.npy", "--no-embeddings", code=2).output
 
 
 def test_an_export_that_fails_leaves_what_was_there(cli, animals, tmp_path, monkeypatch):
@@ -347,7 +347,7 @@ def test_a_matrix_with_a_list_of_ids(scratch, tmp_path):
     assert scratch.collections()["m"]["dimension"] == 2
     (tmp_path / "ids.txt").write_text("a\nb\n")
     failed = load("-c", "n", code=1)
-    assert "the matrix has 3 rows, and there are fewer ids" in failed.stderr
+    assert "the matrix has 3 rows, but there are fewer ids" in failed.stderr
     np.save(tmp_path / "m.npy", np.array([[1, np.nan]]))
     (tmp_path / "ids.txt").write_text("a\n")
     assert "NaN" in load(code=1).stderr

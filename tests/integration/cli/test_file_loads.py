@@ -166,7 +166,7 @@ def test_a_bad_vector_far_down_and_other_faults_beside_it(cli, tmp_path):
         {"line": 2_501, "reason": "Expected 2 dimensions, got 1.", "row": {"id": "2500", "content": "x", "v": [1.0]}},
         {
             "line": 2_502,
-            "reason": "a NUL byte in 'a\\x00', which PostgreSQL cannot store. Remove it, or give --strip-nul.",
+            "reason": "a NUL byte in 'a\\x00', which PostgreSQL cannot store. Remove it, or pass --strip-nul.",
             "row": {"id": "2501", "content": "a\0", "v": [3.0, 4.0]},
         },
         {"line": 2_503, "reason": "'content' is null.", "row": {"id": "2502", "content": None, "v": [3.0, 4.0]}},
@@ -189,9 +189,9 @@ def test_a_matrix_with_bad_documents_beside_it(cli, tmp_path):
     assert set(stored(cli, "n")) == {"a", "b", "d", "e"}
     assert json.loads(rejects.read_text())["reason"] == f"there is no id in {tmp_path / 'ids.txt'}."
     said = cli("ingest", file, "--ids", beside, "--rejects", beside, code=2).stderr
-    assert "is what is read" in said
+    assert "is being read" in said
     beside.unlink()
-    assert "m.ids.jsonl, where its documents are" in cli("ingest", file, code=1).stderr
+    assert "m.ids.jsonl, which should have a line" in cli("ingest", file, code=1).stderr
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -207,7 +207,10 @@ def test_a_load_with_rejects_that_ctrl_c_ended_goes_on_where_it_stopped(cli, tmp
 
     with monkeypatch.context() as patch:
         patch.setattr("rowspace.integrations._progress.ProgressLines.__call__", interrupted)
-        assert cli(*arguments, code=130).stderr == "Interrupted. Complete batches are kept; run it again to go on.\n"
+        assert (
+            cli(*arguments, code=130).stderr
+            == "Interrupted. Complete batches are kept. Run the command again to continue.\n"
+        )
     # The second batch was not committed yet.
     assert len(stored(cli, "rows")) == 500
     said = cli(*arguments).stderr
@@ -289,8 +292,8 @@ def test_parquet_of_other_people(cli, tmp_path):
         (["--content", "body"], "there is no 'body', only 'content', 'v'. Name the field: --content FIELD."),
         (["--id", "isbn"], "there is no 'isbn', only 'content', 'v'. Name the field: --id FIELD."),
         (["--embedding", "w"], "there is no 'w', only 'content', 'v'. Name the field: --embedding FIELD."),
-        (["--embedding", "t"], "row 1: an embedding is a JSON array of numbers, got 'x'."),
-        (["--embedding", "bin"], "The column 'bin' is binary; expected FixedSizeList<float32>, or lists of numbers."),
+        (["--embedding", "t"], "row 1: expected an embedding as a JSON array of numbers, got 'x'."),
+        (["--embedding", "bin"], "The column 'bin' is binary, expected FixedSizeList<float32> or lists of numbers."),
         ([], "row 1: 'bin' is b'\\x00', which has no JSON form. Omit it, or convert it to text."),
     ],
 )
@@ -305,13 +308,13 @@ def test_mistakes_about_a_parquet_file(cli, tmp_path, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["x.jsonl", "--ids", "ids.txt"], "--ids goes with .npy; this is jsonl."),
-        (["x.parquet", "--detect-types"], "--detect-types goes with CSV and TSV; this is parquet."),
-        (["x.jsonl", "--delimiter", ";"], "--delimiter goes with CSV and TSV; this is jsonl."),
-        (["x.csv", "--delimiter", ";;"], "--delimiter is one character, or tab, got ';;'."),
-        (["x.csv", "--delimiter", '"'], "--delimiter is one character, or tab, got '\"'."),
-        (["-", "--format", "parquet"], "Standard input is JSON Lines, CSV or TSV; this is parquet."),
-        (["x.npz"], "'x.npz' does not tell the format"),
+        (["x.jsonl", "--ids", "ids.txt"], "--ids requires .npy, got jsonl."),
+        (["x.parquet", "--detect-types"], "--detect-types requires CSV or TSV, got parquet."),
+        (["x.jsonl", "--delimiter", ";"], "--delimiter requires CSV or TSV, got jsonl."),
+        (["x.csv", "--delimiter", ";;"], "--delimiter must be one character, or tab, got ';;'."),
+        (["x.csv", "--delimiter", '"'], "--delimiter must be one character, or tab, got '\"'."),
+        (["-", "--format", "parquet"], "Standard input must be JSON Lines, CSV or TSV, got parquet."),
+        (["x.npz"], "'x.npz' is not that of a format"),
         (["x.csv", "--processes", "0"], "greater than or equal to 1"),
     ],
 )
@@ -326,7 +329,7 @@ def test_damaged_files_are_named(cli, tmp_path, matrix):
     at = whole.index(b"text 0")
     (tmp_path / "rotten.parquet").write_bytes(whole[: at - 20] + bytes(64) + whole[at + 44 :])
     said = cli("ingest", tmp_path / "rotten.parquet", "-c", "x", code=1).stderr
-    assert "rotten.parquet, the file cannot be read on: " in said
+    assert "rotten.parquet, the file cannot be read to its end: " in said
     npy = write(tmp_path / "x.npy", matrix)
     npy.write_bytes(npy.read_bytes()[:-8])
     assert "x.npy, not a matrix in NumPy's format: " in cli("ingest", npy, code=1).stderr
@@ -354,7 +357,7 @@ def test_csv_with_another_delimiter(cli, tmp_path, name):
     text, options = CSV[name]
     (tmp_path / "x.csv").write_text(text, newline="")
     said = cli("ingest", tmp_path / "x.csv", "-c", "x", code=1).stderr
-    assert f"What is between the columns is told by --delimiter {'tab' if 'tab' in name else repr(options[1])}." in said
+    assert f"If the delimiter is different, pass --delimiter {'tab' if 'tab' in name else repr(options[1])}." in said
     cli("ingest", tmp_path / "x.csv", "-c", "x", *options)
     (row,) = map(json.loads, cli("export", "x", "-", "--no-embeddings").stdout.splitlines())
     assert row == {"id": "1", "content": "a, b", "metadata": {}}
@@ -378,14 +381,16 @@ def test_what_only_the_server_knows_to_be_bad_is_rejected_too(cli, tmp_path):
     source.write_text(lines(rows[:1] + rows[2:]))
     said = cli("ingest", source, "-c", "y", "--resume", code=1).stderr
     assert "x.jsonl, line 2: content: the text (" in said
-    assert said.endswith("Complete batches are kept; run it again to go on.\n")
+    assert said.endswith("Complete batches are kept. Run the command again to continue.\n")
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "tsv", "parquet"])
 def test_vectors_that_nobody_asked_for_do_not_become_metadata(cli, tmp_path, matrix, suffix):
     file = write(tmp_path / f"x.{suffix}", matrix[:5])
     said = cli("ingest", file, "-c", "x").stderr.splitlines()
-    assert said[-1] == "The vectors in 'embedding' were left out, as the texts were embedded: --embedding takes them."
+    assert (
+        said[-1] == "The vectors in 'embedding' were not used because texts were embedded. To load them: --embedding."
+    )
     shown = [json.loads(line) for line in cli("export", "x", "-").stdout.splitlines()]
     assert all((one["metadata"], len(one["embedding"])) == ({}, 64) for one in shown)
     cli("ingest", "-", "--format", "jsonl", "-c", "y", given='{"content": "x", "embedding": "by hand"}\n')

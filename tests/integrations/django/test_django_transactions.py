@@ -191,7 +191,7 @@ def test_no_transaction_is_a_clear_error():
     from rowspace.integrations.django import session
 
     with (
-        pytest.raises(ConfigurationError, match=r"there is none\. Open one around it: with transaction\.atomic"),
+        pytest.raises(ConfigurationError, match=r"none is open\. Open one: with transaction\.atomic"),
         session(),
     ):
         pass

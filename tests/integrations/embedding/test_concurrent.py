@@ -216,7 +216,7 @@ def test_answers_of_several_dimensions_are_refused(embed):
         def embed_documents(self, texts):
             return np.ones((len(texts), 3 if "text 39" in texts else 4))
 
-    with pytest.raises(DimensionMismatch, match="made vectors of 3 and of 4 dimensions"):
+    with pytest.raises(DimensionMismatch, match="returned vectors of 3 and of 4 dimensions"):
         embed(ConcurrentEmbedder(Fickle(8), chunk_size=10), TEXTS)
 
 

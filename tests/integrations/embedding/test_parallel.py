@@ -70,7 +70,7 @@ def test_processes_that_end_are_an_error_and_are_replaced(embedders):
         with pytest.raises(ValueError, match="a text that it cannot embed"):
             embedder.embed_documents(["a", "error"])
         assert embedder.embed_query("a")[0] == first, "an error of the embedder ends no process"
-        with pytest.raises(EmbedderFailed, match=r"has ended: it was killed, for example for want of memory"):
+        with pytest.raises(EmbedderFailed, match=r"has ended: it was killed, for example because memory ran out"):
             embedder.embed_documents(["a", "crash"])
         second = embedder.embed_query("a")[0]
         assert second not in {first, os.getpid()}

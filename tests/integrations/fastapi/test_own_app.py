@@ -296,7 +296,7 @@ async def test_an_application_that_was_not_started_says_so(url):
         for path in ("/readyz", "/api/collections"):
             problem = (await client.get(path)).json()
             assert problem["status"] == 503
-            assert "run its lifespan" in problem["detail"]
+            assert "Run its lifespan" in problem["detail"]
 
 
 async def test_an_application_with_a_database_of_ones_own_may_be_mounted(database):
@@ -315,5 +315,5 @@ async def test_an_application_with_a_database_of_ones_own_may_be_mounted(databas
 )
 def test_what_is_no_async_database_is_refused_before_a_request(url, serve):
     for given in (url, Database.open(url)):
-        with pytest.raises(ConfigurationError, match=rf"made by AsyncDatabase.open.*, got {type(given).__name__}"):
+        with pytest.raises(ConfigurationError, match=rf"from AsyncDatabase.open.*, got {type(given).__name__}"):
             serve(given)

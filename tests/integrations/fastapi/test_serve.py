@@ -177,7 +177,7 @@ def test_a_variable_that_was_mistyped_is_named(monkeypatch, url):
         signal.signal(number, handler)
     assert run.exit_code == 0, run.output
     assert run.stderr == (
-        "Warning: ROWSPACE_API_KEY is no setting, and does nothing. Did you mean ROWSPACE_API_KEYS?\n"
+        "Warning: ROWSPACE_API_KEY is not a setting and has no effect. Did you mean ROWSPACE_API_KEYS?\n"
     )
 
 
@@ -250,7 +250,7 @@ def test_a_page_that_makes_a_name_of_its_own_for_this_machine_is_refused(url, wo
 
         refused = served.client.get("/api/collections", headers={"Host": "elsewhere.example:8000"})
         assert (refused.status_code, refused.headers["content-type"]) == (421, "application/problem+json")
-        assert "got the host 'elsewhere.example:8000'. Name its origin in ROWSPACE_CORS_ORIGINS" in refused.text
+        assert "got 'elsewhere.example:8000': this server has no API keys" in refused.text
         assert status("elsewhere.example", "DELETE", "/api/collections/x", Origin="http://elsewhere.example") == 421
         assert [status(host) for host in ("127.0.0.1.elsewhere.example", "localhost.example", "[", "a:b:c")] == [
             421
@@ -285,4 +285,4 @@ def test_what_is_wrong_with_the_settings_is_one_line_and_no_key(url):
     command = [sys.executable, "-m", "rowspace", "serve", "--embedder", "none"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert ended.stderr == "Error: ROWSPACE_API_KEYS cannot be read: 0.sha256: Field required.\n"
+    assert ended.stderr == "Error: ROWSPACE_API_KEYS is invalid: 0.sha256: Field required.\n"

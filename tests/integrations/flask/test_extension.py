@@ -242,9 +242,9 @@ def test_settings_come_from_the_application_and_then_the_environment(make_app, m
     ("config", "said"),
     [
         ({"ROWSPACE_POOLSIZE": 3}, "ROWSPACE_POOLSIZE"),
-        ({"ROWSPACE_POOL_SIZE": "many"}, "ROWSPACE_POOL_SIZE cannot be read"),
-        ({"ROWSPACE_SCHEMA": 3}, "ROWSPACE_SCHEMA cannot be read"),
-        ({"ROWSPACE_DATABASE_URL": ["secret"]}, "ROWSPACE_DATABASE_URL cannot be read"),
+        ({"ROWSPACE_POOL_SIZE": "many"}, "ROWSPACE_POOL_SIZE is invalid"),
+        ({"ROWSPACE_SCHEMA": 3}, "ROWSPACE_SCHEMA is invalid"),
+        ({"ROWSPACE_DATABASE_URL": ["secret"]}, "ROWSPACE_DATABASE_URL is invalid"),
         ({"ROWSPACE_EMBEDDER": "nowhere:at_all"}, "nowhere:at_all"),
     ],
 )

@@ -228,7 +228,7 @@ def test_a_model_of_any_types_comes_back(session, parts):
 @pytest.mark.parametrize("moment", ["infinity", "-infinity", "294276-12-31"])
 def test_a_time_that_arrow_cannot_say_is_refused(session, parts, moment):
     session.execute(update(parts).values(local=cast(literal(moment, String), DateTime)))
-    with pytest.raises(InvalidRow, match="'local' holds a date or time that is infinite, or too far off for Arrow"):
+    with pytest.raises(InvalidRow, match="'local' contains a date or time that is infinite or too far away for Arrow"):
         read_table(session, parts)
 
 
@@ -243,7 +243,7 @@ def test_a_select_comes_in_its_order(session, parts, table):
     collection = CollectionRepository(session).get("documents")
     documents = select(Document.id, Document.embedding, Document.meta).where(Document.collection_id == collection.id)
     assert read_table(session, documents)["embedding"].type == pa.list_(pa.float32(), 16)
-    with pytest.raises(ConfigurationError, match="leave columns and where out"):
+    with pytest.raises(ConfigurationError, match="Omit columns and where"):
         read_table(session, statement, columns=["code"])
     other = aliased(Part)
     pairs = select(Part.line, other.line, Part.code).join(other, other.line == Part.line)
@@ -259,7 +259,7 @@ def test_if_exists(session, table):
     write_table(session, "there", table.slice(0, 3), if_exists="replace")
     collection = CollectionRepository(session).get("there")
     assert (collection.distance, len(MatrixRepository(session, collection).read())) == ("l2", 3)
-    with pytest.raises(ConfigurationError, match="one of fail, append, replace, got 'upsert'"):
+    with pytest.raises(ConfigurationError, match="must be fail, append or replace, got 'upsert'"):
         write_table(session, "there", table, if_exists="upsert")
 
 
@@ -324,7 +324,7 @@ BAD = {
     "text for vectors": (
         lambda t: t.set_column(11, "embedding", pa.array(["[1]"] * len(t))),
         InvalidVector,
-        "'embedding' is string; expected FixedSizeList<float32>",
+        "'embedding' is string, expected FixedSizeList<float32>",
     ),
     "a ragged embedding": (
         lambda t: t.set_column(11, "embedding", pa.array([[1.0] * (3 if n == 1700 else 2) for n in range(len(t))])),
@@ -349,7 +349,7 @@ BAD = {
     "an id twice": (
         lambda t: t.set_column(0, "id", pa.array([str(n % 2999) for n in range(len(t))])),
         InvalidRow,
-        "Row 2999: the key '0' is that of row 0 too",
+        "Row 2999: the key '0' repeats that of row 0",
     ),
     "a null id": (
         lambda t: t.set_column(0, "id", pa.array([None, *map(str, range(1, len(t)))])),
@@ -361,7 +361,7 @@ BAD = {
         InvalidRow,
         "'content' is int64; Text\\(\\) takes string",
     ),
-    "a column twice": (lambda t: t.append_column("id", t["id"]), InvalidRow, "More than one column is called 'id'"),
+    "a column twice": (lambda t: t.append_column("id", t["id"]), InvalidRow, "More than one column is named 'id'"),
     "no table": (
         lambda t: t.to_pylist(),
         InvalidRow,
@@ -423,7 +423,7 @@ def test_another_dimension_than_that_of_the_collection(session, table):
 def test_names_and_unknown_columns(session, parts, table):
     renamed = table.rename_columns(["isbn", "summary", *table.schema.names[2:]])
     write_table(session, "books", renamed, names={"isbn": "id", "summary": "content"})
-    with pytest.raises(ConfigurationError, match="names has 'isbn', which is no column"):
+    with pytest.raises(ConfigurationError, match="names has 'isbn', which is not a column"):
         write_table(session, "more", table, names={"isbn": "id"})
     with pytest.raises(InvalidRow, match="no column 'year' to write to"):
         write_table(session, parts, pa.table({"line": [1], "code": ["x"], "year": [1]}), if_exists="append")
@@ -434,9 +434,9 @@ def test_names_and_unknown_columns(session, parts, table):
     with pytest.raises(ConfigurationError, match=r"rejects must be a function, such as list\.append, got list"):
         write_table(session, "more", table, rejects=[])
     known = "dimension, distance, embedder, index, indexed_keys, language, metadata"
-    with pytest.raises(ConfigurationError, match=f"create knows {known}, got 'metric'"):
+    with pytest.raises(ConfigurationError, match=f"create can have {known}, got 'metric'"):
         write_table(session, "more", table, create={"metric": "l2"})
-    with pytest.raises(ConfigurationError, match=r"create is for a new collection, .*Part"):
+    with pytest.raises(ConfigurationError, match=r"create applies only to a new collection, .*Part"):
         write_table(session, parts, pa.table({"line": [1], "code": ["x"]}), create={"distance": "l2"})
 
 

@@ -277,7 +277,7 @@ def test_several_selects_in_one(things):
 
 def test_what_arrow_cannot_hold_is_named(things):
     Repository(things, Priced).upsert([{"id": 1, "price": complex(5, 0)}])
-    with pytest.raises(InvalidRow, match=r"The column 'price' cannot be read as int32: .* Leave it out, or select it"):
+    with pytest.raises(InvalidRow, match=r"The column 'price' cannot be read as int32: .* Omit it, or select it"):
         read_table(things, Priced)
     assert read_table(things, select(Priced.price))["price"].to_pylist() == ["(5+0j)"]
     things.execute(text("INSERT INTO things_of_types (id, grid) VALUES (9, '{{{1}}}')"))

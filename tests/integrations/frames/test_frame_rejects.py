@@ -36,11 +36,11 @@ def check(session, name, report, rejects):
     assert [(reject.number, reject.row["id"]) for reject in rejects] == [(at, f"r{at}") for at in (1, 2, 3, 5, 6, 7)]
     assert [reject.reason for reject in rejects] == [
         "Row 1: 'embedding': Expected 2 dimensions, got 1.",
-        "Row 2: 'embedding' is null, and every row needs one.",
+        "Row 2: 'embedding' is null, but every row needs a value.",
         "Row 3: 'embedding': A vector cannot contain NaN, which is at index 0.",
         "Row 5: 'embedding': A vector cannot contain infinity, which is at index 0.",
         "Row 6: 'embedding': Expected a vector of numbers, got list [None, 1.0] with None in it.",
-        "Row 7: 'content' is null, and every row needs one.",
+        "Row 7: 'content' is null, but every row needs a value.",
     ]
 
 

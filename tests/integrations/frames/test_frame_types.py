@@ -180,13 +180,13 @@ def test_ids_of_any_type(session, frame):
         pd.testing.assert_series_equal(back["id"], pd.Series(ids, name="id"))
 
 
-RENAMED = r"Such a column holds all metadata of a row; to make it one key, rename it: names=\{'metadata': \.\.\.\}\."
+RENAMED = r"This column contains all metadata of a row\. For a single key, rename it: names=\{'metadata': \.\.\.\}\."
 REFUSED = {
     "an index that is a column": (
         lambda f: f.set_index(pd.Index(range(4), name="id")),
-        "The index 'id' is called like a column: rename one, or leave it out with index=False",
+        "The index 'id' has the same name as a column. Rename one, or pass index=False",
     ),
-    "a column twice": (lambda f: pd.concat([f, f[["id"]]], axis=1), "More than one column is called 'id'"),
+    "a column twice": (lambda f: pd.concat([f, f[["id"]]], axis=1), "More than one column is named 'id'"),
     "sparse": (lambda f: f.assign(x=pd.arrays.SparseArray([0, 1, 0, 0])), "Sparse pandas data"),
     "periods": (lambda f: f.assign(x=pd.period_range("2026-01", periods=4, freq="M")), r"period\[M\].*\.astype\(str\)"),
     "nanoseconds of a day": (
@@ -198,18 +198,18 @@ REFUSED = {
     "no Unicode": (lambda f: f.assign(x=pd.Series(["\ud800"] * 4, dtype=object)), "surrogates not allowed"),
     "no Unicode in a text": (
         lambda f: f.assign(content=pd.Series(["\ud800"] * 4, dtype=object)),
-        "values that Arrow cannot take: .* surrogates not allowed",
+        "values that Arrow cannot represent: .* surrogates not allowed",
     ),
     "no JSON": (
         lambda f: f.assign(metadata=["{}", "{", "{}", "{}"]),
-        rf"Row 1: 'metadata' is '{{', which is no JSON.* {RENAMED}",
+        rf"Row 1: 'metadata' is '{{', which is not JSON.* {RENAMED}",
     ),
     "no object": (
         lambda f: f.assign(metadata=["{}", "{}", "[]", "{}"]),
-        rf"Row 2: 'metadata' is \[\], which is no JSON object\. {RENAMED}",
+        rf"Row 2: 'metadata' is \[\], which is not a JSON object\. {RENAMED}",
     ),
-    "no vectors": (lambda f: f.assign(embedding=None), "Row 0: 'embedding' is null, and every row needs one"),
-    "nothing": (lambda f: f.head(0), "no embedding in the data that tells its dimension: create=.* does"),
+    "no vectors": (lambda f: f.assign(embedding=None), "Row 0: 'embedding' is null, but every row needs a value"),
+    "nothing": (lambda f: f.head(0), "has no embedding to infer its dimension from. Pass create="),
 }
 
 

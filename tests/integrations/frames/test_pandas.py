@@ -59,7 +59,7 @@ def test_the_matrix_is_not_copied(session, frame):
     assert (matrix.dtype, matrix.shape, matrix.flags.c_contiguous) == (np.float32, (6, 4), True)
     assert np.shares_memory(matrix, to_matrix(column))
     assert np.array_equal(to_matrix(frame["embedding"]), VECTORS)
-    with pytest.raises(InvalidVector, match=r"The column 'content' is .*; expected FixedSizeList"):
+    with pytest.raises(InvalidVector, match=r"The column 'content' is .*, expected FixedSizeList"):
         to_matrix(frame["content"])
 
 
@@ -101,7 +101,7 @@ def test_habits_of_to_sql(session, frame):
         ),
         (lambda f: f.assign(embedding=[None, *VECTORS[1:]]), InvalidRow, "Row 0: 'embedding' is null"),
         (lambda f: f.assign(embedding="x"), InvalidVector, "expected FixedSizeList"),
-        (lambda f: pd.concat([f, f]), InvalidRow, "Row 6: the key '10' is that of row 0"),
+        (lambda f: pd.concat([f, f]), InvalidRow, "Row 6: the key '10' repeats that of row 0"),
         (lambda f: f.assign(mixed=[1, "x", None, {}, [], 2j]), InvalidRow, "'mixed' cannot be written: complex 2j"),
         (lambda f: f.assign(cut=pd.cut(range(6), 2)), InvalidRow, r"'cut' is interval\[float64, right\].*\.astype"),
         (lambda f: f.assign(span=pd.IntervalIndex.from_breaks(range(7))), InvalidRow, r"'span' is interval\["),
@@ -134,5 +134,5 @@ def test_columns_that_are_called_by_numbers(session, frame):
     back = read_frame(session, "numbered", index_col="id").sort_index()
     assert [*back["content"]] == [*frame["content"]]
     assert [*back["9"]] == [1, "x", None, {}, [], 2]
-    with pytest.raises(InvalidRow, match="More than one column is called '0'"):
+    with pytest.raises(InvalidRow, match="More than one column is named '0'"):
         write_frame(session, "twice", numbered.assign(**{"0": 1}))

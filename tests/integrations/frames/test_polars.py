@@ -41,17 +41,17 @@ def test_what_is_no_frame_is_refused(session):
 
 
 def test_a_frame_of_pandas_is_told_from_one_of_polars(session, frame):
-    with pytest.raises(InvalidRow, match=r"got <class 'pandas.*DataFrame'>\. Other frames go to arrow.write_table"):
+    with pytest.raises(InvalidRow, match=r"got <class 'pandas.*DataFrame'>\. For others, use arrow.write_table"):
         write_frame(session, "polars", frame.to_pandas())
 
 
 def test_a_type_that_arrow_does_not_have_is_refused(session, frame):
-    with pytest.raises(InvalidRow, match="The frame has values that Arrow cannot take: "):
+    with pytest.raises(InvalidRow, match="The frame has values that Arrow cannot represent: "):
         write_frame(session, "polars", frame.with_columns(n=pl.Series([2**100, 1], dtype=pl.Int128)))
 
 
 def test_objects_of_python_are_refused_and_not_their_addresses_written(session, frame):
-    with pytest.raises(InvalidRow, match=r"The column 'id' is objects, .* make it text"):
+    with pytest.raises(InvalidRow, match=r"The column 'id' contains objects, .* Convert it"):
         write_frame(session, "polars", frame.with_columns(id=pl.Series([uuid.UUID(int=1), uuid.UUID(int=2)])))
 
 

@@ -147,7 +147,7 @@ async def test_429(make, stub, wait):
     for error in await outcomes(make()):
         assert isinstance(error, ModelUnavailable)
         assert error.retry_after == (float(wait) if wait else None)
-        assert str(error).startswith("The chat model answered with HTTP 429")
+        assert str(error).startswith("The chat model returned HTTP 429")
 
 
 def test_429_and_then_an_answer(make, stub):
@@ -176,7 +176,7 @@ async def test_timeout(make, stub):
     stub.replies = ["hang"]
     for error in await outcomes(make(chat(stub, timeout=0.1))):
         assert isinstance(error, ModelUnavailable)
-        assert "did not answer" in str(error)
+        assert "did not respond" in str(error)
 
 
 async def test_nobody_listens(make, stub):
@@ -202,7 +202,7 @@ async def test_malformed(make, stub, text):
     stub.replies = [(200, {}, text)]
     for error in await outcomes(make()):
         assert not isinstance(error, ModelUnavailable)
-        assert "cannot be read as an answer" in str(error) or "empty answer" in str(error)
+        assert "unreadable response" in str(error) or "empty answer" in str(error)
 
 
 BROKEN = 'data: {"id": "c1", "choices": [{"del\n\n'
@@ -213,7 +213,7 @@ HALF = (
 
 @pytest.mark.parametrize(
     ("headers", "text", "message"),
-    [({}, BROKEN, "cannot be read"), ({"content-length": "9999"}, HALF, "did not answer")],
+    [({}, BROKEN, "unreadable"), ({"content-length": "9999"}, HALF, "did not respond")],
     ids=["malformed", "cut"],
 )
 async def test_a_stream_that_breaks(make, stub, headers, text, message):
@@ -229,17 +229,17 @@ def test_an_answer_at_the_limit_of_tokens_says_so(make, stub):
     stub.replies = [(200, {}, json.dumps({"id": "c", "created": 1, "model": "m", "choices": [choice]}))]
     answer = make().answer("hot water")
     assert (answer.kind, answer.text) == ("generated", "By hot")
-    assert "cut off" in answer.notice
+    assert "token limit" in answer.notice
 
 
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        ((429, {"retry-after": "3"}, "{}"), "The embedder answered with HTTP 429"),
-        ((500, {}, "{}"), "The embedder answered with HTTP 500"),
+        ((429, {"retry-after": "3"}, "{}"), "The embedder returned HTTP 429"),
+        ((500, {}, "{}"), "The embedder returned HTTP 500"),
         ((401, {}, "{}"), "The embedder refused the request with HTTP 401"),
-        ((200, {}, '{"data": null}'), "The embedder returned something"),
-        ("hang", "The embedder did not answer"),
+        ((200, {}, '{"data": null}'), "The embedder returned an unreadable response"),
+        ("hang", "The embedder did not respond"),
     ],
     ids=str,
 )

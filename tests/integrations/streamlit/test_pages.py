@@ -91,9 +91,9 @@ def test_filters_are_the_facets_of_the_collection(open_app, url, poems):
     shown = html_of(search(app, "database rows"))
     assert ">cat<" in shown
     assert ">db<" not in shown
-    assert any("under this filter" in text for text in texts(app.caption))
+    assert any("with this filter" in text for text in texts(app.caption))
     app.multiselect(key="filter:poems:tags").set_value(["中文"]).run()
-    assert texts(app.info) == ["No document matches under this filter."]
+    assert texts(app.info) == ["No document matches with this filter."]
 
 
 def test_the_map_shows_documents_query_and_hits(open_app, url, poems):
@@ -262,7 +262,7 @@ def test_a_server_that_goes_away_is_one_sentence(open_app, new_database):
         ("late.jsonl", b'{"text": "a"}\n' * 30 + b"{", "late.jsonl, line 31: not JSON"),
         ("bad.txt", b"good\n\xff\xfe", "bad.txt, line 2: not UTF-8"),
         ("nul.txt", b"good\nb\0d", "nul.txt, line 2: a NUL byte, which PostgreSQL cannot store. Remove it."),
-        ("empty.txt", b" \n", "The file holds no document."),
+        ("empty.txt", b" \n", "The file contains no documents."),
     ],
 )
 def test_a_bad_upload_is_one_sentence_and_leaves_nothing(open_app, url, poems, name, content, message):
@@ -304,9 +304,7 @@ def test_a_collection_of_another_embedder_is_searched_by_keyword(open_app, url, 
     assert "There is no embedder" in texts(app.caption)[0]
     assert "<mark>cat</mark>" in html_of(search(app, "cat", "text"))
     other = quiet(open_app(url, embedder="other_embedder:make"))
-    assert "was filled by the embedder 'hashing-64', whose vectors cannot be compared with those of 'other'" in texts(
-        other.caption
-    )[0].replace("\\", "")
+    assert "by the embedder 'hashing-64', but this one is 'other'" in texts(other.caption)[0].replace("\\", "")
 
 
 def test_a_wrong_password_is_one_sentence(open_app, url):
@@ -333,7 +331,7 @@ def test_a_fault_of_ours_shows_no_details(open_app, url, poems, monkeypatch, cap
     from rowspace.integrations.streamlit import state
 
     monkeypatch.setattr(state, "size", lambda _: "secret detail" + 1)
-    assert error_of(app.run()).endswith("a fault of Rowspace (TypeError). The terminal has more.")
+    assert error_of(app.run()).endswith("an error in Rowspace (TypeError). See the terminal.")
     assert "can only concatenate" in caplog.text
 
 

@@ -52,6 +52,6 @@ def test_a_variable_that_was_mistyped_is_named_by_every_command(monkeypatch):
     monkeypatch.setenv("ROWSPACE_DATABSE_URL", "postgresql://me:secret@db/app")
     run = CliRunner().invoke(app, ["--url", "postgresql://me@127.0.0.1:1/app", "collections"])
     assert run.stderr.startswith(
-        "Warning: ROWSPACE_DATABSE_URL is no setting, and does nothing. Did you mean ROWSPACE_DATABASE_URL?\n"
+        "Warning: ROWSPACE_DATABSE_URL is not a setting and has no effect. Did you mean ROWSPACE_DATABASE_URL?\n"
     )
     assert "secret" not in run.stderr

@@ -91,20 +91,23 @@ def test_version(run):
         ),
         (
             ["ingest", "file.txt"],
-            "'file.txt' does not tell the format: say --format, one of jsonl, csv,",
+            "'file.txt' is not that of a format. Pass --format with one of jsonl, csv,",
         ),
         (["ingest", "file.json"], "jq -c '.[]' file.json > lines.jsonl"),
         (["ingest", "file.csv.gz"], "gzip -dc file.csv.gz | rowspace ingest - --format csv"),
-        (["ingest", "-"], "'-' does not tell the format"),
+        (["ingest", "-"], "'-' is not that of a format"),
         (["ingest", "-", "--format", "xml"], "expected one of jsonl, csv, tsv, parquet, npy, got 'xml'."),
-        (["ingest", "matrix.npy", "--processes", "2"], "--processes embed texts, and this file brings its vectors"),
-        (["ingest", "rows.jsonl", "--embedding", "v", "--processes", "2"], "this file brings its vectors: leave it"),
-        (["search", "x", "--sql", "--json"], "--sql prints statements and no hits, --json the hits"),
+        (["ingest", "matrix.npy", "--processes", "2"], "--processes applies to embedding, but this file has vectors"),
+        (["ingest", "rows.jsonl", "--embedding", "v", "--processes", "2"], "this file has vectors. Omit it"),
+        (["search", "x", "--sql", "--json"], "--sql prints statements and --json prints hits"),
         (["reembed", "x", "--index", "tree"], "expected hnsw, ivfflat, none, or same, got 'tree'."),
-        (["reembed", "x", "--abandon", "--embedder", "local"], "leave --embedder, --index and --processes out."),
+        (["reembed", "x", "--abandon", "--embedder", "local"], "Omit --embedder, --index and --processes."),
         (["collections", "create", "x", "--index", "tree"], "for --index: expected hnsw, ivfflat or none, got 'tree'."),
-        (["collections", "create", "x", "--index", "none", "--quantize", "bit"], "for --quantize: --quantize is about"),
-        (["db", "downgrade", "base"], "Say --yes, as there is nobody to ask."),
+        (
+            ["collections", "create", "x", "--index", "none", "--quantize", "bit"],
+            "--quantize configures",
+        ),
+        (["db", "downgrade", "base"], "Standard input is not a terminal; confirm with --yes."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -168,8 +171,8 @@ def test_offline_sql_needs_no_database(run):
     ("message", "names", "hint"),
     [
         ("There is no collection 'documentz'.", ["documents", "notes"], "Did you mean 'documents'?"),
-        ("There is no collection 'xyz'.", ["notes", "documents"], "There are: documents, notes."),
-        ("There is no collection 'xyz'.", [], "There are none yet: "),
+        ("There is no collection 'xyz'.", ["notes", "documents"], "Existing collections: documents, notes."),
+        ("There is no collection 'xyz'.", [], "There are no collections yet. "),
     ],
 )
 def test_hint_at_a_collection(message, names, hint):

@@ -29,7 +29,7 @@ def test_an_error_leaves_what_was_there(tmp_path, error):
     with pytest.raises(error), complete(target, overwrite=True):
         raise error
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("x.csv", "before")]
-    with pytest.raises(FileExistsError, match="There is a file of that name"), complete(target):
+    with pytest.raises(FileExistsError, match="The file exists"), complete(target):
         pass
 
 
@@ -46,7 +46,10 @@ def test_links_in_a_circle_are_not_replaced(tmp_path):
     one, other = tmp_path / "one.csv", tmp_path / "other.csv"
     one.symlink_to(other)
     other.symlink_to(one)
-    with pytest.raises(FileExistsError, match="What is there is no file"), complete(one, overwrite=True):
+    with (
+        pytest.raises(FileExistsError, match="The path exists and is not a regular file"),
+        complete(one, overwrite=True),
+    ):
         pass
     assert one.is_symlink()
 
@@ -67,7 +70,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for name in ("pipe", "."):
         with (
-            pytest.raises(FileExistsError, match="What is there is no file"),
+            pytest.raises(FileExistsError, match="The path exists and is not a regular file"),
             complete(tmp_path / name, overwrite=True),
         ):
             pass

@@ -43,7 +43,7 @@ def test_categories_in_nanoseconds_are_moments_of_pythons():
         ("soon", pa.date32(), "cannot be read as date32[day]: "),
         ("2026-01-02T12:00:00.5", pa.timestamp("s"), "cannot be read as timestamp[s]: "),
         ("soon", pa.time64("us"), "cannot be read as time64[us]: "),
-        ("soon", pa.duration("ns"), "cannot be read as duration[ns]: 'soon' is no duration such as PT1.5S."),
+        ("soon", pa.duration("ns"), "cannot be read as duration[ns]: 'soon' is not a duration such as PT1.5S."),
         (7, pa.string(), "cannot be read as string: "),
         ("soon", pa.dictionary(pa.int32(), pa.int64()), "cannot be read as int64: "),
     ],

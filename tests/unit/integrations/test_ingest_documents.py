@@ -107,7 +107,7 @@ def test_jsonl_round_trip(metadata):
         ("{}", "line 1: there is no 'content', only nothing."),
         (
             '{"content": "a", "k": 1, "metadata": {"k": 2}}',
-            "line 1: 'k' is in 'metadata' and beside it, with two values.",
+            "line 1: 'k' has one value in 'metadata' and another next to it.",
         ),
         ('{"content": "a\\u0000b"}', "line 1: a NUL byte in 'a\\x00b', which PostgreSQL cannot store."),
         ('{"content": "a", "k": [{"b\\u0000": 1}]}', "line 1: a NUL byte in 'b\\x00'"),
@@ -116,7 +116,7 @@ def test_jsonl_round_trip(metadata):
         ('{"content": "a", "x": 1e999}', "line 1: "),
         ("[" * 100_000, "line 1: not JSON"),
         (b'{"content": "ok"}\n{"content": "\xff"}', "line 2: not UTF-8: byte 0xff at 14."),
-        (b"\x1f\x8b\x08\x00", "line 1: not UTF-8: byte 0x8b at 2. It is packed: unpack it first, as in: gzip -dc."),
+        (b"\x1f\x8b\x08\x00", "line 1: not UTF-8: byte 0x8b at 2. It is compressed. Decompress it first: gzip -dc."),
     ],
 )
 def test_bad_jsonl(text, message):
@@ -130,11 +130,11 @@ def test_bad_jsonl(text, message):
         ('id,content\n1,"a"b\n', "line 2: not CSV: "),
         (
             'id,content\n1,"a\n2,b\n3,c\n',
-            "line 2: not CSV: a quote that is not closed: lines 2 to 4, the last one, are",
+            "line 2: not CSV: a quote is not closed, so lines 2 to 4 (the last one) are",
         ),
-        ('id,content\n1,"a', "line 2: not CSV: a quote that is not closed: this line is in one cell."),
-        ("id,id\n", "line 1: more than one column is called 'id'; the first line has to name the columns."),
-        ("id,\n", "line 1: a column has no name; the first line has to name the columns."),
+        ('id,content\n1,"a', "line 2: not CSV: a quote is not closed, so this line is in one cell."),
+        ("id,id\n", "line 1: more than one column is named 'id'. The first line must contain unique column names."),
+        ("id,\n", "line 1: a column has no name. The first line must contain unique column names."),
     ],
 )
 def test_bad_csv(text, message):
@@ -145,7 +145,7 @@ def test_bad_csv(text, message):
     ("vector", "message"),
     [
         ([1, 2], "line 2: Expected 3 dimensions, got 2"),
-        ("x", "line 2: an embedding is a JSON array of numbers, got 'x'."),
+        ("x", "line 2: expected an embedding as a JSON array of numbers, got 'x'."),
         ([1, 2, None], "line 2: "),
         ({}, "line 2: "),
         (None, "line 2: 'v' is null."),

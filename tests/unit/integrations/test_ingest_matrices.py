@@ -61,7 +61,10 @@ def objects():
         (archive(), "not a matrix in NumPy's format: the magic string is not correct"),
         (b"PK\x03\x04 and no archive", "not a matrix in NumPy's format: the magic string is not correct"),
         (pickle.dumps(_Harm()), "not a matrix in NumPy's format: the magic string is not correct"),
-        (b"\x93NUMPY\x03\x00" + bytes(24), "not a matrix in NumPy's format: version (3, 0) is not that of a matrix of"),
+        (
+            b"\x93NUMPY\x03\x00" + bytes(24),
+            "not a matrix in NumPy's format: version (3, 0) is not supported for a matrix of",
+        ),
         (objects(), "expected a matrix of numbers, got one of object."),
         (header("{'descr': '<f4'"), "not a matrix in NumPy's format: "),
         (header("{'descr': ',f4', 'fortran_order': False, 'shape': (3, 2), }"), "not a matrix in NumPy's format: "),
@@ -69,7 +72,7 @@ def objects():
         (header("{'descr': '<f4', 'fortran_order': False, 'shape': (-3, 2), }"), "expected a matrix of shape"),
         (
             header(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({2**62}, 8), }}"),
-            "not a matrix in NumPy's format: its header tells of 147,573,952,589,676,412,928 bytes, and 24 follow.",
+            "not a matrix in NumPy's format: its header states 147,573,952,589,676,412,928 bytes, but 24 follow.",
         ),
     ],
     ids=range(11),
@@ -95,7 +98,7 @@ def test_a_matrix_that_becomes_shorter(path, order):
     found = documents(path)
     next(found)
     os.truncate(path, 10_000)
-    with pytest.raises(InvalidRow, match=r"m\.npy was changed while it was read"):
+    with pytest.raises(InvalidRow, match=r"m\.npy changed while it was read"):
         list(found)
 
 
@@ -112,5 +115,5 @@ def test_documents_that_become_fewer_or_more(path, lines, at):
             out.write('{"content": "y"}\n')
     # All of those before it came, each with its own vector.
     assert len(list(islice(found, at - 1))) == at - 1
-    with pytest.raises(InvalidRow, match=r"m\.ids\.jsonl was changed while it was read"):
+    with pytest.raises(InvalidRow, match=r"m\.ids\.jsonl changed while it was read"):
         next(found)

@@ -33,14 +33,14 @@ def test_one_is_named_or_made_or_none():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("", "An embedder is `local` or module:attribute"),
-        ("nowhere", "An embedder is `local` or module:attribute"),
-        (":x", "An embedder is `local` or module:attribute"),
+        ("", "Expected `local` or module:attribute as the embedder"),
+        ("nowhere", "Expected `local` or module:attribute as the embedder"),
+        (":x", "Expected `local` or module:attribute as the embedder"),
         ("nowhere:x", r"There is no embedder 'nowhere:x': No module named 'nowhere'\."),
         ("embedders_of_mine:nothing", "There is no embedder 'embedders_of_mine:nothing'"),
-        ("json:JSONEncoder", r"'json:JSONEncoder' is no embedder: a JSONEncoder has no embed_documents\."),
+        ("json:JSONEncoder", r"'json:JSONEncoder' is not an embedder: a JSONEncoder has no method embed_documents\."),
         ("json:dumps", r"'json:dumps' cannot be called without arguments: missing a required argument: 'obj'\."),
-        ("math:pi", r"'math:pi' is no embedder: a float has no embed_documents\."),
+        ("math:pi", r"'math:pi' is not an embedder: a float has no method embed_documents\."),
     ],
 )
 def test_what_is_none_is_named(name, message):

@@ -61,7 +61,7 @@ def test_a_column_that_is_all_null_has_no_vectors():
 
 @pytest.mark.parametrize("array", [pa.array(["[1]"]), pa.array([1.0]), pa.array([["a"]]), pa.array([{"a": 1}])])
 def test_what_holds_no_vectors_is_refused_as_a_whole(array):
-    with pytest.raises(InvalidVector, match=r"The column 'v' is .*expected FixedSizeList<float32>, or lists"):
+    with pytest.raises(InvalidVector, match=r"The column 'v' is .*expected FixedSizeList<float32> or lists"):
         sound_vectors(array, name="v")
 
 

@@ -57,5 +57,5 @@ def test_the_name_says_the_dimension():
 
 @pytest.mark.parametrize("dimension", [0, -1, 1.0, "8", True])
 def test_a_dimension_that_cannot_be(dimension):
-    with pytest.raises(ConfigurationError, match="takes a dimension of at least 1, got "):
+    with pytest.raises(ConfigurationError, match="a dimension of at least 1 for HashingEmbedder, got "):
         HashingEmbedder(dimension)

@@ -1,4 +1,4 @@
-"""The book, after Rowspace's own migration, which brings the extension."""
+"""The book. It depends on Rowspace's own migration, which creates the extension."""
 
 import pgvector.django
 from django.db import migrations, models

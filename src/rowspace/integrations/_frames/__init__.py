@@ -1,1 +1,1 @@
-"""Record batches between Arrow and the database: what `arrow`, `pandas` and `polars` share."""
+"""Convert between record batches and the database. Shared by `arrow`, `pandas` and `polars`."""

@@ -1,6 +1,6 @@
-"""Columns of the database as Arrow arrays, and what Arrow types they have. No I/O.
+"""Convert database columns to Arrow arrays, and map column types to Arrow types. No I/O.
 
-A vector is `FixedSizeList<float32>`, JSON is text, and what Arrow has no type for is what PostgreSQL writes for it.
+A vector is `FixedSizeList<float32>`, and JSON is text. Types unknown to Arrow become PostgreSQL's text representation.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ __all__ = ["array_of", "array_of_values", "arrow_type", "as_type", "plain", "pla
 pa: Any = require("pyarrow", extra="arrow")
 pc: Any = require("pyarrow.compute", extra="arrow")
 
-#: From the year 1970, which Arrow counts from, to 2000, which PostgreSQL counts from.
+#: The days from Arrow's epoch (1970) to PostgreSQL's (2000).
 _DAYS = 10_957
 _MICROSECONDS = _DAYS * 86_400_000_000
 
-#: What Arrow has against a value.
+#: Exceptions by which Arrow rejects a value.
 _REFUSED = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError)
 
 _TYPES: dict[Kind, Any] = {
@@ -59,11 +59,11 @@ _MOMENTS = {
 
 
 def arrow_type(type_: TypeEngine[Any], dimension: int | None = None) -> Any:
-    """Return the Arrow type of values of a column type; `dimension` is that of vectors whose type does not say it."""
+    """Return the Arrow type for a column type. `dimension` is used for vectors whose type does not specify it."""
     described: Any = vector_type_of(type_) or stored_type(type_)
     kind = kind_of(described)
     if isinstance(type_, TypeDecorator) and kind in {Kind.VECTOR, Kind.ARRAY}:
-        # Made by whoever wrote it of what a driver gives, which here is nothing but text.
+        # The decorator converts a driver's value, but a COPY returns only text.
         return pa.string()
     if kind is Kind.VECTOR:
         size = described.dimension or dimension
@@ -76,7 +76,7 @@ def arrow_type(type_: TypeEngine[Any], dimension: int | None = None) -> Any:
 
 
 def _list_type(type_: Any) -> Any:
-    # Bytes are text in JSON, by which arrays come.
+    # Arrays arrive as JSON, where bytes are text.
     item = arrow_type(type_.item_type)
     list_ = pa.string() if pa.types.is_binary(item) else item
     for _ in range(type_.dimensions or 1):
@@ -85,12 +85,12 @@ def _list_type(type_: Any) -> Any:
 
 
 def array_of(raw: RawColumn, kind: Kind, type_: Any) -> Any:
-    """Return a column that was read as an Arrow array of a type of `arrow_type`.
+    """Convert a column to an Arrow array. `type_` is a result of `arrow_type`.
 
     Raises:
-        InvalidRow: a date or time that is infinite, a decimal number that is not a number, or an array of other
+        InvalidRow: the column contains an infinite date or time, a decimal NaN, or an array of another number of
             dimensions.
-        DimensionMismatch: a vector of another dimension.
+        DimensionMismatch: a vector has another dimension.
     """
     if kind is Kind.VECTOR:
         is_fixed = pa.types.is_fixed_size_list(type_)
@@ -106,7 +106,7 @@ def array_of(raw: RawColumn, kind: Kind, type_: Any) -> Any:
 
 
 def _vectors_of_any_dimension(raw: RawColumn) -> Any:
-    # The dimension comes before the numbers, in as many bytes as one of them.
+    # The dimension precedes the numbers, and takes as many bytes as one number.
     sent = np.frombuffer(raw.data, ">f4")
     is_number = np.ones(len(sent), np.bool_)
     is_number[raw.offsets()[:-1][raw.valid] // 4] = False
@@ -119,7 +119,7 @@ def _lists(texts: Sequence[str | None], type_: Any) -> Any:
     try:
         return pa.array([None if text is None else json.loads(text) for text in texts], type_)
     except _REFUSED:
-        # Dates and the number NaN are text in JSON, and a decimal number has more digits than a float.
+        # In JSON, dates and NaN are text, and decimals have more digits than a float.
         lists = [None if text is None else json.loads(text, parse_float=str, parse_int=str) for text in texts]
     return as_type(array_of_values(lists, _of_text(type_)), type_)
 
@@ -129,10 +129,10 @@ def _of_text(type_: Any) -> Any:
 
 
 def array_of_values(values: Sequence[Any], type_: Any) -> Any:
-    """Return values of Python's as an array.
+    """Return Python values as an array.
 
     Raises:
-        InvalidRow: a value that the type cannot hold.
+        InvalidRow: the type cannot represent a value.
     """
     try:
         return pa.array(values, type_)
@@ -142,7 +142,7 @@ def array_of_values(values: Sequence[Any], type_: Any) -> Any:
 
 
 def vectors_array(matrix: Any, valid: Any) -> Any:
-    """Return a float32 matrix as `FixedSizeList<float32>`, without a copy; rows that are not valid are null."""
+    """Return a float32 matrix as `FixedSizeList<float32>`, without a copy. Invalid rows are null."""
     mask = None if valid.all() else pa.array(~valid)
     return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1], mask=mask)
 
@@ -151,7 +151,7 @@ def as_type(array: Any, type_: Any) -> Any:
     """Return an array cast to a type, without loss.
 
     Raises:
-        InvalidRow: a value that the type cannot hold.
+        InvalidRow: the type cannot represent a value.
     """
     try:
         return array.cast(type_)
@@ -161,7 +161,7 @@ def as_type(array: Any, type_: Any) -> Any:
 
 
 def plain_type(type_: Any) -> Any:
-    """Return the type that says the same without a layout of its own: lists for list views, values for their runs."""
+    """Return an equivalent type with a simple layout: lists for list views, values for run-end encoding."""
     if pa.types.is_run_end_encoded(type_):
         return plain_type(type_.value_type)
     if pa.types.is_list_view(type_):
@@ -170,12 +170,12 @@ def plain_type(type_: Any) -> Any:
 
 
 def plain(array: Any, type_: Any) -> Any:
-    """Return an array in the layout of a type of `plain_type`."""
+    """Convert an array to the layout of a type from `plain_type`."""
     if pa.types.is_run_end_encoded(array.type):
         return plain(pc.run_end_decode(array), type_)
     if array.type.equals(type_):
         return array
-    # Not a cast: where a view is null or sliced, that makes an invalid array (pyarrow 26).
+    # A cast makes an invalid array if a view is null or sliced (pyarrow 26).
     sizes = np.where(array.is_valid(), array.sizes, 0).astype(np.int64)
     ends = sizes.cumsum()
     taken = np.repeat(np.asarray(array.offsets) - ends + sizes, sizes) + np.arange(sizes.sum())
@@ -189,24 +189,24 @@ def _moment(raw: RawColumn, dtype: str, epoch: int) -> Any:
     limits = np.iinfo(numbers.dtype)
     if ((numbers > limits.max - epoch) | (numbers == limits.min)).any():
         message = (
-            "holds a date or time that is infinite, or too far off for Arrow; a condition may leave those rows out."
+            "contains a date or time that is infinite or too far away for Arrow. Exclude these rows with a condition."
         )
         raise InvalidRow(message)
     return pa.array(numbers + numbers.dtype.type(epoch), mask=~raw.valid)
 
 
 def _bytes(raw: RawColumn, type_: Any) -> Any:
-    # The bits of a boolean array are what Arrow marks nulls with.
+    # Arrow packs null flags like a boolean array, so take the buffer of one.
     valid = None if raw.valid.all() else pa.array(raw.valid).buffers()[1]
     buffers = [valid, pa.py_buffer(raw.offsets()), pa.py_buffer(raw.data)]
     return pa.Array.from_buffers(type_, len(raw), buffers)
 
 
 def stacked(values: Sequence[Any], dimension: int) -> Any:
-    """Return vectors, some of which may be None, as `FixedSizeList<float32>`.
+    """Return vectors as `FixedSizeList<float32>`, with nulls for None.
 
     Raises:
-        DimensionMismatch: one is of another dimension.
+        DimensionMismatch: a vector has another dimension.
     """
     valid = np.array([value is not None for value in values], np.bool_)
     matrix = np.zeros((len(values), dimension), np.float32)

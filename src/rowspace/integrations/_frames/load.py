@@ -1,4 +1,4 @@
-"""Record batches into a collection or a table: where they go, and the load itself."""
+"""Load record batches into a collection or a table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pa: Any = require("pyarrow", extra="arrow")
 Existing: TypeAlias = Literal["fail", "append", "replace"]
 
 
-#: What `create` may have: what `CollectionRepository.create` takes beside the name.
+#: The keys that `create` can have: the parameters of `CollectionRepository.create` except the name.
 _CREATE = signature(CollectionRepository.create).parameters.keys() - {"self", "name"}
 
 
@@ -47,18 +47,18 @@ class Loading:
 
     def __post_init__(self) -> None:
         if self.if_exists not in {"fail", "append", "replace"}:
-            message = f"if_exists is one of fail, append, replace, got {self.if_exists!r}."
+            message = f"if_exists must be fail, append or replace, got {self.if_exists!r}."
             raise ConfigurationError(message)
         size("chunksize", self.chunksize)
         callback("rejects", self.rejects)
         if unknown := [repr(name) for name in self.create if name not in _CREATE]:
-            message = f"create knows {', '.join(sorted(_CREATE))}, got {', '.join(unknown)}."
+            message = f"create can have {', '.join(sorted(_CREATE))}, got {', '.join(unknown)}."
             raise ConfigurationError(message)
 
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """Record batches, which are a list where they can be looked at twice, and how they become rows."""
+    """Record batches, as a list if they can be read twice, and their conversion to rows."""
 
     batches: Iterable[Any]
     rows: Rows
@@ -69,7 +69,7 @@ def load(session: AnySession, over: Any, data: Any, loading: Loading) -> LoadRep
     batches, schema = _batches(data, loading.names)
     documents = isinstance(over, str | Collection)
     if loading.create and not documents:
-        message = f"create is for a new collection, {over!r:.80} has a table: leave it out."
+        message = f"create applies only to a new collection, but {over!r:.80} has a table. Omit it."
         raise ConfigurationError(message)
     known = _known(session, over) if documents else None
     rows = Rows.of(schema, known, None if documents else TableRepository(session, over))
@@ -87,20 +87,20 @@ def load(session: AnySession, over: Any, data: Any, loading: Loading) -> LoadRep
     if is_list:
         rows = rows.checked(batches)
     given = _Data(batches, rows)
-    # A savepoint: an error leaves nothing behind, also where the caller catches it and commits.
+    # In a savepoint, an error leaves nothing behind, even if the caller catches it and commits.
     with session.begin_nested():
         if documents:
             report = _load_documents(session, known or over, given, loading)
         else:
             report = _load_model(session, over, given, loading)
         if report.duplicates:
-            message = f"{report.duplicates} rows have a key that came before in the same data; each key comes once."
+            message = f"{report.duplicates} rows have the key of an earlier row in the data. Keys must be unique."
             raise InvalidRow(message)
     return report + LoadReport(received=rejected, rejected=rejected)
 
 
 def _batches(data: Any, names: Mapping[str, str]) -> tuple[Any, Any]:
-    """Return record batches with the columns renamed, and their schema."""
+    """Return the data as record batches with renamed columns, and their schema."""
     if isinstance(data, pa.RecordBatch):
         data = pa.Table.from_batches([data])
     if not isinstance(data, pa.Table | pa.RecordBatchReader):
@@ -121,11 +121,11 @@ def _batch(batch: Any, schema: Any) -> Any:
 
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
     if unknown := [name for name in names if name not in schema.names]:
-        message = f"names has {unknown[0]!r}, which is no column of the data; it has {', '.join(schema.names)}."
+        message = f"names has {unknown[0]!r}, which is not a column of the data. Columns: {', '.join(schema.names)}."
         raise ConfigurationError(message)
     renamed = [names.get(name, name) for name in schema.names]
     if twice := sorted(name for name, times in Counter(renamed).items() if times > 1):
-        message = f"More than one column is called {twice[0]!r}."
+        message = f"More than one column is named {twice[0]!r}."
         raise InvalidRow(message)
     fields = [
         field.with_name(name).with_type(plain_type(field.type)) for field, name in zip(schema, renamed, strict=True)
@@ -164,7 +164,7 @@ def _load_documents(session: AnySession, over: str | Collection, data: _Data, lo
 def _collection(
     session: AnySession, over: str | Collection, dimension: int | None, loading: Loading
 ) -> tuple[Collection, str | None]:
-    """Return the collection to load, and what the one that it takes the place of is called until it is dropped."""
+    """Return the collection to load, and the temporary name of the one that it replaces."""
     aside = None
     collections = CollectionRepository(session)
     options = dict(loading.create)
@@ -173,20 +173,20 @@ def _collection(
         if loading.if_exists == "append":
             return over, None
         if loading.if_exists == "fail":
-            message = f"There is already a collection {name!r}: say if_exists='append' or 'replace'."
+            message = f"The collection {name!r} already exists. Pass if_exists='append' or 'replace'."
             raise CollectionExists(message)
         kept = {"distance": over.distance, "language": over.language, "indexed_keys": over.indexed_keys}
         options = {**kept, "index": from_dict(over.index), **options}
         dimension = over.dimension if dimension is None else dimension
-        # Dropped when the rows are there: from a DROP on, nobody reads or writes any collection until the transaction
-        # ends.
+        # Drop it after the load: from the DROP to the end of the transaction, nobody else can read or write any
+        # collection.
         aside = f"{uuid4().hex} is replaced"
         collections.rename(name, aside)
     dimension = options.pop("dimension", dimension)
     if dimension is None:
         message = (
-            f"There is no collection {name!r}, and no embedding in the data that tells its dimension: "
-            'create={"dimension": ...} does.'
+            f"The collection {name!r} does not exist, and the data has no embedding to infer its dimension from. "
+            'Pass create={"dimension": ...}.'
         )
         raise InvalidRow(message)
     return collections.create(name, dimension, **options), aside
@@ -197,6 +197,6 @@ def _load_model(session: AnySession, model: type[Any], data: _Data, loading: Loa
     if loading.if_exists == "replace":
         repository.delete_where(true())
     elif loading.if_exists == "fail" and repository.count():
-        message = f"The table of {model.__name__} has rows: say if_exists='append' or 'replace'."
+        message = f"The table of {model.__name__} has rows. Pass if_exists='append' or 'replace'."
         raise CollectionExists(message)
     return repository.upsert(data.rows.of_batches(data.batches), batch_size=loading.chunksize)

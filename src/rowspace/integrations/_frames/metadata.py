@@ -1,7 +1,7 @@
-"""Metadata as columns: JSON objects in, one Arrow array a key out, and the types that a frame had kept beside them.
+"""Convert metadata to one Arrow array per key, and keep the original Arrow types of a frame.
 
-JSON knows text, numbers, booleans, arrays and objects. What else a frame holds, such as a date or a category, is text
-there; its Arrow type is kept in the metadata of the collection, as Parquet keeps it in a file.
+JSON has text, numbers, booleans, arrays and objects. Other values of a frame, such as dates or categories, become text.
+The metadata of the collection keeps their Arrow types, as Parquet does in a file.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ pa: Any = require("pyarrow", extra="arrow")
 
 #: The key in the metadata of a collection.
 SCHEMA = "ARROW:schema"
-#: What the type of the ids is kept as, which are text.
+#: The field that keeps the original type of the ids, which are stored as text.
 ID = "$id"
 
-#: In front of a metadata key that is called like another column, or like one with this in front.
+#: Prefix of a metadata key that equals the name of another column, or equals one with this prefix.
 PREFIX = "metadata."
 
-#: What the fields of columns of JSON text are marked with, so that they can be written back as what they were.
+#: Marks fields whose text is JSON, so that they can be written back as such.
 IS_JSON = {b"rowspace": b"json"}
 
-#: With the categories of a column as a JSON array.
+#: Stores the categories of a column as a JSON array.
 _CATEGORIES = b"rowspace.categories"
-#: More of them would make the row of the collection, which each search reads, too long.
+#: Every search reads the row of the collection, and more categories would make it too large.
 _MOST_CATEGORIES = 1_000
 
 _JSON_TYPES = {
@@ -61,12 +61,12 @@ _JSON_TYPES = {
 
 
 def column_of(key: str, others: Container[str]) -> str:
-    """Return what the column of a metadata key is called beside other columns; `key_of` is the way back."""
+    """Return the column name of a metadata key, distinct from other columns. `key_of` is the inverse."""
     return PREFIX + key if _without_prefixes(key) in others else key
 
 
 def key_of(column: str, others: Container[str]) -> str:
-    """Return the metadata key of a column that is none of the others."""
+    """Return the metadata key of a column that is not one of the others."""
     return column.removeprefix(PREFIX) if _without_prefixes(column) in others else column
 
 
@@ -77,19 +77,19 @@ def _without_prefixes(name: str) -> str:
 
 
 def kept_schema(metadata: Mapping[str, Any]) -> Any:
-    """Return the schema that is kept in the metadata of a collection: of its metadata's columns, and of its ids."""
+    """Return the schema from a collection's metadata: the types of metadata columns and ids."""
     if SCHEMA not in metadata:
         return pa.schema([])
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(metadata[SCHEMA])))
 
 
 def keep_schema(metadata: Mapping[str, Any], fields: Iterable[Any], notes: Any) -> dict[str, Any]:
-    """Return the metadata of a collection with fields of columns beside those that it kept before.
+    """Return the metadata of a collection with these fields added to the kept schema.
 
     Args:
-        metadata: that of the collection.
-        fields: of the columns.
-        notes: the metadata of the schema that they are from; pandas has its own types there.
+        metadata: the metadata of the collection.
+        fields: the fields of the columns.
+        notes: the metadata of their schema, where pandas stores its own types.
     """
     before = kept_schema(metadata)
     known = {field.name: field for field in before}
@@ -101,10 +101,10 @@ def keep_schema(metadata: Mapping[str, Any], fields: Iterable[Any], notes: Any) 
 
 
 def field_with_categories(name: str, type_: Any, arrays: Sequence[Any]) -> Any:
-    """Return the field of a column, with the categories in their order where its arrays have them."""
+    """Return the field of a column, with the categories of its arrays in order."""
     if not pa.types.is_dictionary(type_):
         return pa.field(name, type_)
-    # Later documents may bring more categories than an index of eight bits can count.
+    # Later documents can add more categories than an 8-bit index can count.
     wide = pa.dictionary(pa.int32(), type_.value_type, type_.ordered)
     return _with_categories(pa.field(name, wide), [one for array in arrays for one in to_python(array.dictionary)])
 
@@ -122,7 +122,7 @@ def _categories(field: Any) -> list[Any]:
 
 
 def _comes_back(type_: Any) -> bool:
-    """Tell whether values of a type are the same after a stay in JSON."""
+    """Return whether values of a type can be restored from JSON."""
     check = pa.types
     if check.is_dictionary(type_):
         return _comes_back(type_.value_type)
@@ -140,12 +140,12 @@ def _fits_json(type_: Any) -> bool:
 def field_of_key(key: str, kinds: Iterable[str], kept: Any = None) -> Any:
     """Return the Arrow field of a metadata key, given the kinds of its values.
 
-    What is mixed or nested is JSON text, and so are numbers beyond 64 bits, of which a float would lose digits.
+    Mixed or nested values become JSON text, and so do integers beyond 64 bits, which a float would round.
 
     Args:
-        key: its name.
-        kinds: what `metadata_kinds` says of the key.
-        kept: the field that a frame had of it; it counts where the kinds are what its type is made of.
+        key: the metadata key.
+        kinds: the kinds that `metadata_kinds` reports for the key.
+        kept: the field in the original frame; it is used if its type can represent the kinds.
     """
     found = set(kinds) - {"null"}
     if kept is not None and found <= _kinds_of(kept.type):
@@ -159,12 +159,12 @@ def field_of_key(key: str, kinds: Iterable[str], kept: Any = None) -> Any:
 
 
 def is_row_number(column: str) -> bool:
-    """Tell whether a column is an index without a name, as pandas writes one to Parquet."""
+    """Return whether a column is an unnamed index, as pandas names it in Parquet."""
     return re.fullmatch(r"__index_level_\d+__", column) is not None
 
 
 def is_json(field: Any) -> bool:
-    """Tell whether the text in a column is JSON."""
+    """Return whether the text in a column is JSON."""
     return (field.metadata or {}).get(b"rowspace") == IS_JSON[b"rowspace"]
 
 
@@ -184,10 +184,10 @@ def _kinds_of(type_: Any) -> set[str]:
 
 
 def columns_of_metadata(texts: Sequence[str | None], fields: Mapping[str, Any]) -> list[Any]:
-    """Return one array a key from metadata as JSON text; a key that is missing is null.
+    """Return one array per key from metadata as JSON text. A missing key is null.
 
     Raises:
-        InvalidRow: a value that the type of its column cannot hold.
+        InvalidRow: the type of a column cannot represent a value.
     """
     objects = [_object(text) for text in texts]
     arrays = []

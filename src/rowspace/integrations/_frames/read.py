@@ -1,4 +1,4 @@
-"""Which columns a read has, and its parts as record batches."""
+"""The columns of a read, and its parts as record batches."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ __all__ = ["META", "Fields", "MetadataMode", "fields_of", "holds_metadata", "sel
 
 pa: Any = require("pyarrow", extra="arrow")
 
-#: The attribute with the metadata, and what its column is called in a frame when it is one.
+#: The attribute for metadata. Frames name its column `metadata`.
 META = "meta"
 
-#: Metadata as a column for each key, or one of JSON text.
+#: Metadata as one column per key, or as one column of JSON text.
 MetadataMode: TypeAlias = Literal["columns", "json"]
 
 _TIMES = {"created_at", "updated_at"}
@@ -51,11 +51,11 @@ class Fields:
     """The columns of a read.
 
     Args:
-        kinds: by attribute, how it comes.
-        types: by attribute, the Arrow type; for metadata that is in columns, there is none.
-        ids: by attribute, the type that a frame had, where the column is text.
-        keys: by metadata key, the Arrow field.
-        columns: by attribute, the column.
+        kinds: the wire format of each attribute.
+        types: the Arrow type of each attribute; None for metadata that is split into columns.
+        ids: the original types of attributes that are stored as text.
+        keys: the Arrow field of each metadata key.
+        columns: the column of each attribute.
     """
 
     kinds: Mapping[str, Kind]
@@ -63,12 +63,12 @@ class Fields:
     ids: Mapping[str, Any]
     keys: Mapping[str, Any]
     columns: Mapping[str, Column[Any]]
-    #: The metadata of the schema of the frame that was written, where pandas has its own types.
+    #: The metadata of the original frame's schema, where pandas stores its own types.
     notes: Mapping[bytes, bytes]
 
     @property
     def attributes(self) -> list[str]:
-        """What is read from the table."""
+        """The attributes to read from the table."""
         return [*self.kinds]
 
     @property
@@ -84,7 +84,7 @@ class Fields:
         return pa.schema(fields, metadata=dict(self.notes))
 
     def batch(self, part: Mapping[str, RawColumn]) -> Any:
-        """Return one part of the rows as a record batch."""
+        """Convert one part of the rows to a record batch."""
         arrays = []
         for name, type_ in self.types.items():
             if name == META and type_ is None:
@@ -99,7 +99,7 @@ class Fields:
         if not isinstance(type_, TypeDecorator) or stored_type(type_) is type_:
             with _naming(name):
                 return array_of(raw, self.kinds[name], self.types[name])
-        # As the application sees the values: what is written back goes through the type too.
+        # Apply the type, so that values are as the application sees them. Writing them back applies it too.
         read = value_reader(type_)
         return _array_of([None if text is None else read(text) for text in raw.texts()], type_, self.types[name], name)
 
@@ -119,13 +119,13 @@ def fields_of(
     where: Where | None,
     metadata: str,
 ) -> Fields:
-    """Return the columns of a read of a collection or a model.
+    """Return the columns for a read of a collection or a model.
 
     Raises:
-        ConfigurationError: there is no such column.
+        ConfigurationError: a column does not exist.
     """
     if metadata not in get_args(MetadataMode):
-        message = f"metadata is one of {', '.join(get_args(MetadataMode))}, got {metadata!r}."
+        message = f"metadata must be one of {', '.join(get_args(MetadataMode))}, got {metadata!r}."
         raise ConfigurationError(message)
     schema = kept_schema(over.meta if isinstance(over, Collection) else {})
     kept = {field.name: field for field in schema}
@@ -141,21 +141,21 @@ def fields_of(
     if in_columns:
         types[META] = None
         known = tables.metadata_kinds(where=where)
-        # In the order of the frame that was written, and its columns also where they are all null.
+        # In the order of the original frame, including columns that are now all null.
         found = {key: field_of_key(key, known.get(key, ()), kept.get(key)) for key in (keys or {**kept, **known})}
     ids = {"id": id_.type} if id_ is not None and "id" in chosen else {}
     return Fields(kinds, types, ids, found, tables.columns, schema.metadata or {})
 
 
 def holds_metadata(column: Column[Any]) -> bool:
-    """Tell whether a column holds JSONB, and as such: what a `TypeDecorator` makes of it is its own."""
+    """Return whether a column is plain JSONB. A `TypeDecorator` can convert JSONB to other values."""
     return is_jsonb(column.type) and kind_of(column.type) is Kind.JSON
 
 
 def _chosen(
     tables: TableRepository, over: Collection | type[Any], columns: Sequence[str] | None
 ) -> tuple[list[str], list[str]]:
-    """Return the attributes that are wanted, the vectors last, and the metadata keys that are named."""
+    """Return the requested attributes, vectors last by default, and the requested metadata keys."""
     if columns is None:
         hidden = _TIMES if isinstance(over, Collection) else set()
         names = [name for name in tables.columns if name not in hidden]
@@ -164,24 +164,24 @@ def _chosen(
     wanted = [META if name == "metadata" else name for name in columns]
     keys = [name.removeprefix(PREFIX) for name in wanted if name not in tables.columns]
     if keys and META not in tables.columns:
-        message = f"There is no column {keys[0]!r}; there are {', '.join(tables.columns)}."
+        message = f"There is no column {keys[0]!r}. Columns: {', '.join(tables.columns)}."
         raise ConfigurationError(message)
     names = [name for name in wanted if name in tables.columns]
     if not names and not keys:
-        message = "columns names nothing to read."
+        message = "columns is empty. Name at least one column, or omit it."
         raise ConfigurationError(message)
     return [*names, *([META] if keys and META not in names else [])], keys
 
 
 @contextmanager
 def selected(session: AnySession, statement: SelectBase, *, columns: Any, where: Where | None) -> Iterator[Any]:
-    """Return a context with a reader over the rows of a statement, in its order.
+    """Return a context with a reader for the rows of a statement, in its order.
 
     Raises:
-        ConfigurationError: options that go with a table.
+        ConfigurationError: an option applies only to tables.
     """
     if columns is not None or where:
-        message = "A select has its own columns and conditions: leave columns and where out."
+        message = "A select has its own columns and conditions. Omit columns and where."
         raise ConfigurationError(message)
     rows = statement.subquery("rowspace_rows")
     options = {"stream_results": True, "yield_per": _ROWS_AT_ONCE}
@@ -191,7 +191,7 @@ def selected(session: AnySession, statement: SelectBase, *, columns: Any, where:
             select(*rows.c), execution_options=options
         ) as result,
     ):
-        # As the server calls them: two of one name have a number at the end of the second.
+        # Use the server's names. It appends a number to duplicates.
         types = dict(zip(result.keys(), [column.type for column in rows.c], strict=True))
         parts = result.partitions()
         first = next(parts, [])
@@ -201,12 +201,12 @@ def selected(session: AnySession, statement: SelectBase, *, columns: Any, where:
 
 
 def _selected_type(type_: Any, values: Sequence[Any]) -> Any:
-    # A vector column without a dimension, such as that of the documents, has that of its first vectors.
+    # For a vector column without a dimension, such as that of documents, use the dimension of the first vectors.
     found = {len(as_vector(value)) for value in values if value is not None} if _is_vector(type_) else set()
     arrow = arrow_type(type_, found.pop() if len(found) == 1 else None)
     if isinstance(type_, TypeDecorator) and not _fits(values, arrow):
         return pa.string()
-    # A sum of integers is an integer to SQLAlchemy, and more than one to PostgreSQL.
+    # To SQLAlchemy, a sum of integers has their type, but PostgreSQL returns a larger one.
     return pa.int64() if pa.types.is_integer(arrow) and not _fits(values, arrow) else arrow
 
 
@@ -235,10 +235,10 @@ def _selected_batches(first: Any, parts: Iterator[Any], types: Mapping[str, Any]
 
 
 def _array_of(values: Sequence[Any], type_: Any, arrow: Any, name: str) -> Any:
-    """Return values as the application sees them as an array.
+    """Return values, as the application sees them, as an array.
 
     Raises:
-        InvalidRow: a value that the array cannot hold; the message names the column.
+        InvalidRow: the array cannot represent a value. The message names the column.
     """
     if _is_vector(type_):
         if pa.types.is_fixed_size_list(arrow):
@@ -253,7 +253,7 @@ def _array_of(values: Sequence[Any], type_: Any, arrow: Any, name: str) -> Any:
 
 
 def _writer(type_: Any) -> Callable[[Any], Any] | None:
-    """Return what makes of a value what the database has, where Python would show something else; else None."""
+    """Return a function to the database's form of a value if Python's differs, otherwise None."""
     if (vector := vector_type_of(type_)) is not None:
         return lambda value: None if value is None else vector.to_text(vector.coerce(value))
     if isinstance(type_, Enum):
@@ -268,7 +268,7 @@ def _each(written: Callable[[Any], Any], value: Any) -> Any:
 
 
 def _as_text(value: Any, arrow: Any) -> Any:
-    """Return a value as text where the array is of text, also inside of lists."""
+    """Return a value as text if the array's type is text, also inside lists."""
     if value is None or isinstance(value, str):
         return value
     if pa.types.is_list(arrow):
@@ -283,5 +283,5 @@ def _naming(name: str) -> Iterator[None]:
     try:
         yield
     except InvalidRow as error:
-        message = f"The column {name!r} {error} Leave it out, or select it cast to another type."
+        message = f"The column {name!r} {error} Omit it, or select it cast to another type."
         raise InvalidRow(message) from error

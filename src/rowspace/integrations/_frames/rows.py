@@ -1,4 +1,4 @@
-"""Record batches as the rows of a load: which column is which, what is wrong with them, and their values."""
+"""Convert record batches to the rows of a load: map columns, check them, and extract values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pa: Any = require("pyarrow", extra="arrow")
 
 _MOMENTS = {Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMP_UTC}
 
-#: What values are cast to where Arrow would make an infinity of a number, or true of 0.5: the encoder looks at them.
+#: Types that avoid a lossy cast in Arrow, such as a number to infinity or 0.5 to true. The encoder checks the values.
 _CHECKED_LATER = {Kind.FLOAT32: pa.float64(), Kind.BOOL: pa.int8()}
 
 #: The columns of a collection that are not metadata.
@@ -38,16 +38,16 @@ DOCUMENT = ("id", "content", "embedding")
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """How the columns of record batches become attributes.
+    """The mapping from columns of record batches to attributes.
 
     Args:
-        columns: by name in the batches, the column that it goes to.
-        metadata: names of the batches that become metadata, with the key of each.
-        objects: the name of a column of whole metadata objects, if there is one.
-        keys: the attributes of the primary key; none where the rows leave it to the server.
+        columns: the target column for each name in the batches.
+        metadata: the metadata key for each name that becomes metadata.
+        objects: the name of a column of complete metadata objects, if there is one.
+        keys: the attributes of the primary key; empty if the server generates them.
         vector: the attribute of the vector column.
-        dimension: numbers in a vector, where it is known.
-        types: the Arrow types of the batches.
+        dimension: the length of a vector, if it is known.
+        types: the Arrow type of each name in the batches.
     """
 
     columns: Mapping[str, Column[Any]]
@@ -57,22 +57,22 @@ class Rows:
     vector: str
     dimension: int | None
     types: Mapping[str, Any]
-    #: The metadata of their schema.
+    #: The metadata of the batches' schema.
     notes: Mapping[bytes, bytes]
-    #: The names of columns of JSON text, of those that become metadata.
+    #: The names of columns of JSON text that become metadata.
     json: frozenset[str]
 
     @classmethod
     def of(cls, schema: Any, over: Collection | None, tables: TableRepository | None) -> Rows:
-        """Return how batches of a schema become rows of a model by its `tables`, or else of a collection.
+        """Return the mapping from a schema to a model, if `tables` is given, otherwise to a collection.
 
-        `over` is the collection, or None for a new one.
+        `over` is the collection; None means a new one.
 
         Raises:
             InvalidRow, InvalidVector, DimensionMismatch: a column is missing, unknown, or of a wrong type.
         """
         known = _documents() if tables is None else dict(tables.columns)
-        # What the server computes is computed anew.
+        # Skip columns that the server computes.
         names = [name for name in schema.names if name not in known or known[name].computed is None]
         has_meta = tables is None or (META in known and holds_metadata(known[META]))
         columns = {name: known[name] for name in names if name in known and not (has_meta and name == META)}
@@ -80,7 +80,7 @@ class Rows:
         objects = next((name for name in whole if name in names and name not in columns), None)
         others = [name for name in names if name not in columns and name != objects and not is_row_number(name)]
         if others and not has_meta:
-            message = f"There is no column {others[0]!r} to write to; there are {', '.join(known)}."
+            message = f"There is no column {others[0]!r} to write to. Columns: {', '.join(known)}."
             raise InvalidRow(message)
         primary = ("id",) if tables is None else tables.keys
         keys = primary if columns.keys() >= {*primary} else ()
@@ -94,7 +94,7 @@ class Rows:
         return rows
 
     def check_schema(self, known: Mapping[str, Column[Any]]) -> None:
-        """Look at names and types, by the columns that there are.
+        """Check names and types against the existing columns.
 
         Raises:
             InvalidRow, InvalidVector, DimensionMismatch: a column is missing, unknown, or of a wrong type.
@@ -103,7 +103,7 @@ class Rows:
         for name, column in known.items():
             if not (column.nullable or comes_by_itself(column) or name in brought):
                 given = ", ".join(self.types) or "nothing"
-                message = f"There is no column {name!r}, only {given}. Name it: names={{'...': {name!r}}}."
+                message = f"There is no column {name!r}, only {given}. To rename one: names={{'...': {name!r}}}."
                 raise InvalidRow(message)
         for name, column in self.columns.items():
             if kind_of(column.type) is Kind.VECTOR:
@@ -117,11 +117,11 @@ class Rows:
         return (declared and declared.dimension) or (self.dimension if name == self.vector else None)
 
     def of_dimension(self, dimension: int) -> Rows:
-        """Return the same for vectors of a dimension."""
+        """Return the same mapping for vectors of this dimension."""
         return replace(self, dimension=dimension)
 
     def dimension_of(self, batch: Any) -> int | None:
-        """Return the numbers in a vector by the type of the column, else by the first one of a batch."""
+        """Return the length of a vector, from the type of the column or the first vector of a batch."""
         type_ = getattr(self.types[self.vector], "storage_type", self.types[self.vector])
         if pa.types.is_fixed_size_list(type_):
             return int(type_.list_size)
@@ -131,21 +131,21 @@ class Rows:
         return None if first is None else len(first)
 
     def kept(self, batches: Iterable[Any]) -> list[Any]:
-        """Return the fields of the columns that will be JSON or text in the database; categories are in `batches`."""
+        """Return the fields of columns that the database stores as JSON or text, with the categories in `batches`."""
         shown = list(batches)
         kept = [
             field_with_categories(key, self.types[name], [batch.column(name) for batch in shown])
             for name, key in self.metadata.items()
-            # One of that name would be taken for the type of the ids.
+            # A field of this name would be mistaken for the type of the ids.
             if name not in self.json and key != ID
         ]
         return kept if is_text(self.types["id"]) else [*kept, pa.field(ID, self.types["id"])]
 
     def checked(self, batches: Iterable[Any]) -> Rows:
-        """Look at all rows before any is written, and return this with the dimension of the vectors.
+        """Check all rows before any is written. Return the mapping with the dimension of the vectors.
 
         Raises:
-            InvalidRow, InvalidVector, DimensionMismatch: the message names the row.
+            InvalidRow, InvalidVector, DimensionMismatch: a row is invalid. The message names it.
         """
         rows, number = self, 0
         seen: dict[Any, int] = {}
@@ -156,16 +156,16 @@ class Rows:
             for at, key in enumerate(zip(*(values[name] for name in rows.keys), strict=True), number):
                 if seen.setdefault(key, at) != at:
                     shown = key[0] if len(key) == 1 else key
-                    message = f"Row {at}: the key {shown!r} is that of row {seen[key]} too; each key comes once."
+                    message = f"Row {at}: the key {shown!r} repeats that of row {seen[key]}. Keys must be unique."
                     raise InvalidRow(message)
             number += len(batch)
         return rows
 
     def sound(self, batches: Iterable[Any], rejected: Callable[[Reject], Any]) -> Iterator[Any]:
-        """Yield the batches without the rows that have a bad vector, or a null where there may be none.
+        """Yield the batches without the rows that have an invalid vector or a forbidden null.
 
         Raises:
-            InvalidVector, DimensionMismatch: a column that holds no vectors at all.
+            InvalidVector, DimensionMismatch: a column contains no vectors at all.
         """
         rows, number = self, 0
         for batch in batches:
@@ -178,7 +178,7 @@ class Rows:
             yield batch.filter(pa.array([at not in faults for at in range(len(batch))])) if faults else batch
 
     def faults(self, batch: Any) -> dict[int, str]:
-        """Return by position what is wrong with rows of a batch: a null where there may be none, or a bad vector."""
+        """Return what is wrong with rows of a batch, by position: a forbidden null, or an invalid vector."""
         faults: dict[int, str] = {}
         for name, column in self.columns.items():
             array = batch.column(name)
@@ -194,17 +194,17 @@ class Rows:
         return not self.columns[name].nullable or name in self.keys
 
     def of_batches(self, batches: Iterable[Any]) -> Iterator[dict[str, Any]]:
-        """Yield the rows of batches; errors are those of `of_batch`."""
+        """Yield the rows of batches. It raises the errors of `of_batch`."""
         number = 0
         for batch in batches:
             yield from self.of_batch(batch, number)
             number += len(batch)
 
     def of_batch(self, batch: Any, number: int) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a batch, whose first is row `number`.
+        """Yield the rows of a batch. `number` is that of its first row.
 
         Raises:
-            InvalidRow, InvalidVector, DimensionMismatch: the message names the row.
+            InvalidRow, InvalidVector, DimensionMismatch: a row is invalid. The message names it.
         """
         values = self.values(batch, number)
         if self.metadata or self.objects:
@@ -214,7 +214,7 @@ class Rows:
             yield dict(zip(names, row, strict=True))
 
     def values(self, batch: Any, number: int) -> dict[str, Any]:
-        """Return the values of each column of the table, checked: a matrix for vectors, else a list."""
+        """Return the checked values of each column: a matrix for vectors, otherwise a list."""
         return {name: self._column(batch.column(name), name, number) for name in self.columns}
 
     def _column(self, array: Any, name: str, number: int) -> Any:
@@ -241,7 +241,7 @@ class Rows:
             raise type(error)(message) from error
         if kind is not Kind.JSON:
             return values
-        # Of JSON's null, which is a text, what is missing is told apart.
+        # Distinguish missing values from JSON's null, which is the text "null".
         return [null() if text is None else one for text, one in zip(values, parsed(values, name, number), strict=True)]
 
     def _metadata(self, batch: Any, number: int) -> Iterator[dict[str, Any]]:
@@ -253,7 +253,7 @@ class Rows:
             yield {**given, **{key: value for key, value in zip(keys, values, strict=True) if value is not None}}
 
     def _objects(self, name: str, batch: Any, number: int) -> list[Mapping[str, Any]]:
-        fix = f"Such a column holds all metadata of a row; to make it one key, rename it: names={{{name!r}: ...}}."
+        fix = f"This column contains all metadata of a row. For a single key, rename it: names={{{name!r}: ...}}."
         try:
             objects = json_values(batch, name, number, always=True)
         except InvalidRow as error:
@@ -261,26 +261,26 @@ class Rows:
             raise InvalidRow(message) from error
         for at, whole in enumerate(objects):
             if not isinstance(whole, Mapping | None):
-                message = f"Row {number + at}: {name!r} is {whole!r:.60}, which is no JSON object. {fix}"
+                message = f"Row {number + at}: {name!r} is {whole!r:.60}, which is not a JSON object. {fix}"
                 raise InvalidRow(message)
         return [whole or {} for whole in objects]
 
 
 def _null(name: str) -> str:
-    return f"{name!r} is null, and every row needs one."
+    return f"{name!r} is null, but every row needs a value."
 
 
 def json_values(batch: Any, name: str, number: int = 0, *, always: bool = False) -> list[Any]:
-    """Return the values of a column of a batch in Python's types; JSON text, where it is marked as such, parsed.
+    """Return the values of a column of a batch as Python objects. Text that is marked as JSON is parsed.
 
     Args:
         batch: a record batch.
         name: the column.
-        number: that of the first row, for messages.
-        always: take any text for JSON.
+        number: the number of the first row, for messages.
+        always: parse text even if it is not marked as JSON.
 
     Raises:
-        InvalidRow: a value that cannot be written; the message names the column.
+        InvalidRow: a value cannot be written. The message names the column.
     """
     try:
         values = to_python(batch.column(name))
@@ -296,17 +296,17 @@ def _documents() -> dict[str, Column[Any]]:
 
 
 def _may_become(type_: Any, column: Column[Any], *, is_key: bool) -> bool:
-    """Tell whether values of an Arrow type may be meant for a column: text for text, numbers for numbers."""
+    """Return whether an Arrow type can match a column: text for text, numbers for numbers."""
     kind, check = kind_of(column.type), pa.types
     if kind is Kind.JSON or check.is_null(type_):
         return True
     inner = type_.value_type if check.is_dictionary(type_) else type_
     if kind is Kind.ARRAY:
-        # A text would become an array of its letters, and an object one of its keys.
+        # A string would become an array of its characters, and an object one of its keys.
         return is_list(inner)
     if kind is Kind.TEXT:
-        # A type that is no text of SQLAlchemy's own is written as text, and takes what it takes.
+        # Columns of types that SQLAlchemy does not treat as text are still written as text. Accept any values.
         return is_key or is_text(inner) or not isinstance(column.type, String)
-    # Arrow takes a number for a time since 1970, and a time for a number.
+    # Arrow would convert a number to a time since 1970, and a time to a number.
     is_right = check.is_temporal(inner) == (kind in _MOMENTS)
     return is_right and not is_text(inner) and not check.is_nested(inner)

@@ -1,6 +1,6 @@
-"""Values of Arrow arrays as what JSON has a form for, and back to the types that they had.
+"""Convert values of Arrow arrays to values that JSON can represent, and back to their types.
 
-JSON has no times: a date, a time and a timestamp are ISO 8601 there, a duration is `PT1.5S`.
+JSON has no times. Dates, times and timestamps become ISO 8601 strings, and a duration is written as `PT1.5S`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _DURATION = re.compile(r"(-?)PT(\d+)(?:\.(\d{1,9}))?S")
 
 
 def is_text(type_: Any) -> bool:
-    """Tell whether a type is text, also where it is a dictionary of texts."""
+    """Return whether a type is text, or a dictionary of texts."""
     check = pa.types
     plain = type_.value_type if check.is_dictionary(type_) else type_
     return bool(check.is_string(plain) or check.is_large_string(plain) or check.is_string_view(plain))
 
 
 def is_list(type_: Any) -> bool:
-    """Tell whether a type is lists, of one length or of any."""
+    """Return whether a type is a list, of fixed or variable length."""
     check = pa.types
     return bool(check.is_list(type_) or check.is_large_list(type_) or check.is_fixed_size_list(type_))
 
@@ -38,7 +38,7 @@ def is_list(type_: Any) -> bool:
 def plain(array: Any) -> Any:
     """Return an array without a dictionary, with times in microseconds and UUIDs as text.
 
-    Nanoseconds have no type in Python, and what Arrow casts of a UUID are its bytes.
+    Python has no type for nanoseconds, and Arrow would cast a UUID to its bytes.
     """
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
@@ -52,12 +52,12 @@ def plain(array: Any) -> Any:
 
 
 def to_python(array: Any) -> list[Any]:
-    """Return the values of an array in types that `rowspace.wire.encode.to_json` knows, but for bytes.
+    """Return the values of an array as objects that `rowspace.wire.values.to_json` supports, except bytes.
 
-    Objects come without their nulls.
+    Nulls inside objects are removed.
 
     Raises:
-        InvalidRow: a value that Python has no type for.
+        InvalidRow: Python has no type for a value.
     """
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
@@ -67,7 +67,7 @@ def to_python(array: Any) -> list[Any]:
         if pa.types.is_duration(array.type):
             factor = _NANOSECONDS[array.type.unit]
             return [None if one is None else _iso_duration(one * factor) for one in array.view(pa.int64()).to_pylist()]
-        # A time of the day in nanoseconds would be cut to microseconds.
+        # to_pylist would truncate a time of day in nanoseconds. The cast in `plain` raises an error instead.
         values: list[Any] = (plain(array) if pa.types.is_time64(array.type) else array).to_pylist()
     except (ValueError, OverflowError) as error:
         message = f"cannot be written: {str(error).rstrip('.')}."
@@ -78,14 +78,14 @@ def to_python(array: Any) -> list[Any]:
 
 
 def _present(value: Any) -> Any:
-    """Return a value without the nulls of its objects: each row of a struct has all keys that any row has."""
+    """Return a value without nulls inside objects. In a struct column, every row has the keys of all rows."""
     if isinstance(value, dict):
         return {key: _present(inner) for key, inner in value.items() if inner is not None}
     return [_present(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _moments(array: Any) -> list[Any]:
-    """Return times in nanoseconds as those of Python, which have microseconds, or as text where that loses some."""
+    """Return times in nanoseconds as Python objects, or as text if their microseconds would lose precision."""
     microseconds = pa.timestamp("us", array.type.tz)
     times: list[Any] = array.cast(microseconds, safe=False).to_pylist()
     counts = array.view(pa.int64()).to_pylist()
@@ -106,22 +106,22 @@ def _iso_duration(nanoseconds: int) -> str:
 
 
 def array_of_json(values: Sequence[Any], type_: Any, categories: Sequence[Any] = ()) -> Any:
-    """Return values that came from JSON as an array of a type.
+    """Return values from JSON as an array of a type.
 
     Args:
-        values: the values, None for null.
-        type_: the type, which may be a dictionary.
-        categories: the first ones of the dictionary, in their order.
+        values: the values; None means null.
+        type_: the type, possibly a dictionary.
+        categories: the first values of the dictionary, in order.
 
     Raises:
-        InvalidRow: a value that the type cannot hold.
+        InvalidRow: the type cannot represent a value.
     """
     check = pa.types
     if check.is_dictionary(type_):
         return _encoded(values, type_, categories)
     try:
         if check.is_floating(type_):
-            # Python's whole numbers may be larger than Arrow's, and are not larger than a float.
+            # Arrow's integers are limited, Python's are not. Convert to float first.
             return pa.array([None if value is None else float(value) for value in values], type_)
         if check.is_time(type_):
             return pa.array([None if value is None else dt.time.fromisoformat(value) for value in values], type_)
@@ -129,7 +129,7 @@ def array_of_json(values: Sequence[Any], type_: Any, categories: Sequence[Any] =
             factor = _NANOSECONDS[type_.unit]
             return pa.array([None if value is None else _nanoseconds(value) // factor for value in values], type_)
         if check.is_temporal(type_):
-            # Python has written microseconds, which Arrow reads as no larger unit.
+            # Python writes microseconds, which Arrow rejects for larger units.
             has_them = check.is_timestamp(type_) and type_.unit in {"s", "ms"}
             read = pa.array(values, pa.string()).cast(pa.timestamp("us", type_.tz) if has_them else type_)
             return read.cast(type_)
@@ -150,23 +150,23 @@ def _encoded(values: Sequence[Any], type_: Any, categories: Sequence[Any]) -> An
 def _nanoseconds(text: Any) -> int:
     found = _DURATION.fullmatch(text)
     if found is None:
-        message = f"{text!r:.60} is no duration such as PT1.5S"
+        message = f"{text!r:.60} is not a duration such as PT1.5S"
         raise ValueError(message)
     sign, seconds, fraction = found.groups()
     return (-1 if sign else 1) * (int(seconds) * 1_000_000_000 + int((fraction or "").ljust(9, "0")))
 
 
 def parsed(values: Sequence[Any], name: str, number: int) -> list[Any]:
-    """Return what is in a column of JSON text; `number` is that of its first row.
+    """Return the parsed values of a column of JSON text. `number` is that of its first row.
 
     Raises:
-        InvalidRow: a text that is no JSON; the message names the row.
+        InvalidRow: a text is not JSON. The message names the row.
     """
     found = []
     for at, value in enumerate(values, number):
         try:
             found.append(json.loads(value) if isinstance(value, str) else value)
         except ValueError as error:
-            message = f"Row {at}: {name!r} is {value!r:.60}, which is no JSON: {error}."
+            message = f"Row {at}: {name!r} is {value!r:.60}, which is not JSON: {error}."
             raise InvalidRow(message) from error
     return found

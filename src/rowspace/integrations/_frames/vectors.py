@@ -1,4 +1,4 @@
-"""Vectors in Arrow arrays: a matrix where all of them are fine, else what is wrong with which row."""
+"""Vectors in Arrow arrays: convert them to a matrix, or report the rows that are invalid."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ pa: Any = require("pyarrow", extra="arrow")
 
 
 def check_vector_type(name: str, type_: Any, dimension: int | None) -> None:
-    """Look at the type of a column of vectors; one that is all null has none.
+    """Check the type of a vector column. A column of nulls passes.
 
     Raises:
-        InvalidVector, DimensionMismatch: it is no list of numbers, or all of them are of another dimension.
+        InvalidVector, DimensionMismatch: the type is not a list of numbers, or its fixed size is another dimension.
     """
     if pa.types.is_null(type_):
         return
     if not is_numbers(type_):
-        message = f"The column {name!r} is {type_}; expected FixedSizeList<float32>, or lists of numbers."
+        message = f"The column {name!r} is {type_}, expected FixedSizeList<float32> or lists of numbers."
         raise InvalidVector(message)
     kind = getattr(type_, "storage_type", type_)
     if pa.types.is_fixed_size_list(kind) and dimension is not None and kind.list_size != dimension:
@@ -34,24 +34,24 @@ def check_vector_type(name: str, type_: Any, dimension: int | None) -> None:
 
 
 def is_numbers(type_: Any) -> bool:
-    """Tell whether a type is a list of numbers, of any kind of either."""
+    """Return whether a type is any kind of list of any kind of number."""
     check, kind = pa.types, getattr(type_, "storage_type", type_)
-    # Tensors of two dimensions are stored as a list too, one row after the other.
+    # Two-dimensional tensors are stored as lists too, row by row.
     is_flat = len(getattr(type_, "shape", "n")) == 1
     return bool(is_list(kind) and is_flat and (check.is_floating(kind.value_type) or check.is_integer(kind.value_type)))
 
 
 def vectors_of(array: Any, dimension: int | None = None, number: int = 0, name: str = "embedding") -> Any:
-    """Return the vectors of a list array as the rows of one matrix, None where there is none.
+    """Return the vectors of a list array as the rows of a matrix, or as a list with None for nulls.
 
     Args:
-        array: lists of numbers, by the rows.
-        dimension: numbers in a vector; by default those of the first one.
-        number: that of the first row, for messages.
-        name: that of the column, for messages.
+        array: an array of lists of numbers.
+        dimension: the length of a vector; by default that of the first one.
+        number: the number of the first row, for messages.
+        name: the name of the column, for messages.
 
     Raises:
-        InvalidVector, DimensionMismatch: the message names the row; or the array is none of lists of numbers.
+        InvalidVector, DimensionMismatch: a row is invalid, and the message names it; or the type is invalid.
     """
     vectors, errors = sound_vectors(array, dimension, name)
     if errors:
@@ -64,12 +64,12 @@ def vectors_of(array: Any, dimension: int | None = None, number: int = 0, name: 
 def sound_vectors(
     array: Any, dimension: int | None = None, name: str = "embedding"
 ) -> tuple[Any, dict[int, InvalidVector]]:
-    """Return the vectors of a list array, and by its position what is wrong with each row that holds a bad one.
+    """Return the vectors of a list array, and the errors of invalid rows by position.
 
-    They are one matrix, or, where rows are null or wrong, a list with None for those.
+    The vectors are a matrix, or, if rows are null or invalid, a list with None for these.
 
     Raises:
-        InvalidVector, DimensionMismatch: it is no array of lists of numbers, or all of them are of another dimension.
+        InvalidVector, DimensionMismatch: the type is not a list of numbers, or its fixed size is another dimension.
     """
     array = getattr(array, "storage", array)
     check_vector_type(name, array.type, dimension)
@@ -80,7 +80,7 @@ def sound_vectors(
     known = dimension or next((int(size) for size in sizes if size > 0), None)
     fits = sizes == known
     present = array if fits.all() else array.filter(pa.array(fits))
-    # A null inside of a vector comes as a NaN.
+    # A null inside a vector becomes NaN.
     matrix, unsound = sound_rows(present.flatten().to_numpy(zero_copy_only=False).reshape(-1, known or 1))
     if fits.all() and not unsound:
         return matrix, {}

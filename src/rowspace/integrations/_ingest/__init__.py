@@ -1,1 +1,1 @@
-"""Documents from files: what `rowspace ingest`, `manage.py rowspace_ingest` and the upload page share."""
+"""Read documents from files. Shared by `rowspace ingest`, `manage.py rowspace_ingest` and the upload page."""

@@ -1,7 +1,7 @@
-"""Documents from rows: which field is what, and every error with the number of its row.
+"""Convert rows to documents: apply the roles of the fields, and add the row number to every error.
 
-No I/O of its own and no database: it takes an open file, or lines from any iterable. Rows of text are read by
-`lines`, those of tables by `tables`.
+This module opens no files and needs no database: it accepts an open file, or lines from any iterable. `lines` reads
+rows of text, and `tables` those of tables.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ __all__ = ["Fields", "is_vector", "numbered_documents", "read"]
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Which field is what; all others become metadata, beside the keys of an object named `metadata`.
+    """The roles of the fields. All others become metadata, together with the keys of an object named `metadata`.
 
     Args:
-        content: the field with the text; every document has it.
-        id: the field with the id; None means `id`, where there is one.
+        content: the field with the text, which every document must have.
+        id: the field with the id; None means `id`, if it exists.
         embedding: the field with the vector; None means that the text is embedded.
-        dimension: numbers in a vector, where it is known.
-        detect_types: take numbers, true and false in CSV for what they look like, and leave empty cells out.
-        delimiter: what is between the cells of CSV; None for a comma, or in TSV a tab.
-        strip_nul: leave NUL bytes out of text, in place of an error.
-        ids: for a matrix, the file with the documents of its rows as JSON Lines, or with one id a line.
-        hints: name the options of the command line in messages.
+        dimension: the length of a vector, if it is known.
+        detect_types: convert numbers, true and false in CSV, and skip empty cells.
+        delimiter: the delimiter of CSV; None means a comma, or a tab in TSV.
+        strip_nul: remove NUL bytes from text, instead of raising an error.
+        ids: for a matrix, the file with the documents of its rows as JSON Lines, or with one id per line.
+        hints: whether messages mention options of the command line.
     """
 
     content: str = "content"
@@ -58,23 +58,23 @@ class Fields:
 
 
 def read(lines: Any, format_: Format, fields: Fields) -> Iterator[DocumentIn]:
-    """Yield the documents; see `numbered_documents`. A row that is none is an error."""
+    """Yield the documents; see `numbered_documents`. An invalid row is an error."""
     return (document for _, document in numbered_documents(lines, format_, fields, Watch(format_.unit)))
 
 
 def numbered_documents(lines: Any, format_: Format, fields: Fields, watch: Watch) -> Iterator[tuple[int, DocumentIn]]:
-    """Yield the documents in lines of UTF-8, or in an open file, each with the number of its row.
+    """Yield the documents in UTF-8 lines or an open file, each with its row number.
 
-    Vectors have one dimension: that of the fields, or else that of the first one.
+    All vectors must have the dimension of the fields, or that of the first vector.
 
     Args:
-        lines: the lines.
-        format_: how they are written.
-        fields: which field is what.
-        watch: takes the rows that are no document.
+        lines: the lines or the file.
+        format_: their format.
+        fields: the roles of the fields.
+        watch: receives invalid rows.
 
     Raises:
-        InvalidRow: a row that is none, where nobody takes it; the message begins with its number, 1 for the first.
+        InvalidRow: a row is invalid, and `watch` does not accept it. The message starts with its number, from 1.
     """
     for number, row, vector in _rows(lines, format_, fields, watch):
         try:
@@ -96,24 +96,24 @@ def _rows(lines: Any, format_: Format, fields: Fields, watch: Watch) -> Iterator
 
 
 def _whole(row: dict[str, Any], fields: Fields, vector: Any) -> dict[str, Any]:
-    """Return a row as it was, with its vector."""
+    """Return a row in its original form, with its vector."""
     return row if vector is None else {**row, str(fields.embedding): vector}
 
 
 def _document(row: dict[str, Any], fields: Fields, vector: Any, watch: Watch) -> DocumentIn:
-    """Return the document in a row; an array that is its vector has been checked."""
+    """Return the document of a row. If its vector is an array, it has already been checked."""
     content = _required(row, fields.content, "--content", hints=fields.hints)
     id_ = _required(row, fields.id, "--id", hints=fields.hints) if fields.id else row.pop("id", None)
     if fields.embedding and vector is None:
         vector = _vector(_required(row, fields.embedding, "--embedding", hints=fields.hints), fields.dimension)
     if fields.embedding is None and is_vector(row.get(EMBEDDING)):
-        # Of no use as metadata, where each number would be indexed.
+        # As metadata it would be useless, and each number would be indexed.
         del row[EMBEDDING]
         watch.left_out(EMBEDDING)
     nested = row.pop(METADATA, None)
     nested = {} if nested is None else nested
     metadata = _merged(nested, row) if isinstance(nested, Mapping) else {**row, METADATA: nested}
-    # What pydantic would look at is known by now, and a vector stays an array: a list would be an object a number.
+    # The values are validated here, and a vector stays an array. A list would need an object per number.
     document = DocumentIn.model_construct(content=_text(content), id=_id(id_), metadata=metadata, embedding=vector)
     _check_text(document, fields)
     return document
@@ -122,7 +122,7 @@ def _document(row: dict[str, Any], fields: Fields, vector: Any, watch: Watch) ->
 def _merged(metadata: Mapping[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
     for key in metadata.keys() & fields.keys():
         if metadata[key] != fields[key]:
-            message = f"{key!r} is in {METADATA!r} and beside it, with two values. Leave one of them out, or rename it."
+            message = f"{key!r} has one value in {METADATA!r} and another next to it. Omit one, or rename it."
             raise ValueError(message)
     return {**metadata, **fields}
 
@@ -140,7 +140,7 @@ def _required(row: dict[str, Any], name: str, option: str, *, hints: bool) -> An
 
 
 def is_vector(value: Any) -> bool:
-    """Return whether a value is a list of numbers, or the text of one in CSV, as an export has it."""
+    """Return whether a value is a list of numbers, or its JSON text, as in an exported CSV file."""
     if isinstance(value, str) and value.startswith("["):
         try:
             value = json.loads(value)
@@ -154,7 +154,7 @@ def _id(value: Any) -> str | None:
 
 
 def _text(value: Any) -> str:
-    """Return text as it is, and of any other value what JSON has for it, a date or UUID without the quotes."""
+    """Return text unchanged, and other values as JSON, but a date or UUID without quotes."""
     if isinstance(value, str):
         return value
     text = to_json(value)
@@ -166,19 +166,19 @@ def _vector(value: Any, dimension: int | None) -> Any:
         try:
             value = json.loads(value)
         except ValueError:
-            message = f"an embedding is a JSON array of numbers, got {value!r:.60}."
+            message = f"expected an embedding as a JSON array of numbers, got {value!r:.60}."
             raise ValueError(message) from None
     return Vector(dimension).coerce(value)
 
 
 def _check_text(document: DocumentIn, fields: Fields) -> None:
-    # All in one, which tells whether anything is wrong, before it is looked for. A NaN or an infinity is refused here.
+    # Check everything at once first, and search for the fault only if there is one. NaN and infinity fail here.
     whole = f"{document.content}{document.id or ''}{to_json(document.metadata) if document.metadata else ''}"
     if is_text(whole) and "\\u0000" not in whole:
         return
     for text in (document.content, document.id or "", *_texts(document.metadata)):
         if "\0" in text and not fields.strip_nul:
-            hint = ", or give --strip-nul" if fields.hints else ""
+            hint = ", or pass --strip-nul" if fields.hints else ""
             message = f"a NUL byte in {text!r:.60}, which PostgreSQL cannot store. Remove it{hint}."
             raise ValueError(message)
         to_text(text.replace("\0", ""))

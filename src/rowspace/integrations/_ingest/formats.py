@@ -11,36 +11,36 @@ __all__ = ["Format", "format_of"]
 
 
 class Format(StrEnum):
-    """How documents are written down."""
+    """The format of a file of documents."""
 
     JSONL = "jsonl"
     CSV = "csv"
     TSV = "tsv"
     PARQUET = "parquet"
-    #: A matrix of vectors; the documents of its rows are in a file beside it.
+    #: A matrix of vectors. A file next to it has the documents of its rows.
     NPY = "npy"
 
     @property
     def is_lines(self) -> bool:
-        """Whether it is text, line by line; else it is read by a library of its own, and knows how many rows it has."""
+        """Whether the format is text lines. Other formats have their own libraries and a known number of rows."""
         return self in {Format.JSONL, Format.CSV, Format.TSV}
 
     @property
     def is_csv(self) -> bool:
-        """Whether it is cells with something between them."""
+        """Whether the format consists of cells with a delimiter."""
         return self in {Format.CSV, Format.TSV}
 
     @property
     def unit(self) -> str:
-        """What is counted in it."""
+        """The unit that messages count in."""
         return "line" if self.is_lines else "row"
 
 
 def format_of(file: str, given: str | None) -> Format:
-    """Return the format that is given, or else that of the suffix of a file.
+    """Return the given format, or that of the file's suffix.
 
     Raises:
-        ConfigurationError: neither is one.
+        ConfigurationError: neither is a supported format.
     """
     suffix = Path(file).suffix.lower().removeprefix(".")
     name = given or {"ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
@@ -48,5 +48,5 @@ def format_of(file: str, given: str | None) -> Format:
         return Format(name)
     message = f"expected one of {', '.join(Format)}, got {given!r}."
     if given is None:
-        message = f"{file!r} does not tell the format: say --format, one of {', '.join(Format)}."
+        message = f"The suffix of {file!r} is not that of a format. Pass --format with one of {', '.join(Format)}."
     raise ConfigurationError(message)

@@ -1,6 +1,6 @@
-"""Rows from lines of text: JSON Lines and CSV, each row with the number of the line that it begins on.
+"""Read rows from lines of text: JSON Lines and CSV. Each row has the number of its first line.
 
-What the rows mean is up to `documents`.
+`documents` interprets the rows.
 """
 
 from __future__ import annotations
@@ -42,27 +42,27 @@ Numbered: TypeAlias = tuple[int, dict[str, Any]]
 #: Called with the number of a bad row, the reason, and the row or its text.
 Rejected: TypeAlias = Callable[[int, str, Any], None]
 
-#: The field with the whole metadata of a document.
+#: The field with all metadata of a document.
 METADATA = "metadata"
-#: The field with the vector in what `rowspace export` writes.
+#: The field with the vector, as `rowspace export` writes it.
 EMBEDDING = "embedding"
 
-#: How many names a message has.
+#: How many names a message lists.
 _SHOWN = 20
 
-#: What else may be between the names of columns, as an option takes it.
+#: Other common delimiters, and how to write them as an option.
 SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'"}
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who is told of bad rows, and of how many rows there are.
+    """Receives invalid rows, and other facts about the file.
 
     Args:
-        unit: what a row is called in a message: `line` or `row`.
-        rejected: takes bad rows, in place of an error.
-        counted: called with the number of rows before the first one, where the file tells it.
-        left_out: called with the name of a field of vectors that nobody asked for.
+        unit: the word for a row in messages: `line` or `row`.
+        rejected: called with each invalid row, instead of raising an error.
+        counted: called with the number of rows before the first one, if the file states it.
+        left_out: called with the name of a vector field that was not requested.
     """
 
     unit: str = "line"
@@ -71,10 +71,10 @@ class Watch:
     left_out: Callable[[str], Any] = lambda _: None
 
     def refuse(self, number: int, reason: str, row: Any) -> None:
-        """Hand over a bad row.
+        """Pass on an invalid row.
 
         Raises:
-            InvalidRow: nobody takes it.
+            InvalidRow: `rejected` is None.
         """
         if self.rejected is None:
             message = f"{self.unit} {number}: {reason}"
@@ -83,35 +83,35 @@ class Watch:
 
     @property
     def errors(self) -> str:
-        """How bytes that are not UTF-8 are decoded: as lone surrogates, for which their row is refused later."""
+        """How to decode invalid UTF-8: strictly, or as lone surrogates, so that the row is rejected later."""
         return "strict" if self.rejected is None else "surrogateescape"
 
 
 def numbered_rows(lines: Iterable[bytes], format_: Format, fields: Fields, watch: Watch) -> Iterator[Numbered]:
-    """Yield the rows of lines as they are written.
+    """Yield the rows of text lines, unconverted.
 
     Args:
         lines: the lines, in UTF-8.
         format_: JSON Lines, CSV or TSV.
-        fields: how cells are read.
-        watch: takes the rows that are none.
+        fields: how to read cells.
+        watch: receives invalid rows.
 
     Raises:
-        InvalidRow: a line that is none, where nobody takes it; the message begins with its number, 1 for the first.
+        InvalidRow: a line is invalid, and `watch` does not accept it. The message starts with its number, from 1.
     """
     text = decoded(lines, watch.errors)
     return _json_rows(text, watch) if format_ is Format.JSONL else _csv_rows(text, format_, fields, watch)
 
 
 def decoded(lines: Iterable[bytes], errors: str) -> Iterator[str]:
-    """Yield lines of UTF-8 as text.
+    """Decode lines of UTF-8.
 
     Raises:
-        InvalidRow: a line that is none, where `errors` is strict.
+        InvalidRow: a line is not UTF-8, and `errors` is strict.
     """
     for number, line in enumerate(lines, 1):
         try:
-            # A byte order mark comes first in what spreadsheets write.
+            # Spreadsheets write a byte order mark first.
             yield line.decode("utf-8-sig" if number == 1 else "utf-8", errors)
         except UnicodeDecodeError as error:
             place = f"byte {error.object[error.start]:#04x} at {error.start + 1}"
@@ -121,22 +121,22 @@ def decoded(lines: Iterable[bytes], errors: str) -> Iterator[str]:
 
 def _encoding_hint(line: bytes) -> str:
     if line.startswith(b"\x1f\x8b"):
-        return "It is packed: unpack it first, as in: gzip -dc."
+        return "It is compressed. Decompress it first: gzip -dc."
     name = "UTF-16" if line.startswith((b"\xff\xfe", b"\xfe\xff")) else "LATIN1"
-    return f"Convert it first, as in: iconv -f {name} -t UTF-8."
+    return f"Convert it first, for example: iconv -f {name} -t UTF-8."
 
 
 def json_row(number: int, line: str, watch: Watch) -> dict[str, Any] | None:
-    """Return the object in a line, or None where it is refused."""
+    """Return the object in a line, or None if the line is rejected."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        hint = " A line holds one whole object." if line.strip() in {"[", "{"} else ""
+        hint = " Each line must contain a complete object." if line.strip() in {"[", "{"} else ""
         watch.refuse(number, f"not JSON: {error}.{hint}", line.strip())
         return None
     if isinstance(row, dict):
         return row
-    hint = " Split the array first, as in: jq -c '.[]'." if isinstance(row, list) else ""
+    hint = " Split the array first: jq -c '.[]'." if isinstance(row, list) else ""
     watch.refuse(number, f"expected a JSON object, got {line.strip()!r:.60}.{hint}", row)
     return None
 
@@ -149,11 +149,11 @@ def _json_rows(lines: Iterable[str], watch: Watch) -> Iterator[Numbered]:
 
 def _csv_rows(lines: Iterable[str], format_: Format, fields: Fields, watch: Watch) -> Iterator[Numbered]:
     reader = csv.reader(lines, delimiter=_delimiter(format_, fields), strict=True)
-    # Embeddings are longer than what the module allows in a cell by default.
+    # Embeddings exceed the default size limit of a cell.
     csv.field_size_limit(2**31 - 1)
     header: list[str] = []
     while True:
-        # A quoted cell may hold line breaks: a row begins after the line on which the last one ended.
+        # A quoted cell can contain line breaks. A row starts after the last line of the previous one.
         began = reader.line_num + 1
         try:
             row = next(reader, None)
@@ -180,28 +180,28 @@ def _delimiter(format_: Format, fields: Fields) -> str:
 
 
 def _csv_reason(error: csv.Error, began: int, ended: int) -> str:
-    # What the module says of these is about how a file is opened in Python, and nothing of what is lost.
+    # The csv module's messages for these are about opening a file in Python, not about the file's content.
     if "new-line character" in str(error):
-        return "a carriage return that ends no line"
+        return "a carriage return that does not end a line"
     if "unexpected end of data" in str(error):
-        lines = "this line is" if began == ended else f"lines {began:,} to {ended:,}, the last one, are"
-        return f"a quote that is not closed: {lines} in one cell"
+        lines = "this line is" if began == ended else f"lines {began:,} to {ended:,} (the last one) are"
+        return f"a quote is not closed, so {lines} in one cell"
     return str(error)
 
 
 def separator_hint(names: Sequence[str]) -> str | None:
-    """Return what to do about a header that is one cell for want of the right separator."""
+    """Return a hint if the header is a single cell because of a wrong delimiter."""
     found = next((shown for mark, shown in SEPARATORS.items() if len(names) == 1 and mark in names[0]), None)
-    return found and f"What is between the columns is told by --delimiter {found}."
+    return found and f"If the delimiter is different, pass --delimiter {found}."
 
 
 def repeated(names: Iterable[str]) -> list[str]:
-    """Return the names that come more than once, in the order of the alphabet."""
+    """Return the names that occur more than once, in alphabetical order."""
     return sorted(name for name, times in Counter(names).items() if times > 1)
 
 
 def named(names: Collection[str]) -> str:
-    """Return names for a message: the first ones, and how many more there are."""
+    """Return names for a message: the first ones, and the number of the others."""
     shown = ", ".join(f"{name!r:.60}" for name in islice(names, _SHOWN))
     return f"{shown} and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else shown or "nothing"
 
@@ -209,8 +209,8 @@ def named(names: Collection[str]) -> str:
 def _header(row: list[str], number: int) -> list[str]:
     twice = repeated(row)
     if twice or not all(row):
-        what = f"more than one column is called {twice[0]!r}" if twice and twice[0] else "a column has no name"
-        message = f"line {number}: {what}; the first line has to name the columns."
+        what = f"more than one column is named {twice[0]!r}" if twice and twice[0] else "a column has no name"
+        message = f"line {number}: {what}. The first line must contain unique column names."
         raise InvalidRow(message)
     return row
 
@@ -222,7 +222,7 @@ def _csv_row(header: list[str], row: list[str], *, detect_types: bool) -> dict[s
 
 
 def whole_metadata(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row with the metadata that is a JSON object in one cell as the object that it is."""
+    """Return a row with its metadata as an object if it is a JSON object in a cell."""
     cell = row.get(METADATA)
     if isinstance(cell, str) and cell.startswith("{"):
         with suppress(ValueError, RecursionError):
@@ -235,5 +235,5 @@ def _detected(cell: str) -> Any:
         value = json.loads(cell)
     except (ValueError, RecursionError):
         return cell
-    # A whole number may be larger than any float.
+    # An integer can exceed the range of floats.
     return value if isinstance(value, int) or (isinstance(value, float) and isfinite(value)) else cell

@@ -1,6 +1,6 @@
-"""Documents from a file into a collection: what `rowspace ingest` and `manage.py rowspace_ingest` share.
+"""Load documents from a file into a collection. Shared by `rowspace ingest` and `manage.py rowspace_ingest`.
 
-A command brings its options, a service, and who is told of the progress; the rest is here, the words included.
+A command provides its options, a service, and a display for the progress. The rest is here, including the messages.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from rowspace.services import DocumentIn, DocumentService
 
 __all__ = ["Ingest", "Source"]
 
-#: What unpacks a file, by its suffix.
+#: Commands that decompress a file, by suffix.
 _PACKED = {"gz": "gzip -dc", "bz2": "bzip2 -dc", "xz": "xz -dc", "zst": "zstd -dc"}
 
-#: Documents that are embedded and written at once.
+#: How many documents are embedded and written at once.
 _BATCH = 500
 
-#: What follows the last row of a load into a new collection.
+#: The step after the last row of a load into a new collection.
 _INDEXING = "Building the indexes"
 
 Beginning: TypeAlias = Callable[[int | None, str | None], Advance]
@@ -42,19 +42,19 @@ Beginning: TypeAlias = Callable[[int | None, str | None], Advance]
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """A file and how it is loaded.
+    """A file, and how to load it.
 
     Args:
         file: its path, or `-` for standard input.
-        format: how it is written.
-        fields: which field is what.
-        rejects: where rows go that cannot be stored; None for an error in place of them.
+        format: its format.
+        fields: the roles of its fields.
+        rejects: a file for invalid rows; None means that an invalid row is an error.
         commit_batches: commit each batch.
-        resume: commit each batch with its progress, and go on where a load of the file was interrupted.
-        indexes: create the indexes of a collection that was empty, after the load.
+        resume: commit each batch with its progress, and continue an interrupted load of the file.
+        indexes: after the load, create the indexes of a collection that was empty.
 
     Raises:
-        ConfigurationError: options that do not go together.
+        ConfigurationError: options cannot be combined.
     """
 
     file: str
@@ -67,19 +67,19 @@ class Ingest:
 
     @classmethod
     def of(cls, file: str, options: Mapping[str, Any]) -> Self:
-        """Return the load of a file with the options of a command, by their names in `OPTIONS`.
+        """Return the load of a file with the options of a command, under their names in `OPTIONS`.
 
         Raises:
-            ConfigurationError: options that cannot be, or that do not go together.
+            ConfigurationError: an option is invalid, or options cannot be combined.
         """
         if options.get("processes", 1) < 1:
-            message = f"--processes is at least 1, got {options['processes']}."
+            message = f"--processes must be at least 1, got {options['processes']}."
             raise ConfigurationError(message)
         kind = _format_of(file, options["format"])
         fields = Fields(
             options["content"],
             options["id"],
-            # A matrix has no fields, and is nothing but vectors.
+            # A matrix contains only vectors and has no fields.
             "embedding" if kind is Format.NPY else options["embedding"],
             detect_types=options["detect_types"],
             delimiter=_delimiter(options["delimiter"]),
@@ -87,7 +87,7 @@ class Ingest:
             ids=options["ids"],
         )
         if fields.embedding is not None and options.get("processes", 1) > 1:
-            message = "--processes embed texts, and this file brings its vectors: leave it out."
+            message = "--processes applies to embedding, but this file has vectors. Omit it."
             raise ConfigurationError(message)
         rejects = None if options["rejects"] is None else Path(options["rejects"])
         keeps = options["commit_batches"], options["resume"]
@@ -96,19 +96,19 @@ class Ingest:
     def __post_init__(self) -> None:
         fields, kind = self.fields, self.format
         for given, goes, option in (
-            (fields.ids is not None, kind is Format.NPY, "--ids goes with .npy"),
-            (fields.detect_types, kind.is_csv, "--detect-types goes with CSV and TSV"),
-            (fields.delimiter is not None, kind.is_csv, "--delimiter goes with CSV and TSV"),
-            (self.file == "-", kind.is_lines, "Standard input is JSON Lines, CSV or TSV"),
+            (fields.ids is not None, kind is Format.NPY, "--ids requires .npy"),
+            (fields.detect_types, kind.is_csv, "--detect-types requires CSV or TSV"),
+            (fields.delimiter is not None, kind.is_csv, "--delimiter requires CSV or TSV"),
+            (self.file == "-", kind.is_lines, "Standard input must be JSON Lines, CSV or TSV"),
         ):
             if given and not goes:
-                message = f"{option}; this is {kind}."
+                message = f"{option}, got {kind}."
                 raise ConfigurationError(message)
         if self.rejects == Path("-"):
-            message = "--rejects names a file; - is none."
+            message = "--rejects requires the name of a file, got -."
             raise ConfigurationError(message)
         if self.rejects is not None and any(_is_same(self.rejects, path) for path in self._read_from()):
-            message = f"--rejects: {self.rejects} is what is read."
+            message = f"--rejects must name another file: {self.rejects} is being read."
             raise ConfigurationError(message)
 
     def _read_from(self) -> Iterator[Path]:
@@ -118,23 +118,25 @@ class Ingest:
 
     @property
     def in_one_transaction(self) -> bool:
-        """Whether an error is to leave nothing behind."""
+        """Whether an error must leave nothing behind."""
         return not (self.commit_batches or self.resume)
 
     @property
     def kept(self) -> str:
-        """What to say of an error."""
+        """What to add to the message of an error."""
         return (
-            "Nothing was written." if self.in_one_transaction else "Complete batches are kept; run it again to go on."
+            "Nothing was written."
+            if self.in_one_transaction
+            else "Complete batches are kept. Run the command again to continue."
         )
 
     @contextmanager
     def opened(self) -> Iterator[Source]:
-        """Yield the source, open with the file of its rejects.
+        """Yield the source, opened together with the file of its rejects.
 
         Raises:
-            OSError: one of them cannot be opened.
-            InvalidRow: a bad row; the message says what is kept.
+            OSError: a file cannot be opened.
+            InvalidRow: a row is invalid. The message says what is kept.
         """
         try:
             with _opened(self.file) as lines, Rejects(self.rejects) as rejects:
@@ -150,34 +152,34 @@ def _format_of(file: str, given: str | None) -> Format:
     except ConfigurationError as error:
         suffix = Path(file).suffix.lower().removeprefix(".")
         if "json" in {given, suffix}:
-            message = f"{error} For one JSON array: jq -c '.[]' {file} > lines.jsonl"
+            message = f"{error} To convert a JSON array: jq -c '.[]' {file} > lines.jsonl"
         elif given is None and suffix in _PACKED:
             inner = Path(Path(file).stem).suffix.removeprefix(".") or "jsonl"
-            message = f"{error} Unpack it, as in: {_PACKED[suffix]} {file} | rowspace ingest - --format {inner}"
+            message = f"{error} To decompress it: {_PACKED[suffix]} {file} | rowspace ingest - --format {inner}"
         else:
             raise
         raise ConfigurationError(message) from error
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Return whether two paths lead to one file, by whatever links."""
+    """Return whether two paths lead to the same file, with any links."""
     try:
         return one.samefile(other)
     except OSError:
-        # One of them is not there, and not the other then.
+        # One of them does not exist, so it is not the other.
         return False
 
 
 def _delimiter(given: str | None) -> str | None:
     delimiter = {"tab": "\t", "\\t": "\t"}.get(given or "", given)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        message = f"--delimiter is one character, or tab, got {given!r}."
+        message = f"--delimiter must be one character, or tab, got {given!r}."
         raise ConfigurationError(message)
     return delimiter
 
 
 class Source:
-    """An open file of documents, and how far it was read."""
+    """An open file of documents, and the progress of reading it."""
 
     def __init__(self, ingest: Ingest, lines: BinaryIO, rejects: Rejects) -> None:
         self._ingest = ingest
@@ -185,28 +187,28 @@ class Source:
         self._lines = lines
         self._size = _size(lines) if ingest.format.is_lines else 0
         self._rejects = rejects
-        # Documents read, rows that were none, and the numbers of the rows of the last documents.
+        # The numbers of documents read and of rejected rows, and the row numbers of the last documents.
         self._documents = self._refused = 0
         self._numbers: deque[int] = deque(maxlen=_BATCH)
         self._left_out: str | None = None
-        #: How many rows there are, where the file tells it.
+        #: The number of rows, if the file states it.
         self.total: int | None = None
 
     @property
     def share(self) -> float | None:
-        """The share of it that was read, or None where its size is not known."""
+        """The share that has been read, or None if the size is unknown."""
         if self.total is not None:
             return min(1.0, (self._documents + self._refused) / max(1, self.total))
         return min(1.0, self._lines.tell() / self._size) if self._size else None
 
     def load(self, service: DocumentService, collection: str, progress: Beginning) -> LoadReport:
-        """Write the documents, into a new collection where there is none of that name, and return the report.
+        """Write the documents to the collection, which is created if it is missing, and return the report.
 
         Args:
-            service: writes them.
-            collection: the name.
-            progress: called with the number of rows, where it is known, and what comes after the last one; returns
-                what is told how far it is.
+            service: the service that writes them.
+            collection: the name of the collection.
+            progress: called with the number of rows, if it is known, and the step after the last one; returns a
+                callback for the progress.
         """
         known = {one.name: one.dimension for one in service.collections()}
         found = self._read(replace(self._ingest.fields, dimension=known.get(collection)))
@@ -219,7 +221,7 @@ class Source:
         return service.add(
             collection,
             chain([first], found),
-            commit_batches=True,  # if the sessions of the service commit
+            commit_batches=True,  # has an effect only if the sessions of the service commit
             resume=self._key if self._ingest.resume else None,
             strip_nul=self._ingest.fields.strip_nul,
             build_indexes=self._ingest.indexes,
@@ -229,7 +231,7 @@ class Source:
         )
 
     def summary(self, report: LoadReport, collection: str) -> str:
-        """Return in words what was done."""
+        """Return a summary of the load."""
         return (
             f"{plural(report.received - report.rejected, 'document')} into {collection!r}: {report.inserted:,} new, "
             f"{report.updated:,} updated, {report.unchanged:,} unchanged, {report.duplicates:,} duplicates"
@@ -237,17 +239,19 @@ class Source:
 
     @property
     def remarks(self) -> list[str]:
-        """What else is to be said, in sentences: of rows that were rejected, and of vectors that were left out."""
+        """Further remarks: about rejected rows, and about vectors that were not used."""
         said, count = [], self._rejects.count
         if count:
             said.append(f"{plural(count, self._ingest.format.unit)} rejected: see {self._ingest.rejects}.")
         if name := self._left_out:
-            said.append(f"The vectors in {name!r} were left out, as the texts were embedded: --embedding takes them.")
+            said.append(
+                f"The vectors in {name!r} were not used because texts were embedded. To load them: --embedding."
+            )
         return said
 
     @property
     def _key(self) -> str:
-        """What an interrupted load of it is known by."""
+        """The key that identifies an interrupted load of the file."""
         return self._ingest.file if self._ingest.file == "-" else str(Path(self._ingest.file).resolve())
 
     def _read(self, fields: Fields) -> Iterator[DocumentIn]:
@@ -267,7 +271,7 @@ class Source:
         self._rejects(number, reason, row)
 
     def _reject(self, reject: Reject) -> None:
-        """Take a document that only the service found to be bad, which counts them from 0."""
+        """Handle a document that the service rejected. The service counts documents from 0."""
         number, reason = self._numbers[reject.number - self._documents], reject.reason.partition(", ")[2]
         if self._ingest.rejects is None:
             message = f"{self._name}, {self._ingest.format.unit} {number}: {reason}"
@@ -295,10 +299,10 @@ def _standard_input() -> BinaryIO:
 
 
 def _size(lines: Any) -> int:
-    """Return the bytes of an open file; 0 for a pipe."""
+    """Return the size of an open file in bytes, or 0 for a pipe."""
     try:
         status = os.fstat(lines.fileno())
     except OSError:
-        # In a test or a notebook, standard input may be no file at all.
+        # In a test or a notebook, standard input may not be a real file.
         return 0
     return status.st_size if stat.S_ISREG(status.st_mode) else 0

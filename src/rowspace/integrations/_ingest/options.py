@@ -1,4 +1,4 @@
-"""The options of a load from a file, as every command line offers them. Nothing heavy is imported here."""
+"""The options of a load from a file, for all command lines. This module imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ FILE = "A .jsonl, .ndjson, .csv, .tsv, .parquet or .npy file; - for a pipe."
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What a person reads of an option, and what it is without one.
+    """The help and the default of an option.
 
     Args:
-        help: what it does.
-        metavar: what stands for its value; None for a switch, which has none.
-        default: its value where it is not given.
+        help: its description.
+        metavar: the placeholder for its value; None for a flag.
+        default: its default value.
     """
 
     help: str
@@ -26,7 +26,7 @@ class Option:
     default: Any = None
 
 
-#: By name, with a dash for each underscore on the command line.
+#: By name. On the command line, underscores become dashes.
 OPTIONS: Mapping[str, Option] = {
     "format": Option("jsonl, csv, tsv, parquet or npy; by default, from the suffix.", "FORMAT"),
     "content": Option("The field with the text.", "FIELD", "content"),

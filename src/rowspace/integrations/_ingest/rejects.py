@@ -18,7 +18,7 @@ __all__ = ["Rejects"]
 
 
 class Rejects:
-    """Writes bad rows as JSON Lines: `line`, `reason` and `row`; an earlier file of that name is replaced.
+    """Writes invalid rows as JSON Lines: `line`, `reason` and `row`. It replaces an existing file.
 
     Args:
         path: the file; None writes nothing.
@@ -31,19 +31,19 @@ class Rejects:
         self._file: Any = None
 
     def __call__(self, line: int, reason: str, row: Any) -> None:
-        """Write a row: what is no text, such as a byte that is not UTF-8, as an escape."""
+        """Write a row. Bytes that are not UTF-8 are escaped."""
         self.count += 1
         try:
             text = json.dumps({"line": line, "reason": reason, "row": _shown(row)}, allow_nan=False)
         except RecursionError:
-            # What is too deep to be stored may be too deep to be written again, where the stack is higher.
+            # A row that is too deeply nested to store may also be too deep for the JSON encoder.
             text = json.dumps({"line": line, "reason": reason, "row": None})
         with self._naming():
             self._file.write(text + "\n")
 
     def __enter__(self) -> Self:
         if self._path is not None:
-            # Line by line: an error of the disk comes before what is loaded beside them is committed.
+            # Line buffering reports a disk error before the documents next to these rows are committed.
             self._file = self._open.enter_context(self._path.open("w", buffering=1, encoding="utf-8"))
         return self
 
@@ -56,7 +56,7 @@ class Rejects:
 
 
 def _shown(value: Any) -> Any:
-    """Return what JSON has for a value, and text where it has nothing: for NaN, infinity, bytes and dates."""
+    """Return a value that JSON can represent, with text for NaN, infinity, bytes and dates."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Rows from files that are tables and not lines: Parquet, and a matrix of NumPy's with its documents beside it."""
+"""Read rows from Parquet files, and from NumPy matrices with a file of documents."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ __all__ = ["Row", "documents_beside", "matrix_rows", "parquet_rows", "path_of"]
 
 _ROWS_AT_ONCE = 2_000
 
-#: In the place of a document after the last one.
+#: A sentinel after the last document.
 _ENDED: Any = object()
 
-#: A row's number from 1, its values, and its vector if that is not among them.
+#: A row number from 1, the values, and the vector if it is not one of them.
 Row: TypeAlias = tuple[int, dict[str, Any], Any]
 
 
@@ -43,20 +43,20 @@ def path_of(file: BinaryIO) -> Path:
     """Return the path of an open file.
 
     Raises:
-        InvalidRow: it is a pipe.
+        InvalidRow: the file is a pipe.
     """
     name = getattr(file, "name", None)
     if not file.seekable() or not isinstance(name, str) or not Path(name).is_file():
-        message = "this format is read from a file, not from a pipe."
+        message = "this format can only be read from a file, not from a pipe."
         raise InvalidRow(message)
     return Path(name)
 
 
 def parquet_rows(file: BinaryIO, fields: Fields, watch: Watch) -> Iterator[Row]:
-    """Yield the rows of a Parquet file, part by part; nulls are left out.
+    """Yield the rows of a Parquet file, part by part, without nulls.
 
     Raises:
-        InvalidRow: it is no such file, or its vectors are none and nobody takes them; the message names the row.
+        InvalidRow: the file is not Parquet, or `watch` does not accept an invalid row. The message names the row.
         MissingExtra: the extra `arrow` is not installed.
     """
     from rowspace.integrations.arrow import open_parquet
@@ -78,7 +78,7 @@ def _batches(table: Any) -> Iterator[Any]:
 
     batches = parquet_batches(table, _ROWS_AT_ONCE)
     while True:
-        with _explained("the file cannot be read on"):
+        with _explained("the file cannot be read to its end"):
             batch = next(batches, None)
         if batch is None:
             return
@@ -97,7 +97,7 @@ def _explained(what: str) -> Iterator[None]:
 
 
 class _Columns:
-    """The columns of a table of documents: the vectors, where they are lists, apart from all others."""
+    """The columns of a table of documents. Vectors in lists are separate from all others."""
 
     def __init__(self, others: list[str], vector: str | None, fields: Fields) -> None:
         from rowspace.integrations._frames.metadata import key_of
@@ -105,10 +105,10 @@ class _Columns:
         self._others = others
         self._vector = vector
         self._dimension = fields.dimension
-        # What is null there is told as null, and not as missing.
+        # For these, an error distinguishes null from missing.
         self._named = {fields.content, fields.id}
         keys = {name: key_of(name, {"id", "content", "embedding", METADATA}) for name in others}
-        # Keys of the metadata that are called like another column, in what `rowspace export` writes.
+        # `rowspace export` adds a prefix to metadata keys that equal the name of another column.
         self._inner = {name: key for name, key in keys.items() if name != key and name not in self._named}
 
     @classmethod
@@ -116,7 +116,7 @@ class _Columns:
         """Return the columns of a schema.
 
         Raises:
-            InvalidRow: one that is named is missing or comes twice, or is no vector.
+            InvalidRow: a named column is missing or duplicate, or does not contain vectors.
         """
         from rowspace.integrations._frames.metadata import is_row_number
         from rowspace.integrations._frames.values import is_text
@@ -127,7 +127,7 @@ class _Columns:
         if vector is None and EMBEDDING in names and is_numbers(schema.field(EMBEDDING).type):
             watch.left_out(EMBEDDING)
             names.remove(EMBEDDING)
-        # JSON text is read as in any other format.
+        # Vectors as JSON text are read as in any other format.
         if vector is None or is_text(schema.field(vector).type):
             return cls(names, None, fields)
         try:
@@ -137,7 +137,7 @@ class _Columns:
         return cls([name for name in names if name != vector], vector, fields)
 
     def rows(self, batch: Any, number: int, watch: Watch) -> Iterator[Row]:
-        """Yield the rows of a batch, whose first has a number; those with a bad vector are refused."""
+        """Yield the rows of a batch, the first of which is `number`. Rows with invalid vectors are rejected."""
         from rowspace.integrations._frames.rows import json_values
 
         vectors, faults = self._vectors(batch)
@@ -170,7 +170,7 @@ class _Columns:
 
 def _check_names(names: Sequence[str], fields: Fields) -> None:
     if twice := repeated(names):
-        message = f"more than one column is called {twice[0]!r}."
+        message = f"more than one column is named {twice[0]!r}."
         raise InvalidRow(message)
     for name, option in ((fields.content, "content"), (fields.id, "id"), (fields.embedding, "embedding")):
         if name is not None and name not in names:
@@ -180,22 +180,22 @@ def _check_names(names: Sequence[str], fields: Fields) -> None:
 
 
 def matrix_rows(file: BinaryIO, fields: Fields, watch: Watch) -> Iterator[Row]:
-    """Yield the documents beside a matrix with its rows as their vectors.
+    """Yield the documents that belong to a matrix, with its rows as their vectors.
 
     Raises:
-        InvalidRow: it is no matrix of numbers, or has another number of rows than there are documents.
+        InvalidRow: the file is not a matrix of numbers, or the number of documents differs from that of its rows.
     """
     path = path_of(file)
     matrix = _Matrix.of(file, fields.dimension)
     beside = documents_beside(path, fields.ids)
     if not beside.is_file():
         hint = " Name another file: --ids FILE." if fields.hints else ""
-        message = f"there is no {beside}, where its documents are, a line for each row.{hint}"
+        message = f"{beside}, which should have a line for each row's document, does not exist.{hint}"
         raise InvalidRow(message)
     given = _documents_in(beside)
     if given != matrix.rows:
         compared = "fewer" if given < matrix.rows else "more"
-        message = f"the matrix has {matrix.rows:,} rows, and there are {compared} ids: {given:,} lines in {beside}."
+        message = f"the matrix has {matrix.rows:,} rows, but there are {compared} ids: {given:,} lines in {beside}."
         raise InvalidRow(message)
     watch.counted(matrix.rows)
     with beside.open("rb") as lines:
@@ -216,20 +216,20 @@ def matrix_rows(file: BinaryIO, fields: Fields, watch: Watch) -> Iterator[Row]:
 
 
 def _changed(what: object) -> InvalidRow:
-    return InvalidRow(f"{what} was changed while it was read. Load it again when nobody writes to it.")
+    return InvalidRow(f"{what} changed while it was read. Load it again when no program writes to it.")
 
 
 def documents_beside(path: Path, ids: str | None) -> Path:
-    """Return the file with the documents of a matrix."""
+    """Return the path of the file with the documents of a matrix."""
     return path.with_suffix(".ids.jsonl") if ids is None else Path(ids)
 
 
 @dataclass(frozen=True, slots=True)
 class _Matrix:
-    """A matrix in an open file in NumPy's format, of which no more is read than a block of rows.
+    """A matrix in an open NumPy file, which is read block by block.
 
-    By the header alone: `numpy.load` also opens archives and pickles, and of a map of a file that becomes shorter, a
-    read ends the process.
+    It parses only the header: `numpy.load` also opens archives and pickles, and reading a memory map of a truncated
+    file would crash the process.
     """
 
     file: BinaryIO
@@ -244,7 +244,7 @@ class _Matrix:
         """Read the header.
 
         Raises:
-            InvalidRow: it is none, or not that of a matrix of numbers, or tells of more than there is in the file.
+            InvalidRow: the header is invalid, not that of a matrix of numbers, or declares more data than the file has.
         """
         shape, by_column, dtype = _header(file)
         whole = all(type(length) is int and length >= 0 for length in shape)
@@ -258,15 +258,15 @@ class _Matrix:
         start = file.tell()
         wanted, there = shape[0] * shape[1] * dtype.itemsize, file.seek(0, os.SEEK_END) - start
         if wanted > there:
-            message = f"not a matrix in NumPy's format: its header tells of {wanted:,} bytes, and {there:,} follow."
+            message = f"not a matrix in NumPy's format: its header states {wanted:,} bytes, but {there:,} follow."
             raise InvalidRow(message)
         return cls(file, start, *shape, dtype, by_column)
 
     def block(self, first: int) -> Any:
-        """Return some rows from one on.
+        """Return a block of rows, starting with `first`.
 
         Raises:
-            InvalidRow: they are not there any more.
+            InvalidRow: the file no longer contains them.
         """
         rows = min(_ROWS_AT_ONCE, self.rows - first)
         if not self.by_column:
@@ -286,7 +286,7 @@ def _header(file: BinaryIO) -> tuple[tuple[Any, ...], bool, np.dtype[Any]]:
     try:
         version = np.lib.format.read_magic(file)
         if version not in readers:
-            message = f"version {version} is not that of a matrix of numbers."
+            message = f"version {version} is not supported for a matrix of numbers."
             raise InvalidRow(message)
         return readers[version](file)
     except (ValueError, TypeError, SyntaxError, TokenError) as error:
@@ -308,7 +308,7 @@ def _is_jsonl(path: Path) -> bool:
 
 
 def _documents(lines: Iterable[bytes], path: Path, fields: Fields, watch: Watch) -> Iterator[dict[str, Any] | None]:
-    """Yield the document of each row, None for one that is refused."""
+    """Yield the document of each row, or None for a rejected one."""
     texts = (line for line in decoded(lines, watch.errors) if line.strip() or not _is_jsonl(path))
     for number, line in enumerate(texts, 1):
         if _is_jsonl(path):

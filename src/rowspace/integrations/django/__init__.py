@@ -1,7 +1,7 @@
-"""Django (extra `django`): one transaction for the ORM and for Rowspace, models, a queryset, migrations, admin.
+"""Django (extra `django`): models, a queryset, migrations, admin, and one transaction for the ORM and Rowspace.
 
-Put `rowspace.integrations.django` into INSTALLED_APPS. The models are in `rowspace.integrations.django.models`, which
-like any models are imported after the apps are loaded; what is here may be imported before.
+Add `rowspace.integrations.django` to INSTALLED_APPS. Like any models, those in `rowspace.integrations.django.models`
+can be imported only after the apps are loaded. This module can be imported before.
 """
 
 from rowspace._optional import require

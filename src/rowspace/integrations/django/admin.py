@@ -1,6 +1,6 @@
 """Collections in Django's admin, each with a search page over its documents.
 
-Documents have a composite primary key, for which the admin has no pages: they are found through their collection.
+Documents have a composite primary key, which the admin does not support. Find them through their collection.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _MODES = (("vector", "by meaning"), ("text", "by keyword"), ("hybrid", "by both"
 
 
 class CollectionForm(forms.ModelForm):
-    """A collection; what Rowspace would refuse is an error of the form, and not of the server."""
+    """The form of a collection. Values that Rowspace rejects become errors of the form, not of the server."""
 
     class Meta:
         widgets: ClassVar = {"name": AdminTextInputWidget, "language": AdminTextInputWidget}
 
     def clean_metadata(self) -> Any:
-        """Take an empty field for no metadata."""
+        """Treat an empty field as no metadata."""
         given = self.cleaned_data["metadata"]
         return {} if given is None else given
 
     def _post_clean(self) -> None:
-        # Here the instance has the values, and Django's own errors are known.
+        # At this point, the instance has the values, and Django has recorded its own errors.
         super()._post_clean()
         if self.errors:
             return
@@ -61,17 +61,17 @@ def _check_language(language: str) -> None:
 
 
 class FilterField(forms.JSONField):
-    """A metadata filter as JSON; none is an empty field, where Django writes `null`."""
+    """A metadata filter as JSON. Without a filter, the field is empty, where Django would show `null`."""
 
     widget = forms.Textarea(attrs={"rows": 3, "placeholder": '{"year": {"$gt": 2020}}'})
 
     def prepare_value(self, value: Any) -> Any:
-        """Return the text of the field."""
+        """Return the text to show in the field."""
         return "" if value is None else super().prepare_value(value)
 
 
 class SearchForm(forms.Form):
-    """One search in a collection."""
+    """The form of a search in one collection."""
 
     text = forms.CharField(label="Search for", max_length=1_000)
     mode = forms.ChoiceField(choices=_MODES, initial="vector")
@@ -79,17 +79,17 @@ class SearchForm(forms.Form):
     filter = FilterField(label="Metadata filter", required=False)
 
     def clean_filter(self) -> Any:
-        """Refuse what is no JSON object."""
+        """Reject JSON that is not an object."""
         given = self.cleaned_data["filter"]
         if given is not None and not isinstance(given, dict):
-            message = 'A filter is a JSON object, such as {"year": {"$gt": 2020}}.'
+            message = 'Expected a JSON object, such as {"year": {"$gt": 2020}}.'
             raise forms.ValidationError(message)
         return given
 
 
 @admin.register(Collection)
 class CollectionAdmin(admin.ModelAdmin):
-    """Collections: made with their partition, dropped with their documents, searched on a page of their own."""
+    """The admin of collections: it creates and drops them with their partition, and has a search page for each."""
 
     form = CollectionForm
     list_display = ("name", "dimension", "distance", "language", "embedder", "search_link")
@@ -110,7 +110,7 @@ class CollectionAdmin(admin.ModelAdmin):
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002 -- Django's signature
-        """Return what the form shows and does not change."""
+        """Return the fields that the form shows but cannot change."""
         always = ("embedder", "index", "reembedding", "indexed_keys", "created_at", "updated_at")
         return always if obj is None else ("dimension", "distance", "language", *always)
 
@@ -121,12 +121,12 @@ class CollectionAdmin(admin.ModelAdmin):
 
     @admin.display(description="documents")
     def search_link(self, collection: Any) -> Any:
-        """Return the link to the search page."""
+        """Return a link to the search page."""
         url = reverse(f"{self.admin_site.name}:rowspace_collection_search", args=[collection.pk])
         return format_html('<a href="{}">Search</a>', url)
 
     def search(self, request: HttpRequest, object_id: str) -> TemplateResponse:
-        """Show the search page of a collection, with hits where a query was given."""
+        """Show the search page of a collection, with hits if there is a query."""
         collection = self.get_object(request, object_id)
         if collection is None:
             message = f"There is no collection with the id {object_id!r}."
@@ -146,7 +146,7 @@ class CollectionAdmin(admin.ModelAdmin):
 
 
 def _found(form: SearchForm, collection: Any) -> list[dict[str, Any]] | None:
-    """Return the hits of a form; what the search refuses is an error of the form."""
+    """Return the hits of a form. An error of the search becomes an error of the form."""
     if not form.is_bound or not form.is_valid():
         return None
     try:
@@ -159,7 +159,7 @@ def _found(form: SearchForm, collection: Any) -> list[dict[str, Any]] | None:
 
 
 def _shown(hit: SearchHit) -> dict[str, Any]:
-    # A highlight is escaped already, but for its marks.
+    # A highlight is already escaped, except for its marks.
     excerpt = mark_safe(hit.highlight) if hit.highlight else hit.content[:500]  # noqa: S308
-    # Not by `metadata.items` in the template: that is first of all the value of a key "items".
+    # Build the pairs here: in a template, `metadata.items` would first look up a key "items".
     return {**hit.model_dump(), "excerpt": excerpt, "pairs": [*hit.metadata.items()]}

@@ -1,4 +1,4 @@
-"""The application for INSTALLED_APPS; its label, and so the name of its migrations, is `rowspace`."""
+"""The application for INSTALLED_APPS. Its label `rowspace` also names its migrations."""
 
 from __future__ import annotations
 

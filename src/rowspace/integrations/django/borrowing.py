@@ -1,8 +1,8 @@
-"""Django's own psycopg connection, lent to SQLAlchemy: what ends a transaction there ends nothing here.
+"""Lend Django's own psycopg connection to SQLAlchemy, which cannot end Django's transaction through it.
 
-SQLAlchemy gets a stand-in for the connection. Its cursors are psycopg's own, with server-side parameters and psycopg's
-adapters, because Django's put parameters into the SQL text and read JSON as text. Django's guards, query log and
-execute wrappers hold for them too.
+SQLAlchemy gets a wrapper of the connection. Its cursors are psycopg's own, with server-side parameters and psycopg's
+adapters, because Django's cursors interpolate parameters into the SQL text and read JSON as text. Django's guards,
+query log and execute wrappers apply to these cursors too.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ __all__ = ["Borrowed", "borrowed"]
 
 
 class Borrowed:
-    """The stand-in: a DBAPI connection that belongs to Django.
+    """A DBAPI connection that belongs to Django.
 
     Args:
-        wrapper: Django's `DatabaseWrapper`, connected and inside of an atomic block.
+        wrapper: Django's `DatabaseWrapper`, connected and inside an atomic block.
     """
 
-    #: What `cursor` returns is one. Django's factory makes others.
+    #: The class of the cursors that `cursor` returns. Django's own factory creates others.
     cursor_factory: type[Any] = psycopg.Cursor
 
     def __init__(self, wrapper: Any) -> None:
         self.wrapper = wrapper
         self.driver: psycopg.Connection[Any] = wrapper.connection
         self.adapters = AdaptersMap(psycopg.adapters)
-        #: Whether a rollback is the session's: SQLAlchemy also rolls back when it opens and returns a connection.
+        #: Whether a rollback comes from the session. SQLAlchemy also rolls back when it opens and returns a connection.
         self.in_use = False
-        #: Whether the session asked for a rollback.
+        #: Whether the session requested a rollback.
         self.rolled_back = False
 
     def __getattr__(self, name: str) -> Any:
-        # Whatever else SQLAlchemy asks of a connection: `info`, `closed`, `broken`, `autocommit`.
+        # Other attributes that SQLAlchemy uses: `info`, `closed`, `broken`, `autocommit`.
         return getattr(self.driver, name)
 
     def cursor(self, name: str | None = None) -> Any:
@@ -51,23 +51,23 @@ class Borrowed:
         return BorrowedCursor(self) if name is None else BorrowedServerCursor(self, name)
 
     def commit(self) -> None:
-        """Do nothing: the atomic block commits."""
+        """Do nothing. The atomic block commits."""
 
     def rollback(self) -> None:
-        """Have the atomic block roll back at its end; until then Django refuses every query, as after an error."""
+        """Make the atomic block roll back at its end. Until then, Django rejects every query, as after an error."""
         if self.in_use:
             self.rolled_back = True
             self.wrapper.set_rollback(True)
 
     def close(self) -> None:
-        """Do nothing: Django closes its connection."""
+        """Do nothing. Django closes its connection."""
 
     def add_notice_handler(self, handler: Any) -> None:
-        """Do nothing: the handler would stay on Django's connection."""
+        """Do nothing. The handler would stay on Django's connection."""
 
     def run(self, execute: Any, cursor: Any, sql: Any, params: Any, *, many: bool = False) -> Any:
-        """Execute a statement after Django's own checks of thread and transaction, inside of its execute wrappers."""
-        # Not where the cursor is made: SQLAlchemy would wrap Django's errors there.
+        """Execute a statement after Django's thread and transaction checks, inside its execute wrappers."""
+        # Not when the cursor is created, because SQLAlchemy would wrap Django's errors there.
         self.wrapper.validate_thread_sharing()
         self.wrapper.validate_no_broken_transaction()
 
@@ -85,13 +85,13 @@ class Borrowed:
 
 
 class _OfBorrowed:
-    """What both kinds of cursor do."""
+    """The common part of both kinds of cursor."""
 
     _borrowed: Borrowed
 
     @property
     def adapters(self) -> AdaptersMap:
-        """Psycopg's adapters with those of Rowspace, in place of the connection's, which are Django's."""
+        """Psycopg's adapters with those of Rowspace, instead of the connection's, which are Django's."""
         return self._borrowed.adapters
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
@@ -114,7 +114,7 @@ class BorrowedCursor(_OfBorrowed, psycopg.Cursor[Any]):
 
 
 class BorrowedServerCursor(_OfBorrowed, psycopg.ServerCursor[Any]):
-    """A named cursor, for results that are read bit by bit."""
+    """A named cursor, for results that are read in parts."""
 
     def __init__(self, borrowed: Borrowed, name: str) -> None:
         self._borrowed = borrowed
@@ -123,9 +123,9 @@ class BorrowedServerCursor(_OfBorrowed, psycopg.ServerCursor[Any]):
 
 @contextmanager
 def borrowed(wrapper: Any) -> Iterator[Connection]:
-    """Yield a SQLAlchemy connection on Django's, in a transaction that is Django's.
+    """Yield a SQLAlchemy connection on Django's connection, in Django's transaction.
 
-    Where the caller rolled it back, Django's innermost atomic block is told to do so.
+    If the caller rolled back, Django's innermost atomic block is marked for rollback.
     """
     connection = _engine(wrapper).connect()
     stand_in: Any = connection.connection.dbapi_connection
@@ -134,7 +134,7 @@ def borrowed(wrapper: Any) -> Iterator[Connection]:
         stand_in.in_use = True
         yield connection
         if stand_in.rolled_back:
-            # Said again: an atomic block in between may have taken it for its own.
+            # Repeat this: an atomic block in between may have consumed the mark.
             wrapper.set_rollback(True)
     finally:
         stand_in.in_use = False
@@ -148,8 +148,8 @@ def _engine(wrapper: Any) -> Engine:
 
 
 @lru_cache(64)
-def _engine_of(alias: str, where: tuple[str, ...], options: str) -> Engine:  # noqa: ARG001 -- what makes it another database
-    """Return the engine of an alias: it holds no connection, but the statements that were compiled for it."""
+def _engine_of(alias: str, where: tuple[str, ...], options: str) -> Engine:  # noqa: ARG001 -- they identify the database
+    """Return the engine of an alias. It holds no connections, only the statements compiled for the database."""
     engine = create_engine(
         "postgresql+psycopg://",
         creator=lambda: Borrowed(connections[alias]),

@@ -1,4 +1,4 @@
-"""System checks: the setting and the driver always, the state of the database with `check --database`."""
+"""System checks: the setting and the driver always, the state of the database only with `check --database`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["check_databases", "check_settings"]
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
-    """Check the setting `ROWSPACE`, that the database is PostgreSQL on psycopg 3, and that the models go to it."""
+    """Check the setting `ROWSPACE`, that its database is PostgreSQL on psycopg 3, and that its models use it."""
     found = [checks.Error(problem, id="rowspace.E001") for problem in problems()]
     if found:
         return found
@@ -38,15 +38,15 @@ def _of_routers() -> Iterator[checks.CheckMessage]:
 
     alias, written = alias_of(), router.db_for_write(Collection)
     if written != alias:
-        message = f"ROWSPACE['DATABASE'] is {alias!r}, and DATABASE_ROUTERS send its models to {written!r}."
+        message = f"ROWSPACE['DATABASE'] is {alias!r}, but DATABASE_ROUTERS sends its models to {written!r}."
         hint = "Add 'rowspace.integrations.django.routers.RowspaceRouter' to DATABASE_ROUTERS."
         yield checks.Warning(message, hint=hint, id="rowspace.W004")
 
 
 def check_databases(databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
-    """Check the extension, the revision and the indexes of the databases given that hold Rowspace's tables.
+    """Check the extension, the revision and the indexes of those databases that hold Rowspace's tables.
 
-    They are warnings: errors would keep `migrate` from mending them.
+    Problems are warnings, because errors would prevent `migrate` from fixing them.
     """
     return [message for alias in databases or () if _is_ours(alias) for message in _checked(alias)]
 
@@ -70,9 +70,9 @@ def _of_extension(made: Session) -> Iterator[checks.CheckMessage]:
 def _of_schema(made: Session, alias: str) -> Iterator[checks.CheckMessage]:
     revision = current(made.connection())
     if revision != head():
-        message = f"Rowspace's tables in {alias!r} are at revision {revision}, this version needs {head()}."
-        # Django does not run again what it takes for done, as after `rowspace_migrate --downgrade`.
-        hint = f"python manage.py migrate --database {alias}, or rowspace_migrate in its place if it has nothing to do."
+        message = f"Rowspace's tables in {alias!r} are at revision {revision}, but this version needs {head()}."
+        # Django does not repeat a migration that it recorded as done, as after `rowspace_migrate --downgrade`.
+        hint = f"Run: python manage.py migrate --database {alias}. If it has nothing to do, run rowspace_migrate."
         yield checks.Warning(message, hint=hint, id="rowspace.W002")
         return
     for finding in Doctor(made).check():

@@ -1,7 +1,7 @@
-"""The conditions of a Django queryset as one condition of a SQLAlchemy statement.
+"""Convert the conditions of a Django queryset to one condition of a SQLAlchemy statement.
 
-Django compiles them to SQL text with placeholders. Where they concern the model's table alone, that text goes into the
-WHERE of the search, so that an index scan sees it; joins, slices and the like become `key IN (subquery)`.
+Django compiles them to SQL text with placeholders. If they use only the model's table, that text becomes part of the
+search's WHERE, so that an index scan can apply it. Joins, slices and the like become `key IN (subquery)`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PLACEHOLDER = re.compile(r"%(s|%)")
 
 
 def conditions_of(queryset: Any, entity: type[Any]) -> list[Any]:
-    """Return the conditions of a queryset over the table of `entity`: none, or one.
+    """Return the conditions of a queryset on the table of `entity`, as a list of at most one condition.
 
     Its values are parameters, as Django would send them to the server.
     """
@@ -41,7 +41,7 @@ def conditions_of(queryset: Any, entity: type[Any]) -> list[Any]:
 
 
 def _is_plain(query: Any, model: Any) -> bool:
-    """Return whether the conditions can be asked of each row of the model's table by itself."""
+    """Return whether the conditions can be evaluated on each row of the model's table alone."""
     query.get_initial_alias()
     used = [alias for alias, count in query.alias_refcount.items() if count]
     whole = query.combinator or query.is_sliced or query.distinct or query.group_by is not None or query.extra_tables
@@ -50,10 +50,10 @@ def _is_plain(query: Any, model: Any) -> bool:
 
 def _key_in(queryset: Any, entity: type[Any]) -> ColumnElement[bool]:
     names = key_names(queryset.model)
-    # The order says which rows a slice or a DISTINCT ON chooses.
+    # For a slice or a DISTINCT ON, the order determines which rows it selects.
     chosen = queryset.query.is_sliced or queryset.query.distinct_fields
     inner = queryset if chosen else queryset.order_by()
-    # Not `pk`: of a composite key the columns are needed one by one.
+    # Not `pk`: the columns of a composite key are needed separately.
     subquery = _fragment(*inner.values_list(*names).query.sql_with_params())
     keys = [getattr(entity, name) for name in names]
     key = tuple_(*keys) if len(keys) > 1 else keys[0]
@@ -62,7 +62,7 @@ def _key_in(queryset: Any, entity: type[Any]) -> ColumnElement[bool]:
 
 
 def _fragment(sql: str, params: Sequence[Any]) -> Any:
-    """Return SQL with Django's placeholders as SQLAlchemy's text in parentheses, the values as parameters."""
+    """Convert SQL with Django's placeholders to a parenthesized SQLAlchemy text with bound parameters."""
     names = iter([f"rowspace_django_{number}" for number in range(len(params))])
 
     def replaced() -> Iterator[str]:
@@ -74,19 +74,19 @@ def _fragment(sql: str, params: Sequence[Any]) -> Any:
         yield _literal(sql[end:])
 
     written = text(f"({''.join(replaced())})")
-    # Without a type: the value goes to the driver as Django made it, and takes the type of its place.
+    # Without a type, the driver gets the value as Django prepared it, and the server infers its type.
     bound = [bindparam(f"rowspace_django_{number}", value, type_=NullType()) for number, value in enumerate(params)]
     return written.bindparams(*bound)
 
 
 def _literal(sql: str) -> str:
-    # In SQLAlchemy's text a colon begins a parameter, unless it is escaped.
+    # In SQLAlchemy's text(), a colon starts a parameter unless it is escaped.
     return sql.replace(":", r"\:")
 
 
 @contextmanager
 def _server_side(wrapper: Any) -> Iterator[None]:
-    """Have Django write the casts that it writes where parameters are bound by the server, as they are here."""
+    """Make Django add the casts that server-side parameters need, because the parameters are bound by the server."""
     name, features = "uses_server_side_binding", vars(wrapper.features)
     before = {name: features[name]} if name in features else {}
     features[name] = True

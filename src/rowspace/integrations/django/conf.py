@@ -1,4 +1,4 @@
-"""The setting `ROWSPACE`: which database, and which embedder turns texts into vectors."""
+"""The setting `ROWSPACE`: the database, and the embedder that converts texts to vectors."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ _KEYS = ("DATABASE", "EMBEDDER")
 
 
 def alias_of(using: str | None = None) -> str:
-    """Return the alias given, else that of the setting `ROWSPACE["DATABASE"]`, else `default`."""
+    """Return the given alias, or that of the setting `ROWSPACE["DATABASE"]`, or `default`."""
     return using or _given().get("DATABASE") or DEFAULT_DB_ALIAS
 
 
 def embedder() -> Embedder | None:
-    """Return the embedder of the setting `ROWSPACE["EMBEDDER"]`, made once, or None where there is none.
+    """Return the embedder of the setting `ROWSPACE["EMBEDDER"]`, created once, or None without one.
 
     The setting is a dotted path to a class or a function that returns an embedder, or to an embedder itself.
 
     Raises:
-        ConfigurationError: the path leads nowhere, or to something else.
+        ConfigurationError: the path cannot be imported, or is not an embedder.
     """
     path = _given().get("EMBEDDER")
     return None if path is None else _made(path)
 
 
 def parallel_embedder(processes: int) -> Any:
-    """Return a `ParallelEmbedder` of so many processes, each with an embedder of the setting `ROWSPACE["EMBEDDER"]`.
+    """Return a `ParallelEmbedder` with this number of processes, each with an embedder of `ROWSPACE["EMBEDDER"]`.
 
     Raises:
-        ConfigurationError: there is none, or the path leads nowhere.
+        ConfigurationError: the setting is missing, or its path cannot be imported.
     """
     from rowspace.integrations.embedding import ParallelEmbedder
 
     path = _given().get("EMBEDDER")
     if path is None:
-        message = "ROWSPACE['EMBEDDER'] is not set, so there is nothing to embed by processes."
+        message = "ROWSPACE['EMBEDDER'] is not set, so the processes have no embedder. Set it, or omit --processes."
         raise ConfigurationError(message)
     return ParallelEmbedder(partial(_in_process, path), processes=processes)
 
 
 def problems() -> list[str]:
-    """Return in words what is wrong with the setting."""
+    """Return a sentence for each error in the setting."""
     given = getattr(settings, "ROWSPACE", {})
     if not isinstance(given, Mapping):
-        return [f"ROWSPACE is a dict with the keys {', '.join(_KEYS)}, got {type(given).__name__}."]
-    found = [f"ROWSPACE has no key {key!r}; it has {', '.join(_KEYS)}." for key in given if key not in _KEYS]
+        return [f"ROWSPACE must be a dict with the keys {', '.join(_KEYS)}, got {type(given).__name__}."]
+    found = [f"ROWSPACE has no key {key!r}; its keys are {', '.join(_KEYS)}." for key in given if key not in _KEYS]
     if alias_of() not in settings.DATABASES:
         found.append(f"ROWSPACE['DATABASE'] is {alias_of()!r}, which is not in DATABASES.")
     return found
@@ -70,7 +70,7 @@ def _given() -> Mapping[str, Any]:
 
 
 def _in_process(path: str) -> Embedder:
-    """Return the embedder of a path in a process of its own, where Django is not set up yet."""
+    """Return the embedder at a path, in a worker process where Django has not been set up."""
     if ENVIRONMENT_VARIABLE in os.environ:
         django.setup()
     return _made(path)

@@ -1,4 +1,4 @@
-"""Engines of Rowspace's own from Django's `DATABASES`: for async code, and for work beside Django's transaction."""
+"""Rowspace's own engines on Django's `DATABASES`, for async code and for work outside Django's transaction."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from rowspace.urls import read_url
 
 __all__ = ["async_database", "check_backend", "database", "database_settings"]
 
-# Of OPTIONS, what Django keeps to itself: its own pool, its cursors and adapters. Two more become the engine's.
+# Entries of OPTIONS that only Django uses: its pool, its cursors and adapters. Two others become engine options.
 _DJANGO_ONLY = {"pool", "server_side_binding", "cursor_factory", "context"}
 
 
 def database(using: str | None = None, **engine_options: Any) -> Database:
-    """Return a `Database` with a pool of its own on what `DATABASES` says; close it in the end.
+    """Return a `Database` with its own pool on an entry of `DATABASES`. The caller closes it.
 
-    It does not take part in Django's transactions, nor in the rollback of a `TestCase`: that is what `session` is for.
-    Further keywords go to `sqlalchemy.create_engine`.
+    It takes part neither in Django's transactions nor in the rollback of a `TestCase`; use `session` for that. Further
+    keyword arguments go to `sqlalchemy.create_engine`.
 
     Raises:
         ConfigurationError: the database is not PostgreSQL on psycopg 3.
@@ -35,7 +35,7 @@ def database(using: str | None = None, **engine_options: Any) -> Database:
 
 
 def async_database(using: str | None = None, **engine_options: Any) -> AsyncDatabase:
-    """Return an `AsyncDatabase` on what `DATABASES` says, for async views; close it in the end; see `database`."""
+    """Return an `AsyncDatabase` on an entry of `DATABASES`, for async views. The caller closes it; see `database`."""
     url, role, options = _described(using)
     made = AsyncDatabase.open(url, **options, **engine_options)
     _assume_role(made.engine.sync_engine, role)
@@ -43,10 +43,10 @@ def async_database(using: str | None = None, **engine_options: Any) -> AsyncData
 
 
 def database_settings(url: str | URL) -> dict[str, Any]:
-    """Return an entry for `DATABASES` from a URL, such as that of an embedded server; what follows ? becomes OPTIONS.
+    """Return an entry for `DATABASES` from a URL, such as that of an embedded server. Its query becomes OPTIONS.
 
     Raises:
-        ConfigurationError: it is not a URL.
+        ConfigurationError: the URL is invalid.
     """
     read = read_url(url)
     options = dict(read.query)
@@ -55,7 +55,7 @@ def database_settings(url: str | URL) -> dict[str, Any]:
         "NAME": read.database or "",
         "USER": read.username or "",
         "PASSWORD": read.password or "",
-        # A Unix socket's directory has no place in a URL but after the question mark.
+        # In a URL, the directory of a Unix socket can only stand in the query.
         "HOST": read.host or options.pop("host", ""),
         "PORT": read.port or "",
         "OPTIONS": options,
@@ -63,21 +63,21 @@ def database_settings(url: str | URL) -> dict[str, Any]:
 
 
 def check_backend(wrapper: Any) -> None:
-    """Refuse a database that is not PostgreSQL on psycopg 3.
+    """Check that a database is PostgreSQL on psycopg 3.
 
     Raises:
         ConfigurationError: it is not.
     """
     if wrapper.vendor != "postgresql":
         message = (
-            f"DATABASES[{wrapper.alias!r}] is {wrapper.vendor}: Rowspace needs the engine "
+            f"DATABASES[{wrapper.alias!r}] uses {wrapper.vendor}, but Rowspace requires the engine "
             "django.db.backends.postgresql with psycopg 3."
         )
         raise ConfigurationError(message)
     if wrapper.Database.__name__ != "psycopg":
         message = (
-            f"DATABASES[{wrapper.alias!r}] runs on {wrapper.Database.__name__}: Rowspace works with psycopg 3 in "
-            "Django. Install it, pip install 'psycopg[binary]'; Django prefers it by itself."
+            f"DATABASES[{wrapper.alias!r}] uses {wrapper.Database.__name__}, but Rowspace requires psycopg 3 in "
+            "Django. Run: pip install 'psycopg[binary]'. Django then prefers it automatically."
         )
         raise ConfigurationError(message)
 
@@ -86,11 +86,11 @@ def _described(using: str | None) -> tuple[URL, str | None, dict[str, Any]]:
     """Return the URL, the role to assume and the options of an engine."""
     wrapper = connections[alias_of(using)]
     check_backend(wrapper)
-    # Of the wrapper, not of the settings: a test run has another NAME.
+    # From the wrapper, not from the settings, because a test run has another NAME.
     given = wrapper.settings_dict
     options = {key: value for key, value in given["OPTIONS"].items() if key not in _DJANGO_ONLY}
     role, level = options.pop("assume_role", None), options.pop("isolation_level", None)
-    # As in Django: prepared statements do not survive PgBouncer.
+    # Like Django, disable prepared statements, which do not survive PgBouncer.
     connect_args = {"prepare_threshold": None, "client_encoding": "UTF8", **options}
     engine: dict[str, Any] = {"connect_args": connect_args}
     if level is not None:
@@ -99,7 +99,7 @@ def _described(using: str | None) -> tuple[URL, str | None, dict[str, Any]]:
 
 
 def _url(given: dict[str, Any]) -> URL:
-    # From parts: no character of a password has to be escaped.
+    # From parts, so that no character of the password needs escaping.
     return URL.create(
         "postgresql+psycopg",
         username=given["USER"] or None,

@@ -1,4 +1,4 @@
-"""Rowspace's Alembic migrations inside of Django's: run on Django's connection, in Django's transaction."""
+"""Run Rowspace's Alembic migrations as part of Django's, on Django's connection and in its transaction."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["alembic"]
 
 
 def alembic(command: Callable[[Connection, str], None], revision: str) -> Callable[[Any, Any], None]:
-    """Return the function for `RunPython` that takes Rowspace's tables to a revision by `upgrade` or `downgrade`."""
+    """Return a function for `RunPython` that migrates Rowspace's tables to a revision with `upgrade` or `downgrade`."""
 
     def run(_apps: Any, schema_editor: Any) -> None:
         if schema_editor.collect_sql:
-            # `sqlmigrate` leaves a RunPython out, but not one that is a part of another operation, as ours are.
-            schema_editor.collected_sql.append("-- By Alembic: `manage.py rowspace_migrate --sql` prints it.")
+            # `sqlmigrate` skips a RunPython, except inside another operation, as here.
+            schema_editor.collected_sql.append("-- Alembic runs this; `manage.py rowspace_migrate --sql` prints it.")
             return
         with session(schema_editor.connection.alias) as made:
             command(made.connection(), revision)

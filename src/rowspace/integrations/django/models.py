@@ -1,4 +1,4 @@
-"""Collections and documents as unmanaged Django models; Rowspace's migrations make their tables."""
+"""Collections and documents as unmanaged Django models. Rowspace's migrations create their tables."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ from rowspace.wire.values import storable_json
 
 __all__ = ["Collection", "Document"]
 
-#: What people may change.
+#: The columns that users can change.
 _OWN = ("name", "metadata", "updated_at")
-#: What the partition of a collection is made for.
+#: The columns that the partition of a collection depends on.
 _FIXED = ("dimension", "distance", "language")
 
 
 class CollectionQuerySet(models.QuerySet):
-    """A queryset that does not write behind `save` what the partitions depend on."""
+    """A queryset that protects the columns on which the partitions depend."""
 
     def update(self, **values: Any) -> Any:
-        """Update columns, but for those that the partitions are made for.
+        """Update columns, except those that the partitions depend on.
 
         Raises:
-            ConfigurationError: dimension, distance or language are among them.
+            ConfigurationError: the columns include dimension, distance or language.
         """
         if changed := [name for name in _FIXED if name in values]:
             raise ConfigurationError(_unchangeable(changed))
         return super().update(**values)
 
     def bulk_create(self, *_: Any, **__: Any) -> Any:
-        """Refuse: each collection needs its partition."""
-        message = "Collections are made one by one, Collection.objects.create(...): each has a partition of its own."
+        """Raise an error, because each collection needs its own partition."""
+        message = "Each collection needs its own partition. Call Collection.objects.create(...) for each one."
         raise ConfigurationError(message)
 
 
 class Collection(models.Model):
     """A named set of documents with one dimension, one distance and one embedder.
 
-    A new one is made with its partition, and a deleted one goes with it, in the transaction at hand.
+    Creating one creates its partition, and deleting one drops its partition, in the current transaction.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -64,7 +64,7 @@ class Collection(models.Model):
     )
     language = models.TextField(default="simple")
     index = models.JSONField(default=dict, blank=True, editable=False)
-    embedder = models.TextField(null=True, blank=True, editable=False)  # noqa: DJ001 -- NULL: not known yet
+    embedder = models.TextField(null=True, blank=True, editable=False)  # noqa: DJ001 -- NULL means not known yet
     metadata = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
@@ -79,7 +79,7 @@ class Collection(models.Model):
         ordering = ("name",)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        # Of a proxy, Django sends signals of its own.
+        # Django sends separate signals for a proxy.
         super().__init_subclass__(**kwargs)
         _listen(cls)
 
@@ -87,17 +87,17 @@ class Collection(models.Model):
         return str(self.name)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save name and metadata; a new collection is made with its partition.
+        """Save the name and the metadata. A new collection is created with its partition.
 
         Raises:
-            CollectionExists: there is one of that name; for a new one it is a `django.db.IntegrityError` too.
-            ConfigurationError: a value out of range, or a change of dimension, distance or language.
+            CollectionExists: the name is taken; for a new collection, it is also a `django.db.IntegrityError`.
+            ConfigurationError: a value is out of range, or the dimension, distance or language has changed.
             InvalidRow, InvalidText: the metadata cannot be stored as JSON.
         """
         if not self._state.adding:
             self.check_values()
             self.check_changes(self._state.db)
-            # What Rowspace itself keeps in the row may have changed since this instance was read.
+            # Rowspace may have changed its own columns of the row since this instance was read.
             kwargs.setdefault("update_fields", _OWN)
             super().save(*args, **kwargs)
             return
@@ -129,10 +129,10 @@ class Collection(models.Model):
         self.pk = created.id
 
     def check_values(self) -> None:
-        """Refuse values that Rowspace would refuse, before they reach the database.
+        """Reject invalid values before they reach the database.
 
         Raises:
-            ConfigurationError: a value out of range, or metadata that are no JSON object.
+            ConfigurationError: a value is out of range, or the metadata is not a JSON object.
             InvalidRow, InvalidText: the metadata cannot be stored as JSON.
         """
         index: Spec | IndexName | None = (
@@ -140,15 +140,15 @@ class Collection(models.Model):
         )
         check_collection(self.name, self.dimension, self.distance, index)
         if not isinstance(self.metadata, dict):
-            message = f"The metadata of a collection is a JSON object, got {self.metadata!r:.80}."
+            message = f"The metadata of a collection must be a JSON object, got {self.metadata!r:.80}."
             raise ConfigurationError(message)
         storable_json(self.metadata)
 
     def check_changes(self, using: str | None) -> None:
-        """Refuse a change of what the partition is made for.
+        """Reject a change of a column that the partition depends on.
 
         Raises:
-            ConfigurationError: dimension, distance or language are not those of the row.
+            ConfigurationError: dimension, distance or language differ from those of the row.
         """
         stored = type(self).objects.using(using).filter(pk=self.pk).values(*_FIXED).first() or {}
         changed = [name for name, value in stored.items() if getattr(self, name) != value]
@@ -158,33 +158,33 @@ class Collection(models.Model):
 
 def _unchangeable(names: list[str]) -> str:
     return (
-        f"The {', '.join(names)} of a collection cannot change: its documents are stored and indexed by it. Make "
-        "another collection and load the documents into it."
+        f"The {', '.join(names)} of a collection cannot change, because its documents are stored and indexed "
+        "accordingly. Create another collection and load the documents into it."
     )
 
 
 class _NameTaken(CollectionExists, IntegrityError):
-    """Also Django's own error, by which `get_or_create` knows that somebody else was faster."""
+    """Also Django's own error, which tells `get_or_create` that another transaction was faster."""
 
 
 def check_fixture(instance: Any, raw: bool, using: str, **_: Any) -> None:  # noqa: FBT001 -- the signal's signature
-    """Refuse a fixture that changes what the partition of a collection is made for."""
+    """Reject a fixture that changes a column on which the partition of a collection depends."""
     if raw:
         instance.check_changes(using)
 
 
 def create_tables(instance: Any, created: bool, raw: bool, using: str, **_: Any) -> None:  # noqa: FBT001 -- as above
-    """Create the partition of a collection that came out of a fixture, past `save`."""
+    """Create the partition of a collection that a fixture loaded, which bypasses `save`."""
     if raw and created:
         with transaction.atomic(using=using), session(using) as made:
             CollectionRepository(made).create_tables(made.get_one(rows.Collection, instance.pk))
 
 
 def drop_tables(instance: Any, using: str, **_: Any) -> None:
-    """Drop the partition of a collection that was deleted, with all its documents."""
-    # Django deletes inside of an atomic block, wherever somebody listens.
+    """Drop the partition of a deleted collection, with all its documents."""
+    # Django deletes inside an atomic block if the model has signal receivers.
     with session(using) as made:
-        # Nothing of it depends on the rest of the row, which is gone; whether it was being re-embedded, neither.
+        # This needs only the id. The row has been deleted, so whether it was being re-embedded does not matter either.
         CollectionRepository(made).drop_tables(rows.Collection(id=instance.pk, dimension=1))
 
 
@@ -198,13 +198,13 @@ _listen(Collection)
 
 
 class DocumentQuerySet(VectorQuerySet):
-    """A queryset over documents; a search is within one collection."""
+    """A queryset of documents. A search covers one collection."""
 
     def in_collection(self, collection: Any) -> Any:
-        """Return the queryset of the documents of a collection, given as an instance or by name.
+        """Return the queryset of the documents in a collection, given as an instance or by name.
 
         Raises:
-            CollectionNotFound: there is none of that name.
+            CollectionNotFound: no collection has that name.
         """
         if isinstance(collection, Collection):
             return self.filter(collection_id=collection.pk)
@@ -219,7 +219,7 @@ class DocumentQuerySet(VectorQuerySet):
 
         Raises:
             ConfigurationError: the queryset is not limited to one collection.
-            EmbedderMismatch: the query is a text, and the collection was filled by another embedder.
+            EmbedderMismatch: the query is a text, and another embedder filled the collection.
         """
         with_vectors = options.pop("with_embedding", False)
 
@@ -249,13 +249,13 @@ class DocumentQuerySet(VectorQuerySet):
     def _collection(self, made: Session) -> rows.Collection:
         found = made.get(rows.Collection, _collection_id(self.query.where))
         if found is None:
-            message = "The collection of this queryset is not there any more."
+            message = "The collection of this queryset no longer exists."
             raise CollectionNotFound(message)
         return found
 
 
 class DocumentManager(models.Manager.from_queryset(DocumentQuerySet)):  # type: ignore[misc]
-    """Documents without their embeddings, which are loaded when they are asked for."""
+    """Documents without their embeddings, which are loaded on first access."""
 
     def get_queryset(self) -> Any:
         """Return all documents."""
@@ -263,7 +263,7 @@ class DocumentManager(models.Manager.from_queryset(DocumentQuerySet)):  # type: 
 
 
 class Document(models.Model):
-    """One text with its metadata and embedding; the same id in two collections is two rows."""
+    """A text with its metadata and embedding. The same id in two collections names two rows."""
 
     pk = models.CompositePrimaryKey("collection_id", "id")
     collection = models.ForeignKey(
@@ -287,7 +287,7 @@ class Document(models.Model):
 
 
 def _collection_id(where: Any) -> int:
-    """Return the collection that the conditions of a queryset limit it to."""
+    """Return the id of the collection that a queryset's conditions select."""
     alone = where.connector == "AND" and not where.negated
     for child in where.children if alone else ():
         column = getattr(getattr(child, "lhs", None), "target", None)
@@ -295,7 +295,7 @@ def _collection_id(where: Any) -> int:
         if constant and column is Document._meta.get_field("collection"):
             return int(child.rhs)
     message = (
-        "A search is within one collection: collection.documents.nearest(...), or "
+        "A search covers one collection. Use collection.documents.nearest(...) or "
         "Document.objects.in_collection('name').nearest(...)."
     )
     raise ConfigurationError(message)

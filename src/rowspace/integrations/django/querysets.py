@@ -1,4 +1,4 @@
-"""A queryset that searches: `nearest`, `hybrid` and `filter_metadata`, for any model with a vector field."""
+"""A queryset with the searches `nearest`, `hybrid` and `filter_metadata`, for any model with a vector field."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ H = TypeVar("H", bound=Hit[Any])
 
 
 class HybridOptions(TypedDict, total=False):
-    """The options of `HybridRepository.hybrid`, which says what they are."""
+    """The options of `HybridRepository.hybrid`, which describes them."""
 
     fusion: Fusion | FusionMethod
     highlight: Highlight | bool
@@ -42,14 +42,14 @@ class HybridOptions(TypedDict, total=False):
 
 
 class NearestKeywords(SearchOptions, total=False):
-    """The keywords of `VectorQuerySet.nearest`."""
+    """The keyword arguments of `VectorQuerySet.nearest`."""
 
     field: str | None
     distance: Distance | DistanceName | None
 
 
 class HybridKeywords(HybridOptions, total=False):
-    """The keywords of `VectorQuerySet.hybrid`."""
+    """The keyword arguments of `VectorQuerySet.hybrid`."""
 
     text_field: str | None
     language: str | None
@@ -61,10 +61,10 @@ _CONDITIONS = {DOCUMENT: "{} @> %s::jsonb", PATH: "{} @@ %s::jsonpath"}
 
 
 class MetadataFilter(Expression):
-    """A metadata filter over a JSONField, as a condition for `filter()`, `exclude()`, `Q` and `When`.
+    """A metadata filter on a JSONField, as a condition for `filter()`, `exclude()`, `Q` and `When`.
 
     Raises:
-        InvalidFilter: the filter is malformed; at once, the message names the path.
+        InvalidFilter: the filter is malformed. It is raised at once, and its message names the path.
     """
 
     output_field = models.BooleanField()
@@ -76,15 +76,15 @@ class MetadataFilter(Expression):
         self.values: Mapping[str, str] = filter_values(filter_)
 
     def get_source_expressions(self) -> list[Any]:
-        """Return what the filter is over."""
+        """Return the filtered column."""
         return [self.column]
 
     def set_source_expressions(self, exprs: list[Any]) -> None:
-        """Replace what the filter is over, as Django does when it resolves names."""
+        """Replace the filtered column, as Django does when it resolves names."""
         (self.column,) = exprs
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[str]]:  # noqa: ARG002 -- Django's signature
-        """Return the condition: both operators are served by a GIN index, and no value is in the text."""
+        """Return the condition. A GIN index supports both operators, and all values are parameters."""
         column, params = compiler.compile(self.column)
         clauses, given = [], []
         for name, value in self.values.items():
@@ -94,15 +94,15 @@ class MetadataFilter(Expression):
 
 
 class VectorQuerySet(models.QuerySet):
-    """A queryset over a model with a vector field: `objects = VectorQuerySet.as_manager()`.
+    """A queryset of a model with a vector field: `objects = VectorQuerySet.as_manager()`.
 
-    A search runs at once, over the rows that the queryset's conditions leave, inside of Django's transaction. What
-    comes back are hits with instances as the queryset makes them, by `select_related`, `only` and annotations. Vector
-    fields are loaded when they are asked for, unless the queryset says what it loads, or with `with_embedding=True`.
+    A search runs immediately, on the rows that match the queryset's conditions, in Django's transaction. It returns
+    hits whose instances respect `select_related`, `only` and annotations of the queryset. Vector fields are loaded on
+    first access, unless the queryset selects its fields explicitly, or with `with_embedding=True`.
     """
 
     def filter_metadata(self, filter_: Filter | None, *, field: str = "metadata") -> Any:
-        """Return the queryset of the rows whose JSON matches a metadata filter, such as `{"year": {"$gt": 2020}}`.
+        """Return the queryset of rows whose JSON matches a metadata filter, such as `{"year": {"$gt": 2020}}`.
 
         Raises:
             InvalidFilter: the filter is malformed.
@@ -118,20 +118,20 @@ class VectorQuerySet(models.QuerySet):
         distance: Distance | DistanceName | None = None,
         **options: Unpack[SearchOptions],
     ) -> list[Hit[Any]]:
-        """Return the k nearest rows of the queryset, nearest first: k of them where k rows match.
+        """Return the k nearest rows of the queryset, nearest first; exactly k if k rows match.
 
         Args:
-            query: a vector of the field's dimension, or a text for the embedder of the setting `ROWSPACE`; of a
-                BitField, text is bits, such as `101`.
-            k: rows wanted, at least 1.
+            query: a vector of the field's dimension, or a text for the embedder of the setting `ROWSPACE`. For a
+                BitField, a text contains bits, such as `101`.
+            k: the number of rows, at least 1.
             field: the vector field, for a model with several.
-            distance: what is ordered by; by default that of the field's index in `Meta.indexes`, else cosine.
-            options: those of every search by vector; see `rowspace.repositories.SearchOptions`.
+            distance: the distance to order by; by default that of the field's index in `Meta.indexes`, else cosine.
+            options: the options of every vector search; see `rowspace.repositories.SearchOptions`.
 
         Raises:
-            InvalidVector: the query is no vector, or not of the field's dimension.
+            InvalidVector: the query is not a vector, or not of the field's dimension.
             InvalidSetting: k or a setting is out of range.
-            ConfigurationError: the model has no such vector field, or there is no embedder for a text.
+            ConfigurationError: the model has no such vector field, or no embedder is set for a text.
         """
         with_vectors = options.pop("with_embedding", False)
 
@@ -153,14 +153,14 @@ class VectorQuerySet(models.QuerySet):
         distance: Distance | DistanceName | None = None,
         **options: Unpack[HybridOptions],
     ) -> list[HybridHit[Any]]:
-        """Return the k best rows of the queryset by vector and by keyword, highest score first.
+        """Return the k best rows of the queryset by vector and keyword, highest score first.
 
         Args:
-            text: what is searched by keyword.
-            vector: a vector; by default the embedder of the setting `ROWSPACE` makes one of the text.
-            k: rows wanted, at least 1.
-            text_field: the text field, or a SearchVectorField, for a model with several.
-            language: the text-search configuration; `simple` by default.
+            text: the text to search by keyword.
+            vector: a vector; by default the embedder of the setting `ROWSPACE` makes one from the text.
+            k: the number of rows, at least 1.
+            text_field: the text field or SearchVectorField, for a model with several.
+            language: the text-search configuration; by default `simple`.
             field: the vector field, for a model with several.
             distance: as for `nearest`.
             options: `fusion`, `highlight`, `exact`, `settings`; see `HybridRepository.hybrid`.
@@ -179,24 +179,24 @@ class VectorQuerySet(models.QuerySet):
         return self._found(mapped(self.model), search)
 
     async def anearest(self, query: Any, k: int = 10, **options: Unpack[NearestKeywords]) -> list[Hit[Any]]:
-        """Do the same as `nearest` in async code: in Django's thread, as Django's own async methods do."""
+        """Run `nearest` from async code, in Django's thread, as Django's own async methods do."""
         return await sync_to_async(self.nearest)(query, k, **options)
 
     async def ahybrid(
         self, text: str, vector: Any = None, k: int = 10, **options: Unpack[HybridKeywords]
     ) -> list[HybridHit[Any]]:
-        """Do the same as `hybrid` in async code; see `anearest`."""
+        """Run `hybrid` from async code; see `anearest`."""
         return await sync_to_async(self.hybrid)(text, vector, k, **options)
 
     def _vector(self, query: Any, field: str | None) -> Any:
-        """Return the vector of a text; bits are themselves written as one."""
+        """Return the query, or the embedding of a text. For a BitField, a text is already a vector."""
         searched = self.model._meta.get_field(field or vector_names(self.model)[0])
         if not isinstance(query, str) or isinstance(searched, BitField):
             return query
         made = embedder()
         if made is None:
             message = (
-                "A text needs an embedder to become a vector: name one in the setting ROWSPACE = {'EMBEDDER': ...}, or "
+                "A text needs an embedder to become a vector. Set ROWSPACE = {'EMBEDDER': ...} in the settings, or "
                 "pass a vector."
             )
             raise ConfigurationError(message)
@@ -205,24 +205,24 @@ class VectorQuerySet(models.QuerySet):
     def _found(
         self, entity: type[Any], search: Callable[[Session, list[Any]], list[H]], *, with_vectors: bool = False
     ) -> list[H]:
-        """Run a search in Django's transaction and return its hits with Django's instances."""
+        """Run a search in Django's transaction, and return its hits with Django's instances."""
         if self._iterable_class is not ModelIterable:
-            message = "A search returns instances: leave values() and values_list() out."
+            message = "A search returns instances. Do not combine it with values() or values_list()."
             raise ConfigurationError(message)
         with in_transaction(self.db), session(self.db) as made:
             hits = search(made, conditions_of(self, entity))
             keys = [key_of(hit.entity, self.model, connections[self.db]) for hit in hits]
             instances = self._by_keys(keys, with_vectors=with_vectors)
-        # A row that another transaction deleted between the two statements is left out.
+        # Skip a row that another transaction deleted between the two statements.
         found = zip(hits, keys, strict=True)
         return [replace(hit, entity=instances[key]) for hit, key in found if key in instances]
 
     def _by_keys(self, keys: list[Any], *, with_vectors: bool) -> dict[Any, Any]:
         if self.query.combinator:
-            # Django filters no union, and the default manager may leave out what another one finds.
+            # Django cannot filter a union, and the default manager may exclude rows that another manager finds.
             rows = self.model._base_manager.using(self.db)  # noqa: SLF001 -- Django documents it
         else:
-            # The keys are what the slice let through; a second slice would be another one.
+            # The keys already reflect the slice. Slicing again would select other rows.
             rows = self.all()
             rows.query.clear_limits()
         chosen = _of_keys(rows.order_by(), keys)
@@ -230,11 +230,12 @@ class VectorQuerySet(models.QuerySet):
 
 
 def _of_keys(rows: Any, keys: list[Any]) -> Any:
-    """Return those of the rows that have the keys, with annotations by windows as they are over all of the rows."""
+    """Return the rows with these keys. Window annotations are still computed over all of the rows."""
     query = rows.query
     if not any(part.contains_over_clause for part in (query.where, *query.annotations.values())):
         return rows.filter(pk__in=keys)
-    # Django filters after the windows by what it takes for a condition on one, but not by a composite key.
+    # Django applies only conditions on windows after computing them, so mark the key condition as one. This does not
+    # work for a condition on a composite key, hence one condition per column.
     names = key_names(rows.model)
     parts = [key if len(names) > 1 else (key,) for key in keys]
     chosen = rows.filter(**{f"{name}__in": [part[at] for part in parts] for at, name in enumerate(names)})
@@ -244,7 +245,7 @@ def _of_keys(rows: Any, keys: list[Any]) -> Any:
 
 
 def _loading(rows: Any, vectors: list[str], *, wanted: bool) -> Any:
-    """Return rows with their vectors, or without where the queryset does not say what it loads."""
+    """Return the rows with their vectors, or without them unless the queryset selects its fields explicitly."""
     names, is_defer = rows.query.deferred_loading
     if not wanted:
         return rows if names else rows.defer(*vectors)

@@ -1,4 +1,4 @@
-"""A database router for projects whose collections and documents are not in the database `default`."""
+"""A database router for projects that do not keep collections and documents in the database `default`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _LABEL = "rowspace"
 
 
 class RowspaceRouter:
-    """Send collections and documents, and their migration, to `ROWSPACE["DATABASE"]`; leave all else to others."""
+    """Routes collections, documents and their migrations to `ROWSPACE["DATABASE"]`, and nothing else."""
 
     def db_for_read(self, model: Any, **_: Any) -> str | None:
-        """Return the alias to read from."""
+        """Return the alias to read from, or None for other apps."""
         return alias_of() if model._meta.app_label == _LABEL else None
 
     def db_for_write(self, model: Any, **_: Any) -> str | None:
-        """Return the alias to write to."""
+        """Return the alias to write to, or None for other apps."""
         return alias_of() if model._meta.app_label == _LABEL else None
 
     def allow_migrate(self, db: str, app_label: str, **_: Any) -> bool | None:
-        """Return whether the app's migration runs in a database."""
+        """Return whether the app's migrations run in a database, or None for other apps."""
         return db == alias_of() if app_label == _LABEL else None

@@ -1,4 +1,4 @@
-"""A Django model as SQLAlchemy sees it: the table with the columns that a search needs, mapped once a model."""
+"""Map a Django model's table for SQLAlchemy, with the columns that a search needs, once per model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rowspace.types import Bit, HalfVector, SparseVector, Vector
 
 __all__ = ["key_names", "key_of", "mapped", "vector_names"]
 
-# The first that fits counts.
+# The first match wins.
 _TYPES: tuple[tuple[Any, Any], ...] = (
     (VectorField, lambda field: Vector(field.dimensions)),
     (HalfVectorField, lambda field: HalfVector(field.dimensions)),
@@ -40,10 +40,10 @@ _TYPES: tuple[tuple[Any, Any], ...] = (
 
 @lru_cache(256)
 def mapped(model: Any) -> type[Any]:
-    """Return a mapped class over the table of a Django model; its attributes have the names of Django's (`attname`).
+    """Return a mapped class for the table of a Django model. Its attributes are named as in Django (`attname`).
 
-    Only the primary key is loaded by itself. The vector indexes of `Meta.indexes` are there, so that a search goes by
-    the distance of the index.
+    Only the primary key is loaded eagerly. The table includes the vector indexes of `Meta.indexes`, so that a search
+    uses the distance of the index.
     """
     # A proxy has no fields of its own.
     concrete = model._meta.concrete_model
@@ -61,12 +61,12 @@ def mapped(model: Any) -> type[Any]:
 
 
 def key_names(model: Any) -> list[str]:
-    """Return the attributes of the primary key, in its order."""
+    """Return the attributes of the primary key, in order."""
     return [field.attname for field in model._meta.pk_fields]
 
 
 def key_of(entity: Any, model: Any, connection: Any) -> Any:
-    """Return the primary key of a mapped row as an instance of the model has it; a tuple, where it is composite."""
+    """Return the primary key of a mapped row as the Django instance has it: a tuple if it is composite."""
     key = tuple(_as_in_django(getattr(entity, field.attname), field, connection) for field in model._meta.pk_fields)
     return key if len(key) > 1 else key[0]
 
@@ -75,7 +75,7 @@ def _as_in_django(value: Any, field: Any, connection: Any) -> Any:
     column = field.get_col(field.model._meta.db_table)
     for convert in column.get_db_converters(connection):
         value = convert(value, column, connection)
-    # Of what has no converter Django has the driver's text: of an address, for one.
+    # Without a converter, Django uses the driver's text, for example for a network address.
     return field.to_python(value)
 
 
@@ -86,7 +86,7 @@ def vector_names(model: Any) -> list[str]:
 
 
 def _table_name(given: str) -> tuple[str | None, str]:
-    # Django has no setting for a schema; what people write is db_table = 'schema"."table'.
+    # Django has no setting for a schema. The common workaround is db_table = 'schema"."table'.
     schema, dot, name = given.strip('"').rpartition('"."')
     return (schema if dot else None), name
 
@@ -107,6 +107,6 @@ def _indexes(model: Any) -> list[Index]:
         if isinstance(index, HnswIndex | IvfflatIndex) and index.fields and index.opclasses:
             columns = [model._meta.get_field(name).column for name in index.fields]
             ops = dict(zip(columns, index.opclasses, strict=True))
-            # Not for a partial index: its distance is as good as any, and no more is asked of it.
+            # A partial index is treated like a full one: only its distance is used.
             found.append(Index(index.name, *columns, postgresql_using=index.suffix, postgresql_ops=ops))
     return found

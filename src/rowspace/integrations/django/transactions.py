@@ -1,4 +1,4 @@
-"""One transaction for Django's ORM and for Rowspace."""
+"""One transaction for Django's ORM and Rowspace."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ __all__ = ["DjangoSessions", "document_service", "in_transaction", "session"]
 
 @contextmanager
 def session(using: str | None = None) -> Iterator[Session]:
-    """Yield a SQLAlchemy session on Django's own connection, inside of Django's transaction.
+    """Yield a SQLAlchemy session on Django's connection, in Django's transaction.
 
-    What it wrote is committed or rolled back with everything else of the enclosing `transaction.atomic()`; the session
-    itself commits nothing and closes nothing. The block is an atomic block of its own: an exception that leaves it
-    undoes what was done inside, by either ORM. `commit()` flushes; `rollback()` rolls the whole block back at its end,
-    and until then no more queries are possible.
+    Its writes are committed or rolled back with the enclosing `transaction.atomic()`. The session itself neither
+    commits nor closes anything. The block is a nested atomic block: an exception that leaves it undoes the changes
+    made in it through either ORM. `commit()` flushes. `rollback()` marks the block for rollback at its end, and until
+    then allows no more queries.
 
     Args:
         using: an alias of `DATABASES`; by default that of the setting `ROWSPACE`.
 
     Raises:
         ConfigurationError: there is no transaction, or the database is not PostgreSQL on psycopg 3.
-        django.core.exceptions.SynchronousOnlyOperation: in async code; use `sync_to_async` or `async_database`.
+        django.core.exceptions.SynchronousOnlyOperation: the caller is async; use `sync_to_async` or `async_database`.
     """
     alias = alias_of(using)
     wrapper = connections[alias]
@@ -41,7 +41,7 @@ def session(using: str | None = None) -> Iterator[Session]:
     wrapper.ensure_connection()
     if not wrapper.in_atomic_block:
         message = (
-            f"A Rowspace session shares Django's transaction on {alias!r}, and there is none. Open one around it: "
+            f"A Rowspace session needs a Django transaction on {alias!r}, but none is open. Open one: "
             f"with transaction.atomic(using={alias!r}): ..., or set ATOMIC_REQUESTS."
         )
         raise ConfigurationError(message)
@@ -49,30 +49,30 @@ def session(using: str | None = None) -> Iterator[Session]:
         mapped_errors(),
         transaction.atomic(using=alias),
         borrowed(wrapper) as connection,
-        # rollback_only: a commit ends at the session, a rollback goes on to Django's block.
+        # rollback_only: a commit affects only the session, but a rollback reaches Django's block.
         Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False) as made,
     ):
-        # From the start, so that a rollback before the first statement is one too.
+        # Begin now, so that a rollback before the first statement takes effect too.
         made.connection()
         try:
             yield made
             made.flush()
         except (DBAPIError, StoreUnavailable):
-            # Django looks at its connection before the next request uses it.
+            # Makes Django check its connection before the next request uses it.
             wrapper.errors_occurred = True
             raise
 
 
 def in_transaction(alias: str) -> AbstractContextManager[Any]:
-    """Return the context of a transaction: the one at hand, where there is one, else a new one."""
-    # A session brings a savepoint: inside of a block a second one would be for nothing.
+    """Return the context of a transaction: a new one, unless one is open."""
+    # A session adds a savepoint, so a second one inside a block would be redundant.
     return nullcontext() if connections[alias].in_atomic_block else transaction.atomic(using=alias)
 
 
 class DjangoSessions:
     """Sessions for a service that works in Django's transactions.
 
-    Inside of an atomic block a call of the service is part of that block, outside it is a transaction of its own.
+    Inside an atomic block, a call of the service is part of that block. Outside, it is a transaction of its own.
 
     Args:
         using: an alias of `DATABASES`; by default that of the setting `ROWSPACE`.

@@ -1,4 +1,4 @@
-"""An application to run as it is: `uvicorn --factory rowspace.integrations.fastapi:create_app`, or `rowspace serve`."""
+"""A complete application: `uvicorn --factory rowspace.integrations.fastapi:create_app`, or `rowspace serve`."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def create_app(
     """Return an application that serves the REST contract.
 
     Args:
-        settings: by default from the variables `ROWSPACE_*`.
-        database: yours: it is neither opened nor closed here. By default that of the settings, opened when the
-            application starts and closed when it stops.
+        settings: by default from the environment variables `ROWSPACE_*`.
+        database: an open database that the caller closes. By default, the application opens that of the settings when
+            it starts, and closes it when it stops.
         embedder: by default that of the settings.
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
 
     Raises:
-        ConfigurationError: a setting that cannot be, no `AsyncDatabase`, or there is no such embedder, model or
-            asset of the pages.
-        MissingExtra: one of these is not installed.
+        ConfigurationError: a setting is invalid, `database` is not an `AsyncDatabase`, or the embedder, the model or
+            an asset of the pages does not exist.
+        MissingExtra: the embedder or the model is not installed.
     """
     settings = settings or read_settings()
     embedder = embedder if embedder is not None else embedder_or_none(settings.embedder)
@@ -56,15 +56,15 @@ def create_app(
         summary="Documents and vectors in PostgreSQL + pgvector.",
         version=installed_version(),
         openapi_tags=TAGS,
-        # Beside the description, below whatever path a proxy takes off.
+        # Relative to the OpenAPI document, so it works below any path prefix that a proxy strips.
         servers=[{"url": "."}],
         root_path_in_servers=False,
-        # For clients that are made of the description: `put_documents`, without the path.
+        # Short operation ids for generated clients: `put_documents`, without the path.
         generate_unique_id_function=lambda route: route.name,
         lifespan=None if database is not None else _lifespan(backend),
-        # FastAPI's own pages load everything from elsewhere.
+        # FastAPI's own pages load everything from a CDN.
         docs_url=None,
-        # A path with a slash too many is none, as in Flask: a redirect would name the host that a proxy calls.
+        # A trailing slash is a 404, as in Flask. A redirect would contain the host by which a proxy calls this server.
         redirect_slashes=False,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
@@ -92,7 +92,7 @@ def _allow(app: FastAPI, origins: tuple[str, ...]) -> None:
 
 class _Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """Return the description, made when it is first asked for."""
+        """Return the OpenAPI document, generated on the first call."""
         if self.openapi_schema is None:
             self.openapi_schema = tidied(super().openapi())
         return self.openapi_schema

@@ -1,4 +1,4 @@
-"""What the endpoints of one server share."""
+"""State that the endpoints of a server share."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["Backend"]
 
 
 class Backend:
-    """The services, keys, limits and metrics of one server; the database may come when the server starts.
+    """The services, keys, limits and metrics of one server. The database can be connected later, at startup.
 
     Args:
         settings: limits and keys.
-        embedder: turns texts into vectors.
+        embedder: converts texts to vectors.
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
     """
 
@@ -35,17 +35,17 @@ class Backend:
         self.embedder = embedder
         self._guarded = guarded(embedder)
         self._answers = answers
-        # Here, so that a model that cannot be is an error of whoever starts the server.
+        # Create the model here, so that an invalid one fails at startup.
         self._model = None if answers is not None else model_of(settings.chat_model)
         self.keyring = Keyring(settings.api_keys)
         self.metrics = Metrics()
         self._database: AsyncDatabase | None = None
 
     def connect(self, database: AsyncDatabase, *, own: bool = False) -> None:
-        """Serve a database from now on; `own` says that nobody else has hooks on its sessions.
+        """Serve this database. `own` states that no other code has hooks on its sessions.
 
         Raises:
-            ConfigurationError: it is no `AsyncDatabase`.
+            ConfigurationError: `database` is not an `AsyncDatabase`.
         """
         self._database = checked_database(database, AsyncDatabase)
         self.documents = AsyncDocumentService(database, self._guarded)
@@ -54,15 +54,15 @@ class Backend:
         self.search = (AsyncQuickSearch(database, self._guarded) if own else self.searches).search
 
     def check_started(self) -> None:
-        """Refuse to serve without a database.
+        """Check that a database is connected.
 
         Raises:
-            ProblemError: the application was not started.
+            ProblemError: the application has not started.
         """
         if self._database is None:
             detail = (
-                "The application has no database yet: run its lifespan, as uvicorn and a test client do and an "
-                "application that it is mounted in does not, or give create_app a database."
+                "The application has no database yet. Run its lifespan: uvicorn and test clients do, but an "
+                "application that mounts it does not. Or pass a database to create_app."
             )
             raise ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail))
 
@@ -71,7 +71,7 @@ class Backend:
         """The database.
 
         Raises:
-            ProblemError: the application was not started.
+            ProblemError: the application has not started.
         """
         self.check_started()
         return cast("AsyncDatabase", self._database)

@@ -1,4 +1,4 @@
-"""The endpoint of questions and answers."""
+"""The chat endpoint."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["add_chat"]
 
 T = TypeVar("T")
 
-#: As nginx counts them; no standard has a status for it.
+#: nginx's code for a client that closed the connection. No standard defines one.
 _LEFT = 499
 
 
@@ -42,9 +42,9 @@ def add_chat(router: APIRouter, backend: Backend) -> None:
         **described("chat", 400, 404, 409, 413, 415, 422, 502, content={EVENTS: stream}),
     )
     async def chat(body: ChatBody, request: Request) -> Response:
-        """Return an answer from the documents with its numbered sources, whole or as server-sent events.
+        """Return an answer from the documents with its numbered sources, complete or as server-sent events.
 
-        The events are `sources`, then each `token`, then the whole `answer`; `error` where it fails on the way.
+        The events are `sources`, each `token`, and the complete `answer`. An `error` ends the stream after a failure.
         """
         access_of(request).check(body.collection)
         body = checked_search(body, backend.settings)
@@ -52,16 +52,16 @@ def add_chat(router: APIRouter, backend: Backend) -> None:
         if not body.stream and EVENTS not in request.headers.get("accept", ""):
             answer = await _unless_left(request, backend.answers.aanswer(question))
             return Response(answer.model_dump_json(), media_type=JSON)
-        # Begun here: what fails before the first event is answered as any other problem.
+        # Wait for the first event, so that a failure before it is reported with a status, like any other problem.
         events = backend.answers.astream(question)
         first = await _unless_left(request, anext(events))
         return _Events(first, events, own_request_id(request))
 
 
 class _Events(StreamingResponse):
-    """Sends events, and closes their generator where the caller leaves: Starlette would leave it as it is.
+    """Sends events, and closes their generator if the client disconnects, which Starlette does not do.
 
-    It waits for the client most of the time, outside of the generator, which nothing tells then.
+    A response spends most of its time waiting for the client, and the generator does not notice a disconnect then.
     """
 
     def __init__(self, first: AnswerEvent, events: AsyncGenerator[AnswerEvent, None], identity: str) -> None:
@@ -70,22 +70,22 @@ class _Events(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
-        # Both, as the outer one has the inner one closed only where it has begun.
+        # Close both: the outer generator closes the inner one only if it has started.
         async with aclosing(self._events), aclosing(self._texts):
             await super().__call__(scope, receive, send)
 
 
 async def _unless_left(request: Request, answer: Awaitable[T]) -> T:
-    """Return what is awaited, and end it where the caller hangs up before: a model is paid for each word.
+    """Return the result of `answer`, or cancel it if the client disconnects, because models charge for each token.
 
     Raises:
-        RequestFault: the caller has left; it is for the metrics, as nobody else sees it.
+        RequestFault: the client disconnected. Only the metrics see this.
     """
     asked, left = asyncio.ensure_future(answer), asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait({asked, left}, return_when=asyncio.FIRST_COMPLETED)
         if not asked.done():
-            raise RequestFault(_LEFT, "The caller has left before the answer.")
+            raise RequestFault(_LEFT, "The client disconnected before the response.")
         return asked.result()
     finally:
         asked.cancel()
@@ -105,5 +105,5 @@ async def _texts(
     try:
         async for event in events:
             yield event_text(event)
-    except Exception as error:  # noqa: BLE001 -- whatever it is, the reader is told
+    except Exception as error:  # noqa: BLE001 -- the client learns about any failure
         yield failure_text(error, identity)

@@ -25,7 +25,7 @@ Name = Annotated[
     ),
 ]
 
-_LOCATION = {"Location": {"description": "Where it is.", "schema": {"type": "string"}}}
+_LOCATION = {"Location": {"description": "The path of the collection.", "schema": {"type": "string"}}}
 
 
 def add_collections(router: APIRouter, backend: Backend) -> None:
@@ -44,7 +44,7 @@ def _add_to_all(router: APIRouter, backend: Backend) -> None:
         **described("list_collections"),
     )
     async def list_collections(request: Request) -> Collections:
-        """Return the collections that the caller may see, by name."""
+        """Return the collections that the caller may read, by name."""
         found = await backend.documents.collections()
         return Collections.model_construct(collections=[one for one in found if access_of(request).sees(one.name)])
 

@@ -1,4 +1,4 @@
-"""Endpoints of the documents in a collection."""
+"""Endpoints for the documents of a collection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rowspace.services import DocumentOut, DocumentPage
 
 __all__ = ["add_documents"]
 
-#: Stands for a body that is streamed, so that FastAPI asks for none.
+#: A placeholder for a streamed body, so that FastAPI does not require a JSON body.
 _NO_DOCUMENTS = DocumentsBody(documents=[])
 _PATH = "/api/collections/{name}"
 
@@ -36,7 +36,7 @@ Id = Annotated[
     str,
     Path(
         pattern=NO_NUL,
-        description="The id of a document; it may hold slashes.",
+        description="The id of a document; it can contain slashes.",
         openapi_examples={"a": {"value": "a"}},
     ),
 ]
@@ -59,9 +59,9 @@ def _add_writes(router: APIRouter, backend: Backend) -> None:
         **with_ndjson(described("put_documents", 400, 404, 408, 409, 413, 415, 422, 502)),
     )
     async def put_documents(name: Name, request: Request, body: DocumentsBody = _NO_DOCUMENTS) -> LoadResult:
-        """Add documents, and update those whose id is there: all of them, or none where one is at fault.
+        """Add documents, and update those whose id exists. Either all are stored, or none if one of them is invalid.
 
-        As one JSON body, or streamed as `application/x-ndjson`, a document a line, in any number.
+        The body is JSON, or a stream of any length as `application/x-ndjson`, with one document per line.
         """
         access_of(request).check(name, "write")
         limited = cast("LimitedRequest", request)
@@ -82,7 +82,7 @@ def _add_writes(router: APIRouter, backend: Backend) -> None:
         **described("delete_documents", 400, 404, 413, 415, 422),
     )
     async def delete_documents(name: Name, body: DeleteBody, request: Request) -> Deleted:
-        """Delete documents by id or by filter, and say how many there were."""
+        """Delete documents by id or by filter, and return their number."""
         access_of(request).check(name, "write")
         return Deleted(deleted=await backend.documents.delete(name, body.ids or (), where=body.filter))
 
@@ -109,7 +109,7 @@ def _add_reads(router: APIRouter, backend: Backend) -> None:
         **described("count_documents", 400, 404, 413, 415, 422),
     )
     async def count_documents(name: Name, body: CountBody, request: Request) -> Count:
-        """Return how many documents match a filter."""
+        """Return the number of documents that match a filter."""
         access_of(request).check(name)
         return Count(count=await backend.documents.count(name, where=body.filter))
 
@@ -121,7 +121,7 @@ def _add_reads(router: APIRouter, backend: Backend) -> None:
         **described("scroll_documents", 400, 404, 413, 415, 422),
     )
     async def scroll_documents(name: Name, body: ScrollBody, request: Request) -> DocumentPage:
-        """Return a page of documents, and the cursor of the next: null after the last."""
+        """Return a page of documents, and the cursor of the next page, which is null after the last."""
         access_of(request).check(name)
         return await backend.searches.scroll(name, **body.options())
 

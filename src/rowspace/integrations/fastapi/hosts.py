@@ -1,4 +1,4 @@
-"""Which names a server for this machine alone answers to: not to one that a page elsewhere made an address of it."""
+"""Check the Host header of a server for this machine only, as a protection against DNS rebinding."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["LocalApp"]
 
 
 class LocalApp:
-    """An application that whoever is on this machine may call, but no page of another origin.
+    """An application that any program on this machine may call, but no web page of another origin.
 
-    Such a page may have the name of its own host become the address of this machine, after which a browser takes the
-    answers for those of its own origin: only the Host header tells.
+    Such a page can make the name of its own host resolve to this machine. A browser then treats the responses as those
+    of the page's own origin, and only the Host header shows the difference.
 
     Args:
         app: the application.
-        origins: those whose pages may call; `*` is any.
+        origins: origins whose pages may call; `*` means any.
     """
 
     def __init__(self, app: Any, origins: Iterable[str]) -> None:
@@ -34,7 +34,7 @@ class LocalApp:
         self._any = "*" in origins
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve a request, or refuse it by its Host."""
+        """Serve a request, or reject it by its Host header."""
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers({})
         host = headers.get("host")
         app = self._app
@@ -43,7 +43,7 @@ class LocalApp:
         await app(scope, receive, send)
 
     def _is_known(self, name: str | None) -> bool:
-        # Nobody can make another address of an address.
+        # An IP address needs no DNS, so it cannot be rebound.
         return name == "localhost" or name in self._names or _is_address(name)
 
 
@@ -64,7 +64,7 @@ def _is_address(name: str | None) -> bool:
 
 def _misdirected(host: str) -> Problem:
     detail = (
-        f"This server has no API keys and is for this machine alone, as localhost or by address, got the host "
-        f"{host!r:.120}. Name its origin in ROWSPACE_CORS_ORIGINS, or set ROWSPACE_API_KEYS."
+        f"Expected localhost or an IP address as the host, got {host!r:.120}: this server has no API keys and serves "
+        "this machine only. Add the origin to ROWSPACE_CORS_ORIGINS, or set ROWSPACE_API_KEYS."
     )
     return Problem(HTTPStatus.MISDIRECTED_REQUEST, detail)

@@ -1,4 +1,4 @@
-"""What the OpenAPI description says of every endpoint: examples, and the problems that it may answer with."""
+"""What the OpenAPI document adds to each endpoint: examples, and its possible problems."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rowspace.integrations.rest.problems import MEDIA_TYPE, title_of
 
 __all__ = ["TAGS", "described", "with_ndjson"]
 
-#: The groups of endpoints, in the order in which a reader needs them.
+#: The groups of endpoints, in the order in which readers need them.
 TAGS = [
     {"name": "collections", "description": "Documents live in collections, each with one dimension and one distance."},
     {"name": "documents", "description": "Texts with metadata and an embedding."},
-    {"name": "search", "description": "By meaning, by keyword, or both."},
+    {"name": "search", "description": "Search by meaning, by keyword, or both."},
     {"name": "chat", "description": "Answers with numbered sources."},
-    {"name": "operations", "description": "For whatever runs and watches the server. They need no key."},
+    {"name": "operations", "description": "For systems that run and monitor the server. They need no key."},
 ]
 
 _PROBLEM: dict[str, Any] = {
@@ -46,7 +46,7 @@ _PROBLEM: dict[str, Any] = {
         },
         "checks": {
             "type": "object",
-            "description": "Of /readyz: what each check found; null where all is well.",
+            "description": "For /readyz: the finding of each check, or null if it passed.",
             "additionalProperties": {"type": ["string", "null"]},
         },
     },
@@ -59,7 +59,7 @@ _HEADERS: dict[int, dict[str, Any]] = {
     503: {"Retry-After": _SECONDS},
 }
 
-#: What any endpoint under `/api` may answer with.
+#: The statuses of problems that any endpoint under `/api` can return.
 _ALWAYS = (401, 403, 429, 500, 503)
 
 
@@ -71,15 +71,15 @@ def described(
     content: dict[str, Any] | None = None,
     always: bool = True,
 ) -> dict[str, Any]:
-    """Return the keywords of an endpoint's decorator that describe it.
+    """Return keyword arguments for an endpoint's decorator that describe it.
 
     Args:
-        name: the endpoint, by which its examples are known.
+        name: the name of the endpoint, to find its examples.
         problems: the statuses of its problems.
-        status: that of a good answer.
-        headers: those of a good answer.
-        content: what a good answer may be beside JSON, by its media type.
-        always: whether it may also have the problems of every endpoint under `/api`.
+        status: the status of a successful response.
+        headers: the headers of a successful response.
+        content: other media types of a successful response besides JSON.
+        always: whether to add the problems that every endpoint under `/api` has.
     """
     answers: dict[int | str, dict[str, Any]] = {
         one: _problem(one) for one in sorted({*problems, *(_ALWAYS if always else ())})
@@ -95,10 +95,10 @@ def described(
 
 
 def with_ndjson(keywords: dict[str, Any]) -> dict[str, Any]:
-    """Return the keywords of an endpoint that takes NDJSON beside JSON."""
+    """Return keyword arguments for an endpoint that accepts NDJSON as well as JSON."""
     example = '{"id": "a", "content": "First."}\n{"id": "b", "content": "Second."}\n'
-    # No `example` of its own: tools that send examples send them as JSON.
-    stream = {"schema": {"type": "string", "description": f"A document a line, such as:\n\n{example}"}}
+    # No separate `example`: tools that send examples would send it as JSON.
+    stream = {"schema": {"type": "string", "description": f"One document per line, such as:\n\n{example}"}}
     body = keywords["openapi_extra"]["requestBody"]
     content = {**body["content"], NDJSON[0]: stream}
     return {**keywords, "openapi_extra": {"requestBody": {"required": True, "content": content}}}

@@ -1,4 +1,4 @@
-"""The pages that show the description of the contract."""
+"""The documentation pages."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["add_pages"]
 
 
 def add_pages(app: FastAPI, settings: ServerSettings) -> None:
-    """Add `/docs` and `/redoc`, and their assets where they are in a directory.
+    """Add `/docs` and `/redoc`, and their assets if they are in a directory.
 
     Raises:
-        ConfigurationError: one of these is not there.
+        ConfigurationError: an asset is missing.
     """
     assets = Assets(settings.docs_assets)
 

@@ -1,4 +1,4 @@
-"""Endpoints for whatever runs and watches the server. They need no key."""
+"""Endpoints for systems that run and monitor the server. They need no key."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def probes_router(backend: Backend) -> APIRouter:
 
     @readable(router, "/healthz", summary="Liveness", response_model=Alive, **described("healthz", always=False))
     async def healthz() -> Alive:
-        """Answer, without a look at the database."""
+        """Return a response, without accessing the database."""
         return Alive()
 
     @readable(router, "/readyz", summary="Readiness", response_model=Ready, **described("readyz", 503, always=False))
     async def readyz() -> Ready:
-        """Return whether the database answers, is at the newest migration, and has no INVALID index."""
+        """Return whether the database responds, is at the newest migration, and has no INVALID index."""
         found = await areadiness(backend.database)
         if not found.ready:
             raise unready(found)
@@ -37,7 +37,7 @@ def probes_router(backend: Backend) -> APIRouter:
 
         @readable(router, "/metrics", summary="Prometheus metrics", response_class=Response, responses={200: text})
         async def metrics() -> Response:
-            """Return the metrics in Prometheus' text format."""
+            """Return the metrics in Prometheus's text format."""
             return Response(backend.metrics.text(), media_type=CONTENT_TYPE)
 
     return router

@@ -1,4 +1,4 @@
-"""Errors as answers in problem+json."""
+"""Errors as problem+json responses."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ __all__ = ["add_problem_handlers", "answer_to", "own_request_id", "problem_respo
 
 
 def own_request_id(request: Request) -> str:
-    """Return the id of a request, the same whenever it is asked for."""
+    """Return the id of a request. Repeated calls return the same id."""
     identity: str = request.scope.setdefault("rowspace.request_id", request_id(request.headers.get(HEADER)))
     return identity
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Answer Rowspace's errors, bad requests and HTTP errors of an application in problem+json.
+    """Return Rowspace's errors, validation errors and HTTP errors of an application as problem+json.
 
-    `make_router` does so for its own endpoints; this is for the others. Any other exception stays the application's.
+    `make_router` does this for its own endpoints. This function is for the others. It handles no other exceptions.
     """
 
     async def handle(request: Request, error: Exception) -> Response:
@@ -50,7 +50,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 
 def _methods(app: FastAPI, path: str) -> list[str]:
-    """Return the methods of a path: Starlette names those of the first route that has it."""
+    """Return the methods of a path. Starlette would name only those of the first matching route."""
     found: set[str] = set()
     for template, operations in app.openapi()["paths"].items():
         pattern = "[^/]+".join(re.escape(part) for part in re.split(r"\{[^}]*\}", template))
@@ -61,14 +61,14 @@ def _methods(app: FastAPI, path: str) -> list[str]:
 
 
 def answer_to(error: Exception, request: str) -> Response:
-    """Return the answer to an error; faults of the server are logged with the request's id."""
+    """Return the response for an error. Failures of the server are logged with the request id."""
     problem = _problem_of(error)
     log_failure(error, problem, request)
     return problem_response(problem, request)
 
 
 def problem_response(problem: Problem, request: str) -> Response:
-    """Return the answer that tells a problem."""
+    """Return a problem as a response."""
     headers = {**problem.headers, HEADER: request}
     if not is_body_allowed_for_status_code(problem.status):
         return Response(status_code=problem.status, headers=headers)
@@ -80,14 +80,14 @@ def _problem_of(error: Exception) -> Problem:
         return validation_problem(error.errors())
     if isinstance(error, HTTPException):
         if isinstance(error.__cause__, RequestFault):
-            # FastAPI puts an error of its own around what is raised while it reads a body.
+            # FastAPI wraps an error that is raised while it reads the body.
             return problem_of(error.__cause__)
         return _of_http(error)
     return problem_of(error)
 
 
 def _of_http(error: HTTPException) -> Problem:
-    """Return the problem of an HTTP error, whose detail may be any JSON: the keys of an object become members."""
+    """Return the problem of an HTTP error. Its detail can be any JSON; the keys of an object become members."""
     status, detail, headers = error.status_code, jsonable_encoder(error.detail), error.headers or {}
     if isinstance(detail, dict):
         return Problem(status, title_of(status), headers=headers, more={**detail, "status": status})

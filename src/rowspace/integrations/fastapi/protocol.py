@@ -1,4 +1,4 @@
-"""What `rowspace serve` has of its own below HTTP: uvicorn's protocol that waits for no client, and its supervisor."""
+"""Changes to uvicorn for `rowspace serve`: a protocol without delayed packets, and a supervisor."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["PromptProtocol", "Supervisor"]
 
 
 class PromptProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """Uvicorn's protocol on connections that send each packet at once.
+    """Uvicorn's protocol, with TCP_NODELAY on each connection.
 
-    Asyncio sees to that where it opens the socket. That of several workers is uvicorn's, whose connections asyncio does
-    not know for TCP: the body of each answer would wait for the client to acknowledge the headers, for 40 ms.
+    Asyncio sets the option if it opens the socket. With several workers, uvicorn opens it, and asyncio does not see
+    that it is TCP. Each response body would then wait up to 40 ms for the client to acknowledge the headers.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Set the option of a new connection."""
+        """Set TCP_NODELAY on a new connection."""
         connection = transport.get_extra_info("socket")
         if connection is not None and connection.family in {socket.AF_INET, socket.AF_INET6}:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -27,14 +27,14 @@ class PromptProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
 
 class Supervisor(Multiprocess):
-    """Uvicorn's process above several workers, which takes no connection once it is to stop.
+    """Uvicorn's supervisor of several workers, which stops accepting connections as soon as it is to stop.
 
-    Uvicorn closes the socket when the last request is done: until then the system would take connections that nobody
-    answers, and reset them in the end. Refused, a proxy goes to another server at once.
+    Uvicorn closes the socket only after the last request. Until then, the kernel would accept connections that nobody
+    serves, and reset them at the end. If they are refused instead, a proxy switches to another server at once.
     """
 
     def terminate_all(self) -> None:
-        """Stop to listen, and let the workers finish."""
+        """Stop listening, and let the workers finish."""
         for listener in self.sockets:
             listener.close()
         super().terminate_all()

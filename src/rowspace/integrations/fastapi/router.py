@@ -1,4 +1,4 @@
-"""The router of the whole contract, to include in an application of one's own."""
+"""The router with the complete contract, to include in your application."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def make_router(
     """Return a router with the REST contract, for `app.include_router`.
 
     Args:
-        database: yours: it is neither opened nor closed here.
-        embedder: turns texts into vectors; without one, requests bring vectors.
-        settings: limits and API keys; by default from the variables `ROWSPACE_*`.
+        database: an open database, which the caller closes.
+        embedder: converts texts to vectors; without one, requests must contain vectors.
+        settings: limits and API keys; by default from the environment variables `ROWSPACE_*`.
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
-        probes: whether `/healthz`, `/readyz` and `/metrics` are part of it.
+        probes: whether to include `/healthz`, `/readyz` and `/metrics`.
 
     Raises:
-        ConfigurationError: a setting that cannot be, no `AsyncDatabase`, or there is no such model.
+        ConfigurationError: a setting is invalid, `database` is not an `AsyncDatabase`, or the model does not exist.
     """
     backend = Backend(settings or read_settings(), embedder, answers=answers)
     backend.connect(database)
@@ -46,11 +46,11 @@ def make_router(
 
 
 def router_of(backend: Backend, *, probes: bool = True) -> APIRouter:
-    """Return the router of a backend, whose database may come later."""
-    # For the description only: the route class asks for the key before a body is read.
+    """Return the router of a backend, whose database can be connected later."""
+    # Only for the OpenAPI document. The route class checks the key before it reads a body.
     security = [Depends(HTTPBearer(auto_error=False))] if backend.settings.api_keys else []
     router = APIRouter(route_class=route_class(backend), dependencies=security)
-    # One flat router, what is called most at its head: FastAPI tries one route after the other, level by level.
+    # A flat router with the most frequent endpoints first: FastAPI tries routes in order, level by level.
     add_search(router, backend)
     add_chat(router, backend)
     add_documents(router, backend)

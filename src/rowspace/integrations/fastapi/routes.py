@@ -1,6 +1,6 @@
-"""The route class of every endpoint: limits before a body is read, problems, request ids, metrics.
+"""The route class of all endpoints: limits before a body is read, problems, request ids and metrics.
 
-In the route, not in middleware, so that a router included in somebody's application brings all of it along.
+A route class, unlike middleware, applies wherever the router is included.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rowspace.integrations.rest.settings import ServerSettings
 
 __all__ = ["LimitedRequest", "access_of", "readable", "route_class"]
 
-#: Bytes beyond the limit that are read and thrown away, and for how many seconds.
+#: How many bytes beyond the limit to read and discard, and for how many seconds.
 _DRAINED, _DRAINING = 2**20, 1.0
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -38,8 +38,8 @@ def route_class(backend: Backend, *, guarded: bool = True) -> type[APIRoute]:
     """Return the route class of the endpoints of a backend.
 
     Args:
-        backend: whose limits, keys and metrics count.
-        guarded: whether the caller needs a key, where there are any.
+        backend: the backend with the limits, keys and metrics.
+        guarded: whether the caller needs a key, if the server has any.
     """
 
     class Route(APIRoute):
@@ -58,7 +58,7 @@ def _served(handler: Handler, backend: Backend, route: str, *, guarded: bool) ->
                 request.scope["rowspace.access"] = backend.keyring.access(request.headers.get("authorization"))
                 backend.check_started()
             response = await handler(LimitedRequest(request, backend.settings))
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the caller is told in problem+json
+        except Exception as error:  # noqa: BLE001 -- the caller gets any failure as problem+json
             response = answer_to(error, identity)
         response.headers[HEADER] = identity
         backend.metrics.count(request.method, route, status=response.status_code, seconds=perf_counter() - began)
@@ -68,7 +68,7 @@ def _served(handler: Handler, backend: Backend, route: str, *, guarded: bool) ->
 
 
 def readable(router: APIRouter | FastAPI, path: str, **described: Any) -> Callable[[F], F]:
-    """Return the decorator of an endpoint that answers GET, and HEAD, which FastAPI does not add by itself."""
+    """Return a decorator for an endpoint that handles GET and HEAD. FastAPI does not add HEAD by itself."""
 
     def decorate(endpoint: F) -> F:
         router.get(path, **described)(endpoint)
@@ -78,15 +78,15 @@ def readable(router: APIRouter | FastAPI, path: str, **described: Any) -> Callab
 
 
 def access_of(request: Request) -> Access:
-    """Return what the caller may do."""
+    """Return the access rights of the caller."""
     access: Access = request.scope["rowspace.access"]
     return access
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
-    """Read on for a while: who is still sending when the connection is closed does not get to see why."""
+    """Discard data for a while: a client that is still sending when the connection closes cannot read the response."""
     read = 0
-    with suppress(TimeoutError):  # who sends nothing reads the answer
+    with suppress(TimeoutError):  # a client that sends nothing reads the response
         async with asyncio.timeout(_DRAINING):
             async for chunk in chunks:
                 read += len(chunk)
@@ -107,7 +107,7 @@ class LimitedRequest(Request):
         """Yield the body in chunks.
 
         Raises:
-            RequestFault: it is compressed or too large, breaks off, or nothing came for too long.
+            RequestFault: the body is compressed or too large, ends early, or pauses for too long.
         """
         meter = Meter(self._settings.max_upload if self.streamed else self._settings.max_body)
         chunks = super().stream()
@@ -124,13 +124,13 @@ class LimitedRequest(Request):
             raise broken_off() from error
 
     async def _impatient(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Yield chunks, none of which may take long: a connection to the database waits for them."""
+        """Yield chunks, each within a time limit, because the load holds a database connection meanwhile."""
         while True:
             try:
                 async with asyncio.timeout(self._settings.upload_idle):
                     chunk = await anext(chunks, None)
             except TimeoutError:
-                detail = f"Nothing came for {self._settings.upload_idle:g} seconds: the body was given up."
+                detail = f"No data arrived for {self._settings.upload_idle:g} seconds. Nothing was stored."
                 closing = {"Connection": "close"}
                 raise RequestFault(HTTPStatus.REQUEST_TIMEOUT, detail, headers=closing) from None
             if chunk is None:
@@ -138,10 +138,10 @@ class LimitedRequest(Request):
             yield chunk
 
     async def body(self) -> bytes:
-        """Return the body; b"" for NDJSON, which an endpoint streams.
+        """Return the body, or b"" for NDJSON, which the endpoint streams.
 
         Raises:
-            RequestFault: it is too large, or not JSON by its Content-Type.
+            RequestFault: the body is too large, or its Content-Type is not JSON.
         """
         if self.streamed:
             return b""
@@ -152,9 +152,9 @@ class LimitedRequest(Request):
         return body
 
     async def json(self) -> Any:
-        """Return the value of the body.
+        """Return the parsed body.
 
         Raises:
-            RequestFault: it is no JSON.
+            RequestFault: the body is not JSON.
         """
         return read_json(await self.body())

@@ -1,4 +1,4 @@
-"""The endpoint of searches."""
+"""The search endpoint."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def add_search(router: APIRouter, backend: Backend) -> None:
         **described("search", 400, 404, 409, 413, 415, 422, 502),
     )
     async def search(body: Search, request: Request) -> Response:
-        """Return the documents nearest to a text or a vector, best first; with `queries`, those of each."""
+        """Return the documents nearest to a text or a vector, best first; with `queries`, those of each query."""
         access_of(request).check(body.collection)
         body = checked_search(body, limits)
         if isinstance(body, BatchBody):
             many = await backend.searches.search_many(body.collection, body.queries, **body.options())
             found = [SearchResult.model_construct(hits=hits) for hits in many]
-            # Serialised here: FastAPI would first validate what the service made.
+            # Serialize here: FastAPI would validate the service's own objects first.
             return Response(SearchResults.model_construct(results=found).model_dump_json(), media_type=JSON)
         hits = await backend.search(body.collection, body)
         return Response(SearchResult.model_construct(hits=hits).model_dump_json(), media_type=JSON)

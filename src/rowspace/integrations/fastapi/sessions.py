@@ -1,4 +1,4 @@
-"""A session a request, for endpoints of one's own."""
+"""One session per request, for your own endpoints."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["session_of"]
 
 
 def session_of(database: AsyncDatabase) -> Any:
-    """Return a dependency: one session a request, committed when the endpoint returns, rolled back when it raises.
+    """Return a dependency with one session per request. It commits when the endpoint returns, and rolls back on errors.
 
-    `Session = Annotated[AsyncSession, session_of(database)]`. The commit comes before the answer is sent, so that a
-    commit that fails is an error of the request. Whoever asks twice in one request gets the same session. A test
-    overrides what is its `dependency`.
+    `Session = Annotated[AsyncSession, session_of(database)]`. It commits before the response is sent, so a failed
+    commit is an error of the request. Several uses in a request share the session. To replace it in a test, override
+    its `dependency`.
 
     Raises:
-        ConfigurationError: it is no `AsyncDatabase`.
+        ConfigurationError: `database` is not an `AsyncDatabase`.
     """
     checked_database(database, AsyncDatabase)
 

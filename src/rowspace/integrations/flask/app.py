@@ -1,4 +1,4 @@
-"""An application to run as it is: `flask --app rowspace.integrations.flask run`, or behind any WSGI server."""
+"""A complete application: `flask --app rowspace.integrations.flask run`, or behind any WSGI server."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def create_app(
     """Return an application that serves the REST contract.
 
     Args:
-        settings: by default from the variables `ROWSPACE_*`.
+        settings: by default from the environment variables `ROWSPACE_*`.
         database: by default that of the settings, opened by the first request that needs it.
         embedder: by default that of the settings.
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
 
     Raises:
-        ConfigurationError: a setting that cannot be, or there is no such embedder, model or asset of the pages.
-        MissingExtra: one of these is not installed.
+        ConfigurationError: a setting is invalid, or the embedder, the model or an asset of the pages does not exist.
+        MissingExtra: the embedder or the model is not installed.
     """
     settings = settings if settings is not None else read_settings()
     app = Flask("rowspace", static_folder=None, template_folder=None)
     Rowspace(embedder=embedder, answers=answers).init_app(app, settings=settings, database=database)
-    # Every error is Rowspace's own: no debugger is to show it to a caller.
+    # Handle every error here, so that no debugger shows it to a caller.
     app.register_error_handler(Exception, lambda error: answer_to(error, own_request_id()))
     app.register_blueprint(make_blueprint())
 

@@ -1,4 +1,4 @@
-"""What the endpoints, commands and requests of one application share."""
+"""State that the endpoints, commands and requests of an application share."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Backend:
     """The services, keys, limits and metrics of one application.
 
     Args:
-        settings: limits, keys, and the database where none is given.
-        database: the caller's; None opens that of the settings when it is first asked for.
-        embedder: turns texts into vectors.
+        settings: limits, keys, and the database if `database` is None.
+        database: an open database of the caller; None opens that of the settings on first use.
+        embedder: converts texts to vectors.
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
 
     Raises:
-        ConfigurationError: a database, an embedder or a model that is none.
+        ConfigurationError: the database is of the wrong type, or the model does not exist.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class Backend:
         self.keyring = Keyring(settings.api_keys)
         self.metrics = Metrics()
         self.assets = Assets(settings.docs_assets)
-        #: Flask-SQLAlchemy, where its session is that of the requests.
+        #: Flask-SQLAlchemy, if requests use its session.
         self.sqlalchemy: Any = None
         self._answers = answers
-        # Here, so that a model that cannot be is an error of whoever starts the server.
+        # Create the model here, so that an invalid one fails at startup.
         self._model = None if answers is not None else model_of(settings.chat_model)
         self.given = None if database is None else checked_database(database, Database)
         self._opened: Database | None = None
@@ -67,14 +67,14 @@ class Backend:
 
     @property
     def url(self) -> SecretStr | None:
-        """The URL of the database; None for the embedded server."""
+        """The URL of the database; None means the embedded server."""
         if self.given is None:
             return self.settings.database_url
         return SecretStr(self.given.engine.url.render_as_string(hide_password=False))
 
     @property
     def database(self) -> Database:
-        """The database; opened by the first who asks, so that a command that needs none starts no server."""
+        """The database. It is opened on first use, so a command that needs none starts no server."""
         if self.given is not None:
             return self.given
         with self._opening:
@@ -85,17 +85,17 @@ class Backend:
 
     @cached_property
     def documents(self) -> DocumentService:
-        """Documents, each call in a transaction of its own."""
+        """The document service. Each call is a transaction."""
         return DocumentService(self.database, self._guarded)
 
     @cached_property
     def searches(self) -> SearchService:
-        """Searches and listings, each call in a transaction of its own."""
+        """The search service. Each call is a transaction."""
         return SearchService(self.database, self._guarded)
 
     @cached_property
     def quick(self) -> SearchService | QuickSearch:
-        """Searches as fast as the database's owner allows: nobody else has hooks on what was opened here."""
+        """The fastest search service: `QuickSearch` if this backend opened the database, so no other code has hooks."""
         return self.searches if self.given is not None else QuickSearch(self.database, self._guarded)
 
     @cached_property
@@ -106,7 +106,7 @@ class Backend:
         return AnswerService(self.database, self.embedder, model=self._model)
 
     def close(self) -> None:
-        """Close what was opened here; the next one who asks for the database opens it again."""
+        """Close what this backend opened. The next use of the database opens it again."""
         with self._opening:
             self._stack.close()
             self._opened = None
@@ -118,13 +118,13 @@ def current_backend() -> Backend:
     """Return the backend of the current application.
 
     Raises:
-        ConfigurationError: it has none.
+        ConfigurationError: the application has none.
     """
     backend: Backend | None = current_app.extensions.get(NAME)
     if backend is None:
         message = (
-            f"The application {current_app.name!r} has no Rowspace yet: "
-            "call Rowspace().init_app(app) where the application is made."
+            f"The application {current_app.name!r} has no Rowspace yet. "
+            "Call Rowspace().init_app(app) in the application factory."
         )
         raise ConfigurationError(message)
     return backend

@@ -1,4 +1,4 @@
-"""The blueprint of the whole contract, to register in an application of one's own."""
+"""The blueprint with the complete contract, to register in your application."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _PAGES: tuple[tuple[str, View], ...] = (
 
 
 class _Id(BaseConverter):
-    """Any document's id: slashes may be anywhere in it, which Werkzeug's `path` does not allow."""
+    """The id of a document. Slashes can be anywhere in it, which Werkzeug's `path` does not allow."""
 
     regex = ".+"
     part_isolating = False
@@ -56,12 +56,12 @@ class _Id(BaseConverter):
 def make_blueprint(name: str = NAME, *, probes: bool = True, docs: bool = True) -> Blueprint:
     """Return a blueprint with the REST contract, for `app.register_blueprint(..., url_prefix=...)`.
 
-    It serves the `Rowspace` of the application that a request is for.
+    It uses the `Rowspace` extension of the application that handles a request.
 
     Args:
-        name: what Flask calls it, for `url_for`.
-        probes: whether `/healthz`, `/readyz` and `/metrics` are part of it.
-        docs: whether `/openapi.json`, `/docs` and `/redoc` are.
+        name: the name of the blueprint, for `url_for`.
+        probes: whether to include `/healthz`, `/readyz` and `/metrics`.
+        docs: whether to include `/openapi.json`, `/docs` and `/redoc`.
     """
     blueprint = Blueprint(name, __name__)
 

@@ -1,6 +1,6 @@
-"""Around every endpoint: keys before a body is read, limits, problems, request ids, metrics.
+"""What surrounds every endpoint: a key check before the body is read, limits, problems, request ids, metrics.
 
-In the view, not in hooks of the application, so that a blueprint in somebody's application brings all of it along.
+It is in the view, not in hooks of the application, so that it applies wherever the blueprint is registered.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rowspace.integrations.rest.keys import Access, Keyring
 __all__ = ["Call", "View", "answer", "body_of", "chunks_of", "data_of", "is_streamed", "served"]
 
 _CHUNK = 2**16
-#: Bytes beyond the limit that are read and thrown away.
+#: How many bytes beyond the limit to read and discard.
 _DRAINED = 2**20
 
 _NOBODY = Keyring(()).access(None)
@@ -36,14 +36,14 @@ _NOBODY = Keyring(()).access(None)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of an endpoint: whom it reaches, what its caller may do, and its id."""
+    """A call of an endpoint: the backend, the rights of the caller, and the request id."""
 
     backend: Backend
     access: Access
     identity: str
 
 
-#: An endpoint; the parts of its path are keywords.
+#: An endpoint. It takes a `Call`, and the parts of the path as keyword arguments.
 View = Callable[..., Response]
 
 
@@ -52,7 +52,7 @@ def served(view: View, *, guarded: bool = True) -> Callable[..., Response]:
 
     Args:
         view: takes a `Call` and the parts of the path.
-        guarded: whether the caller needs a key, where there are any.
+        guarded: whether the caller needs a key, if the server has any.
     """
 
     @wraps(view)
@@ -63,7 +63,7 @@ def served(view: View, *, guarded: bool = True) -> Callable[..., Response]:
             access = backend.keyring.access(request.headers.get("Authorization")) if guarded else _NOBODY
             _check_path(path)
             response = view(Call(backend, access, identity), **path)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the caller is told in problem+json
+        except Exception as error:  # noqa: BLE001 -- the caller gets any failure as problem+json
             response = answer_to(error, identity)
         response.headers[HEADER] = identity
         route = _route(request)
@@ -74,7 +74,7 @@ def served(view: View, *, guarded: bool = True) -> Callable[..., Response]:
 
 
 def _route(request: Request) -> str:
-    """Return the pattern of the path in the contract's spelling."""
+    """Return the path pattern in the spelling of the contract."""
     rule = request.url_rule.rule if request.url_rule is not None else ""
     return rule.replace("<rowspace:", "{").replace("<", "{").replace(">", "}")
 
@@ -82,12 +82,12 @@ def _route(request: Request) -> str:
 def _check_path(path: dict[str, str]) -> None:
     for name, value in path.items():
         if "\0" in value:
-            detail = "PostgreSQL holds no text with a NUL character"
+            detail = "PostgreSQL cannot store a NUL character in text"
             raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name}: {detail}.", parameter=name)
 
 
 def answer(model: BaseModel, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    """Return a model as an answer."""
+    """Return a response with a model as its JSON body."""
     return Response(model.model_dump_json(), status=status, content_type=JSON)
 
 
@@ -100,31 +100,31 @@ def body_of(kind: Any, backend: Backend) -> Any:
     """Return the body as a model.
 
     Raises:
-        RequestFault: there is none, it is too large, of another media type, or no JSON.
-        ValidationError: the model refuses it.
+        RequestFault: the body is missing, too large, not JSON, or of another media type.
+        ValidationError: the model rejects the body.
     """
     body = data_of(backend)
     if not body:
-        raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, "There is no body: send JSON.", pointer="")
+        raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, "The body is missing. Send JSON.", pointer="")
     check_media_type(request.headers.get("Content-Type"))
     return _adapter(kind).validate_python(read_json(body))
 
 
 def data_of(backend: Backend) -> bytes:
-    """Return the body, which may be asked for again.
+    """Return the body. Repeated calls return the same bytes.
 
     Raises:
-        RequestFault: it is too large, announced or not, or breaks off.
+        RequestFault: the body or its announced length is too large, or the body ends early.
     """
     with _measured(backend.settings.max_body) as meter:
         return meter.read(request.get_data())
 
 
 def chunks_of(backend: Backend) -> Iterator[bytes]:
-    """Yield the body in chunks, as it comes in.
+    """Yield the body in chunks as it arrives.
 
     Raises:
-        RequestFault: it is too large, announced or not, or breaks off.
+        RequestFault: the body or its announced length is too large, or the body ends early.
     """
     with _measured(backend.settings.max_upload) as meter:
         while chunk := request.stream.read(_CHUNK):
@@ -133,16 +133,16 @@ def chunks_of(backend: Backend) -> Iterator[bytes]:
 
 @contextmanager
 def _measured(limit: int) -> Iterator[Meter]:
-    """Read a body within a limit, or within that of the whole application where it is lower."""
+    """Read a body within `limit`, or within the application's own limit if it is lower."""
     check_coding(request.headers.get("Content-Encoding"))
     given = request.max_content_length
     limit = limit if given is None else min(given, limit)
-    # One more: at its limit, Werkzeug takes what has no announced length for complete.
+    # One byte more: at its limit, Werkzeug treats a body without an announced length as complete.
     request.max_content_length = limit + 1
     try:
         yield Meter(limit)
     except RequestFault:
-        # Of what was announced there is nothing left: to read on would be to wait for ever.
+        # The announced body has been read completely. Reading on would block forever.
         _drain(0)
         raise
     except RequestEntityTooLarge as error:
@@ -155,7 +155,7 @@ def _measured(limit: int) -> Iterator[Meter]:
 
 
 def _drain(announced: int) -> None:
-    """Read on for a while: who is still sending when the connection is closed does not get to see why."""
+    """Discard data for a while: a client that is still sending when the connection closes cannot read the response."""
     environ = request.environ
     ends = request.content_length is None and environ.get("wsgi.input_terminated")
     left = _DRAINED if ends else min(announced, _DRAINED)
@@ -163,7 +163,7 @@ def _drain(announced: int) -> None:
         while left > 0 and (chunk := environ["wsgi.input"].read(min(left, _CHUNK))):
             left -= len(chunk)
     except OSError:
-        # It is the caller who hung up: there is nobody left to tell.
+        # The client hung up, so nobody reads the response.
         return
 
 

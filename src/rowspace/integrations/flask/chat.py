@@ -1,4 +1,4 @@
-"""The endpoint of questions and answers."""
+"""The chat endpoint."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ __all__ = ["chat"]
 
 
 def chat(call: Call) -> Response:
-    """Return an answer from the documents with its numbered sources, whole or as server-sent events."""
+    """Return an answer from the documents with its numbered sources, complete or as server-sent events."""
     body: ChatBody = body_of(ChatBody, call.backend)
     call.access.check(body.collection)
     body = checked_search(body, call.backend.settings)
     question = body.request()
     if not body.stream and EVENTS not in request.headers.get("Accept", ""):
         return answer(call.backend.answers.answer(question))
-    # Begun here: what fails before the first event is answered as any other problem.
+    # Wait for the first event, so that a failure before it is reported with a status, like any other problem.
     events = call.backend.answers.stream(question)
     first = next(events)
     return Response(_sent(first, events, call.identity), content_type=EVENTS, headers=EVENT_HEADERS)
 
 
 def _sent(first: AnswerEvent, events: Generator[AnswerEvent, Any, Any], identity: str) -> Iterator[str]:
-    # A reader that leaves ends the model's stream, and its connection, at once.
+    # If the client disconnects, close the model's stream and its connection at once.
     with closing(events):
         yield event_text(first)
         try:
             for event in events:
                 yield event_text(event)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the reader is told
+        except Exception as error:  # noqa: BLE001 -- the client learns about any failure
             yield failure_text(error, identity)

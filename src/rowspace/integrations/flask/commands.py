@@ -13,21 +13,21 @@ from rowspace.integrations.flask.backend import NAME, Backend
 
 __all__ = ["add_commands", "application_embedder"]
 
-#: How the command line finds the embedder that the application was given as an object.
+#: The path by which the command line finds an embedder that the application passed as an object.
 _EMBEDDER = f"{__name__}:application_embedder"
 
-#: The backends whose commands run. Not the application context: the pages of `rowspace ui` run in threads without one.
+#: Backends with a running command. Not in the application context, because `rowspace ui` runs threads without one.
 _running: list[Backend] = []
 
 
 def application_embedder() -> Any:
-    """Return the embedder of the application whose command runs.
+    """Return the embedder of the application whose command is running.
 
     Raises:
-        ConfigurationError: this is a process of its own, as `--processes` starts them.
+        ConfigurationError: this is another process, as started by `--processes`.
     """
     if not _running:
-        message = "The embedder of a Flask application cannot be had by other processes: leave out --processes."
+        message = "Other processes cannot use the embedder of a Flask application. Omit --processes."
         raise ConfigurationError(message)
     return _running[-1].embedder
 
@@ -43,9 +43,9 @@ def add_commands(app: Flask, backend: Backend, *, own_embedder: bool) -> None:
     )
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def command(arguments: tuple[str, ...]) -> None:
-        """Run a command of Rowspace on the application's database."""
+        """Run a Rowspace command on the application's database."""
         try:
-            # By name, as the command line is above this level, and optional.
+            # Import by name: the command line is at a higher level, and optional.
             hosted = require("rowspace.cli.hosted", extra="cli")
         except MissingExtra as error:
             raise click.ClickException(str(error)) from error
@@ -55,7 +55,7 @@ def add_commands(app: Flask, backend: Backend, *, own_embedder: bool) -> None:
             hosted.run(
                 arguments,
                 name=f"flask {NAME}",
-                # Flask serves the application, and Rowspace in it.
+                # Flask itself serves the application, including Rowspace.
                 without=["serve"],
                 database=backend.given,
                 database_url=backend.url,

@@ -1,4 +1,4 @@
-"""The extension, for the application factory."""
+"""The extension for application factories."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ __all__ = ["Rowspace"]
 
 
 class Rowspace:
-    """Rowspace in Flask applications: one object in a module, `init_app` for each application.
+    """Rowspace in Flask applications. Create one object per module, and call `init_app` for each application.
 
-    Settings are `app.config["ROWSPACE_..."]`, else the variables `ROWSPACE_*`. The database is that of
-    `ROWSPACE_DATABASE_URL`, else the embedded server; or Flask-SQLAlchemy's.
+    Settings come from `app.config["ROWSPACE_..."]`, then from the environment variables `ROWSPACE_*`. The database is
+    that of `ROWSPACE_DATABASE_URL`, otherwise the embedded server; or it is Flask-SQLAlchemy's.
 
     Args:
-        app: an application that is there already.
-        sqlalchemy: Flask-SQLAlchemy's `db`: its engine is used, and `session` is its session, which the application
-            commits as it always did.
-        embedder: turns texts into vectors; by default that of the settings.
+        app: an existing application.
+        sqlalchemy: Flask-SQLAlchemy's `db`. Rowspace uses its engine, and `session` is its session, which the
+            application continues to commit.
+        embedder: converts texts to vectors; by default that of the settings.
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
     """
 
@@ -51,20 +51,20 @@ class Rowspace:
             self.init_app(app)
 
     def init_app(self, app: Flask, *, settings: ServerSettings | None = None, database: Database | None = None) -> None:
-        """Give an application its sessions, services and commands. No connection is made yet.
+        """Add sessions, services and commands to an application. This does not connect to the database.
 
         Args:
             app: the application.
             settings: by default those of `app.config` and the environment.
-            database: the caller's, which is not closed here; by default that of the settings.
+            database: an open database, which the caller closes; by default that of the settings.
 
         Raises:
-            ConfigurationError: a setting that cannot be, an application that has one already, or a Flask-SQLAlchemy
-                that has not been initialized.
+            ConfigurationError: a setting is invalid, the application already has a Rowspace, or Flask-SQLAlchemy has
+                not been initialized.
             MissingExtra: the embedder of the settings is not installed.
         """
         if NAME in app.extensions:
-            message = f"The application {app.name!r} has a Rowspace already."
+            message = f"The application {app.name!r} already has a Rowspace. Call init_app once per application."
             raise ConfigurationError(message)
         settings = settings if settings is not None else _settings_from(app.config)
         embedder = self._embedder if self._embedder is not None else embedder_or_none(settings.embedder)
@@ -78,50 +78,47 @@ class Rowspace:
 
     @property
     def session(self) -> Session:
-        """The session of the request, committed at its end if the answer's status is below 400, else rolled back.
+        """The session of the request. It commits if the status of the response is below 400, else it rolls back.
 
-        Outside of requests, that of the application context, which is rolled back at its end unless it is committed.
+        Outside of requests, it is the session of the application context, which rolls back unless you commit.
         """
         return current_session(current_backend())
 
     @property
     def documents(self) -> DocumentService:
-        """Documents, in the session of the request; what a call does ends with the session's transaction."""
+        """The document service, in the session of the request. Its changes are part of the session's transaction."""
         return DocumentService(Joined(self.session), current_backend().embedder)
 
     @property
     def searches(self) -> SearchService:
-        """Searches, in the session of the request."""
+        """The search service, in the session of the request."""
         return SearchService(Joined(self.session), current_backend().embedder)
 
     @property
     def answers(self) -> AnswerService:
-        """The answer service; its searches have ended their transaction before a model is asked."""
+        """The answer service. Its searches end their transaction before it calls a model."""
         return current_backend().answers
 
     @property
     def database(self) -> Database:
-        """The database of the current application, for transactions beside that of the request."""
+        """The database of the current application, for transactions apart from that of the request."""
         return current_backend().database
 
     def close(self) -> None:
-        """Close what was opened for the current application; what was handed in stays open."""
+        """Close what was opened for the current application. A database that you passed stays open."""
         current_backend().close()
 
 
 def _settings_from(config: Mapping[str, Any]) -> ServerSettings:
-    """Return the settings of an application; a value of None counts as none.
+    """Return the settings of an application. Values of None are ignored.
 
     Raises:
-        ConfigurationError: there is no such setting, or its value is none; the message does not repeat it, as it may
-            hold a password.
+        ConfigurationError: a setting is unknown or invalid. The message omits its value, which may contain a password.
     """
     given = {key: value for key, value in config.items() if key.startswith("ROWSPACE_") and value is not None}
     known = settings_by_variable()
     if unknown := sorted(given.keys() - known.keys()):
-        message = (
-            f"app.config has {', '.join(unknown)}, which Rowspace does not know. It knows {', '.join(sorted(known))}."
-        )
+        message = f"app.config has unknown settings: {', '.join(unknown)}. Valid settings: {', '.join(sorted(known))}."
         raise ConfigurationError(message)
     return read_settings({known[key]: value for key, value in given.items()})
 
@@ -129,13 +126,13 @@ def _settings_from(config: Mapping[str, Any]) -> ServerSettings:
 def _database_of(sqlalchemy: Any, app: Flask, settings: ServerSettings) -> Database:
     if settings.database_schema is not None:
         message = (
-            "ROWSPACE_SCHEMA does not go with Flask-SQLAlchemy's session: it would move every table that has no schema "
-            "of its own. Put the schema into the search_path of its connections."
+            "ROWSPACE_SCHEMA cannot be combined with Flask-SQLAlchemy's session: it would move every table that has no "
+            "explicit schema. Put the schema into the search_path of its connections."
         )
         raise ConfigurationError(message)
     try:
         with app.app_context():
             return Database(sqlalchemy.engine)
     except (RuntimeError, KeyError) as error:
-        message = "Flask-SQLAlchemy has no engine for this application: call db.init_app(app) before Rowspace's."
+        message = "Flask-SQLAlchemy has no engine for this application. Call db.init_app(app) before Rowspace's."
         raise ConfigurationError(message) from error

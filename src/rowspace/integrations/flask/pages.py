@@ -1,4 +1,4 @@
-"""The description of the contract, and the pages that show it. They need no key."""
+"""The OpenAPI document and the documentation pages. They need no key."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["asset", "openapi", "redoc", "swagger"]
 
 
 def openapi(call: Call) -> Response:
-    """Return the description in OpenAPI."""
+    """Return the OpenAPI document."""
     return Response(description_text(_described(call).settings), content_type=JSON)
 
 
 def swagger(call: Call) -> Response:
-    """Return the page of Swagger UI."""
+    """Return the Swagger UI page."""
     return Response(pages.swagger_page(_described(call).assets))
 
 
 def redoc(call: Call) -> Response:
-    """Return the page of ReDoc."""
+    """Return the ReDoc page."""
     return Response(pages.redoc_page(_described(call).assets))
 
 

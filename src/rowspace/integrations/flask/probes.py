@@ -1,4 +1,4 @@
-"""Endpoints for whatever runs and watches the server. They need no key."""
+"""Endpoints for systems that run and monitor the server. They need no key."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["healthz", "metrics", "readyz"]
 
 
 def healthz(_: Call) -> Response:
-    """Answer, without a look at the database."""
+    """Return a response, without accessing the database."""
     return answer(Alive())
 
 
 def readyz(call: Call) -> Response:
-    """Return whether the database answers, is at the newest migration, and has no INVALID index."""
+    """Return whether the database responds, is at the newest migration, and has no INVALID index."""
     found = readiness(call.backend.database)
     if not found.ready:
         raise unready(found)
@@ -28,7 +28,7 @@ def readyz(call: Call) -> Response:
 
 
 def metrics(call: Call) -> Response:
-    """Return the metrics in Prometheus' text format."""
+    """Return the metrics in Prometheus's text format."""
     if not call.backend.settings.metrics:
         raise NotFound
     return Response(call.backend.metrics.text(), content_type=CONTENT_TYPE)

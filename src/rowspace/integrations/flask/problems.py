@@ -1,4 +1,4 @@
-"""Errors as answers in problem+json."""
+"""Errors as problem+json responses."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from rowspace.integrations.rest.problems import MEDIA_TYPE, Problem, log_failure
 
 __all__ = ["add_problem_handlers", "answer_to", "own_request_id"]
 
-#: Headers that belong to the server and not to the application (PEP 3333): some servers refuse them.
+#: Headers that belong to the server, not to the application (PEP 3333). Some servers reject them.
 _HOP_BY_HOP = {"connection"}
 
 
 def own_request_id() -> str:
-    """Return the id of the request, the same whenever it is asked for."""
+    """Return the id of the request. Repeated calls return the same id."""
     identity: str = request.environ.setdefault("rowspace.request_id", request_id(request.headers.get(HEADER)))
     return identity
 
 
 def add_problem_handlers(app: Flask) -> None:
-    """Answer Rowspace's errors and HTTP errors of an application in problem+json, and those of its database.
+    """Return Rowspace's errors, HTTP errors and explained database errors of an application as problem+json.
 
-    `make_blueprint` does so for its own endpoints; this is for the others. A database's error that Rowspace cannot
-    explain, such as a unique violation, and any other exception stay the application's.
+    `make_blueprint` does this for its own endpoints. This function is for the others. It does not handle database
+    errors that Rowspace cannot explain, such as a unique violation, or other exceptions.
     """
 
     def handle(error: Any) -> Response:
@@ -48,9 +48,9 @@ def add_problem_handlers(app: Flask) -> None:
 
 
 def answer_to(error: Exception, identity: str) -> Response:
-    """Return the answer to an error; faults of the server are logged with the request's id."""
+    """Return the response for an error. Failures of the server are logged with the request id."""
     if isinstance(error, HTTPException) and error.response is not None:
-        # `abort(response)`: somebody has an answer already.
+        # `abort(response)`: the application has already chosen a response.
         return Response.force_type(error.get_response(request.environ), request.environ)  # type: ignore[return-value]
     problem = _of_http(error) if isinstance(error, HTTPException) else problem_of(error)
     log_failure(error, problem, identity)
@@ -62,6 +62,6 @@ def answer_to(error: Exception, identity: str) -> Response:
 
 def _of_http(error: HTTPException) -> Problem:
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    # Allow, Retry-After, WWW-Authenticate; the page that they come with is replaced.
+    # Keep Allow, Retry-After and WWW-Authenticate. Their HTML page is replaced.
     headers = {key: value for key, value in error.get_headers() if key.lower() != "content-type"}
     return Problem(status, error.description or title_of(status), headers=headers)

@@ -1,4 +1,4 @@
-"""A session a request: opened by the first who asks, committed or rolled back at the request's end, closed once."""
+"""One session per request: opened on first use, committed or rolled back at the end of the request, then closed."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _KEY = "_rowspace_session"
 
 
 def current_session(backend: Backend) -> Session:
-    """Return the session of the request; outside of requests, that of the application context."""
+    """Return the session of the request, or outside of requests that of the application context."""
     if backend.sqlalchemy is not None:
         shared: Session = backend.sqlalchemy.session()
         return shared
-    # Not the environment, which a request that is made within a request has a copy of; not `g`, which they may share.
+    # Not in the environment, which a nested request copies, nor in `g`, which nested requests can share.
     holder: Any = request if has_request_context() else g
     session: Session | None = getattr(holder, _KEY, None)
     if session is None:
-        # Of no use after the request: a response that is streamed on would take a connection that nobody gives back.
+        # Unusable after the request: otherwise a streamed response would check out a connection and never return it.
         session = backend.database.sessions(close_resets_only=False)
         setattr(holder, _KEY, session)
     return session
 
 
 def add_session_hooks(app: Flask) -> None:
-    """End the sessions of an application's requests.
+    """Register hooks that end the sessions of an application's requests.
 
-    The commit comes before the answer is sent, so that a commit that fails is an error of the request.
+    They commit before the response is sent, so a failed commit is an error of the request.
     """
 
-    # The first hook that is registered runs last: those of the application may still use the session.
+    # The hook that is registered first runs last, so the application's own hooks can still use the session.
     @app.after_request
     def finish(response: Response) -> Response:
         session: Session | None = getattr(request, _KEY, None)
@@ -50,7 +50,7 @@ def add_session_hooks(app: Flask) -> None:
         try:
             with mapped_errors():
                 session.commit()
-        except Exception as error:  # noqa: BLE001 -- Flask would show it in debug mode, SQL and all
+        except Exception as error:  # noqa: BLE001 -- in debug mode, Flask would show it with its SQL
             return answer_to(error, own_request_id())
         return response
 

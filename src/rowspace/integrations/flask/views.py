@@ -1,4 +1,4 @@
-"""The endpoints of collections, of documents and of searches."""
+"""The endpoints for collections, documents and searches."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = [
 
 
 def list_collections(call: Call) -> Response:
-    """Return the collections that the caller may see, by name."""
+    """Return the collections that the caller may read, by name."""
     found = call.backend.documents.collections()
     return answer(Collections.model_construct(collections=[one for one in found if call.access.sees(one.name)]))
 
@@ -73,7 +73,7 @@ def delete_collection(call: Call, name: str) -> Response:
 
 
 def put_documents(call: Call, name: str) -> Response:
-    """Add documents, and update those whose id is there: all of them, or none where one is at fault."""
+    """Add documents, and update those whose id exists. Either all are stored, or none if one of them is invalid."""
     call.access.check(name, "write")
     if is_streamed():
         reader = LineReader(call.backend.settings.max_line)
@@ -95,7 +95,7 @@ def _lines(backend: Backend, reader: LineReader) -> Iterator[DocumentBody]:
 
 
 def delete_documents(call: Call, name: str) -> Response:
-    """Delete documents by id or by filter, and say how many there were."""
+    """Delete documents by id or by filter, and return their number."""
     body: DeleteBody = body_of(DeleteBody, call.backend)
     call.access.check(name, "write")
     return answer(Deleted(deleted=call.backend.documents.delete(name, body.ids or (), where=body.filter)))
@@ -108,21 +108,21 @@ def get_document(call: Call, name: str, document_id: str) -> Response:
 
 
 def count_documents(call: Call, name: str) -> Response:
-    """Return how many documents match a filter."""
+    """Return the number of documents that match a filter."""
     body: CountBody = body_of(CountBody, call.backend)
     call.access.check(name)
     return answer(Count(count=call.backend.documents.count(name, where=body.filter)))
 
 
 def scroll_documents(call: Call, name: str) -> Response:
-    """Return a page of documents, and the cursor of the next: null after the last."""
+    """Return a page of documents, and the cursor of the next page, which is null after the last."""
     body: ScrollBody = body_of(ScrollBody, call.backend)
     call.access.check(name)
     return answer(call.backend.searches.scroll(name, **body.options()))
 
 
 def search(call: Call) -> Response:
-    """Return the documents nearest to a text or a vector, best first; with `queries`, those of each."""
+    """Return the documents nearest to a text or a vector, best first; with `queries`, those of each query."""
     body = body_of(Search, call.backend)
     call.access.check(body.collection)
     body = checked_search(body, call.backend.settings)

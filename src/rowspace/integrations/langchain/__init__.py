@@ -1,13 +1,13 @@
-"""LangChain (extra `langchain`): a vector store over a collection, its retriever, and filters that a model writes.
+"""LangChain (extra `langchain`): a vector store on a collection, its retriever, and a translator of models' filters.
 
-Needs `langchain-core` alone.
+They need only `langchain-core`.
 """
 
 from rowspace._optional import require
 
 require("langchain_core", extra="langchain")
 
-from rowspace.integrations.langchain.embeddings import RowspaceEmbeddings  # noqa: E402 -- asked what is installed
+from rowspace.integrations.langchain.embeddings import RowspaceEmbeddings  # noqa: E402 -- after the check of the extra
 from rowspace.integrations.langchain.options import DistanceStrategy  # noqa: E402
 from rowspace.integrations.langchain.retriever import RowspaceRetriever  # noqa: E402
 from rowspace.integrations.langchain.translator import RowspaceTranslator  # noqa: E402

@@ -27,18 +27,18 @@ T = TypeVar("T")
 
 
 class StoreBase(VectorStore):
-    """The constructor of the store, and its collection. It does not connect before the first use.
+    """The constructor of the store, and its collection. The store does not connect before its first use.
 
-    The first use looks up the collection and creates it if it is missing, for which the role needs the right to create
-    tables; `create_collection=False` prevents that. Migrations create the tables and the extension: if they have not
+    The first use looks up the collection and creates it if it is missing. Creating it requires the right to create
+    tables; `create_collection=False` prevents it. Migrations create the tables and the extension. If they have not
     run, the first use raises `SchemaNotReady` with the command to run, unless `migrate=True` runs them.
 
     Args:
-        embeddings: turns texts into vectors.
+        embeddings: converts texts to vectors.
         connection: a URL, which serves sync and async calls; an `Engine` or `AsyncEngine`; a `Database` or
             `AsyncDatabase`; a session factory; or a session, whose transaction still belongs to the caller. None uses
             `ROWSPACE_DATABASE_URL`, else the embedded server.
-        embedding_length: dimension of a new collection; None asks the embedder.
+        embedding_length: the dimension of a new collection; None asks the embedder.
         collection_name: the name of the collection.
         collection_metadata: metadata of a new collection.
         distance_strategy: a `DistanceStrategy`, a `Distance` or a name; None uses the distance of the collection,
@@ -46,7 +46,7 @@ class StoreBase(VectorStore):
         pre_delete_collection: whether to drop the collection, with its documents, before the first use.
         logger: logs, at level INFO, when a collection is created or dropped.
         relevance_score_fn: maps a distance to a relevance, instead of the store's own function.
-        engine_args: with a URL: keywords for `create_engine` and `create_async_engine`.
+        engine_args: keyword arguments for `create_engine` and `create_async_engine`; only with a URL.
         use_jsonb: must be True.
         create_extension: accepted for compatibility; the migrations create the extension.
         async_mode: accepted for compatibility; a URL serves sync and async calls, an engine its own kind.
@@ -56,7 +56,7 @@ class StoreBase(VectorStore):
         migrate: whether to run Rowspace's migrations before the first use.
 
     Raises:
-        ConfigurationError: an option that Rowspace does not support, or an embedder that lacks the methods of one.
+        ConfigurationError: an option is not supported, or the embedder lacks required methods.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class StoreBase(VectorStore):
     ) -> None:
         del create_extension, async_mode
         if not use_jsonb:
-            message = "Metadata is stored as JSONB, which filters need: leave use_jsonb out, or say True."
+            message = "Metadata is always stored as JSONB, which filters need. Omit use_jsonb, or pass True."
             raise ConfigurationError(message)
         checked_embedder(embeddings)
         self.collection_name = collection_name
@@ -135,8 +135,8 @@ class StoreBase(VectorStore):
 
         Raises:
             SchemaNotReady: the migrations have not run; the message has the command.
-            CollectionNotFound: it is missing, and the store may not create it.
-            ConfigurationError: it has another dimension or distance than requested.
+            CollectionNotFound: the collection is missing, and the store may not create it.
+            ConfigurationError: the collection has another dimension or distance than requested.
             PermissionDenied: the role may not create tables.
         """
         return self._ready()
@@ -188,7 +188,7 @@ class StoreBase(VectorStore):
                 if not self._options.create:
                     raise
                 info = self._service.create_collection(self.collection_name, **self._options.create_keywords())
-                self._logger.info("Made the collection %r", self.collection_name)
+                self._logger.info("Created the collection %r", self.collection_name)
             return self._keep(info)
 
     async def _aready(self) -> CollectionInfo:
@@ -208,12 +208,12 @@ class StoreBase(VectorStore):
                     raise
                 keywords = self._options.create_keywords()
                 info = await self._aservice.create_collection(self.collection_name, **keywords)
-                self._logger.info("Made the collection %r", self.collection_name)
+                self._logger.info("Created the collection %r", self.collection_name)
             return self._keep(info)
 
     def _keep(self, info: CollectionInfo) -> CollectionInfo:
         self._options.check(info)
-        # In a transaction of the caller's it may be gone tomorrow.
+        # Do not cache it within a caller's transaction, which could roll its creation back.
         if not self._sides.joined:
             self._found = info
         return info
@@ -226,7 +226,7 @@ class StoreBase(VectorStore):
 
 
 def documents_of(hits: Sequence[SearchHit | DocumentOut]) -> list[Document]:
-    """Return hits, or documents, as LangChain documents."""
+    """Return hits or documents as LangChain documents."""
     return [Document(id=hit.id, page_content=hit.content, metadata=hit.metadata) for hit in hits]
 
 

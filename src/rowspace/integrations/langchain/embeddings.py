@@ -1,4 +1,4 @@
-"""LangChain's `Embeddings` over an embedder of another make."""
+"""LangChain's `Embeddings` for any other embedder."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = ["RowspaceEmbeddings"]
 
 
 class RowspaceEmbeddings(Embeddings):
-    """An embedder, such as `LocalEmbedder`, for what of LangChain asks for `Embeddings` and for lists of numbers.
+    """Wraps an embedder, such as `LocalEmbedder`, for parts of LangChain that need `Embeddings` and lists of floats.
 
-    The store itself takes any embedder as it is.
+    The store itself accepts any embedder directly.
 
     Args:
-        embedder: has `embed_documents` and `embed_query`, and may return arrays.
+        embedder: an object with `embed_documents` and `embed_query`, which may return arrays.
 
     Raises:
-        ConfigurationError: it has not, or, from its methods, it returned another number of vectors.
-        InvalidVector, DimensionMismatch: from its methods, it returned what is no vector, or several dimensions.
+        ConfigurationError: the object lacks these methods, or they return a wrong number of vectors.
+        InvalidVector, DimensionMismatch: the methods return invalid vectors, or vectors of different dimensions.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -39,7 +39,7 @@ class RowspaceEmbeddings(Embeddings):
         self.name: str = embedder_name(embedder)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Return one vector a text."""
+        """Return one vector per text."""
         vectors: list[list[float]] = embed_texts(self.embedder, texts).tolist() if texts else []
         return vectors
 
@@ -49,11 +49,11 @@ class RowspaceEmbeddings(Embeddings):
         return vector
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Return one vector a text, by the embedder's own coroutine, or in a thread."""
+        """Return one vector per text, from the embedder's own coroutine or from a thread."""
         vectors: list[list[float]] = (await aembed_texts(self.embedder, texts)).tolist() if texts else []
         return vectors
 
     async def aembed_query(self, text: str) -> list[float]:
-        """Return the vector of a query, by the embedder's own coroutine, or in a thread."""
+        """Return the vector of a query, from the embedder's own coroutine or from a thread."""
         vector: list[float] = (await aembed_query(self.embedder, text)).tolist()
         return vector

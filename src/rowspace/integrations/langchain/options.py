@@ -1,4 +1,4 @@
-"""The options of the store's constructor, checked: plain values, no I/O."""
+"""The options of the store's constructor and their checks, without I/O."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rowspace.services import CollectionInfo
 __all__ = ["CollectionOptions", "DistanceStrategy", "distance_of", "refuse_unknown", "relevance"]
 
 
-class DistanceStrategy(str, Enum):  # noqa: UP042 -- str() of a member stays what it is in langchain-postgres
-    """The distances by the names that langchain-postgres gives them; `Distance` has them all."""
+class DistanceStrategy(str, Enum):  # noqa: UP042 -- str() of a member must be the same as in langchain-postgres
+    """The distances under their names in langchain-postgres. `Distance` has all distances."""
 
     EUCLIDEAN = "l2"
     COSINE = "cosine"
@@ -37,7 +37,7 @@ def distance_of(strategy: Any) -> Distance | None:
     value = strategy.value if isinstance(strategy, Enum) else strategy
     distance = Distance(_NAMES.get(str(value).lower(), value))
     if distance.for_bits:
-        message = f"A collection is searched by l2, cosine, inner_product or l1, got {distance.value}."
+        message = f"Expected l2, cosine, inner_product or l1 for a collection, got {distance.value}."
         raise ConfigurationError(message)
     return distance
 
@@ -51,13 +51,13 @@ class CollectionOptions:
 
     Args:
         create: whether to create it; otherwise its absence is an error.
-        dimension: length of each embedding; None asks the embedder.
+        dimension: the length of each embedding; None asks the embedder.
         distance: the distance to search by; None uses that of the collection, cosine for a new one.
         metadata: metadata of a new collection.
-        extra: further keywords of `DocumentService.create_collection`: `index`, `indexed_keys`, `language`.
+        extra: further keyword arguments of `DocumentService.create_collection`: `index`, `indexed_keys`, `language`.
 
     Raises:
-        ConfigurationError: `extra` has another keyword.
+        ConfigurationError: `extra` has another key.
     """
 
     create: bool = True
@@ -69,11 +69,11 @@ class CollectionOptions:
     def __post_init__(self) -> None:
         if not {*(self.extra or ())} <= _EXTRA:
             known = ", ".join(sorted(_EXTRA))
-            message = f"collection_options is a dict of {known}, each optional; got {self.extra!r:.80}."
+            message = f"collection_options must be a dict with any of {known}, got {self.extra!r:.80}."
             raise ConfigurationError(message)
 
     def create_keywords(self) -> dict[str, Any]:
-        """Return the keywords of `DocumentService.create_collection`."""
+        """Return keyword arguments for `DocumentService.create_collection`."""
         return {
             "dimension": self.dimension,
             "distance": self.distance or Distance.COSINE,
@@ -83,44 +83,44 @@ class CollectionOptions:
         }
 
     def check(self, found: CollectionInfo) -> None:
-        """Refuse a collection with another dimension or distance than requested.
+        """Check that a collection has the requested dimension and distance.
 
         Raises:
-            ConfigurationError: it has.
+            ConfigurationError: it does not.
         """
         for name, wanted in (("dimension", self.dimension), ("distance", self.distance)):
             actual = getattr(found, name)
             if wanted is not None and wanted != actual:
                 message = (
-                    f"The collection {found.name!r} has the {name} {actual}, {wanted} was asked for. Leave it out, or "
-                    "take another collection."
+                    f"The collection {found.name!r} has the {name} {actual}, but {wanted} was requested. Omit the "
+                    f"{name}, or use another collection."
                 )
                 raise ConfigurationError(message)
 
 
 def relevance(distance: Distance) -> Callable[[float], float]:
-    """Return the function from a distance to a relevance from 0 to 1.
+    """Return a function that maps a distance to a relevance from 0 to 1.
 
-    It is `Distance.similarity`, clipped to that range: l2 and l1 are never clipped; cosine is for vectors that point in
-    opposite directions; the inner product assumes unit vectors, and is clipped at 1 for longer ones.
+    It is `Distance.similarity`, clipped to that range. For l2 and l1, nothing is clipped. For cosine, vectors that
+    point in opposite directions are clipped. For the inner product, which assumes unit vectors, longer ones are.
     """
 
     def score(value: float) -> float:
-        # The cosine distance to a vector of zeros is NaN.
+        # The cosine distance to a zero vector is NaN.
         return 0.0 if math.isnan(value) else min(1.0, max(0.0, distance.similarity(value)))
 
     return score
 
 
 def refuse_unknown(given: Mapping[str, Any], *, known: Collection[str] = ()) -> None:
-    """Refuse unknown keywords, which LangChain's interface passes on to a store.
+    """Reject unknown keyword arguments, which LangChain's interface passes on to a store.
 
     Raises:
-        ConfigurationError: there is one.
+        ConfigurationError: a keyword argument is unknown.
     """
     unknown = [name for name in given if name not in known]
     if unknown:
-        # To leave out what was meant for a filter would be no help.
-        hint = f"there are {', '.join(sorted(known))}" if known else "leave it out"
-        message = f"The store does not know {', '.join(unknown)}: {hint}."
+        # If some are valid, list them: a misspelled filter must not just be omitted.
+        hint = f"Valid ones: {', '.join(sorted(known))}" if known else "Omit it"
+        message = f"Unknown keyword argument for the store: {', '.join(unknown)}. {hint}."
         raise ConfigurationError(message)

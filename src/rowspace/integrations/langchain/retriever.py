@@ -1,4 +1,4 @@
-"""The store's retriever: LangChain's, with hybrid search."""
+"""The retriever of the store. It adds hybrid search to LangChain's retriever."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["RowspaceRetriever"]
 class RowspaceRetriever(VectorStoreRetriever):
     """The retriever that `as_retriever` returns; its `search_type` may also be `hybrid`.
 
-    `search_kwargs` go to the search. `k` may be given next to `search_kwargs`; any other keyword is refused, since a
-    filter given there would be ignored. Keywords of `invoke` and `ainvoke` override those in `search_kwargs`.
+    `search_kwargs` go to the search. `k` can also be passed directly. Other keyword arguments are rejected, because
+    LangChain would ignore a filter among them. Arguments of `invoke` and `ainvoke` override those in `search_kwargs`.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")

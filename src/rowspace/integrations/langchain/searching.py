@@ -1,4 +1,4 @@
-"""What the store searches, sync and async: by vector, with distances or relevances, for variety, and hybrid."""
+"""The searches of the store, sync and async: by vector, with distances or relevances, for variety, and hybrid."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Scored = list[tuple[Document, float]]
 Mode = Literal["vector", "mmr", "hybrid"]
 
 _BY_VECTOR = frozenset(SearchOptions.__annotations__) - {"with_embedding"} | {"k", "filter"}
-#: The keywords of each mode; but for the filter they are those of the repositories.
+#: The keyword arguments of each mode. Except for the filter, they are those of the repositories.
 _KNOWN: dict[Mode, frozenset[str]] = {
     "vector": _BY_VECTOR,
     "mmr": _BY_VECTOR | {"fetch_k", "lambda_mult"},
@@ -33,18 +33,18 @@ _KNOWN: dict[Mode, frozenset[str]] = {
 
 
 class SearchingStore(StoreBase):
-    """Searches. A score is a distance, smaller is nearer; a relevance is from 0 to 1, larger is nearer.
+    """The searches of the store. A smaller distance is nearer. A relevance is from 0 to 1, and a larger one is nearer.
 
-    Further keywords of every search by vector are those of `rowspace.repositories.SearchOptions`: `max_distance`,
-    `min_distance`, `min_similarity`, `recall`, `exact`, `settings`. Any other is a ConfigurationError.
+    Every vector search also accepts the options of `rowspace.repositories.SearchOptions`: `max_distance`,
+    `min_distance`, `min_similarity`, `recall`, `exact`, `settings`. Other keyword arguments raise ConfigurationError.
     """
 
     def similarity_search(self, query: str, k: int = 4, filter: Where | None = None, **more: Any) -> list[Document]:
         """Return the k nearest documents to a text, nearest first.
 
         Raises:
-            EmbedderMismatch: the collection was filled by another embedder.
-            InvalidFilter, InvalidSetting: the filter is malformed; a number is out of range.
+            EmbedderMismatch: another embedder filled the collection.
+            InvalidFilter, InvalidSetting: the filter is malformed, or a number is out of range.
         """
         return documents_of(self._search(query, "vector", more, k=k, where=filter))
 
@@ -89,21 +89,21 @@ class SearchingStore(StoreBase):
         return scored(await self._asearch_by(embedding, "vector", more, k=k, where=filter))
 
     def hybrid_search(self, query: str, k: int = 4, filter: Where | None = None, **more: Any) -> list[Document]:
-        """Return the k best documents by vector and by keyword, best first; see `hybrid_search_with_score`."""
+        """Return the k best documents by vector and keyword, best first; see `hybrid_search_with_score`."""
         return documents_of(self._search(query, "hybrid", more, k=k, where=filter))
 
     async def ahybrid_search(self, query: str, k: int = 4, filter: Where | None = None, **more: Any) -> list[Document]:
-        """Return the k best documents by vector and by keyword, best first; see `hybrid_search_with_score`."""
+        """Return the k best documents by vector and keyword, best first; see `hybrid_search_with_score`."""
         return documents_of(await self._asearch(query, "hybrid", more, k=k, where=filter))
 
     def hybrid_search_with_score(
         self, query: str, k: int = 4, filter: Where | None = None, *, fusion: Fusion | FusionMethod = "rrf", **more: Any
     ) -> Scored:
-        """Return the k best documents by vector and by keyword with their fused scores, larger is better, best first.
+        """Return the k best documents by vector and keyword, best first, with their fused scores (larger is better).
 
         Args:
-            query: what is searched by meaning and by keyword: words, `"a phrase"`, `or`, `-without`.
-            k: documents wanted.
+            query: the text to search by meaning and by keyword: words, `"a phrase"`, `or`, `-without`.
+            k: the number of documents.
             filter: a metadata filter, or conditions on `Document`.
             fusion: `rrf`, `weighted`, or a `rowspace.Fusion` with weights and numbers of candidates.
             more: `exact`, `settings`.
@@ -113,7 +113,7 @@ class SearchingStore(StoreBase):
     async def ahybrid_search_with_score(
         self, query: str, k: int = 4, filter: Where | None = None, *, fusion: Fusion | FusionMethod = "rrf", **more: Any
     ) -> Scored:
-        """Return the k best documents by vector and by keyword with their scores; see `hybrid_search_with_score`."""
+        """Return the k best documents by vector and keyword with their scores; see `hybrid_search_with_score`."""
         return scored(await self._asearch(query, "hybrid", more, k=k, where=filter, fusion=fusion), "score")
 
     def search(self, query: str, search_type: str, **more: Any) -> list[Document]:
@@ -135,7 +135,7 @@ class SearchingStore(StoreBase):
 
     def _search(self, query: str, mode: Mode, more: dict[str, Any], **options: Any) -> list[SearchHit]:
         refuse_unknown(more, known=_KNOWN[mode])
-        # Outside of the transaction, so that no connection waits for the embedder.
+        # Embed outside the transaction, so that no connection is idle meanwhile.
         return self._find(embed_query(self._needed_embedder(), query), mode, query, options | more)
 
     async def _asearch(self, query: str, mode: Mode, more: dict[str, Any], **options: Any) -> list[SearchHit]:
@@ -176,6 +176,6 @@ class SearchingStore(StoreBase):
     def _needed_embedder(self) -> Any:
         given: Any = self._embeddings
         if given is None:
-            message = "A search by meaning needs an embedder: give the store one, or search by vector."
+            message = "A search by meaning needs an embedder. Pass one to the store, or search by vector."
             raise ConfigurationError(message)
         return given

@@ -14,9 +14,10 @@ __all__ = ["VarietyStore"]
 
 
 class VarietyStore(SearchingStore):
-    """Chooses k of the `fetch_k` nearest documents that are not all alike, in the order of their choice.
+    """Chooses k diverse documents from the `fetch_k` nearest, in the order of their choice.
 
-    Likeness is by the collection's own distance. `fetch_k` below k counts as k. The scores are distances to the query.
+    Documents are compared by the collection's distance. A `fetch_k` below k counts as k. Scores are distances to the
+    query.
     """
 
     def max_marginal_relevance_search(
@@ -28,15 +29,15 @@ class VarietyStore(SearchingStore):
         filter: Where | None = None,
         **more: Any,
     ) -> list[Document]:
-        """Return k documents near to a text that are not all alike.
+        """Return k diverse documents near a text.
 
         Args:
             query: the text.
-            k: documents wanted.
-            fetch_k: candidates.
-            lambda_mult: from 1 for the nearest alone to 0 for variety alone.
+            k: the number of documents.
+            fetch_k: the number of candidates.
+            lambda_mult: from 1 (only nearness counts) to 0 (only diversity counts).
             filter: a metadata filter, or conditions on `Document`.
-            more: the keywords of every search by vector.
+            more: the options of every vector search.
         """
         return documents_of(self._search(query, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
@@ -49,7 +50,7 @@ class VarietyStore(SearchingStore):
         filter: Where | None = None,
         **more: Any,
     ) -> list[Document]:
-        """Return k documents near to a text that are not all alike."""
+        """Return k diverse documents near a text."""
         return documents_of(await self._asearch(query, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
     def max_marginal_relevance_search_with_score(
@@ -61,7 +62,7 @@ class VarietyStore(SearchingStore):
         filter: Where | None = None,
         **more: Any,
     ) -> Scored:
-        """Return k documents near to a text that are not all alike, with their distances."""
+        """Return k diverse documents near a text, with their distances."""
         return scored(self._search(query, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
     async def amax_marginal_relevance_search_with_score(
@@ -73,7 +74,7 @@ class VarietyStore(SearchingStore):
         filter: Where | None = None,
         **more: Any,
     ) -> Scored:
-        """Return k documents near to a text that are not all alike, with their distances."""
+        """Return k diverse documents near a text, with their distances."""
         return scored(await self._asearch(query, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
     def max_marginal_relevance_search_by_vector(
@@ -85,7 +86,7 @@ class VarietyStore(SearchingStore):
         filter: Where | None = None,
         **more: Any,
     ) -> list[Document]:
-        """Return k documents near to a vector that are not all alike."""
+        """Return k diverse documents near a vector."""
         return documents_of(self._search_by(embedding, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
     async def amax_marginal_relevance_search_by_vector(
@@ -97,7 +98,7 @@ class VarietyStore(SearchingStore):
         filter: Where | None = None,
         **more: Any,
     ) -> list[Document]:
-        """Return k documents near to a vector that are not all alike."""
+        """Return k diverse documents near a vector."""
         return documents_of(await self._asearch_by(embedding, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
     def max_marginal_relevance_search_with_score_by_vector(
@@ -109,7 +110,7 @@ class VarietyStore(SearchingStore):
         filter: Where | None = None,
         **more: Any,
     ) -> Scored:
-        """Return k documents near to a vector that are not all alike, with their distances."""
+        """Return k diverse documents near a vector, with their distances."""
         return scored(self._search_by(embedding, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
     async def amax_marginal_relevance_search_with_score_by_vector(
@@ -121,10 +122,10 @@ class VarietyStore(SearchingStore):
         filter: Where | None = None,
         **more: Any,
     ) -> Scored:
-        """Return k documents near to a vector that are not all alike, with their distances."""
+        """Return k diverse documents near a vector, with their distances."""
         return scored(await self._asearch_by(embedding, "mmr", more, **_wanted(k, fetch_k, lambda_mult, filter)))
 
 
 def _wanted(k: int, fetch_k: int, lambda_mult: float, where: Where | None) -> dict[str, Any]:
-    # LangChain's default of 20 candidates must not refuse a k above it.
+    # LangChain's default of 20 candidates must not rule out a larger k.
     return {"k": k, "fetch_k": max(k, fetch_k), "lambda_mult": lambda_mult, "where": where}

@@ -20,10 +20,10 @@ S = TypeVar("S", bound="RowspaceVectorStore")
 
 
 class RowspaceVectorStore(WritingStore, VarietyStore):
-    """LangChain's `VectorStore` over a collection, with sync and async methods.
+    """LangChain's `VectorStore` on a collection, with sync and async methods.
 
-    It accepts the arguments of `langchain_postgres.PGVector`; see `StoreBase` for the options. Other keywords of the
-    `from_*` methods go to the constructor.
+    It accepts the arguments of `langchain_postgres.PGVector`. `StoreBase` describes the options. Further keyword
+    arguments of the `from_*` methods go to the constructor.
     """
 
     def as_retriever(self, **options: Any) -> RowspaceRetriever:
@@ -119,10 +119,10 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
 
     @classmethod
     def from_existing_index(cls, embedding: Embedder, **options: Any) -> Self:
-        """Return a store over an existing collection.
+        """Return a store on an existing collection.
 
         Raises:
-            CollectionNotFound: there is no such collection.
+            CollectionNotFound: the collection does not exist.
         """
         with _closed_on_error(cls(embedding, **{"create_collection": False, **options})) as store:
             store.create_collection()
@@ -130,10 +130,10 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
 
     @classmethod
     async def afrom_existing_index(cls, embedding: Embedder, **options: Any) -> Self:
-        """Return a store over an existing collection.
+        """Return a store on an existing collection.
 
         Raises:
-            CollectionNotFound: there is no such collection.
+            CollectionNotFound: the collection does not exist.
         """
         async with _aclosed_on_error(cls(embedding, **{"create_collection": False, **options})) as store:
             await store.acreate_collection()
@@ -142,7 +142,7 @@ class RowspaceVectorStore(WritingStore, VarietyStore):
 
 @contextmanager
 def _closed_on_error(store: S) -> Iterator[S]:
-    # Nobody else could: the caller never sees the store.
+    # The caller never gets the store after an error, so it cannot close it.
     try:
         yield store
     except BaseException:

@@ -1,4 +1,4 @@
-"""What the store writes, deletes and reads by id, sync and async."""
+"""The writes of the store, sync and async: add, delete, and get by id."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from rowspace.repositories.subjects import Where
 
 __all__ = ["WritingStore"]
 
-#: Who comes from PGVector may have numbers or UUIDs for ids.
+#: PGVector also allows numbers and UUIDs as ids.
 Id: TypeAlias = str | int | UUID
 Ids: TypeAlias = Sequence[Id | None]
-#: Fields of documents, for the service to check: it names the row that is at fault.
+#: Fields of documents, unchecked. The service checks them, and its errors name the row.
 Rows: TypeAlias = list[dict[str, Any]]
 
 
 class WritingStore(StoreBase):
     """Adds documents, deletes them and gets them by id.
 
-    A document whose id is there is updated; a text that did not change is not embedded again. A document without an id
-    gets a random one.
+    A document whose id exists is updated, and an unchanged text is not embedded again. A document without an id gets a
+    random one.
     """
 
     def add_texts(
@@ -41,20 +41,22 @@ class WritingStore(StoreBase):
         strip_nul: bool = False,
         **unknown: Any,
     ) -> list[str]:
-        """Embed texts and add them, all or none, and return their ids in the order of the texts.
+        """Embed texts and add them, either all or none. Return their ids in the order of the texts.
 
         Args:
-            texts: the texts, read once.
-            metadatas: one a text.
-            ids: one a text; None, or a None among them, for a random one. A number or a UUID counts as its text.
-            batch_size: texts embedded and written at once.
-            strip_nul: remove NUL bytes, which PostgreSQL cannot store, in place of an error.
-            unknown: refused.
+            texts: the texts; the iterable is read once.
+            metadatas: one per text.
+            ids: one per text; without ids, or for an id of None, a random id is used. Numbers and UUIDs are converted
+                to strings.
+            batch_size: the number of texts to embed and write at once.
+            strip_nul: remove NUL bytes, which PostgreSQL cannot store, instead of raising an error.
+            unknown: rejected.
 
         Raises:
-            ConfigurationError: an unknown keyword, not as many metadatas or ids as texts, or one text alone.
-            EmbedderMismatch: the collection was filled by another embedder.
-            InvalidText, InvalidRow: a text or metadata that cannot be stored; the message names the row.
+            ConfigurationError: a keyword argument is unknown, `texts` is a single string, or the number of metadatas or
+                ids differs from that of the texts.
+            EmbedderMismatch: another embedder filled the collection.
+            InvalidText, InvalidRow: a text or its metadata cannot be stored. The message names the row.
         """
         refuse_unknown(unknown)
         return self._add(_rows(texts, metadatas, ids), batch_size=batch_size, strip_nul=strip_nul)
@@ -82,7 +84,7 @@ class WritingStore(StoreBase):
         strip_nul: bool = False,
         **unknown: Any,
     ) -> list[str]:
-        """Embed documents and add them, all or none, and return their ids; `ids` goes before the documents' own."""
+        """Embed documents and add them, either all or none. Return their ids; `ids` overrides the documents' own."""
         refuse_unknown(unknown)
         return self._add(_rows_of(documents, ids), batch_size=batch_size, strip_nul=strip_nul)
 
@@ -106,11 +108,11 @@ class WritingStore(StoreBase):
         metadatas: list[dict[str, Any]] | None = None,
         ids: Ids | None = None,
     ) -> list[str]:
-        """Add texts with embeddings that are there already, all or none, and return their ids.
+        """Add texts with existing embeddings, either all or none, and return their ids.
 
         Raises:
-            ConfigurationError: not as many embeddings, metadatas or ids as texts.
-            InvalidVector, DimensionMismatch: an embedding that does not fit; the message names the row.
+            ConfigurationError: the number of embeddings, metadatas or ids differs from that of the texts.
+            InvalidVector, DimensionMismatch: an embedding is invalid. The message names the row.
         """
         return self._add(_rows(texts, metadatas, ids, embeddings))
 
@@ -121,16 +123,16 @@ class WritingStore(StoreBase):
         metadatas: list[dict[str, Any]] | None = None,
         ids: Ids | None = None,
     ) -> list[str]:
-        """Add texts with embeddings that are there already; see `add_embeddings`."""
+        """Add texts with existing embeddings; see `add_embeddings`."""
         return await self._aadd(_rows(texts, metadatas, ids, embeddings))
 
     def delete(self, ids: Sequence[Id] | None = None, *, filter: Where | None = None, **unknown: Any) -> bool:
-        """Delete documents by id or by a metadata filter; ids that are not there are no error.
+        """Delete documents by id or by a metadata filter. Unknown ids are ignored.
 
-        `collection_only` is taken for compatibility: an id is one of this collection.
+        `collection_only` is accepted for compatibility: an id belongs to this collection.
 
         Raises:
-            ConfigurationError: neither is given, or both; `delete_collection` deletes everything.
+            ConfigurationError: neither or both were passed; `delete_collection` deletes everything.
         """
         refuse_unknown(unknown, known={"ids", "filter", "collection_only"})
         _one_of(ids, filter)
@@ -147,12 +149,12 @@ class WritingStore(StoreBase):
         return True
 
     def get_by_ids(self, ids: Sequence[Id], /) -> list[Document]:
-        """Return documents by id, in the order of the ids; those that are not there are left out."""
+        """Return documents by id, in the order of the ids. Unknown ids are skipped."""
         self._ready()
         return documents_of(self._service.get(self.collection_name, _texts(ids)))
 
     async def aget_by_ids(self, ids: Sequence[Id], /) -> list[Document]:
-        """Return documents by id, in the order of the ids; those that are not there are left out."""
+        """Return documents by id, in the order of the ids. Unknown ids are skipped."""
         await self._aready()
         return documents_of(await self._aservice.get(self.collection_name, _texts(ids)))
 
@@ -172,7 +174,7 @@ def _rows(texts: Iterable[str], metadatas: Any, ids: Any, embeddings: Any = None
     ids = None if ids is None else _texts(ids)
     for name, given in (("metadatas", metadatas), ("ids", ids), ("embeddings", embeddings)):
         if given is not None and len(given) != len(contents):
-            message = f"Expected one of {name} a text, got {len(given)} for {len(contents)} texts."
+            message = f"Expected one of {name} per text, got {len(given)} for {len(contents)} texts."
             raise ConfigurationError(message)
     columns = (repeat(None) if given is None else given for given in (metadatas, ids, embeddings))
     return [
@@ -198,5 +200,5 @@ def _texts(ids: Ids) -> list[Any]:
 
 def _one_of(ids: Sequence[Id] | None, where: Where | None) -> None:
     if (ids is None) == (where is None):
-        message = "delete takes ids or a filter, and not both; delete_collection() deletes everything."
+        message = "Expected either ids or a filter. To delete everything, call delete_collection()."
         raise ConfigurationError(message)

@@ -1,6 +1,6 @@
-"""Answers from documents: retrieve, ask a LangChain chat model, number the sources.
+"""Answer questions from documents: retrieve, ask a LangChain chat model, number the sources.
 
-Without a model the answer is extractive, which needs no extra; a model needs the extra `langchain`.
+Without a model, the answer is extractive, which needs no extra. A model needs the extra `langchain`.
 """
 
 from rowspace.integrations.rag.models import Answer, AnswerEvent, AnswerKind, AnswerRequest, Source, Turn

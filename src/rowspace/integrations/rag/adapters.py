@@ -1,4 +1,4 @@
-"""The service as parts of LangChain: a runnable of a chain, a tool of an agent."""
+"""The answer service as a LangChain runnable for chains, and as a tool for agents."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _DESCRIPTION = "Answer a question from the collected documents. Returns an answe
 
 
 class _Question(BaseModel):
-    question: str = Field(description="A whole question, in the words of the user.", min_length=1, max_length=10_000)
+    question: str = Field(description="A complete question, in the words of the user.", min_length=1, max_length=10_000)
 
 
 def runnable(service: Any) -> Runnable[Any, Answer]:
-    """Return a `Runnable` from a question, a dict or an `AnswerRequest` to an `Answer`."""
+    """Return a `Runnable` that maps a question, a dict or an `AnswerRequest` to an `Answer`."""
     runnables: Any = require("langchain_core.runnables", extra="langchain")
 
     def answer(given: Any) -> Answer:
@@ -40,7 +40,7 @@ def runnable(service: Any) -> Runnable[Any, Answer]:
 
 
 def tool(service: Any, name: str, description: str | None, options: Mapping[str, Any]) -> BaseTool:
-    """Return a tool that takes a question and gives a text; its artifact is the `Answer`."""
+    """Return a tool that maps a question to a text. Its artifact is the `Answer`."""
     tools: Any = require("langchain_core.tools", extra="langchain")
 
     def answer(question: str) -> tuple[str, Answer]:

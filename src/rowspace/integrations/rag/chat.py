@@ -1,4 +1,4 @@
-"""The chat model: found by its name, asked, and its answer read. The only part that needs LangChain."""
+"""The chat model: find it by name, call it, and read its reply. Only this module needs LangChain."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from rowspace.integrations.rag.failures import aguarded, guarded, model_errors
 __all__ = ["Chat", "Reply", "model_of"]
 
 _WHAT = "chat model"
-_CUT = "The model stopped at its limit of tokens: the answer is cut off."
+_CUT = "The answer is incomplete because the model reached its token limit."
 
 
 class Reply:
-    """What a model has said so far, put together from its chunks."""
+    """The reply of a model so far, assembled from its chunks."""
 
     def __init__(self) -> None:
         self._message: Any = None
 
     def add(self, chunk: Any) -> str:
-        """Take a message or a chunk of one and return its text."""
+        """Add a message or a chunk, and return its text."""
         with model_errors(_WHAT):
             self._message = chunk if self._message is None else self._message + chunk
             return str(chunk.text)
 
     @property
     def usage(self) -> dict[str, int] | None:
-        """The tokens that the model counted, where it did."""
+        """The model's token counts, if it reports them."""
         counted = getattr(self._message, "usage_metadata", None) or {}
         return {name: count for name, count in counted.items() if isinstance(count, int)} or None
 
     @property
     def notice(self) -> str | None:
-        """What the reader has to know: that the model stopped before it was done."""
+        """A notice for the reader if the model stopped early."""
         return _CUT if self._finish in {"length", "max_tokens", "MAX_TOKENS"} else None
 
     @property
@@ -46,15 +46,15 @@ class Reply:
         return about.get("finish_reason") or about.get("stop_reason")
 
     def text(self) -> str:
-        """Return the whole text.
+        """Return the complete text.
 
         Raises:
-            ModelError: there is none.
+            ModelError: the text is empty.
         """
         text = str(self._message.text) if self._message is not None else ""
         if not text.strip():
             reason = self._finish or "none given"
-            message = f"The {_WHAT} returned an empty answer (its reason to finish: {reason})."
+            message = f"The {_WHAT} returned an empty answer (finish reason: {reason})."
             raise ModelError(message)
         return text
 
@@ -66,20 +66,20 @@ class Chat:
         model: a `BaseChatModel`, or a string for LangChain's `init_chat_model`, such as `openai:gpt-4o-mini`.
 
     Raises:
-        MissingExtra: the model is a string and `langchain` is not installed, or what it names is not.
-        ConfigurationError: neither, or a string that names no model.
+        MissingExtra: the model is a string, and `langchain` or the package of its provider is not installed.
+        ConfigurationError: the model is of another type, or a string that names no model.
     """
 
     def __init__(self, model: Any) -> None:
         self._model = model_of(model)
         base = require("langchain_core.language_models", extra="langchain").BaseChatModel
         if not isinstance(self._model, base):
-            message = f"The model is a LangChain chat model or the name of one, got {type(model).__name__}."
+            message = f"Expected a LangChain chat model or its name, got {type(model).__name__}."
             raise ConfigurationError(message)
 
     @property
     def name(self) -> str:
-        """The model's name, else that of its class."""
+        """The model's name, or that of its class."""
         for attribute in ("model_name", "model"):
             value = getattr(self._model, attribute, None)
             if isinstance(value, str) and value:
@@ -90,7 +90,7 @@ class Chat:
         """Return the model's reply.
 
         Raises:
-            ModelUnavailable, ModelError: it did not answer; it refused, or answered with something else.
+            ModelUnavailable, ModelError: the model did not respond, or it refused or returned an invalid reply.
         """
         with model_errors(_WHAT):
             message = self._model.invoke(messages)
@@ -103,11 +103,11 @@ class Chat:
         return _replied(message)
 
     def chunks(self, messages: list[tuple[str, str]]) -> Iterator[Any]:
-        """Yield the chunks of the model's reply as they come; the errors are those of `ask`."""
+        """Yield the chunks of the model's reply as they arrive. It raises the errors of `ask`."""
         return guarded(self._model.stream(messages), _WHAT)
 
     def achunks(self, messages: list[tuple[str, str]]) -> AsyncGenerator[Any, None]:
-        """Yield the chunks of the model's reply as they come; the errors are those of `ask`."""
+        """Yield the chunks of the model's reply as they arrive. It raises the errors of `ask`."""
         return aguarded(self._model.astream(messages), _WHAT)
 
 
@@ -118,11 +118,11 @@ def _replied(message: Any) -> Reply:
 
 
 def model_of(model: Any) -> Any:
-    """Return the chat model of a name, as `init_chat_model` of LangChain takes it; what is no name stays what it is.
+    """Return the chat model with a name that LangChain's `init_chat_model` accepts. Return other objects unchanged.
 
     Raises:
         MissingExtra: `langchain`, or the package of the provider, is not installed.
-        ConfigurationError: there is none of that name, or it cannot be set up.
+        ConfigurationError: no such model exists, or it cannot be set up.
     """
     if not isinstance(model, str):
         return model
@@ -131,20 +131,20 @@ def model_of(model: Any) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "langchain":
             raise
-        message = "A model by its name needs LangChain's own package: pip install langchain. Or give a BaseChatModel."
+        message = "To use a model by name, install LangChain: pip install langchain. Or pass a BaseChatModel."
         raise MissingExtra(message, name=error.name) from error
     try:
         return init_chat_model(model)
     except ImportError as error:
-        message = f"The model {model!r} needs a package that is not installed: {error}"
+        message = f"The model {model!r} requires a package that is not installed: {error}"
         raise MissingExtra(message, name=error.name) from error
     except ValidationError as error:
-        # It would repeat what it was given, a key among it.
+        # The message of the error would repeat its input, which may include a key.
         message = f"The model {model!r} cannot be set up ({type(error).__name__})."
         raise ConfigurationError(message) from error
     except ValueError as error:
         why = str(error).partition("\n")[0]
-        message = f"LangChain knows no model {model!r}; a name is such as 'openai:gpt-4o-mini'. {why}"
+        message = f"LangChain knows no model {model!r}. Use a name such as 'openai:gpt-4o-mini'. {why}"
         raise ConfigurationError(message) from error
     except Exception as error:
         why = str(error).partition("\n")[0]

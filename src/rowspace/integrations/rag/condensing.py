@@ -1,4 +1,4 @@
-"""What is searched for: the question, or what a model made of it and the conversation before it."""
+"""The text to search for: the question, or one that a model derived from it and the conversation."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rowspace.integrations.rag.prompting import visible
 
 __all__ = ["Sought"]
 
-# A question is not longer; an answer in its place would be.
+# Questions are not longer. If the model answers the question instead of rewriting it, the result may be.
 _LONGEST = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What is searched for, whether a model made it, and the tokens that it counted."""
+    """The text to search for, whether a model derived it, and the token counts of that model call."""
 
     text: str
     condensed: bool = False
@@ -25,18 +25,18 @@ class Sought:
 
     @classmethod
     def from_reply(cls, reply: Reply) -> Self:
-        """Return the question that a model made, on one line and of at most 1,000 characters.
+        """Return the question that a model derived, as one line of at most 1,000 characters.
 
         Raises:
-            ModelError: there is none.
+            ModelError: the reply has no question.
         """
         text = " ".join(visible(reply.text()).split())
         if not text:
-            message = "The chat model was asked for a question to search for, and returned none."
+            message = "The chat model was asked to rewrite the question, but returned no text."
             raise ModelError(message)
         return cls(text[:_LONGEST], condensed=True, usage=reply.usage)
 
     def usage_with(self, reply: Reply) -> dict[str, int] | None:
-        """Return the tokens of this and of a reply together."""
+        """Return the token counts of this and a reply, summed."""
         both = (self.usage or {}, reply.usage or {})
         return {name: sum(one.get(name, 0) for one in both) for name in dict.fromkeys([*both[0], *both[1]])} or None

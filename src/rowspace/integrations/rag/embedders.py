@@ -1,4 +1,4 @@
-"""An embedder with errors that whoever asks may be told of."""
+"""An embedder whose errors can be shown to callers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _WHAT = "embedder"
 
 
 class Guarded:
-    """An embedder whose own errors are `ModelUnavailable` and `ModelError`: a hosted one fails in its library's words.
+    """Wraps an embedder, and maps its errors to `ModelUnavailable` and `ModelError`. Hosted ones have their own errors.
 
     Args:
-        embedder: the one inside; it gives its name.
+        embedder: the wrapped embedder, whose name it keeps.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -25,35 +25,35 @@ class Guarded:
 
     @property
     def name(self) -> str:
-        """The name of the embedder inside."""
+        """The name of the wrapped embedder."""
         return embedder_name(self._embedder)
 
     def embed_documents(self, texts: list[str], /) -> Any:
-        """Return what the embedder inside returns."""
+        """Return the result of the wrapped embedder."""
         with model_errors(_WHAT):
             return self._embedder.embed_documents(texts)
 
     def embed_query(self, text: str, /) -> Any:
-        """Return what the embedder inside returns."""
+        """Return the result of the wrapped embedder."""
         with model_errors(_WHAT):
             return self._embedder.embed_query(text)
 
     async def aembed_documents(self, texts: list[str], /) -> Any:
-        """Return what the embedder inside returns, by a thread where it has no async methods."""
+        """Return the result of the wrapped embedder, from a thread if it has no async methods."""
         with model_errors(_WHAT):
             return await aembed_texts(self._embedder, texts)
 
     async def aembed_query(self, text: str, /) -> Any:
-        """Return what the embedder inside returns, by a thread where it has no async methods."""
+        """Return the result of the wrapped embedder, from a thread if it has no async methods."""
         with model_errors(_WHAT):
             return await aembed_query(self._embedder, text)
 
 
 def guarded(embedder: Embedder | None) -> Guarded | None:
-    """Return an embedder with errors that a caller may be told of; None stays None.
+    """Wrap an embedder so that its errors can be shown to callers. None stays None.
 
     Raises:
-        ConfigurationError: it is no embedder.
+        ConfigurationError: the object is not an embedder.
     """
     checked = checked_embedder(embedder)
     return None if checked is None else Guarded(checked)

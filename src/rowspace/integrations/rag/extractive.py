@@ -1,4 +1,4 @@
-"""An answer without a model: the sentences of the sources that are most like the question, as they stand."""
+"""An answer without a model: the sentences of the sources that are most similar to the question."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rowspace.ranking import mmr, similarities
 
 __all__ = ["NOTICE", "Candidate", "candidates", "chosen"]
 
-#: What the reader of such an answer is told.
-NOTICE = "This answer is extractive: sentences of the sources as they stand. No language model is configured."
+#: The notice for the reader of such an answer.
+NOTICE = "This answer is extractive: it quotes sentences of the sources. No language model is configured."
 
-# Each is embedded: a bound on what one question costs.
+# Each sentence is embedded, so this bounds the cost of a question.
 _MOST_SENTENCES = 200
 _LONGEST = 600
 
@@ -32,7 +32,7 @@ class Candidate:
 
 
 def candidates(sources: Sequence[Source]) -> list[Candidate]:
-    """Return the sentences of the sources, best source first, at most 200, each once; headings only if nothing else."""
+    """Return up to 200 distinct sentences of the sources, best source first; headings only if there is nothing else."""
     seen: dict[str, Candidate] = {}
     for source in sources:
         for sentence in sentences(source.content):
@@ -43,15 +43,15 @@ def candidates(sources: Sequence[Source]) -> list[Candidate]:
 
 
 def chosen(given: Sequence[Candidate], query: Any, vectors: Any, count: int) -> list[Candidate]:
-    """Return the sentences most like the question that do not say the same, best first.
+    """Return the sentences most similar to the question, without repetition, best first.
 
-    A sentence less than half as like it as the best one is left out.
+    A sentence less than half as similar as the best one is omitted.
 
     Args:
         given: the sentences.
         query: the vector of the question, of shape (n,).
-        vectors: theirs, of shape (sentences, n).
-        count: how many are wanted.
+        vectors: the vectors of the sentences, of shape (sentences, n).
+        count: the number of sentences.
     """
     rows = np.asarray(vectors, np.float64)
     relevance = similarities(np.asarray(query, np.float64), rows, distance=Distance.COSINE)

@@ -1,7 +1,7 @@
-"""What went wrong with a model or a hosted embedder, in Rowspace's errors.
+"""Map errors of a model or a hosted embedder to Rowspace's errors.
 
-Libraries differ in their classes but agree on `status_code` and `response.headers`. The message of the provider is left
-to the cause: it may repeat a part of the key.
+Libraries use different classes, but agree on `status_code` and `response.headers`. The provider's message stays in the
+cause, because it may contain part of the key.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ T = TypeVar("T")
 
 _AWAY = {"APIConnectionError", "APITimeoutError", "TransportError", "ConnectError", "ReadTimeout", "ServiceUnavailable"}
 _LATER = {408, 409, 425, 429}
-# What comes of reading an answer that is none.
+# Raised when a library parses an invalid response.
 _MALFORMED = (ValueError, TypeError, LookupError, AttributeError)
 
 
 @contextmanager
 def model_errors(what: str) -> Iterator[None]:
-    """Raise `ModelUnavailable` or `ModelError` in place of a library's error, with the original as its cause.
+    """Raise `ModelUnavailable` or `ModelError` instead of a library's error, with the original as the cause.
 
     Args:
-        what: who is asked, for the message: `chat model` or `embedder`.
+        what: the subject of the message: `chat model` or `embedder`.
     """
     try:
         yield
@@ -43,7 +43,7 @@ def model_errors(what: str) -> Iterator[None]:
 
 
 def guarded(chunks: Iterator[T], what: str) -> Iterator[T]:
-    """Yield what an iterator yields; only its own errors are mapped, not those of whoever reads it."""
+    """Yield from an iterator. Only its own errors are mapped, not those of the code that reads it."""
     with closing(cast("Generator[T, None, None]", chunks)):
         while True:
             with model_errors(what):
@@ -55,7 +55,7 @@ def guarded(chunks: Iterator[T], what: str) -> Iterator[T]:
 
 
 async def aguarded(chunks: AsyncIterator[T], what: str) -> AsyncGenerator[T, None]:
-    """Yield what an async iterator yields; only its own errors are mapped."""
+    """Yield from an async iterator. Only its own errors are mapped."""
     async with aclosing(cast("AsyncGenerator[T, None]", chunks)):
         while True:
             with model_errors(what):
@@ -71,12 +71,12 @@ def _mapped(error: Exception, what: str) -> RowspaceError | None:
     if status is not None and (status in _LATER or status >= 500):
         wait = retry_after(error)
         when = "later" if wait is None else f"in {math.ceil(wait)} s"
-        return ModelUnavailable(f"The {what} answered with HTTP {status} ({name}). Try again {when}.", retry_after=wait)
+        return ModelUnavailable(f"The {what} returned HTTP {status} ({name}). Try again {when}.", retry_after=wait)
     if status is not None and status >= 400:
-        fix = "Check the key, the model's name and what it may be sent."
+        fix = "Check the key, the model's name, and which input it accepts."
         return ModelError(f"The {what} refused the request with HTTP {status} ({name}). {fix}")
     if isinstance(error, OSError) or is_transient(error) or _AWAY & {kind.__name__ for kind in type(error).__mro__}:
-        return ModelUnavailable(f"The {what} did not answer ({name}). Check its address, or try again later.")
+        return ModelUnavailable(f"The {what} did not respond ({name}). Check its address, or try again later.")
     if isinstance(error, _MALFORMED) or hasattr(error, "response") or hasattr(error, "body"):
-        return ModelError(f"The {what} returned something that cannot be read as an answer ({name}).")
+        return ModelError(f"The {what} returned an unreadable response ({name}).")
     return None

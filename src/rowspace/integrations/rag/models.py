@@ -1,4 +1,4 @@
-"""Questions and answers: pydantic models, which a web framework can use as they are."""
+"""Questions and answers as pydantic models, which web frameworks can use directly."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from rowspace.services.models import Mode, fault_of_options
 
 __all__ = ["Answer", "AnswerEvent", "AnswerKind", "AnswerOptions", "AnswerRequest", "Source", "Turn"]
 
-#: Where the text of an answer comes from: a model; sentences of the sources as they stand; nowhere.
+#: The origin of the text of an answer: a model, sentences quoted from the sources, or neither.
 AnswerKind = Literal["generated", "extractive", "nothing_found"]
 
 
 class _Model(BaseModel):
-    # As the engine hides parameters: what is wrong with a text or a vector goes to a log, and not what is in it.
+    # Like `hide_parameters` of the engine: errors go to logs, which must not contain texts or vectors.
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Turn(_Model):
-    """One earlier message of a conversation."""
+    """An earlier message of a conversation."""
 
     role: Literal["user", "assistant"]
     content: str = Field(min_length=1, max_length=100_000)
@@ -50,14 +50,14 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     Turns: TypeAlias = Sequence[Turn]
-    #: What turns are made of.
+    #: Values that are converted to turns.
     History: TypeAlias = Sequence[Turn | BaseMessage | tuple[str, str] | Mapping[str, str]]
 else:
     Turns = History = Annotated[tuple[Turn, ...], BeforeValidator(_turns)]
 
 
 class AnswerOptions(TypedDict, total=False):
-    """The fields of an `AnswerRequest` except the question, as keywords."""
+    """The fields of an `AnswerRequest` except the question, as keyword arguments."""
 
     collection: str | None
     history: History
@@ -73,23 +73,23 @@ class AnswerOptions(TypedDict, total=False):
 
 
 class AnswerRequest(_Model):
-    """One question.
+    """A question and its options.
 
     Args:
         question: the question, which is also searched for.
         collection: the collection to search; by default the service's own.
-        history: earlier messages, oldest first, which the model sees: turns, pairs of a role and a text, or LangChain
+        history: earlier messages, oldest first, for the model: turns, pairs of a role and a text, or LangChain
             messages.
-        condense: whether, with a history, the model first rewrites the question so that it can be understood alone,
-            and that is searched for; without a model, or with False, the question is searched for as it is.
-        k: number of passages to retrieve.
+        condense: whether the model first rewrites a question with a history to one that can be understood alone, and
+            the search uses that; otherwise, or without a model, the search uses the question itself.
+        k: the number of passages to retrieve.
         mode: `vector` by distance, `text` by keyword, `hybrid` by both, `mmr` by distance with diversity.
         filter: a metadata filter.
-        max_distance: in modes `vector` and `mmr`: leave out documents that are farther.
-        min_similarity: the same limit as `max_distance`, as a similarity; give only one of the two.
-        fetch_k: in mode `mmr`: number of candidates, at least k; by default four times k and at least 20.
-        lambda_mult: in mode `mmr`: from 1 (only nearness counts) to 0 (only diversity counts); 0.5 by default.
-        token_budget: maximum number of tokens of all passages together.
+        max_distance: in modes `vector` and `mmr`: the maximum distance of documents.
+        min_similarity: the same limit as `max_distance`, as a similarity; pass only one of the two.
+        fetch_k: in mode `mmr`: the number of candidates, at least k; by default four times k and at least 20.
+        lambda_mult: in mode `mmr`: from 1 (only nearness counts) to 0 (only diversity counts); by default 0.5.
+        token_budget: the maximum number of tokens of all passages together.
     """
 
     question: str = Field(min_length=1, max_length=10_000, pattern=r"\S")
@@ -116,9 +116,9 @@ class AnswerRequest(_Model):
 class Source(_Model):
     """A passage that the answer is based on. The text cites it by its number in square brackets.
 
-    `content` is what the model was shown; `truncated` is True if the document is longer. `cited` is True if the text
-    contains its number. A better match has a smaller `distance`, and a larger `similarity` and `score`; which of them
-    are set depends on the mode.
+    `content` is the text that the model saw; `truncated` is True if the document is longer. `cited` is True if the
+    answer contains its number. A better match has a smaller `distance`, and a larger `similarity` and `score`; which of
+    them are set depends on the mode.
     """
 
     number: int
@@ -135,9 +135,9 @@ class Source(_Model):
 class Answer(_Model):
     """An answer with its numbered sources.
 
-    `searched_for` is the question that the model derived from the history and that was searched for instead, if it did.
-    `notice` is a sentence for the reader: that the answer is extractive, that nothing was found, or that the model
-    stopped at its limit. `usage` has the model's token counts, if it reports them, summed over its replies.
+    `searched_for` is the question that the model derived from the history, if the search used it. `notice` is a
+    sentence for the reader: that the answer is extractive, that nothing was found, or that the model stopped at its
+    limit. `usage` has the model's token counts, if it reports them, summed over its replies.
     """
 
     question: str
@@ -152,9 +152,9 @@ class Answer(_Model):
 
 
 class AnswerEvent(_Model):
-    """One event of a streamed answer: first the `sources`, then each `token`, finally the whole `answer`.
+    """An event of a streamed answer: first the `sources`, then each `token`, finally the complete `answer`.
 
-    Only the field that the type names is set. The texts of all tokens together are the text of the answer.
+    Only the field that `type` names is set. The tokens together are the text of the answer.
     """
 
     type: Literal["sources", "token", "answer"]

@@ -1,4 +1,4 @@
-"""Which passages the model is shown: as many as fit into the budget, best first, the last one cut at a sentence."""
+"""Choose the passages for the model: as many as fit into the budget, best first. The last one can be truncated."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ __all__ = ["TokenCounter", "pack"]
 
 TokenCounter = Callable[[str], int]
 
-# Less of a passage than this says nothing.
+# A shorter passage is not useful.
 _LEAST = 24
-# Characters beyond a cut that are looked at.
+# How many characters after a cut are inspected.
 _AFTER = 100
 
 
 def pack(hits: Sequence[SearchHit], budget: int, count: TokenCounter) -> list[Source]:
-    """Return the hits as numbered sources whose contents are at most `budget` tokens together.
+    """Return the hits as numbered sources with at most `budget` tokens together.
 
-    The first that does not fit is cut, after a sentence where one ends in its second half, and is the last. Empty
-    ones are left out, and so is the same text a second time.
+    The first hit that does not fit is the last one. It is truncated, after a sentence if one ends in its second half.
+    Empty and duplicate texts are skipped.
 
     Args:
         hits: best first.
-        budget: tokens.
-        count: how many tokens a text is.
+        budget: the maximum number of tokens.
+        count: counts the tokens of a text.
     """
     sources: list[Source] = []
     left, seen = budget, set[str]()
@@ -49,12 +49,12 @@ def pack(hits: Sequence[SearchHit], budget: int, count: TokenCounter) -> list[So
 def _cut(content: str, left: int, count: TokenCounter) -> str:
     if left < _LEAST:
         return ""
-    # The longest prefix that fits, by halving: a counter need not be linear, but it grows.
+    # Bisect for the longest prefix that fits: token counts grow with the length, but not linearly.
     low, high = 0, len(content)
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if count(content[:middle]) <= left else (low, middle - 1)
-    # What follows tells whether a sentence ends; the rest of a book does not.
+        # The text after the cut shows whether a sentence ends there. A few characters suffice.
     ends = [end for _, end in sentence_spans(content[: low + _AFTER]) if low // 2 < end <= low]
     return content[: ends[-1] if ends else low].rstrip()
 

@@ -1,4 +1,4 @@
-"""What the model is told, and what it is shown: what others wrote, behind a fence that they cannot write themselves."""
+"""The prompts. Text of others is enclosed in delimiters that its authors cannot know."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rowspace.integrations.rag.models import AnswerRequest, Source
 
 __all__ = ["CONDENSE_PROMPT", "SYSTEM_PROMPT", "cited", "condensing_messages_for", "messages_for", "visible"]
 
-#: What the model is told; `{fence}` is a token that is new for each question.
+#: The system prompt; `{fence}` is a token that is new for each question.
 SYSTEM_PROMPT = """\
 You answer questions from numbered sources.
 
@@ -25,7 +25,7 @@ Answer the question with what the sources say and nothing else. After each state
 their numbers in square brackets, such as [1] or [2][3]. If the sources do not answer the question, say so. Answer in
 the language of the question."""
 
-#: What the model is told before a follow-up question is searched for; `{fence}` as above.
+#: The system prompt for rewriting a follow-up question before the search; `{fence}` as above.
 CONDENSE_PROMPT = """\
 You rewrite the last question of a conversation, so that it can be understood without the conversation. It goes to a
 search engine.
@@ -44,13 +44,13 @@ _CITATION = re.compile(r"[\[【]\s*(\d{1,4}(?:\s*[,，;]\s*\d{1,4})*)\s*[\]】]"
 def messages_for(
     request: AnswerRequest, sources: Sequence[Source], *, system: str = SYSTEM_PROMPT, keys: Sequence[str] = ()
 ) -> list[tuple[str, str]]:
-    """Return the messages as pairs of a role and a text, which every chat model of LangChain takes.
+    """Return the messages as pairs of a role and a text, which every LangChain chat model accepts.
 
     Args:
         request: the question and the conversation before it.
-        sources: what was found.
-        system: what the model is told; `{fence}` in it is replaced, and has to be in it.
-        keys: keys of the metadata that are shown with each source.
+        sources: the retrieved sources.
+        system: the system prompt, which must contain `{fence}`; it is replaced.
+        keys: metadata keys to show with each source.
     """
     fence = _fence([*(source.content for source in sources), *(str(source.metadata) for source in sources)])
     shown = "\n\n".join(_fenced(source, fence, keys) for source in sources)
@@ -78,7 +78,7 @@ def cited(text: str) -> set[int]:
 def _fence(texts: Sequence[str]) -> str:
     while True:
         fence = secrets.token_hex(8)
-        # A guess has one chance in 2**64, and then it is thrown again.
+        # A match has a chance of one in 2**64, and then another token is drawn.
         if not any(fence in text for text in texts):
             return fence
 
@@ -90,25 +90,24 @@ def _fenced(source: Source, fence: str, keys: Sequence[str]) -> str:
 
 
 def visible(value: Any) -> str:
-    """Return a text without what a reader would not see and a model would: control, format and tag characters."""
+    """Return a text without characters that only a model would see: control, format and tag characters."""
     return str(value).translate(_SHOWN)
 
 
 _INVISIBLE = {"Cc", "Cf", "Co", "Cs"}
-# Those of other categories that have no form of their own: fillers, and the selectors of variants, in a row of which
-# any text can be hidden. Source: the Unicode Standard, "Default Ignorable Code Points"; emoji are not the same without
-# the last of the first 16 selectors.
+# Characters of other categories that are invisible: fillers, and variation selectors, a sequence of which can hide any
+# text. Source: the Unicode Standard, "Default Ignorable Code Points". Of the first 16 selectors, emoji need the last.
 _FORMLESS = {
     *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x3164, 0xFFA0),
     *range(0xFE00, 0xFE0F),
     *range(0xE0000, 0xE1000),
 }
-# Scripts of India and Persia, and emoji, are not the same without the two joiners.
+# Indic scripts, Persian and emoji need the two joiners.
 _KEPT = {"\n", "\t", "\u200c", "\u200d"}
 
 
 class _Shown(dict[int, int | None]):
-    """What becomes of each character: itself, or nothing. A history may have ten million, so each is looked up once."""
+    """A translation table that is filled on demand, because a history can have ten million characters."""
 
     def __missing__(self, code: int) -> int | None:
         character = chr(code)

@@ -1,4 +1,4 @@
-"""Where a sentence ends, in Latin and in Chinese or Japanese text, and how long a text is in tokens, roughly."""
+"""Split Latin, Chinese and Japanese text into sentences, and estimate the number of tokens."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 
 __all__ = ["approximate_tokens", "is_whole", "sentence_spans", "sentences"]
 
-# A mark of CJK text ends a sentence wherever it stands; a Latin one where a space or the end follows, closing quotes
-# and brackets included. An empty line always does: what stands above it is a heading or a paragraph. So does a new item
-# of a list. A run of marks is looked at from its beginning alone: from each of them would be its length squared.
+# A CJK mark ends a sentence anywhere. A Latin one does so before white space or the end, after closing quotes and
+# brackets. An empty line always ends one, because a heading or paragraph precedes it, and so does a new list item.
+# A run of marks is matched only from its start. Trying each mark of it would take quadratic time.
 _END = re.compile(
     r"[。！？｡]+[”’」』）》]*"
     r"|(?<![.!?…])[.!?…]++[\"'”’)\]]*(?=\s|$)"
@@ -19,7 +19,7 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|cf|vs|etc|approx|vol|fig|dr|mr|mrs|ms|prof|jr|sr|inc|ltd|z\.B|u\.a|bzw|ca)|\b[A-Z])\.$",
     re.IGNORECASE,
 )
-# It looks back no farther than this: many of them may follow each other, as in an index ("p. 7, p. 9").
+# Abbreviations are at most this long. The search looks back no farther, because an index ("p. 7, p. 9") has many.
 _LONGEST = 10
 _ITEM = re.compile(r"\s*\d+")
 _WHOLE = re.compile(r"[.!?…。！？｡][\"'”’)\]」』）》]*$")
@@ -27,7 +27,7 @@ _CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Return where each sentence begins and ends; white space between them belongs to none."""
+    """Return the start and end of each sentence, without the white space between them."""
     spans, start = [], 0
     for match in _END.finditer(text):
         if _is_abbreviation(text, start, match):
@@ -44,18 +44,18 @@ def sentences(text: str) -> list[str]:
 
 
 def is_whole(sentence: str) -> bool:
-    """Tell a sentence that ends as one from a heading or a scrap."""
+    """Return whether a sentence is complete, unlike a heading or a fragment."""
     return _WHOLE.search(sentence) is not None
 
 
 def approximate_tokens(text: str) -> int:
-    """Return about how many tokens a text is: one a CJK character, one each four of the others."""
+    """Estimate the number of tokens of a text: one per CJK character, one per four other characters."""
     wide = len(_CJK.findall(text))
     return wide + -(-(len(text) - wide) // 4)
 
 
 def _is_abbreviation(text: str, start: int, match: re.Match[str]) -> bool:
-    """Tell the point of an abbreviation, of an initial, or of the number of an item from a full stop."""
+    """Return whether a period belongs to an abbreviation, an initial or the number of a list item."""
     if match[0] != "." or match.end() == len(text):
         return False
     if _ITEM.fullmatch(text, start, match.start()):

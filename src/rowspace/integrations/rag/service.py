@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["AnswerService"]
 
 _NOTHING = "Nothing was found in the collection {!r} that could answer this."
-_NOTHING_NOTICE = "The search found no document, so no model was asked to answer."
+_NOTHING_NOTICE = "The search found no documents, so no model was asked."
 
 
 class AnswerService:
@@ -38,7 +38,7 @@ class AnswerService:
 
     Args:
         connection: a URL, which serves sync and async calls; an engine, a `Database` or `AsyncDatabase`, a session
-            factory, or a session. None uses `ROWSPACE_DATABASE_URL`, else the embedded server.
+            factory, or a session. None uses `ROWSPACE_DATABASE_URL`, otherwise the embedded server.
         embedder: the embedder that filled the collection.
         model: a LangChain `BaseChatModel`; a string for `init_chat_model`, if `langchain` is installed; None for
             extractive answers.
@@ -47,12 +47,12 @@ class AnswerService:
         metadata_keys: metadata keys to show to the model with each source.
         count_tokens: counts the tokens of a text, such as `model.get_num_tokens`; by default one per CJK character and
             one per four others.
-        sentences: maximum number of sentences in an extractive answer.
+        sentences: the maximum number of sentences in an extractive answer.
 
     Raises:
-        ConfigurationError: an invalid model, embedder or connection, a system prompt without `{fence}`, a single string
-            as `metadata_keys`, or a number of `sentences` that is not an integer of at least 1.
-        MissingExtra: a model is given, and LangChain is not installed.
+        ConfigurationError: the model, embedder or connection is invalid, the system prompt lacks `{fence}`,
+            `metadata_keys` is a single string, or `sentences` is not an integer of at least 1.
+        MissingExtra: a model was passed, but LangChain is not installed.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class AnswerService:
         sentences: int = 4,
     ) -> None:
         if "{fence}" not in system_prompt:
-            message = "The system prompt has to say what {fence} is: without it a document can pass for an instruction."
+            message = "The system prompt must explain {fence}. Without it, a document can pass for an instruction."
             raise ConfigurationError(message)
         self._sides = Sides(connection)
         self._embedder = guarded(embedder)
@@ -81,14 +81,14 @@ class AnswerService:
         """Return the answer to a question.
 
         Args:
-            question: an `AnswerRequest`, or a text with the fields of one as keywords.
+            question: an `AnswerRequest`, or a text, with other fields as keyword arguments.
             options: the other fields of an `AnswerRequest`.
 
         Raises:
             CollectionNotFound, EmbedderMismatch, InvalidFilter: as in a search.
             ModelUnavailable: the model or a hosted embedder did not respond.
-            ModelError: it refused, or returned something that is not an answer.
-            ConfigurationError: no collection or no embedder is given.
+            ModelError: the model or embedder refused, or returned an invalid response.
+            ConfigurationError: there is no collection or no embedder.
         """
         request = self._request(question, options)
         sought = self._sought(request)
@@ -113,7 +113,7 @@ class AnswerService:
     def stream(
         self, question: AnswerRequest | str, **options: Unpack[AnswerOptions]
     ) -> Generator[AnswerEvent, None, None]:
-        """Yield the sources, then the text as it arrives, then the whole answer; takes the arguments of `answer`."""
+        """Yield the sources, the text as it arrives, and the complete answer. Takes the arguments of `answer`."""
         request = self._request(question, options)
         sought = self._sought(request)
         sources = self._found(request, sought)
@@ -132,14 +132,14 @@ class AnswerService:
     async def astream(
         self, question: AnswerRequest | str, **options: Unpack[AnswerOptions]
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the sources, then the text as it arrives, then the whole answer; takes the arguments of `answer`."""
+        """Yield the sources, the text as it arrives, and the complete answer. Takes the arguments of `answer`."""
         request = self._request(question, options)
         sought = await self._asought(request)
         sources = await self._afound(request, sought)
         yield AnswerEvent(type="sources", sources=tuple(sources))
         if sources and self._chat is not None:
             reply = Reply()
-            # A reader that leaves ends the model's stream, and its connection, at once.
+            # If the reader stops, close the model's stream and its connection at once.
             async with aclosing(self._chat.achunks(self._messages(request, sources))) as chunks:
                 async for chunk in chunks:
                     if text := reply.add(chunk):
@@ -151,15 +151,15 @@ class AnswerService:
         yield AnswerEvent(type="answer", answer=answer)
 
     def retrieve(self, question: AnswerRequest | str, **options: Unpack[AnswerOptions]) -> list[Source]:
-        """Return the sources for a question, packed into its token budget, without an answer.
+        """Return the sources for a question, within its token budget, without an answer.
 
-        A model is only called to condense a history into a question to search for.
+        It calls the model only to rewrite a question with a history.
         """
         request = self._request(question, options)
         return self._found(request, self._sought(request))
 
     async def aretrieve(self, question: AnswerRequest | str, **options: Unpack[AnswerOptions]) -> list[Source]:
-        """Return the sources for a question, packed into its token budget; see `retrieve`."""
+        """Return the sources for a question, within its token budget; see `retrieve`."""
         request = self._request(question, options)
         return await self._afound(request, await self._asought(request))
 
@@ -199,13 +199,13 @@ class AnswerService:
             request = AnswerRequest(**{**given, **options}) if options else question
         else:
             request = AnswerRequest(question=question, **options)
-        self._name(request)  # before a model is asked
+        self._name(request)  # fail before the model is called
         return request
 
     def _name(self, request: AnswerRequest) -> str:
         name = request.collection or self._collection
         if name is None:
-            message = "No collection to look in: name one in the request, or give the service one."
+            message = "There is no collection to search. Name one in the request, or pass one to the service."
             raise ConfigurationError(message)
         return name
 
@@ -233,7 +233,7 @@ class AnswerService:
         return messages_for(request, sources, system=self._system, keys=self._keys)
 
     def _finished(self, request: AnswerRequest, sources: Sequence[Source], reply: Reply, sought: Sought) -> Answer:
-        assert self._chat is not None  # noqa: S101 -- there was a reply
+        assert self._chat is not None  # noqa: S101 -- it returned the reply
         text, usage = reply.text(), sought.usage_with(reply)
         more = {"kind": "generated", "notice": reply.notice, "model": self._chat.name, "usage": usage}
         return self._made(request, sources, text, cited(text), **more, **_shown(sought))
@@ -252,7 +252,7 @@ class AnswerService:
 
     def _needed_embedder(self) -> Embedder:
         if self._embedder is None:
-            message = "An extractive answer needs an embedder to find the best sentences; or give the service a model."
+            message = "An extractive answer needs an embedder. Pass one to the service, or pass a model."
             raise ConfigurationError(message)
         return self._embedder
 

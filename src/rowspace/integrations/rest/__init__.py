@@ -1,6 +1,6 @@
-"""What the web adapters share: the REST contract, without a web framework.
+"""The REST contract without a web framework, shared by the web adapters.
 
-Bodies and answers as pydantic models, limits, API keys, how an error becomes problem+json, how NDJSON is read, request
-ids, metrics and settings. `rowspace.integrations.fastapi` and `rowspace.integrations.flask` serve it; the contract is
-in `docs/reference/rest.md`.
+It has request and response bodies as pydantic models, limits, API keys, the conversion of errors to problem+json, an
+NDJSON reader, request ids, metrics and settings. `rowspace.integrations.fastapi` and `rowspace.integrations.flask`
+serve the contract, which `docs/reference/rest.md` describes.
 """

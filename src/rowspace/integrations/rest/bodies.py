@@ -1,4 +1,4 @@
-"""Reading bodies: strict JSON, and NDJSON a line at a time, never more of it in memory than the limits say."""
+"""Read bodies: strict JSON, and NDJSON line by line, with no more in memory than the limits allow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 _REMEMBERED = 100_000
 
-#: What some editors and shells write before a text in UTF-8.
+#: The byte order mark, which some editors and shells write before UTF-8 text.
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -39,8 +39,8 @@ def read_json(body: bytes) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        RequestFault: it is no JSON: NaN, a lone surrogate, more than 200 levels and numbers of more than 4,300 digits
-            are not.
+        RequestFault: the body is not JSON. NaN, lone surrogates, more than 200 levels and numbers of more than 4,300
+            digits are not allowed either.
     """
     try:
         return from_json(body.removeprefix(_MARK), allow_inf_nan=False)
@@ -49,10 +49,10 @@ def read_json(body: bytes) -> Any:
 
 
 class Meter:
-    """Measures a body while it comes in, whatever its Content-Length says.
+    """Measures a body while it arrives, regardless of its Content-Length.
 
     Args:
-        limit: bytes that are taken.
+        limit: the maximum size in bytes.
     """
 
     def __init__(self, limit: int) -> None:
@@ -60,10 +60,10 @@ class Meter:
         self._read = 0
 
     def announced(self, content_length: str | None) -> None:
-        """Refuse a body by its Content-Length, before any of it is read.
+        """Reject a body by its Content-Length, before reading any of it.
 
         Raises:
-            RequestFault: it will be too large.
+            RequestFault: the body is too large.
         """
         if content_length is not None and content_length.isdecimal() and int(content_length[:20]) > self._limit:
             raise body_too_large(self._limit)
@@ -72,7 +72,7 @@ class Meter:
         """Count a chunk and return it.
 
         Raises:
-            RequestFault: that is more than is taken.
+            RequestFault: the body exceeds the limit.
         """
         self._read += len(chunk)
         if self._read > self._limit:
@@ -83,23 +83,23 @@ class Meter:
 class LineReader:
     """Turns chunks of an NDJSON body into documents.
 
-    A line ends with a line feed, which the last one need not have; empty lines are passed over. Lines count from 1.
+    A line ends with a line feed, which is optional after the last line. Empty lines are skipped. Lines count from 1.
 
     Args:
-        max_line: bytes of one line.
+        max_line: the maximum size of a line in bytes.
     """
 
     def __init__(self, max_line: int) -> None:
         self._max_line = max_line
         self._rest = bytearray()
         self._line = 0
-        # Of the last documents: a load looks at some thousand at once, and ends with the first that is at fault.
+        # Line numbers of the most recent documents. A load reads ahead by some thousand documents, and fails on one.
         self._lines: deque[int] = deque(maxlen=_REMEMBERED)
         self._documents = 0
 
     @contextmanager
     def lines_named(self) -> Iterator[None]:
-        """Raise an error about a row of the load as one about its line.
+        """Convert an error about a row of the load to one about its line.
 
         Raises:
             RequestFault: a document cannot be stored; the message names its line.
@@ -126,7 +126,7 @@ class LineReader:
         Raises:
             RequestFault: a line is too long, or not a document; the message names it.
         """
-        # Not what came before, which is looked at already: a client may send a long line byte by byte.
+        # Search only the new chunk for line feeds: a client can send a long line byte by byte.
         first, *others = chunk.split(b"\n")
         self._rest += first
         for other in others:
@@ -166,6 +166,6 @@ class LineReader:
         yield document
 
     def _too_long(self, number: int) -> RequestFault:
-        detail = f"Line {number} is longer than the {self._max_line:,} bytes that are taken."
+        detail = f"Line {number} is longer than the maximum of {self._max_line:,} bytes."
         closing = {"Connection": "close"}
         return RequestFault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, line=number, headers=closing)

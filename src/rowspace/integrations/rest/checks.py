@@ -1,4 +1,4 @@
-"""What a server checks beyond the models: its own limits, and what is asked for and is not there."""
+"""Checks beyond those of the models: the server's limits, and whether the requested object exists."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ S = TypeVar("S", bound=SearchBody | BatchBody | ChatBody)
 
 
 def check_media_type(content_type: str | None) -> None:
-    """Refuse a body that is not JSON by its Content-Type.
+    """Reject a body whose Content-Type is not JSON.
 
     Raises:
         RequestFault: 415.
     """
     given = media_type(content_type)
     if given != JSON:
-        detail = f"The body is {given or 'of no Content-Type'}, expected {JSON}."
+        detail = f"The Content-Type of the body is {given or 'missing'}, expected {JSON}."
         raise RequestFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
 
 
 def check_coding(content_encoding: str | None) -> None:
-    """Refuse a body that is compressed: its length says nothing of what becomes of it.
+    """Reject a compressed body, because its length does not limit its size after decompression.
 
     Raises:
         RequestFault: 415.
     """
     if content_encoding and content_encoding.strip().lower() != "identity":
-        detail = f"The body is encoded as {content_encoding!r:.60}: send it as it is, without a Content-Encoding."
+        detail = f"The body is encoded as {content_encoding!r:.60}. Send it without a Content-Encoding."
         raise RequestFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, headers={"Accept-Encoding": "identity"})
 
 
 def checked_search(body: S, limits: Limits) -> S:
-    """Return a search, or a question, within the limits; one without a k gets at most theirs.
+    """Return a search or question that is within the limits. The default of k is lowered to the limit.
 
     Raises:
-        RequestFault: 422, with the place.
+        RequestFault: 422, with the location of the fault.
     """
     if body.k > limits.max_k and "k" not in body.model_fields_set:
         body = cast("S", body.model_copy(update={"k": limits.max_k}))
@@ -57,34 +57,34 @@ def checked_search(body: S, limits: Limits) -> S:
 
 def _check(pointer: str, number: int, limit: int) -> None:
     if number > limit:
-        detail = f"{pointer[1:]} is {number:,}, at most {limit:,} are given here."
+        detail = f"{pointer[1:]} is {number:,}, expected at most {limit:,} on this server."
         raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=pointer)
 
 
 def check_number(documents: int, limits: Limits) -> None:
-    """Refuse more documents in a JSON body than are taken.
+    """Reject a JSON body with too many documents.
 
     Raises:
-        RequestFault: 422, with the place.
+        RequestFault: 422, with the location of the fault.
     """
     if documents > limits.max_documents:
         detail = (
-            f"{documents:,} documents at once, at most {limits.max_documents:,} are taken: "
-            "send them in parts, or as NDJSON."
+            f"The body has {documents:,} documents, expected at most {limits.max_documents:,}. "
+            "Send several requests, or NDJSON."
         )
         raise RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer="/documents")
 
 
 def no_documents() -> RequestFault:
-    """Return the fault of a load without a body."""
-    return RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, "There is no body: send the documents.", pointer="")
+    """Return the fault for a load without a body."""
+    return RequestFault(HTTPStatus.UNPROCESSABLE_ENTITY, "The body is missing. Send the documents.", pointer="")
 
 
 def one_document(found: list[DocumentOut], collection: str, document_id: str) -> DocumentOut:
-    """Return the document that was found.
+    """Return the only document of a lookup.
 
     Raises:
-        RowNotFound: there is none.
+        RowNotFound: the document does not exist.
     """
     if not found:
         message = f"There is no document {document_id!r:.200} in the collection {collection!r}."

@@ -1,4 +1,4 @@
-"""The database that the settings of a server name, for either side."""
+"""The database of a server's settings, sync or async."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ D = TypeVar("D", Database, AsyncDatabase)
 
 
 def database_url(settings: ServerSettings, stack: ExitStack | AsyncExitStack) -> URL | None:
-    """Return the URL; an embedded server with a directory of its own is started, and stops with the stack.
+    """Return the database URL. If the settings have a data directory, start an embedded server that stops with `stack`.
 
-    None stands for the embedded server of everybody, which `open` starts and `close` stops.
+    None means the shared embedded server, which `open` starts and `close` stops.
     """
     if settings.database_url is not None:
         return resolve_url(settings.database_url.get_secret_value())
@@ -32,29 +32,29 @@ def database_url(settings: ServerSettings, stack: ExitStack | AsyncExitStack) ->
 
 
 def checked_database(given: Any, kind: type[D]) -> D:
-    """Return a database that can be served, before a request finds out that it cannot.
+    """Return the database, after a check of its type. Without the check, the first request would fail.
 
     Args:
-        given: what somebody takes for a database.
+        given: the object that the application passed as its database.
         kind: `Database` or `AsyncDatabase`.
 
     Raises:
-        ConfigurationError: it is of another kind.
+        ConfigurationError: `given` is of another type.
     """
     if not isinstance(given, kind):
         name = kind.__name__
-        message = f"The database is made by {name}.open(url) or {name}(engine), got {type(given).__name__}."
+        message = f"Expected a database from {name}.open(url) or {name}(engine), got {type(given).__name__}."
         raise ConfigurationError(message)
     return given
 
 
 def engine_options(settings: ServerSettings) -> dict[str, Any]:
-    """Return the keywords of `Database.open` and `AsyncDatabase.open`."""
+    """Return keyword arguments for `Database.open` and `AsyncDatabase.open`."""
     return {
         "schema": settings.database_schema,
         "pool_size": settings.pool_size,
         "max_overflow": settings.pool_overflow,
         "pool_timeout": settings.pool_timeout,
-        # The connection that was used last: its server process has the caches warm, and the others may stay idle.
+        # Reuse the most recent connection: its server process has warm caches, and the others can stay idle.
         "pool_use_lifo": True,
     }

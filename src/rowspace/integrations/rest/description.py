@@ -1,4 +1,4 @@
-"""The OpenAPI description of the contract, for frameworks that make none: a file that `tools/openapi.py` writes."""
+"""The OpenAPI document of the contract, for frameworks that generate none. `tools/openapi.py` writes its file."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["FILE", "description_text", "installed_version", "tidied"]
 
 FILE = "openapi.json"
 
-#: What every problem's schema refers to.
+#: The schema that all problem responses refer to.
 _SHARED = {"$ref": "#/components/schemas/Problem"}
 
 
 def description_text(settings: ServerSettings) -> str:
-    """Return the description of a server, as JSON.
+    """Return the OpenAPI document of a server, as JSON.
 
     Args:
-        settings: whether there are metrics, and whether there are keys.
+        settings: the server's; without metrics or keys, the document leaves these out.
     """
     document: dict[str, Any] = json.loads(files(__package__).joinpath(FILE).read_text("utf-8"))
     document["info"]["version"] = installed_version()
@@ -38,21 +38,21 @@ def description_text(settings: ServerSettings) -> str:
 
 
 def tidied(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a description that FastAPI has just made, with one schema for all problems, and without a default body."""
+    """Return FastAPI's OpenAPI document with one schema for all problems, and without a default body."""
     schemas = document["components"]["schemas"]
     for operation in (one for operations in document["paths"].values() for one in operations.values()):
         for answer in operation["responses"].values():
             problem = answer.get("content", {}).get(MEDIA_TYPE)
             if problem is not None:
                 schemas["Problem"], problem["schema"] = problem["schema"], _SHARED
-        # It stands for a body that is streamed.
+        # The default is a placeholder for a streamed body.
         operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema", {}).pop("default", None)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     return document
 
 
 def installed_version() -> str:
-    """Return the version of Rowspace, 0 where it runs from its sources."""
+    """Return the version of Rowspace, or 0 if it is not installed."""
     try:
         return version("rowspace")
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Faults of a request that only exist over HTTP."""
+"""Faults of a request that exist only over HTTP."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ["RequestFault", "body_too_large", "broken_off"]
 
 
 class RequestFault(RowspaceError, ValueError):
-    """A request that cannot be served as it is.
+    """A request that cannot be served.
 
     Args:
-        status: the HTTP status that says so.
+        status: the HTTP status of the response.
         detail: what was received, what was expected, and the fix.
         pointer: a JSON pointer to the part of the body that is at fault.
-        parameter: the part of the path that is at fault.
-        line: the line of an NDJSON body that is at fault; the pointer is into it.
-        headers: headers that the answer needs.
+        parameter: the path parameter that is at fault.
+        line: the line of an NDJSON body that is at fault; `pointer` is relative to it.
+        headers: headers that the response needs.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class RequestFault(RowspaceError, ValueError):
 
 
 def body_too_large(limit: int) -> RequestFault:
-    """Return the fault of a body beyond a limit in bytes."""
-    detail = f"The body is larger than the {limit:,} bytes that are taken: send it in parts."
-    # What is left of the body is not read, so the connection cannot be used again.
+    """Return the fault for a body that exceeds a limit in bytes."""
+    detail = f"The body is larger than the maximum of {limit:,} bytes. Send it in parts."
+    # The rest of the body stays unread, so the connection cannot be reused.
     return RequestFault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, headers={"Connection": "close"})
 
 
 def broken_off() -> RequestFault:
-    """Return the fault of a body whose sender hung up; who still listens is told."""
-    return RequestFault(HTTPStatus.BAD_REQUEST, "The body broke off: nothing of it was stored.")
+    """Return the fault for a body that ended early, for clients that closed only their sending side."""
+    return RequestFault(HTTPStatus.BAD_REQUEST, "The body ended before it was complete. Nothing was stored.")

@@ -1,4 +1,4 @@
-"""Examples of requests and answers for the description: sent in this order, an empty server answers each well."""
+"""Examples of requests and responses for the OpenAPI document. In this order, an empty server accepts all requests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _HISTORY = [
     {"role": "assistant", "content": "It is read in place of the table [1]."},
 ]
 
-#: By the name of the endpoint, each by what it shows.
+#: By name of the endpoint, then by title.
 REQUESTS: dict[str, Examples] = {
     "create_collection": {
         "For texts": {"name": "articles"},
@@ -47,7 +47,7 @@ REQUESTS: dict[str, Examples] = {
     },
     "put_documents": {
         "Texts": {"documents": [_DOCUMENT, _OTHER]},
-        "With ids made of the texts": {"documents": [{"content": "茶用热水泡。"}]},
+        "With ids derived from the texts": {"documents": [{"content": "茶用热水泡。"}]},
     },
     "search": {
         "By a text": {"collection": "articles", "text": "What makes a search fast?", "k": 5},
@@ -57,8 +57,8 @@ REQUESTS: dict[str, Examples] = {
             "filter": {"year": {"$gte": 2020}, "tags": {"$contains": "index"}},
         },
         "By keyword and meaning": {"collection": "articles", "text": "index", "mode": "hybrid", "highlight": True},
-        "Not all alike": {"collection": "articles", "text": "index", "mode": "mmr", "lambda_mult": 0.3},
-        "In a range": {"collection": "articles", "text": "index", "max_distance": 0.8},
+        "Diverse hits": {"collection": "articles", "text": "index", "mode": "mmr", "lambda_mult": 0.3},
+        "Within a distance": {"collection": "articles", "text": "index", "max_distance": 0.8},
         "Similar enough": {"collection": "articles", "text": "index", "min_similarity": 0.2},
         "By a vector": {"collection": "vectors", "vector": [0.1, 0.2, 0.3, 0.4]},
         "Many at once": {"collection": "articles", "queries": ["index", "bread"], "k": 1},
@@ -72,7 +72,7 @@ REQUESTS: dict[str, Examples] = {
         },
         "As server-sent events": {"collection": "articles", "question": "What is baked?", "stream": True},
     },
-    "count_documents": {"All": {}, "Those that match": {"filter": {"year": 2024}}},
+    "count_documents": {"All": {}, "Those that match a filter": {"filter": {"year": 2024}}},
     "scroll_documents": {
         "By id": {"limit": 100},
         "By a key of the metadata": {"order_by": "year", "descending": True, "filter": {"year": {"$exists": True}}},
@@ -80,7 +80,7 @@ REQUESTS: dict[str, Examples] = {
     "delete_documents": {"By id": {"ids": ["a", "b"]}, "By filter": {"filter": {"year": {"$lt": 2020}}}},
 }
 
-#: By the name of the endpoint.
+#: By name of the endpoint.
 ANSWERS: dict[str, Any] = {
     "list_collections": {"collections": [_COLLECTION]},
     "create_collection": _COLLECTION,
@@ -100,7 +100,7 @@ ANSWERS: dict[str, Any] = {
             {"number": 1, **_DOCUMENT, "distance": 0.31, "similarity": 0.69, "truncated": False, "cited": True}
         ],
         "searched_for": None,
-        "notice": "This answer is extractive: sentences of the sources as they stand. No language model is configured.",
+        "notice": "This answer is extractive: it quotes sentences of the sources. No language model is configured.",
         "model": None,
         "usage": None,
     },
@@ -108,19 +108,19 @@ ANSWERS: dict[str, Any] = {
     "readyz": {"status": "ready"},
 }
 
-#: What a problem of each status may say.
+#: An example of the `detail` for each status.
 PROBLEMS: dict[int, str] = {
     400: "The body is not JSON: expected value at line 1 column 1.",
-    401: "This server wants an API key: send `Authorization: Bearer <key>`.",
-    403: "This key may read, not write.",
+    401: "This server requires an API key. Send `Authorization: Bearer <key>`.",
+    403: "This key allows reading only.",
     404: "There is no collection 'articles'.",
-    408: "Nothing came for 30 seconds: the body was given up.",
+    408: "No data arrived for 30 seconds. Nothing was stored.",
     409: "The collection 'articles' is already there.",
-    413: "The body is larger than the 16,777,216 bytes that are taken: send it in parts.",
-    415: "The body is text/plain, expected application/json.",
+    413: "The body is larger than the maximum of 16,777,216 bytes. Send it in parts.",
+    415: "The Content-Type of the body is text/plain, expected application/json.",
     422: "/k: Input should be greater than or equal to 1.",
     429: "Every connection to the database is in use. Try again.",
-    500: "The server failed. Its log says more under the request id.",
-    502: "The language model or the embedder failed, or gave no answer that can be read.",
+    500: "The server failed. Its log has the details under the request id.",
+    502: "The language model or the embedder failed, or returned an unreadable response.",
     503: "The database cannot be reached. Try again.",
 }

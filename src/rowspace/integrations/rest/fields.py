@@ -1,4 +1,4 @@
-"""What the bodies of the contract are made of: numbers and texts with their bounds, and strict models of them."""
+"""Building blocks of the bodies: bounded numbers and strings, and strict base models."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ __all__ = [
     "given",
 ]
 
-#: The most that one request may ask for; a server's settings can lower them.
+#: Upper bounds for one request. A server's settings can lower them.
 MAX_DOCUMENTS, MAX_IDS, MAX_K, MAX_QUERIES = 5_000, 10_000, 1_000, 100
 
-#: Unknown keys of one object that are told.
+#: How many unknown keys of an object are reported.
 _MAX_UNKNOWN = 20
 
-# The largest float32; a number beyond it has no place in a vector.
+# The largest float32. A vector cannot hold a larger number.
 _LARGEST = 3.4028234663852886e38
 
 Text = Annotated[str, Field(pattern=NO_NUL)]
-# As long as the primary key's index takes in any alphabet.
+# 500 characters fit the primary key's index in any script.
 Id = Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NUL)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL, examples=["articles"])]
 Query = Annotated[str, Field(min_length=1, max_length=1_000, pattern=NO_NUL, examples=["vector index"])]
@@ -48,11 +48,11 @@ Vector = Annotated[list[Number], Field(min_length=1, max_length=16_000, examples
 
 
 def _whole(value: Any) -> Any:
-    """Let 10.0 stand for 10, as JSON Schema does."""
+    """Accept 10.0 as 10, as JSON Schema does."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-# The bounds stand within, where they are part of the description.
+# The bounds are inside Annotated, so that they appear in the OpenAPI document.
 Dimension = Annotated[int, Field(ge=1, le=16_000), BeforeValidator(_whole)]
 Thousand = Annotated[int, Field(ge=1, le=1_000), BeforeValidator(_whole)]
 Passages = Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)]
@@ -61,17 +61,17 @@ K = Annotated[int, Field(ge=1, le=MAX_K), BeforeValidator(_whole)]
 
 
 def given(*names: str, **properties: Any) -> dict[str, Any]:
-    """Return the schema of an object that has some keys, not null, and properties as they are given."""
+    """Return the schema of an object with required, non-null keys and these properties."""
     return {"required": [*names], "properties": {**{name: {"not": {"type": "null"}} for name in names}, **properties}}
 
 
 class Described(BaseModel):
-    """Describes each field by the line under `Args:` that its docstring, or that of a base, has for it."""
+    """Describes each field by its line under `Args:` in the docstring of the class or of a base class."""
 
     @model_validator(mode="before")
     @classmethod
     def _few_unknown(cls, given: Any) -> Any:
-        # Each would be a fault with a place: megabytes of them hold up every other caller for seconds.
+        # Each unknown key becomes a fault with a location. Megabytes of them would block other callers for seconds.
         if not isinstance(given, dict) or len(given) <= _MAX_UNKNOWN:
             return given
         known = cls.model_fields
@@ -92,6 +92,6 @@ class Described(BaseModel):
 
 
 class Body(Described):
-    """A body or an answer: strict, and without keys that nobody knows."""
+    """A request or response body. It is strict and rejects unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""Request ids: the caller's where it is fit for a log, else a new one."""
+"""Request ids: the caller's if it is safe in a log, otherwise a new one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["HEADER", "request_id"]
 
 HEADER = "X-Request-ID"
 
-# Nothing that could end a line of a log, or mean something to a terminal or a page that shows it.
+# No character that could end a line of a log, or be special to a terminal or an HTML page.
 _FIT = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 def request_id(given: str | None) -> str:
-    """Return the id that the caller gave, or a new one where it gave none or one that is not fit for a log."""
+    """Return the caller's id if it is safe in a log, otherwise a new one."""
     return given if given is not None and _FIT.fullmatch(given) else uuid4().hex

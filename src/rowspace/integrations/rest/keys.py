@@ -1,4 +1,4 @@
-"""API keys: who may read or write which collections. Settings hold the SHA-256 of a key, never the key."""
+"""API keys: who may read or write which collections. Settings store the SHA-256 of a key, never the key."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="rowspace"'}
 
 
 class ApiKey(BaseModel):
-    """What a key may do.
+    """The rights of a key.
 
     Args:
-        sha256: the SHA-256 of the key, in hexadecimal. The key itself has to be random: it is hashed once.
-        collections: the names of the collections that it is for; None means all of them.
-        write: whether it may change them too; to create and delete collections it has to name them, or be for all.
-        name: yours, to tell it from others; it is not sent anywhere.
+        sha256: the SHA-256 of the key, in hexadecimal. The key itself must be random, because it is hashed only once.
+        collections: the names of the collections that the key is for; None means all.
+        write: whether the key allows changes. It can create or delete a collection only if it names it or is for all.
+        name: a label of your choice. The server does not send it anywhere.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
@@ -38,10 +38,10 @@ class ApiKey(BaseModel):
 
 
 class Access:
-    """What the caller of one request may do.
+    """What the caller of a request may do.
 
     Args:
-        key: its key; None where the server asks for none.
+        key: the caller's key; None if the server requires none.
     """
 
     def __init__(self, key: ApiKey | None) -> None:
@@ -52,7 +52,7 @@ class Access:
         return self._key is None or self._key.collections is None or collection in self._key.collections
 
     def check(self, collection: str, right: Right = "read") -> None:
-        """Refuse what the key is not for, whether or not there is such a collection.
+        """Reject access that the key does not allow, whether or not the collection exists.
 
         Raises:
             RequestFault: 403.
@@ -60,14 +60,14 @@ class Access:
         if not self.sees(collection):
             raise RequestFault(HTTPStatus.FORBIDDEN, f"This key is not for the collection {collection!r:.220}.")
         if right == "write" and self._key is not None and not self._key.write:
-            raise RequestFault(HTTPStatus.FORBIDDEN, "This key may read, not write.")
+            raise RequestFault(HTTPStatus.FORBIDDEN, "This key allows reading only.")
 
 
 class Keyring:
     """The keys of a server.
 
     Args:
-        keys: without any, every caller may do everything.
+        keys: the keys; without any, every caller may do everything.
     """
 
     def __init__(self, keys: Sequence[ApiKey]) -> None:
@@ -77,20 +77,20 @@ class Keyring:
         """Return what the bearer of an Authorization header may do.
 
         Raises:
-            RequestFault: 401, there is no key in it, or an unknown one.
+            RequestFault: 401, the header has no key or an unknown one.
         """
         if not self._keys:
             return _EVERYTHING
         scheme, _, given = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not given:
-            detail = "This server wants an API key: send `Authorization: Bearer <key>`."
+            detail = "This server requires an API key. Send `Authorization: Bearer <key>`."
             raise RequestFault(HTTPStatus.UNAUTHORIZED, detail, headers=_CHALLENGE)
-        # Both frameworks read the bytes of a header as Latin-1: these are the bytes.
+        # Both frameworks decode header bytes as Latin-1. Encode them back.
         digest = hashlib.sha256(given.strip().encode("latin-1", "backslashreplace")).digest()
-        # Each key is compared, in constant time: how long it takes says nothing about any.
+        # Compare every key, each in constant time, so that the response time reveals nothing about the keys.
         matching = [access for known, access in self._keys if hmac.compare_digest(known, digest)]
         if not matching:
-            raise RequestFault(HTTPStatus.UNAUTHORIZED, "This API key is not known here.", headers=_CHALLENGE)
+            raise RequestFault(HTTPStatus.UNAUTHORIZED, "This server does not know this API key.", headers=_CHALLENGE)
         return matching[0]
 
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics of a server: their names, and how a request is counted."""
+"""Prometheus metrics of a server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rowspace._optional import require
 
 require("prometheus_client", extra="fastapi")
 
-from prometheus_client import (  # noqa: E402 -- after the word about the extra
+from prometheus_client import (  # noqa: E402 -- after the check that names the extra
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
@@ -21,14 +21,14 @@ __all__ = ["CONTENT_TYPE", "MULTIPROCESS", "Metrics"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
-#: Where the workers of one server keep their counts, so that each can report those of all.
+#: The directory where the workers of a server store their counts, so that each can report the counts of all.
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
 class Metrics:
-    """Counts requests by method, route and status. A route is the pattern, never a name that a caller made up."""
+    """Counts requests by method, route and status. A route is a pattern, never a name that a caller chose."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -40,7 +40,7 @@ class Metrics:
         )
         self._seconds = Histogram(
             "rowspace_http_request_seconds",
-            "Seconds until the answer began.",
+            "Seconds until the response began.",
             ["method", "route"],
             buckets=_SECONDS,
             registry=self._registry,
@@ -52,7 +52,7 @@ class Metrics:
         self._seconds.labels(method, route).observe(seconds)
 
     def text(self) -> bytes:
-        """Return the metrics in Prometheus' text format, of all workers where there are several."""
+        """Return the metrics in Prometheus's text format. With several workers, they include those of all."""
         if os.environ.get(MULTIPROCESS):
             everyone = CollectorRegistry()
             MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Bodies and answers about collections and documents. Strict: a string is no number, and an unknown key is a fault."""
+"""Bodies about collections and documents. They are strict: a string is not a number, and an unknown key is an error."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ __all__ = [
 
 
 class CollectionBody(Body):
-    """A collection to be created.
+    """A collection to create.
 
     Args:
         name: letters, digits and `_`, and `.` or `-` after the first.
-        dimension: numbers in each embedding; null asks the server's embedder.
-        distance: what is searched by.
-        index: the kind of its vector index; null means none, so that each search compares with every document.
-        language: PostgreSQL's text-search configuration; `simple` is for any language.
-        metadata: a JSON object of yours.
-        indexed_keys: metadata keys that get an index of their own, for filters by ranges of a number, a date or a text.
+        dimension: the length of each embedding; null uses the dimension of the server's embedder.
+        distance: the distance that searches use.
+        index: the type of the vector index; null means none, so each search compares with every document.
+        language: PostgreSQL's text-search configuration; `simple` works for any language.
+        metadata: any JSON object.
+        indexed_keys: metadata keys to index, for range filters on numbers, dates or texts.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\w[\w.\-]*$", examples=["articles"])]
@@ -61,13 +61,13 @@ class CollectionBody(Body):
 
 
 class Collections(Body):
-    """The collections that the caller may see, by name."""
+    """The collections that the caller may read, by name."""
 
     collections: list[CollectionInfo]
 
 
 class DocumentBody(Described, DocumentIn):
-    """A document on its way in.
+    """A document to store.
 
     Args:
         metadata: a JSON object.
@@ -84,17 +84,17 @@ class DocumentBody(Described, DocumentIn):
 
 
 class DocumentsBody(Body):
-    """Documents to be added, or updated where their id is there.
+    """Documents to add, or to update if their id exists.
 
     Args:
-        documents: all of them are stored, or none.
+        documents: either all of them are stored, or none.
     """
 
     documents: list[DocumentBody] = Field(max_length=MAX_DOCUMENTS)
 
 
 class LoadResult(Body):
-    """What a load did, in documents: `received` is the sum of the others."""
+    """The result of a load, in documents. `received` is the sum of the other numbers."""
 
     received: int
     inserted: int
@@ -109,10 +109,10 @@ class LoadResult(Body):
 
 
 class DeleteBody(Body):
-    """Which documents to delete: by `ids`, or by a `filter` that is not empty.
+    """The documents to delete, by `ids` or by a non-empty `filter`.
 
     Args:
-        ids: those that are not there are no error.
+        ids: unknown ids are ignored.
         filter: a metadata filter.
     """
 
@@ -125,42 +125,42 @@ class DeleteBody(Body):
     def _one_of_both(self) -> Self:
         given = [name for name in ("ids", "filter") if name in self.model_fields_set]
         if len(given) != 1 or not getattr(self, given[0]):
-            message = "give ids or a filter, and not both; to delete everything, delete the collection"
+            message = "expected either ids or a filter; to delete everything, delete the collection"
             raise ValueError(message)
         return self
 
 
 class Deleted(Body):
-    """How many documents were deleted."""
+    """The number of deleted documents."""
 
     deleted: int
 
 
 class CountBody(Body):
-    """Which documents to count.
+    """The documents to count.
 
     Args:
-        filter: a metadata filter; null counts all.
+        filter: a metadata filter; null counts all documents.
     """
 
     filter: Filter | None = None
 
 
 class Count(Body):
-    """How many documents there are."""
+    """The number of documents."""
 
     count: int
 
 
 class ScrollBody(Body):
-    """Which page of a listing.
+    """The page of a listing.
 
     Args:
-        limit: documents of the page.
+        limit: the maximum number of documents on the page.
         filter: a metadata filter.
         order_by: a metadata key, dotted as in a filter; null orders by id.
-        descending: the largest first.
-        cursor: that of the page before; null for the first page.
+        descending: whether to start with the largest.
+        cursor: the cursor of the previous page; null for the first page.
     """
 
     limit: Thousand = 100
@@ -170,5 +170,5 @@ class ScrollBody(Body):
     cursor: str | None = None
 
     def options(self) -> dict[str, Any]:
-        """Return the keywords of the service's `scroll`."""
+        """Return keyword arguments for the service's `scroll`."""
         return {"where": self.filter, **self.model_dump(exclude={"filter"})}

@@ -1,4 +1,4 @@
-"""Which pages may call: the headers of cross-origin resource sharing, for frameworks that bring none along."""
+"""Headers for cross-origin resource sharing (CORS), for frameworks without built-in support."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ METHODS = ("GET", "POST", "DELETE")
 ALLOWED_HEADERS = ("Authorization", "Content-Type", "X-Request-ID")
 EXPOSED_HEADERS = ("X-Request-ID", "Location", "Retry-After")
 
-#: Seconds for which a browser remembers what it may do.
+#: How many seconds a browser may cache a preflight response.
 _REMEMBERED = "600"
 
 
 def origin_headers(headers: Mapping[str, str], allowed: Sequence[str], *, method: str) -> dict[str, str]:
-    """Return the headers that allow the page of a request to call, or none.
+    """Return the headers that allow the page of a request to call, or an empty dictionary.
 
     Args:
-        headers: those of the request.
-        allowed: origins; `*` is any.
-        method: that of the request: OPTIONS asks what the page may do.
+        headers: the headers of the request.
+        allowed: origins; `*` means any.
+        method: the method of the request. OPTIONS is a preflight request.
     """
     origin = headers.get("Origin")
     if not allowed or origin is None:
         return {}
-    # A cache that keeps the answer for one origin must not give it to another.
+    # A cache must not serve the response for one origin to another.
     varied = {"Vary": "Origin"}
     if origin not in allowed and "*" not in allowed:
         return varied

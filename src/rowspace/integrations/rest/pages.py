@@ -1,6 +1,6 @@
-"""The pages that show the description of the contract, by Swagger UI and by ReDoc.
+"""Documentation pages for the OpenAPI document, with Swagger UI and ReDoc.
 
-Their scripts, which Rowspace does not ship, come from a public CDN, from a mirror, or from a directory of the server.
+Rowspace does not include their scripts. They come from a public CDN, a mirror, or a directory on the server.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from rowspace.errors import ConfigurationError
 
 __all__ = ["PREFIX", "Assets", "redoc_page", "swagger_page"]
 
-#: Where a directory of assets is served, beside the pages.
+#: The path below which a directory of assets is served, next to the pages.
 PREFIX = "docs/assets"
 
 _SCRIPT, _STYLE, _REDOC = "swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js"
@@ -22,7 +22,7 @@ _CDN = {
     _REDOC: "https://cdn.jsdelivr.net/npm/redoc@2/bundles/redoc.standalone.js",
 }
 
-# Addresses are relative: the pages work below any prefix, and behind any proxy. Who has no way to the scripts is told.
+# Relative URLs make the pages work under any prefix and behind any proxy. A message appears if a script cannot load.
 _PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -33,9 +33,9 @@ _PAGE = """\
 <link rel="icon" href="data:,">
 {style}</head>
 <body style="margin: 0">
-<p id="missing" style="margin: 2em; font-family: sans-serif" hidden>This page needs <code>{script}</code>, which did not
-load. Put the files of Swagger UI and ReDoc on the server and name their directory in <code>ROWSPACE_DOCS_ASSETS</code>.
-The description itself is <a href="openapi.json">openapi.json</a>.</p>
+<p id="missing" style="margin: 2em; font-family: sans-serif" hidden>This page needs <code>{script}</code>, which could
+not be loaded. Put the files of Swagger UI and ReDoc on the server and set <code>ROWSPACE_DOCS_ASSETS</code> to their
+directory. The OpenAPI document is at <a href="openapi.json">openapi.json</a>.</p>
 {content}
 </body>
 </html>
@@ -54,13 +54,13 @@ _REDOC_CONTENT = """\
 
 
 class Assets:
-    """Where the scripts and styles of the pages are.
+    """The location of the scripts and styles of the pages.
 
     Args:
-        given: None for the CDN; an http(s) URL below which the three files are; or a directory that holds them.
+        given: None for the CDN, an http(s) URL with the three files below it, or a directory that contains them.
 
     Raises:
-        ConfigurationError: the directory lacks one of them.
+        ConfigurationError: a file is missing from the directory.
     """
 
     def __init__(self, given: str | None = None) -> None:
@@ -73,30 +73,30 @@ class Assets:
             missing = [name for name in _CDN if not (self._directory / name).is_file()]
             if missing:
                 message = (
-                    f"docs_assets is {given!r}, which is no http(s) URL and no directory with {', '.join(missing)}. "
-                    "They are in the npm packages swagger-ui-dist and redoc."
+                    f"docs_assets is {given!r}, expected an http(s) URL or a directory with {', '.join(missing)}. "
+                    "The npm packages swagger-ui-dist and redoc contain these files."
                 )
                 raise ConfigurationError(message)
 
     def url(self, name: str) -> str:
-        """Return the address of a file, as a page beside `PREFIX` gives it."""
+        """Return the URL of a file, relative to the pages."""
         if self._directory is not None:
             return f"{PREFIX}/{name}"
         return _CDN[name] if self._base is None else f"{self._base}/{name}"
 
     def path(self, name: str) -> Path | None:
-        """Return where a file is that this server serves; None for any other name."""
+        """Return the path of a file that this server serves, or None for any other name."""
         return self._directory / name if self._directory is not None and name in _CDN else None
 
 
 def swagger_page(assets: Assets) -> str:
-    """Return the page that shows `openapi.json` beside it by Swagger UI."""
+    """Return the Swagger UI page for the `openapi.json` next to it."""
     style = f'<link rel="stylesheet" href="{escape(assets.url(_STYLE))}">\n'
     return _page(_SWAGGER, assets.url(_SCRIPT), style)
 
 
 def redoc_page(assets: Assets) -> str:
-    """Return the page that shows `openapi.json` beside it by ReDoc."""
+    """Return the ReDoc page for the `openapi.json` next to it."""
     return _page(_REDOC_CONTENT, assets.url(_REDOC), "")
 
 

@@ -1,4 +1,4 @@
-"""Answers for whatever runs and watches a server."""
+"""Responses for systems that run and monitor a server."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["Alive", "Ready"]
 
 
 class Alive(BaseModel):
-    """The process answers."""
+    """The process is running."""
 
     status: Literal["ok"] = "ok"
 
 
 class Ready(BaseModel):
-    """The process can serve."""
+    """The process can serve requests."""
 
     status: Literal["ready"] = "ready"

@@ -1,7 +1,7 @@
-"""Errors as problem details (RFC 9457): which status, and what may be said.
+"""Convert errors to problem details (RFC 9457): which status to use, and what to reveal.
 
-What the caller did is explained in the words of the error. What befell the server is not: a driver's message names
-hosts, users and SQL. It goes to the log, where the request id finds it.
+A problem quotes an error that the caller caused. It does not quote an error of the server, because a driver's message
+contains hosts, users and SQL. Such a message goes to the log, under the request id.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ MEDIA_TYPE = "application/problem+json"
 
 _log = logging.getLogger("rowspace.http")
 
-#: Faults that are told: of megabytes of faults nobody reads more.
+#: How many faults are reported. Nobody reads megabytes of them.
 _MAX_FAULTS = 100
 
-#: Seconds after which it is worth trying again.
+#: Values of Retry-After, in seconds.
 _SOON, _LATER = "1", "5"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem: its status, what to tell the caller, where in the request it lies, and headers of the answer."""
+    """A problem: its status, a detail for the caller, the faults in the request, and headers of the response."""
 
     status: int
     detail: str
@@ -58,7 +58,7 @@ class Problem:
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def body(self, request_id: str) -> dict[str, Any]:
-        """Return the members of the problem document."""
+        """Return the problem document as a dictionary."""
         about = {
             "type": "about:blank",
             "title": title_of(self.status),
@@ -74,8 +74,8 @@ class Problem:
 
 
 def title_of(status: int) -> str:
-    """Return the name of a status as RFC 9110 has it, which Python's own has since 3.13, else its number."""
-    # An application may have statuses of its own, such as 499.
+    """Return the name of a status in RFC 9110, which Python uses since 3.13. An unknown status becomes its number."""
+    # An application may use its own statuses, such as 499.
     return _TITLES.get(status, f"Status {status}")
 
 
@@ -83,7 +83,7 @@ _TITLES = {one.value: one.phrase for one in HTTPStatus} | {413: "Content Too Lar
 
 
 class ProblemError(RowspaceError):
-    """A problem that an endpoint found by itself."""
+    """A problem that an endpoint reports directly."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
@@ -91,14 +91,14 @@ class ProblemError(RowspaceError):
 
 
 def unready(found: Readiness) -> ProblemError:
-    """Return the problem of a server that cannot serve yet, with what each check said."""
+    """Return the problem of a server that is not ready, with the result of each check."""
     checks = found.model_dump()
     detail = " ".join(filter(None, checks.values()))
     headers = {"Retry-After": _LATER}
     return ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers, more={"checks": checks}))
 
 
-#: Errors of the caller, explained in their own words; the pointer is where a body has what they are about.
+#: Errors of the caller, reported with their own message. The pointer is the part of the body that they are about.
 _EXPLAINED: dict[type[RowspaceError], tuple[HTTPStatus, str | None]] = {
     errors.CollectionNotFound: (HTTPStatus.NOT_FOUND, None),
     errors.RowNotFound: (HTTPStatus.NOT_FOUND, None),
@@ -107,50 +107,50 @@ _EXPLAINED: dict[type[RowspaceError], tuple[HTTPStatus, str | None]] = {
     errors.DimensionMismatch: (HTTPStatus.CONFLICT, "/vector"),
     errors.InvalidVector: (HTTPStatus.UNPROCESSABLE_ENTITY, "/vector"),
     errors.InvalidFilter: (HTTPStatus.UNPROCESSABLE_ENTITY, "/filter"),
-    # A page that is not there: a cursor is no part of the request that could be well or ill formed.
+    # An unknown cursor is like an unknown page: the cursor itself cannot be well-formed or malformed.
     errors.InvalidCursor: (HTTPStatus.NOT_FOUND, "/cursor"),
     errors.InvalidSetting: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     errors.InvalidText: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     errors.InvalidRow: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
-    # What the models let pass and still cannot be: it does not fit this collection, or this server.
+    # The models accepted the value, but it does not fit this collection or this server.
     errors.ConfigurationError: (HTTPStatus.CONFLICT, None),
 }
 
-#: Errors of the server, or of a model behind it: what may be said of them.
+#: Errors of the server, or of a model that it uses, with what may be revealed about them.
 _UNEXPLAINED: dict[type[RowspaceError], tuple[HTTPStatus, str, str | None]] = {
     errors.StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The database cannot be reached. Try again.", _LATER),
     errors.SchemaNotReady: (
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "The database is not at the migration of this version of Rowspace.",
+        "The database is not at the migration that this version of Rowspace needs.",
         _LATER,
     ),
     errors.ModelUnavailable: (
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "The language model or the embedder is away, or has too much to do. Try again.",
+        "The language model or the embedder is unavailable or overloaded. Try again.",
         _LATER,
     ),
     errors.ModelError: (
         HTTPStatus.BAD_GATEWAY,
-        "The language model or the embedder failed, or gave no answer that can be read.",
+        "The language model or the embedder failed, or returned an unreadable response.",
         None,
     ),
-    errors.EmbedderFailed: (HTTPStatus.SERVICE_UNAVAILABLE, "A process that embeds has ended. Try again.", _LATER),
-    errors.TransactionConflict: (HTTPStatus.CONFLICT, "Another transaction was in the way. Try again.", _SOON),
-    errors.PermissionDenied: (HTTPStatus.FORBIDDEN, "The server's role in the database may not do this.", None),
+    errors.EmbedderFailed: (HTTPStatus.SERVICE_UNAVAILABLE, "An embedding process has ended. Try again.", _LATER),
+    errors.TransactionConflict: (HTTPStatus.CONFLICT, "Another transaction conflicted with this. Try again.", _SOON),
+    errors.PermissionDenied: (HTTPStatus.FORBIDDEN, "The server's database role lacks the permission for this.", None),
 }
 
-#: Classes of SQLSTATE: data exception, program limit exceeded.
+#: SQLSTATE classes: data exception, program limit exceeded.
 _REFUSED = ("22", "54")
 
 _BUSY = "Every connection to the database is in use. Try again."
-_SLOW = "The database took longer than it may. Try again, or ask for less."
-_MISCONFIGURED = "The server is not set up for its database. Its log says more under the request id."
-_UNFIT = "The database refuses a value: it is too large for an index, or out of its range."
-_INTERNAL = "The server failed. Its log says more under the request id."
+_SLOW = "The statement exceeded the database's time limit. Try again, or request less."
+_MISCONFIGURED = "The server is not set up for its database. Its log has the details under the request id."
+_UNFIT = "The database rejected a value: it is too large for an index, or out of range."
+_INTERNAL = "The server failed. Its log has the details under the request id."
 
 
 def problem_of(error: BaseException) -> Problem:
-    """Return what to tell the caller about an error."""
+    """Return the problem to report to the caller for an error."""
     if isinstance(error, ProblemError):
         return error.problem
     if isinstance(error, RequestFault):
@@ -163,13 +163,13 @@ def problem_of(error: BaseException) -> Problem:
 
 
 def log_failure(error: Exception, problem: Problem, request_id: str) -> None:
-    """Log a fault of the server with the request's id and why, and with its traceback where nobody foresaw it.
+    """Log a failure of the server with the request id and its reason, and with a traceback if it was unexpected.
 
-    A right that its role lacks is one too, and a standby where a primary should be.
+    A missing right of the server's role counts as a failure, and so does a standby in place of a primary.
     """
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(error, errors.PermissionDenied):
         unforeseen = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
-        # The rest of a driver's message is the statement.
+        # After the first line, a driver's message quotes the statement.
         why = str(error).partition("\n")[0]
         _log.error("request %s: %s: %s", request_id, type(error).__name__, why, exc_info=error if unforeseen else None)
 
@@ -177,11 +177,11 @@ def log_failure(error: Exception, problem: Problem, request_id: str) -> None:
 def _of_server(error: BaseException) -> Problem | None:
     if isinstance(error, PoolTimeout) or isinstance(error.__cause__, PoolTimeout):
         return Problem(HTTPStatus.TOO_MANY_REQUESTS, _BUSY, headers={"Retry-After": _SOON})
-    # While a connection is made, SQLAlchemy lets asyncpg's error through as it is.
+    # While a connection is opened, SQLAlchemy does not wrap asyncpg's errors.
     if sqlstate_of(getattr(error, "orig", error)) == "57014":
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, _SLOW, headers={"Retry-After": _LATER})
     if isinstance(error, errors.ConfigurationError) and error.__cause__ is not None:
-        # The driver or PostgreSQL said so: what a caller can change is checked before these are asked.
+        # The cause is an error of the driver or PostgreSQL. What a caller can change is checked before the database is.
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, _MISCONFIGURED)
     for kind, (status, detail, retry) in _UNEXPLAINED.items():
         if isinstance(error, kind):
@@ -196,7 +196,7 @@ def _of_caller(error: BaseException) -> Problem | None:
         return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, _UNFIT)
     for kind, (status, pointer) in _EXPLAINED.items():
         if isinstance(error, kind):
-            # In range, which is checked with the body: it is the collection that was not tuned, or not to it.
+            # The value is in range, as validated with the body. The collection was not tuned, or not to this recall.
             untuned = kind is errors.InvalidSetting and error.place == ("recall",)
             fitting = HTTPStatus.CONFLICT if untuned else status
             return Problem(fitting, str(error), _at(pointer_to(error.place) or pointer, error))
@@ -208,7 +208,7 @@ def _at(pointer: str | None, error: BaseException) -> list[dict[str, str]]:
 
 
 def validation_problem(faults: Sequence[Any]) -> Problem:
-    """Return the problem of a request that a model refused, with the places of the first faults."""
+    """Return the problem of a request that failed validation, with the locations of the first faults."""
     found = [_fault(_place_of(fault), said_of(fault)) for fault in faults[:_MAX_FAULTS]]
     first = found[0]
     place = first.get("pointer") or first.get("parameter") or "the body"
@@ -217,14 +217,14 @@ def validation_problem(faults: Sequence[Any]) -> Problem:
 
 
 def said_of(fault: Any) -> str:
-    """Return what a model says of a fault, without words of Python's."""
+    """Return the message of a fault without Python terms."""
     if fault.get("type") in {"model_type", "model_attributes_type", "dict_type"}:
         return "Input should be an object"
     return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _place_of(fault: Any) -> Sequence[Any]:
-    # Of a body that does not parse FastAPI says at which character.
+    # For a body that does not parse, FastAPI's location is a character offset.
     return ("body",) if fault.get("type") == "json_invalid" else fault["loc"]
 
 
@@ -237,7 +237,7 @@ def _fault(place: Sequence[Any], message: str) -> dict[str, str]:
 
 
 def pointer_to(place: Sequence[Any]) -> str:
-    """Return the JSON pointer of a place: the keys and positions that lead to it."""
+    """Return the JSON pointer for a path of keys and positions."""
     return "".join(f"/{_escaped(part)}" for part in place)
 
 

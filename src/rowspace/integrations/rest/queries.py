@@ -1,4 +1,4 @@
-"""Bodies and answers of searches and of questions: what goes with what is part of their description."""
+"""Bodies of searches and questions. Their schemas describe which fields can be combined."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ __all__ = ["KINDS", "TYPES", "BatchBody", "ChatBody", "Search", "SearchBody", "S
 _NULL, _NO = {"type": "null"}, {"enum": [False]}
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 
-# What goes with each mode.
+# The fields that each mode allows.
 _VECTOR = {"mode": {"enum": ["vector"]}, "fetch_k": _NULL, "lambda_mult": _NULL, "highlight": _NO}
 _MMR = {"mode": {"enum": ["mmr"]}, "min_distance": _NULL, "highlight": _NO}
 _NO_DISTANCE = dict.fromkeys(("max_distance", "min_similarity", "fetch_k", "lambda_mult"), _NULL)
 _HYBRID = {"mode": {"enum": ["hybrid"]}, "min_distance": _NULL, **_NO_DISTANCE}
 _TEXT = {**_HYBRID, "mode": {"enum": ["text"]}, "ef_search": _NULL, "recall": _NULL, "exact": _NO}
 
-#: The schema of what goes with each mode of a search; each excludes the others.
+#: The schemas of the search modes. They exclude one another.
 _MODES: list[Any] = [
     given("text", **_VECTOR, vector=_NULL),
     given("vector", **_VECTOR, text=_NULL),
@@ -46,7 +46,7 @@ _MODES: list[Any] = [
     given("text", "mode", **_HYBRID),
 ]
 
-#: The same for many searches: each may be a text or a vector, or has to be a text.
+#: The same for a batch of searches. Each query is a text or a vector, or must be a text.
 _BATCH_MODES: list[Any] = [
     {"properties": _VECTOR},
     given("mode", **_MMR),
@@ -56,10 +56,10 @@ _BATCH_MODES: list[Any] = [
 
 
 class _Search(Described, SearchFields):
-    """What all searches have.
+    """The fields that all searches share.
 
     Args:
-        collection: where to look.
+        collection: the collection to search.
     """
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
@@ -75,7 +75,7 @@ def _not_both(one: str, other: str) -> dict[str, Any]:
     return {"anyOf": [{"properties": {name: {"type": "null"}}} for name in (one, other)]}
 
 
-#: The parts of the description of a search that exclude each other.
+#: Fields of a search that exclude each other.
 _ONE_LIMIT = _not_both("max_distance", "min_similarity")
 _EITHER = [_not_both("recall", "ef_search"), _ONE_LIMIT]
 
@@ -93,7 +93,7 @@ def _type(query: Any) -> str | None:
     return TYPES[0] if isinstance(query, str) else TYPES[1] if isinstance(query, list) else None
 
 
-#: The names of what a query may be, which pydantic puts into the place of a fault.
+#: The tags of the types of a query, which pydantic inserts into the location of a fault.
 TYPES = ("<text>", "<vector>")
 
 _TextOrVector = Annotated[
@@ -103,10 +103,10 @@ _TextOrVector = Annotated[
 
 
 class BatchBody(_Search):
-    """Many searches that differ in their query alone.
+    """Several searches that differ only in their query.
 
     Args:
-        queries: each is a text or a vector.
+        queries: each query is a text or a vector.
     """
 
     model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": _BATCH_MODES}, *_EITHER]})
@@ -114,7 +114,7 @@ class BatchBody(_Search):
     queries: list[_TextOrVector] = Field(min_length=1, max_length=MAX_QUERIES)
 
     def options(self) -> dict[str, Any]:
-        """Return what the searches share."""
+        """Return the fields that all the searches share."""
         return self.model_dump(exclude_unset=True, exclude={"collection", "queries"})
 
 
@@ -122,13 +122,13 @@ def _kind(body: Any) -> str:
     return "batch" if isinstance(body, dict) and "queries" in body else "search"
 
 
-#: The names of the two kinds of search, which pydantic puts into the place of a fault.
+#: The tags of the two kinds of search, which pydantic inserts into the location of a fault.
 KINDS = ("search", "batch")
 
 Search = Annotated[Annotated[SearchBody, Tag("search")] | Annotated[BatchBody, Tag("batch")], Discriminator(_kind)]
 
 
-#: Text that is not all white space.
+#: A string that is not only white space.
 _SAID = r"^[^\x00]*[^\x00\s][^\x00]*$"
 
 _CHAT_MODES: list[Any] = [
@@ -139,12 +139,12 @@ _CHAT_MODES: list[Any] = [
 
 
 class ChatBody(Described, AnswerRequest):
-    """One question, and how its answer is sent.
+    """A question, and how to send its answer.
 
     Args:
-        collection: where to look.
-        history: earlier messages, oldest first, which the model sees.
-        stream: send server-sent events: the sources, the text as it comes, the whole answer.
+        collection: the collection to search.
+        history: earlier messages, oldest first, for the model.
+        stream: whether to send server-sent events: the sources, the text as it is generated, the complete answer.
     """
 
     model_config = ConfigDict(
@@ -175,6 +175,6 @@ class SearchResult(Body):
 
 
 class SearchResults(Body):
-    """The results of many searches, in the order of their queries."""
+    """The results of several searches, in the order of their queries."""
 
     results: list[SearchResult]

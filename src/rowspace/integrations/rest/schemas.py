@@ -1,6 +1,6 @@
-"""JSON schemas of what pydantic alone cannot describe: JSON as PostgreSQL stores it, and the filter language.
+"""JSON schemas for types that pydantic alone cannot describe: JSON that PostgreSQL can store, and the filter language.
 
-So that generated clients and fuzzers know it too. Of a filter, nesting is written out to a few levels.
+Generated clients and fuzzers use them. The schema of a filter describes only a few levels of nesting.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ __all__ = ["KEY", "NO_NUL", "Filter", "Metadata", "arguments"]
 
 Schema = dict[str, Any]
 
-#: No text in PostgreSQL holds a NUL.
+#: PostgreSQL cannot store a NUL in text.
 NO_NUL = r"^[^\x00]*$"
 
 _FIRST, _NEXT = r"(?:[^\\.$\x00]|\\[\\.$])", r"(?:[^\\.\x00]|\\[\\.$])*"
 
-#: A key of a filter: names with dots between them; a backslash takes the meaning from what follows.
+#: A key of a filter: names separated by dots. A backslash escapes the character after it.
 KEY = rf"^{_FIRST}{_NEXT}(?:\.{_FIRST}{_NEXT})*$"
 
 _ARGUMENT = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
@@ -34,7 +34,7 @@ _PATTERN = {"type": "string", "maxLength": 1_000, "pattern": r"^(?:[^\\\x00]|\\[
 
 
 def arguments(*docstrings: str | None) -> dict[str, str]:
-    """Return what docstrings say under `Args:` of each argument; of two that know one, the first."""
+    """Return the description of each argument under `Args:`. The first docstring that has an argument wins."""
     found: dict[str, str] = {}
     for docstring in docstrings:
         _, _, section = cleandoc(docstring or "").partition("\nArgs:\n")
@@ -48,14 +48,14 @@ def _array(items: Schema, **more: Any) -> Schema:
 
 
 class _NamesWithoutNul:
-    """Says of a type of objects that no key of theirs holds a NUL."""
+    """Adds to the schema of an object that no key contains a NUL."""
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: GetJsonSchemaHandler) -> Schema:
         return {**handler(core_schema), "propertyNames": {"pattern": NO_NUL}}
 
 
 class _DescribedAs:
-    """Describes a type as another one, which is not what it is validated by: that would look at each value anew."""
+    """Gives a type the schema of another type, without its validation, which would visit each value again."""
 
     def __init__(self, other: Any) -> None:
         self._other = other
@@ -80,7 +80,7 @@ def _operators() -> Schema:
 
 
 def _keys(depth: int, **more: Any) -> Schema:
-    """Return the schema of an object whose keys are those of metadata."""
+    """Return the schema of an object whose keys are metadata keys."""
     deeper = [_keys(depth - 1, minProperties=1)] if depth else []
     value = {"anyOf": [_SCALAR, _array(_SCALAR), _operators(), *deeper]}
     return {"type": "object", "patternProperties": {KEY: value}, "additionalProperties": False, **more}
@@ -90,19 +90,19 @@ def _filter() -> Schema:
     part = _keys(0, minProperties=1)
     several = _array(part, minItems=1)
     logic = {"$and": several, "$or": several, "$not": {"anyOf": [part, several]}}
-    about = "A metadata filter; its keys are dotted paths. What nests deeper than this shows is accepted too."
+    about = "A metadata filter; its keys are dotted paths. Deeper nesting than this schema shows is accepted too."
     return _keys(1, properties=logic, description=about, examples=[{"year": {"$gte": 2020}}])
 
 
 def _plain_arrays(value: Any) -> Any:
-    """Refuse arrays of anything but plain values, but for those of conditions."""
+    """Reject arrays whose items are not plain values, except arrays of conditions."""
     if isinstance(value, dict):
         for key, inner in value.items():
             for item in inner if isinstance(inner, list) else [inner]:
-                # In capitals too, as the library takes them.
+                # The library accepts operators in upper case too.
                 of_filters = key.lower() in {"$and", "$or", "$not"}
                 if isinstance(inner, list) and not of_filters and isinstance(item, dict | list):
-                    message = f"the array at {key!r:.60} holds an array or an object, expected plain values"
+                    message = f"the array at {key!r:.60} contains an array or an object, expected plain values"
                     raise ValueError(message)
                 _plain_arrays(item)
     return value

@@ -1,4 +1,4 @@
-"""Settings of a server, from the variables `ROWSPACE_*`."""
+"""Settings of a server, from the environment variables `ROWSPACE_*`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rowspace.integrations.rest.keys import ApiKey
 
 require("pydantic_settings", extra="fastapi")
 
-from pydantic_settings import (  # noqa: E402 -- after the word about the extra
+from pydantic_settings import (  # noqa: E402 -- after the check that names the extra
     BaseSettings,
     SettingsConfigDict,
     SettingsError,
@@ -28,32 +28,32 @@ __all__ = ["Limits", "ServerSettings", "misspelt", "read_settings", "settings_by
 _MIB = 2**20
 _PREFIX = "ROWSPACE_"
 
-#: The settings that are JSON, by example.
+#: Examples of the settings whose values are JSON.
 _JSON = {"api_keys": '[{"name": "site", "sha256": "5e88..."}]', "cors_origins": '["https://example.org"]'}
 
 
 def _origin(value: str) -> str:
     if not re.fullmatch(r"\*|null|[a-z][a-z0-9+.\-]*://[^/?#\sA-Z]+", value):
-        message = "an origin is * or as a browser writes it, such as https://example.org, with nothing after the host"
+        message = "an origin is * or has a browser's format, such as https://example.org, with nothing after the host"
         raise ValueError(message)
     return value
 
 
-# Any other would be compared with every origin that calls, and be none of them.
+# An origin in any other format would never equal a caller's origin.
 Origin = Annotated[str, AfterValidator(_origin)]
 
 
 class Limits(BaseSettings):
-    """What one request may ask for.
+    """The limits of one request.
 
     Args:
-        max_body: bytes of a JSON body.
-        max_upload: bytes of a streamed NDJSON body.
-        max_line: bytes of one line of it.
-        max_documents: documents in one JSON body.
-        max_k: hits of one search, and passages of one question.
-        max_queries: searches in one batch.
-        upload_idle: seconds that a streamed body may pause before it is given up.
+        max_body: the maximum size of a JSON body in bytes.
+        max_upload: the maximum size of a streamed NDJSON body in bytes.
+        max_line: the maximum size of a line of such a body in bytes.
+        max_documents: the maximum number of documents in a JSON body.
+        max_k: the maximum number of hits of a search, and of passages of a question.
+        max_queries: the maximum number of searches in a batch.
+        upload_idle: seconds that a streamed body may pause before the server gives up.
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
@@ -61,7 +61,7 @@ class Limits(BaseSettings):
         env_ignore_empty=True,
         frozen=True,
         extra="forbid",
-        # A key in place of its hash, or a URL with a password, is not to be repeated.
+        # The input could be a key instead of its hash, or a URL with a password. Do not repeat it.
         hide_input_in_errors=True,
     )
 
@@ -75,24 +75,24 @@ class Limits(BaseSettings):
 
 
 class ServerSettings(Limits):
-    """What a server is started with, beside its limits.
+    """The settings of a server, including its limits.
 
     Args:
         database_url: the database; None means the embedded server.
-        database_schema: the schema of Rowspace's tables, `ROWSPACE_SCHEMA`; None means the first of the search path.
+        database_schema: the schema of Rowspace's tables, `ROWSPACE_SCHEMA`; None means the first on the search path.
         data_dir: where the embedded server keeps its data.
-        embedder: `local` for the built-in model, `none`, or `package.module:name` of an embedder or a function that
+        embedder: `local` for the built-in model, `none`, or `package.module:name` of an embedder or of a function that
             makes one.
-        chat_model: the model that `/api/chat` asks, as `init_chat_model` of LangChain takes it; by default none, and
-            answers are sentences of the documents.
+        chat_model: the model that `/api/chat` uses, as `init_chat_model` of LangChain accepts it; by default none, and
+            answers consist of sentences from the documents.
         api_keys: a JSON array of keys and their rights; without one, every caller may do everything.
         cors_origins: a JSON array of origins whose pages may call, or `*` for any; none by default.
-        pool_size: connections kept open by each worker.
-        pool_overflow: connections beyond these, each for one request: to connect costs more than to wait a little.
-        pool_timeout: seconds to wait for a connection before a request is refused.
-        metrics: whether there is `/metrics`.
-        docs: whether there are `/docs`, `/redoc` and `/openapi.json`.
-        docs_assets: where the scripts of the two pages are: a directory, which is served with them, or an http(s) URL;
+        pool_size: the number of connections that each worker keeps open.
+        pool_overflow: additional connections, each for one request; connecting costs more than a short wait.
+        pool_timeout: seconds to wait for a connection before a request is rejected.
+        metrics: whether to serve `/metrics`.
+        docs: whether to serve `/docs`, `/redoc` and `/openapi.json`.
+        docs_assets: where the scripts of the two pages are: a directory, which the server serves, or an http(s) URL;
             by default a public CDN.
     """
 
@@ -113,10 +113,10 @@ class ServerSettings(Limits):
 
 
 def read_settings(given: Mapping[str, Any] | None = None) -> ServerSettings:
-    """Return the settings that are given, and those of the environment for the others.
+    """Return the given settings, and those of the environment for the rest.
 
     Raises:
-        ConfigurationError: one cannot be read; the message does not repeat it, as it may hold a password or a key.
+        ConfigurationError: a setting is invalid. The message omits its value, which may contain a password or a key.
     """
     try:
         return ServerSettings(**(given or {}))
@@ -124,24 +124,24 @@ def read_settings(given: Mapping[str, Any] | None = None) -> ServerSettings:
         fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name, *within = (str(part) for part in fault["loc"])
         said = fault["msg"].removeprefix("Value error, ")
-        message = f"{variable_of(name)} cannot be read: {': '.join(filter(None, ['.'.join(within), said]))}."
+        message = f"{variable_of(name)} is invalid: {': '.join(filter(None, ['.'.join(within), said]))}."
         if name in _JSON and not within[1:]:
-            # A setting from Python is no JSON text, or what is in its list is no entry.
-            message = f"{message} It is a list, such as {_JSON[name]}."
+            # A setting passed from Python is not a list, or a list item is not an entry.
+            message = f"{message} Expected a list, such as {_JSON[name]}."
     except SettingsError as error:
-        # The name is all that it says.
+        # The error contains nothing but the name.
         name = next((name for name in _JSON if f'"{name}"' in str(error)), "a setting")
-        message = f"{variable_of(name)} cannot be read: it is JSON, such as {_JSON.get(name, '[]')}."
+        message = f"{variable_of(name)} is invalid: expected JSON, such as {_JSON.get(name, '[]')}."
     raise ConfigurationError(message)
 
 
 def misspelt(names: Iterable[str]) -> dict[str, str]:
-    """Return which of some variables look like a setting's and are none, and what they were most likely meant to be.
+    """Return the names that look like a misspelled setting, each with the setting that was probably meant.
 
-    One that looks like none may be somebody's own.
+    Names that resemble no setting are ignored, because they may belong to another program.
     """
     known = settings_by_variable()
-    # The prefix, which all have, would make any two alike. On names of any case: pydantic takes them.
+    # Compare without the common prefix, which would make all names similar. Case is ignored, as in pydantic.
     others = {name: name.upper() for name in names if name.upper().startswith(_PREFIX) and name.upper() not in known}
     settings = [name.removeprefix(_PREFIX) for name in known]
     close = {name: get_close_matches(upper.removeprefix(_PREFIX), settings, 1, 0.85) for name, upper in others.items()}
@@ -149,11 +149,11 @@ def misspelt(names: Iterable[str]) -> dict[str, str]:
 
 
 def settings_by_variable() -> dict[str, str]:
-    """Return what `read_settings` calls each setting, by its variable."""
+    """Return the name in `read_settings` of each setting, by environment variable."""
     names = (str(field.validation_alias or name) for name, field in ServerSettings.model_fields.items())
     return {variable_of(name): name for name in names}
 
 
 def variable_of(name: str) -> str:
-    """Return the variable of a setting."""
+    """Return the environment variable of a setting."""
     return name if name.startswith(_PREFIX) else _PREFIX + name.upper()

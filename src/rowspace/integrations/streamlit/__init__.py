@@ -1,4 +1,4 @@
-"""Streamlit (extra `streamlit`): a connection for one's own apps, and the application of `rowspace ui`."""
+"""Streamlit (extra `streamlit`): a connection for your own apps, and the application of `rowspace ui`."""
 
 from __future__ import annotations
 

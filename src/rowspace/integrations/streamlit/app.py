@@ -1,4 +1,4 @@
-"""The entry script of the application: `rowspace ui` runs it, and so does `streamlit run` on this file."""
+"""The entry script of the application, for `rowspace ui` or `streamlit run`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rowspace.integrations.streamlit.state import CHOSEN, NEXT, connection, expl
 
 __all__ = ["main"]
 
-# Not a folder "pages", which Streamlit would serve in its own way, past this script.
+# Not named "pages": Streamlit would serve that folder by itself, bypassing this script.
 _PAGES = Path(__file__).parent / "views"
 
-# Lines that can be read on a wide screen, and less room above.
+# Limit the line length on wide screens, and reduce the top margin.
 _STYLE = """<style>
 .block-container {padding-top: 3.6rem; max-width: 75rem}
 [data-testid="stBottomBlockContainer"] {max-width: 75rem; padding-bottom: 2rem}
@@ -21,7 +21,7 @@ _STYLE = """<style>
 
 
 def main() -> None:
-    """Show the page that was asked for, below the choice of a collection."""
+    """Show the requested page, below a selector for the collection."""
     st.set_page_config(page_title="Rowspace", page_icon=str(_PAGES.parent / "icon.png"), layout="wide")
     st.html(_STYLE)
     page = st.navigation(

@@ -1,4 +1,4 @@
-"""Hits as HTML, and sentences for Markdown: what comes from a document is escaped. No Streamlit, no database."""
+"""Hits as HTML, and sentences for Markdown. Text from documents is escaped. No Streamlit, no database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EXCERPT = 420
 _WHOLE = 20_000
 _CHIPS = 8
 
-# Colors that hold on a light and on a dark page, text in the page's own.
+# These colors work on light and dark pages. Text has the page's own color.
 _STYLE = """<style>
 .rs-hit {border: 1px solid rgba(128,128,128,.28); border-radius: .6rem; padding: .75rem 1rem; margin: 0 0 .7rem;
   overflow-wrap: anywhere; line-height: 1.5}
@@ -40,15 +40,15 @@ _STYLE = """<style>
 
 
 def cards(hits: Sequence[SearchHit]) -> str:
-    """Return hits as HTML, best first, each with its bar, its text, its metadata, and the whole document to unfold."""
+    """Return hits as HTML, best first. Each has a bar, its text, its metadata, and the whole document to expand."""
     top = max((share_of(hit) for hit in hits), default=0.0)
-    # What knows no scale, such as an inner product or a rank of text, is shown against the best hit.
+    # An inner product and a text rank have no fixed scale, so their bars are relative to the best hit.
     scale = top if top > 1 or any(hit.similarity is None for hit in hits) else 1.0
     return _STYLE + "".join(_card(hit, share_of(hit) / scale if scale > 0 else 0.0) for hit in hits)
 
 
 def share_of(hit: SearchHit) -> float:
-    """Return what the bar of a hit stands for: its similarity, else its rank by text; at least 0."""
+    """Return the value of a hit's bar: its similarity or its text rank, at least 0."""
     value = hit.similarity if hit.similarity is not None else hit.text_rank
     return max(0.0, value or 0.0)
 
@@ -67,7 +67,7 @@ def _card(hit: SearchHit, share: float) -> str:
 def _measures(hit: SearchHit) -> str:
     parts = {"similarity": hit.similarity, "distance": hit.distance, "keyword rank": hit.text_rank}
     found = [f"{name} {value:.3f}" for name, value in parts.items() if value is not None]
-    # Reciprocal ranks lie close together.
+    # Fused scores differ only in small digits.
     return " · ".join([*found, f"score {hit.score:.5f}"] if hit.score is not None else found)
 
 
@@ -81,7 +81,7 @@ def _whole(hit: SearchHit) -> str:
 
 
 def chips(metadata: Mapping[str, Any]) -> str:
-    """Return the first keys of metadata as HTML; empty where there are none."""
+    """Return the first metadata keys as HTML, or an empty string if there are none."""
     shown = [(key, _short(value)) for key, value in metadata.items() if value is not None and value != ""][:_CHIPS]
     if not shown:
         return ""
@@ -94,7 +94,7 @@ def _short(value: Any) -> str:
 
 
 def excerpt(text: str, longest: int = _EXCERPT) -> str:
-    """Return the beginning of a text, cut at a space where there is one."""
+    """Return the beginning of a text, cut at a space if possible."""
     if len(text) <= longest:
         return text
     cut = text[:longest]
@@ -103,7 +103,7 @@ def excerpt(text: str, longest: int = _EXCERPT) -> str:
 
 
 def answer_html(text: str, sources: Sequence[Source] = ()) -> str:
-    """Return the text of an answer as HTML, with the numbers of its sources set apart, and what these are below."""
+    """Return an answer as HTML, with its source numbers highlighted and the cited sources listed below."""
     marked = re.sub(r"\[(\d{1,3})\]", r'<sup class="rs-number">\1</sup>', escape(text))
     cited = (f'<span class="rs-chip"><b>{one.number}</b>{escape(one.id)}</span>' for one in sources if one.cited)
     below = "".join(cited)
@@ -111,7 +111,7 @@ def answer_html(text: str, sources: Sequence[Source] = ()) -> str:
 
 
 def sources_html(sources: Sequence[Source]) -> str:
-    """Return the sources of an answer as HTML, in their order, those first that it cites."""
+    """Return the sources of an answer as HTML, cited ones first, otherwise in their order."""
     ordered = sorted(sources, key=lambda source: not source.cited)
     return _STYLE + "".join(_source(source) for source in ordered)
 
@@ -129,7 +129,7 @@ def _source(source: Source) -> str:
 
 
 def quoted(sentence: str) -> str:
-    """Return a sentence in which nothing is taken for Markdown."""
-    # Streamlit looks for icons in what is left after that: a character without width keeps it from finding one.
+    """Return a sentence with Markdown escaped."""
+    # Streamlit still replaces icon names after that. A zero-width character prevents it.
     sentence = re.sub(r":(?=material[/_]|streamlit:)", ":\N{WORD JOINER}", sentence)
     return re.sub(r"([\\`*_\[\]$<>~#:|!+-])", r"\\\1", sentence)

@@ -13,17 +13,17 @@ from rowspace.tuning import Tuning
 
 __all__ = ["curve_chart", "map_chart"]
 
-# Groups that get a color of their own.
+# How many groups get their own color.
 _COLOURS = 10
 
 
 def map_chart(points: list[dict[str, Any]], marks: list[dict[str, Any]], color: str | None) -> Any:
-    """Return the chart of the points of a sample, and of a query and its hits, where there is one.
+    """Return the chart of a sample's points, and of a query and its hits, if there is one.
 
     Args:
-        points: rows of `projection.point`.
-        marks: the query, then its hits, best first; or nothing.
-        color: the metadata key whose values get colors.
+        points: rows from `projection.point`.
+        marks: the query, followed by its hits, best first; or nothing.
+        color: the metadata key that determines the colors.
     """
     inside = alt.Scale(zero=False, padding=24)
     x, y = alt.X("x:Q", axis=None, scale=inside), alt.Y("y:Q", axis=None, scale=inside)
@@ -51,7 +51,7 @@ def _rows(points: list[dict[str, Any]], color: str | None) -> list[dict[str, Any
 
 
 def _groups(points: list[dict[str, Any]], key: str) -> dict[str, str]:
-    """Return the group of each point by id: its value where that is one of the commonest."""
+    """Return the group of each point by id: its value if that is one of the most common."""
     values = {one["id"]: _value(one["metadata"], key) for one in points}
     common = {value for value, _ in Counter(values.values()).most_common(_COLOURS)}
     return {id_: value if value in common else "other" for id_, value in values.items()}
@@ -68,7 +68,7 @@ def _line(metadata: dict[str, Any]) -> str:
 
 
 def curve_chart(tuning: Tuning) -> Any:
-    """Return the chart of a measured curve, recall over time, with the chosen setting marked."""
+    """Return the chart of a tuning, recall over time, with the chosen setting highlighted."""
     rows = [
         {tuning.name: one.setting, "recall": one.recall, "ms": one.milliseconds, "chosen": one == tuning.chosen}
         for one in tuning.points

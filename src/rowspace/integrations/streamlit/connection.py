@@ -19,20 +19,20 @@ from rowspace.services.requests import Query, SearchKeywords
 
 __all__ = ["RowspaceConnection"]
 
-# Seconds before a host that does not answer becomes an error: somebody is looking at the page.
+# Seconds to wait for a host that does not respond. Short, because someone is waiting for the page.
 _PATIENCE = 5
 
 
 class RowspaceConnection(BaseConnection[Database]):
-    """A database and an embedder, shared by all sessions of an app; Streamlit keeps and closes it.
+    """A database and an embedder that all sessions of an app share. Streamlit keeps it and closes it.
 
-    Options come from the keywords of `st.connection`, else from `[connections.<name>]` in `secrets.toml`:
+    Options come from the keyword arguments of `st.connection`, then from `[connections.<name>]` in `secrets.toml`:
 
-    - `url`: the database; else `ROWSPACE_DATABASE_URL`, else the embedded server.
+    - `url`: the database; by default `ROWSPACE_DATABASE_URL`, otherwise the embedded server.
     - `schema`: the schema of Rowspace's tables.
-    - `embedder`: `local`, `none`, or `module:attribute`, an embedder or what makes one; else `ROWSPACE_EMBEDDER`,
-      else `local`.
-    - anything else goes to `sqlalchemy.create_engine`.
+    - `embedder`: `local`, `none`, or `module:attribute`, which names an embedder or a factory; by default
+      `ROWSPACE_EMBEDDER`, otherwise `local`.
+    - other options go to `sqlalchemy.create_engine`.
     """
 
     def _connect(self, **given: Any) -> Database:
@@ -54,50 +54,50 @@ class RowspaceConnection(BaseConnection[Database]):
 
     @cached_property
     def embedder(self) -> Embedder | None:
-        """The embedder, made when it is first asked for.
+        """The embedder, created on first use.
 
         Raises:
-            ConfigurationError, MissingExtra: there is none of that name; it is not installed.
+            ConfigurationError, MissingExtra: the embedder does not exist, or is not installed.
         """
         made: Embedder | None = embedder_or_none(self._embedder_name)
         return made
 
     @property
     def documents(self) -> DocumentService:
-        """The service for documents, on this database and with this embedder."""
+        """The document service on this database, with this embedder."""
         return DocumentService(self.database, self.embedder)
 
     def session(self) -> AbstractContextManager[Session]:
-        """Return a context with a session that the caller commits."""
+        """Return a context with a session. The caller commits."""
         return self.database.session()
 
     def begin(self) -> AbstractContextManager[Session]:
-        """Return a context with a session that is committed at its end, or rolled back on an error."""
+        """Return a context with a session that commits at the end, or rolls back on an error."""
         return self.database.begin()
 
     def collections(self, *, ttl: float | None = 60) -> list[CollectionInfo]:
-        """Return all collections by name, remembered for `ttl` seconds; 0 asks each time, None never again."""
+        """Return all collections by name, cached for `ttl` seconds; 0 disables the cache, None keeps it forever."""
         found: list[CollectionInfo] = self._remembered(_collections, ttl)()
         return found
 
     def search(
         self, collection: str, query: Query, *, ttl: float | None = 60, **options: Unpack[SearchKeywords]
     ) -> list[SearchHit]:
-        """Return the hits of `DocumentService.search`, remembered for `ttl` seconds; 0 asks each time.
+        """Return the hits of `DocumentService.search`, cached for `ttl` seconds; 0 disables the cache.
 
-        The errors are those of the service; an error is not remembered.
+        It raises the errors of the service. Errors are not cached.
         """
         found: list[SearchHit] = self._remembered(_search, ttl)(collection, query, options)
         return found
 
     def reset(self) -> None:
-        """Close the database; the next use opens it again."""
+        """Close the database. The next use opens it again."""
         self.close()
         super().reset()
         self.__dict__.pop("embedder", None)
 
     def close(self) -> None:
-        """Close the database; Streamlit calls it when it lets go of the connection."""
+        """Close the database. Streamlit calls this when it discards the connection."""
         if self._raw_instance is not None:
             self._raw_instance.close()
 
@@ -105,7 +105,7 @@ class RowspaceConnection(BaseConnection[Database]):
         def call(*arguments: Any) -> Any:
             return function(self, *arguments)
 
-        # Streamlit keeps a cache a function by its name: one a connection, and one a lifetime.
+        # Streamlit caches per function name, so create one name for each connection and lifetime.
         call.__qualname__ = f"{function.__qualname__}_{self._connection_instance_id}_{ttl}"
         return call if ttl == 0 else st.cache_data(ttl=ttl, show_spinner=False, max_entries=1_000)(call)
 

@@ -1,4 +1,4 @@
-"""From the metadata of a collection to widgets, and from what was chosen to a filter. No Streamlit, no database."""
+"""Convert a collection's metadata to widgets, and their values to a filter. No Streamlit, no database."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ __all__ = [
     "still",
 ]
 
-#: Keys that get a widget: each costs a pass over the documents.
+#: How many keys get a widget. Each requires a pass over the documents.
 MOST_KEYS = 6
-#: Values of a key that are counted.
+#: How many values of a key are counted.
 MOST_VALUES = 25
-# Where the commonest values hold a smaller share of the documents, nobody would look for theirs among them.
+# If the most common values cover a smaller share of the documents, the list is of little use.
 _WORTHWHILE = 0.25
-# Beyond this a browser rounds whole numbers.
+# Browsers round larger integers.
 _EXACT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """One key to filter by.
+    """A key to filter by.
 
     Args:
-        key: the metadata key, dotted where it is nested.
-        kind: `choice` of values, `tags` for elements of arrays, `range` of numbers.
-        values: values with their counts, commonest first; for a range none.
-        exact: whether all documents were counted, and not a share of them.
+        key: the metadata key, dotted if nested.
+        kind: `choice` for values, `tags` for elements of arrays, `range` for numbers.
+        values: values with their counts, most common first; empty for a range.
+        exact: whether all documents were counted, rather than a sample.
         low: the smallest number of a range.
-        high: the largest one.
+        high: the largest number of a range.
     """
 
     key: str
@@ -54,7 +54,7 @@ class Facet:
 
 
 def keys_of(metadata: Iterable[Mapping[str, Any]], most: int = MOST_KEYS) -> dict[str, list[Any]]:
-    """Return the commonest keys with scalar or array values, in their order of appearance, and the values seen."""
+    """Return the most common keys with scalar or array values, in order of appearance, with the values seen."""
     seen: dict[str, list[Any]] = {}
     for one in metadata:
         for key, value in _flat(one):
@@ -66,7 +66,7 @@ def keys_of(metadata: Iterable[Mapping[str, Any]], most: int = MOST_KEYS) -> dic
 
 def _flat(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in metadata.items():
-        # A filter reads a dot as a step, and a dollar as an operator.
+        # In a filter, a dot separates keys and a dollar sign starts an operator.
         if not key or "." in key or key.startswith("$"):
             continue
         if isinstance(value, Mapping):
@@ -77,19 +77,19 @@ def _flat(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def numeric(values: Sequence[Any]) -> bool:
-    """Return whether all values are numbers, and too many different ones to tick each."""
+    """Return whether all values are numbers, with too many different ones for a list."""
     return all(_is_number(value) for value in values) and len(set(values)) > 10
 
 
 def choice(key: str, seen: Sequence[Any], counts: Sequence[FacetCount], *, of: int, every: int = 1) -> Facet | None:
-    """Return a facet to tick values of; None where they do not divide the documents, as ids and titles do not.
+    """Return a facet with values to select, or None if they do not group the documents, as with ids and titles.
 
     Args:
         key: the metadata key.
         seen: some of its values.
-        counts: the commonest values.
-        of: how many documents there are, about.
-        every: one in how many was counted.
+        counts: the most common values with their counts.
+        of: the approximate number of documents.
+        every: the sampling interval; 1 means that all documents were counted.
     """
     values = tuple((one.value, one.count * every) for one in counts if _is_scalar(one.value))
     covered = sum(count for _, count in values)
@@ -100,17 +100,17 @@ def choice(key: str, seen: Sequence[Any], counts: Sequence[FacetCount], *, of: i
 
 
 def range_of(key: str, stats: Stats) -> Facet | None:
-    """Return a facet with two ends; None where the values turn out not to be numbers, or are all one."""
+    """Return a range facet, or None if the values are not numbers or are all equal."""
     low, high = stats.minimum, stats.maximum
     if not all(_is_number(one) and abs(one) <= _EXACT for one in (low, high)) or low == high:
         return None
-    # A slider wants both of one type.
+    # A slider requires both ends to have the same type.
     kind = int if isinstance(low, int) and isinstance(high, int) else float
     return Facet(key, "range", low=kind(low), high=kind(high))
 
 
 def still(facet: Facet, chosen: Any) -> Any:
-    """Return what of an earlier choice a facet still has, as its values may be others by now."""
+    """Return the part of an earlier choice that is still valid, because the facet's values can change."""
     if facet.kind != "range":
         values = {value for value, _ in facet.values}
         return [value for value in chosen if value in values]
@@ -123,14 +123,14 @@ def _is_number(value: Any) -> bool:
 
 
 def filter_of(facets: Iterable[Facet], chosen: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the filter for what was chosen by key: a list of values, or the two ends of a range."""
+    """Return the filter for the choices by key: a list of values, or the two ends of a range."""
     found: dict[str, Any] = {}
     for facet in facets:
         given = chosen.get(facet.key)
         if not given:
             continue
         if facet.kind == "range":
-            # An end that was left where it is stays open: the true one may lie beyond what was looked at.
+            # An end that was not moved stays open, because values outside the sample can lie beyond it.
             ends = {"$gte": given[0]} if given[0] > facet.low else {}
             ends |= {"$lte": given[1]} if given[1] < facet.high else {}
             if ends:
@@ -141,7 +141,7 @@ def filter_of(facets: Iterable[Facet], chosen: Mapping[str, Any]) -> dict[str, A
 
 
 def label_of(value: Any, count: int, *, exact: bool = True) -> str:
-    """Return how a value is offered; a count that is an estimate is rounded."""
+    """Return the label of a value with its count. An estimated count is rounded."""
     shown = str(value).lower() if isinstance(value, bool) else str(value)
     return f"{shown:.60} ({count:,})" if exact else f"{shown:.60} (about {float(f'{count:.2g}'):,.0f})"
 

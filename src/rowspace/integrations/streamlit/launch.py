@@ -1,4 +1,4 @@
-"""Starting the application in this process: Streamlit's own command with the flags that fit."""
+"""Start the application in this process, with Streamlit's own command and suitable flags."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ __all__ = ["flags_of", "launch"]
 
 _APP = Path(__file__).parent / "app.py"
 
-#: What the application is called by a browser on this machine.
+#: The host names that a browser on this machine can use.
 _HOSTS = ("localhost", "127.0.0.1")
 
 
 def launch(options: UiOptions, *, port: int | None, browser: bool) -> None:
-    """Serve the application on the loopback interface until a signal ends it."""
+    """Serve the application on the loopback interface until a signal stops it."""
     from streamlit.web import cli
 
-    # Not a flag, which older versions of Streamlit do not know. Without it, a page whose host becomes the address of
-    # this machine is one of the same origin.
+    # Older versions of Streamlit do not know this as a flag. Without it, a page whose host name is rebound to this
+    # machine's address would count as the same origin.
     os.environ.setdefault("STREAMLIT_SERVER_ALLOWED_HOSTS", " ".join(_HOSTS))
     with given(options):
         cli.main(["run", str(_APP), *flags_of(port=port, browser=browser)], standalone_mode=False)
 
 
 def flags_of(*, port: int | None, browser: bool) -> list[str]:
-    """Return the flags for Streamlit: nobody is told of the use, nobody else can connect, no page shows a traceback."""
+    """Return flags for Streamlit: no usage statistics, no access from other hosts, no tracebacks on pages."""
     flags: dict[str, Any] = {
         "server.address": "127.0.0.1",
         "server.headless": "false" if browser and _has_display() else "true",
@@ -39,7 +39,7 @@ def flags_of(*, port: int | None, browser: bool) -> list[str]:
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
         "runner.magicEnabled": "false",
-        # Not theme.primaryColor, which would make every page a light one.
+        # Not theme.primaryColor, which would force the light theme.
         "theme.light.primaryColor": "#2f80c2",
         "theme.dark.primaryColor": "#4a9fe0",
     }

@@ -1,4 +1,4 @@
-"""A load from the page: the collection and its documents in one transaction, or nothing."""
+"""Load a file from the page. The collection and its documents are stored in one transaction."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from rowspace.services import DocumentIn
 
 __all__ = ["Target", "load"]
 
-# Few, so that the bar moves: an embedder takes a second or so for each.
+# Small batches keep the bar moving: an embedder takes about a second for each.
 _BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a load goes: the name of a collection, and whether it is to be made."""
+    """The target of a load: the name of a collection, and whether to create it."""
 
     name: str
     new: bool
@@ -34,17 +34,17 @@ def load(
     documents: Iterable[DocumentIn],
     progress: Callable[[LoadReport], Any],
 ) -> LoadReport:
-    """Load documents, all of them or none; a new collection is made in the same transaction.
+    """Load documents, all of them or none. A new collection is created in the same transaction.
 
     Raises:
-        InvalidRow: a row cannot be read, or there is none.
-        CollectionExists, CollectionNotFound: the new name is taken; there is no such collection.
-        EmbedderMismatch: the collection was filled by another embedder.
+        InvalidRow: a row is invalid, or the file has no rows.
+        CollectionExists, CollectionNotFound: the new name is taken, or the collection does not exist.
+        EmbedderMismatch: another embedder filled the collection.
     """
     source = iter(documents)
     first = next(source, None)
     if first is None:
-        message = "The file holds no document."
+        message = "The file contains no documents."
         raise InvalidRow(message)
     with connection.begin() as session:
         service = DocumentService(Joined(session), connection.embedder)

@@ -1,4 +1,4 @@
-"""What the application is started with: by `rowspace ui`, which starts it in its own process, or by the environment."""
+"""The options of the application, from `rowspace ui`, which runs it in its own process, or from the environment."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class UiOptions:
     """The options of the application.
 
     Args:
-        url: the database; None means `ROWSPACE_DATABASE_URL`, else the embedded server.
+        url: the database; None means `ROWSPACE_DATABASE_URL`, otherwise the embedded server.
         schema: the schema of Rowspace's tables.
-        embedder: `local`, `none` or `module:attribute`; None means `ROWSPACE_EMBEDDER`, else `local`.
-        model: a chat model by LangChain's name for it; None means extractive answers.
-        database: a `Database` that is open already and stays so, in place of one on the URL.
+        embedder: `local`, `none` or `module:attribute`; None means `ROWSPACE_EMBEDDER`, otherwise `local`.
+        model: a chat model by its LangChain name; None means extractive answers.
+        database: an open `Database` to use instead of `url`; the application does not close it.
     """
 
     url: str | None = field(default=None, repr=False)
@@ -31,14 +31,14 @@ class UiOptions:
 
     @classmethod
     def from_environment(cls) -> UiOptions:
-        """Return what the variables say."""
+        """Return the options that environment variables set."""
         return cls(
             schema=os.environ.get("ROWSPACE_SCHEMA") or None,
             model=os.environ.get("ROWSPACE_CHAT_MODEL") or None,
         )
 
 
-# Not in the environment, which the browser that Streamlit opens would inherit, password and all.
+# Not in the environment: the browser that Streamlit opens would inherit it, including the password.
 _given: list[UiOptions] = []
 
 

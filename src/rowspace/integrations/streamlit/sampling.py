@@ -1,4 +1,4 @@
-"""What a page shows of a whole collection, without reading the whole of it."""
+"""What a page shows of a collection, from a sample if it is large."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from rowspace.services.embedding import check_embedder, embed_query
 
 __all__ = ["COUNTED", "facets", "map_of", "marks_of", "size_of"]
 
-#: Documents whose metadata tell which keys there are.
+#: How many documents are inspected to find the metadata keys.
 _LOOKED_AT = 200
-#: Documents whose values are counted, about; beyond that, a share of them.
+#: In larger collections, values are counted in a sample of about this size.
 COUNTED = 20_000
 
 
 def size_of(session: Session, name: str) -> int:
-    """Return how many documents a collection has; costs a pass over its primary key."""
+    """Return the number of documents in a collection. Costs a pass over its primary key."""
     return DocumentRepository(session, CollectionRepository(session).get(name)).count()
 
 
 def facets(session: Session, name: str, size: int) -> list[Facet]:
-    """Return what a collection can be filtered by; of a large one a share of the documents is counted.
+    """Return the facets of a collection. In a large one, values are counted in a sample.
 
     Args:
         session: a SQLAlchemy session.
         name: the collection.
-        size: how many documents it has, about.
+        size: its approximate number of documents.
     """
     browse = BrowseRepository(session, CollectionRepository(session).get(name))
     where = _share(size, COUNTED)
@@ -49,13 +49,13 @@ def facets(session: Session, name: str, size: int) -> list[Facet]:
 
 
 def map_of(session: Session, name: str, size: int, most: int) -> tuple[Axes | None, list[dict[str, Any]]]:
-    """Return the plane of a sample of a collection and its points; without a plane where there are not two documents.
+    """Return the plane of a sample of a collection and its points, or no plane for fewer than two documents.
 
     Args:
         session: a SQLAlchemy session.
         name: the collection.
-        size: how many documents it has, about.
-        most: documents in the sample at most.
+        size: its approximate number of documents.
+        most: the maximum size of the sample.
     """
     collection = CollectionRepository(session).get(name)
     browse = BrowseRepository(session, collection)
@@ -69,10 +69,10 @@ def map_of(session: Session, name: str, size: int, most: int) -> tuple[Axes | No
 
 
 def marks_of(session: Session, name: str, plane: Axes, text: str, *, k: int, embedder: Any) -> list[dict[str, Any]]:
-    """Return the points of a query and of its hits, best first, on a plane.
+    """Return the points of a query and its hits, best first, on a plane.
 
     Raises:
-        EmbedderMismatch, ConfigurationError: the collection was filled by another embedder; there is none.
+        EmbedderMismatch, ConfigurationError: another embedder filled the collection, or there is none.
     """
     collection = CollectionRepository(session).get(name)
     check_embedder(collection, embedder)
@@ -86,12 +86,12 @@ def marks_of(session: Session, name: str, plane: Axes, text: str, *, k: int, emb
 
 
 def _share(size: int, most: int) -> list[ColumnElement[bool]] | None:
-    """Return a condition that about `most` of `size` documents meet, the same ones each time; None for all."""
+    """Return a condition that selects about `most` of `size` documents, always the same ones; None selects all."""
     every = _every(size, most)
-    # By a hash of the id: the first ones by id would be the oldest, or all of one file.
+    # By a hash of the id. The first ids could be the oldest documents, or those of a single file.
     return None if every <= 1 else [func.hashtext(Document.id) % every == 0]
 
 
 def _every(size: int, most: int) -> int:
-    """Return one in how many of `size` documents makes `most` of them."""
+    """Return the interval n for which every n-th of `size` documents gives at most `most` documents."""
     return max(1, -(-size // most))

@@ -1,4 +1,4 @@
-"""The searches on offer: by meaning, by both, by keyword, and by meaning but not all alike. No Streamlit."""
+"""The available search modes: by meaning, by keyword, both, or by meaning with variety. No Streamlit."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ __all__ = ["MODES", "Mode", "modes_for", "unlike"]
 
 Mode = Literal["vector", "hybrid", "text", "mmr"]
 
-#: What a mode is called on the page.
+#: The labels of the modes on the page.
 MODES: dict[Mode, str] = {"vector": "Meaning", "hybrid": "Hybrid", "text": "Keywords", "mmr": "Variety"}
 
 
 def unlike(collection: CollectionInfo, embedder: Embedder | None, *, empty: bool) -> str | None:
-    """Return in a sentence why texts cannot be compared with a collection by meaning; None where they can."""
+    """Return the reason, as a sentence, why a collection cannot be searched by meaning, or None if it can."""
     name = repr(collection.name)
     if embedder is None:
-        return "There is no embedder, so the search is by keyword. Start with --embedder."
+        return "There is no embedder, so search by keyword, or start the application with --embedder."
     if collection.embedder is None and not empty:
-        return f"{name} holds vectors that were loaded as such, so the search is by keyword."
+        return f"The vectors of {name} were imported, so the embedder is unknown. Search by keyword."
     mine = embedder_name(embedder)
     if collection.embedder not in {None, mine}:
-        return f"{name} was filled by the embedder {collection.embedder!r}, this one is {mine!r}: search by keyword."
+        return (
+            f"{name} was filled by the embedder {collection.embedder!r}, but this one is {mine!r}. Search by keyword."
+        )
     return None
 
 
 def modes_for(reason: str | None) -> list[Mode]:
-    """Return the modes on offer, given what `unlike` said."""
+    """Return the available modes, given the result of `unlike`."""
     return [*MODES] if reason is None else ["text"]

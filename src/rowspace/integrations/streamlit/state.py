@@ -1,4 +1,4 @@
-"""What pages ask for: the connection, and what is remembered for a while of a collection."""
+"""The state that pages share: the connection, and cached data about collections."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ __all__ = [
     "why_not",
 ]
 
-#: The key of the collection that was chosen, in the session's state.
+#: The key of the chosen collection in the session's state.
 CHOSEN = "collection"
-#: The key of the one to choose next: where a file went.
+#: The key of the collection to choose next, into which a file was loaded.
 NEXT = "collection_loaded"
 
-#: Seconds for which counts and samples hold: a page is asked again at each click.
+#: How many seconds samples stay cached. Each click runs the page again.
 _TTL = 120
 
 _LOG = logging.getLogger("rowspace.ui")
 
 
 class _Connection(RowspaceConnection):
-    """The connection of the application, on the database that it was started with where that is open already."""
+    """The connection of the application, on a database that is already open if one was passed."""
 
     def _open(self, options: dict[str, Any]) -> Database:
         given: Database | None = current().database
         return super()._open(options) if given is None else given
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close the database, unless it was passed."""
         if current().database is None:
             super().close()
 
@@ -72,27 +72,27 @@ def connection() -> RowspaceConnection:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Show an error as one sentence, with a way to try again where that may help; details go to the log alone."""
+    """Show an error as one sentence, and a retry button if that may help. Details go only to the log."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001 -- whatever happens on a page ends here, and not on the page
+    except Exception as error:  # noqa: BLE001 -- any failure of a page ends here, not on the page
         if is_explained(error):
             st.error(quoted(sentence_of(error)), icon=":material/error:")
         else:
             _LOG.exception("A page failed")
-            st.error(f"This page failed, which is a fault of Rowspace ({type(error).__name__}). The terminal has more.")
+            st.error(f"This page failed because of an error in Rowspace ({type(error).__name__}). See the terminal.")
         if isinstance(error, StoreUnavailable | SchemaNotReady):
             st.button("Try again", icon=":material/refresh:")
 
 
 def chosen() -> CollectionInfo:
-    """Return the collection that was chosen, as it is now; without any, show what to do and end the page."""
+    """Return the current state of the chosen collection. If there is none, show what to do and end the page."""
     found = {one.name: one for one in connection().collections(ttl=0)}
     name = st.session_state.get(CHOSEN)
     if name not in found:
         st.info(
-            "There is no collection yet. Load a file on the page **Load**, or run `rowspace demo` for a collection of "
-            "some 5,000 texts.",
+            "There is no collection yet. Load a file on the page **Load**, or run `rowspace demo` to create a "
+            "collection of about 5,500 texts.",
             icon=":material/inbox:",
         )
         st.stop()
@@ -100,29 +100,29 @@ def chosen() -> CollectionInfo:
 
 
 def size(collection: str) -> int:
-    """Return how many documents a collection has, as of some seconds ago."""
+    """Return the number of documents in a collection, cached for some seconds."""
     return int(_size(connection(), collection))
 
 
 def why_not(collection: CollectionInfo) -> str | None:
-    """Return why texts cannot be compared with a collection by meaning; None where they can."""
+    """Return the reason why a collection cannot be searched by meaning, or None if it can."""
     return searching.unlike(collection, connection().embedder, empty=size(collection.name) == 0)
 
 
 def facets(collection: str) -> list[Facet]:
-    """Return what a collection can be filtered by, as of a while ago."""
+    """Return the facets of a collection, cached for a while."""
     found: list[Facet] = _facets(connection(), collection, size(collection))
     return found
 
 
 def hits(collection: str, request: SearchRequest) -> list[SearchHit]:
-    """Return the hits of a search, as of some seconds ago."""
+    """Return the hits of a search, cached for some seconds."""
     found: list[SearchHit] = _hits(connection(), collection, request)
     return found
 
 
 def map_of(collection: str, most: int) -> tuple[Axes | None, list[dict[str, Any]]]:
-    """Return the plane of a sample of a collection and its points, as of a while ago."""
+    """Return the plane of a sample of a collection and its points, cached for a while."""
     found: tuple[Axes | None, list[dict[str, Any]]] = _map(connection(), collection, size(collection), most)
     return found
 
@@ -137,12 +137,12 @@ def marks(collection: str, text: str, k: int, most: int) -> list[dict[str, Any]]
 
 
 def answers() -> AnswerService:
-    """Return the service that answers questions, with the model of the options."""
+    """Return the answer service, with the model of the options."""
     service: AnswerService = _answers(connection(), current().model)
     return service
 
 
-#: In the key of what is remembered, a connection is what tells it from any other.
+#: In cache keys, a connection is represented by its instance id.
 _KEYS: Any = {_Connection: attrgetter("_connection_instance_id")}
 
 
@@ -175,6 +175,6 @@ def _answers(connection: RowspaceConnection, model: str | None) -> AnswerService
 
 
 def forget() -> None:
-    """Forget what is remembered of collections, as one was changed."""
+    """Clear the cached data about collections, because one has changed."""
     for remembered in (_size, _facets, _hits, _map):
         remembered.clear()

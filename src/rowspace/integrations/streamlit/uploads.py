@@ -1,4 +1,4 @@
-"""A file that was dropped on the page: its fields, and its documents one by one. No Streamlit, no database."""
+"""An uploaded file: its fields, and its documents one by one. No Streamlit, no database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rowspace.services import DocumentIn
 
 __all__ = ["SUFFIXES", "Upload", "guessed", "passages"]
 
-#: What is read, by the end of the name.
+#: Supported formats, by suffix of the file name. None means plain text.
 SUFFIXES = {
     "csv": Format.CSV,
     "tsv": Format.TSV,
@@ -31,13 +31,13 @@ SUFFIXES = {
 _TEXT_FIELDS = ("content", "text", "body", "description", "summary", "abstract", "title")
 
 
-_END = re.compile(r"[.!?]\s|[。！？]")  # noqa: RUF001 -- full stops of Chinese and Japanese
+_END = re.compile(r"[.!?]\s|[。！？]")  # noqa: RUF001 -- Chinese and Japanese punctuation
 _NO_SPACE = re.compile(r"\S")
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file: its name, its bytes, and how many these are."""
+    """A file: its name, its bytes and its size."""
 
     name: str
     stream: BinaryIO
@@ -45,27 +45,27 @@ class Upload:
 
     @property
     def format(self) -> Format | None:
-        """How documents are written down in it; None for plain text.
+        """The format of the documents; None for plain text.
 
         Raises:
-            ConfigurationError: the name does not tell.
+            ConfigurationError: the suffix of the name is not supported.
         """
         suffix = PurePath(self.name).suffix.lower().removeprefix(".")
         if suffix not in SUFFIXES:
-            message = f"{self.name!r} cannot be read: expected a file that ends in .{', .'.join(SUFFIXES)}."
+            message = f"{self.name!r} has no supported suffix, expected a name that ends in .{', .'.join(SUFFIXES)}."
             raise ConfigurationError(message)
         return SUFFIXES[suffix]
 
     @property
     def is_text(self) -> bool:
-        """Whether it is one plain text."""
+        """Whether the file is plain text."""
         return self.format is None
 
     def first(self, count: int = 20) -> list[dict[str, Any]]:
-        """Return the first rows of a table as they are written; of a text there are none.
+        """Return the first rows of a table, unconverted. Plain text has no rows.
 
         Raises:
-            InvalidRow: one of them is none.
+            InvalidRow: one of the rows is invalid.
         """
         kind = self.format
         if kind is None:
@@ -76,18 +76,18 @@ class Upload:
 
     @property
     def share(self) -> float:
-        """The share of the bytes that was read."""
+        """The share of the bytes that has been read."""
         return min(1.0, self.stream.tell() / max(1, self.size))
 
     def documents(self, fields: Fields, longest: int = 1_000) -> Iterator[DocumentIn]:
         """Yield the documents.
 
         Args:
-            fields: which field is what, in a table.
-            longest: characters of a passage, in a text.
+            fields: the roles of the fields of a table.
+            longest: the maximum length of a passage of plain text, in characters.
 
         Raises:
-            InvalidRow: a line that is none; the message has the file and the number of the line.
+            InvalidRow: a line is invalid. The message contains the file name and the line number.
         """
         fields = self._separated(fields)
         with self._named():
@@ -98,8 +98,8 @@ class Upload:
                 yield from read(self.stream, kind, replace(fields, hints=False))
 
     def _separated(self, fields: Fields) -> Fields:
-        """Return the fields with what is between the columns, and go to the beginning of the file."""
-        # As spreadsheets write CSV in many countries; the page has no option to say so.
+        """Return the fields with the separator of the columns, and rewind the file."""
+        # In many countries, spreadsheets write CSV with another separator. The page has no option for it.
         self.stream.seek(0)
         header = self.stream.readline().decode("utf-8", "replace") if self.format is Format.CSV else ","
         self.stream.seek(0)
@@ -116,15 +116,15 @@ class Upload:
 
 
 def guessed(names: list[str]) -> str:
-    """Return which field is most likely the text."""
+    """Return the field that most likely contains the text."""
     lower = {name.lower(): name for name in reversed(names)}
     return next((lower[name] for name in _TEXT_FIELDS if name in lower), names[0])
 
 
 def passages(text: str, name: str, longest: int = 1_000) -> Iterator[DocumentIn]:
-    """Yield a text as documents of whole paragraphs, each of at most so many characters; a longer one is cut.
+    """Yield a text as documents of whole paragraphs, each of at most `longest` characters. Longer ones are split.
 
-    A document has an id of the name and its number, so that the same file loaded again updates it.
+    The id of a document consists of the file name and its number, so loading the file again updates it.
     """
     paragraphs = (part.strip() for part in re.split(r"\n\s*\n", text))
     pieces = chain.from_iterable(_cut(part, longest) for part in paragraphs if part)
@@ -147,13 +147,13 @@ def _packed(pieces: Iterator[str], longest: int) -> Iterator[str]:
 def _cut(paragraph: str, longest: int) -> Iterator[str]:
     began = 0
     while len(paragraph) - began > longest:
-        # At the end of a sentence, else at a space, else where it has to be.
+        # Split after a sentence, otherwise at a space, otherwise anywhere.
         window = paragraph[began : began + longest]
         ends = [match.end() for match in _END.finditer(window)]
         at = ends[-1] if ends else window.rfind(" ")
         at = at if at > 0 else longest
         yield window[:at].strip()
-        # Not by a copy of the rest, of which a file may have megabytes.
+        # Do not copy the rest, which can be megabytes.
         began = next(match.start() for match in _NO_SPACE.finditer(paragraph, began + at))
     yield paragraph[began:]
 

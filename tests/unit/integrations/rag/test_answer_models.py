@@ -98,7 +98,7 @@ def test_a_system_prompt_without_the_fence_is_refused():
 
 @pytest.mark.parametrize("model", [object(), 5])
 def test_a_model_that_is_none(model):
-    with pytest.raises(ConfigurationError, match="chat model or the name of one"):
+    with pytest.raises(ConfigurationError, match="chat model or its name"):
         AnswerService("postgresql://localhost/x", model=model)
 
 

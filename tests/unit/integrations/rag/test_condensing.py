@@ -26,7 +26,7 @@ def test_one_line_of_bounded_length_without_what_no_reader_sees():
 
 
 def test_nothing_is_no_question():
-    with pytest.raises(ModelError, match="question to search for"):
+    with pytest.raises(ModelError, match="rewrite the question"):
         Sought.from_reply(reply("\u200b"))
 
 

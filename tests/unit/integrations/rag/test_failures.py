@@ -77,7 +77,7 @@ def test_no_answer(error):
     "error", [json.JSONDecodeError("no", "<html>", 0), KeyError("choices"), TypeError("None"), HttpError(200)], ids=repr
 )
 def test_malformed(error):
-    assert "cannot be read as an answer" in str(mapped(error))
+    assert "unreadable response" in str(mapped(error))
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("db"), RuntimeError("a bug"), ZeroDivisionError()], ids=repr)

@@ -75,7 +75,7 @@ def test_lines_may_be_cut_anywhere(size):
 def test_a_line_that_is_too_long_is_refused_before_it_ends():
     line = lines({"content": "a"})
     assert read(LineReader(len(line)), line + b"\n", line) == ["a", "a"]
-    with pytest.raises(RequestFault, match="Line 2 is longer than the 4 bytes that are taken"):
+    with pytest.raises(RequestFault, match="Line 2 is longer than the maximum of 4 bytes"):
         list(LineReader(4).feed(b"\nabcde"))
 
 
@@ -123,7 +123,7 @@ def test_what_is_no_row_is_told_as_it_is():
         (b'{"content": "a", "other": 1}', 422, "Line 1, /other: "),
         (b'[{"content": "a"}]', 422, "Line 1: "),
         (b'{"content": "a\\u0000"}', 422, "Line 1, /content: "),
-        (b'{"content": "' + b"a" * 100 + b'"}\n', 413, "Line 1 is longer than the 100 bytes"),
+        (b'{"content": "' + b"a" * 100 + b'"}\n', 413, "Line 1 is longer than the maximum of 100 bytes"),
         (b'{"content": "a"}\n' + b"a" * 101, 413, "Line 2 is longer"),
     ],
 )

@@ -52,7 +52,7 @@ def test_no_key_or_an_unknown_one(header):
 
 
 def test_no_key_is_none_even_where_somebody_has_made_the_digest_of_nothing():
-    with pytest.raises(RequestFault, match="wants an API key"):
+    with pytest.raises(RequestFault, match="requires an API key"):
         Keyring([key("")]).access("Bearer ")
 
 

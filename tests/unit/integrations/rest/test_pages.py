@@ -46,7 +46,7 @@ def test_a_directory_that_the_server_serves(directory):
 
 def test_a_directory_without_the_files(directory):
     (directory / FILES[2]).unlink()
-    with pytest.raises(ConfigurationError, match=r"no directory with redoc\.standalone\.js\. .*npm packages"):
+    with pytest.raises(ConfigurationError, match=r"a directory with redoc\.standalone\.js\. .*npm packages"):
         Assets(str(directory))
 
 

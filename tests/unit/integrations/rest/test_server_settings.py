@@ -51,13 +51,13 @@ def test_limits_can_only_be_lowered_and_nonsense_is_refused(monkeypatch, name, v
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("API_KEYS", '[{"key": "sk-secret"}]', "ROWSPACE_API_KEYS cannot be read: 0.sha256: Field required."),
-        ("API_KEYS", '[{"sha256": "sk-secret"}]', "ROWSPACE_API_KEYS cannot be read: 0.sha256: String should match"),
-        ("API_KEYS", "sk-secret", "ROWSPACE_API_KEYS cannot be read: it is JSON, such as [{"),
-        ("CORS_ORIGINS", "https://sk-secret", 'it is JSON, such as ["https://'),
-        ("CORS_ORIGINS", '["*", "https://sk-secret/"]', "ROWSPACE_CORS_ORIGINS cannot be read: 1: an origin is"),
+        ("API_KEYS", '[{"key": "sk-secret"}]', "ROWSPACE_API_KEYS is invalid: 0.sha256: Field required."),
+        ("API_KEYS", '[{"sha256": "sk-secret"}]', "ROWSPACE_API_KEYS is invalid: 0.sha256: String should match"),
+        ("API_KEYS", "sk-secret", "ROWSPACE_API_KEYS is invalid: expected JSON, such as [{"),
+        ("CORS_ORIGINS", "https://sk-secret", 'expected JSON, such as ["https://'),
+        ("CORS_ORIGINS", '["*", "https://sk-secret/"]', "ROWSPACE_CORS_ORIGINS is invalid: 1: an origin is"),
         ("CORS_ORIGINS", '["sk-secret"]', "such as https://example.org, with nothing after the host."),
-        ("MAX_K", "sk-secret", "ROWSPACE_MAX_K cannot be read: Input should be a valid integer"),
+        ("MAX_K", "sk-secret", "ROWSPACE_MAX_K is invalid: Input should be a valid integer"),
     ],
 )
 def test_what_cannot_be_read_is_named_and_not_repeated(monkeypatch, name, value, said):
@@ -71,7 +71,7 @@ def test_what_cannot_be_read_is_named_and_not_repeated(monkeypatch, name, value,
 
 @pytest.mark.parametrize("value", ["sk-secret", ["sk-secret"]])
 def test_what_is_given_as_a_text_is_said_to_be_a_list(value):
-    with pytest.raises(ConfigurationError, match="It is a list, such as") as raised:
+    with pytest.raises(ConfigurationError, match="Expected a list, such as") as raised:
         read_settings({"api_keys": value})
     assert '[{"name": "site", "sha256": "5e88..."}].' in str(raised.value)
     assert "sk-secret" not in str(raised.value)

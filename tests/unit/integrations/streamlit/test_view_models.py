@@ -194,7 +194,7 @@ def test_errors_of_a_file_name_it_and_no_option_of_a_command():
         list(upload("a.jsonl", rb'{"text": "a\u0000"}').documents(Fields("text")))
     with pytest.raises(InvalidRow, match=r"^a.txt, line 2: a NUL byte, which PostgreSQL cannot store\. Remove it\.$"):
         list(upload("a.txt", b"one\ntw\0o").documents(Fields()))
-    with pytest.raises(ConfigurationError, match=r"'a.pdf' cannot be read: expected a file that ends in .csv"):
+    with pytest.raises(ConfigurationError, match=r"'a.pdf' has no supported suffix, expected a name that ends in .csv"):
         upload("a.pdf", b"").first()
 
 
@@ -237,7 +237,7 @@ def test_why_a_search_is_by_keyword_alone():
     mine = HashingEmbedder()
     assert unlike(info(embedder="hashing-64"), mine, empty=False) is None
     assert unlike(info(), mine, empty=True) is None
-    assert "loaded as such" in unlike(info(), mine, empty=False)
+    assert "were imported" in unlike(info(), mine, empty=False)
     assert "'other'" in unlike(info(embedder="other"), mine, empty=False)
     assert "no embedder" in unlike(info(), None, empty=True)
     assert modes_for("reason") == ["text"]

@@ -18,12 +18,12 @@ TEXTS = ["My first loaf rose at last.", "I finally understand B-trees.", "A movi
 
 
 class Command(BaseCommand):
-    """Show what the example does."""
+    """Show what the example can do."""
 
-    help = "Migrates, loads some books and reviews, and searches them."
+    help = "Migrate, load some books and reviews, and search them."
 
     def handle(self, *_args, **_options):
-        """Do so."""
+        """Run the demo."""
         call_command("migrate", verbosity=0)
         with transaction.atomic():
             for title, year, summary in BOOKS:
@@ -38,4 +38,4 @@ class Command(BaseCommand):
         self.stdout.write("\nReviews about 'space travel':")
         for hit in reviews.search(REVIEWS, "space travel", k=1):
             self.stdout.write(f"  {hit.distance:.3f}  {hit.content}")
-        self.stdout.write("\nOn the web: python examples/django/manage.py runserver")
+        self.stdout.write("\nFor the website, run: python examples/django/manage.py runserver")

@@ -1,4 +1,4 @@
-"""What the commands share: the option for the database, and errors as Django prints them."""
+"""What the commands share: the database option, and errors in Django's format."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["RowspaceCommand"]
 
 
 class RowspaceCommand(BaseCommand):
-    """A command on one database; an error of Rowspace's is one sentence and exit code 1."""
+    """A command on one database. A Rowspace error becomes one sentence and exit code 1."""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add `--database`, as Django's own commands have it."""
+        """Add `--database`, as in Django's own commands."""
         parser.add_argument(
             "--database",
             choices=[*connections],
             default=None,
-            help="An alias of DATABASES; by default that of ROWSPACE.",
+            help="An alias from DATABASES; by default that of the setting ROWSPACE.",
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
@@ -36,5 +36,5 @@ class RowspaceCommand(BaseCommand):
             raise CommandError(sentence_of(error)) from error
 
     def run(self, **options: Any) -> None:
-        """Do what the command is for."""
+        """Perform the command."""
         raise NotImplementedError

@@ -10,7 +10,7 @@ from rowspace.migrations import downgrade, upgrade
 
 
 class Migration(migrations.Migration):
-    """Reversing it drops both tables with every document in them, as it does for any app's first migration."""
+    """As with any app's first migration, reversing it drops both tables and all documents."""
 
     initial = True
 

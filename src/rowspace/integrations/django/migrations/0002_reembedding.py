@@ -1,4 +1,4 @@
-"""Loads that go on and re-embedding: Rowspace's Alembic revision 0002."""
+"""Resumable loads and re-embedding: Rowspace's Alembic revision 0002."""
 
 from django.db import migrations, models
 
@@ -7,7 +7,7 @@ from rowspace.migrations import downgrade, upgrade
 
 
 class Migration(migrations.Migration):
-    """Where Rowspace's own migrations have run before, there is nothing left to do in the database."""
+    """If Rowspace's own migrations have already run, this changes nothing in the database."""
 
     dependencies = (("rowspace", "0001_initial"),)
 

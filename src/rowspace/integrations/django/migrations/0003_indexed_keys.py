@@ -7,7 +7,7 @@ from rowspace.migrations import downgrade, upgrade
 
 
 class Migration(migrations.Migration):
-    """Where Rowspace's own migrations have run before, there is nothing left to do in the database."""
+    """If Rowspace's own migrations have already run, this changes nothing in the database."""
 
     dependencies = (("rowspace", "0002_reembedding"),)
 

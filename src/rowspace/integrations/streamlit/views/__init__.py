@@ -1,1 +1,1 @@
-"""The pages of the application, each a script that Streamlit runs."""
+"""The pages of the application. Each is a script that Streamlit runs."""

@@ -1,4 +1,4 @@
-"""Ask a collection a question, and see the sources of the answer."""
+"""The page Ask: ask a collection a question, and see the sources of the answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rowspace.services import CollectionInfo
 
 __all__ = ["page"]
 
-# Turns that a page shows, and that a model is shown.
+# How many turns the page shows, and the model sees.
 _TURNS = 20
 
 
@@ -23,7 +23,7 @@ def page() -> None:
     collection = state.chosen()
     reason = state.why_not(collection)
     if reason is not None:
-        st.info(f"Questions need a search by meaning. {quoted(reason)}", icon=":material/info:")
+        st.info(f"Questions require a search by meaning. {quoted(reason)}", icon=":material/info:")
         return
     conversation: list[Answer] = st.session_state.setdefault(f"conversation:{collection.name}", [])
     if not conversation:
@@ -39,9 +39,9 @@ def page() -> None:
 
 def _introduction(collection: CollectionInfo) -> str:
     model = current().model
-    extracted = "by the sentences of the documents that fit best, as they stand"
+    extracted = "with sentences quoted from the best matches"
     how = f"by the model {quoted(model)}" if model else extracted
-    return f"Questions are answered from the {state.size(collection.name):,} documents, {how}; sources are numbered."
+    return f"Questions are answered from the {state.size(collection.name):,} documents, {how}. Sources are numbered."
 
 
 def _ask(collection: CollectionInfo, question: str, before: list[Answer]) -> Answer:
@@ -54,7 +54,7 @@ def _ask(collection: CollectionInfo, question: str, before: list[Answer]) -> Ans
             if event.token is not None:
                 text += event.token
                 place.html(answer_html(text))
-    # The last event is the whole answer.
+    # The last event has the complete answer.
     return cast("Answer", event.answer)
 
 

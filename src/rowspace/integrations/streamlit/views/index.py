@@ -1,4 +1,4 @@
-"""The indexes of a collection, and the recall of its searches."""
+"""The page Index: the indexes of a collection, and the recall of its searches."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def _row(status: Any) -> dict[str, Any]:
 def _offer_build(builder: IndexBuilder) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         memory = st.selectbox(
-            "Memory of the build", _MEMORY, format_func=lambda size: size or "what the server gives", width=260
+            "Memory for the build", _MEMORY, format_func=lambda size: size or "the server's setting", width=260
         )
         pressed = st.button("Build missing indexes", type="primary", key="index_build")
     st.caption(
-        "A build whose vectors do not fit into its memory becomes several times slower. Writers go on meanwhile."
+        "If the vectors do not fit into this memory, the build is several times slower. Writes continue meanwhile."
     )
     if pressed:
         _build(builder, memory or None)
@@ -93,15 +93,15 @@ def _recall(collection: CollectionInfo, *, usable: bool) -> None:
         st.caption("Without a vector index, searches are exact: the recall is 1.")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        target = st.slider("Recall wanted", 0.5, 1.0, 0.98, 0.01, key="index_target", width=260)
-        queries = int(st.number_input("Searches to measure by", 5, 500, 50, key="index_queries", width=180))
+        target = st.slider("Target recall", 0.5, 1.0, 0.98, 0.01, key="index_target", width=260)
+        queries = int(st.number_input("Number of searches", 5, 500, 50, key="index_queries", width=180))
         measure = st.button("Measure", key="index_measure")
     if measure:
         _measure(collection.name, target, queries)
 
 
 def _measure(name: str, target: float, queries: int) -> None:
-    bar = st.progress(0.0, "Searching exactly, to know the truth")
+    bar = st.progress(0.0, "Running exact searches as the reference")
 
     def show(point: TuningPoint) -> None:
         text = f"{point.setting}: recall {point.recall:.3f} in {point.milliseconds:.2f} ms"
@@ -111,7 +111,7 @@ def _measure(name: str, target: float, queries: int) -> None:
         with state.connection().begin() as session:
             IndexAdvisor(session, CollectionRepository(session).get(name)).tune(target, queries=queries, progress=show)
     except ConfigurationError as error:
-        # A small table is read through, index or not, which is no fault.
+        # PostgreSQL scans a small table without its index. That is not an error.
         st.info(quoted(str(error)), icon=":material/info:")
         return
     finally:
@@ -122,7 +122,7 @@ def _measure(name: str, target: float, queries: int) -> None:
 def _curve(tuning: Tuning) -> None:
     st.markdown(
         f"Searches use `{tuning.name} = {tuning.chosen.setting}`: a recall of **{tuning.chosen.recall:.3f}** in "
-        f"**{tuning.chosen.milliseconds:.2f} ms**, measured by {tuning.queries} searches for {tuning.k} hits."
+        f"**{tuning.chosen.milliseconds:.2f} ms**, measured with {tuning.queries} searches for {tuning.k} hits."
     )
     if tuning.advice:
         st.warning(quoted(tuning.advice), icon=":material/warning:")

@@ -1,4 +1,4 @@
-"""Load a file into a collection: CSV, JSON Lines or text."""
+"""The page Load: load a CSV, JSON Lines or text file into a collection."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def page() -> None:
     file = st.file_uploader("A CSV, JSON Lines or text file, in UTF-8", type=[*SUFFIXES], key="load_file")
     if file is None:
         st.caption(
-            "A table becomes a document a row, a text a document a passage. A document whose id is there is updated."
+            "Each row of a table, or each passage of a text, becomes a document. A document whose id exists is updated."
         )
         return
     upload = Upload(file.name, file, file.size)
     rows = upload.first()
     fields, longest = Fields(), 1_000
     if upload.is_text:
-        longest = int(st.number_input("Characters of a passage, at most", 100, 20_000, 1_000, 100, key="load_longest"))
+        longest = int(st.number_input("Maximum characters per passage", 100, 20_000, 1_000, 100, key="load_longest"))
     elif rows:
         fields = _fields(rows, file.file_id)
     else:

@@ -1,4 +1,4 @@
-"""A map of a collection in two dimensions, with a query and its hits."""
+"""The page Map: a collection in two dimensions, with a query and its hits."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def page() -> None:
     st.altair_chart(map_chart(points, marks, color), key="map_chart")
     shown = "all" if len(points) == state.size(collection.name) else "a sample of"
     st.caption(
-        f"Shows {shown} {len(points):,} documents by their first two principal components; point at one to read it. "
-        "The cross is the query, the numbers are its hits. What is near in all dimensions need not be near in two."
+        f"Shows {shown} {len(points):,} documents by their first two principal components. Point at one to read it. "
+        "The cross is the query, the numbers are its hits. Documents that are near in all dimensions can be far in two."
     )
 
 

@@ -1,4 +1,4 @@
-"""Search a collection: by meaning, by keyword, by both, or for variety; under a filter."""
+"""The page Search: search a collection by meaning, by keyword, by both, or for variety, with a filter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rowspace.services import CollectionInfo, SearchRequest
 
 __all__ = ["page"]
 
-_HELP = "Meaning: by distance. Keywords: words, a “phrase”, or, -without. Hybrid: both. Variety: not all alike (MMR)."
+_HELP = "Meaning: by distance. Keywords: words, a “phrase”, or, -without. Hybrid: both. Variety: diverse hits (MMR)."
 
 
 def page() -> None:
@@ -88,7 +88,7 @@ def _show(collection: CollectionInfo, request: SearchRequest) -> None:
     with st.spinner("Searching"):
         found = state.hits(collection.name, request)
     took = 1_000 * (perf_counter() - began)
-    under = " under this filter" if request.filter else ""
+    under = " with this filter" if request.filter else ""
     if not found:
         st.info(f"No document matches{under}.", icon=":material/search_off:")
         return

@@ -1,4 +1,4 @@
-"""`manage.py rowspace_ingest`: documents from a file into a collection, all of them or none."""
+"""`manage.py rowspace_ingest`: load documents from a file into a collection, all of them or none."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from rowspace.integrations.django.transactions import document_service
 
 __all__ = ["Command"]
 
-#: What a shell has for a command that Ctrl-C ended.
+#: The exit code of a command that Ctrl-C ended, as in a shell.
 _INTERRUPTED = 130
 
 
 class Command(RowspaceCommand):
-    """Load documents, in one transaction unless batches are asked for; the options are those of `rowspace ingest`."""
+    """Load documents, by default in one transaction. The options are those of `rowspace ingest`."""
 
     help = (
-        "Loads documents from JSON Lines, CSV, Parquet or a NumPy matrix into a collection, which is created if it is "
-        "missing. A document whose id is there is updated; a text that did not change is not embedded again."
+        "Load documents from JSON Lines, CSV, Parquet or a NumPy matrix into a collection, which is created if it is "
+        "missing. A document whose id exists is updated, and an unchanged text is not embedded again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the file and its options."""
         super().add_arguments(parser)
         parser.add_argument("file", help=FILE)
-        parser.add_argument("--collection", "-c", required=True, metavar="NAME", help="Where to.")
+        parser.add_argument("--collection", "-c", required=True, metavar="NAME", help="The collection to load into.")
         for name, option in OPTIONS.items():
             parser.add_argument(f"--{name.replace('_', '-')}", **_argument(option))
 
     def run(self, **options: Any) -> None:
-        """Read, create the collection if it is missing, write."""
+        """Read the documents, create the collection if it is missing, and write them."""
         wanted = Ingest.of(options["file"], options)
         try:
             self._load(wanted, options)

@@ -1,4 +1,4 @@
-"""`manage.py rowspace_migrate`: Rowspace's Alembic migrations on Django's database, without those of the apps."""
+"""`manage.py rowspace_migrate`: run Rowspace's Alembic migrations on Django's database, without those of apps."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ __all__ = ["Command"]
 
 
 class Command(RowspaceCommand):
-    """Bring Rowspace's tables to a revision, in one transaction."""
+    """Migrate Rowspace's tables to a revision, in one transaction."""
 
-    help = "Runs Rowspace's own (Alembic) migrations. `migrate` does so too, as a part of the project's migrations."
+    help = "Run Rowspace's own (Alembic) migrations. `migrate` runs them too, as part of the project's migrations."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add the revision and what is to be done with it."""
+        """Add the revision and its options."""
         super().add_arguments(parser)
         parser.add_argument("revision", nargs="?", default=None, help="A revision; by default the newest.")
-        parser.add_argument("--downgrade", action="store_true", help="Go back to the revision; base drops the tables.")
-        parser.add_argument("--check", action="store_true", help="Change nothing; exit with 1 if it is not the newest.")
-        parser.add_argument("--sql", action="store_true", help="Print the SQL, do not run it.")
+        parser.add_argument("--downgrade", action="store_true", help="Revert to the revision; base drops the tables.")
+        parser.add_argument("--check", action="store_true", help="Change nothing; exit with 1 unless it is the newest.")
+        parser.add_argument("--sql", action="store_true", help="Print the SQL instead of running it.")
 
     def run(self, **options: Any) -> None:
         """Migrate, check or print."""
         if options["downgrade"] and options["revision"] is None:
-            message = "--downgrade takes a revision; base is before the first and drops every document."
+            message = "--downgrade requires a revision. The revision base drops every document."
             raise CommandError(message)
         if options["sql"]:
             _migrate(None, options, sql=True, stream=self.stdout)
@@ -50,7 +50,7 @@ class Command(RowspaceCommand):
 
     def _check(self, revision: str | None) -> None:
         if revision != head():
-            message = f"Rowspace's tables are at revision {revision}, this version needs {head()}."
+            message = f"Rowspace's tables are at revision {revision}, but this version needs {head()}."
             raise CommandError(message)
         self.stdout.write(f"Rowspace's tables are at {revision}, the newest revision.")
 

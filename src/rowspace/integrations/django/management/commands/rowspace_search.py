@@ -1,4 +1,4 @@
-"""`manage.py rowspace_search`: the documents nearest to a text, or that match it by keyword."""
+"""`manage.py rowspace_search`: print the documents that are nearest to a text, or that match it by keyword."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = ["Command"]
 class Command(RowspaceCommand):
     """Search in a collection."""
 
-    help = "Prints the documents of a collection that are nearest to a text, one a line, best first."
+    help = "Print the documents of a collection that are nearest to a text, one per line, best first."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add the query and how it is searched."""
+        """Add the query and its options."""
         super().add_arguments(parser)
-        parser.add_argument("text", nargs="?", default=None, help="What to look for.")
-        parser.add_argument("--collection", "-c", required=True, help="Where.")
-        parser.add_argument("-k", type=int, default=10, help="Hits wanted.")
+        parser.add_argument("text", nargs="?", default=None, help="The text to search for.")
+        parser.add_argument("--collection", "-c", required=True, help="The collection to search.")
+        parser.add_argument("-k", type=int, default=10, help="Number of hits.")
         parser.add_argument("--filter", default=None, metavar="JSON", help="A metadata filter.")
         parser.add_argument("--mode", choices=["vector", "text", "hybrid"], default="vector")
-        parser.add_argument("--vector", default=None, metavar="JSON", help="A vector in place of the embedded text.")
+        parser.add_argument("--vector", default=None, metavar="JSON", help="Search by this vector instead of a text.")
         parser.add_argument("--exact", action="store_true", help="Compare with every document that matches.")
-        parser.add_argument("--json", action="store_true", help="Print one JSON object a line.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object per line.")
 
     def run(self, **options: Any) -> None:
         """Search and print."""
@@ -49,7 +49,7 @@ def _json(given: str | None, option: str) -> Any:
     try:
         return None if given is None else json.loads(given)
     except (ValueError, RecursionError) as error:
-        message = f"{option} takes JSON, got {given!r:.80}: {error}"
+        message = f"{option} requires JSON, got {given!r:.80}: {error}"
         raise CommandError(message) from error
 
 
