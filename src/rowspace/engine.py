@@ -22,8 +22,9 @@ from rowspace.embedded import EmbeddedServer
 from rowspace.errors import ConfigurationError, MissingExtra, mapped_errors
 from rowspace.urls import read_url, shown
 from rowspace.wire import instrument
-from rowspace.wire.alive import check_at_checkout, keep_to_process
+from rowspace.wire.alive import check_at_checkout, keep_to_process, keep_whole
 from rowspace.wire.interrupted import interruptible, interruptible_async
+from rowspace.wire.sessions import ClosingSession
 from rowspace.wire.styles import ask_for_readable_styles
 
 __all__ = ["AsyncDatabase", "Database", "resolve_url"]
@@ -94,6 +95,7 @@ class _Opened:
             engine = create(target, **_options(target, options))
             sync_engine: Engine = getattr(engine, "sync_engine", engine)
             keep_to_process(sync_engine)
+            keep_whole(sync_engine)
             ask_for_readable_styles(sync_engine)
             if "pool_pre_ping" not in options:
                 check_at_checkout(sync_engine)
@@ -120,7 +122,7 @@ class Database(_Opened):
         _check_kind(engine, Engine)
         instrument(engine)
         self.engine: Engine = _in_schema(engine, schema)
-        self.sessions: sessionmaker[Session] = sessionmaker(self.engine, expire_on_commit=False)
+        self.sessions: sessionmaker[Session] = sessionmaker(self.engine, class_=ClosingSession, expire_on_commit=False)
 
     @classmethod
     def open(cls, url: str | URL | None = None, *, schema: str | None = None, **engine_options: Any) -> Self:
@@ -175,7 +177,9 @@ class AsyncDatabase(_Opened):
         _check_kind(engine, AsyncEngine)
         instrument(engine)
         self.engine: AsyncEngine = _in_schema(engine, schema)
-        self.sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(self.engine, expire_on_commit=False)
+        self.sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(
+            self.engine, sync_session_class=ClosingSession, expire_on_commit=False
+        )
 
     @classmethod
     def open(cls, url: str | URL | None = None, *, schema: str | None = None, **engine_options: Any) -> Self:
