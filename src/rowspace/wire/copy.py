@@ -181,7 +181,7 @@ async def copy_out_async(connection: AsyncConnection, statement: str) -> AsyncGe
             async for chunk in chunks:
                 yield chunk
     finally:
-        if _is_closed(driver):
+        if raw.is_valid and _is_closed(driver):
             # Nobody is to get it from the pool.
             raw.invalidate(soft=True)
 
