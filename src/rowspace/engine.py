@@ -143,13 +143,13 @@ class Database(_Opened):
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Yield a session; the caller commits, and uncommitted work is rolled back."""
-        with mapped_errors(), self.sessions(**_ENDS) as session:
+        with mapped_errors(), interruptible(self.sessions(**_ENDS)) as session:
             yield session
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """Yield a session that is committed at the end of the block, or rolled back on an error."""
-        with mapped_errors(), self.sessions(**_ENDS) as session, interruptible(session.begin()):
+        with mapped_errors(), interruptible(self.sessions(**_ENDS)) as session, interruptible(session.begin()):
             yield session
 
     def close(self) -> None:
@@ -197,7 +197,7 @@ class AsyncDatabase(_Opened):
     async def session(self) -> AsyncIterator[AsyncSession]:
         """Yield a session; the caller commits, and uncommitted work is rolled back."""
         with mapped_errors():
-            async with self.sessions(**_ENDS) as session:
+            async with interruptible_async(self.sessions(**_ENDS)) as session:
                 yield session
 
     @asynccontextmanager
@@ -205,7 +205,10 @@ class AsyncDatabase(_Opened):
         """Yield a session that is committed at the end of the block, or rolled back on an error."""
         with mapped_errors():
             # Not `sessions.begin()`, which does not close the session where its rollback fails.
-            async with self.sessions(**_ENDS) as session, interruptible_async(session.begin()):
+            async with (
+                interruptible_async(self.sessions(**_ENDS)) as session,
+                interruptible_async(session.begin()),
+            ):
                 yield session
 
     async def close(self) -> None:

@@ -86,8 +86,8 @@ async def test_a_block_that_ends_while_another_of_its_tasks_waits_for_the_server
 
     for after in range(0, 30, 3):
         tasks = []
-        # At the first, the pool has no connection yet. On asyncpg, the rollback's error may come instead.
-        with pytest.raises((ValueError, ConfigurationError), match=r"mine|a session of its own|each needs one"):
+        # At the first, the pool has no connection yet. That the rollback fails then is not what the caller is told.
+        with pytest.raises(ValueError, match="mine"):
             await several(after)
         await asyncio.gather(*tasks, return_exceptions=True)
         assert database.engine.pool.checkedout() == 0
