@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -105,6 +105,11 @@ class _Opened:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({shown(self.engine.url)!r})"
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        message = f"The connections of a {name} stay in its process: give the other one a URL for {name}.open."
+        raise ConfigurationError(message)
 
 
 class Database(_Opened):
