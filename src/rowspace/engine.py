@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -22,8 +22,9 @@ from rowspace.embedded import EmbeddedServer
 from rowspace.errors import ConfigurationError, MissingExtra, mapped_errors
 from rowspace.urls import read_url, shown
 from rowspace.wire import instrument
-from rowspace.wire.alive import check_at_checkout, keep_to_process
+from rowspace.wire.alive import check_at_checkout, keep_to_process, keep_whole
 from rowspace.wire.interrupted import interruptible, interruptible_async
+from rowspace.wire.sessions import ClosingSession
 from rowspace.wire.styles import ask_for_readable_styles
 
 __all__ = ["AsyncDatabase", "Database", "resolve_url"]
@@ -94,6 +95,7 @@ class _Opened:
             engine = create(target, **_options(target, options))
             sync_engine: Engine = getattr(engine, "sync_engine", engine)
             keep_to_process(sync_engine)
+            keep_whole(sync_engine)
             ask_for_readable_styles(sync_engine)
             if "pool_pre_ping" not in options:
                 check_at_checkout(sync_engine)
@@ -103,6 +105,11 @@ class _Opened:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({shown(self.engine.url)!r})"
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        message = f"A {name} cannot be passed to another process. Pass its URL, and call {name}.open there."
+        raise ConfigurationError(message)
 
 
 class Database(_Opened):
@@ -120,7 +127,7 @@ class Database(_Opened):
         _check_kind(engine, Engine)
         instrument(engine)
         self.engine: Engine = _in_schema(engine, schema)
-        self.sessions: sessionmaker[Session] = sessionmaker(self.engine, expire_on_commit=False)
+        self.sessions: sessionmaker[Session] = sessionmaker(self.engine, class_=ClosingSession, expire_on_commit=False)
 
     @classmethod
     def open(cls, url: str | URL | None = None, *, schema: str | None = None, **engine_options: Any) -> Self:
@@ -141,13 +148,13 @@ class Database(_Opened):
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Yield a session; the caller commits, and uncommitted work is rolled back."""
-        with mapped_errors(), self.sessions(**_ENDS) as session:
+        with mapped_errors(), interruptible(self.sessions(**_ENDS)) as session:
             yield session
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """Yield a session that is committed at the end of the block, or rolled back on an error."""
-        with mapped_errors(), self.sessions(**_ENDS) as session, interruptible(session.begin()):
+        with mapped_errors(), interruptible(self.sessions(**_ENDS)) as session, interruptible(session.begin()):
             yield session
 
     def close(self) -> None:
@@ -175,7 +182,9 @@ class AsyncDatabase(_Opened):
         _check_kind(engine, AsyncEngine)
         instrument(engine)
         self.engine: AsyncEngine = _in_schema(engine, schema)
-        self.sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(self.engine, expire_on_commit=False)
+        self.sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(
+            self.engine, sync_session_class=ClosingSession, expire_on_commit=False
+        )
 
     @classmethod
     def open(cls, url: str | URL | None = None, *, schema: str | None = None, **engine_options: Any) -> Self:
@@ -193,7 +202,7 @@ class AsyncDatabase(_Opened):
     async def session(self) -> AsyncIterator[AsyncSession]:
         """Yield a session; the caller commits, and uncommitted work is rolled back."""
         with mapped_errors():
-            async with self.sessions(**_ENDS) as session:
+            async with interruptible_async(self.sessions(**_ENDS)) as session:
                 yield session
 
     @asynccontextmanager
@@ -201,7 +210,10 @@ class AsyncDatabase(_Opened):
         """Yield a session that is committed at the end of the block, or rolled back on an error."""
         with mapped_errors():
             # Not `sessions.begin()`, which does not close the session if its rollback fails.
-            async with self.sessions(**_ENDS) as session, interruptible_async(session.begin()):
+            async with (
+                interruptible_async(self.sessions(**_ENDS)) as session,
+                interruptible_async(session.begin()),
+            ):
                 yield session
 
     async def close(self) -> None:

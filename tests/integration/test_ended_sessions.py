@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from rowspace import AsyncDatabase, AsyncMatrixRepository, AsyncRepository, Database, Repository, Vector
@@ -64,3 +64,32 @@ async def test_two_tasks_that_begin_in_one_session_at_once(database):
     assert first.vectors.shape == (0, 2)
     assert isinstance(second, ConfigurationError)
     assert "Another thread or task is using this session" in str(second)
+
+
+@pytest.mark.parametrize("opened", [AsyncDatabase.begin, AsyncDatabase.session])
+@pytest.mark.parametrize("is_begun", [False, True])
+async def test_a_block_that_ends_while_another_of_its_tasks_waits_for_the_server(database, opened, is_begun):
+    """As by `asyncio.gather`, which lets the others go on where one fails: the pool gets no transaction of theirs."""
+
+    async def fail(after):
+        for _ in range(after):
+            await asyncio.sleep(0)
+        message = "mine"
+        raise ValueError(message)
+
+    async def several(after):
+        async with opened(database) as session:
+            if is_begun:
+                await session.execute(text("SELECT 1"))
+            tasks.append(asyncio.create_task(session.execute(text("SELECT pg_sleep(0.01)"))))
+            await asyncio.gather(*tasks, fail(after))
+
+    for after in range(0, 30, 3):
+        tasks = []
+        # At the first, the pool has no connection yet. That the rollback fails then is not what the caller is told.
+        with pytest.raises(ValueError, match="mine"):
+            await several(after)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert database.engine.pool.checkedout() == 0
+        async with database.begin() as session:
+            assert (await AsyncMatrixRepository(session, Grain).read([Grain.id > 0])).vectors.shape == (0, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import traceback
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import example, given, strategies as st
 from sqlalchemy import URL, NullPool, create_engine, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from rowspace import AsyncDatabase, Database
+from rowspace import AsyncDatabase, AsyncDocumentService, Database, DocumentService
 from rowspace.engine import _options, read_json, resolve_url
 from rowspace.errors import ConfigurationError, MissingExtra, StoreUnavailable
 
@@ -189,6 +190,12 @@ def test_options_go_to_the_engine():
     assert database.engine.pool.size() == 7
     assert database.engine.pool._pre_ping is True
     assert isinstance(Database.open("postgresql://h/db", poolclass=NullPool).engine.pool, NullPool)
+
+
+@pytest.mark.parametrize(("kind", "service"), [(Database, DocumentService), (AsyncDatabase, AsyncDocumentService)])
+def test_another_process_is_to_open_its_own(kind, service):
+    with pytest.raises(ConfigurationError, match=rf"give the other one a URL for {kind.__name__}\.open"):
+        pickle.dumps(service(kind.open(NOWHERE)))
 
 
 def test_parameters_stay_out_of_errors():

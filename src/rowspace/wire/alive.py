@@ -3,7 +3,8 @@
 A ping is a round trip, which on a local server takes as long as a search. A busy pool would ping for every session, and
 learn nothing new after less than half a second. HikariCP skips it too (`aliveBypassWindowMs`, 500 by default).
 
-Also keep connections in the process that opened them: after a fork, two processes would read from one socket.
+Also keep connections in the process that opened them: after a fork, two processes would read from one socket. And close
+connections that are returned during a transaction or a query.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 
-__all__ = ["IDLE_SECONDS", "check_at_checkout", "keep_to_process"]
+__all__ = ["IDLE_SECONDS", "check_at_checkout", "keep_to_process", "keep_whole"]
 
 #: After this long in the pool a connection is pinged.
 IDLE_SECONDS = 0.5
@@ -60,3 +61,34 @@ def check_at_checkout(engine: Engine) -> None:
             dialect.do_ping(connection)
         except dialect.loaded_dbapi.Error as error:
             raise InvalidatePoolError from error
+
+
+def keep_whole(engine: Engine) -> None:
+    """Close connections that are returned during a transaction or a query.
+
+    This happens if the block of a session ends while another of its tasks still waits for the server: the rollback
+    fails, but SQLAlchemy's adapter of asyncpg treats the transaction as ended.
+    """
+    is_idle = _IDLE[engine.dialect.driver]
+
+    @event.listens_for(engine, "checkin")
+    def check(connection: Any, record: Any) -> None:
+        if connection is not None and not is_idle(connection):
+            record.invalidate()
+
+
+def _is_idle_psycopg(connection: Any) -> bool:
+    return bool(connection.info.transaction_status == 0)
+
+
+def _is_idle_asyncpg(connection: Any) -> bool:
+    # The lock is held from before BEGIN until the statement after it has been executed.
+    return not (connection.driver_connection.is_in_transaction() or connection._execute_mutex.locked())  # noqa: SLF001 -- there is no other way
+
+
+_IDLE = {
+    "psycopg": _is_idle_psycopg,
+    "psycopg_async": _is_idle_psycopg,
+    "psycopg2": _is_idle_psycopg,
+    "asyncpg": _is_idle_asyncpg,
+}

@@ -183,7 +183,7 @@ async def copy_out_async(connection: AsyncConnection, statement: str) -> AsyncGe
             async for chunk in chunks:
                 yield chunk
     finally:
-        if _is_closed(driver):
+        if raw.is_valid and _is_closed(driver):
             # So that the pool does not reuse it.
             raw.invalidate(soft=True)
 

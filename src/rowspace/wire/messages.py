@@ -77,7 +77,12 @@ async def ended_async(connection: Any) -> AsyncIterator[None]:
 
 def _end(connection: Any) -> PQGen[None]:
     with suppress(errors.QueryCanceled):
-        yield from copy_end(connection.pgconn, b"interrupted")
+        # libpq knows the state: the server may not have answered the statement yet, or the end may have been sent.
+        result = yield from _result(connection)
+        if result is not None and result.status == ExecStatus.COPY_IN:
+            yield from copy_end(connection.pgconn, b"interrupted")
+        else:
+            yield from _finish(connection, result)
 
 
 @contextmanager
@@ -123,12 +128,13 @@ def _block(connection: Any) -> PQGen[bytes]:
 
 
 def _discard(connection: Any) -> PQGen[None]:
-    """Read a cancelled COPY to its end."""
-    try:
+    """Read a cancelled COPY to its end; the server may not have answered its statement yet."""
+    with suppress(errors.QueryCanceled):
+        result = yield from _result(connection)
+        if result is not None and result.status != ExecStatus.COPY_OUT:
+            yield from _finish(connection, result)
         while (yield from _block(connection)):
             pass
-    except errors.QueryCanceled:
-        pass
 
 
 def _finish(connection: Any, result: Any = None) -> PQGen[None]:

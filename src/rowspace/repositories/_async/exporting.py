@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rowspace.errors import mapped_errors
+from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.repositories._async.policies import under_policies
 from rowspace.repositories._async.verbatim import run_verbatim
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.reading import Reading
 from rowspace.repositories.schemas import is_endless, schemas_of
 from rowspace.repositories.subjects import Conditions, Subject, Where
-from rowspace.repositories.transactions import may_hide
+from rowspace.repositories.transactions import ENDED, may_hide, transaction_of
 from rowspace.wire.copy import copy_out_async
 from rowspace.wire.interrupted import interruptible_async
 
@@ -60,10 +60,13 @@ async def copied(
 async def _undone(session: AsyncSession) -> AsyncIterator[None]:
     """Run the block in a savepoint and roll it back: the block writes only the temporary table of a selection."""
     savepoint = await session.begin_nested()
+    begun = transaction_of(session)
     try:
         yield
     finally:
-        await savepoint.rollback()
+        # If the transaction has ended, there is nothing to roll back.
+        if transaction_of(session) is begun:
+            await savepoint.rollback()
 
 
 async def _parts(
@@ -79,11 +82,16 @@ async def _parts(
     else:
         rows = None if at_once else await connection.scalar(export.estimate())
     decoder = reading.decoder(rows, at_once, endless=is_endless(connection))
-    copy = export.copy()
-    with as_sqlalchemy(copy):
-        async with aclosing(copy_out_async(connection, copy)) as chunks:
-            async for chunk in chunks:
-                decoder.feed(chunk)
-                if at_once is not None and decoder.pending >= at_once:
-                    yield decoder.take()
+    copy, begun = export.copy(), transaction_of(session)
+    try:
+        with as_sqlalchemy(copy):
+            async with aclosing(copy_out_async(connection, copy)) as chunks:
+                async for chunk in chunks:
+                    decoder.feed(chunk)
+                    if at_once is not None and decoder.pending >= at_once:
+                        yield decoder.take()
+    except Exception as error:
+        if transaction_of(session) is begun:
+            raise
+        raise ConfigurationError(ENDED) from error
     yield decoder.take()

@@ -9,14 +9,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from rowspace.errors import mapped_errors
+from rowspace.errors import ConfigurationError, mapped_errors
 from rowspace.repositories._sync.policies import under_policies
 from rowspace.repositories._sync.verbatim import run_verbatim
 from rowspace.repositories.driver import as_sqlalchemy
 from rowspace.repositories.reading import Reading
 from rowspace.repositories.schemas import is_endless, schemas_of
 from rowspace.repositories.subjects import Conditions, Subject, Where
-from rowspace.repositories.transactions import may_hide
+from rowspace.repositories.transactions import ENDED, may_hide, transaction_of
 from rowspace.wire.copy import copy_out
 from rowspace.wire.interrupted import interruptible
 
@@ -61,10 +61,13 @@ def copied(
 def _undone(session: Session) -> Iterator[None]:
     """Run the block in a savepoint and roll it back: the block writes only the temporary table of a selection."""
     savepoint = session.begin_nested()
+    begun = transaction_of(session)
     try:
         yield
     finally:
-        savepoint.rollback()
+        # If the transaction has ended, there is nothing to roll back.
+        if transaction_of(session) is begun:
+            savepoint.rollback()
 
 
 def _parts(
@@ -80,11 +83,16 @@ def _parts(
     else:
         rows = None if at_once else connection.scalar(export.estimate())
     decoder = reading.decoder(rows, at_once, endless=is_endless(connection))
-    copy = export.copy()
-    with as_sqlalchemy(copy):
-        with closing(copy_out(connection, copy)) as chunks:
-            for chunk in chunks:
-                decoder.feed(chunk)
-                if at_once is not None and decoder.pending >= at_once:
-                    yield decoder.take()
+    copy, begun = export.copy(), transaction_of(session)
+    try:
+        with as_sqlalchemy(copy):
+            with closing(copy_out(connection, copy)) as chunks:
+                for chunk in chunks:
+                    decoder.feed(chunk)
+                    if at_once is not None and decoder.pending >= at_once:
+                        yield decoder.take()
+    except Exception as error:
+        if transaction_of(session) is begun:
+            raise
+        raise ConfigurationError(ENDED) from error
     yield decoder.take()
