@@ -194,7 +194,7 @@ def test_options_go_to_the_engine():
 
 @pytest.mark.parametrize(("kind", "service"), [(Database, DocumentService), (AsyncDatabase, AsyncDocumentService)])
 def test_another_process_is_to_open_its_own(kind, service):
-    with pytest.raises(ConfigurationError, match=rf"give the other one a URL for {kind.__name__}\.open"):
+    with pytest.raises(ConfigurationError, match=rf"Pass its URL, and call {kind.__name__}\.open there"):
         pickle.dumps(service(kind.open(NOWHERE)))
 
 

@@ -83,7 +83,7 @@ def test_settings_that_autocommit_would_drop_are_refused(database):
         # What Rowspace sets by itself it can do without.
         hits = articles.nearest([1, 2], 4, where=[Article.id > 4])
         assert [hit.entity.id for hit in hits] == [5, 6, 7, 8]
-        with pytest.raises(ConfigurationError, match=r"none: SET LOCAL hnsw.ef_search = 99 would"):
+        with pytest.raises(ConfigurationError, match=r"In AUTOCOMMIT mode, SET LOCAL hnsw.ef_search = 99 would"):
             articles.nearest([1, 2], settings=SearchSettings(ef_search=99))
         with pytest.raises(ConfigurationError, match="The session is in AUTOCOMMIT"):
             _ = [hit for hit in articles.stream([1, 2])]

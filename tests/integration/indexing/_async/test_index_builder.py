@@ -436,9 +436,7 @@ async def test_a_malformed_key_is_refused_before_the_server_is_asked(database, f
 
 async def test_a_key_that_no_row_has_is_refused_before_the_table_is_written(database, fill):
     builder = AsyncIndexBuilder(database.engine, await fill(None, rows=1))
-    with pytest.raises(
-        ConfigurationError, match=r"^No row has the key 'a\.b', so there is nothing to cluster\. Check its spelling\.$"
-    ):
+    with pytest.raises(ConfigurationError, match=r"^No row has the key 'a\.b', so there is nothing to cluster\."):
         await builder.cluster("a.b")
     await AsyncIndexBuilder(database.engine, await fill(None, rows=0)).cluster("a.b")
 

@@ -434,9 +434,7 @@ def test_a_malformed_key_is_refused_before_the_server_is_asked(database, fill):
 
 def test_a_key_that_no_row_has_is_refused_before_the_table_is_written(database, fill):
     builder = IndexBuilder(database.engine, fill(None, rows=1))
-    with pytest.raises(
-        ConfigurationError, match=r"^No row has the key 'a\.b', so there is nothing to cluster\. Check its spelling\.$"
-    ):
+    with pytest.raises(ConfigurationError, match=r"^No row has the key 'a\.b', so there is nothing to cluster\."):
         builder.cluster("a.b")
     IndexBuilder(database.engine, fill(None, rows=0)).cluster("a.b")
 
