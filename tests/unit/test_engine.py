@@ -291,7 +291,7 @@ def test_what_is_no_engine_of_its_kind_is_refused():
     engine, async_engine = create_engine("postgresql+psycopg://"), create_async_engine("postgresql+psycopg://")
     with pytest.raises(ConfigurationError, match=r"Expected a SQLAlchemy Engine, got AsyncEngine\. "):
         Database(async_engine)
-    with pytest.raises(ConfigurationError, match="Expected a SQLAlchemy AsyncEngine, got Engine: "):
+    with pytest.raises(ConfigurationError, match=r"Expected a SQLAlchemy AsyncEngine, got Engine\. "):
         AsyncDatabase(engine)
     for kind in (Database, AsyncDatabase):
         with pytest.raises(ConfigurationError, match=r"got str\. .* and a URL to the method open of either") as refused:

@@ -221,8 +221,8 @@ def test_values_of_others_are_taken(type_, value, text):
         (SparseVector(3), {1: 1e39}, r"in the range of float32, got \[1e\+39\]"),
         (SparseVector(3), {1: "x"}, "can contain only finite numbers"),
         (SparseVector(3), PgSparse([1, 2]), "Expected 3 dimensions, got 2"),
-        (SparseVector(), "{}/0", "has 1 to 1,000,000,000 dimensions, got 0"),
-        (SparseVector(), "{1:1}/5000000000", "has 1 to 1,000,000,000 dimensions, got 5,000,000,000"),
+        (SparseVector(), "{}/0", "must have 1 to 1,000,000,000 dimensions, got 0"),
+        (SparseVector(), "{1:1}/5000000000", "must have 1 to 1,000,000,000 dimensions, got 5,000,000,000"),
         (SparseVector(), np.ones(16_001), "at most 16,000 elements other than zero, got 16,001"),
         (SparseVector(3), Scipy(np.ones((2, 3))), r"of shape \(n,\) or \(1, n\), got one of shape \(2, 3\)"),
         (

@@ -1,4 +1,4 @@
-"""An interruption outlives the failure of what it interrupted."""
+"""The error of a block outlives that of its exit."""
 
 from __future__ import annotations
 
@@ -67,17 +67,18 @@ async def run(opened, raised, *, is_async):
         (KeyboardInterrupt(), True, KeyboardInterrupt),
         (asyncio.CancelledError(), True, asyncio.CancelledError),
         (asyncio.CancelledError(), False, asyncio.CancelledError),
-        # As ever: what fails last is told, and has the other as its context.
-        (ValueError(), True, Lost),
+        (ValueError(), True, ValueError),
         (ValueError(), False, ValueError),
         (None, True, Lost),
     ],
 )
 async def test_the_interruption_is_raised(raised, fails, told, is_async):
     opened = Opened(fails=fails)
-    with pytest.raises(told):
+    with pytest.raises(told) as error:
         await run(opened, raised, is_async=is_async)
     assert opened.ends == 1
+    # Neither is hidden.
+    assert isinstance(error.value.__context__, Lost) == (fails and raised is not None)
 
 
 @pytest.mark.parametrize("is_async", [False, True])
