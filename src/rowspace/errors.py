@@ -281,8 +281,8 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
         "|cannot load deleted element)": None,
         # On asyncpg, of a parameter's type; the latter are the words of `rowspace.wire.asyncpg`.
         r"XX000 .*cache lookup failed for type\b|22000 .*got WireBytes\)$": (
-            "The extension vector was made anew, or the database restored, since the connection was opened: roll back "
-            "and run the whole transaction again."
+            "Since the connection was opened, the extension vector was made anew, as by a restore, or the engine was "
+            "instrumented: roll back and run the whole transaction again."
         ),
         "55P03": "pg_stat_activity tells whose transactions stay open: end them, or wait, and run it again.",
     },
