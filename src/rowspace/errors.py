@@ -292,8 +292,8 @@ _KNOWN: dict[type[RowspaceError], dict[str, str | None]] = {
         "|cannot load deleted element)": None,
         # On asyncpg, for the type of a parameter; the second message comes from `rowspace.wire.asyncpg`.
         r"XX000 .*cache lookup failed for type\b|22000 .*got WireBytes\)$": (
-            "The extension vector was created again, or the database restored, after this connection was opened. Roll "
-            "back and run the whole transaction again."
+            "After this connection was opened, the extension vector was created again, as by a restore, or the engine "
+            "was instrumented. Roll back and run the whole transaction again."
         ),
         "55P03": (
             "Another transaction holds the lock. Find it in pg_stat_activity and end it, or wait; then run this again."
