@@ -108,7 +108,7 @@ async def test_the_extension_made_anew_is_an_error_a_connection_at_most(url, dri
             await asyncio.gather(*[work(database) for _ in range(2)])
         make_anew(url)
         for _ in range(errors):
-            with pytest.raises(TransactionConflict, match="made anew") as conflict:
+            with pytest.raises(TransactionConflict, match="created again") as conflict:
                 await work(database)
             assert "x00" not in str(conflict.value)
         for _ in range(3):
