@@ -258,7 +258,7 @@ async def test_a_key_of_another_type_is_refused_before_any_sql(session, passages
     refused = [
         (passages, "7", ConfigurationError, "passages.id must be Integer.., got '7' of type str"),
         (passages, 2**40, ConfigurationError, "passages.id must be Integer.., got 1099511627776 of type int"),
-        (documents, 7, InvalidText, "documents.id is text .*, got 7"),
+        (documents, 7, InvalidText, "documents.id must be text .*, got 7"),
         (tiles, ("1", "b"), ConfigurationError, "tiles.x is Integer.., got '1'"),
         (tiles, (1, 2), InvalidText, "tiles.y is text .*, got 2"),
     ]
