@@ -38,7 +38,7 @@ class Backend:
         answers: an `AnswerService` for `/api/chat`; by default one on the same database.
 
     Raises:
-        ConfigurationError: the database is of the wrong type, or the model does not exist.
+        ConfigurationError: the database or the embedder is of the wrong type, or the model does not exist.
     """
 
     def __init__(
