@@ -513,7 +513,7 @@ def test_a_load_does_not_end_at_what_is_no_row(session):
     words = Repository(session, Word)
     rows = [{"tenant": uuid.UUID(int=at), "word": "Ada", "embedding": [1, 2]} for at in range(5)]
     for at in range(5):
-        with pytest.raises(InvalidRow, match=f"Row {at}: expected a mapping of attributes to values, got NoneType None"):
+        with pytest.raises(InvalidRow, match=f"Row {at}: expected a mapping .*, got NoneType None"):
             words.upsert([*rows[:at], None, *rows[at:]], batch_size=2)
 
 
