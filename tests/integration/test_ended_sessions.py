@@ -66,9 +66,18 @@ async def test_two_tasks_that_begin_in_one_session_at_once(database):
     assert "Another thread or task is using this session" in str(second)
 
 
+async def sleep(session):
+    await session.execute(text("SELECT pg_sleep(0.01)"))
+
+
+async def upsert(session):
+    await AsyncRepository(session, Grain).upsert({"id": x, "vector": [1, x]} for x in range(300))
+
+
 @pytest.mark.parametrize("opened", [AsyncDatabase.begin, AsyncDatabase.session])
 @pytest.mark.parametrize("is_begun", [False, True])
-async def test_a_block_that_ends_while_another_of_its_tasks_waits_for_the_server(database, opened, is_begun):
+@pytest.mark.parametrize("work", [sleep, upsert])
+async def test_a_block_that_ends_while_another_of_its_tasks_waits_for_the_server(database, opened, is_begun, work):
     """As by `asyncio.gather`, which lets the others go on where one fails: the pool gets no transaction of theirs."""
 
     async def fail(after):
@@ -81,15 +90,16 @@ async def test_a_block_that_ends_while_another_of_its_tasks_waits_for_the_server
         async with opened(database) as session:
             if is_begun:
                 await session.execute(text("SELECT 1"))
-            tasks.append(asyncio.create_task(session.execute(text("SELECT pg_sleep(0.01)"))))
+            tasks.append(asyncio.create_task(work(session)))
             await asyncio.gather(*tasks, fail(after))
 
-    for after in range(0, 30, 3):
+    for after in range(0, 45, 3):
         tasks = []
         # At the first, the pool has no connection yet. That the rollback fails then is not what the caller is told.
         with pytest.raises(ValueError, match="mine"):
             await several(after)
-        await asyncio.gather(*tasks, return_exceptions=True)
-        assert database.engine.pool.checkedout() == 0
         async with database.begin() as session:
+            assert await AsyncRepository(session, Grain).count() == 0
+            await asyncio.gather(*tasks, return_exceptions=True)
             assert (await AsyncMatrixRepository(session, Grain).read([Grain.id > 0])).vectors.shape == (0, 2)
+        assert database.engine.pool.checkedout() == 0

@@ -10,13 +10,16 @@ connections that are returned during a transaction or a query.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["IDLE_SECONDS", "check_at_checkout", "keep_to_process", "keep_whole"]
+__all__ = ["IDLE_SECONDS", "beside_sqlalchemy", "check_at_checkout", "keep_to_process", "keep_whole"]
 
 #: After this long in the pool a connection is pinged.
 IDLE_SECONDS = 0.5
@@ -24,6 +27,8 @@ IDLE_SECONDS = 0.5
 _RETURNED = "rowspace_returned"
 
 _PROCESS = "rowspace_process"
+
+_BESIDE = "rowspace_beside"
 
 
 def keep_to_process(engine: Engine) -> None:
@@ -73,8 +78,22 @@ def keep_whole(engine: Engine) -> None:
 
     @event.listens_for(engine, "checkin")
     def check(connection: Any, record: Any) -> None:
-        if connection is not None and not is_idle(connection):
+        if connection is not None and (_BESIDE in record.info or not is_idle(connection)):
             record.invalidate()
+
+
+@contextmanager
+def beside_sqlalchemy(connection: Connection | AsyncConnection) -> Iterator[None]:
+    """Note that the block uses the driver's connection itself, perhaps after waiting for its turn.
+
+    The pool does not get it back in the meantime: the block would go on in a transaction of somebody else.
+    """
+    info = getattr(connection, "sync_connection", connection).info
+    info[_BESIDE] = True
+    try:
+        yield
+    finally:
+        info.pop(_BESIDE, None)
 
 
 def _is_idle_psycopg(connection: Any) -> bool:

@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rowspace.statements.write import Copy
+from rowspace.wire.alive import beside_sqlalchemy
 from rowspace.wire.asyncpg import as_parameters
 from rowspace.wire.encode import EncodedRows
 from rowspace.wire.instrument import is_ready
@@ -81,7 +82,8 @@ def copy_in(connection: Connection, into: Copy, blocks: Iterable[bytes]) -> None
         before = _encoding(driver)
         if before != _UTF8:
             connection.exec_driver_sql(_speak(_UTF8))
-        _send(driver, into, blocks)
+        with beside_sqlalchemy(connection):
+            _send(driver, into, blocks)
         if before != _UTF8:
             connection.exec_driver_sql(_speak(before))
 
@@ -107,7 +109,8 @@ async def copy_in_async(connection: AsyncConnection, into: Copy, blocks: Iterabl
         before = _encoding(driver)
         if before != _UTF8:
             await connection.exec_driver_sql(_speak(_UTF8))
-        await _send_async(driver, into, blocks)
+        with beside_sqlalchemy(connection):
+            await _send_async(driver, into, blocks)
         if before != _UTF8:
             await connection.exec_driver_sql(_speak(before))
 
