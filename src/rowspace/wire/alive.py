@@ -84,9 +84,10 @@ def keep_whole(engine: Engine) -> None:
 
 @contextmanager
 def beside_sqlalchemy(connection: Connection | AsyncConnection) -> Iterator[None]:
-    """Note that the block uses the driver's connection itself, perhaps after waiting for its turn.
+    """Mark that the block uses the driver's connection directly, perhaps after waiting for its turn.
 
-    The pool does not get it back in the meantime: the block would go on in a transaction of somebody else.
+    If the session ends meanwhile, the pool closes the connection. Otherwise, the block would continue in a transaction
+    of the connection's next user.
     """
     info = getattr(connection, "sync_connection", connection).info
     info[_BESIDE] = True
