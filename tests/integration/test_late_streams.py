@@ -113,7 +113,7 @@ def left_open(database):
             assert len(next(matrices).keys) < 1_500
             begun.extend([stream, matrices])
 
-    with pytest.raises(ConfigurationError, match="The connection of the session is busy"):
+    with pytest.raises(ConfigurationError, match="The connection of this session is busy"):
         leave()
     return begun
 
@@ -143,7 +143,7 @@ def test_late_matrices(database, read_on):
     with database.begin() as other:
         other.execute(text("CREATE TEMPORARY TABLE mine (id int)"))
         if read_on:
-            with pytest.raises(ConfigurationError, match="The transaction has ended"):
+            with pytest.raises(ConfigurationError, match="The transaction of the stream has ended"):
                 next(matrices)
         stream.__exit__(None, None, None)
         assert other.scalar(text("SELECT count(*) FROM mine")) == 0
@@ -158,7 +158,7 @@ async def test_late_async_matrices(async_database, read_on):
     async with async_database.begin() as other:
         await other.execute(text("CREATE TEMPORARY TABLE mine (id int)"))
         if read_on:
-            with pytest.raises(ConfigurationError, match="The transaction has ended"):
+            with pytest.raises(ConfigurationError, match="The transaction of the stream has ended"):
                 await anext(matrices)
         await stream.__aexit__(None, None, None)
         assert await other.scalar(text("SELECT count(*) FROM mine")) == 0
