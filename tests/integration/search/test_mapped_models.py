@@ -256,4 +256,4 @@ def test_an_index_within_a_subquery_is_known(session, vectors):
         __mapper_args__: ClassVar[dict[str, Any]] = {"primary_key": [notes.c.id]}
 
     (advice,) = IndexAdvisor(session, Noted, distance="cosine").explain(vectors[0]).advice
-    assert advice.startswith("The index ix_notes holds halfvec_l2_ops")
+    assert advice.startswith("The index ix_notes has halfvec_l2_ops")
