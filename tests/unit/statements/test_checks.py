@@ -281,7 +281,7 @@ def test_a_measured_recall_of_a_model():
 
 def test_what_cannot_be_read_is_named_with_the_reason():
     denied = PermissionDenied(
-        "permission denied for table docs. Grant the right to this role, or connect with another."
+        "permission denied for table docs. Grant the privilege to this role, or connect with another."
     )
     found = unreadable_finding(ASKED, denied)
     assert (found.check, found.severity, found.subject) == ("unreadable", "warning", "the collection 'news'")
