@@ -147,5 +147,7 @@ def test_bulk_writes_stop_at_the_tenant(session, documents):
 
 
 def test_what_a_role_may_not_do_is_said(session):
-    with pytest.raises(PermissionDenied, match=r"permission denied for schema public.*Grant the privilege to this role"):
+    with pytest.raises(
+        PermissionDenied, match=r"permission denied for schema public.*Grant the privilege to this role"
+    ):
         CollectionRepository(session).create("more", 3)

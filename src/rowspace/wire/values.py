@@ -156,7 +156,7 @@ def _float(value: decimal.Decimal) -> float:
     # JSONB stores every digit, but Python reads its numbers as floats, which would lose them.
     number = float(value)
     if value.is_finite() and decimal.Decimal(repr(number)) != value:
-        message = f"{value!r:.60} has digits that a float, as which JSON is read, would lose. Pass text or a float."
+        message = f"{value!r:.60} has digits that would be lost, because JSON is read as floats. Pass text or a float."
         raise _Inexact(message)
     return number
 

@@ -244,7 +244,7 @@ async def test_a_reader_that_does_not_end_puts_the_swap_off(service, database, m
     monkeypatch.setattr(module, "_PAUSE", 0)
     async with database.begin() as session:
         collection = await AsyncCollectionRepository(session).get("news")
-        with pytest.raises(TransactionConflict, match="are ready, but the swap did not get its locks in 2 tries"):
+        with pytest.raises(TransactionConflict, match="are ready, but the swap did not get its locks in 2 attempts"):
             await service.reembed("news", NEW)
         assert len(await AsyncDocumentRepository(session, collection).nearest(OLD.embed_query("text 1"), 5)) == 5
     assert (await service.reembed("news", NEW)).dimension == 24

@@ -224,7 +224,7 @@ def test_what_has_no_mean_or_no_such_number(session, cells):
     for components in (0, 3, 1.5):
         with pytest.raises(ConfigurationError, match="components must be a whole number from 1 to 2, got"):
             cells.projection(components)
-    with pytest.raises(ConfigurationError, match="which Cell has not"):
+    with pytest.raises(ConfigurationError, match="which Cell does not have"):
         cells.statistics("layer")
 
 

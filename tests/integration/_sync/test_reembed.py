@@ -245,7 +245,7 @@ def test_a_reader_that_does_not_end_puts_the_swap_off(service, database, monkeyp
     monkeypatch.setattr(module, "_PAUSE", 0)
     with database.begin() as session:
         collection = CollectionRepository(session).get("news")
-        with pytest.raises(TransactionConflict, match="are ready, but the swap did not get its locks in 2 tries"):
+        with pytest.raises(TransactionConflict, match="are ready, but the swap did not get its locks in 2 attempts"):
             service.reembed("news", NEW)
         assert len(DocumentRepository(session, collection).nearest(OLD.embed_query("text 1"), 5)) == 5
     assert (service.reembed("news", NEW)).dimension == 24

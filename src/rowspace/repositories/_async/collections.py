@@ -216,7 +216,7 @@ class AsyncCollectionRepository:
             # The row first, because loads and re-embeddings lock it before they access the documents. The tables of a
             # re-embedding are dropped in any case, because one may have started since `collection` was loaded.
             drops = [partition.hold(), partition.drop(), *Replacement(partition).drop()]
-            dropped = patiently(drops, "documents, of whatever collection,")
+            dropped = patiently(drops, "documents of any collection")
             await run_verbatim(await self._connection(), [dropped])
 
     async def is_owned(self, collection: Collection) -> bool:

@@ -217,7 +217,7 @@ class CollectionRepository:
             # The row first, because loads and re-embeddings lock it before they access the documents. The tables of a
             # re-embedding are dropped in any case, because one may have started since `collection` was loaded.
             drops = [partition.hold(), partition.drop(), *Replacement(partition).drop()]
-            dropped = patiently(drops, "documents, of whatever collection,")
+            dropped = patiently(drops, "documents of any collection")
             run_verbatim(self._connection(), [dropped])
 
     def is_owned(self, collection: Collection) -> bool:

@@ -350,7 +350,7 @@ async def test_tune_refuses_to_measure_what_it_may_not_keep(fill, session, vecto
             await session.execute(text(limit))
             await advisor.tune(0.5, queries=3, progress=seen.append)
 
-    with pytest.raises(PermissionDenied, match="may only read"):
+    with pytest.raises(PermissionDenied, match="is read-only"):
         await tune("SET LOCAL transaction_read_only = on")
     with pytest.raises(PermissionDenied, match=r"only its owner can set|permission denied for table collections"):
         await tune(f"SET LOCAL ROLE {role}")

@@ -349,7 +349,7 @@ def test_tune_refuses_to_measure_what_it_may_not_keep(fill, session, vectors, ov
             session.execute(text(limit))
             advisor.tune(0.5, queries=3, progress=seen.append)
 
-    with pytest.raises(PermissionDenied, match="may only read"):
+    with pytest.raises(PermissionDenied, match="is read-only"):
         tune("SET LOCAL transaction_read_only = on")
     with pytest.raises(PermissionDenied, match=r"only its owner can set|permission denied for table collections"):
         tune(f"SET LOCAL ROLE {role}")

@@ -259,8 +259,8 @@ async def test_a_key_of_another_type_is_refused_before_any_sql(session, passages
         (passages, "7", ConfigurationError, "passages.id must be Integer.., got '7' of type str"),
         (passages, 2**40, ConfigurationError, "passages.id must be Integer.., got 1099511627776 of type int"),
         (documents, 7, InvalidText, "documents.id must be text .*, got 7"),
-        (tiles, ("1", "b"), ConfigurationError, "tiles.x is Integer.., got '1'"),
-        (tiles, (1, 2), InvalidText, "tiles.y is text .*, got 2"),
+        (tiles, ("1", "b"), ConfigurationError, "tiles.x must be Integer.., got '1'"),
+        (tiles, (1, 2), InvalidText, "tiles.y must be text .*, got 2"),
     ]
     for repository, key, error, message in refused:
         with pytest.raises(error, match=message):
